@@ -1,0 +1,37 @@
+//! Every bound of the program, with its unit and its reason.
+//!
+//! A bound that a person may want to move is a configuration key instead; its default is here when
+//! more than one module needs it.
+
+/// Events a search returns when the request does not say: what fits a screen, and AWS's own page.
+pub const SEARCH_LIMIT_DEFAULT: usize = 50;
+
+/// Events one search can return. Larger answers belong to an export: at 1.2 KB a record this is a
+/// body of 12 MB, held in memory while it is written.
+pub const SEARCH_LIMIT_MAX: usize = 10_000;
+
+/// Where `"total":"bounded"` stops counting.
+pub const TOTAL_BOUND: u64 = 10_000;
+
+/// Files one `GET /v1/files` lists when the request does not say.
+pub const FILES_LIMIT_DEFAULT: usize = 100;
+
+/// Files one `GET /v1/files` can list.
+pub const FILES_LIMIT_MAX: usize = 10_000;
+
+/// Rejected records listed with their file; the rest are counted. A file of garbage must not fill
+/// the ledger.
+pub const REJECTS_LISTED_MAX: usize = 20;
+
+/// Bytes of a request body. A query is text that a person typed or a program built; AWS's longest
+/// is a tenth of this.
+pub const REQUEST_BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of a query's text.
+pub const QUERY_BYTES_MAX: usize = 64 << 10;
+
+/// Nesting of a query. The tree is walked recursively; 64 levels are more than a person can read.
+pub const QUERY_DEPTH_MAX: usize = 64;
+
+/// Conditions in one query.
+pub const QUERY_TERMS_MAX: usize = 1_024;
