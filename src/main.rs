@@ -1,1 +1,14 @@
-fn main(){}
+//! The `traildex` program: arguments, run, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use traildex::cli::{self, Cli};
+
+/// Segments are built in many small allocations by several threads at once; see `benches/RESULTS.md`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run(&Cli::parse())
+}

@@ -1,3 +1,97 @@
 //! The socket: what travels on it, the server, and the client that the command line uses.
+//!
+//! The server knows no index. It asks an [`Engine`]: the daemon's is one, the tests' another.
 
+pub mod client;
 pub mod proto;
+pub mod server;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use proto::{
+    ApiError, ErrorKind, FilesRequest, FilesResponse, SearchRequest, SearchResponse, Status,
+};
+
+/// What answers the requests.
+///
+/// Every method is called on a blocking thread, several at a time, and may panic: the request then
+/// answers 500 and the server goes on. Limits of a request are checked before the call.
+pub trait Engine: Send + Sync + 'static {
+    /// Polls `cancel` at least every few milliseconds of work and passes its error on.
+    fn search(&self, request: &SearchRequest, cancel: &Cancel) -> Result<SearchResponse, ApiError>;
+
+    /// The events of that `eventID`, or of that `Meta::id`; [`ErrorKind::NotFound`] when none.
+    fn event(&self, id: &str, cancel: &Cancel) -> Result<SearchResponse, ApiError>;
+
+    /// Must answer while searches are running and while ingest stands still.
+    fn status(&self) -> Status;
+
+    fn files(&self, request: &FilesRequest) -> Result<FilesResponse, ApiError>;
+
+    /// Whether searches can be answered; `false` while the index is being opened.
+    fn is_ready(&self) -> bool;
+
+    /// Metrics in Prometheus' text format.
+    fn metrics(&self) -> String;
+}
+
+/// Why a search should stop: its deadline has passed, or nobody waits for it. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Cancel {
+    has_hung_up: Arc<AtomicBool>,
+    deadline: Instant,
+}
+
+impl Cancel {
+    pub fn at(deadline: Instant) -> Self {
+        Self { has_hung_up: Arc::default(), deadline }
+    }
+
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Says that nobody waits for the answer any more.
+    pub fn hang_up(&self) {
+        self.has_hung_up.store(true, Ordering::Relaxed);
+    }
+
+    /// To be polled while searching: an error is the search's answer.
+    pub fn check(&self) -> Result<(), ApiError> {
+        if self.has_hung_up.load(Ordering::Relaxed) {
+            return Err(ApiError::new(ErrorKind::Unavailable, "the client hung up"));
+        }
+        if Instant::now() >= self.deadline {
+            return Err(timed_out());
+        }
+        Ok(())
+    }
+}
+
+/// The error of a search that reached its deadline.
+fn timed_out() -> ApiError {
+    ApiError {
+        suggestion: Some("a shorter time range".into()),
+        ..ApiError::new(ErrorKind::Timeout, "the search reached its deadline")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_search_stops_for_its_deadline_or_its_client() {
+        let late = Cancel::at(Instant::now());
+        assert_eq!(late.check().unwrap_err().kind, ErrorKind::Timeout);
+
+        let cancel = Cancel::at(Instant::now() + Duration::from_mins(1));
+        assert_eq!(cancel.check(), Ok(()));
+        cancel.clone().hang_up();
+        assert_eq!(cancel.check().unwrap_err().message, "the client hung up");
+    }
+}

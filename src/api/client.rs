@@ -1,0 +1,219 @@
+//! A blocking client of the socket, for the command line and the tests.
+//!
+//! One connection a request: the socket is local, and a daemon that was restarted between two
+//! requests is then no special case. It waits as long as the daemon takes, because the daemon
+//! bounds its own searches.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use axum::body::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use super::proto::{
+    ApiError, ErrorBody, FilesRequest, FilesResponse, SearchRequest, SearchResponse, Status,
+};
+
+#[derive(Debug)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody could be reached: no such socket, nobody behind it, or no right to open it.
+    #[error("no daemon can be reached at {}", socket.display())]
+    NoDaemon { socket: PathBuf, source: io::Error },
+    /// The daemon refused the request, or failed.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// What answered does not speak as a traildex daemon does, or stopped in the middle.
+    #[error("the socket's answer cannot be read")]
+    Protocol(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl ClientError {
+    /// What the caller could do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoDaemon { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("become a member of the group that owns the socket")
+            }
+            Self::NoDaemon { .. } => {
+                Some("start one with 'traildex serve', or name its socket with --socket")
+            }
+            Self::Api(_) | Self::Protocol(_) => None,
+        }
+    }
+}
+
+impl Client {
+    pub fn new(socket: &Path) -> Self {
+        Self { socket: socket.to_path_buf() }
+    }
+
+    pub fn search(&self, request: &SearchRequest) -> Result<SearchResponse, ClientError> {
+        let body = serde_json::to_vec(request).map_err(|e| ClientError::Protocol(e.into()))?;
+        decode(self.send(Request::post("/v1/search"), body)?)
+    }
+
+    /// The events of that id; [`super::proto::ErrorKind::NotFound`] when there are none.
+    pub fn event(&self, id: &str) -> Result<SearchResponse, ClientError> {
+        decode(self.get(&format!("/v1/events/{}", percent_encode(id)))?)
+    }
+
+    pub fn status(&self) -> Result<Status, ClientError> {
+        decode(self.get("/v1/status")?)
+    }
+
+    pub fn files(&self, request: &FilesRequest) -> Result<FilesResponse, ClientError> {
+        let keys = [
+            ("state", request.state.map(|state| state.to_string())),
+            ("path", request.path.as_deref().map(percent_encode)),
+            ("limit", request.limit.map(|limit| limit.to_string())),
+        ];
+        let keys = keys.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?)));
+        decode(self.get(&format!("/v1/files?{}", keys.collect::<Vec<_>>().join("&")))?)
+    }
+
+    /// Status and body of any path, for what is not JSON.
+    pub fn get(&self, path: &str) -> Result<(u16, Bytes), ClientError> {
+        self.send(Request::get(path), Vec::new())
+    }
+
+    fn send(
+        &self,
+        request: axum::http::request::Builder,
+        body: Vec<u8>,
+    ) -> Result<(u16, Bytes), ClientError> {
+        let request = request
+            .header("host", "traildex")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|e| ClientError::Protocol(e.into()))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(|e| ClientError::Protocol(e.into()))?;
+        runtime.block_on(async {
+            let stream = UnixStream::connect(&self.socket)
+                .await
+                .map_err(|source| ClientError::NoDaemon { socket: self.socket.clone(), source })?;
+            exchange(stream, request).await.map_err(|e| ClientError::Protocol(e.into()))
+        })
+    }
+}
+
+/// Sends one request and reads its whole answer.
+async fn exchange(
+    stream: UnixStream,
+    request: Request<Full<Bytes>>,
+) -> Result<(u16, Bytes), hyper::Error> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let answer = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await?.to_bytes();
+        drop(sender); // The connection ends when its last sender does.
+        Ok((status, body))
+    };
+    // The connection's own error, if any, is also the answer's.
+    let (answer, _) = tokio::join!(answer, connection);
+    answer
+}
+
+fn decode<T: DeserializeOwned>((status, body): (u16, Bytes)) -> Result<T, ClientError> {
+    if status == 200 {
+        return serde_json::from_slice(&body).map_err(|e| ClientError::Protocol(e.into()));
+    }
+    match serde_json::from_slice::<ErrorBody>(&body) {
+        Ok(body) => Err(body.error.into()),
+        Err(_) => Err(ClientError::Protocol(format!("status {status} without a reason").into())),
+    }
+}
+
+/// Text as a part of a path or of a query string.
+fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(byte as char);
+            }
+            _ => {
+                let _ = write!(encoded, "%{byte:02X}"); // A String takes everything.
+            }
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    use super::*;
+
+    /// What the client makes of a server that answers `answer`, whatever it is asked.
+    fn check(answer: &'static str) -> Result<Status, ClientError> {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let status = Client::new(&socket).status();
+        server.join().unwrap();
+        status
+    }
+
+    #[test]
+    fn a_missing_socket_and_an_abandoned_one_are_no_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let abandoned = folder.path().join("abandoned");
+        drop(UnixListener::bind(&abandoned).unwrap());
+        for (socket, kind) in
+            [(missing, io::ErrorKind::NotFound), (abandoned, io::ErrorKind::ConnectionRefused)]
+        {
+            let error = Client::new(&socket).status().unwrap_err();
+            assert!(error.hint().is_some_and(|hint| hint.contains("traildex serve")), "{error}");
+            let ClientError::NoDaemon { source, .. } = error else { panic!("{error}") };
+            assert_eq!(source.kind(), kind);
+        }
+    }
+
+    #[test]
+    fn an_answer_cut_short_is_an_error() {
+        let error = check("HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n{\"version\"").unwrap_err();
+        assert!(matches!(error, ClientError::Protocol(_)), "{error}");
+    }
+
+    #[test]
+    fn another_server_is_told_from_a_daemon() {
+        for answer in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
+            "SSH-2.0-OpenSSH\r\n",
+        ] {
+            let error = check(answer).unwrap_err();
+            assert!(matches!(error, ClientError::Protocol(_)), "{answer}: {error}");
+        }
+    }
+
+    #[test]
+    fn ids_and_paths_are_encoded_byte_by_byte() {
+        assert_eq!(percent_encode("a-Z_0.~"), "a-Z_0.~");
+        assert_eq!(percent_encode("3:57/é ?&+"), "3%3A57%2F%C3%A9%20%3F%26%2B");
+    }
+}

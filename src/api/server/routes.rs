@@ -1,0 +1,124 @@
+//! The paths of the API and what each of them does.
+
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tracing::debug;
+
+use super::answer::{Answer, json};
+use super::ask::App;
+use super::request::{NoKeys, bad_request, check_limit, from_body, from_query_string};
+use crate::api::Engine;
+use crate::api::proto::{ApiError, ErrorKind, FilesRequest};
+use crate::limits::FILES_LIMIT_MAX;
+
+const SEARCH: &str = "/v1/search";
+const EVENT: &str = "/v1/events/{id}";
+const STATUS: &str = "/v1/status";
+const FILES: &str = "/v1/files";
+const HEALTH: &str = "/healthz";
+const READY: &str = "/readyz";
+const METRICS: &str = "/metrics";
+const PATHS: [&str; 7] = [SEARCH, EVENT, STATUS, FILES, HEALTH, READY, METRICS];
+
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route(SEARCH, get(search_by_url).post(search_by_body))
+        .route(EVENT, get(event))
+        .route(STATUS, get(status))
+        .route(FILES, get(files))
+        .route(HEALTH, get(health))
+        .route(READY, get(ready))
+        .route(METRICS, get(metrics_text))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(app)
+        .layer(from_fn(observe))
+}
+
+async fn search_by_body(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    app.search(from_body(body, app.options.read_timeout).await?).await
+}
+
+async fn search_by_url(State(app): State<App>, uri: Uri) -> Answer {
+    app.search(from_query_string(&uri)?).await
+}
+
+async fn event(
+    State(app): State<App>,
+    uri: Uri,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let Path(id) = id.map_err(|rejection| bad_request(rejection.body_text()))?;
+    app.limited(move |engine, cancel| engine.event(&id, cancel)).await
+}
+
+async fn status(State(app): State<App>, uri: Uri) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    json(StatusCode::OK, &app.ask(Engine::status).await?)
+}
+
+async fn files(State(app): State<App>, uri: Uri) -> Answer {
+    let request: FilesRequest = from_query_string(&uri)?;
+    check_limit(request.limit.unwrap_or_default(), FILES_LIMIT_MAX)?;
+    app.limited(move |engine, _| engine.files(&request)).await
+}
+
+async fn health() -> Answer {
+    json(StatusCode::OK, &serde_json::json!({ "ok": true }))
+}
+
+async fn ready(State(app): State<App>) -> Answer {
+    if !app.ask(Engine::is_ready).await? {
+        return Err(ApiError::new(ErrorKind::Unavailable, "the index is being opened"));
+    }
+    json(StatusCode::OK, &serde_json::json!({ "ok": true }))
+}
+
+async fn metrics_text(State(app): State<App>) -> Answer {
+    let text = app.ask(Engine::metrics).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+async fn unknown_path(uri: Uri) -> ApiError {
+    ApiError {
+        suggestion: Some(PATHS.join(", ")),
+        ..ApiError::new(ErrorKind::NotFound, format!("there is no path {}", uri.path()))
+    }
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{} does not answer {method}", uri.path());
+    ApiError::new(ErrorKind::MethodNotAllowed, message)
+}
+
+/// Counts, times and logs every request.
+async fn observe(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let path = template(request.uri().path());
+    let response = next.run(request).await;
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    metrics::counter!("traildex_http_requests_total", "path" => path, "status" => status.to_string())
+        .increment(1);
+    metrics::histogram!("traildex_http_request_seconds", "path" => path).record(took);
+    debug!(%method, path, status, took_ms = took.as_secs_f64() * 1e3, "request");
+    response
+}
+
+/// The route of a path: what a metric can be labelled with, because there are few.
+fn template(path: &str) -> &'static str {
+    if path.starts_with("/v1/events/") {
+        return EVENT;
+    }
+    PATHS.into_iter().find(|known| *known == path).unwrap_or("other")
+}

@@ -1,0 +1,3 @@
+//! What measures: the archives to measure on.
+
+pub mod generate;

@@ -1,0 +1,190 @@
+//! `traildex event`: one event whole: who, what, from where, when, with which credentials, and then
+//! the record.
+
+use std::io::{self, BufWriter, Write};
+
+use super::json::{for_terminal, indent};
+use super::record::Record;
+use super::table::{Format, Look};
+use super::text::{labelled, thousands};
+use super::{EXIT_CODES, Exit, SocketArg};
+use crate::api::proto::{Hit, SearchResponse};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Args {
+    /// The event's eventID, as search shows it with --format json
+    id: String,
+    /// text, or json (the daemon's whole answer)
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    socket: SocketArg,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let response = args.socket.client().event(&args.id)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    match args.format {
+        Format::Text => out.write_all(describe(&response).as_bytes())?,
+        Format::Json => {
+            let json = serde_json::to_string(&response)?;
+            let is_terminal = Look::of_stdout().is_terminal;
+            writeln!(out, "{}", if is_terminal { for_terminal(&json) } else { json.into() })?;
+        }
+    }
+    out.flush()?;
+    Ok(Exit::found(!response.hits.is_empty()))
+}
+
+/// Several events share an id when several accounts delivered them.
+fn describe(response: &SearchResponse) -> String {
+    let hits: Vec<String> = response.hits.iter().map(describe_hit).collect();
+    hits.join("\n")
+}
+
+fn describe_hit(hit: &Hit) -> String {
+    let record = Record::new(&hit.event);
+    let meta = &hit.meta;
+    let lines = [
+        ("who", joined(&[Some(meta.actor.clone()), record.text(&["userIdentity", "arn"])])),
+        ("what", joined(&[record.action(), Some(result(&record))])),
+        ("from", joined(&[record.text(&["sourceIPAddress"]), record.text(&["userAgent"])])),
+        ("when", joined(&[Some(meta.time.clone()), record.text(&["awsRegion"])])),
+        ("with", credentials(hit, &record)),
+        ("id", meta.id.clone()),
+        ("file", format!("{}, byte {}", meta.file, thousands(meta.offset))),
+        ("flags", meta.flags.join(", ")),
+    ];
+    format!("{}\n{}\n", labelled(&lines), for_terminal(&indent(hit.event.get())))
+}
+
+fn result(record: &Record) -> String {
+    match record.text(&["errorMessage"]) {
+        Some(message) => format!("{}: {message}", record.result()),
+        None => record.result(),
+    }
+}
+
+/// The kind of credential and what tells one of a kind from another.
+fn credentials(hit: &Hit, record: &Record) -> String {
+    let context = ["userIdentity", "sessionContext"];
+    let session = |path: &[&str]| record.text(&[&context, path].concat());
+    let labelled = |label: &str, value: Option<String>| Some(format!("{label} {}", value?));
+    joined(&[
+        Some(hit.meta.credential.clone()),
+        labelled("access key", record.text(&["userIdentity", "accessKeyId"])),
+        labelled("role", session(&["sessionIssuer", "arn"])),
+        labelled("provider", session(&["webIdFederationData", "federatedProvider"])),
+        labelled("source identity", session(&["sourceIdentity"])),
+        labelled("session since", session(&["attributes", "creationDate"])),
+        labelled("MFA", session(&["attributes", "mfaAuthenticated"])),
+        labelled("invoked by", record.text(&["userIdentity", "invokedBy"])),
+    ])
+}
+
+fn joined(parts: &[Option<String>]) -> String {
+    parts.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::api::proto::{Meta, Total};
+
+    #[track_caller]
+    fn check(event: &str, flags: &[&str], expected: &str) {
+        let meta = Meta {
+            id: "e1".into(),
+            time: "2023-07-10T11:42:36Z".into(),
+            actor: "deploy/alice".into(),
+            credential: "assumed-role".into(),
+            file: "AWSLogs/a.json.gz".into(),
+            offset: 1200,
+            flags: flags.iter().map(|flag| (*flag).to_string()).collect(),
+            raw: None,
+        };
+        let event = RawValue::from_string(event.into()).unwrap();
+        let total = Total { value: 1, exact: true };
+        let hits = vec![Hit { event, meta }];
+        assert_eq!(describe(&SearchResponse { hits, total, took_ms: 0.1 }), expected);
+    }
+
+    #[test]
+    fn an_event_answers_the_five_questions() {
+        check(
+            r#"{"userIdentity":{"arn":"arn:aws:sts::1:x","accessKeyId":"ASIA1","sessionContext":{
+                "sessionIssuer":{"arn":"arn:aws:iam::1:role/deploy"},
+                "attributes":{"creationDate":"2023-07-10T11:00:00Z","mfaAuthenticated":"false"}}},
+                "eventSource":"access-analyzer.amazonaws.com","eventName":"ListFindings",
+                "errorCode":"AccessDenied","errorMessage":"not\nyou","awsRegion":"eu-west-1",
+                "sourceIPAddress":"203.0.113.7","userAgent":"aws-cli/2.1"}"#,
+            &[],
+            r#"who    deploy/alice, arn:aws:sts::1:x
+what   access-analyzer:ListFindings, AccessDenied: not\nyou
+from   203.0.113.7, aws-cli/2.1
+when   2023-07-10T11:42:36Z, eu-west-1
+with   assumed-role, access key ASIA1, role arn:aws:iam::1:role/deploy, session since 2023-07-10T11:00:00Z, MFA false
+id     e1
+file   AWSLogs/a.json.gz, byte 1,200
+
+{
+  "userIdentity": {
+    "arn": "arn:aws:sts::1:x",
+    "accessKeyId": "ASIA1",
+    "sessionContext": {
+      "sessionIssuer": {
+        "arn": "arn:aws:iam::1:role/deploy"
+      },
+      "attributes": {
+        "creationDate": "2023-07-10T11:00:00Z",
+        "mfaAuthenticated": "false"
+      }
+    }
+  },
+  "eventSource": "access-analyzer.amazonaws.com",
+  "eventName": "ListFindings",
+  "errorCode": "AccessDenied",
+  "errorMessage": "not\nyou",
+  "awsRegion": "eu-west-1",
+  "sourceIPAddress": "203.0.113.7",
+  "userAgent": "aws-cli/2.1"
+}
+"#,
+        );
+    }
+
+    #[test]
+    fn an_empty_record_is_described_by_what_is_known() {
+        let expected = r"who    deploy/alice
+what   ok
+when   2023-07-10T11:42:36Z
+with   assumed-role
+id     e1
+file   AWSLogs/a.json.gz, byte 1,200
+flags  repaired, time-from-file
+
+{}
+";
+        check("{}", &["repaired", "time-from-file"], expected);
+    }
+
+    #[test]
+    fn a_record_cannot_drive_the_terminal() {
+        let expected = r#"who    deploy/alice
+what   ok
+from   \u{9b}2J
+when   2023-07-10T11:42:36Z
+with   assumed-role
+id     e1
+file   AWSLogs/a.json.gz, byte 1,200
+
+{
+  "userAgent": "\u009b2J"
+}
+"#;
+        check("{\"userAgent\":\"\u{9b}2J\"}", &[], expected);
+    }
+}

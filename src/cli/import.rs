@@ -1,0 +1,95 @@
+//! `traildex import`: index an archive once, without a daemon.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+
+use super::Exit;
+use crate::config::Config;
+use crate::daemon::{import_options, open_store};
+use crate::index::store::disk_bytes;
+use crate::ingest::Ingest;
+use crate::ingest::progress::Progress;
+use crate::ingest::walk::{Found, Walk};
+use crate::ingest::watch::Watcher;
+
+/// Between two updates of the progress bar.
+const TICK: Duration = Duration::from_millis(100);
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Files, and directories with all below them
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Where the index is kept
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let roots = absolute(&args.paths)?;
+    let config = Config::default();
+    let store = open_store(&args.data_dir, &config)?;
+    let before = store.ledger().counts();
+    let bar = progress_bar(total_bytes(&roots));
+    let ingest = Ingest::start(store, Watcher::none(), import_options(&config, roots))?;
+    while !ingest.progress().wait_idle(TICK) {
+        show(&bar, ingest.progress());
+    }
+    show(&bar, ingest.progress());
+    let progress = std::sync::Arc::clone(ingest.progress());
+    bar.set_message("merging");
+    let store = ingest.stop();
+    bar.finish_and_clear();
+    if let Some(fault) = progress.fault() {
+        anyhow::bail!(fault);
+    }
+    let counts = store.context("the committer panicked")?.ledger().counts();
+    let seconds = started.elapsed().as_secs_f64();
+    let events = counts.records - before.records;
+    eprintln!(
+        "{} events from {} files in {seconds:.1} s ({} events/s, {}/s raw); {} records and {} files \
+         rejected; index {}",
+        HumanCount(events),
+        HumanCount(counts.files.indexed - before.files.indexed),
+        HumanCount((events as f64 / seconds) as u64),
+        HumanBytes((progress.bytes_raw.load(Ordering::Relaxed) as f64 / seconds) as u64),
+        HumanCount(counts.rejected - before.rejected),
+        HumanCount(counts.files.rejected - before.files.rejected),
+        HumanBytes(disk_bytes(&args.data_dir)),
+    );
+    Ok(Exit::Done)
+}
+
+fn absolute(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let absolute = |path: &PathBuf| {
+        path.canonicalize().with_context(|| format!("cannot read {}", path.display()))
+    };
+    paths.iter().map(absolute).collect()
+}
+
+fn total_bytes(roots: &[PathBuf]) -> u64 {
+    let sizes = Walk::new(roots.iter().cloned()).filter_map(|(_, found)| match found {
+        Ok(Found::Trail(key)) => Some(key.size),
+        _ => None,
+    });
+    sizes.sum()
+}
+
+fn progress_bar(bytes: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template(
+        "{bar:30} {percent:>3}%  {bytes}/{total_bytes}  {binary_bytes_per_sec}  {msg}  {eta} left",
+    )
+    .expect("the template is valid");
+    ProgressBar::new(bytes).with_style(style)
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    let count = |counter: &std::sync::atomic::AtomicU64| HumanCount(counter.load(Ordering::Relaxed));
+    bar.set_position(progress.bytes_read.load(Ordering::Relaxed));
+    bar.set_message(format!("{} files, {} events", count(&progress.files), count(&progress.events)));
+}

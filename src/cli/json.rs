@@ -1,0 +1,157 @@
+//! Valid JSON laid out anew, and nothing else: numbers, escapes, keys and their order stay as they
+//! are. A parsed tree could not promise that.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use super::text::is_unsafe;
+
+/// Levels that are indented: a record nested by an attacker must not grow by its depth squared.
+const INDENTED_LEVELS_MAX: usize = 32;
+
+/// The same bytes where they are on one line; else without the whitespace between tokens.
+pub fn one_line(json: &str) -> Cow<'_, str> {
+    if json.contains(['\n', '\r']) { Cow::Owned(compact(json)) } else { Cow::Borrowed(json) }
+}
+
+/// One key or element a line.
+pub fn indent(json: &str) -> String {
+    let json = compact(json);
+    let mut laid_out = String::with_capacity(json.len() * 2);
+    let mut strings = Strings::default();
+    let mut depth: usize = 0;
+    let mut chars = json.chars().peekable();
+    while let Some(c) = chars.next() {
+        if strings.contain(c) {
+            laid_out.push(c);
+            continue;
+        }
+        match c {
+            '{' | '[' => {
+                laid_out.push(c);
+                if let Some(end) = chars.next_if(|next| matches!(next, '}' | ']')) {
+                    laid_out.push(end);
+                } else {
+                    depth += 1;
+                    new_line(&mut laid_out, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                new_line(&mut laid_out, depth);
+                laid_out.push(c);
+            }
+            ',' => {
+                laid_out.push(c);
+                new_line(&mut laid_out, depth);
+            }
+            ':' => laid_out.push_str(": "),
+            _ => laid_out.push(c),
+        }
+    }
+    laid_out
+}
+
+/// The same value without a character that a terminal would obey. Those are allowed inside strings
+/// only, where JSON's own escape says the same. Line ends are layout and stay.
+pub fn for_terminal(json: &str) -> Cow<'_, str> {
+    let must_go = |c| is_unsafe(c) && c != '\n';
+    if !json.contains(must_go) {
+        return Cow::Borrowed(json);
+    }
+    let mut safe = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if must_go(c) {
+            // All of them are below U+10000, so one escape is enough; a String takes everything.
+            let _ = write!(safe, "\\u{:04x}", c as u32);
+        } else {
+            safe.push(c);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+fn compact(json: &str) -> String {
+    let mut strings = Strings::default();
+    json.chars().filter(|&c| strings.contain(c) || !c.is_ascii_whitespace()).collect()
+}
+
+fn new_line(laid_out: &mut String, depth: usize) {
+    laid_out.push('\n');
+    for _ in 0..depth.min(INDENTED_LEVELS_MAX) {
+        laid_out.push_str("  ");
+    }
+}
+
+/// Tells, character by character, what belongs to a string.
+#[derive(Default)]
+struct Strings {
+    is_inside: bool,
+    is_escaped: bool,
+}
+
+impl Strings {
+    /// Whether the next character belongs to a string, its quotes included.
+    fn contain(&mut self, c: char) -> bool {
+        let was_inside = self.is_inside;
+        if self.is_escaped {
+            self.is_escaped = false;
+        } else {
+            match c {
+                '"' => self.is_inside = !was_inside,
+                '\\' => self.is_escaped = was_inside,
+                _ => {}
+            }
+        }
+        was_inside || self.is_inside
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_on_one_line_is_not_touched() {
+        let record = r#"{ "a" : 1.50,  "b":"x\ny" }"#;
+        assert!(matches!(one_line(record), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_record_on_many_lines_becomes_one_line_with_the_same_values() {
+        let record = "{\r\n  \"a b\" : 1.50,\n\t\"q\": \"x \\\" , \\\\\", \"n\": [ 1e2 , {} ]\n}\n";
+        assert_eq!(one_line(record), r#"{"a b":1.50,"q":"x \" , \\","n":[1e2,{}]}"#);
+    }
+
+    #[test]
+    fn indenting_changes_layout_only() {
+        let record = r#"{"a":[],"b":{"c":[1.50,"x:{,\""]},"a":{ }}"#;
+        let expected = r#"{
+  "a": [],
+  "b": {
+    "c": [
+      1.50,
+      "x:{,\""
+    ]
+  },
+  "a": {}
+}"#;
+        assert_eq!(indent(record), expected);
+        assert_eq!(compact(&indent(record)), compact(record));
+    }
+
+    #[test]
+    fn deep_nesting_is_not_indented_for_ever() {
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        assert!(indent(&deep).len() < 100 * deep.len());
+    }
+
+    #[test]
+    fn a_terminal_gets_escapes_with_the_same_value() {
+        let record = "{\n\"a\":\"\u{9b}31m\u{7f}\u{202e}é\"}";
+        let safe = for_terminal(record);
+        assert_eq!(safe, "{\n\"a\":\"\\u009b31m\\u007f\\u202eé\"}");
+        let parse = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(parse(&safe), parse(record));
+    }
+}

@@ -1,0 +1,168 @@
+//! The command line: one file a command, and what they share.
+//!
+//! Commands write results to standard output, and everything about a result to standard error. What
+//! records contain reaches a terminal only through [`text::escape`] or [`json::for_terminal`]: an
+//! attacker can write escape sequences into a trail.
+
+mod check_config;
+mod completions;
+mod demo;
+mod errors;
+mod event;
+mod files;
+mod import;
+mod json;
+mod record;
+mod search;
+mod serve;
+mod status;
+mod table;
+mod text;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand};
+use serde::de::DeserializeOwned;
+
+use crate::api::client::Client;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; for a search, found
+  1  nothing found
+  2  wrong usage, or a query that cannot be understood
+  3  no daemon can be reached
+  4  anything else failed";
+
+/// Indexes an AWS CloudTrail archive once and answers who did what, in milliseconds.
+#[derive(Debug, Parser)]
+#[command(name = "traildex", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch a trail archive, index it, and answer on a socket
+    Serve(serve::Args),
+    /// Find events
+    Search(search::Args),
+    /// Show one event: who, what, from where, when, with which credentials
+    Event(event::Args),
+    /// Show what the daemon has indexed, and how far it is behind
+    Status(status::Args),
+    /// List files and what became of them
+    Files(files::Args),
+    /// Index an archive once, without a daemon
+    Import(import::Args),
+    /// Check a configuration and print the memory it adds up to
+    CheckConfig(check_config::Args),
+    /// Index a small sample trail and answer five questions about it
+    Demo(demo::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+/// How a command ended; the exit code of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Done = 0,
+    NothingFound = 1,
+    Usage = 2,
+    NoDaemon = 3,
+    Failed = 4,
+}
+
+impl Exit {
+    fn found(any: bool) -> Self {
+        if any { Self::Done } else { Self::NothingFound }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Runs a command, prints its error, and says how the process should end.
+pub fn run(cli: &Cli) -> ExitCode {
+    let outcome = match &cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Search(args) => search::run(args),
+        Command::Event(args) => event::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Files(args) => files::run(args),
+        Command::Import(args) => import::run(args),
+        Command::CheckConfig(args) => check_config::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Completions(args) => completions::run(args),
+    };
+    outcome.unwrap_or_else(|error| errors::report(&error)).into()
+}
+
+/// Where the daemon listens and the commands look, when nobody says.
+pub fn default_socket() -> PathBuf {
+    let system = Path::new("/run/traildex/traildex.sock");
+    choose_socket(system, std::env::var_os("XDG_RUNTIME_DIR"))
+}
+
+/// The system's socket when it is there; else the user's own.
+fn choose_socket(system: &Path, runtime_dir: Option<OsString>) -> PathBuf {
+    match runtime_dir.filter(|folder| !folder.is_empty()) {
+        Some(folder) if !system.exists() => Path::new(&folder).join("traildex.sock"),
+        _ => system.to_path_buf(),
+    }
+}
+
+/// `--socket`, for the commands that ask a daemon.
+#[derive(Debug, clap::Args)]
+struct SocketArg {
+    /// The daemon's socket [default: the system's, /run/traildex/traildex.sock, if it is there;
+    /// else traildex.sock in the user's runtime directory]
+    #[arg(long, env = "TRAILDEX_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+impl SocketArg {
+    fn client(&self) -> Client {
+        Client::new(self.socket.as_ref().unwrap_or(&default_socket()))
+    }
+}
+
+/// Reads a flag as the API reads the value of that name.
+fn named<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names.iter().copied())
+        .try_map(|name| serde_json::from_value(name.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_systems_socket_comes_before_the_users_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let system = folder.path().join("system.sock");
+        let user = || Some(OsString::from("/run/user/1"));
+        assert_eq!(choose_socket(&system, user()), Path::new("/run/user/1/traildex.sock"));
+        assert_eq!(choose_socket(&system, None), system);
+        assert_eq!(choose_socket(&system, Some(OsString::new())), system);
+        std::fs::write(&system, "").unwrap();
+        assert_eq!(choose_socket(&system, user()), system);
+    }
+}

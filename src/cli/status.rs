@@ -1,0 +1,157 @@
+//! `traildex status`: what the daemon has indexed, and how far it is behind.
+
+use std::io::{self, Write};
+
+use super::table::Format;
+use super::text::{bytes, labelled, seconds, thousands};
+use super::{Exit, SocketArg};
+use crate::api::proto::{EventCounts, FileCounts, Lag, Status};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// text, or json (the daemon's whole answer)
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    socket: SocketArg,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let status = args.socket.client().status()?;
+    let text = match args.format {
+        Format::Text => describe(&status),
+        Format::Json => serde_json::to_string(&status)? + "\n",
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+fn describe(status: &Status) -> String {
+    let index = &status.index;
+    let lines = [
+        ("daemon", format!("traildex {}, up {}", status.version, seconds(status.uptime_s as f64))),
+        ("ingest", ingest(status)),
+        ("watch", status.watch.join(", ")),
+        ("data", status.data_dir.clone()),
+        (
+            "index",
+            format!(
+                "{} in {} segments, format {}",
+                bytes(index.bytes),
+                thousands(index.segments),
+                index.format_version
+            ),
+        ),
+        ("files", files(&status.files)),
+        ("events", events(&status.events)),
+        ("lag", lag(&status.files, &status.lag)),
+    ];
+    labelled(&lines)
+}
+
+fn ingest(status: &Status) -> String {
+    match &status.fault {
+        _ if status.is_ingesting => "running".into(),
+        Some(fault) => format!("stopped: {fault}; searches go on"),
+        None => "stopped; searches go on".into(),
+    }
+}
+
+fn files(files: &FileCounts) -> String {
+    let mut parts = vec![format!("{} seen", thousands(files.seen))];
+    parts.extend(counts(&[
+        (files.indexed, "indexed"),
+        (files.pending, "pending"),
+        (files.rejected, "rejected"),
+        (files.digest, "digest"),
+        (files.empty, "empty"),
+        (files.ignored, "other names ignored"),
+    ]));
+    parts.join(", ")
+}
+
+fn events(events: &EventCounts) -> String {
+    let mut parts = vec![format!("{} indexed", thousands(events.indexed))];
+    parts.extend(counts(&[(events.rejected, "rejected"), (events.repaired, "repaired")]));
+    if let (Some(first), Some(last)) = (&events.first, &events.last) {
+        parts.push(format!("from {first} to {last}"));
+    }
+    parts.join(", ")
+}
+
+/// `3 rejected` for each count that is not zero.
+fn counts(counts: &[(u64, &str)]) -> impl Iterator<Item = String> {
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    counts.map(|(count, what)| format!("{} {what}", thousands(*count)))
+}
+
+fn lag(files: &FileCounts, lag: &Lag) -> String {
+    let pending = match files.pending {
+        0 => "none".to_string(),
+        pending => format!(
+            "{} files, {}, the oldest for {}",
+            thousands(pending),
+            bytes(lag.pending_bytes),
+            seconds(lag.oldest_pending_s)
+        ),
+    };
+    match lag.last_commit_s {
+        Some(age) => format!("{pending}; last commit {} ago", seconds(age)),
+        None => pending,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::proto::IndexStatus;
+
+    fn busy() -> Status {
+        Status {
+            version: "0.1.0".into(),
+            uptime_s: 11_520,
+            watch: vec!["/srv/trail".into(), "/srv/\x1b[2J".into()],
+            data_dir: "/var/lib/traildex".into(),
+            files: FileCounts {
+                seen: 4222,
+                indexed: 4200,
+                pending: 12,
+                rejected: 3,
+                digest: 5,
+                empty: 2,
+                ignored: 10,
+            },
+            events: EventCounts {
+                indexed: 1_000_000,
+                rejected: 3,
+                repaired: 0,
+                first: Some("2020-09-14T00:44:23Z".into()),
+                last: Some("2023-07-10T12:27:54Z".into()),
+            },
+            index: IndexStatus { bytes: 310_200_000, segments: 4, format_version: 1 },
+            lag: Lag { pending_bytes: 3_100_000, oldest_pending_s: 0.4, last_commit_s: Some(0.3) },
+            is_ingesting: true,
+            fault: None,
+        }
+    }
+
+    #[test]
+    fn a_busy_daemon_is_described() {
+        let expected = r"daemon  traildex 0.1.0, up 3 h 12 min
+ingest  running
+watch   /srv/trail, /srv/\u{1b}[2J
+data    /var/lib/traildex
+index   310.2 MB in 4 segments, format 1
+files   4,222 seen, 4,200 indexed, 12 pending, 3 rejected, 5 digest, 2 empty, 10 other names ignored
+events  1,000,000 indexed, 3 rejected, from 2020-09-14T00:44:23Z to 2023-07-10T12:27:54Z
+lag     12 files, 3.1 MB, the oldest for 0.4 s; last commit 0.3 s ago
+";
+        assert_eq!(describe(&busy()), expected);
+    }
+
+    #[test]
+    fn a_fault_is_named() {
+        let status = Status { is_ingesting: false, fault: Some("disk full".into()), ..busy() };
+        assert!(describe(&status).contains("ingest  stopped: disk full; searches go on\n"));
+    }
+}

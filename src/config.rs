@@ -1,0 +1,342 @@
+//! The configuration: raw settings from a file, the environment and flags become checked ones.
+//!
+//! A key is one row of [`keys::KEYS`], one field below, and one commented entry of
+//! `config/traildex.toml`; the tests keep the three equal. [`Config::load`] reads the file and
+//! touches nothing else: whether a directory exists is for its user to find out. It runs once, on
+//! the starting thread; any error is the caller's mistake and ends the start.
+
+mod bytes;
+mod check;
+mod error;
+mod keys;
+mod load;
+mod memory;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+pub use error::{ConfigError, Origin};
+pub use memory::{MemoryPart, MemorySum};
+
+/// Checked settings. A field has its key's name, and with it its unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    pub watch: Watch,
+    pub index: Index,
+    pub ingest: Ingest,
+    pub socket: Socket,
+    pub search: Search,
+    pub log: Log,
+}
+
+/// Where trail files come from, and when one is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// Archives, with all below them. Absolute; none inside another or beside the index.
+    pub dirs: Vec<PathBuf>,
+    /// Between two full listings of the archives.
+    pub rescan_s: u64,
+    /// A file is read when its size and time have not changed for this long.
+    pub settle_ms: u64,
+    /// A file that ends too early is retried this long after its last change, then rejected.
+    pub unfinished_s: u64,
+}
+
+/// Where the index is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// Absolute.
+    pub data_dir: PathBuf,
+}
+
+/// How files become searchable events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingest {
+    /// 0 is one a core; see [`Ingest::workers`].
+    pub threads: usize,
+    /// Age of the oldest read but uncommitted event at which a commit starts.
+    pub commit_age_ms_max: u64,
+    /// Time without a new event after which a commit starts.
+    pub commit_idle_ms: u64,
+    /// Events of one segment in the making.
+    pub segment_events_max: usize,
+    /// Memory of one segment in the making.
+    pub segment_bytes_max: usize,
+    /// Uncompressed bytes of one file.
+    pub file_bytes_max: usize,
+    /// Uncompressed to compressed bytes, above 16 MiB uncompressed.
+    pub inflate_ratio_max: usize,
+}
+
+/// Where questions arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Socket {
+    /// As it was written: a relative path may be short enough for the kernel where the absolute
+    /// one is not.
+    pub path: PathBuf,
+    pub connections_max: usize,
+}
+
+/// What searches may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// 0 is one a core; see [`Search::concurrent`].
+    pub concurrent_max: usize,
+    /// Searches that wait for a place; the next one is refused at once.
+    pub queue_max: usize,
+    /// From a search's arrival to its answer.
+    pub deadline_ms: u64,
+    /// Decompressed blocks of stored records.
+    pub record_cache_bytes: usize,
+}
+
+/// What the daemon says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    pub level: Level,
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One line for a person.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the command line says; it wins over everything else. Empty and `None` mean "not given".
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Replaces `watch.dirs`.
+    pub watch: Vec<PathBuf>,
+    pub data_dir: Option<PathBuf>,
+    pub socket: Option<PathBuf>,
+}
+
+/// The reasons are in `config/traildex.toml`.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            watch: Watch { dirs: Vec::new(), rescan_s: 60, settle_ms: 2_000, unfinished_s: 600 },
+            index: Index { data_dir: PathBuf::from("/var/lib/traildex") },
+            ingest: Ingest {
+                threads: 0,
+                commit_age_ms_max: 1_000,
+                commit_idle_ms: 100,
+                segment_events_max: 30_000,
+                segment_bytes_max: 128 << 20,
+                file_bytes_max: 256 << 20,
+                inflate_ratio_max: 200,
+            },
+            socket: Socket {
+                path: PathBuf::from("/run/traildex/traildex.sock"),
+                connections_max: 256,
+            },
+            search: Search {
+                concurrent_max: 0,
+                queue_max: 64,
+                deadline_ms: 10_000,
+                record_cache_bytes: 64 << 20,
+            },
+            log: Log { level: Level::Info, format: Format::Text },
+        }
+    }
+}
+
+impl Config {
+    /// The settings in force: flags override the environment, which overrides the file, which
+    /// overrides the defaults.
+    ///
+    /// `env` may hold anything; only names that start with `TRAILDEX_` are looked at, and one that
+    /// sets no key is refused. Directories become absolute, against the current directory.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+        flags: &Overrides,
+    ) -> Result<Self, ConfigError> {
+        load::load(file, env, flags)
+    }
+
+    /// The settings as a configuration file that [`Config::load`] reads back. A path that is not
+    /// UTF-8 shows replacement characters.
+    pub fn to_toml(&self) -> String {
+        let mut config = self.clone();
+        let mut text = String::new();
+        let mut section = "";
+        for key in &keys::KEYS {
+            if key.section() != section {
+                let blank = if section.is_empty() { "" } else { "\n" };
+                section = key.section();
+                let _ = writeln!(text, "{blank}[{section}]");
+            }
+            let _ = writeln!(text, "{} = {}", key.name(), (key.field)(&mut config).to_toml());
+        }
+        text
+    }
+
+    /// What the settings let the daemon use at most on a machine with `cores` cores.
+    pub fn memory(&self, cores: usize) -> MemorySum {
+        memory::sum(self, cores)
+    }
+
+    /// Refuses settings that add up to more than the machine has. `total_ram` is in bytes; `None`,
+    /// where it cannot be learnt, refuses nothing.
+    pub fn check_memory(
+        &self,
+        cores: usize,
+        total_ram: Option<u64>,
+    ) -> Result<MemorySum, ConfigError> {
+        let sum = self.memory(cores);
+        match total_ram {
+            Some(total_ram) if sum.total() > total_ram => {
+                Err(ConfigError::Memory { sum, total_ram })
+            }
+            _ => Ok(sum),
+        }
+    }
+}
+
+impl Ingest {
+    /// Ingest threads on a machine with `cores` cores.
+    pub fn workers(&self, cores: usize) -> usize {
+        or_one_a_core(self.threads, cores)
+    }
+}
+
+impl Search {
+    /// Searches that run at the same time on a machine with `cores` cores.
+    pub fn concurrent(&self, cores: usize) -> usize {
+        or_one_a_core(self.concurrent_max, cores)
+    }
+}
+
+fn or_one_a_core(count: usize, cores: usize) -> usize {
+    if count == 0 { cores.max(1) } else { count }
+}
+
+impl Level {
+    const NAMES: [(&str, Self); 5] = [
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize].0
+    }
+}
+
+impl Format {
+    const NAMES: [(&str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize].0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/traildex.toml");
+
+    fn load(path: &Path) -> Config {
+        Config::load(Some(path), [], &Overrides::default()).unwrap()
+    }
+
+    #[test]
+    fn the_default_file_is_the_built_in_defaults() {
+        assert_eq!(load(Path::new(FILE)), Config::default());
+        assert_eq!(
+            Config::load(None, [], &Overrides::default()).unwrap(),
+            Config::default(),
+            "the defaults pass their own checks"
+        );
+    }
+
+    #[test]
+    fn the_default_file_sets_and_explains_every_key() {
+        let text = std::fs::read_to_string(FILE).unwrap();
+        let mut section = "";
+        let mut comment = String::new();
+        let mut found = Vec::new();
+        for line in text.lines() {
+            if let Some(header) = line.strip_prefix('[') {
+                section = header.trim_end_matches(']');
+            } else if let Some(sentence) = line.strip_prefix('#') {
+                comment += sentence;
+            } else if let Some((name, _)) = line.split_once(" = ") {
+                found.push((format!("{section}.{name}"), std::mem::take(&mut comment)));
+            } else {
+                comment.clear();
+            }
+        }
+        for (key, (path, comment)) in keys::KEYS.iter().zip(&found) {
+            assert_eq!(key.path, path, "the order of the table");
+            let allowed = format!("Allowed: {}.", (key.field)(&mut Config::default()).allowed());
+            assert!(comment.contains(&allowed), "{path}: {comment}\nmust say: {allowed}");
+        }
+        assert_eq!(found.len(), keys::KEYS.len());
+    }
+
+    #[test]
+    fn every_field_has_a_key() {
+        let printed = format!("{:#?}", Config::default());
+        let fields = printed.lines().filter(|line| line.contains(": ") && !line.ends_with('{'));
+        assert_eq!(fields.count(), keys::KEYS.len(), "{printed}");
+    }
+
+    #[test]
+    fn every_key_can_be_set_by_environment_and_printed_and_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        for key in &keys::KEYS {
+            let value = match key.path {
+                "watch.dirs" => "/a:/b \"quoted\"",
+                "index.data_dir" | "socket.path" => "/elsewhere",
+                "ingest.commit_idle_ms" => "999",
+                "log.level" => "trace",
+                "log.format" => "json",
+                path if path.contains("bytes") => "77000 KB",
+                _ => "1234",
+            };
+            // What 1,234 is too much for.
+            let value = match key.path {
+                "ingest.threads" | "search.concurrent_max" => "3",
+                _ => value,
+            };
+            let env = [(key.variable(), value.to_owned())];
+            let config = Config::load(None, env, &Overrides::default()).unwrap();
+            assert_ne!(config, Config::default(), "{}", key.path);
+
+            let printed = dir.path().join("printed.toml");
+            std::fs::write(&printed, config.to_toml()).unwrap();
+            assert_eq!(load(&printed), config, "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn the_names_of_choices_are_in_the_order_of_their_variants() {
+        assert!(Level::NAMES.iter().all(|(name, level)| level.name() == *name));
+        assert!(Format::NAMES.iter().all(|(name, format)| format.name() == *name));
+    }
+
+    #[test]
+    fn zero_threads_are_one_a_core() {
+        let mut config = Config::default();
+        assert_eq!((config.ingest.workers(8), config.search.concurrent(0)), (8, 1));
+        config.ingest.threads = 3;
+        assert_eq!(config.ingest.workers(8), 3);
+    }
+}

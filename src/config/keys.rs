@@ -1,0 +1,271 @@
+//! The table of keys, and how a given value becomes a field. Pure.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use toml::de::DeValue;
+
+use super::{Config, Format, Level, bytes};
+
+/// One setting that a person can make.
+pub struct Key {
+    /// Section and name: `search.deadline_ms`.
+    pub path: &'static str,
+    /// Where its value lives, and what it may be.
+    pub field: fn(&mut Config) -> Field<'_>,
+}
+
+/// In the order of `config/traildex.toml`.
+pub static KEYS: [Key; 20] = [
+    Key { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
+    Key { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
+    Key { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },
+    Key {
+        path: "watch.unfinished_s",
+        field: |c| Field::Time(&mut c.watch.unfinished_s, UNFINISHED_S),
+    },
+    Key { path: "index.data_dir", field: |c| Field::Path(&mut c.index.data_dir) },
+    Key { path: "ingest.threads", field: |c| Field::Count(&mut c.ingest.threads, THREADS) },
+    Key {
+        path: "ingest.commit_age_ms_max",
+        field: |c| Field::Time(&mut c.ingest.commit_age_ms_max, COMMIT_AGE_MS),
+    },
+    Key {
+        path: "ingest.commit_idle_ms",
+        field: |c| Field::Time(&mut c.ingest.commit_idle_ms, COMMIT_IDLE_MS),
+    },
+    Key {
+        path: "ingest.segment_events_max",
+        field: |c| Field::Count(&mut c.ingest.segment_events_max, SEGMENT_EVENTS),
+    },
+    Key {
+        path: "ingest.segment_bytes_max",
+        field: |c| Field::Bytes(&mut c.ingest.segment_bytes_max, SEGMENT_BYTES),
+    },
+    Key {
+        path: "ingest.file_bytes_max",
+        field: |c| Field::Bytes(&mut c.ingest.file_bytes_max, FILE_BYTES),
+    },
+    Key {
+        path: "ingest.inflate_ratio_max",
+        field: |c| Field::Count(&mut c.ingest.inflate_ratio_max, INFLATE_RATIO),
+    },
+    Key { path: "socket.path", field: |c| Field::Path(&mut c.socket.path) },
+    Key {
+        path: "socket.connections_max",
+        field: |c| Field::Count(&mut c.socket.connections_max, CONNECTIONS),
+    },
+    Key {
+        path: "search.concurrent_max",
+        field: |c| Field::Count(&mut c.search.concurrent_max, THREADS),
+    },
+    Key { path: "search.queue_max", field: |c| Field::Count(&mut c.search.queue_max, QUEUE) },
+    Key {
+        path: "search.deadline_ms",
+        field: |c| Field::Time(&mut c.search.deadline_ms, DEADLINE_MS),
+    },
+    Key {
+        path: "search.record_cache_bytes",
+        field: |c| Field::Bytes(&mut c.search.record_cache_bytes, RECORD_CACHE_BYTES),
+    },
+    Key { path: "log.level", field: |c| Field::Level(&mut c.log.level) },
+    Key { path: "log.format", field: |c| Field::Format(&mut c.log.format) },
+];
+
+type Range = RangeInclusive<u64>;
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// A listing of a million files takes seconds, so none more often than that; a file whose event was
+/// lost is found within a day.
+const RESCAN_S: Range = 1..=86_400;
+
+/// File times step with the kernel's clock, 10 ms at worst: below that, a file that still grows can
+/// look settled. Ten minutes serve the slowest copy that does not rename into place.
+const SETTLE_MS: Range = 10..=600_000;
+
+/// A second is for tests; what has not grown for a week will not.
+const UNFINISHED_S: Range = 1..=604_800;
+
+/// More threads than cores only cost memory; 256 is above the cores of any machine this is for.
+const THREADS: Range = 0..=256;
+
+/// A commit waits for the disk, tens of milliseconds on a slow one: below 100 it would do little
+/// else. Ten minutes is as long as a crash should cost in repeated work.
+const COMMIT_AGE_MS: Range = 100..=600_000;
+
+/// From the pause between two files of one copy to the oldest that a commit can be.
+const COMMIT_IDLE_MS: Range = 10..=600_000;
+
+/// Below a thousand, merging costs more than indexing; above a million, the hash table of terms has
+/// long left every cache, and the segment's memory ends it first.
+const SEGMENT_EVENTS: Range = 1_000..=1_000_000;
+
+/// Tantivy's tables start at megabytes, and its offsets into them are 32 bits wide.
+const SEGMENT_BYTES: Range = 16 * MIB..=2 * GIB;
+
+/// AWS closes a trail file at about 50 MB, so a bound below 1 MiB refuses honest files. Offsets
+/// into a parsed file are 32 bits wide.
+const FILE_BYTES: Range = MIB..=2 * GIB;
+
+/// Honest trails reach 30:1. gzip ends at 1,032:1 by its format, zstd does not.
+const INFLATE_RATIO: Range = 50..=10_000;
+
+/// Each is a file descriptor, and beside them the index's segments need theirs.
+const CONNECTIONS: Range = 1..=10_000;
+
+/// 0 refuses a search that cannot start at once; ten thousand waiting ones are an outage already.
+const QUEUE: Range = 0..=10_000;
+
+/// A cold disk needs some 100 ms for the first page of a large archive; past ten minutes the client
+/// has gone.
+const DEADLINE_MS: Range = 100..=600_000;
+
+/// A few blocks for each segment, or caching is only work.
+const RECORD_CACHE_BYTES: Range = MIB..=64 * GIB;
+
+impl Key {
+    pub fn section(&self) -> &'static str {
+        self.split().0
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.split().1
+    }
+
+    /// Its environment variable: `TRAILDEX_SEARCH_DEADLINE_MS`.
+    pub fn variable(&self) -> String {
+        format!("TRAILDEX_{}_{}", self.section(), self.name()).to_ascii_uppercase()
+    }
+
+    fn split(&self) -> (&'static str, &'static str) {
+        self.path.split_once('.').expect("every row of KEYS has a section")
+    }
+}
+
+/// A key's place in a [`Config`], with what it takes. Ranges are in the key's own unit.
+pub enum Field<'a> {
+    Count(&'a mut usize, Range),
+    Time(&'a mut u64, Range),
+    Bytes(&'a mut usize, Range),
+    Path(&'a mut PathBuf),
+    Dirs(&'a mut Vec<PathBuf>),
+    Level(&'a mut Level),
+    Format(&'a mut Format),
+}
+
+impl Field<'_> {
+    /// Stores the value; `None` where it is not [`Field::allowed`].
+    pub fn set(self, given: &Given) -> Option<()> {
+        match self {
+            Self::Count(field, range) => *field = within(given.integer()?, &range)? as usize,
+            Self::Time(field, range) => *field = within(given.integer()?, &range)?,
+            Self::Bytes(field, range) => *field = within(given.bytes()?, &range)? as usize,
+            Self::Path(field) => *field = given.path()?,
+            Self::Dirs(field) => *field = given.paths()?,
+            Self::Level(field) => *field = choose(&Level::NAMES, given.text()?)?,
+            Self::Format(field) => *field = choose(&Format::NAMES, given.text()?)?,
+        }
+        Some(())
+    }
+
+    /// What it takes, for a message: `100 to 600000`.
+    pub fn allowed(&self) -> String {
+        match self {
+            Self::Count(_, range) | Self::Time(_, range) => {
+                format!("{} to {}", range.start(), range.end())
+            }
+            Self::Bytes(_, range) => {
+                format!("{} to {}", bytes::text(*range.start()), bytes::text(*range.end()))
+            }
+            Self::Path(_) => "a path".to_owned(),
+            Self::Dirs(_) => "a list of paths".to_owned(),
+            Self::Level(_) => names(&Level::NAMES),
+            Self::Format(_) => names(&Format::NAMES),
+        }
+    }
+
+    pub fn to_toml(&self) -> String {
+        match self {
+            Self::Count(value, _) => value.to_string(),
+            Self::Time(value, _) => value.to_string(),
+            Self::Bytes(value, _) => match bytes::text(**value as u64) {
+                plain if plain.ends_with(|c: char| c.is_ascii_digit()) => plain,
+                with_unit => quote(&with_unit),
+            },
+            Self::Path(path) => quote(&path.to_string_lossy()),
+            Self::Dirs(dirs) => {
+                let dirs: Vec<_> = dirs.iter().map(|dir| quote(&dir.to_string_lossy())).collect();
+                format!("[{}]", dirs.join(", "))
+            }
+            Self::Level(level) => quote(level.name()),
+            Self::Format(format) => quote(format.name()),
+        }
+    }
+}
+
+/// A value as a person gave it, before its key has taken it.
+pub enum Given<'a> {
+    Toml(&'a DeValue<'a>),
+    Variable(&'a str),
+}
+
+impl Given<'_> {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Toml(DeValue::String(text)) => Some(text),
+            Self::Toml(_) => None,
+            Self::Variable(text) => Some(text),
+        }
+    }
+
+    fn integer(&self) -> Option<u64> {
+        match self {
+            Self::Toml(DeValue::Integer(digits)) => {
+                u64::from_str_radix(digits.as_str(), digits.radix()).ok()
+            }
+            Self::Toml(_) => None,
+            Self::Variable(text) => text.parse().ok(),
+        }
+    }
+
+    fn bytes(&self) -> Option<u64> {
+        self.integer().or_else(|| bytes::parse(self.text()?))
+    }
+
+    fn path(&self) -> Option<PathBuf> {
+        self.text().filter(|text| !text.is_empty()).map(PathBuf::from)
+    }
+
+    /// A TOML list, or a variable with `:` between the paths as in `PATH`.
+    fn paths(&self) -> Option<Vec<PathBuf>> {
+        match self {
+            Self::Toml(DeValue::Array(items)) => {
+                items.iter().map(|item| Given::Toml(item.get_ref()).path()).collect()
+            }
+            Self::Toml(_) => None,
+            Self::Variable("") => Some(Vec::new()),
+            Self::Variable(text) => {
+                text.split(':').map(|item| Given::Variable(item).path()).collect()
+            }
+        }
+    }
+}
+
+fn within(value: u64, range: &Range) -> Option<u64> {
+    range.contains(&value).then_some(value)
+}
+
+fn choose<T: Copy>(choices: &[(&str, T)], name: &str) -> Option<T> {
+    choices.iter().find(|choice| choice.0 == name).map(|choice| choice.1)
+}
+
+fn names<T>(choices: &[(&str, T)]) -> String {
+    choices.iter().map(|choice| choice.0).collect::<Vec<_>>().join(", ")
+}
+
+/// A TOML string.
+pub fn quote(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}

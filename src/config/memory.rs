@@ -1,0 +1,150 @@
+//! What a configuration can use of memory at most, part by part. Pure.
+//!
+//! Mapped files are not in it: the kernel takes their pages back when it needs them.
+
+use std::fmt;
+
+use super::Config;
+
+/// One merge at a time. Its working memory follows the segments' dictionaries and columns; the
+/// postings stream through.
+const MERGE_BYTES: u64 = 256 << 20;
+
+/// What one search may collect: postings, hits, and an answer of the longest kind (12 MB) twice,
+/// as records and as text.
+const SEARCH_BYTES: u64 = 64 << 20;
+
+/// The program, its threads' stacks, the runtime, the open segments' metadata, the sockets.
+const BASE_BYTES: u64 = 64 << 20;
+
+/// The parts and their total, in bytes. `Display` is an aligned table in MiB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemorySum {
+    pub parts: Vec<MemoryPart>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryPart {
+    pub name: &'static str,
+    pub bytes: u64,
+    /// How `bytes` comes about, in words.
+    pub formula: String,
+    /// The keys that move it; none where it is fixed.
+    pub keys: &'static [&'static str],
+}
+
+impl MemorySum {
+    pub fn total(&self) -> u64 {
+        self.parts.iter().map(|part| part.bytes).sum()
+    }
+
+    /// The keys that move the sum, those of the largest part first.
+    pub fn keys(&self) -> Vec<&'static str> {
+        let mut parts: Vec<_> = self.parts.iter().collect();
+        parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
+        let mut keys = Vec::new();
+        for key in parts.into_iter().flat_map(|part| part.keys) {
+            if !keys.contains(key) {
+                keys.push(*key);
+            }
+        }
+        keys
+    }
+}
+
+impl fmt::Display for MemorySum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for MemoryPart { name, bytes, formula, .. } in &self.parts {
+            writeln!(f, "{name:<22} {:>8} MiB  {formula}", mib(*bytes))?;
+        }
+        write!(f, "{:<22} {:>8} MiB", "total", mib(self.total()))
+    }
+}
+
+pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
+    let Config { ingest, search, .. } = config;
+    let workers = ingest.workers(cores) as u64;
+    let searches = search.concurrent(cores) as u64;
+    let file = ingest.file_bytes_max as u64;
+    let segment = ingest.segment_bytes_max as u64;
+    let cache = search.record_cache_bytes as u64;
+    let parts = vec![
+        MemoryPart {
+            name: "inflate buffers",
+            bytes: workers * file,
+            formula: format!("{workers} threads x {} MiB, the largest file", mib(file)),
+            keys: &["ingest.threads", "ingest.file_bytes_max"],
+        },
+        MemoryPart {
+            name: "segments in the making",
+            bytes: workers * segment,
+            formula: format!("{workers} threads x {} MiB, one segment", mib(segment)),
+            keys: &["ingest.threads", "ingest.segment_bytes_max"],
+        },
+        MemoryPart {
+            name: "merge",
+            bytes: MERGE_BYTES,
+            formula: "one at a time, fixed".to_owned(),
+            keys: &[],
+        },
+        MemoryPart {
+            name: "searches",
+            bytes: searches * SEARCH_BYTES,
+            formula: format!("{searches} at a time x {} MiB", mib(SEARCH_BYTES)),
+            keys: &["search.concurrent_max"],
+        },
+        MemoryPart {
+            name: "record cache",
+            bytes: cache,
+            formula: "decompressed blocks of records".to_owned(),
+            keys: &["search.record_cache_bytes"],
+        },
+        MemoryPart {
+            name: "base",
+            bytes: BASE_BYTES,
+            formula: "program, runtime and sockets, fixed".to_owned(),
+            keys: &[],
+        },
+    ];
+    MemorySum { parts }
+}
+
+/// Rounded up: a sum that looks smaller than it is would mislead.
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_lines_up_and_adds_up() {
+        let expected = "\
+inflate buffers             512 MiB  2 threads x 256 MiB, the largest file
+segments in the making      256 MiB  2 threads x 128 MiB, one segment
+merge                       256 MiB  one at a time, fixed
+searches                    128 MiB  2 at a time x 64 MiB
+record cache                 64 MiB  decompressed blocks of records
+base                         64 MiB  program, runtime and sockets, fixed
+total                      1280 MiB";
+        assert_eq!(Config::default().memory(2).to_string(), expected);
+    }
+
+    #[test]
+    fn a_sum_above_the_machine_names_the_keys_to_lower() {
+        let config = Config::default();
+        let needed = config.memory(2).total();
+        assert!(config.check_memory(2, None).is_ok());
+        assert!(config.check_memory(2, Some(needed)).is_ok());
+        let error = config.check_memory(2, Some(needed - 1)).unwrap_err().to_string();
+        let (message, table) = error.split_once('\n').unwrap();
+        assert_eq!(
+            message,
+            "the configuration adds up to 1280 MiB of memory and the machine has 1279 MiB; \
+             lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
+             search.concurrent_max, search.record_cache_bytes"
+        );
+        assert_eq!(table, config.memory(2).to_string());
+    }
+}

@@ -1,0 +1,450 @@
+//! One record, flattened into what is indexed: columns, the leaves of every other field, and words.
+//!
+//! An [`Event`] is built leaf by leaf, then finished, then read by the index; and reused for the next
+//! record, so that a worker allocates nothing in the steady state. It is total: no record can make it
+//! fail. All text lives in one arena; leaves are spans of it.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv6Addr};
+
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
+use std::hash::BuildHasher;
+
+use super::Flags;
+use super::columns::{self, ColumnId, Words};
+use super::identity::Identity;
+use super::paths::{Meaning, PathId, Paths};
+use super::time::Micros;
+use super::words::{WORD_BYTES_MAX, each_word, shorten};
+
+/// Longest value that is a term as it is, in bytes. A longer one (a policy document, a user-data
+/// script) is a term of its beginning and a hash: an exact search finds it, its words are all indexed,
+/// and a wildcard sees its beginning only. tantivy drops terms above 65,530 bytes.
+pub const EXACT_BYTES_MAX: usize = 4_096;
+
+/// A scalar of a record, as parsed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar<'a> {
+    Str(&'a str),
+    I64(i64),
+    U64(u64),
+    F64(f64),
+    Bool(bool),
+}
+
+/// A piece of the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Leaf {
+    Str(Span),
+    I64(i64),
+    U64(u64),
+    F64(f64),
+    Bool(bool),
+}
+
+/// One record, ready to be indexed.
+#[derive(Debug, Default)]
+pub struct Event {
+    paths: Paths,
+    arena: String,
+    columns: Vec<(ColumnId, Span)>,
+    leaves: Vec<(PathId, Leaf)>,
+    words: WordSet,
+    on_behalf_of: Option<Span>,
+    times: Times,
+    scratch: String,
+    /// The record's bytes as delivered: what a search returns.
+    pub raw: Vec<u8>,
+    pub time: Micros,
+    /// The source address, IPv4 mapped into IPv6, where `sourceIPAddress` is one.
+    pub ip: Option<Ipv6Addr>,
+    /// Number of the record's file in the ledger.
+    pub file: u64,
+    /// Byte offset of the record in its file, uncompressed.
+    pub offset: u64,
+    pub flags: Flags,
+}
+
+#[derive(Debug, Default)]
+struct Times {
+    event: Option<Micros>,
+    timestamp: Option<Micros>,
+    window_start: Option<Micros>,
+}
+
+impl Event {
+    /// Empties the event for the next record, keeping its buffers and path table.
+    pub fn clear(&mut self) {
+        self.paths.trim();
+        self.arena.clear();
+        self.columns.clear();
+        self.leaves.clear();
+        self.words.clear();
+        self.on_behalf_of = None;
+        self.times = Times::default();
+        self.raw.clear();
+        self.ip = None;
+        self.flags = Flags::default();
+    }
+
+    /// The path of `key` under `parent`, to hand leaves in with.
+    pub fn path(&mut self, parent: PathId, key: &str) -> PathId {
+        self.paths.child(parent, key)
+    }
+
+    /// The path's text, its parts separated by [`super::paths::SEPARATOR`].
+    pub fn path_text(&self, path: PathId) -> &str {
+        self.paths.text(path)
+    }
+
+    /// Whether the leaves so far have any of the fields by which a CloudTrail record is known.
+    pub fn looks_like_a_record(&self) -> bool {
+        const KNOWN_BY: [ColumnId; 4] =
+            [columns::EVENT_NAME, columns::EVENT_SOURCE, columns::EVENT_ID, columns::EVENT_VERSION];
+        let has_column = |(column, _): &(ColumnId, Span)| {
+            KNOWN_BY.contains(column) || column.column().path.starts_with("userIdentity.")
+        };
+        self.times.event.is_some() || self.columns.iter().any(has_column)
+    }
+
+    /// Takes in one scalar of the record.
+    pub fn add(&mut self, path: PathId, scalar: Scalar<'_>) {
+        match (self.paths.meaning(path), scalar) {
+            (Meaning::Column(column), _) => self.add_column(column, scalar),
+            (Meaning::EventTime, Scalar::Str(text)) if self.times.event.is_none() => {
+                match Micros::parse_event_time(text) {
+                    Some(time) => self.times.event = Some(time),
+                    None => self.add_leaf(path, scalar),
+                }
+            }
+            (Meaning::Timestamp, Scalar::Str(text)) => {
+                self.times.timestamp = Micros::parse_event_time(text);
+                self.add_leaf(path, scalar);
+            }
+            (Meaning::WindowStart, Scalar::Str(text)) => {
+                self.times.window_start = Micros::parse_event_time(text);
+                self.add_leaf(path, scalar);
+            }
+            (Meaning::OnBehalfOf, Scalar::Str(text)) => {
+                self.on_behalf_of = Some(push(&mut self.arena, text));
+                self.add_leaf(path, scalar);
+            }
+            _ => self.add_leaf(path, scalar),
+        }
+    }
+
+    fn add_column(&mut self, column: ColumnId, scalar: Scalar<'_>) {
+        let span = match scalar {
+            Scalar::Str(text) => self.push_exact(text),
+            Scalar::I64(n) => push_display(&mut self.arena, n),
+            Scalar::U64(n) => push_display(&mut self.arena, n),
+            Scalar::F64(n) => push_display(&mut self.arena, n),
+            Scalar::Bool(b) => push_display(&mut self.arena, b),
+        };
+        if column == columns::SOURCE_IP && self.ip.is_none() {
+            self.ip = parse_ip(text(&self.arena, span));
+        }
+        if column.column().words == Words::Whole && !is_found_whole(text(&self.arena, span)) {
+            self.words.add_words(text(&self.arena, span), &mut self.scratch);
+        }
+        self.columns.push((column, span));
+    }
+
+    fn add_leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
+        let leaf = match scalar {
+            Scalar::Str(text) => {
+                self.words.add_words(text, &mut self.scratch);
+                Leaf::Str(self.push_exact(text))
+            }
+            Scalar::I64(n) => {
+                self.words.add_number(n, &mut self.scratch);
+                Leaf::I64(n)
+            }
+            Scalar::U64(n) => {
+                self.words.add_number(n, &mut self.scratch);
+                Leaf::U64(n)
+            }
+            Scalar::F64(n) => {
+                self.words.add_number(n, &mut self.scratch);
+                Leaf::F64(n)
+            }
+            Scalar::Bool(b) => Leaf::Bool(b),
+        };
+        self.leaves.push((path, leaf));
+    }
+
+    fn push_exact(&mut self, text: &str) -> Span {
+        if text.len() <= EXACT_BYTES_MAX {
+            return push(&mut self.arena, text);
+        }
+        push(&mut self.arena, shorten(&mut text.to_owned(), EXACT_BYTES_MAX))
+    }
+
+    /// To be called after the last leaf: settles the time and derives actor and credential.
+    /// `file_time` is the time of the record's file, for a record that states none.
+    pub fn finish(&mut self, file_time: Micros) {
+        let times = &self.times;
+        let (time, flags) = match (times.event, times.timestamp, times.window_start) {
+            (Some(time), _, _) => (time, Flags::default()),
+            (None, Some(time), _) => (time, Flags::TIME_FROM_TIMESTAMP),
+            (None, None, Some(time)) => (time, Flags::TIME_FROM_WINDOW),
+            (None, None, None) => (file_time, Flags::TIME_FROM_FILE),
+        };
+        self.time = time;
+        self.flags |= flags;
+        self.derive_identity();
+        self.columns.sort_by_key(|(column, _)| *column);
+    }
+
+    fn derive_identity(&mut self) {
+        let identity = Identity {
+            kind: self.column(columns::IDENTITY_TYPE),
+            arn: self.column(columns::IDENTITY_ARN),
+            user_name: self.column(columns::USER_NAME),
+            principal: self.column(columns::PRINCIPAL),
+            account: self.column(columns::IDENTITY_ACCOUNT),
+            invoked_by: self.column(columns::INVOKED_BY),
+            issuer_name: self.column(columns::ISSUER_NAME),
+            on_behalf_of: self.on_behalf_of.map_or("", |span| text(&self.arena, span)),
+        };
+        let credential = identity.credential().name();
+        let actor = identity.actor().into_owned();
+        let span = push(&mut self.arena, credential);
+        self.columns.push((columns::CREDENTIAL, span));
+        if !actor.is_empty() {
+            let span = push(&mut self.arena, &actor);
+            self.columns.push((columns::ACTOR, span));
+        }
+    }
+
+    /// The first value of a column, or nothing.
+    pub fn column(&self, id: ColumnId) -> &str {
+        self.columns
+            .iter()
+            .find(|(column, _)| *column == id)
+            .map_or("", |(_, span)| text(&self.arena, *span))
+    }
+
+    /// Every column's values, in the order of the schema.
+    pub fn columns(&self) -> impl ExactSizeIterator<Item = (ColumnId, &str)> {
+        self.columns.iter().map(|(column, span)| (*column, text(&self.arena, *span)))
+    }
+
+    /// Every other scalar with its path, whose parts are separated by [`super::paths::SEPARATOR`].
+    pub fn leaves(&self) -> Leaves<'_> {
+        Leaves { event: self, leaves: self.leaves.iter() }
+    }
+
+    /// The distinct words that no column's dictionary holds, one a line.
+    pub fn words(&self) -> &str {
+        &self.words.text
+    }
+}
+
+/// The leaves of an event; see [`Event::leaves`].
+pub struct Leaves<'a> {
+    event: &'a Event,
+    leaves: std::slice::Iter<'a, (PathId, Leaf)>,
+}
+
+impl<'a> Iterator for Leaves<'a> {
+    type Item = (&'a str, Scalar<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (path, leaf) = *self.leaves.next()?;
+        let scalar = match leaf {
+            Leaf::Str(span) => Scalar::Str(text(&self.event.arena, span)),
+            Leaf::I64(n) => Scalar::I64(n),
+            Leaf::U64(n) => Scalar::U64(n),
+            Leaf::F64(n) => Scalar::F64(n),
+            Leaf::Bool(b) => Scalar::Bool(b),
+        };
+        Some((self.event.paths.text(path), scalar))
+    }
+}
+
+fn text(arena: &str, span: Span) -> &str {
+    &arena[span.start as usize..span.end as usize]
+}
+
+fn push(arena: &mut String, value: &str) -> Span {
+    let start = arena.len() as u32;
+    arena.push_str(value);
+    Span { start, end: arena.len() as u32 }
+}
+
+fn push_display(arena: &mut String, value: impl std::fmt::Display) -> Span {
+    let start = arena.len() as u32;
+    write!(arena, "{value}").expect("writing to a String cannot fail");
+    Span { start, end: arena.len() as u32 }
+}
+
+/// The address as the index keeps it: IPv4 mapped into IPv6.
+pub fn parse_ip(text: &str) -> Option<Ipv6Addr> {
+    match text.parse().ok()? {
+        IpAddr::V4(address) => Some(address.to_ipv6_mapped()),
+        IpAddr::V6(address) => Some(address),
+    }
+}
+
+/// Whether a search for the value's one word finds it by looking up the word in lower or in upper
+/// case: see [`Words::Whole`].
+fn is_found_whole(value: &str) -> bool {
+    let is_word = |is_letter: fn(u8) -> bool| {
+        value.bytes().all(|b| is_letter(b) || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    let has_ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    value.len() <= WORD_BYTES_MAX
+        && has_ends(value.as_bytes().first())
+        && has_ends(value.as_bytes().last())
+        && (is_word(|b| b.is_ascii_lowercase()) || is_word(|b| b.is_ascii_uppercase()))
+}
+
+/// The distinct words of one record, one a line.
+#[derive(Debug, Default)]
+struct WordSet {
+    text: String,
+    spans: HashTable<Span>,
+}
+
+impl WordSet {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.spans.clear();
+    }
+
+    fn add_words(&mut self, text: &str, scratch: &mut String) {
+        each_word(text, scratch, |word| self.add(word));
+    }
+
+    fn add_number(&mut self, number: impl std::fmt::Display, scratch: &mut String) {
+        scratch.clear();
+        write!(scratch, "{number}").expect("writing to a String cannot fail");
+        // A minus sign is a joiner at the beginning: no part of the word.
+        self.add(scratch.trim_start_matches('-'));
+    }
+
+    fn add(&mut self, word: &str) {
+        let hash = |word: &str| FxBuildHasher.hash_one(word);
+        let all = &self.text;
+        let is_known = self.spans.find(hash(word), |span| text(all, *span) == word).is_some();
+        if is_known {
+            return;
+        }
+        let span = push(&mut self.text, word);
+        self.text.push('\n');
+        let all = &self.text;
+        self.spans.insert_unique(hash(word), span, |span| hash(text(all, *span)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(leaves: &[(&str, Scalar<'_>)]) -> Event {
+        let mut event = Event::default();
+        for (name, scalar) in leaves {
+            let path = name.split('/').fold(PathId::ROOT, |parent, key| event.path(parent, key));
+            event.add(path, *scalar);
+        }
+        event.finish(Micros(7));
+        event
+    }
+
+    #[test]
+    fn a_column_is_kept_out_of_leaves_and_words() {
+        let event =
+            event(&[("eventName", Scalar::Str("GetObject")), ("x", Scalar::Str("Two words"))]);
+        assert_eq!(event.column(columns::EVENT_NAME), "GetObject");
+        assert_eq!(event.leaves().collect::<Vec<_>>(), [("x", Scalar::Str("Two words"))]);
+        assert_eq!(event.words(), "two\nwords\n");
+    }
+
+    #[test]
+    fn a_column_takes_any_scalar_as_text() {
+        let event = event(&[
+            ("readOnly", Scalar::Bool(true)),
+            ("recipientAccountId", Scalar::I64(123_456_789_012)),
+        ]);
+        assert_eq!(event.column(columns::READ_ONLY), "true");
+        assert_eq!(event.column(columns::RECIPIENT_ACCOUNT), "123456789012");
+    }
+
+    #[test]
+    fn times_fall_back_in_order_and_say_so() {
+        let time = |leaves: &[(&str, Scalar<'_>)]| {
+            let event = event(leaves);
+            (event.time.to_string(), event.flags.names().join(" "))
+        };
+        let stamp = ("@timestamp", Scalar::Str("2020-09-14T00:44:23.000Z"));
+        let window = ("timeWindow/windowStart", Scalar::Str("2020-01-01T00:00:00Z"));
+        let broken = ("eventTime", Scalar::Str("redacted"));
+        let good = ("eventTime", Scalar::Str("2021-01-01T00:00:00Z"));
+        assert_eq!(time(&[good, stamp]), ("2021-01-01T00:00:00Z".into(), String::new()));
+        assert_eq!(time(&[broken, stamp, window]).1, "time-from-timestamp");
+        assert_eq!(time(&[window]).1, "time-from-window");
+        assert_eq!(
+            time(&[broken]),
+            ("1970-01-01T00:00:00.000007Z".into(), "time-from-file".into())
+        );
+    }
+
+    #[test]
+    fn an_unreadable_event_time_is_still_a_field() {
+        let event = event(&[("eventTime", Scalar::Str("redacted"))]);
+        assert_eq!(event.leaves().collect::<Vec<_>>(), [("eventTime", Scalar::Str("redacted"))]);
+    }
+
+    #[test]
+    fn an_id_that_a_whole_lookup_would_miss_gives_its_words() {
+        assert_eq!(event(&[("requestID", Scalar::Str("A1B2C3D4"))]).words(), "");
+        assert_eq!(event(&[("requestID", Scalar::Str("0ab-1"))]).words(), "");
+        assert_eq!(event(&[("requestID", Scalar::Str("aB3"))]).words(), "ab3\n");
+        assert_eq!(event(&[("requestID", Scalar::Str("ab/cd="))]).words(), "ab\ncd\n");
+        assert_eq!(event(&[("requestID", Scalar::Str("ab-"))]).words(), "ab\n");
+    }
+
+    #[test]
+    fn a_repeated_word_is_offered_once_and_numbers_are_words() {
+        let event =
+            event(&[("a", Scalar::Str("x X y")), ("b", Scalar::Str("y")), ("c", Scalar::I64(-5))]);
+        assert_eq!(event.words(), "x\ny\n5\n");
+    }
+
+    #[test]
+    fn addresses_are_typed_where_they_parse() {
+        let ip =
+            |text| event(&[("sourceIPAddress", Scalar::Str(text))]).ip.map(|ip| ip.to_string());
+        assert_eq!(ip("192.0.2.1").as_deref(), Some("::ffff:192.0.2.1"));
+        assert_eq!(ip("2001:db8::1").as_deref(), Some("2001:db8::1"));
+        assert_eq!(ip("AWS Internal"), None);
+        assert_eq!(ip("555.1.1.1"), None);
+    }
+
+    #[test]
+    fn a_reused_event_remembers_nothing() {
+        let mut event = event(&[("eventName", Scalar::Str("A")), ("x", Scalar::Str("y"))]);
+        event.clear();
+        event.finish(Micros(0));
+        assert_eq!(event.leaves().count(), 0);
+        assert_eq!(event.words(), "");
+        assert_eq!(event.columns().collect::<Vec<_>>(), [(columns::CREDENTIAL, "unknown")]);
+    }
+
+    #[test]
+    fn a_long_value_is_an_exact_term_of_bounded_length() {
+        let long = "w ".repeat(EXACT_BYTES_MAX);
+        let event = event(&[("x", Scalar::Str(&long))]);
+        let Some((_, Scalar::Str(term))) = event.leaves().next() else { panic!("one leaf") };
+        assert_eq!(term.len(), EXACT_BYTES_MAX);
+        assert_eq!(event.words(), "w\n");
+    }
+}

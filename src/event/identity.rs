@@ -1,0 +1,224 @@
+//! Who acted and with which kind of credentials, derived from `userIdentity`.
+//!
+//! `userIdentity` is often incomplete, and its `type` absent; each rule takes the best field there is
+//! and falls through to the next. Source: AWS's "CloudTrail userIdentity element", and the records
+//! seen (`cloudtrail.md`).
+
+use std::borrow::Cow;
+
+/// The fields of `userIdentity` that say who it is. Empty where absent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Identity<'a> {
+    pub kind: &'a str,
+    pub arn: &'a str,
+    pub user_name: &'a str,
+    pub principal: &'a str,
+    pub account: &'a str,
+    pub invoked_by: &'a str,
+    /// `sessionContext.sessionIssuer.userName`: the role, for a temporary role.
+    pub issuer_name: &'a str,
+    /// `onBehalfOf.userId`: the person, for Identity Center.
+    pub on_behalf_of: &'a str,
+}
+
+/// Kinds of credentials, as the `credential` column and the API name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    Root,
+    IamUser,
+    AssumedRole,
+    Federated,
+    IdentityCenter,
+    AwsService,
+    AwsAccount,
+    Anonymous,
+    Unknown,
+}
+
+impl Credential {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::IamUser => "iam-user",
+            Self::AssumedRole => "assumed-role",
+            Self::Federated => "federated",
+            Self::IdentityCenter => "identity-center",
+            Self::AwsService => "aws-service",
+            Self::AwsAccount => "aws-account",
+            Self::Anonymous => "anonymous",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl<'a> Identity<'a> {
+    /// With which kind of credentials the call was made.
+    pub fn credential(&self) -> Credential {
+        if self.account == "anonymous" || self.principal == "Anonymous" {
+            return Credential::Anonymous;
+        }
+        match self.kind {
+            "Root" => Credential::Root,
+            "IAMUser" => Credential::IamUser,
+            "AssumedRole" | "Role" => Credential::AssumedRole,
+            "FederatedUser" | "SAMLUser" | "WebIdentityUser" | "Directory" => Credential::Federated,
+            "IdentityCenterUser" => Credential::IdentityCenter,
+            "AWSService" => Credential::AwsService,
+            "AWSAccount" => Credential::AwsAccount,
+            _ => self.credential_without_type(),
+        }
+    }
+
+    fn credential_without_type(&self) -> Credential {
+        match self.arn_resource() {
+            "root" => Credential::Root,
+            resource if resource.starts_with("user/") => Credential::IamUser,
+            resource if resource.starts_with("assumed-role/") => Credential::AssumedRole,
+            resource if resource.starts_with("role/") => Credential::AssumedRole,
+            resource if resource.starts_with("federated-user/") => Credential::Federated,
+            _ if !self.on_behalf_of.is_empty() => Credential::IdentityCenter,
+            _ if !self.invoked_by.is_empty() => Credential::AwsService,
+            _ => Credential::Unknown,
+        }
+    }
+
+    /// Who made the call, in one readable name; empty when the record does not say.
+    ///
+    /// `root`, a user's name, `role/session`, a service's host name, or an account number.
+    pub fn actor(&self) -> Cow<'a, str> {
+        match self.credential() {
+            Credential::Root => "root".into(),
+            Credential::Anonymous => "anonymous".into(),
+            Credential::AssumedRole => self.role_and_session(),
+            Credential::AwsService => {
+                first(&[self.invoked_by, self.user_name, self.principal, self.account])
+            }
+            Credential::AwsAccount => first(&[self.account, self.principal]),
+            Credential::IdentityCenter => {
+                first(&[self.user_name, self.on_behalf_of, self.principal])
+            }
+            Credential::IamUser | Credential::Federated => {
+                first(&[self.user_name, last_part(self.arn_resource()), self.principal])
+            }
+            Credential::Unknown => first(&[
+                self.user_name,
+                last_part(self.arn_resource()),
+                self.principal,
+                self.account,
+            ]),
+        }
+    }
+
+    /// `arn:aws:sts::1:assumed-role/ROLE/SESSION` is `ROLE/SESSION`.
+    fn role_and_session(&self) -> Cow<'a, str> {
+        if let Some(role_and_session) = self.arn_resource().strip_prefix("assumed-role/") {
+            return role_and_session.into();
+        }
+        let role = first(&[self.issuer_name, last_part(self.arn_resource()), self.user_name]);
+        let session = self.principal.split_once(':').map_or("", |(_, session)| session);
+        match (role.is_empty(), session.is_empty()) {
+            (true, _) => self.principal.into(),
+            (false, true) => role,
+            (false, false) => format!("{role}/{session}").into(),
+        }
+    }
+
+    /// What follows the account in the ARN.
+    fn arn_resource(&self) -> &'a str {
+        self.arn.splitn(6, ':').nth(5).unwrap_or("")
+    }
+}
+
+fn last_part(resource: &str) -> &str {
+    resource.rsplit('/').next().unwrap_or("")
+}
+
+fn first<'a>(candidates: &[&'a str]) -> Cow<'a, str> {
+    candidates.iter().copied().find(|name| !name.is_empty()).unwrap_or("").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(identity: Identity<'_>, expected: &str) {
+        assert_eq!(format!("{} {}", identity.credential().name(), identity.actor()), expected);
+    }
+
+    fn identity(kind: &'static str, arn: &'static str) -> Identity<'static> {
+        Identity { kind, arn, ..Identity::default() }
+    }
+
+    #[test]
+    fn each_identity_type_has_its_credential_and_actor() {
+        check(identity("Root", "arn:aws:iam::1:root"), "root root");
+        check(
+            Identity { user_name: "bert", ..identity("IAMUser", "arn:aws:iam::1:user/bert") },
+            "iam-user bert",
+        );
+        check(
+            identity("AssumedRole", "arn:aws:sts::1:assumed-role/Admin/alice"),
+            "assumed-role Admin/alice",
+        );
+        check(identity("FederatedUser", "arn:aws:sts::1:federated-user/Bob"), "federated Bob");
+        check(Identity { user_name: "carol", ..identity("SAMLUser", "") }, "federated carol");
+        check(
+            Identity { invoked_by: "ec2.amazonaws.com", ..identity("AWSService", "") },
+            "aws-service ec2.amazonaws.com",
+        );
+        check(
+            Identity { account: "123456789012", ..identity("AWSAccount", "") },
+            "aws-account 123456789012",
+        );
+        check(
+            Identity { on_behalf_of: "9067-1", ..identity("IdentityCenterUser", "") },
+            "identity-center 9067-1",
+        );
+        check(Identity { user_name: "HIDDEN", ..identity("Unknown", "") }, "unknown HIDDEN");
+    }
+
+    #[test]
+    fn without_a_type_the_arn_or_the_invoker_decides() {
+        check(identity("", "arn:aws:iam::1:root"), "root root");
+        check(identity("", "arn:aws:iam::1:user/path/dora"), "iam-user dora");
+        check(identity("", "arn:aws:sts::1:assumed-role/R/s"), "assumed-role R/s");
+        check(
+            Identity { account: "1", invoked_by: "ec2.amazonaws.com", ..Identity::default() },
+            "aws-service ec2.amazonaws.com",
+        );
+        check(Identity::default(), "unknown ");
+    }
+
+    #[test]
+    fn anonymous_calls_are_told_from_other_accounts() {
+        check(
+            Identity { account: "anonymous", ..identity("AWSAccount", "") },
+            "anonymous anonymous",
+        );
+    }
+
+    #[test]
+    fn root_invoked_by_a_service_is_still_root() {
+        check(
+            Identity {
+                invoked_by: "support.amazonaws.com",
+                ..identity("Root", "arn:aws:iam::1:root")
+            },
+            "root root",
+        );
+    }
+
+    #[test]
+    fn a_role_without_its_arn_takes_issuer_and_principal() {
+        check(
+            Identity {
+                issuer_name: "Admin",
+                principal: "AROA1:i-0abc",
+                ..identity("AssumedRole", "")
+            },
+            "assumed-role Admin/i-0abc",
+        );
+        check(Identity { principal: "AROA1", ..identity("AssumedRole", "") }, "assumed-role AROA1");
+    }
+}

@@ -1,0 +1,103 @@
+//! Times as traildex keeps them, and the forms in which records state them.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+
+/// Microseconds since the Unix epoch, UTC. CloudTrail states seconds; exports state fractions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Micros(pub i64);
+
+impl Micros {
+    /// Parses a time as records state it: `2023-07-10T12:40:14Z`, with a fraction or an offset, or
+    /// `2025-02-19 20:13:49` as exports write it. Without an offset it is UTC.
+    pub fn parse_event_time(text: &str) -> Option<Self> {
+        if let Ok(timestamp) = text.parse::<Timestamp>() {
+            return Some(Self(timestamp.as_microsecond()));
+        }
+        // A date alone is no time of an event; jiff would take it as midnight.
+        if text.len() < "2025-02-19T20:13".len() {
+            return None;
+        }
+        let civil = text.strip_suffix('Z').unwrap_or(text).parse::<DateTime>().ok()?;
+        Offset::UTC.to_timestamp(civil).ok().map(|timestamp| Self(timestamp.as_microsecond()))
+    }
+
+    /// The delivery time in a trail file's name: `…_20230710T1240Z_….json.gz`.
+    pub fn parse_file_name(name: &str) -> Option<Self> {
+        name.split('_').find_map(|part| {
+            let bytes = part.as_bytes();
+            let is_time = bytes.len() >= 14 && bytes[8] == b'T' && bytes[13] == b'Z';
+            if !is_time {
+                return None;
+            }
+            let digits = |range: std::ops::Range<usize>| part.get(range)?.parse::<i16>().ok();
+            let civil = DateTime::new(
+                digits(0..4)?,
+                digits(4..6)? as i8,
+                digits(6..8)? as i8,
+                digits(9..11)? as i8,
+                digits(11..13)? as i8,
+                0,
+                0,
+            )
+            .ok()?;
+            Offset::UTC.to_timestamp(civil).ok().map(|time| Self(time.as_microsecond()))
+        })
+    }
+
+    pub fn now() -> Self {
+        Self(Timestamp::now().as_microsecond())
+    }
+}
+
+/// RFC 3339 in UTC, with no more digits than needed.
+impl fmt::Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Timestamp::from_microsecond(self.0) {
+            Ok(timestamp) => write!(f, "{timestamp}"),
+            Err(_) => write!(f, "{} us", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        let time = Micros::parse_event_time(text).map(|time| time.to_string());
+        assert_eq!(time.as_deref(), expected, "{text}");
+    }
+
+    #[test]
+    fn every_form_seen_in_records_is_read() {
+        check("2023-07-10T12:40:14Z", Some("2023-07-10T12:40:14Z"));
+        check("2020-09-14T00:44:23.000Z", Some("2020-09-14T00:44:23Z"));
+        check("2020-09-14T02:44:23.5+02:00", Some("2020-09-14T00:44:23.5Z"));
+        check("2025-02-19 20:13:49", Some("2025-02-19T20:13:49Z"));
+        check("2025-02-19 20:13:49.123", Some("2025-02-19T20:13:49.123Z"));
+        check("2025-02-19 20:13:49Z", Some("2025-02-19T20:13:49Z"));
+    }
+
+    #[test]
+    fn what_is_not_a_time_is_none() {
+        for text in
+            ["", "redacted", "...", "2023-07-10", "99999999999999999999", "2023-13-40T00:00:00Z"]
+        {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn the_delivery_time_is_read_from_a_trail_files_name() {
+        let name = "111111111111_CloudTrail_eu-central-1_20171211T1505Z_A6kvhMoVeCsc7v8U.json.gz";
+        let time = Micros::parse_file_name(name).map(|time| time.to_string());
+        assert_eq!(time.as_deref(), Some("2017-12-11T15:05:00Z"));
+        assert_eq!(Micros::parse_file_name("111111111111_CloudTrail_99999999T9999Z_x.json"), None);
+        assert_eq!(Micros::parse_file_name("ümlaut_12345678Té2345Z"), None);
+    }
+}

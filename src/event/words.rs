@@ -1,0 +1,124 @@
+//! What a word is.
+//!
+//! A word is a run of letters and digits, in any script, with `-`, `_` and `.` between them: UUIDs,
+//! host names, instance ids and version numbers are one word each, and an ARN is a few. Words are
+//! compared in lower case. Indexing and querying both cut text with [`each_word`], so they agree.
+
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Longest word kept as it is, in bytes; a longer one (a pagination token, a base64 blob) is kept as
+/// its beginning and a hash, which an exact search for it still finds. See [`shorten`].
+pub const WORD_BYTES_MAX: usize = 256;
+
+/// Bytes of the hash that [`shorten`] appends: `#` and 32 hexadecimal digits.
+const HASH_BYTES: usize = 33;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Letter,
+    /// Belongs to a word only between letters.
+    Joiner,
+    Separator,
+}
+
+fn class(c: char) -> Class {
+    match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' => Class::Letter,
+        '-' | '_' | '.' => Class::Joiner,
+        _ if c.is_ascii() => Class::Separator,
+        _ if c.is_alphanumeric() => Class::Letter,
+        _ => Class::Separator,
+    }
+}
+
+/// Calls `sink` with each word of `text`, in order, in lower case. `buffer` is scratch space.
+pub fn each_word(text: &str, buffer: &mut String, mut sink: impl FnMut(&str)) {
+    let mut rest = text;
+    while let Some(start) = rest.find(|c| class(c) == Class::Letter) {
+        rest = &rest[start..];
+        let run = rest.find(|c| class(c) == Class::Separator).unwrap_or(rest.len());
+        let word = rest[..run].trim_end_matches(|c| class(c) == Class::Joiner);
+        lower(word, buffer);
+        sink(shorten(buffer, WORD_BYTES_MAX));
+        rest = &rest[run..];
+    }
+}
+
+/// The words of `text`, in order.
+pub fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    each_word(text, &mut String::new(), |word| words.push(word.to_owned()));
+    words
+}
+
+fn lower(word: &str, buffer: &mut String) {
+    buffer.clear();
+    if word.is_ascii() {
+        buffer.push_str(word);
+        buffer.make_ascii_lowercase();
+    } else {
+        buffer.extend(word.chars().flat_map(char::to_lowercase));
+    }
+}
+
+/// Cuts text longer than `bytes_max` to its beginning and a hash of the whole, in place. The index
+/// bounds a term's length; this keeps equality exact (but for a collision of 128 bits). The hash is
+/// part of the index's format: XXH3, whose output is fixed by its specification.
+pub fn shorten(text: &mut String, bytes_max: usize) -> &str {
+    if text.len() > bytes_max {
+        let hash = xxh3_128(text.as_bytes());
+        text.truncate(text.floor_char_boundary(bytes_max - HASH_BYTES));
+        text.push_str(&format!("#{hash:032x}"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(words(text).join(" | "), expected);
+    }
+
+    #[test]
+    fn identifiers_are_one_word() {
+        check("a3d34faf-076e-44ff-b2f7-605d76705a81", "a3d34faf-076e-44ff-b2f7-605d76705a81");
+        check("ec2.us-east-1.amazonaws.com", "ec2.us-east-1.amazonaws.com");
+        check("i-044b1baf4c96e1b62", "i-044b1baf4c96e1b62");
+        check("AKIAIOSFODNN7EXAMPLE", "akiaiosfodnn7example");
+    }
+
+    #[test]
+    fn arns_and_user_agents_are_their_parts() {
+        check(
+            "arn:aws:iam::111122223333:role/admin-tempcreds",
+            "arn | aws | iam | 111122223333 | role | admin-tempcreds",
+        );
+        check("aws-cli/2.13.5 Python/3.11.4", "aws-cli | 2.13.5 | python | 3.11.4");
+        check("alice@example.com", "alice | example.com");
+    }
+
+    #[test]
+    fn joiners_at_the_ends_are_not_part_of_a_word() {
+        check("--foo--bar. _x_ ... -", "foo--bar | x");
+        check("", "");
+    }
+
+    #[test]
+    fn letters_of_any_script_make_words() {
+        check("Zoë ÜBER 東京", "zoë | über | 東京");
+    }
+
+    #[test]
+    fn a_long_word_is_cut_and_still_told_from_its_like() {
+        let one = words(&"a".repeat(1_000));
+        let other = words(&"a".repeat(1_001));
+        assert_eq!(one[0].len(), WORD_BYTES_MAX);
+        assert_ne!(one, other);
+        assert_eq!(one, words(&"A".repeat(1_000)));
+        let wide = words(&"é".repeat(1_000));
+        assert!(wide[0].len() <= WORD_BYTES_MAX);
+    }
+}

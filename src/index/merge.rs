@@ -1,0 +1,130 @@
+//! Merging: which segments, and doing it.
+//!
+//! Segments are merged ten at a time with others of their size, so an event is rewritten once for
+//! each tenfold growth; among those of a size, the ten that lie closest together in time, so that
+//! segments stay apart in time and a search can leave most of them out.
+
+use tantivy::directory::MmapDirectory;
+use tantivy::index::SegmentId;
+use tantivy::indexer::merge_filtered_segments;
+
+use super::IndexError;
+use super::build::{SegmentEntry, open_index};
+use super::directory::SegmentDirectory;
+use super::schema::{self, Fields};
+
+/// Segments merged into one.
+const FACTOR: usize = 10;
+
+/// Events of a merged segment, at most: larger ones would take minutes to merge, and block the disk
+/// space of two for as long.
+const EVENTS_MAX: u64 = 10_000_000;
+
+/// Segments below this many events are of one size: merging them costs next to nothing.
+const SMALL_EVENTS: u32 = 1_000;
+
+/// What choosing needs to know of a segment.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub entry: SegmentEntry,
+    /// Microseconds since the Unix epoch, of its latest event.
+    pub latest_us: i64,
+}
+
+/// Chooses the segments to merge next, if any.
+pub fn choose(candidates: &[Candidate]) -> Option<Vec<SegmentEntry>> {
+    let mut levels: Vec<Vec<&Candidate>> = Vec::new();
+    for candidate in candidates {
+        let level = level(candidate.entry.events);
+        levels.resize_with(levels.len().max(level + 1), Vec::new);
+        levels[level].push(candidate);
+    }
+    levels.into_iter().find_map(|mut level| {
+        level.sort_by_key(|candidate| candidate.latest_us);
+        level
+            .windows(FACTOR)
+            .filter(|window| events(window) <= EVENTS_MAX)
+            .min_by_key(|window| window[FACTOR - 1].latest_us.saturating_sub(window[0].latest_us))
+            .map(|window| window.iter().map(|candidate| candidate.entry.clone()).collect())
+    })
+}
+
+fn events(window: &[&Candidate]) -> u64 {
+    window.iter().map(|candidate| u64::from(candidate.entry.events)).sum()
+}
+
+/// Each level's segments hold ten times as many events as the one's before.
+fn level(events: u32) -> usize {
+    (events.max(SMALL_EVENTS) / SMALL_EVENTS).ilog10() as usize
+}
+
+/// Merges segments into a new one, which is in no commit yet.
+pub fn merge(
+    files: &MmapDirectory,
+    fields: &Fields,
+    entries: &[SegmentEntry],
+) -> Result<SegmentEntry, IndexError> {
+    let index = open_index(files, fields)?;
+    let segments = entries
+        .iter()
+        .map(|entry| {
+            let id = segment_id(entry)?;
+            Ok(index.segment(index.new_segment_meta(id, entry.events)))
+        })
+        .collect::<Result<Vec<_>, IndexError>>()?;
+    let unfiltered = segments.iter().map(|_| None).collect();
+    let output = SegmentDirectory::new(files.clone());
+    let merged = merge_filtered_segments(&segments, schema::settings(), unfiltered, output)?;
+    let meta = merged.load_metas()?.segments.remove(0);
+    Ok(SegmentEntry { id: meta.id().uuid_string(), events: meta.max_doc() })
+}
+
+/// The id of a segment that the manifest names.
+pub fn segment_id(entry: &SegmentEntry) -> Result<SegmentId, IndexError> {
+    SegmentId::from_uuid_string(&entry.id).map_err(|_| IndexError::Damaged {
+        path: "manifest.json".into(),
+        reason: format!("'{}' is not a segment's id", entry.id),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(id: usize, events: u32, latest_us: i64) -> Candidate {
+        Candidate { entry: SegmentEntry { id: id.to_string(), events }, latest_us }
+    }
+
+    fn chosen(candidates: &[Candidate]) -> Option<String> {
+        choose(candidates)
+            .map(|entries| entries.into_iter().map(|entry| entry.id).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn nine_of_a_size_are_left_alone() {
+        let segments: Vec<_> = (0..9).map(|n| candidate(n, 25_000, n as i64)).collect();
+        assert_eq!(chosen(&segments), None);
+        assert_eq!(chosen(&[]), None);
+    }
+
+    #[test]
+    fn the_ten_closest_in_time_are_merged() {
+        let times = [0, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 1_000];
+        let segments: Vec<_> =
+            times.iter().enumerate().map(|(n, time)| candidate(n, 25_000, *time)).collect();
+        assert_eq!(chosen(&segments).as_deref(), Some("1 2 3 4 5 6 7 8 9 10"));
+    }
+
+    #[test]
+    fn sizes_are_not_mixed() {
+        let segments: Vec<_> =
+            (0..18).map(|n| candidate(n, if n % 2 == 0 { 25_000 } else { 250_000 }, 0)).collect();
+        assert_eq!(chosen(&segments), None);
+    }
+
+    #[test]
+    fn no_merge_makes_a_segment_beyond_the_maximum() {
+        let segments: Vec<_> = (0..30).map(|n| candidate(n, 2_000_000, n as i64)).collect();
+        assert_eq!(chosen(&segments), None);
+    }
+}

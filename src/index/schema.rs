@@ -1,0 +1,121 @@
+//! The shape of the index: which tantivy field holds what.
+//!
+//! Field numbers follow the order in which a document lists its values, columns first, so that
+//! tantivy's grouping of values by field has nothing to sort. A change here is a new format version:
+//! see [`super::manifest::FORMAT_VERSION`].
+
+use tantivy::schema::{
+    BytesOptions, DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions,
+    JsonObjectOptions, NumericOptions, Schema, TextFieldIndexing, TextOptions,
+};
+use tantivy::store::{Compressor, ZstdCompressor};
+use tantivy::tokenizer::TokenizerManager;
+use tantivy::{IndexSettings, IndexSortByField, Order};
+
+use super::lines::LineTokenizer;
+use crate::event::columns::ColumnId;
+
+/// Name of the time field: tantivy sorts segments by it.
+pub const TIME: &str = "time";
+/// Name of the field of all leaves that are not columns; the prefix of their columns' names.
+pub const REST: &str = "rest";
+
+/// Bytes of records compressed together. Larger blocks are smaller on disk and cost more to fetch one
+/// record from: see the table in `benches/RESULTS.md`.
+const STORE_BLOCK_BYTES: usize = 64 << 10;
+
+/// zstd level of the stored records: 3 is zstd's own default, and higher ones cost more CPU than the
+/// rest of ingest.
+const STORE_ZSTD_LEVEL: i32 = 3;
+
+const RAW_TOKENIZER: &str = "raw";
+const LINE_TOKENIZER: &str = "lines";
+
+/// The schema, and handles to its fields.
+#[derive(Clone, Debug)]
+pub struct Fields {
+    pub schema: Schema,
+    pub ip: Field,
+    pub rest: Field,
+    pub words: Field,
+    pub time: Field,
+    pub file: Field,
+    pub offset: Field,
+    pub flags: Field,
+    pub raw: Field,
+}
+
+impl Fields {
+    pub fn new() -> Self {
+        let mut builder = Schema::builder();
+        for id in ColumnId::all() {
+            let field = builder.add_text_field(id.column().path, column_options(id));
+            debug_assert_eq!(field, Self::column(id));
+        }
+        let ip = builder.add_ip_addr_field("ip", IpAddrOptions::default().set_indexed().set_fast());
+        let rest = builder.add_json_field(
+            REST,
+            JsonObjectOptions::default()
+                .set_indexing_options(exact_indexing())
+                .set_fast(RAW_TOKENIZER),
+        );
+        let words = builder.add_text_field(
+            "words",
+            TextOptions::default()
+                .set_indexing_options(exact_indexing().set_tokenizer(LINE_TOKENIZER)),
+        );
+        let time = builder.add_date_field(
+            TIME,
+            DateOptions::default().set_fast().set_precision(DateTimePrecision::Microseconds),
+        );
+        let number = || NumericOptions::default().set_fast();
+        let file = builder.add_u64_field("file", number());
+        let offset = builder.add_u64_field("offset", number());
+        let flags = builder.add_u64_field("flags", number());
+        let raw = builder.add_bytes_field("raw", BytesOptions::default().set_stored());
+        Self { schema: builder.build(), ip, rest, words, time, file, offset, flags, raw }
+    }
+
+    /// The field of a column.
+    pub fn column(id: ColumnId) -> Field {
+        Field::from_field_id(u32::from(id.0))
+    }
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn column_options(id: ColumnId) -> TextOptions {
+    let options = TextOptions::default().set_indexing_options(exact_indexing());
+    if id.column().is_unique { options } else { options.set_fast(RAW_TOKENIZER) }
+}
+
+/// Whole values, without frequencies, positions or norms: nothing here is scored.
+fn exact_indexing() -> TextFieldIndexing {
+    TextFieldIndexing::default()
+        .set_tokenizer(RAW_TOKENIZER)
+        .set_index_option(IndexRecordOption::Basic)
+        .set_fieldnorms(false)
+}
+
+pub fn tokenizers() -> TokenizerManager {
+    let manager = TokenizerManager::default();
+    manager.register(LINE_TOKENIZER, LineTokenizer::default());
+    manager
+}
+
+pub fn settings() -> IndexSettings {
+    IndexSettings {
+        sort_by_field: Some(IndexSortByField { field: TIME.to_owned(), order: Order::Desc }),
+        docstore_compression: Compressor::Zstd(ZstdCompressor {
+            compression_level: Some(STORE_ZSTD_LEVEL),
+        }),
+        // The workers are the threads; a thread of tantivy's own beside each would not be counted.
+        docstore_compress_dedicated_thread: false,
+        docstore_blocksize: STORE_BLOCK_BYTES,
+        ..IndexSettings::default()
+    }
+}

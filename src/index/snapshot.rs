@@ -1,0 +1,243 @@
+//! What searches see: the segments of one commit, open. Immutable; a commit replaces the whole
+//! snapshot, sharing the segments that stayed.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHandle, StrColumn};
+use tantivy::index::{SegmentComponent, SegmentId};
+use tantivy::schema::Schema;
+use tantivy::store::StoreReader;
+use tantivy::{DateTime, DocId, Index, SegmentReader};
+
+use super::IndexError;
+use super::build::SegmentEntry;
+use super::column_words::ColumnWords;
+use super::document::RawRecord;
+use super::ledger::LedgerReader;
+use super::merge::segment_id;
+use super::schema::{Fields, REST, TIME};
+use crate::event::Flags;
+use crate::event::columns::ColumnId;
+use crate::event::paths::SEPARATOR;
+use crate::event::time::Micros;
+
+/// The place where the current snapshot is found.
+pub type SnapshotCell = Arc<ArcSwap<Snapshot>>;
+
+/// The segments of one commit, latest event first, and the ledger.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub fields: Arc<Fields>,
+    pub segments: Vec<Arc<SegmentView>>,
+    pub files: LedgerReader,
+}
+
+impl Snapshot {
+    pub fn new(
+        fields: Arc<Fields>,
+        mut segments: Vec<Arc<SegmentView>>,
+        files: LedgerReader,
+    ) -> Self {
+        segments.sort_by_key(|segment| std::cmp::Reverse(segment.latest));
+        Self { fields, segments, files }
+    }
+
+    pub fn schema(&self) -> &Schema {
+        &self.fields.schema
+    }
+
+    pub fn events(&self) -> u64 {
+        self.segments.iter().map(|segment| u64::from(segment.events())).sum()
+    }
+
+    /// Times of the earliest and the latest event.
+    pub fn time_span(&self) -> Option<(Micros, Micros)> {
+        let earliest = self.segments.iter().map(|segment| segment.earliest).min()?;
+        let latest = self.segments.iter().map(|segment| segment.latest).max()?;
+        Some((earliest, latest))
+    }
+
+    /// The segment that a tantivy reader belongs to.
+    pub fn view(&self, id: SegmentId) -> Option<&Arc<SegmentView>> {
+        self.segments.iter().find(|segment| segment.reader.segment_id() == id)
+    }
+
+    /// Whether some event has a field that is no column at this path, or below it.
+    pub fn has_path(&self, path: &str) -> bool {
+        let below = format!("{path}.");
+        self.segments.iter().any(|segment| {
+            let has_below = || {
+                segment.paths().range(below.clone()..).next().is_some_and(|p| p.starts_with(&below))
+            };
+            segment.paths().contains(path) || has_below()
+        })
+    }
+
+    /// Every path, of fields that are no columns, that some event has.
+    pub fn paths(&self) -> BTreeSet<&str> {
+        self.segments.iter().flat_map(|segment| segment.paths()).map(String::as_str).collect()
+    }
+}
+
+/// One segment, open.
+pub struct SegmentView {
+    pub reader: SegmentReader,
+    pub earliest: Micros,
+    pub latest: Micros,
+    columnar: ColumnarReader,
+    times: Column<DateTime>,
+    files: Column<u64>,
+    offsets: Column<u64>,
+    flags: Column<u64>,
+    store: StoreReader,
+    column_words: OnceLock<ColumnWords>,
+    paths: OnceLock<BTreeSet<String>>,
+}
+
+impl std::fmt::Debug for SegmentView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} events)", self.reader.segment_id().uuid_string(), self.events())
+    }
+}
+
+impl SegmentView {
+    /// Opens a segment. `store_cache_blocks` is how many blocks of records stay decompressed.
+    pub fn open(
+        index: &Index,
+        entry: &SegmentEntry,
+        store_cache_blocks: usize,
+    ) -> Result<Self, IndexError> {
+        let segment = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events));
+        let reader = SegmentReader::open(&segment)?;
+        let store = reader.get_store_reader(store_cache_blocks)?;
+        let fast = segment.open_read(SegmentComponent::FastFields)?;
+        let columnar = ColumnarReader::open(fast)?;
+        let number = |name: &str| reader.fast_fields().u64(name);
+        let times = reader.fast_fields().date(TIME)?;
+        let time_at = |doc| times.first(doc).map_or(Micros(0), micros);
+        Ok(Self {
+            earliest: time_at(reader.max_doc().saturating_sub(1)),
+            latest: time_at(0),
+            files: number("file")?,
+            offsets: number("offset")?,
+            flags: number("flags")?,
+            columnar,
+            times,
+            store,
+            reader,
+            column_words: OnceLock::new(),
+            paths: OnceLock::new(),
+        })
+    }
+
+    pub fn events(&self) -> u32 {
+        self.reader.max_doc()
+    }
+
+    pub fn time(&self, doc: DocId) -> Micros {
+        self.times.first(doc).map_or(Micros(0), micros)
+    }
+
+    /// Number of the file that the event came from.
+    pub fn file(&self, doc: DocId) -> u64 {
+        self.files.first(doc).unwrap_or(0)
+    }
+
+    pub fn offset(&self, doc: DocId) -> u64 {
+        self.offsets.first(doc).unwrap_or(0)
+    }
+
+    pub fn flags(&self, doc: DocId) -> Flags {
+        Flags(self.flags.first(doc).unwrap_or(0))
+    }
+
+    /// The record's bytes, as delivered.
+    pub fn record(&self, doc: DocId) -> Result<Vec<u8>, IndexError> {
+        Ok(self.store.get::<RawRecord>(doc)?.0)
+    }
+
+    /// The documents from `start` (inclusive) to `end` (exclusive): a range, since the segment is
+    /// sorted by time, latest first.
+    pub fn docs_between(&self, start: Micros, end: Micros) -> Range<DocId> {
+        let first = self.first_before(end);
+        first..self.first_before(start).max(first)
+    }
+
+    /// The first document, in latest-first order, before `time`.
+    fn first_before(&self, time: Micros) -> DocId {
+        let (mut low, mut high) = (0, self.events());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.time(middle) < time { high = middle } else { low = middle + 1 }
+        }
+        low
+    }
+
+    /// The text values of a column, if the segment has any and the column is kept for aggregation.
+    pub fn text_column(&self, id: ColumnId) -> Result<Option<StrColumn>, IndexError> {
+        self.open_text(id.column().path)
+    }
+
+    /// The text values at a path that is no column.
+    pub fn text_at(&self, path: &str) -> Result<Option<StrColumn>, IndexError> {
+        self.open_text(&column_name(path))
+    }
+
+    fn open_text(&self, name: &str) -> Result<Option<StrColumn>, IndexError> {
+        let found = self.open_columns(name)?.into_iter().find_map(|column| match column {
+            DynamicColumn::Str(column) => Some(column),
+            _ => None,
+        });
+        Ok(found)
+    }
+
+    /// Every typed column at a path that is no column of the schema.
+    pub fn columns_at(&self, path: &str) -> Result<Vec<DynamicColumn>, IndexError> {
+        self.open_columns(&column_name(path))
+    }
+
+    fn open_columns(&self, name: &str) -> Result<Vec<DynamicColumn>, IndexError> {
+        let handles = self.columnar.read_columns(name)?;
+        Ok(handles.iter().map(DynamicColumnHandle::open).collect::<Result<_, _>>()?)
+    }
+
+    /// The words of the columns' values, gathered at the first search that needs them.
+    pub fn column_words(&self) -> Result<&ColumnWords, IndexError> {
+        if let Some(words) = self.column_words.get() {
+            return Ok(words);
+        }
+        let words = ColumnWords::gather(self)?;
+        Ok(self.column_words.get_or_init(|| words))
+    }
+
+    /// The paths that events of this segment have, of fields that are no columns; gathered at first
+    /// use.
+    pub fn paths(&self) -> &BTreeSet<String> {
+        self.paths.get_or_init(|| {
+            let prefix = format!("{REST}{SEPARATOR}");
+            let names = self.columnar.list_columns().unwrap_or_default();
+            names
+                .iter()
+                .filter_map(|(name, _)| name.strip_prefix(&prefix))
+                .map(|path| path.replace(SEPARATOR, "."))
+                .collect()
+        })
+    }
+}
+
+/// Name of the columns at a path that is no column of the schema.
+fn column_name(path: &str) -> String {
+    format!("{REST}{SEPARATOR}{}", separated(path))
+}
+
+/// A path as queries write it, as the index keeps it.
+pub fn separated(path: &str) -> String {
+    path.replace('.', SEPARATOR.encode_utf8(&mut [0; 4]))
+}
+
+fn micros(time: DateTime) -> Micros {
+    Micros(time.into_timestamp_micros())
+}

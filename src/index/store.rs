@@ -1,0 +1,242 @@
+//! The one writer of a data directory: commits built segments, swaps merged ones in, and publishes
+//! snapshots.
+//!
+//! Owned by one thread. Invariant: `snapshot`, `manifest.json` and the ledger's published part always
+//! describe the same commit.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustix::fs::{FlockOperation, flock};
+use tantivy::Index;
+use tantivy::directory::MmapDirectory;
+
+use super::build::{BuiltSegment, SEGMENT_EXTENSIONS, SegmentEntry, SegmentFactory, open_index};
+use super::ledger::{FileRecord, Ledger, LedgerReader};
+use super::manifest::Manifest;
+use super::merge::{self, Candidate};
+use super::schema::Fields;
+use super::snapshot::{SegmentView, Snapshot, SnapshotCell};
+use super::{IndexError, sync_directory};
+
+const LOCK: &str = "LOCK";
+const LEDGER: &str = "files.jsonl";
+const SEGMENTS: &str = "segments";
+
+/// See the module's documentation.
+pub struct Store {
+    data_dir: PathBuf,
+    segments_dir: PathBuf,
+    files: MmapDirectory,
+    fields: Arc<Fields>,
+    index: Index,
+    manifest: Manifest,
+    ledger: Ledger,
+    snapshot: SnapshotCell,
+    store_cache_blocks: usize,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the index of a data directory, making an empty one where there is none. Whatever a crash
+    /// left beyond the last commit is removed.
+    pub fn open(data_dir: &Path, store_cache_blocks: usize) -> Result<Self, IndexError> {
+        let segments_dir = data_dir.join(SEGMENTS);
+        fs::create_dir_all(&segments_dir).map_err(IndexError::io(&segments_dir))?;
+        let lock = lock(data_dir)?;
+        let manifest = Manifest::read(data_dir)?;
+        let ledger = Ledger::open(&data_dir.join(LEDGER), manifest.ledger_bytes)?;
+        remove_orphans(&segments_dir, &manifest.segments)?;
+        sync_directory(data_dir)?;
+
+        let files = MmapDirectory::open(&segments_dir).map_err(tantivy::TantivyError::from)?;
+        let fields = Arc::new(Fields::new());
+        let index = open_index(&files, &fields)?;
+        let views = manifest
+            .segments
+            .iter()
+            .map(|entry| Ok(Arc::new(SegmentView::open(&index, entry, store_cache_blocks)?)))
+            .collect::<Result<Vec<_>, IndexError>>()?;
+        let snapshot = Snapshot::new(Arc::clone(&fields), views, ledger.reader().clone());
+        Ok(Self {
+            data_dir: data_dir.to_owned(),
+            segments_dir,
+            files,
+            fields,
+            index,
+            manifest,
+            ledger,
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            store_cache_blocks,
+            _lock: lock,
+        })
+    }
+
+    /// Makes the builders of the segments to be committed here.
+    pub fn factory(&self) -> SegmentFactory {
+        SegmentFactory::new(self.files.clone(), Arc::clone(&self.fields))
+    }
+
+    pub fn snapshots(&self) -> SnapshotCell {
+        Arc::clone(&self.snapshot)
+    }
+
+    pub fn ledger(&self) -> &LedgerReader {
+        self.ledger.reader()
+    }
+
+    /// Makes built segments, and the files they hold, count: durable and visible when this returns;
+    /// not at all when it fails.
+    pub fn commit(&mut self, built: Vec<BuiltSegment>) -> Result<(), IndexError> {
+        let files: Vec<FileRecord> = built.iter().flat_map(|built| built.files.clone()).collect();
+        let entries: Vec<SegmentEntry> =
+            built.into_iter().filter_map(|built| built.segment).collect();
+        let appended = self.ledger.append(&files)?;
+        let mut manifest = self.next_manifest();
+        manifest.segments.extend(entries.iter().cloned());
+        manifest.ledger_bytes = appended.bytes;
+        let views = self.open_views(&entries)?;
+        self.put(manifest)?;
+        self.ledger.publish(&files, &appended);
+        self.publish(&HashSet::new(), views);
+        Ok(())
+    }
+
+    /// The merge to do next, if any. One at a time: it does not know of those under way.
+    pub fn merge_candidates(&self) -> Option<MergeJob> {
+        let snapshot = self.snapshot.load();
+        let candidates: Vec<Candidate> = self
+            .manifest
+            .segments
+            .iter()
+            .filter_map(|entry| {
+                let view = snapshot.view(merge::segment_id(entry).ok()?)?;
+                Some(Candidate { entry: entry.clone(), latest_us: view.latest.0 })
+            })
+            .collect();
+        let inputs = merge::choose(&candidates)?;
+        Some(MergeJob { files: self.files.clone(), fields: Arc::clone(&self.fields), inputs })
+    }
+
+    /// Puts a merged segment in the place of those it was made of.
+    pub fn install_merge(
+        &mut self,
+        inputs: &[SegmentEntry],
+        merged: &SegmentEntry,
+    ) -> Result<(), IndexError> {
+        let mut manifest = self.next_manifest();
+        manifest.segments.retain(|entry| !inputs.contains(entry));
+        manifest.segments.push(merged.clone());
+        let views = self.open_views(std::slice::from_ref(merged))?;
+        self.put(manifest)?;
+        let replaced = inputs.iter().map(|entry| entry.id.as_str()).collect();
+        self.publish(&replaced, views);
+        for entry in inputs {
+            remove_segment(&self.segments_dir, &entry.id);
+        }
+        Ok(())
+    }
+
+    fn next_manifest(&self) -> Manifest {
+        let mut manifest = self.manifest.clone();
+        manifest.commit += 1;
+        manifest
+    }
+
+    /// Opens segments before they count: one that cannot be read must not be committed.
+    fn open_views(&self, entries: &[SegmentEntry]) -> Result<Vec<Arc<SegmentView>>, IndexError> {
+        entries
+            .iter()
+            .map(|entry| {
+                Ok(Arc::new(SegmentView::open(&self.index, entry, self.store_cache_blocks)?))
+            })
+            .collect()
+    }
+
+    fn put(&mut self, manifest: Manifest) -> Result<(), IndexError> {
+        sync_directory(&self.segments_dir)?;
+        manifest.write(&self.data_dir)?;
+        self.manifest = manifest;
+        Ok(())
+    }
+
+    fn publish(&self, replaced: &HashSet<&str>, views: Vec<Arc<SegmentView>>) {
+        let before = self.snapshot.load();
+        let kept = before
+            .segments
+            .iter()
+            .filter(|view| !replaced.contains(view.reader.segment_id().uuid_string().as_str()))
+            .cloned();
+        let segments = kept.chain(views).collect();
+        let files = self.ledger.reader().clone();
+        self.snapshot.store(Arc::new(Snapshot::new(Arc::clone(&self.fields), segments, files)));
+    }
+}
+
+/// A merge to be done on another thread.
+pub struct MergeJob {
+    files: MmapDirectory,
+    fields: Arc<Fields>,
+    pub inputs: Vec<SegmentEntry>,
+}
+
+impl MergeJob {
+    pub fn run(&self) -> Result<SegmentEntry, IndexError> {
+        merge::merge(&self.files, &self.fields, &self.inputs)
+    }
+}
+
+/// Bytes that the data directory takes on disk.
+pub fn disk_bytes(data_dir: &Path) -> u64 {
+    let sizes = |dir: &Path| -> u64 {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| entry.metadata().ok())
+            .filter(fs::Metadata::is_file)
+            .map(|m| m.len())
+            .sum()
+    };
+    sizes(data_dir) + sizes(&data_dir.join(SEGMENTS))
+}
+
+fn lock(data_dir: &Path) -> Result<File, IndexError> {
+    let path = data_dir.join(LOCK);
+    let file = File::create(&path).map_err(IndexError::io(&path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(IndexError::Locked(data_dir.to_owned())),
+        Err(error) => Err(IndexError::io(&path)(error.into())),
+    }
+}
+
+/// Removes the segment files that the manifest does not name.
+fn remove_orphans(segments_dir: &Path, entries: &[SegmentEntry]) -> Result<(), IndexError> {
+    let living: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+    let io = || IndexError::io(segments_dir);
+    for entry in fs::read_dir(segments_dir).map_err(io())? {
+        let entry = entry.map_err(io())?;
+        let name = entry.file_name();
+        let id = name.to_str().and_then(|name| name.split('.').next()).unwrap_or("");
+        if !living.contains(id) {
+            tracing::info!(file = %name.display(), "removing a segment file that no commit names");
+            fs::remove_file(entry.path()).map_err(io())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a segment's files. Searches that still read them keep them until they end; what cannot be
+/// removed is an orphan at the next start.
+fn remove_segment(segments_dir: &Path, id: &str) {
+    for extension in SEGMENT_EXTENSIONS {
+        let path = segments_dir.join(format!("{id}.{extension}"));
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(file = %path.display(), %error, "cannot remove a merged segment's file");
+        }
+    }
+}

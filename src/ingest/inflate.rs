@@ -1,0 +1,65 @@
+//! libdeflate, as far as it is needed here: one gzip member, and how many bytes it took. The safe
+//! crates over libdeflate do not tell the latter, without which a second member cannot be found.
+
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+use libdeflate_sys::{
+    libdeflate_alloc_decompressor, libdeflate_decompressor, libdeflate_free_decompressor,
+    libdeflate_gzip_decompress_ex, libdeflate_result_LIBDEFLATE_INSUFFICIENT_SPACE,
+    libdeflate_result_LIBDEFLATE_SUCCESS,
+};
+
+/// A decompressor, to be used again and again.
+pub struct Inflater(NonNull<libdeflate_decompressor>);
+
+/// How much of the input was read and of the output written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inflated {
+    pub read: usize,
+    pub written: usize,
+}
+
+// SAFETY: a libdeflate decompressor is plain memory without thread affinity; `gunzip` takes `&mut`.
+unsafe impl Send for Inflater {}
+
+impl Default for Inflater {
+    fn default() -> Self {
+        // SAFETY: allocates, and returns null when it cannot.
+        let decompressor = unsafe { libdeflate_alloc_decompressor() };
+        Self(NonNull::new(decompressor).expect("out of memory for a gzip decompressor"))
+    }
+}
+
+impl Drop for Inflater {
+    fn drop(&mut self) {
+        // SAFETY: allocated by `default`, freed here only.
+        unsafe { libdeflate_free_decompressor(self.0.as_ptr()) }
+    }
+}
+
+impl Inflater {
+    /// Inflates the gzip member at the start of `input`. None when `output` is too small; an error
+    /// when the member is damaged or cut off.
+    pub fn gunzip(&mut self, input: &[u8], output: &mut [u8]) -> Result<Option<Inflated>, ()> {
+        let mut inflated = Inflated { read: 0, written: 0 };
+        // SAFETY: both buffers are valid for their lengths, which libdeflate does not exceed.
+        let result = unsafe {
+            libdeflate_gzip_decompress_ex(
+                self.0.as_ptr(),
+                input.as_ptr().cast::<c_void>(),
+                input.len(),
+                output.as_mut_ptr().cast::<c_void>(),
+                output.len(),
+                &raw mut inflated.read,
+                &raw mut inflated.written,
+            )
+        };
+        #[allow(non_upper_case_globals)] // The names are C's.
+        match result {
+            libdeflate_result_LIBDEFLATE_SUCCESS => Ok(Some(inflated)),
+            libdeflate_result_LIBDEFLATE_INSUFFICIENT_SPACE => Ok(None),
+            _ => Err(()),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! From files to commits: finds, reads, splits, parses and indexes the files of an archive.
+//!
+//! ```text
+//! watch ─hints─► scan ─files─► workers ─segments─► committer ◄─► merger
+//!                  ▲              │
+//!                  └──unfinished──┘
+//! ```
+//!
+//! Every queue is bounded, so a backlog of any size takes the memory of a few segments. Stopping goes
+//! front to back: the scanner ends, the workers finish the segments they have, the committer commits
+//! them.
+
+pub mod commit;
+pub mod inflate;
+pub mod parse;
+pub mod progress;
+pub mod read;
+pub mod repair;
+pub mod scan;
+pub mod split;
+pub mod walk;
+pub mod watch;
+pub mod work;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::{Sender, bounded, unbounded};
+
+use crate::index::store::Store;
+use commit::Committer;
+use progress::Progress;
+use scan::{ScanOptions, Scanner};
+use watch::Watcher;
+use work::{WorkOptions, Worker};
+
+/// Files queued for the workers from a walk, and as many from hints.
+const QUEUE_FILES_MAX: usize = 1_024;
+
+/// Segments that wait for the committer. Each holds its ledger entries in memory, its events on disk.
+const BUILT_SEGMENTS_MAX: usize = 4;
+
+/// What an ingest pipeline does, and how.
+pub struct IngestOptions {
+    pub roots: Vec<PathBuf>,
+    pub threads: usize,
+    pub scan: ScanOptions,
+    pub work: WorkOptions,
+    /// Whether to do every merge that is due before ending.
+    pub merge_at_end: bool,
+}
+
+/// A running pipeline.
+pub struct Ingest {
+    progress: Arc<Progress>,
+    stop: Option<Sender<()>>,
+    scanner: JoinHandle<()>,
+    workers: Vec<JoinHandle<()>>,
+    committer: JoinHandle<Store>,
+}
+
+impl Ingest {
+    /// Starts reading the archive. The watcher must watch the roots already, so that nothing falls
+    /// between the first scan and the first hint.
+    pub fn start(store: Store, watcher: Watcher, options: IngestOptions) -> std::io::Result<Self> {
+        let progress = Arc::new(Progress::default());
+        let (stop, stopped) = bounded(0);
+        let (fresh, fresh_queue) = bounded(QUEUE_FILES_MAX);
+        let (backlog, backlog_queue) = bounded(QUEUE_FILES_MAX);
+        // Unbounded, but never holds more than the workers had: what they were handed and give back.
+        let (retries, retry_queue) = unbounded();
+        let (built, built_queue) = bounded(BUILT_SEGMENTS_MAX);
+
+        let scanner = Scanner {
+            roots: options.roots,
+            options: options.scan,
+            watcher,
+            ledger: store.ledger().clone(),
+            progress: Arc::clone(&progress),
+            fresh,
+            backlog,
+            retries: retry_queue,
+            stop: stopped.clone(),
+        };
+        let worker = Worker {
+            options: options.work,
+            factory: store.factory(),
+            progress: Arc::clone(&progress),
+            next_number: Arc::new(AtomicU64::new(store.ledger().next_number())),
+            fresh: fresh_queue,
+            backlog: backlog_queue,
+            retries,
+            built,
+            stop: stopped,
+        };
+        let committer = Committer {
+            store,
+            progress: Arc::clone(&progress),
+            built: built_queue,
+            merge_at_end: options.merge_at_end,
+        };
+        let workers = spawn("workers", move || run_workers(worker, options.threads))?;
+        Ok(Self {
+            stop: Some(stop),
+            scanner: spawn("scan", move || scanner.run())?,
+            workers: vec![workers],
+            committer: spawn("commit", move || committer.run())?,
+            progress,
+        })
+    }
+
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Ends ingest: files that were begun are finished and committed. Returns the store, unless the
+    /// committer panicked.
+    pub fn stop(mut self) -> Option<Store> {
+        drop(self.stop.take());
+        let started = Instant::now();
+        let join = |stage: &str, thread: JoinHandle<()>| {
+            if thread.join().is_err() {
+                tracing::error!(stage, "a thread panicked");
+            }
+            tracing::info!(stage, seconds = started.elapsed().as_secs_f32(), "stopped");
+        };
+        join("scan", self.scanner);
+        self.workers.drain(..).for_each(|thread| join("workers", thread));
+        let store = self.committer.join().ok();
+        tracing::info!(stage = "commit", seconds = started.elapsed().as_secs_f32(), "stopped");
+        store
+    }
+}
+
+fn run_workers(worker: Worker, threads: usize) {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|n| format!("worker-{n}"))
+        .build();
+    match pool {
+        Ok(pool) => drop(pool.broadcast(|_| worker.clone().run())),
+        Err(error) => worker.progress.fail(format!("cannot start the workers: {error}")),
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run)
+}

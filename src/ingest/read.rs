@@ -1,0 +1,328 @@
+//! Files to bytes: maps a file read-only, inflates it, and bounds what comes out. The only file that
+//! knows memmap2 and zstd.
+//!
+//! libdeflate inflates a gzip member in one call. Where it fails it does not say whether the member is
+//! damaged or cut off; flate2, which does, then reads the same bytes again.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use flate2::bufread::GzDecoder;
+use memmap2::{Advice, Mmap};
+
+use super::inflate::{Inflated, Inflater};
+
+/// Below this many uncompressed bytes no ratio is suspicious.
+const RATIO_FREE_BYTES: usize = 16 << 20;
+
+/// Files up to this many bytes are read rather than mapped: for them a system call and a copy cost
+/// less than a mapping and its page faults, and most trail files are far smaller.
+const READ_BYTES_MAX: u64 = 64 << 10;
+
+/// A buffer that grew beyond this for one file is given back after it.
+const KEPT_BYTES_MAX: usize = 64 << 20;
+
+/// Bounds on what a file may inflate to.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadLimits {
+    /// Uncompressed bytes of a compressed file.
+    pub file_bytes_max: usize,
+    /// Uncompressed to compressed, above [`RATIO_FREE_BYTES`].
+    pub inflate_ratio_max: usize,
+}
+
+/// A file's uncompressed bytes.
+#[derive(Debug)]
+pub struct Content<'a> {
+    pub bytes: &'a [u8],
+    /// Where the second gzip member's bytes begin, if there is one.
+    pub second_member: Option<usize>,
+    /// Whether bytes that are no gzip member follow the last one.
+    pub has_trailing_bytes: bool,
+}
+
+impl<'a> Content<'a> {
+    fn plain(bytes: &'a [u8]) -> Self {
+        Self { bytes, second_member: None, has_trailing_bytes: false }
+    }
+}
+
+/// Why a file has no content.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It ends too early: cut off, or not written to its end yet.
+    #[error("the compressed data ends too early, at byte {at} of the file")]
+    Cut { at: u64 },
+    #[error("the compressed data that begins at byte {at} is damaged: {reason}")]
+    Damaged { at: u64, reason: String },
+    #[error("it inflates to more than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("it inflates to more than {ratio} times its size")]
+    Bomb { ratio: usize },
+}
+
+impl ReadError {
+    /// The error of a member, seen from its file.
+    fn in_member_at(self, start: usize) -> Self {
+        let start = start as u64;
+        match self {
+            Self::Cut { at } => Self::Cut { at: start + at },
+            Self::Damaged { at, reason } => Self::Damaged { at: start + at, reason },
+            error => error,
+        }
+    }
+}
+
+/// Reads files, one after another, into buffers it keeps. One a worker.
+pub struct FileReader {
+    limits: ReadLimits,
+    inflater: Inflater,
+    file: Vec<u8>,
+    inflated: Vec<u8>,
+}
+
+/// A file as it lies on disk.
+enum OnDisk<'a> {
+    Mapped(Mmap),
+    Read(&'a [u8]),
+}
+
+impl std::ops::Deref for OnDisk<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+impl FileReader {
+    pub fn new(limits: ReadLimits) -> Self {
+        Self { limits, inflater: Inflater::default(), file: Vec::new(), inflated: Vec::new() }
+    }
+
+    /// Hands a file's content to `take`.
+    pub fn read<R>(
+        &mut self,
+        path: &Path,
+        take: impl FnOnce(Content<'_>) -> R,
+    ) -> Result<R, ReadError> {
+        let Self { limits, inflater, file, inflated } = self;
+        let on_disk = open(path, file)?;
+        let result = match on_disk.get(..4) {
+            Some([0x1F, 0x8B, ..]) => gunzip(inflater, &on_disk, inflated, *limits).map(take),
+            Some([0x28, 0xB5, 0x2F, 0xFD]) => unzstd(&on_disk, inflated, *limits).map(take),
+            _ => Ok(take(Content::plain(&on_disk))),
+        };
+        drop(on_disk);
+        if self.inflated.capacity() > KEPT_BYTES_MAX {
+            self.inflated = Vec::new();
+        }
+        result
+    }
+}
+
+fn open<'a>(path: &Path, buffer: &'a mut Vec<u8>) -> io::Result<OnDisk<'a>> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() <= READ_BYTES_MAX {
+        buffer.clear();
+        file.read_to_end(buffer)?;
+        return Ok(OnDisk::Read(buffer));
+    }
+    // SAFETY: the mapping is read-only and private to this function's caller. A file that is cut
+    // short while it is mapped would raise SIGBUS; `ingest::scan` hands files out only once they have
+    // settled, and writers of archives write anew and rename rather than cut.
+    let map = unsafe { Mmap::map(&file)? };
+    map.advise(Advice::Sequential)?;
+    Ok(OnDisk::Mapped(map))
+}
+
+/// Inflates every member of a gzip file.
+fn gunzip<'a>(
+    inflater: &mut Inflater,
+    file: &[u8],
+    out: &'a mut Vec<u8>,
+    limits: ReadLimits,
+) -> Result<Content<'a>, ReadError> {
+    let mut rest = file;
+    let mut end = 0;
+    let mut second_member = None;
+    while rest.starts_with(&[0x1F, 0x8B]) {
+        let is_first = rest.len() == file.len();
+        let Inflated { read, written } = gunzip_member(inflater, rest, out, end, limits)
+            .map_err(|error| error.in_member_at(file.len() - rest.len()))?;
+        if !is_first && second_member.is_none() {
+            second_member = Some(end);
+        }
+        rest = &rest[read..];
+        end += written;
+        check_size(end, file.len(), limits)?;
+    }
+    Ok(Content { bytes: &out[..end], second_member, has_trailing_bytes: !rest.is_empty() })
+}
+
+/// Inflates the member at the start of `bytes` into `out[start..]`, which grows as needed.
+fn gunzip_member(
+    inflater: &mut Inflater,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+    start: usize,
+    limits: ReadLimits,
+) -> Result<Inflated, ReadError> {
+    // The trailer of a file of one member states its size, modulo 4 GiB; a hint, not to be trusted.
+    let stated = bytes.last_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size) as usize);
+    let guess = if stated > bytes.len() { stated } else { bytes.len() * 4 };
+    let mut size = guess.clamp(1 << 10, limits.file_bytes_max);
+    loop {
+        if out.len() < start + size {
+            out.resize(start + size, 0);
+        }
+        match inflater.gunzip(bytes, &mut out[start..]) {
+            Ok(Some(inflated)) => return Ok(inflated),
+            Ok(None) => {
+                check_size(start + size + 1, bytes.len(), limits)?;
+                size = (size * 2).min(limits.file_bytes_max);
+            }
+            Err(()) => return Err(diagnose(bytes)),
+        }
+    }
+}
+
+/// Says what is wrong with a member that libdeflate refused.
+fn diagnose(bytes: &[u8]) -> ReadError {
+    match io::copy(&mut GzDecoder::new(bytes), &mut io::sink()) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            ReadError::Cut { at: bytes.len() as u64 }
+        }
+        Err(error) => ReadError::Damaged { at: 0, reason: error.to_string() },
+        Ok(_) => ReadError::Damaged { at: 0, reason: "libdeflate cannot read it".to_owned() },
+    }
+}
+
+fn unzstd<'a>(
+    file: &[u8],
+    out: &'a mut Vec<u8>,
+    limits: ReadLimits,
+) -> Result<Content<'a>, ReadError> {
+    out.clear();
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(file)?;
+    match read_bounded(&mut decoder, out, file.len(), limits) {
+        Ok(()) => Ok(Content::plain(out)),
+        Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(ReadError::Cut { at: file.len() as u64 })
+        }
+        Err(ReadError::Io(error)) => Err(ReadError::Damaged { at: 0, reason: error.to_string() }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Appends what `source` gives to `out`, checking the bounds as it grows.
+fn read_bounded(
+    source: &mut impl Read,
+    out: &mut Vec<u8>,
+    compressed: usize,
+    limits: ReadLimits,
+) -> Result<(), ReadError> {
+    const STEP: u64 = 1 << 20;
+    loop {
+        let read = source.take(STEP).read_to_end(out)?;
+        check_size(out.len(), compressed, limits)?;
+        if read == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn check_size(inflated: usize, compressed: usize, limits: ReadLimits) -> Result<(), ReadError> {
+    if inflated > limits.file_bytes_max {
+        return Err(ReadError::TooLarge { limit: limits.file_bytes_max });
+    }
+    let ratio = limits.inflate_ratio_max;
+    if inflated > RATIO_FREE_BYTES && inflated > compressed.saturating_mul(ratio) {
+        return Err(ReadError::Bomb { ratio });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// The content's length, second member and trailing bytes, or the error.
+    fn read(file: &[u8]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, file).unwrap();
+        let limits = ReadLimits { file_bytes_max: 64 << 20, inflate_ratio_max: 200 };
+        let mut reader = FileReader::new(limits);
+        let describe = |content: Content<'_>| {
+            let second = content.second_member;
+            format!("{} {second:?} {}", content.bytes.len(), content.has_trailing_bytes)
+        };
+        reader.read(&path, describe).unwrap_or_else(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_compression_gives_the_same_bytes() {
+        let text = b"some text, ".repeat(20_000);
+        let expected = "220000 None false";
+        assert_eq!(read(&text), expected);
+        assert_eq!(read(&gzip(&text)), expected);
+        assert_eq!(read(&zstd::encode_all(&text[..], 3).unwrap()), expected);
+        assert_eq!(read(b""), "0 None false");
+        assert_eq!(read(b"{}"), "2 None false");
+    }
+
+    #[test]
+    fn further_members_are_read_and_told() {
+        let two = [gzip(b"one"), gzip(b"three")].concat();
+        assert_eq!(read(&two), "8 Some(3) false");
+        let twins = [gzip(b"one"), gzip(b"one")].concat();
+        assert_eq!(read(&twins), "6 Some(3) false");
+    }
+
+    #[test]
+    fn bytes_behind_the_last_member_are_told() {
+        assert_eq!(read(&[gzip(b"one"), b"tail".to_vec()].concat()), "3 None true");
+        assert_eq!(read(&[gzip(b"one"), vec![0; 100]].concat()), "3 None true");
+    }
+
+    #[test]
+    fn a_file_that_ends_too_early_is_told_from_a_damaged_one() {
+        let whole = gzip(&b"some text, ".repeat(1_000));
+        for length in [4, 17, whole.len() / 2, whole.len() - 1] {
+            let error = read(&whole[..length]);
+            assert!(error.contains("ends too early"), "{length}: {error}");
+        }
+        let mut damaged = whole.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 0xFF;
+        assert!(read(&damaged).contains("damaged"), "{}", read(&damaged));
+        let zstd = zstd::encode_all(&b"some text, ".repeat(1_000)[..], 3).unwrap();
+        assert!(read(&zstd[..zstd.len() - 3]).contains("ends too early"));
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_fills_the_memory() {
+        let bomb = gzip(&vec![b' '; 40 << 20]);
+        assert!(read(&bomb).contains("more than 200 times"), "{}", read(&bomb));
+        let large = zstd::encode_all(&vec![b' '; 80 << 20][..], 1).unwrap();
+        assert!(read(&large).contains("more than"), "{}", read(&large));
+    }
+}
