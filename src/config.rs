@@ -305,16 +305,12 @@ mod tests {
             let value = match key.path {
                 "watch.dirs" => "/a:/b \"quoted\"",
                 "index.data_dir" | "socket.path" => "/elsewhere",
+                "ingest.threads" | "search.concurrent_max" => "3",
                 "ingest.commit_idle_ms" => "999",
                 "log.level" => "trace",
                 "log.format" => "json",
                 path if path.contains("bytes") => "77000 KB",
                 _ => "1234",
-            };
-            // What 1,234 is too much for.
-            let value = match key.path {
-                "ingest.threads" | "search.concurrent_max" => "3",
-                _ => value,
             };
             let env = [(key.variable(), value.to_owned())];
             let config = Config::load(None, env, &Overrides::default()).unwrap();

@@ -3,6 +3,8 @@
 pub mod api;
 pub mod bench;
 pub mod cli;
+pub mod config;
+pub mod daemon;
 pub mod event;
 pub mod index;
 pub mod ingest;

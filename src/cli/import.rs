@@ -89,7 +89,12 @@ fn progress_bar(bytes: u64) -> ProgressBar {
 }
 
 fn show(bar: &ProgressBar, progress: &Progress) {
-    let count = |counter: &std::sync::atomic::AtomicU64| HumanCount(counter.load(Ordering::Relaxed));
+    let count =
+        |counter: &std::sync::atomic::AtomicU64| HumanCount(counter.load(Ordering::Relaxed));
     bar.set_position(progress.bytes_read.load(Ordering::Relaxed));
-    bar.set_message(format!("{} files, {} events", count(&progress.files), count(&progress.events)));
+    bar.set_message(format!(
+        "{} files, {} events",
+        count(&progress.files),
+        count(&progress.events)
+    ));
 }

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use super::Exit;
+use crate::config::{Config, Format, Overrides};
+use crate::daemon;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Configuration file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "TRAILDEX_CONFIG")]
     pub config: Option<PathBuf>,
     /// A directory with trail files, with all below it; may be given several times
     #[arg(long, value_name = "DIR")]
@@ -20,6 +22,46 @@ pub struct Args {
     pub socket: Option<PathBuf>,
 }
 
-pub fn run(_args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let flags = Overrides {
+        watch: args.watch.clone(),
+        data_dir: args.data_dir.clone(),
+        socket: args.socket.clone(),
+    };
+    let config = Config::load(args.config.as_deref(), environment(), &flags)?;
+    if config.watch.dirs.is_empty() {
+        anyhow::bail!("nothing to watch: give --watch DIR, or watch.dirs in the configuration");
+    }
+    start_log(&config);
+    config.check_memory(daemon::cores(), memory_bytes())?;
+    daemon::serve(&config)?;
+    Ok(Exit::Done)
+}
+
+/// The environment, but for variables that are not UTF-8.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// The machine's memory, or the control group's where that is less.
+pub fn memory_bytes() -> Option<u64> {
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+    });
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max")
+        .ok()
+        .and_then(|text| text.trim().parse::<u64>().ok());
+    machine.into_iter().chain(group).min()
+}
+
+fn start_log(config: &Config) {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(format!("warn,traildex={}", config.log.level.name()))
+        .with_writer(std::io::stderr);
+    match config.log.format {
+        Format::Text => log.init(),
+        Format::Json => log.json().init(),
+    }
 }

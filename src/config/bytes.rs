@@ -51,9 +51,13 @@ mod tests {
 
     #[test]
     fn text_keeps_every_byte() {
-        for (bytes, printed) in
-            [(0, "0"), (1_023, "1023"), (3 << 20, "3 MiB"), (64_000, "64 KB"), (1 << 40, "1024 GiB")]
-        {
+        for (bytes, printed) in [
+            (0, "0"),
+            (1_023, "1023"),
+            (3 << 20, "3 MiB"),
+            (64_000, "64 KB"),
+            (1 << 40, "1024 GiB"),
+        ] {
             assert_eq!(text(bytes), printed);
         }
     }

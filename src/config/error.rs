@@ -1,5 +1,6 @@
 //! What can be wrong with a configuration, and where it was said.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -16,13 +17,20 @@ pub enum ConfigError {
     #[error("{}, line {line}, column {column}: {message}", path.display())]
     Syntax { path: PathBuf, line: usize, column: usize, message: String },
 
-    /// A key, section or variable that does not exist.
+    /// A key or section of the file that does not exist; `kind` says which.
     #[error("{origin}: unknown {kind} `{name}`; {help}")]
     Unknown { origin: Origin, kind: &'static str, name: String, help: String },
+
+    /// A variable with our prefix that sets nothing: most likely a slip.
+    #[error("unknown environment variable {name}; {help}")]
+    UnknownVariable { name: String, help: String },
 
     /// A value that its key does not take, or that does not go with another key's.
     #[error("{origin}: `{key} = {value}` is refused: {reason}")]
     Value { origin: Origin, key: &'static str, value: String, reason: String },
+
+    #[error("cannot make `{key} = {value}` absolute")]
+    Relative { key: &'static str, value: String, source: io::Error },
 
     /// More than the machine has; `total_ram` in bytes.
     #[error(
@@ -43,6 +51,29 @@ pub enum Origin {
     },
     Variable(String),
     Flag(&'static str),
+}
+
+/// Where each key was last set, by its path.
+#[derive(Debug, Default)]
+pub(super) struct Origins(HashMap<&'static str, Origin>);
+
+impl Origins {
+    pub fn put(&mut self, key: &'static str, origin: Origin) {
+        self.0.insert(key, origin);
+    }
+
+    pub fn of(&self, key: &'static str) -> Origin {
+        self.0.get(key).cloned().unwrap_or(Origin::Default)
+    }
+
+    /// The other side of a rule between two keys, for the reason of a refusal.
+    pub fn setting(&self, key: &'static str, value: impl fmt::Display) -> String {
+        format!("`{key} = {value}` ({})", self.of(key))
+    }
+
+    pub fn refuse(&self, key: &'static str, value: String, reason: String) -> ConfigError {
+        ConfigError::Value { origin: self.of(key), key, value, reason }
+    }
 }
 
 impl fmt::Display for Origin {

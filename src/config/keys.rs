@@ -105,11 +105,12 @@ const SEGMENT_EVENTS: Range = 1_000..=1_000_000;
 /// Tantivy's tables start at megabytes, and its offsets into them are 32 bits wide.
 const SEGMENT_BYTES: Range = 16 * MIB..=2 * GIB;
 
-/// AWS closes a trail file at about 50 MB, so a bound below 1 MiB refuses honest files. Offsets
-/// into a parsed file are 32 bits wide.
+/// AWS's own files end at 50 MB, but most are tiny, and tests bound them tightly. Offsets into a
+/// parsed file are 32 bits wide.
 const FILE_BYTES: Range = MIB..=2 * GIB;
 
-/// Honest trails reach 30:1. gzip ends at 1,032:1 by its format, zstd does not.
+/// Trail files reach 13:1, generated ones a little more. gzip ends at 1,032:1 by its format, zstd
+/// does not.
 const INFLATE_RATIO: Range = 50..=10_000;
 
 /// Each is a file descriptor, and beside them the index's segments need theirs.
@@ -170,14 +171,15 @@ impl Field<'_> {
         Some(())
     }
 
-    /// What it takes, for a message: `100 to 600000`.
+    /// What it takes, for a message and for the comments of `config/traildex.toml`.
     pub fn allowed(&self) -> String {
         match self {
             Self::Count(_, range) | Self::Time(_, range) => {
                 format!("{} to {}", range.start(), range.end())
             }
             Self::Bytes(_, range) => {
-                format!("{} to {}", bytes::text(*range.start()), bytes::text(*range.end()))
+                let (min, max) = (bytes::text(*range.start()), bytes::text(*range.end()));
+                format!("{min} to {max}, in bytes or as \"128 MiB\"")
             }
             Self::Path(_) => "a path".to_owned(),
             Self::Dirs(_) => "a list of paths".to_owned(),
@@ -262,7 +264,9 @@ fn choose<T: Copy>(choices: &[(&str, T)], name: &str) -> Option<T> {
 }
 
 fn names<T>(choices: &[(&str, T)]) -> String {
-    choices.iter().map(|choice| choice.0).collect::<Vec<_>>().join(", ")
+    let names: Vec<_> = choices.iter().map(|choice| choice.0).collect();
+    let (last, others) = names.split_last().expect("a choice has names");
+    format!("{} or {last}", others.join(", "))
 }
 
 /// A TOML string.

@@ -14,6 +14,8 @@
 //! manifest is removed at the next start.
 
 pub mod build;
+pub mod clauses;
+pub mod collect;
 pub mod column_words;
 pub mod directory;
 pub mod document;
@@ -24,6 +26,7 @@ pub mod merge;
 pub mod schema;
 pub mod snapshot;
 pub mod store;
+pub mod word_clauses;
 
 use std::io;
 use std::path::{Path, PathBuf};

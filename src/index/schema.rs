@@ -22,7 +22,7 @@ pub const REST: &str = "rest";
 
 /// Bytes of records compressed together. Larger blocks are smaller on disk and cost more to fetch one
 /// record from: see the table in `benches/RESULTS.md`.
-const STORE_BLOCK_BYTES: usize = 64 << 10;
+pub const STORE_BLOCK_BYTES: usize = 64 << 10;
 
 /// zstd level of the stored records: 3 is zstd's own default, and higher ones cost more CPU than the
 /// rest of ingest.

@@ -104,15 +104,15 @@ impl std::fmt::Debug for SegmentView {
 }
 
 impl SegmentView {
-    /// Opens a segment. `store_cache_blocks` is how many blocks of records stay decompressed.
+    /// Opens a segment. `record_cache_blocks` is how many blocks of records stay decompressed.
     pub fn open(
         index: &Index,
         entry: &SegmentEntry,
-        store_cache_blocks: usize,
+        record_cache_blocks: usize,
     ) -> Result<Self, IndexError> {
         let segment = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events));
         let reader = SegmentReader::open(&segment)?;
-        let store = reader.get_store_reader(store_cache_blocks)?;
+        let store = reader.get_store_reader(record_cache_blocks)?;
         let fast = segment.open_read(SegmentComponent::FastFields)?;
         let columnar = ColumnarReader::open(fast)?;
         let number = |name: &str| reader.fast_fields().u64(name);
@@ -197,6 +197,21 @@ impl SegmentView {
     /// Every typed column at a path that is no column of the schema.
     pub fn columns_at(&self, path: &str) -> Result<Vec<DynamicColumn>, IndexError> {
         self.open_columns(&column_name(path))
+    }
+
+    /// Every column at or below a path, be it one of the schema's or not.
+    pub fn columns_at_or_below(&self, path: &str) -> Result<Vec<DynamicColumn>, IndexError> {
+        let mut columns = self.open_columns(path)?;
+        let name = column_name(path);
+        columns.extend(self.open_columns(&name)?);
+        for handle in self.columnar.read_subpath_columns(&name)? {
+            columns.push(handle.open()?);
+        }
+        let below = format!("{path}.");
+        for id in ColumnId::all().filter(|id| id.column().path.starts_with(&below)) {
+            columns.extend(self.open_columns(id.column().path)?);
+        }
+        Ok(columns)
     }
 
     fn open_columns(&self, name: &str) -> Result<Vec<DynamicColumn>, IndexError> {

@@ -18,13 +18,19 @@ use super::build::{BuiltSegment, SEGMENT_EXTENSIONS, SegmentEntry, SegmentFactor
 use super::ledger::{FileRecord, Ledger, LedgerReader};
 use super::manifest::Manifest;
 use super::merge::{self, Candidate};
-use super::schema::Fields;
+use super::schema::{Fields, STORE_BLOCK_BYTES};
 use super::snapshot::{SegmentView, Snapshot, SnapshotCell};
 use super::{IndexError, sync_directory};
 
 const LOCK: &str = "LOCK";
 const LEDGER: &str = "files.jsonl";
 const SEGMENTS: &str = "segments";
+
+/// Segments among which the record cache is shared out: about as many as the merge policy leaves.
+const SEGMENTS_USUAL: usize = 32;
+
+/// Blocks of records that every segment may keep decompressed.
+const RECORD_BLOCKS_MIN: usize = 4;
 
 /// See the module's documentation.
 pub struct Store {
@@ -36,14 +42,17 @@ pub struct Store {
     manifest: Manifest,
     ledger: Ledger,
     snapshot: SnapshotCell,
-    store_cache_blocks: usize,
+    record_cache_blocks: usize,
     _lock: File,
 }
 
 impl Store {
     /// Opens the index of a data directory, making an empty one where there is none. Whatever a crash
-    /// left beyond the last commit is removed.
-    pub fn open(data_dir: &Path, store_cache_blocks: usize) -> Result<Self, IndexError> {
+    /// left beyond the last commit is removed. `record_cache_bytes` of stored records are kept
+    /// decompressed, shared out among the segments.
+    pub fn open(data_dir: &Path, record_cache_bytes: usize) -> Result<Self, IndexError> {
+        let record_cache_blocks =
+            (record_cache_bytes / STORE_BLOCK_BYTES / SEGMENTS_USUAL).max(RECORD_BLOCKS_MIN);
         let segments_dir = data_dir.join(SEGMENTS);
         fs::create_dir_all(&segments_dir).map_err(IndexError::io(&segments_dir))?;
         let lock = lock(data_dir)?;
@@ -58,7 +67,7 @@ impl Store {
         let views = manifest
             .segments
             .iter()
-            .map(|entry| Ok(Arc::new(SegmentView::open(&index, entry, store_cache_blocks)?)))
+            .map(|entry| Ok(Arc::new(SegmentView::open(&index, entry, record_cache_blocks)?)))
             .collect::<Result<Vec<_>, IndexError>>()?;
         let snapshot = Snapshot::new(Arc::clone(&fields), views, ledger.reader().clone());
         Ok(Self {
@@ -70,7 +79,7 @@ impl Store {
             manifest,
             ledger,
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
-            store_cache_blocks,
+            record_cache_blocks,
             _lock: lock,
         })
     }
@@ -151,7 +160,7 @@ impl Store {
         entries
             .iter()
             .map(|entry| {
-                Ok(Arc::new(SegmentView::open(&self.index, entry, self.store_cache_blocks)?))
+                Ok(Arc::new(SegmentView::open(&self.index, entry, self.record_cache_blocks)?))
             })
             .collect()
     }

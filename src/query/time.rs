@@ -15,9 +15,7 @@ use std::fmt;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp, ToSpan};
 
-/// Microseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Micros(pub i64);
+use crate::event::time::Micros;
 
 /// From `start` up to, and without, `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
