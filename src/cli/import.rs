@@ -8,7 +8,8 @@ use anyhow::Context;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use super::Exit;
-use crate::config::Config;
+use super::serve::environment;
+use crate::config::{Config, Overrides};
 use crate::daemon::{import_options, open_store};
 use crate::index::store::disk_bytes;
 use crate::ingest::Ingest;
@@ -32,7 +33,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let roots = absolute(&args.paths)?;
-    let config = Config::default();
+    let config = Config::load(None, environment(), &Overrides::default())?;
     let store = open_store(&args.data_dir, &config)?;
     let before = store.ledger().counts();
     let bar = progress_bar(total_bytes(&roots));

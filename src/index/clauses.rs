@@ -4,14 +4,15 @@
 //! makes a tantivy query of one, so that clauses and tantivy's own queries combine.
 
 use std::fmt;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, StrColumn};
 use tantivy::query::{
-    BooleanQuery, ConstScorer, EmptyScorer, EnableScoring, Explanation, Query, Scorer, Weight,
+    BooleanQuery, ConstScorer, EmptyScorer, EnableScoring, Explanation, Query, Scorer, TermQuery,
+    Weight,
 };
-use tantivy::schema::Term;
+use tantivy::schema::{IndexRecordOption, Term};
 use tantivy::{DocId, DocSet, Score, SeekDangerResult, SegmentReader, TERMINATED, TantivyError};
 
 use super::IndexError;
@@ -19,10 +20,15 @@ use super::column_words::each_value;
 use super::schema::Fields;
 use super::snapshot::{SegmentView, Snapshot};
 use crate::event::columns::ColumnId;
+use crate::event::flat::EXACT_BYTES_MAX;
 use crate::event::time::Micros;
+use crate::event::words::{shorten, words};
 
 /// Values looked up in the inverted index one by one; for more of them the column is scanned.
 const VALUES_LOOKED_UP_MAX: usize = 64;
+
+/// What fetching and parsing a record costs, in documents of a posting list read.
+const RECORD_COST: u64 = 1_000;
 
 /// The documents of a segment that meet a condition.
 pub type Docs = Box<dyn Scorer>;
@@ -47,7 +53,17 @@ impl Context<'_> {
 
     /// The documents for which `test` holds.
     pub fn scan(&self, test: impl FnMut(DocId) -> bool + Send + 'static) -> Docs {
-        Box::new(ConstScorer::new(Scan::new(self.segment.events(), Box::new(test)), 1.0))
+        self.scan_with_value(ColumnIndex::Full, test)
+    }
+
+    /// The documents that have a value in a column, and for which `test` holds.
+    pub fn scan_with_value(
+        &self,
+        index: ColumnIndex,
+        test: impl FnMut(DocId) -> bool + Send + 'static,
+    ) -> Docs {
+        let scan = Scan::new(index, self.segment.events(), Box::new(test));
+        Box::new(ConstScorer::new(scan, 1.0))
     }
 
     /// The documents that any of the parts has.
@@ -150,17 +166,80 @@ impl TextField {
             Self::Path(path) => segment.text_at(path),
         }
     }
+}
 
-    /// The term of a whole value, which is at most [`crate::event::flat::EXACT_BYTES_MAX`] long.
-    pub fn term(&self, fields: &Fields, value: &str) -> Term {
-        match self {
-            Self::Column(id) => Term::from_field_text(Fields::column(*id), value),
-            Self::Path(path) => {
-                let mut term = Term::from_field_json_path(fields.rest, path, false);
-                term.append_type_and_str(value);
-                term
+/// Events one of whose leaves at a path is a text, or the number or truth value that it reads as.
+///
+/// Leaves have no inverted index of their own: their words have one, and their values a column. The
+/// events that have the value's rarest word, or those that have any value at the path, whichever are
+/// fewer, are checked against the column.
+#[derive(Debug)]
+pub struct LeafClause {
+    pub path: String,
+    pub text: String,
+}
+
+impl Clause for LeafClause {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let mut parts = Vec::new();
+        for column in context.segment.columns_at(&self.path)? {
+            parts.push(match column {
+                DynamicColumn::Str(column) => self.text_docs(context, &column)?,
+                DynamicColumn::Bool(column) => self.equal(context, column),
+                DynamicColumn::I64(column) => self.equal(context, column),
+                DynamicColumn::U64(column) => self.equal(context, column),
+                DynamicColumn::F64(column) => self.equal(context, column),
+                _ => none(),
+            });
+        }
+        Ok(context.union(parts))
+    }
+}
+
+impl LeafClause {
+    fn equal<V>(&self, context: &Context<'_>, column: Column<V>) -> Docs
+    where
+        V: std::str::FromStr + Copy + PartialOrd + fmt::Debug + Send + Sync + 'static,
+    {
+        // The index keeps a whole number as an integer, however the record wrote it.
+        let text = self.text.strip_suffix(".0").unwrap_or(&self.text);
+        let Ok(wanted) = text.parse::<V>() else { return none() };
+        let index = column.index.clone();
+        context.scan_with_value(index, move |doc| column.values_for_doc(doc).any(|v| v == wanted))
+    }
+
+    fn text_docs(&self, context: &Context<'_>, column: &StrColumn) -> Result<Docs, IndexError> {
+        let mut value = self.text.clone();
+        let Some(ordinal) = column.dictionary().term_ord(shorten(&mut value, EXACT_BYTES_MAX))?
+        else {
+            return Ok(none());
+        };
+        let ordinals = column.ords().clone();
+        let index = ordinals.index.clone();
+        let has_value = docs_with_value(&index, context.segment.events());
+        let is_equal = move |doc| ordinals.values_for_doc(doc).any(|found| found == ordinal);
+        match self.rarest_word(context)? {
+            Some((word, events)) if events < has_value => {
+                let candidates = context.query(&TermQuery::new(word, IndexRecordOption::Basic))?;
+                Ok(Verified::docs(candidates, 1, is_equal))
+            }
+            _ => Ok(context.scan_with_value(index, is_equal)),
+        }
+    }
+
+    /// The word of the value that the fewest events have, and how many have it.
+    fn rarest_word(&self, context: &Context<'_>) -> Result<Option<(Term, u32)>, IndexError> {
+        let field = context.snapshot.fields.words;
+        let index = context.segment.reader.inverted_index(field)?;
+        let mut rarest: Option<(Term, u32)> = None;
+        for word in words(&self.text) {
+            let term = Term::from_field_text(field, &word);
+            let events = index.doc_freq(&term)?;
+            if rarest.as_ref().is_none_or(|(_, fewest)| events < *fewest) {
+                rarest = Some((term, events));
             }
         }
+        Ok(rarest)
     }
 }
 
@@ -205,6 +284,9 @@ pub fn docs_with_values(
     if ordinals.is_empty() {
         return Ok(none());
     }
+    let TextField::Column(id) = field else {
+        return Ok(scan_ordinals(context, column.ords().clone(), ordinals));
+    };
     if ordinals.len() > VALUES_LOOKED_UP_MAX {
         return Ok(scan_ordinals(context, column.ords().clone(), ordinals));
     }
@@ -212,7 +294,7 @@ pub fn docs_with_values(
     let mut value = String::new();
     for ordinal in ordinals {
         column.ord_to_str(*ordinal, &mut value)?;
-        terms.push(field.term(&context.snapshot.fields, &value));
+        terms.push(Term::from_field_text(Fields::column(*id), &value));
     }
     context.query(&BooleanQuery::new_multiterms_query(terms))
 }
@@ -226,7 +308,8 @@ fn scan_ordinals(context: &Context<'_>, column: Column<u64>, ordinals: &[u64]) -
     let is_wanted = move |ordinal: u64| {
         wanted.get(ordinal as usize / 64).is_some_and(|bits| bits & (1 << (ordinal % 64)) != 0)
     };
-    context.scan(move |doc| column.values_for_doc(doc).any(&is_wanted))
+    let index = column.index.clone();
+    context.scan_with_value(index, move |doc| column.values_for_doc(doc).any(&is_wanted))
 }
 
 /// Fields one of whose values is a number between the bounds.
@@ -240,24 +323,27 @@ pub struct NumberClause {
 impl Clause for NumberClause {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let bounds = (self.lower, self.upper);
-        let parts = context.segment.columns_at(&self.path)?.into_iter().filter_map(|column| {
-            use std::ops::RangeBounds;
-            match column {
-                DynamicColumn::I64(column) => Some(context.scan(move |doc| {
-                    column.values_for_doc(doc).any(|n| bounds.contains(&(n as f64)))
-                })),
-                DynamicColumn::U64(column) => Some(context.scan(move |doc| {
-                    column.values_for_doc(doc).any(|n| bounds.contains(&(n as f64)))
-                })),
-                DynamicColumn::F64(column) => Some(
-                    context
-                        .scan(move |doc| column.values_for_doc(doc).any(|n| bounds.contains(&n))),
-                ),
-                _ => None,
-            }
+        let columns = context.segment.columns_at(&self.path)?;
+        let parts = columns.into_iter().map(|column| match column {
+            DynamicColumn::I64(column) => in_bounds(context, column, bounds, |n| n as f64),
+            DynamicColumn::U64(column) => in_bounds(context, column, bounds, |n| n as f64),
+            DynamicColumn::F64(column) => in_bounds(context, column, bounds, |n| n),
+            _ => none(),
         });
         Ok(context.union(parts.collect()))
     }
+}
+
+fn in_bounds<V: Copy + PartialOrd + fmt::Debug + Send + Sync + 'static>(
+    context: &Context<'_>,
+    column: Column<V>,
+    bounds: (Bound<f64>, Bound<f64>),
+    number: fn(V) -> f64,
+) -> Docs {
+    let index = column.index.clone();
+    context.scan_with_value(index, move |doc| {
+        column.values_for_doc(doc).any(|value| bounds.contains(&number(value)))
+    })
 }
 
 /// Events that have a value at a path or below it.
@@ -269,9 +355,11 @@ pub struct ExistsClause {
 impl Clause for ExistsClause {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let columns = context.segment.columns_at_or_below(&self.path)?;
-        let indexes: Vec<ColumnIndex> =
-            columns.into_iter().map(DynamicColumn::into_column_index).collect();
-        Ok(context.scan(move |doc| indexes.iter().any(|index| index.has_value(doc))))
+        let parts = columns
+            .into_iter()
+            .map(|column| context.scan_with_value(column.into_column_index(), |_| true))
+            .collect();
+        Ok(context.union(parts))
     }
 }
 
@@ -294,12 +382,8 @@ impl<F: Fn(&[u8]) -> bool + Clone + Send + Sync + 'static> Clause for VerifiedCl
         let candidates = context.query(&*self.candidates)?;
         let segment = Arc::clone(context.segment);
         let test = self.test.clone();
-        let mut docs = Verified {
-            candidates,
-            test: Box::new(move |doc| segment.record(doc).is_ok_and(|record| test(&record))),
-        };
-        docs.settle();
-        Ok(Box::new(ConstScorer::new(docs, 1.0)))
+        let is_met = move |doc| segment.record(doc).is_ok_and(|record| test(&record));
+        Ok(Verified::docs(candidates, RECORD_COST, is_met))
     }
 }
 
@@ -349,18 +433,32 @@ impl DocSet for Run {
     }
 }
 
-/// Documents that pass a test, which is asked of one after another.
+/// Documents that have a value in a column and pass a test.
 struct Scan {
     doc: DocId,
     max_doc: DocId,
+    index: ColumnIndex,
     test: Box<dyn FnMut(DocId) -> bool + Send>,
 }
 
 impl Scan {
-    fn new(max_doc: DocId, test: Box<dyn FnMut(DocId) -> bool + Send>) -> Self {
-        let mut scan = Self { doc: 0, max_doc, test };
+    fn new(index: ColumnIndex, max_doc: DocId, test: Box<dyn FnMut(DocId) -> bool + Send>) -> Self {
+        let mut scan = Self { doc: 0, max_doc, index, test };
         scan.seek(0);
         scan
+    }
+
+    /// The first document from `target` on that has a value.
+    fn next_with_value(&self, target: DocId) -> Option<DocId> {
+        if target >= self.max_doc {
+            return None;
+        }
+        match &self.index {
+            ColumnIndex::Empty { .. } => None,
+            ColumnIndex::Full => Some(target),
+            ColumnIndex::Optional(index) => index.next_non_null_doc(target),
+            ColumnIndex::Multivalued(index) => index.next_non_null_doc(target),
+        }
     }
 }
 
@@ -370,8 +468,14 @@ impl DocSet for Scan {
     }
 
     fn seek(&mut self, target: DocId) -> DocId {
-        let found = (target..self.max_doc).find(|doc| (self.test)(*doc));
-        self.doc = found.unwrap_or(TERMINATED);
+        let mut target = target;
+        self.doc = loop {
+            match self.next_with_value(target) {
+                None => break TERMINATED,
+                Some(doc) if (self.test)(doc) => break doc,
+                Some(doc) => target = doc + 1,
+            }
+        };
         self.doc
     }
 
@@ -381,7 +485,7 @@ impl DocSet for Scan {
             self.doc = TERMINATED;
             return SeekDangerResult::SeekLowerBound(TERMINATED);
         }
-        if (self.test)(target) {
+        if self.index.has_value(target) && (self.test)(target) {
             self.doc = target;
             return SeekDangerResult::Found;
         }
@@ -393,7 +497,16 @@ impl DocSet for Scan {
     }
 
     fn size_hint(&self) -> u32 {
-        self.max_doc
+        docs_with_value(&self.index, self.max_doc)
+    }
+}
+
+/// How many documents have a value in a column; an upper bound where it has several.
+fn docs_with_value(index: &ColumnIndex, max_doc: DocId) -> u32 {
+    match index {
+        ColumnIndex::Empty { .. } => 0,
+        ColumnIndex::Optional(index) => index.num_non_nulls(),
+        ColumnIndex::Full | ColumnIndex::Multivalued(_) => max_doc,
     }
 }
 
@@ -448,13 +561,21 @@ impl DocSet for Union {
     }
 }
 
-/// Candidates that pass a costly test.
+/// Candidates that pass a test.
 struct Verified {
     candidates: Docs,
+    /// What the test costs, in documents of a posting list read.
+    cost: u64,
     test: Box<dyn FnMut(DocId) -> bool + Send>,
 }
 
 impl Verified {
+    fn docs(candidates: Docs, cost: u64, test: impl FnMut(DocId) -> bool + Send + 'static) -> Docs {
+        let mut docs = Self { candidates, cost, test: Box::new(test) };
+        docs.settle();
+        Box::new(ConstScorer::new(docs, 1.0))
+    }
+
     fn settle(&mut self) -> DocId {
         let mut doc = self.candidates.doc();
         while doc != TERMINATED && !(self.test)(doc) {
@@ -483,8 +604,7 @@ impl DocSet for Verified {
         self.candidates.size_hint()
     }
 
-    /// Each candidate costs a record fetched and parsed.
     fn cost(&self) -> u64 {
-        self.candidates.cost().saturating_mul(1_000)
+        self.candidates.cost().saturating_mul(self.cost)
     }
 }

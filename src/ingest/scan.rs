@@ -102,7 +102,8 @@ impl Scan {
             self.look_again();
             let Scanner { watcher, retries, stop, backlog, .. } = &self.scanner;
             let pause = self.pause();
-            let never = crossbeam_channel::bounded(0).0;
+            // Nobody receives, and it stays connected: a send that never happens.
+            let (never, _receiver) = crossbeam_channel::bounded(0);
             let (lane, key) = match &self.held {
                 Some(key) => (backlog, key.clone()),
                 None => (&never, FileKey::default()),

@@ -25,8 +25,8 @@ use crate::event::flat::{EXACT_BYTES_MAX, parse_ip};
 use crate::event::time::Micros;
 use crate::event::words::{shorten, words};
 use crate::index::clauses::{
-    ClauseQuery, ExistsClause, NumberClause, TextField, TimeClause, ValueTest, ValuesClause,
-    VerifiedClause,
+    ClauseQuery, ExistsClause, LeafClause, NumberClause, TextField, TimeClause, ValueTest,
+    ValuesClause, VerifiedClause,
 };
 use crate::index::schema::Fields;
 use crate::index::snapshot::{Snapshot, separated};
@@ -128,9 +128,9 @@ impl Planner<'_> {
     fn column_test(&self, id: ColumnId, test: &Test) -> Planned {
         let field = TextField::Column(id);
         Ok(match test {
-            Test::Is(value) => exact(self.text_term(&field, &value.text)),
+            Test::Is(value) => exact(Self::column_term(id, &value.text)),
             Test::Phrase(text) if id.column().words == Words::Whole => {
-                exact(self.text_term(&field, text))
+                exact(Self::column_term(id, text))
             }
             Test::Phrase(text) => self.values(field, row(text)?),
             Test::Wildcard(pattern) if id.column().is_unique => {
@@ -139,7 +139,7 @@ impl Planner<'_> {
             }
             Test::Wildcard(pattern) => self.values(field, Form::new(pattern)),
             Test::Range { lower, upper } if id.column().is_unique => {
-                let term = |value: &Value| self.text_term(&field, &value.text);
+                let term = |value: &Value| Self::column_term(id, &value.text);
                 let (lower, upper) = (lower.as_ref().map(term), upper.as_ref().map(term));
                 Box::new(InvertedIndexRangeQuery::new(lower, upper))
             }
@@ -155,11 +155,10 @@ impl Planner<'_> {
     fn path_test(&self, path: &str, test: &Test) -> Planned {
         let field = TextField::Path(path.to_owned());
         Ok(match test {
-            Test::Is(value) => any_of(self.leaf_terms(path, &value.text)),
-            Test::Phrase(text) => match row(text)?.0 {
-                row if row.is_empty() => exact(self.text_term(&field, text)),
-                row => self.row_in_leaves(row, Some(path)),
-            },
+            Test::Is(value) => {
+                self.clause(LeafClause { path: path.to_owned(), text: value.text.clone() })
+            }
+            Test::Phrase(text) => self.row_in_leaves(row(text)?.0, Some(path)),
             Test::Wildcard(pattern) => self.values(field, Form::new(pattern)),
             Test::Range { lower, upper } => match (number_bound(lower), number_bound(upper)) {
                 (Some(lower), Some(upper)) => {
@@ -172,34 +171,9 @@ impl Planner<'_> {
         })
     }
 
-    /// The terms of a leaf that is this text, or this number or truth value.
-    fn leaf_terms(&self, path: &str, text: &str) -> Vec<Box<dyn Query>> {
-        let fields = &self.snapshot.fields;
-        let leaf = || Term::from_field_json_path(fields.rest, path, false);
-        let mut terms = vec![self.text_term(&TextField::Path(path.to_owned()), text)];
-        let mut typed = leaf();
-        if let Ok(n) = text.parse::<i64>() {
-            typed.append_type_and_fast_value(n);
-            terms.push(typed);
-        } else if let Ok(n) = text.parse::<u64>() {
-            typed.append_type_and_fast_value(n);
-            terms.push(typed);
-        } else if let Ok(n) = text.parse::<f64>()
-            && n.is_finite()
-        {
-            append_float(&mut typed, n);
-            terms.push(typed);
-        } else if let Ok(b) = text.parse::<bool>() {
-            typed.append_type_and_fast_value(b);
-            terms.push(typed);
-        }
-        terms.into_iter().map(exact).collect()
-    }
-
-    fn text_term(&self, field: &TextField, text: &str) -> Term {
+    fn column_term(id: ColumnId, text: &str) -> Term {
         let mut text = text.to_owned();
-        shorten(&mut text, EXACT_BYTES_MAX);
-        field.term(&self.snapshot.fields, &text)
+        Term::from_field_text(Fields::column(id), shorten(&mut text, EXACT_BYTES_MAX))
     }
 
     fn values(&self, field: TextField, test: impl ValueTest) -> Box<dyn Query> {
@@ -285,16 +259,6 @@ fn any_of(mut parts: Vec<Box<dyn Query>>) -> Box<dyn Query> {
 
 fn not(query: Box<dyn Query>) -> Box<dyn Query> {
     Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(AllQuery)), (Occur::MustNot, query)]))
-}
-
-/// The index keeps a whole number as an integer, however the record wrote it.
-fn append_float(term: &mut Term, n: f64) {
-    const EXACT_I64: f64 = 9_007_199_254_740_992.0;
-    if n.fract() == 0.0 && n.abs() <= EXACT_I64 {
-        term.append_type_and_fast_value(n as i64);
-    } else {
-        term.append_type_and_fast_value(n);
-    }
 }
 
 fn row(text: &str) -> Result<Row, ApiError> {
