@@ -10,3 +10,4 @@ pub mod index;
 pub mod ingest;
 pub mod limits;
 pub mod query;
+pub mod sample;

@@ -43,7 +43,8 @@ fn describe(response: &SearchResponse) -> String {
     hits.join("\n")
 }
 
-fn describe_hit(hit: &Hit) -> String {
+/// One event in readable lines, and then the record.
+pub fn describe_hit(hit: &Hit) -> String {
     let record = Record::new(&hit.event);
     let meta = &hit.meta;
     let lines = [

@@ -72,12 +72,7 @@ fn write(
 ) -> anyhow::Result<()> {
     match format {
         ListFormat::Table if response.hits.is_empty() => {}
-        ListFormat::Table => {
-            let header = ["TIME", "ACTOR", "CREDENTIAL", "ACTION", "SOURCE", "REGION", "RESULT"];
-            let mut table = look.table(&header, "TIME");
-            table.add_rows(response.hits.iter().map(row));
-            writeln!(out, "{}", table.trim_fmt())?;
-        }
+        ListFormat::Table => writeln!(out, "{}", table(&response.hits, look))?,
         ListFormat::Json => write_json(out, &serde_json::to_string(response)?, look)?,
         ListFormat::Ndjson => {
             for hit in &response.hits {
@@ -86,6 +81,14 @@ fn write(
         }
     }
     Ok(())
+}
+
+/// Events as a table, one a row.
+pub fn table(hits: &[Hit], look: Look) -> String {
+    let header = ["TIME", "ACTOR", "CREDENTIAL", "ACTION", "SOURCE", "REGION", "RESULT"];
+    let mut table = look.table(&header, "TIME");
+    table.add_rows(hits.iter().map(row));
+    table.trim_fmt()
 }
 
 /// A line of JSON: as it is, or for a terminal.

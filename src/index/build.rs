@@ -31,11 +31,20 @@ pub struct BuiltSegment {
     pub files: Vec<FileRecord>,
 }
 
-/// A segment by its id and size, as the manifest lists it.
+/// A segment as the manifest lists it: its id, and how long each of its runs is.
+///
+/// A run is a stretch of documents sorted by time, latest first. A built segment is one run; a merged
+/// one may be several, one behind another.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SegmentEntry {
     pub id: String,
-    pub events: u32,
+    pub runs: Vec<u32>,
+}
+
+impl SegmentEntry {
+    pub fn events(&self) -> u32 {
+        self.runs.iter().sum()
+    }
 }
 
 /// Opens tantivy's view of the segment directory. A fresh one for each segment built: tantivy
@@ -124,7 +133,7 @@ impl SegmentBuilder {
         // Sorting wrote the records twice; the first copy is of no more use.
         let unsorted = segment.relative_path(SegmentComponent::TempStore);
         segment.index().directory().delete(&unsorted)?;
-        let entry = SegmentEntry { id: segment.id().uuid_string(), events };
+        let entry = SegmentEntry { id: segment.id().uuid_string(), runs: vec![events] };
         Ok(BuiltSegment { segment: Some(entry), files })
     }
 }

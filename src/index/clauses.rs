@@ -4,7 +4,7 @@
 //! makes a tantivy query of one, so that clauses and tantivy's own queries combine.
 
 use std::fmt;
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 use std::sync::Arc;
 
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, StrColumn};
@@ -127,11 +127,8 @@ pub struct TimeClause {
 
 impl Clause for TimeClause {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
-        let docs = context.segment.docs_between(self.start, self.end);
-        if docs.is_empty() {
-            return Ok(none());
-        }
-        Ok(Box::new(ConstScorer::new(Run { doc: docs.start, end: docs.end }, 1.0)))
+        let ranges = context.segment.docs_between(self.start, self.end);
+        Ok(Box::new(ConstScorer::new(Ranges::new(ranges), 1.0)))
     }
 }
 
@@ -402,19 +399,38 @@ pub fn ordinals_where(
     Ok(ordinals)
 }
 
-/// Documents in a row.
-struct Run {
+/// Documents of ranges that lie one behind another.
+struct Ranges {
     doc: DocId,
-    end: DocId,
+    ranges: std::vec::IntoIter<Range<DocId>>,
+    /// The range that `doc` is in.
+    current: Range<DocId>,
 }
 
-impl DocSet for Run {
+impl Ranges {
+    fn new(ranges: Vec<Range<DocId>>) -> Self {
+        let mut docs = Self { doc: 0, ranges: ranges.into_iter(), current: 0..0 };
+        docs.seek(0);
+        docs
+    }
+}
+
+impl DocSet for Ranges {
     fn advance(&mut self) -> DocId {
         self.seek(self.doc.saturating_add(1))
     }
 
     fn seek(&mut self, target: DocId) -> DocId {
-        self.doc = if target < self.end { target } else { TERMINATED };
+        while target >= self.current.end {
+            match self.ranges.next() {
+                Some(range) => self.current = range,
+                None => {
+                    self.doc = TERMINATED;
+                    return TERMINATED;
+                }
+            }
+        }
+        self.doc = target.max(self.current.start);
         self.doc
     }
 
@@ -423,7 +439,11 @@ impl DocSet for Run {
     }
 
     fn size_hint(&self) -> u32 {
-        self.end.saturating_sub(self.doc)
+        if self.doc == TERMINATED {
+            return 0;
+        }
+        let rest: u32 = self.ranges.as_slice().iter().map(|range| range.end - range.start).sum();
+        self.current.end - self.doc + rest
     }
 
     fn count_including_deleted(&mut self) -> u32 {

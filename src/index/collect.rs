@@ -1,22 +1,24 @@
 //! Collecting the newest or the oldest matches without visiting all of them, and counting them all.
 //!
-//! Segments are sorted by time, latest first. So a segment's newest matches are its first ones, and
-//! collecting stops after as many as were asked for; its oldest are its last, and are found from the
-//! end, in growing steps. A segment all of whose events are beyond the last one collected is left out.
+//! Segments are made of runs that are sorted by time, latest first. So a run's newest matches are its
+//! first ones, and collecting stops after as many as were asked for; its oldest are its last, and are
+//! found from the end, in growing steps. A run all of whose events are beyond the last one collected
+//! is left out.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tantivy::query::{EnableScoring, Query, Weight};
 use tantivy::{DocId, DocSet, SegmentReader, TERMINATED};
 
 use super::IndexError;
-use super::snapshot::{SegmentView, Snapshot};
+use super::snapshot::{Run, SegmentView, Snapshot};
 use crate::api::proto::{Order, Total, TotalMode};
 use crate::event::time::Micros;
 use crate::limits::TOTAL_BOUND;
 
-/// Documents of a segment's end looked at first for its oldest matches.
-const TAIL_DOCS: u32 = 4_096;
+/// Documents of a run's end looked at first for its oldest matches.
+const TAIL_DOCS: u32 = 1_024;
 
 /// Matches counted between two looks at the deadline.
 const COUNT_STEP: u32 = 1 << 16;
@@ -63,23 +65,11 @@ fn matches<E: From<IndexError>>(
     if limit == 0 {
         return Ok(found);
     }
-    let mut segments: Vec<&Arc<SegmentView>> = snapshot.segments.iter().collect();
-    if order == Order::Oldest {
-        segments.sort_by_key(|segment| segment.earliest);
-    }
-    for segment in segments {
+    for (segment, runs) in runs_in_order(snapshot, order) {
         check()?;
-        let is_beyond = found.get(limit - 1).is_some_and(|last| match order {
-            Order::Newest => segment.latest < last.time,
-            Order::Oldest => segment.earliest > last.time,
-        });
-        // Segments come in the order of their best event: none that follows has a better one.
-        if is_beyond {
-            break;
-        }
         let docs = match order {
-            Order::Newest => first_matches(weight, &segment.reader, limit),
-            Order::Oldest => last_matches(weight, &segment.reader, limit),
+            Order::Newest => first_matches(weight, segment, runs, limit, &found),
+            Order::Oldest => last_matches(weight, segment, runs, limit, &found),
         };
         let docs = docs.map_err(|error| E::from(error.into()))?;
         found.extend(docs.into_iter().map(|doc| Match {
@@ -96,57 +86,113 @@ fn matches<E: From<IndexError>>(
     Ok(found)
 }
 
+/// Runs in the order in which their matches are wanted. The newest are collected a segment at a time,
+/// whose runs lie latest first; the oldest a run at a time.
+fn runs_in_order(snapshot: &Snapshot, order: Order) -> Vec<(&Arc<SegmentView>, &[Run])> {
+    match order {
+        Order::Newest => {
+            snapshot.segments.iter().map(|segment| (segment, segment.runs.as_slice())).collect()
+        }
+        Order::Oldest => {
+            let mut runs: Vec<_> = snapshot
+                .segments
+                .iter()
+                .flat_map(|segment| segment.runs.chunks(1).map(move |run| (segment, run)))
+                .collect();
+            runs.sort_by_key(|(_, run)| run[0].earliest);
+            runs
+        }
+    }
+}
+
+/// The time that a match must beat to be among the `limit` best, given those found so far.
+fn bar(found: &[Match], limit: usize) -> Option<Micros> {
+    found.get(limit - 1).map(|last| last.time)
+}
+
 fn first_matches(
     weight: &dyn Weight,
-    reader: &SegmentReader,
+    segment: &SegmentView,
+    runs: &[Run],
     limit: usize,
+    found: &[Match],
 ) -> tantivy::Result<Vec<DocId>> {
-    let mut scorer = weight.scorer(reader, 1.0)?;
+    let bar = bar(found, limit);
+    let is_beyond = |run: &Run| bar.is_some_and(|bar| run.latest < bar);
+    if runs.iter().all(is_beyond) {
+        return Ok(Vec::new());
+    }
+    let mut scorer = weight.scorer(&segment.reader, 1.0)?;
     let mut docs = Vec::new();
-    let mut doc = scorer.doc();
-    while doc != TERMINATED && docs.len() < limit {
-        docs.push(doc);
-        doc = scorer.advance();
+    for run in runs {
+        let mut doc = scorer.doc();
+        if doc >= run.docs.end || is_beyond(run) {
+            continue;
+        }
+        if doc < run.docs.start {
+            doc = scorer.seek(run.docs.start);
+        }
+        let enough = docs.len() + limit;
+        while doc < run.docs.end && docs.len() < enough {
+            docs.push(doc);
+            doc = scorer.advance();
+        }
     }
     Ok(docs)
 }
 
-/// The last matches, last first.
 fn last_matches(
     weight: &dyn Weight,
-    reader: &SegmentReader,
+    segment: &SegmentView,
+    runs: &[Run],
+    limit: usize,
+    found: &[Match],
+) -> tantivy::Result<Vec<DocId>> {
+    let bar = bar(found, limit);
+    let mut docs = Vec::new();
+    for run in runs {
+        if bar.is_none_or(|bar| run.earliest <= bar) {
+            docs.extend(last_of_run(weight, segment, run, limit)?);
+        }
+    }
+    Ok(docs)
+}
+
+fn last_of_run(
+    weight: &dyn Weight,
+    segment: &SegmentView,
+    run: &Run,
     limit: usize,
 ) -> tantivy::Result<Vec<DocId>> {
-    let max_doc = reader.max_doc();
+    let Range { start, end } = run.docs;
     let mut tail = TAIL_DOCS;
     loop {
-        let start = max_doc.saturating_sub(tail);
-        let mut docs = matches_from(weight, reader, start)?;
-        if docs.len() >= limit || start == 0 {
-            docs.reverse();
-            docs.truncate(limit);
-            return Ok(docs);
+        let from = end.saturating_sub(tail).max(start);
+        let docs = matches_within(weight, segment, from..end)?;
+        if docs.len() >= limit || from == start {
+            let surplus = docs.len().saturating_sub(limit);
+            return Ok(docs[surplus..].to_vec());
         }
         tail = tail.saturating_mul(8);
     }
 }
 
-fn matches_from(
+fn matches_within(
     weight: &dyn Weight,
-    reader: &SegmentReader,
-    start: DocId,
+    segment: &SegmentView,
+    docs: Range<DocId>,
 ) -> tantivy::Result<Vec<DocId>> {
-    let mut scorer = weight.scorer(reader, 1.0)?;
+    let mut scorer = weight.scorer(&segment.reader, 1.0)?;
     let mut doc = scorer.doc();
-    if doc < start {
-        doc = scorer.seek(start);
+    if doc < docs.start {
+        doc = scorer.seek(docs.start);
     }
-    let mut docs = Vec::new();
-    while doc != TERMINATED {
-        docs.push(doc);
+    let mut found = Vec::new();
+    while doc < docs.end {
+        found.push(doc);
         doc = scorer.advance();
     }
-    Ok(docs)
+    Ok(found)
 }
 
 fn count<E: From<IndexError>>(

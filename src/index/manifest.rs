@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn manifest() -> Manifest {
-        let segments = vec![SegmentEntry { id: "a".to_owned(), events: 7 }];
+        let segments = vec![SegmentEntry { id: "a".to_owned(), runs: vec![7] }];
         Manifest { commit: 3, ledger_bytes: 9, segments, ..Manifest::default() }
     }
 

@@ -1,8 +1,12 @@
 //! Merging: which segments, and doing it.
 //!
 //! Segments are merged ten at a time with others of their size, so an event is rewritten once for
-//! each tenfold growth; among those of a size, the ten that lie closest together in time, so that
-//! segments stay apart in time and a search can leave most of them out.
+//! each tenfold growth; among those of a size, the ten that lie closest together in time.
+//!
+//! Small segments are merged into one that is sorted by time. Larger ones are laid one behind another
+//! as they are, each a run of the new segment, because sorting costs more than indexing does: tantivy
+//! looks up every event in every column, and there are a thousand columns. Merging a million events
+//! took 50 CPU seconds sorted (`benches/RESULTS.md`); searches pay some microseconds a run.
 
 use tantivy::directory::MmapDirectory;
 use tantivy::index::SegmentId;
@@ -23,6 +27,9 @@ const EVENTS_MAX: u64 = 10_000_000;
 /// Segments below this many events are of one size: merging them costs next to nothing.
 const SMALL_EVENTS: u32 = 1_000;
 
+/// Events that a merge sorts into one run, at most: about as many as a built segment has.
+const SORTED_EVENTS_MAX: u32 = 50_000;
+
 /// What choosing needs to know of a segment.
 #[derive(Clone, Debug)]
 pub struct Candidate {
@@ -31,11 +38,11 @@ pub struct Candidate {
     pub latest_us: i64,
 }
 
-/// Chooses the segments to merge next, if any.
+/// Chooses the segments to merge next, if any: latest first.
 pub fn choose(candidates: &[Candidate]) -> Option<Vec<SegmentEntry>> {
     let mut levels: Vec<Vec<&Candidate>> = Vec::new();
     for candidate in candidates {
-        let level = level(candidate.entry.events);
+        let level = level(candidate.entry.events());
         levels.resize_with(levels.len().max(level + 1), Vec::new);
         levels[level].push(candidate);
     }
@@ -45,12 +52,12 @@ pub fn choose(candidates: &[Candidate]) -> Option<Vec<SegmentEntry>> {
             .windows(FACTOR)
             .filter(|window| events(window) <= EVENTS_MAX)
             .min_by_key(|window| window[FACTOR - 1].latest_us.saturating_sub(window[0].latest_us))
-            .map(|window| window.iter().map(|candidate| candidate.entry.clone()).collect())
+            .map(|window| window.iter().rev().map(|candidate| candidate.entry.clone()).collect())
     })
 }
 
 fn events(window: &[&Candidate]) -> u64 {
-    window.iter().map(|candidate| u64::from(candidate.entry.events)).sum()
+    window.iter().map(|candidate| u64::from(candidate.entry.events())).sum()
 }
 
 /// Each level's segments hold ten times as many events as the one's before.
@@ -58,7 +65,7 @@ fn level(events: u32) -> usize {
     (events.max(SMALL_EVENTS) / SMALL_EVENTS).ilog10() as usize
 }
 
-/// Merges segments into a new one, which is in no commit yet.
+/// Merges segments, in their order, into a new one, which is in no commit yet.
 pub fn merge(
     files: &MmapDirectory,
     fields: &Fields,
@@ -67,16 +74,23 @@ pub fn merge(
     let index = open_index(files, fields)?;
     let segments = entries
         .iter()
-        .map(|entry| {
-            let id = segment_id(entry)?;
-            Ok(index.segment(index.new_segment_meta(id, entry.events)))
-        })
+        .map(|entry| Ok(index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()))))
         .collect::<Result<Vec<_>, IndexError>>()?;
     let unfiltered = segments.iter().map(|_| None).collect();
+    let events: u32 = entries.iter().map(SegmentEntry::events).sum();
+    let is_sorted = events <= SORTED_EVENTS_MAX;
+    let mut settings = schema::settings();
+    if !is_sorted {
+        settings.sort_by_field = None;
+    }
     let output = SegmentDirectory::new(files.clone());
-    let merged = merge_filtered_segments(&segments, schema::settings(), unfiltered, output)?;
-    let meta = merged.load_metas()?.segments.remove(0);
-    Ok(SegmentEntry { id: meta.id().uuid_string(), events: meta.max_doc() })
+    let merged = merge_filtered_segments(&segments, settings, unfiltered, output)?;
+    let id = merged.load_metas()?.segments.remove(0).id().uuid_string();
+    let runs = match is_sorted {
+        true => vec![events],
+        false => entries.iter().flat_map(|entry| &entry.runs).copied().collect(),
+    };
+    Ok(SegmentEntry { id, runs })
 }
 
 /// The id of a segment that the manifest names.
@@ -92,7 +106,7 @@ mod tests {
     use super::*;
 
     fn candidate(id: usize, events: u32, latest_us: i64) -> Candidate {
-        Candidate { entry: SegmentEntry { id: id.to_string(), events }, latest_us }
+        Candidate { entry: SegmentEntry { id: id.to_string(), runs: vec![events] }, latest_us }
     }
 
     fn chosen(candidates: &[Candidate]) -> Option<String> {
@@ -112,7 +126,7 @@ mod tests {
         let times = [0, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 1_000];
         let segments: Vec<_> =
             times.iter().enumerate().map(|(n, time)| candidate(n, 25_000, *time)).collect();
-        assert_eq!(chosen(&segments).as_deref(), Some("1 2 3 4 5 6 7 8 9 10"));
+        assert_eq!(chosen(&segments).as_deref(), Some("10 9 8 7 6 5 4 3 2 1"));
     }
 
     #[test]

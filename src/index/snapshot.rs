@@ -82,9 +82,19 @@ impl Snapshot {
     }
 }
 
+/// A stretch of a segment's documents that is sorted by time, latest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub docs: Range<DocId>,
+    pub earliest: Micros,
+    pub latest: Micros,
+}
+
 /// One segment, open.
 pub struct SegmentView {
     pub reader: SegmentReader,
+    /// In the order of the documents; together, all of them.
+    pub runs: Vec<Run>,
     pub earliest: Micros,
     pub latest: Micros,
     columnar: ColumnarReader,
@@ -110,17 +120,18 @@ impl SegmentView {
         entry: &SegmentEntry,
         record_cache_blocks: usize,
     ) -> Result<Self, IndexError> {
-        let segment = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events));
+        let segment = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
         let reader = SegmentReader::open(&segment)?;
         let store = reader.get_store_reader(record_cache_blocks)?;
         let fast = segment.open_read(SegmentComponent::FastFields)?;
         let columnar = ColumnarReader::open(fast)?;
         let number = |name: &str| reader.fast_fields().u64(name);
         let times = reader.fast_fields().date(TIME)?;
-        let time_at = |doc| times.first(doc).map_or(Micros(0), micros);
+        let runs = runs(&times, &entry.runs);
         Ok(Self {
-            earliest: time_at(reader.max_doc().saturating_sub(1)),
-            latest: time_at(0),
+            earliest: runs.iter().map(|run| run.earliest).min().unwrap_or_default(),
+            latest: runs.iter().map(|run| run.latest).max().unwrap_or_default(),
+            runs,
             files: number("file")?,
             offsets: number("offset")?,
             flags: number("flags")?,
@@ -159,16 +170,20 @@ impl SegmentView {
         Ok(self.store.get::<RawRecord>(doc)?.0)
     }
 
-    /// The documents from `start` (inclusive) to `end` (exclusive): a range, since the segment is
-    /// sorted by time, latest first.
-    pub fn docs_between(&self, start: Micros, end: Micros) -> Range<DocId> {
-        let first = self.first_before(end);
-        first..self.first_before(start).max(first)
+    /// The documents from `start` (inclusive) to `end` (exclusive), in order: of each run a range, since
+    /// it is sorted by time.
+    pub fn docs_between(&self, start: Micros, end: Micros) -> Vec<Range<DocId>> {
+        self.runs
+            .iter()
+            .filter(|run| run.latest >= start && run.earliest < end)
+            .map(|run| self.first_before(run, end)..self.first_before(run, start))
+            .filter(|docs| !docs.is_empty())
+            .collect()
     }
 
-    /// The first document, in latest-first order, before `time`.
-    fn first_before(&self, time: Micros) -> DocId {
-        let (mut low, mut high) = (0, self.events());
+    /// The first document of a run, latest first, that is before `time`.
+    fn first_before(&self, run: &Run, time: Micros) -> DocId {
+        let (mut low, mut high) = (run.docs.start, run.docs.end);
         while low < high {
             let middle = low + (high - low) / 2;
             if self.time(middle) < time { high = middle } else { low = middle + 1 }
@@ -251,6 +266,19 @@ fn column_name(path: &str) -> String {
 /// A path as queries write it, as the index keeps it.
 pub fn separated(path: &str) -> String {
     path.replace('.', SEPARATOR.encode_utf8(&mut [0; 4]))
+}
+
+fn runs(times: &Column<DateTime>, lengths: &[u32]) -> Vec<Run> {
+    let time_at = |doc| times.first(doc).map_or(Micros(0), micros);
+    let mut start = 0;
+    lengths
+        .iter()
+        .map(|length| {
+            let docs = start..start + length;
+            start = docs.end;
+            Run { earliest: time_at(docs.end - 1), latest: time_at(docs.start), docs }
+        })
+        .collect()
 }
 
 fn micros(time: DateTime) -> Micros {

@@ -5,14 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use include_dir::{Dir, DirEntry, include_dir};
+use include_dir::{Dir, DirEntry};
 use libdeflater::Decompressor;
 use serde_json::value::RawValue;
 
 use super::template::Template;
-
-/// 2,900 genuine records of one account.
-static SAMPLE: Dir = include_dir!("$CARGO_MANIFEST_DIR/tests/data/invictus");
+use crate::sample;
 
 /// Records taken as templates, the first in path order; of 1.2 KB and some slots each, they fill
 /// about 200 MB.
@@ -24,7 +22,7 @@ const TEMPLATE_FILE_BYTES_MAX: usize = 64 << 20;
 pub fn load_templates(from: &[PathBuf]) -> Result<Vec<Template>> {
     let mut templates = Vec::new();
     if from.is_empty() {
-        load_embedded(&SAMPLE, &mut templates)?;
+        load_embedded(&sample::TRAIL, &mut templates)?;
     }
     for path in from {
         load_path(path, &mut templates).with_context(|| path.display().to_string())?;

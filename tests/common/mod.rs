@@ -1,0 +1,440 @@
+//! The harness of the end-to-end tests: the real program on a temporary folder, and what the sample
+//! trails hold, found without any of traildex's code.
+//!
+//! Waiting is polling with a bound; what a daemon wrote to standard error is shown when a test fails.
+
+// Each test program compiles this file for itself and uses a part of it.
+#![allow(dead_code)]
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tempfile::TempDir;
+use traildex::api::client::Client;
+use traildex::api::proto::{
+    FileEntry, FilesRequest, FilesResponse, Order, SearchRequest, SearchResponse, Status,
+};
+
+/// Everything that is waited for happens within this time, or never.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The same for tests that index tens of thousands of events with an unoptimised program.
+pub const PATIENCE_BULK: Duration = Duration::from_secs(180);
+
+const POLL: Duration = Duration::from_millis(10);
+
+/// A folder for one daemon's archive, index and socket, and the settings it is started with. Daemons
+/// can be started in it one after another.
+pub struct Place {
+    folder: Arc<TempDir>,
+    watch: Vec<PathBuf>,
+    settings: Vec<(String, String)>,
+}
+
+impl Place {
+    /// Watches a folder that is empty.
+    pub fn new() -> Self {
+        let mut place = Self::watching(&[]);
+        fs::create_dir(place.archive()).unwrap();
+        place.watch.push(place.archive());
+        place
+    }
+
+    /// Watches folders that are there already.
+    pub fn watching(watch: &[PathBuf]) -> Self {
+        let folder = tempfile::Builder::new().prefix("traildex").tempdir().unwrap();
+        // Hints must find what appears, not the next scan.
+        let settings = [
+            ("TRAILDEX_WATCH_RESCAN_S", "3600"),
+            ("TRAILDEX_WATCH_SETTLE_MS", "200"),
+            ("TRAILDEX_LOG_LEVEL", "debug"),
+        ];
+        Self {
+            folder: Arc::new(folder),
+            watch: watch.to_vec(),
+            settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        }
+    }
+
+    /// Adds a setting, as a `TRAILDEX_` variable; a later one of the same name wins.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((format!("TRAILDEX_{name}"), value.to_owned()));
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn archive(&self) -> PathBuf {
+        self.path("archive")
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.path("socket")
+    }
+
+    /// `traildex serve` with this place's folders and settings, not started.
+    pub fn serve_command(&self) -> Command {
+        let mut command = traildex();
+        command.arg("serve");
+        for dir in &self.watch {
+            command.arg("--watch").arg(dir);
+        }
+        command.arg("--data-dir").arg(self.data_dir()).arg("--socket").arg(self.socket());
+        command.envs(self.settings.iter().cloned());
+        command
+    }
+
+    /// Starts a daemon, and waits until it answers.
+    pub fn start(&self) -> Daemon {
+        let log = self.path("log");
+        let stderr = File::options().create(true).append(true).open(&log).unwrap();
+        let child = self
+            .serve_command()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        let client = Client::new(&self.socket());
+        let mut daemon = Daemon {
+            child,
+            client,
+            socket: self.socket(),
+            data_dir: self.data_dir(),
+            log,
+            _folder: Arc::clone(&self.folder),
+        };
+        wait_until(PATIENCE, "the daemon is ready", || {
+            if let Some(status) = daemon.child.try_wait().unwrap() {
+                panic!("the daemon ended with {status}");
+            }
+            matches!(daemon.client.get("/readyz"), Ok((200, _)))
+        });
+        daemon
+    }
+}
+
+/// A running daemon. Killed when it is dropped.
+pub struct Daemon {
+    child: Child,
+    pub client: Client,
+    pub socket: PathBuf,
+    data_dir: PathBuf,
+    log: PathBuf,
+    _folder: Arc<TempDir>,
+}
+
+impl Daemon {
+    pub fn status(&self) -> Status {
+        self.client.status().unwrap()
+    }
+
+    pub fn search(&self, request: &SearchRequest) -> SearchResponse {
+        let found = self.client.search(request);
+        found.unwrap_or_else(|error| panic!("{}: {error}", request.query))
+    }
+
+    /// The newest events of a query, as many as a search returns at most.
+    pub fn find(&self, query: &str) -> SearchResponse {
+        self.search(&SearchRequest {
+            query: query.to_owned(),
+            limit: 10_000,
+            order: Order::Newest,
+            ..SearchRequest::default()
+        })
+    }
+
+    /// How many events a query has.
+    pub fn count(&self, query: &str) -> u64 {
+        let query = query.to_owned();
+        let found = self.search(&SearchRequest { query, limit: 0, ..SearchRequest::default() });
+        assert!(found.total.exact);
+        found.total.value
+    }
+
+    pub fn files(&self, request: &FilesRequest) -> FilesResponse {
+        self.client.files(request).unwrap()
+    }
+
+    /// Every file whose path contains `part`.
+    pub fn files_named(&self, part: &str) -> Vec<FileEntry> {
+        let path = Some(part.to_owned());
+        self.files(&FilesRequest { path, limit: Some(10_000), ..FilesRequest::default() }).files
+    }
+
+    /// The one file whose path ends in `name`.
+    pub fn file(&self, name: &str) -> FileEntry {
+        let files: Vec<FileEntry> = self
+            .files_named(name)
+            .into_iter()
+            .filter(|file| file.path.ends_with(&format!("/{name}")))
+            .collect();
+        let [file] = files.as_slice() else { panic!("{name}: {files:#?}") };
+        file.clone()
+    }
+
+    /// Waits until the status is as wanted.
+    pub fn wait_for(&self, bound: Duration, what: &str, is_met: impl Fn(&Status) -> bool) {
+        let mut last = Status::default();
+        let started = Instant::now();
+        while started.elapsed() < bound {
+            last = self.status();
+            if is_met(&last) {
+                return;
+            }
+            thread::sleep(POLL);
+        }
+        let pending = FilesRequest {
+            state: Some(traildex::api::proto::FileState::Pending),
+            ..FilesRequest::default()
+        };
+        panic!("in {bound:?} it did not come to: {what}\n{last:#?}\n{:#?}", self.files(&pending));
+    }
+
+    /// Waits until nothing is pending and so many events are indexed.
+    pub fn wait_indexed(&self, bound: Duration, events: u64) {
+        let what = format!("nothing pending and {events} events indexed");
+        self.wait_for(bound, &what, |status| {
+            status.files.pending == 0 && status.events.indexed == events
+        });
+    }
+
+    /// Waits until a query has so many events; returns how long that took.
+    pub fn wait_count(&self, query: &str, events: u64) -> Duration {
+        let started = Instant::now();
+        let what = format!("{events} events of {query}");
+        wait_until(PATIENCE, &what, || self.count(query) == events);
+        started.elapsed()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub fn wait_end(&mut self) -> ExitStatus {
+        let mut ended = None;
+        let child = &mut self.child;
+        wait_until(PATIENCE, "the daemon ends", || {
+            ended = child.try_wait().unwrap();
+            ended.is_some()
+        });
+        ended.unwrap()
+    }
+
+    /// Stops it as a service manager does; it must end well.
+    pub fn stop(mut self) {
+        self.signal(Signal::TERM);
+        let status = self.wait_end();
+        assert_eq!(status.code(), Some(0), "after SIGTERM: {status}");
+        assert!(!self.socket.exists(), "a stopped daemon leaves no socket");
+    }
+
+    /// Ends it without notice, as a crash does.
+    pub fn kill(mut self) {
+        self.signal(Signal::KILL);
+        assert_eq!(self.wait_end().signal(), Some(9));
+    }
+
+    /// The ledger's bytes, and the number of the last commit.
+    pub fn ledger(&self) -> (String, u64) {
+        ledger(&self.data_dir)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Ended already, most of the time.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(60)..];
+            eprintln!("--- the daemon's log, its end ---\n{}\n---", tail.join("\n"));
+        }
+    }
+}
+
+/// The ledger's bytes, and the number of the last commit or merge.
+pub fn ledger(data_dir: &Path) -> (String, u64) {
+    let manifest = fs::read_to_string(data_dir.join("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_str(manifest.lines().next().unwrap()).unwrap();
+    let files = fs::read_to_string(data_dir.join("files.jsonl")).unwrap();
+    (files, manifest["commit"].as_u64().unwrap())
+}
+
+/// The program, away from the settings of whoever runs the tests.
+pub fn traildex() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_traildex"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TRAILDEX_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("XDG_RUNTIME_DIR", "/nonexistent");
+    command
+}
+
+/// What a command printed, and its exit code.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().expect("no signal ends the program"),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Runs the program to its end.
+pub fn run(args: &[&str]) -> Ran {
+    traildex().args(args).stdin(Stdio::null()).output().unwrap().into()
+}
+
+pub fn wait_until(bound: Duration, what: &str, mut is_met: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_met() {
+        assert!(started.elapsed() < bound, "in {bound:?} it did not come to: {what}");
+        thread::sleep(POLL);
+    }
+}
+
+/// The folder of a sample trail.
+pub fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+/// The files of a folder and all below it, in the order of their paths.
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { dirs.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// A file's bytes, uncompressed.
+pub fn contents(path: &Path) -> Vec<u8> {
+    let bytes = fs::read(path).unwrap();
+    if !bytes.starts_with(&[0x1F, 0x8B]) {
+        return bytes;
+    }
+    let mut inflated = Vec::new();
+    MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut inflated).unwrap();
+    inflated
+}
+
+/// A record as its file has it.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub raw: String,
+    pub json: Value,
+    pub path: PathBuf,
+}
+
+/// The records of a file in any of the sample trails' shapes: `{"Records":[…]}`, an array, one, or
+/// one a line. None when the file is not JSON.
+pub fn records_in_file(path: &Path) -> Option<Vec<Record>> {
+    #[derive(Deserialize)]
+    struct Trail {
+        #[serde(rename = "Records")]
+        records: Vec<Box<RawValue>>,
+    }
+    let text = String::from_utf8(contents(path)).ok()?;
+    let raws = if let Ok(trail) = serde_json::from_str::<Trail>(&text) {
+        trail.records
+    } else if let Ok(array) = serde_json::from_str(&text) {
+        array
+    } else {
+        let values = serde_json::Deserializer::from_str(&text).into_iter::<Box<RawValue>>();
+        values.collect::<Result<_, _>>().ok()?
+    };
+    let record = |raw: Box<RawValue>| Record {
+        json: serde_json::from_str(raw.get()).unwrap(),
+        raw: String::from(Box::<str>::from(raw)),
+        path: path.to_owned(),
+    };
+    Some(raws.into_iter().map(record).collect())
+}
+
+/// The records of a folder's readable files.
+pub fn records_below(dir: &Path) -> Vec<Record> {
+    files_below(dir).iter().filter_map(|path| records_in_file(path)).flatten().collect()
+}
+
+/// A small record with this id, one hour after the one before.
+pub fn record(id: &str) -> String {
+    format!(
+        r#"{{"eventVersion":"1.08","userIdentity":{{"type":"Root","accountId":"1"}},"eventTime":"2024-05-06T07:08:09Z","eventSource":"s3.amazonaws.com","eventName":"GetObject","awsRegion":"us-east-1","sourceIPAddress":"192.0.2.1","eventID":"{id}"}}"#
+    )
+}
+
+/// A trail file with a record for each id.
+pub fn trail(ids: &[&str]) -> Vec<u8> {
+    let records: Vec<String> = ids.iter().map(|id| record(id)).collect();
+    format!(r#"{{"Records":[{}]}}"#, records.join(",")).into_bytes()
+}
+
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Makes a file as old as one that nobody writes to any more.
+pub fn make_old(path: &Path) {
+    let hour_ago = SystemTime::now() - Duration::from_secs(3_600);
+    File::options().write(true).open(path).unwrap().set_modified(hour_ago).unwrap();
+}
+
+/// Copies the `invictus` trail into this many account folders.
+pub fn copy_invictus(archive: &Path, copies: usize) {
+    let trail = sample("invictus");
+    for copy in 0..copies {
+        let account = archive.join(format!("AWSLogs/{copy:012}"));
+        for file in files_below(&trail) {
+            let to = account.join(file.strip_prefix(trail.join("AWSLogs/218007301253")).unwrap());
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(&file, &to).unwrap();
+        }
+    }
+}
+
+/// What a person would write for a value after `field:`.
+pub fn escaped(value: &str) -> String {
+    let escape = |c: char| {
+        if c.is_alphanumeric() { String::from(c) } else { format!("\\{c}") }
+    };
+    value.chars().map(escape).collect()
+}

@@ -1,0 +1,668 @@
+//! What queries find over the socket on the `invictus` trail. Every expected set of events is
+//! computed from the files by a closure over `serde_json::Value`, without any of traildex's code.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+
+use common::{Daemon, PATIENCE, Place, Record, records_below, sample};
+use serde_json::{Value, json};
+use traildex::api::client::ClientError;
+use traildex::api::proto::{
+    ApiError, ErrorBody, ErrorKind, FileState, FilesRequest, Order, SearchRequest, SearchResponse,
+    Total, TotalMode,
+};
+
+static RECORDS: LazyLock<Vec<Record>> = LazyLock::new(|| records_below(&sample("invictus")));
+
+/// The daemon that the tests of this file share; the last of them that runs stops it.
+fn daemon() -> Arc<Daemon> {
+    static SHARED: Mutex<Weak<Daemon>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(daemon) = shared.upgrade() {
+        return daemon;
+    }
+    let place = Place::watching(&[sample("invictus")]);
+    // Several segments, so that answers are put together from them.
+    let place = place.with("INGEST_SEGMENT_EVENTS_MAX", "1000");
+    let daemon = Arc::new(place.start());
+    daemon.wait_indexed(PATIENCE, RECORDS.len() as u64);
+    *shared = Arc::downgrade(&daemon);
+    daemon
+}
+
+/// The query finds exactly the events for which `is_met` holds, of which there are some, and each
+/// with the bytes of its file.
+#[track_caller]
+fn check(query: &str, is_met: impl Fn(&Value) -> bool) {
+    let expected = raws(&RECORDS.iter().filter(|r| is_met(&r.json)).collect::<Vec<_>>());
+    assert!(!expected.is_empty(), "{query}: a test that nothing meets tests nothing");
+    assert!(expected.len() < RECORDS.len(), "{query}: a test that everything meets tests nothing");
+    compare(query, &expected);
+}
+
+/// The query finds nothing, and neither does `is_met`.
+#[track_caller]
+fn check_none(query: &str, is_met: impl Fn(&Value) -> bool) {
+    assert!(!RECORDS.iter().any(|record| is_met(&record.json)), "{query}");
+    compare(query, &BTreeSet::new());
+}
+
+#[track_caller]
+fn compare(query: &str, expected: &BTreeSet<&str>) {
+    let found = daemon().find(query);
+    let hits: BTreeSet<&str> = found.hits.iter().map(|hit| hit.event.get()).collect();
+    let missing = expected.difference(&hits).next();
+    let surplus = hits.difference(expected).next();
+    assert!(
+        hits == *expected,
+        "{query}: found {}, expected {}\nmissing: {missing:?}\nsurplus: {surplus:?}",
+        hits.len(),
+        expected.len()
+    );
+    assert_eq!(found.total, Total { value: expected.len() as u64, exact: true }, "{query}");
+    assert_eq!(found.hits.len(), expected.len(), "{query}");
+}
+
+/// All events are distinct in this trail, so that a set of them loses none.
+fn raws<'a>(records: &[&'a Record]) -> BTreeSet<&'a str> {
+    records.iter().map(|record| record.raw.as_str()).collect()
+}
+
+/// Every scalar at a path; arrays are stepped through.
+fn at<'a>(event: &'a Value, path: &str) -> Vec<&'a Value> {
+    leaves(event).into_iter().filter(|(at, _)| at == path).map(|(_, value)| value).collect()
+}
+
+/// Every scalar but null, with its path.
+fn leaves(event: &Value) -> Vec<(String, &Value)> {
+    fn walk<'a>(value: &'a Value, path: &str, found: &mut Vec<(String, &'a Value)>) {
+        match value {
+            Value::Object(members) => {
+                for (key, value) in members {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    walk(value, &format!("{path}{dot}{key}"), found);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| walk(item, path, found)),
+            Value::Null => {}
+            scalar => found.push((path.to_owned(), scalar)),
+        }
+    }
+    let mut found = Vec::new();
+    walk(event, "", &mut found);
+    found
+}
+
+/// Whether a scalar at the path is this text, as text.
+fn is(event: &Value, path: &str, text: &str) -> bool {
+    at(event, path).iter().any(|value| plain(value) == text)
+}
+
+fn is_any(event: &Value, path: &str, is_met: impl Fn(&str) -> bool) -> bool {
+    at(event, path).iter().any(|value| is_met(&plain(value)))
+}
+
+fn has(event: &Value, path: &str) -> bool {
+    let below = format!("{path}.");
+    leaves(event).iter().any(|(at, _)| at == path || at.starts_with(&below))
+}
+
+fn number(event: &Value, path: &str, is_met: impl Fn(f64) -> bool) -> bool {
+    at(event, path).iter().filter_map(|value| value.as_f64()).any(is_met)
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Runs of letters, digits, `-`, `_` and `.`, in lower case and without those signs at their ends.
+fn words(text: &str) -> Vec<String> {
+    let is_part = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    text.to_lowercase()
+        .split(|c| !is_part(c))
+        .map(|word| word.trim_matches(['-', '_', '.']).to_owned())
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+/// Whether these words stand in a row in one value, at any path that meets the condition.
+fn has_row(event: &Value, row: &str, at: impl Fn(&str) -> bool) -> bool {
+    let row = words(row);
+    let has = |value: &Value| {
+        !value.is_boolean() && words(&plain(value)).windows(row.len()).any(|part| part == row)
+    };
+    leaves(event).iter().any(|(path, value)| at(path) && has(value))
+}
+
+fn anywhere(event: &Value, row: &str) -> bool {
+    has_row(event, row, |_| true)
+}
+
+fn address(event: &Value) -> Option<Ipv4Addr> {
+    match event["sourceIPAddress"].as_str()?.parse() {
+        Ok(IpAddr::V4(address)) => Some(address),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_word_is_found_in_any_value() {
+    check("terraform", |e| anywhere(e, "terraform"));
+    check("TERRAFORM", |e| anywhere(e, "terraform"));
+    check("bert-jan", |e| anywhere(e, "bert-jan"));
+    check("AccessDenied", |e| anywhere(e, "AccessDenied"));
+    check("arn:aws:iam::123837392027:user/bert-jan", |e| {
+        anywhere(e, "arn aws iam 123837392027 user bert-jan")
+    });
+    check("192.168.10.20", |e| anywhere(e, "192.168.10.20"));
+    check("3600", |e| anywhere(e, "3600"));
+    check("aes256", |e| anywhere(e, "AES256"));
+    check_none("zebra", |e| anywhere(e, "zebra"));
+}
+
+#[test]
+fn an_event_is_found_by_its_id_and_by_its_key_as_words() {
+    let record = &RECORDS[1_234];
+    let id = record.json["eventID"].as_str().unwrap();
+    check(id, |e| anywhere(e, id));
+    check(&id.to_uppercase(), |e| anywhere(e, id));
+    let keyed = RECORDS.iter().find_map(|r| r.json["userIdentity"]["accessKeyId"].as_str());
+    let key = keyed.unwrap();
+    check(key, |e| anywhere(e, key));
+    check(&key.to_lowercase(), |e| anywhere(e, key));
+}
+
+#[test]
+fn an_event_time_is_found_as_text() {
+    let time = RECORDS[0].json["eventTime"].as_str().unwrap();
+    check(&format!("\"{time}\""), |e| anywhere(e, time));
+}
+
+#[test]
+fn a_phrase_is_found_within_one_value() {
+    check("\"Rate exceeded\"", |e| anywhere(e, "Rate exceeded"));
+    check("\"is not authorized to perform\"", |e| anywhere(e, "is not authorized to perform"));
+    check("\"AWS Internal\"", |e| anywhere(e, "AWS Internal"));
+    check("\"policy document\" OR \"route table\"", |e| {
+        anywhere(e, "policy document") || anywhere(e, "route table")
+    });
+    // A policy document is JSON in a string.
+    check("\"Effect Allow\"", |e| anywhere(e, "Effect Allow"));
+    check_none("\"exceeded Rate\"", |e| anywhere(e, "exceeded Rate"));
+}
+
+#[test]
+fn a_phrase_is_found_in_a_field_and_not_beside_it() {
+    check("errorMessage:\"not authorized\"", |e| {
+        has_row(e, "not authorized", |path| path == "errorMessage")
+    });
+    check("userAgent:\"HashiCorp 1.0\"", |e| {
+        has_row(e, "HashiCorp 1.0", |path| path == "userAgent")
+    });
+    check("requestParameters.policyDocument:\"Effect Allow\"", |e| {
+        has_row(e, "Effect Allow", |path| path == "requestParameters.policyDocument")
+    });
+    check_none("eventName:\"not authorized\"", |e| {
+        has_row(e, "not authorized", |path| path == "eventName")
+    });
+}
+
+#[test]
+fn a_column_has_a_whole_value() {
+    check("eventName:AssumeRole", |e| is(e, "eventName", "AssumeRole"));
+    check_none("eventName:assumerole", |e| is(e, "eventName", "assumerole"));
+    check_none("eventName:Assume", |e| is(e, "eventName", "Assume"));
+    check("eventSource:s3.amazonaws.com", |e| is(e, "eventSource", "s3.amazonaws.com"));
+    check("service:iam.amazonaws.com", |e| is(e, "eventSource", "iam.amazonaws.com"));
+    check("readOnly:false", |e| is(e, "readOnly", "false"));
+    check("user:benjamin", |e| is(e, "userIdentity.userName", "benjamin"));
+    check("userIdentity.type:AssumedRole", |e| is(e, "userIdentity.type", "AssumedRole"));
+    check("sourceIPAddress:AWS\\ Internal", |e| is(e, "sourceIPAddress", "AWS Internal"));
+    check("errorCode = AccessDenied", |e| is(e, "errorCode", "AccessDenied"));
+    check("eventName != Decrypt", |e| !is(e, "eventName", "Decrypt"));
+    check("resources.type:AWS\\:\\:S3\\:\\:Bucket", |e| is(e, "resources.type", "AWS::S3::Bucket"));
+    let id = RECORDS[7].json["eventID"].as_str().unwrap();
+    check(&format!("eventID:{id}"), |e| is(e, "eventID", id));
+}
+
+#[test]
+fn a_nested_field_has_a_whole_value_of_any_type() {
+    check("requestParameters.roleArn:*stratus*", |e| {
+        is_any(e, "requestParameters.roleArn", |v| v.contains("stratus"))
+    });
+    check("requestParameters.withDecryption:true", |e| {
+        is(e, "requestParameters.withDecryption", "true")
+    });
+    check("requestParameters.overwrite:false", |e| is(e, "requestParameters.overwrite", "false"));
+    check("requestParameters.durationSeconds:900", |e| {
+        is(e, "requestParameters.durationSeconds", "900")
+    });
+    // A number in 49 events and a string in 17.
+    check("requestParameters.maxResults:100", |e| is(e, "requestParameters.maxResults", "100"));
+    check("responseElements.version:1", |e| is(e, "responseElements.version", "1"));
+    check("additionalEventData.bytesTransferredIn:0", |e| {
+        is(e, "additionalEventData.bytesTransferredIn", "0")
+    });
+    check("additionalEventData.SSEApplied:*", |e| has(e, "additionalEventData.SSEApplied"));
+    check("requestParameters.instancesSet.items.maxCount:10", |e| {
+        is(e, "requestParameters.instancesSet.items.maxCount", "10")
+    });
+    check("mfaAuthenticated:false", |e| {
+        is(e, "userIdentity.sessionContext.attributes.mfaAuthenticated", "false")
+    });
+}
+
+#[test]
+fn conditions_combine_as_written() {
+    let decrypt = |e: &Value| is(e, "eventName", "Decrypt");
+    let ssm = |e: &Value| is(e, "eventSource", "ssm.amazonaws.com");
+    let failed = |e: &Value| has(e, "errorCode");
+    check("eventSource:ssm.amazonaws.com AND errorCode:*", |e| ssm(e) && failed(e));
+    check("eventSource:ssm.amazonaws.com errorCode:*", |e| ssm(e) && failed(e));
+    check("eventName:Decrypt OR errorCode:*", |e| decrypt(e) || failed(e));
+    check("NOT errorCode:*", |e| !failed(e));
+    check("eventSource:ssm.amazonaws.com -errorCode:*", |e| ssm(e) && !failed(e));
+    check("eventName:Decrypt OR eventSource:ssm.amazonaws.com AND NOT errorCode:*", |e| {
+        decrypt(e) || ssm(e) && !failed(e)
+    });
+    check("(eventName:Decrypt OR eventSource:ssm.amazonaws.com) AND NOT errorCode:*", |e| {
+        (decrypt(e) || ssm(e)) && !failed(e)
+    });
+    check("NOT (eventName:Decrypt OR NOT (errorCode:* OR bert-jan))", |e| {
+        !(decrypt(e) || !(failed(e) || anywhere(e, "bert-jan")))
+    });
+    check("eventName:(Encrypt OR Decrypt OR GetUser)", |e| {
+        is_any(e, "eventName", |v| ["Encrypt", "Decrypt", "GetUser"].contains(&v))
+    });
+    check("eventName IN [Encrypt, Decrypt]", |e| decrypt(e) || is(e, "eventName", "Encrypt"));
+    check("eventName NOT IN [Encrypt, Decrypt]", |e| !decrypt(e) && !is(e, "eventName", "Encrypt"));
+    check_none("eventName:Decrypt AND NOT eventName:Decrypt", |e| decrypt(e) && !decrypt(e));
+}
+
+#[test]
+fn a_range_of_times_takes_whole_units() {
+    let time = |e: &Value| e["eventTime"].as_str().unwrap().to_owned();
+    check("time >= 2023-07-10T12:00", |e| *time(e) >= *"2023-07-10T12:00:00Z");
+    check("eventTime > 2023-07-10T12:00", |e| *time(e) >= *"2023-07-10T12:01:00Z");
+    check("time < 2023-07-10T11:50:30Z", |e| *time(e) < *"2023-07-10T11:50:30Z");
+    check("time:[2023-07-10T12:05 TO 2023-07-10T12:10]", |e| {
+        (*"2023-07-10T12:05:00Z".."2023-07-10T12:11:00Z").contains(&*time(e))
+    });
+    check("time:{2023-07-10T12:05 TO 2023-07-10T12:10} AND errorCode:*", |e| {
+        (*"2023-07-10T12:06:00Z".."2023-07-10T12:10:00Z").contains(&*time(e)) && has(e, "errorCode")
+    });
+    check("time:2023-07-10T12:10", |e| time(e).starts_with("2023-07-10T12:10:"));
+    check("time <= 2023-07-10T14:00+02:00", |e| *time(e) < *"2023-07-10T12:01:00Z");
+    check_none("time >= -24h", |_| false);
+}
+
+#[test]
+fn a_range_of_numbers_compares_them_as_numbers() {
+    let path = "additionalEventData.bytesTransferredOut";
+    check(&format!("{path} > 368"), |e| number(e, path, |n| n > 368.0));
+    check(&format!("{path} >= 368"), |e| number(e, path, |n| n >= 368.0));
+    check(&format!("{path}:<1000"), |e| number(e, path, |n| n < 1_000.0));
+    check(&format!("{path}:[100 TO 400]"), |e| number(e, path, |n| (100.0..=400.0).contains(&n)));
+    check(&format!("{path}:{{0 TO 368}}"), |e| number(e, path, |n| n > 0.0 && n < 368.0));
+    check("requestParameters.durationSeconds > 900.5", |e| {
+        number(e, "requestParameters.durationSeconds", |n| n > 900.5)
+    });
+    check("requestParameters.timeout:[1 TO *]", |e| {
+        number(e, "requestParameters.timeout", |n| n >= 1.0)
+    });
+}
+
+#[test]
+fn a_field_is_there_or_not() {
+    check("errorCode:*", |e| has(e, "errorCode"));
+    check("requestParameters.policyDocument:*", |e| has(e, "requestParameters.policyDocument"));
+    check("NOT userIdentity.type:*", |e| !has(e, "userIdentity.type"));
+    check("userIdentity.sessionContext:*", |e| has(e, "userIdentity.sessionContext"));
+    check("requestParameters:*", |e| has(e, "requestParameters"));
+    check("NOT sharedEventID:*", |e| !has(e, "sharedEventID"));
+}
+
+#[test]
+fn wildcards_match_whole_values_and_whole_words() {
+    check("eventName:Get*", |e| is_any(e, "eventName", |v| v.starts_with("Get")));
+    check("eventName:*Bucket*", |e| is_any(e, "eventName", |v| v.contains("Bucket")));
+    check("eventName:Get*Policy", |e| {
+        is_any(e, "eventName", |v| v.starts_with("Get") && v.ends_with("Policy"))
+    });
+    check("eventName:?ecrypt", |e| is(e, "eventName", "Decrypt"));
+    check("errorCode:*.NotFound", |e| is_any(e, "errorCode", |v| v.ends_with(".NotFound")));
+    check("userAgent:*stratus-red-team*", |e| {
+        is_any(e, "userAgent", |v| v.contains("stratus-red-team"))
+    });
+    check("requestParameters.name:/credentials/*", |e| {
+        is_any(e, "requestParameters.name", |v| v.starts_with("/credentials/"))
+    });
+    let any_word = |e: &Value, is_met: &dyn Fn(&str) -> bool| {
+        leaves(e).iter().any(|(_, value)| {
+            !value.is_boolean() && words(&plain(value)).iter().any(|word| is_met(word))
+        })
+    };
+    check("stratus-red-team*", |e| any_word(e, &|word| word.starts_with("stratus-red-team")));
+    check("*unauthorized*", |e| any_word(e, &|word| word.contains("unauthorized")));
+    check("AKIA*", |e| any_word(e, &|word| word.starts_with("akia")));
+}
+
+#[test]
+fn networks_hold_their_addresses() {
+    let network = |first: [u8; 4], bits: u32| {
+        let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+        move |e: &Value| {
+            address(e).is_some_and(|a| u32::from(a) & mask == u32::from(Ipv4Addr::from(first)))
+        }
+    };
+    check("ip:192.168.0.0/16", network([192, 168, 0, 0], 16));
+    check("ip:10.0.0.0/8", network([10, 0, 0, 0], 8));
+    check("ip:10.107.0.0/16", network([10, 107, 0, 0], 16));
+    check("ip:192.168.10.20", network([192, 168, 10, 20], 32));
+    check("ip:0.0.0.0/0", network([0, 0, 0, 0], 0));
+    check("NOT ip:0.0.0.0/0", |e| address(e).is_none());
+    check("ip:10.0.0.0/8 AND NOT ip:10.8.8.10", |e| {
+        address(e).is_some_and(|a| a.octets()[0] == 10 && a.octets() != [10, 8, 8, 10])
+    });
+    check_none("ip:172.16.0.0/12", network([172, 16, 0, 0], 12));
+}
+
+#[test]
+fn who_acted_is_derived() {
+    check("credential:aws-service", |e| is(e, "userIdentity.type", "AWSService"));
+    check("actor:bert-jan", |e| {
+        is(e, "userIdentity.type", "IAMUser") && is(e, "userIdentity.userName", "bert-jan")
+    });
+    check("credential:assumed-role AND actor:*", |e| is(e, "userIdentity.type", "AssumedRole"));
+}
+
+fn ask(query: &str, order: Order, limit: usize) -> SearchResponse {
+    let query = query.to_owned();
+    daemon().search(&SearchRequest { query, order, limit, ..SearchRequest::default() })
+}
+
+fn times(found: &SearchResponse) -> Vec<String> {
+    let time = |event: &str| {
+        let event: Value = serde_json::from_str(event).unwrap();
+        event["eventTime"].as_str().unwrap().to_owned()
+    };
+    found.hits.iter().map(|hit| time(hit.event.get())).collect()
+}
+
+#[test]
+fn the_newest_or_the_oldest_come_first_up_to_the_limit() {
+    for (query, field) in [("*", None), ("eventName:Decrypt", Some("Decrypt"))] {
+        let is_met = |record: &&Record| field.is_none_or(|f| is(&record.json, "eventName", f));
+        let met = RECORDS.iter().filter(is_met);
+        let time = |record: &Record| record.json["eventTime"].as_str().unwrap().to_owned();
+        let mut oldest: Vec<String> = met.map(time).collect();
+        oldest.sort();
+        let newest: Vec<String> = oldest.iter().rev().cloned().collect();
+        for limit in [0, 1, 7, 50, 999, 10_000] {
+            for (order, expected) in [(Order::Newest, &newest), (Order::Oldest, &oldest)] {
+                let found = ask(query, order, limit);
+                let shown = &expected[..limit.min(expected.len())];
+                assert_eq!(times(&found), shown, "{query} {order:?} {limit}");
+                assert_eq!(found.total.value, expected.len() as u64, "{query} {order:?} {limit}");
+                assert!(found.total.exact);
+            }
+        }
+    }
+}
+
+#[test]
+fn fifty_events_come_without_a_limit() {
+    let found = daemon().search(&SearchRequest::default());
+    assert_eq!((found.hits.len(), found.total.value), (50, 2_900));
+}
+
+#[test]
+fn a_bounded_total_of_few_events_is_exact() {
+    let found = daemon().search(&SearchRequest {
+        query: "eventName:Decrypt".to_owned(),
+        total: TotalMode::Bounded,
+        ..SearchRequest::default()
+    });
+    assert_eq!(found.total, Total { value: 178, exact: true });
+}
+
+#[test]
+fn the_start_is_included_and_the_end_is_not() {
+    let mut between: Vec<&str> = RECORDS
+        .iter()
+        .filter_map(|record| record.json["eventTime"].as_str())
+        .filter(|time| ("2023-07-10T12:00:00Z".."2023-07-10T12:10:20Z").contains(time))
+        .collect();
+    between.sort_unstable();
+    let request = SearchRequest {
+        query: String::new(),
+        start: Some("2023-07-10T12:00".to_owned()),
+        end: Some("2023-07-10T12:10:20Z".to_owned()),
+        limit: 10_000,
+        order: Order::Oldest,
+        ..SearchRequest::default()
+    };
+    let found = daemon().search(&request);
+    assert_eq!(times(&found), between);
+
+    // The exact second of an event, up to the exact second of another.
+    let (start, end) = (between[0].to_owned(), between[between.len() - 1].to_owned());
+    let expected = between.iter().filter(|time| **time < *end).count();
+    let found =
+        daemon().search(&SearchRequest { start: Some(start), end: Some(end), ..request.clone() });
+    assert_eq!(found.total.value, expected as u64);
+
+    let query = "errorCode:*".to_owned();
+    let found = daemon().search(&SearchRequest { query, ..request });
+    let failed = RECORDS.iter().filter(|record| {
+        between.contains(&record.json["eventTime"].as_str().unwrap())
+            && has(&record.json, "errorCode")
+    });
+    assert_eq!(found.total.value, failed.count() as u64);
+}
+
+/// What the daemon refuses a request with.
+#[track_caller]
+fn refusal(request: &SearchRequest) -> ApiError {
+    match daemon().client.search(request) {
+        Err(ClientError::Api(error)) => error,
+        answer => panic!("{request:?}: {answer:?}"),
+    }
+}
+
+#[track_caller]
+fn check_refused(query: &str, kind: ErrorKind, offset: usize) -> ApiError {
+    let query = query.to_owned();
+    let error = refusal(&SearchRequest { query: query.clone(), ..SearchRequest::default() });
+    assert_eq!((error.kind, error.offset), (kind, Some(offset)), "{query}: {error:?}");
+    error
+}
+
+#[test]
+fn an_unknown_field_is_refused_with_its_place_and_the_name_that_was_meant() {
+    let error = check_refused("bert-jan AND evntName:Decrypt", ErrorKind::UnknownField, 13);
+    assert_eq!(error.suggestion.as_deref(), Some("eventName"));
+    assert!(error.message.contains("evntName"), "{}", error.message);
+    let error = check_refused("requestParameters.rolArn:x", ErrorKind::UnknownField, 0);
+    assert_eq!(error.suggestion.as_deref(), Some("requestParameters.roleArn"));
+    // The last part of several paths.
+    let error = check_refused("é OR arn:* OR name:x", ErrorKind::UnknownField, 15);
+    assert!(error.message.contains("requestParameters.name"), "{}", error.message);
+}
+
+#[test]
+fn a_query_that_cannot_be_read_is_refused_with_its_place() {
+    check_refused("eventName:(Decrypt OR", ErrorKind::BadQuery, 21);
+    check_refused("a AND )", ErrorKind::BadQuery, 6);
+    check_refused("(a OR b", ErrorKind::BadQuery, 0);
+    check_refused("\"never closed", ErrorKind::BadQuery, 0);
+    check_refused("time:yesterdayish", ErrorKind::BadQuery, 5);
+    check_refused("ip:10.0.0.0/64", ErrorKind::BadQuery, 3);
+}
+
+#[test]
+fn a_request_that_cannot_be_answered_is_refused() {
+    let error = refusal(&SearchRequest { limit: 10_001, ..SearchRequest::default() });
+    assert_eq!(error.kind, ErrorKind::BadRequest);
+    assert!(error.message.contains("10000"), "{}", error.message);
+    let start = Some("soon".to_owned());
+    let error = refusal(&SearchRequest { start, ..SearchRequest::default() });
+    assert_eq!(error.kind, ErrorKind::BadRequest);
+    assert!(error.message.contains("start") && error.message.contains("soon"), "{error}");
+
+    for (path, message) in [
+        ("/v1/search?q=*&limt=5", "limt"),
+        ("/v1/search?q=*&limit=many", "limit"),
+        ("/v1/search?q=*&order=random", "random"),
+        ("/v1/files?state=lost", "lost"),
+        ("/v1/status?verbose=1", "verbose"),
+    ] {
+        let (status, error) = get(path);
+        assert_eq!((status, error["error"]["kind"].as_str()), (400, Some("bad-request")), "{path}");
+        assert!(error["error"]["message"].as_str().unwrap().contains(message), "{error}");
+    }
+}
+
+/// A body that the client's types cannot make, sent byte by byte.
+fn post(body: &str) -> (u16, Value) {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::os::unix::net::UnixStream::connect(&daemon().socket).unwrap();
+    let head = "POST /v1/search HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length";
+    write!(stream, "{head}: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
+}
+
+fn get(path: &str) -> (u16, Value) {
+    let (status, body) = daemon().client.get(path).unwrap();
+    (status, serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{path}: {error}")))
+}
+
+#[test]
+fn a_body_with_an_unknown_key_or_no_json_is_refused() {
+    for (body, told) in [
+        (r#"{"query":"*","limits":5}"#, "limits"),
+        (r#"{"query":"*","limit":"5"}"#, "limit"),
+        (r#"{"query":"*","limit":-1}"#, "limit"),
+        ("query=*", "JSON"),
+        (r#"{"query":"*""#, "JSON"),
+    ] {
+        let (status, answer) = post(body);
+        let error: ErrorBody = serde_json::from_value(answer).unwrap();
+        assert_eq!((status, error.error.kind), (400, ErrorKind::BadRequest), "{body}");
+        assert!(error.error.message.contains(told), "{body}: {}", error.error.message);
+    }
+    let (status, answer) = post(&json!({ "query": "x".repeat(2 << 20) }).to_string());
+    assert_eq!((status, answer["error"]["kind"].as_str()), (413, Some("too-large")));
+}
+
+#[test]
+fn get_and_post_answer_the_same() {
+    let body = json!({
+        "query": "eventSource:s3.amazonaws.com AND \"AWS Internal\"", "limit": 3, "order": "oldest",
+        "start": "2023-07-10", "end": "2023-07-10T12:30",
+    });
+    let url = "/v1/search?q=eventSource:s3.amazonaws.com+AND+%22AWS%20Internal%22&limit=3\
+               &order=oldest&start=2023-07-10&end=2023-07-10T12:30";
+    let (posted, mut by_post) = post(&body.to_string());
+    let (got, mut by_get) = get(url);
+    assert_eq!((posted, got), (200, 200), "{by_post} {by_get}");
+    assert!(by_get["took_ms"].take().is_number() && by_post["took_ms"].take().is_number());
+    assert_eq!(by_get, by_post);
+    assert_eq!(by_get["hits"].as_array().unwrap().len(), 3);
+    assert_eq!(get("/v1/search").1["total"]["value"], 2_900);
+}
+
+#[test]
+fn an_event_is_answered_by_its_id() {
+    for record in RECORDS.iter().step_by(97) {
+        let id = record.json["eventID"].as_str().unwrap();
+        let found = daemon().client.event(id).unwrap();
+        assert_eq!((found.total.value, found.hits.len()), (1, 1), "{id}");
+        assert_eq!(found.hits[0].event.get(), record.raw);
+        assert_eq!(found.hits[0].meta.id, id);
+        assert_eq!(PathBuf::from(&found.hits[0].meta.file), record.path);
+    }
+    let Err(ClientError::Api(error)) = daemon().client.event("no-such-event") else { panic!() };
+    assert_eq!(error.kind, ErrorKind::NotFound);
+    assert_eq!(get("/v1/events/no-such-event").0, 404);
+}
+
+#[test]
+fn paths_and_methods_that_are_not_there_are_told_apart() {
+    let (status, error) = get("/v2/search");
+    assert_eq!((status, error["error"]["kind"].as_str()), (404, Some("not-found")));
+    let (status, error) = get("/v1/events");
+    assert_eq!((status, error["error"]["kind"].as_str()), (404, Some("not-found")));
+}
+
+#[test]
+fn files_are_listed_by_state_path_and_limit() {
+    let list = |request: FilesRequest| daemon().files(&request);
+    let all = list(FilesRequest::default());
+    assert_eq!((all.total, all.files.len()), (55, 55));
+    let path = Some("T1230Z".to_owned());
+    let some = list(FilesRequest { path, ..FilesRequest::default() });
+    let named = RECORDS.iter().map(|record| &record.path);
+    let expected: BTreeSet<&PathBuf> =
+        named.filter(|path| path.to_str().unwrap().contains("T1230Z")).collect();
+    assert_eq!(some.total, expected.len() as u64);
+    assert!(some.files.iter().all(|file| expected.contains(&PathBuf::from(&file.path))));
+    assert_eq!(some.files.iter().map(|f| f.records).sum::<u64>(), {
+        RECORDS.iter().filter(|record| expected.contains(&record.path)).count() as u64
+    });
+    let few = list(FilesRequest { limit: Some(7), ..FilesRequest::default() });
+    assert_eq!((few.total, few.files.len()), (55, 7));
+    for (state, total) in
+        [(FileState::Indexed, 55), (FileState::Rejected, 0), (FileState::Pending, 0)]
+    {
+        let found = list(FilesRequest { state: Some(state), ..FilesRequest::default() });
+        assert_eq!(found.total, total, "{state}");
+    }
+}
+
+#[test]
+fn health_readiness_and_metrics_are_answered() {
+    assert_eq!(get("/healthz"), (200, json!({ "ok": true })));
+    assert_eq!(get("/readyz"), (200, json!({ "ok": true })));
+    daemon().find("eventName:Decrypt");
+    let (status, body) = daemon().client.get("/metrics").unwrap();
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    assert_eq!(status, 200);
+    for line in [
+        "traildex_events_indexed 2900",
+        "traildex_files{state=\"indexed\"} 55",
+        "traildex_files{state=\"pending\"} 0",
+        "traildex_ingesting 1",
+        "traildex_ingest_files_total 55",
+        "traildex_ingest_events_total 2900",
+        "traildex_ingest_panics_total 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "no line {line} in\n{text}");
+    }
+    let searches = "traildex_http_requests_total{path=\"/v1/search\",status=\"200\"} ";
+    let searches = text.lines().find_map(|line| line.strip_prefix(searches)).unwrap();
+    assert!(searches.parse::<u64>().unwrap() > 0);
+    let raw = text.lines().find_map(|line| line.strip_prefix("traildex_ingest_raw_bytes_total "));
+    let files: BTreeSet<&PathBuf> = RECORDS.iter().map(|record| &record.path).collect();
+    let bytes: usize = files.iter().map(|path| common::contents(path).len()).sum();
+    assert_eq!(raw, Some(bytes.to_string().as_str()));
+}
+
+#[test]
+fn the_status_adds_up() {
+    let status = daemon().status();
+    assert_eq!(status.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!((status.files.seen, status.files.indexed, status.files.ignored), (55, 55, 0));
+    assert_eq!((status.events.indexed, status.events.rejected), (2_900, 0));
+    assert!(status.index.bytes > 0 && status.index.segments > 0);
+    assert_eq!((status.lag.pending_bytes, status.lag.oldest_pending_s), (0, 0.0));
+    assert!(status.lag.last_commit_s.is_some());
+}
