@@ -182,7 +182,7 @@ fn build_segment(parser: &mut Parser, pieces: &[Vec<Piece<'_>>]) -> Duration {
     let built = builder.finish().expect("a segment can be finished");
     let spent = spent + started.elapsed();
 
-    assert_eq!(built.segment.map(|segment| u64::from(segment.events)), Some(EVENTS));
+    assert_eq!(built.segment.map(|segment| u64::from(segment.events())), Some(EVENTS));
     spent
 }
 

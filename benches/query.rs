@@ -82,9 +82,9 @@ fn searches(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("query");
     group
-        .sample_size(20)
+        .sample_size(10)
         .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2))
+        .measurement_time(Duration::from_secs(3))
         .throughput(Throughput::Elements(EVENTS));
     for search in &SEARCHES {
         let found = search.run(&snapshot);

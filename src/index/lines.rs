@@ -28,6 +28,8 @@ impl TokenStream for LineStream<'_> {
         self.rest = rest;
         self.token.text.clear();
         self.token.text.push_str(line);
+        // A token that was reset stands before the first position.
+        self.token.position = self.token.position.wrapping_add(1);
         true
     }
 

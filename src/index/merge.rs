@@ -65,11 +65,17 @@ fn level(events: u32) -> usize {
     (events.max(SMALL_EVENTS) / SMALL_EVENTS).ilog10() as usize
 }
 
+/// Whether a merge of these sorts them into one run, or lays their runs one behind another.
+pub fn is_sorted(entries: &[SegmentEntry]) -> bool {
+    entries.iter().map(SegmentEntry::events).sum::<u32>() <= SORTED_EVENTS_MAX
+}
+
 /// Merges segments, in their order, into a new one, which is in no commit yet.
 pub fn merge(
     files: &MmapDirectory,
     fields: &Fields,
     entries: &[SegmentEntry],
+    is_sorted: bool,
 ) -> Result<SegmentEntry, IndexError> {
     let index = open_index(files, fields)?;
     let segments = entries
@@ -77,8 +83,6 @@ pub fn merge(
         .map(|entry| Ok(index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()))))
         .collect::<Result<Vec<_>, IndexError>>()?;
     let unfiltered = segments.iter().map(|_| None).collect();
-    let events: u32 = entries.iter().map(SegmentEntry::events).sum();
-    let is_sorted = events <= SORTED_EVENTS_MAX;
     let mut settings = schema::settings();
     if !is_sorted {
         settings.sort_by_field = None;
@@ -86,9 +90,10 @@ pub fn merge(
     let output = SegmentDirectory::new(files.clone());
     let merged = merge_filtered_segments(&segments, settings, unfiltered, output)?;
     let id = merged.load_metas()?.segments.remove(0).id().uuid_string();
-    let runs = match is_sorted {
-        true => vec![events],
-        false => entries.iter().flat_map(|entry| &entry.runs).copied().collect(),
+    let runs = if is_sorted {
+        vec![entries.iter().map(SegmentEntry::events).sum()]
+    } else {
+        entries.iter().flat_map(|entry| &entry.runs).copied().collect()
     };
     Ok(SegmentEntry { id, runs })
 }

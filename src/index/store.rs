@@ -194,7 +194,7 @@ pub struct MergeJob {
 
 impl MergeJob {
     pub fn run(&self) -> Result<SegmentEntry, IndexError> {
-        merge::merge(&self.files, &self.fields, &self.inputs)
+        merge::merge(&self.files, &self.fields, &self.inputs, merge::is_sorted(&self.inputs))
     }
 }
 
@@ -247,5 +247,136 @@ fn remove_segment(segments_dir: &Path, id: &str) {
         {
             tracing::warn!(file = %path.display(), %error, "cannot remove a merged segment's file");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::proto::{ApiError, FileState, Order, TotalMode};
+    use crate::event::flat::{Event, Scalar};
+    use crate::event::paths::PathId;
+    use crate::event::time::Micros;
+    use crate::index::clauses::{ClauseQuery, TimeClause};
+    use crate::index::collect::{Wanted, collect};
+    use crate::index::ledger::FileKey;
+    use tantivy::query::{AllQuery, Query};
+
+    const CACHE: usize = 1 << 20;
+
+    /// A segment of one file, with an event at each of these times.
+    fn built(store: &Store, number: u64, times: &[i64]) -> BuiltSegment {
+        let mut builder = store.factory().builder().unwrap();
+        for time in times {
+            let mut event = Event::default();
+            let path = event.path(PathId::ROOT, "x");
+            event.add(path, Scalar::I64(*time));
+            event.raw.extend_from_slice(format!("{{\"x\":{time}}}").as_bytes());
+            event.file = number;
+            event.finish(Micros(*time));
+            builder.add(&Arc::new(event)).unwrap();
+        }
+        let key = FileKey { path: format!("file-{number}"), size: 1, mtime_ns: 1 };
+        builder.end_file(FileRecord::new(number, key, FileState::Indexed));
+        builder.finish().unwrap()
+    }
+
+    fn times(store: &Store, query: &dyn Query, limit: usize, order: Order) -> Vec<i64> {
+        let snapshot = store.snapshots().load_full();
+        let wanted = Wanted { limit, order, total: TotalMode::Exact };
+        let (found, total) = collect::<ApiError>(&snapshot, query, wanted, &|| Ok(())).unwrap();
+        assert!(total.value >= found.len() as u64);
+        found.iter().map(|found| found.time.0).collect()
+    }
+
+    /// Every order and time range against sorting by hand.
+    fn check_searches(store: &Store, expected: &[i64]) {
+        let mut ascending = expected.to_vec();
+        ascending.sort_unstable();
+        for limit in [1, 3, 1_000] {
+            let oldest: Vec<i64> = ascending.iter().copied().take(limit).collect();
+            let newest: Vec<i64> = ascending.iter().rev().copied().take(limit).collect();
+            assert_eq!(times(store, &AllQuery, limit, Order::Oldest), oldest);
+            assert_eq!(times(store, &AllQuery, limit, Order::Newest), newest);
+        }
+        let snapshot = store.snapshots().load_full();
+        for (start, end) in [(0, 7), (5, 6), (3, 300), (-5, 0), (1_000, 2_000)] {
+            let clause = TimeClause { start: Micros(start), end: Micros(end) };
+            let query = ClauseQuery::boxed(&snapshot, clause);
+            let within: Vec<i64> =
+                ascending.iter().copied().filter(|time| (start..end).contains(time)).collect();
+            assert_eq!(times(store, &*query, 1_000, Order::Oldest), within, "{start}..{end}");
+        }
+        for segment in &snapshot.segments {
+            for run in &segment.runs {
+                let times = run.docs.clone().map(|doc| segment.time(doc));
+                assert!(times.is_sorted_by(|a, b| a >= b), "a run is sorted, latest first");
+            }
+        }
+    }
+
+    #[test]
+    fn a_commit_makes_events_and_ledger_visible_and_survives_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), CACHE).unwrap();
+        let segment = built(&store, 0, &[5, 1, 9]);
+        assert_eq!(store.snapshots().load().events(), 0);
+        store.commit(vec![segment]).unwrap();
+        check_searches(&store, &[1, 5, 9]);
+        assert_eq!(store.ledger().get(0).unwrap().unwrap().key.path, "file-0");
+        drop(store);
+        let store = Store::open(dir.path(), CACHE).unwrap();
+        check_searches(&store, &[1, 5, 9]);
+        assert_eq!(store.ledger().next_number(), 1);
+    }
+
+    #[test]
+    fn what_was_not_committed_is_removed_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), CACHE).unwrap();
+        let committed = built(&store, 0, &[1]);
+        store.commit(vec![committed]).unwrap();
+        let files = || fs::read_dir(dir.path().join(SEGMENTS)).unwrap().count();
+        let before = files();
+        built(&store, 1, &[2]);
+        assert!(files() > before);
+        drop(store);
+        let store = Store::open(dir.path(), CACHE).unwrap();
+        assert_eq!(files(), before);
+        check_searches(&store, &[1]);
+    }
+
+    #[test]
+    fn merges_of_either_kind_change_no_answer() {
+        for is_sorted in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut store = Store::open(dir.path(), CACHE).unwrap();
+            let mut expected = Vec::new();
+            for number in 0..7_i64 {
+                let times: Vec<i64> = (0..50).map(|n| (n * 37 + number * 11) % 400).collect();
+                let segment = built(&store, number as u64, &times);
+                store.commit(vec![segment]).unwrap();
+                expected.extend(times);
+            }
+            check_searches(&store, &expected);
+            let inputs: Vec<_> = store.manifest.segments[1..6].to_vec();
+            let merged = merge::merge(&store.files, &store.fields, &inputs, is_sorted).unwrap();
+            assert_eq!(merged.runs.len(), if is_sorted { 1 } else { 5 });
+            store.install_merge(&inputs, &merged).unwrap();
+            assert_eq!(store.snapshots().load().segments.len(), 3);
+            check_searches(&store, &expected);
+            drop(store);
+            check_searches(&Store::open(dir.path(), CACHE).unwrap(), &expected);
+        }
+    }
+
+    #[test]
+    fn a_data_directory_has_one_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), CACHE).unwrap();
+        let error = Store::open(dir.path(), CACHE).err().unwrap().to_string();
+        assert!(error.contains("used by another traildex process"), "{error}");
+        drop(store);
+        assert!(Store::open(dir.path(), CACHE).is_ok());
     }
 }
