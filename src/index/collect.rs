@@ -21,7 +21,7 @@ use crate::limits::TOTAL_BOUND;
 const TAIL_DOCS: u32 = 1_024;
 
 /// Matches counted between two looks at the deadline.
-const COUNT_STEP: u32 = 1 << 16;
+const COUNT_STEP: u64 = 1 << 14;
 
 /// A match.
 #[derive(Clone, Debug)]
@@ -37,6 +37,9 @@ pub struct Wanted {
     pub limit: usize,
     pub order: Order,
     pub total: TotalMode,
+    /// Whether the index knows how many events match, as for one term: else they are counted while
+    /// the newest are collected, so that a condition that is costly to evaluate is evaluated once.
+    pub is_count_known: bool,
 }
 
 /// Collects matches and counts them. `check` is asked now and then whether to go on.
@@ -50,9 +53,62 @@ pub fn collect<E: From<IndexError>>(
     let weight = query
         .weight(EnableScoring::disabled_from_schema(schema))
         .map_err(|error| E::from(error.into()))?;
+    let is_counted_on_the_way =
+        wanted.order == Order::Newest && wanted.total == TotalMode::Exact && !wanted.is_count_known;
+    if is_counted_on_the_way {
+        return matches_and_count(snapshot, &*weight, wanted.limit, check);
+    }
     let matches = matches(snapshot, &*weight, wanted, check)?;
     let total = count(snapshot, &*weight, wanted.total, check)?;
     Ok((matches, total))
+}
+
+/// Collects the newest matches while visiting, and counting, all of them.
+fn matches_and_count<E: From<IndexError>>(
+    snapshot: &Snapshot,
+    weight: &dyn Weight,
+    limit: usize,
+    check: &dyn Fn() -> Result<(), E>,
+) -> Result<(Vec<Match>, Total), E> {
+    let mut found = Vec::new();
+    let mut value: u64 = 0;
+    for segment in &snapshot.segments {
+        let mut scorer =
+            weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
+        let mut docs = Vec::new();
+        for run in &segment.runs {
+            let enough = docs.len() + limit;
+            let mut doc = scorer.doc();
+            while doc < run.docs.end {
+                if docs.len() < enough {
+                    docs.push(doc);
+                }
+                value += 1;
+                if value.is_multiple_of(COUNT_STEP) {
+                    check()?;
+                }
+                doc = scorer.advance();
+            }
+        }
+        merge_newest(&mut found, segment, docs, limit);
+        check()?;
+    }
+    Ok((found, Total { value, exact: true }))
+}
+
+fn merge_newest(
+    found: &mut Vec<Match>,
+    segment: &Arc<SegmentView>,
+    docs: Vec<DocId>,
+    limit: usize,
+) {
+    found.extend(matches_of(segment, docs));
+    found.sort_by_key(|found| std::cmp::Reverse(found.time));
+    found.truncate(limit);
+}
+
+fn matches_of(segment: &Arc<SegmentView>, docs: Vec<DocId>) -> impl Iterator<Item = Match> {
+    docs.into_iter().map(|doc| Match { time: segment.time(doc), segment: Arc::clone(segment), doc })
 }
 
 fn matches<E: From<IndexError>>(
@@ -72,16 +128,13 @@ fn matches<E: From<IndexError>>(
             Order::Oldest => last_matches(weight, segment, runs, limit, &found),
         };
         let docs = docs.map_err(|error| E::from(error.into()))?;
-        found.extend(docs.into_iter().map(|doc| Match {
-            time: segment.time(doc),
-            segment: Arc::clone(segment),
-            doc,
-        }));
-        match order {
-            Order::Newest => found.sort_by_key(|found| std::cmp::Reverse(found.time)),
-            Order::Oldest => found.sort_by_key(|found| found.time),
+        if order == Order::Newest {
+            merge_newest(&mut found, segment, docs, limit);
+        } else {
+            found.extend(matches_of(segment, docs));
+            found.sort_by_key(|found| found.time);
+            found.truncate(limit);
         }
-        found.truncate(limit);
     }
     Ok(found)
 }
@@ -228,7 +281,7 @@ fn count_up_to<E: From<IndexError>>(
     let mut count = 0;
     while scorer.doc() != TERMINATED && count < bound {
         count += 1;
-        if count % u64::from(COUNT_STEP) == 0 {
+        if count.is_multiple_of(COUNT_STEP) {
             check()?;
         }
         scorer.advance();

@@ -283,10 +283,16 @@ mod tests {
 
     fn times(store: &Store, query: &dyn Query, limit: usize, order: Order) -> Vec<i64> {
         let snapshot = store.snapshots().load_full();
-        let wanted = Wanted { limit, order, total: TotalMode::Exact };
-        let (found, total) = collect::<ApiError>(&snapshot, query, wanted, &|| Ok(())).unwrap();
-        assert!(total.value >= found.len() as u64);
-        found.iter().map(|found| found.time.0).collect()
+        let ask = |is_count_known| {
+            let wanted = Wanted { limit, order, total: TotalMode::Exact, is_count_known };
+            let (found, total) = collect::<ApiError>(&snapshot, query, wanted, &|| Ok(())).unwrap();
+            let times: Vec<i64> = found.iter().map(|found| found.time.0).collect();
+            (times, total)
+        };
+        let answer = ask(true);
+        assert_eq!(answer, ask(false), "either way of counting finds the same");
+        assert!(answer.1.value >= answer.0.len() as u64);
+        answer.0
     }
 
     /// Every order and time range against sorting by hand.

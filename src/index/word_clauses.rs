@@ -4,8 +4,9 @@
 //! column; whole in a column of unique values; or in a value of another column, which is found through
 //! the column's dictionary. See `event::columns::Words`.
 
-use tantivy::query::{RegexQuery, TermQuery};
-use tantivy::schema::{IndexRecordOption, Term};
+use tantivy::query::{BitSetDocSet, ConstScorer, TermQuery};
+use tantivy::schema::{Field, IndexRecordOption, Term};
+use tantivy::{BitSet, DocSet, TERMINATED};
 
 use super::IndexError;
 use super::clauses::{
@@ -50,24 +51,22 @@ impl Clause for WordClause {
     }
 }
 
-/// Events that hold a word of a form.
+/// Events that hold a word of a form, which tests words in lower case.
 #[derive(Debug)]
 pub struct WordFormClause<T> {
-    /// Tests a word in lower case.
     pub test: T,
-    /// The same as a regular expression, for words in lower and in upper case.
-    pub regex_lower: String,
-    pub regex_upper: String,
 }
 
 impl<T: ValueTest> Clause for WordFormClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
-        let regex = |regex: &str, field| context.query(&RegexQuery::from_pattern(regex, field)?);
-        let mut parts = vec![regex(&self.regex_lower, context.snapshot.fields.words)?];
+        let mut events = BitSet::with_max_value(context.segment.events());
+        self.add_words(context, context.snapshot.fields.words, self.test.prefix(), &mut events)?;
         for id in columns(Words::Whole) {
-            parts.push(regex(&self.regex_lower, Fields::column(id))?);
-            parts.push(regex(&self.regex_upper, Fields::column(id))?);
+            // Its values may be in upper case, so that no prefix narrows the scan.
+            self.add_words(context, Fields::column(id), "", &mut events)?;
         }
+        let mut parts: Vec<Docs> =
+            vec![Box::new(ConstScorer::new(BitSetDocSet::from(events), 1.0))];
         let mut buffer = String::new();
         for id in columns(Words::Dictionary) {
             let Some(column) = context.segment.text_column(id)? else { continue };
@@ -82,18 +81,70 @@ impl<T: ValueTest> Clause for WordFormClause<T> {
     }
 }
 
+impl<T: ValueTest> WordFormClause<T> {
+    /// Adds the events of every term of the form, among those with a prefix.
+    fn add_words(
+        &self,
+        context: &Context<'_>,
+        field: Field,
+        prefix: &str,
+        events: &mut BitSet,
+    ) -> Result<(), IndexError> {
+        let index = context.segment.reader.inverted_index(field)?;
+        let mut terms = index.terms().range().ge(prefix).into_stream()?;
+        let mut word = String::new();
+        while terms.advance() {
+            if !terms.key().starts_with(prefix.as_bytes()) {
+                break;
+            }
+            word.clear();
+            word.push_str(&String::from_utf8_lossy(terms.key()));
+            word.make_ascii_lowercase();
+            if !self.test.is_met_by(&word) {
+                continue;
+            }
+            let mut postings =
+                index.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
+            while postings.doc() != TERMINATED {
+                events.insert(postings.doc());
+                postings.advance();
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Events with a column value that holds words in a row.
 #[derive(Debug)]
 pub struct ColumnPhraseClause<T> {
+    /// The words, in lower case: a value that meets the test has each of them.
+    pub words: Vec<String>,
     pub test: T,
 }
 
 impl<T: ValueTest> Clause for ColumnPhraseClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let column_words = context.segment.column_words()?;
+        // The values with the rarest word are the fewest to look at.
+        let rarest =
+            self.words.iter().map(|word| column_words.values_with(word)).min_by_key(|found| {
+                found.iter().map(|(_, ordinals)| ordinals.len()).sum::<usize>()
+            });
         let mut parts = Vec::new();
-        for id in columns(Words::Dictionary) {
+        let mut value = String::new();
+        for (id, mut ordinals) in rarest.unwrap_or_default() {
             let Some(column) = context.segment.text_column(id)? else { continue };
-            let ordinals = ordinals_where(&column, |value| self.test.is_met_by(value))?;
+            let mut failure = None;
+            ordinals.retain(|ordinal| match column.ord_to_str(*ordinal, &mut value) {
+                Ok(_) => self.test.is_met_by(&value),
+                Err(error) => {
+                    failure = Some(error);
+                    false
+                }
+            });
+            if let Some(error) = failure {
+                return Err(error.into());
+            }
             parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
         }
         Ok(context.union(parts))

@@ -3,7 +3,7 @@
 use std::ops::{Bound, RangeBounds};
 
 use super::ast::{Pattern, Piece};
-use crate::event::words::{each_word, words};
+use crate::event::words::{WORD_BYTES_MAX, each_word, words};
 use crate::index::clauses::ValueTest;
 
 /// A pattern, ready to be matched.
@@ -41,14 +41,6 @@ impl Form {
                 Piece::AnyOne => "(.|\n)".to_owned(),
             })
             .collect()
-    }
-
-    pub fn regex_upper(&self) -> String {
-        let pieces = self.pieces.iter().map(|piece| match piece {
-            Piece::Text(text) => Piece::Text(text.to_uppercase()),
-            piece => piece.clone(),
-        });
-        Self::new(&Pattern::new(pieces)).regex()
     }
 }
 
@@ -133,6 +125,9 @@ impl Row {
 
 impl ValueTest for Row {
     fn is_met_by(&self, value: &str) -> bool {
+        if !self.0.iter().all(|word| may_contain(value, word)) {
+            return false;
+        }
         let mut recent = Vec::new();
         let mut is_met = false;
         each_word(value, &mut String::new(), |word| {
@@ -143,6 +138,14 @@ impl ValueTest for Row {
         });
         is_met
     }
+}
+
+/// Whether text can contain a word in lower case. Quick, and never wrongly false: it looks at ASCII
+/// only, and a word that was cut ends in a hash that is not in the text.
+fn may_contain(text: &str, word: &str) -> bool {
+    let is_plain = text.is_ascii() && word.is_ascii() && word.len() < WORD_BYTES_MAX;
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    !is_plain || text.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]

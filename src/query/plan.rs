@@ -80,7 +80,8 @@ impl Planner<'_> {
             [] => Err(no_word(text)),
             [word] => Ok(self.clause(WordClause { word: word.clone() })),
             _ => {
-                let in_columns = self.clause(ColumnPhraseClause { test: Row(row.clone()) });
+                let in_columns =
+                    self.clause(ColumnPhraseClause { words: row.clone(), test: Row(row.clone()) });
                 Ok(any_of(vec![in_columns, self.row_in_leaves(row, None)]))
             }
         }
@@ -106,9 +107,7 @@ impl Planner<'_> {
     }
 
     fn word_form(&self, pattern: &Pattern) -> Box<dyn Query> {
-        let form = Form::of_words(pattern);
-        let (regex_lower, regex_upper) = (form.regex(), form.regex_upper());
-        self.clause(WordFormClause { test: form, regex_lower, regex_upper })
+        self.clause(WordFormClause { test: Form::of_words(pattern) })
     }
 
     fn test(&self, field: &FieldRef, test: &Test) -> Planned {

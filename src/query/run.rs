@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tantivy::query::TermQuery;
 use tantivy::schema::{IndexRecordOption, Term};
 
-use super::ast::Query;
+use super::ast::{Expr, Query, Test};
 use super::parse::parse;
 use super::plan::Planner;
 use super::time::parse_time;
@@ -16,7 +16,7 @@ use crate::api::Cancel;
 use crate::api::proto::{
     ApiError, ErrorKind, Hit, Meta, Order, SearchRequest, SearchResponse, TotalMode,
 };
-use crate::event::columns;
+use crate::event::columns::{self, ColumnId};
 use crate::event::time::Micros;
 use crate::index::IndexError;
 use crate::index::clauses::{ClauseQuery, PlaceClause};
@@ -46,6 +46,7 @@ pub fn search(
         limit: request.limit.min(SEARCH_LIMIT_MAX),
         order: request.order,
         total: request.total,
+        is_count_known: start.is_none() && end.is_none() && is_one_term(&filter),
     };
     respond(snapshot, &*query, wanted, cancel, started)
 }
@@ -57,7 +58,12 @@ pub fn event(
     cancel: &Cancel,
 ) -> Result<SearchResponse, ApiError> {
     let started = Instant::now();
-    let wanted = Wanted { limit: SEARCH_LIMIT_MAX, order: Order::Newest, total: TotalMode::Exact };
+    let wanted = Wanted {
+        limit: SEARCH_LIMIT_MAX,
+        order: Order::Newest,
+        total: TotalMode::Exact,
+        is_count_known: true,
+    };
     let term = Term::from_field_text(Fields::column(columns::EVENT_ID), id);
     let query = TermQuery::new(term, IndexRecordOption::Basic);
     let found = respond(snapshot, &query, wanted, cancel, started)?;
@@ -72,6 +78,15 @@ pub fn event(
         }
     }
     Err(ApiError::new(ErrorKind::NotFound, format!("no event has the id '{id}'")))
+}
+
+/// Whether the index keeps the number of events that match.
+fn is_one_term(filter: &Expr) -> bool {
+    match filter {
+        Expr::All => true,
+        Expr::Field { field, test: Test::Is(_) } => ColumnId::named(&field.name).is_some(),
+        _ => false,
+    }
 }
 
 fn parse_place(id: &str) -> Option<(u64, u64)> {
