@@ -279,7 +279,8 @@ impl Ledger {
         let mut offsets = Vec::with_capacity(records.len());
         for record in records {
             offsets.push(self.bytes + text.len() as u64);
-            serde_json::to_writer(&mut text, record).expect("a ledger entry is plain data");
+            serde_json::to_writer(&mut text, record)
+                .map_err(|error| IndexError::io(&self.path)(error.into()))?;
             text.push(b'\n');
         }
         let file = &self.reader.file;

@@ -71,8 +71,9 @@ impl Manifest {
     /// Replaces the manifest, durably: when this returns, the commit survives a power loss; when it
     /// fails or the power does, the one before counts.
     pub fn write(&self, data_dir: &Path) -> Result<(), IndexError> {
-        let json = serde_json::to_string(self).expect("a manifest is plain data");
         let new = data_dir.join(NEW_NAME);
+        let json =
+            serde_json::to_string(self).map_err(|error| IndexError::io(&new)(error.into()))?;
         let write = || -> std::io::Result<()> {
             let mut file = File::create(&new)?;
             writeln!(file, "{json}\n{}", hash_line(&json))?;

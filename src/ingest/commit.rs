@@ -35,13 +35,11 @@ impl Committer {
     pub fn run(mut self) -> Store {
         let (jobs, job_queue) = bounded(1);
         let (results, merged) = bounded(1);
-        let merger = std::thread::Builder::new()
-            .name("merge".to_owned())
-            .spawn(move || run_merges(&job_queue, &results))
-            .expect("the system lets us start a thread");
-        if let Err(error) = self.serve(jobs, &merged) {
+        let merger = std::thread::spawn(move || run_merges(&job_queue, &results));
+        if let Err(error) = self.serve(&jobs, &merged) {
             self.progress.fail(format!("cannot commit: {error}"));
         }
+        drop(jobs);
         if merger.join().is_err() {
             tracing::error!("the merge thread panicked");
         }
@@ -50,7 +48,7 @@ impl Committer {
 
     fn serve(
         &mut self,
-        jobs: Sender<MergeJob>,
+        jobs: &Sender<MergeJob>,
         merged: &Receiver<Merged>,
     ) -> Result<(), IndexError> {
         let mut built = self.built.clone();
@@ -74,7 +72,7 @@ impl Committer {
                 }
             }
             if !is_merging && (!is_ending || self.merge_at_end) {
-                is_merging = self.start_merge(&jobs);
+                is_merging = self.start_merge(jobs);
             }
             if is_ending && !is_merging {
                 return Ok(());

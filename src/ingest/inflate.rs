@@ -13,6 +13,10 @@ use libdeflate_sys::{
 /// A decompressor, to be used again and again.
 pub struct Inflater(NonNull<libdeflate_decompressor>);
 
+/// The member is damaged or cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable;
+
 /// How much of the input was read and of the output written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inflated {
@@ -39,9 +43,12 @@ impl Drop for Inflater {
 }
 
 impl Inflater {
-    /// Inflates the gzip member at the start of `input`. None when `output` is too small; an error
-    /// when the member is damaged or cut off.
-    pub fn gunzip(&mut self, input: &[u8], output: &mut [u8]) -> Result<Option<Inflated>, ()> {
+    /// Inflates the gzip member at the start of `input`. None when `output` is too small.
+    pub fn gunzip(
+        &mut self,
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<Option<Inflated>, Unreadable> {
         let mut inflated = Inflated { read: 0, written: 0 };
         // SAFETY: both buffers are valid for their lengths, which libdeflate does not exceed.
         let result = unsafe {
@@ -59,7 +66,7 @@ impl Inflater {
         match result {
             libdeflate_result_LIBDEFLATE_SUCCESS => Ok(Some(inflated)),
             libdeflate_result_LIBDEFLATE_INSUFFICIENT_SPACE => Ok(None),
-            _ => Err(()),
+            _ => Err(Unreadable),
         }
     }
 }

@@ -58,7 +58,7 @@ pub struct Ingest {
     progress: Arc<Progress>,
     stop: Option<Sender<()>>,
     scanner: JoinHandle<()>,
-    workers: Vec<JoinHandle<()>>,
+    workers: JoinHandle<()>,
     committer: JoinHandle<Store>,
 }
 
@@ -102,11 +102,11 @@ impl Ingest {
             built: built_queue,
             merge_at_end: options.merge_at_end,
         };
-        let workers = spawn("workers", move || run_workers(worker, options.threads))?;
+        let workers = spawn("workers", move || run_workers(&worker, options.threads))?;
         Ok(Self {
             stop: Some(stop),
             scanner: spawn("scan", move || scanner.run())?,
-            workers: vec![workers],
+            workers,
             committer: spawn("commit", move || committer.run())?,
             progress,
         })
@@ -128,14 +128,14 @@ impl Ingest {
             tracing::info!(stage, seconds = started.elapsed().as_secs_f32(), "stopped");
         };
         join("scan", self.scanner);
-        self.workers.drain(..).for_each(|thread| join("workers", thread));
+        join("workers", self.workers);
         let store = self.committer.join().ok();
         tracing::info!(stage = "commit", seconds = started.elapsed().as_secs_f32(), "stopped");
         store
     }
 }
 
-fn run_workers(worker: Worker, threads: usize) {
+fn run_workers(worker: &Worker, threads: usize) {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|n| format!("worker-{n}"))

@@ -44,15 +44,10 @@ pub trait Sink {
 }
 
 /// Parses files, one after another. One a worker.
+#[derive(Default)]
 pub struct Parser {
     event: Arc<Event>,
     json: Json,
-}
-
-impl Default for Parser {
-    fn default() -> Self {
-        Self { event: Arc::default(), json: Json::default() }
-    }
 }
 
 impl Parser {

@@ -11,7 +11,7 @@ use std::path::Path;
 use flate2::bufread::GzDecoder;
 use memmap2::{Advice, Mmap};
 
-use super::inflate::{Inflated, Inflater};
+use super::inflate::{Inflated, Inflater, Unreadable};
 
 /// Below this many uncompressed bytes no ratio is suspicious.
 const RATIO_FREE_BYTES: usize = 16 << 20;
@@ -188,7 +188,7 @@ fn gunzip_member(
                 check_size(start + size + 1, bytes.len(), limits)?;
                 size = (size * 2).min(limits.file_bytes_max);
             }
-            Err(()) => return Err(diagnose(bytes)),
+            Err(Unreadable) => return Err(diagnose(bytes)),
         }
     }
 }

@@ -55,9 +55,8 @@ impl Planner<'_> {
     pub fn plan(&self, expr: &Expr) -> Planned {
         match expr {
             Expr::All => Ok(Box::new(AllQuery)),
-            Expr::Word(text) => self.words(text),
+            Expr::Word(text) | Expr::Phrase(text) => self.words(text),
             Expr::Wildcard(pattern) => Ok(self.word_form(pattern)),
-            Expr::Phrase(text) => self.words(text),
             Expr::Field { field, test } => self.test(field, test),
             Expr::And(parts) => Ok(all_of(self.plan_all(parts)?)),
             Expr::Or(parts) => Ok(any_of(self.plan_all(parts)?)),
@@ -134,7 +133,10 @@ impl Planner<'_> {
             Test::Phrase(text) => self.values(field, row(text)?),
             Test::Wildcard(pattern) if id.column().is_unique => {
                 let regex = Form::new(pattern).regex();
-                Box::new(RegexQuery::from_pattern(&regex, Fields::column(id)).map_err(internal)?)
+                Box::new(
+                    RegexQuery::from_pattern(&regex, Fields::column(id))
+                        .map_err(|error| internal(&error))?,
+                )
             }
             Test::Wildcard(pattern) => self.values(field, Form::new(pattern)),
             Test::Range { lower, upper } if id.column().is_unique => {
@@ -143,9 +145,10 @@ impl Planner<'_> {
                 Box::new(InvertedIndexRangeQuery::new(lower, upper))
             }
             Test::Range { lower, upper } => self.values(field, between(lower, upper)),
-            Test::Exists if id.column().is_unique => {
-                Box::new(RegexQuery::from_pattern("(.|\n)*", Fields::column(id)).map_err(internal)?)
-            }
+            Test::Exists if id.column().is_unique => Box::new(
+                RegexQuery::from_pattern("(.|\n)*", Fields::column(id))
+                    .map_err(|error| internal(&error))?,
+            ),
             Test::Exists => self.clause(ExistsClause { path: id.column().path.to_owned() }),
             Test::OneOf(_) => unreachable!("taken apart by `test`"),
         })
@@ -188,7 +191,7 @@ impl Planner<'_> {
             }
             if value.text.contains('/') && value.text.starts_with(|c: char| c.is_ascii_hexdigit()) {
                 let message = format!("'{}' is not a network like 10.0.0.0/8", value.text);
-                return Err(bad_query(value.offset, message));
+                return Err(bad_query(value.offset, &message));
             }
         }
         self.column_test(columns::SOURCE_IP, test)
@@ -218,7 +221,7 @@ impl Planner<'_> {
                     "'{}' is a time: compare it (>= 2026-06-01) or give a range ([-24h TO now])",
                     field.name
                 );
-                return Err(bad_query(field.offset, message));
+                return Err(bad_query(field.offset, &message));
             }
         };
         Ok(self.time_between(start, end))
@@ -226,7 +229,7 @@ impl Planner<'_> {
 
     fn time(&self, value: &Value) -> Result<TimeSpan, ApiError> {
         parse_time(&value.text, self.now)
-            .map_err(|error| bad_query(value.offset, error.to_string()))
+            .map_err(|error| bad_query(value.offset, &error.to_string()))
     }
 
     fn time_between(&self, start: Option<Micros>, end: Option<Micros>) -> Box<dyn Query> {
@@ -295,7 +298,7 @@ fn network(text: &str) -> Option<(std::net::Ipv6Addr, std::net::Ipv6Addr)> {
     Some((first.into(), (first | hosts).into()))
 }
 
-fn bad_query(offset: usize, message: String) -> ApiError {
+fn bad_query(offset: usize, message: &str) -> ApiError {
     let mut error = ApiError::new(ErrorKind::BadQuery, format!("{message} at byte {offset}"));
     error.offset = Some(offset);
     error
@@ -306,7 +309,7 @@ fn no_word(text: &str) -> ApiError {
     ApiError::new(ErrorKind::BadQuery, message)
 }
 
-fn internal(error: tantivy::TantivyError) -> ApiError {
+fn internal(error: &tantivy::TantivyError) -> ApiError {
     ApiError::new(ErrorKind::Internal, error.to_string())
 }
 

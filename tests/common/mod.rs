@@ -38,9 +38,12 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// A folder for one daemon's archive, index and socket, and the settings it is started with. Daemons
 /// can be started in it one after another.
+#[derive(Clone)]
 pub struct Place {
     folder: Arc<TempDir>,
     watch: Vec<PathBuf>,
+    data_dir: PathBuf,
+    socket: PathBuf,
     settings: Vec<(String, String)>,
 }
 
@@ -57,12 +60,10 @@ impl Place {
     pub fn watching(watch: &[PathBuf]) -> Self {
         let folder = tempfile::Builder::new().prefix("traildex").tempdir().unwrap();
         // Hints must find what appears, not the next scan.
-        let settings = [
-            ("TRAILDEX_WATCH_RESCAN_S", "3600"),
-            ("TRAILDEX_WATCH_SETTLE_MS", "200"),
-            ("TRAILDEX_LOG_LEVEL", "debug"),
-        ];
+        let settings = [("TRAILDEX_WATCH_RESCAN_S", "3600"), ("TRAILDEX_WATCH_SETTLE_MS", "200")];
         Self {
+            data_dir: folder.path().join("data"),
+            socket: folder.path().join("socket"),
             folder: Arc::new(folder),
             watch: watch.to_vec(),
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
@@ -75,6 +76,21 @@ impl Place {
         self
     }
 
+    pub fn also_watching(mut self, dir: &Path) -> Self {
+        self.watch.push(dir.to_owned());
+        self
+    }
+
+    pub fn with_socket(mut self, name: &str) -> Self {
+        self.socket = self.path(name);
+        self
+    }
+
+    pub fn with_data_dir(mut self, name: &str) -> Self {
+        self.data_dir = self.path(name);
+        self
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -84,11 +100,11 @@ impl Place {
     }
 
     pub fn data_dir(&self) -> PathBuf {
-        self.path("data")
+        self.data_dir.clone()
     }
 
     pub fn socket(&self) -> PathBuf {
-        self.path("socket")
+        self.socket.clone()
     }
 
     /// `traildex serve` with this place's folders and settings, not started.
@@ -105,15 +121,22 @@ impl Place {
 
     /// Starts a daemon, and waits until it answers.
     pub fn start(&self) -> Daemon {
+        self.spawn(self.serve_command())
+    }
+
+    /// Starts a daemon that knows nothing but its configuration file, which must name this place's
+    /// socket.
+    pub fn start_from(&self, file: &Path) -> Daemon {
+        let mut command = traildex();
+        command.arg("serve").arg("--config").arg(file);
+        self.spawn(command)
+    }
+
+    fn spawn(&self, mut command: Command) -> Daemon {
         let log = self.path("log");
         let stderr = File::options().create(true).append(true).open(&log).unwrap();
-        let child = self
-            .serve_command()
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
         let client = Client::new(&self.socket());
         let mut daemon = Daemon {
             child,

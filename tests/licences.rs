@@ -1,0 +1,141 @@
+//! Every crate of the program may be used: its licence allows it, it comes from crates.io, and it is
+//! none of those that must not be here. Reads `cargo metadata`; `deny.toml` says the same to people
+//! who have cargo-deny.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Licences that ask for no more than their text to be kept.
+const ALLOWED: &[&str] = &[
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "ISC",
+    "MIT",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+];
+
+/// Crates that must not come in, and why.
+const BANNED: &[(&str, &str)] = &[
+    ("openssl", "there is nothing to encrypt on a local socket"),
+    ("openssl-sys", "there is nothing to encrypt on a local socket"),
+    ("native-tls", "there is nothing to encrypt on a local socket"),
+    ("rustls", "there is nothing to encrypt on a local socket"),
+    ("reqwest", "the program opens no connection to anywhere"),
+    ("rsa", "RUSTSEC-2023-0071"),
+    ("serde_yaml", "not maintained"),
+];
+
+const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+/// The crates that are built for this machine, tests and benches included.
+fn packages() -> Vec<Value> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let host = Command::new("rustc").arg("-vV").output().unwrap();
+    let host = String::from_utf8(host.stdout).unwrap();
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", host])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let Value::Array(packages) = metadata["packages"].take() else { panic!("no packages") };
+    assert!(packages.len() > 50);
+    packages
+}
+
+/// Whether an SPDX expression can be met with allowed licences alone. A slash is an old `OR`.
+fn is_allowed(expression: &str) -> bool {
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+    let tokens: Vec<&str> = spaced.split_whitespace().collect();
+    let (is_allowed, rest) = any_of(&tokens);
+    assert!(rest.is_empty(), "{expression}: cannot be read from {rest:?}");
+    is_allowed
+}
+
+fn any_of<'a, 'b>(tokens: &'a [&'b str]) -> (bool, &'a [&'b str]) {
+    let (mut is_met, mut rest) = all_of(tokens);
+    while let ["OR", after @ ..] = rest {
+        let (other, after) = all_of(after);
+        is_met |= other;
+        rest = after;
+    }
+    (is_met, rest)
+}
+
+fn all_of<'a, 'b>(tokens: &'a [&'b str]) -> (bool, &'a [&'b str]) {
+    let (mut is_met, mut rest) = one(tokens);
+    while let ["AND", after @ ..] = rest {
+        let (other, after) = one(after);
+        is_met &= other;
+        rest = after;
+    }
+    (is_met, rest)
+}
+
+fn one<'a, 'b>(tokens: &'a [&'b str]) -> (bool, &'a [&'b str]) {
+    match tokens {
+        ["(", inside @ ..] => match any_of(inside) {
+            (is_met, [")", rest @ ..]) => (is_met, rest),
+            (_, rest) => (false, rest),
+        },
+        [licence, "WITH", exception, rest @ ..] => {
+            (ALLOWED.contains(&format!("{licence} WITH {exception}").as_str()), rest)
+        }
+        [licence, rest @ ..] => (ALLOWED.contains(licence), rest),
+        [] => (false, tokens),
+    }
+}
+
+#[test]
+fn every_crate_has_a_licence_that_is_allowed() {
+    let mut refused = Vec::new();
+    for package in packages() {
+        let licence = package["license"].as_str().unwrap_or("none stated");
+        if !is_allowed(licence) {
+            refused.push(format!("{} {}: {licence}", package["name"], package["version"]));
+        }
+    }
+    assert!(refused.is_empty(), "{refused:#?}");
+}
+
+#[test]
+fn every_crate_comes_from_crates_io() {
+    for package in packages() {
+        let is_ours = package["source"].is_null() && package["name"] == env!("CARGO_PKG_NAME");
+        assert!(
+            is_ours || package["source"] == CRATES_IO,
+            "{} {}",
+            package["id"],
+            package["source"]
+        );
+    }
+}
+
+#[test]
+fn no_crate_is_banned() {
+    for package in packages() {
+        let banned = BANNED.iter().find(|(name, _)| package["name"] == *name);
+        assert!(banned.is_none(), "{banned:?}");
+    }
+}
+
+#[test]
+fn expressions_are_met_as_they_say() {
+    assert!(is_allowed("MIT OR GPL-3.0"));
+    assert!(is_allowed("GPL-3.0/MIT"));
+    assert!(is_allowed("(MIT OR GPL-3.0) AND Unicode-3.0"));
+    assert!(is_allowed("Apache-2.0 WITH LLVM-exception OR GPL-3.0"));
+    assert!(!is_allowed("MIT AND GPL-3.0"));
+    assert!(!is_allowed("GPL-3.0 WITH Classpath-exception"));
+    assert!(!is_allowed("(MIT AND GPL-3.0) OR AGPL-3.0"));
+}
