@@ -107,8 +107,8 @@ pub async fn serve_until(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
-    let listener = server::bind(&config.socket.path)?;
     let store = open_store(&config.index.data_dir, config)?;
+    let listener = server::bind(&config.socket.path)?;
     let snapshots = store.snapshots();
     let ingest = start_ingest(store, config)?;
     let engine = Arc::new(Daemon {

@@ -74,6 +74,7 @@ fn search_prints_tables_and_records_and_ends_by_what_it_found() {
         .filter_map(|record| record.json["eventTime"].as_str().map(str::to_owned))
         .filter(|time| time.starts_with("2023-07-10T12:0"))
         .count();
+    let in_span = format!("{},{:03}", in_span / 1_000, in_span % 1_000);
     assert!(ran.stderr.starts_with(&format!("0 of {in_span} events")), "{}", ran.stderr);
 
     let ran = ask(&daemon, &["search", "eventName:NeverHeardOf"]);
@@ -200,7 +201,7 @@ fn an_imported_archive_is_served_and_not_indexed_again() {
 }
 
 #[test]
-fn import_takes_single_files_and_names_those_that_are_missing() {
+fn import_takes_single_files() {
     let place = Place::new();
     let data_dir = place.data_dir();
     let data_dir = data_dir.to_str().unwrap();
@@ -208,6 +209,12 @@ fn import_takes_single_files_and_names_those_that_are_missing() {
     let ran = run(&["import", file.to_str().unwrap(), "--data-dir", data_dir]);
     check_code(&ran, 0);
     assert!(ran.stderr.contains("103 events from 1 files"), "{}", ran.stderr);
+}
+
+#[test]
+fn import_names_a_path_that_is_missing() {
+    let data_dir = Place::new().data_dir();
+    let data_dir = data_dir.to_str().unwrap();
     let ran = run(&["import", "/no/such/trail", "--data-dir", data_dir]);
     check_code(&ran, 4);
     assert!(ran.stderr.contains("/no/such/trail"), "{}", ran.stderr);

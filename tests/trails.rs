@@ -33,7 +33,8 @@ impl Expected {
 fn check(name: &str, expected: &Expected) -> Daemon {
     let dir = sample(name);
     // The files of a fresh clone are a minute old: their missing ends are not waited for.
-    let daemon = Place::watching(&[dir.clone()]).with("WATCH_UNFINISHED_S", "1").start();
+    let daemon =
+        Place::watching(std::slice::from_ref(&dir)).with("WATCH_UNFINISHED_S", "1").start();
     daemon.wait_indexed(PATIENCE, expected.records);
     daemon.wait_for(PATIENCE, "every file is read", |status| {
         status.files.seen == expected.files.seen && status.files.pending == 0

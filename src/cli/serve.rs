@@ -1,5 +1,6 @@
 //! `traildex serve`: watch an archive and answer on a socket.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use super::Exit;
@@ -59,6 +60,7 @@ pub fn memory_bytes() -> Option<u64> {
 fn start_log(config: &Config) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(format!("warn,traildex={}", config.log.level.name()))
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match config.log.format {
         Format::Text => log.init(),

@@ -4,19 +4,19 @@
 //! makes a tantivy query of one, so that clauses and tantivy's own queries combine.
 
 use std::fmt;
-use std::ops::{Bound, Range, RangeBounds};
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, StrColumn};
 use tantivy::query::{
-    BooleanQuery, ConstScorer, EmptyScorer, EnableScoring, Explanation, Query, Scorer, TermQuery,
-    Weight,
+    BooleanQuery, ConstScorer, EnableScoring, Explanation, Query, TermQuery, Weight,
 };
 use tantivy::schema::{IndexRecordOption, Term};
-use tantivy::{DocId, DocSet, Score, SeekDangerResult, SegmentReader, TERMINATED, TantivyError};
+use tantivy::{DocId, DocSet, Score, SegmentReader, TERMINATED, TantivyError};
 
 use super::IndexError;
 use super::column_words::each_value;
+use super::docsets::{Docs, Ranges, Scan, Union, Verified, docs_with_value, none};
 use super::schema::Fields;
 use super::snapshot::{SegmentView, Snapshot};
 use crate::event::columns::ColumnId;
@@ -29,9 +29,6 @@ const VALUES_LOOKED_UP_MAX: usize = 64;
 
 /// What fetching and parsing a record costs, in documents of a posting list read.
 const RECORD_COST: u64 = 1_000;
-
-/// The documents of a segment that meet a condition.
-pub type Docs = Box<dyn Scorer>;
 
 /// A condition on events.
 pub trait Clause: fmt::Debug + Send + Sync + 'static {
@@ -75,11 +72,6 @@ impl Context<'_> {
             _ => Box::new(ConstScorer::new(Union::new(parts), 1.0)),
         }
     }
-}
-
-/// No documents.
-pub fn none() -> Docs {
-    Box::new(EmptyScorer)
 }
 
 /// A clause as a tantivy query.
@@ -305,8 +297,15 @@ fn scan_ordinals(context: &Context<'_>, column: Column<u64>, ordinals: &[u64]) -
     let is_wanted = move |ordinal: u64| {
         wanted.get(ordinal as usize / 64).is_some_and(|bits| bits & (1 << (ordinal % 64)) != 0)
     };
-    let index = column.index.clone();
-    context.scan_with_value(index, move |doc| column.values_for_doc(doc).any(&is_wanted))
+    match &column.index {
+        // Every event has one value: no need to look for where it is.
+        ColumnIndex::Full => {
+            let values = column.values;
+            context.scan(move |doc| is_wanted(values.get_val(doc)))
+        }
+        index => context
+            .scan_with_value(index.clone(), move |doc| column.values_for_doc(doc).any(&is_wanted)),
+    }
 }
 
 /// Fields one of whose values is a number between the bounds.
@@ -397,234 +396,4 @@ pub fn ordinals_where(
         true
     })?;
     Ok(ordinals)
-}
-
-/// Documents of ranges that lie one behind another.
-struct Ranges {
-    doc: DocId,
-    ranges: std::vec::IntoIter<Range<DocId>>,
-    /// The range that `doc` is in.
-    current: Range<DocId>,
-}
-
-impl Ranges {
-    fn new(ranges: Vec<Range<DocId>>) -> Self {
-        let mut docs = Self { doc: 0, ranges: ranges.into_iter(), current: 0..0 };
-        docs.seek(0);
-        docs
-    }
-}
-
-impl DocSet for Ranges {
-    fn advance(&mut self) -> DocId {
-        self.seek(self.doc.saturating_add(1))
-    }
-
-    fn seek(&mut self, target: DocId) -> DocId {
-        while target >= self.current.end {
-            match self.ranges.next() {
-                Some(range) => self.current = range,
-                None => {
-                    self.doc = TERMINATED;
-                    return TERMINATED;
-                }
-            }
-        }
-        self.doc = target.max(self.current.start);
-        self.doc
-    }
-
-    fn doc(&self) -> DocId {
-        self.doc
-    }
-
-    fn size_hint(&self) -> u32 {
-        if self.doc == TERMINATED {
-            return 0;
-        }
-        let rest: u32 = self.ranges.as_slice().iter().map(|range| range.end - range.start).sum();
-        self.current.end - self.doc + rest
-    }
-
-    fn count_including_deleted(&mut self) -> u32 {
-        let count = self.size_hint();
-        self.doc = TERMINATED;
-        count
-    }
-}
-
-/// Documents that have a value in a column and pass a test.
-struct Scan {
-    doc: DocId,
-    max_doc: DocId,
-    index: ColumnIndex,
-    test: Box<dyn FnMut(DocId) -> bool + Send>,
-}
-
-impl Scan {
-    fn new(index: ColumnIndex, max_doc: DocId, test: Box<dyn FnMut(DocId) -> bool + Send>) -> Self {
-        let mut scan = Self { doc: 0, max_doc, index, test };
-        scan.seek(0);
-        scan
-    }
-
-    /// The first document from `target` on that has a value.
-    fn next_with_value(&self, target: DocId) -> Option<DocId> {
-        if target >= self.max_doc {
-            return None;
-        }
-        match &self.index {
-            ColumnIndex::Empty { .. } => None,
-            ColumnIndex::Full => Some(target),
-            ColumnIndex::Optional(index) => index.next_non_null_doc(target),
-            ColumnIndex::Multivalued(index) => index.next_non_null_doc(target),
-        }
-    }
-}
-
-impl DocSet for Scan {
-    fn advance(&mut self) -> DocId {
-        self.seek(self.doc.saturating_add(1))
-    }
-
-    fn seek(&mut self, target: DocId) -> DocId {
-        let mut target = target;
-        self.doc = loop {
-            match self.next_with_value(target) {
-                None => break TERMINATED,
-                Some(doc) if (self.test)(doc) => break doc,
-                Some(doc) => target = doc + 1,
-            }
-        };
-        self.doc
-    }
-
-    /// Asks of the target alone, where another docset leads.
-    fn seek_danger(&mut self, target: DocId) -> SeekDangerResult {
-        if target >= self.max_doc {
-            self.doc = TERMINATED;
-            return SeekDangerResult::SeekLowerBound(TERMINATED);
-        }
-        if self.index.has_value(target) && (self.test)(target) {
-            self.doc = target;
-            return SeekDangerResult::Found;
-        }
-        SeekDangerResult::SeekLowerBound(target + 1)
-    }
-
-    fn doc(&self) -> DocId {
-        self.doc
-    }
-
-    fn size_hint(&self) -> u32 {
-        docs_with_value(&self.index, self.max_doc)
-    }
-}
-
-/// How many documents have a value in a column; an upper bound where it has several.
-fn docs_with_value(index: &ColumnIndex, max_doc: DocId) -> u32 {
-    match index {
-        ColumnIndex::Empty { .. } => 0,
-        ColumnIndex::Optional(index) => index.num_non_nulls(),
-        ColumnIndex::Full | ColumnIndex::Multivalued(_) => max_doc,
-    }
-}
-
-/// Documents of any of a few docsets.
-struct Union {
-    parts: Vec<Docs>,
-    doc: DocId,
-}
-
-impl Union {
-    fn new(parts: Vec<Docs>) -> Self {
-        let mut union = Self { parts, doc: 0 };
-        union.settle();
-        union
-    }
-
-    fn settle(&mut self) -> DocId {
-        self.doc = self.parts.iter().map(DocSet::doc).min().unwrap_or(TERMINATED);
-        self.doc
-    }
-}
-
-impl DocSet for Union {
-    fn advance(&mut self) -> DocId {
-        for part in &mut self.parts {
-            if part.doc() == self.doc {
-                part.advance();
-            }
-        }
-        self.settle()
-    }
-
-    fn seek(&mut self, target: DocId) -> DocId {
-        for part in &mut self.parts {
-            if part.doc() < target {
-                part.seek(target);
-            }
-        }
-        self.settle()
-    }
-
-    fn doc(&self) -> DocId {
-        self.doc
-    }
-
-    fn size_hint(&self) -> u32 {
-        self.parts.iter().map(DocSet::size_hint).max().unwrap_or(0)
-    }
-
-    fn cost(&self) -> u64 {
-        self.parts.iter().map(DocSet::cost).sum()
-    }
-}
-
-/// Candidates that pass a test.
-struct Verified {
-    candidates: Docs,
-    /// What the test costs, in documents of a posting list read.
-    cost: u64,
-    test: Box<dyn FnMut(DocId) -> bool + Send>,
-}
-
-impl Verified {
-    fn docs(candidates: Docs, cost: u64, test: impl FnMut(DocId) -> bool + Send + 'static) -> Docs {
-        let mut docs = Self { candidates, cost, test: Box::new(test) };
-        docs.settle();
-        Box::new(ConstScorer::new(docs, 1.0))
-    }
-
-    fn settle(&mut self) -> DocId {
-        let mut doc = self.candidates.doc();
-        while doc != TERMINATED && !(self.test)(doc) {
-            doc = self.candidates.advance();
-        }
-        doc
-    }
-}
-
-impl DocSet for Verified {
-    fn advance(&mut self) -> DocId {
-        self.candidates.advance();
-        self.settle()
-    }
-
-    fn seek(&mut self, target: DocId) -> DocId {
-        self.candidates.seek(target);
-        self.settle()
-    }
-
-    fn doc(&self) -> DocId {
-        self.candidates.doc()
-    }
-
-    fn size_hint(&self) -> u32 {
-        self.candidates.size_hint()
-    }
-
-    fn cost(&self) -> u64 {
-        self.candidates.cost().saturating_mul(self.cost)
-    }
 }

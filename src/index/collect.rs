@@ -5,6 +5,7 @@
 //! found from the end, in growing steps. A run all of whose events are beyond the last one collected
 //! is left out.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ pub struct Wanted {
     pub order: Order,
     pub total: TotalMode,
     /// Whether the index knows how many events match, as for one term: else they are counted while
-    /// the newest are collected, so that a condition that is costly to evaluate is evaluated once.
+    /// matches are collected, so that a condition that is costly to evaluate is evaluated once.
     pub is_count_known: bool,
 }
 
@@ -53,21 +54,19 @@ pub fn collect<E: From<IndexError>>(
     let weight = query
         .weight(EnableScoring::disabled_from_schema(schema))
         .map_err(|error| E::from(error.into()))?;
-    let is_counted_on_the_way =
-        wanted.order == Order::Newest && wanted.total == TotalMode::Exact && !wanted.is_count_known;
-    if is_counted_on_the_way {
-        return matches_and_count(snapshot, &*weight, wanted.limit, check);
+    if wanted.total == TotalMode::Exact && !wanted.is_count_known {
+        return matches_and_count(snapshot, &*weight, wanted, check);
     }
     let matches = matches(snapshot, &*weight, wanted, check)?;
     let total = count(snapshot, &*weight, wanted.total, check)?;
     Ok((matches, total))
 }
 
-/// Collects the newest matches while visiting, and counting, all of them.
+/// Collects matches while visiting, and counting, all of them.
 fn matches_and_count<E: From<IndexError>>(
     snapshot: &Snapshot,
     weight: &dyn Weight,
-    limit: usize,
+    Wanted { limit, order, .. }: Wanted,
     check: &dyn Fn() -> Result<(), E>,
 ) -> Result<(Vec<Match>, Total), E> {
     let mut found = Vec::new();
@@ -77,11 +76,14 @@ fn matches_and_count<E: From<IndexError>>(
             weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
         let mut docs = Vec::new();
         for run in &segment.runs {
-            let enough = docs.len() + limit;
+            let mut of_run = VecDeque::new();
             let mut doc = scorer.doc();
             while doc < run.docs.end {
-                if docs.len() < enough {
-                    docs.push(doc);
+                if of_run.len() < limit {
+                    of_run.push_back(doc);
+                } else if order == Order::Oldest && limit > 0 {
+                    of_run.pop_front();
+                    of_run.push_back(doc);
                 }
                 value += 1;
                 if value.is_multiple_of(COUNT_STEP) {
@@ -89,26 +91,32 @@ fn matches_and_count<E: From<IndexError>>(
                 }
                 doc = scorer.advance();
             }
+            docs.extend(of_run);
         }
-        merge_newest(&mut found, segment, docs, limit);
+        keep_best(&mut found, segment, docs, limit, order);
         check()?;
     }
     Ok((found, Total { value, exact: true }))
 }
 
-fn merge_newest(
+/// Adds a segment's matches to those found so far, and keeps the best.
+fn keep_best(
     found: &mut Vec<Match>,
     segment: &Arc<SegmentView>,
     docs: Vec<DocId>,
     limit: usize,
+    order: Order,
 ) {
-    found.extend(matches_of(segment, docs));
-    found.sort_by_key(|found| std::cmp::Reverse(found.time));
+    found.extend(docs.into_iter().map(|doc| Match {
+        time: segment.time(doc),
+        segment: Arc::clone(segment),
+        doc,
+    }));
+    match order {
+        Order::Newest => found.sort_by_key(|found| std::cmp::Reverse(found.time)),
+        Order::Oldest => found.sort_by_key(|found| found.time),
+    }
     found.truncate(limit);
-}
-
-fn matches_of(segment: &Arc<SegmentView>, docs: Vec<DocId>) -> impl Iterator<Item = Match> {
-    docs.into_iter().map(|doc| Match { time: segment.time(doc), segment: Arc::clone(segment), doc })
 }
 
 fn matches<E: From<IndexError>>(
@@ -128,13 +136,7 @@ fn matches<E: From<IndexError>>(
             Order::Oldest => last_matches(weight, segment, runs, limit, &found),
         };
         let docs = docs.map_err(|error| E::from(error.into()))?;
-        if order == Order::Newest {
-            merge_newest(&mut found, segment, docs, limit);
-        } else {
-            found.extend(matches_of(segment, docs));
-            found.sort_by_key(|found| found.time);
-            found.truncate(limit);
-        }
+        keep_best(&mut found, segment, docs, limit, order);
     }
     Ok(found)
 }

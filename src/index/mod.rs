@@ -18,6 +18,7 @@ pub mod clauses;
 pub mod collect;
 pub mod column_words;
 pub mod directory;
+pub mod docsets;
 pub mod document;
 pub mod ledger;
 pub mod lines;

@@ -4,14 +4,13 @@
 //! column; whole in a column of unique values; or in a value of another column, which is found through
 //! the column's dictionary. See `event::columns::Words`.
 
-use tantivy::query::{BitSetDocSet, ConstScorer, TermQuery};
+use tantivy::query::{BitSetDocSet, BooleanQuery, ConstScorer};
 use tantivy::schema::{Field, IndexRecordOption, Term};
 use tantivy::{BitSet, DocSet, TERMINATED};
 
 use super::IndexError;
-use super::clauses::{
-    Clause, Context, Docs, TextField, ValueTest, docs_with_values, ordinals_where,
-};
+use super::clauses::{Clause, Context, TextField, ValueTest, docs_with_values, ordinals_where};
+use super::docsets::Docs;
 use super::schema::Fields;
 use crate::event::columns::{ColumnId, Words};
 use crate::event::words::each_word;
@@ -34,14 +33,14 @@ impl Clause for WordClause {
                 terms.push(Term::from_field_text(field, &upper));
             }
         }
-        let mut parts = Vec::new();
+        let mut known = Vec::new();
         for term in terms {
-            let known =
-                context.segment.reader.inverted_index(term.field())?.get_term_info(&term)?;
-            if known.is_some() {
-                parts.push(context.query(&TermQuery::new(term, IndexRecordOption::Basic))?);
+            let index = context.segment.reader.inverted_index(term.field())?;
+            if index.get_term_info(&term)?.is_some() {
+                known.push(term);
             }
         }
+        let mut parts = vec![context.query(&BooleanQuery::new_multiterms_query(known))?];
         for (id, ordinals) in context.segment.column_words()?.values_with(&self.word) {
             if let Some(column) = context.segment.text_column(id)? {
                 parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
@@ -98,7 +97,7 @@ impl<T: ValueTest> WordFormClause<T> {
                 break;
             }
             word.clear();
-            word.push_str(&String::from_utf8_lossy(terms.key()));
+            word.push_str(std::str::from_utf8(terms.key()).unwrap_or_default());
             word.make_ascii_lowercase();
             if !self.test.is_met_by(&word) {
                 continue;

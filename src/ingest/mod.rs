@@ -3,7 +3,7 @@
 //! ```text
 //! watch ─hints─► scan ─files─► workers ─segments─► committer ◄─► merger
 //!                  ▲              │
-//!                  └──unfinished──┘
+//!                  └──given back──┘
 //! ```
 //!
 //! Every queue is bounded, so a backlog of any size takes the memory of a few segments. Stopping goes
@@ -71,7 +71,7 @@ impl Ingest {
         let (fresh, fresh_queue) = bounded(QUEUE_FILES_MAX);
         let (backlog, backlog_queue) = bounded(QUEUE_FILES_MAX);
         // Unbounded, but never holds more than the workers had: what they were handed and give back.
-        let (retries, retry_queue) = unbounded();
+        let (give_back, taken_back) = unbounded();
         let (built, built_queue) = bounded(BUILT_SEGMENTS_MAX);
 
         let scanner = Scanner {
@@ -82,7 +82,7 @@ impl Ingest {
             progress: Arc::clone(&progress),
             fresh,
             backlog,
-            retries: retry_queue,
+            taken_back,
             stop: stopped.clone(),
         };
         let worker = Worker {
@@ -92,7 +92,7 @@ impl Ingest {
             next_number: Arc::new(AtomicU64::new(store.ledger().next_number())),
             fresh: fresh_queue,
             backlog: backlog_queue,
-            retries,
+            give_back,
             built,
             stop: stopped,
         };

@@ -54,10 +54,19 @@ pub struct Scanner {
     pub fresh: Sender<FileKey>,
     /// Files that a walk found.
     pub backlog: Sender<FileKey>,
-    /// Files that the workers found unfinished, or could not take in.
-    pub retries: Receiver<FileKey>,
+    /// Files that the workers give back.
+    pub taken_back: Receiver<TakenBack>,
     /// Disconnects when the scanner shall end.
     pub stop: Receiver<()>,
+}
+
+/// A file that a worker gives back. It stays pending until the scanner has it.
+#[derive(Clone, Debug)]
+pub enum TakenBack {
+    /// It ends too early.
+    Unfinished(FileKey),
+    /// Another file's panic cost it its segment.
+    Unread(FileKey),
 }
 
 /// A file that is looked at again later.
@@ -100,7 +109,7 @@ impl Scan {
             self.start_walk_if_due();
             self.walk_on();
             self.look_again();
-            let Scanner { watcher, retries, stop, backlog, .. } = &self.scanner;
+            let Scanner { watcher, taken_back, stop, backlog, .. } = &self.scanner;
             let pause = self.pause();
             // Nobody receives, and it stays connected: a send that never happens.
             let (never, _receiver) = crossbeam_channel::bounded(0);
@@ -115,8 +124,8 @@ impl Scan {
                     Ok(hint) => self.follow(hint),
                     Err(_) => return,
                 },
-                recv(retries) -> key => match key {
-                    Ok(key) => self.retry(key),
+                recv(taken_back) -> file => match file {
+                    Ok(file) => self.take_back(file),
                     Err(_) => return,
                 },
                 default(pause) => {}
@@ -184,78 +193,90 @@ impl Scan {
                 }
             }
             Hint::Finished(path) => {
+                self.stop_waiting(&path);
                 if let Ok(Found::Trail(key)) = look(&path) {
-                    self.stop_waiting(&path);
-                    if self.is_new(&key) {
-                        self.scanner.progress.claim(&key, "queued");
-                        self.hand_out_fresh(key);
-                    }
+                    self.hand_out(key);
                 }
             }
             Hint::Changing(path) => {
-                if let Ok(Found::Trail(key)) = look(&path)
-                    && self.is_new(&key)
-                {
+                if let Ok(Found::Trail(key)) = look(&path) {
                     self.wait(key, self.scanner.options.settle * OPEN_QUIET_FACTOR);
                 }
             }
         }
     }
 
-    /// A worker found a file unfinished: looks again when it has been quiet for twice as long, so that
-    /// the pauses grow.
-    fn retry(&mut self, key: FileKey) {
-        let age = age(&key);
-        let quiet = (age * 2).clamp(self.scanner.options.settle, age + RETRY_PAUSE_MAX);
-        self.wait(key, quiet);
+    /// Takes a file back from a worker.
+    fn take_back(&mut self, file: TakenBack) {
+        match file {
+            TakenBack::Unread(key) => {
+                self.scanner.progress.release(&key);
+                self.hand_out(key);
+            }
+            // Looks again when it has been quiet for twice as long, so that the pauses grow.
+            TakenBack::Unfinished(key) => {
+                self.scanner.progress.release(&key);
+                let age = age(&key);
+                let quiet = (age * 2).clamp(self.scanner.options.settle, age + RETRY_PAUSE_MAX);
+                if let Ok(Found::Trail(key)) = look(Path::new(&key.path)) {
+                    self.wait(key, quiet);
+                }
+            }
+        }
     }
 
+    /// Whether a file was neither read nor is on its way. What is waiting, queued or being read is
+    /// pending, so a file is on one way only.
     fn is_new(&self, key: &FileKey) -> bool {
         !self.scanner.ledger.is_known(key) && !self.scanner.progress.is_pending(key)
     }
 
-    /// Puts a file off until it has been quiet for a while.
+    /// Puts a new file off until it has been quiet for a while.
     fn wait(&mut self, key: FileKey, quiet: Duration) {
         let path = PathBuf::from(&key.path);
         self.stop_waiting(&path);
+        if !self.is_new(&key) {
+            return;
+        }
         let next_look = Instant::now() + quiet.saturating_sub(age(&key)).max(LOOK_PAUSE_MIN);
         self.scanner.progress.claim(&key, "not finished yet");
         self.waiting.insert(path, Waiting { key, quiet, next_look });
     }
 
-    fn stop_waiting(&mut self, path: &Path) {
-        if let Some(waiting) = self.waiting.remove(path) {
-            self.scanner.progress.release(&waiting.key);
-        }
+    fn stop_waiting(&mut self, path: &Path) -> Option<Waiting> {
+        let waiting = self.waiting.remove(path)?;
+        self.scanner.progress.release(&waiting.key);
+        Some(waiting)
     }
 
     /// Looks at the waiting files that are due.
     fn look_again(&mut self) {
         let now = Instant::now();
+        let is_due = |waiting: &Waiting| waiting.next_look <= now;
         let due: Vec<PathBuf> = self
             .waiting
             .iter()
-            .filter(|(_, waiting)| waiting.next_look <= now)
+            .filter(|(_, waiting)| is_due(waiting))
             .map(|(path, _)| path.clone())
             .collect();
         for path in due {
-            let Some(waiting) = self.waiting.get(&path) else { continue };
-            let quiet = waiting.quiet;
+            let Some(Waiting { key, quiet, .. }) = self.stop_waiting(&path) else { continue };
             match look(&path) {
-                Ok(Found::Trail(key)) if key == waiting.key && age(&key) >= quiet => {
-                    self.waiting.remove(&path);
-                    self.scanner.progress.claim(&key, "queued");
-                    self.hand_out_fresh(key);
-                }
-                Ok(Found::Trail(key)) => self.wait(key, quiet),
-                _ => self.stop_waiting(&path),
+                Ok(Found::Trail(now)) if now == key && age(&now) >= quiet => self.hand_out(now),
+                Ok(Found::Trail(now)) => self.wait(now, quiet),
+                _ => {}
             }
         }
     }
 
-    /// Queues a file before the backlog; when that queue is full, puts it off.
-    fn hand_out_fresh(&mut self, key: FileKey) {
+    /// Queues a new file before the backlog; when that queue is full, puts it off.
+    fn hand_out(&mut self, key: FileKey) {
+        if !self.is_new(&key) {
+            return;
+        }
+        self.scanner.progress.claim(&key, "queued");
         if let Err(TrySendError::Full(key)) = self.scanner.fresh.try_send(key) {
+            self.scanner.progress.release(&key);
             self.wait(key, Duration::ZERO);
         }
     }

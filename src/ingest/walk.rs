@@ -37,18 +37,21 @@ pub fn look(path: &Path) -> std::io::Result<Found> {
         return Ok(Found::Directory);
     }
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-    let found = match path.to_str() {
-        Some(text) if metadata.is_file() && is_trail_name(name) => Found::Trail(FileKey {
+    Ok(if is_trail_name(name) { trail(path, &metadata) } else { Found::Ignored })
+}
+
+fn trail(path: &Path, metadata: &fs::Metadata) -> Found {
+    match path.to_str() {
+        Some(text) if metadata.is_file() => Found::Trail(FileKey {
             path: text.to_owned(),
             size: metadata.len(),
             mtime_ns: metadata.mtime().saturating_mul(1_000_000_000) + metadata.mtime_nsec(),
         }),
         _ => Found::Ignored,
-    };
-    Ok(found)
+    }
 }
 
-/// Walks directories, depth first. Symbolic links are not followed.
+/// Walks directories, depth first, and files named as roots. Symbolic links are not followed.
 pub struct Walk {
     /// Directories still to be opened, and open ones.
     to_open: Vec<PathBuf>,
@@ -70,6 +73,11 @@ impl Iterator for Walk {
             if let Some(dir) = self.to_open.pop() {
                 match fs::read_dir(&dir) {
                     Ok(entries) => self.open.push(entries),
+                    // A root that is a file was named by a person, so its name does not matter.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+                        let found = fs::metadata(&dir).map(|metadata| trail(&dir, &metadata));
+                        return Some((dir, found));
+                    }
                     Err(error) => return Some((dir, Err(error))),
                 }
             }

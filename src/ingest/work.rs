@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, Sender, select_biased};
 use super::parse::{Origin, Parser, Sink};
 use super::progress::{Progress, add};
 use super::read::{Content, FileReader, ReadError, ReadLimits};
+use super::scan::TakenBack;
 use super::split;
 use super::walk::{Found, look};
 use crate::api::proto::{FileState, Reject};
@@ -52,7 +53,8 @@ pub struct Worker {
     pub next_number: Arc<AtomicU64>,
     pub fresh: Receiver<FileKey>,
     pub backlog: Receiver<FileKey>,
-    pub retries: Sender<FileKey>,
+    /// Files that the scanner takes back.
+    pub give_back: Sender<TakenBack>,
     pub built: Sender<BuiltSegment>,
     /// Disconnects when the workers shall finish what they have and end.
     pub stop: Receiver<()>,
@@ -182,8 +184,7 @@ impl Work {
                 self.keep(building);
             }
             Ok(Ok(Outcome::Unfinished)) => {
-                progress.release(&key);
-                let _ = self.worker.retries.send(key);
+                let _ = self.worker.give_back.send(TakenBack::Unfinished(key));
                 self.keep(building);
             }
             Ok(Err(error)) => return Err(error),
@@ -209,8 +210,7 @@ impl Work {
         add(&progress.panics, 1);
         building.builder.abandon();
         for key in building.keys {
-            progress.release(&key);
-            let _ = self.worker.retries.send(key);
+            let _ = self.worker.give_back.send(TakenBack::Unread(key));
         }
         self.parser = Parser::default();
         self.reader = FileReader::new(self.worker.options.read);

@@ -72,8 +72,20 @@ impl Planner<'_> {
         ClauseQuery::boxed(self.snapshot, clause)
     }
 
-    /// One word anywhere, or several in a row within one value.
+    /// One word anywhere, or several in a row within one value. A whole time is an event's time too,
+    /// which is kept as a time and not as words.
     fn words(&self, text: &str) -> Planned {
+        let found = self.words_in_values(text)?;
+        Ok(match Micros::parse_event_time(text) {
+            Some(time) => {
+                let end = Micros(time.0.saturating_add(1));
+                any_of(vec![found, self.time_between(Some(time), Some(end))])
+            }
+            None => found,
+        })
+    }
+
+    fn words_in_values(&self, text: &str) -> Planned {
         let row = words(text);
         match row.as_slice() {
             [] => Err(no_word(text)),

@@ -1,5 +1,6 @@
 //! Running a search: parse, plan, collect, fetch.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -109,40 +110,60 @@ fn respond(
     started: Instant,
 ) -> Result<SearchResponse, ApiError> {
     let (matches, total) = collect(snapshot, query, wanted, &|| cancel.check())?;
-    let mut parser = Parser::default();
+    let mut fetcher = Fetcher { snapshot, parser: Parser::default(), paths: HashMap::new() };
     let mut hits = Vec::with_capacity(matches.len());
     for found in &matches {
         cancel.check()?;
-        hits.push(fetch(snapshot, found, &mut parser)?);
+        hits.push(fetcher.fetch(found)?);
     }
     Ok(SearchResponse { hits, total, took_ms: started.elapsed().as_secs_f64() * 1e3 })
 }
 
-fn fetch(snapshot: &Snapshot, found: &Match, parser: &mut Parser) -> Result<Hit, ApiError> {
-    let Match { segment, doc, time } = found;
-    let raw = segment.record(*doc)?;
-    let (file, offset) = (segment.file(*doc), segment.offset(*doc));
-    let path = snapshot.files.get(file)?.map_or_else(String::new, |record| record.key.path);
-    let (event, text) = parser.parse_record(&raw).ok_or_else(|| {
-        let message = format!("the stored record of {path}, byte {offset}, cannot be parsed");
-        ApiError::new(ErrorKind::Internal, message)
-    })?;
-    let is_as_delivered = matches!(text, std::borrow::Cow::Borrowed(_));
-    let id = match event.column(columns::EVENT_ID) {
-        "" => format!("{file}:{offset}"),
-        id => id.to_owned(),
-    };
-    let meta = Meta {
-        id,
-        time: time.to_string(),
-        actor: event.column(columns::ACTOR).to_owned(),
-        credential: event.column(columns::CREDENTIAL).to_owned(),
-        file: path,
-        offset,
-        flags: segment.flags(*doc).names(),
-        raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
-    };
-    Ok(Hit { event: raw_json(text.into_owned())?, meta })
+/// Fetches the records of matches, many of which come from the same files.
+struct Fetcher<'a> {
+    snapshot: &'a Snapshot,
+    parser: Parser,
+    /// Paths of files by their numbers.
+    paths: HashMap<u64, String>,
+}
+
+impl Fetcher<'_> {
+    fn path(&mut self, file: u64) -> Result<String, ApiError> {
+        if let Some(path) = self.paths.get(&file) {
+            return Ok(path.clone());
+        }
+        let record = self.snapshot.files.get(file)?;
+        let path = record.map_or_else(String::new, |record| record.key.path);
+        self.paths.insert(file, path.clone());
+        Ok(path)
+    }
+
+    fn fetch(&mut self, found: &Match) -> Result<Hit, ApiError> {
+        let Match { segment, doc, time } = found;
+        let raw = segment.record(*doc)?;
+        let (file, offset) = (segment.file(*doc), segment.offset(*doc));
+        let path = self.path(file)?;
+        let (event, text) = self.parser.parse_record(&raw).ok_or_else(|| {
+            let message = format!("the stored record of {path}, byte {offset}, cannot be parsed");
+            ApiError::new(ErrorKind::Internal, message)
+        })?;
+        let is_as_delivered = matches!(text, std::borrow::Cow::Borrowed(_));
+        let id = match event.column(columns::EVENT_ID) {
+            "" => format!("{file}:{offset}"),
+            id => id.to_owned(),
+        };
+        let meta = Meta {
+            id,
+            time: time.to_string(),
+            actor: event.column(columns::ACTOR).to_owned(),
+            credential: event.column(columns::CREDENTIAL).to_owned(),
+            file: path,
+            offset,
+            flags: segment.flags(*doc).names(),
+            raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
+        };
+        Ok(Hit { event: raw_json(text.into_owned())?, meta })
+    }
 }
 
 fn raw_json(bytes: Vec<u8>) -> Result<Box<RawValue>, ApiError> {

@@ -1,0 +1,254 @@
+//! Sets of documents that tantivy does not have: ranges, scans of a column, small unions, candidates
+//! that pass a test. Each visits its documents in order, as tantivy's `DocSet` asks.
+
+use std::ops::Range;
+
+use tantivy::columnar::ColumnIndex;
+use tantivy::query::{ConstScorer, EmptyScorer, Scorer};
+use tantivy::{DocId, DocSet, SeekDangerResult, TERMINATED};
+
+/// The documents of a segment that meet a condition.
+pub type Docs = Box<dyn Scorer>;
+
+/// No documents.
+pub fn none() -> Docs {
+    Box::new(EmptyScorer)
+}
+
+/// Documents of ranges that lie one behind another.
+pub struct Ranges {
+    doc: DocId,
+    ranges: std::vec::IntoIter<Range<DocId>>,
+    /// The range that `doc` is in.
+    current: Range<DocId>,
+}
+
+impl Ranges {
+    pub fn new(ranges: Vec<Range<DocId>>) -> Self {
+        let mut docs = Self { doc: 0, ranges: ranges.into_iter(), current: 0..0 };
+        docs.seek(0);
+        docs
+    }
+}
+
+impl DocSet for Ranges {
+    fn advance(&mut self) -> DocId {
+        self.seek(self.doc.saturating_add(1))
+    }
+
+    fn seek(&mut self, target: DocId) -> DocId {
+        while target >= self.current.end {
+            match self.ranges.next() {
+                Some(range) => self.current = range,
+                None => {
+                    self.doc = TERMINATED;
+                    return TERMINATED;
+                }
+            }
+        }
+        self.doc = target.max(self.current.start);
+        self.doc
+    }
+
+    fn doc(&self) -> DocId {
+        self.doc
+    }
+
+    fn size_hint(&self) -> u32 {
+        if self.doc == TERMINATED {
+            return 0;
+        }
+        let rest: u32 = self.ranges.as_slice().iter().map(|range| range.end - range.start).sum();
+        self.current.end - self.doc + rest
+    }
+
+    fn count_including_deleted(&mut self) -> u32 {
+        let count = self.size_hint();
+        self.doc = TERMINATED;
+        count
+    }
+}
+
+/// Documents that have a value in a column and pass a test.
+pub struct Scan {
+    doc: DocId,
+    max_doc: DocId,
+    index: ColumnIndex,
+    test: Box<dyn FnMut(DocId) -> bool + Send>,
+}
+
+impl Scan {
+    pub fn new(
+        index: ColumnIndex,
+        max_doc: DocId,
+        test: Box<dyn FnMut(DocId) -> bool + Send>,
+    ) -> Self {
+        let mut scan = Self { doc: 0, max_doc, index, test };
+        scan.seek(0);
+        scan
+    }
+
+    /// The first document from `target` on that has a value.
+    fn next_with_value(&self, target: DocId) -> Option<DocId> {
+        if target >= self.max_doc {
+            return None;
+        }
+        match &self.index {
+            ColumnIndex::Empty { .. } => None,
+            ColumnIndex::Full => Some(target),
+            ColumnIndex::Optional(index) => index.next_non_null_doc(target),
+            ColumnIndex::Multivalued(index) => index.next_non_null_doc(target),
+        }
+    }
+}
+
+impl DocSet for Scan {
+    fn advance(&mut self) -> DocId {
+        self.seek(self.doc.saturating_add(1))
+    }
+
+    fn seek(&mut self, target: DocId) -> DocId {
+        let mut target = target;
+        self.doc = loop {
+            match self.next_with_value(target) {
+                None => break TERMINATED,
+                Some(doc) if (self.test)(doc) => break doc,
+                Some(doc) => target = doc + 1,
+            }
+        };
+        self.doc
+    }
+
+    /// Asks of the target alone, where another docset leads.
+    fn seek_danger(&mut self, target: DocId) -> SeekDangerResult {
+        if target >= self.max_doc {
+            self.doc = TERMINATED;
+            return SeekDangerResult::SeekLowerBound(TERMINATED);
+        }
+        if self.index.has_value(target) && (self.test)(target) {
+            self.doc = target;
+            return SeekDangerResult::Found;
+        }
+        SeekDangerResult::SeekLowerBound(target + 1)
+    }
+
+    fn doc(&self) -> DocId {
+        self.doc
+    }
+
+    fn size_hint(&self) -> u32 {
+        docs_with_value(&self.index, self.max_doc)
+    }
+}
+
+/// How many documents have a value in a column; an upper bound where it has several.
+pub fn docs_with_value(index: &ColumnIndex, max_doc: DocId) -> u32 {
+    match index {
+        ColumnIndex::Empty { .. } => 0,
+        ColumnIndex::Optional(index) => index.num_non_nulls(),
+        ColumnIndex::Full | ColumnIndex::Multivalued(_) => max_doc,
+    }
+}
+
+/// Documents of any of a few docsets.
+pub struct Union {
+    parts: Vec<Docs>,
+    doc: DocId,
+}
+
+impl Union {
+    pub fn new(parts: Vec<Docs>) -> Self {
+        let mut union = Self { parts, doc: 0 };
+        union.settle();
+        union
+    }
+
+    fn settle(&mut self) -> DocId {
+        self.doc = self.parts.iter().map(DocSet::doc).min().unwrap_or(TERMINATED);
+        self.doc
+    }
+}
+
+impl DocSet for Union {
+    fn advance(&mut self) -> DocId {
+        for part in &mut self.parts {
+            if part.doc() == self.doc {
+                part.advance();
+            }
+        }
+        self.settle()
+    }
+
+    fn seek(&mut self, target: DocId) -> DocId {
+        for part in &mut self.parts {
+            if part.doc() < target {
+                part.seek(target);
+            }
+        }
+        self.settle()
+    }
+
+    fn doc(&self) -> DocId {
+        self.doc
+    }
+
+    fn size_hint(&self) -> u32 {
+        self.parts.iter().map(DocSet::size_hint).max().unwrap_or(0)
+    }
+
+    fn cost(&self) -> u64 {
+        self.parts.iter().map(DocSet::cost).sum()
+    }
+}
+
+/// Candidates that pass a test.
+pub struct Verified {
+    candidates: Docs,
+    /// What the test costs, in documents of a posting list read.
+    cost: u64,
+    test: Box<dyn FnMut(DocId) -> bool + Send>,
+}
+
+impl Verified {
+    pub fn docs(
+        candidates: Docs,
+        cost: u64,
+        test: impl FnMut(DocId) -> bool + Send + 'static,
+    ) -> Docs {
+        let mut docs = Self { candidates, cost, test: Box::new(test) };
+        docs.settle();
+        Box::new(ConstScorer::new(docs, 1.0))
+    }
+
+    fn settle(&mut self) -> DocId {
+        let mut doc = self.candidates.doc();
+        while doc != TERMINATED && !(self.test)(doc) {
+            doc = self.candidates.advance();
+        }
+        doc
+    }
+}
+
+impl DocSet for Verified {
+    fn advance(&mut self) -> DocId {
+        self.candidates.advance();
+        self.settle()
+    }
+
+    fn seek(&mut self, target: DocId) -> DocId {
+        self.candidates.seek(target);
+        self.settle()
+    }
+
+    fn doc(&self) -> DocId {
+        self.candidates.doc()
+    }
+
+    fn size_hint(&self) -> u32 {
+        self.candidates.size_hint()
+    }
+
+    fn cost(&self) -> u64 {
+        self.candidates.cost().saturating_mul(self.cost)
+    }
+}
