@@ -555,10 +555,12 @@ fn a_request_that_cannot_be_answered_is_refused() {
 /// A body that the client's types cannot make, sent byte by byte.
 fn post(body: &str) -> (u16, Value) {
     use std::io::{Read as _, Write as _};
-    let mut stream = std::os::unix::net::UnixStream::connect(&daemon().socket).unwrap();
+    // Held to the end: the daemon ends with the last test that holds it.
+    let daemon = daemon();
+    let mut stream = std::os::unix::net::UnixStream::connect(&daemon.socket).unwrap();
     let head = "POST /v1/search HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length";
-    // A body that is too large is refused before its end.
-    let _ = write!(stream, "{head}: {}\r\n\r\n{body}", body.len());
+    let sent = write!(stream, "{head}: {}\r\n\r\n{body}", body.len());
+    sent.unwrap_or_else(|error| panic!("{error}: {:.80}", body));
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -658,6 +660,8 @@ fn files_are_listed_by_state_path_and_limit() {
 
 #[test]
 fn health_readiness_and_metrics_are_answered() {
+    let held = daemon();
+    held.client.search(&SearchRequest::default()).unwrap();
     assert_eq!(get("/healthz"), (200, json!({ "ok": true })));
     assert_eq!(get("/readyz"), (200, json!({ "ok": true })));
     daemon().find("eventName:Decrypt");

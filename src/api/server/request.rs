@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Query;
 use axum::http::Uri;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -19,20 +19,37 @@ use crate::limits::REQUEST_BODY_BYTES_MAX;
 #[serde(deny_unknown_fields)]
 pub struct NoKeys {}
 
+/// Bytes of a body that is too large that are still read, and thrown away: a client that is answered
+/// while it writes sees its connection reset, and never the answer.
+const DRAINED_BYTES_MAX: usize = 16 << 20;
+
 /// A JSON body, whatever its declared type: `curl -d` declares a form.
 pub async fn from_body<T: DeserializeOwned>(body: Body, limit: Duration) -> Result<T, ApiError> {
-    let body = timeout(limit, Limited::new(body, REQUEST_BODY_BYTES_MAX).collect())
+    let body = timeout(limit, read(body))
         .await
-        .map_err(|_| bad_request(format!("the body did not arrive within {limit:?}")))?
-        .map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                let message = format!("the body is larger than {REQUEST_BODY_BYTES_MAX} bytes");
-                return ApiError::new(ErrorKind::TooLarge, message);
-            }
-            bad_request(format!("the body cannot be read: {error}"))
-        })?
-        .to_bytes();
+        .map_err(|_| bad_request(format!("the body did not arrive within {limit:?}")))??;
     from_json(&body)
+}
+
+async fn read(mut body: Body) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|error| bad_request(format!("the body cannot be read: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length <= REQUEST_BODY_BYTES_MAX {
+            bytes.extend_from_slice(&data);
+        } else if length > DRAINED_BYTES_MAX {
+            break;
+        }
+    }
+    if length > REQUEST_BODY_BYTES_MAX {
+        let message = format!("the body is larger than {REQUEST_BODY_BYTES_MAX} bytes");
+        return Err(ApiError::new(ErrorKind::TooLarge, message));
+    }
+    Ok(bytes)
 }
 
 fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
