@@ -560,7 +560,7 @@ fn post(body: &str) -> (u16, Value) {
     let mut stream = std::os::unix::net::UnixStream::connect(&daemon.socket).unwrap();
     let head = "POST /v1/search HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length";
     let sent = write!(stream, "{head}: {}\r\n\r\n{body}", body.len());
-    sent.unwrap_or_else(|error| panic!("{error}: {:.80}", body));
+    sent.unwrap_or_else(|error| panic!("{error}: {body:.80}"));
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
