@@ -316,3 +316,25 @@ fn help_tells_the_exit_codes() {
     let ran = run(&["--version"]);
     assert_eq!(ran.stdout.trim(), concat!("traildex ", env!("CARGO_PKG_VERSION")));
 }
+
+#[test]
+fn a_generated_archive_is_imported_to_the_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    let traildex = || std::process::Command::new(env!("CARGO_BIN_EXE_traildex"));
+    let made = traildex()
+        .args(["generate", "--events", "500", "--seed", "7"])
+        .arg(&archive)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let imported = traildex()
+        .arg("import")
+        .arg(&archive)
+        .arg("--data-dir")
+        .arg(folder.path().join("data"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&imported.stderr).into_owned();
+    assert!(imported.status.success() && told.contains("500 events from"), "{told}");
+}

@@ -10,6 +10,7 @@ mod demo;
 mod errors;
 mod event;
 mod files;
+mod generate;
 mod import;
 mod json;
 mod record;
@@ -63,6 +64,8 @@ pub enum Command {
     CheckConfig(check_config::Args),
     /// Index a small sample trail and answer five questions about it
     Demo(demo::Args),
+    /// Write a realistic archive of any size, to measure with
+    Generate(generate::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -100,6 +103,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Import(args) => import::run(args),
         Command::CheckConfig(args) => check_config::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Generate(args) => generate::run(args),
         Command::Completions(args) => completions::run(args),
     };
     outcome.unwrap_or_else(|error| errors::report(&error)).into()

@@ -21,7 +21,8 @@ pub const TIME: &str = "time";
 pub const REST: &str = "rest";
 
 /// Bytes of records compressed together. Larger blocks are smaller on disk and cost more to fetch one
-/// record from: see the table in `benches/RESULTS.md`.
+/// record from; half of the design's 128 KiB, which were not measured here for fetching: see
+/// `benches/RESULTS.md`.
 pub const STORE_BLOCK_BYTES: usize = 64 << 10;
 
 /// zstd level of the stored records: 3 is zstd's own default, and higher ones cost more CPU than the
