@@ -216,14 +216,18 @@ impl SegmentView {
 
     /// Every column at or below a path, be it one of the schema's or not.
     pub fn columns_at_or_below(&self, path: &str) -> Result<Vec<DynamicColumn>, IndexError> {
-        let mut columns = self.open_columns(path)?;
         let name = column_name(path);
-        columns.extend(self.open_columns(&name)?);
+        let mut columns = self.open_columns(&name)?;
         for handle in self.columnar.read_subpath_columns(&name)? {
             columns.push(handle.open()?);
         }
-        let below = format!("{path}.");
-        for id in ColumnId::all().filter(|id| id.column().path.starts_with(&below)) {
+        let is_at_or_below = |id: &ColumnId| {
+            id.column()
+                .path
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        for id in ColumnId::all().filter(is_at_or_below) {
             columns.extend(self.open_columns(id.column().path)?);
         }
         Ok(columns)
