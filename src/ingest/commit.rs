@@ -20,7 +20,7 @@ pub struct Committer {
     pub store: Store,
     pub progress: Arc<Progress>,
     pub built: Receiver<BuiltSegment>,
-    /// Whether to merge what can be merged before ending.
+    /// Whether to merge what can be merged before ending; else a merge under way is given up.
     pub merge_at_end: bool,
 }
 
@@ -40,7 +40,8 @@ impl Committer {
             self.progress.fail(format!("cannot commit: {error}"));
         }
         drop(jobs);
-        if merger.join().is_err() {
+        // A merge that nobody waits for ends with the process; its files are orphans at the next start.
+        if self.merge_at_end && merger.join().is_err() {
             tracing::error!("the merge thread panicked");
         }
         self.store
@@ -74,7 +75,7 @@ impl Committer {
             if !is_merging && (!is_ending || self.merge_at_end) {
                 is_merging = self.start_merge(jobs);
             }
-            if is_ending && !is_merging {
+            if is_ending && !(is_merging && self.merge_at_end) {
                 return Ok(());
             }
         }
@@ -102,7 +103,7 @@ impl Committer {
         }
     }
 
-    /// A merge that failed is tried again with the next commit; nothing is lost by it.
+    /// A merge that fails means a damaged segment or disk: ingest stops, searches go on.
     fn install(&mut self, merge: Merged) -> Result<(), IndexError> {
         match merge.result {
             Ok(segment) => self.store.install_merge(&merge.inputs, &segment),

@@ -83,6 +83,7 @@ impl Scanner {
             walk: None,
             ignored: 0,
             next_walk: Instant::now(),
+            has_lost_hints: false,
             held: None,
             waiting: HashMap::new(),
             scanner: self,
@@ -98,6 +99,7 @@ struct Scan {
     /// Paths of the walk so far that are no trail files.
     ignored: u64,
     next_walk: Instant,
+    has_lost_hints: bool,
     /// A file for a queue that was full.
     held: Option<FileKey>,
     waiting: HashMap<PathBuf, Waiting>,
@@ -119,7 +121,11 @@ impl Scan {
             };
             select! {
                 recv(stop) -> _ => return,
-                send(lane, key) -> _ => self.held = None,
+                send(lane, key) -> sent => match sent {
+                    Ok(()) => self.held = None,
+                    // The workers are gone, and have said why.
+                    Err(_) => return,
+                },
                 recv(watcher.hints()) -> hint => match hint {
                     Ok(hint) => self.follow(hint),
                     Err(_) => return,
@@ -134,10 +140,13 @@ impl Scan {
     }
 
     fn start_walk_if_due(&mut self) {
-        let is_lossy = self.scanner.watcher.take_lossy();
-        if self.walk.is_some() || !(is_lossy || Instant::now() >= self.next_walk) {
+        // Hints lost during a walk may be of what it has passed: then another follows it.
+        self.has_lost_hints |= self.scanner.watcher.take_lossy();
+        let is_due = self.has_lost_hints || Instant::now() >= self.next_walk;
+        if self.walk.is_some() || !is_due {
             return;
         }
+        self.has_lost_hints = false;
         self.scanner.progress.scan_started();
         self.ignored = 0;
         self.walk = Some(Walk::new(self.scanner.roots.iter().cloned()));
