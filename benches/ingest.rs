@@ -144,7 +144,7 @@ struct Count(u64);
 impl Sink for Count {
     type Error = Infallible;
 
-    fn event(&mut self, event: &Arc<Event>) -> Result<(), Infallible> {
+    fn event(&mut self, event: &mut Arc<Event>) -> Result<(), Infallible> {
         black_box(event);
         self.0 += 1;
         Ok(())
@@ -197,7 +197,7 @@ struct TimedSegment {
 impl Sink for TimedSegment {
     type Error = IndexError;
 
-    fn event(&mut self, event: &Arc<Event>) -> Result<(), IndexError> {
+    fn event(&mut self, event: &mut Arc<Event>) -> Result<(), IndexError> {
         let started = Instant::now();
         self.builder.add(event)?;
         self.spent += started.elapsed();

@@ -1,34 +1,27 @@
 //! The composition root: settings to a running daemon, and the way it stops.
 
+mod engine;
+mod files;
+pub mod upkeep;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
-use jiff::Timestamp;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::api::proto::{
-    ApiError, EventCounts, FileCounts, FileState, FilesRequest, FilesResponse, IndexStatus, Lag,
-    SearchRequest, SearchResponse, Status,
-};
 use crate::api::server::{self, ServerOptions};
-use crate::api::{Cancel, Engine};
 use crate::config::Config;
 use crate::index::IndexError;
-use crate::index::manifest::FORMAT_VERSION;
-use crate::index::snapshot::SnapshotCell;
-use crate::index::store::{Store, disk_bytes};
-use crate::ingest::progress::Progress;
+use crate::index::store::Store;
 use crate::ingest::read::ReadLimits;
 use crate::ingest::scan::ScanOptions;
 use crate::ingest::watch::Watcher;
 use crate::ingest::work::WorkOptions;
 use crate::ingest::{Ingest, IngestOptions};
-use crate::limits::{FILES_LIMIT_DEFAULT, FILES_LIMIT_MAX};
-use crate::query::run;
+use engine::Daemon;
 
 /// How long an import lets a segment grow: nobody waits for its events.
 const IMPORT_COMMIT_AGE: Duration = Duration::from_secs(60);
@@ -109,15 +102,7 @@ pub async fn serve_until(
     let metrics = install_metrics()?;
     let store = open_store(&config.index.data_dir, config)?;
     let listener = server::bind(&config.socket.path)?;
-    let snapshots = store.snapshots();
-    let ingest = start_ingest(store, config)?;
-    let engine = Arc::new(Daemon {
-        config: config.clone(),
-        started: Instant::now(),
-        snapshots,
-        progress: Arc::clone(ingest.progress()),
-        metrics,
-    });
+    let engine = Arc::new(Daemon::start(config, store, metrics)?);
     tracing::info!(socket = %config.socket.path.display(), "answering");
     let options = ServerOptions {
         connections_max: config.socket.connections_max,
@@ -127,20 +112,17 @@ pub async fn serve_until(
         stop_grace: STOP_GRACE,
         ..ServerOptions::default()
     };
-    let served = server::serve(listener, engine, options, stop).await;
-    tokio::task::spawn_blocking(move || ingest.stop()).await?;
+    let served = server::serve(listener, Arc::clone(&engine) as _, options, stop).await;
+    tokio::task::spawn_blocking(move || engine.stop()).await?;
     served.context("the socket failed")
 }
 
+/// Starts following the archive.
 fn start_ingest(store: Store, config: &Config) -> anyhow::Result<Ingest> {
-    let mut watcher = Watcher::new().context("cannot watch for changes")?;
+    let watcher = Watcher::new().context("cannot watch for changes")?;
     let mut roots = Vec::new();
     for dir in &config.watch.dirs {
         let root = dir.canonicalize().with_context(|| format!("cannot watch {}", dir.display()))?;
-        // The periodic scan finds what cannot be watched, only later.
-        if let Err(error) = watcher.watch(&root) {
-            tracing::warn!(dir = %root.display(), %error, "cannot watch; relying on scans");
-        }
         tracing::info!(dir = %root.display(), "watching");
         roots.push(root);
     }
@@ -152,125 +134,4 @@ fn install_metrics() -> anyhow::Result<PrometheusHandle> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
         .install_recorder()
         .context("cannot install the metrics recorder")
-}
-
-/// What answers on the socket.
-struct Daemon {
-    config: Config,
-    started: Instant,
-    snapshots: SnapshotCell,
-    progress: Arc<Progress>,
-    metrics: PrometheusHandle,
-}
-
-impl Engine for Daemon {
-    fn search(&self, request: &SearchRequest, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
-        run::search(&self.snapshots.load_full(), request, Timestamp::now(), cancel)
-    }
-
-    fn event(&self, id: &str, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
-        run::event(&self.snapshots.load_full(), id, cancel)
-    }
-
-    fn status(&self) -> Status {
-        let snapshot = self.snapshots.load();
-        let counts = snapshot.files.counts();
-        let glance = self.progress.glance();
-        let span = snapshot.time_span();
-        let read = &counts.files;
-        let seen = read.indexed + read.rejected + read.digest + read.empty + glance.pending;
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_s: self.started.elapsed().as_secs(),
-            watch: self.config.watch.dirs.iter().map(|dir| dir.display().to_string()).collect(),
-            data_dir: self.config.index.data_dir.display().to_string(),
-            files: FileCounts {
-                seen,
-                pending: glance.pending,
-                ignored: glance.ignored,
-                ..counts.files
-            },
-            events: EventCounts {
-                indexed: snapshot.events(),
-                rejected: counts.rejected,
-                repaired: counts.repaired,
-                first: span.map(|(first, _)| first.to_string()),
-                last: span.map(|(_, last)| last.to_string()),
-            },
-            index: IndexStatus {
-                bytes: disk_bytes(&self.config.index.data_dir),
-                segments: snapshot.segments.len() as u64,
-                format_version: FORMAT_VERSION,
-            },
-            lag: Lag {
-                pending_bytes: glance.pending_bytes,
-                oldest_pending_s: glance.oldest_pending.as_secs_f64(),
-                last_commit_s: glance.since_commit.map(|since| since.as_secs_f64()),
-            },
-            is_ingesting: glance.fault.is_none(),
-            fault: glance.fault,
-        }
-    }
-
-    fn files(&self, request: &FilesRequest) -> Result<FilesResponse, ApiError> {
-        let limit = request.limit.unwrap_or(FILES_LIMIT_DEFAULT).min(FILES_LIMIT_MAX);
-        let mut response = FilesResponse::default();
-        let mut take = |entry: crate::api::proto::FileEntry| {
-            let is_wanted = request.state.is_none_or(|state| state == entry.state)
-                && request.path.as_ref().is_none_or(|part| entry.path.contains(part));
-            if is_wanted {
-                response.total += 1;
-                if response.files.len() < limit {
-                    response.files.push(entry);
-                }
-            }
-        };
-        if request.state != Some(FileState::Pending) {
-            self.snapshots.load().files.each(|record| take(record.into()))?;
-        }
-        self.progress.pending().into_iter().for_each(&mut take);
-        Ok(response)
-    }
-
-    fn is_ready(&self) -> bool {
-        true
-    }
-
-    fn metrics(&self) -> String {
-        self.record_metrics();
-        self.metrics.render()
-    }
-}
-
-impl Daemon {
-    fn record_metrics(&self) {
-        let status = self.status();
-        let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
-        gauge("traildex_events_indexed", status.events.indexed);
-        gauge("traildex_events_rejected", status.events.rejected);
-        gauge("traildex_events_repaired", status.events.repaired);
-        for (state, count) in [
-            ("indexed", status.files.indexed),
-            ("pending", status.files.pending),
-            ("rejected", status.files.rejected),
-            ("digest", status.files.digest),
-            ("empty", status.files.empty),
-            ("ignored", status.files.ignored),
-        ] {
-            metrics::gauge!("traildex_files", "state" => state).set(count as f64);
-        }
-        gauge("traildex_index_bytes", status.index.bytes);
-        gauge("traildex_index_segments", status.index.segments);
-        gauge("traildex_pending_bytes", status.lag.pending_bytes);
-        metrics::gauge!("traildex_oldest_pending_seconds").set(status.lag.oldest_pending_s);
-        gauge("traildex_ingesting", u64::from(status.is_ingesting));
-        let counter = |name: &'static str, value: &std::sync::atomic::AtomicU64| {
-            metrics::counter!(name).absolute(value.load(Ordering::Relaxed));
-        };
-        counter("traildex_ingest_files_total", &self.progress.files);
-        counter("traildex_ingest_events_total", &self.progress.events);
-        counter("traildex_ingest_raw_bytes_total", &self.progress.bytes_raw);
-        counter("traildex_ingest_read_bytes_total", &self.progress.bytes_read);
-        counter("traildex_ingest_panics_total", &self.progress.panics);
-    }
 }

@@ -23,6 +23,14 @@ pub const FILES_LIMIT_MAX: usize = 10_000;
 /// the ledger.
 pub const REJECTS_LISTED_MAX: usize = 20;
 
+/// Paths listed that are not read, such as links; the rest are counted. A tree of links must not fill
+/// the memory.
+pub const SKIPPED_LISTED_MAX: usize = 1_000;
+
+/// Groups that `GET /v1/files?by=…` tells apart: a thousand accounts in seventeen regions over two
+/// months. More would be an export.
+pub const FILE_GROUPS_MAX: usize = 1_000_000;
+
 /// Bytes of a request body. A query is text that a person typed or a program built; AWS's longest
 /// is a tenth of this.
 pub const REQUEST_BODY_BYTES_MAX: usize = 1 << 20;

@@ -11,5 +11,7 @@ use traildex::cli::{self, Cli};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    traildex::index::steps::set_up();
     cli::run(&Cli::parse())
 }

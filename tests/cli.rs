@@ -163,10 +163,10 @@ fn status_and_files_print_what_the_daemon_knows() {
     check_code(&ran, 0);
     assert!(ran.stdout.contains("/bad.json") && !ran.stdout.contains("/good.json"));
     assert!(ran.stdout.contains("byte 0: a record should begin here"), "{}", ran.stdout);
-    assert_eq!(ran.stderr, "1 of 1 files\n");
+    assert_eq!(ran.stderr, "1 of 1 files: 0 records, 0 of them duplicates; 1 rejected\n");
     let ran = ask(&daemon, &["files", "--path", "good", "--format", "json"]);
     let files: FilesResponse = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!((files.total, files.files[0].records), (1, 2));
+    assert_eq!((files.total, files.files[0].reading.records), (1, 2));
     check_code(&ask(&daemon, &["files", "--state", "digest"]), 1);
     check_code(&ask(&daemon, &["files", "--state", "lost"]), 2);
     daemon.stop();

@@ -88,7 +88,7 @@ fn write_slowly(daemon: &Daemon, path: &Path, bytes: &[u8], at: usize) {
     assert_eq!(daemon.status().events.indexed, before, "nothing of an open file is indexed");
     let open = daemon.file(path.file_name().unwrap().to_str().unwrap());
     assert_eq!(open.state, FileState::Pending, "{open:?}");
-    assert!(open.reason.is_some());
+    assert!(open.reading.reason.is_some());
     file.write_all(&bytes[at..]).unwrap();
 }
 
@@ -144,7 +144,7 @@ fn a_half_written_gzip_is_pending_until_the_rest_comes() {
     wait_fresh(&daemon, "resumed", "resumed-2");
     let events = wait_calm(&daemon, &place.archive());
     assert_eq!(events, 3, "{}", daemon.ledger().0);
-    assert_eq!(daemon.file("resumed.json.gz").records, 2);
+    assert_eq!(daemon.file("resumed.json.gz").reading.records, 2);
     daemon.stop();
 }
 
@@ -187,7 +187,7 @@ fn an_unfinished_file_is_rejected_once_nobody_can_be_writing_it() {
     daemon.wait_for(PATIENCE, "one rejected file", |status| {
         status.files.rejected == 1 && status.files.pending == 0
     });
-    let reason = daemon.file("broken-off.json.gz").reason.unwrap();
+    let reason = daemon.file("broken-off.json.gz").reading.reason.unwrap();
     assert!(reason.contains("ends too early"), "{reason}");
     daemon.stop();
 }
@@ -466,8 +466,8 @@ fn bad_files_are_listed_with_their_reason_and_cost_no_neighbour() {
         ("good.json.gz", FileState::Indexed, 3, String::new()),
     ] {
         let file = daemon.file(name);
-        assert_eq!((file.state, file.records), (state, records), "{name}: {file:?}");
-        let told = file.reason.unwrap_or_default();
+        assert_eq!((file.state, file.reading.records), (state, records), "{name}: {file:?}");
+        let told = file.reading.reason.unwrap_or_default();
         assert!(told.contains(&reason) && told.is_empty() == reason.is_empty(), "{name}: {told}");
     }
     let status = daemon.status();
@@ -476,11 +476,11 @@ fn bad_files_are_listed_with_their_reason_and_cost_no_neighbour() {
     assert_eq!((files.empty, files.digest, files.ignored), (3, 1, 1));
     assert_eq!(status.events.indexed, 8);
 
-    let Reject { offset, reason } = daemon.file("broken-record.json").rejects[0].clone();
+    let Reject { offset, reason } = daemon.file("broken-record.json").reading.rejects[0].clone();
     assert_eq!(offset, broken.find("nonsense").unwrap() as u64, "{reason}");
     assert_eq!(daemon.count("eventID:before OR eventID:after"), 2);
-    assert_eq!(daemon.file("two-members.json.gz").flags, ["second-member"]);
-    assert_eq!(daemon.file("trailing.json.gz").flags, ["trailing-bytes"]);
+    assert_eq!(daemon.file("two-members.json.gz").reading.flags, ["second-member"]);
+    assert_eq!(daemon.file("trailing.json.gz").reading.flags, ["trailing-bytes"]);
     let members = daemon.find("eventID:(member-1 OR member-2)").hits;
     let mut flags: Vec<_> = members.into_iter().map(|h| (h.meta.id, h.meta.flags)).collect();
     flags.sort();
@@ -502,7 +502,7 @@ fn bad_files_are_listed_with_their_reason_and_cost_no_neighbour() {
 }
 
 #[test]
-fn links_and_pipes_are_ignored_and_hold_nothing_up() {
+fn links_and_pipes_are_skipped_and_hold_nothing_up() {
     let place = Place::new();
     let archive = place.archive();
     let elsewhere = place.path("elsewhere");
@@ -515,7 +515,7 @@ fn links_and_pipes_are_ignored_and_hold_nothing_up() {
     fs::write(archive.join("real.json"), trail(&["real"])).unwrap();
     let daemon = place.start();
     daemon.wait_indexed(PATIENCE, 1);
-    daemon.wait_for(PATIENCE, "four paths are ignored", |status| status.files.ignored == 4);
+    daemon.wait_for(PATIENCE, "four paths are skipped", |status| status.files.skipped == 4);
     // And those that come later.
     symlink(elsewhere.join("linked.json"), archive.join("later.json")).unwrap();
     mknodat(CWD, archive.join("later-pipe.json"), FileType::Fifo, Mode::RUSR, 0).unwrap();

@@ -645,7 +645,7 @@ fn files_are_listed_by_state_path_and_limit() {
         named.filter(|path| path.to_str().unwrap().contains("T1230Z")).collect();
     assert_eq!(some.total, expected.len() as u64);
     assert!(some.files.iter().all(|file| expected.contains(&PathBuf::from(&file.path))));
-    assert_eq!(some.files.iter().map(|f| f.records).sum::<u64>(), {
+    assert_eq!(some.files.iter().map(|f| f.reading.records).sum::<u64>(), {
         EVENTS.iter().filter(|event| expected.contains(&event.record.path)).count() as u64
     });
     let few = list(FilesRequest { limit: Some(7), ..FilesRequest::default() });

@@ -18,7 +18,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::proto::{
-    ApiError, ErrorBody, FilesRequest, FilesResponse, SearchRequest, SearchResponse, Status,
+    ApiError, Dimension, ErrorBody, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus,
+    SearchRequest, SearchResponse, Status, VerifyStatus,
 };
 
 #[derive(Debug)]
@@ -74,13 +75,34 @@ impl Client {
     }
 
     pub fn files(&self, request: &FilesRequest) -> Result<FilesResponse, ClientError> {
+        let FilesRequest { state, path, start, end, read_start, read_end, by, limit } = request;
+        let by: Vec<&str> = by.iter().copied().map(Dimension::name).collect();
+        let text = |text: &Option<String>| text.as_deref().map(percent_encode);
         let keys = [
-            ("state", request.state.map(|state| state.to_string())),
-            ("path", request.path.as_deref().map(percent_encode)),
-            ("limit", request.limit.map(|limit| limit.to_string())),
+            ("state", state.map(|state| state.to_string())),
+            ("path", text(path)),
+            ("start", text(start)),
+            ("end", text(end)),
+            ("read_start", text(read_start)),
+            ("read_end", text(read_end)),
+            ("by", Some(by.join(",")).filter(|by| !by.is_empty())),
+            ("limit", limit.map(|limit| limit.to_string())),
         ];
         let keys = keys.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?)));
         decode(self.get(&format!("/v1/files?{}", keys.collect::<Vec<_>>().join("&")))?)
+    }
+
+    pub fn start_verify(&self) -> Result<VerifyStatus, ClientError> {
+        decode(self.send(Request::post("/v1/verify"), Vec::new())?)
+    }
+
+    pub fn verify(&self) -> Result<VerifyStatus, ClientError> {
+        decode(self.get("/v1/verify")?)
+    }
+
+    pub fn rebuild(&self, request: &RebuildRequest) -> Result<RebuildStatus, ClientError> {
+        let body = serde_json::to_vec(request).map_err(|e| ClientError::Protocol(e.into()))?;
+        decode(self.send(Request::post("/v1/rebuild"), body)?)
     }
 
     /// Status and body of any path, for what is not JSON.
@@ -129,7 +151,7 @@ async fn exchange(
 }
 
 fn decode<T: DeserializeOwned>((status, body): (u16, Bytes)) -> Result<T, ClientError> {
-    if status == 200 {
+    if (200..300).contains(&status) {
         return serde_json::from_slice(&body).map_err(|e| ClientError::Protocol(e.into()));
     }
     match serde_json::from_slice::<ErrorBody>(&body) {

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use proto::{
-    ApiError, ErrorKind, FilesRequest, FilesResponse, SearchRequest, SearchResponse, Status,
+    ApiError, ErrorKind, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus, SearchRequest,
+    SearchResponse, Status, VerifyStatus,
 };
 
 /// What answers the requests.
@@ -28,7 +29,17 @@ pub trait Engine: Send + Sync + 'static {
     /// Must answer while searches are running and while ingest stands still.
     fn status(&self) -> Status;
 
-    fn files(&self, request: &FilesRequest) -> Result<FilesResponse, ApiError>;
+    /// Polls `cancel` as [`Engine::search`] does.
+    fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError>;
+
+    /// Starts checking the index, unless a check is running already.
+    fn start_verify(&self) -> VerifyStatus;
+
+    /// The check that is running, and what the last one found.
+    fn verify(&self) -> VerifyStatus;
+
+    /// Starts making the index anew; returns once that has begun.
+    fn rebuild(&self, request: RebuildRequest) -> Result<RebuildStatus, ApiError>;
 
     /// Whether searches can be answered; `false` while the index is being opened.
     fn is_ready(&self) -> bool;

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 
 use super::json::{for_terminal, indent};
 use super::record::Record;
+use super::search::warn;
 use super::table::{Format, Look};
 use super::text::{labelled, thousands};
 use super::{EXIT_CODES, Exit, SocketArg};
@@ -34,6 +35,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         }
     }
     out.flush()?;
+    warn(&response);
     Ok(Exit::found(!response.hits.is_empty()))
 }
 
@@ -110,7 +112,10 @@ mod tests {
         let event = RawValue::from_string(event.into()).unwrap();
         let total = Total { value: 1, exact: true };
         let hits = vec![Hit { event, meta }];
-        assert_eq!(describe(&SearchResponse { hits, total, took_ms: 0.1 }), expected);
+        assert_eq!(
+            describe(&SearchResponse { hits, total, took_ms: 0.1, warnings: Vec::new() }),
+            expected
+        );
     }
 
     #[test]

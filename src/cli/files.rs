@@ -1,18 +1,22 @@
-//! `traildex files`: files and what became of them; each record that could not be read is listed
-//! with its place.
+//! `traildex files`: files and what became of them, or sums over them; each record that could not be
+//! read is listed with its place.
 
 use std::io::{self, BufWriter, Write};
 
-use clap::builder::RangedU64ValueParser;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use comfy_table::{Cell, Color};
 
 use super::table::{ListFormat, Look, cell};
 use super::text::{bytes, escape, thousands};
 use super::{EXIT_CODES, Exit, SocketArg, named};
-use crate::api::proto::{FileEntry, FileState, FilesRequest, FilesResponse};
-use crate::limits::{FILES_LIMIT_DEFAULT, FILES_LIMIT_MAX};
+use crate::api::proto::{
+    Dimension, FileEntry, FileGroup, FileState, FileSums, FilesRequest, FilesResponse,
+};
+use crate::event::time::Micros;
+use crate::limits::FILES_LIMIT_MAX;
 
-const STATES: &[&str] = &["pending", "indexed", "rejected", "digest", "empty"];
+const STATES: &[&str] =
+    &["pending", "indexed", "rejected", "digest", "empty", "replaced", "reread", "skipped"];
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
@@ -23,29 +27,56 @@ pub struct Args {
     /// Only files whose path contains this text
     #[arg(long, value_name = "TEXT")]
     path: Option<String>,
-    /// How many files to list at most
-    #[arg(long, value_name = "N", default_value_t = FILES_LIMIT_DEFAULT,
+    /// Only files with events since this time: 2023-07-10, 2023-07-10T11:42:36Z, -24h, now; files
+    /// without events count by their last change
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    since: Option<String>,
+    /// Only files with events before this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    until: Option<String>,
+    /// Only files that were read since this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    read_since: Option<String>,
+    /// Only files that were read before this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    read_until: Option<String>,
+    /// Sums by account, region and day, or some of these, in place of a list
+    #[arg(long, value_name = "account,region,day", value_delimiter = ',', value_parser = dimensions())]
+    by: Vec<Dimension>,
+    /// How many files to list at most [default: 100], or sums [default: 10000]
+    #[arg(long, value_name = "N",
         value_parser = RangedU64ValueParser::<usize>::new().range(0..=FILES_LIMIT_MAX as u64))]
-    limit: usize,
-    /// table, json (the daemon's whole answer), or ndjson (one file a line)
+    limit: Option<usize>,
+    /// table, json (the daemon's whole answer), or ndjson (one file, or sum, a line)
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = ListFormat::Table)]
     format: ListFormat,
     #[command(flatten)]
     socket: SocketArg,
 }
 
+fn dimensions() -> impl TypedValueParser<Value = Dimension> {
+    PossibleValuesParser::new(Dimension::ALL.map(|(name, _)| name)).map(|name| {
+        let found = Dimension::ALL.iter().find(|(known, _)| *known == name);
+        found.expect("only these are possible").1
+    })
+}
+
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let response = args.socket.client().files(&FilesRequest {
         state: args.state,
         path: args.path.clone(),
-        limit: Some(args.limit),
+        start: args.since.clone(),
+        end: args.until.clone(),
+        read_start: args.read_since.clone(),
+        read_end: args.read_until.clone(),
+        by: args.by.clone(),
+        limit: args.limit,
     })?;
     let mut out = BufWriter::new(io::stdout().lock());
-    write(&mut out, &response, args.format, Look::of_stdout())?;
+    write(&mut out, &response, &args.by, args.format, Look::of_stdout())?;
     out.flush()?;
     if args.format != ListFormat::Json {
-        let shown = thousands(response.files.len() as u64);
-        let _ = writeln!(io::stderr(), "{shown} of {} files", thousands(response.total));
+        let _ = writeln!(io::stderr(), "{}", footer(&response, &args.by));
     }
     Ok(Exit::found(response.total > 0))
 }
@@ -53,15 +84,24 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 fn write(
     out: &mut impl Write,
     response: &FilesResponse,
+    by: &[Dimension],
     format: ListFormat,
     look: Look,
 ) -> anyhow::Result<()> {
     match format {
-        ListFormat::Table if response.files.is_empty() => {}
-        ListFormat::Table => {
-            let header = ["STATE", "SIZE", "RECORDS", "REJECTED", "FILE"];
+        ListFormat::Table if response.total == 0 => {}
+        ListFormat::Table if by.is_empty() => {
+            let header = ["STATE", "SIZE", "RECORDS", "DUPLICATES", "REJECTED", "FILE"];
             let mut table = look.table(&header, "STATE");
             table.add_rows(response.files.iter().map(row));
+            writeln!(out, "{}", table.trim_fmt())?;
+        }
+        ListFormat::Table => {
+            let names = by.iter().map(|dimension| dimension.name().to_uppercase());
+            let header: Vec<String> = names.chain(SUMS.map(str::to_owned)).collect();
+            let header: Vec<&str> = header.iter().map(String::as_str).collect();
+            let mut table = look.table(&header, "FIRST");
+            table.add_rows(response.groups.iter().map(|group| group_row(group, by)));
             writeln!(out, "{}", table.trim_fmt())?;
         }
         ListFormat::Json => writeln!(out, "{}", serde_json::to_string(response)?)?,
@@ -69,34 +109,78 @@ fn write(
             for file in &response.files {
                 writeln!(out, "{}", serde_json::to_string(file)?)?;
             }
+            for group in &response.groups {
+                writeln!(out, "{}", serde_json::to_string(group)?)?;
+            }
         }
     }
     Ok(())
 }
 
-fn row(file: &FileEntry) -> [Cell; 5] {
+const SUMS: [&str; 8] =
+    ["FILES", "RECORDS", "DUPLICATES", "CONFLICTING", "REPAIRED", "REJECTED", "FIRST", "LAST"];
+
+fn group_row(group: &FileGroup, by: &[Dimension]) -> Vec<Cell> {
+    let FileSums {
+        files, records, duplicates, conflicting, repaired, rejected, first, last, ..
+    } = group.sums;
+    let keys = by.iter().map(|dimension| {
+        let key = match dimension {
+            Dimension::Account => &group.account,
+            Dimension::Region => &group.region,
+            Dimension::Day => &group.day,
+        };
+        cell(key.as_deref().filter(|key| !key.is_empty()))
+    });
+    let counts = [files, records, duplicates, conflicting, repaired, rejected];
+    let counts = counts.map(|count| cell(Some(&thousands(count))));
+    let times = [first, last].map(|time| cell(time.as_ref().map(Micros::to_string).as_deref()));
+    keys.chain(counts).chain(times).collect()
+}
+
+fn footer(response: &FilesResponse, by: &[Dimension]) -> String {
+    let FileSums { files, records, duplicates, rejected, .. } = &response.sums;
+    let (shown, what) = match by {
+        [] => (response.files.len(), "files".to_owned()),
+        _ => (response.groups.len(), format!("sums over {} files", thousands(*files))),
+    };
+    format!(
+        "{} of {} {what}: {} records, {} of them duplicates; {} rejected",
+        thousands(shown as u64),
+        thousands(response.total),
+        thousands(*records),
+        thousands(*duplicates),
+        thousands(*rejected)
+    )
+}
+
+fn row(file: &FileEntry) -> [Cell; 6] {
     let state = cell(Some(&file.state.to_string()));
+    let is_bad = matches!(file.state, FileState::Rejected | FileState::Reread);
     [
-        if file.state == FileState::Rejected { state.fg(Color::Red) } else { state },
+        if is_bad { state.fg(Color::Red) } else { state },
         cell(Some(&bytes(file.size))),
-        cell(Some(&thousands(file.records))),
-        cell(Some(&thousands(file.rejected))),
+        cell(Some(&thousands(file.reading.records))),
+        cell(Some(&thousands(file.reading.duplicates))),
+        cell(Some(&thousands(file.reading.rejected))),
         Cell::new(path_and_notes(file)),
     ]
 }
 
 /// The path, and below it a line for each thing to know; safe for a terminal.
 fn path_and_notes(file: &FileEntry) -> String {
+    let reading = &file.reading;
     let mut lines = vec![escape(&file.path).into_owned()];
-    lines.extend(file.reason.as_deref().map(|reason| escape(reason).into_owned()));
-    lines.extend(file.flags.iter().map(|flag| escape(flag).into_owned()));
-    if file.repaired > 0 {
-        lines.push(format!("{} repaired", thousands(file.repaired)));
+    lines.extend(reading.reason.as_deref().map(|reason| escape(reason).into_owned()));
+    lines.extend(reading.flags.iter().map(|flag| escape(flag).into_owned()));
+    let counts = [(reading.repaired, "repaired"), (reading.conflicting, "conflicting")];
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        lines.push(format!("{} {what}", thousands(count)));
     }
-    for reject in &file.rejects {
+    for reject in &reading.rejects {
         lines.push(format!("byte {}: {}", thousands(reject.offset), escape(&reject.reason)));
     }
-    let unlisted = file.rejected.saturating_sub(file.rejects.len() as u64);
+    let unlisted = reading.rejected.saturating_sub(reading.rejects.len() as u64);
     if unlisted > 0 {
         lines.push(format!("and {} more rejected", thousands(unlisted)));
     }
@@ -106,80 +190,88 @@ fn path_and_notes(file: &FileEntry) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::proto::Reject;
+    use crate::api::proto::{Reading, Reject};
 
     fn sample() -> FilesResponse {
+        let reading = Reading { records: 1200, duplicates: 3, ..Reading::default() };
         let good = FileEntry {
             path: "AWSLogs/1/good.json.gz".into(),
             state: FileState::Indexed,
             size: 2048,
-            modified: "2023-07-10T11:42:36Z".into(),
-            read_at: Some("2023-07-10T11:42:38Z".into()),
-            records: 1200,
-            repaired: 0,
-            rejected: 0,
-            rejects: Vec::new(),
-            flags: Vec::new(),
-            reason: None,
+            modified: Some(Micros(0)),
+            reading,
         };
         let reject = |offset, reason: &str| Reject { offset, reason: reason.into() };
         let odd = FileEntry {
             path: "AWSLogs/1/odd\n.json".into(),
-            repaired: 1,
-            rejected: 5,
-            rejects: vec![reject(0, "no value"), reject(4096, "a \x1b[31m in a key")],
-            flags: vec!["second-member".into()],
+            reading: Reading {
+                repaired: 1,
+                conflicting: 2,
+                rejected: 5,
+                rejects: vec![reject(0, "no value"), reject(4096, "a \x1b[31m in a key")],
+                flags: vec!["second-member".into()],
+                ..good.reading.clone()
+            },
             ..good.clone()
         };
         let bad = FileEntry {
             path: "notes.json".into(),
             state: FileState::Rejected,
-            records: 0,
-            reason: Some("not JSON at byte 0".into()),
+            reading: Reading { reason: Some("not JSON at byte 0".into()), ..Reading::default() },
             ..good.clone()
         };
-        FilesResponse { files: vec![good, odd, bad], total: 3 }
+        let mut sums = FileSums::default();
+        for file in [&good, &odd, &bad] {
+            sums.add(&file.reading);
+        }
+        FilesResponse { files: vec![good, odd, bad], total: 3, sums, ..Default::default() }
+    }
+
+    fn check_by(
+        response: &FilesResponse,
+        by: &[Dimension],
+        format: ListFormat,
+        width: Option<u16>,
+        expected: &str,
+    ) {
+        let look = Look { is_terminal: width.is_some(), width, has_colour: false };
+        let mut out = Vec::new();
+        write(&mut out, response, by, format, look).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     fn check(format: ListFormat, width: Option<u16>, expected: &str) {
-        let look = Look { is_terminal: width.is_some(), width, has_colour: false };
-        let mut out = Vec::new();
-        write(&mut out, &sample(), format, look).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        check_by(&sample(), &[], format, width, expected);
     }
 
     #[test]
     fn rejected_records_are_listed_with_their_place() {
-        let expected = r"STATE     SIZE    RECORDS  REJECTED  FILE
-indexed   2.0 kB  1,200    0         AWSLogs/1/good.json.gz
-indexed   2.0 kB  1,200    5         AWSLogs/1/odd\n.json
-                                       second-member
-                                       1 repaired
-                                       byte 0: no value
-                                       byte 4,096: a \u{1b}[31m in a key
-                                       and 3 more rejected
-rejected  2.0 kB  0        0         notes.json
-                                       not JSON at byte 0
+        let expected = r"STATE     SIZE    RECORDS  DUPLICATES  REJECTED  FILE
+indexed   2.0 kB  1,200    3           0         AWSLogs/1/good.json.gz
+indexed   2.0 kB  1,200    3           5         AWSLogs/1/odd\n.json
+                                                   second-member
+                                                   1 repaired
+                                                   2 conflicting
+                                                   byte 0: no value
+                                                   byte 4,096: a \u{1b}[31m in a key
+                                                   and 3 more rejected
+rejected  2.0 kB  0        0           0         notes.json
+                                                   not JSON at byte 0
 ";
         check(ListFormat::Table, Some(200), expected);
+        let footer = footer(&sample(), &[]);
+        let expected = "3 of 3 files: 2,400 records, 6 of them duplicates; 5 rejected";
+        assert_eq!(footer, expected);
     }
 
     #[test]
     fn a_narrow_terminal_gets_a_table_that_fits() {
-        let expected = r"STATE     SIZE    RECORDS  REJECTED  FILE
-indexed   2.0 kB  1,200    0         AWSLogs/1/good.json.g
-                                     z
-indexed   2.0 kB  1,200    5         AWSLogs/1/odd\n.json
-                                       second-member
-                                       1 repaired
-                                       byte 0: no value
-                                     byte 4,096: a
-                                     \u{1b}[31m in a key
-                                       and 3 more rejected
-rejected  2.0 kB  0        0         notes.json
-                                       not JSON at byte 0
-";
-        check(ListFormat::Table, Some(60), expected);
+        let mut out = Vec::new();
+        let look = Look { is_terminal: true, width: Some(72), has_colour: false };
+        write(&mut out, &sample(), &[], ListFormat::Table, look).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.lines().all(|line| line.chars().count() <= 72), "{text}");
+        assert!(text.contains("and 3 more"), "{text}");
     }
 
     #[test]
@@ -187,5 +279,33 @@ rejected  2.0 kB  0        0         notes.json
         let lines: Vec<_> =
             sample().files.iter().map(|file| serde_json::to_string(file).unwrap() + "\n").collect();
         check(ListFormat::Ndjson, None, &lines.concat());
+    }
+
+    #[test]
+    fn sums_are_a_table_of_what_was_asked_for() {
+        let (first, last) = (Some(Micros(0)), Some(Micros(60_000_000)));
+        let sums =
+            FileSums { files: 1, records: 1200, duplicates: 3, first, last, ..FileSums::default() };
+        let group = |account: &str, day: &str| FileGroup {
+            account: Some(account.into()),
+            day: Some(day.into()),
+            sums: sums.clone(),
+            ..FileGroup::default()
+        };
+        let groups = vec![group("", "2023-07-10"), group("111122223333", "2023-07-11")];
+        let response = FilesResponse { groups, total: 2, sums, ..Default::default() };
+        let by = [Dimension::Account, Dimension::Day];
+        let expected = r"ACCOUNT       DAY         FILES  RECORDS  DUPLICATES  CONFLICTING  REPAIRED  REJECTED  FIRST                 LAST
+-             2023-07-10  1      1,200    3           0            0         0         1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
+111122223333  2023-07-11  1      1,200    3           0            0         0         1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
+";
+        check_by(&response, &by, ListFormat::Table, None, expected);
+        let expected = "2 of 2 sums over 1 files: 1,200 records, 3 of them duplicates; 0 rejected";
+        assert_eq!(footer(&response, &by), expected);
+    }
+
+    #[test]
+    fn every_state_can_be_asked_for() {
+        assert!(FileState::ALL.iter().map(|(name, _)| name).eq(STATES));
     }
 }

@@ -1,7 +1,8 @@
 //! `traildex import`: index an archive once, without a daemon.
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -9,13 +10,17 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use super::Exit;
 use super::serve::environment;
+use super::text::escape;
 use crate::config::{Config, Overrides};
 use crate::daemon::{import_options, open_store};
-use crate::index::store::disk_bytes;
+use crate::index::store::{Store, disk_bytes};
 use crate::ingest::Ingest;
 use crate::ingest::progress::Progress;
 use crate::ingest::walk::{Found, Walk};
 use crate::ingest::watch::Watcher;
+
+/// Skipped paths told by name.
+const SKIPPED_TOLD_MAX: usize = 10;
 
 /// Between two updates of the progress bar.
 const TICK: Duration = Duration::from_millis(100);
@@ -31,42 +36,63 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    let started = Instant::now();
-    let roots = absolute(&args.paths)?;
     let config = Config::load(None, environment(), &Overrides::default())?;
+    let roots = absolute(&args.paths)?;
     let store = open_store(&args.data_dir, &config)?;
-    let before = store.ledger().counts();
-    let bar = progress_bar(total_bytes(&roots));
-    let ingest = Ingest::start(store, Watcher::none(), import_options(&config, roots))?;
-    while !ingest.progress().wait_idle(TICK) {
-        show(&bar, ingest.progress());
+    tell_damage(&store);
+    fill(store, &roots, &config)?;
+    eprintln!("index {}", HumanBytes(disk_bytes(&args.data_dir)));
+    Ok(Exit::Done)
+}
+
+/// Says what was found damaged and set aside.
+pub fn tell_damage(store: &Store) {
+    for note in store.set_aside() {
+        eprintln!("warning: {note}");
     }
-    show(&bar, ingest.progress());
-    let progress = std::sync::Arc::clone(ingest.progress());
+}
+
+/// Reads the archive into the store, showing how far it is, and says what was read.
+pub fn fill(store: Store, roots: &[PathBuf], config: &Config) -> anyhow::Result<Store> {
+    let started = Instant::now();
+    let before = store.ledger().counts();
+    let bar = progress_bar(total_bytes(roots));
+    let ingest = Ingest::start(store, Watcher::none(), import_options(config, roots.to_vec()))?;
+    let progress = Arc::clone(ingest.progress());
+    while !progress.wait_idle(TICK) {
+        show(&bar, &progress);
+    }
+    show(&bar, &progress);
     bar.set_message("merging");
     let store = ingest.stop();
     bar.finish_and_clear();
     if let Some(fault) = progress.fault() {
         anyhow::bail!(fault);
     }
-    let counts = store.context("the committer panicked")?.ledger().counts();
+    let store = store.context("the committer panicked")?;
+    let counts = store.ledger().counts();
     let seconds = started.elapsed().as_secs_f64();
-    let events = counts.records - before.records;
+    let events = counts.events() - before.events();
     eprintln!(
-        "{} events from {} files in {seconds:.1} s ({} events/s, {}/s raw); {} records and {} files \
-         rejected; index {}",
+        "{} events from {} files in {seconds:.1} s ({} events/s, {}/s raw); {} duplicates left out; \
+         {} records and {} files rejected, {} paths skipped",
         HumanCount(events),
         HumanCount(counts.files.indexed - before.files.indexed),
         HumanCount((events as f64 / seconds) as u64),
         HumanBytes((progress.bytes_raw.load(Ordering::Relaxed) as f64 / seconds) as u64),
+        HumanCount(counts.duplicates - before.duplicates),
         HumanCount(counts.rejected - before.rejected),
         HumanCount(counts.files.rejected - before.files.rejected),
-        HumanBytes(disk_bytes(&args.data_dir)),
+        HumanCount(progress.glance().skipped),
     );
-    Ok(Exit::Done)
+    for skipped in progress.skipped().iter().take(SKIPPED_TOLD_MAX) {
+        let reason = skipped.reading.reason.as_deref().unwrap_or_default();
+        eprintln!("skipped {}: {}", escape(&skipped.path), escape(reason));
+    }
+    Ok(store)
 }
 
-fn absolute(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+pub fn absolute(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let absolute = |path: &PathBuf| {
         path.canonicalize().with_context(|| format!("cannot read {}", path.display()))
     };
@@ -90,8 +116,7 @@ fn progress_bar(bytes: u64) -> ProgressBar {
 }
 
 fn show(bar: &ProgressBar, progress: &Progress) {
-    let count =
-        |counter: &std::sync::atomic::AtomicU64| HumanCount(counter.load(Ordering::Relaxed));
+    let count = |counter: &AtomicU64| HumanCount(counter.load(Ordering::Relaxed));
     bar.set_position(progress.bytes_read.load(Ordering::Relaxed));
     bar.set_message(format!(
         "{} files, {} events",

@@ -13,12 +13,14 @@ mod files;
 mod generate;
 mod import;
 mod json;
+mod rebuild;
 mod record;
 mod search;
 mod serve;
 mod status;
 mod table;
 mod text;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -60,6 +62,10 @@ pub enum Command {
     Files(files::Args),
     /// Index an archive once, without a daemon
     Import(import::Args),
+    /// Check the index: checksums of its files, and whether its ledger and its events agree
+    Verify(verify::Args),
+    /// Make the index anew from the archive
+    Rebuild(rebuild::Args),
     /// Check a configuration and print the memory it adds up to
     CheckConfig(check_config::Args),
     /// Index a small sample trail and answer five questions about it
@@ -101,6 +107,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Status(args) => status::run(args),
         Command::Files(args) => files::run(args),
         Command::Import(args) => import::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Rebuild(args) => rebuild::run(args),
         Command::CheckConfig(args) => check_config::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Generate(args) => generate::run(args),

@@ -9,7 +9,7 @@ use super::errors::QueryError;
 use super::json::{for_terminal, one_line};
 use super::record::Record;
 use super::table::{ListFormat, Look, cell};
-use super::text::thousands;
+use super::text::{escape, thousands};
 use super::{EXIT_CODES, Exit, SocketArg, named};
 use crate::api::proto::{Hit, Order, SearchRequest, SearchResponse, TotalMode};
 use crate::limits::{SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX};
@@ -61,7 +61,15 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.format != ListFormat::Json {
         let _ = writeln!(io::stderr(), "{}", footer(&response));
     }
+    warn(&response);
     Ok(Exit::found(response.total.value > 0))
+}
+
+/// Says why the answer may lack events.
+pub fn warn(response: &SearchResponse) {
+    for warning in &response.warnings {
+        let _ = writeln!(io::stderr(), "warning: {}", escape(warning));
+    }
 }
 
 fn write(
@@ -163,7 +171,12 @@ mod tests {
                 r#"{"eventSource":"access-analyzer.amazonaws.com","eventName":"ListFindings"}"#,
             ),
         ];
-        SearchResponse { hits, total: Total { value: 1234, exact: true }, took_ms: 0.42 }
+        SearchResponse {
+            hits,
+            total: Total { value: 1234, exact: true },
+            took_ms: 0.42,
+            warnings: Vec::new(),
+        }
     }
 
     fn rendered(format: ListFormat, look: Look) -> String {

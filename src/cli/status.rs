@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::table::Format;
 use super::text::{bytes, labelled, seconds, thousands};
 use super::{Exit, SocketArg};
-use crate::api::proto::{EventCounts, FileCounts, Lag, Status};
+use crate::api::proto::{EventCounts, FileCounts, IndexStatus, Lag, Status};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -27,33 +27,45 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn describe(status: &Status) -> String {
-    let index = &status.index;
-    let lines = [
+    let mut lines = vec![
         ("daemon", format!("traildex {}, up {}", status.version, seconds(status.uptime_s as f64))),
         ("ingest", ingest(status)),
         ("watch", status.watch.join(", ")),
         ("data", status.data_dir.clone()),
-        (
-            "index",
-            format!(
-                "{} in {} segments, format {}",
-                bytes(index.bytes),
-                thousands(index.segments),
-                index.format_version
-            ),
-        ),
+        ("index", index(&status.index)),
         ("files", files(&status.files)),
         ("events", events(&status.events)),
         ("lag", lag(&status.files, &status.lag)),
     ];
+    lines.extend(status.warnings.iter().map(|warning| ("warning", warning.clone())));
     labelled(&lines)
 }
 
+fn index(index: &IndexStatus) -> String {
+    let damaged = match index.damaged {
+        0 => String::new(),
+        damaged => format!(", {} of them damaged", thousands(damaged)),
+    };
+    format!(
+        "{} in {} segments{damaged}, format {}",
+        bytes(index.bytes),
+        thousands(index.segments),
+        index.format_version
+    )
+}
+
 fn ingest(status: &Status) -> String {
-    match &status.fault {
+    match (&status.fault, &status.rebuild) {
+        (None, Some(rebuild)) => format!(
+            "making the index anew: {} files read, {} events indexed, {} files known to be left; \
+             searches see the old index",
+            thousands(rebuild.files),
+            thousands(rebuild.events),
+            thousands(rebuild.pending)
+        ),
         _ if status.is_ingesting => "running".into(),
-        Some(fault) => format!("stopped: {fault}; searches go on"),
-        None => "stopped; searches go on".into(),
+        (Some(fault), _) => format!("stopped: {fault}; searches go on"),
+        (None, None) => "stopped; searches go on".into(),
     }
 }
 
@@ -65,6 +77,9 @@ fn files(files: &FileCounts) -> String {
         (files.rejected, "rejected"),
         (files.digest, "digest"),
         (files.empty, "empty"),
+        (files.reread, "to be read again"),
+        (files.skipped, "skipped"),
+        (files.replaced, "replaced by a later reading"),
         (files.ignored, "other names ignored"),
     ]));
     parts.join(", ")
@@ -72,7 +87,13 @@ fn files(files: &FileCounts) -> String {
 
 fn events(events: &EventCounts) -> String {
     let mut parts = vec![format!("{} indexed", thousands(events.indexed))];
-    parts.extend(counts(&[(events.rejected, "rejected"), (events.repaired, "repaired")]));
+    parts.extend(counts(&[
+        (events.duplicates, "duplicates left out"),
+        (events.conflicting, "conflicting"),
+        (events.rejected, "rejected"),
+        (events.repaired, "repaired"),
+        (events.lost, "lost"),
+    ]));
     if let (Some(first), Some(last)) = (&events.first, &events.last) {
         parts.push(format!("from {first} to {last}"));
     }
@@ -95,16 +116,18 @@ fn lag(files: &FileCounts, lag: &Lag) -> String {
             seconds(lag.oldest_pending_s)
         ),
     };
-    match lag.last_commit_s {
-        Some(age) => format!("{pending}; last commit {} ago", seconds(age)),
-        None => pending,
-    }
+    let ages = [(lag.last_commit_s, "commit"), (lag.last_scan_s, "whole scan")];
+    ages.iter().fold(pending, |text, (age, what)| match age {
+        Some(age) => format!("{text}; last {what} {} ago", seconds(*age)),
+        None => text,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::proto::IndexStatus;
+    use crate::api::proto::RebuildStatus;
+    use crate::event::time::Micros;
 
     fn busy() -> Status {
         Status {
@@ -119,19 +142,32 @@ mod tests {
                 rejected: 3,
                 digest: 5,
                 empty: 2,
+                replaced: 1,
+                reread: 0,
+                skipped: 4,
                 ignored: 10,
             },
             events: EventCounts {
                 indexed: 1_000_000,
+                duplicates: 6496,
+                conflicting: 0,
                 rejected: 3,
                 repaired: 0,
-                first: Some("2020-09-14T00:44:23Z".into()),
-                last: Some("2023-07-10T12:27:54Z".into()),
+                lost: 0,
+                first: Micros::parse_event_time("2020-09-14T00:44:23Z"),
+                last: Micros::parse_event_time("2023-07-10T12:27:54Z"),
             },
-            index: IndexStatus { bytes: 310_200_000, segments: 4, format_version: 1 },
-            lag: Lag { pending_bytes: 3_100_000, oldest_pending_s: 0.4, last_commit_s: Some(0.3) },
+            index: IndexStatus { bytes: 310_200_000, segments: 4, damaged: 0, format_version: 1 },
+            lag: Lag {
+                pending_bytes: 3_100_000,
+                oldest_pending_s: 0.4,
+                last_commit_s: Some(0.3),
+                last_scan_s: Some(12.0),
+            },
             is_ingesting: true,
             fault: None,
+            rebuild: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -142,11 +178,24 @@ ingest  running
 watch   /srv/trail, /srv/\u{1b}[2J
 data    /var/lib/traildex
 index   310.2 MB in 4 segments, format 1
-files   4,222 seen, 4,200 indexed, 12 pending, 3 rejected, 5 digest, 2 empty, 10 other names ignored
-events  1,000,000 indexed, 3 rejected, from 2020-09-14T00:44:23Z to 2023-07-10T12:27:54Z
-lag     12 files, 3.1 MB, the oldest for 0.4 s; last commit 0.3 s ago
+files   4,222 seen, 4,200 indexed, 12 pending, 3 rejected, 5 digest, 2 empty, 4 skipped, 1 replaced by a later reading, 10 other names ignored
+events  1,000,000 indexed, 6,496 duplicates left out, 3 rejected, from 2020-09-14T00:44:23Z to 2023-07-10T12:27:54Z
+lag     12 files, 3.1 MB, the oldest for 0.4 s; last commit 0.3 s ago; last whole scan 12.0 s ago
 ";
         assert_eq!(describe(&busy()), expected);
+    }
+
+    #[test]
+    fn a_rebuild_and_damage_are_named() {
+        let rebuild = Some(RebuildStatus { files: 1200, events: 5, pending: 7 });
+        let index = IndexStatus { damaged: 1, ..busy().index };
+        let warnings = vec!["x is\ndamaged".to_owned()];
+        let text = describe(&Status { index, rebuild, warnings, ..busy() });
+        let rebuild =
+            "ingest   making the index anew: 1,200 files read, 5 events indexed, 7 files known";
+        assert!(text.contains(rebuild), "{text}");
+        assert!(text.contains("in 4 segments, 1 of them damaged, format 1\n"), "{text}");
+        assert!(text.contains("warning  x is\\ndamaged\n"), "{text}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::hash::BuildHasher;
 
 use super::Flags;
 use super::columns::{self, ColumnId, Words};
+use super::content::EventKey;
 use super::identity::Identity;
 use super::paths::{Meaning, PathId, Paths};
 use super::time::Micros;
@@ -62,6 +63,8 @@ pub struct Event {
     scratch: String,
     /// The record's bytes as delivered: what a search returns.
     pub raw: Vec<u8>,
+    /// Hash of what the record says; see [`super::content`].
+    pub content: u128,
     pub time: Micros,
     /// The source address, IPv4 mapped into IPv6, where `sourceIPAddress` is one.
     pub ip: Option<Ipv6Addr>,
@@ -90,6 +93,7 @@ impl Event {
         self.on_behalf_of = None;
         self.times = Times::default();
         self.raw.clear();
+        self.content = 0;
         self.ip = None;
         self.flags = Flags::default();
     }
@@ -222,6 +226,13 @@ impl Event {
             let span = push(&mut self.arena, &actor);
             self.columns.push((columns::ACTOR, span));
         }
+    }
+
+    /// What the event is known by.
+    pub fn key(&self) -> EventKey {
+        let (account, id) =
+            (self.column(columns::RECIPIENT_ACCOUNT), self.column(columns::EVENT_ID));
+        EventKey::new(account, id, self.content)
     }
 
     /// The first value of a column, or nothing.

@@ -2,9 +2,11 @@
 //!
 //! Pure: no files, clock or threads. `columns` names the fields everyone asks for; `identity`
 //! derives the actor and the kind of credentials from them; `flat` turns one parsed record into
-//! the leaves, columns and words that are indexed; `words` says what a word is.
+//! the leaves, columns and words that are indexed; `words` says what a word is; `content`, when two
+//! records are one event.
 
 pub mod columns;
+pub mod content;
 pub mod flat;
 pub mod identity;
 pub mod paths;
@@ -28,14 +30,17 @@ impl Flags {
     pub const INVALID_UTF8: Self = Self(1 << 4);
     /// The record came from a gzip member after the first, which AWS never writes.
     pub const SECOND_MEMBER: Self = Self(1 << 5);
+    /// Another event has the same account and `eventID`, and different content.
+    pub const ID_CONFLICT: Self = Self(1 << 6);
 
-    const NAMES: [(Self, &'static str); 6] = [
+    const NAMES: [(Self, &'static str); 7] = [
         (Self::REPAIRED, "repaired"),
         (Self::TIME_FROM_TIMESTAMP, "time-from-timestamp"),
         (Self::TIME_FROM_WINDOW, "time-from-window"),
         (Self::TIME_FROM_FILE, "time-from-file"),
         (Self::INVALID_UTF8, "invalid-utf8"),
         (Self::SECOND_MEMBER, "second-member"),
+        (Self::ID_CONFLICT, "id-conflict"),
     ];
 
     pub fn contains(self, other: Self) -> bool {

@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Microseconds since the Unix epoch, UTC. CloudTrail states seconds; exports state fractions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +55,22 @@ impl Micros {
     }
 }
 
+/// As text, in RFC 3339.
+impl Serialize for Micros {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Micros {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let beyond_the_calendar = || text.strip_suffix(" us")?.parse().ok().map(Self);
+        let unknown = || D::Error::custom(format!("'{text}' is not a time in RFC 3339"));
+        Self::parse_event_time(&text).or_else(beyond_the_calendar).ok_or_else(unknown)
+    }
+}
+
 /// RFC 3339 in UTC, with no more digits than needed.
 impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,6 +108,15 @@ mod tests {
         {
             check(text, None);
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for time in [0, 1_689_000_014_000_000, -1, i64::MAX, i64::MIN] {
+            let text = serde_json::to_string(&Micros(time)).unwrap();
+            assert_eq!(serde_json::from_str::<Micros>(&text).unwrap(), Micros(time), "{text}");
+        }
+        assert!(serde_json::from_str::<Micros>("\"soon\"").is_err());
     }
 
     #[test]

@@ -2,21 +2,26 @@
 //!
 //! A worker drives tantivy's segment writer itself, rather than through `IndexWriter` and its queue:
 //! that costs a third less CPU (`design.md`), and it lets a segment carry the ledger entries of the
-//! files whose events it holds, so that both become visible in one commit.
+//! files whose events it holds, so that both become visible in one commit. The keys of its events are
+//! written beside it.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use tantivy::directory::MmapDirectory;
-use tantivy::index::{SegmentComponent, SegmentId};
+use tantivy::directory::TerminatingWrite;
+use tantivy::index::SegmentComponent;
 use tantivy::indexer::{AddOperation, SegmentWriter};
 use tantivy::{Directory, Index, Segment};
 
 use super::IndexError;
-use super::directory::SegmentDirectory;
+use super::directory::{SegmentDirectory, SegmentFile, SegmentFiles};
 use super::document::EventDocument;
+use super::keys;
 use super::ledger::FileRecord;
 use super::schema::{self, Fields};
+use super::steps::step;
+use crate::event::Flags;
+use crate::event::content::EventKey;
 use crate::event::flat::Event;
 
 /// Sizes the builder's term table, which starts at a third of this. Not a bound: the ingest pipeline
@@ -31,14 +36,16 @@ pub struct BuiltSegment {
     pub files: Vec<FileRecord>,
 }
 
-/// A segment as the manifest lists it: its id, and how long each of its runs is.
+/// A segment as the manifest lists it: its id, how long each of its runs is, and its files.
 ///
 /// A run is a stretch of documents sorted by time, latest first. A built segment is one run; a merged
 /// one may be several, one behind another.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SegmentEntry {
     pub id: String,
     pub runs: Vec<u32>,
+    pub files: Vec<SegmentFile>,
 }
 
 impl SegmentEntry {
@@ -49,31 +56,39 @@ impl SegmentEntry {
 
 /// Opens tantivy's view of the segment directory. A fresh one for each segment built: tantivy
 /// remembers every file it ever wrote.
-pub fn open_index(files: &MmapDirectory, fields: &Fields) -> Result<Index, IndexError> {
-    let directory = SegmentDirectory::new(files.clone());
+pub fn open_index(directory: SegmentDirectory, fields: &Fields) -> Result<Index, IndexError> {
     let mut index = Index::create(directory, fields.schema.clone(), schema::settings())?;
     index.set_tokenizers(schema::tokenizers());
     Ok(index)
 }
 
+/// Name of the file of a segment's keys.
+pub fn keys_name(id: &str) -> String {
+    format!("{id}.keys")
+}
+
 /// Makes builders; cheap to clone into every worker.
 #[derive(Clone)]
 pub struct SegmentFactory {
-    files: MmapDirectory,
+    files: SegmentFiles,
     fields: Arc<Fields>,
 }
 
 impl SegmentFactory {
-    pub fn new(files: MmapDirectory, fields: Arc<Fields>) -> Self {
+    pub fn new(files: SegmentFiles, fields: Arc<Fields>) -> Self {
         Self { files, fields }
     }
 
     pub fn builder(&self) -> Result<SegmentBuilder, IndexError> {
-        let segment = open_index(&self.files, &self.fields)?.new_segment();
+        let directory = self.files.directory();
+        let segment = open_index(directory.clone(), &self.fields)?.new_segment();
         Ok(SegmentBuilder {
             writer: SegmentWriter::for_segment(WRITER_MEMORY_HINT, segment.clone())?,
+            directory,
             segment,
             fields: Arc::clone(&self.fields),
+            keys: Vec::new(),
+            conflicts: Vec::new(),
             files: Vec::new(),
         })
     }
@@ -82,13 +97,23 @@ impl SegmentFactory {
 /// A segment in the making.
 pub struct SegmentBuilder {
     writer: SegmentWriter,
+    directory: SegmentDirectory,
     segment: Segment,
     fields: Arc<Fields>,
+    keys: Vec<EventKey>,
+    /// Ids of events that are flagged as conflicting.
+    conflicts: Vec<u64>,
     files: Vec<FileRecord>,
 }
 
 impl SegmentBuilder {
+    /// Adds an event, which must be known to be new.
     pub fn add(&mut self, event: &Arc<Event>) -> Result<(), IndexError> {
+        let key = event.key();
+        self.keys.push(key);
+        if event.flags.contains(Flags::ID_CONFLICT) {
+            self.conflicts.push(key.id);
+        }
         let document = EventDocument { event: Arc::clone(event), fields: Arc::clone(&self.fields) };
         self.writer.add_document(AddOperation { opstamp: 0, document })?;
         Ok(())
@@ -103,50 +128,38 @@ impl SegmentBuilder {
         self.writer.max_doc()
     }
 
-    pub fn file_count(&self) -> usize {
-        self.files.len()
-    }
-
     /// Bytes of memory that the segment takes.
     pub fn memory(&self) -> usize {
-        self.writer.mem_usage()
+        self.writer.mem_usage() + self.keys.capacity() * size_of::<EventKey>()
     }
 
-    /// Gives the segment up, and removes its files.
-    pub fn abandon(self) {
-        let Self { writer, segment, .. } = self;
+    /// Gives the segment up, and removes its files. What is left is the files that it held.
+    pub fn abandon(self) -> BuiltSegment {
+        let Self { writer, directory, files, .. } = self;
         drop(writer);
-        remove_segment_files(segment.index().directory(), segment.id());
+        directory.give_up();
+        BuiltSegment { segment: None, files }
     }
 
     /// Writes the segment, sorted by time, and syncs its files; their directory is synced by the
     /// commit.
     pub fn finish(self) -> Result<BuiltSegment, IndexError> {
         if self.events() == 0 {
-            let files = self.files.clone();
-            self.abandon();
-            return Ok(BuiltSegment { segment: None, files });
+            return Ok(self.abandon());
         }
-        let events = self.events();
-        let Self { writer, segment, files, .. } = self;
+        step("segment-to-be-written");
+        let runs = vec![self.events()];
+        let Self { writer, directory, segment, keys, conflicts, files, .. } = self;
         writer.finalize()?;
         // Sorting wrote the records twice; the first copy is of no more use.
-        let unsorted = segment.relative_path(SegmentComponent::TempStore);
-        segment.index().directory().delete(&unsorted)?;
-        let entry = SegmentEntry { id: segment.id().uuid_string(), runs: vec![events] };
-        Ok(BuiltSegment { segment: Some(entry), files })
+        directory.delete(&segment.relative_path(SegmentComponent::TempStore))?;
+        step("segment-written");
+        let id = segment.id().uuid_string();
+        let mut out = directory.open_write(Path::new(&keys_name(&id)))?;
+        keys::write(keys, conflicts, &mut out)?;
+        out.terminate()?;
+        step("keys-written");
+        let segment = SegmentEntry { id, runs, files: directory.written() };
+        Ok(BuiltSegment { segment: Some(segment), files })
     }
 }
-
-/// Removes whatever files a segment has. Files that cannot be removed are found again as orphans at
-/// the next start.
-fn remove_segment_files(directory: &dyn Directory, id: SegmentId) {
-    for extension in SEGMENT_EXTENSIONS {
-        let name = format!("{}.{extension}", id.uuid_string());
-        let _ = directory.delete(Path::new(&name));
-    }
-}
-
-/// Extensions of a segment's files.
-pub const SEGMENT_EXTENSIONS: [&str; 7] =
-    ["fieldnorm", "term", "idx", "pos", "fast", "store", "store.temp"];

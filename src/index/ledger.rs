@@ -1,15 +1,20 @@
 //! The ledger: what became of every file that was read. One JSON line a file, in the order of commits.
 //!
-//! Lines are appended and synced before the manifest that makes them count is renamed into place; a
-//! tail beyond the manifest's length is cut off at start. So "a file's events are in the index" and
-//! "the ledger says the file was read" are one fact.
+//! Lines are appended and synced before the manifest that makes them count is renamed into place, and
+//! the manifest states their length and hash. So "a file's events are in the index" and "the ledger
+//! says the file was read" are one fact.
 //!
-//! In memory a file costs 8 bytes for its line's offset and about 16 for its key. The lines stay on
-//! disk and are read when asked for.
+//! A path can have several lines, one for each time that it was read because it had changed; the one
+//! with the highest number tells of the file as it was seen last, the others are `replaced`. A line
+//! that begins with `{"loss":` tells of a file whose events a damaged segment took along.
+//!
+//! In memory a file costs at most 32 bytes (`lines.rs`). The lines stay on disk and are read when
+//! asked for.
 
-use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader};
+mod lines;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -17,29 +22,27 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
+pub use lines::LedgerCounts;
+use lines::Lines;
+
 use super::IndexError;
-use crate::api::proto::{FileCounts, FileEntry, FileState, Reject};
+use super::directory::hash_text;
+use super::disk::Disk;
+use super::manifest::LedgerExtent;
+use super::steps::step;
+use crate::api::proto::{FileEntry, FileState, Reading};
 use crate::event::time::Micros;
 
-/// A file as the scan finds it. The same path with another size or time is another file.
+/// Bytes of the ledger read at a time when all of it is gone through.
+const READ_STEP: usize = 1 << 20;
+
+/// A file as the scan finds it. The same path with another size or time is to be read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileKey {
     pub path: String,
     pub size: u64,
     /// Nanoseconds since the Unix epoch.
     pub mtime_ns: i64,
-}
-
-impl FileKey {
-    /// 64 bits stand for the key in memory: among two million files, a new one is taken for a known
-    /// one with a probability of 10^-13.
-    fn hash64(&self) -> u64 {
-        let mut hasher = Xxh3::new();
-        hasher.update(self.path.as_bytes());
-        hasher.update(&self.size.to_le_bytes());
-        hasher.update(&self.mtime_ns.to_le_bytes());
-        hasher.digest()
-    }
 }
 
 /// What became of a file.
@@ -50,110 +53,63 @@ pub struct FileRecord {
     #[serde(flatten)]
     pub key: FileKey,
     pub state: FileState,
-    /// Microseconds since the Unix epoch.
-    pub read_at_us: i64,
-    /// Records indexed.
-    #[serde(default)]
-    pub records: u64,
-    /// Of these, after a repair.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub repaired: u64,
-    /// Records that could not be read; the first of them are in `rejects`.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub rejected: u64,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rejects: Vec<Reject>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub flags: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    #[serde(flatten)]
+    pub reading: Reading,
 }
 
 impl FileRecord {
-    /// The entry of a file without records, read now.
-    pub fn new(number: u64, key: FileKey, state: FileState) -> Self {
-        Self {
-            number,
-            key,
-            state,
-            read_at_us: Micros::now().0,
-            records: 0,
-            repaired: 0,
-            rejected: 0,
-            rejects: Vec::new(),
-            flags: Vec::new(),
-            reason: None,
-        }
+    /// The entry of a file that was read now.
+    pub fn new(number: u64, key: FileKey, state: FileState, reading: Reading) -> Self {
+        let reading = Reading { read_at: Some(Micros::now()), ..reading };
+        Self { number, key, state, reading }
     }
-}
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // The signature is serde's.
-fn is_zero(n: &u64) -> bool {
-    *n == 0
+    /// Events that were put into the index for it.
+    pub fn events(&self) -> u64 {
+        self.reading.records - self.reading.duplicates
+    }
 }
 
 impl From<FileRecord> for FileEntry {
     fn from(record: FileRecord) -> Self {
+        let FileRecord { key, state, reading, .. } = record;
         Self {
-            path: record.key.path,
-            state: record.state,
-            size: record.key.size,
-            modified: Micros(record.key.mtime_ns / 1_000).to_string(),
-            read_at: Some(Micros(record.read_at_us).to_string()),
-            records: record.records,
-            repaired: record.repaired,
-            rejected: record.rejected,
-            rejects: record.rejects,
-            flags: record.flags,
-            reason: record.reason,
+            path: key.path,
+            state,
+            size: key.size,
+            modified: Some(Micros(key.mtime_ns.div_euclid(1_000))),
+            reading,
         }
     }
 }
 
-/// Sums over the ledger.
-#[derive(Clone, Debug, Default)]
-pub struct LedgerCounts {
-    pub files: FileCounts,
-    pub records: u64,
-    pub repaired: u64,
-    pub rejected: u64,
+/// A file's events that were in a damaged segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// The file's number.
+    pub file: u64,
+    /// How many of its events. Zero where its duplicates' events may have been in the segment.
+    pub events: u64,
+    pub at: Micros,
+    pub reason: String,
 }
 
-/// The ledger's index in memory.
-#[derive(Debug, Default)]
-struct Lines {
-    /// Offset of each file's line, by its number.
-    offsets: Vec<u64>,
-    known: HashSet<u64, rustc_hash::FxBuildHasher>,
-    counts: LedgerCounts,
+/// A line that tells of a loss.
+#[derive(Debug, Serialize, Deserialize)]
+struct LossLine {
+    loss: Loss,
 }
 
-/// Numbers that a crash left unused.
-const NO_LINE: u64 = u64::MAX;
+const LOSS_PREFIX: &[u8] = b"{\"loss\":";
 
-impl Lines {
-    fn add(&mut self, record: &FileRecord, offset: u64) {
-        let number = record.number as usize;
-        if self.offsets.len() <= number {
-            self.offsets.resize(number + 1, NO_LINE);
-        }
-        self.offsets[number] = offset;
-        self.known.insert(record.key.hash64());
-        let counts = &mut self.counts;
-        match record.state {
-            FileState::Indexed => counts.files.indexed += 1,
-            FileState::Rejected => counts.files.rejected += 1,
-            FileState::Digest => counts.files.digest += 1,
-            FileState::Empty => counts.files.empty += 1,
-            FileState::Pending => {}
-        }
-        counts.records += record.records;
-        counts.repaired += record.repaired;
-        counts.rejected += record.rejected;
-    }
+/// A line to be appended.
+#[derive(Clone, Debug)]
+pub enum Line {
+    File(Box<FileRecord>),
+    Loss(Loss),
 }
 
-/// Reads the committed part of the ledger; cheap to clone.
+/// The ledger as anyone may read it.
 #[derive(Clone, Debug)]
 pub struct LedgerReader {
     path: Arc<Path>,
@@ -166,9 +122,9 @@ impl LedgerReader {
         self.lines.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this very file was read already.
+    /// Whether this very file was read already, and need not be read again.
     pub fn is_known(&self, key: &FileKey) -> bool {
-        self.lines().known.contains(&key.hash64())
+        self.lines().is_known(key)
     }
 
     pub fn counts(&self) -> LedgerCounts {
@@ -177,31 +133,73 @@ impl LedgerReader {
 
     /// The number after the last one used.
     pub fn next_number(&self) -> u64 {
-        self.lines().offsets.len() as u64
+        self.lines().next_number()
+    }
+
+    /// Bytes of memory that the ledger takes.
+    pub fn memory(&self) -> usize {
+        self.lines().memory()
     }
 
     /// The entry of a file by its number.
     pub fn get(&self, number: u64) -> Result<Option<FileRecord>, IndexError> {
-        let offset = self.lines().offsets.get(number as usize).copied();
-        match offset {
-            Some(offset) if offset != NO_LINE => self.read_line(offset).map(Some),
-            _ => Ok(None),
-        }
+        let offset = self.lines().offset(number);
+        let Some(offset) = offset else { return Ok(None) };
+        let mut record = self.read_line(offset)?;
+        self.lines().amend(&mut record);
+        Ok(Some(record))
     }
 
-    /// Calls `visit` with every entry, in the order of the numbers.
-    pub fn each(&self, mut visit: impl FnMut(FileRecord)) -> Result<(), IndexError> {
-        let count = self.next_number();
-        for number in 0..count {
-            if let Some(record) = self.get(number)? {
-                visit(record);
-            }
+    /// Calls `visit` with every entry, in the order of the commits, until it fails.
+    pub fn each<E: From<IndexError>>(
+        &self,
+        visit: impl FnMut(FileRecord) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let bytes = self.lines().bytes;
+        self.each_within(bytes, visit)
+    }
+
+    /// The same of what counted at some commit.
+    pub fn each_of(
+        &self,
+        extent: &LedgerExtent,
+        visit: impl FnMut(FileRecord) -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
+        self.each_within(extent.bytes, visit)
+    }
+
+    /// Whether the part that counted at some commit is as it was written.
+    pub fn check(&self, extent: &LedgerExtent) -> Result<(), IndexError> {
+        let mut hasher = Xxh3::new();
+        each_line(&self.path, &self.file, extent.bytes, |_, line| {
+            hasher.update(line);
+            hasher.update(b"\n");
+            Ok::<_, IndexError>(())
+        })?;
+        if hash_text(hasher.digest()) == extent.xxh3 {
+            return Ok(());
         }
-        Ok(())
+        let reason = "its hash does not match".to_owned();
+        Err(IndexError::Damaged { path: self.path.to_path_buf(), reason })
+    }
+
+    fn each_within<E: From<IndexError>>(
+        &self,
+        bytes: u64,
+        mut visit: impl FnMut(FileRecord) -> Result<(), E>,
+    ) -> Result<(), E> {
+        each_line(&self.path, &self.file, bytes, |offset, line| {
+            if line.starts_with(LOSS_PREFIX) {
+                return Ok(());
+            }
+            let mut record = parse(&self.path, offset, line)?;
+            self.lines().amend(&mut record);
+            visit(record)
+        })
     }
 
     fn read_line(&self, offset: u64) -> Result<FileRecord, IndexError> {
-        let mut line = vec![0; 512];
+        let mut line = vec![0; 1 << 10];
         let mut filled = 0;
         let end = loop {
             let read = self
@@ -217,8 +215,16 @@ impl LedgerReader {
             }
             line.resize(line.len() * 2, 0);
         };
-        serde_json::from_slice(&line[..end]).map_err(|error| damaged(&self.path, offset, &error))
+        parse(&self.path, offset, &line[..end])
     }
+}
+
+fn parse<'l, T: Deserialize<'l>>(
+    path: &Path,
+    offset: u64,
+    line: &'l [u8],
+) -> Result<T, IndexError> {
+    serde_json::from_slice(line).map_err(|error| damaged(path, offset, &error))
 }
 
 fn damaged(path: &Path, offset: u64, reason: &dyn std::fmt::Display) -> IndexError {
@@ -226,141 +232,161 @@ fn damaged(path: &Path, offset: u64, reason: &dyn std::fmt::Display) -> IndexErr
     IndexError::Damaged { path: path.to_owned(), reason }
 }
 
+/// Calls `visit` with every line of the first `bytes` of a ledger, and its offset.
+fn each_line<E: From<IndexError>>(
+    path: &Path,
+    file: &File,
+    bytes: u64,
+    mut visit: impl FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut reader = BufReader::with_capacity(READ_STEP, ReadAt { file, at: 0, end: bytes });
+    let mut line = Vec::new();
+    let mut offset = 0;
+    loop {
+        line.clear();
+        let read = reader.read_until(b'\n', &mut line).map_err(IndexError::io(path))?;
+        match line.pop() {
+            None => return Ok(()),
+            Some(b'\n') => visit(offset, &line)?,
+            Some(_) => return Err(damaged(path, offset, &"a line without its end").into()),
+        }
+        offset += read as u64;
+    }
+}
+
+/// Reads a stretch of a file, whose cursor others share.
+struct ReadAt<'f> {
+    file: &'f File,
+    at: u64,
+    end: u64,
+}
+
+impl Read for ReadAt<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = buffer.len().min((self.end - self.at) as usize);
+        let read = self.file.read_at(&mut buffer[..length], self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
 /// The ledger, as its one writer holds it.
-#[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
-    bytes: u64,
+    extent: LedgerExtent,
+    /// Of the part that counts.
+    hasher: Xxh3,
     reader: LedgerReader,
 }
 
 impl Ledger {
-    /// Opens the ledger, of which the first `bytes` count; cuts off the rest.
-    pub fn open(path: &Path, bytes: u64) -> Result<Self, IndexError> {
-        let io = || IndexError::io(path);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(io())?;
-        let found = file.metadata().map_err(io())?.len();
-        if found < bytes {
-            let reason = format!("{found} bytes long, but {bytes} were committed");
-            return Err(IndexError::Damaged { path: path.to_owned(), reason });
+    /// Makes an empty ledger in a directory.
+    pub fn create(dir: &Path, name: &str, disk: &dyn Disk) -> Result<Self, IndexError> {
+        let path = dir.join(name);
+        disk.write_at(&path, 0, b"").map_err(IndexError::io(&path))?;
+        Self::open(dir, LedgerExtent::empty(name))
+    }
+
+    /// Opens the ledger in a directory, of which `extent` counts.
+    pub fn open(dir: &Path, extent: LedgerExtent) -> Result<Self, IndexError> {
+        let path = dir.join(&extent.name);
+        let is_damaged = |reason: String| IndexError::Damaged { path: path.clone(), reason };
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(is_damaged("it is missing".to_owned()));
+            }
+            file => file.map_err(IndexError::io(&path))?,
+        };
+        let found = file.metadata().map_err(IndexError::io(&path))?.len();
+        if found < extent.bytes {
+            let bytes = extent.bytes;
+            return Err(is_damaged(format!("{found} bytes long, but {bytes} were committed")));
         }
-        file.set_len(bytes).map_err(io())?;
         let mut lines = Lines::default();
-        let mut offset = 0;
-        for line in BufReader::new(&file).lines() {
-            let line = line.map_err(io())?;
-            let record =
-                serde_json::from_str(&line).map_err(|error| damaged(path, offset, &error))?;
-            lines.add(&record, offset);
-            offset += line.len() as u64 + 1;
+        let mut hasher = Xxh3::new();
+        each_line(&path, &file, extent.bytes, |offset, line| {
+            hasher.update(line);
+            hasher.update(b"\n");
+            if line.starts_with(LOSS_PREFIX) {
+                lines.lose(parse::<LossLine>(&path, offset, line)?.loss);
+            } else {
+                lines.add(&parse(&path, offset, line)?, offset);
+            }
+            Ok::<_, IndexError>(())
+        })?;
+        if hash_text(hasher.digest()) != extent.xxh3 {
+            return Err(is_damaged("its hash does not match".to_owned()));
         }
+        lines.bytes = extent.bytes;
         let reader = LedgerReader {
-            path: path.into(),
+            path: path.as_path().into(),
             file: Arc::new(file),
             lines: Arc::new(RwLock::new(lines)),
         };
-        Ok(Self { path: path.to_owned(), bytes, reader })
+        Ok(Self { path, extent, hasher, reader })
     }
 
     pub fn reader(&self) -> &LedgerReader {
         &self.reader
     }
 
-    /// Appends entries and syncs them. They do not count until [`Ledger::publish`], and appending
-    /// again before that overwrites them.
-    pub fn append(&self, records: &[FileRecord]) -> Result<Appended, IndexError> {
+    /// The part that counts.
+    pub fn extent(&self) -> &LedgerExtent {
+        &self.extent
+    }
+
+    /// Appends lines and syncs them. They do not count until [`Ledger::publish`], and appending again
+    /// before that overwrites them.
+    pub fn append(&self, lines: Vec<Line>, disk: &dyn Disk) -> Result<Appended, IndexError> {
         let mut text = Vec::new();
-        let mut offsets = Vec::with_capacity(records.len());
-        for record in records {
-            offsets.push(self.bytes + text.len() as u64);
-            serde_json::to_writer(&mut text, record)
-                .map_err(|error| IndexError::io(&self.path)(error.into()))?;
+        let mut offsets = Vec::with_capacity(lines.len());
+        for line in &lines {
+            offsets.push(self.extent.bytes + text.len() as u64);
+            let written = match line {
+                Line::File(record) => serde_json::to_writer(&mut text, record),
+                Line::Loss(loss) => {
+                    serde_json::to_writer(&mut text, &LossLine { loss: loss.clone() })
+                }
+            };
+            written.map_err(|error| IndexError::io(&self.path)(error.into()))?;
             text.push(b'\n');
         }
-        let file = &self.reader.file;
-        file.write_all_at(&text, self.bytes).map_err(IndexError::io(&self.path))?;
-        file.sync_data().map_err(IndexError::io(&self.path))?;
-        Ok(Appended { offsets, bytes: self.bytes + text.len() as u64 })
+        step("ledger-to-be-written");
+        disk.write_at(&self.path, self.extent.bytes, &text).map_err(IndexError::io(&self.path))?;
+        step("ledger-durable");
+        let mut hasher = self.hasher.clone();
+        hasher.update(&text);
+        let extent = LedgerExtent {
+            name: self.extent.name.clone(),
+            bytes: self.extent.bytes + text.len() as u64,
+            xxh3: hash_text(hasher.digest()),
+        };
+        Ok(Appended { lines, offsets, hasher, extent })
     }
 
-    /// Makes appended entries count, once the manifest that names them is in place.
-    pub fn publish(&mut self, records: &[FileRecord], appended: &Appended) {
+    /// Makes appended lines count, once the manifest that names them is in place.
+    pub fn publish(&mut self, appended: Appended) {
         let mut lines = self.reader.lines.write().unwrap_or_else(PoisonError::into_inner);
-        for (record, offset) in records.iter().zip(&appended.offsets) {
-            lines.add(record, *offset);
+        for (line, offset) in appended.lines.into_iter().zip(appended.offsets) {
+            match line {
+                Line::File(record) => lines.add(&(&*record).into(), offset),
+                Line::Loss(loss) => lines.lose(loss),
+            }
         }
-        self.bytes = appended.bytes;
-    }
-
-    /// Length of the part that counts.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
+        lines.bytes = appended.extent.bytes;
+        self.extent = appended.extent;
+        self.hasher = appended.hasher;
     }
 }
 
-/// Entries on disk that do not count yet.
-#[derive(Debug)]
+/// Lines on disk that do not count yet.
 pub struct Appended {
+    lines: Vec<Line>,
     offsets: Vec<u64>,
-    /// Length of the ledger with them.
-    pub bytes: u64,
+    hasher: Xxh3,
+    /// The part of the ledger that counts with them.
+    pub extent: LedgerExtent,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(number: u64, path: &str) -> FileRecord {
-        FileRecord {
-            number,
-            key: FileKey { path: path.to_owned(), size: 1, mtime_ns: 2 },
-            state: FileState::Indexed,
-            read_at_us: 3,
-            records: 4,
-            repaired: 0,
-            rejected: 1,
-            rejects: vec![Reject { offset: 5, reason: "x".repeat(2_000) }],
-            flags: Vec::new(),
-            reason: None,
-        }
-    }
-
-    #[test]
-    fn only_what_was_published_counts_after_a_restart() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("files.jsonl");
-        let mut ledger = Ledger::open(&path, 0).unwrap();
-        let first = [record(0, "a"), record(2, "b")];
-        let appended = ledger.append(&first).unwrap();
-        ledger.publish(&first, &appended);
-        ledger.append(&[record(3, "lost")]).unwrap();
-        let bytes = ledger.bytes();
-        drop(ledger);
-
-        let ledger = Ledger::open(&path, bytes).unwrap();
-        let reader = ledger.reader();
-        assert_eq!(reader.get(0).unwrap(), Some(record(0, "a")));
-        assert_eq!(reader.get(1).unwrap(), None);
-        assert_eq!(reader.get(2).unwrap(), Some(record(2, "b")));
-        assert_eq!(reader.get(3).unwrap(), None);
-        assert_eq!(reader.next_number(), 3);
-        assert!(reader.is_known(&record(0, "a").key));
-        assert!(!reader.is_known(&record(0, "lost").key));
-        assert!(!reader.is_known(&FileKey { size: 9, ..record(0, "a").key }));
-        assert_eq!(reader.counts().records, 8);
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), bytes);
-    }
-
-    #[test]
-    fn a_ledger_shorter_than_its_commit_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = Ledger::open(&dir.path().join("files.jsonl"), 10).unwrap_err().to_string();
-        assert!(error.contains("0 bytes long, but 10 were committed"), "{error}");
-    }
-}
+mod tests;

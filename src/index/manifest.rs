@@ -1,24 +1,26 @@
 //! The manifest: the one file whose replacement is a commit.
 //!
 //! Two lines: the manifest as JSON, and the XXH3 hash of that line, so that a damaged one is never
-//! taken for the truth.
+//! taken for the truth. It states the length and the hash of every other file that counts.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::IndexError;
 use super::build::SegmentEntry;
-use super::{IndexError, sync_directory};
+use super::directory::hash_text;
+use super::disk::Disk;
+use super::steps::step;
 
-/// Version of everything in the data directory: schema, word rule, ledger and manifest.
+/// Version of everything in the data directory: schema, word rule, keys, ledger and manifest.
 ///
 /// - 1: the first.
-pub const FORMAT_VERSION: u32 = 1;
+/// - 2: the keys of events; hashes of all files; what a ledger line tells of a file.
+pub const FORMAT_VERSION: u32 = 2;
 
-const NAME: &str = "manifest.json";
+pub const NAME: &str = "manifest.json";
 const NEW_NAME: &str = "manifest.json.new";
 
 /// What the last commit made count.
@@ -28,33 +30,52 @@ pub struct Manifest {
     pub format_version: u32,
     /// How many commits and merges there were; for people.
     pub commit: u64,
-    /// Bytes of the ledger that count.
-    pub ledger_bytes: u64,
+    pub ledger: LedgerExtent,
     pub segments: Vec<SegmentEntry>,
 }
 
-impl Default for Manifest {
-    fn default() -> Self {
-        Self { format_version: FORMAT_VERSION, commit: 0, ledger_bytes: 0, segments: Vec::new() }
+/// The part of the ledger that counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerExtent {
+    /// The ledger's file. A rebuild begins another.
+    pub name: String,
+    pub bytes: u64,
+    /// Of these bytes, in hexadecimal.
+    pub xxh3: String,
+}
+
+impl LedgerExtent {
+    pub fn empty(name: &str) -> Self {
+        Self { name: name.to_owned(), bytes: 0, xxh3: hash_text(xxh3_64(&[])) }
     }
 }
 
 impl Manifest {
-    /// Reads the last commit; the empty one when there was none.
-    pub fn read(data_dir: &Path) -> Result<Self, IndexError> {
+    /// The manifest of an index without events.
+    pub fn empty(ledger: &str) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            commit: 0,
+            ledger: LedgerExtent::empty(ledger),
+            segments: Vec::new(),
+        }
+    }
+
+    /// Reads the last commit; none where there is no manifest.
+    pub fn read(data_dir: &Path) -> Result<Option<Self>, IndexError> {
         let path = data_dir.join(NAME);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
+        let damaged = |reason: String| IndexError::Damaged { path: path.clone(), reason };
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(IndexError::io(&path)(error)),
         };
-        let damaged = |reason: String| IndexError::Damaged { path: path.clone(), reason };
+        let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
         let (json, hash) = text
             .split_once('\n')
             .ok_or_else(|| damaged("the line with its hash is missing".to_owned()))?;
-        if hash.trim_end() != hash_line(json) {
+        if hash.trim_end() != hash_text(xxh3_64(json.as_bytes())) {
             return Err(damaged("its hash does not match".to_owned()));
         }
         let version = serde_json::from_str::<VersionOnly>(json)
@@ -65,23 +86,27 @@ impl Manifest {
                 "format version {version}; this traildex reads and writes version {FORMAT_VERSION}"
             )));
         }
-        serde_json::from_str(json).map_err(|error| damaged(error.to_string()))
+        serde_json::from_str(json).map(Some).map_err(|error| damaged(error.to_string()))
     }
 
     /// Replaces the manifest, durably: when this returns, the commit survives a power loss; when it
-    /// fails or the power does, the one before counts.
-    pub fn write(&self, data_dir: &Path) -> Result<(), IndexError> {
+    /// fails or the power does, the one before counts, or this one.
+    pub fn write(&self, data_dir: &Path, disk: &dyn Disk) -> Result<(), IndexError> {
         let new = data_dir.join(NEW_NAME);
         let json =
             serde_json::to_string(self).map_err(|error| IndexError::io(&new)(error.into()))?;
+        let text = format!("{json}\n{}\n", hash_text(xxh3_64(json.as_bytes())));
         let write = || -> std::io::Result<()> {
-            let mut file = File::create(&new)?;
-            writeln!(file, "{json}\n{}", hash_line(&json))?;
-            file.sync_all()?;
-            std::fs::rename(&new, data_dir.join(NAME))
+            step("manifest-to-be-written");
+            disk.write_at(&new, 0, text.as_bytes())?;
+            step("manifest-written");
+            disk.rename(&new, &data_dir.join(NAME))?;
+            step("manifest-renamed");
+            disk.sync_dir(data_dir)?;
+            step("manifest-durable");
+            Ok(())
         };
-        write().map_err(IndexError::io(&new))?;
-        sync_directory(data_dir)
+        write().map_err(IndexError::io(&new))
     }
 }
 
@@ -90,23 +115,20 @@ struct VersionOnly {
     format_version: u32,
 }
 
-fn hash_line(json: &str) -> String {
-    format!("{:016x}", xxh3_64(json.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::disk::RealDisk;
 
     fn manifest() -> Manifest {
-        let segments = vec![SegmentEntry { id: "a".to_owned(), runs: vec![7] }];
-        Manifest { commit: 3, ledger_bytes: 9, segments, ..Manifest::default() }
+        let segments = vec![SegmentEntry { id: "a".to_owned(), runs: vec![7], files: Vec::new() }];
+        Manifest { commit: 3, segments, ..Manifest::empty("files.jsonl") }
     }
 
     #[track_caller]
     fn check_damage(damage: impl FnOnce(String) -> String, expected: &str) {
         let dir = tempfile::tempdir().unwrap();
-        manifest().write(dir.path()).unwrap();
+        manifest().write(dir.path(), &RealDisk).unwrap();
         let path = dir.path().join(NAME);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, damage(text)).unwrap();
@@ -117,21 +139,25 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Manifest::read(dir.path()).unwrap(), Manifest::default());
-        manifest().write(dir.path()).unwrap();
-        assert_eq!(Manifest::read(dir.path()).unwrap(), manifest());
+        assert_eq!(Manifest::read(dir.path()).unwrap(), None);
+        for _ in 0..2 {
+            manifest().write(dir.path(), &RealDisk).unwrap();
+            assert_eq!(Manifest::read(dir.path()).unwrap(), Some(manifest()));
+        }
     }
 
     #[test]
     fn a_damaged_or_foreign_manifest_is_refused_by_name() {
         check_damage(|text| text.replace("\"commit\":3", "\"commit\":4"), "hash does not match");
         check_damage(|text| text.lines().next().unwrap().to_owned(), "hash is missing");
-        check_damage(
-            |_| {
-                let json = r#"{"format_version":99}"#;
-                format!("{json}\n{}\n", hash_line(json))
-            },
-            "format version 99",
-        );
+        for version in [1, 99] {
+            check_damage(
+                |_| {
+                    let json = format!(r#"{{"format_version":{version}}}"#);
+                    format!("{json}\n{}\n", hash_text(xxh3_64(json.as_bytes())))
+                },
+                &format!("format version {version}"),
+            );
+        }
     }
 }

@@ -8,14 +8,20 @@
 //! looks up every event in every column, and there are a thousand columns. Merging a million events
 //! took 50 CPU seconds sorted (`benches/RESULTS.md`); searches pay some microseconds a run.
 
-use tantivy::directory::MmapDirectory;
+use std::path::Path;
+
+use tantivy::Directory;
+use tantivy::directory::TerminatingWrite;
 use tantivy::index::SegmentId;
 use tantivy::indexer::merge_filtered_segments;
 
-use super::IndexError;
-use super::build::{SegmentEntry, open_index};
-use super::directory::SegmentDirectory;
+use super::build::{SegmentEntry, keys_name, open_index};
+use super::check::check_segment;
+use super::directory::{SegmentDirectory, SegmentFiles};
 use super::schema::{self, Fields};
+use super::snapshot::read_keys;
+use super::steps::step;
+use super::{IndexError, keys};
 
 /// Segments merged into one.
 const FACTOR: usize = 10;
@@ -70,14 +76,33 @@ pub fn is_sorted(entries: &[SegmentEntry]) -> bool {
     entries.iter().map(SegmentEntry::events).sum::<u32>() <= SORTED_EVENTS_MAX
 }
 
-/// Merges segments, in their order, into a new one, which is in no commit yet.
+/// Merges segments, in their order, into a new one, which is in no commit yet. They are checked first:
+/// a damaged one would become a part of another that looks whole.
 pub fn merge(
-    files: &MmapDirectory,
+    files: &SegmentFiles,
     fields: &Fields,
     entries: &[SegmentEntry],
     is_sorted: bool,
 ) -> Result<SegmentEntry, IndexError> {
-    let index = open_index(files, fields)?;
+    for entry in entries {
+        check_segment(&files.dir, entry, &|_| {})?;
+    }
+    let output = files.directory();
+    let merged = merge_into(&output, files, fields, entries, is_sorted);
+    if merged.is_err() {
+        output.give_up();
+    }
+    merged
+}
+
+fn merge_into(
+    output: &SegmentDirectory,
+    files: &SegmentFiles,
+    fields: &Fields,
+    entries: &[SegmentEntry],
+    is_sorted: bool,
+) -> Result<SegmentEntry, IndexError> {
+    let index = open_index(files.directory(), fields)?;
     let segments = entries
         .iter()
         .map(|entry| Ok(index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()))))
@@ -87,15 +112,21 @@ pub fn merge(
     if !is_sorted {
         settings.sort_by_field = None;
     }
-    let output = SegmentDirectory::new(files.clone());
-    let merged = merge_filtered_segments(&segments, settings, unfiltered, output)?;
+    let merged = merge_filtered_segments(&segments, settings, unfiltered, output.clone())?;
     let id = merged.load_metas()?.segments.remove(0).id().uuid_string();
+    step("merge-written");
+    let sets = entries.iter().map(|entry| read_keys(files, &entry.id));
+    let sets = sets.collect::<Result<Vec<_>, IndexError>>()?;
+    let mut out = output.open_write(Path::new(&keys_name(&id)))?;
+    keys::merge(&sets.iter().collect::<Vec<_>>(), &mut out)?;
+    out.terminate()?;
+    step("merge-keys-written");
     let runs = if is_sorted {
         vec![entries.iter().map(SegmentEntry::events).sum()]
     } else {
         entries.iter().flat_map(|entry| &entry.runs).copied().collect()
     };
-    Ok(SegmentEntry { id, runs })
+    Ok(SegmentEntry { id, runs, files: output.written() })
 }
 
 /// The id of a segment that the manifest names.
@@ -111,7 +142,10 @@ mod tests {
     use super::*;
 
     fn candidate(id: usize, events: u32, latest_us: i64) -> Candidate {
-        Candidate { entry: SegmentEntry { id: id.to_string(), runs: vec![events] }, latest_us }
+        Candidate {
+            entry: SegmentEntry { id: id.to_string(), runs: vec![events], files: Vec::new() },
+            latest_us,
+        }
     }
 
     fn chosen(candidates: &[Candidate]) -> Option<String> {

@@ -6,26 +6,34 @@
 //! ├── LOCK            held by the one process that may write
 //! ├── manifest.json   the last commit: segments, and how much of the ledger counts
 //! ├── files.jsonl     the ledger: one line a file that was read
-//! └── segments/       tantivy's segment files
+//! ├── segments/       tantivy's segment files, and the keys of their events
+//! └── set-aside/      what was found damaged, for a person to look at
 //! ```
 //!
 //! A commit is the rename of `manifest.json`. Before it, the segments and the ledger lines it names
 //! are synced to disk; after it they are visible, all of them. What a crash leaves beyond the last
-//! manifest is removed at the next start.
+//! manifest is removed at the next start. The manifest states length and hash of every file that it
+//! makes count; what is not so is damaged, and never read as if it were whole.
 
 pub mod build;
+pub mod check;
 pub mod clauses;
 pub mod collect;
 pub mod column_words;
+pub mod dedupe;
 pub mod directory;
+pub mod disk;
 pub mod docsets;
 pub mod document;
+pub mod keys;
 pub mod ledger;
 pub mod lines;
 pub mod manifest;
 pub mod merge;
+pub mod opening;
 pub mod schema;
 pub mod snapshot;
+pub mod steps;
 pub mod store;
 pub mod word_clauses;
 
@@ -41,12 +49,16 @@ pub enum IndexError {
     Damaged { path: PathBuf, reason: String },
     #[error("{0} is used by another traildex process")]
     Locked(PathBuf),
+    #[error("{0}: a bug in traildex")]
+    Bug(&'static str),
     #[error(transparent)]
     Tantivy(#[from] tantivy::TantivyError),
     #[error("a segment cannot be read: {0}")]
     SegmentIo(#[from] io::Error),
     #[error("a segment's file cannot be opened: {0}")]
     SegmentOpen(#[from] tantivy::directory::error::OpenReadError),
+    #[error("a segment's file cannot be made: {0}")]
+    SegmentCreate(#[from] tantivy::directory::error::OpenWriteError),
     #[error("a segment's file cannot be removed: {0}")]
     SegmentDelete(#[from] tantivy::directory::error::DeleteError),
 }
@@ -55,9 +67,4 @@ impl IndexError {
     pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
     }
-}
-
-/// Syncs a directory, so that the names created or replaced in it survive a power loss.
-pub fn sync_directory(path: &Path) -> Result<(), IndexError> {
-    std::fs::File::open(path).and_then(|dir| dir.sync_all()).map_err(IndexError::io(path))
 }

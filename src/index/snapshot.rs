@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -10,13 +12,16 @@ use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHand
 use tantivy::index::{SegmentComponent, SegmentId};
 use tantivy::schema::Schema;
 use tantivy::store::StoreReader;
-use tantivy::{DateTime, DocId, Index, SegmentReader};
+use tantivy::{DateTime, Directory, DocId, Index, SegmentReader};
 
 use super::IndexError;
-use super::build::SegmentEntry;
+use super::build::{SegmentEntry, keys_name};
 use super::column_words::ColumnWords;
+use super::directory::SegmentFiles;
 use super::document::RawRecord;
+use super::keys::KeySet;
 use super::ledger::LedgerReader;
+use super::manifest::LedgerExtent;
 use super::merge::segment_id;
 use super::schema::{Fields, REST, TIME};
 use crate::event::Flags;
@@ -33,6 +38,8 @@ pub struct Snapshot {
     pub fields: Arc<Fields>,
     pub segments: Vec<Arc<SegmentView>>,
     pub files: LedgerReader,
+    /// The part of the ledger that counts at this commit.
+    pub ledger: LedgerExtent,
 }
 
 impl Snapshot {
@@ -40,9 +47,27 @@ impl Snapshot {
         fields: Arc<Fields>,
         mut segments: Vec<Arc<SegmentView>>,
         files: LedgerReader,
+        ledger: LedgerExtent,
     ) -> Self {
         segments.sort_by_key(|segment| std::cmp::Reverse(segment.latest));
-        Self { fields, segments, files }
+        Self { fields, segments, files, ledger }
+    }
+
+    /// Refuses what needs a segment that is damaged: anything about events from `start` up to, and
+    /// without, `end`.
+    pub fn check_whole(&self, start: Micros, end: Micros) -> Result<(), IndexError> {
+        let is_needed = |segment: &&Arc<SegmentView>| {
+            segment.is_damaged() && segment.latest >= start && segment.earliest < end
+        };
+        match self.segments.iter().find(is_needed) {
+            Some(segment) => Err(segment.damage()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether events of different content share this id.
+    pub fn has_conflict(&self, id: u64) -> bool {
+        self.segments.iter().any(|segment| segment.keys.has_conflict(id))
     }
 
     pub fn schema(&self) -> &Schema {
@@ -92,7 +117,9 @@ pub struct Run {
 
 /// One segment, open.
 pub struct SegmentView {
+    pub entry: SegmentEntry,
     pub reader: SegmentReader,
+    pub keys: KeySet,
     /// In the order of the documents; together, all of them.
     pub runs: Vec<Run>,
     pub earliest: Micros,
@@ -105,6 +132,10 @@ pub struct SegmentView {
     store: StoreReader,
     column_words: OnceLock<ColumnWords>,
     paths: OnceLock<BTreeSet<String>>,
+    /// The damaged file and what is wrong with it, once that was found.
+    damage: OnceLock<(std::path::PathBuf, String)>,
+    /// No snapshot to come has it: its files are being removed.
+    is_retired: AtomicBool,
 }
 
 impl std::fmt::Debug for SegmentView {
@@ -117,9 +148,11 @@ impl SegmentView {
     /// Opens a segment. `record_cache_blocks` is how many blocks of records stay decompressed.
     pub fn open(
         index: &Index,
+        files: &SegmentFiles,
         entry: &SegmentEntry,
         record_cache_blocks: usize,
     ) -> Result<Self, IndexError> {
+        let keys = read_keys(files, &entry.id)?;
         let segment = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
         let reader = SegmentReader::open(&segment)?;
         let store = reader.get_store_reader(record_cache_blocks)?;
@@ -132,6 +165,8 @@ impl SegmentView {
             earliest: runs.iter().map(|run| run.earliest).min().unwrap_or_default(),
             latest: runs.iter().map(|run| run.latest).max().unwrap_or_default(),
             runs,
+            entry: entry.clone(),
+            keys,
             files: number("file")?,
             offsets: number("offset")?,
             flags: number("flags")?,
@@ -141,7 +176,42 @@ impl SegmentView {
             reader,
             column_words: OnceLock::new(),
             paths: OnceLock::new(),
+            damage: OnceLock::new(),
+            is_retired: AtomicBool::new(false),
         })
+    }
+
+    /// Notes that a file of the segment is damaged.
+    pub fn mark_damaged(&self, error: &IndexError) {
+        if let IndexError::Damaged { path, reason } = error
+            && self.damage.set((path.clone(), reason.clone())).is_ok()
+        {
+            tracing::error!(path = %path.display(), reason, "a segment is damaged");
+        }
+    }
+
+    pub fn is_damaged(&self) -> bool {
+        self.damage.get().is_some()
+    }
+
+    /// What is wrong with a damaged segment.
+    pub fn damage(&self) -> IndexError {
+        let (path, reason) = self.damage.get().cloned().unwrap_or_default();
+        let (from, to) = (self.earliest, self.latest);
+        let reason = format!(
+            "{reason}; it holds {} events from {from} to {to}. Start the daemon again, and the files \
+             that they came from are read again; or make the index anew with 'traildex rebuild'",
+            self.events()
+        );
+        IndexError::Damaged { path, reason }
+    }
+
+    pub fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Acquire)
     }
 
     pub fn events(&self) -> u32 {
@@ -260,6 +330,13 @@ impl SegmentView {
                 .collect()
         })
     }
+}
+
+/// Opens the keys of a segment's events.
+pub fn read_keys(files: &SegmentFiles, id: &str) -> Result<KeySet, IndexError> {
+    let name = keys_name(id);
+    let bytes = files.directory().open_read(Path::new(&name))?.read_bytes()?;
+    KeySet::open(bytes).map_err(|reason| IndexError::Damaged { path: files.dir.join(name), reason })
 }
 
 /// Name of the columns at a path that is no column of the schema.

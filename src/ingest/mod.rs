@@ -2,22 +2,25 @@
 //!
 //! ```text
 //! watch ─hints─► scan ─files─► workers ─segments─► committer ◄─► merger
-//!                  ▲              │
-//!                  └──given back──┘
+//!                  ▲              │                   │
+//!                  └──────────given back──────────────┘
 //! ```
 //!
 //! Every queue is bounded, so a backlog of any size takes the memory of a few segments. Stopping goes
 //! front to back: the scanner ends, the workers finish the segments they have, the committer commits
 //! them.
 
+pub mod batch;
 pub mod commit;
 pub mod inflate;
+pub mod layout;
 pub mod parse;
 pub mod progress;
 pub mod read;
 pub mod repair;
 pub mod scan;
 pub mod split;
+pub mod tally;
 pub mod walk;
 pub mod watch;
 pub mod work;
@@ -31,6 +34,7 @@ use std::time::Instant;
 use crossbeam_channel::{Sender, bounded, unbounded};
 
 use crate::index::store::Store;
+use batch::Batches;
 use commit::Committer;
 use progress::Progress;
 use scan::{ScanOptions, Scanner};
@@ -63,10 +67,9 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Starts reading the archive. The watcher must watch the roots already, so that nothing falls
-    /// between the first scan and the first hint.
+    /// Starts reading the archive.
     pub fn start(store: Store, watcher: Watcher, options: IngestOptions) -> std::io::Result<Self> {
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(Progress::new(store.is_rebuild()));
         let (stop, stopped) = bounded(0);
         let (fresh, fresh_queue) = bounded(QUEUE_FILES_MAX);
         let (backlog, backlog_queue) = bounded(QUEUE_FILES_MAX);
@@ -88,11 +91,13 @@ impl Ingest {
         let worker = Worker {
             options: options.work,
             factory: store.factory(),
+            dedupe: Arc::clone(store.dedupe()),
+            batches: Arc::new(Batches::default()),
             progress: Arc::clone(&progress),
             next_number: Arc::new(AtomicU64::new(store.ledger().next_number())),
             fresh: fresh_queue,
             backlog: backlog_queue,
-            give_back,
+            give_back: give_back.clone(),
             built,
             stop: stopped,
         };
@@ -100,6 +105,7 @@ impl Ingest {
             store,
             progress: Arc::clone(&progress),
             built: built_queue,
+            give_back,
             merge_at_end: options.merge_at_end,
         };
         let workers = spawn("workers", move || run_workers(&worker, options.threads))?;

@@ -13,6 +13,7 @@ use super::repair::{Repaired, repair};
 use super::split::{self, Piece};
 use crate::api::proto::Reject;
 use crate::event::Flags;
+use crate::event::content::{self, Container, Label, Numbers, Value};
 use crate::event::flat::{Event, Scalar};
 use crate::event::paths::PathId;
 use crate::event::time::Micros;
@@ -38,8 +39,8 @@ pub struct Origin {
 /// Takes what a file's bytes turn out to be.
 pub trait Sink {
     type Error;
-    /// A record. A clone of the event must be gone when the call returns.
-    fn event(&mut self, event: &Arc<Event>) -> Result<(), Self::Error>;
+    /// A record, which nobody else holds. A clone of the event must be gone when the call returns.
+    fn event(&mut self, event: &mut Arc<Event>) -> Result<(), Self::Error>;
     fn reject(&mut self, reject: Reject);
 }
 
@@ -68,11 +69,13 @@ impl Parser {
     /// Parses one record as delivered, for a search that returns it. The text is the record's, or its
     /// repaired form.
     pub fn parse_record<'a>(&mut self, raw: &'a [u8]) -> Option<(&Event, Cow<'a, [u8]>)> {
-        let repaired = match fill(&mut self.event, &mut self.json, raw) {
-            Ok(()) => None,
+        let Self { event, json } = self;
+        let mut fill = |bytes: &[u8]| json.walk(bytes, &mut Fill::<false>(cleared(event)));
+        let repaired = match fill(raw) {
+            Ok(_) => None,
             Err(_) => {
                 let repaired = repair(raw)?;
-                fill(&mut self.event, &mut self.json, &repaired.bytes).ok()?;
+                fill(&repaired.bytes).ok()?;
                 Some(repaired.bytes)
             }
         };
@@ -82,26 +85,12 @@ impl Parser {
 
     /// Calls `visit` with every string of a record and its path, whole; a record that needs repair is
     /// repaired first.
-    pub fn each_string(&mut self, raw: &[u8], mut visit: impl FnMut(&str, &str)) {
-        let event = exclusive(&mut self.event);
-        event.clear();
-        let mut walk = |bytes: &[u8]| {
-            self.json.each_leaf(
-                bytes,
-                PathId::ROOT,
-                &mut |event: &mut Event, parent, key| event.path(parent, key),
-                &mut |event: &mut Event, path, scalar| {
-                    if let Scalar::Str(text) = scalar {
-                        visit(event.path_text(path), text);
-                    }
-                },
-                event,
-            )
-        };
-        if walk(raw).is_err()
+    pub fn each_string(&mut self, raw: &[u8], visit: impl FnMut(&str, &str)) {
+        let mut strings = Strings { paths: cleared(&mut self.event), visit };
+        if self.json.walk(raw, &mut strings).is_err()
             && let Some(repaired) = repair(raw)
         {
-            let _ = walk(&repaired.bytes);
+            let _ = self.json.walk(&repaired.bytes, &mut strings);
         }
     }
 }
@@ -134,12 +123,9 @@ impl<S: Sink> Run<'_, '_, S> {
     }
 
     fn record(&mut self, offset: usize, bytes: &[u8], is_listed: bool) {
-        let Parser { event, json } = &mut *self.parser;
         let mut flags = Flags::default();
-        if let Err(fault) = fill(event, json, bytes) {
-            let repaired = repair(bytes)
-                .and_then(|repaired| fill(event, json, &repaired.bytes).ok().map(|()| repaired));
-            match repaired {
+        if let Err(fault) = self.fill(bytes) {
+            match repair(bytes).filter(|repaired| self.fill(&repaired.bytes).is_ok()) {
                 Some(Repaired { flags: repairs, .. }) => flags = repairs,
                 None => return self.broken_record(offset, bytes, fault),
             }
@@ -150,6 +136,10 @@ impl<S: Sink> Run<'_, '_, S> {
                           eventTime, eventVersion and userIdentity";
             return self.reject(offset, reason.to_owned());
         }
+        if flags != Flags::default() {
+            // Two that are broken in different ways may be repaired to the same text.
+            event.content = content::of_bytes(bytes);
+        }
         if self.origin.second_member.is_some_and(|start| offset >= start) {
             flags |= Flags::SECOND_MEMBER;
         }
@@ -158,7 +148,15 @@ impl<S: Sink> Run<'_, '_, S> {
         event.file = self.origin.file;
         event.offset = offset as u64;
         event.finish(self.origin.time);
-        self.failure = self.sink.event(&self.parser.event).err();
+        self.failure = self.sink.event(&mut self.parser.event).err();
+    }
+
+    /// Parses a record into the event, without finishing it.
+    fn fill(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let Parser { event, json } = &mut *self.parser;
+        let event = cleared(event);
+        event.content = json.walk(bytes, &mut Fill::<true>(event))?;
+        Ok(())
     }
 
     /// Reports a record that cannot be read, and looks for neighbours that it swallowed.
@@ -175,6 +173,13 @@ impl<S: Sink> Run<'_, '_, S> {
     }
 }
 
+/// The event, emptied for a record.
+fn cleared(event: &mut Arc<Event>) -> &mut Event {
+    let event = exclusive(event);
+    event.clear();
+    event
+}
+
 /// The event, which nobody else holds between records.
 fn exclusive(event: &mut Arc<Event>) -> &mut Event {
     if Arc::get_mut(event).is_none() {
@@ -183,17 +188,47 @@ fn exclusive(event: &mut Arc<Event>) -> &mut Event {
     Arc::get_mut(event).expect("an event that was just made has one owner")
 }
 
-/// Parses a record into the event, without finishing it.
-fn fill(event: &mut Arc<Event>, json: &mut Json, bytes: &[u8]) -> Result<(), Fault> {
-    let event = exclusive(event);
-    event.clear();
-    json.each_leaf(
-        bytes,
-        PathId::ROOT,
-        &mut |event: &mut Event, parent, key| event.path(parent, key),
-        &mut |event: &mut Event, path, scalar| event.add(path, scalar),
-        event,
-    )
+/// Takes what a walk over a record finds.
+trait Visitor {
+    /// Whether the content's hash is wanted.
+    const IS_HASHED: bool = false;
+    /// The path of `key` under `parent`.
+    fn child(&mut self, parent: PathId, key: &str) -> PathId;
+    /// A scalar that is not null.
+    fn leaf(&mut self, path: PathId, scalar: Scalar<'_>);
+}
+
+/// Puts a record's scalars into an event.
+struct Fill<'e, const IS_HASHED: bool>(&'e mut Event);
+
+impl<const IS_HASHED: bool> Visitor for Fill<'_, IS_HASHED> {
+    const IS_HASHED: bool = IS_HASHED;
+
+    fn child(&mut self, parent: PathId, key: &str) -> PathId {
+        self.0.path(parent, key)
+    }
+
+    fn leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
+        self.0.add(path, scalar);
+    }
+}
+
+/// Visits a record's texts.
+struct Strings<'e, F> {
+    paths: &'e mut Event,
+    visit: F,
+}
+
+impl<F: FnMut(&str, &str)> Visitor for Strings<'_, F> {
+    fn child(&mut self, parent: PathId, key: &str) -> PathId {
+        self.paths.path(parent, key)
+    }
+
+    fn leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
+        if let Scalar::Str(text) = scalar {
+            (self.visit)(self.paths.path_text(path), text);
+        }
+    }
 }
 
 /// Why bytes are not JSON, and where.
@@ -217,6 +252,7 @@ struct Frame {
     end: usize,
     path: PathId,
     is_object: bool,
+    content: Container,
 }
 
 impl Default for Json {
@@ -231,15 +267,9 @@ impl Default for Json {
 }
 
 impl Json {
-    /// Parses one object and calls `leaf` with each of its scalars but nulls, in order.
-    fn each_leaf<C>(
-        &mut self,
-        bytes: &[u8],
-        root: PathId,
-        child: &mut impl FnMut(&mut C, PathId, &str) -> PathId,
-        leaf: &mut impl FnMut(&mut C, PathId, Scalar<'_>),
-        context: &mut C,
-    ) -> Result<(), Fault> {
+    /// Parses one object and walks over its scalars, in order. Returns the hash of its content, where
+    /// the visitor wants it.
+    fn walk<V: Visitor>(&mut self, bytes: &[u8], visitor: &mut V) -> Result<u128, Fault> {
         if !bytes.trim_ascii_start().starts_with(b"{") {
             return Err(Fault { at: 0, reason: "not JSON: a record begins with '{'".to_owned() });
         }
@@ -247,8 +277,7 @@ impl Json {
             if !matches!(nodes.first(), Some(Node::Object { .. })) {
                 return Err(Fault { at: 0, reason: "not a JSON object".to_owned() });
             }
-            walk(nodes, stack, root, child, leaf, context);
-            Ok(())
+            Ok(walk(nodes, stack, visitor, bytes))
         })?
     }
 
@@ -287,45 +316,115 @@ impl Json {
     }
 }
 
-fn walk<C>(
+/// Walks over a tape; `json` is what it was made of.
+fn walk<V: Visitor>(
     nodes: &[Node<'_>],
     stack: &mut Vec<Frame>,
-    root: PathId,
-    child: &mut impl FnMut(&mut C, PathId, &str) -> PathId,
-    leaf: &mut impl FnMut(&mut C, PathId, Scalar<'_>),
-    context: &mut C,
-) {
+    visitor: &mut V,
+    json: &[u8],
+) -> u128 {
     stack.clear();
+    let mut numbers = NumberTexts { numbers: Numbers::of(json), behind: 0 };
+    let mut content = 0;
     let mut at = 0;
-    let mut path = root;
-    while at < nodes.len() {
-        while stack.last().is_some_and(|frame| frame.end == at) {
-            stack.pop();
+    loop {
+        while let Some(frame) = stack.pop_if(|frame| frame.end == at) {
+            if V::IS_HASHED {
+                add_to(stack, &mut content, frame.content.hash());
+            }
         }
+        if at == nodes.len() {
+            return content;
+        }
+        let mut path = PathId::ROOT;
+        let mut label = Label::ROOT;
         if let Some(frame) = stack.last() {
             path = frame.path;
+            if V::IS_HASHED && !frame.is_object {
+                label = frame.content.place();
+            }
             if frame.is_object {
                 if let Node::String(key) = nodes[at] {
-                    path = child(context, path, key);
+                    path = visitor.child(path, key);
+                    if V::IS_HASHED {
+                        label = Container::key(key);
+                    }
                 }
                 at += 1;
             }
         }
         match nodes[at] {
             Node::Object { count, .. } => {
-                stack.push(Frame { end: at + 1 + count, path, is_object: true });
+                let content = Container::object(label);
+                stack.push(Frame { end: at + 1 + count, path, is_object: true, content });
             }
             Node::Array { count, .. } => {
-                stack.push(Frame { end: at + 1 + count, path, is_object: false });
+                let content = Container::array(label);
+                stack.push(Frame { end: at + 1 + count, path, is_object: false, content });
             }
-            Node::String(text) => leaf(context, path, Scalar::Str(text)),
-            Node::Static(StaticNode::Null) => {}
-            Node::Static(StaticNode::Bool(b)) => leaf(context, path, Scalar::Bool(b)),
-            Node::Static(StaticNode::I64(n)) => leaf(context, path, Scalar::I64(n)),
-            Node::Static(StaticNode::U64(n)) => leaf(context, path, Scalar::U64(n)),
-            Node::Static(StaticNode::F64(n)) => leaf(context, path, Scalar::F64(n)),
+            Node::String(text) => {
+                visitor.leaf(path, Scalar::Str(text));
+                if V::IS_HASHED {
+                    add_to(stack, &mut content, Value::Str(text).hash(label));
+                }
+            }
+            Node::Static(value) => {
+                if let Some(scalar) = scalar(value) {
+                    visitor.leaf(path, scalar);
+                }
+                if V::IS_HASHED {
+                    add_to(stack, &mut content, numbers.value(value).hash(label));
+                }
+            }
         }
         at += 1;
+    }
+}
+
+/// Adds a member's hash to the container that it is in; the record itself is in none.
+fn add_to(stack: &mut [Frame], record: &mut u128, hash: u128) {
+    match stack.last_mut() {
+        Some(frame) => frame.content.add(hash),
+        None => *record = hash,
+    }
+}
+
+fn scalar(value: StaticNode) -> Option<Scalar<'static>> {
+    match value {
+        StaticNode::Null => None,
+        StaticNode::Bool(b) => Some(Scalar::Bool(b)),
+        StaticNode::I64(n) => Some(Scalar::I64(n)),
+        StaticNode::U64(n) => Some(Scalar::U64(n)),
+        StaticNode::F64(n) => Some(Scalar::F64(n)),
+    }
+}
+
+/// The texts of a record's numbers, found when one is asked for.
+struct NumberTexts<'a> {
+    numbers: Numbers<'a>,
+    /// Numbers of the tape that were passed since the last one asked for.
+    behind: usize,
+}
+
+impl<'a> NumberTexts<'a> {
+    /// The tape's next value that is no text, as its content counts.
+    fn value(&mut self, value: StaticNode) -> Value<'a> {
+        match value {
+            StaticNode::Null => Value::Null,
+            StaticNode::Bool(b) => Value::Bool(b),
+            StaticNode::I64(n) => {
+                self.behind += 1;
+                Value::I64(n)
+            }
+            StaticNode::U64(n) => {
+                self.behind += 1;
+                Value::U64(n)
+            }
+            StaticNode::F64(_) => {
+                let behind = std::mem::take(&mut self.behind);
+                Value::Number(self.numbers.nth(behind).unwrap_or_default())
+            }
+        }
     }
 }
 
@@ -342,138 +441,4 @@ fn spaced(variant: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::columns;
-
-    #[derive(Default)]
-    struct Collected {
-        events: Vec<String>,
-        rejects: Vec<String>,
-    }
-
-    impl Sink for Collected {
-        type Error = std::convert::Infallible;
-
-        fn event(&mut self, event: &Arc<Event>) -> Result<(), Self::Error> {
-            let name = event.column(columns::EVENT_NAME);
-            let flags = event.flags.names().join(" ");
-            assert!(!event.raw.is_empty());
-            self.events.push(format!("{} {name} {flags}", event.offset).trim_end().to_owned());
-            Ok(())
-        }
-
-        fn reject(&mut self, reject: Reject) {
-            self.rejects.push(format!("{} {}", reject.offset, reject.reason));
-        }
-    }
-
-    #[track_caller]
-    fn check(text: &str, events: &[&str], rejects: &[&str]) {
-        let mut collected = Collected::default();
-        let origin = Origin { time: Micros(1), ..Origin::default() };
-        Parser::default()
-            .parse_file(&split::collect(text.as_bytes()).0, origin, &mut collected)
-            .unwrap();
-        assert_eq!(collected.events, events);
-        assert_eq!(collected.rejects, rejects);
-    }
-
-    const TIME: &str = r#""eventTime":"2023-01-01T00:00:00Z""#;
-
-    #[test]
-    fn records_are_read_with_their_offsets() {
-        check(
-            &format!(r#"{{"Records":[{{"eventName":"A",{TIME}}},{{"eventName":"B",{TIME}}}]}}"#),
-            &["12 A", "65 B"],
-            &[],
-        );
-    }
-
-    #[test]
-    fn stray_commas_are_repaired_and_flagged() {
-        check(&format!(r#"{{"a":{{"b":1,}},"eventName":"A",,{TIME}}}"#), &["0 A repaired"], &[]);
-    }
-
-    #[test]
-    fn a_record_that_cannot_be_repaired_costs_no_neighbour() {
-        check(
-            &format!(
-                r#"{{"Records":[{{"eventName":"A",{TIME}}},{{"eventName":tru}},{{"eventName":"C",{TIME}}}]}}"#
-            ),
-            &["12 A", "83 C"],
-            &["78 not JSON: expected true"],
-        );
-    }
-
-    #[test]
-    fn neighbours_swallowed_by_a_missing_brace_are_found() {
-        check(
-            &format!(
-                r#"{{"Records":[{{"eventName":{{"x":1,{TIME}}},{{"eventName":"B",{TIME}}},{{"eventName":"C",{TIME}}}]}}"#
-            ),
-            &["68 B", "121 C"],
-            &["68 not JSON: expected object key"],
-        );
-    }
-
-    #[test]
-    fn an_escaped_record_is_read() {
-        check(
-            r#"{"Events":[{"CloudTrailEvent":"{\"eventName\":\"A\",\"eventTime\":\"2023-01-01T00:00:00Z\"}"}]}"#,
-            &["31 A"],
-            &[],
-        );
-        check(
-            r#"{"logEvents":[{"message":"START RequestId"}]}"#,
-            &[],
-            &["26 not JSON: a record begins with '{'"],
-        );
-    }
-
-    #[test]
-    fn other_json_is_not_taken_for_a_record() {
-        check(
-            r#"{"name":"package","version":"1.0"}"#,
-            &[],
-            &[
-                "0 not a CloudTrail record: it has none of eventName, eventSource, eventID, eventTime, \
-               eventVersion and userIdentity",
-            ],
-        );
-        check(r#"{"Records":[{"odd":1}]}"#, &["12  time-from-file"], &[]);
-    }
-
-    #[test]
-    fn nesting_beyond_the_bound_is_rejected_not_followed() {
-        let deep = format!("{{\"eventName\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        let mut collected = Collected::default();
-        Parser::default()
-            .parse_file(&split::collect(deep.as_bytes()).0, Origin::default(), &mut collected)
-            .unwrap();
-        assert_eq!(collected.events, [""; 0]);
-        assert_eq!(collected.rejects.len(), 1, "{:?}", collected.rejects);
-    }
-
-    #[test]
-    fn records_of_a_second_member_are_flagged() {
-        let text = format!("{{\"eventName\":\"A\",{TIME}}}\n{{\"eventName\":\"B\",{TIME}}}");
-        let mut collected = Collected::default();
-        let origin = Origin { second_member: Some(10), ..Origin::default() };
-        Parser::default()
-            .parse_file(&split::collect(text.as_bytes()).0, origin, &mut collected)
-            .unwrap();
-        assert_eq!(collected.events, ["0 A", "53 B second-member"]);
-    }
-
-    #[test]
-    fn every_string_is_visited_whole_with_its_path() {
-        let long = "x".repeat(10_000);
-        let text = format!(r#"{{"a":[{{"b":"{long}"}}],"eventName":"N",}}"#);
-        let mut seen = Vec::new();
-        Parser::default().each_string(text.as_bytes(), |path, text| {
-            seen.push((path.to_owned(), text.len()));
-        });
-        assert_eq!(seen, [("a\u{1}b".to_owned(), 10_000), ("eventName".to_owned(), 1)]);
-    }
-}
+mod tests;

@@ -1,14 +1,14 @@
 //! What ingest is doing, for status, metrics and progress bars: shared by its threads, read by anyone.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::api::proto::FileEntry;
-use crate::api::proto::FileState;
+use crate::api::proto::{FileEntry, FileState, Reading};
 use crate::event::time::Micros;
 use crate::index::ledger::FileKey;
+use crate::limits::SKIPPED_LISTED_MAX;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub struct Progress {
     changed: Condvar,
     /// Events put into segments, committed or not.
     pub events: AtomicU64,
+    /// Records whose event was in the index or on its way there.
+    pub duplicates: AtomicU64,
     /// Uncompressed bytes of the files read.
     pub bytes_raw: AtomicU64,
     /// Bytes of the files read, as on disk.
@@ -24,6 +26,8 @@ pub struct Progress {
     pub files: AtomicU64,
     /// Files handled after a panic.
     pub panics: AtomicU64,
+    /// The index being filled is to take another's place, and has not yet.
+    pub is_rebuild: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -31,10 +35,16 @@ struct State {
     /// Files that are waited for, queued, or in a segment that is not committed.
     pending: HashMap<FileKey, Pending>,
     pending_bytes: u64,
+    skipped: BTreeMap<String, Skipped>,
+    /// Paths that were skipped, beyond those listed.
+    skipped_unlisted: u64,
     ignored: u64,
+    scans_begun: u64,
     scans: u64,
     is_scanning: bool,
+    last_scan: Option<Instant>,
     last_commit: Option<Instant>,
+    watch_fault: Option<String>,
     fault: Option<String>,
 }
 
@@ -44,20 +54,35 @@ struct Pending {
     reason: &'static str,
 }
 
+#[derive(Debug)]
+struct Skipped {
+    reason: String,
+    /// The scan that came upon it last.
+    scan: u64,
+}
+
 /// A moment's view of [`Progress`].
 #[derive(Clone, Debug, Default)]
 pub struct Glance {
     pub pending: u64,
     pub pending_bytes: u64,
     pub oldest_pending: Duration,
+    pub skipped: u64,
     pub ignored: u64,
+    pub since_scan: Option<Duration>,
     pub since_commit: Option<Duration>,
+    /// Why hints may be missing.
+    pub watch_fault: Option<String>,
     pub fault: Option<String>,
     /// Whole scans of the archive that were finished.
     pub scans: u64,
 }
 
 impl Progress {
+    pub fn new(is_rebuild: bool) -> Self {
+        Self { is_rebuild: AtomicBool::new(is_rebuild), ..Self::default() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,6 +95,7 @@ impl Progress {
             pending.reason = reason;
             return is_new_step;
         }
+        state.skipped.remove(&key.path);
         state.pending_bytes += key.size;
         state.pending.insert(key.clone(), Pending { since: Instant::now(), reason });
         true
@@ -97,16 +123,42 @@ impl Progress {
     }
 
     pub fn scan_started(&self) {
-        self.state().is_scanning = true;
+        let mut state = self.state();
+        state.is_scanning = true;
+        state.scans_begun += 1;
+        state.skipped_unlisted = 0;
     }
 
-    pub fn scan_finished(&self, ignored: u64) {
+    /// Notes that a scan has gone through the whole archive; what it did not come upon any more is
+    /// forgotten. A scan that left files for another is not `complete`: that one will be.
+    pub fn scan_finished(&self, ignored: u64, is_complete: bool) {
         let mut state = self.state();
+        let scan = state.scans_begun;
+        state.skipped.retain(|_, skipped| skipped.scan >= scan);
         state.ignored = ignored;
-        state.is_scanning = false;
-        state.scans += 1;
+        if is_complete {
+            state.is_scanning = false;
+            state.scans += 1;
+            state.last_scan = Some(Instant::now());
+        }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Notes a path that is not read, and why.
+    pub fn skip(&self, path: String, reason: String) {
+        let mut state = self.state();
+        let scan = state.scans_begun;
+        if state.skipped.len() < SKIPPED_LISTED_MAX || state.skipped.contains_key(&path) {
+            state.skipped.insert(path, Skipped { reason, scan });
+        } else {
+            state.skipped_unlisted += 1;
+        }
+    }
+
+    /// Notes whether the kernel tells of every change.
+    pub fn set_watch_fault(&self, fault: Option<String>) {
+        self.state().watch_fault = fault;
     }
 
     /// Notes that ingest has stopped for good.
@@ -134,6 +186,11 @@ impl Progress {
         !is_busy(&mut state)
     }
 
+    /// Whether the archive was scanned, everything found is in the index, and nothing has failed.
+    pub fn is_caught_up(&self) -> bool {
+        self.wait_idle(Duration::ZERO) && self.fault().is_none()
+    }
+
     pub fn glance(&self) -> Glance {
         let state = self.state();
         let oldest = state.pending.values().map(|pending| pending.since).min();
@@ -141,8 +198,11 @@ impl Progress {
             pending: state.pending.len() as u64,
             pending_bytes: state.pending_bytes,
             oldest_pending: oldest.map_or(Duration::ZERO, |since| since.elapsed()),
+            skipped: state.skipped.len() as u64 + state.skipped_unlisted,
             ignored: state.ignored,
+            since_scan: state.last_scan.map(|at| at.elapsed()),
             since_commit: state.last_commit.map(|at| at.elapsed()),
+            watch_fault: state.watch_fault.clone(),
             fault: state.fault.clone(),
             scans: state.scans,
         }
@@ -151,26 +211,34 @@ impl Progress {
     /// The files that are pending, and what each waits for.
     pub fn pending(&self) -> Vec<FileEntry> {
         let state = self.state();
-        let mut files: Vec<FileEntry> = state
-            .pending
-            .iter()
-            .map(|(key, pending)| FileEntry {
-                path: key.path.clone(),
-                state: FileState::Pending,
-                size: key.size,
-                modified: Micros(key.mtime_ns / 1_000).to_string(),
-                read_at: None,
-                records: 0,
-                repaired: 0,
-                rejected: 0,
-                rejects: Vec::new(),
-                flags: Vec::new(),
-                reason: Some(pending.reason.to_owned()),
-            })
-            .collect();
+        let entry = |(key, pending): (&FileKey, &Pending)| FileEntry {
+            path: key.path.clone(),
+            state: FileState::Pending,
+            size: key.size,
+            modified: Some(Micros(key.mtime_ns.div_euclid(1_000))),
+            reading: because(pending.reason),
+        };
+        let mut files: Vec<FileEntry> = state.pending.iter().map(entry).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         files
     }
+
+    /// The paths that are not read, and why; the first [`SKIPPED_LISTED_MAX`].
+    pub fn skipped(&self) -> Vec<FileEntry> {
+        let state = self.state();
+        let entry = |(path, skipped): (&String, &Skipped)| FileEntry {
+            path: path.clone(),
+            state: FileState::Skipped,
+            size: 0,
+            modified: None,
+            reading: because(&skipped.reason),
+        };
+        state.skipped.iter().map(entry).collect()
+    }
+}
+
+fn because(reason: &str) -> Reading {
+    Reading { reason: Some(reason.to_owned()), ..Reading::default() }
 }
 
 /// Adds to a counter that only reports.

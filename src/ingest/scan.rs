@@ -5,8 +5,12 @@
 //! lead to overtake those that a walk finds, so that new events are searchable while a backlog is
 //! being read.
 //!
+//! A file that no hint told of, although it was there for a while, means that something is not watched:
+//! a file system was mounted, a folder came beyond the kernel's bound on watches. Everything is then
+//! watched anew.
+//!
 //! One thread, which owns all of this. It holds one file at a time that does not fit the workers'
-//! queue, and the files that have not settled.
+//! queue, and up to [`WAITING_MAX`] files that have not settled; those beyond are left to another walk.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +31,13 @@ const WALK_STEP: usize = 256;
 /// How much longer than a settled file one must be quiet that is known to be open for writing: its
 /// close is awaited, and only a lost hint makes it wait in vain.
 const OPEN_QUIET_FACTOR: u32 = 15;
+
+/// Files that are waited for at a time. At some 600 bytes each this is 2 MB, however large a tree
+/// appears at once.
+const WAITING_MAX: usize = 4_096;
+
+/// A file that is older than this when a walk finds it should have been hinted at.
+const HINTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The longest pause between two looks at a file that is not finished.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -67,6 +78,8 @@ pub enum TakenBack {
     Unfinished(FileKey),
     /// Another file's panic cost it its segment.
     Unread(FileKey),
+    /// It cannot be opened or read; and why.
+    Unreadable(FileKey, String),
 }
 
 /// A file that is looked at again later.
@@ -74,21 +87,30 @@ struct Waiting {
     key: FileKey,
     /// It must not have changed for this long.
     quiet: Duration,
+    /// When it was first seen as it is. Its time may lie in the future.
+    since: Instant,
     next_look: Instant,
+}
+
+impl Waiting {
+    fn has_settled(&self) -> bool {
+        age(&self.key).max(self.since.elapsed()) >= self.quiet
+    }
 }
 
 impl Scanner {
     pub fn run(self) {
-        Scan {
+        let mut scan = Scan {
             walk: None,
-            ignored: 0,
+            walked: Walked::default(),
             next_walk: Instant::now(),
             has_lost_hints: false,
             held: None,
             waiting: HashMap::new(),
             scanner: self,
-        }
-        .run();
+        };
+        scan.watch();
+        scan.run();
     }
 }
 
@@ -96,8 +118,7 @@ impl Scanner {
 struct Scan {
     scanner: Scanner,
     walk: Option<Walk>,
-    /// Paths of the walk so far that are no trail files.
-    ignored: u64,
+    walked: Walked,
     next_walk: Instant,
     has_lost_hints: bool,
     /// A file for a queue that was full.
@@ -105,7 +126,35 @@ struct Scan {
     waiting: HashMap<PathBuf, Waiting>,
 }
 
+/// What a walk came upon so far.
+#[derive(Default)]
+struct Walked {
+    /// Paths that are no trail files.
+    ignored: u64,
+    /// Files that a hint should have told of.
+    unhinted: u64,
+    /// Some files were left to another walk.
+    is_partial: bool,
+    /// Nothing is known yet of what is new.
+    is_first: bool,
+}
+
 impl Scan {
+    /// Asks the kernel for hints about everything. What cannot be watched is found by walks, only
+    /// later.
+    fn watch(&mut self) {
+        let Scanner { roots, watcher, progress, .. } = &mut self.scanner;
+        let mut fault = None;
+        for root in roots {
+            if let Err(error) = watcher.watch(root) {
+                let message = format!("cannot watch all of {}: {error}", root.display());
+                tracing::warn!("{message}; relying on scans");
+                fault = Some(message);
+            }
+        }
+        progress.set_watch_fault(fault);
+    }
+
     fn run(&mut self) {
         loop {
             self.start_walk_if_due();
@@ -146,9 +195,12 @@ impl Scan {
         if self.walk.is_some() || !is_due {
             return;
         }
+        self.walked = Walked {
+            is_first: self.has_lost_hints || self.scanner.progress.glance().scans == 0,
+            ..Walked::default()
+        };
         self.has_lost_hints = false;
         self.scanner.progress.scan_started();
-        self.ignored = 0;
         self.walk = Some(Walk::new(self.scanner.roots.iter().cloned()));
     }
 
@@ -161,32 +213,51 @@ impl Scan {
             let Some(walk) = &mut self.walk else { return };
             match walk.next() {
                 Some((path, found)) => self.take_walked(&path, found),
-                None => {
-                    self.walk = None;
-                    self.next_walk = Instant::now() + self.scanner.options.rescan;
-                    self.scanner.progress.scan_finished(self.ignored);
-                }
+                None => self.end_walk(),
             }
+        }
+    }
+
+    fn end_walk(&mut self) {
+        let Walked { ignored, unhinted, is_partial, is_first } = self.walked;
+        self.walk = None;
+        let ScanOptions { rescan, settle } = self.scanner.options;
+        let pause = if is_partial { settle.max(LOOK_PAUSE_MIN) } else { rescan };
+        self.next_walk = Instant::now() + pause;
+        self.scanner.progress.scan_finished(ignored, !is_partial);
+        if unhinted > 0 && !is_first {
+            tracing::info!(files = unhinted, "files appeared unseen; watching everything anew");
+            self.watch();
         }
     }
 
     fn take_walked(&mut self, path: &Path, found: std::io::Result<Found>) {
         match found {
             Ok(Found::Trail(key)) if self.is_new(&key) && !self.waiting.contains_key(path) => {
-                if age(&key) >= self.scanner.options.settle {
+                let age = age(&key);
+                self.walked.unhinted += u64::from(age >= HINTED_WITHIN);
+                if age >= self.scanner.options.settle {
                     self.scanner.progress.claim(&key, "queued");
                     self.held = Some(key);
                 } else {
                     self.wait(key, self.scanner.options.settle);
                 }
             }
-            Ok(Found::Ignored) => self.ignored += 1,
+            Ok(Found::Ignored) => self.walked.ignored += 1,
+            Ok(Found::Skipped(reason)) => self.skip(path, reason.to_owned()),
             Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "cannot look at a path");
-                self.ignored += 1;
-            }
+            // Gone since its folder was listed.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !self.is_root(path) => {}
+            Err(error) => self.skip(path, error.to_string()),
         }
+    }
+
+    fn is_root(&self, path: &Path) -> bool {
+        self.scanner.roots.iter().any(|root| root == path)
+    }
+
+    fn skip(&self, path: &Path, reason: String) {
+        self.scanner.progress.skip(path.to_string_lossy().into_owned(), reason);
     }
 
     fn follow(&mut self, hint: Hint) {
@@ -203,15 +274,27 @@ impl Scan {
             }
             Hint::Finished(path) => {
                 self.stop_waiting(&path);
-                if let Ok(Found::Trail(key)) = look(&path) {
+                if let Some(key) = self.look(&path) {
                     self.hand_out(key);
                 }
             }
             Hint::Changing(path) => {
-                if let Ok(Found::Trail(key)) = look(&path) {
+                if let Some(key) = self.look(&path) {
                     self.wait(key, self.scanner.options.settle * OPEN_QUIET_FACTOR);
                 }
             }
+        }
+    }
+
+    /// The trail file at a path, if there is one.
+    fn look(&self, path: &Path) -> Option<FileKey> {
+        match look(path) {
+            Ok(Found::Trail(key)) => Some(key),
+            Ok(Found::Skipped(reason)) => {
+                self.skip(path, reason.to_owned());
+                None
+            }
+            _ => None,
         }
     }
 
@@ -227,9 +310,14 @@ impl Scan {
                 self.scanner.progress.release(&key);
                 let age = age(&key);
                 let quiet = (age * 2).clamp(self.scanner.options.settle, age + RETRY_PAUSE_MAX);
-                if let Ok(Found::Trail(key)) = look(Path::new(&key.path)) {
+                if let Some(key) = self.look(Path::new(&key.path)) {
                     self.wait(key, quiet);
                 }
+            }
+            // The next walk tries again.
+            TakenBack::Unreadable(key, reason) => {
+                self.scanner.progress.release(&key);
+                self.skip(Path::new(&key.path), reason);
             }
         }
     }
@@ -243,13 +331,21 @@ impl Scan {
     /// Puts a new file off until it has been quiet for a while.
     fn wait(&mut self, key: FileKey, quiet: Duration) {
         let path = PathBuf::from(&key.path);
-        self.stop_waiting(&path);
+        let before = self.stop_waiting(&path);
         if !self.is_new(&key) {
             return;
         }
-        let next_look = Instant::now() + quiet.saturating_sub(age(&key)).max(LOOK_PAUSE_MIN);
+        if self.waiting.len() >= WAITING_MAX {
+            // Left to a walk, which is made once there can be room.
+            self.walked.is_partial = true;
+            self.next_walk = self.next_walk.min(Instant::now() + self.scanner.options.settle);
+            return;
+        }
+        let now = Instant::now();
+        let since = before.filter(|before| before.key == key).map_or(now, |before| before.since);
+        let next_look = now + quiet.saturating_sub(age(&key)).max(LOOK_PAUSE_MIN);
         self.scanner.progress.claim(&key, "not finished yet");
-        self.waiting.insert(path, Waiting { key, quiet, next_look });
+        self.waiting.insert(path, Waiting { key, quiet, since, next_look });
     }
 
     fn stop_waiting(&mut self, path: &Path) -> Option<Waiting> {
@@ -269,11 +365,16 @@ impl Scan {
             .map(|(path, _)| path.clone())
             .collect();
         for path in due {
-            let Some(Waiting { key, quiet, .. }) = self.stop_waiting(&path) else { continue };
-            match look(&path) {
-                Ok(Found::Trail(now)) if now == key && age(&now) >= quiet => self.hand_out(now),
-                Ok(Found::Trail(now)) => self.wait(now, quiet),
-                _ => {}
+            let Some(found) = self.look(&path) else {
+                self.stop_waiting(&path);
+                continue;
+            };
+            let is_settled = |waiting: &Waiting| waiting.key == found && waiting.has_settled();
+            if self.waiting.get(&path).is_some_and(is_settled) {
+                self.stop_waiting(&path);
+                self.hand_out(found);
+            } else if let Some(quiet) = self.waiting.get(&path).map(|waiting| waiting.quiet) {
+                self.wait(found, quiet);
             }
         }
     }

@@ -26,9 +26,15 @@ pub enum Found {
     /// A regular file whose name can be a trail file's.
     Trail(FileKey),
     Directory,
-    /// Anything else: other names, links, devices, names that are not UTF-8.
+    /// What might be wanted, and is not read; and why not.
+    Skipped(&'static str),
+    /// Other names.
     Ignored,
 }
+
+const LINK: &str = "a symbolic link: what it leads to is read under its own name, if it is watched";
+const NOT_REGULAR: &str = "not a regular file";
+const NOT_UTF8: &str = "its path is not UTF-8";
 
 /// Looks at a path without following links. An error when it is not there or cannot be looked at.
 pub fn look(path: &Path) -> std::io::Result<Found> {
@@ -36,19 +42,26 @@ pub fn look(path: &Path) -> std::io::Result<Found> {
     if metadata.is_dir() {
         return Ok(Found::Directory);
     }
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-    Ok(if is_trail_name(name) { trail(path, &metadata) } else { Found::Ignored })
+    if metadata.is_symlink() {
+        return Ok(Found::Skipped(LINK));
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(if is_trail_name(&name) { trail(path, &metadata) } else { Found::Ignored })
 }
 
 fn trail(path: &Path, metadata: &fs::Metadata) -> Found {
-    match path.to_str() {
-        Some(text) if metadata.is_file() => Found::Trail(FileKey {
-            path: text.to_owned(),
-            size: metadata.len(),
-            mtime_ns: metadata.mtime().saturating_mul(1_000_000_000) + metadata.mtime_nsec(),
-        }),
-        _ => Found::Ignored,
+    let Some(text) = path.to_str() else { return Found::Skipped(NOT_UTF8) };
+    if !metadata.is_file() {
+        return Found::Skipped(NOT_REGULAR);
     }
+    Found::Trail(FileKey {
+        path: text.to_owned(),
+        size: metadata.len(),
+        mtime_ns: metadata
+            .mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(metadata.mtime_nsec()),
+    })
 }
 
 /// Walks directories, depth first, and files named as roots. Symbolic links are not followed.

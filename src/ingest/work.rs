@@ -1,11 +1,12 @@
 //! A worker: reads the files it is handed, parses them, and builds segments of whole files.
 //!
 //! Each worker is a thread of the rayon pool and owns its buffers and the segment it is building. A
-//! segment is finished when it is large enough, old enough, or nothing more is coming.
+//! segment is finished when it is large enough, old enough, when nothing more is coming, or when
+//! another of its batch is.
 //!
-//! Errors: a file that cannot be read is an entry in the ledger; one that is not finished goes back to
-//! the scanner; a panic costs the file that caused it, and the other files of the segment are read
-//! again. Only a segment that cannot be written stops ingest.
+//! Errors: a file that cannot be read as a trail is an entry in the ledger; one that is not finished
+//! or cannot be opened goes back to the scanner; a panic costs the file that caused it, and the other
+//! files of the batch are read again. Only a segment that cannot be written stops ingest.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -13,22 +14,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, Sender, select_biased};
+use crossbeam_channel::{Receiver, Sender, never, select_biased};
 
-use super::parse::{Origin, Parser, Sink};
+use super::batch::{Batch, Batches, Membership};
+use super::layout::Place;
+use super::parse::{Origin, Parser};
 use super::progress::{Progress, add};
 use super::read::{Content, FileReader, ReadError, ReadLimits};
 use super::scan::TakenBack;
-use super::split;
+use super::split::{self, Piece};
+use super::tally::Tally;
 use super::walk::{Found, look};
-use crate::api::proto::{FileState, Reject};
-use crate::event::Flags;
-use crate::event::flat::Event;
+use crate::api::proto::{FileState, Reading};
 use crate::event::time::Micros;
 use crate::index::IndexError;
 use crate::index::build::{BuiltSegment, SegmentBuilder, SegmentFactory};
+use crate::index::dedupe::Dedupe;
 use crate::index::ledger::{FileKey, FileRecord};
-use crate::limits::REJECTS_LISTED_MAX;
 
 /// When a worker finishes a segment, and what it takes in.
 #[derive(Clone, Copy, Debug)]
@@ -49,28 +51,39 @@ pub struct WorkOptions {
 pub struct Worker {
     pub options: WorkOptions,
     pub factory: SegmentFactory,
+    pub dedupe: Arc<Dedupe>,
+    pub batches: Arc<Batches>,
     pub progress: Arc<Progress>,
     pub next_number: Arc<AtomicU64>,
     pub fresh: Receiver<FileKey>,
     pub backlog: Receiver<FileKey>,
     /// Files that the scanner takes back.
     pub give_back: Sender<TakenBack>,
-    pub built: Sender<BuiltSegment>,
+    pub built: Sender<Built>,
     /// Disconnects when the workers shall finish what they have and end.
     pub stop: Receiver<()>,
 }
 
+/// A segment that is closed, on its way to the committer.
+pub struct Built {
+    pub batch: Arc<Batch>,
+    pub segment: BuiltSegment,
+}
+
 impl Worker {
+    /// Works until told to stop, or until a segment cannot be written.
     pub fn run(self) {
         let progress = Arc::clone(&self.progress);
         let mut work = Work {
             reader: FileReader::new(self.options.read),
             parser: Parser::default(),
-            builder: None,
+            building: None,
             worker: self,
         };
-        if let Err(error) = work.run() {
-            progress.fail(format!("cannot build a segment: {error}"));
+        match catch_unwind(AssertUnwindSafe(|| work.run())) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => progress.fail(format!("cannot build a segment: {error}")),
+            Err(_) => progress.fail("building a segment panicked: a bug in traildex".to_owned()),
         }
     }
 }
@@ -80,28 +93,36 @@ struct Work {
     worker: Worker,
     reader: FileReader,
     parser: Parser,
-    builder: Option<Building>,
+    building: Option<Building>,
 }
 
 /// A segment in the making.
 struct Building {
     builder: SegmentBuilder,
-    keys: Vec<FileKey>,
+    membership: Membership,
     since: Instant,
     last_file: Instant,
 }
 
+impl Building {
+    fn is_batch_closing(&self) -> bool {
+        self.membership.batch.closing.try_recv().is_err_and(|error| error.is_disconnected())
+    }
+}
+
 /// What became of a file.
 enum Outcome {
-    Done(FileRecord),
+    /// Its events are in the segment.
+    Done(Box<FileRecord>),
     /// Not there any more, or another by now: the scan will say.
     Gone,
-    /// Not written to its end yet.
-    Unfinished,
+    /// To be looked at again.
+    TakenBack(TakenBack),
 }
 
 enum Next {
     File(FileKey),
+    /// No file is coming, or another segment of the batch is due.
     Quiet,
     Stop,
 }
@@ -123,8 +144,11 @@ impl Work {
     fn next(&self) -> Next {
         let file = |key: Result<FileKey, _>| key.map_or(Next::Stop, Next::File);
         let Worker { stop, fresh, backlog, .. } = &self.worker;
+        let never = never();
+        let closing = self.building.as_ref().map_or(&never, |b| &b.membership.batch.closing);
         select_biased! {
             recv(stop) -> _ => Next::Stop,
+            recv(closing) -> _ => Next::Quiet,
             recv(fresh) -> key => file(key),
             recv(backlog) -> key => file(key),
             default(self.patience()) => Next::Quiet,
@@ -133,7 +157,7 @@ impl Work {
 
     /// How long to wait for a file before the segment is due.
     fn patience(&self) -> Duration {
-        match &self.builder {
+        match &self.building {
             None => Duration::from_secs(3_600),
             Some(building) => {
                 let options = &self.worker.options;
@@ -145,217 +169,176 @@ impl Work {
     }
 
     fn is_segment_due(&self) -> bool {
-        let Some(building) = &self.builder else { return false };
+        let Some(building) = &self.building else { return false };
         let options = &self.worker.options;
         building.builder.events() >= options.segment_events_max
             || building.builder.memory() >= options.segment_bytes_max
             || self.patience().is_zero()
+            || building.is_batch_closing()
     }
 
     fn finish_segment(&mut self) -> Result<(), IndexError> {
-        let Some(Building { builder, .. }) = self.builder.take() else { return Ok(()) };
+        let Some(Building { builder, membership, .. }) = self.building.take() else {
+            return Ok(());
+        };
+        let batch = membership.close();
+        let segment = builder.finish()?;
         // Fails only when the committer ended, which has said why.
-        let _ = self.worker.built.send(builder.finish()?);
+        let _ = self.worker.built.send(Built { batch, segment });
         Ok(())
     }
 
     fn take(&mut self, key: FileKey) -> Result<(), IndexError> {
-        let mut building = match self.builder.take() {
-            Some(building) => building,
-            None => Building {
-                builder: self.worker.factory.builder()?,
-                keys: Vec::new(),
-                since: Instant::now(),
-                last_file: Instant::now(),
-            },
-        };
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.process(&key, &mut building.builder)));
-        let progress = &self.worker.progress;
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.process(&key)));
         match outcome {
-            Ok(Ok(Outcome::Done(record))) => {
-                add(&progress.files, 1);
-                building.builder.end_file(record);
-                building.keys.push(key);
-                building.last_file = Instant::now();
-                self.builder = Some(building);
-            }
-            Ok(Ok(Outcome::Gone)) => {
-                progress.release(&key);
-                self.keep(building);
-            }
-            Ok(Ok(Outcome::Unfinished)) => {
-                let _ = self.worker.give_back.send(TakenBack::Unfinished(key));
-                self.keep(building);
+            Ok(Ok(Outcome::Done(record))) => self.end_file(*record)?,
+            Ok(Ok(Outcome::Gone)) => self.worker.progress.release(&key),
+            Ok(Ok(Outcome::TakenBack(file))) => {
+                let _ = self.worker.give_back.send(file);
             }
             Ok(Err(error)) => return Err(error),
-            Err(_) => self.abandon(building, key)?,
+            Err(_) => self.recover(key)?,
         }
         Ok(())
     }
 
-    /// Keeps a segment that holds files; an empty one has no age yet.
-    fn keep(&mut self, building: Building) {
-        if building.builder.file_count() > 0 {
-            self.builder = Some(building);
-        } else {
-            building.builder.abandon();
-        }
+    fn end_file(&mut self, record: FileRecord) -> Result<(), IndexError> {
+        let building = open(&mut self.building, &self.worker)?;
+        building.builder.end_file(record);
+        building.last_file = Instant::now();
+        add(&self.worker.progress.files, 1);
+        Ok(())
     }
 
-    /// After a panic: the segment may hold half of the file. Its other files are read again, and the
-    /// file that caused it is rejected.
-    fn abandon(&mut self, building: Building, culprit: FileKey) -> Result<(), IndexError> {
+    /// After a panic: the segment may hold half of the file, and others of the batch may count
+    /// duplicates of events in it. The batch is given up, its other files are read again, and the file
+    /// that caused it is rejected.
+    fn recover(&mut self, culprit: FileKey) -> Result<(), IndexError> {
         tracing::error!(file = %culprit.path, "reading a file panicked; the file is rejected");
-        let progress = &self.worker.progress;
-        add(&progress.panics, 1);
-        building.builder.abandon();
-        for key in building.keys {
-            let _ = self.worker.give_back.send(TakenBack::Unread(key));
-        }
+        add(&self.worker.progress.panics, 1);
         self.parser = Parser::default();
         self.reader = FileReader::new(self.worker.options.read);
-        let reason = "a bug in traildex: reading it panicked; please report it".to_owned();
-        let record = self.record(culprit.clone(), FileState::Rejected, Some(reason));
-        let mut builder = self.worker.factory.builder()?;
-        builder.end_file(record);
-        let now = Instant::now();
-        self.builder = Some(Building { builder, keys: vec![culprit], since: now, last_file: now });
-        Ok(())
+        if let Some(Building { builder, membership, .. }) = self.building.take() {
+            let batch = membership.give_up();
+            let segment = builder.abandon();
+            let _ = self.worker.built.send(Built { batch, segment });
+        }
+        let reason = "a bug in traildex: reading it panicked; please report it";
+        self.end_file(self.worker.rejected(culprit, reason.to_owned()))
     }
 
-    fn process(
-        &mut self,
-        key: &FileKey,
-        builder: &mut SegmentBuilder,
-    ) -> Result<Outcome, IndexError> {
+    fn process(&mut self, key: &FileKey) -> Result<Outcome, IndexError> {
         let path = Path::new(&key.path);
-        let number = self.worker.next_number.fetch_add(1, Ordering::Relaxed);
         let is_fresh = age(key) < self.worker.options.unfinished;
-        let Self { reader, parser, worker, .. } = self;
+        let Self { reader, parser, worker, building } = self;
         let read = reader.read(path, |content| {
             // Whoever changed it while it was read will be found by the next look.
             if !matches!(look(path), Ok(Found::Trail(now)) if now == *key) {
                 return Ok(Outcome::Gone);
             }
-            let file = ContentOf { key, number, content, is_fresh };
-            take_content(file, parser, builder, &worker.progress)
+            let (pieces, shape) = split::collect(content.bytes);
+            if shape.is_cut && is_fresh {
+                return Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone())));
+            }
+            let building = open(building, worker)?;
+            let file =
+                Split { key, content: &content, pieces: &pieces, is_digest: shape.is_digest };
+            Ok(Outcome::Done(Box::new(file.index(parser, building, worker)?)))
         });
         match read {
             Ok(outcome) => outcome,
             Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
                 Ok(Outcome::Gone)
             }
-            Err(ReadError::Cut { .. }) if is_fresh => Ok(Outcome::Unfinished),
+            Err(ReadError::Io(error)) => {
+                tracing::warn!(file = %key.path, %error, "cannot read a file; trying again later");
+                Ok(Outcome::TakenBack(TakenBack::Unreadable(key.clone(), error.to_string())))
+            }
+            Err(ReadError::Cut { .. }) if is_fresh => {
+                Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone())))
+            }
             Err(error) => {
                 tracing::warn!(file = %key.path, %error, "file rejected");
-                let mut record = self.record(key.clone(), FileState::Rejected, None);
-                record.number = number;
-                record.reason = Some(error.to_string());
-                Ok(Outcome::Done(record))
+                Ok(Outcome::Done(Box::new(worker.rejected(key.clone(), error.to_string()))))
             }
         }
     }
+}
 
-    fn record(&self, key: FileKey, state: FileState, reason: Option<String>) -> FileRecord {
-        let number = self.worker.next_number.fetch_add(1, Ordering::Relaxed);
-        FileRecord { reason, ..FileRecord::new(number, key, state) }
+/// The segment in the making, begun where there is none.
+fn open<'b>(
+    building: &'b mut Option<Building>,
+    worker: &Worker,
+) -> Result<&'b mut Building, IndexError> {
+    if building.is_none() {
+        let membership = worker.batches.join();
+        let now = Instant::now();
+        let builder = worker.factory.builder()?;
+        *building = Some(Building { builder, membership, since: now, last_file: now });
+    }
+    Ok(building.as_mut().expect("it was begun where there was none"))
+}
+
+impl Worker {
+    fn number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The entry of a file that cannot be read as a trail.
+    fn rejected(&self, key: FileKey, reason: String) -> FileRecord {
+        let Place { account, region, .. } = Place::of(&key.path);
+        let reading = Reading {
+            reason: Some(reason),
+            account: account.map(str::to_owned),
+            region: region.map(str::to_owned),
+            ..Reading::default()
+        };
+        FileRecord::new(self.number(), key, FileState::Rejected, reading)
     }
 }
 
-/// A file that was read.
-struct ContentOf<'a> {
+/// A file that was read, and split into records.
+struct Split<'a> {
     key: &'a FileKey,
-    number: u64,
-    content: Content<'a>,
-    /// It changed lately, so that what is missing may still come.
-    is_fresh: bool,
+    content: &'a Content<'a>,
+    pieces: &'a [Piece<'a>],
+    is_digest: bool,
 }
 
-fn take_content(
-    file: ContentOf<'_>,
-    parser: &mut Parser,
-    builder: &mut SegmentBuilder,
-    progress: &Progress,
-) -> Result<Outcome, IndexError> {
-    let ContentOf { key, number, content, is_fresh } = file;
-    let (pieces, shape) = split::collect(content.bytes);
-    if shape.is_cut && is_fresh {
-        return Ok(Outcome::Unfinished);
-    }
-    let path = Path::new(&key.path);
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-    let origin = Origin {
-        file: number,
-        time: Micros::parse_file_name(name).unwrap_or(Micros(key.mtime_ns / 1_000)),
-        second_member: content.second_member,
-    };
-    let mut tally = Tally { builder, records: 0, repaired: 0, rejected: 0, rejects: Vec::new() };
-    parser.parse_file(&pieces, origin, &mut tally)?;
-    add(&progress.events, tally.records);
-    add(&progress.bytes_raw, content.bytes.len() as u64);
-    add(&progress.bytes_read, key.size);
-    let is_digest = shape.is_digest || key.path.contains("/CloudTrail-Digest/");
-    let mut record = tally.into_record(number, key.clone(), is_digest && !pieces.is_empty());
-    if content.second_member.is_some() {
-        record.flags.push("second-member".to_owned());
-    }
-    if content.has_trailing_bytes {
-        record.flags.push("trailing-bytes".to_owned());
-    }
-    if !record.flags.is_empty() || record.rejected > 0 {
-        let FileRecord { rejected, flags, .. } = &record;
-        tracing::warn!(file = %key.path, rejected, ?flags, "file is odd; see `traildex files`");
-    }
-    Ok(Outcome::Done(record))
-}
-
-/// Puts a file's records into the segment, and counts.
-struct Tally<'a> {
-    builder: &'a mut SegmentBuilder,
-    records: u64,
-    repaired: u64,
-    rejected: u64,
-    rejects: Vec<Reject>,
-}
-
-impl Sink for Tally<'_> {
-    type Error = IndexError;
-
-    fn event(&mut self, event: &Arc<Event>) -> Result<(), IndexError> {
-        self.records += 1;
-        self.repaired += u64::from(event.flags.contains(Flags::REPAIRED));
-        self.builder.add(event)
-    }
-
-    fn reject(&mut self, reject: Reject) {
-        self.rejected += 1;
-        if self.rejects.len() < REJECTS_LISTED_MAX {
-            self.rejects.push(reject);
-        }
-    }
-}
-
-impl Tally<'_> {
-    fn into_record(self, number: u64, key: FileKey, is_digest: bool) -> FileRecord {
-        let Self { records, repaired, rejected, rejects, .. } = self;
-        let state = match (records, rejected) {
-            (1.., _) => FileState::Indexed,
-            (0, _) if is_digest => return FileRecord::new(number, key, FileState::Digest),
-            (0, 0) => FileState::Empty,
-            (0, _) => FileState::Rejected,
+impl Split<'_> {
+    /// Puts the file's events into the segment.
+    fn index(
+        self,
+        parser: &mut Parser,
+        building: &mut Building,
+        worker: &Worker,
+    ) -> Result<FileRecord, IndexError> {
+        let Self { key, content, pieces, is_digest } = self;
+        let number = worker.number();
+        let name = Path::new(&key.path).file_name().and_then(|name| name.to_str()).unwrap_or("");
+        let origin = Origin {
+            file: number,
+            time: Micros::parse_file_name(name).unwrap_or(Micros(key.mtime_ns.div_euclid(1_000))),
+            second_member: content.second_member,
         };
-        let reason = match state {
-            FileState::Rejected => rejects.first().map(|reject| reject.reason.clone()),
-            _ => None,
-        };
-        FileRecord {
-            records,
-            repaired,
-            rejected,
-            rejects,
-            reason,
-            ..FileRecord::new(number, key, state)
+        let Building { builder, membership, .. } = building;
+        let mut tally = Tally::new(builder, &worker.dedupe, membership.batch.number);
+        parser.parse_file(pieces, origin, &mut tally)?;
+        let is_digest = is_digest || key.path.contains("/CloudTrail-Digest/");
+        let (state, reading) = tally.end(&key.path, content, is_digest && !pieces.is_empty());
+        let progress = &worker.progress;
+        add(&progress.events, reading.records - reading.duplicates);
+        add(&progress.duplicates, reading.duplicates);
+        add(&progress.bytes_raw, content.bytes.len() as u64);
+        add(&progress.bytes_read, key.size);
+        if !reading.flags.is_empty() || reading.rejected > 0 || reading.conflicting > 0 {
+            let Reading { rejected, conflicting, flags, .. } = &reading;
+            tracing::warn!(
+                file = %key.path, rejected, conflicting, ?flags,
+                "file is odd; see `traildex files`"
+            );
         }
+        Ok(FileRecord::new(number, key.clone(), state, reading))
     }
 }
 

@@ -17,7 +17,9 @@ use crate::api::Cancel;
 use crate::api::proto::{
     ApiError, ErrorKind, Hit, Meta, Order, SearchRequest, SearchResponse, TotalMode,
 };
+use crate::event::Flags;
 use crate::event::columns::{self, ColumnId};
+use crate::event::content::id_hash;
 use crate::event::time::Micros;
 use crate::index::IndexError;
 use crate::index::clauses::{ClauseQuery, PlaceClause};
@@ -40,8 +42,9 @@ pub fn search(
         suggestion: error.suggestion.clone(),
         ..ApiError::new(ErrorKind::BadQuery, error.to_string())
     })?;
-    let start = bound("start", request.start.as_deref(), now)?;
-    let end = bound("end", request.end.as_deref(), now)?;
+    let start = parse_bound("start", request.start.as_deref(), now)?;
+    let end = parse_bound("end", request.end.as_deref(), now)?;
+    snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
     let query = Planner { snapshot, now }.plan_between(&filter, start, end)?;
     let wanted = Wanted {
         limit: request.limit.min(SEARCH_LIMIT_MAX),
@@ -59,6 +62,7 @@ pub fn event(
     cancel: &Cancel,
 ) -> Result<SearchResponse, ApiError> {
     let started = Instant::now();
+    snapshot.check_whole(Micros(i64::MIN), Micros(i64::MAX))?;
     let wanted = Wanted {
         limit: SEARCH_LIMIT_MAX,
         order: Order::Newest,
@@ -95,7 +99,12 @@ fn parse_place(id: &str) -> Option<(u64, u64)> {
     Some((file.parse().ok()?, offset.parse().ok()?))
 }
 
-fn bound(key: &str, text: Option<&str>, now: Timestamp) -> Result<Option<Micros>, ApiError> {
+/// A bound of time in a request: where the span that its text stands for begins.
+pub fn parse_bound(
+    key: &str,
+    text: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<Micros>, ApiError> {
     let time = text.map(|text| parse_time(text, now)).transpose();
     let time =
         time.map_err(|error| ApiError::new(ErrorKind::BadRequest, format!("{key}: {error}")))?;
@@ -116,7 +125,8 @@ fn respond(
         cancel.check()?;
         hits.push(fetcher.fetch(found)?);
     }
-    Ok(SearchResponse { hits, total, took_ms: started.elapsed().as_secs_f64() * 1e3 })
+    let took_ms = started.elapsed().as_secs_f64() * 1e3;
+    Ok(SearchResponse { hits, total, took_ms, warnings: Vec::new() })
 }
 
 /// Fetches the records of matches, many of which come from the same files.
@@ -152,6 +162,12 @@ impl Fetcher<'_> {
             "" => format!("{file}:{offset}"),
             id => id.to_owned(),
         };
+        let account = event.column(columns::RECIPIENT_ACCOUNT);
+        let mut flags = segment.flags(*doc);
+        // The event that came first does not know of the other.
+        if self.snapshot.has_conflict(id_hash(account, &id)) {
+            flags |= Flags::ID_CONFLICT;
+        }
         let meta = Meta {
             id,
             time: time.to_string(),
@@ -159,7 +175,7 @@ impl Fetcher<'_> {
             credential: event.column(columns::CREDENTIAL).to_owned(),
             file: path,
             offset,
-            flags: segment.flags(*doc).names(),
+            flags: flags.names(),
             raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
         };
         Ok(Hit { event: raw_json(text.into_owned())?, meta })
@@ -176,6 +192,10 @@ fn raw_json(bytes: Vec<u8>) -> Result<Box<RawValue>, ApiError> {
 
 impl From<IndexError> for ApiError {
     fn from(error: IndexError) -> Self {
-        Self::new(ErrorKind::Internal, error.to_string())
+        let kind = match error {
+            IndexError::Damaged { .. } => ErrorKind::Damaged,
+            _ => ErrorKind::Internal,
+        };
+        Self::new(kind, error.to_string())
     }
 }

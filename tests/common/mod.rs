@@ -441,7 +441,8 @@ pub fn make_old(path: &Path) {
     File::options().write(true).open(path).unwrap().set_modified(hour_ago).unwrap();
 }
 
-/// Copies the `invictus` trail into this many account folders.
+/// Copies the `invictus` trail into this many account folders, each with events of its own: their
+/// ids end in the copy's number.
 pub fn copy_invictus(archive: &Path, copies: usize) {
     let trail = sample("invictus");
     for copy in 0..copies {
@@ -449,9 +450,25 @@ pub fn copy_invictus(archive: &Path, copies: usize) {
         for file in files_below(&trail) {
             let to = account.join(file.strip_prefix(trail.join("AWSLogs/218007301253")).unwrap());
             fs::create_dir_all(to.parent().unwrap()).unwrap();
-            fs::copy(&file, &to).unwrap();
+            fs::write(&to, gzip(&with_ids_of(&contents(&file), copy))).unwrap();
         }
     }
+}
+
+/// The text of a trail with the last digits of each `eventID` replaced by a number.
+fn with_ids_of(trail: &[u8], number: usize) -> Vec<u8> {
+    const KEY: &[u8] = br#""eventID":""#;
+    const ID_BYTES: usize = 36;
+    let mut trail = trail.to_vec();
+    let digits = format!("{number:04}");
+    let places: Vec<usize> =
+        memchr::memmem::find_iter(&trail, KEY).map(|at| at + KEY.len()).collect();
+    for place in places {
+        let end = place + ID_BYTES;
+        assert_eq!(trail[end], b'"', "an id is a UUID");
+        trail[end - digits.len()..end].copy_from_slice(digits.as_bytes());
+    }
+    trail
 }
 
 /// What a person would write for a value after `field:`.

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::api::proto::{ApiError, ErrorKind};
 use crate::limits::REQUEST_BODY_BYTES_MAX;
 
-/// The query string of a path that takes none.
+/// The query string, or the body, of a path that takes none.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoKeys {}
@@ -25,10 +25,22 @@ const DRAINED_BYTES_MAX: usize = 16 << 20;
 
 /// A JSON body, whatever its declared type: `curl -d` declares a form.
 pub async fn from_body<T: DeserializeOwned>(body: Body, limit: Duration) -> Result<T, ApiError> {
-    let body = timeout(limit, read(body))
+    from_json(&arrived(body, limit).await?)
+}
+
+/// The same where there may be nothing to say: an empty body is `{}`.
+pub async fn from_optional_body<T: DeserializeOwned>(
+    body: Body,
+    limit: Duration,
+) -> Result<T, ApiError> {
+    let body = arrived(body, limit).await?;
+    from_json(if body.trim_ascii().is_empty() { b"{}" } else { &body })
+}
+
+async fn arrived(body: Body, limit: Duration) -> Result<Vec<u8>, ApiError> {
+    timeout(limit, read(body))
         .await
-        .map_err(|_| bad_request(format!("the body did not arrive within {limit:?}")))??;
-    from_json(&body)
+        .map_err(|_| bad_request(format!("the body did not arrive within {limit:?}")))?
 }
 
 async fn read(mut body: Body) -> Result<Vec<u8>, ApiError> {

@@ -9,12 +9,14 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tracing::debug;
 
 use super::answer::{Answer, json};
 use super::ask::App;
-use super::request::{NoKeys, bad_request, check_limit, from_body, from_query_string};
+use super::request::{
+    NoKeys, bad_request, check_limit, from_body, from_optional_body, from_query_string,
+};
 use crate::api::Engine;
 use crate::api::proto::{ApiError, ErrorKind, FilesRequest};
 use crate::limits::FILES_LIMIT_MAX;
@@ -23,10 +25,12 @@ const SEARCH: &str = "/v1/search";
 const EVENT: &str = "/v1/events/{id}";
 const STATUS: &str = "/v1/status";
 const FILES: &str = "/v1/files";
+const VERIFY: &str = "/v1/verify";
+const REBUILD: &str = "/v1/rebuild";
 const HEALTH: &str = "/healthz";
 const READY: &str = "/readyz";
 const METRICS: &str = "/metrics";
-const PATHS: [&str; 7] = [SEARCH, EVENT, STATUS, FILES, HEALTH, READY, METRICS];
+const PATHS: [&str; 9] = [SEARCH, EVENT, STATUS, FILES, VERIFY, REBUILD, HEALTH, READY, METRICS];
 
 pub fn router(app: App) -> Router {
     Router::new()
@@ -34,6 +38,8 @@ pub fn router(app: App) -> Router {
         .route(EVENT, get(event))
         .route(STATUS, get(status))
         .route(FILES, get(files))
+        .route(VERIFY, get(verify).post(start_verify))
+        .route(REBUILD, post(rebuild))
         .route(HEALTH, get(health))
         .route(READY, get(ready))
         .route(METRICS, get(metrics_text))
@@ -72,7 +78,24 @@ async fn status(State(app): State<App>, uri: Uri) -> Answer {
 async fn files(State(app): State<App>, uri: Uri) -> Answer {
     let request: FilesRequest = from_query_string(&uri)?;
     check_limit(request.limit.unwrap_or_default(), FILES_LIMIT_MAX)?;
-    app.limited(move |engine, _| engine.files(&request)).await
+    app.limited(move |engine, cancel| engine.files(&request, cancel)).await
+}
+
+async fn verify(State(app): State<App>, uri: Uri) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    json(StatusCode::OK, &app.ask(Engine::verify).await?)
+}
+
+async fn start_verify(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let NoKeys {} = from_optional_body(body, app.options.read_timeout).await?;
+    json(StatusCode::ACCEPTED, &app.ask(Engine::start_verify).await?)
+}
+
+async fn rebuild(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let request = from_optional_body(body, app.options.read_timeout).await?;
+    json(StatusCode::ACCEPTED, &app.ask(move |engine| engine.rebuild(request)).await??)
 }
 
 async fn health() -> Answer {

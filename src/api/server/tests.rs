@@ -18,8 +18,8 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::api::Cancel;
 use crate::api::proto::{
-    ApiError, ErrorKind, FilesRequest, FilesResponse, Hit, Meta, SearchRequest, SearchResponse,
-    Status, Total,
+    ApiError, ErrorKind, FilesRequest, FilesResponse, Hit, Meta, RebuildRequest, RebuildStatus,
+    SearchRequest, SearchResponse, Status, Total, VerifyStatus,
 };
 use crate::limits::REQUEST_BODY_BYTES_MAX;
 
@@ -72,8 +72,24 @@ impl Engine for Fake {
         Status { version: "7".into(), ..Status::default() }
     }
 
-    fn files(&self, request: &FilesRequest) -> Result<FilesResponse, ApiError> {
+    fn files(&self, request: &FilesRequest, _: &Cancel) -> Result<FilesResponse, ApiError> {
         Ok(FilesResponse { total: request.limit.unwrap_or(1) as u64, ..Default::default() })
+    }
+
+    fn start_verify(&self) -> VerifyStatus {
+        VerifyStatus { is_running: true, ..VerifyStatus::default() }
+    }
+
+    fn verify(&self) -> VerifyStatus {
+        VerifyStatus { bytes_total: 7, ..VerifyStatus::default() }
+    }
+
+    fn rebuild(&self, request: RebuildRequest) -> Result<RebuildStatus, ApiError> {
+        if request.accept_loss {
+            Ok(RebuildStatus { files: 7, ..RebuildStatus::default() })
+        } else {
+            Err(ApiError::new(ErrorKind::Conflict, "files would be lost"))
+        }
     }
 
     fn is_ready(&self) -> bool {
@@ -98,7 +114,7 @@ fn found(id: &str) -> SearchResponse {
         raw: None,
     };
     let total = Total { value: 1, exact: true };
-    SearchResponse { hits: vec![Hit { event, meta }], total, took_ms: 0.5 }
+    SearchResponse { hits: vec![Hit { event, meta }], total, took_ms: 0.5, warnings: Vec::new() }
 }
 
 /// A server on a socket of its own, stopped when dropped.
@@ -220,7 +236,6 @@ fn every_route_answers() {
     let event = serde_json::to_string(&event).unwrap();
     for (path, expected) in [
         ("/v1/events/3:7%2F%C3%A9", event.as_str()),
-        ("/v1/files?state=rejected&path=a+b&limit=7", r#"{"files":[],"total":7}"#),
         ("/healthz", r#"{"ok":true}"#),
         ("/readyz", r#"{"ok":true}"#),
     ] {
@@ -228,6 +243,8 @@ fn every_route_answers() {
         assert_eq!((status, body.as_str()), (200, expected), "{path}");
         assert!(head.contains("content-type: application/json"), "{head}");
     }
+    let (_, _, files) = daemon.ask("GET", "/v1/files?state=rejected&path=a+b&limit=7", b"");
+    assert!(files.starts_with(r#"{"files":[],"total":7,"sums":{"files":0,"#), "{files}");
     let (_, _, status) = daemon.ask("GET", "/v1/status", b"");
     assert!(status.starts_with(r#"{"version":"7","#), "{status}");
     let (_, head, metrics) = daemon.ask("GET", "/metrics", b"");
@@ -237,6 +254,23 @@ fn every_route_answers() {
         "{metrics}"
     );
     assert!(metrics.contains("traildex_http_connections "), "{metrics}");
+}
+
+#[test]
+fn checks_and_rebuilds_are_begun_and_asked_about() {
+    let daemon = Daemon::start(ServerOptions::default());
+    for (method, path, body, status, expected) in [
+        ("POST", "/v1/verify", &b""[..], 202, r#"{"is_running":true,"#),
+        ("GET", "/v1/verify", b"", 200, r#"{"is_running":false,"bytes_done":0,"bytes_total":7}"#),
+        ("POST", "/v1/rebuild", br#"{"accept_loss":true}"#, 202, r#"{"files":7,"#),
+        ("POST", "/v1/rebuild", b"", 409, r#"{"error":{"kind":"conflict","#),
+        ("POST", "/v1/rebuild", br#"{"accept":true}"#, 400, r#"{"error":{"kind":"bad-request","#),
+        ("POST", "/v1/verify", br#"{"x":1}"#, 400, r#"{"error":{"kind":"bad-request","#),
+    ] {
+        let (got, _, answer) = daemon.ask(method, path, body);
+        assert_eq!(got, status, "{path} {answer}");
+        assert!(answer.starts_with(expected), "{path} {answer}");
+    }
 }
 
 #[test]
@@ -306,6 +340,7 @@ fn a_wrong_query_string_is_told_what_is_allowed() {
         ("GET", "/v1/status?v", "query string: v: unknown field `v`"),
         ("GET", "/v1/events/a?v=1", "query string: v: unknown field `v`"),
         ("GET", "/v1/files?state=lost", "query string: state: unknown variant `lost`"),
+        ("GET", "/v1/files?by=day,hour", "query string: by: 'hour' is not one of"),
         ("GET", "/v1/files?limit=10001", "limit 10001 is more than 10000"),
     ] {
         let expected = format!("bad-request: {expected}");

@@ -1,0 +1,97 @@
+//! `traildex verify`: check the index, of a running daemon or of a data directory that nobody uses.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::table::Format;
+use super::text::{bytes, escape, thousands};
+use super::{EXIT_CODES, Exit, SocketArg};
+use crate::api::client::Client;
+use crate::api::proto::{VerifyProblem, VerifyReport};
+use crate::index::store;
+
+/// Between two looks at a daemon's check.
+const TICK: Duration = Duration::from_millis(100);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Args {
+    /// Check this data directory, which no daemon uses, in place of a daemon's index
+    #[arg(long, value_name = "DIR", conflicts_with = "socket")]
+    data_dir: Option<PathBuf>,
+    /// text, or json (the whole report)
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    socket: SocketArg,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let bar = ProgressBar::no_length().with_style(
+        ProgressStyle::with_template("checking  {bytes}  {binary_bytes_per_sec}")
+            .expect("the template is valid"),
+    );
+    let report = match &args.data_dir {
+        Some(data_dir) => store::inspect(data_dir, &|read| bar.inc(read))?,
+        None => verify_online(&args.socket.client(), &bar)?,
+    };
+    bar.finish_and_clear();
+    match args.format {
+        Format::Text => print!("{}", describe(&report)),
+        Format::Json => println!("{}", serde_json::to_string(&report)?),
+    }
+    Ok(if report.problems.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// Has a daemon check its index, and waits for what it finds.
+fn verify_online(client: &Client, bar: &ProgressBar) -> anyhow::Result<VerifyReport> {
+    let mut status = client.start_verify()?;
+    while status.is_running {
+        bar.set_position(status.bytes_done);
+        std::thread::sleep(TICK);
+        status = client.verify()?;
+    }
+    status.report.ok_or_else(|| anyhow::anyhow!("the daemon could not start a check"))
+}
+
+fn describe(report: &VerifyReport) -> String {
+    let mut text = String::new();
+    for VerifyProblem { path, problem } in &report.problems {
+        let place = if path.is_empty() { String::new() } else { format!("{}: ", escape(path)) };
+        text.push_str(&format!("{place}{}\n", escape(problem)));
+    }
+    let verdict = match report.problems.len() {
+        0 => "nothing is wrong".to_owned(),
+        1 => "1 problem".to_owned(),
+        n => format!("{} problems", thousands(n as u64)),
+    };
+    text.push_str(&format!(
+        "{verdict}: {} in {} segments, {} events, {} files\n",
+        bytes(report.bytes),
+        thousands(report.segments),
+        thousands(report.events),
+        thousands(report.files)
+    ));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_are_named_before_the_verdict() {
+        let report = VerifyReport { segments: 2, events: 3000, ..VerifyReport::default() };
+        let expected = "nothing is wrong: 0 B in 2 segments, 3,000 events, 0 files\n";
+        assert_eq!(describe(&report), expected);
+        let problem =
+            |path: &str, text: &str| VerifyProblem { path: path.into(), problem: text.into() };
+        let problems =
+            vec![problem("/x\n.idx", "its hash does not match"), problem("", "and 2 more")];
+        let expected = "/x\\n.idx: its hash does not match\nand 2 more\n\
+                        2 problems: 0 B in 2 segments, 3,000 events, 0 files\n";
+        assert_eq!(describe(&VerifyReport { problems, ..report }), expected);
+    }
+}

@@ -1,0 +1,154 @@
+//! `GET /v1/files`: what became of which files, listed or summed up.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::api::Cancel;
+use crate::api::proto::{
+    ApiError, Dimension, ErrorKind, FileEntry, FileGroup, FileState, FilesRequest, FilesResponse,
+};
+use crate::event::time::Micros;
+use crate::index::ledger::LedgerReader;
+use crate::ingest::layout::Place;
+use crate::ingest::progress::Progress;
+use crate::limits::{FILE_GROUPS_MAX, FILES_LIMIT_DEFAULT, FILES_LIMIT_MAX};
+use crate::query::run::parse_bound;
+
+/// Entries looked at between two looks at the deadline.
+const CHECK_STEP: u64 = 1 << 10;
+
+/// Answers a request for files: those of the ledger, then those that are pending or skipped.
+pub fn list(
+    ledger: &LedgerReader,
+    progress: &Progress,
+    request: &FilesRequest,
+    cancel: &Cancel,
+) -> Result<FilesResponse, ApiError> {
+    let mut listing = Listing {
+        filter: Filter::new(request, Timestamp::now())?,
+        by: &request.by,
+        limit: request.limit.unwrap_or(if request.by.is_empty() {
+            FILES_LIMIT_DEFAULT
+        } else {
+            FILES_LIMIT_MAX
+        }),
+        groups: BTreeMap::new(),
+        response: FilesResponse::default(),
+    };
+    let is_only = |state| request.state == Some(state);
+    if !is_only(FileState::Pending) && !is_only(FileState::Skipped) {
+        let mut seen: u64 = 0;
+        ledger.each(|record| {
+            seen += 1;
+            if seen.is_multiple_of(CHECK_STEP) {
+                cancel.check()?;
+            }
+            listing.take(record.into())
+        })?;
+    }
+    for entry in progress.pending().into_iter().chain(progress.skipped()) {
+        listing.take(entry)?;
+    }
+    Ok(listing.end())
+}
+
+struct Filter<'r> {
+    request: &'r FilesRequest,
+    start: Option<Micros>,
+    end: Option<Micros>,
+    read_start: Option<Micros>,
+    read_end: Option<Micros>,
+}
+
+impl<'r> Filter<'r> {
+    fn new(request: &'r FilesRequest, now: Timestamp) -> Result<Self, ApiError> {
+        Ok(Self {
+            request,
+            start: parse_bound("start", request.start.as_deref(), now)?,
+            end: parse_bound("end", request.end.as_deref(), now)?,
+            read_start: parse_bound("read_start", request.read_start.as_deref(), now)?,
+            read_end: parse_bound("read_end", request.read_end.as_deref(), now)?,
+        })
+    }
+
+    fn admits(&self, entry: &FileEntry) -> bool {
+        let reading = &entry.reading;
+        let first = reading.first.or(entry.modified);
+        let last = reading.last.or(entry.modified);
+        self.request.state.is_none_or(|state| state == entry.state)
+            && self.request.path.as_ref().is_none_or(|part| entry.path.contains(part))
+            && self.start.is_none_or(|start| last.is_some_and(|last| last >= start))
+            && self.end.is_none_or(|end| first.is_some_and(|first| first < end))
+            && self.read_start.is_none_or(|start| reading.read_at.is_some_and(|at| at >= start))
+            && self.read_end.is_none_or(|end| reading.read_at.is_some_and(|at| at < end))
+    }
+}
+
+/// Account, region and day, as far as they are asked for.
+type GroupKey = [Option<String>; 3];
+
+struct Listing<'r> {
+    filter: Filter<'r>,
+    by: &'r [Dimension],
+    limit: usize,
+    groups: BTreeMap<GroupKey, FileGroup>,
+    response: FilesResponse,
+}
+
+impl Listing<'_> {
+    fn take(&mut self, entry: FileEntry) -> Result<(), ApiError> {
+        if !self.filter.admits(&entry) {
+            return Ok(());
+        }
+        self.response.sums.add(&entry.reading);
+        if self.by.is_empty() {
+            self.response.total += 1;
+            if self.response.files.len() < self.limit {
+                self.response.files.push(entry);
+            }
+            return Ok(());
+        }
+        let [account, region, day] = self.key(&entry);
+        let key = [account.clone(), region.clone(), day.clone()];
+        let group = FileGroup { account, region, day, ..FileGroup::default() };
+        self.groups.entry(key).or_insert(group).sums.add(&entry.reading);
+        if self.groups.len() > FILE_GROUPS_MAX {
+            let message = format!("there are more than {FILE_GROUPS_MAX} groups");
+            return Err(ApiError {
+                suggestion: Some("a path or a time range".to_owned()),
+                ..ApiError::new(ErrorKind::BadRequest, message)
+            });
+        }
+        Ok(())
+    }
+
+    fn key(&self, entry: &FileEntry) -> GroupKey {
+        let place = Place::of(&entry.path);
+        let reading = &entry.reading;
+        let is_by = |dimension| self.by.contains(&dimension);
+        let or_place = |known: &Option<String>, place: Option<&str>| {
+            known.clone().or_else(|| place.map(str::to_owned)).unwrap_or_default()
+        };
+        [
+            is_by(Dimension::Account).then(|| or_place(&reading.account, place.account)),
+            is_by(Dimension::Region).then(|| or_place(&reading.region, place.region)),
+            is_by(Dimension::Day).then(|| match (reading.first, place.day) {
+                (None, Some(day)) => day.join("-"),
+                (time, _) => time.or(entry.modified).map(day_of).unwrap_or_default(),
+            }),
+        ]
+    }
+
+    fn end(mut self) -> FilesResponse {
+        if !self.by.is_empty() {
+            self.response.total = self.groups.len() as u64;
+            self.response.groups = self.groups.into_values().take(self.limit).collect();
+        }
+        self.response
+    }
+}
+
+fn day_of(time: Micros) -> String {
+    time.to_string().chars().take("2023-07-10".len()).collect()
+}

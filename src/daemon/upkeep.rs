@@ -1,0 +1,127 @@
+//! Looking after the index while it is searched: checks and rebuilds.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::api::proto::{ApiError, FileState, VerifyReport, VerifyStatus};
+use crate::index::check;
+use crate::index::opening::SEGMENTS;
+use crate::index::snapshot::{Snapshot, SnapshotCell};
+use crate::ingest::walk::{Found, look};
+
+/// After a check, searches that fail cause no other for this long.
+const CHECK_PAUSE: Duration = Duration::from_mins(1);
+
+/// Checks the index, one check at a time, on a thread of its own.
+pub struct Checker {
+    data_dir: PathBuf,
+    snapshots: SnapshotCell,
+    bytes_done: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    is_running: bool,
+    bytes_total: u64,
+    report: Option<VerifyReport>,
+    ended: Option<Instant>,
+}
+
+impl Checker {
+    pub fn new(data_dir: PathBuf, snapshots: SnapshotCell) -> Arc<Self> {
+        let (bytes_done, state) = (AtomicU64::new(0), Mutex::default());
+        Arc::new(Self { data_dir, snapshots, bytes_done, state })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a check, unless one is running.
+    pub fn start(self: &Arc<Self>) -> VerifyStatus {
+        let snapshot = self.snapshots.load_full();
+        let mut state = self.state();
+        if !state.is_running {
+            self.bytes_done.store(0, Ordering::Relaxed);
+            state.bytes_total = check::bytes_to_check(&snapshot);
+            let checker = Arc::clone(self);
+            let thread = std::thread::Builder::new().name("verify".to_owned());
+            match thread.spawn(move || checker.run(&snapshot)) {
+                Ok(_) => state.is_running = true,
+                Err(error) => tracing::error!(%error, "cannot start a check of the index"),
+            }
+        }
+        drop(state);
+        self.status()
+    }
+
+    /// Starts a check because a search failed in a way that damage would explain.
+    pub fn suspect(self: &Arc<Self>) {
+        let is_recent = self.state().ended.is_some_and(|ended| ended.elapsed() < CHECK_PAUSE);
+        if !is_recent {
+            tracing::warn!("a search failed on the index; checking it");
+            self.start();
+        }
+    }
+
+    pub fn status(&self) -> VerifyStatus {
+        let state = self.state();
+        VerifyStatus {
+            is_running: state.is_running,
+            bytes_done: self.bytes_done.load(Ordering::Relaxed),
+            bytes_total: state.bytes_total,
+            report: state.report.clone(),
+        }
+    }
+
+    fn run(&self, snapshot: &Snapshot) {
+        let count = |bytes| {
+            self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
+        };
+        let segments_dir = self.data_dir.join(SEGMENTS);
+        let report = check::verify(snapshot, &self.data_dir, &segments_dir, &count);
+        for problem in &report.problems {
+            tracing::error!(
+                path = problem.path,
+                problem = problem.problem,
+                "the index is not as it should be"
+            );
+        }
+        let problems = report.problems.len();
+        tracing::info!(segments = report.segments, bytes = report.bytes, problems, "index checked");
+        let mut state = self.state();
+        state.is_running = false;
+        state.report = Some(report);
+        state.ended = Some(Instant::now());
+    }
+}
+
+/// What a new index would lack, because the archive does not have it any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Readings of files that are gone, or have changed since.
+    pub files: u64,
+    /// Events that these brought into the index. Other files may hold some of them.
+    pub events: u64,
+}
+
+/// Looks for the files that the events of the index came from.
+pub fn missing(snapshot: &Snapshot) -> Result<Missing, ApiError> {
+    let mut missing = Missing::default();
+    snapshot.files.each(|record| {
+        let events = record.events().saturating_sub(record.reading.lost);
+        let is_there = || {
+            record.state != FileState::Replaced
+                && matches!(look(record.key.path.as_ref()), Ok(Found::Trail(now)) if now == record.key)
+        };
+        if events > 0 && !is_there() {
+            missing.files += 1;
+            missing.events += events;
+        }
+        Ok::<_, ApiError>(())
+    })?;
+    Ok(missing)
+}

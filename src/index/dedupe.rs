@@ -1,0 +1,100 @@
+//! Whether an event is new: CloudTrail delivers events again, in other files, days later, and people
+//! copy archives into each other.
+//!
+//! An event is claimed before it is put into a segment. A claim is checked against every other claim
+//! that is not committed yet, and against the keys of every committed segment, so of two workers that
+//! come upon the same event one is told that it is a duplicate. Claims belong to a batch, whose
+//! segments are committed together: a file that counts a duplicate never becomes durable before the
+//! event that it is a duplicate of.
+//!
+//! Memory: the claims of the batches under way, and what is mapped of the segments' keys.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hashbrown::HashTable;
+
+use super::snapshot::SnapshotCell;
+use crate::event::content::EventKey;
+
+/// Claims are spread over so many locks, a power of two: workers seldom wait for each other.
+const SHARDS: usize = 64;
+
+/// What an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// To be indexed.
+    New,
+    /// To be indexed, though another event of different content has the same account and id.
+    Conflict,
+    /// In the index already, or in a segment of this batch or of one before it.
+    Duplicate,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Claimed {
+    key: EventKey,
+    batch: u64,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Dedupe {
+    claims: [Mutex<HashTable<Claimed>>; SHARDS],
+    /// What is committed.
+    snapshot: SnapshotCell,
+}
+
+impl Dedupe {
+    pub fn new(snapshot: SnapshotCell) -> Self {
+        Self { claims: std::array::from_fn(|_| Mutex::default()), snapshot }
+    }
+
+    /// Claims an event for a segment of a batch, unless it is a duplicate.
+    pub fn claim(&self, key: EventKey, batch: u64) -> Claim {
+        // Held until the claim is made: another worker with the same event waits here.
+        let mut claims = self.shard(key.id);
+        let mut is_id_known = false;
+        for claimed in claims.iter_hash(key.id).filter(|claimed| claimed.key.id == key.id) {
+            if claimed.key == key {
+                return Claim::Duplicate;
+            }
+            is_id_known = true;
+        }
+        for segment in &self.snapshot.load().segments {
+            for content in segment.keys.contents(key.id) {
+                if content == key.content {
+                    return Claim::Duplicate;
+                }
+                is_id_known = true;
+            }
+        }
+        claims.insert_unique(key.id, Claimed { key, batch }, |claimed| claimed.key.id);
+        if is_id_known { Claim::Conflict } else { Claim::New }
+    }
+
+    /// Forgets the claims of a batch that is committed, and in the snapshot: of this one and those
+    /// before it.
+    pub fn release_through(&self, batch: u64) {
+        self.retain(|claimed| claimed.batch > batch);
+    }
+
+    /// Forgets the claims of a batch that was given up, while there is none after it.
+    pub fn withdraw(&self, batch: u64) {
+        self.retain(|claimed| claimed.batch != batch);
+    }
+
+    fn retain(&self, is_kept: impl Fn(&Claimed) -> bool) {
+        for claims in &self.claims {
+            lock(claims).retain(|claimed| is_kept(claimed));
+        }
+    }
+
+    fn shard(&self, id: u64) -> MutexGuard<'_, HashTable<Claimed>> {
+        // The table below takes the low bits.
+        lock(&self.claims[(id >> 40) as usize % SHARDS])
+    }
+}
+
+fn lock(claims: &Mutex<HashTable<Claimed>>) -> MutexGuard<'_, HashTable<Claimed>> {
+    claims.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,70 @@
+//! The one way by which the data directory changes, so that a test can put in its place one that
+//! loses power.
+//!
+//! What a crash may leave is POSIX's least: bytes written to a file are lost or torn unless the file
+//! was synced after them, and a name made, replaced or removed in a directory is there or not unless
+//! the directory was synced after it, in any order.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Changes to a directory tree. Paths are absolute.
+pub trait Disk: fmt::Debug + Send + Sync {
+    /// Makes a file, or empties the one that is there.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Output>>;
+
+    /// Writes at an offset of a file, which is made where it is missing, cuts it off after the bytes,
+    /// and syncs it.
+    fn write_at(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A file being written.
+pub trait Output: Write + Send + Sync {
+    /// Makes the bytes written so far durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The file system.
+#[derive(Clone, Copy, Debug)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+        Ok(Box::new(File::create(path)?))
+    }
+
+    fn write_at(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        file.write_all_at(bytes, offset)?;
+        file.set_len(offset + bytes.len() as u64)?;
+        file.sync_data()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+}
+
+impl Output for File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}

@@ -1,0 +1,232 @@
+//! The ledger's index in memory: where each file's line is, and which files are known. At most 32
+//! bytes a file: 20 for its row, and what a hash table of row numbers takes.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use hashbrown::HashTable;
+use serde::Deserialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{FileKey, FileRecord, Loss};
+use crate::api::proto::{FileCounts, FileState};
+
+/// Rows are added so many at a time, and a thirty-second part: doubling would leave half unused.
+const ROWS_STEP: usize = 1_024;
+
+/// Sums over the ledger.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerCounts {
+    pub files: FileCounts,
+    pub records: u64,
+    pub duplicates: u64,
+    pub conflicting: u64,
+    pub repaired: u64,
+    pub rejected: u64,
+    /// Events lost with a damaged segment, of files that were not read again yet.
+    pub lost: u64,
+}
+
+impl LedgerCounts {
+    /// Events that were put into the index.
+    pub fn events(&self) -> u64 {
+        self.records - self.duplicates
+    }
+}
+
+/// What memory keeps of a file's line. Borrowed from the line, and nothing else of it is read.
+#[derive(Deserialize)]
+pub struct Summary<'l> {
+    number: u64,
+    #[serde(borrow)]
+    path: Cow<'l, str>,
+    size: u64,
+    mtime_ns: i64,
+    state: FileState,
+    records: u64,
+    duplicates: u64,
+    #[serde(default)]
+    conflicting: u64,
+    #[serde(default)]
+    repaired: u64,
+    #[serde(default)]
+    rejected: u64,
+}
+
+impl<'r> From<&'r FileRecord> for Summary<'r> {
+    fn from(record: &'r FileRecord) -> Self {
+        let FileRecord { number, key, state, reading } = record;
+        Self {
+            number: *number,
+            path: Cow::Borrowed(&key.path),
+            size: key.size,
+            mtime_ns: key.mtime_ns,
+            state: *state,
+            records: reading.records,
+            duplicates: reading.duplicates,
+            conflicting: reading.conflicting,
+            repaired: reading.repaired,
+            rejected: reading.rejected,
+        }
+    }
+}
+
+/// See the module's documentation. Rows are numbered as the files are; a number that no file has is a
+/// row without a line.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// Bytes of the ledger that count.
+    pub bytes: u64,
+    pub counts: LedgerCounts,
+    /// Where the line is, with the file's state in the highest byte.
+    places: Vec<u64>,
+    /// Hash of the path.
+    paths: Vec<u64>,
+    /// Hash of size and time. Of a path's readings, two have the same with a probability of 10^-10;
+    /// a change would then go unnoticed until the next.
+    versions: Vec<u32>,
+    /// The latest row of each path.
+    latest: HashTable<u32>,
+    losses: HashMap<u64, Loss>,
+}
+
+const NO_LINE: u64 = u64::MAX;
+const STATE_SHIFT: u32 = 56;
+
+impl Lines {
+    /// Takes in a file's line.
+    pub fn add(&mut self, file: &Summary<'_>, offset: u64) {
+        let row = file.number as usize;
+        self.make_room(row + 1);
+        let path = xxh3_64(file.path.as_bytes());
+        self.places[row] = offset | (file.state as u64) << STATE_SHIFT;
+        self.paths[row] = path;
+        self.versions[row] = version(file.size, file.mtime_ns);
+        let counts = &mut self.counts;
+        counts.records += file.records;
+        counts.duplicates += file.duplicates;
+        counts.conflicting += file.conflicting;
+        counts.repaired += file.repaired;
+        counts.rejected += file.rejected;
+        *count_of(&mut counts.files, file.state) += 1;
+        let paths = &self.paths;
+        match self.latest.find_mut(path, |row| paths[*row as usize] == path) {
+            None => {
+                self.latest.insert_unique(path, row as u32, |row| paths[*row as usize]);
+            }
+            Some(latest) => {
+                // Two readings of a file can be in one commit, in any order; the later has the
+                // higher number.
+                let (older, newer) = ((*latest).min(row as u32), (*latest).max(row as u32));
+                *latest = newer;
+                self.supersede(older as usize);
+            }
+        }
+    }
+
+    fn supersede(&mut self, row: usize) {
+        let state = self.state_of(row);
+        if state == FileState::Reread {
+            self.counts.lost -= self.losses.get(&(row as u64)).map_or(0, |loss| loss.events);
+        }
+        self.set_state(row, FileState::Replaced);
+    }
+
+    /// Takes in that a damaged segment took events of a file along.
+    pub fn lose(&mut self, loss: Loss) {
+        let row = loss.file as usize;
+        if self.offset(loss.file).is_none() {
+            return;
+        }
+        let is_latest = self.state_of(row) != FileState::Replaced;
+        let events = loss.events;
+        self.losses.entry(loss.file).and_modify(|known| known.events += events).or_insert(loss);
+        if is_latest {
+            self.counts.lost += events;
+            self.set_state(row, FileState::Reread);
+        }
+    }
+
+    /// Tells an entry what later lines made of it.
+    pub fn amend(&self, record: &mut FileRecord) {
+        record.state = self.state_of(record.number as usize);
+        if let Some(loss) = self.losses.get(&record.number) {
+            record.reading.lost = loss.events;
+            record.reading.reason = Some(loss.reason.clone());
+        }
+    }
+
+    pub fn is_known(&self, key: &FileKey) -> bool {
+        let path = xxh3_64(key.path.as_bytes());
+        let latest = self.latest.find(path, |row| self.paths[*row as usize] == path);
+        latest.is_some_and(|row| {
+            let row = *row as usize;
+            self.versions[row] == version(key.size, key.mtime_ns)
+                && self.state_of(row) != FileState::Reread
+        })
+    }
+
+    pub fn next_number(&self) -> u64 {
+        self.places.len() as u64
+    }
+
+    pub fn offset(&self, number: u64) -> Option<u64> {
+        let place = self.places.get(number as usize).copied().unwrap_or(NO_LINE);
+        (place != NO_LINE).then_some(place & ((1 << STATE_SHIFT) - 1))
+    }
+
+    pub fn memory(&self) -> usize {
+        self.places.capacity() * size_of::<u64>()
+            + self.paths.capacity() * size_of::<u64>()
+            + self.versions.capacity() * size_of::<u32>()
+            + self.latest.allocation_size()
+            + self.losses.capacity() * size_of::<(u64, Loss)>()
+    }
+
+    fn state_of(&self, row: usize) -> FileState {
+        FileState::ALL[(self.places[row] >> STATE_SHIFT) as usize].1
+    }
+
+    fn set_state(&mut self, row: usize, state: FileState) {
+        let before = self.state_of(row);
+        *count_of(&mut self.counts.files, before) -= 1;
+        *count_of(&mut self.counts.files, state) += 1;
+        let offset = self.places[row] & ((1 << STATE_SHIFT) - 1);
+        self.places[row] = offset | (state as u64) << STATE_SHIFT;
+    }
+
+    fn make_room(&mut self, rows: usize) {
+        if rows <= self.places.len() {
+            return;
+        }
+        if rows > self.places.capacity() {
+            let more = rows - self.places.len() + rows / 32 + ROWS_STEP;
+            self.places.reserve_exact(more);
+            self.paths.reserve_exact(more);
+            self.versions.reserve_exact(more);
+        }
+        self.places.resize(rows, NO_LINE);
+        self.paths.resize(rows, 0);
+        self.versions.resize(rows, 0);
+    }
+}
+
+fn version(size: u64, mtime_ns: i64) -> u32 {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&size.to_le_bytes());
+    bytes[8..].copy_from_slice(&mtime_ns.to_le_bytes());
+    xxh3_64(&bytes) as u32
+}
+
+fn count_of(files: &mut FileCounts, state: FileState) -> &mut u64 {
+    match state {
+        FileState::Indexed => &mut files.indexed,
+        FileState::Rejected => &mut files.rejected,
+        FileState::Digest => &mut files.digest,
+        FileState::Empty => &mut files.empty,
+        FileState::Replaced => &mut files.replaced,
+        FileState::Reread => &mut files.reread,
+        FileState::Pending => &mut files.pending,
+        FileState::Skipped => &mut files.skipped,
+    }
+}

@@ -1,0 +1,20 @@
+//! The steps of a commit, of a merge and of a rebuild, by name. In builds with the feature
+//! `failpoints`, which releases do not have, a test can end the process at any of them:
+//! `FAILPOINTS="manifest-renamed=2*off->return"` in the environment ends it at the third time.
+
+/// Passes a step.
+#[cfg(not(feature = "failpoints"))]
+pub fn step(_name: &str) {}
+
+/// Passes a step, or ends the process as a crash does: nothing is flushed, no destructor runs.
+#[cfg(feature = "failpoints")]
+pub fn step(name: &str) {
+    fail::eval(name, |_| std::process::abort());
+}
+
+/// Reads which steps the environment says to end at.
+#[cfg(feature = "failpoints")]
+pub fn set_up() {
+    // It is for the life of the process; forgotten, it is not torn down.
+    std::mem::forget(fail::FailScenario::setup());
+}

@@ -1,0 +1,209 @@
+//! Records in, events and rejects out.
+
+use super::*;
+use crate::event::columns;
+
+#[derive(Default)]
+struct Collected {
+    events: Vec<String>,
+    rejects: Vec<String>,
+}
+
+impl Sink for Collected {
+    type Error = std::convert::Infallible;
+
+    fn event(&mut self, event: &mut Arc<Event>) -> Result<(), Self::Error> {
+        let name = event.column(columns::EVENT_NAME);
+        let flags = event.flags.names().join(" ");
+        assert!(!event.raw.is_empty());
+        self.events.push(format!("{} {name} {flags}", event.offset).trim_end().to_owned());
+        Ok(())
+    }
+
+    fn reject(&mut self, reject: Reject) {
+        self.rejects.push(format!("{} {}", reject.offset, reject.reason));
+    }
+}
+
+#[track_caller]
+fn check(text: &str, events: &[&str], rejects: &[&str]) {
+    let mut collected = Collected::default();
+    let origin = Origin { time: Micros(1), ..Origin::default() };
+    Parser::default()
+        .parse_file(&split::collect(text.as_bytes()).0, origin, &mut collected)
+        .unwrap();
+    assert_eq!(collected.events, events);
+    assert_eq!(collected.rejects, rejects);
+}
+
+const TIME: &str = r#""eventTime":"2023-01-01T00:00:00Z""#;
+
+#[test]
+fn records_are_read_with_their_offsets() {
+    check(
+        &format!(r#"{{"Records":[{{"eventName":"A",{TIME}}},{{"eventName":"B",{TIME}}}]}}"#),
+        &["12 A", "65 B"],
+        &[],
+    );
+}
+
+#[test]
+fn stray_commas_are_repaired_and_flagged() {
+    check(&format!(r#"{{"a":{{"b":1,}},"eventName":"A",,{TIME}}}"#), &["0 A repaired"], &[]);
+}
+
+#[test]
+fn a_record_that_cannot_be_repaired_costs_no_neighbour() {
+    check(
+        &format!(
+            r#"{{"Records":[{{"eventName":"A",{TIME}}},{{"eventName":tru}},{{"eventName":"C",{TIME}}}]}}"#
+        ),
+        &["12 A", "83 C"],
+        &["78 not JSON: expected true"],
+    );
+}
+
+#[test]
+fn neighbours_swallowed_by_a_missing_brace_are_found() {
+    check(
+        &format!(
+            r#"{{"Records":[{{"eventName":{{"x":1,{TIME}}},{{"eventName":"B",{TIME}}},{{"eventName":"C",{TIME}}}]}}"#
+        ),
+        &["68 B", "121 C"],
+        &["68 not JSON: expected object key"],
+    );
+}
+
+#[test]
+fn an_escaped_record_is_read() {
+    check(
+        r#"{"Events":[{"CloudTrailEvent":"{\"eventName\":\"A\",\"eventTime\":\"2023-01-01T00:00:00Z\"}"}]}"#,
+        &["31 A"],
+        &[],
+    );
+    check(
+        r#"{"logEvents":[{"message":"START RequestId"}]}"#,
+        &[],
+        &["26 not JSON: a record begins with '{'"],
+    );
+}
+
+#[test]
+fn other_json_is_not_taken_for_a_record() {
+    check(
+        r#"{"name":"package","version":"1.0"}"#,
+        &[],
+        &["0 not a CloudTrail record: it has none of eventName, eventSource, eventID, eventTime, \
+           eventVersion and userIdentity"],
+    );
+    check(r#"{"Records":[{"odd":1}]}"#, &["12  time-from-file"], &[]);
+}
+
+#[test]
+fn nesting_beyond_the_bound_is_rejected_not_followed() {
+    let deep = format!("{{\"eventName\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let mut collected = Collected::default();
+    Parser::default()
+        .parse_file(&split::collect(deep.as_bytes()).0, Origin::default(), &mut collected)
+        .unwrap();
+    assert_eq!(collected.events, [""; 0]);
+    assert_eq!(collected.rejects.len(), 1, "{:?}", collected.rejects);
+}
+
+#[test]
+fn records_of_a_second_member_are_flagged() {
+    let text = format!("{{\"eventName\":\"A\",{TIME}}}\n{{\"eventName\":\"B\",{TIME}}}");
+    let mut collected = Collected::default();
+    let origin = Origin { second_member: Some(10), ..Origin::default() };
+    Parser::default()
+        .parse_file(&split::collect(text.as_bytes()).0, origin, &mut collected)
+        .unwrap();
+    assert_eq!(collected.events, ["0 A", "53 B second-member"]);
+}
+
+/// The content of one record.
+fn content(record: &str) -> u128 {
+    struct Content(u128);
+    impl Sink for Content {
+        type Error = std::convert::Infallible;
+        fn event(&mut self, event: &mut Arc<Event>) -> Result<(), Self::Error> {
+            self.0 = event.content;
+            Ok(())
+        }
+        fn reject(&mut self, reject: Reject) {
+            panic!("{reject:?}");
+        }
+    }
+    let mut content = Content(0);
+    let pieces = [Piece::Record { offset: 0, bytes: record.as_bytes(), is_listed: true }];
+    Parser::default().parse_file(&pieces, Origin::default(), &mut content).unwrap();
+    content.0
+}
+
+#[test]
+fn white_space_key_order_and_escapes_are_no_content() {
+    let record = r#"{"a":{"x":1,"y":[1,"2",{"z":null,"w":1.50}]},"b":"\u0041/","c":{}}"#;
+    for same in [
+        r#"{"c":{},"b":"A\/","a":{"y":[1,"2",{"w":1.50,"z":null}],"x":1}}"#,
+        "{ \"c\" : { } ,\n\t\"b\":\"A/\",\"a\":{\"x\":1, \"y\":[1,\"2\",{\"z\":null,\"w\":1.50}]}}",
+    ] {
+        assert_eq!(content(same), content(record), "{same}");
+    }
+}
+
+#[test]
+fn anything_else_is_content() {
+    let records = [
+        r#"{"a":1}"#,
+        r#"{"a":2}"#,
+        r#"{"a":"1"}"#,
+        r#"{"a":1.0}"#,
+        r#"{"a":1.00}"#,
+        r#"{"a":true}"#,
+        r#"{"a":false}"#,
+        r#"{"a":null}"#,
+        r#"{"a":{}}"#,
+        r#"{"a":[]}"#,
+        r#"{"a":""}"#,
+        r#"{"a":[1]}"#,
+        r#"{"a":[[1]]}"#,
+        r#"{"a":[1,2]}"#,
+        r#"{"a":[2,1]}"#,
+        r#"{"a":[1,1]}"#,
+        r#"{"a":[null,1]}"#,
+        r#"{"a":{"a":1}}"#,
+        r#"{"b":1}"#,
+        "{}",
+        r#"{"a":1,"b":2}"#,
+        r#"{"a":2,"b":1}"#,
+        r#"{"a":1,"a":1}"#,
+        r#"{"a":{"b":1},"a":{"c":1}}"#,
+        r#"{"a":{"b":1,"c":1}}"#,
+        // Numbers that a double cannot tell apart, behind ones that are passed over.
+        r#"{"a":0.1,"b":[1,-2,18446744073709551617]}"#,
+        r#"{"a":0.1,"b":[1,-2,18446744073709551618]}"#,
+        r#"{"a":0.10000000000000000001,"b":[1,-2,18446744073709551617]}"#,
+        r#"{"a":18446744073709551615}"#,
+        r#"{"a":-1}"#,
+        // Broken, and repaired to the same.
+        r#"{"a":1,}"#,
+        r#"{"a":1,,}"#,
+    ];
+    for (n, a) in records.iter().enumerate() {
+        for b in &records[n + 1..] {
+            assert_ne!(content(a), content(b), "{a} {b}");
+        }
+        assert_eq!(content(a), content(a));
+    }
+}
+
+#[test]
+fn every_string_is_visited_whole_with_its_path() {
+    let long = "x".repeat(10_000);
+    let text = format!(r#"{{"a":[{{"b":"{long}"}}],"eventName":"N",}}"#);
+    let mut seen = Vec::new();
+    Parser::default().each_string(text.as_bytes(), |path, text| {
+        seen.push((path.to_owned(), text.len()));
+    });
+    assert_eq!(seen, [("a\u{1}b".to_owned(), 10_000), ("eventName".to_owned(), 1)]);
+}
