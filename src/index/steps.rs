@@ -12,6 +12,15 @@ pub fn step(name: &str) {
     fail::eval(name, |_| std::process::abort());
 }
 
+/// Where a test has marked the input and names this place in the environment, panics, to see what a
+/// panic costs.
+#[cfg(feature = "failpoints")]
+#[allow(clippy::missing_panics_doc)]
+pub fn panic_if(name: &str, is_marked: impl FnOnce() -> bool) {
+    let is_due = fail::eval(name, |_| ()).is_some() && is_marked();
+    assert!(!is_due, "{name}, as a test wants it");
+}
+
 /// Reads which steps the environment says to end at.
 #[cfg(feature = "failpoints")]
 pub fn set_up() {

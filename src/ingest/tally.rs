@@ -71,6 +71,10 @@ impl Sink for Tally<'_> {
     type Error = IndexError;
 
     fn event(&mut self, event: &mut Arc<Event>) -> Result<(), IndexError> {
+        #[cfg(feature = "failpoints")]
+        crate::index::steps::panic_if("panic-on-marked-event", || {
+            event.column(columns::EVENT_ID) == "TRAILDEX-PANIC"
+        });
         let reading = &mut self.reading;
         reading.records += 1;
         reading.repaired += u64::from(event.flags.contains(Flags::REPAIRED));

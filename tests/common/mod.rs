@@ -26,6 +26,7 @@ use tempfile::TempDir;
 use traildex::api::client::Client;
 use traildex::api::proto::{
     FileEntry, FilesRequest, FilesResponse, Order, SearchRequest, SearchResponse, Status,
+    VerifyReport,
 };
 
 /// Everything that is waited for happens within this time, or never.
@@ -132,27 +133,33 @@ impl Place {
         self.spawn(command)
     }
 
-    fn spawn(&self, mut command: Command) -> Daemon {
+    /// Starts a daemon by this command, and waits until it answers.
+    pub fn spawn(&self, command: Command) -> Daemon {
+        let mut daemon = self.spawn_unready(command);
+        wait_until(PATIENCE, "the daemon is ready", || {
+            if let Some(status) = daemon.ended() {
+                panic!("the daemon ended with {status}");
+            }
+            matches!(daemon.client.get("/readyz"), Ok((200, _)))
+        });
+        daemon
+    }
+
+    /// Starts a daemon by this command, which may end before it answers.
+    pub fn spawn_unready(&self, mut command: Command) -> Daemon {
         let log = self.path("log");
         let stderr = File::options().create(true).append(true).open(&log).unwrap();
         let child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
         let client = Client::new(&self.socket());
-        let mut daemon = Daemon {
+        Daemon {
             child,
             client,
             socket: self.socket(),
             data_dir: self.data_dir(),
             log,
             _folder: Arc::clone(&self.folder),
-        };
-        wait_until(PATIENCE, "the daemon is ready", || {
-            if let Some(status) = daemon.child.try_wait().unwrap() {
-                panic!("the daemon ended with {status}");
-            }
-            matches!(daemon.client.get("/readyz"), Ok((200, _)))
-        });
-        daemon
+        }
     }
 }
 
@@ -251,6 +258,22 @@ impl Daemon {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// What a check of the whole index finds.
+    pub fn verified(&self) -> VerifyReport {
+        self.client.start_verify().unwrap();
+        let mut status = self.client.verify().unwrap();
+        wait_until(PATIENCE_BULK, "the check has ended", || {
+            status = self.client.verify().unwrap();
+            !status.is_running
+        });
+        status.report.unwrap()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// Waits until it has ended.
