@@ -11,9 +11,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use hashbrown::HashTable;
 
-use super::snapshot::SnapshotCell;
+use super::keys::KeySet;
 use crate::event::content::EventKey;
 
 /// Claims are spread over so many locks, a power of two: workers seldom wait for each other.
@@ -40,13 +41,20 @@ struct Claimed {
 #[derive(Debug)]
 pub struct Dedupe {
     claims: [Mutex<HashTable<Claimed>>; SHARDS],
-    /// What is committed.
-    snapshot: SnapshotCell,
+    /// The keys of every committed segment.
+    committed: ArcSwap<Vec<KeySet>>,
+}
+
+impl Default for Dedupe {
+    fn default() -> Self {
+        Self { claims: std::array::from_fn(|_| Mutex::default()), committed: ArcSwap::default() }
+    }
 }
 
 impl Dedupe {
-    pub fn new(snapshot: SnapshotCell) -> Self {
-        Self { claims: std::array::from_fn(|_| Mutex::default()), snapshot }
+    /// Says what is committed from now on. Claims that are in it are released after.
+    pub fn commit(&self, keys: Vec<KeySet>) {
+        self.committed.store(keys.into());
     }
 
     /// Claims an event for a segment of a batch, unless it is a duplicate.
@@ -60,8 +68,8 @@ impl Dedupe {
             }
             is_id_known = true;
         }
-        for segment in &self.snapshot.load().segments {
-            for content in segment.keys.contents(key.id) {
+        for keys in self.committed.load().iter() {
+            for content in keys.contents(key.id) {
                 if content == key.content {
                     return Claim::Duplicate;
                 }
@@ -72,8 +80,7 @@ impl Dedupe {
         if is_id_known { Claim::Conflict } else { Claim::New }
     }
 
-    /// Forgets the claims of a batch that is committed, and in the snapshot: of this one and those
-    /// before it.
+    /// Forgets the claims of a batch that is committed: of this one and those before it.
     pub fn release_through(&self, batch: u64) {
         self.retain(|claimed| claimed.batch > batch);
     }

@@ -90,7 +90,7 @@ impl Store {
             index,
             manifest,
             ledger,
-            dedupe: Arc::new(Dedupe::new(Arc::clone(&snapshot))),
+            dedupe: Arc::default(),
             visible: Arc::clone(&snapshot),
             snapshot,
             is_rebuild: false,
@@ -234,7 +234,7 @@ impl Store {
         let commit = self.manifest.commit;
         self.manifest = Manifest { commit, ..Manifest::empty(&name) };
         self.snapshot = empty_snapshot(&self.fields, &ledger);
-        self.dedupe = Arc::new(Dedupe::new(Arc::clone(&self.snapshot)));
+        self.dedupe = Arc::default();
         self.ledger = ledger;
         self.is_rebuild = true;
         Ok(())
@@ -297,7 +297,8 @@ impl Store {
             .iter()
             .cloned()
             .partition(|view| replaced.contains(view.entry.id.as_str()));
-        let segments = kept.into_iter().chain(views).collect();
+        let segments: Vec<_> = kept.into_iter().chain(views).collect();
+        self.dedupe.commit(segments.iter().map(|view| view.keys.clone()).collect());
         let snapshot = Arc::new(Snapshot::new(
             Arc::clone(&self.fields),
             segments,

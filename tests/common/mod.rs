@@ -25,8 +25,8 @@ use serde_json::value::RawValue;
 use tempfile::TempDir;
 use traildex::api::client::Client;
 use traildex::api::proto::{
-    FileEntry, FilesRequest, FilesResponse, Order, SearchRequest, SearchResponse, Status,
-    VerifyReport,
+    FileEntry, FileState, FilesRequest, FilesResponse, Order, SearchRequest, SearchResponse,
+    Status, VerifyReport,
 };
 
 /// Everything that is waited for happens within this time, or never.
@@ -133,6 +133,51 @@ impl Place {
         self.spawn(command)
     }
 
+    /// Starts a daemon in namespaces of its own (`unshare`'s flags), where it is root over them, after
+    /// a line of shell. None where this machine does not let us.
+    pub fn start_unshared(&self, flags: &[&str], setup: &str) -> Option<Daemon> {
+        let unshare = |line: &str| {
+            let mut command = Command::new("unshare");
+            command.args(["--user", "--map-root-user"]).args(flags).args(["sh", "-c", line, "sh"]);
+            command
+        };
+        let probe = unshare(setup).output().ok()?;
+        if !probe.status.success() {
+            println!("unshare: {}", String::from_utf8_lossy(&probe.stderr));
+            return None;
+        }
+        let serve = self.serve_command();
+        let mut command = unshare(&format!("{setup} && exec \"$@\""));
+        command.arg(serve.get_program()).args(serve.get_args());
+        for (name, value) in serve.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Some(self.spawn(command))
+    }
+
+    /// Starts a daemon as the user `nobody`, who owns the place from then on. None where this process
+    /// may not do so.
+    pub fn start_as_nobody(&self) -> Option<Daemon> {
+        const NOBODY: u32 = 65_534;
+        // The program may lie where only we can go.
+        let program = self.path("traildex");
+        fs::copy(env!("CARGO_BIN_EXE_traildex"), &program).unwrap();
+        let mut all = files_below(self.folder.path());
+        all.extend([self.folder.path().to_owned(), self.archive()]);
+        for path in all {
+            std::os::unix::fs::lchown(&path, Some(NOBODY), Some(NOBODY)).ok()?;
+        }
+        let serve = self.serve_command();
+        let mut command = Command::new(program);
+        command.args(serve.get_args()).envs(self.settings.iter().cloned());
+        std::os::unix::process::CommandExt::uid(&mut command, NOBODY);
+        std::os::unix::process::CommandExt::gid(&mut command, NOBODY);
+        Some(self.spawn(command))
+    }
+
     /// Starts a daemon by this command, and waits until it answers.
     pub fn spawn(&self, command: Command) -> Daemon {
         let mut daemon = self.spawn_unready(command);
@@ -222,6 +267,31 @@ impl Daemon {
         file.clone()
     }
 
+    /// The last reading of the one file whose path ends in `name`.
+    pub fn file_now(&self, name: &str) -> FileEntry {
+        let files = self.files_named(name);
+        let now = files.iter().filter(|file| file.state != FileState::Replaced);
+        let now: Vec<&FileEntry> = now.collect();
+        let [file] = now.as_slice() else { panic!("{name}: {files:#?}") };
+        (*file).clone()
+    }
+
+    /// What it has said so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The most memory that it has had resident.
+    pub fn peak_kb(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// Waits until the status is as wanted.
     pub fn wait_for(&self, bound: Duration, what: &str, is_met: impl Fn(&Status) -> bool) {
         let mut last = Status::default();
@@ -233,10 +303,7 @@ impl Daemon {
             }
             thread::sleep(POLL);
         }
-        let pending = FilesRequest {
-            state: Some(traildex::api::proto::FileState::Pending),
-            ..FilesRequest::default()
-        };
+        let pending = FilesRequest { state: Some(FileState::Pending), ..FilesRequest::default() };
         panic!("in {bound:?} it did not come to: {what}\n{last:#?}\n{:#?}", self.files(&pending));
     }
 
