@@ -23,10 +23,7 @@ use traildex::event::flat::Event;
 use traildex::index::IndexError;
 use traildex::index::build::SegmentBuilder;
 use traildex::index::dedupe::{Claim, Dedupe};
-use traildex::index::directory::SegmentFiles;
-use traildex::index::disk::RealDisk;
 use traildex::index::keys::{self, KeySet};
-use traildex::index::snapshot::read_keys;
 use traildex::ingest::parse::{Origin, Parser, Sink};
 use traildex::ingest::read::FileReader;
 use traildex::ingest::split::{self, Piece};
@@ -53,13 +50,12 @@ fn main() {
 
     let hash_ns = hashing(&texts) / archive.generated.events as f64;
     let new_ns = claims(&dedupe, committed, |n| key(committed + n), Claim::New);
-    // What was claimed is read; the rest of the keys' files is not.
     let resident = resident_kb().saturating_sub(before_kb);
     dedupe.release_through(1);
     let copy_ns = claims(&dedupe, committed, |n| key(n * 7_919 % committed), Claim::Duplicate);
     let ingest_ns = ingest(&texts, Dedupe::default()) / archive.generated.events as f64;
 
-    let filter: usize = made.sets.iter().map(KeySet::filter_bytes).sum();
+    let kept: usize = made.sets.iter().map(KeySet::memory).sum();
     let sum = hash_ns + new_ns + made.write_ns + made.merge_ns;
     let share = |ns: f64| format!("{:5.1} %", ns / ingest_ns * 100.0);
     println!("\n{committed} events in the index, {} segments", made.sets.len());
@@ -76,7 +72,7 @@ fn main() {
     println!("{:<46} {copy_ns:>9.0}", "claim of a duplicate, which is not indexed");
     println!("{:<46} {ingest_ns:>9.0}", "all of ingest, but reading and large merges");
     println!("\nmemory");
-    println!("{:<46} {:>9.2} bytes an event", "filters", filter as f64 / committed as f64);
+    println!("{:<46} {:>9.2} bytes an event", "kept of the keys", kept as f64 / committed as f64);
     println!(
         "{:<46} {:>9.2} bytes an event",
         "resident after a million claims of new events",
@@ -100,34 +96,33 @@ struct Made {
 impl Made {
     /// Writes and merges as ingest does: segments of [`SEGMENT_EVENTS`], ten of a size into one.
     fn new(dir: &Path, events: u64) -> Self {
-        let files = SegmentFiles::open(dir, Arc::new(RealDisk)).expect("the folder opens");
         let mut levels: Vec<Vec<(u64, KeySet)>> = vec![Vec::new()];
         let (mut write_ns, mut merge_ns) = (0.0, 0.0);
         let mut next = 0;
         let mut names = 0;
         let mut file = |dir: &Path| {
             names += 1;
-            let id = format!("{names:032x}");
-            let path = dir.join(format!("{id}.keys"));
-            (id, BufWriter::new(File::create(path).expect("a file can be made")))
+            let path = dir.join(format!("{names}.keys"));
+            let out = BufWriter::new(File::create(&path).expect("a file can be made"));
+            (path, out)
         };
         while next < events {
             let count = SEGMENT_EVENTS.min(events - next);
             let keys: Vec<EventKey> = (next..next + count).map(key).collect();
             next += count;
-            let (id, mut out) = file(dir);
+            let (path, mut out) = file(dir);
             write_ns += cpu_ns(|| {
                 keys::write(keys, Vec::new(), &mut out).expect("keys can be written");
                 out.flush().expect("keys can be written");
             });
-            levels[0].push((count, read_keys(&files, &id).expect("keys can be read")));
+            levels[0].push((count, KeySet::open(&path).expect("keys can be read")));
             for level in 0.. {
                 if (levels[level].len() as u64) < FACTOR {
                     break;
                 }
                 let inputs = std::mem::take(&mut levels[level]);
-                let sets: Vec<&KeySet> = inputs.iter().map(|(_, set)| set).collect();
-                let (id, mut out) = file(dir);
+                let sets: Vec<KeySet> = inputs.iter().map(|(_, set)| set.clone()).collect();
+                let (path, mut out) = file(dir);
                 merge_ns += cpu_ns(|| {
                     keys::merge(&sets, &mut out).expect("keys can be merged");
                     out.flush().expect("keys can be merged");
@@ -136,7 +131,7 @@ impl Made {
                 if levels.len() == level + 1 {
                     levels.push(Vec::new());
                 }
-                levels[level + 1].push((count, read_keys(&files, &id).expect("keys can be read")));
+                levels[level + 1].push((count, KeySet::open(&path).expect("keys can be read")));
             }
         }
         let sets = levels.into_iter().flatten().map(|(_, set)| set).collect();
@@ -147,16 +142,19 @@ impl Made {
 /// Claims a million events, or as many as there are.
 fn claims(dedupe: &Dedupe, committed: u64, key: impl Fn(u64) -> EventKey, expected: Claim) -> f64 {
     let count = committed.min(1_000_000);
-    let keys: Vec<EventKey> = (0..count).map(key).collect();
-    let ns = cpu_ns(|| {
-        // A batch's worth at a time, as ingest has it.
-        for (batch, keys) in keys.chunks(2 * SEGMENT_EVENTS as usize).enumerate() {
+    let mut ns = 0.0;
+    // A batch's worth at a time, as ingest has it.
+    for batch in 0..count.div_ceil(2 * SEGMENT_EVENTS) {
+        let first = batch * 2 * SEGMENT_EVENTS;
+        let keys: Vec<EventKey> =
+            (first..count.min(first + 2 * SEGMENT_EVENTS)).map(&key).collect();
+        ns += cpu_ns(|| {
             for key in keys {
-                assert_eq!(dedupe.claim(*key, batch as u64), expected);
+                assert_eq!(dedupe.claim(key, batch).expect("keys can be read"), expected);
             }
-            dedupe.release_through(batch as u64);
-        }
-    });
+            dedupe.release_through(batch);
+        });
+    }
     ns / count as f64
 }
 
@@ -235,7 +233,7 @@ impl Sink for Segment {
     type Error = IndexError;
 
     fn event(&mut self, event: &mut Arc<Event>) -> Result<(), IndexError> {
-        assert_eq!(self.dedupe.claim(event.key(), 1), Claim::New);
+        assert_eq!(self.dedupe.claim(event.key(), 1)?, Claim::New);
         self.builder.add(event)
     }
 

@@ -11,3 +11,4 @@ pub mod ingest;
 pub mod limits;
 pub mod query;
 pub mod sample;
+pub mod sigbus;

@@ -26,6 +26,7 @@ use crate::index::store::{Store, disk_bytes};
 use crate::ingest::Ingest;
 use crate::ingest::progress::{Glance, Progress};
 use crate::query::run;
+use crate::sigbus;
 
 /// See the module's documentation.
 pub struct Daemon {
@@ -78,7 +79,13 @@ impl Daemon {
         search: impl FnOnce(&Arc<Snapshot>) -> Result<SearchResponse, ApiError>,
     ) -> Result<SearchResponse, ApiError> {
         let snapshot = self.snapshots.load_full();
+        let cuts_before = sigbus::cuts();
         let found = catch_unwind(AssertUnwindSafe(|| search(&snapshot)));
+        if sigbus::cuts() != cuts_before {
+            self.checker.suspect();
+            let message = "a file was cut short while it was read; the index is being checked";
+            return Err(ApiError::new(ErrorKind::Internal, message));
+        }
         let is_suspect = match &found {
             Ok(Ok(_)) => false,
             Ok(Err(error)) => error.kind == ErrorKind::Internal,

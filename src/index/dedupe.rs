@@ -7,13 +7,14 @@
 //! segments are committed together: a file that counts a duplicate never becomes durable before the
 //! event that it is a duplicate of.
 //!
-//! Memory: the claims of the batches under way, and what is mapped of the segments' keys.
+//! Memory: the claims of the batches under way, and what is kept of the segments' keys.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use hashbrown::HashTable;
 
+use super::IndexError;
 use super::keys::KeySet;
 use crate::event::content::EventKey;
 
@@ -58,26 +59,29 @@ impl Dedupe {
     }
 
     /// Claims an event for a segment of a batch, unless it is a duplicate.
-    pub fn claim(&self, key: EventKey, batch: u64) -> Claim {
+    /// Fails where a segment's keys cannot be read.
+    pub fn claim(&self, key: EventKey, batch: u64) -> Result<Claim, IndexError> {
         // Held until the claim is made: another worker with the same event waits here.
         let mut claims = self.shard(key.id);
         let mut is_id_known = false;
         for claimed in claims.iter_hash(key.id).filter(|claimed| claimed.key.id == key.id) {
             if claimed.key == key {
-                return Claim::Duplicate;
+                return Ok(Claim::Duplicate);
             }
             is_id_known = true;
         }
         for keys in self.committed.load().iter() {
-            for content in keys.contents(key.id) {
-                if content == key.content {
-                    return Claim::Duplicate;
-                }
+            let mut is_known = false;
+            keys.each_content(key.id, |content| {
                 is_id_known = true;
+                is_known |= content == key.content;
+            })?;
+            if is_known {
+                return Ok(Claim::Duplicate);
             }
         }
         claims.insert_unique(key.id, Claimed { key, batch }, |claimed| claimed.key.id);
-        if is_id_known { Claim::Conflict } else { Claim::New }
+        Ok(if is_id_known { Claim::Conflict } else { Claim::New })
     }
 
     /// Forgets the claims of a batch that is committed: of this one and those before it.

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -32,6 +32,22 @@ pub trait Disk: fmt::Debug + Send + Sync {
 pub trait Output: Write + Send + Sync {
     /// Makes the bytes written so far durable.
     fn sync(&mut self) -> io::Result<()>;
+}
+
+/// Reads a stretch of a file, whose cursor others share.
+pub struct ReadAt<'f> {
+    pub file: &'f File,
+    pub at: u64,
+    pub end: u64,
+}
+
+impl Read for ReadAt<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = buffer.len().min((self.end - self.at) as usize);
+        let read = self.file.read_at(&mut buffer[..length], self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
 }
 
 /// The file system.

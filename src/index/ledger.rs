@@ -14,7 +14,7 @@
 mod lines;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -27,7 +27,7 @@ use lines::Lines;
 
 use super::IndexError;
 use super::directory::hash_text;
-use super::disk::Disk;
+use super::disk::{Disk, ReadAt};
 use super::manifest::LedgerExtent;
 use super::steps::step;
 use crate::api::proto::{FileEntry, FileState, Reading};
@@ -251,22 +251,6 @@ fn each_line<E: From<IndexError>>(
             Some(_) => return Err(damaged(path, offset, &"a line without its end").into()),
         }
         offset += read as u64;
-    }
-}
-
-/// Reads a stretch of a file, whose cursor others share.
-struct ReadAt<'f> {
-    file: &'f File,
-    at: u64,
-    end: u64,
-}
-
-impl Read for ReadAt<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let length = buffer.len().min((self.end - self.at) as usize);
-        let read = self.file.read_at(&mut buffer[..length], self.at)?;
-        self.at += read as u64;
-        Ok(read)
     }
 }
 

@@ -15,13 +15,13 @@ use tantivy::directory::TerminatingWrite;
 use tantivy::index::SegmentId;
 use tantivy::indexer::merge_filtered_segments;
 
+use super::IndexError;
 use super::build::{SegmentEntry, keys_name, open_index};
 use super::check::check_segment;
 use super::directory::{SegmentDirectory, SegmentFiles};
+use super::keys::{self, KeySet};
 use super::schema::{self, Fields};
-use super::snapshot::read_keys;
 use super::steps::step;
-use super::{IndexError, keys};
 
 /// Segments merged into one.
 const FACTOR: usize = 10;
@@ -115,10 +115,10 @@ fn merge_into(
     let merged = merge_filtered_segments(&segments, settings, unfiltered, output.clone())?;
     let id = merged.load_metas()?.segments.remove(0).id().uuid_string();
     step("merge-written");
-    let sets = entries.iter().map(|entry| read_keys(files, &entry.id));
+    let sets = entries.iter().map(|entry| KeySet::open(&files.dir.join(keys_name(&entry.id))));
     let sets = sets.collect::<Result<Vec<_>, IndexError>>()?;
     let mut out = output.open_write(Path::new(&keys_name(&id)))?;
-    keys::merge(&sets.iter().collect::<Vec<_>>(), &mut out)?;
+    keys::merge(&sets, &mut out)?;
     out.terminate()?;
     step("merge-keys-written");
     let runs = if is_sorted {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +11,7 @@ use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHand
 use tantivy::index::{SegmentComponent, SegmentId};
 use tantivy::schema::Schema;
 use tantivy::store::StoreReader;
-use tantivy::{DateTime, Directory, DocId, Index, SegmentReader};
+use tantivy::{DateTime, DocId, Index, SegmentReader};
 
 use super::IndexError;
 use super::build::{SegmentEntry, keys_name};
@@ -152,7 +151,7 @@ impl SegmentView {
         entry: &SegmentEntry,
         record_cache_blocks: usize,
     ) -> Result<Self, IndexError> {
-        let keys = read_keys(files, &entry.id)?;
+        let keys = KeySet::open(&files.dir.join(keys_name(&entry.id)))?;
         let segment = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
         let reader = SegmentReader::open(&segment)?;
         let store = reader.get_store_reader(record_cache_blocks)?;
@@ -330,13 +329,6 @@ impl SegmentView {
                 .collect()
         })
     }
-}
-
-/// Opens the keys of a segment's events.
-pub fn read_keys(files: &SegmentFiles, id: &str) -> Result<KeySet, IndexError> {
-    let name = keys_name(id);
-    let bytes = files.directory().open_read(Path::new(&name))?.read_bytes()?;
-    KeySet::open(bytes).map_err(|reason| IndexError::Damaged { path: files.dir.join(name), reason })
 }
 
 /// Name of the columns at a path that is no column of the schema.

@@ -32,6 +32,7 @@ use super::snapshot::{SegmentView, Snapshot, SnapshotCell};
 use super::steps::step;
 use crate::api::proto::{VerifyProblem, VerifyReport};
 use crate::event::time::Micros;
+use crate::sigbus;
 
 const LOCK: &str = "LOCK";
 
@@ -74,6 +75,7 @@ impl Store {
         data_dir: &Path,
         record_cache_bytes: usize,
     ) -> Result<Self, IndexError> {
+        sigbus::install();
         let segments_dir = data_dir.join(SEGMENTS);
         fs::create_dir_all(&segments_dir).map_err(IndexError::io(&segments_dir))?;
         let lock = lock(data_dir)?;

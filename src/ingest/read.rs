@@ -3,6 +3,9 @@
 //!
 //! libdeflate inflates a gzip member in one call. Where it fails it does not say whether the member is
 //! damaged or cut off; flate2, which does, then reads the same bytes again.
+//!
+//! A file can be cut short or written to while it is mapped. What it holds is copied out of the mapping,
+//! inflated or as it is, before anyone looks at it; if the file was cut meanwhile, the copy is nothing.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,6 +15,7 @@ use flate2::bufread::GzDecoder;
 use memmap2::{Advice, Mmap};
 
 use super::inflate::{Inflated, Inflater, Unreadable};
+use crate::sigbus;
 
 /// Below this many uncompressed bytes no ratio is suspicious.
 const RATIO_FREE_BYTES: usize = 16 << 20;
@@ -26,7 +30,7 @@ const KEPT_BYTES_MAX: usize = 64 << 20;
 /// Bounds on what a file may inflate to.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
-    /// Uncompressed bytes of a compressed file.
+    /// Uncompressed bytes of a file.
     pub file_bytes_max: usize,
     /// Uncompressed to compressed, above [`RATIO_FREE_BYTES`].
     pub inflate_ratio_max: usize,
@@ -53,12 +57,15 @@ impl<'a> Content<'a> {
 pub enum ReadError {
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// It was cut short while it was read.
+    #[error("it was cut short while it was read")]
+    Changed,
     /// It ends too early: cut off, or not written to its end yet.
     #[error("the compressed data ends too early, at byte {at} of the file")]
     Cut { at: u64 },
     #[error("the compressed data that begins at byte {at} is damaged: {reason}")]
     Damaged { at: u64, reason: String },
-    #[error("it inflates to more than {limit} bytes")]
+    #[error("it holds more than {limit} bytes")]
     TooLarge { limit: usize },
     #[error("it inflates to more than {ratio} times its size")]
     Bomb { ratio: usize },
@@ -103,6 +110,7 @@ impl std::ops::Deref for OnDisk<'_> {
 
 impl FileReader {
     pub fn new(limits: ReadLimits) -> Self {
+        sigbus::install();
         Self { limits, inflater: Inflater::default(), file: Vec::new(), inflated: Vec::new() }
     }
 
@@ -113,11 +121,17 @@ impl FileReader {
         take: impl FnOnce(Content<'_>) -> R,
     ) -> Result<R, ReadError> {
         let Self { limits, inflater, file, inflated } = self;
+        let cuts_before = sigbus::cuts();
         let on_disk = open(path, file)?;
-        let result = match on_disk.get(..4) {
-            Some([0x1F, 0x8B, ..]) => gunzip(inflater, &on_disk, inflated, *limits).map(take),
-            Some([0x28, 0xB5, 0x2F, 0xFD]) => unzstd(&on_disk, inflated, *limits).map(take),
-            _ => Ok(take(Content::plain(&on_disk))),
+        let content = match on_disk.get(..4) {
+            Some([0x1F, 0x8B, ..]) => gunzip(inflater, &on_disk, inflated, *limits),
+            Some([0x28, 0xB5, 0x2F, 0xFD]) => unzstd(&on_disk, inflated, *limits),
+            _ => plain(&on_disk, inflated, *limits),
+        };
+        // Whose mapping was cut is not known: another's costs a second look.
+        let result = match content {
+            _ if sigbus::cuts() != cuts_before => Err(ReadError::Changed),
+            content => content.map(take),
         };
         drop(on_disk);
         if self.inflated.capacity() > KEPT_BYTES_MAX {
@@ -134,12 +148,24 @@ fn open<'a>(path: &Path, buffer: &'a mut Vec<u8>) -> io::Result<OnDisk<'a>> {
         file.read_to_end(buffer)?;
         return Ok(OnDisk::Read(buffer));
     }
-    // SAFETY: the mapping is read-only and private to this function's caller. A file that is cut
-    // short while it is mapped would raise SIGBUS; `ingest::scan` hands files out only once they have
-    // settled, and writers of archives write anew and rename rather than cut.
+    // SAFETY: the mapping is read-only and private to this function's caller, who takes its bytes for
+    // nothing more than bytes that may change. A file that is cut short meanwhile raises SIGBUS, which
+    // `sigbus` handles.
     let map = unsafe { Mmap::map(&file)? };
     map.advise(Advice::Sequential)?;
     Ok(OnDisk::Mapped(map))
+}
+
+/// Copies a file that is not compressed.
+fn plain<'a>(
+    file: &[u8],
+    out: &'a mut Vec<u8>,
+    limits: ReadLimits,
+) -> Result<Content<'a>, ReadError> {
+    check_size(file.len(), file.len(), limits)?;
+    out.clear();
+    out.extend_from_slice(file);
+    Ok(Content::plain(out))
 }
 
 /// Inflates every member of a gzip file.
@@ -322,7 +348,9 @@ mod tests {
     fn a_bomb_is_refused_before_it_fills_the_memory() {
         let bomb = gzip(&vec![b' '; 40 << 20]);
         assert!(read(&bomb).contains("more than 200 times"), "{}", read(&bomb));
-        let large = zstd::encode_all(&vec![b' '; 80 << 20][..], 1).unwrap();
-        assert!(read(&large).contains("more than"), "{}", read(&large));
+        let large = vec![b' '; 80 << 20];
+        for large in [zstd::encode_all(&large[..], 1).unwrap(), gzip(&large), large] {
+            assert!(read(&large).contains("more than"), "{}", read(&large));
+        }
     }
 }

@@ -83,7 +83,7 @@ impl Sink for Tally<'_> {
         reading.last = reading.last.max(Some(event.time));
         agree(&mut reading.account, event.column(columns::RECIPIENT_ACCOUNT));
         agree(&mut reading.region, event.column(columns::AWS_REGION));
-        match self.dedupe.claim(event.key(), self.batch) {
+        match self.dedupe.claim(event.key(), self.batch)? {
             Claim::New => {}
             Claim::Duplicate => {
                 reading.duplicates += 1;

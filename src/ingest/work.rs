@@ -250,6 +250,7 @@ impl Work {
             Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
                 Ok(Outcome::Gone)
             }
+            Err(ReadError::Changed) => Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone()))),
             Err(ReadError::Io(error)) => {
                 tracing::warn!(file = %key.path, %error, "cannot read a file; trying again later");
                 Ok(Outcome::TakenBack(TakenBack::Unreadable(key.clone(), error.to_string())))

@@ -252,8 +252,8 @@ fn a_damaged_segment_is_named_and_set_aside_and_its_files_are_read_again() {
             assert_eq!(problems(&store), [""; 0], "what was lost is accounted for");
 
             // Their claims went with them, so they are new events.
-            assert_eq!(store.dedupe().claim(event(1, 1).key(), 1), Claim::New);
-            assert_eq!(store.dedupe().claim(event(0, 0).key(), 1), Claim::Duplicate);
+            assert_eq!(store.dedupe().claim(event(1, 1).key(), 1).unwrap(), Claim::New);
+            assert_eq!(store.dedupe().claim(event(0, 0).key(), 1).unwrap(), Claim::Duplicate);
             let mut again = built(&store, 4, &[1, 101]);
             again.files[0].key = key(1);
             store.commit(vec![again]).unwrap();
@@ -376,7 +376,7 @@ fn a_rebuild_takes_the_place_of_the_old_index_in_one_step() {
     store.commit(vec![segment]).unwrap();
     assert_eq!(visible.load().events(), 7, "searches see the old index");
     assert_eq!(store.ledger().next_number(), 1);
-    assert_eq!(store.dedupe().claim(event(0, 0).key(), 1), Claim::New);
+    assert_eq!(store.dedupe().claim(event(0, 0).key(), 1).unwrap(), Claim::New);
     drop(store);
 
     // Given up: the old index is as it was, and nothing of the new is left.
@@ -394,7 +394,7 @@ fn a_rebuild_takes_the_place_of_the_old_index_in_one_step() {
     let segment = built(&store, 2, &[60]);
     store.commit(vec![segment]).unwrap();
     assert_eq!(visible.load().events(), 3, "what is committed after is seen");
-    assert_eq!(store.dedupe().claim(event(2, 60).key(), 1), Claim::Duplicate);
+    assert_eq!(store.dedupe().claim(event(2, 60).key(), 1).unwrap(), Claim::Duplicate);
     assert_eq!(problems(&store), [""; 0]);
     drop(store);
     let store = Store::open(dir.path(), CACHE).unwrap();
@@ -410,14 +410,14 @@ fn an_event_is_claimed_once_across_batches_segments_merges_and_restarts() {
     let key = |n: u64| event(0, n as i64).key();
     let conflict = |n| EventKey { content: key(n).content ^ 1, ..key(n) };
     let dedupe = Arc::clone(store.dedupe());
-    assert_eq!(dedupe.claim(key(1), 1), Claim::New);
-    assert_eq!(dedupe.claim(key(1), 1), Claim::Duplicate);
-    assert_eq!(dedupe.claim(key(1), 2), Claim::Duplicate);
-    assert_eq!(dedupe.claim(conflict(1), 2), Claim::Conflict);
-    assert_eq!(dedupe.claim(conflict(1), 2), Claim::Duplicate);
+    assert_eq!(dedupe.claim(key(1), 1).unwrap(), Claim::New);
+    assert_eq!(dedupe.claim(key(1), 1).unwrap(), Claim::Duplicate);
+    assert_eq!(dedupe.claim(key(1), 2).unwrap(), Claim::Duplicate);
+    assert_eq!(dedupe.claim(conflict(1), 2).unwrap(), Claim::Conflict);
+    assert_eq!(dedupe.claim(conflict(1), 2).unwrap(), Claim::Duplicate);
     dedupe.withdraw(2);
     assert_eq!(
-        dedupe.claim(conflict(1), 2),
+        dedupe.claim(conflict(1), 2).unwrap(),
         Claim::Conflict,
         "a batch that was given up is forgotten"
     );
@@ -431,8 +431,8 @@ fn an_event_is_claimed_once_across_batches_segments_merges_and_restarts() {
         store.dedupe().release_through(1);
     };
     commit(&mut store, &[1, 5, 9]);
-    assert_eq!(dedupe.claim(key(1), 2), Claim::Duplicate, "the segment knows it");
-    assert_eq!(dedupe.claim(conflict(1), 2), Claim::Conflict);
+    assert_eq!(dedupe.claim(key(1), 2).unwrap(), Claim::Duplicate, "the segment knows it");
+    assert_eq!(dedupe.claim(conflict(1), 2).unwrap(), Claim::Conflict);
     dedupe.withdraw(2);
     for _ in 0..3 {
         commit(&mut store, &[20]);
@@ -440,10 +440,10 @@ fn an_event_is_claimed_once_across_batches_segments_merges_and_restarts() {
     let inputs = store.manifest.segments.clone();
     let merged = merge::merge(&store.files, &store.fields, &inputs, true).unwrap();
     store.install_merge(&inputs, &merged).unwrap();
-    assert_eq!(dedupe.claim(key(9), 2), Claim::Duplicate, "a merge forgets nothing");
+    assert_eq!(dedupe.claim(key(9), 2).unwrap(), Claim::Duplicate, "a merge forgets nothing");
     drop(dedupe);
     drop(store);
     let store = Store::open(dir.path(), CACHE).unwrap();
-    assert_eq!(store.dedupe().claim(key(5), 1), Claim::Duplicate);
-    assert_eq!(store.dedupe().claim(key(6), 1), Claim::New);
+    assert_eq!(store.dedupe().claim(key(5), 1).unwrap(), Claim::Duplicate);
+    assert_eq!(store.dedupe().claim(key(6), 1).unwrap(), Claim::New);
 }
