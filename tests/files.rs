@@ -18,6 +18,7 @@ use common::{
     make_old, record, records_below, sample, trail,
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 use traildex::api::proto::{Dimension, FileGroup, FileState, FilesRequest};
 
@@ -287,6 +288,48 @@ fn a_file_system_that_is_mounted_late_is_found_and_one_that_is_unmounted_keeps_i
     daemon.wait_indexed(PATIENCE, 2);
     assert_eq!(daemon.status().files.indexed, 2, "the first file is the one that was there before");
     assert!(daemon.log().contains("watching everything anew"));
+    daemon.stop();
+}
+
+#[test]
+fn files_that_appear_all_at_once_are_waited_for_in_bounded_numbers() {
+    const FILES: usize = 5_000;
+    let place = Place::new().with("WATCH_SETTLE_MS", "5000").with("WATCH_UNFINISHED_S", "5");
+    for n in 0..FILES {
+        let path = place.archive().join(format!("{n}.json"));
+        fs::write(path, trail(&[&format!("event-{n}")])).unwrap();
+    }
+    let daemon = place.start();
+    let mut most = 0;
+    daemon.wait_for(PATIENCE_BULK, "every file", |status| {
+        // Before any of them has settled.
+        if status.uptime_s < 2 {
+            most = most.max(status.files.pending);
+        }
+        status.files.indexed == FILES as u64
+    });
+    assert_eq!(daemon.status().events.indexed, FILES as u64);
+    assert!(most > 1_000 && most <= 4_096, "{most} were waited for at a time");
+    daemon.stop();
+}
+
+/// The kernel keeps 16,384 events of whoever does not take them; four for each file that is written.
+#[test]
+fn events_that_the_kernel_dropped_lose_no_file() {
+    const FILES: usize = 6_000;
+    let place = Place::new();
+    let folder = place.archive().join("folder");
+    fs::create_dir(&folder).unwrap();
+    let daemon = place.start();
+    fs::write(folder.join("first.json"), trail(&["first"])).unwrap();
+    daemon.wait_count("eventID:first", 1);
+    daemon.signal(Signal::STOP);
+    for n in 0..FILES {
+        fs::write(folder.join(format!("{n}.json")), trail(&[&format!("event-{n}")])).unwrap();
+    }
+    daemon.signal(Signal::CONT);
+    daemon.wait_indexed(PATIENCE_BULK, FILES as u64 + 1);
+    assert_eq!(daemon.status().files.indexed, FILES as u64 + 1);
     daemon.stop();
 }
 

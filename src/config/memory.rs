@@ -10,6 +10,18 @@ use super::Config;
 /// postings stream through.
 const MERGE_BYTES: u64 = 256 << 20;
 
+/// A claim of an event that is not committed, with its share of the table. The batch before the one
+/// being read can still be on its way to disk.
+const CLAIM_BYTES: u64 = 64;
+const BATCHES: u64 = 2;
+
+/// What is kept of an event's key, in tenths of a byte, and of its file's ledger entry. How many there
+/// will be is not known; this is for as many as the daemon is measured with.
+const KEY_BYTES_TENTHS: u64 = 16;
+const EVENTS: u64 = 30_000_000;
+const FILE_BYTES: u64 = 32;
+const FILES: u64 = 2_000_000;
+
 /// What one search may collect: postings, hits, and an answer of the longest kind (12 MB) twice,
 /// as records and as text.
 const SEARCH_BYTES: u64 = 64 << 20;
@@ -82,6 +94,21 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
             keys: &["ingest.threads", "ingest.segment_bytes_max"],
         },
         MemoryPart {
+            name: "claims of new events",
+            bytes: BATCHES * workers * ingest.segment_events_max as u64 * CLAIM_BYTES,
+            formula: format!(
+                "{BATCHES} batches x {workers} threads x {} events x {CLAIM_BYTES} bytes",
+                ingest.segment_events_max
+            ),
+            keys: &["ingest.threads", "ingest.segment_events_max"],
+        },
+        MemoryPart {
+            name: "keys and ledger",
+            bytes: EVENTS * KEY_BYTES_TENTHS / 10 + FILES * FILE_BYTES,
+            formula: "1.6 bytes an event and 32 a file, for 30 and 2 million".to_owned(),
+            keys: &[],
+        },
+        MemoryPart {
             name: "merge",
             bytes: MERGE_BYTES,
             formula: "one at a time, fixed".to_owned(),
@@ -123,11 +150,13 @@ mod tests {
         let expected = "\
 inflate buffers             512 MiB  2 threads x 256 MiB, the largest file
 segments in the making      256 MiB  2 threads x 128 MiB, one segment
+claims of new events          8 MiB  2 batches x 2 threads x 30000 events x 64 bytes
+keys and ledger             107 MiB  1.6 bytes an event and 32 a file, for 30 and 2 million
 merge                       256 MiB  one at a time, fixed
 searches                    128 MiB  2 at a time x 64 MiB
 record cache                 64 MiB  decompressed blocks of records
 base                         64 MiB  program, runtime and sockets, fixed
-total                      1280 MiB";
+total                      1395 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
     }
 
@@ -141,9 +170,9 @@ total                      1280 MiB";
         let (message, table) = error.split_once('\n').unwrap();
         assert_eq!(
             message,
-            "the configuration adds up to 1280 MiB of memory and the machine has 1279 MiB; \
+            "the configuration adds up to 1394 MiB of memory and the machine has 1394 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
-             search.concurrent_max, search.record_cache_bytes"
+             search.concurrent_max, search.record_cache_bytes, ingest.segment_events_max"
         );
         assert_eq!(table, config.memory(2).to_string());
     }

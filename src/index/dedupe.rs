@@ -84,6 +84,11 @@ impl Dedupe {
         Ok(if is_id_known { Claim::Conflict } else { Claim::New })
     }
 
+    /// How many claims are not committed.
+    pub fn claims(&self) -> usize {
+        self.claims.iter().map(|claims| lock(claims).len()).sum()
+    }
+
     /// Forgets the claims of a batch that is committed: of this one and those before it.
     pub fn release_through(&self, batch: u64) {
         self.retain(|claimed| claimed.batch > batch);

@@ -185,3 +185,112 @@ fn run_merges(jobs: &Receiver<MergeJob>, results: &Sender<Merged>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::unbounded;
+
+    use super::super::batch::{Batches, Membership};
+    use super::*;
+    use crate::api::proto::{FileState, Reading};
+    use crate::event::flat::Event;
+    use crate::event::time::Micros;
+    use crate::index::dedupe::Claim;
+    use crate::index::ledger::{FileKey, FileRecord};
+
+    /// A committer whose segments are built by hand.
+    struct Desk {
+        dir: tempfile::TempDir,
+        committer: Committer,
+        pending: BTreeMap<u64, Gathered>,
+        batches: Arc<Batches>,
+        given_back: Receiver<TakenBack>,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let (give_back, given_back) = unbounded();
+            let committer = Committer {
+                store: Store::open(dir.path(), 1 << 20).unwrap(),
+                progress: Arc::default(),
+                built: never(),
+                give_back,
+                merge_at_end: false,
+            };
+            let batches = Arc::default();
+            Self { dir, committer, pending: BTreeMap::new(), batches, given_back }
+        }
+
+        /// Builds a segment of one file and one event, claimed.
+        fn built(&self, membership: &Membership, number: u64) -> Built {
+            let batch = Arc::clone(&membership.batch);
+            let mut event = Event::default();
+            event.content = u128::from(number) << 64 | u128::from(number);
+            event.finish(Micros(1));
+            let store = &self.committer.store;
+            let claim = store.dedupe().claim(event.key(), batch.number).unwrap();
+            assert_eq!(claim, Claim::New);
+            let mut builder = store.factory().builder().unwrap();
+            builder.add(&Arc::new(event)).unwrap();
+            let key = FileKey { path: number.to_string(), ..FileKey::default() };
+            let reading = Reading { records: 1, ..Reading::default() };
+            builder.end_file(FileRecord::new(number, key, FileState::Indexed, reading));
+            Built { batch, segment: builder.finish().unwrap() }
+        }
+
+        fn gather(&mut self, built: Built) {
+            self.committer.gather(built, &mut self.pending).unwrap();
+        }
+
+        /// Events in the index, files in the ledger, and claims that are not committed.
+        fn check(&self, events: u64, files: u64, claims: usize) {
+            let store = &self.committer.store;
+            assert_eq!(store.snapshots().load().events(), events);
+            assert_eq!(store.ledger().counts().files.indexed, files);
+            assert_eq!(store.dedupe().claims(), claims);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_committed_when_its_last_segment_is_there_and_after_those_before_it() {
+        let mut desk = Desk::new();
+        let (a, b) = (desk.batches.join(), desk.batches.join());
+        let (first, second) = (desk.built(&a, 0), desk.built(&b, 1));
+        drop(a);
+        desk.gather(first);
+        desk.check(0, 0, 2);
+        drop(b);
+        let c = desk.batches.join();
+        let third = desk.built(&c, 2);
+        drop(c);
+        desk.gather(third);
+        desk.check(0, 0, 3);
+        desk.gather(second);
+        desk.check(3, 3, 0);
+        assert!(desk.given_back.is_empty());
+    }
+
+    #[test]
+    fn a_batch_that_was_given_up_leaves_nothing_and_has_its_files_read_again() {
+        let mut desk = Desk::new();
+        let (a, b) = (desk.batches.join(), desk.batches.join());
+        let (first, second) = (desk.built(&a, 0), desk.built(&b, 1));
+        drop(a);
+        desk.gather(first);
+        b.give_up();
+        desk.gather(second);
+        desk.check(0, 0, 0);
+        let back: Vec<_> = desk.given_back.try_iter().collect();
+        let is_unread = |file: &TakenBack| matches!(file, TakenBack::Unread(_));
+        assert!(back.len() == 2 && back.iter().all(is_unread), "{back:?}");
+        let segments = desk.dir.path().join("segments");
+        assert_eq!(std::fs::read_dir(segments).unwrap().count(), 0);
+
+        let c = desk.batches.join();
+        let again = desk.built(&c, 2);
+        drop(c);
+        desk.gather(again);
+        desk.check(1, 1, 0);
+    }
+}

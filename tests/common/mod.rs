@@ -293,7 +293,7 @@ impl Daemon {
     }
 
     /// Waits until the status is as wanted.
-    pub fn wait_for(&self, bound: Duration, what: &str, is_met: impl Fn(&Status) -> bool) {
+    pub fn wait_for(&self, bound: Duration, what: &str, mut is_met: impl FnMut(&Status) -> bool) {
         let mut last = Status::default();
         let started = Instant::now();
         while started.elapsed() < bound {
