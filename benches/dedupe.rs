@@ -46,7 +46,7 @@ fn main() {
     let before_kb = resident_kb();
     let made = Made::new(dir.path(), committed);
     let dedupe = Dedupe::default();
-    dedupe.commit(made.sets.clone());
+    dedupe.set_committed(made.sets.clone());
 
     let hash_ns = hashing(&texts) / archive.generated.events as f64;
     let new_ns = claims(&dedupe, committed, |n| key(committed + n), Claim::New);

@@ -21,6 +21,7 @@ use traildex::config::Config;
 use traildex::daemon::{import_options, open_store};
 use traildex::index::snapshot::Snapshot;
 use traildex::ingest::Ingest;
+use traildex::ingest::progress::Progress;
 use traildex::ingest::watch::Watcher;
 use traildex::query::run;
 
@@ -104,9 +105,11 @@ fn index(archive: &Archive, data_dir: &Path) -> Arc<Snapshot> {
     let config = Config::default();
     let store = open_store(data_dir, &config).expect("a new index opens");
     let options = import_options(&config, vec![archive.dir.path().to_owned()]);
-    let ingest = Ingest::start(store, Watcher::none(), options).expect("the pipeline starts");
-    while !ingest.progress().wait_idle(TICK) {}
-    assert_eq!(ingest.progress().fault(), None);
+    let progress = Progress::new();
+    let ingest =
+        Ingest::start(store, Watcher::none(), options, &progress).expect("the pipeline starts");
+    while !progress.wait_idle(TICK) {}
+    assert_eq!(progress.fault(), None);
     let store = ingest.stop().expect("the committer did not panic");
     let snapshot = store.snapshots().load_full();
     assert_eq!(snapshot.events(), archive.generated.events);

@@ -2,25 +2,28 @@
 
 mod engine;
 mod files;
+pub mod pipeline;
 pub mod upkeep;
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
+use crate::api::EngineSlot;
 use crate::api::server::{self, ServerOptions};
 use crate::config::Config;
 use crate::index::IndexError;
 use crate::index::store::Store;
+use crate::ingest::IngestOptions;
 use crate::ingest::read::ReadLimits;
 use crate::ingest::scan::ScanOptions;
-use crate::ingest::watch::Watcher;
 use crate::ingest::work::WorkOptions;
-use crate::ingest::{Ingest, IngestOptions};
 use engine::Daemon;
 
 /// How long an import lets a segment grow: nobody waits for its events.
@@ -32,6 +35,8 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Upper bounds of the histogram of request times, in seconds.
 const SECONDS_BUCKETS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+
+const SOCKET_FAILED: &str = "the socket failed";
 
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
@@ -93,17 +98,14 @@ pub fn serve(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a daemon until `stop` is done: opens the index, starts ingest, answers on the socket; then
-/// stops in that order, ingest last, so that what was read is committed.
+/// Runs a daemon until `stop` is done: listens, opens the index, starts ingest, answers; then stops
+/// ingest last, so that what was read is committed.
 pub async fn serve_until(
     config: &Config,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
-    let store = open_store(&config.index.data_dir, config)?;
     let listener = server::bind(&config.socket.path)?;
-    let engine = Arc::new(Daemon::start(config, store, metrics)?);
-    tracing::info!(socket = %config.socket.path.display(), "answering");
     let options = ServerOptions {
         connections_max: config.socket.connections_max,
         searches_max: config.search.concurrent(cores()),
@@ -112,21 +114,39 @@ pub async fn serve_until(
         stop_grace: STOP_GRACE,
         ..ServerOptions::default()
     };
-    let served = server::serve(listener, Arc::clone(&engine) as _, options, stop).await;
+    let slot = EngineSlot::default();
+    let (give_up, given_up) = oneshot::channel::<()>();
+    let stop = async {
+        tokio::select! {
+            () = stop => {}
+            _ = given_up => {}
+        }
+    };
+    let mut serving = pin!(server::serve(listener, Arc::clone(&slot), options, stop));
+    // Reads the whole index, which can take a while.
+    let opening = {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || open_store(&config.index.data_dir, &config))
+    };
+    let store = tokio::select! {
+        served = serving.as_mut() => return served.context(SOCKET_FAILED),
+        store = opening => store?,
+    };
+    let started =
+        store.map_err(anyhow::Error::from).and_then(|store| Daemon::start(config, store, metrics));
+    let engine = match started {
+        Ok(engine) => Arc::new(engine),
+        Err(error) => {
+            drop(give_up);
+            serving.await.context(SOCKET_FAILED)?;
+            return Err(error);
+        }
+    };
+    let _ = slot.set(Arc::clone(&engine) as _);
+    tracing::info!(socket = %config.socket.path.display(), "answering");
+    let served = serving.await;
     tokio::task::spawn_blocking(move || engine.stop()).await?;
-    served.context("the socket failed")
-}
-
-/// Starts following the archive.
-fn start_ingest(store: Store, config: &Config) -> anyhow::Result<Ingest> {
-    let watcher = Watcher::new().context("cannot watch for changes")?;
-    let mut roots = Vec::new();
-    for dir in &config.watch.dirs {
-        let root = dir.canonicalize().with_context(|| format!("cannot watch {}", dir.display()))?;
-        tracing::info!(dir = %root.display(), "watching");
-        roots.push(root);
-    }
-    Ok(Ingest::start(store, watcher, serve_options(config, roots))?)
+    served.context(SOCKET_FAILED)
 }
 
 fn install_metrics() -> anyhow::Result<PrometheusHandle> {

@@ -29,7 +29,7 @@ pub const SKIPPED_LISTED_MAX: usize = 1_000;
 
 /// Groups that `GET /v1/files?by=…` tells apart: a thousand accounts in seventeen regions over two
 /// months. More would be an export.
-pub const FILE_GROUPS_MAX: usize = 1_000_000;
+pub const FILE_GROUPS_MAX: usize = 100_000;
 
 /// Bytes of a request body. A query is text that a person typed or a program built; AWS's longest
 /// is a tenth of this.

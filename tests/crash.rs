@@ -291,8 +291,11 @@ fn copies_of_an_archive_inside_itself_add_no_event() {
 
 #[test]
 fn a_file_that_makes_the_program_panic_is_rejected_and_the_others_are_indexed() {
-    let place = Place::new();
-    for n in 0..5 {
+    // One segment of all of them, of which the bad one is not the first.
+    const FILES: u64 = 40;
+    let place = Place::new().with("INGEST_THREADS", "1");
+    let place = place.with("INGEST_COMMIT_AGE_MS_MAX", "3000").with("INGEST_COMMIT_IDLE_MS", "500");
+    for n in 0..FILES {
         let ids = [format!("good-{n}"), "shared".to_owned()];
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         fs::write(place.archive().join(format!("{n}.json")), trail(&ids)).unwrap();
@@ -302,12 +305,12 @@ fn a_file_that_makes_the_program_panic_is_rejected_and_the_others_are_indexed() 
     let mut command = place.serve_command();
     command.env("FAILPOINTS", "panic-on-marked-event=return");
     let daemon = place.spawn(command);
-    wait_until(PATIENCE, "the others are indexed", || daemon.status().files.indexed == 5);
+    wait_until(PATIENCE, "the others are indexed", || daemon.status().files.indexed == FILES);
     daemon.wait_for(PATIENCE, "nothing pending", |status| status.files.pending == 0);
     let rejected = daemon.file("poison.json");
     assert_eq!(rejected.state, FileState::Rejected);
     assert!(rejected.reading.reason.unwrap().contains("panicked"));
-    assert_eq!(daemon.status().events.indexed, 6, "five and the one they share");
+    assert_eq!(daemon.status().events.indexed, FILES + 1, "theirs and the one they share");
     assert_eq!(daemon.count("eventID:before"), 0);
     assert_eq!(daemon.count("eventID:shared"), 1);
     assert_eq!(daemon.verified().problems, []);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::{
     Daemon, PATIENCE, PATIENCE_BULK, Place, copy_invictus, files_below, gzip, ledger, make_old,
-    record, sample, trail, wait_until,
+    record, run, sample, trail, wait_until,
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
@@ -64,10 +64,12 @@ fn a_file_that_is_renamed_into_place_is_searchable_at_once_and_only_once() {
     let daemon = place.start();
     let folder = place.archive().join("AWSLogs/1/CloudTrail/us-east-1/2024/05/06");
     fs::create_dir_all(&folder).unwrap();
-    // As `aws s3 sync` does.
+    // As `aws s3 sync` does: under another name, then the object's time is set.
     let temporary = folder.join("trail.json.gz.6eF0a1B2");
     fs::write(&temporary, gzip(&trail(&["synced"]))).unwrap();
     fs::rename(&temporary, folder.join("trail.json.gz")).unwrap();
+    thread::sleep(Duration::from_millis(2));
+    make_old(&folder.join("trail.json.gz"));
     wait_fresh(&daemon, "renamed", "synced");
 
     // From outside of the archive.
@@ -75,7 +77,51 @@ fn a_file_that_is_renamed_into_place_is_searchable_at_once_and_only_once() {
     fs::rename(place.path("outside"), folder.join("moved.json.gz")).unwrap();
     wait_fresh(&daemon, "moved in", "moved");
     assert_eq!(wait_calm(&daemon, &place.archive()), 3);
-    assert_eq!(daemon.files_named("trail.json.gz").len(), 1);
+    assert_eq!(daemon.files_named("trail.json.gz").len(), 1, "read once");
+    daemon.stop();
+}
+
+/// The longest that the configuration allows.
+#[test]
+fn a_file_that_must_settle_for_minutes_is_pending() {
+    let place = Place::new().with("WATCH_SETTLE_MS", "600000").with("WATCH_UNFINISHED_S", "600");
+    let old = place.archive().join("old.json");
+    fs::write(&old, trail(&["old"])).unwrap();
+    make_old(&old);
+    fs::write(place.archive().join("new.json"), trail(&["new"])).unwrap();
+    let daemon = place.start();
+    daemon.wait_count("eventID:old", 1);
+    let mut open = File::create(place.archive().join("open.json")).unwrap();
+    open.write_all(b"{").unwrap();
+    daemon.wait_for(PATIENCE, "both are pending", |status| status.files.pending == 2);
+    fs::write(place.archive().join("closed.json"), trail(&["closed"])).unwrap();
+    daemon.wait_count("eventID:closed", 1);
+    assert_eq!(daemon.file("new.json").state, FileState::Pending);
+    daemon.stop();
+}
+
+#[test]
+fn while_the_index_is_opened_the_socket_says_so() {
+    let place = Place::new();
+    fs::write(place.archive().join("a.json"), trail(&["a"])).unwrap();
+    let mut slow = place.serve_command();
+    slow.env("FAILPOINTS", "index-to-be-opened=sleep(3000)");
+    let daemon = place.spawn_unready(slow);
+    wait_until(PATIENCE, "it listens", || matches!(daemon.client.get("/healthz"), Ok((200, _))));
+    let (status, answer) = daemon.client.get("/readyz").unwrap();
+    assert_eq!(status, 503, "{answer:?}");
+    let ran = run(&["status", "--socket", daemon.socket.to_str().unwrap()]);
+    assert_eq!(ran.code, 4);
+    assert!(ran.stderr.contains("the index is being opened"), "{}", ran.stderr);
+    wait_until(PATIENCE, "it is ready", || matches!(daemon.client.get("/readyz"), Ok((200, _))));
+    daemon.wait_count("eventID:a", 1);
+    daemon.stop();
+
+    // It can be stopped before it is open.
+    let mut slow = place.serve_command();
+    slow.env("FAILPOINTS", "index-to-be-opened=sleep(600000)");
+    let daemon = place.spawn_unready(slow);
+    wait_until(PATIENCE, "it listens", || matches!(daemon.client.get("/healthz"), Ok((200, _))));
     daemon.stop();
 }
 

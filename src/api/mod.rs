@@ -6,8 +6,8 @@ pub mod client;
 pub mod proto;
 pub mod server;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use proto::{
@@ -41,12 +41,13 @@ pub trait Engine: Send + Sync + 'static {
     /// Starts making the index anew; returns once that has begun.
     fn rebuild(&self, request: RebuildRequest) -> Result<RebuildStatus, ApiError>;
 
-    /// Whether searches can be answered; `false` while the index is being opened.
-    fn is_ready(&self) -> bool;
-
     /// Metrics in Prometheus' text format.
     fn metrics(&self) -> String;
 }
+
+/// Where the server finds the engine, once there is one: until then everything but `/healthz` is answered
+/// [`ErrorKind::Unavailable`].
+pub type EngineSlot = Arc<OnceLock<Arc<dyn Engine>>>;
 
 /// Why a search should stop: its deadline has passed, or nobody waits for it. Clones are the same.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ pub use files::{
     Reject,
 };
 pub use health::{
-    EventCounts, FileCounts, IndexStatus, Lag, RebuildRequest, RebuildStatus, Status,
+    EventCounts, FileCounts, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, Status,
     VerifyProblem, VerifyReport, VerifyStatus,
 };
 

@@ -1,7 +1,6 @@
 //! `traildex import`: index an archive once, without a daemon.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use crate::config::{Config, Overrides};
 use crate::daemon::{import_options, open_store};
 use crate::index::store::{Store, disk_bytes};
 use crate::ingest::Ingest;
-use crate::ingest::progress::Progress;
+use crate::ingest::progress::{Counters, Progress};
 use crate::ingest::walk::{Found, Walk};
 use crate::ingest::watch::Watcher;
 
@@ -55,10 +54,10 @@ pub fn tell_damage(store: &Store) {
 /// Reads the archive into the store, showing how far it is, and says what was read.
 pub fn fill(store: Store, roots: &[PathBuf], config: &Config) -> anyhow::Result<Store> {
     let started = Instant::now();
-    let before = store.ledger().counts();
     let bar = progress_bar(total_bytes(roots));
-    let ingest = Ingest::start(store, Watcher::none(), import_options(config, roots.to_vec()))?;
-    let progress = Arc::clone(ingest.progress());
+    let progress = Progress::new();
+    let options = import_options(config, roots.to_vec());
+    let ingest = Ingest::start(store, Watcher::none(), options, &progress)?;
     while !progress.wait_idle(TICK) {
         show(&bar, &progress);
     }
@@ -69,20 +68,21 @@ pub fn fill(store: Store, roots: &[PathBuf], config: &Config) -> anyhow::Result<
     if let Some(fault) = progress.fault() {
         anyhow::bail!(fault);
     }
-    let store = store.context("the committer panicked")?;
-    let counts = store.ledger().counts();
+    let store = store.context("the commit thread panicked")?;
     let seconds = started.elapsed().as_secs_f64();
-    let events = counts.events() - before.events();
+    let count = |counter: &AtomicU64| HumanCount(counter.load(Ordering::Relaxed));
+    let rate = |counter: &AtomicU64| (counter.load(Ordering::Relaxed) as f64 / seconds) as u64;
+    let counters = &progress.counters;
     eprintln!(
         "{} events from {} files in {seconds:.1} s ({} events/s, {}/s raw); {} duplicates left out; \
          {} records and {} files rejected, {} paths skipped",
-        HumanCount(events),
-        HumanCount(counts.files.indexed - before.files.indexed),
-        HumanCount((events as f64 / seconds) as u64),
-        HumanBytes((progress.bytes_raw.load(Ordering::Relaxed) as f64 / seconds) as u64),
-        HumanCount(counts.duplicates - before.duplicates),
-        HumanCount(counts.rejected - before.rejected),
-        HumanCount(counts.files.rejected - before.files.rejected),
+        count(&counters.events),
+        count(&counters.files),
+        HumanCount(rate(&counters.events)),
+        HumanBytes(rate(&counters.bytes_raw)),
+        count(&counters.duplicates),
+        count(&counters.rejected),
+        count(&counters.files_rejected),
         HumanCount(progress.glance().skipped),
     );
     for skipped in progress.skipped().iter().take(SKIPPED_TOLD_MAX) {
@@ -116,11 +116,8 @@ fn progress_bar(bytes: u64) -> ProgressBar {
 }
 
 fn show(bar: &ProgressBar, progress: &Progress) {
+    let Counters { files, events, bytes_read, .. } = &progress.counters;
     let count = |counter: &AtomicU64| HumanCount(counter.load(Ordering::Relaxed));
-    bar.set_position(progress.bytes_read.load(Ordering::Relaxed));
-    bar.set_message(format!(
-        "{} files, {} events",
-        count(&progress.files),
-        count(&progress.events)
-    ));
+    bar.set_position(bytes_read.load(Ordering::Relaxed));
+    bar.set_message(format!("{} files, {} events", count(files), count(events)));
 }

@@ -4,16 +4,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::bail;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 use super::import::{absolute, fill, tell_damage};
 use super::serve::environment;
 use super::{EXIT_CODES, Exit, SocketArg};
 use crate::api::client::Client;
-use crate::api::proto::RebuildRequest;
+use crate::api::proto::{RebuildRequest, RebuildState, RebuildStatus};
 use crate::config::{Config, Overrides};
 use crate::daemon::open_store;
-use crate::daemon::upkeep::{Missing, missing};
+use crate::daemon::pipeline::replace;
+use crate::daemon::upkeep::missing;
 
 /// Between two looks at a daemon's status.
 const TICK: Duration = Duration::from_millis(200);
@@ -21,52 +23,65 @@ const TICK: Duration = Duration::from_millis(200);
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
-    /// Rebuild this data directory, which no daemon uses, in place of a daemon's index
-    #[arg(long, value_name = "DIR", conflicts_with = "socket", requires = "watch")]
+    /// Rebuild the index in a data directory that no daemon uses, in place of a daemon's
+    #[arg(long, conflicts_with = "socket")]
+    offline: bool,
+    /// With --offline: configuration file
+    #[arg(long, value_name = "FILE", env = "TRAILDEX_CONFIG", requires = "offline")]
+    config: Option<PathBuf>,
+    /// With --offline: where the index is kept
+    #[arg(long, value_name = "DIR", requires = "offline")]
     data_dir: Option<PathBuf>,
-    /// With --data-dir: a directory with trail files, with all below it; may be given several times
-    #[arg(long, value_name = "DIR", requires = "data_dir")]
+    /// With --offline: a directory with trail files, with all below it; may be given several times
+    #[arg(long, value_name = "DIR", requires = "offline")]
     watch: Vec<PathBuf>,
     /// Go on although the archive lacks files that the index holds events of
     #[arg(long)]
     accept_loss: bool,
     /// Return once the daemon has begun
-    #[arg(long, conflicts_with = "data_dir")]
+    #[arg(long, conflicts_with = "offline")]
     no_wait: bool,
     #[command(flatten)]
     socket: SocketArg,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    match &args.data_dir {
-        Some(data_dir) => offline(args, data_dir)?,
-        None => online(args, &args.socket.client())?,
+    let request = RebuildRequest { accept_loss: args.accept_loss };
+    if args.offline {
+        offline(args, request)?;
+    } else {
+        online(args, request, &args.socket.client())?;
     }
     Ok(Exit::Done)
 }
 
-fn offline(args: &Args, data_dir: &std::path::Path) -> anyhow::Result<()> {
-    let config = Config::load(None, environment(), &Overrides::default())?;
-    let roots = absolute(&args.watch)?;
-    let mut store = open_store(data_dir, &config)?;
+fn offline(args: &Args, request: RebuildRequest) -> anyhow::Result<()> {
+    let flags = Overrides {
+        watch: args.watch.clone(),
+        data_dir: args.data_dir.clone(),
+        ..Overrides::default()
+    };
+    let config = Config::load(args.config.as_deref(), environment(), &flags)?;
+    if config.watch.dirs.is_empty() {
+        bail!("no archive to read: give --watch DIR, or watch.dirs in the configuration");
+    }
+    let roots = absolute(&config.watch.dirs)?;
+    let mut store = open_store(&config.index.data_dir, &config)?;
     tell_damage(&store);
-    let Missing { files, events } = missing(&store.snapshots().load())?;
-    if files > 0 && !args.accept_loss {
-        anyhow::bail!(
-            "{files} files of the index are not in the archive any more, or have changed since; up \
-             to {events} events that came from them would be gone: --accept-loss goes on"
-        );
+    if !request.accept_loss {
+        missing(&store.snapshots().load())?.refuse()?;
     }
     store.begin_rebuild()?;
     let mut store = fill(store, &roots, &config)?;
-    if store.is_rebuild() {
-        store.promote()?;
+    if let Err(reason) = replace(&mut store, request) {
+        store.abandon_rebuild();
+        bail!(reason);
     }
     Ok(())
 }
 
-fn online(args: &Args, client: &Client) -> anyhow::Result<()> {
-    client.rebuild(&RebuildRequest { accept_loss: args.accept_loss })?;
+fn online(args: &Args, request: RebuildRequest, client: &Client) -> anyhow::Result<()> {
+    client.rebuild(&request)?;
     if args.no_wait {
         return Ok(());
     }
@@ -74,17 +89,26 @@ fn online(args: &Args, client: &Client) -> anyhow::Result<()> {
         .with_style(ProgressStyle::with_template("{msg}").expect("the template is valid"));
     loop {
         let status = client.status()?;
-        if let Some(fault) = status.fault {
-            anyhow::bail!("the daemon's ingest has stopped: {fault}");
-        }
-        let Some(rebuild) = status.rebuild else {
-            bar.finish_and_clear();
-            let (events, files) = (status.events.indexed, status.files.indexed);
-            eprintln!("{} events of {} files", HumanCount(events), HumanCount(files));
-            return Ok(());
+        let Some(RebuildStatus { state, message, events, pending, .. }) = status.rebuild else {
+            bail!("the daemon was started anew, and the rebuild with it");
         };
-        let (events, pending) = (HumanCount(rebuild.events), HumanCount(rebuild.pending));
-        bar.set_message(format!("{events} events indexed, {pending} files known to be left"));
-        std::thread::sleep(TICK);
+        match state {
+            RebuildState::Running => {
+                let (events, pending) = (HumanCount(events), HumanCount(pending));
+                bar.set_message(format!(
+                    "{events} events indexed, {pending} files known to be left"
+                ));
+                std::thread::sleep(TICK);
+            }
+            RebuildState::Done => {
+                bar.finish_and_clear();
+                let (events, files) = (status.events.indexed, status.files.indexed);
+                eprintln!("{} events of {} files", HumanCount(events), HumanCount(files));
+                return Ok(());
+            }
+            RebuildState::Failed => {
+                bail!("the old index stays: {}", message.unwrap_or_default());
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::table::Format;
 use super::text::{bytes, labelled, seconds, thousands};
 use super::{Exit, SocketArg};
-use crate::api::proto::{EventCounts, FileCounts, IndexStatus, Lag, Status};
+use crate::api::proto::{EventCounts, FileCounts, IndexStatus, Lag, RebuildState, Status};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -56,7 +56,7 @@ fn index(index: &IndexStatus) -> String {
 
 fn ingest(status: &Status) -> String {
     match (&status.fault, &status.rebuild) {
-        (None, Some(rebuild)) => format!(
+        (None, Some(rebuild)) if rebuild.state == RebuildState::Running => format!(
             "making the index anew: {} files read, {} events indexed, {} files known to be left; \
              searches see the old index",
             thousands(rebuild.files),
@@ -65,7 +65,7 @@ fn ingest(status: &Status) -> String {
         ),
         _ if status.is_ingesting => "running".into(),
         (Some(fault), _) => format!("stopped: {fault}; searches go on"),
-        (None, None) => "stopped; searches go on".into(),
+        (None, _) => "stopped; searches go on".into(),
     }
 }
 
@@ -187,7 +187,9 @@ lag     12 files, 3.1 MB, the oldest for 0.4 s; last commit 0.3 s ago; last whol
 
     #[test]
     fn a_rebuild_and_damage_are_named() {
-        let rebuild = Some(RebuildStatus { files: 1200, events: 5, pending: 7 });
+        let rebuild =
+            RebuildStatus { files: 1200, events: 5, pending: 7, ..RebuildStatus::default() };
+        let rebuild = Some(rebuild);
         let index = IndexStatus { damaged: 1, ..busy().index };
         let warnings = vec!["x is\ndamaged".to_owned()];
         let text = describe(&Status { index, rebuild, warnings, ..busy() });

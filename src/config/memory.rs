@@ -11,7 +11,8 @@ use super::Config;
 const MERGE_BYTES: u64 = 256 << 20;
 
 /// A claim of an event that is not committed, with its share of the table. The batch before the one
-/// being read can still be on its way to disk.
+/// being read is on its way to disk, as a rule; a slow disk can have more of them wait, each of which is
+/// smaller than this assumes.
 const CLAIM_BYTES: u64 = 64;
 const BATCHES: u64 = 2;
 

@@ -1,30 +1,30 @@
 //! What answers on the socket: the index as it is now, and what ingest is doing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::files;
-use super::start_ingest;
-use super::upkeep::{self, Checker, Missing};
+use super::pipeline::Pipeline;
+use super::upkeep::Checker;
 use crate::api::proto::{
     ApiError, ErrorKind, EventCounts, FileCounts, FilesRequest, FilesResponse, IndexStatus, Lag,
-    RebuildRequest, RebuildStatus, SearchRequest, SearchResponse, Status, VerifyStatus,
+    RebuildRequest, RebuildState, RebuildStatus, SearchRequest, SearchResponse, Status,
+    VerifyStatus,
 };
 use crate::api::{Cancel, Engine};
 use crate::config::Config;
+use crate::index::IndexError;
 use crate::index::ledger::LedgerCounts;
 use crate::index::manifest::FORMAT_VERSION;
 use crate::index::opening::set_aside_folders;
 use crate::index::snapshot::{Snapshot, SnapshotCell};
 use crate::index::store::{Store, disk_bytes};
-use crate::ingest::Ingest;
-use crate::ingest::progress::{Glance, Progress};
+use crate::ingest::progress::Glance;
 use crate::query::run;
 use crate::sigbus;
 
@@ -33,14 +33,14 @@ pub struct Daemon {
     config: Config,
     started: Instant,
     snapshots: SnapshotCell,
-    /// The pipeline; none while it is being replaced, and after the end.
-    ingest: Mutex<Option<Ingest>>,
-    progress: ArcSwap<Progress>,
+    pipeline: Arc<Pipeline>,
     checker: Arc<Checker>,
     /// What was found damaged at the start.
     set_aside: Vec<String>,
-    /// Everything that the archive had at the start was read.
-    has_caught_up: AtomicBool,
+    /// The index was made anew at the start, and everything that the archive had then is not read yet.
+    is_catching_up: AtomicBool,
+    /// The count of cut-off pages when the lengths of the segments' files were compared last.
+    cuts_checked: AtomicU64,
     metrics: PrometheusHandle,
 }
 
@@ -48,44 +48,53 @@ impl Daemon {
     pub fn start(config: &Config, store: Store, metrics: PrometheusHandle) -> anyhow::Result<Self> {
         let snapshots = store.snapshots();
         let set_aside = store.set_aside().to_vec();
-        let ingest = start_ingest(store, config)?;
+        let is_catching_up = AtomicBool::new(store.is_anew());
         Ok(Self {
             config: config.clone(),
             started: Instant::now(),
             checker: Checker::new(config.index.data_dir.clone(), Arc::clone(&snapshots)),
             snapshots,
-            progress: ArcSwap::new(Arc::clone(ingest.progress())),
-            ingest: Mutex::new(Some(ingest)),
+            pipeline: Pipeline::start(config, store)?,
             set_aside,
-            has_caught_up: AtomicBool::new(false),
+            is_catching_up,
+            cuts_checked: AtomicU64::new(0),
             metrics,
         })
     }
 
     /// Ends ingest, whose files are committed.
     pub fn stop(&self) {
-        if let Some(ingest) = self.ingest().take() {
-            ingest.stop();
-        }
+        self.pipeline.stop();
     }
 
-    fn ingest(&self) -> MutexGuard<'_, Option<Ingest>> {
-        self.ingest.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Tries a search. A page that is cut off is noticed once and is zeros from then on, so the files'
+    /// lengths are compared before anything is read after a cut.
+    fn attempt<R>(&self, snapshot: &Snapshot, search: impl Fn() -> R) -> Result<R, IndexError> {
+        const ATTEMPTS: usize = 2;
+        for _ in 0..ATTEMPTS {
+            let cuts = sigbus::cuts();
+            if self.cuts_checked.load(Ordering::Acquire) != cuts {
+                snapshot.segments.iter().for_each(|segment| segment.check_lengths());
+                self.cuts_checked.store(cuts, Ordering::Release);
+            }
+            let found = search();
+            if sigbus::cuts() == cuts {
+                return Ok(found);
+            }
+            // Perhaps a file of the archive, which is none of this search's.
+        }
+        Err(IndexError::Cut)
     }
 
     /// Runs a search. One that fails on the index, with an error or a panic, has it checked.
     fn run(
         &self,
-        search: impl FnOnce(&Arc<Snapshot>) -> Result<SearchResponse, ApiError>,
+        search: impl Fn(&Arc<Snapshot>) -> Result<SearchResponse, ApiError>,
     ) -> Result<SearchResponse, ApiError> {
         let snapshot = self.snapshots.load_full();
-        let cuts_before = sigbus::cuts();
-        let found = catch_unwind(AssertUnwindSafe(|| search(&snapshot)));
-        if sigbus::cuts() != cuts_before {
-            self.checker.suspect();
-            let message = "a file was cut short while it was read; the index is being checked";
-            return Err(ApiError::new(ErrorKind::Internal, message));
-        }
+        let found = self
+            .attempt(&snapshot, || catch_unwind(AssertUnwindSafe(|| search(&snapshot))))
+            .unwrap_or_else(|cut| Ok(Err(cut.into())));
         let is_suspect = match &found {
             Ok(Ok(_)) => false,
             Ok(Err(error)) => error.kind == ErrorKind::Internal,
@@ -94,33 +103,43 @@ impl Daemon {
         if is_suspect {
             self.checker.suspect();
         }
-        let mut response = found.unwrap_or_else(|panic| resume_unwind(panic))?;
-        response.warnings = self.gaps(&snapshot);
-        Ok(response)
+        let gaps = self.gaps(&snapshot);
+        match found.unwrap_or_else(|panic| resume_unwind(panic)) {
+            Ok(mut response) => {
+                response.warnings = gaps;
+                Ok(response)
+            }
+            Err(mut error) => {
+                if error.kind == ErrorKind::NotFound {
+                    for gap in gaps {
+                        error.message.push_str(&format!("; but {gap}"));
+                    }
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Why searches may lack events that the archive had.
     fn gaps(&self, snapshot: &Snapshot) -> Vec<String> {
         let LedgerCounts { files, lost, .. } = snapshot.files.counts();
         let mut gaps = Vec::new();
-        if files.reread > 0 {
+        if files.reread > 0 || lost > 0 {
             gaps.push(format!(
-                "{lost} events of {} files were in a damaged part of the index; the files are read \
-                 again if the archive still has them (traildex files --state reread)",
+                "{lost} events were in a damaged part of the index; {} files are read again if the \
+                 archive still has them (traildex files --state reread)",
                 files.reread
             ));
         }
-        if !self.set_aside.is_empty() && !self.has_caught_up() {
-            gaps.push("the index was damaged, and is being made anew from the archive".to_owned());
+        if self.is_catching_up.load(Ordering::Acquire) {
+            if self.pipeline.progress().has_caught_up() {
+                self.is_catching_up.store(false, Ordering::Release);
+            } else {
+                let gap = "the index was damaged, and is being made anew from the archive";
+                gaps.push(gap.to_owned());
+            }
         }
         gaps
-    }
-
-    fn has_caught_up(&self) -> bool {
-        if self.progress.load().is_caught_up() {
-            self.has_caught_up.store(true, Ordering::Release);
-        }
-        self.has_caught_up.load(Ordering::Acquire)
     }
 
     fn warnings(&self, snapshot: &Snapshot, glance: &Glance) -> Vec<String> {
@@ -154,8 +173,7 @@ impl Engine for Daemon {
     fn status(&self) -> Status {
         let snapshot = self.snapshots.load();
         let counts = snapshot.files.counts();
-        let progress = self.progress.load();
-        let glance = progress.glance();
+        let glance = self.pipeline.progress().glance();
         let span = snapshot.time_span();
         let read = &counts.files;
         let known = read.indexed + read.rejected + read.digest + read.empty + read.reread;
@@ -194,18 +212,14 @@ impl Engine for Daemon {
                 last_scan_s: glance.since_scan.map(|since| since.as_secs_f64()),
             },
             is_ingesting: glance.fault.is_none(),
-            rebuild: progress.is_rebuild.load(Ordering::Acquire).then(|| RebuildStatus {
-                files: progress.files.load(Ordering::Relaxed),
-                events: progress.events.load(Ordering::Relaxed),
-                pending: glance.pending,
-            }),
+            rebuild: self.pipeline.rebuild_status(),
             warnings: self.warnings(&snapshot, &glance),
             fault: glance.fault,
         }
     }
 
     fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError> {
-        files::list(&self.snapshots.load().files, &self.progress.load(), request, cancel)
+        files::list(&self.snapshots.load().files, &self.pipeline.progress(), request, cancel)
     }
 
     fn start_verify(&self) -> VerifyStatus {
@@ -217,52 +231,13 @@ impl Engine for Daemon {
     }
 
     fn rebuild(&self, request: RebuildRequest) -> Result<RebuildStatus, ApiError> {
-        let mut ingest = self.ingest();
-        if self.progress.load().is_rebuild.load(Ordering::Acquire) {
-            return Err(ApiError::new(ErrorKind::Conflict, "a rebuild is under way"));
-        }
-        if !request.accept_loss {
-            refuse_loss(upkeep::missing(&self.snapshots.load())?)?;
-        }
-        let broken = |reason: String| ApiError::new(ErrorKind::Internal, reason);
-        let store = ingest.take().and_then(Ingest::stop);
-        let mut store = store.ok_or_else(|| broken("ingest has ended".to_owned()))?;
-        let begun = store.begin_rebuild();
-        let started = start_ingest(store, &self.config).map_err(|error| {
-            let reason = format!("cannot start ingest again: {error:#}");
-            self.progress.load().fail(reason.clone());
-            broken(reason)
-        })?;
-        self.progress.store(Arc::clone(started.progress()));
-        *ingest = Some(started);
-        begun?;
-        tracing::info!("rebuilding the index from the archive");
-        Ok(RebuildStatus::default())
-    }
-
-    fn is_ready(&self) -> bool {
-        true
+        self.pipeline.begin_rebuild(request)
     }
 
     fn metrics(&self) -> String {
         self.record_metrics();
         self.metrics.render()
     }
-}
-
-fn refuse_loss(missing: Missing) -> Result<(), ApiError> {
-    let Missing { files, events } = missing;
-    if files == 0 {
-        return Ok(());
-    }
-    let message = format!(
-        "{files} files of the index are not in the archive any more, or have changed since; up to \
-         {events} events that came from them would be gone"
-    );
-    Err(ApiError {
-        suggestion: Some("accept_loss, on the command line --accept-loss".to_owned()),
-        ..ApiError::new(ErrorKind::Conflict, message)
-    })
 }
 
 impl Daemon {
@@ -295,17 +270,11 @@ impl Daemon {
         gauge("traildex_pending_bytes", status.lag.pending_bytes);
         metrics::gauge!("traildex_oldest_pending_seconds").set(status.lag.oldest_pending_s);
         gauge("traildex_ingesting", u64::from(status.is_ingesting));
-        gauge("traildex_rebuilding", u64::from(status.rebuild.is_some()));
+        let is_running = |rebuild: &RebuildStatus| rebuild.state == RebuildState::Running;
+        gauge("traildex_rebuilding", u64::from(status.rebuild.as_ref().is_some_and(is_running)));
         gauge("traildex_warnings", status.warnings.len() as u64);
-        let progress = self.progress.load();
-        let counter = |name: &'static str, value: &AtomicU64| {
+        for (name, value) in self.pipeline.progress().counters.all() {
             metrics::counter!(name).absolute(value.load(Ordering::Relaxed));
-        };
-        counter("traildex_ingest_files_total", &progress.files);
-        counter("traildex_ingest_events_total", &progress.events);
-        counter("traildex_ingest_duplicates_total", &progress.duplicates);
-        counter("traildex_ingest_raw_bytes_total", &progress.bytes_raw);
-        counter("traildex_ingest_read_bytes_total", &progress.bytes_read);
-        counter("traildex_ingest_panics_total", &progress.panics);
+        }
     }
 }

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use crate::api::Cancel;
 use crate::api::proto::{
-    ApiError, Dimension, ErrorKind, FileEntry, FileGroup, FileState, FilesRequest, FilesResponse,
+    ApiError, Dimension, ErrorKind, FileEntry, FileGroup, FileState, FileSums, FilesRequest,
+    FilesResponse,
 };
 use crate::event::time::Micros;
 use crate::index::ledger::LedgerReader;
@@ -92,7 +93,7 @@ struct Listing<'r> {
     filter: Filter<'r>,
     by: &'r [Dimension],
     limit: usize,
-    groups: BTreeMap<GroupKey, FileGroup>,
+    groups: BTreeMap<GroupKey, FileSums>,
     response: FilesResponse,
 }
 
@@ -109,10 +110,7 @@ impl Listing<'_> {
             }
             return Ok(());
         }
-        let [account, region, day] = self.key(&entry);
-        let key = [account.clone(), region.clone(), day.clone()];
-        let group = FileGroup { account, region, day, ..FileGroup::default() };
-        self.groups.entry(key).or_insert(group).sums.add(&entry.reading);
+        self.groups.entry(self.key(&entry)).or_default().add(&entry.reading);
         if self.groups.len() > FILE_GROUPS_MAX {
             let message = format!("there are more than {FILE_GROUPS_MAX} groups");
             return Err(ApiError {
@@ -143,7 +141,13 @@ impl Listing<'_> {
     fn end(mut self) -> FilesResponse {
         if !self.by.is_empty() {
             self.response.total = self.groups.len() as u64;
-            self.response.groups = self.groups.into_values().take(self.limit).collect();
+            let group = |([account, region, day], sums): (GroupKey, FileSums)| FileGroup {
+                account,
+                region,
+                day,
+                sums,
+            };
+            self.response.groups = self.groups.into_iter().take(self.limit).map(group).collect();
         }
         self.response
     }

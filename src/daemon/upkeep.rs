@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::api::proto::{ApiError, FileState, VerifyReport, VerifyStatus};
+use crate::api::proto::{ApiError, FileState, VerifyProblem, VerifyReport, VerifyStatus};
 use crate::index::check;
 use crate::index::opening::SEGMENTS;
 use crate::index::snapshot::{Snapshot, SnapshotCell};
@@ -46,6 +46,7 @@ impl Checker {
         let mut state = self.state();
         if !state.is_running {
             self.bytes_done.store(0, Ordering::Relaxed);
+            state.report = None;
             state.bytes_total = check::bytes_to_check(&snapshot);
             let checker = Arc::clone(self);
             let thread = std::thread::Builder::new().name("verify".to_owned());
@@ -78,33 +79,39 @@ impl Checker {
     }
 
     fn run(&self, snapshot: &Snapshot) {
+        let _running = Running(self);
         let count = |bytes| {
             self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
         };
         let segments_dir = self.data_dir.join(SEGMENTS);
-        let report = check::verify(snapshot, &self.data_dir, &segments_dir, &count);
-        for problem in &report.problems {
-            tracing::error!(
-                path = problem.path,
-                problem = problem.problem,
-                "the index is not as it should be"
-            );
+        let report = check::verify(snapshot, &self.data_dir, &segments_dir, &count, false);
+        for VerifyProblem { path, problem } in &report.problems {
+            tracing::error!(path, problem, "the index is not as it should be");
         }
         let problems = report.problems.len();
         tracing::info!(segments = report.segments, bytes = report.bytes, problems, "index checked");
-        let mut state = self.state();
+        self.state().report = Some(report);
+    }
+}
+
+/// Says that a check has ended, however it does.
+struct Running<'c>(&'c Checker);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
         state.is_running = false;
-        state.report = Some(report);
         state.ended = Some(Instant::now());
     }
 }
 
-/// What a new index would lack, because the archive does not have it any more.
+/// What a new index may lack, because the archive does not have it any more. A forecast: other files
+/// may hold some of the events, and files that changed are not all there is to say of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
-    /// Readings of files that are gone, or have changed since.
+    /// Files that are gone, or have changed since they were read last.
     pub files: u64,
-    /// Events that these brought into the index. Other files may hold some of them.
+    /// Events that these brought into the index.
     pub events: u64,
 }
 
@@ -113,15 +120,15 @@ pub fn missing(snapshot: &Snapshot) -> Result<Missing, ApiError> {
     let mut missing = Missing::default();
     snapshot.files.each(|record| {
         let events = record.events().saturating_sub(record.reading.lost);
-        let is_there = || {
-            record.state != FileState::Replaced
-                && matches!(look(record.key.path.as_ref()), Ok(Found::Trail(now)) if now == record.key)
-        };
-        if events > 0 && !is_there() {
+        if record.state != FileState::Indexed || events == 0 {
+            return Ok::<_, ApiError>(());
+        }
+        let now = look(record.key.path.as_ref());
+        if !matches!(now, Ok(Found::Trail(now)) if now == record.key) {
             missing.files += 1;
             missing.events += events;
         }
-        Ok::<_, ApiError>(())
+        Ok(())
     })?;
     Ok(missing)
 }

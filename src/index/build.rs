@@ -28,6 +28,10 @@ use crate::event::flat::Event;
 /// finishes a segment by its [`SegmentBuilder::memory`].
 const WRITER_MEMORY_HINT: usize = 64 << 20;
 
+/// A file's ledger entry until it is committed, with its path and what else it points to: about as
+/// much. An archive of copies has many files and no event.
+const FILE_BYTES: usize = 1 << 10;
+
 /// A segment that is on disk and in no commit yet.
 #[derive(Debug)]
 pub struct BuiltSegment {
@@ -130,7 +134,9 @@ impl SegmentBuilder {
 
     /// Bytes of memory that the segment takes.
     pub fn memory(&self) -> usize {
-        self.writer.mem_usage() + self.keys.capacity() * size_of::<EventKey>()
+        self.writer.mem_usage()
+            + self.keys.capacity() * size_of::<EventKey>()
+            + self.files.len() * FILE_BYTES
     }
 
     /// Gives the segment up, and removes its files. What is left is the files that it held.

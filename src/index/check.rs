@@ -1,17 +1,15 @@
 //! Checking the index: whether its files are as they were written, and whether ledger and events agree.
 
-use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::IndexError;
 use super::build::{SegmentEntry, keys_name};
 use super::directory::{SegmentFile, hash_text};
-use super::manifest::Manifest;
+use super::manifest::{self, Manifest};
 use super::snapshot::{SegmentView, Snapshot};
+use super::{IndexError, open_existing};
 use crate::api::proto::{VerifyProblem, VerifyReport};
 use crate::event::time::Micros;
 
@@ -31,25 +29,21 @@ pub fn check_segment(
 ) -> Result<(), IndexError> {
     let keys = keys_name(&entry.id);
     if !entry.files.iter().any(|file| file.name == keys) {
-        return Err(damaged(&dir.join(keys), "the manifest does not name it".to_owned()));
+        return Err(IndexError::damaged(&dir.join(keys), "the manifest does not name it"));
     }
     entry.files.iter().try_for_each(|file| check_file(&dir.join(&file.name), file, read))
 }
 
-fn check_file(
+/// Compares a file with what the manifest states of it.
+pub fn check_file(
     path: &Path,
     expected: &SegmentFile,
     read: &(dyn Fn(u64) + Sync),
 ) -> Result<(), IndexError> {
-    let mut file = match File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(damaged(path, "it is missing".to_owned()));
-        }
-        file => file.map_err(IndexError::io(path))?,
-    };
+    let mut file = open_existing(path)?;
     let bytes = file.metadata().map_err(IndexError::io(path))?.len();
     if bytes != expected.bytes {
-        return Err(damaged(path, format!("{bytes} bytes long in place of {}", expected.bytes)));
+        return Err(IndexError::damaged(path, length_problem(bytes, expected.bytes)));
     }
     let mut hasher = Xxh3::new();
     let mut buffer = vec![0; READ_STEP];
@@ -62,73 +56,107 @@ fn check_file(
         read(length as u64);
     }
     if hash_text(hasher.digest()) != expected.xxh3 {
-        return Err(damaged(path, "its hash does not match".to_owned()));
+        return Err(IndexError::damaged(path, "its hash does not match"));
     }
     Ok(())
 }
 
-fn damaged(path: &Path, reason: String) -> IndexError {
-    IndexError::Damaged { path: path.to_owned(), reason }
+pub fn length_problem(found: u64, expected: u64) -> String {
+    format!("{found} bytes long in place of {expected}")
 }
 
-/// Events of each file, by its number, among some segments'.
-pub fn events_by_file<'v>(views: impl Iterator<Item = &'v SegmentView>) -> HashMap<u64, u64> {
-    let mut events = HashMap::new();
+/// How many events of each file some segments hold, by the files' numbers, of which there are `files`.
+/// The last counts events of files that there are not.
+pub fn events_by_file<'v>(views: impl Iterator<Item = &'v SegmentView>, files: u64) -> Vec<u32> {
+    let mut events = vec![0; files as usize + 1];
     for view in views {
         for doc in 0..view.events() {
-            *events.entry(view.file(doc)).or_default() += 1;
+            events[view.file(doc).min(files) as usize] += 1;
         }
     }
     events
 }
 
+/// A file's count in [`events_by_file`].
+pub fn events_of(events: &[u32], file: u64) -> u64 {
+    events.get(file as usize).map_or(0, |events| u64::from(*events))
+}
+
 /// Checks all that one commit made count. A segment that is found to be damaged is marked, so that no
 /// search and no merge reads it. `read` is told of the bytes that were read; there are
-/// [`bytes_to_check`].
+/// [`bytes_to_check`]. `lacks_segments` says that the snapshot is not all of the commit.
 pub fn verify(
     snapshot: &Snapshot,
     data_dir: &Path,
     segments_dir: &Path,
     read: &(dyn Fn(u64) + Sync),
+    lacks_segments: bool,
 ) -> VerifyReport {
     let mut problems = Problems::default();
+    match Manifest::read(data_dir) {
+        Ok(Some(_)) => {}
+        Ok(None) => problems.add(&data_dir.join(manifest::NAME), "it is missing".to_owned()),
+        Err(error) => problems.add_error(data_dir, &error),
+    }
+    for view in &snapshot.segments {
+        let checked = check_segment(segments_dir, &view.entry, read);
+        // Or it was merged into another meanwhile, and its files removed.
+        if let Err(error) = checked
+            && !view.is_retired()
+        {
+            view.mark_damaged(&error);
+            problems.add_error(segments_dir, &error);
+        }
+    }
     let mut report = VerifyReport {
         segments: snapshot.segments.len() as u64,
         events: snapshot.events(),
         bytes: bytes_to_check(snapshot),
         ..VerifyReport::default()
     };
-    problems.take(data_dir, Manifest::read(data_dir).map(|_| ()));
-    for view in &snapshot.segments {
-        let checked = check_segment(segments_dir, &view.entry, read);
-        if view.is_retired() {
-            // Merged into another meanwhile, and its files removed.
-            continue;
-        }
-        if let Err(error @ IndexError::Damaged { .. }) = &checked {
-            view.mark_damaged(error);
-        }
-        problems.take(segments_dir, checked);
-        if view.keys.events() != view.events() as usize {
-            let (keys, events) = (view.keys.events(), view.events());
-            problems.add(&view.entry.id, format!("{keys} keys of {events} events"));
-        }
+    if let Err(error) = compare(snapshot, lacks_segments, &mut report.files, &mut problems) {
+        problems.add_error(data_dir, &error);
     }
-    problems.take(data_dir, snapshot.files.check(&snapshot.ledger));
-    let events = events_by_file(snapshot.segments.iter().map(|view| &**view));
-    let compared = snapshot.files.each_of(&snapshot.ledger, |record| {
-        report.files += 1;
-        let found = events.get(&record.number).copied().unwrap_or(0);
-        let expected = record.events().saturating_sub(record.reading.lost);
-        if found != expected {
-            problems.add(&record.key.path, format!("{found} events in place of {expected}"));
-        }
-        Ok(())
-    });
-    problems.take(data_dir, compared);
     report.problems = problems.list();
     report.checked_at = Micros::now();
     report
+}
+
+/// Compares the ledger with the events. Of segments that are damaged nothing is believed, so that then
+/// only too many events are a problem of their own.
+fn compare(
+    snapshot: &Snapshot,
+    lacks_segments: bool,
+    files: &mut u64,
+    problems: &mut Problems,
+) -> Result<(), IndexError> {
+    snapshot.files.check(&snapshot.ledger)?;
+    let whole: Vec<&SegmentView> =
+        snapshot.segments.iter().map(|view| &**view).filter(|view| !view.is_damaged()).collect();
+    let is_all_whole = !lacks_segments && whole.len() == snapshot.segments.len();
+    for view in &whole {
+        if view.keys.events() != view.events() as usize {
+            let (keys, events) = (view.keys.events(), view.events());
+            problems.add(Path::new(&view.entry.id), format!("{keys} keys of {events} events"));
+        }
+    }
+    let numbers = snapshot.files.next_number();
+    let events = events_by_file(whole.iter().copied(), numbers);
+    snapshot.files.each_of(&snapshot.ledger, |record| {
+        *files += 1;
+        let found = events_of(&events, record.number);
+        let expected = record.events().saturating_sub(record.reading.lost);
+        if found > expected || found < expected && is_all_whole {
+            let problem = format!("{found} events in place of {expected}");
+            problems.add(Path::new(&record.key.path), problem);
+        }
+        Ok(())
+    })?;
+    match events_of(&events, numbers) {
+        0 => {}
+        n => problems.add(&snapshot.files.path(), format!("{n} events are of files it lacks")),
+    }
+    Ok(())
 }
 
 /// Bytes that [`verify`] reads of the segments.
@@ -143,21 +171,18 @@ struct Problems {
 }
 
 impl Problems {
-    fn add(&mut self, path: &str, problem: String) {
+    fn add(&mut self, path: &Path, problem: String) {
         if self.listed.len() < PROBLEMS_MAX {
-            self.listed.push(VerifyProblem { path: path.to_owned(), problem });
+            self.listed.push(VerifyProblem { path: path.display().to_string(), problem });
         } else {
             self.unlisted += 1;
         }
     }
 
-    fn take(&mut self, place: &Path, result: Result<(), IndexError>) {
-        match result {
-            Ok(()) => {}
-            Err(IndexError::Damaged { path, reason }) => {
-                self.add(&path.display().to_string(), reason);
-            }
-            Err(error) => self.add(&place.display().to_string(), error.to_string()),
+    fn add_error(&mut self, place: &Path, error: &IndexError) {
+        match error {
+            IndexError::Damaged { path, reason } => self.add(path, reason.clone()),
+            error => self.add(place, error.to_string()),
         }
     }
 

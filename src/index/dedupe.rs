@@ -54,7 +54,7 @@ impl Default for Dedupe {
 
 impl Dedupe {
     /// Says what is committed from now on. Claims that are in it are released after.
-    pub fn commit(&self, keys: Vec<KeySet>) {
+    pub fn set_committed(&self, keys: Vec<KeySet>) {
         self.committed.store(keys.into());
     }
 
@@ -94,7 +94,7 @@ impl Dedupe {
         self.retain(|claimed| claimed.batch > batch);
     }
 
-    /// Forgets the claims of a batch that was given up, while there is none after it.
+    /// Forgets the claims of a batch that was given up, before another has begun.
     pub fn withdraw(&self, batch: u64) {
         self.retain(|claimed| claimed.batch != batch);
     }

@@ -21,9 +21,10 @@ use std::iter;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::IndexError;
 use super::disk::ReadAt;
+use super::{IndexError, open_existing, partition_point};
 use crate::event::content::EventKey;
 
 const MAGIC: [u8; 8] = *b"tdxkeys1";
@@ -66,53 +67,42 @@ struct Inner {
     fences: Vec<u64>,
     filter: Vec<Block>,
     conflicts: Vec<u64>,
+    is_damaged: AtomicBool,
 }
 
 impl KeySet {
     pub fn open(path: &Path) -> Result<Self, IndexError> {
-        let damaged = |reason: String| IndexError::Damaged { path: path.to_owned(), reason };
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(damaged("it is missing".to_owned()));
-            }
-            file => file.map_err(IndexError::io(path))?,
-        };
+        let file = open_existing(path)?;
         let found = file.metadata().map_err(IndexError::io(path))?.len();
-        if found < HEADER_BYTES {
-            return Err(damaged(format!("{found} bytes are too few")));
-        }
         let mut header = [0; HEADER_BYTES as usize];
-        file.read_exact_at(&mut header, 0).map_err(IndexError::io(path))?;
+        file.read_exact_at(&mut header, 0).map_err(IndexError::read(path))?;
         if header[..8] != MAGIC {
-            return Err(damaged("it does not begin as a file of keys".to_owned()));
+            return Err(IndexError::damaged(path, "it does not begin as a file of keys"));
         }
         let [events, conflicts] = [8, 16].map(|at| u64_at(&header, at));
-        let layout = Layout::of(events, conflicts);
-        if layout.as_ref().is_none_or(|layout| layout.end != found) {
-            return Err(damaged(format!("{found} bytes long, which is not what it states")));
-        }
-        let start = layout.map_or(0, |layout| layout.fences);
-        let mut kept = vec![0; (found - start) as usize];
-        file.read_exact_at(&mut kept, start).map_err(IndexError::io(path))?;
-        let (events, conflicts) = (events as usize, conflicts as usize);
-        let (fences, rest) = kept.split_at(events.div_ceil(PAGE_KEYS) * 8);
-        let (filter, conflict_ids) = rest.split_at(blocks(events) * size_of::<Block>());
-        let numbers = |bytes: &[u8]| bytes.chunks_exact(8).map(|n| u64_at(n, 0)).collect();
-        let block = |bytes: &[u8]| {
-            let word =
-                |bytes: &[u8]| bytes.iter().rev().fold(0, |word, b| word << 8 | u32::from(*b));
-            let mut words = bytes.chunks_exact(4).map(word);
-            Block::default().map(|_| words.next().unwrap_or(0))
+        let Some(layout) = Layout::of(events, conflicts).filter(|layout| layout.end == found)
+        else {
+            let reason = format!("{found} bytes long, which is not what it states");
+            return Err(IndexError::damaged(path, reason));
         };
-        debug_assert_eq!(conflict_ids.len(), conflicts * 8);
+        let mut kept = vec![0; (found - layout.fences) as usize];
+        file.read_exact_at(&mut kept, layout.fences).map_err(IndexError::read(path))?;
+        let (fences, rest) = kept.split_at((layout.filter - layout.fences) as usize);
+        let (filter, conflicts) = rest.split_at((layout.conflicts - layout.filter) as usize);
         Ok(Self(Arc::new(Inner {
             path: path.into(),
             file,
-            events,
+            events: events as usize,
             fences: numbers(fences),
-            filter: filter.chunks_exact(size_of::<Block>()).map(block).collect(),
-            conflicts: numbers(conflict_ids),
+            filter: filter.chunks_exact(size_of::<Block>()).map(block_at).collect(),
+            conflicts: numbers(conflicts),
+            is_damaged: AtomicBool::new(false),
         })))
+    }
+
+    /// Refuses to tell anything from now on.
+    pub fn mark_damaged(&self) {
+        self.0.is_damaged.store(true, Ordering::Release);
     }
 
     pub fn events(&self) -> usize {
@@ -127,10 +117,13 @@ impl KeySet {
 
     /// Calls `visit` with the content of each event of this id.
     pub fn each_content(&self, id: u64, mut visit: impl FnMut(u64)) -> Result<(), IndexError> {
+        let Inner { path, file, events, fences, is_damaged, .. } = &*self.0;
+        if is_damaged.load(Ordering::Acquire) {
+            return Err(IndexError::damaged(path, "whether an event is new cannot be told"));
+        }
         if !self.may_have(id) {
             return Ok(());
         }
-        let Inner { path, file, events, fences, .. } = &*self.0;
         // The page before the first that begins with the id or beyond may end with it.
         let mut page = fences.partition_point(|first| *first < id).saturating_sub(1);
         let mut buffer = [0; PAGE_BYTES];
@@ -138,8 +131,8 @@ impl KeySet {
             let keys = PAGE_KEYS.min(events - page * PAGE_KEYS);
             let bytes = &mut buffer[..keys * KEY_BYTES];
             let offset = HEADER_BYTES + (page * PAGE_BYTES) as u64;
-            file.read_exact_at(bytes, offset).map_err(IndexError::io(path))?;
-            let first = lower_bound(keys, |n| u64_at(bytes, n * KEY_BYTES) < id);
+            file.read_exact_at(bytes, offset).map_err(IndexError::read(path))?;
+            let first = partition_point(0..keys, |n| u64_at(bytes, n * KEY_BYTES) < id);
             for n in first..keys {
                 let key = key_at(&bytes[n * KEY_BYTES..]);
                 if key.id != id {
@@ -185,6 +178,8 @@ impl std::fmt::Debug for KeySet {
 /// Where the parts of a file of keys are.
 struct Layout {
     fences: u64,
+    filter: u64,
+    conflicts: u64,
     end: u64,
 }
 
@@ -197,7 +192,7 @@ impl Layout {
         let filter = fences.checked_add(pages.checked_mul(8)?)?;
         let conflict_ids = filter.checked_add(blocks.checked_mul(size_of::<Block>() as u64)?)?;
         let end = conflict_ids.checked_add(conflicts.checked_mul(8)?)?;
-        Some(Self { fences, end })
+        Some(Self { fences, filter, conflicts: conflict_ids, end })
     }
 }
 
@@ -218,6 +213,26 @@ pub fn merge(sets: &[KeySet], out: &mut impl Write) -> io::Result<()> {
     let mut conflicts: Vec<u64> = sets.iter().flat_map(|set| &set.0.conflicts).copied().collect();
     conflicts.sort_unstable();
     conflicts.dedup();
+    write_sorted(sets.iter().map(KeySet::events).sum(), in_order(sets)?, &conflicts, out)
+}
+
+/// How many of some sets' keys others lack.
+pub fn count_lacking(sets: &[KeySet], others: &[KeySet]) -> io::Result<u64> {
+    let mut others = in_order(others)?;
+    let mut other = others.next().transpose()?;
+    let mut lacking = 0;
+    for key in in_order(sets)? {
+        let key = key?;
+        while other.is_some_and(|other| other < key) {
+            other = others.next().transpose()?;
+        }
+        lacking += u64::from(other != Some(key));
+    }
+    Ok(lacking)
+}
+
+/// The keys of all sets, in order.
+fn in_order(sets: &[KeySet]) -> io::Result<impl Iterator<Item = io::Result<EventKey>> + '_> {
     let mut sources: Vec<_> = sets.iter().map(KeySet::keys).collect();
     let mut heads = Vec::new();
     for (n, source) in sources.iter_mut().enumerate() {
@@ -225,9 +240,9 @@ pub fn merge(sets: &[KeySet], out: &mut impl Write) -> io::Result<()> {
             heads.push((key, n));
         }
     }
-    // Ten at most, kept in order from the last to the first: the next is at the end.
+    // Some tens at most, kept in order from the last to the first: the next is at the end.
     heads.sort_unstable_by(|a, b| b.cmp(a));
-    let merged = iter::from_fn(move || {
+    Ok(iter::from_fn(move || {
         let (key, n) = heads.pop()?;
         match sources[n].next() {
             None => {}
@@ -238,8 +253,7 @@ pub fn merge(sets: &[KeySet], out: &mut impl Write) -> io::Result<()> {
             }
         }
         Some(Ok(key))
-    });
-    write_sorted(sets.iter().map(KeySet::events).sum(), merged, &conflicts, out)
+    }))
 }
 
 fn write_sorted(
@@ -300,14 +314,15 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes were taken"))
 }
 
-/// The first number below `count` for which `is_before` does not hold; `count` where it holds for all.
-fn lower_bound(count: usize, is_before: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut high) = (0, count);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if is_before(middle) { low = middle + 1 } else { high = middle }
-    }
-    low
+fn numbers(bytes: &[u8]) -> Vec<u64> {
+    bytes.chunks_exact(8).map(|number| u64_at(number, 0)).collect()
+}
+
+fn block_at(bytes: &[u8]) -> Block {
+    let mut words = bytes
+        .chunks_exact(4)
+        .map(|word| word.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)));
+    Block::default().map(|_| words.next().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -388,6 +403,24 @@ mod tests {
     }
 
     #[test]
+    fn what_others_lack_is_counted() {
+        let old = [set(&[key(1, 1), key(2, 2), key(2, 3)], &[]), set(&[key(9, 9)], &[])];
+        let lacking = |new: &[KeySet]| count_lacking(&old, new).unwrap();
+        assert_eq!(lacking(&old), 0);
+        assert_eq!(lacking(&[set(&[key(2, 3), key(5, 5), key(9, 9)], &[])]), 2);
+        assert_eq!(lacking(&[]), 4);
+        assert_eq!(count_lacking(&[], &old).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_set_that_is_damaged_tells_nothing() {
+        let set = set(&[key(1, 1)], &[]);
+        set.mark_damaged();
+        let error = set.each_content(7, |_| {}).unwrap_err();
+        assert!(matches!(error, IndexError::Damaged { .. }), "{error}");
+    }
+
+    #[test]
     fn the_filter_lets_few_new_ids_through() {
         let hash = |n: u64| crate::event::content::id_hash("1", &n.to_string());
         let keys: Vec<EventKey> = (0..50_000).map(|n| key(hash(n), n)).collect();
@@ -406,7 +439,7 @@ mod tests {
             let error = try_open(bytes).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
-        check(&bytes[..20], "20 bytes are too few");
+        check(&bytes[..20], "it ends too early");
         check(&bytes[..bytes.len() - 1], "not what it states");
         check(&[&bytes[..], &[0]].concat(), "not what it states");
         bytes[8..16].fill(0xFF);

@@ -14,7 +14,7 @@
 mod lines;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -25,11 +25,11 @@ use xxhash_rust::xxh3::Xxh3;
 pub use lines::LedgerCounts;
 use lines::Lines;
 
-use super::IndexError;
 use super::directory::hash_text;
 use super::disk::{Disk, ReadAt};
 use super::manifest::LedgerExtent;
 use super::steps::step;
+use super::{IndexError, open_existing};
 use crate::api::proto::{FileEntry, FileState, Reading};
 use crate::event::time::Micros;
 
@@ -91,7 +91,19 @@ pub struct Loss {
     /// How many of its events. Zero where its duplicates' events may have been in the segment.
     pub events: u64,
     pub at: Micros,
-    pub reason: String,
+}
+
+impl Loss {
+    fn reason(events: u64) -> String {
+        match events {
+            0 => "it shares events with files whose events were in a damaged part of the index; to be \
+                  read again"
+                .to_owned(),
+            events => {
+                format!("{events} of its events were in a damaged part of the index; to be read again")
+            }
+        }
+    }
 }
 
 /// A line that tells of a loss.
@@ -120,6 +132,10 @@ pub struct LedgerReader {
 impl LedgerReader {
     fn lines(&self) -> RwLockReadGuard<'_, Lines> {
         self.lines.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn path(&self) -> Arc<Path> {
+        Arc::clone(&self.path)
     }
 
     /// Whether this very file was read already, and need not be read again.
@@ -170,17 +186,7 @@ impl LedgerReader {
 
     /// Whether the part that counted at some commit is as it was written.
     pub fn check(&self, extent: &LedgerExtent) -> Result<(), IndexError> {
-        let mut hasher = Xxh3::new();
-        each_line(&self.path, &self.file, extent.bytes, |_, line| {
-            hasher.update(line);
-            hasher.update(b"\n");
-            Ok::<_, IndexError>(())
-        })?;
-        if hash_text(hasher.digest()) == extent.xxh3 {
-            return Ok(());
-        }
-        let reason = "its hash does not match".to_owned();
-        Err(IndexError::Damaged { path: self.path.to_path_buf(), reason })
+        hash(&self.path, &self.file, extent).map(|_| ())
     }
 
     fn each_within<E: From<IndexError>>(
@@ -228,8 +234,24 @@ fn parse<'l, T: Deserialize<'l>>(
 }
 
 fn damaged(path: &Path, offset: u64, reason: &dyn std::fmt::Display) -> IndexError {
-    let reason = format!("byte {offset}: {reason}");
-    IndexError::Damaged { path: path.to_owned(), reason }
+    IndexError::damaged(path, format!("byte {offset}: {reason}"))
+}
+
+/// Hashes the part of a ledger that counts; fails where it is not as it was written.
+fn hash(path: &Path, file: &File, extent: &LedgerExtent) -> Result<Xxh3, IndexError> {
+    let mut hasher = Xxh3::new();
+    let mut reader = ReadAt { file, at: 0, end: extent.bytes };
+    let mut buffer = vec![0; READ_STEP];
+    loop {
+        match reader.read(&mut buffer).map_err(IndexError::read(path))? {
+            0 => break,
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+    if reader.at == extent.bytes && hash_text(hasher.digest()) == extent.xxh3 {
+        return Ok(hasher);
+    }
+    Err(IndexError::damaged(path, "its hash does not match"))
 }
 
 /// Calls `visit` with every line of the first `bytes` of a ledger, and its offset.
@@ -274,33 +296,23 @@ impl Ledger {
     /// Opens the ledger in a directory, of which `extent` counts.
     pub fn open(dir: &Path, extent: LedgerExtent) -> Result<Self, IndexError> {
         let path = dir.join(&extent.name);
-        let is_damaged = |reason: String| IndexError::Damaged { path: path.clone(), reason };
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(is_damaged("it is missing".to_owned()));
-            }
-            file => file.map_err(IndexError::io(&path))?,
-        };
+        let file = open_existing(&path)?;
         let found = file.metadata().map_err(IndexError::io(&path))?.len();
         if found < extent.bytes {
-            let bytes = extent.bytes;
-            return Err(is_damaged(format!("{found} bytes long, but {bytes} were committed")));
+            let reason = format!("{found} bytes long, but {} were committed", extent.bytes);
+            return Err(IndexError::damaged(&path, reason));
         }
+        // Before anything in it is believed.
+        let hasher = hash(&path, &file, &extent)?;
         let mut lines = Lines::default();
-        let mut hasher = Xxh3::new();
         each_line(&path, &file, extent.bytes, |offset, line| {
-            hasher.update(line);
-            hasher.update(b"\n");
             if line.starts_with(LOSS_PREFIX) {
-                lines.lose(parse::<LossLine>(&path, offset, line)?.loss);
+                lines.lose(&parse::<LossLine>(&path, offset, line)?.loss);
             } else {
                 lines.add(&parse(&path, offset, line)?, offset);
             }
             Ok::<_, IndexError>(())
         })?;
-        if hash_text(hasher.digest()) != extent.xxh3 {
-            return Err(is_damaged("its hash does not match".to_owned()));
-        }
         lines.bytes = extent.bytes;
         let reader = LedgerReader {
             path: path.as_path().into(),
@@ -354,7 +366,7 @@ impl Ledger {
         for (line, offset) in appended.lines.into_iter().zip(appended.offsets) {
             match line {
                 Line::File(record) => lines.add(&(&*record).into(), offset),
-                Line::Loss(loss) => lines.lose(loss),
+                Line::Loss(loss) => lines.lose(&loss),
             }
         }
         lines.bytes = appended.extent.bytes;

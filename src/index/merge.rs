@@ -22,6 +22,7 @@ use super::directory::{SegmentDirectory, SegmentFiles};
 use super::keys::{self, KeySet};
 use super::schema::{self, Fields};
 use super::steps::step;
+use crate::sigbus;
 
 /// Segments merged into one.
 const FACTOR: usize = 10;
@@ -88,7 +89,12 @@ pub fn merge(
         check_segment(&files.dir, entry, &|_| {})?;
     }
     let output = files.directory();
-    let merged = merge_into(&output, files, fields, entries, is_sorted);
+    let cuts_before = sigbus::cuts();
+    let mut merged = merge_into(&output, files, fields, entries, is_sorted);
+    if sigbus::cuts() != cuts_before {
+        // Perhaps one of these, after it was checked; what was read of it may be zeros.
+        merged = Err(IndexError::Cut);
+    }
     if merged.is_err() {
         output.give_up();
     }

@@ -5,7 +5,7 @@
 //! data directory
 //! ├── LOCK            held by the one process that may write
 //! ├── manifest.json   the last commit: segments, and how much of the ledger counts
-//! ├── files.jsonl     the ledger: one line a file that was read
+//! ├── files.jsonl     the ledger: one line a file that was read; files.N.jsonl after a rebuild
 //! ├── segments/       tantivy's segment files, and the keys of their events
 //! └── set-aside/      what was found damaged, for a person to look at
 //! ```
@@ -37,7 +37,9 @@ pub mod steps;
 pub mod store;
 pub mod word_clauses;
 
+use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// What can go wrong with the index.
@@ -51,6 +53,8 @@ pub enum IndexError {
     Locked(PathBuf),
     #[error("{0}: a bug in traildex")]
     Bug(&'static str),
+    #[error("a file was cut short while it was read")]
+    Cut,
     #[error(transparent)]
     Tantivy(#[from] tantivy::TantivyError),
     #[error("a segment cannot be read: {0}")]
@@ -64,7 +68,36 @@ pub enum IndexError {
 }
 
 impl IndexError {
+    /// A file that cannot be read or written.
     pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
     }
+
+    /// A file that must be there, and be as long as it was written.
+    pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| match source.kind() {
+            io::ErrorKind::NotFound => Self::damaged(path, "it is missing"),
+            io::ErrorKind::UnexpectedEof => Self::damaged(path, "it ends too early"),
+            _ => Self::io(path)(source),
+        }
+    }
+
+    pub fn damaged(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Damaged { path: path.to_owned(), reason: reason.into() }
+    }
+}
+
+/// Opens a file that must be there.
+pub fn open_existing(path: &Path) -> Result<File, IndexError> {
+    File::open(path).map_err(IndexError::read(path))
+}
+
+/// The first number of a range for which `is_before` does not hold; its end where it holds for all.
+pub fn partition_point(range: Range<usize>, is_before: impl Fn(usize) -> bool) -> usize {
+    let Range { start: mut low, end: mut high } = range;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if is_before(middle) { low = middle + 1 } else { high = middle }
+    }
+    low
 }

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use super::IndexError;
 use super::build::SegmentEntry;
-use super::check::{check_segment, events_by_file};
+use super::check::{check_segment, events_by_file, events_of};
 use super::disk::Disk;
 use super::ledger::{Ledger, LedgerReader, Line, Loss};
 use super::manifest::{self, Manifest};
@@ -30,7 +30,7 @@ use crate::event::time::Micros;
 /// Where segment files are, in the data directory.
 pub const SEGMENTS: &str = "segments";
 
-/// The ledger of a new index. A rebuild's has a number in its name.
+/// The ledger of a new index. A rebuild's is `files.N.jsonl`.
 pub const LEDGER: &str = "files.jsonl";
 
 /// Where damaged files go, each time into a folder of its own.
@@ -39,30 +39,34 @@ pub const SET_ASIDE: &str = "set-aside";
 /// Says, in a folder of damaged files, why they are there.
 const REASON: &str = "reason.txt";
 
-/// The last commit and its ledger, or those of an index that begins; and what was set aside to get
-/// there, in words.
-pub fn open_commit(
-    data_dir: &Path,
-    disk: &dyn Disk,
-) -> Result<(Manifest, Ledger, Vec<String>), IndexError> {
-    match read_commit(data_dir) {
-        Ok(Some((manifest, ledger))) => Ok((manifest, ledger, Vec::new())),
-        Ok(None) => {
-            let (manifest, ledger) = begin(data_dir, disk)?;
-            Ok((manifest, ledger, Vec::new()))
-        }
+/// The last commit and its ledger, or those of an index that begins.
+pub struct Opened {
+    pub manifest: Manifest,
+    pub ledger: Ledger,
+    /// Why the index begins anew, where another was there and is set aside.
+    pub set_aside: Option<String>,
+}
+
+/// Opens the last commit; one that is damaged is set aside with all the rest.
+pub fn open_commit(data_dir: &Path, disk: &dyn Disk) -> Result<Opened, IndexError> {
+    let set_aside = match read_commit(data_dir) {
+        Ok(Some((manifest, ledger))) => return Ok(Opened { manifest, ledger, set_aside: None }),
+        Ok(None) => None,
         Err(error @ IndexError::Damaged { .. }) => {
-            let aside = SetAside::begin(data_dir)?;
+            let aside = SetAside::begin(data_dir, disk)?;
             let note = format!(
                 "the index was damaged ({error}) and set aside in {}; the archive is read anew",
                 aside.dir.display()
             );
             aside.take_all(data_dir, disk, &note)?;
-            let (manifest, ledger) = begin(data_dir, disk)?;
-            Ok((manifest, ledger, vec![note]))
+            Some(note)
         }
-        Err(error) => Err(error),
-    }
+        Err(error) => return Err(error),
+    };
+    let ledger = Ledger::create(data_dir, LEDGER, disk)?;
+    let manifest = Manifest::empty(LEDGER);
+    manifest.write(data_dir, disk)?;
+    Ok(Opened { manifest, ledger, set_aside })
 }
 
 /// The last commit and its ledger, where there is one; nothing is changed.
@@ -92,21 +96,23 @@ fn is_empty(data_dir: &Path) -> Result<bool, IndexError> {
 pub fn ledgers(data_dir: &Path) -> Result<Vec<PathBuf>, IndexError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(data_dir).map_err(IndexError::io(data_dir))? {
-        let path = entry.map_err(IndexError::io(data_dir))?.path();
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
-        let is_jsonl = path.extension().is_some_and(|extension| extension == "jsonl");
-        if is_jsonl && (stem == "files" || stem.starts_with("files-")) {
-            found.push(path);
+        let entry = entry.map_err(IndexError::io(data_dir))?;
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or("");
+        if name == LEDGER || ledger_number(name).is_some() {
+            found.push(entry.path());
         }
     }
     Ok(found)
 }
 
-fn begin(data_dir: &Path, disk: &dyn Disk) -> Result<(Manifest, Ledger), IndexError> {
-    let ledger = Ledger::create(data_dir, LEDGER, disk)?;
-    let manifest = Manifest::empty(LEDGER);
-    manifest.write(data_dir, disk)?;
-    Ok((manifest, ledger))
+/// The name of the ledger that takes the place of one of this name.
+pub fn next_ledger(name: &str) -> String {
+    format!("files.{}.jsonl", ledger_number(name).unwrap_or(1) + 1)
+}
+
+fn ledger_number(name: &str) -> Option<u64> {
+    name.strip_prefix("files.")?.strip_suffix(".jsonl")?.parse().ok()
 }
 
 /// Which segments are as the manifest states, and which are not and why. Segments are checked on all
@@ -140,13 +146,13 @@ pub fn check_segments(
         .collect()
 }
 
-/// Sets damaged segments aside. Returns what to tell of it, and why their files are read again.
+/// Sets damaged segments aside. Returns what to tell of it.
 pub fn set_segments_aside(
     data_dir: &Path,
     damaged: &[(SegmentEntry, String)],
     disk: &dyn Disk,
 ) -> Result<Vec<String>, IndexError> {
-    let aside = SetAside::begin(data_dir)?;
+    let aside = SetAside::begin(data_dir, disk)?;
     let mut notes = Vec::new();
     for (entry, reason) in damaged {
         let note = format!(
@@ -163,21 +169,16 @@ pub fn set_segments_aside(
 
 /// The ledger lines of the files that lack events now that these views are all there is.
 pub fn losses(ledger: &LedgerReader, views: &[&SegmentView]) -> Result<Vec<Line>, IndexError> {
-    let found = events_by_file(views.iter().copied());
+    let found = events_by_file(views.iter().copied(), ledger.next_number());
     let at = Micros::now();
     let mut lines = Vec::new();
     ledger.each(|record| {
         let expected = record.events().saturating_sub(record.reading.lost);
-        let events = expected.saturating_sub(found.get(&record.number).copied().unwrap_or(0));
+        let events = expected.saturating_sub(events_of(&found, record.number));
         // The event of a duplicate may have been of a file that is not there any more.
         let has_duplicates = record.reading.duplicates > 0 && record.state == FileState::Indexed;
         if events > 0 || has_duplicates {
-            let reason = match events {
-                0 => "it shares events with files whose events were in a damaged part of the index"
-                    .to_owned(),
-                events => format!("{events} of its events were in a damaged part of the index"),
-            };
-            lines.push(Line::Loss(Loss { file: record.number, events, at, reason }));
+            lines.push(Line::Loss(Loss { file: record.number, events, at }));
         }
         Ok::<_, IndexError>(())
     })?;
@@ -198,19 +199,25 @@ struct SetAside {
 }
 
 impl SetAside {
-    fn begin(data_dir: &Path) -> Result<Self, IndexError> {
+    fn begin(data_dir: &Path, disk: &dyn Disk) -> Result<Self, IndexError> {
         let all = data_dir.join(SET_ASIDE);
         fs::create_dir_all(&all).map_err(IndexError::io(&all))?;
         let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        for n in 1.. {
-            let dir = all.join(if n == 1 { now.clone() } else { format!("{now}-{n}") });
+        let mut number = 1;
+        let dir = loop {
+            let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+            let dir = all.join(format!("{now}{suffix}"));
             match fs::create_dir(&dir) {
-                Ok(()) => return Ok(Self { dir }),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Ok(()) => break dir,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
                 Err(error) => return Err(IndexError::io(&dir)(error)),
             }
+        };
+        // Before anything is moved into it.
+        for parent in [data_dir, &all] {
+            disk.sync_dir(parent).map_err(IndexError::io(parent))?;
         }
-        unreachable!("some number is free")
+        Ok(Self { dir })
     }
 
     /// Takes the whole index. The manifest goes last, so that after a crash the rest is not taken for

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -13,8 +14,8 @@ use tantivy::schema::Schema;
 use tantivy::store::StoreReader;
 use tantivy::{DateTime, DocId, Index, SegmentReader};
 
-use super::IndexError;
 use super::build::{SegmentEntry, keys_name};
+use super::check::length_problem;
 use super::column_words::ColumnWords;
 use super::directory::SegmentFiles;
 use super::document::RawRecord;
@@ -23,6 +24,7 @@ use super::ledger::LedgerReader;
 use super::manifest::LedgerExtent;
 use super::merge::segment_id;
 use super::schema::{Fields, REST, TIME};
+use super::{IndexError, partition_point};
 use crate::event::Flags;
 use crate::event::columns::ColumnId;
 use crate::event::paths::SEPARATOR;
@@ -117,6 +119,7 @@ pub struct Run {
 /// One segment, open.
 pub struct SegmentView {
     pub entry: SegmentEntry,
+    dir: PathBuf,
     pub reader: SegmentReader,
     pub keys: KeySet,
     /// In the order of the documents; together, all of them.
@@ -132,7 +135,7 @@ pub struct SegmentView {
     column_words: OnceLock<ColumnWords>,
     paths: OnceLock<BTreeSet<String>>,
     /// The damaged file and what is wrong with it, once that was found.
-    damage: OnceLock<(std::path::PathBuf, String)>,
+    damage: OnceLock<(PathBuf, String)>,
     /// No snapshot to come has it: its files are being removed.
     is_retired: AtomicBool,
 }
@@ -165,6 +168,7 @@ impl SegmentView {
             latest: runs.iter().map(|run| run.latest).max().unwrap_or_default(),
             runs,
             entry: entry.clone(),
+            dir: files.dir.clone(),
             keys,
             files: number("file")?,
             offsets: number("offset")?,
@@ -186,11 +190,29 @@ impl SegmentView {
             && self.damage.set((path.clone(), reason.clone())).is_ok()
         {
             tracing::error!(path = %path.display(), reason, "a segment is damaged");
+            if path.ends_with(keys_name(&self.entry.id)) {
+                self.keys.mark_damaged();
+            }
         }
     }
 
     pub fn is_damaged(&self) -> bool {
         self.damage.get().is_some()
+    }
+
+    /// Marks the segment as damaged if a file is not as long as it was written: a page of it that was
+    /// found cut off once reads as zeros from then on, and no later read notices.
+    pub fn check_lengths(&self) {
+        for file in &self.entry.files {
+            let path = self.dir.join(&file.name);
+            let problem = match std::fs::metadata(&path) {
+                Ok(found) if found.len() == file.bytes => continue,
+                Ok(found) => length_problem(found.len(), file.bytes),
+                Err(_) if self.is_retired() => return,
+                Err(error) => error.to_string(),
+            };
+            self.mark_damaged(&IndexError::damaged(&path, problem));
+        }
     }
 
     /// What is wrong with a damaged segment.
@@ -252,12 +274,8 @@ impl SegmentView {
 
     /// The first document of a run, latest first, that is before `time`.
     fn first_before(&self, run: &Run, time: Micros) -> DocId {
-        let (mut low, mut high) = (run.docs.start, run.docs.end);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.time(middle) < time { high = middle } else { low = middle + 1 }
-        }
-        low
+        let docs = run.docs.start as usize..run.docs.end as usize;
+        partition_point(docs, |doc| self.time(doc as DocId) >= time) as DocId
     }
 
     /// The text values of a column, if the segment has any and the column is kept for aggregation.

@@ -10,6 +10,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,15 +19,16 @@ use rustix::fs::{FlockOperation, flock};
 use tantivy::Index;
 
 use super::IndexError;
-use super::build::{BuiltSegment, SegmentEntry, SegmentFactory, open_index};
-use super::check::{check_segment, verify};
+use super::build::{BuiltSegment, SegmentEntry, SegmentFactory, keys_name, open_index};
+use super::check::{check_file, check_segment, verify};
 use super::dedupe::Dedupe;
 use super::directory::SegmentFiles;
 use super::disk::{Disk, RealDisk};
+use super::keys::{self, KeySet};
 use super::ledger::{Ledger, LedgerReader, Line};
 use super::manifest::Manifest;
 use super::merge::{self, Candidate};
-use super::opening::{self, SEGMENTS};
+use super::opening::{self, Opened, SEGMENTS};
 use super::schema::{Fields, STORE_BLOCK_BYTES};
 use super::snapshot::{SegmentView, Snapshot, SnapshotCell};
 use super::steps::step;
@@ -49,17 +51,37 @@ pub struct Store {
     disk: Arc<dyn Disk>,
     fields: Arc<Fields>,
     index: Index,
+    /// What is written to.
+    current: Generation,
+    /// The index that `current` is being filled to take the place of; until then, the one that counts.
+    old: Option<Generation>,
+    record_cache_blocks: usize,
+    set_aside: Vec<String>,
+    is_anew: bool,
+    _lock: File,
+}
+
+/// An index in a data directory, whether or not the manifest on disk names it.
+struct Generation {
     manifest: Manifest,
     ledger: Ledger,
     snapshot: SnapshotCell,
-    /// What searches see: `snapshot`, or the index that this one will take the place of.
-    visible: SnapshotCell,
-    /// It is being filled to take another index's place, and no manifest names it.
-    is_rebuild: bool,
     dedupe: Arc<Dedupe>,
-    record_cache_blocks: usize,
-    set_aside: Vec<String>,
-    _lock: File,
+}
+
+impl Generation {
+    fn new(fields: &Arc<Fields>, manifest: Manifest, ledger: Ledger) -> Self {
+        let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
+        let nothing = Snapshot::new(Arc::clone(fields), Vec::new(), reader, extent);
+        let snapshot = Arc::new(ArcSwap::from_pointee(nothing));
+        Self { manifest, ledger, snapshot, dedupe: Arc::default() }
+    }
+
+    fn next_manifest(&self) -> Manifest {
+        let mut manifest = self.manifest.clone();
+        manifest.commit += 1;
+        manifest
+    }
 }
 
 impl Store {
@@ -79,37 +101,37 @@ impl Store {
         let segments_dir = data_dir.join(SEGMENTS);
         fs::create_dir_all(&segments_dir).map_err(IndexError::io(&segments_dir))?;
         let lock = lock(data_dir)?;
-        let (manifest, ledger, set_aside) = opening::open_commit(data_dir, &*disk)?;
+        step("index-to-be-opened");
+        let Opened { manifest, ledger, set_aside } = opening::open_commit(data_dir, &*disk)?;
         let files = SegmentFiles::open(&segments_dir, Arc::clone(&disk))?;
         let fields = Arc::new(Fields::new());
         let index = open_index(files.directory(), &fields)?;
-        let snapshot = empty_snapshot(&fields, &ledger);
         let mut store = Self {
             data_dir: data_dir.to_owned(),
             files,
             disk,
+            current: Generation::new(&fields, manifest, ledger),
+            old: None,
             fields,
             index,
-            manifest,
-            ledger,
-            dedupe: Arc::default(),
-            visible: Arc::clone(&snapshot),
-            snapshot,
-            is_rebuild: false,
             record_cache_blocks: (record_cache_bytes / STORE_BLOCK_BYTES / SEGMENTS_USUAL)
                 .max(RECORD_BLOCKS_MIN),
-            set_aside,
+            is_anew: set_aside.is_some(),
+            set_aside: set_aside.into_iter().collect(),
             _lock: lock,
         };
         store.open_segments()?;
+        // What was begun before a crash may not be on disk: a rename that only the kernel knows of must
+        // be, before what it made superfluous goes.
+        store.disk.sync_dir(data_dir).map_err(IndexError::io(data_dir))?;
         store.remove_orphans()?;
         Ok(store)
     }
 
     /// Opens the segments of the last commit, without those that are damaged.
     fn open_segments(&mut self) -> Result<(), IndexError> {
-        let damaged = opening::check_segments(&self.files.dir, &self.manifest.segments)?;
-        let mut manifest = self.manifest.clone();
+        let mut manifest = self.current.manifest.clone();
+        let damaged = opening::check_segments(&self.files.dir, &manifest.segments)?;
         manifest.segments.retain(|entry| damaged.iter().all(|(other, _)| other != entry));
         let views = self.open_views(&manifest.segments)?;
         if damaged.is_empty() {
@@ -119,12 +141,12 @@ impl Store {
         let notes = opening::set_segments_aside(&self.data_dir, &damaged, &*self.disk)?;
         self.set_aside.extend(notes);
         let healthy: Vec<&SegmentView> = views.iter().map(|view| &**view).collect();
-        let losses = opening::losses(self.ledger.reader(), &healthy)?;
-        let appended = self.ledger.append(losses, &*self.disk)?;
+        let losses = opening::losses(self.ledger(), &healthy)?;
+        let appended = self.current.ledger.append(losses, &*self.disk)?;
         manifest.commit += 1;
         manifest.ledger = appended.extent.clone();
         self.put(manifest)?;
-        self.ledger.publish(appended);
+        self.current.ledger.publish(appended);
         self.publish(&HashSet::new(), views);
         Ok(())
     }
@@ -136,15 +158,16 @@ impl Store {
 
     /// Tells which events are new.
     pub fn dedupe(&self) -> &Arc<Dedupe> {
-        &self.dedupe
+        &self.current.dedupe
     }
 
+    /// Where searches find the snapshot.
     pub fn snapshots(&self) -> SnapshotCell {
-        Arc::clone(&self.visible)
+        Arc::clone(&self.old.as_ref().unwrap_or(&self.current).snapshot)
     }
 
     pub fn ledger(&self) -> &LedgerReader {
-        self.ledger.reader()
+        self.current.ledger.reader()
     }
 
     /// What was found damaged at the opening, in words.
@@ -152,8 +175,14 @@ impl Store {
         &self.set_aside
     }
 
-    /// Makes built segments, and the files they hold, count: durable and visible when this returns;
-    /// not at all when it fails.
+    /// Whether the whole index was set aside at the opening, and this one begins anew.
+    pub fn is_anew(&self) -> bool {
+        self.is_anew
+    }
+
+    /// Makes built segments, and the files they hold, count: durable and visible when this returns.
+    /// When it fails they do not count; unless what failed was the last sync, after which a restart may
+    /// find that they do.
     pub fn commit(&mut self, built: Vec<BuiltSegment>) -> Result<(), IndexError> {
         step("commit-begun");
         let mut lines = Vec::new();
@@ -162,13 +191,13 @@ impl Store {
             entries.extend(segment);
             lines.extend(files.into_iter().map(|file| Line::File(Box::new(file))));
         }
-        let appended = self.ledger.append(lines, &*self.disk)?;
-        let mut manifest = self.next_manifest();
+        let appended = self.current.ledger.append(lines, &*self.disk)?;
+        let mut manifest = self.current.next_manifest();
         manifest.segments.extend(entries.iter().cloned());
         manifest.ledger = appended.extent.clone();
         let views = self.open_views(&entries)?;
         self.put(manifest)?;
-        self.ledger.publish(appended);
+        self.current.ledger.publish(appended);
         step("ledger-published");
         self.publish(&HashSet::new(), views);
         step("commit-published");
@@ -184,7 +213,7 @@ impl Store {
 
     /// The merge to do next, if any. One at a time: it does not know of those under way.
     pub fn merge_candidates(&self) -> Option<MergeJob> {
-        let snapshot = self.snapshot.load();
+        let snapshot = self.current.snapshot.load();
         let whole = snapshot.segments.iter().filter(|view| !view.is_damaged());
         let candidates: Vec<Candidate> = whole
             .map(|view| Candidate { entry: view.entry.clone(), latest_us: view.latest.0 })
@@ -200,7 +229,7 @@ impl Store {
         merged: &SegmentEntry,
     ) -> Result<(), IndexError> {
         step("merge-to-be-installed");
-        let mut manifest = self.next_manifest();
+        let mut manifest = self.current.next_manifest();
         manifest.segments.retain(|entry| !inputs.contains(entry));
         manifest.segments.push(merged.clone());
         let views = self.open_views(std::slice::from_ref(merged))?;
@@ -220,7 +249,7 @@ impl Store {
     pub fn mark_damaged(&self, inputs: &[SegmentEntry], error: &IndexError) -> bool {
         let IndexError::Damaged { path, .. } = error else { return false };
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-        let snapshot = self.snapshot.load();
+        let snapshot = self.current.snapshot.load();
         let is_at_fault = |view: &&Arc<SegmentView>| {
             inputs.contains(&view.entry) && name.starts_with(&view.entry.id)
         };
@@ -231,40 +260,66 @@ impl Store {
     /// Begins another index in this directory, empty, to take this one's place when it is filled; it
     /// is what the store writes to from now on. Searches are answered by the old one until then.
     pub fn begin_rebuild(&mut self) -> Result<(), IndexError> {
-        let name = other_ledger(&self.manifest.ledger.name);
+        let name = opening::next_ledger(&self.current.manifest.ledger.name);
         let ledger = Ledger::create(&self.data_dir, &name, &*self.disk)?;
-        let commit = self.manifest.commit;
-        self.manifest = Manifest { commit, ..Manifest::empty(&name) };
-        self.snapshot = empty_snapshot(&self.fields, &ledger);
-        self.dedupe = Arc::default();
-        self.ledger = ledger;
-        self.is_rebuild = true;
+        let commit = self.current.manifest.commit;
+        let manifest = Manifest { commit, ..Manifest::empty(&name) };
+        let new = Generation::new(&self.fields, manifest, ledger);
+        self.old = Some(std::mem::replace(&mut self.current, new));
         Ok(())
     }
 
-    /// Whether this index waits to take another's place.
-    pub fn is_rebuild(&self) -> bool {
-        self.is_rebuild
+    /// How many events of the old index the new one lacks. Of segments whose keys are damaged, none is
+    /// known.
+    pub fn lost_by_promotion(&self) -> Result<u64, IndexError> {
+        let Some(old) = &self.old else { return Ok(0) };
+        let old = old.snapshot.load();
+        let keys = |snapshot: &Snapshot| -> Vec<KeySet> {
+            let views = snapshot.segments.iter();
+            let whole = views.filter(|view| {
+                let keys = keys_name(&view.entry.id);
+                let file = view.entry.files.iter().find(|file| file.name == keys);
+                let path = self.files.dir.join(keys);
+                file.is_some_and(|file| check_file(&path, file, &|_| {}).is_ok())
+            });
+            whole.map(|view| view.keys.clone()).collect()
+        };
+        let lacking = keys::count_lacking(&keys(&old), &keys(&self.current.snapshot.load()));
+        lacking.map_err(IndexError::io(&self.files.dir))
     }
 
-    /// Takes the place of the index that this one was begun to replace, in one step, and removes that.
+    /// Makes the index that a rebuild has filled take the old one's place, in one step, and removes
+    /// that. Nobody else writes to the directory meanwhile.
     pub fn promote(&mut self) -> Result<(), IndexError> {
         step("promotion-begun");
-        self.write(&self.next_manifest())?;
-        self.is_rebuild = false;
-        self.manifest = self.next_manifest();
-        let replaced = self.visible.swap(self.snapshot.load_full());
-        step("promotion-published");
-        for view in &replaced.segments {
-            view.retire();
+        let manifest = self.current.next_manifest();
+        self.write(&manifest)?;
+        self.current.manifest = manifest;
+        if let Some(old) = self.old.take() {
+            let replaced = old.snapshot.swap(self.current.snapshot.load_full());
+            self.current.snapshot = Arc::clone(&old.snapshot);
+            step("promotion-published");
+            for view in &replaced.segments {
+                view.retire();
+            }
+            self.remove_generation(&old);
         }
-        self.remove_orphans()
+        Ok(())
     }
 
-    fn next_manifest(&self) -> Manifest {
-        let mut manifest = self.manifest.clone();
-        manifest.commit += 1;
-        manifest
+    /// Gives up what a rebuild has filled so far; the old index is written to again.
+    pub fn abandon_rebuild(&mut self) {
+        if let Some(old) = self.old.take() {
+            let new = std::mem::replace(&mut self.current, old);
+            self.remove_generation(&new);
+        }
+    }
+
+    fn remove_generation(&self, generation: &Generation) {
+        for entry in &generation.manifest.segments {
+            self.remove_segment(entry);
+        }
+        self.remove_file(&self.data_dir.join(&generation.manifest.ledger.name));
     }
 
     /// Opens segments before they count: one that cannot be read must not be committed.
@@ -277,10 +332,10 @@ impl Store {
     }
 
     fn put(&mut self, manifest: Manifest) -> Result<(), IndexError> {
-        if !self.is_rebuild {
+        if self.old.is_none() {
             self.write(&manifest)?;
         }
-        self.manifest = manifest;
+        self.current.manifest = manifest;
         Ok(())
     }
 
@@ -293,115 +348,71 @@ impl Store {
     }
 
     fn publish(&self, replaced: &HashSet<&str>, views: Vec<Arc<SegmentView>>) {
-        let before = self.snapshot.load();
-        let (gone, kept): (Vec<_>, Vec<_>) = before
+        let Generation { ledger, snapshot, dedupe, .. } = &self.current;
+        let (gone, kept): (Vec<_>, Vec<_>) = snapshot
+            .load()
             .segments
             .iter()
             .cloned()
             .partition(|view| replaced.contains(view.entry.id.as_str()));
         let segments: Vec<_> = kept.into_iter().chain(views).collect();
-        self.dedupe.commit(segments.iter().map(|view| view.keys.clone()).collect());
-        let snapshot = Arc::new(Snapshot::new(
-            Arc::clone(&self.fields),
-            segments,
-            self.ledger.reader().clone(),
-            self.ledger.extent().clone(),
-        ));
-        self.snapshot.store(Arc::clone(&snapshot));
-        if !self.is_rebuild {
-            self.visible.store(snapshot);
-        }
+        dedupe.set_committed(segments.iter().map(|view| view.keys.clone()).collect());
+        let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
+        let new = Snapshot::new(Arc::clone(&self.fields), segments, reader, extent);
+        snapshot.store(Arc::new(new));
         for view in gone {
             view.retire();
         }
     }
 
-    /// Removes the segment files and ledgers that the manifest does not name.
+    /// Removes the segment files and ledgers that the manifest does not name. Only at the opening: later
+    /// there are files that no manifest names yet.
     fn remove_orphans(&self) -> Result<(), IndexError> {
-        let living: HashSet<&str> =
-            self.manifest.segments.iter().flat_map(|s| &s.files).map(|f| f.name.as_str()).collect();
+        let manifest = &self.current.manifest;
+        let living: HashSet<&str> = manifest
+            .segments
+            .iter()
+            .flat_map(|s| &s.files)
+            .map(|file| file.name.as_str())
+            .collect();
         let io = || IndexError::io(&self.files.dir);
         for entry in fs::read_dir(&self.files.dir).map_err(io())? {
             let entry = entry.map_err(io())?;
             let name = entry.file_name();
-            if !name.to_str().is_some_and(|name| living.contains(name)) {
-                tracing::info!(file = %name.display(), "removing a file that no commit names");
-                self.disk.remove(&entry.path()).map_err(io())?;
+            let name = name.to_str().unwrap_or("");
+            if is_segment_file(name) && !living.contains(name) {
+                tracing::info!(file = name, "removing a file that no commit names");
+                self.remove_file(&entry.path());
             }
         }
-        let ledger = self.data_dir.join(&self.manifest.ledger.name);
+        let ledger = self.data_dir.join(&manifest.ledger.name);
         for other in opening::ledgers(&self.data_dir)? {
             if other != ledger {
-                self.disk.remove(&other).map_err(IndexError::io(&other))?;
+                self.remove_file(&other);
             }
         }
         Ok(())
     }
 
-    /// Removes a segment's files. Searches that still read them keep them until they end; what cannot
-    /// be removed is an orphan at the next start.
+    /// Removes a segment's files. Searches that still read them keep them until they end.
     fn remove_segment(&self, entry: &SegmentEntry) {
         for file in &entry.files {
-            let path = self.files.dir.join(&file.name);
-            if let Err(error) = self.disk.remove(&path) {
-                tracing::warn!(file = %path.display(), %error, "cannot remove a segment's file");
-            }
+            self.remove_file(&self.files.dir.join(&file.name));
+        }
+    }
+
+    /// Removes a file that no commit names. What cannot be removed is an orphan at the next start.
+    fn remove_file(&self, path: &Path) {
+        if let Err(error) = self.disk.remove(path) {
+            tracing::warn!(file = %path.display(), %error, "cannot remove a file");
         }
     }
 }
 
-/// Checks the index of a data directory that no process uses, and changes nothing.
-pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<VerifyReport, IndexError> {
-    // A copy of an index may lack it, and may not be writable.
-    let lock_path = data_dir.join(LOCK);
-    let _lock = if lock_path.exists() {
-        let file = File::open(&lock_path).map_err(IndexError::io(&lock_path))?;
-        Some(locked(file, &lock_path, data_dir)?)
-    } else {
-        None
-    };
-    let segments_dir = data_dir.join(SEGMENTS);
-    if !segments_dir.is_dir() {
-        let source = std::io::ErrorKind::NotFound.into();
-        return Err(IndexError::Io { path: segments_dir, source });
-    }
-    let (manifest, ledger) = match opening::read_commit(data_dir) {
-        Ok(Some(commit)) => commit,
-        Ok(None) => return Ok(VerifyReport { checked_at: Micros::now(), ..Default::default() }),
-        Err(IndexError::Damaged { path, reason }) => {
-            let problem = VerifyProblem { path: path.display().to_string(), problem: reason };
-            let problems = vec![problem];
-            return Ok(VerifyReport { checked_at: Micros::now(), problems, ..Default::default() });
-        }
-        Err(error) => return Err(error),
-    };
-    let files = SegmentFiles::open(&segments_dir, Arc::new(RealDisk))?;
-    let fields = Arc::new(Fields::new());
-    let index = open_index(files.directory(), &fields)?;
-    let mut views = Vec::new();
-    let mut problems = Vec::new();
-    for entry in &manifest.segments {
-        let opened = check_segment(&segments_dir, entry, &|_| {})
-            .and_then(|()| SegmentView::open(&index, &files, entry, RECORD_BLOCKS_MIN));
-        match opened {
-            Ok(view) => views.push(Arc::new(view)),
-            Err(error) => problems.push(VerifyProblem {
-                path: segments_dir.display().to_string(),
-                problem: error.to_string(),
-            }),
-        }
-    }
-    let snapshot = Snapshot::new(fields, views, ledger.reader().clone(), ledger.extent().clone());
-    let mut report = verify(&snapshot, data_dir, &segments_dir, read);
-    report.problems.splice(0..0, problems);
-    Ok(report)
-}
-
-/// A snapshot without segments, to be replaced.
-fn empty_snapshot(fields: &Arc<Fields>, ledger: &Ledger) -> SnapshotCell {
-    let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
-    let snapshot = Snapshot::new(Arc::clone(fields), Vec::new(), reader, extent);
-    Arc::new(ArcSwap::from_pointee(snapshot))
+/// Whether a file can be of a segment: an id of 32 hexadecimal digits, and an extension.
+fn is_segment_file(name: &str) -> bool {
+    let id = name.split('.').next().unwrap_or("");
+    id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) && name.len() > id.len()
 }
 
 /// A merge to be done on another thread.
@@ -417,6 +428,55 @@ impl MergeJob {
     }
 }
 
+/// Checks the index of a data directory that no process uses, and changes nothing.
+pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<VerifyReport, IndexError> {
+    // A copy of an index may lack it, and may not be writable.
+    let lock_path = data_dir.join(LOCK);
+    let _lock = if lock_path.exists() {
+        let file = File::open(&lock_path).map_err(IndexError::io(&lock_path))?;
+        Some(locked(file, &lock_path, data_dir)?)
+    } else {
+        None
+    };
+    let segments_dir = data_dir.join(SEGMENTS);
+    fs::metadata(&segments_dir).map_err(IndexError::io(&segments_dir))?;
+    let problem = |path: &Path, problem: String| VerifyReport {
+        checked_at: Micros::now(),
+        problems: vec![VerifyProblem { path: path.display().to_string(), problem }],
+        ..VerifyReport::default()
+    };
+    let (manifest, ledger) = match opening::read_commit(data_dir) {
+        Ok(Some(commit)) => commit,
+        Ok(None) => return Ok(problem(data_dir, "there is no index in it".to_owned())),
+        Err(IndexError::Damaged { path, reason }) => return Ok(problem(&path, reason)),
+        Err(error) => return Err(error),
+    };
+    let files = SegmentFiles::open(&segments_dir, Arc::new(RealDisk))?;
+    let fields = Arc::new(Fields::new());
+    let index = open_index(files.directory(), &fields)?;
+    let mut views = Vec::new();
+    let mut unopened = Vec::new();
+    for entry in &manifest.segments {
+        // Damage is found by the hash of the file, but what is damaged may not open.
+        let open = || SegmentView::open(&index, &files, entry, RECORD_BLOCKS_MIN);
+        match catch_unwind(AssertUnwindSafe(open)) {
+            Ok(Ok(view)) => views.push(Arc::new(view)),
+            _ => unopened.push(entry),
+        }
+    }
+    let snapshot = Snapshot::new(fields, views, ledger.reader().clone(), ledger.extent().clone());
+    let mut report = verify(&snapshot, data_dir, &segments_dir, read, !unopened.is_empty());
+    for entry in unopened {
+        let found = check_segment(&segments_dir, entry, read).err();
+        let told =
+            found.map_or_else(|| "it cannot be opened".to_owned(), |error| error.to_string());
+        let path = segments_dir.join(&entry.id).display().to_string();
+        report.problems.insert(0, VerifyProblem { path, problem: told });
+        report.segments += 1;
+    }
+    Ok(report)
+}
+
 /// Bytes that the index takes on disk.
 pub fn disk_bytes(data_dir: &Path) -> u64 {
     let sizes = |dir: &Path| -> u64 {
@@ -428,13 +488,6 @@ pub fn disk_bytes(data_dir: &Path) -> u64 {
             .sum()
     };
     sizes(data_dir) + sizes(&data_dir.join(SEGMENTS))
-}
-
-/// The name of the ledger that takes the place of one of this name.
-fn other_ledger(name: &str) -> String {
-    let number = name.strip_prefix("files-").and_then(|rest| rest.strip_suffix(".jsonl"));
-    let number: u64 = number.and_then(|number| number.parse().ok()).unwrap_or(1);
-    format!("files-{}.jsonl", number + 1)
 }
 
 fn lock(data_dir: &Path) -> Result<File, IndexError> {

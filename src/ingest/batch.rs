@@ -8,16 +8,29 @@
 //! The first worker whose segment is due closes the batch; the others close theirs after the file that
 //! they are reading, or at once when they wait for one. While the others do, the first writes its
 //! segment to disk, which takes longer.
+//!
+//! A batch that is given up takes its claims along before the next begins, so nobody counts a duplicate
+//! of an event that will not be committed.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::index::dedupe::Dedupe;
+
+/// The number of the first batch; they count up from it.
+pub const FIRST: u64 = 1;
+
+/// How long a worker waits for the others before it says so: the largest file takes seconds to read.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The batches of an ingest pipeline, one after another.
 #[derive(Debug)]
 pub struct Batches {
+    dedupe: Arc<Dedupe>,
     state: Mutex<State>,
     begun: Condvar,
 }
@@ -34,7 +47,7 @@ struct State {
 /// Segments that are committed together.
 #[derive(Debug)]
 pub struct Batch {
-    /// They count up.
+    /// They count up from [`FIRST`].
     pub number: u64,
     /// Disconnects when the batch closes.
     pub closing: Receiver<Infallible>,
@@ -69,15 +82,13 @@ pub struct Membership {
     batches: Arc<Batches>,
 }
 
-impl Default for Batches {
-    fn default() -> Self {
-        let (batch, closing) = Batch::new(1);
-        let state = State { batch, open: 0, closing: Some(closing) };
-        Self { state: Mutex::new(state), begun: Condvar::new() }
-    }
-}
-
 impl Batches {
+    pub fn new(dedupe: Arc<Dedupe>) -> Arc<Self> {
+        let (batch, closing) = Batch::new(FIRST);
+        let state = State { batch, open: 0, closing: Some(closing) };
+        Arc::new(Self { dedupe, state: Mutex::new(state), begun: Condvar::new() })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,8 +96,18 @@ impl Batches {
     /// Joins the batch under way; while one is closing, waits for the next.
     pub fn join(self: &Arc<Self>) -> Membership {
         let is_closing = |state: &mut State| state.closing.is_none();
-        let mut state =
-            self.begun.wait_while(self.state(), is_closing).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        while state.closing.is_none() {
+            let (guard, waited) = self
+                .begun
+                .wait_timeout_while(state, PATIENCE, is_closing)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            if waited.timed_out() {
+                let workers = state.open;
+                tracing::warn!(workers, "commits wait for workers that are still reading a file");
+            }
+        }
         state.open += 1;
         state.batch.members.fetch_add(1, Ordering::AcqRel);
         Membership { batch: Arc::clone(&state.batch), batches: Arc::clone(self) }
@@ -112,6 +133,9 @@ impl Drop for Membership {
         state.closing = None;
         state.open -= 1;
         if state.open == 0 {
+            if self.batch.is_given_up() {
+                self.batches.dedupe.withdraw(self.batch.number);
+            }
             let (batch, closing) = Batch::new(self.batch.number + 1);
             state.batch = batch;
             state.closing = Some(closing);
@@ -126,10 +150,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::event::content::EventKey;
+    use crate::index::dedupe::Claim;
 
     #[test]
     fn nobody_joins_the_next_batch_before_all_have_left_this_one() {
-        let batches = Arc::new(Batches::default());
+        let batches = Batches::new(Arc::default());
         let (a, b) = (batches.join(), batches.join());
         assert_eq!((a.batch.number, b.batch.number), (1, 1));
         let closing = b.batch.closing.clone();
@@ -150,11 +176,16 @@ mod tests {
 
     #[test]
     fn a_batch_is_given_up_for_all() {
-        let batches = Arc::new(Batches::default());
+        let dedupe: Arc<Dedupe> = Arc::default();
+        let batches = Batches::new(Arc::clone(&dedupe));
         let (a, b) = (batches.join(), batches.join());
+        let key = EventKey { id: 1, content: 2 };
+        assert_eq!(dedupe.claim(key, a.batch.number).unwrap(), Claim::New);
         a.give_up();
         assert!(b.batch.is_given_up());
+        assert_eq!(dedupe.claims(), 1);
         drop(b);
+        assert_eq!(dedupe.claims(), 0, "before anyone can join the next");
         assert!(!batches.join().batch.is_given_up());
     }
 }

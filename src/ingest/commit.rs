@@ -7,21 +7,17 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
-use super::batch::Batch;
+use super::batch::{self, Batch};
 use super::progress::Progress;
 use super::scan::TakenBack;
 use super::work::Built;
 use crate::index::IndexError;
 use crate::index::build::{BuiltSegment, SegmentEntry};
 use crate::index::store::{MergeJob, Store};
-
-/// How often a rebuild that has nothing to do is asked whether it has caught up.
-const CATCH_UP_PAUSE: Duration = Duration::from_millis(100);
 
 /// See the module's documentation.
 pub struct Committer {
@@ -32,6 +28,39 @@ pub struct Committer {
     pub give_back: Sender<TakenBack>,
     /// Whether to merge what can be merged before ending; else a merge under way is given up.
     pub merge_at_end: bool,
+}
+
+/// Batches that are not complete, or wait for one before them.
+struct Queue {
+    batches: BTreeMap<u64, Gathered>,
+    /// The number of the batch to be committed next.
+    next: u64,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { batches: BTreeMap::new(), next: batch::FIRST }
+    }
+}
+
+impl Queue {
+    fn put(&mut self, Built { batch, segment }: Built) {
+        let number = batch.number;
+        let new = || Gathered { batch, segments: Vec::new() };
+        self.batches.entry(number).or_insert_with(new).segments.push(segment);
+    }
+
+    /// The next batch, once all of it is there. A later one counts duplicates of its events, so that
+    /// one must wait, even where nothing of this one has come yet.
+    fn take(&mut self) -> Option<Gathered> {
+        let first = self.batches.first_entry()?;
+        let Gathered { batch, segments } = first.get();
+        if batch.number != self.next || segments.len() != batch.members() {
+            return None;
+        }
+        self.next += 1;
+        Some(first.remove())
+    }
 }
 
 /// The segments of a batch that are there.
@@ -69,15 +98,13 @@ impl Committer {
         merged: &Receiver<Merged>,
     ) -> Result<(), IndexError> {
         let mut built = self.built.clone();
-        let mut batches = BTreeMap::new();
+        let mut queue = Queue::default();
         let mut is_merging = false;
         let mut is_ending = false;
         loop {
-            let pause =
-                if self.store.is_rebuild() { CATCH_UP_PAUSE } else { Duration::from_secs(3_600) };
             select! {
                 recv(built) -> segment => match segment {
-                    Ok(segment) => self.gather(segment, &mut batches)?,
+                    Ok(segment) => self.gather(segment, &mut queue)?,
                     Err(_) => {
                         is_ending = true;
                         built = never();
@@ -90,12 +117,6 @@ impl Committer {
                         Err(_) => return Ok(()),
                     }
                 }
-                default(pause) => {}
-            }
-            if self.store.is_rebuild() && self.progress.is_caught_up() {
-                self.store.promote()?;
-                self.progress.is_rebuild.store(false, Ordering::Release);
-                tracing::info!("the rebuilt index has taken the place of the old one");
             }
             if !is_merging && (!is_ending || self.merge_at_end) {
                 is_merging = self.start_merge(jobs);
@@ -107,21 +128,11 @@ impl Committer {
     }
 
     /// Takes in a segment, and commits what is complete.
-    fn gather(
-        &mut self,
-        built: Built,
-        batches: &mut BTreeMap<u64, Gathered>,
-    ) -> Result<(), IndexError> {
-        let Built { batch, segment } = built;
-        let gathered =
-            batches.entry(batch.number).or_insert_with(|| Gathered { batch, segments: Vec::new() });
-        gathered.segments.push(segment);
-        let is_complete = |first: &Gathered| first.segments.len() == first.batch.members();
-        // A later batch counts duplicates of an earlier one's events.
-        while let Some(first) = batches.first_entry().filter(|first| is_complete(first.get())) {
-            let Gathered { batch, segments } = first.remove();
+    fn gather(&mut self, built: Built, queue: &mut Queue) -> Result<(), IndexError> {
+        queue.put(built);
+        while let Some(Gathered { batch, segments }) = queue.take() {
             if batch.is_given_up() {
-                self.give_up(&batch, &segments);
+                self.give_up(&segments);
             } else {
                 self.commit(&batch, segments)?;
             }
@@ -142,9 +153,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Forgets a batch, and has its files read again.
-    fn give_up(&self, batch: &Batch, segments: &[BuiltSegment]) {
-        self.store.dedupe().withdraw(batch.number);
+    /// Forgets a batch, whose claims are withdrawn already, and has its files read again.
+    fn give_up(&self, segments: &[BuiltSegment]) {
         for segment in segments {
             self.store.discard(segment);
             for file in &segment.files {
@@ -166,6 +176,8 @@ impl Committer {
         match merge.result {
             Ok(segment) => self.store.install_merge(&merge.inputs, &segment),
             Err(error) if self.store.mark_damaged(&merge.inputs, &error) => Ok(()),
+            // The next merge checks its inputs again.
+            Err(IndexError::Cut) => Ok(()),
             Err(error) => {
                 tracing::error!(%error, "merging segments failed");
                 Err(error)
@@ -202,7 +214,7 @@ mod tests {
     struct Desk {
         dir: tempfile::TempDir,
         committer: Committer,
-        pending: BTreeMap<u64, Gathered>,
+        queue: Queue,
         batches: Arc<Batches>,
         given_back: Receiver<TakenBack>,
     }
@@ -213,13 +225,13 @@ mod tests {
             let (give_back, given_back) = unbounded();
             let committer = Committer {
                 store: Store::open(dir.path(), 1 << 20).unwrap(),
-                progress: Arc::default(),
+                progress: Progress::new(),
                 built: never(),
                 give_back,
                 merge_at_end: false,
             };
-            let batches = Arc::default();
-            Self { dir, committer, pending: BTreeMap::new(), batches, given_back }
+            let batches = Batches::new(Arc::clone(committer.store.dedupe()));
+            Self { dir, committer, queue: Queue::default(), batches, given_back }
         }
 
         /// Builds a segment of one file and one event, claimed.
@@ -240,7 +252,7 @@ mod tests {
         }
 
         fn gather(&mut self, built: Built) {
-            self.committer.gather(built, &mut self.pending).unwrap();
+            self.committer.gather(built, &mut self.queue).unwrap();
         }
 
         /// Events in the index, files in the ledger, and claims that are not committed.
@@ -269,6 +281,23 @@ mod tests {
         desk.gather(second);
         desk.check(3, 3, 0);
         assert!(desk.given_back.is_empty());
+    }
+
+    /// A worker that had no segment reads a file into the next batch while the only member of this one
+    /// is still writing its segment to disk.
+    #[test]
+    fn a_batch_is_not_committed_before_one_of_which_nothing_has_come_yet() {
+        let mut desk = Desk::new();
+        let a = desk.batches.join();
+        let first = desk.built(&a, 0);
+        drop(a);
+        let b = desk.batches.join();
+        let second = desk.built(&b, 1);
+        drop(b);
+        desk.gather(second);
+        desk.check(0, 0, 2);
+        desk.gather(first);
+        desk.check(2, 2, 0);
     }
 
     #[test]

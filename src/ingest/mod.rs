@@ -21,17 +21,19 @@ pub mod repair;
 pub mod scan;
 pub mod split;
 pub mod tally;
+pub mod waiting;
 pub mod walk;
 pub mod watch;
 pub mod work;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crossbeam_channel::{Sender, bounded, unbounded};
+use crossbeam_channel::{bounded, unbounded};
 
 use crate::index::store::Store;
 use batch::Batches;
@@ -60,17 +62,19 @@ pub struct IngestOptions {
 /// A running pipeline.
 pub struct Ingest {
     progress: Arc<Progress>,
-    stop: Option<Sender<()>>,
-    scanner: JoinHandle<()>,
-    workers: JoinHandle<()>,
-    committer: JoinHandle<Store>,
+    scanner: JoinHandle<Option<()>>,
+    workers: JoinHandle<Option<()>>,
+    committer: JoinHandle<Option<Store>>,
 }
 
 impl Ingest {
     /// Starts reading the archive.
-    pub fn start(store: Store, watcher: Watcher, options: IngestOptions) -> std::io::Result<Self> {
-        let progress = Arc::new(Progress::new(store.is_rebuild()));
-        let (stop, stopped) = bounded(0);
+    pub fn start(
+        store: Store,
+        watcher: Watcher,
+        options: IngestOptions,
+        progress: &Arc<Progress>,
+    ) -> std::io::Result<Self> {
         let (fresh, fresh_queue) = bounded(QUEUE_FILES_MAX);
         let (backlog, backlog_queue) = bounded(QUEUE_FILES_MAX);
         // Unbounded, but never holds more than the workers had: what they were handed and give back.
@@ -82,60 +86,52 @@ impl Ingest {
             options: options.scan,
             watcher,
             ledger: store.ledger().clone(),
-            progress: Arc::clone(&progress),
+            progress: Arc::clone(progress),
             fresh,
             backlog,
             taken_back,
-            stop: stopped.clone(),
         };
         let worker = Worker {
             options: options.work,
             factory: store.factory(),
             dedupe: Arc::clone(store.dedupe()),
-            batches: Arc::new(Batches::default()),
-            progress: Arc::clone(&progress),
+            batches: Batches::new(Arc::clone(store.dedupe())),
+            progress: Arc::clone(progress),
             next_number: Arc::new(AtomicU64::new(store.ledger().next_number())),
             fresh: fresh_queue,
             backlog: backlog_queue,
             give_back: give_back.clone(),
             built,
-            stop: stopped,
         };
         let committer = Committer {
             store,
-            progress: Arc::clone(&progress),
+            progress: Arc::clone(progress),
             built: built_queue,
             give_back,
             merge_at_end: options.merge_at_end,
         };
-        let workers = spawn("workers", move || run_workers(&worker, options.threads))?;
+        let spawn = Spawn { progress };
         Ok(Self {
-            stop: Some(stop),
-            scanner: spawn("scan", move || scanner.run())?,
-            workers,
-            committer: spawn("commit", move || committer.run())?,
-            progress,
+            workers: spawn.thread("workers", move || run_workers(&worker, options.threads))?,
+            scanner: spawn.thread("scan", move || scanner.run())?,
+            committer: spawn.thread("commit", move || committer.run())?,
+            progress: Arc::clone(progress),
         })
-    }
-
-    pub fn progress(&self) -> &Arc<Progress> {
-        &self.progress
     }
 
     /// Ends ingest: files that were begun are finished and committed. Returns the store, unless the
     /// committer panicked.
-    pub fn stop(mut self) -> Option<Store> {
-        drop(self.stop.take());
+    pub fn stop(self) -> Option<Store> {
+        self.progress.stop();
         let started = Instant::now();
-        let join = |stage: &str, thread: JoinHandle<()>| {
-            if thread.join().is_err() {
-                tracing::error!(stage, "a thread panicked");
-            }
+        let join = |stage: &str, thread: JoinHandle<Option<()>>| {
+            // A panic was caught, and told, where it happened.
+            let _ = thread.join();
             tracing::info!(stage, seconds = started.elapsed().as_secs_f32(), "stopped");
         };
         join("scan", self.scanner);
         join("workers", self.workers);
-        let store = self.committer.join().ok();
+        let store = self.committer.join().ok().flatten();
         tracing::info!(stage = "commit", seconds = started.elapsed().as_secs_f32(), "stopped");
         store
     }
@@ -152,9 +148,27 @@ fn run_workers(worker: &Worker, threads: usize) {
     }
 }
 
-fn spawn<T: Send + 'static>(
-    name: &str,
-    run: impl FnOnce() -> T + Send + 'static,
-) -> std::io::Result<JoinHandle<T>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(run)
+/// Starts the threads of a pipeline, none of which may end unasked: whatever one leaves undone, the
+/// others would wait for.
+struct Spawn<'p> {
+    progress: &'p Arc<Progress>,
+}
+
+impl Spawn<'_> {
+    fn thread<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        run: impl FnOnce() -> T + Send + 'static,
+    ) -> std::io::Result<JoinHandle<Option<T>>> {
+        let progress = Arc::clone(self.progress);
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let ended = catch_unwind(AssertUnwindSafe(run)).ok();
+            if ended.is_none() {
+                progress.fail(format!("the {name} thread panicked: a bug in traildex"));
+            } else if !progress.is_stopping() {
+                progress.fail(format!("the {name} thread ended: a bug in traildex"));
+            }
+            ended
+        })
+    }
 }

@@ -1,9 +1,13 @@
-//! What ingest is doing, for status, metrics and progress bars: shared by its threads, read by anyone.
+//! What ingest is doing, for status, metrics and progress bars, and whether it shall go on: shared by its
+//! threads, read by anyone.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::api::proto::{FileEntry, FileState, Reading};
 use crate::event::time::Micros;
@@ -11,23 +15,49 @@ use crate::index::ledger::FileKey;
 use crate::limits::SKIPPED_LISTED_MAX;
 
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Progress {
     state: Mutex<State>,
     changed: Condvar,
+    pub counters: Counters,
+    /// Dropped when ingest shall end.
+    running: Mutex<Option<Sender<Infallible>>>,
+    stopping: Receiver<Infallible>,
+}
+
+/// What was done since the daemon's start.
+#[derive(Debug, Default)]
+pub struct Counters {
     /// Events put into segments, committed or not.
     pub events: AtomicU64,
     /// Records whose event was in the index or on its way there.
     pub duplicates: AtomicU64,
+    /// Records that could not be read.
+    pub rejected: AtomicU64,
+    pub files: AtomicU64,
+    pub files_rejected: AtomicU64,
     /// Uncompressed bytes of the files read.
     pub bytes_raw: AtomicU64,
     /// Bytes of the files read, as on disk.
     pub bytes_read: AtomicU64,
-    pub files: AtomicU64,
     /// Files handled after a panic.
     pub panics: AtomicU64,
-    /// The index being filled is to take another's place, and has not yet.
-    pub is_rebuild: AtomicBool,
+}
+
+impl Counters {
+    /// All of them, with the names of their metrics.
+    pub fn all(&self) -> [(&'static str, &AtomicU64); 8] {
+        [
+            ("traildex_ingest_files_total", &self.files),
+            ("traildex_ingest_files_rejected_total", &self.files_rejected),
+            ("traildex_ingest_events_total", &self.events),
+            ("traildex_ingest_duplicates_total", &self.duplicates),
+            ("traildex_ingest_rejected_total", &self.rejected),
+            ("traildex_ingest_raw_bytes_total", &self.bytes_raw),
+            ("traildex_ingest_read_bytes_total", &self.bytes_read),
+            ("traildex_ingest_panics_total", &self.panics),
+        ]
+    }
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +65,8 @@ struct State {
     /// Files that are waited for, queued, or in a segment that is not committed.
     pending: HashMap<FileKey, Pending>,
     pending_bytes: u64,
+    /// Of the files that were pending when the first scan ended, how many still are; none before.
+    backlog: Option<u64>,
     skipped: BTreeMap<String, Skipped>,
     /// Paths that were skipped, beyond those listed.
     skipped_unlisted: u64,
@@ -51,7 +83,17 @@ struct State {
 #[derive(Debug)]
 struct Pending {
     since: Instant,
-    reason: &'static str,
+    stage: Stage,
+    is_backlog: bool,
+}
+
+/// How far a pending file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The scanner waits for it.
+    Waiting,
+    /// The workers have it, until it is committed or given back.
+    Taken,
 }
 
 #[derive(Debug)]
@@ -79,38 +121,91 @@ pub struct Glance {
 }
 
 impl Progress {
-    pub fn new(is_rebuild: bool) -> Self {
-        Self { is_rebuild: AtomicBool::new(is_rebuild), ..Self::default() }
+    pub fn new() -> Arc<Self> {
+        Self::after(&Counters::default())
+    }
+
+    /// The progress of a pipeline that follows another, whose counts go on.
+    pub fn after(before: &Counters) -> Arc<Self> {
+        let counters = Counters::default();
+        for ((_, counter), (_, before)) in counters.all().iter().zip(before.all()) {
+            add(counter, before.load(Ordering::Relaxed));
+        }
+        let (running, stopping) = bounded(0);
+        Arc::new(Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            counters,
+            running: Mutex::new(Some(running)),
+            stopping,
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a file that will be read. False when it is noted already.
-    pub fn claim(&self, key: &FileKey, reason: &'static str) -> bool {
+    /// Ends ingest: the scanner and the workers stop.
+    pub fn stop(&self) {
+        drop(self.running.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Disconnects when ingest shall end.
+    pub fn stopping(&self) -> &Receiver<Infallible> {
+        &self.stopping
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.try_recv().is_err_and(|error| error.is_disconnected())
+    }
+
+    /// Notes that a file is waited for.
+    pub fn wait_for(&self, key: &FileKey) {
+        self.note(key, Stage::Waiting);
+    }
+
+    /// Notes that a file is handed to the workers.
+    pub fn take(&self, key: &FileKey) {
+        self.note(key, Stage::Taken);
+    }
+
+    fn note(&self, key: &FileKey, stage: Stage) {
         let mut state = self.state();
         if let Some(pending) = state.pending.get_mut(key) {
-            let is_new_step = pending.reason != reason;
-            pending.reason = reason;
-            return is_new_step;
+            pending.stage = stage;
+            return;
         }
         state.skipped.remove(&key.path);
         state.pending_bytes += key.size;
-        state.pending.insert(key.clone(), Pending { since: Instant::now(), reason });
-        true
+        let pending = Pending { since: Instant::now(), stage, is_backlog: false };
+        state.pending.insert(key.clone(), pending);
     }
 
-    /// Whether a file is on its way.
-    pub fn is_pending(&self, key: &FileKey) -> bool {
-        self.state().pending.contains_key(key)
+    /// Whether the workers have a file.
+    pub fn is_taken(&self, key: &FileKey) -> bool {
+        self.state().pending.get(key).is_some_and(|pending| pending.stage == Stage::Taken)
     }
 
     /// Forgets a file: it is in the ledger now, or gone, or another by now.
     pub fn release(&self, key: &FileKey) {
+        self.release_if(key, |_| true);
+    }
+
+    /// Forgets a file that was waited for.
+    pub fn release_waiting(&self, key: &FileKey) {
+        self.release_if(key, |stage| stage == Stage::Waiting);
+    }
+
+    fn release_if(&self, key: &FileKey, is_meant: impl Fn(Stage) -> bool) {
         let mut state = self.state();
-        if state.pending.remove(key).is_some() {
+        if state.pending.get(key).is_none_or(|pending| !is_meant(pending.stage)) {
+            return;
+        }
+        if let Some(pending) = state.pending.remove(key) {
             state.pending_bytes -= key.size;
+            if pending.is_backlog {
+                state.backlog = state.backlog.map(|backlog| backlog - 1);
+            }
         }
         drop(state);
         self.changed.notify_all();
@@ -140,9 +235,20 @@ impl Progress {
             state.is_scanning = false;
             state.scans += 1;
             state.last_scan = Some(Instant::now());
+            if state.backlog.is_none() {
+                state.backlog = Some(state.pending.len() as u64);
+                for pending in state.pending.values_mut() {
+                    pending.is_backlog = true;
+                }
+            }
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Whether a path is listed as one that is not read.
+    pub fn is_skipped(&self, path: &str) -> bool {
+        self.state().skipped.contains_key(path)
     }
 
     /// Notes a path that is not read, and why.
@@ -161,10 +267,11 @@ impl Progress {
         self.state().watch_fault = fault;
     }
 
-    /// Notes that ingest has stopped for good.
+    /// Stops ingest for good.
     pub fn fail(&self, fault: String) {
         tracing::error!(%fault, "ingest has stopped");
         self.state().fault.get_or_insert(fault);
+        self.stop();
         self.changed.notify_all();
     }
 
@@ -186,9 +293,10 @@ impl Progress {
         !is_busy(&mut state)
     }
 
-    /// Whether the archive was scanned, everything found is in the index, and nothing has failed.
-    pub fn is_caught_up(&self) -> bool {
-        self.wait_idle(Duration::ZERO) && self.fault().is_none()
+    /// Whether the archive was scanned once, and everything found by then is in the index.
+    pub fn has_caught_up(&self) -> bool {
+        let state = self.state();
+        state.backlog == Some(0) && state.fault.is_none()
     }
 
     pub fn glance(&self) -> Glance {
@@ -216,7 +324,10 @@ impl Progress {
             state: FileState::Pending,
             size: key.size,
             modified: Some(Micros(key.mtime_ns.div_euclid(1_000))),
-            reading: because(pending.reason),
+            reading: because(match pending.stage {
+                Stage::Waiting => "not finished yet",
+                Stage::Taken => "queued or being read",
+            }),
         };
         let mut files: Vec<FileEntry> = state.pending.iter().map(entry).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));

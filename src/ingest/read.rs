@@ -142,10 +142,11 @@ impl FileReader {
 }
 
 fn open<'a>(path: &Path, buffer: &'a mut Vec<u8>) -> io::Result<OnDisk<'a>> {
-    let mut file = File::open(path)?;
+    let file = File::open(path)?;
     if file.metadata()?.len() <= READ_BYTES_MAX {
         buffer.clear();
-        file.read_to_end(buffer)?;
+        // It may be growing; what comes later is read when its size has changed.
+        (&file).take(READ_BYTES_MAX).read_to_end(buffer)?;
         return Ok(OnDisk::Read(buffer));
     }
     // SAFETY: the mapping is read-only and private to this function's caller, who takes its bytes for

@@ -10,9 +10,9 @@
 //! watched anew.
 //!
 //! One thread, which owns all of this. It holds one file at a time that does not fit the workers'
-//! queue, and up to [`WAITING_MAX`] files that have not settled; those beyond are left to another walk.
+//! queue, and a bounded number of files that have not settled (`waiting`); those beyond are left to
+//! another walk.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
 use super::progress::Progress;
+use super::waiting::Waiting;
 use super::walk::{Found, Walk, look};
 use super::watch::{Hint, Watcher};
 use super::work::age;
@@ -32,18 +33,18 @@ const WALK_STEP: usize = 256;
 /// close is awaited, and only a lost hint makes it wait in vain.
 const OPEN_QUIET_FACTOR: u32 = 15;
 
-/// Files that are waited for at a time. At some 600 bytes each this is 2 MB, however large a tree
-/// appears at once.
-const WAITING_MAX: usize = 4_096;
+/// How long a file that was closed or renamed into place must be quiet: downloads set its time right
+/// after, and it would be read twice.
+const FINISHED_QUIET: Duration = Duration::from_millis(50);
+
+/// The longest pause between two looks at a file that is not finished.
+const RETRY_PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// A file that is older than this when a walk finds it should have been hinted at.
 const HINTED_WITHIN: Duration = Duration::from_secs(5);
 
-/// The longest pause between two looks at a file that is not finished.
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
-
-/// The shortest pause before a file is looked at again.
-const LOOK_PAUSE_MIN: Duration = Duration::from_millis(20);
+/// Pause before a walk that another left files to.
+const NEXT_WALK_PAUSE_MIN: Duration = Duration::from_millis(20);
 
 /// When the scanner looks and waits.
 #[derive(Clone, Copy, Debug)]
@@ -67,38 +68,23 @@ pub struct Scanner {
     pub backlog: Sender<FileKey>,
     /// Files that the workers give back.
     pub taken_back: Receiver<TakenBack>,
-    /// Disconnects when the scanner shall end.
-    pub stop: Receiver<()>,
 }
 
-/// A file that a worker gives back. It stays pending until the scanner has it.
+/// A file that was taken and is given back. It stays pending until the scanner has it.
 #[derive(Clone, Debug)]
 pub enum TakenBack {
     /// It ends too early.
     Unfinished(FileKey),
+    /// It is another by now.
+    Changed(FileKey),
     /// Another file's panic cost it its segment.
     Unread(FileKey),
     /// It cannot be opened or read; and why.
     Unreadable(FileKey, String),
 }
 
-/// A file that is looked at again later.
-struct Waiting {
-    key: FileKey,
-    /// It must not have changed for this long.
-    quiet: Duration,
-    /// When it was first seen as it is. Its time may lie in the future.
-    since: Instant,
-    next_look: Instant,
-}
-
-impl Waiting {
-    fn has_settled(&self) -> bool {
-        age(&self.key).max(self.since.elapsed()) >= self.quiet
-    }
-}
-
 impl Scanner {
+    /// Runs until ingest ends.
     pub fn run(self) {
         let mut scan = Scan {
             walk: None,
@@ -106,7 +92,7 @@ impl Scanner {
             next_walk: Instant::now(),
             has_lost_hints: false,
             held: None,
-            waiting: HashMap::new(),
+            waiting: Waiting::default(),
             scanner: self,
         };
         scan.watch();
@@ -123,7 +109,7 @@ struct Scan {
     has_lost_hints: bool,
     /// A file for a queue that was full.
     held: Option<FileKey>,
-    waiting: HashMap<PathBuf, Waiting>,
+    waiting: Waiting,
 }
 
 /// What a walk came upon so far.
@@ -133,10 +119,10 @@ struct Walked {
     ignored: u64,
     /// Files that a hint should have told of.
     unhinted: u64,
-    /// Some files were left to another walk.
+    /// Some files are left to another walk.
     is_partial: bool,
-    /// Nothing is known yet of what is new.
-    is_first: bool,
+    /// New files are no surprise: it is the first walk, or hints were lost, or a walk left some.
+    expects_new: bool,
 }
 
 impl Scan {
@@ -160,7 +146,7 @@ impl Scan {
             self.start_walk_if_due();
             self.walk_on();
             self.look_again();
-            let Scanner { watcher, taken_back, stop, backlog, .. } = &self.scanner;
+            let Scanner { watcher, taken_back, progress, backlog, .. } = &self.scanner;
             let pause = self.pause();
             // Nobody receives, and it stays connected: a send that never happens.
             let (never, _receiver) = crossbeam_channel::bounded(0);
@@ -169,7 +155,7 @@ impl Scan {
                 None => (&never, FileKey::default()),
             };
             select! {
-                recv(stop) -> _ => return,
+                recv(progress.stopping()) -> _ => return,
                 send(lane, key) -> sent => match sent {
                     Ok(()) => self.held = None,
                     // The workers are gone, and have said why.
@@ -195,10 +181,9 @@ impl Scan {
         if self.walk.is_some() || !is_due {
             return;
         }
-        self.walked = Walked {
-            is_first: self.has_lost_hints || self.scanner.progress.glance().scans == 0,
-            ..Walked::default()
-        };
+        let is_first = self.scanner.progress.glance().scans == 0;
+        let expects_new = is_first || self.has_lost_hints || self.walked.is_partial;
+        self.walked = Walked { expects_new, ..Walked::default() };
         self.has_lost_hints = false;
         self.scanner.progress.scan_started();
         self.walk = Some(Walk::new(self.scanner.roots.iter().cloned()));
@@ -219,13 +204,13 @@ impl Scan {
     }
 
     fn end_walk(&mut self) {
-        let Walked { ignored, unhinted, is_partial, is_first } = self.walked;
+        let Walked { ignored, unhinted, is_partial, expects_new } = self.walked;
         self.walk = None;
         let ScanOptions { rescan, settle } = self.scanner.options;
-        let pause = if is_partial { settle.max(LOOK_PAUSE_MIN) } else { rescan };
+        let pause = if is_partial { settle.max(NEXT_WALK_PAUSE_MIN) } else { rescan };
         self.next_walk = Instant::now() + pause;
         self.scanner.progress.scan_finished(ignored, !is_partial);
-        if unhinted > 0 && !is_first {
+        if unhinted > 0 && !expects_new {
             tracing::info!(files = unhinted, "files appeared unseen; watching everything anew");
             self.watch();
         }
@@ -233,11 +218,12 @@ impl Scan {
 
     fn take_walked(&mut self, path: &Path, found: std::io::Result<Found>) {
         match found {
-            Ok(Found::Trail(key)) if self.is_new(&key) && !self.waiting.contains_key(path) => {
+            Ok(Found::Trail(key)) if self.is_new(&key) && !self.waiting.contains(path) => {
                 let age = age(&key);
-                self.walked.unhinted += u64::from(age >= HINTED_WITHIN);
+                let is_known_to_fail = self.scanner.progress.is_skipped(&key.path);
+                self.walked.unhinted += u64::from(age >= HINTED_WITHIN && !is_known_to_fail);
                 if age >= self.scanner.options.settle {
-                    self.scanner.progress.claim(&key, "queued");
+                    self.scanner.progress.take(&key);
                     self.held = Some(key);
                 } else {
                     self.wait(key, self.scanner.options.settle);
@@ -261,28 +247,29 @@ impl Scan {
     }
 
     fn follow(&mut self, hint: Hint) {
+        let settle = self.scanner.options.settle;
         match hint {
             Hint::Directory(dir) => {
                 for (path, found) in Walk::new([dir]) {
                     if let Ok(Found::Trail(key)) = found
-                        && self.is_new(&key)
-                        && !self.waiting.contains_key(&path)
+                        && !self.waiting.contains(&path)
                     {
-                        self.wait(key, self.scanner.options.settle);
+                        self.wait(key, settle);
                     }
                 }
             }
-            Hint::Finished(path) => {
-                self.stop_waiting(&path);
-                if let Some(key) = self.look(&path) {
-                    self.hand_out(key);
-                }
-            }
-            Hint::Changing(path) => {
-                if let Some(key) = self.look(&path) {
-                    self.wait(key, self.scanner.options.settle * OPEN_QUIET_FACTOR);
-                }
-            }
+            Hint::Finished(path) => self.wait_at(&path, FINISHED_QUIET),
+            Hint::Changing(path) => self.wait_at(&path, settle * OPEN_QUIET_FACTOR),
+            Hint::Touched(path) if self.waiting.contains(&path) => {}
+            Hint::Touched(path) => self.wait_at(&path, settle),
+        }
+    }
+
+    /// Waits for the file at a path to be quiet, if there is one.
+    fn wait_at(&mut self, path: &Path, quiet: Duration) {
+        match self.look(path) {
+            Some(key) => self.wait(key, quiet),
+            None => self.forget(path),
         }
     }
 
@@ -300,81 +287,83 @@ impl Scan {
 
     /// Takes a file back from a worker.
     fn take_back(&mut self, file: TakenBack) {
+        let progress = &self.scanner.progress;
         match file {
             TakenBack::Unread(key) => {
-                self.scanner.progress.release(&key);
+                progress.wait_for(&key);
                 self.hand_out(key);
+            }
+            TakenBack::Changed(key) => {
+                progress.release(&key);
+                self.wait_at(Path::new(&key.path), FINISHED_QUIET);
             }
             // Looks again when it has been quiet for twice as long, so that the pauses grow.
             TakenBack::Unfinished(key) => {
-                self.scanner.progress.release(&key);
+                progress.wait_for(&key);
                 let age = age(&key);
-                let quiet = (age * 2).clamp(self.scanner.options.settle, age + RETRY_PAUSE_MAX);
-                if let Some(key) = self.look(Path::new(&key.path)) {
-                    self.wait(key, quiet);
+                let quiet = (age * 2).min(age + RETRY_PAUSE_MAX).max(self.scanner.options.settle);
+                match self.look(Path::new(&key.path)) {
+                    Some(now) if now == key => self.wait(key, quiet),
+                    now => {
+                        self.scanner.progress.release(&key);
+                        if let Some(now) = now {
+                            self.wait(now, quiet);
+                        }
+                    }
                 }
             }
             // The next walk tries again.
             TakenBack::Unreadable(key, reason) => {
-                self.scanner.progress.release(&key);
+                progress.release(&key);
                 self.skip(Path::new(&key.path), reason);
             }
         }
     }
 
-    /// Whether a file was neither read nor is on its way. What is waiting, queued or being read is
-    /// pending, so a file is on one way only.
+    /// Whether a file was neither read nor is with the workers. In this order: what they are done with
+    /// is in the ledger before they let it go.
     fn is_new(&self, key: &FileKey) -> bool {
-        !self.scanner.ledger.is_known(key) && !self.scanner.progress.is_pending(key)
+        !self.scanner.progress.is_taken(key) && !self.scanner.ledger.is_known(key)
     }
 
     /// Puts a new file off until it has been quiet for a while.
     fn wait(&mut self, key: FileKey, quiet: Duration) {
-        let path = PathBuf::from(&key.path);
-        let before = self.stop_waiting(&path);
         if !self.is_new(&key) {
+            self.forget(Path::new(&key.path));
             return;
         }
-        if self.waiting.len() >= WAITING_MAX {
+        if self.waiting.is_full() && !self.waiting.contains(Path::new(&key.path)) {
             // Left to a walk, which is made once there can be room.
+            self.scanner.progress.release_waiting(&key);
             self.walked.is_partial = true;
             self.next_walk = self.next_walk.min(Instant::now() + self.scanner.options.settle);
             return;
         }
-        let now = Instant::now();
-        let since = before.filter(|before| before.key == key).map_or(now, |before| before.since);
-        let next_look = now + quiet.saturating_sub(age(&key)).max(LOOK_PAUSE_MIN);
-        self.scanner.progress.claim(&key, "not finished yet");
-        self.waiting.insert(path, Waiting { key, quiet, since, next_look });
+        self.scanner.progress.wait_for(&key);
+        if let Some(changed) = self.waiting.put(key, quiet) {
+            self.scanner.progress.release_waiting(&changed);
+        }
     }
 
-    fn stop_waiting(&mut self, path: &Path) -> Option<Waiting> {
-        let waiting = self.waiting.remove(path)?;
-        self.scanner.progress.release(&waiting.key);
-        Some(waiting)
+    /// Waits no longer for what was at a path.
+    fn forget(&mut self, path: &Path) {
+        if let Some(key) = self.waiting.remove(path) {
+            self.scanner.progress.release_waiting(&key);
+        }
     }
 
     /// Looks at the waiting files that are due.
     fn look_again(&mut self) {
-        let now = Instant::now();
-        let is_due = |waiting: &Waiting| waiting.next_look <= now;
-        let due: Vec<PathBuf> = self
-            .waiting
-            .iter()
-            .filter(|(_, waiting)| is_due(waiting))
-            .map(|(path, _)| path.clone())
-            .collect();
-        for path in due {
-            let Some(found) = self.look(&path) else {
-                self.stop_waiting(&path);
-                continue;
-            };
-            let is_settled = |waiting: &Waiting| waiting.key == found && waiting.has_settled();
-            if self.waiting.get(&path).is_some_and(is_settled) {
-                self.stop_waiting(&path);
-                self.hand_out(found);
-            } else if let Some(quiet) = self.waiting.get(&path).map(|waiting| waiting.quiet) {
-                self.wait(found, quiet);
+        while let Some(path) = self.waiting.due() {
+            match self.look(&path) {
+                None => self.forget(&path),
+                Some(found) => match self.waiting.check(&path, &found) {
+                    Ok(()) => {
+                        self.waiting.remove(&path);
+                        self.hand_out(found);
+                    }
+                    Err(quiet) => self.wait(found, quiet),
+                },
             }
         }
     }
@@ -382,11 +371,12 @@ impl Scan {
     /// Queues a new file before the backlog; when that queue is full, puts it off.
     fn hand_out(&mut self, key: FileKey) {
         if !self.is_new(&key) {
+            self.scanner.progress.release_waiting(&key);
             return;
         }
-        self.scanner.progress.claim(&key, "queued");
+        self.scanner.progress.take(&key);
         if let Err(TrySendError::Full(key)) = self.scanner.fresh.try_send(key) {
-            self.scanner.progress.release(&key);
+            self.scanner.progress.wait_for(&key);
             self.wait(key, Duration::ZERO);
         }
     }
@@ -397,8 +387,7 @@ impl Scan {
             return Duration::ZERO;
         }
         let next_walk = if self.walk.is_some() { None } else { Some(self.next_walk) };
-        let next_look = self.waiting.values().map(|waiting| waiting.next_look).min();
-        let next = next_walk.into_iter().chain(next_look).min();
+        let next = next_walk.into_iter().chain(self.waiting.next_look()).min();
         next.map_or(Duration::from_secs(1), |next| next.saturating_duration_since(Instant::now()))
     }
 }

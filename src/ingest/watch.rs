@@ -24,6 +24,8 @@ pub enum Hint {
     Finished(PathBuf),
     /// A file that is being written.
     Changing(PathBuf),
+    /// A file whose time or permissions have changed.
+    Touched(PathBuf),
     /// A directory that appeared, with whatever is in it.
     Directory(PathBuf),
 }
@@ -108,6 +110,7 @@ fn hints(event: Event) -> Vec<Hint> {
         EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => {
             all(Hint::Changing)
         }
+        EventKind::Modify(ModifyKind::Metadata(_)) => all(Hint::Touched),
         _ => Vec::new(),
     }
 }

@@ -60,8 +60,6 @@ pub struct Worker {
     /// Files that the scanner takes back.
     pub give_back: Sender<TakenBack>,
     pub built: Sender<Built>,
-    /// Disconnects when the workers shall finish what they have and end.
-    pub stop: Receiver<()>,
 }
 
 /// A segment that is closed, on its way to the committer.
@@ -71,7 +69,7 @@ pub struct Built {
 }
 
 impl Worker {
-    /// Works until told to stop, or until a segment cannot be written.
+    /// Works until ingest ends.
     pub fn run(self) {
         let progress = Arc::clone(&self.progress);
         let mut work = Work {
@@ -143,11 +141,11 @@ impl Work {
 
     fn next(&self) -> Next {
         let file = |key: Result<FileKey, _>| key.map_or(Next::Stop, Next::File);
-        let Worker { stop, fresh, backlog, .. } = &self.worker;
+        let Worker { progress, fresh, backlog, .. } = &self.worker;
         let never = never();
         let closing = self.building.as_ref().map_or(&never, |b| &b.membership.batch.closing);
         select_biased! {
-            recv(stop) -> _ => Next::Stop,
+            recv(progress.stopping()) -> _ => Next::Stop,
             recv(closing) -> _ => Next::Quiet,
             recv(fresh) -> key => file(key),
             recv(backlog) -> key => file(key),
@@ -206,7 +204,7 @@ impl Work {
         let building = open(&mut self.building, &self.worker)?;
         building.builder.end_file(record);
         building.last_file = Instant::now();
-        add(&self.worker.progress.files, 1);
+        add(&self.worker.progress.counters.files, 1);
         Ok(())
     }
 
@@ -215,7 +213,7 @@ impl Work {
     /// that caused it is rejected.
     fn recover(&mut self, culprit: FileKey) -> Result<(), IndexError> {
         tracing::error!(file = %culprit.path, "reading a file panicked; the file is rejected");
-        add(&self.worker.progress.panics, 1);
+        add(&self.worker.progress.counters.panics, 1);
         self.parser = Parser::default();
         self.reader = FileReader::new(self.worker.options.read);
         if let Some(Building { builder, membership, .. }) = self.building.take() {
@@ -232,9 +230,11 @@ impl Work {
         let is_fresh = age(key) < self.worker.options.unfinished;
         let Self { reader, parser, worker, building } = self;
         let read = reader.read(path, |content| {
-            // Whoever changed it while it was read will be found by the next look.
-            if !matches!(look(path), Ok(Found::Trail(now)) if now == *key) {
-                return Ok(Outcome::Gone);
+            // What was read is what was looked for, or nothing.
+            match look(path) {
+                Ok(Found::Trail(now)) if now == *key => {}
+                Ok(_) => return Ok(Outcome::TakenBack(TakenBack::Changed(key.clone()))),
+                Err(_) => return Ok(Outcome::Gone),
             }
             let (pieces, shape) = split::collect(content.bytes);
             if shape.is_cut && is_fresh {
@@ -272,9 +272,10 @@ fn open<'b>(
     worker: &Worker,
 ) -> Result<&'b mut Building, IndexError> {
     if building.is_none() {
+        // In this order: a batch waits for each segment of those that joined it.
+        let builder = worker.factory.builder()?;
         let membership = worker.batches.join();
         let now = Instant::now();
-        let builder = worker.factory.builder()?;
         *building = Some(Building { builder, membership, since: now, last_file: now });
     }
     Ok(building.as_mut().expect("it was begun where there was none"))
@@ -294,6 +295,7 @@ impl Worker {
             region: region.map(str::to_owned),
             ..Reading::default()
         };
+        add(&self.progress.counters.files_rejected, 1);
         FileRecord::new(self.number(), key, FileState::Rejected, reading)
     }
 }
@@ -327,11 +329,13 @@ impl Split<'_> {
         parser.parse_file(pieces, origin, &mut tally)?;
         let is_digest = is_digest || key.path.contains("/CloudTrail-Digest/");
         let (state, reading) = tally.end(&key.path, content, is_digest && !pieces.is_empty());
-        let progress = &worker.progress;
-        add(&progress.events, reading.records - reading.duplicates);
-        add(&progress.duplicates, reading.duplicates);
-        add(&progress.bytes_raw, content.bytes.len() as u64);
-        add(&progress.bytes_read, key.size);
+        let counters = &worker.progress.counters;
+        add(&counters.events, reading.records - reading.duplicates);
+        add(&counters.duplicates, reading.duplicates);
+        add(&counters.rejected, reading.rejected);
+        add(&counters.files_rejected, u64::from(state == FileState::Rejected));
+        add(&counters.bytes_raw, content.bytes.len() as u64);
+        add(&counters.bytes_read, key.size);
         if !reading.flags.is_empty() || reading.rejected > 0 || reading.conflicting > 0 {
             let Reading { rejected, conflicting, flags, .. } = &reading;
             tracing::warn!(

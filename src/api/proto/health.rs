@@ -20,7 +20,7 @@ pub struct Status {
     pub is_ingesting: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// A rebuild that is under way.
+    /// A rebuild that is under way, or how the last one ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuild: Option<RebuildStatus>,
     /// What a person should know: damage, what was set aside, what cannot be watched.
@@ -96,7 +96,7 @@ pub struct Lag {
 }
 
 /// `POST /v1/rebuild`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RebuildRequest {
     /// Whether to go on although files have left the archive, whose events the new index would lack.
@@ -104,15 +104,31 @@ pub struct RebuildRequest {
     pub accept_loss: bool,
 }
 
-/// A rebuild under way: searches are answered by the old index until the new one has caught up.
+/// A rebuild: searches are answered by the old index until the new one has caught up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RebuildStatus {
-    /// Files read so far.
+    pub state: RebuildState,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Files read since it began.
     pub files: u64,
-    /// Events indexed so far.
+    /// Events indexed since it began.
     pub events: u64,
     /// Files that are known to be left.
     pub pending: u64,
+}
+
+/// How far a rebuild is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RebuildState {
+    #[default]
+    Running,
+    /// The new index has taken the place of the old one.
+    Done,
+    /// It was given up, and the old index stays.
+    Failed,
 }
 
 /// `GET /v1/verify`; `POST /v1/verify` starts a check and answers the same.

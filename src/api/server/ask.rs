@@ -16,7 +16,7 @@ use super::ServerOptions;
 use super::answer::{Answer, encode, with_json};
 use super::request::check_limit;
 use crate::api::proto::{ApiError, ErrorKind, SearchRequest};
-use crate::api::{Cancel, Engine, timed_out};
+use crate::api::{Cancel, Engine, EngineSlot, timed_out};
 use crate::limits::SEARCH_LIMIT_MAX;
 
 /// What an engine gets past a search's deadline to notice it, before the client is answered anyway.
@@ -25,7 +25,7 @@ const DEADLINE_SLACK: Duration = Duration::from_millis(500);
 /// What the handlers share.
 #[derive(Clone)]
 pub struct App {
-    engine: Arc<dyn Engine>,
+    engine: EngineSlot,
     pub options: ServerOptions,
     /// One for each search that runs.
     turns: Arc<Semaphore>,
@@ -34,10 +34,15 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(engine: Arc<dyn Engine>, options: ServerOptions) -> Self {
+    pub fn new(engine: EngineSlot, options: ServerOptions) -> Self {
         let turns = Arc::new(Semaphore::new(options.searches_max));
         let places = Arc::new(Semaphore::new(options.searches_max + options.queue_max));
         Self { engine, options, turns, places }
+    }
+
+    pub fn engine(&self) -> Result<Arc<dyn Engine>, ApiError> {
+        let opening = || ApiError::new(ErrorKind::Unavailable, "the index is being opened");
+        self.engine.get().cloned().ok_or_else(opening)
     }
 
     pub async fn search(&self, request: SearchRequest) -> Answer {
@@ -50,7 +55,7 @@ impl App {
         &self,
         question: impl FnOnce(&dyn Engine) -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        let engine = self.engine.clone();
+        let engine = self.engine()?;
         let asked = spawn_blocking(move || contain(|| question(&*engine)));
         asked.await.map_err(|_| stopping())?
     }
@@ -60,11 +65,12 @@ impl App {
         &self,
         question: impl FnOnce(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + 'static,
     ) -> Answer {
+        let engine = self.engine()?;
         let cancel = Cancel::at(Instant::now() + self.options.search_timeout);
         // This future is dropped when its client leaves.
         let _hang_up = HangUpOnDrop(cancel.clone());
         let turn = self.turn(&cancel).await?;
-        let (engine, polled) = (self.engine.clone(), cancel.clone());
+        let polled = cancel.clone();
         let asked = spawn_blocking(move || {
             let answer = contain(|| question(&*engine, &polled).and_then(|it| encode(&it)));
             drop(turn);

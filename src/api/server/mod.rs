@@ -1,8 +1,8 @@
 //! HTTP/1.1 with JSON over the Unix socket.
 //!
 //! In reading order: `socket` opens it, this file accepts and serves connections, `routes` maps paths
-//! to answers, `request` reads what was sent, `ask` puts it to the engine, `answer` writes. Tokio's workers only move bytes; whatever the engine does happens on blocking
-//! threads. Connections, running searches, waiting searches, heads, bodies and waits each have a
+//! to answers, `request` reads what was sent, `ask` puts it to the engine, `answer` writes.
+//! Tokio's workers only move bytes; whatever the engine does happens on blocking threads. Connections, running searches, waiting searches, heads, bodies and waits each have a
 //! bound. Every answer that is not a success carries an [`ErrorBody`]; the exceptions are requests
 //! that are not HTTP, which hyper answers with a bare 400, 414 or 431. An engine's panic is the 500
 //! of one request.
@@ -38,7 +38,7 @@ pub use self::socket::bind;
 use self::ask::App;
 use self::routes::router;
 use self::stall::StallGuard;
-use super::Engine;
+use super::EngineSlot;
 
 /// Bounds of the server that a person may want to move.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +88,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The error is an `accept` that keeps failing.
 pub async fn serve(
     listener: StdUnixListener,
-    engine: Arc<dyn Engine>,
+    engine: EngineSlot,
     options: ServerOptions,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {

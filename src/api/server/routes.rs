@@ -103,9 +103,7 @@ async fn health() -> Answer {
 }
 
 async fn ready(State(app): State<App>) -> Answer {
-    if !app.ask(Engine::is_ready).await? {
-        return Err(ApiError::new(ErrorKind::Unavailable, "the index is being opened"));
-    }
+    app.engine()?;
     json(StatusCode::OK, &serde_json::json!({ "ok": true }))
 }
 

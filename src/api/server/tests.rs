@@ -16,11 +16,11 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::api::Cancel;
 use crate::api::proto::{
     ApiError, ErrorKind, FilesRequest, FilesResponse, Hit, Meta, RebuildRequest, RebuildStatus,
     SearchRequest, SearchResponse, Status, Total, VerifyStatus,
 };
+use crate::api::{Cancel, Engine};
 use crate::limits::REQUEST_BODY_BYTES_MAX;
 
 /// Longer than anything here takes, shorter than patience.
@@ -32,7 +32,6 @@ const RECORD: &str = r#"{"eventName" : "Get\u004fbject", "n":1.50, "n":1e2}"#;
 /// Does what the query says: `panic`, `wait` until told, `poll` until cancelled; else it finds
 /// [`RECORD`] and echoes the request as the record's id.
 struct Fake {
-    is_ready: bool,
     metrics: PrometheusHandle,
     started: Sender<String>,
     go_on: Mutex<Receiver<()>>,
@@ -92,10 +91,6 @@ impl Engine for Fake {
         }
     }
 
-    fn is_ready(&self) -> bool {
-        self.is_ready
-    }
-
     fn metrics(&self) -> String {
         self.metrics.render()
     }
@@ -141,13 +136,16 @@ impl Daemon {
         let (go_on, go_on_receiver) = channel();
         let (ended_sender, ended) = channel();
         let (stop, stopped) = oneshot::channel();
-        let engine = Arc::new(Fake {
-            is_ready,
+        let slot = EngineSlot::default();
+        let engine: Arc<dyn Engine> = Arc::new(Fake {
             metrics: recorder.handle(),
             started: started_sender,
             go_on: Mutex::new(go_on_receiver),
             ended: ended_sender,
         });
+        if is_ready {
+            assert!(slot.set(engine).is_ok());
+        }
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)
@@ -156,7 +154,7 @@ impl Daemon {
                 .on_thread_start(|| forget(metrics::set_default_local_recorder(recorder)))
                 .build()?;
             let shutdown = async { stopped.await.unwrap_or_default() };
-            runtime.block_on(serve(listener, engine, options, shutdown))
+            runtime.block_on(serve(listener, slot, options, shutdown))
         });
         Self { folder, started, go_on, ended, stop: Some(stop), thread: Some(thread) }
     }
@@ -262,7 +260,13 @@ fn checks_and_rebuilds_are_begun_and_asked_about() {
     for (method, path, body, status, expected) in [
         ("POST", "/v1/verify", &b""[..], 202, r#"{"is_running":true,"#),
         ("GET", "/v1/verify", b"", 200, r#"{"is_running":false,"bytes_done":0,"bytes_total":7}"#),
-        ("POST", "/v1/rebuild", br#"{"accept_loss":true}"#, 202, r#"{"files":7,"#),
+        (
+            "POST",
+            "/v1/rebuild",
+            br#"{"accept_loss":true}"#,
+            202,
+            r#"{"state":"running","files":7,"#,
+        ),
         ("POST", "/v1/rebuild", b"", 409, r#"{"error":{"kind":"conflict","#),
         ("POST", "/v1/rebuild", br#"{"accept":true}"#, 400, r#"{"error":{"kind":"bad-request","#),
         ("POST", "/v1/verify", br#"{"x":1}"#, 400, r#"{"error":{"kind":"bad-request","#),

@@ -23,7 +23,7 @@ pub struct LedgerCounts {
     pub conflicting: u64,
     pub repaired: u64,
     pub rejected: u64,
-    /// Events lost with a damaged segment, of files that were not read again yet.
+    /// Events lost with a damaged segment, of files that were not read again since.
     pub lost: u64,
 }
 
@@ -87,7 +87,8 @@ pub struct Lines {
     versions: Vec<u32>,
     /// The latest row of each path.
     latest: HashTable<u32>,
-    losses: HashMap<u64, Loss>,
+    /// Events lost of a file, by its row. Few files have lost any.
+    losses: HashMap<u32, u32>,
 }
 
 const NO_LINE: u64 = u64::MAX;
@@ -119,40 +120,47 @@ impl Lines {
                 // higher number.
                 let (older, newer) = ((*latest).min(row as u32), (*latest).max(row as u32));
                 *latest = newer;
-                self.supersede(older as usize);
+                self.supersede(older as usize, newer as usize);
             }
         }
     }
 
-    fn supersede(&mut self, row: usize) {
-        let state = self.state_of(row);
-        if state == FileState::Reread {
-            self.counts.lost -= self.losses.get(&(row as u64)).map_or(0, |loss| loss.events);
+    /// Notes that a later reading takes the place of one. What that one has lost is back only if it
+    /// was the same file, and could be read.
+    fn supersede(&mut self, older: usize, newer: usize) {
+        let is_same = self.versions[older] == self.versions[newer]
+            && self.state_of(newer) == FileState::Indexed;
+        if is_same && self.state_of(older) == FileState::Reread {
+            self.counts.lost -= self.lost(older);
         }
-        self.set_state(row, FileState::Replaced);
+        self.set_state(older, FileState::Replaced);
     }
 
-    /// Takes in that a damaged segment took events of a file along.
-    pub fn lose(&mut self, loss: Loss) {
-        let row = loss.file as usize;
+    fn lost(&self, row: usize) -> u64 {
+        self.losses.get(&(row as u32)).map_or(0, |events| u64::from(*events))
+    }
+
+    /// Takes in that a damaged segment took events of a file along. A file that is replaced cannot be
+    /// read again; what it lost is counted all the same.
+    pub fn lose(&mut self, loss: &Loss) {
         if self.offset(loss.file).is_none() {
             return;
         }
-        let is_latest = self.state_of(row) != FileState::Replaced;
-        let events = loss.events;
-        self.losses.entry(loss.file).and_modify(|known| known.events += events).or_insert(loss);
-        if is_latest {
-            self.counts.lost += events;
+        let row = loss.file as usize;
+        *self.losses.entry(row as u32).or_default() += loss.events as u32;
+        self.counts.lost += loss.events;
+        if self.state_of(row) != FileState::Replaced {
             self.set_state(row, FileState::Reread);
         }
     }
 
     /// Tells an entry what later lines made of it.
     pub fn amend(&self, record: &mut FileRecord) {
-        record.state = self.state_of(record.number as usize);
-        if let Some(loss) = self.losses.get(&record.number) {
-            record.reading.lost = loss.events;
-            record.reading.reason = Some(loss.reason.clone());
+        let row = record.number as usize;
+        record.state = self.state_of(row);
+        record.reading.lost = self.lost(row);
+        if record.state == FileState::Reread {
+            record.reading.reason = Some(Loss::reason(record.reading.lost));
         }
     }
 
@@ -180,7 +188,7 @@ impl Lines {
             + self.paths.capacity() * size_of::<u64>()
             + self.versions.capacity() * size_of::<u32>()
             + self.latest.allocation_size()
-            + self.losses.capacity() * size_of::<(u64, Loss)>()
+            + self.losses.capacity() * size_of::<(u32, u32)>()
     }
 
     fn state_of(&self, row: usize) -> FileState {

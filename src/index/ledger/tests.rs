@@ -107,15 +107,14 @@ fn a_later_reading_of_a_path_replaces_the_earlier_in_whatever_order_they_are_com
 fn a_file_that_lost_events_is_unknown_until_it_is_read_again() {
     let mut place = Place::new();
     place.commit(files(&[record(0, "a", 1), record(1, "b", 1)]));
-    let loss = |file, events| {
-        Line::Loss(Loss { file, events, at: Micros(1), reason: "damage".to_owned() })
-    };
+    let loss = |file, events| Line::Loss(Loss { file, events, at: Micros(1) });
     place.commit(vec![loss(0, 2), loss(1, 0)]);
     let counts = place.check(&[(0, FileState::Reread), (1, FileState::Reread)]);
     assert_eq!((counts.lost, counts.files.reread, counts.files.indexed), (2, 2, 0));
     assert!(!place.is_known("a", 1) && !place.is_known("b", 1));
     let entry = place.ledger.reader().get(0).unwrap().unwrap();
-    assert_eq!((entry.reading.lost, entry.reading.reason.as_deref()), (2, Some("damage")));
+    assert_eq!(entry.reading.lost, 2);
+    assert!(entry.reading.reason.unwrap().starts_with("2 of its events were in a damaged"));
     place.commit(vec![loss(0, 1)]);
     assert_eq!(place.check(&[(0, FileState::Reread), (1, FileState::Reread)]).lost, 3);
     place.commit(files(&[record(2, "a", 1)]));
@@ -125,7 +124,17 @@ fn a_file_that_lost_events_is_unknown_until_it_is_read_again() {
     assert!(place.is_known("a", 1));
     // What is replaced cannot be read again.
     place.commit(vec![loss(0, 1)]);
-    assert_eq!(place.ledger.reader().counts().lost, 0);
+    assert_eq!(place.ledger.reader().counts().lost, 1);
+    // And what another content takes the place of is not back.
+    place.commit(vec![loss(2, 4)]);
+    place.commit(files(&[record(3, "a", 7)]));
+    let counts = place.check(&[
+        (0, FileState::Replaced),
+        (1, FileState::Reread),
+        (2, FileState::Replaced),
+        (3, FileState::Indexed),
+    ]);
+    assert_eq!(counts.lost, 5);
 }
 
 #[test]
@@ -145,9 +154,6 @@ fn a_ledger_that_is_not_as_it_was_committed_is_named() {
     let at = memchr::memmem::find(&whole, b"xxxx").unwrap();
     flipped[at] ^= 1;
     check(&flipped, "its hash does not match");
-    flipped[0] = b' ';
-    flipped[1] = b' ';
-    check(&flipped, "byte 0: ");
 }
 
 #[test]

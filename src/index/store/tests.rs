@@ -59,7 +59,7 @@ fn times(store: &Store, query: &dyn Query, limit: usize, order: Order) -> Vec<i6
 /// What a check of the whole index finds.
 fn problems(store: &Store) -> Vec<String> {
     let snapshot = store.snapshots().load_full();
-    let report = verify(&snapshot, &store.data_dir, &store.files.dir, &|_| {});
+    let report = verify(&snapshot, &store.data_dir, &store.files.dir, &|_| {}, false);
     assert_eq!(report.events, snapshot.events());
     report.problems.into_iter().map(|found| format!("{}: {}", found.path, found.problem)).collect()
 }
@@ -134,9 +134,9 @@ fn merges_of_either_kind_change_no_answer() {
             expected.extend(times);
         }
         check_searches(&store, &expected);
-        let inputs: Vec<_> = store.manifest.segments[1..6].to_vec();
+        let inputs: Vec<_> = store.current.manifest.segments[1..6].to_vec();
         let merged = merge::merge(&store.files, &store.fields, &inputs, is_sorted).unwrap();
-        assert_eq!(merged.files.len(), store.manifest.segments[0].files.len());
+        assert_eq!(merged.files.len(), store.current.manifest.segments[0].files.len());
         assert_eq!(merged.runs.len(), if is_sorted { 1 } else { 5 });
         store.install_merge(&inputs, &merged).unwrap();
         assert_eq!(store.snapshots().load().segments.len(), 3);
@@ -172,7 +172,7 @@ fn store_of_four(dir: &Path) -> Store {
 
 /// The path of a segment's file.
 fn file_of(store: &Store, segment: usize, extension: &str) -> PathBuf {
-    let files = &store.manifest.segments[segment].files;
+    let files = &store.current.manifest.segments[segment].files;
     let file = files.iter().find(|file| file.name.ends_with(extension)).unwrap();
     store.files.dir.join(&file.name)
 }
@@ -228,10 +228,8 @@ fn a_damaged_segment_is_named_and_set_aside_and_its_files_are_read_again() {
 
             let found = inspect(dir.path(), &|_| {}).unwrap().problems;
             let name = path.file_name().unwrap().to_str().unwrap();
-            assert!(
-                found[0].problem.contains(name) && found[0].problem.contains(reason),
-                "{found:?}"
-            );
+            let problem = format!("{}: {}", found[0].path, found[0].problem);
+            assert!(problem.contains(name) && problem.contains(reason), "{problem}");
 
             let mut store = Store::open(dir.path(), CACHE).unwrap();
             let [note] = store.set_aside() else { panic!("{what}: {:?}", store.set_aside()) };
@@ -354,7 +352,7 @@ fn a_segment_found_damaged_while_running_stops_searches_over_it_and_merges_of_it
     assert!(check(101, 102).is_err());
 
     // A merge that comes upon damage marks it too.
-    let inputs = store.manifest.segments[..3].to_vec();
+    let inputs = store.current.manifest.segments[..3].to_vec();
     flip_a_bit(&file_of(&store, 2, "store"), 10);
     let error = merge::merge(&store.files, &store.fields, &inputs[2..], true).unwrap_err();
     assert!(store.mark_damaged(&inputs, &error), "{error}");
@@ -372,20 +370,35 @@ fn a_rebuild_takes_the_place_of_the_old_index_in_one_step() {
     let mut store = store_of_four(dir.path());
     let visible = store.snapshots();
     store.begin_rebuild().unwrap();
-    let segment = built(&store, 0, &[50]);
+    let segment = built(&store, 0, &[0]);
     store.commit(vec![segment]).unwrap();
     assert_eq!(visible.load().events(), 7, "searches see the old index");
     assert_eq!(store.ledger().next_number(), 1);
-    assert_eq!(store.dedupe().claim(event(0, 0).key(), 1).unwrap(), Claim::New);
+    assert_eq!(store.dedupe().claim(event(0, 1).key(), 1).unwrap(), Claim::New);
+    assert_eq!(store.lost_by_promotion().unwrap(), 6);
     drop(store);
 
-    // Given up: the old index is as it was, and nothing of the new is left.
+    // Ended by a crash: the old index is as it was, and nothing of the new is left.
+    let check_old = |store: &Store| {
+        assert_eq!(store.snapshots().load().events(), 7);
+        assert_eq!(problems(store), [""; 0]);
+        assert_eq!(opening::ledgers(dir.path()).unwrap().len(), 1);
+        let files = fs::read_dir(dir.path().join(SEGMENTS)).unwrap().count();
+        let named: usize = store.current.manifest.segments.iter().map(|s| s.files.len()).sum();
+        assert_eq!(files, named);
+    };
     let mut store = Store::open(dir.path(), CACHE).unwrap();
-    assert_eq!(store.snapshots().load().events(), 7);
-    assert_eq!(problems(&store), [""; 0]);
-    assert_eq!(opening::ledgers(dir.path()).unwrap().len(), 1);
+    check_old(&store);
 
+    // Given up: the same, and it is written to again.
     let visible = store.snapshots();
+    store.begin_rebuild().unwrap();
+    let segments: Vec<_> = (0..2).map(|n| built(&store, n, &[50 + n as i64])).collect();
+    store.commit(segments).unwrap();
+    store.abandon_rebuild();
+    check_old(&store);
+    assert_eq!(store.dedupe().claim(event(0, 0).key(), 1).unwrap(), Claim::Duplicate);
+
     store.begin_rebuild().unwrap();
     let segments: Vec<_> = (0..2).map(|n| built(&store, n, &[50 + n as i64])).collect();
     store.commit(segments).unwrap();
@@ -400,7 +413,21 @@ fn a_rebuild_takes_the_place_of_the_old_index_in_one_step() {
     let store = Store::open(dir.path(), CACHE).unwrap();
     check_searches(&store, &[50, 51, 60]);
     let ledgers = opening::ledgers(dir.path()).unwrap();
-    assert_eq!(ledgers, [dir.path().join("files-2.jsonl")]);
+    assert_eq!(ledgers, [dir.path().join("files.2.jsonl")]);
+}
+
+#[test]
+fn what_is_not_ours_in_the_data_directory_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(store_of_four(dir.path()));
+    let mine = ["files-2024.jsonl", "segments/notes.txt", "files.old.jsonl"];
+    for name in mine {
+        fs::write(dir.path().join(name), "mine").unwrap();
+    }
+    fs::create_dir(dir.path().join("segments/lost+found")).unwrap();
+    let store = Store::open(dir.path(), CACHE).unwrap();
+    assert_eq!(store.set_aside(), [""; 0]);
+    assert!(mine.iter().all(|name| dir.path().join(name).exists()));
 }
 
 #[test]
@@ -437,7 +464,7 @@ fn an_event_is_claimed_once_across_batches_segments_merges_and_restarts() {
     for _ in 0..3 {
         commit(&mut store, &[20]);
     }
-    let inputs = store.manifest.segments.clone();
+    let inputs = store.current.manifest.segments.clone();
     let merged = merge::merge(&store.files, &store.fields, &inputs, true).unwrap();
     store.install_merge(&inputs, &merged).unwrap();
     assert_eq!(dedupe.claim(key(9), 2).unwrap(), Claim::Duplicate, "a merge forgets nothing");

@@ -1,0 +1,244 @@
+//! The daemon's ingest pipeline over time: it follows the archive, and makes way for another one while
+//! the index is rebuilt.
+//!
+//! A rebuild stops the pipeline, begins a second index in the data directory, and starts a pipeline
+//! that fills it from the archive. When that has caught up, it is stopped too; if the new index lacks
+//! nothing that the old one has, or that was accepted, it takes its place, else it is given up. Either
+//! way a pipeline goes on from there.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+
+use super::serve_options;
+use super::upkeep::{Missing, missing};
+use crate::api::proto::{ApiError, ErrorKind, RebuildRequest, RebuildState, RebuildStatus};
+use crate::config::Config;
+use crate::index::snapshot::SnapshotCell;
+use crate::index::store::Store;
+use crate::ingest::Ingest;
+use crate::ingest::progress::{Counters, Progress};
+use crate::ingest::watch::Watcher;
+
+/// How often a rebuild is asked whether it has caught up.
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(100);
+
+/// See the module's documentation.
+pub struct Pipeline {
+    config: Config,
+    snapshots: SnapshotCell,
+    /// None while one is being replaced, and after the end.
+    ingest: Mutex<Option<Ingest>>,
+    progress: ArcSwap<Progress>,
+    is_stopping: AtomicBool,
+    rebuild: Mutex<Option<Rebuild>>,
+}
+
+/// The last rebuild.
+struct Rebuild {
+    state: RebuildState,
+    message: Option<String>,
+    /// What the counters were when it began.
+    files_before: u64,
+    events_before: u64,
+}
+
+/// What a pipeline needs from the machine, before anything is stopped for it.
+struct Ground {
+    watcher: Watcher,
+    roots: Vec<PathBuf>,
+}
+
+impl Ground {
+    fn prepare(config: &Config) -> anyhow::Result<Self> {
+        let watcher = Watcher::new().context("cannot watch for changes")?;
+        let root = |dir: &PathBuf| {
+            dir.canonicalize().with_context(|| format!("cannot watch {}", dir.display()))
+        };
+        let roots = config.watch.dirs.iter().map(root).collect::<Result<_, _>>()?;
+        Ok(Self { watcher, roots })
+    }
+}
+
+impl Pipeline {
+    pub fn start(config: &Config, store: Store) -> anyhow::Result<Arc<Self>> {
+        let ground = Ground::prepare(config)?;
+        let pipeline = Self {
+            config: config.clone(),
+            snapshots: store.snapshots(),
+            ingest: Mutex::default(),
+            progress: ArcSwap::new(Progress::new()),
+            is_stopping: AtomicBool::new(false),
+            rebuild: Mutex::default(),
+        };
+        for root in &ground.roots {
+            tracing::info!(dir = %root.display(), "watching");
+        }
+        *pipeline.ingest() = Some(pipeline.begin(store, ground)?);
+        Ok(Arc::new(pipeline))
+    }
+
+    fn ingest(&self) -> MutexGuard<'_, Option<Ingest>> {
+        self.ingest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last_rebuild(&self) -> MutexGuard<'_, Option<Rebuild>> {
+        self.rebuild.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the pipeline that runs now is doing.
+    pub fn progress(&self) -> Arc<Progress> {
+        self.progress.load_full()
+    }
+
+    /// Ends ingest; what was read is committed.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+        if let Some(ingest) = self.ingest().take() {
+            ingest.stop();
+        }
+    }
+
+    /// Starts a pipeline, whose counts go on from the last one's.
+    fn begin(&self, store: Store, ground: Ground) -> anyhow::Result<Ingest> {
+        let progress = Progress::after(&self.progress.load().counters);
+        let options = serve_options(&self.config, ground.roots);
+        let ingest = Ingest::start(store, ground.watcher, options, &progress)?;
+        self.progress.store(progress);
+        Ok(ingest)
+    }
+
+    /// The rebuild that is under way, or how the last one ended.
+    pub fn rebuild_status(&self) -> Option<RebuildStatus> {
+        let rebuild = self.last_rebuild();
+        let Rebuild { state, message, files_before, events_before } = rebuild.as_ref()?;
+        let progress = self.progress.load();
+        let Counters { files, events, .. } = &progress.counters;
+        Some(RebuildStatus {
+            state: *state,
+            message: message.clone(),
+            files: files.load(Ordering::Relaxed) - files_before,
+            events: events.load(Ordering::Relaxed) - events_before,
+            pending: progress.glance().pending,
+        })
+    }
+
+    /// Begins a rebuild, which goes on by itself.
+    pub fn begin_rebuild(
+        self: &Arc<Self>,
+        request: RebuildRequest,
+    ) -> Result<RebuildStatus, ApiError> {
+        if !request.accept_loss {
+            missing(&self.snapshots.load())?.refuse()?;
+        }
+        let ground = Ground::prepare(&self.config).map_err(|error| internal(&error))?;
+        let mut ingest = self.ingest();
+        let is_running = |rebuild: &Rebuild| matches!(rebuild.state, RebuildState::Running);
+        if self.last_rebuild().as_ref().is_some_and(is_running) {
+            return Err(ApiError::new(ErrorKind::Conflict, "a rebuild is under way"));
+        }
+        let ended = || ApiError::new(ErrorKind::Unavailable, "ingest has ended");
+        let mut store = ingest.take().and_then(Ingest::stop).ok_or_else(ended)?;
+        let begun = store.begin_rebuild();
+        *ingest = Some(self.begin(store, ground).map_err(|error| self.fail(&error))?);
+        begun?;
+        tracing::info!("rebuilding the index from the archive");
+        let counters = &self.progress.load().counters;
+        *self.last_rebuild() = Some(Rebuild {
+            state: RebuildState::Running,
+            message: None,
+            files_before: counters.files.load(Ordering::Relaxed),
+            events_before: counters.events.load(Ordering::Relaxed),
+        });
+        let pipeline = Arc::clone(self);
+        std::thread::Builder::new()
+            .name("rebuild".to_owned())
+            .spawn(move || pipeline.finish_rebuild(request))
+            .map_err(|error| internal(&error.into()))?;
+        self.rebuild_status().ok_or_else(ended)
+    }
+
+    /// Waits until the new index has caught up, and has it take the old one's place.
+    fn finish_rebuild(&self, request: RebuildRequest) {
+        let progress = self.progress();
+        while !progress.has_caught_up() && progress.fault().is_none() {
+            if self.is_stopping.load(Ordering::Acquire) {
+                return;
+            }
+            std::thread::sleep(CATCH_UP_PAUSE);
+        }
+        let mut ingest = self.ingest();
+        let Some(mut store) = ingest.take().and_then(Ingest::stop) else { return };
+        let outcome = match progress.fault() {
+            Some(fault) => Err(fault),
+            None => replace(&mut store, request),
+        };
+        if outcome.is_err() {
+            store.abandon_rebuild();
+        }
+        let next = Ground::prepare(&self.config).and_then(|ground| self.begin(store, ground));
+        match next {
+            Ok(next) => *ingest = Some(next),
+            Err(error) => {
+                self.fail(&error);
+            }
+        }
+        if let Some(rebuild) = &mut *self.last_rebuild() {
+            match outcome {
+                Ok(()) => {
+                    tracing::info!("the rebuilt index has taken the place of the old one");
+                    rebuild.state = RebuildState::Done;
+                }
+                Err(reason) => {
+                    tracing::error!(reason, "the rebuild was given up; the old index stays");
+                    rebuild.state = RebuildState::Failed;
+                    rebuild.message = Some(reason);
+                }
+            }
+        }
+    }
+
+    /// Notes that there is no pipeline any more.
+    fn fail(&self, error: &anyhow::Error) -> ApiError {
+        self.progress.load().fail(format!("cannot start ingest again: {error:#}"));
+        internal(error)
+    }
+}
+
+/// Has a filled index take the place of the old one, unless events would be lost.
+pub fn replace(store: &mut Store, request: RebuildRequest) -> Result<(), String> {
+    let lost = store.lost_by_promotion().map_err(|error| error.to_string())?;
+    if lost > 0 && !request.accept_loss {
+        return Err(format!(
+            "{lost} events of the old index are not in the new one, because the archive does not have \
+             them, or is not what was read then; --accept-loss goes on without them"
+        ));
+    }
+    store.promote().map_err(|error| error.to_string())
+}
+
+impl Missing {
+    /// Refuses to begin what would lose events.
+    pub fn refuse(self) -> Result<(), ApiError> {
+        let Self { files, events } = self;
+        if files == 0 {
+            return Ok(());
+        }
+        let message = format!(
+            "{files} files of the index are not in the archive any more, or have changed since; \
+             {events} events came from them"
+        );
+        Err(ApiError {
+            suggestion: Some("accept_loss, on the command line --accept-loss".to_owned()),
+            ..ApiError::new(ErrorKind::Conflict, message)
+        })
+    }
+}
+
+fn internal(error: &anyhow::Error) -> ApiError {
+    ApiError::new(ErrorKind::Internal, format!("{error:#}"))
+}
