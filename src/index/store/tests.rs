@@ -431,6 +431,17 @@ fn what_is_not_ours_in_the_data_directory_is_left_alone() {
 }
 
 #[test]
+fn with_damaged_keys_no_event_is_taken_for_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store_of_four(dir.path());
+    flip_a_bit(&file_of(&store, 1, "keys"), 10);
+    assert_eq!(store.dedupe().claim(event(9, 9).key(), 1).unwrap(), Claim::New);
+    assert_eq!(problems(&store).len(), 1);
+    let error = store.dedupe().claim(event(8, 8).key(), 1).unwrap_err();
+    assert!(matches!(error, IndexError::Damaged { .. }), "{error}");
+}
+
+#[test]
 fn an_event_is_claimed_once_across_batches_segments_merges_and_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path(), CACHE).unwrap();
