@@ -116,8 +116,8 @@ fn bench_parse(group: &mut BenchmarkGroup<'_, WallTime>, pieces: &[Vec<Piece<'_>
         bencher.iter(|| {
             for piece in pieces.iter().flatten() {
                 let Piece::Record { bytes, .. } = piece else { panic!("{piece:?} is no record") };
-                parser.each_string(bytes, |path, text| {
-                    black_box((path, text));
+                parser.each_scalar(bytes, |path, scalar| {
+                    black_box((path, scalar));
                 });
             }
         });

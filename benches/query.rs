@@ -119,8 +119,8 @@ fn index(archive: &Archive, data_dir: &Path) -> Arc<Snapshot> {
 impl Search {
     fn run(&self, snapshot: &Arc<Snapshot>) -> SearchResponse {
         let request = SearchRequest {
-            query: self.query.to_owned(),
-            limit: self.limit,
+            query: self.query.into(),
+            limit: Some(self.limit),
             order: self.order,
             ..SearchRequest::default()
         };

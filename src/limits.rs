@@ -6,9 +6,19 @@
 /// Events a search returns when the request does not say: what fits a screen, and AWS's own page.
 pub const SEARCH_LIMIT_DEFAULT: usize = 50;
 
-/// Events one search can return. Larger answers belong to an export: at 1.2 KB a record this is a
+/// Events, or rows, one search can return. Larger answers belong to an export: at 1.2 KB a record this is a
 /// body of 12 MB, held in memory while it is written.
 pub const SEARCH_LIMIT_MAX: usize = 10_000;
+
+/// Rows of a table that a search returns when neither it nor its query says.
+pub const TABLE_ROWS_DEFAULT: usize = 1_000;
+
+/// Memory that one search's groups, sorting and distinct values may take: some 300,000 groups by two
+/// keys.
+pub const GROUP_BYTES_MAX: usize = 64 << 20;
+
+/// Values that `field IN (query | values …)` takes over from the inner query.
+pub const SUBQUERY_VALUES_MAX: usize = 10_000;
 
 /// Where `"total":"bounded"` stops counting.
 pub const TOTAL_BOUND: u64 = 10_000;

@@ -106,7 +106,7 @@ fn an_index_of_another_version_is_set_aside_and_made_anew() {
     let place = indexed_place();
     let path = place.data_dir().join("manifest.json");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace(r#""format_version":2"#, r#""format_version":1"#)).unwrap();
+    fs::write(&path, text.replace(r#""format_version":3"#, r#""format_version":1"#)).unwrap();
     let daemon = place.start();
     let warnings = daemon.status().warnings.join("\n");
     assert!(warnings.contains("manifest.json"), "{warnings}");
@@ -139,7 +139,7 @@ fn damage_found_while_running_stops_searches_over_it_and_not_the_daemon() {
     let search = |start: Option<&str>| {
         daemon.client.search(&SearchRequest {
             start: start.map(str::to_owned),
-            limit: 1,
+            limit: Some(1),
             ..SearchRequest::default()
         })
     };
@@ -183,7 +183,7 @@ fn a_search_that_fails_on_damage_has_the_index_checked() {
         file.write_all_at(&vec![0xFF; length / 2], 0).unwrap();
     }
     let fails = || {
-        let request = SearchRequest { limit: 10_000, ..SearchRequest::default() };
+        let request = SearchRequest { limit: Some(10_000), ..SearchRequest::default() };
         refusal(daemon.client.search(&request).unwrap_err()).0
     };
     assert_eq!(fails(), ErrorKind::Internal);
@@ -203,7 +203,7 @@ fn a_segment_cut_short_while_it_is_mapped_does_not_end_the_daemon() {
         }
     }
     let fails = || {
-        let request = SearchRequest { limit: 10_000, ..SearchRequest::default() };
+        let request = SearchRequest { limit: Some(10_000), ..SearchRequest::default() };
         refusal(daemon.client.search(&request).unwrap_err()).0
     };
     assert!(matches!(fails(), ErrorKind::Internal | ErrorKind::Damaged));
@@ -233,10 +233,14 @@ fn no_count_is_wrong_for_a_segment_that_was_cut_short() {
     for (name, count) in names {
         let queries = [format!("eventName:{name}"), format!("eventName:{name}*")];
         for query in queries {
-            let request = SearchRequest { query, limit: 0, ..SearchRequest::default() };
+            let request = SearchRequest {
+                query: query.as_str().into(),
+                limit: Some(0),
+                ..SearchRequest::default()
+            };
             match daemon.client.search(&request) {
-                Ok(found) if request.query.ends_with('*') => assert!(found.total.value >= count),
-                Ok(found) => assert_eq!(found.total.value, count, "{}", request.query),
+                Ok(found) if query.ends_with('*') => assert!(found.total.value >= count),
+                Ok(found) => assert_eq!(found.total.value, count, "{query}"),
                 Err(_) => refused += 1,
             }
         }

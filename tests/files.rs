@@ -479,8 +479,11 @@ fn a_tree_of_200_000_small_files_is_indexed_within_bounds() {
             fs::write(&path, trail(&[&format!("event-{n}")])).unwrap();
         }
         let daemon = place.start();
-        daemon.wait_indexed(Duration::from_mins(30), files as u64);
-        let peak = daemon.peak_kb();
+        let mut peak = 0;
+        daemon.wait_for(Duration::from_mins(30), "every file is indexed", |status| {
+            peak = peak.max(daemon.own_kb());
+            status.files.pending == 0 && status.files.indexed == files as u64
+        });
         println!("{files} files: {peak} kB at the peak");
         daemon.stop();
         assert_eq!(files_below(&place.archive()).len(), files);

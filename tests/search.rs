@@ -414,7 +414,12 @@ fn who_acted_is_derived() {
 
 fn ask(query: &str, order: Order, limit: usize) -> SearchResponse {
     let query = query.to_owned();
-    daemon().search(&SearchRequest { query, order, limit, ..SearchRequest::default() })
+    daemon().search(&SearchRequest {
+        query: query.into(),
+        order,
+        limit: Some(limit),
+        ..SearchRequest::default()
+    })
 }
 
 fn times(found: &SearchResponse) -> Vec<String> {
@@ -454,7 +459,7 @@ fn fifty_events_come_without_a_limit() {
 #[test]
 fn a_bounded_total_of_few_events_is_exact() {
     let found = daemon().search(&SearchRequest {
-        query: "eventName:Decrypt".to_owned(),
+        query: "eventName:Decrypt".into(),
         total: TotalMode::Bounded,
         ..SearchRequest::default()
     });
@@ -467,10 +472,10 @@ fn the_start_is_included_and_the_end_is_not() {
     let mut between: Vec<&str> = EVENTS.iter().map(Event::time).filter(is_between).collect();
     between.sort_unstable();
     let request = SearchRequest {
-        query: String::new(),
+        query: "".into(),
         start: Some("2023-07-10T12:00".to_owned()),
         end: Some("2023-07-10T12:10:20Z".to_owned()),
-        limit: 10_000,
+        limit: Some(10_000),
         order: Order::Oldest,
         ..SearchRequest::default()
     };
@@ -485,7 +490,7 @@ fn the_start_is_included_and_the_end_is_not() {
     assert_eq!(found.total.value, expected as u64);
 
     let query = "errorCode:*".to_owned();
-    let found = daemon().search(&SearchRequest { query, ..request });
+    let found = daemon().search(&SearchRequest { query: query.into(), ..request });
     let failed = EVENTS.iter().filter(|e| is_between(&e.time()) && has(e, "errorCode"));
     assert_eq!(found.total.value, failed.count() as u64);
 }
@@ -502,7 +507,7 @@ fn refusal(request: &SearchRequest) -> ApiError {
 #[track_caller]
 fn check_refused(query: &str, kind: ErrorKind, offset: usize) -> ApiError {
     let query = query.to_owned();
-    let error = refusal(&SearchRequest { query: query.clone(), ..SearchRequest::default() });
+    let error = refusal(&SearchRequest { query: query.clone().into(), ..SearchRequest::default() });
     assert_eq!((error.kind, error.offset), (kind, Some(offset)), "{query}: {error:?}");
     error
 }
@@ -531,7 +536,7 @@ fn a_query_that_cannot_be_read_is_refused_with_its_place() {
 
 #[test]
 fn a_request_that_cannot_be_answered_is_refused() {
-    let error = refusal(&SearchRequest { limit: 10_001, ..SearchRequest::default() });
+    let error = refusal(&SearchRequest { limit: Some(10_001), ..SearchRequest::default() });
     assert_eq!(error.kind, ErrorKind::BadRequest);
     assert!(error.message.contains("10000"), "{}", error.message);
     let start = Some("soon".to_owned());
@@ -589,7 +594,8 @@ fn a_body_with_an_unknown_key_or_no_json_is_refused() {
     }
     let (status, answer) = post(&json!({ "query": "x".repeat(2 << 20) }).to_string());
     assert_eq!((status, answer["error"]["kind"].as_str()), (413, Some("too-large")));
-    let error = refusal(&SearchRequest { query: "x".repeat(2 << 20), ..SearchRequest::default() });
+    let error =
+        refusal(&SearchRequest { query: "x".repeat(2 << 20).into(), ..SearchRequest::default() });
     assert_eq!(error.kind, ErrorKind::TooLarge);
 }
 

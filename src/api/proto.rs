@@ -9,8 +9,10 @@ mod health;
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+
+use crate::query::ast::Query;
 
 pub use files::{
     Dimension, FileEntry, FileGroup, FileState, FileSums, FilesRequest, FilesResponse, Reading,
@@ -44,48 +46,47 @@ pub enum TotalMode {
 }
 
 /// `POST /v1/search`; `GET /v1/search?q=…` takes the same keys, with `q` for `query`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchRequest {
-    /// A query in traildex's language; empty or `*` is every event.
+    /// What to look for; empty or `*` is every event.
     #[serde(default, alias = "q")]
-    pub query: String,
+    pub query: QueryForm,
     /// Earliest event time, inclusive: a date, a date and time, or relative (`-24h`, `now`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
     /// Latest event time, exclusive; the same forms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
-    /// How many events to return, at most [`crate::limits::SEARCH_LIMIT_MAX`].
-    #[serde(default = "default_limit")]
-    pub limit: usize,
+    /// The zone of times without an offset, and of days: `Europe/Berlin`. UTC if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// How many events or rows to return, at most [`crate::limits::SEARCH_LIMIT_MAX`], and no more than
+    /// the query's own limit. By default that, or [`crate::limits::SEARCH_LIMIT_DEFAULT`] events, or
+    /// [`crate::limits::TABLE_ROWS_DEFAULT`] rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
     #[serde(default)]
     pub order: Order,
     #[serde(default)]
     pub total: TotalMode,
 }
 
-fn default_limit() -> usize {
-    crate::limits::SEARCH_LIMIT_DEFAULT
-}
-
-impl Default for SearchRequest {
-    fn default() -> Self {
-        Self {
-            query: String::new(),
-            start: None,
-            end: None,
-            limit: default_limit(),
-            order: Order::default(),
-            total: TotalMode::default(),
-        }
-    }
+/// A query as text in traildex's language, or as its tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryForm {
+    Text(String),
+    Tree(Box<Query>),
 }
 
 /// The answer to a search, and to `GET /v1/events/{id}`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SearchResponse {
     pub hits: Vec<Hit>,
+    /// In place of hits, where the query's stages make a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<Table>,
+    /// How many events match the query's conditions.
     pub total: Total,
     /// Milliseconds from the parsed request to the last record fetched.
     pub took_ms: f64,
@@ -94,8 +95,68 @@ pub struct SearchResponse {
     pub warnings: Vec<String>,
 }
 
+impl Default for QueryForm {
+    fn default() -> Self {
+        Self::Text(String::new())
+    }
+}
+
+impl From<String> for QueryForm {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for QueryForm {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl fmt::Display for QueryForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Tree(query) => query.fmt(f),
+        }
+    }
+}
+
+impl Serialize for QueryForm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Tree(query) => query.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for QueryForm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => Ok(Self::Text(text)),
+            tree => serde_json::from_value(tree)
+                .map(|query| Self::Tree(Box::new(query)))
+                .map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+/// What a query's stages made of its events.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    pub columns: Vec<String>,
+    /// Numbers are numbers; times are texts. Null where there is no value, and in a table of events'
+    /// fields a list where there are several, or the object that is there.
+    pub rows: Vec<Vec<serde_json::Value>>,
+    /// How many rows there are, returned or not.
+    pub rows_total: u64,
+    /// False where numbers of distinct values are estimates, or not every event was counted.
+    pub exact: bool,
+}
+
 /// How many events match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Total {
     pub value: u64,
     /// False when counting stopped early: there are at least `value`.

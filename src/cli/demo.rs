@@ -1,9 +1,5 @@
 //! `traildex demo`: five questions to a sample trail, answered by a real daemon on a real socket.
-//!
-//! The daemon's language cannot group yet, so the demo counts the returned events itself; each query
-//! is shown as it was asked.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,15 +8,13 @@ use tokio::sync::oneshot;
 
 use super::Exit;
 use super::event::describe_hit;
-use super::record::Record;
 use super::search::table;
-use super::table::{Look, cell};
+use super::table::{Look, answer_table};
 use super::text::thousands;
 use crate::api::client::Client;
-use crate::api::proto::{Hit, Order, SearchRequest};
+use crate::api::proto::SearchRequest;
 use crate::config::Config;
 use crate::daemon;
-use crate::limits::SEARCH_LIMIT_MAX;
 use crate::sample;
 
 /// How long the daemon may take to index the sample: a hundred times what it takes.
@@ -42,21 +36,13 @@ pub struct Args {
     pub once: bool,
 }
 
-/// A question, the query that asks it, and how its answer is shown.
+/// A question, and the query that asks it.
 struct Question {
     number: u32,
     text: &'static str,
     query: String,
-    order: Order,
-    show: Show,
-}
-
-enum Show {
-    /// Counts by the values at these paths; `actor` is the derived one.
-    Groups(&'static [(&'static str, &'static [&'static str])]),
-    /// The events, and the first of them whole.
-    EventAndWhole,
-    Events,
+    /// Whether one of the events is shown whole.
+    shows_whole: bool,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -124,61 +110,47 @@ fn answer_all(client: &Client, records: u64, took: Duration) -> anyhow::Result<(
 }
 
 fn questions() -> [Question; 5] {
-    const SERVICE: (&str, &[&str]) = ("SERVICE", &["eventSource"]);
-    const ACTION: (&str, &[&str]) = ("ACTION", &["eventName"]);
-    const SOURCE: (&str, &[&str]) = ("SOURCE", &["sourceIPAddress"]);
-    const AGENT: (&str, &[&str]) = ("CLIENT", &["userAgent"]);
-    const ACTOR: (&str, &[&str]) = ("ACTOR", &["actor"]);
+    let question =
+        |number, text, query| Question { number, text, query, shows_whole: number == 19 };
     [
-        Question {
-            number: 2,
-            text: "An access key leaked. From where, with what client was it used?",
-            query: format!("userIdentity.accessKeyId = {KEY}"),
-            order: Order::Oldest,
-            show: Show::Groups(&[SOURCE, AGENT]),
-        },
-        Question {
-            number: 3,
-            text: "Did it make itself at home? (persistence by that key)",
-            query: format!(
-                "userIdentity.accessKeyId = {KEY} AND eventName:(CreateUser OR CreateAccessKey OR \
-                 CreateLoginProfile OR Attach*Policy OR Put*Policy OR UpdateAssumeRolePolicy)"
+        question(
+            2,
+            "An access key leaked. From where, with what client was it used?",
+            format!("key = {KEY} | stats count, first, last by ip, userAgent | sort count desc"),
+        ),
+        question(
+            3,
+            "Did it make itself at home? (persistence by that key)",
+            format!(
+                "key = {KEY} AND eventName:(CreateUser OR CreateAccessKey OR CreateLoginProfile OR \
+                 Attach*Policy OR Put*Policy OR UpdateAssumeRolePolicy) \
+                 | stats count, first, last by action, actor"
             ),
-            order: Order::Oldest,
-            show: Show::Groups(&[ACTION, ACTOR]),
-        },
-        Question {
-            number: 5,
-            text: "What was denied, to whom?",
-            query: "errorCode:(AccessDenied OR *UnauthorizedOperation OR Client.*Unauthorized*)"
+        ),
+        question(
+            5,
+            "What was denied, to whom?",
+            "error:(AccessDenied OR *UnauthorizedOperation OR Client.*Unauthorized*) \
+             | count by actor, service, action"
                 .to_owned(),
-            order: Order::Newest,
-            show: Show::Groups(&[ACTOR, SERVICE, ACTION]),
-        },
-        Question {
-            number: 12,
-            text: "Was the trail itself tampered with?",
-            query: "eventName:(StopLogging OR DeleteTrail OR UpdateTrail OR PutEventSelectors)"
-                .to_owned(),
-            order: Order::Newest,
-            show: Show::Events,
-        },
-        Question {
-            number: 19,
-            text: "What was asked of Access Analyzer: by whom, from where, when, with which \
-                   credentials?",
-            query: "service:access-analyzer.amazonaws.com".to_owned(),
-            order: Order::Newest,
-            show: Show::EventAndWhole,
-        },
+        ),
+        question(
+            12,
+            "Was the trail itself tampered with?",
+            "eventName:(StopLogging OR DeleteTrail OR UpdateTrail OR PutEventSelectors)".to_owned(),
+        ),
+        question(
+            19,
+            "What was asked of Access Analyzer: by whom, from where, when, with which credentials?",
+            "service:access-analyzer.amazonaws.com".to_owned(),
+        ),
     ]
 }
 
 fn answer(client: &Client, question: &Question) -> anyhow::Result<()> {
     let request = SearchRequest {
-        query: question.query.clone(),
-        order: question.order,
-        limit: SEARCH_LIMIT_MAX,
+        query: question.query.as_str().into(),
+        limit: Some(ROWS_MAX),
         ..SearchRequest::default()
     };
     let response = client.search(&request)?;
@@ -186,49 +158,18 @@ fn answer(client: &Client, question: &Question) -> anyhow::Result<()> {
     println!("   traildex search '{}'", question.query);
     println!("   {} events in {:.1} ms\n", thousands(response.total.value), response.took_ms);
     let look = Look::of_stdout();
-    let shown = &response.hits[..response.hits.len().min(ROWS_MAX)];
-    match question.show {
-        Show::Groups(columns) => println!("{}", groups(&response.hits, columns, look)),
-        Show::Events => println!("{}", table(shown, look)),
-        Show::EventAndWhole => {
-            println!("{}", table(shown, look));
-            if let Some(hit) = response.hits.first() {
-                println!("\n{}", describe_hit(hit));
-            }
-        }
+    match &response.table {
+        Some(rows) => println!("{}", answer_table(rows, look)),
+        None => println!("{}", table(&response.hits, look)),
+    }
+    let all = response.table.as_ref().map_or(response.total.value, |table| table.rows_total);
+    if all > ROWS_MAX as u64 {
+        println!("… and {} more", thousands(all - ROWS_MAX as u64));
+    }
+    if let (true, Some(hit)) = (question.shows_whole, response.hits.first()) {
+        println!("\n{}", describe_hit(hit));
     }
     Ok(())
-}
-
-/// Events counted by the values of some fields, most frequent first, with first and last time.
-fn groups(hits: &[Hit], columns: &[(&str, &[&str])], look: Look) -> String {
-    let mut groups: BTreeMap<Vec<String>, (u64, &str, &str)> = BTreeMap::new();
-    for hit in hits {
-        let record = Record::new(&hit.event);
-        let values = columns.iter().map(|(_, path)| match *path {
-            ["actor"] => hit.meta.actor.clone(),
-            path => record.text(path).unwrap_or_default(),
-        });
-        let time = hit.meta.time.as_str();
-        let (count, first, last) = groups.entry(values.collect()).or_insert((0, time, time));
-        *count += 1;
-        *first = (*first).min(time);
-        *last = (*last).max(time);
-    }
-    let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by_key(|(_, (count, ..))| std::cmp::Reverse(*count));
-    let mut header: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    header.extend(["COUNT", "FIRST", "LAST"]);
-    let mut table = look.table(&header, "COUNT");
-    for (values, (count, first, last)) in groups.iter().take(ROWS_MAX) {
-        let mut row: Vec<_> = values.iter().map(|value| cell(Some(value))).collect();
-        row.push(cell(Some(&thousands(*count))));
-        row.extend([cell(Some(first)), cell(Some(last))]);
-        table.add_row(row);
-    }
-    let more = groups.len().saturating_sub(ROWS_MAX);
-    let more = if more > 0 { format!("\n… and {more} more") } else { String::new() };
-    format!("{}{more}", table.trim_fmt())
 }
 
 fn invitation(socket: &Path) -> String {

@@ -113,7 +113,7 @@ mod tests {
         let total = Total { value: 1, exact: true };
         let hits = vec![Hit { event, meta }];
         assert_eq!(
-            describe(&SearchResponse { hits, total, took_ms: 0.1, warnings: Vec::new() }),
+            describe(&SearchResponse { hits, total, took_ms: 0.1, ..SearchResponse::default() }),
             expected
         );
     }

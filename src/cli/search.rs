@@ -1,4 +1,4 @@
-//! `traildex search`: events that match a query, as a table, as JSON, or as the records themselves.
+//! `traildex search`: what a query finds or makes, as a table, as JSON, or as records or rows.
 
 use std::io::{self, BufWriter, Write};
 
@@ -8,17 +8,17 @@ use comfy_table::{Attribute, Cell, Color};
 use super::errors::QueryError;
 use super::json::{for_terminal, one_line};
 use super::record::Record;
-use super::table::{ListFormat, Look, cell};
+use super::table::{ListFormat, Look, answer_table, cell};
 use super::text::{escape, thousands};
 use super::{EXIT_CODES, Exit, SocketArg, named};
 use crate::api::proto::{Hit, Order, SearchRequest, SearchResponse, TotalMode};
-use crate::limits::{SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX};
+use crate::limits::SEARCH_LIMIT_MAX;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
-    /// What to look for, such as 'eventName:GetObject AND 203.0.113.7'; several words are joined
-    /// by spaces; without any, every event
+    /// What to look for, such as 'eventName:GetObject AND 203.0.113.7 | count by actor'; several words
+    /// are joined by spaces; without any, every event. See 'traildex help query'
     #[arg(value_name = "QUERY")]
     query: Vec<String>,
     /// Earliest event time: 2023-07-10, 2023-07-10T11:42:36Z, -24h, now
@@ -27,14 +27,17 @@ pub struct Args {
     /// Latest event time, itself excluded; the same forms
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
-    /// How many events to show at most; 0 only counts
-    #[arg(long, value_name = "N", default_value_t = SEARCH_LIMIT_DEFAULT,
+    /// Zone of times without an offset, and of days: Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+    /// How many events or rows to show at most; 0 only counts [default: 50 events, 1000 rows]
+    #[arg(long, value_name = "N",
         value_parser = RangedU64ValueParser::<usize>::new().range(0..=SEARCH_LIMIT_MAX as u64))]
-    limit: usize,
+    limit: Option<usize>,
     /// Which end of time to start from
     #[arg(long, default_value = "newest", value_parser = named::<Order>(&["newest", "oldest"]))]
     order: Order,
-    /// table, json (the daemon's whole answer), or ndjson (the original records, one a line)
+    /// table, json (the daemon's whole answer), or ndjson (the original records, or rows, one a line)
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = ListFormat::Table)]
     format: ListFormat,
     #[command(flatten)]
@@ -43,9 +46,10 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let request = SearchRequest {
-        query: args.query.join(" "),
+        query: args.query.join(" ").into(),
         start: args.since.clone(),
         end: args.until.clone(),
+        time_zone: args.time_zone.clone(),
         limit: args.limit,
         order: args.order,
         total: TotalMode::Exact,
@@ -54,7 +58,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         .socket
         .client()
         .search(&request)
-        .map_err(|error| QueryError::locate(error, &request.query))?;
+        .map_err(|error| QueryError::locate(error, &request.query.to_string()))?;
     let mut out = BufWriter::new(io::stdout().lock());
     write(&mut out, &response, args.format, Look::of_stdout())?;
     out.flush()?;
@@ -73,6 +77,28 @@ pub fn warn(response: &SearchResponse) {
 }
 
 fn write(
+    out: &mut impl Write,
+    response: &SearchResponse,
+    format: ListFormat,
+    look: Look,
+) -> anyhow::Result<()> {
+    match (format, &response.table) {
+        (ListFormat::Table, Some(table)) if !table.rows.is_empty() => {
+            writeln!(out, "{}", answer_table(table, look))?;
+        }
+        (ListFormat::Ndjson, Some(table)) => {
+            for row in &table.rows {
+                let row: serde_json::Map<_, _> =
+                    table.columns.iter().cloned().zip(row.iter().cloned()).collect();
+                write_json(out, &serde_json::to_string(&row)?, look)?;
+            }
+        }
+        (format, _) => write_events(out, response, format, look)?,
+    }
+    Ok(())
+}
+
+fn write_events(
     out: &mut impl Write,
     response: &SearchResponse,
     format: ListFormat,
@@ -126,6 +152,15 @@ fn row(hit: &Hit) -> [Cell; 7] {
 }
 
 fn footer(response: &SearchResponse) -> String {
+    if let Some(table) = &response.table {
+        let rows = match (table.rows.len() as u64, table.rows_total) {
+            (shown, total) if shown == total => format!("{} rows", thousands(total)),
+            (shown, total) => format!("{} of {} rows", thousands(shown), thousands(total)),
+        };
+        let estimates = if table.exact { "" } else { ", numbers of distinct values estimated" };
+        let events = thousands(response.total.value);
+        return format!("{rows} of {events} events{estimates}, {:.1} ms", response.took_ms);
+    }
     let total = thousands(response.total.value);
     let shown = thousands(response.hits.len() as u64);
     let total = match (response.total.value, response.total.exact) {
@@ -175,7 +210,7 @@ mod tests {
             hits,
             total: Total { value: 1234, exact: true },
             took_ms: 0.42,
-            warnings: Vec::new(),
+            ..SearchResponse::default()
         }
     }
 

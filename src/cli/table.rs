@@ -4,9 +4,11 @@ use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
 use comfy_table::presets;
-use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table};
+use serde_json::Value;
 
 use super::text::escape;
+use crate::api::proto;
 
 /// The forms of an answer that is a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -73,4 +75,33 @@ impl Look {
 /// A cell that cannot harm the terminal; `-` where there is nothing to show.
 pub fn cell(text: Option<&str>) -> Cell {
     Cell::new(text.map_or("-".into(), escape))
+}
+
+/// A table of an answer.
+pub fn answer_table(answer: &proto::Table, look: Look) -> String {
+    let header: Vec<String> = answer.columns.iter().map(|name| escape(name).into_owned()).collect();
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let mut table = look.table(&header, "time");
+    for (at, column) in table.column_iter_mut().enumerate() {
+        let is_number = |row: &Vec<Value>| row[at].is_number() || row[at].is_null();
+        if answer.rows.iter().all(is_number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for row in &answer.rows {
+        table.add_row(row.iter().map(|value| cell(text_of(value).as_deref())));
+    }
+    table.trim_fmt()
+}
+
+/// A value as text; none where there is none.
+pub fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Array(values) => {
+            Some(values.iter().filter_map(text_of).collect::<Vec<_>>().join(", "))
+        }
+        value => Some(value.to_string()),
+    }
 }

@@ -15,6 +15,7 @@ use crate::ingest::layout::Place;
 use crate::ingest::progress::Progress;
 use crate::limits::{FILE_GROUPS_MAX, FILES_LIMIT_DEFAULT, FILES_LIMIT_MAX};
 use crate::query::run::parse_bound;
+use crate::query::time::Clock;
 
 /// Entries looked at between two looks at the deadline.
 const CHECK_STEP: u64 = 1 << 10;
@@ -27,7 +28,7 @@ pub fn list(
     cancel: &Cancel,
 ) -> Result<FilesResponse, ApiError> {
     let mut listing = Listing {
-        filter: Filter::new(request, Timestamp::now())?,
+        filter: Filter::new(request, &Clock::utc(Timestamp::now()))?,
         by: &request.by,
         limit: request.limit.unwrap_or(if request.by.is_empty() {
             FILES_LIMIT_DEFAULT
@@ -63,13 +64,13 @@ struct Filter<'r> {
 }
 
 impl<'r> Filter<'r> {
-    fn new(request: &'r FilesRequest, now: Timestamp) -> Result<Self, ApiError> {
+    fn new(request: &'r FilesRequest, clock: &Clock) -> Result<Self, ApiError> {
         Ok(Self {
             request,
-            start: parse_bound("start", request.start.as_deref(), now)?,
-            end: parse_bound("end", request.end.as_deref(), now)?,
-            read_start: parse_bound("read_start", request.read_start.as_deref(), now)?,
-            read_end: parse_bound("read_end", request.read_end.as_deref(), now)?,
+            start: parse_bound("start", request.start.as_deref(), clock)?,
+            end: parse_bound("end", request.end.as_deref(), clock)?,
+            read_start: parse_bound("read_start", request.read_start.as_deref(), clock)?,
+            read_end: parse_bound("read_end", request.read_end.as_deref(), clock)?,
         })
     }
 

@@ -3,8 +3,9 @@
 //! Pure: no files, clock or threads. `columns` names the fields everyone asks for; `identity`
 //! derives the actor and the kind of credentials from them; `flat` turns one parsed record into
 //! the leaves, columns and words that are indexed; `words` says what a word is; `content`, when two
-//! records are one event.
+//! records are one event; `cell` is one value in a table.
 
+pub mod cell;
 pub mod columns;
 pub mod content;
 pub mod flat;

@@ -51,6 +51,13 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
+/// Text in lower case, letter by letter, as words are.
+pub fn lowercase(text: &str) -> String {
+    let mut lowercase = String::with_capacity(text.len());
+    lower(text, &mut lowercase);
+    lowercase
+}
+
 fn lower(word: &str, buffer: &mut String) {
     buffer.clear();
     if word.is_ascii() {
@@ -71,6 +78,16 @@ pub fn shorten(text: &mut String, bytes_max: usize) -> &str {
         text.push_str(&format!("#{hash:032x}"));
     }
     text
+}
+
+/// Whether [`shorten`] may have cut a text: it has the form of one that was.
+pub fn is_shortened(text: &str, bytes_max: usize) -> bool {
+    // The cut is before a character, of 4 bytes at most.
+    let is_long = (bytes_max - 3..=bytes_max).contains(&text.len());
+    is_long
+        && text.as_bytes().last_chunk::<HASH_BYTES>().is_some_and(|[hash, digits @ ..]| {
+            *hash == b'#' && digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        })
 }
 
 #[cfg(test)]
@@ -120,5 +137,10 @@ mod tests {
         assert_eq!(one, words(&"A".repeat(1_000)));
         let wide = words(&"é".repeat(1_000));
         assert!(wide[0].len() <= WORD_BYTES_MAX);
+        for word in one.iter().chain(&other).chain(&wide) {
+            assert!(is_shortened(word, WORD_BYTES_MAX), "{word}");
+        }
+        assert!(!is_shortened(&"a".repeat(WORD_BYTES_MAX), WORD_BYTES_MAX));
+        assert!(!is_shortened("", WORD_BYTES_MAX));
     }
 }

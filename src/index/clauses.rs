@@ -3,16 +3,16 @@
 //! A [`Clause`] gives the documents of a segment that meet a condition, in order. [`ClauseQuery`]
 //! makes a tantivy query of one, so that clauses and tantivy's own queries combine.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, StrColumn};
 use tantivy::query::{
-    BooleanQuery, ConstScorer, EnableScoring, Explanation, Query, TermQuery, Weight,
+    BitSetDocSet, BooleanQuery, ConstScorer, EnableScoring, Explanation, Query, TermQuery, Weight,
 };
-use tantivy::schema::{IndexRecordOption, Term};
-use tantivy::{DocId, DocSet, Score, SegmentReader, TERMINATED, TantivyError};
+use tantivy::schema::{Field, IndexRecordOption, Term};
+use tantivy::{BitSet, DocId, DocSet, Score, SegmentReader, TERMINATED, TantivyError};
 
 use super::IndexError;
 use super::column_words::each_value;
@@ -22,7 +22,7 @@ use super::snapshot::{SegmentView, Snapshot};
 use crate::event::columns::ColumnId;
 use crate::event::flat::EXACT_BYTES_MAX;
 use crate::event::time::Micros;
-use crate::event::words::{shorten, words};
+use crate::event::words::{is_shortened, shorten, words};
 
 /// Values looked up in the inverted index one by one; for more of them the column is scanned.
 const VALUES_LOOKED_UP_MAX: usize = 64;
@@ -61,6 +61,20 @@ impl Context<'_> {
     ) -> Docs {
         let scan = Scan::new(index, self.segment.events(), Box::new(test));
         Box::new(ConstScorer::new(scan, 1.0))
+    }
+
+    /// The candidates whose record passes a test.
+    pub fn verified(
+        &self,
+        candidates: Docs,
+        test: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
+    ) -> Docs {
+        let segment = Arc::clone(self.segment);
+        let is_met = move |doc| match segment.record(doc) {
+            Ok(record) => test(&record),
+            Err(error) => fail(&error),
+        };
+        Verified::docs(candidates, RECORD_COST, is_met)
     }
 
     /// The documents that any of the parts has.
@@ -232,7 +246,14 @@ impl LeafClause {
     }
 }
 
-/// Which text values are meant.
+/// Ends a search in the middle of a condition, which has no way to answer with an error: a record or
+/// a value that cannot be read must not pass for one that does not match. The engine contains it.
+#[allow(clippy::missing_panics_doc)]
+pub fn fail(error: &IndexError) -> ! {
+    panic!("a condition cannot be evaluated: {error}")
+}
+
+/// Which values are meant, by their text.
 pub trait ValueTest: fmt::Debug + Send + Sync + 'static {
     fn is_met_by(&self, value: &str) -> bool;
 
@@ -242,24 +263,76 @@ pub trait ValueTest: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// A test of a record's bytes, as delivered.
+pub type RecordTest = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
 /// Fields one of whose values meets a test, found through the field's dictionary.
-#[derive(Debug)]
+///
+/// A value that was cut (see `EXACT_BYTES_MAX`) is there as its beginning, which may tell another
+/// story than the whole: those are looked up in the record.
 pub struct ValuesClause<T> {
     pub field: TextField,
     pub test: T,
+    /// Given a record's bytes as delivered.
+    pub is_met_by_record: RecordTest,
 }
 
-impl<T: ValueTest> Clause for ValuesClause<T> {
+impl<T: fmt::Debug> fmt::Debug for ValuesClause<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {:?}", self.field, self.test)
+    }
+}
+
+impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
-        let Some(column) = self.field.values(context.segment)? else { return Ok(none()) };
-        let mut ordinals = Vec::new();
-        let mut stream = column.dictionary().prefix_range(self.test.prefix()).into_stream()?;
-        while stream.advance() {
-            if self.test.is_met_by(&String::from_utf8_lossy(stream.key())) {
-                ordinals.push(stream.term_ord());
+        let mut parts = Vec::new();
+        if let TextField::Path(path) = &self.field {
+            for column in context.segment.columns_at(path)? {
+                parts.push(match column {
+                    DynamicColumn::Bool(column) => self.shown(context, column),
+                    DynamicColumn::I64(column) => self.shown(context, column),
+                    DynamicColumn::U64(column) => self.shown(context, column),
+                    DynamicColumn::F64(column) => self.shown(context, column),
+                    _ => none(),
+                });
             }
         }
-        docs_with_values(context, &self.field, &column, &ordinals)
+        if let Some(column) = self.field.values(context.segment)? {
+            let (mut met, mut cut) = (Vec::new(), Vec::new());
+            let mut stream = column.dictionary().prefix_range(self.test.prefix()).into_stream()?;
+            while stream.advance() {
+                let value = String::from_utf8_lossy(stream.key());
+                if is_shortened(&value, EXACT_BYTES_MAX) {
+                    cut.push(stream.term_ord());
+                } else if self.test.is_met_by(&value) {
+                    met.push(stream.term_ord());
+                }
+            }
+            parts.push(docs_with_values(context, &self.field, &column, &met)?);
+            let candidates = docs_with_values(context, &self.field, &column, &cut)?;
+            let is_met = Arc::clone(&self.is_met_by_record);
+            parts.push(context.verified(candidates, move |record| is_met(record)));
+        }
+        Ok(context.union(parts))
+    }
+}
+
+impl<T: ValueTest + Clone> ValuesClause<T> {
+    /// Numbers and truth values, by their text.
+    fn shown<V>(&self, context: &Context<'_>, column: Column<V>) -> Docs
+    where
+        V: fmt::Display + Copy + PartialOrd + fmt::Debug + Send + Sync + 'static,
+    {
+        let test = self.test.clone();
+        let index = column.index.clone();
+        let mut text = String::new();
+        context.scan_with_value(index, move |doc| {
+            column.values_for_doc(doc).any(|value| {
+                text.clear();
+                write!(text, "{value}").expect("writing to a String cannot fail");
+                test.is_met_by(&text)
+            })
+        })
     }
 }
 
@@ -308,25 +381,33 @@ fn scan_ordinals(context: &Context<'_>, column: Column<u64>, ordinals: &[u64]) -
     }
 }
 
-/// Fields one of whose values is a number between the bounds.
+/// Fields one of whose values is a number between the bounds, or a text that reads as one.
 #[derive(Debug)]
-pub struct NumberClause {
+pub struct NumberClause<T> {
     pub path: String,
     pub lower: Bound<f64>,
     pub upper: Bound<f64>,
+    /// The same, of texts.
+    pub texts: T,
 }
 
-impl Clause for NumberClause {
+impl<T: ValueTest> Clause for NumberClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let bounds = (self.lower, self.upper);
-        let columns = context.segment.columns_at(&self.path)?;
-        let parts = columns.into_iter().map(|column| match column {
-            DynamicColumn::I64(column) => in_bounds(context, column, bounds, |n| n as f64),
-            DynamicColumn::U64(column) => in_bounds(context, column, bounds, |n| n as f64),
-            DynamicColumn::F64(column) => in_bounds(context, column, bounds, |n| n),
-            _ => none(),
-        });
-        Ok(context.union(parts.collect()))
+        let mut parts = Vec::new();
+        for column in context.segment.columns_at(&self.path)? {
+            parts.push(match column {
+                DynamicColumn::I64(column) => in_bounds(context, column, bounds, |n| n as f64),
+                DynamicColumn::U64(column) => in_bounds(context, column, bounds, |n| n as f64),
+                DynamicColumn::F64(column) => in_bounds(context, column, bounds, |n| n),
+                DynamicColumn::Str(column) => {
+                    let met = ordinals_where(&column, |text| self.texts.is_met_by(text))?;
+                    docs_with_values(context, &TextField::Path(self.path.clone()), &column, &met)?
+                }
+                _ => none(),
+            });
+        }
+        Ok(context.union(parts))
     }
 }
 
@@ -359,6 +440,55 @@ impl Clause for ExistsClause {
     }
 }
 
+/// Columns whose values are not kept by event, one of whose values meets a test.
+#[derive(Debug)]
+pub struct TermsClause<T> {
+    pub column: ColumnId,
+    pub test: T,
+}
+
+impl<T: ValueTest> Clause for TermsClause<T> {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let mut events = BitSet::with_max_value(context.segment.events());
+        let field = Fields::column(self.column);
+        add_terms(
+            context,
+            field,
+            self.test.prefix(),
+            |value| self.test.is_met_by(value),
+            &mut events,
+        )?;
+        Ok(Box::new(ConstScorer::new(BitSetDocSet::from(events), 1.0)))
+    }
+}
+
+/// Adds the events of a field's terms that begin with `prefix` and pass a test.
+pub fn add_terms(
+    context: &Context<'_>,
+    field: Field,
+    prefix: &str,
+    mut test: impl FnMut(&str) -> bool,
+    events: &mut BitSet,
+) -> Result<(), IndexError> {
+    let index = context.segment.reader.inverted_index(field)?;
+    let mut terms = index.terms().range().ge(prefix).into_stream()?;
+    while terms.advance() {
+        if !terms.key().starts_with(prefix.as_bytes()) {
+            break;
+        }
+        if !test(std::str::from_utf8(terms.key()).unwrap_or_default()) {
+            continue;
+        }
+        let mut postings =
+            index.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
+        while postings.doc() != TERMINATED {
+            events.insert(postings.doc());
+            postings.advance();
+        }
+    }
+    Ok(())
+}
+
 /// Events for which `test` holds, among those of another query: for what only the record itself can
 /// tell.
 pub struct VerifiedClause<F> {
@@ -375,11 +505,7 @@ impl<F> fmt::Debug for VerifiedClause<F> {
 
 impl<F: Fn(&[u8]) -> bool + Clone + Send + Sync + 'static> Clause for VerifiedClause<F> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
-        let candidates = context.query(&*self.candidates)?;
-        let segment = Arc::clone(context.segment);
-        let test = self.test.clone();
-        let is_met = move |doc| segment.record(doc).is_ok_and(|record| test(&record));
-        Ok(Verified::docs(candidates, RECORD_COST, is_met))
+        Ok(context.verified(context.query(&*self.candidates)?, self.test.clone()))
     }
 }
 

@@ -20,21 +20,25 @@ pub mod check;
 pub mod clauses;
 pub mod collect;
 pub mod column_words;
+pub mod compare;
 pub mod dedupe;
 pub mod directory;
 pub mod disk;
 pub mod docsets;
 pub mod document;
+pub mod groups;
 pub mod keys;
 pub mod ledger;
 pub mod lines;
 pub mod manifest;
 pub mod merge;
 pub mod opening;
+pub mod ranked;
 pub mod schema;
 pub mod snapshot;
 pub mod steps;
 pub mod store;
+pub mod values;
 pub mod word_clauses;
 
 use std::fs::File;
@@ -55,6 +59,8 @@ pub enum IndexError {
     Bug(&'static str),
     #[error("a file was cut short while it was read")]
     Cut,
+    #[error("more than {groups} groups do not fit the memory of one search")]
+    TooManyGroups { groups: usize },
     #[error(transparent)]
     Tantivy(#[from] tantivy::TantivyError),
     #[error("a segment cannot be read: {0}")]

@@ -91,14 +91,17 @@ impl Snapshot {
         self.segments.iter().find(|segment| segment.reader.segment_id() == id)
     }
 
-    /// Whether some event has a field that is no column at this path, or below it.
-    pub fn has_path(&self, path: &str) -> bool {
+    /// Whether some event has a value at this path, which is no column's.
+    pub fn has_values_at(&self, path: &str) -> bool {
+        self.segments.iter().any(|segment| segment.paths().contains(path))
+    }
+
+    /// Whether some event has a value below this path, which is no column's.
+    pub fn has_values_below(&self, path: &str) -> bool {
         let below = format!("{path}.");
         self.segments.iter().any(|segment| {
-            let has_below = || {
-                segment.paths().range(below.clone()..).next().is_some_and(|p| p.starts_with(&below))
-            };
-            segment.paths().contains(path) || has_below()
+            let mut paths = segment.paths().range(below.clone()..);
+            paths.next().is_some_and(|path| path.starts_with(&below))
         })
     }
 
@@ -318,6 +321,11 @@ impl SegmentView {
             columns.extend(self.open_columns(id.column().path)?);
         }
         Ok(columns)
+    }
+
+    /// The column of a field of the schema.
+    pub fn open_column(&self, name: &str) -> Result<Option<DynamicColumn>, IndexError> {
+        Ok(self.open_columns(name)?.into_iter().next())
     }
 
     fn open_columns(&self, name: &str) -> Result<Vec<DynamicColumn>, IndexError> {

@@ -4,12 +4,14 @@
 //! column; whole in a column of unique values; or in a value of another column, which is found through
 //! the column's dictionary. See `event::columns::Words`.
 
+use tantivy::BitSet;
 use tantivy::query::{BitSetDocSet, BooleanQuery, ConstScorer};
-use tantivy::schema::{Field, IndexRecordOption, Term};
-use tantivy::{BitSet, DocSet, TERMINATED};
+use tantivy::schema::Term;
 
 use super::IndexError;
-use super::clauses::{Clause, Context, TextField, ValueTest, docs_with_values, ordinals_where};
+use super::clauses::{
+    Clause, Context, TextField, ValueTest, add_terms, docs_with_values, ordinals_where,
+};
 use super::docsets::Docs;
 use super::schema::Fields;
 use crate::event::columns::{ColumnId, Words};
@@ -59,10 +61,18 @@ pub struct WordFormClause<T> {
 impl<T: ValueTest> Clause for WordFormClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let mut events = BitSet::with_max_value(context.segment.events());
-        self.add_words(context, context.snapshot.fields.words, self.test.prefix(), &mut events)?;
+        let mut word = String::new();
+        let mut is_met = |term: &str| {
+            word.clear();
+            word.push_str(term);
+            word.make_ascii_lowercase();
+            self.test.is_met_by(&word)
+        };
+        let prefix = self.test.prefix();
+        add_terms(context, context.snapshot.fields.words, prefix, &mut is_met, &mut events)?;
         for id in columns(Words::Whole) {
             // Its values may be in upper case, so that no prefix narrows the scan.
-            self.add_words(context, Fields::column(id), "", &mut events)?;
+            add_terms(context, Fields::column(id), "", &mut is_met, &mut events)?;
         }
         let mut parts: Vec<Docs> =
             vec![Box::new(ConstScorer::new(BitSetDocSet::from(events), 1.0))];
@@ -77,39 +87,6 @@ impl<T: ValueTest> Clause for WordFormClause<T> {
             parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
         }
         Ok(context.union(parts))
-    }
-}
-
-impl<T: ValueTest> WordFormClause<T> {
-    /// Adds the events of every term of the form, among those with a prefix.
-    fn add_words(
-        &self,
-        context: &Context<'_>,
-        field: Field,
-        prefix: &str,
-        events: &mut BitSet,
-    ) -> Result<(), IndexError> {
-        let index = context.segment.reader.inverted_index(field)?;
-        let mut terms = index.terms().range().ge(prefix).into_stream()?;
-        let mut word = String::new();
-        while terms.advance() {
-            if !terms.key().starts_with(prefix.as_bytes()) {
-                break;
-            }
-            word.clear();
-            word.push_str(std::str::from_utf8(terms.key()).unwrap_or_default());
-            word.make_ascii_lowercase();
-            if !self.test.is_met_by(&word) {
-                continue;
-            }
-            let mut postings =
-                index.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
-            while postings.doc() != TERMINATED {
-                events.insert(postings.doc());
-                postings.advance();
-            }
-        }
-        Ok(())
     }
 }
 

@@ -70,7 +70,7 @@ impl Parser {
     /// repaired form.
     pub fn parse_record<'a>(&mut self, raw: &'a [u8]) -> Option<(&Event, Cow<'a, [u8]>)> {
         let Self { event, json } = self;
-        let mut fill = |bytes: &[u8]| json.walk(bytes, &mut Fill::<false>(cleared(event)));
+        let mut fill = |bytes: &[u8]| json.walk_whole(bytes, &mut Fill::<false>(cleared(event)));
         let repaired = match fill(raw) {
             Ok(_) => None,
             Err(_) => {
@@ -83,14 +83,14 @@ impl Parser {
         Some((&self.event, repaired.map_or(Cow::Borrowed(raw), Cow::Owned)))
     }
 
-    /// Calls `visit` with every string of a record and its path, whole; a record that needs repair is
-    /// repaired first.
-    pub fn each_string(&mut self, raw: &[u8], visit: impl FnMut(&str, &str)) {
-        let mut strings = Strings { paths: cleared(&mut self.event), visit };
-        if self.json.walk(raw, &mut strings).is_err()
+    /// Calls `visit` with every scalar of a record and its path, texts whole; a record that needs repair
+    /// is repaired first.
+    pub fn each_scalar(&mut self, raw: &[u8], visit: impl FnMut(&str, Scalar<'_>)) {
+        let mut scalars = Scalars { paths: cleared(&mut self.event), visit };
+        if self.json.walk_whole(raw, &mut scalars).is_err()
             && let Some(repaired) = repair(raw)
         {
-            let _ = self.json.walk(&repaired.bytes, &mut strings);
+            let _ = self.json.walk_whole(&repaired.bytes, &mut scalars);
         }
     }
 }
@@ -155,7 +155,7 @@ impl<S: Sink> Run<'_, '_, S> {
     fn fill(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let Parser { event, json } = &mut *self.parser;
         let event = cleared(event);
-        event.content = json.walk(bytes, &mut Fill::<true>(event))?;
+        event.content = json.walk_whole(bytes, &mut Fill::<true>(event))?;
         Ok(())
     }
 
@@ -213,22 +213,84 @@ impl<const IS_HASHED: bool> Visitor for Fill<'_, IS_HASHED> {
     }
 }
 
-/// Visits a record's texts.
-struct Strings<'e, F> {
+/// Visits a record's scalars.
+struct Scalars<'e, F> {
     paths: &'e mut Event,
     visit: F,
 }
 
-impl<F: FnMut(&str, &str)> Visitor for Strings<'_, F> {
+impl<F: FnMut(&str, Scalar<'_>)> Visitor for Scalars<'_, F> {
     fn child(&mut self, parent: PathId, key: &str) -> PathId {
         self.paths.path(parent, key)
     }
 
     fn leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
-        if let Scalar::Str(text) = scalar {
-            (self.visit)(self.paths.path_text(path), text);
-        }
+        (self.visit)(self.paths.path_text(path), scalar);
     }
+}
+
+/// Visits as `inner` does, and keeps the texts that may be policies, with their paths.
+struct WithPolicies<'v, V> {
+    inner: &'v mut V,
+    texts: Vec<(PathId, Vec<u8>)>,
+}
+
+impl<V: Visitor> Visitor for WithPolicies<'_, V> {
+    const IS_HASHED: bool = V::IS_HASHED;
+
+    fn child(&mut self, parent: PathId, key: &str) -> PathId {
+        self.inner.child(parent, key)
+    }
+
+    fn leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
+        if let Scalar::Str(text) = scalar
+            && let Some(json) = object_in(text)
+        {
+            self.texts.push((path, json.into_owned()));
+        }
+        self.inner.leaf(path, scalar);
+    }
+}
+
+/// Visits what lies below a path.
+struct Below<'v, V> {
+    inner: &'v mut V,
+    path: PathId,
+}
+
+impl<V: Visitor> Visitor for Below<'_, V> {
+    fn child(&mut self, parent: PathId, key: &str) -> PathId {
+        self.inner.child(if parent == PathId::ROOT { self.path } else { parent }, key)
+    }
+
+    fn leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
+        self.inner.leaf(path, scalar);
+    }
+}
+
+/// The JSON object that a text seems to be, plain or URL-encoded.
+fn object_in(text: &str) -> Option<Cow<'_, [u8]>> {
+    let is_encoded = text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%7b"));
+    if is_encoded {
+        return Some(percent_encoding::percent_decode_str(text).into());
+    }
+    text.starts_with('{').then_some(Cow::Borrowed(text.as_bytes()))
+}
+
+/// Whether a tape is of a policy, or of one of its statements.
+fn is_policy(nodes: &[Node<'_>]) -> bool {
+    let Some(Node::Object { .. }) = nodes.first() else { return false };
+    let mut keys = Vec::new();
+    let mut at = 1;
+    while let Some(Node::String(key)) = nodes.get(at) {
+        keys.push(*key);
+        at += match nodes.get(at + 1) {
+            Some(Node::Object { count, .. } | Node::Array { count, .. }) => count + 2,
+            _ => 2,
+        };
+    }
+    let has = |key| keys.contains(&key);
+    has("Statement") || has("Effect") && (has("Action") || has("NotAction"))
 }
 
 /// Why bytes are not JSON, and where.
@@ -267,6 +329,23 @@ impl Default for Json {
 }
 
 impl Json {
+    /// Walks over a record and then over the policies that travel in its texts, whose fields lie below
+    /// the text's path. The hash is of the record as it is.
+    fn walk_whole<V: Visitor>(&mut self, bytes: &[u8], visitor: &mut V) -> Result<u128, Fault> {
+        let mut outer = WithPolicies { inner: visitor, texts: Vec::new() };
+        let content = self.walk(bytes, &mut outer)?;
+        for (path, text) in outer.texts {
+            let mut below = Below { inner: visitor, path };
+            // A text that is none is a text, and nothing more.
+            let _ = self.with_tape(&text, |nodes, stack| {
+                if is_policy(nodes) {
+                    walk(nodes, stack, &mut below, &text);
+                }
+            });
+        }
+        Ok(content)
+    }
+
     /// Parses one object and walks over its scalars, in order. Returns the hash of its content, where
     /// the visitor wants it.
     fn walk<V: Visitor>(&mut self, bytes: &[u8], visitor: &mut V) -> Result<u128, Fault> {

@@ -3,18 +3,25 @@
 //! `Display` prints text that parses back to an equal tree. Byte offsets into the query's text are
 //! kept for error messages; they play no part in equality. The parser builds a normal form: `And`
 //! and `Or` hold at least two parts and never a part of their own kind, `OneOf` holds at least two
-//! tests and never a `OneOf`, a range has at least one end, and a pattern at least one wildcard.
+//! tests of values and never a `OneOf`, a range has at least one end, and a pattern at least one
+//! wildcard.
 
-use std::fmt;
+mod json;
+mod print;
+mod stage;
+
 use std::ops::Bound;
 
-use super::syntax::{escape, escape_start, is_name_char, quote, reads_as_word};
+pub use self::stage::{Bin, BinUnit, Function, FunctionKind, Key, SortKey, Stage};
+use super::syntax::escape;
 
 /// A whole query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// Which events.
     pub filter: Expr,
+    /// What is made of them, one after another.
+    pub stages: Vec<Stage>,
 }
 
 /// A condition on an event.
@@ -26,6 +33,8 @@ pub enum Expr {
     Word(String),
     /// A word of this form anywhere in the event.
     Wildcard(Pattern),
+    /// A word that the regular expression matches whole, anywhere in the event.
+    Regex(Regex),
     /// These words in a row anywhere in the event.
     Phrase(String),
     /// A test on the values of one field.
@@ -42,8 +51,8 @@ pub enum Expr {
 #[derive(Clone, Debug)]
 pub struct FieldRef {
     pub name: String,
-    /// Byte offset of the name in the query's text.
-    pub offset: usize,
+    /// Byte offset of the name in the query's text, if there is a text.
+    pub offset: Option<usize>,
 }
 
 /// What is asked of a field's value.
@@ -51,16 +60,44 @@ pub struct FieldRef {
 pub enum Test {
     /// The whole value is this.
     Is(Value),
-    /// The value contains these words in a row.
+    /// The whole value has this form, upper and lower case alike; it may have no wildcards.
+    AnyCase(Pattern),
+    /// The value contains these words in a row, or is this text.
     Phrase(String),
     /// The whole value has this form.
     Wildcard(Pattern),
+    /// The regular expression matches the whole value.
+    Regex(Regex),
     /// The value lies between these.
     Range { lower: Bound<Value>, upper: Bound<Value> },
     /// The field is there.
     Exists,
     /// The value passes one of these.
     OneOf(Vec<Test>),
+    /// Some value of this field and some value of another compare so. Of `NotEqual`, that both are
+    /// there and have no value in common.
+    Compared { comparison: Comparison, other: FieldRef },
+    /// The value is one that a query finds: the first column of its table.
+    InQuery(Box<Query>),
+}
+
+/// How two values compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    Equal,
+    NotEqual,
+    More,
+    AtLeast,
+    Less,
+    AtMost,
+}
+
+/// A regular expression, in the syntax of the `regex` crate. It matches whole values or words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Regex {
+    pub pattern: String,
+    /// Upper and lower case alike.
+    pub ignores_case: bool,
 }
 
 /// A value as typed, without its quotes and backslashes. Whether it is a number, a time, a truth
@@ -69,7 +106,7 @@ pub enum Test {
 pub struct Value {
     pub text: String,
     /// Byte offset of the value in the query's text, at its quote if it has one.
-    pub offset: usize,
+    pub offset: Option<usize>,
 }
 
 /// Text with wildcards. Neighbouring texts and neighbouring `*` are merged.
@@ -123,27 +160,75 @@ impl Expr {
     pub fn negate(expr: Self) -> Self {
         Self::Not(Box::new(expr))
     }
+}
 
-    /// The fields the expression names, in the order of the text.
-    pub fn fields(&self) -> Vec<&FieldRef> {
-        match self {
-            Self::All | Self::Word(_) | Self::Wildcard(_) | Self::Phrase(_) => Vec::new(),
-            Self::Field { field, .. } => vec![field],
-            Self::And(parts) | Self::Or(parts) => parts.iter().flat_map(Self::fields).collect(),
-            Self::Not(inner) => inner.fields(),
+impl Query {
+    /// Events, with nothing made of them.
+    pub fn of(filter: Expr) -> Self {
+        Self { filter, stages: Vec::new() }
+    }
+}
+
+impl FieldRef {
+    /// A field that no query's text names.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), offset: None }
+    }
+}
+
+impl Value {
+    pub fn of(text: impl Into<String>) -> Self {
+        Self { text: text.into(), offset: None }
+    }
+}
+
+impl Regex {
+    /// Bytes of the program that an expression may come to.
+    const PROGRAM_BYTES_MAX: usize = 1 << 20;
+
+    /// An escaped slash is a slash, so that one expression has one form.
+    pub fn new(pattern: &str, ignores_case: bool) -> Self {
+        let mut plain = String::with_capacity(pattern.len());
+        let mut chars = pattern.chars();
+        while let Some(c) = chars.next() {
+            match (c, chars.clone().next()) {
+                ('\\', Some('/')) => {}
+                ('\\', Some(escaped)) => {
+                    plain.push(c);
+                    plain.push(escaped);
+                    chars.next();
+                }
+                (c, _) => plain.push(c),
+            }
         }
+        Self { pattern: plain, ignores_case }
     }
 
-    /// The text of a part of `AND` or `NOT`.
-    fn operand(&self) -> String {
-        match self {
-            Self::And(_) | Self::Or(_) => format!("({self})"),
-            _ => self.to_string(),
-        }
+    /// Compiles it to match whole texts, line breaks included; the error says what is wrong.
+    pub fn compile(&self) -> Result<regex::Regex, String> {
+        let whole = format!("^(?:{})$", self.pattern);
+        regex::RegexBuilder::new(&whole)
+            .case_insensitive(self.ignores_case)
+            .dot_matches_new_line(true)
+            .size_limit(Self::PROGRAM_BYTES_MAX)
+            .dfa_size_limit(Self::PROGRAM_BYTES_MAX)
+            .build()
+            .map_err(|error| match error {
+                regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
+                error => {
+                    let text = error.to_string();
+                    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+                }
+            })
     }
 }
 
 impl Test {
+    /// Whether it is about values alone, and so can stand beside others in `field:(a OR b)`.
+    pub fn is_of_values(&self) -> bool {
+        !matches!(self, Self::Compared { .. } | Self::InQuery(_))
+    }
+
     /// Passes if one of `tests` does.
     pub fn one_of(mut tests: Vec<Self>) -> Self {
         if tests.len() == 1 { tests.remove(0) } else { Self::OneOf(tests) }
@@ -155,6 +240,7 @@ impl Pattern {
         let mut merged: Vec<Piece> = Vec::new();
         for piece in pieces {
             match (merged.last_mut(), piece) {
+                (_, Piece::Text(text)) if text.is_empty() => {}
                 (Some(Piece::Text(text)), Piece::Text(more)) => text.push_str(&more),
                 (Some(Piece::AnyRun), Piece::AnyRun) => {}
                 (_, piece) => merged.push(piece),
@@ -175,7 +261,7 @@ impl Pattern {
         }
     }
 
-    fn escape(&self, also: &str) -> String {
+    pub(super) fn escape(&self, also: &str) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => escape(text, also),
             Piece::AnyRun => "*".to_owned(),
@@ -200,95 +286,3 @@ impl PartialEq for Value {
 }
 
 impl Eq for Value {}
-
-impl fmt::Display for Query {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.filter.fmt(f)
-    }
-}
-
-impl fmt::Display for Expr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.write_str("*"),
-            Self::Word(text) => f.write_str(&print_word(|also| escape(text, also))),
-            Self::Wildcard(pattern) => f.write_str(&print_word(|also| pattern.escape(also))),
-            Self::Phrase(text) => f.write_str(&quote(text)),
-            Self::Field { field, test } => {
-                let text = format!("{field}:{test}");
-                if reads_as_word(&text) {
-                    write!(f, "{field} = {test}")
-                } else {
-                    f.write_str(&text)
-                }
-            }
-            Self::And(parts) => f.write_str(&join(parts, " AND ", Self::operand)),
-            Self::Or(parts) => f.write_str(&join(parts, " OR ", Self::to_string)),
-            Self::Not(inner) => write!(f, "NOT {}", inner.operand()),
-        }
-    }
-}
-
-/// A test prints as what follows `field:`.
-impl fmt::Display for Test {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What would otherwise begin a regular expression, a comparison or a negation.
-        const LEADING: &str = "/<>=!+-";
-        match self {
-            Self::Is(Value { text, .. }) if text.is_empty() => f.write_str("\"\""),
-            Self::Is(Value { text, .. }) => f.write_str(&escape_start(escape(text, ""), LEADING)),
-            Self::Phrase(text) => f.write_str(&quote(text)),
-            Self::Wildcard(pattern) => f.write_str(&escape_start(pattern.escape(""), LEADING)),
-            Self::Range { lower, upper } => print_range(f, lower, upper),
-            Self::Exists => f.write_str("*"),
-            Self::OneOf(tests) => write!(f, "({})", join(tests, " OR ", Self::to_string)),
-        }
-    }
-}
-
-impl fmt::Display for FieldRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, c) in self.name.chars().enumerate() {
-            let backslash = if is_name_char(c, at == 0) { "" } else { "\\" };
-            write!(f, "{backslash}{c}")?;
-        }
-        Ok(())
-    }
-}
-
-/// A bare word that is not taken for a field with its test; `escape` escapes the characters it is
-/// given beside the usual ones.
-fn print_word(escape: impl Fn(&str) -> String) -> String {
-    const LEADING: &str = "!+-";
-    let raw = escape_start(escape("=<>"), LEADING);
-    if reads_as_word(&raw) { raw } else { escape_start(escape("=<>:"), LEADING) }
-}
-
-fn join<T>(parts: &[T], by: &str, print: impl Fn(&T) -> String) -> String {
-    parts.iter().map(print).collect::<Vec<_>>().join(by)
-}
-
-fn print_range(
-    f: &mut fmt::Formatter<'_>,
-    lower: &Bound<Value>,
-    upper: &Bound<Value>,
-) -> fmt::Result {
-    use Bound::{Excluded, Included, Unbounded};
-    match (lower, upper) {
-        (Included(value), Unbounded) => write!(f, ">={}", print_end(value)),
-        (Excluded(value), Unbounded) => write!(f, ">{}", print_end(value)),
-        (Unbounded, Included(value)) => write!(f, "<={}", print_end(value)),
-        (Unbounded, Excluded(value)) => write!(f, "<{}", print_end(value)),
-        (Unbounded, Unbounded) => f.write_str("*"),
-        (Included(from) | Excluded(from), Included(to) | Excluded(to)) => {
-            let open = if matches!(lower, Included(_)) { '[' } else { '{' };
-            let close = if matches!(upper, Included(_)) { ']' } else { '}' };
-            write!(f, "{open}{} TO {}{close}", print_end(from), print_end(to))
-        }
-    }
-}
-
-/// An end of a range.
-fn print_end(value: &Value) -> String {
-    if value.text.is_empty() { quote("") } else { escape_start(escape(&value.text, ""), "=") }
-}

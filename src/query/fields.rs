@@ -1,6 +1,7 @@
 //! Which field of the index a name in a query means.
 
 use super::ast::FieldRef;
+use super::syntax::closest;
 use crate::api::proto::{ApiError, ErrorKind};
 use crate::event::columns::{COLUMNS, ColumnId};
 use crate::index::snapshot::Snapshot;
@@ -8,8 +9,30 @@ use crate::index::snapshot::Snapshot;
 /// Names told in an error message.
 const NAMES_TOLD_MAX: usize = 5;
 
-/// How alike a suggested name must be, from 0 to 1.
-const LIKENESS_MIN: f64 = 0.8;
+/// The elements of a policy's statement. They are looked for in every policy, wherever it travels.
+const POLICY_ELEMENTS: [&str; 9] = [
+    "Action",
+    "Condition",
+    "Effect",
+    "NotAction",
+    "NotPrincipal",
+    "NotResource",
+    "Principal",
+    "Resource",
+    "Sid",
+];
+
+/// What people of other tools call a field.
+const FOREIGN_NAMES: [(&str, &str); 8] = [
+    ("@timestamp", "time"),
+    ("timestamp", "time"),
+    ("@message", "a word without a field"),
+    ("_all", "a word without a field"),
+    ("username", "user"),
+    ("sourceip", "ip"),
+    ("src_ip", "ip"),
+    ("source.ip", "ip"),
+];
 
 /// A field of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +42,10 @@ pub enum Target {
     Time,
     /// `sourceIPAddress`, as an address.
     Ip,
-    /// A path that is no column.
-    Path(String),
+    /// A path that is no column. Of a policy's element, each that ends in it.
+    Paths(Vec<String>),
+    /// A path of an object, good only to ask whether it is there.
+    Object(String),
 }
 
 /// Finds the field that a name means: a short name, a full path, or a last part of one that only one
@@ -35,17 +60,50 @@ pub fn resolve(field: &FieldRef, snapshot: &Snapshot) -> Result<Target, ApiError
     if let Some(id) = ColumnId::named(name) {
         return Ok(Target::Column(id));
     }
-    if snapshot.has_path(name) || is_above_a_column(name) {
-        return Ok(Target::Path(name.to_owned()));
+    if snapshot.has_values_at(name) {
+        return Ok(Target::Paths(vec![name.to_owned()]));
     }
+    if snapshot.has_values_below(name) || is_above_a_column(name) {
+        return Ok(Target::Object(name.to_owned()));
+    }
+    let first = name.split('.').next().unwrap_or_default();
     match paths_ending_in(name, snapshot).as_slice() {
         [] => Err(unknown(field, snapshot)),
-        [path] => Ok(ColumnId::named(path).map_or(Target::Path(path.clone()), Target::Column)),
+        paths if POLICY_ELEMENTS.contains(&first) => Ok(Target::Paths(paths.to_vec())),
+        [path] => Ok(match ColumnId::named(path) {
+            Some(id) => Target::Column(id),
+            None => Target::Paths(vec![path.clone()]),
+        }),
         paths => Err(ambiguous(field, paths)),
     }
 }
 
-/// `userIdentity`, say: only good to ask whether it is there.
+/// The error of a query that asks for the value of an object.
+pub fn has_no_value(field: &FieldRef, path: &str, snapshot: &Snapshot) -> ApiError {
+    let below = format!("{path}.");
+    let paths = snapshot.paths();
+    let columns = COLUMNS.iter().map(|column| column.path);
+    let inside: Vec<&str> =
+        columns.chain(paths.iter().copied()).filter(|path| path.starts_with(&below)).collect();
+    let message = format!(
+        "'{}' has no value of its own{}, but fields such as {}",
+        field.name,
+        at(field.offset),
+        told(&inside)
+    );
+    ApiError {
+        offset: field.offset,
+        suggestion: inside.first().map(|path| (*path).to_owned()),
+        ..ApiError::new(ErrorKind::UnknownField, message)
+    }
+}
+
+/// ` at byte 7`, where there is a text.
+pub fn at(offset: Option<usize>) -> String {
+    offset.map_or_else(String::new, |offset| format!(" at byte {offset}"))
+}
+
+/// `userIdentity`, say.
 fn is_above_a_column(name: &str) -> bool {
     COLUMNS
         .iter()
@@ -65,36 +123,39 @@ fn unknown(field: &FieldRef, snapshot: &Snapshot) -> ApiError {
         .flat_map(|column| std::iter::once(&column.path).chain(column.aliases).copied());
     let paths = snapshot.paths();
     let last_parts = paths.iter().filter_map(|path| path.rsplit('.').next());
-    let best = columns
-        .chain(["time", "ip", "eventTime"])
-        .chain(paths.iter().copied())
-        .chain(last_parts)
-        .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()), known))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN);
-    let at = field.offset;
-    let mut error =
-        ApiError::new(ErrorKind::UnknownField, format!("unknown field '{name}' at byte {at}"));
-    error.offset = Some(at);
-    if let Some((_, known)) = best {
-        error.message.push_str(&format!("; did you mean '{known}'?"));
-        error.suggestion = Some(known.to_owned());
-    } else {
-        error.message.push_str(": no event has it");
+    let known =
+        columns.chain(["time", "ip", "eventTime"]).chain(paths.iter().copied()).chain(last_parts);
+    let foreign = FOREIGN_NAMES.iter().find(|(foreign, _)| foreign.eq_ignore_ascii_case(name));
+    let best = foreign.map(|(_, ours)| *ours).or_else(|| closest(name, known));
+    let mut message = format!("unknown field '{name}'{}", at(field.offset));
+    match best {
+        Some(known) => message.push_str(&format!("; did you mean '{known}'?")),
+        None => message.push_str(": no event has it"),
     }
-    error
+    ApiError {
+        offset: field.offset,
+        suggestion: best.map(str::to_owned),
+        ..ApiError::new(ErrorKind::UnknownField, message)
+    }
 }
 
 fn ambiguous(field: &FieldRef, paths: &[String]) -> ApiError {
-    let told = paths.iter().take(NAMES_TOLD_MAX).cloned().collect::<Vec<_>>().join(", ");
+    let message = format!(
+        "'{}'{} is the last part of several fields: {}; name one of them",
+        field.name,
+        at(field.offset),
+        told(paths)
+    );
+    ApiError {
+        offset: field.offset,
+        suggestion: paths.first().cloned(),
+        ..ApiError::new(ErrorKind::UnknownField, message)
+    }
+}
+
+fn told<T: AsRef<str>>(paths: &[T]) -> String {
+    let told: Vec<&str> = paths.iter().take(NAMES_TOLD_MAX).map(AsRef::as_ref).collect();
     let more = paths.len().saturating_sub(NAMES_TOLD_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let message = format!(
-        "'{}' at byte {} is the last part of several fields: {told}{more}; name one of them",
-        field.name, field.offset
-    );
-    let mut error = ApiError::new(ErrorKind::UnknownField, message);
-    error.offset = Some(field.offset);
-    error.suggestion = paths.first().cloned();
-    error
+    format!("{}{more}", told.join(", "))
 }

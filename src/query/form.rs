@@ -1,10 +1,15 @@
-//! Tests on values: forms with wildcards, ranges of text, words in a row.
+//! Tests on values, by their text: forms with wildcards, regular expressions, ranges, words in a row.
 
 use std::ops::{Bound, RangeBounds};
 
-use super::ast::{Pattern, Piece};
-use crate::event::words::{WORD_BYTES_MAX, each_word, words};
+use super::ast::{Pattern, Piece, Value};
+use super::time::{Clock, TimeError, parse_plain_time, parse_time};
+use crate::event::time::Micros;
+use crate::event::words::{WORD_BYTES_MAX, each_word, lowercase, words};
 use crate::index::clauses::ValueTest;
+
+/// Bytes of a prefix that narrow a search.
+const PREFIX_BYTES_MAX: usize = 1 << 10;
 
 /// A pattern, ready to be matched.
 #[derive(Clone, Debug)]
@@ -17,7 +22,10 @@ impl Form {
     pub fn new(pattern: &Pattern) -> Self {
         let pieces = pattern.pieces().to_vec();
         let prefix = match pieces.first() {
-            Some(Piece::Text(text)) => text.clone(),
+            // What was cut keeps its beginning.
+            Some(Piece::Text(text)) => {
+                text[..text.floor_char_boundary(PREFIX_BYTES_MAX)].to_owned()
+            }
             _ => String::new(),
         };
         Self { pieces, prefix }
@@ -26,33 +34,10 @@ impl Form {
     /// The pattern in lower case, for words.
     pub fn of_words(pattern: &Pattern) -> Self {
         Self::new(&Pattern::new(pattern.pieces().iter().map(|piece| match piece {
-            Piece::Text(text) => Piece::Text(text.to_lowercase()),
+            Piece::Text(text) => Piece::Text(lowercase(text)),
             piece => piece.clone(),
         })))
     }
-
-    /// The same as a regular expression.
-    pub fn regex(&self) -> String {
-        self.pieces
-            .iter()
-            .map(|piece| match piece {
-                Piece::Text(text) => escape_regex(text),
-                Piece::AnyRun => "(.|\n)*".to_owned(),
-                Piece::AnyOne => "(.|\n)".to_owned(),
-            })
-            .collect()
-    }
-}
-
-fn escape_regex(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if c.is_ascii_punctuation() {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
 }
 
 impl ValueTest for Form {
@@ -98,18 +83,162 @@ fn is_of_form(pieces: &[Piece], value: &str) -> bool {
     }
 }
 
-/// Text between bounds, by its bytes.
-#[derive(Debug)]
-pub struct Between {
-    pub lower: Bound<String>,
-    pub upper: Bound<String>,
+/// A pattern, upper and lower case alike.
+#[derive(Clone, Debug)]
+pub struct AnyCase(Form);
+
+impl AnyCase {
+    pub fn new(pattern: &Pattern) -> Self {
+        Self(Form::of_words(pattern))
+    }
+}
+
+impl ValueTest for AnyCase {
+    fn is_met_by(&self, value: &str) -> bool {
+        self.0.is_met_by(&lowercase(value))
+    }
+}
+
+/// A regular expression that matches the whole value.
+#[derive(Clone, Debug)]
+pub struct Match(pub regex::Regex);
+
+impl ValueTest for Match {
+    fn is_met_by(&self, value: &str) -> bool {
+        self.0.is_match(value)
+    }
+}
+
+/// Any value.
+#[derive(Clone, Debug)]
+pub struct Anything;
+
+impl ValueTest for Anything {
+    fn is_met_by(&self, _: &str) -> bool {
+        true
+    }
+}
+
+/// An address of AWS's own, which is a service's name.
+#[derive(Clone, Debug)]
+pub struct AwsSource;
+
+impl ValueTest for AwsSource {
+    fn is_met_by(&self, value: &str) -> bool {
+        value == "AWS Internal" || value.ends_with(".amazonaws.com")
+    }
+}
+
+/// What is wrong with a bound, and where it stands.
+pub type BadBound = (Option<usize>, TimeError);
+
+/// Values between bounds.
+#[derive(Clone, Debug)]
+pub enum Between {
+    /// As numbers, of values that read as one.
+    Numbers(Bound<f64>, Bound<f64>),
+    /// As times, of values that read as one: from the first up to, and without, the second.
+    Times { start: Option<Micros>, end: Option<Micros> },
+    /// By their bytes.
+    Texts(Bound<String>, Bound<String>),
+}
+
+impl Between {
+    /// Numbers where the bounds are numbers, times where they are times, else texts.
+    pub fn new(
+        lower: &Bound<Value>,
+        upper: &Bound<Value>,
+        clock: &Clock,
+    ) -> Result<Self, BadBound> {
+        if let (Some(lower), Some(upper)) = (number_bound(lower), number_bound(upper)) {
+            return Ok(Self::Numbers(lower, upper));
+        }
+        let is_time = |bound: &Bound<Value>| match bound {
+            Bound::Included(value) | Bound::Excluded(value) => {
+                parse_plain_time(&value.text, clock).is_some()
+            }
+            Bound::Unbounded => true,
+        };
+        if is_time(lower) && is_time(upper) {
+            let (start, end) = time_bounds(lower, upper, clock)?;
+            return Ok(Self::Times { start, end });
+        }
+        let text = |value: &Value| value.text.clone();
+        Ok(Self::Texts(lower.as_ref().map(text), upper.as_ref().map(text)))
+    }
 }
 
 impl ValueTest for Between {
     fn is_met_by(&self, value: &str) -> bool {
-        let bounds =
-            (self.lower.as_ref().map(String::as_str), self.upper.as_ref().map(String::as_str));
-        RangeBounds::<str>::contains(&bounds, value)
+        match self {
+            Self::Numbers(lower, upper) => {
+                let number = value.parse().ok().filter(|number: &f64| number.is_finite());
+                number.is_some_and(|number| (*lower, *upper).contains(&number))
+            }
+            Self::Times { start, end } => Micros::parse_event_time(value)
+                .or_else(|| {
+                    let utc = Clock::utc(jiff::Timestamp::UNIX_EPOCH);
+                    Some(parse_plain_time(value, &utc)?.ok()?.start)
+                })
+                .is_some_and(|time| {
+                    start.is_none_or(|start| time >= start) && end.is_none_or(|end| time < end)
+                }),
+            Self::Texts(lower, upper) => {
+                let bounds =
+                    (lower.as_ref().map(String::as_str), upper.as_ref().map(String::as_str));
+                RangeBounds::<str>::contains(&bounds, value)
+            }
+        }
+    }
+}
+
+/// A bound that is a number, or none; None for text.
+fn number_bound(bound: &Bound<Value>) -> Option<Bound<f64>> {
+    let number = |value: &Value| value.text.parse().ok().filter(|n: &f64| n.is_finite());
+    Some(match bound {
+        Bound::Included(value) => Bound::Included(number(value)?),
+        Bound::Excluded(value) => Bound::Excluded(number(value)?),
+        Bound::Unbounded => Bound::Unbounded,
+    })
+}
+
+/// From the first time up to, and without, the second; a bound stands for as long as it is written to.
+pub fn time_bounds(
+    lower: &Bound<Value>,
+    upper: &Bound<Value>,
+    clock: &Clock,
+) -> Result<(Option<Micros>, Option<Micros>), BadBound> {
+    let time =
+        |value: &Value| parse_time(&value.text, clock).map_err(|error| (value.offset, error));
+    let start = match lower {
+        Bound::Included(value) => Some(time(value)?.start),
+        Bound::Excluded(value) => Some(time(value)?.end),
+        Bound::Unbounded => None,
+    };
+    let end = match upper {
+        Bound::Included(value) => Some(time(value)?.end),
+        Bound::Excluded(value) => Some(time(value)?.start),
+        Bound::Unbounded => None,
+    };
+    Ok((start, end))
+}
+
+/// Words in a row, or the text itself.
+#[derive(Clone, Debug)]
+pub struct Phrase {
+    row: Row,
+    text: String,
+}
+
+impl Phrase {
+    pub fn new(text: &str) -> Self {
+        Self { row: Row::of(text), text: text.to_owned() }
+    }
+}
+
+impl ValueTest for Phrase {
+    fn is_met_by(&self, value: &str) -> bool {
+        value == self.text || !self.row.0.is_empty() && self.row.is_met_by(value)
     }
 }
 

@@ -5,6 +5,8 @@
 //! `run` know the index.
 
 pub mod ast;
+pub mod bins;
+pub mod check;
 pub mod fields;
 pub mod form;
 pub mod parse;

@@ -4,32 +4,40 @@
 //! worked. Nesting, conditions and length are bounded by [`crate::limits`].
 //!
 //! ```text
+//! query     = [ any_of | stage ] { "|" stage }       stages: see `stage`
 //! any_of    = all_of { ("OR" | "||") all_of }
 //! all_of    = unary { [ "AND" | "&&" ] unary }
 //! unary     = ("NOT" | "!" | "-" | "+") unary | "(" any_of ")" | condition
-//! condition = quoted | word
+//! condition = quoted | regex | word | span
 //!           | name ":" (test | "(" any_of ")")     in these parentheses a condition is a test
-//!           | name ("=" | "==" | "!=") item
-//!           | name compare value
-//!           | name [ "NOT" ] "IN" ("[" items "]" | "(" items ")")
-//! test      = item | compare value | ("[" | "{") end "TO" end ("]" | "}")
+//!           | name ("=" | "==" | "!=") (item | path)
+//!           | name compare (value | path)
+//!           | name "~" item
+//!           | name [ "NOT" ] "LIKE" item
+//!           | name [ "NOT" ] "IN" ("[" items "]" | "(" items ")" | "(" query ")")
+//! test      = item | compare value | "~" item | ("[" | "{") end "TO" end ("]" | "}")
 //! items     = item { "," item }
-//! item      = quoted | word | "*"
+//! item      = quoted | regex | word | "*"
+//! regex     = "/" characters "/" [ "i" ]
 //! compare   = ">" | ">=" | "<" | "<="
 //! end       = value | "*"
 //! value     = quoted | word without wildcards
+//! path      = a field of a CloudTrail record, or a path below one
+//! span      = "@" [ time ] [ ".." [ time ] ]
 //! ```
 
 mod condition;
 #[cfg(test)]
 mod random;
 mod scan;
+mod stage;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
 use self::scan::Scanner;
+pub(super) use self::stage::percentile;
 use super::ast::{Expr, FieldRef, Query};
 use super::syntax::KEYWORDS;
 use crate::limits::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
@@ -51,13 +59,10 @@ pub fn parse(text: &str) -> Result<Query, ParseError> {
         let message = format!("the query is longer than {QUERY_BYTES_MAX} bytes");
         return Err(ParseError::new(text.floor_char_boundary(QUERY_BYTES_MAX), message));
     }
-    if matches!(text.trim(), "" | "*:*") {
-        return Ok(Query { filter: Expr::All });
-    }
     let mut parser = Parser { scan: Scanner::new(text), depth: 0, terms: 0 };
-    let filter = parser.any_of(None)?;
+    let query = parser.query()?;
     match parser.scan.peek() {
-        None => Ok(Query { filter }),
+        None => Ok(query),
         Some(')') => Err(ParseError::new(parser.scan.offset(), "this ')' has no '(' before it")),
         Some(_) => Err(parser.unexpected("AND or OR")),
     }
@@ -211,8 +216,9 @@ impl Parser<'_> {
     fn unexpected(&self, expected: &str) -> ParseError {
         let offset = self.scan.offset();
         if self.is_at("|") && !self.is_at("||") {
-            let error = ParseError::new(offset, "pipes are not supported yet");
-            return error.suggest("quote '|' to look for it");
+            let message = format!("expected {expected}, found '|'");
+            let error = ParseError::new(offset, message);
+            return error.suggest("stages follow the whole filter; quote '|' to look for it");
         }
         let found = self.scan.found();
         let error = ParseError::new(offset, format!("expected {expected}, found {found}"));

@@ -1,33 +1,42 @@
 //! Running a search: parse, plan, collect, fetch.
 
-use std::collections::HashMap;
+mod fetch;
+mod rows;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use serde_json::value::RawValue;
-use tantivy::query::TermQuery;
+use jiff::tz::TimeZone;
+use tantivy::query::{Query as Planned, TermQuery};
 use tantivy::schema::{IndexRecordOption, Term};
 
-use super::ast::{Expr, Query, Test};
+use self::fetch::{Chosen, Fetcher};
+use self::rows::Rows;
+use super::ast::{Expr, FieldRef, Function, FunctionKind, Key, Query, SortKey, Stage, Test, Value};
+use super::bins::bins;
 use super::parse::parse;
-use super::plan::Planner;
-use super::time::parse_time;
+use super::plan::{Planner, read_record};
+use super::time::{Clock, parse_time, parse_zone};
 use crate::api::Cancel;
 use crate::api::proto::{
-    ApiError, ErrorKind, Hit, Meta, Order, SearchRequest, SearchResponse, TotalMode,
+    ApiError, ErrorKind, Order, QueryForm, SearchRequest, SearchResponse, Table, Total, TotalMode,
 };
-use crate::event::Flags;
+use crate::event::cell::Cell;
 use crate::event::columns::{self, ColumnId};
-use crate::event::content::id_hash;
 use crate::event::time::Micros;
 use crate::index::IndexError;
 use crate::index::clauses::{ClauseQuery, PlaceClause};
 use crate::index::collect::{Match, Wanted, collect};
+use crate::index::groups::{Grouping, Measure, group};
+use crate::index::ranked::{Ranking, ranked};
 use crate::index::schema::Fields;
 use crate::index::snapshot::Snapshot;
-use crate::ingest::parse::Parser;
-use crate::limits::SEARCH_LIMIT_MAX;
+use crate::index::values::Source;
+use crate::limits::{
+    GROUP_BYTES_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX,
+    TABLE_ROWS_DEFAULT,
+};
 
 /// Answers a search.
 pub fn search(
@@ -37,22 +46,24 @@ pub fn search(
     cancel: &Cancel,
 ) -> Result<SearchResponse, ApiError> {
     let started = Instant::now();
-    let Query { filter } = parse(&request.query).map_err(|error| ApiError {
-        offset: Some(error.offset),
-        suggestion: error.suggestion.clone(),
-        ..ApiError::new(ErrorKind::BadQuery, error.to_string())
-    })?;
-    let start = parse_bound("start", request.start.as_deref(), now)?;
-    let end = parse_bound("end", request.end.as_deref(), now)?;
-    snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
-    let query = Planner { snapshot, now }.plan_between(&filter, start, end)?;
-    let wanted = Wanted {
-        limit: request.limit.min(SEARCH_LIMIT_MAX),
-        order: request.order,
-        total: request.total,
-        is_count_known: start.is_none() && end.is_none() && is_one_term(&filter),
+    let query = match &request.query {
+        QueryForm::Tree(query) => (**query).clone(),
+        QueryForm::Text(text) => parse(text).map_err(|error| ApiError {
+            offset: Some(error.offset),
+            suggestion: error.suggestion.clone(),
+            ..ApiError::new(ErrorKind::BadQuery, error.to_string())
+        })?,
     };
-    respond(snapshot, &*query, wanted, cancel, started)
+    let zone = request.time_zone.as_deref().map(parse_zone).transpose();
+    let zone = zone.map_err(|error| ApiError::new(ErrorKind::BadRequest, error))?;
+    let clock = Clock { now, zone: zone.unwrap_or(TimeZone::UTC) };
+    let start = parse_bound("start", request.start.as_deref(), &clock)?;
+    let end = parse_bound("end", request.end.as_deref(), &clock)?;
+    snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
+    let search = Search { snapshot, clock: &clock, start, end, cancel };
+    let mut response = search.answer(query, request)?;
+    response.took_ms = started.elapsed().as_secs_f64() * 1e3;
+    Ok(response)
 }
 
 /// Finds the events of an `eventID`, or of an id made of file number and offset.
@@ -63,26 +74,268 @@ pub fn event(
 ) -> Result<SearchResponse, ApiError> {
     let started = Instant::now();
     snapshot.check_whole(Micros(i64::MIN), Micros(i64::MAX))?;
-    let wanted = Wanted {
-        limit: SEARCH_LIMIT_MAX,
-        order: Order::Newest,
-        total: TotalMode::Exact,
-        is_count_known: true,
-    };
     let term = Term::from_field_text(Fields::column(columns::EVENT_ID), id);
-    let query = TermQuery::new(term, IndexRecordOption::Basic);
-    let found = respond(snapshot, &query, wanted, cancel, started)?;
-    if !found.hits.is_empty() {
-        return Ok(found);
-    }
-    if let Some((file, offset)) = parse_place(id) {
-        let query = ClauseQuery::boxed(snapshot, PlaceClause { file, offset });
-        let found = respond(snapshot, &*query, wanted, cancel, started)?;
-        if !found.hits.is_empty() {
-            return Ok(found);
+    let by_id = TermQuery::new(term, IndexRecordOption::Basic);
+    let by_place = parse_place(id).map(|place| ClauseQuery::boxed(snapshot, place));
+    for query in [Some(Box::new(by_id) as Box<dyn Planned>), by_place].into_iter().flatten() {
+        let wanted = Wanted {
+            limit: SEARCH_LIMIT_MAX,
+            order: Order::Newest,
+            total: TotalMode::Exact,
+            is_count_known: true,
+        };
+        let (matches, total) = collect(snapshot, &*query, wanted, &|| cancel.check())?;
+        if !matches.is_empty() {
+            let hits = Fetcher::new(snapshot).fetch_all(&matches, cancel)?;
+            let took_ms = started.elapsed().as_secs_f64() * 1e3;
+            return Ok(SearchResponse { hits, total, took_ms, ..SearchResponse::default() });
         }
     }
     Err(ApiError::new(ErrorKind::NotFound, format!("no event has the id '{id}'")))
+}
+
+fn parse_place(id: &str) -> Option<PlaceClause> {
+    let (file, offset) = id.split_once(':')?;
+    Some(PlaceClause { file: file.parse().ok()?, offset: offset.parse().ok()? })
+}
+
+/// A bound of time in a request: where the span that its text stands for begins.
+pub fn parse_bound(
+    key: &str,
+    text: Option<&str>,
+    clock: &Clock,
+) -> Result<Option<Micros>, ApiError> {
+    let time = text.map(|text| parse_time(text, clock)).transpose();
+    let time =
+        time.map_err(|error| ApiError::new(ErrorKind::BadRequest, format!("{key}: {error}")))?;
+    Ok(time.map(|span| span.start))
+}
+
+/// One search on one snapshot.
+struct Search<'s> {
+    snapshot: &'s Arc<Snapshot>,
+    clock: &'s Clock,
+    start: Option<Micros>,
+    end: Option<Micros>,
+    cancel: &'s Cancel,
+}
+
+/// The stages of a query that is about events.
+#[derive(Default)]
+struct EventStages {
+    sort: Vec<SortKey>,
+    dedup: Vec<FieldRef>,
+    limit: Option<u64>,
+    fields: Vec<FieldRef>,
+}
+
+impl Search<'_> {
+    fn planner(&self) -> Planner<'_> {
+        Planner { snapshot: self.snapshot, clock: self.clock }
+    }
+
+    fn answer(&self, query: Query, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
+        let Query { filter, mut stages } = query;
+        let filter = self.without_queries(filter)?;
+        if let Some(at) = stages.iter().position(|stage| matches!(stage, Stage::Stats { .. })) {
+            let rows = stages.split_off(at);
+            return self.answer_rows(&filter, rows, request.limit);
+        }
+        let mut wanted = EventStages::default();
+        for stage in stages {
+            match stage {
+                Stage::Sort(keys) => wanted.sort = keys,
+                Stage::Dedup(fields) => wanted.dedup = fields,
+                Stage::Limit { rows, .. } => wanted.limit = Some(rows),
+                Stage::Fields(fields) => wanted.fields = fields,
+                Stage::Filter(_) | Stage::Stats { .. } => unreachable!("gathered, or split off"),
+            }
+        }
+        self.answer_events(&filter, &wanted, request)
+    }
+
+    fn answer_events(
+        &self,
+        filter: &Expr,
+        stages: &EventStages,
+        request: &SearchRequest,
+    ) -> Result<SearchResponse, ApiError> {
+        let chosen = Chosen::of(&stages.fields, self.snapshot)?;
+        let asked = request.limit.map(|limit| limit as u64);
+        let limit = asked.into_iter().chain(stages.limit).min();
+        let limit =
+            limit.map_or(SEARCH_LIMIT_DEFAULT, |limit| limit.min(SEARCH_LIMIT_MAX as u64) as usize);
+        let query = self.planner().plan_between(filter, self.start, self.end)?;
+        let (matches, total) = self.matches(&*query, filter, stages, limit, request)?;
+        let mut fetcher = Fetcher::new(self.snapshot);
+        if stages.fields.is_empty() {
+            let hits = fetcher.fetch_all(&matches, self.cancel)?;
+            return Ok(SearchResponse { hits, total, ..SearchResponse::default() });
+        }
+        let mut rows = Vec::with_capacity(matches.len());
+        for found in &matches {
+            self.cancel.check()?;
+            rows.push(fetcher.values(found, &chosen)?);
+        }
+        let columns = stages.fields.iter().map(|field| field.name.clone()).collect();
+        let rows_total = stages.limit.map_or(total.value, |limit| limit.min(total.value));
+        let table = Some(Table { columns, rows, rows_total, exact: total.exact });
+        Ok(SearchResponse { table, total, ..SearchResponse::default() })
+    }
+
+    fn matches(
+        &self,
+        query: &dyn Planned,
+        filter: &Expr,
+        stages: &EventStages,
+        limit: usize,
+        request: &SearchRequest,
+    ) -> Result<(Vec<Match>, Total), ApiError> {
+        let mut order = request.order;
+        let mut sort = Vec::new();
+        for key in &stages.sort {
+            match self.planner().source(&key.field)? {
+                // Whatever would come behind it decides among events of the same time only.
+                Source::Time if stages.sort.len() == 1 => {
+                    order = if key.is_descending { Order::Newest } else { Order::Oldest };
+                }
+                source => sort.push((source, key.is_descending)),
+            }
+        }
+        let check = || self.cancel.check();
+        if sort.is_empty() && stages.dedup.is_empty() {
+            let is_count_known = self.start.is_none() && self.end.is_none() && is_one_term(filter);
+            let wanted = Wanted { limit, order, total: request.total, is_count_known };
+            return collect(self.snapshot, query, wanted, &check);
+        }
+        let source = |field| self.planner().source(field);
+        let dedup = stages.dedup.iter().map(source).collect::<Result<_, _>>()?;
+        let ranking = Ranking { sort, dedup, order, limit };
+        let read = read_record();
+        let (matches, total) =
+            ranked(self.snapshot, query, &ranking, &read, GROUP_BYTES_MAX, &check)?;
+        Ok((matches, Total { value: total, exact: true }))
+    }
+
+    fn answer_rows(
+        &self,
+        filter: &Expr,
+        stages: Vec<Stage>,
+        limit: Option<usize>,
+    ) -> Result<SearchResponse, ApiError> {
+        let (rows, events) = self.rows(filter, stages)?;
+        let limit = limit.unwrap_or(TABLE_ROWS_DEFAULT).min(SEARCH_LIMIT_MAX);
+        let table = Some(rows.into_table(limit));
+        let total = Total { value: events, exact: true };
+        Ok(SearchResponse { table, total, ..SearchResponse::default() })
+    }
+
+    /// The rows of a query, whose first stage is `stats`; and how many events they are of.
+    fn rows(&self, filter: &Expr, stages: Vec<Stage>) -> Result<(Rows, u64), ApiError> {
+        let mut stages = stages.into_iter();
+        let Some(Stage::Stats { functions, by }) = stages.next() else {
+            unreachable!("the caller has split the stages before stats")
+        };
+        let grouping = Grouping {
+            keys: by.iter().map(|key| self.key(key)).collect::<Result<_, _>>()?,
+            measures: functions.iter().map(|f| self.measure(f)).collect::<Result<_, _>>()?,
+        };
+        let query = self.planner().plan_between(filter, self.start, self.end)?;
+        let (read, check) = (read_record(), || self.cancel.check());
+        let grouped = group(self.snapshot, &*query, &grouping, &read, GROUP_BYTES_MAX, &check)?;
+        let columns = by
+            .iter()
+            .map(|key| key.column().to_owned())
+            .chain(functions.iter().map(Function::column))
+            .collect();
+        let mut rows = Rows::new(columns, by.len(), grouped.rows, grouped.is_exact);
+        for stage in stages {
+            match stage {
+                Stage::Filter(filter) => rows.filter(&self.without_queries(filter)?, self.clock)?,
+                Stage::Sort(keys) => rows.sort(&keys)?,
+                Stage::Limit { rows: limit, by } => rows.limit(limit, &by)?,
+                Stage::Fields(fields) => rows.choose(&fields)?,
+                Stage::Stats { .. } | Stage::Dedup(_) => unreachable!("refused by the check"),
+            }
+        }
+        Ok((rows, grouped.events))
+    }
+
+    fn key(&self, key: &Key) -> Result<Source, ApiError> {
+        match key {
+            Key::Field { field, .. } => self.planner().source(field),
+            Key::Bin { bin, .. } => Ok(Source::Bin(bins(*bin, self.clock.zone.clone()))),
+        }
+    }
+
+    fn measure(&self, function: &Function) -> Result<Measure, ApiError> {
+        let Some(field) = &function.field else { return Ok(Measure::Count) };
+        let source = self.planner().source(field)?;
+        Ok(match function.kind {
+            FunctionKind::Count => Measure::CountOf(source),
+            FunctionKind::Distinct => Measure::Distinct(source),
+            FunctionKind::Sum => Measure::Sum(source),
+            FunctionKind::Avg => Measure::Avg(source),
+            FunctionKind::Min => Measure::Min(source),
+            FunctionKind::Max => Measure::Max(source),
+            FunctionKind::First => Measure::First(source),
+            FunctionKind::Last => Measure::Last(source),
+            FunctionKind::Percentile(percent) => Measure::Percentile(percent, source),
+        })
+    }
+
+    /// Puts the values that inner queries find in the place of the queries.
+    fn without_queries(&self, expr: Expr) -> Result<Expr, ApiError> {
+        Ok(match expr {
+            Expr::And(parts) => Expr::And(self.each_without_queries(parts)?),
+            Expr::Or(parts) => Expr::Or(self.each_without_queries(parts)?),
+            Expr::Not(inner) => Expr::negate(self.without_queries(*inner)?),
+            Expr::Field { field, test: Test::InQuery(query) } => {
+                let values = self.values_of(*query, &field)?;
+                if values.is_empty() {
+                    // The field must be one even where nothing is found.
+                    self.planner().source(&field)?;
+                    return Ok(Expr::any_of([]));
+                }
+                Expr::Field { field, test: Test::one_of(values) }
+            }
+            expr => expr,
+        })
+    }
+
+    fn each_without_queries(&self, parts: Vec<Expr>) -> Result<Vec<Expr>, ApiError> {
+        parts.into_iter().map(|part| self.without_queries(part)).collect()
+    }
+
+    /// The values in the first column of a query's rows.
+    fn values_of(&self, query: Query, field: &FieldRef) -> Result<Vec<Test>, ApiError> {
+        let Query { filter, stages } = query;
+        let filter = self.without_queries(filter)?;
+        if !matches!(stages.first(), Some(Stage::Stats { .. })) {
+            let message = format!(
+                "the query behind '{} IN' finds events; end it with | values and a field",
+                field.name
+            );
+            let offset = field.offset;
+            return Err(ApiError { offset, ..ApiError::new(ErrorKind::BadQuery, message) });
+        }
+        let (rows, _) = self.rows(&filter, stages)?;
+        let values: Vec<Test> = rows
+            .first_column()
+            .filter(|cell| **cell != Cell::Null)
+            .map(|cell| Test::Is(Value { text: cell.to_string(), offset: field.offset }))
+            .collect();
+        if values.len() > SUBQUERY_VALUES_MAX {
+            let message = format!(
+                "the query behind '{} IN' finds {} values; {SUBQUERY_VALUES_MAX} are the most",
+                field.name,
+                values.len()
+            );
+            let offset = field.offset;
+            return Err(ApiError { offset, ..ApiError::new(ErrorKind::BadQuery, message) });
+        }
+        Ok(values)
+    }
 }
 
 /// Whether the index keeps the number of events that match.
@@ -94,108 +347,15 @@ fn is_one_term(filter: &Expr) -> bool {
     }
 }
 
-fn parse_place(id: &str) -> Option<(u64, u64)> {
-    let (file, offset) = id.split_once(':')?;
-    Some((file.parse().ok()?, offset.parse().ok()?))
-}
-
-/// A bound of time in a request: where the span that its text stands for begins.
-pub fn parse_bound(
-    key: &str,
-    text: Option<&str>,
-    now: Timestamp,
-) -> Result<Option<Micros>, ApiError> {
-    let time = text.map(|text| parse_time(text, now)).transpose();
-    let time =
-        time.map_err(|error| ApiError::new(ErrorKind::BadRequest, format!("{key}: {error}")))?;
-    Ok(time.map(|span| span.start))
-}
-
-fn respond(
-    snapshot: &Snapshot,
-    query: &dyn tantivy::query::Query,
-    wanted: Wanted,
-    cancel: &Cancel,
-    started: Instant,
-) -> Result<SearchResponse, ApiError> {
-    let (matches, total) = collect(snapshot, query, wanted, &|| cancel.check())?;
-    let mut fetcher = Fetcher { snapshot, parser: Parser::default(), paths: HashMap::new() };
-    let mut hits = Vec::with_capacity(matches.len());
-    for found in &matches {
-        cancel.check()?;
-        hits.push(fetcher.fetch(found)?);
-    }
-    let took_ms = started.elapsed().as_secs_f64() * 1e3;
-    Ok(SearchResponse { hits, total, took_ms, warnings: Vec::new() })
-}
-
-/// Fetches the records of matches, many of which come from the same files.
-struct Fetcher<'a> {
-    snapshot: &'a Snapshot,
-    parser: Parser,
-    /// Paths of files by their numbers.
-    paths: HashMap<u64, String>,
-}
-
-impl Fetcher<'_> {
-    fn path(&mut self, file: u64) -> Result<String, ApiError> {
-        if let Some(path) = self.paths.get(&file) {
-            return Ok(path.clone());
-        }
-        let record = self.snapshot.files.get(file)?;
-        let path = record.map_or_else(String::new, |record| record.key.path);
-        self.paths.insert(file, path.clone());
-        Ok(path)
-    }
-
-    fn fetch(&mut self, found: &Match) -> Result<Hit, ApiError> {
-        let Match { segment, doc, time } = found;
-        let raw = segment.record(*doc)?;
-        let (file, offset) = (segment.file(*doc), segment.offset(*doc));
-        let path = self.path(file)?;
-        let (event, text) = self.parser.parse_record(&raw).ok_or_else(|| {
-            let message = format!("the stored record of {path}, byte {offset}, cannot be parsed");
-            ApiError::new(ErrorKind::Internal, message)
-        })?;
-        let is_as_delivered = matches!(text, std::borrow::Cow::Borrowed(_));
-        let id = match event.column(columns::EVENT_ID) {
-            "" => format!("{file}:{offset}"),
-            id => id.to_owned(),
-        };
-        let account = event.column(columns::RECIPIENT_ACCOUNT);
-        let mut flags = segment.flags(*doc);
-        // The event that came first does not know of the other.
-        if self.snapshot.has_conflict(id_hash(account, &id)) {
-            flags |= Flags::ID_CONFLICT;
-        }
-        let meta = Meta {
-            id,
-            time: time.to_string(),
-            actor: event.column(columns::ACTOR).to_owned(),
-            credential: event.column(columns::CREDENTIAL).to_owned(),
-            file: path,
-            offset,
-            flags: flags.names(),
-            raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
-        };
-        Ok(Hit { event: raw_json(text.into_owned())?, meta })
-    }
-}
-
-fn raw_json(bytes: Vec<u8>) -> Result<Box<RawValue>, ApiError> {
-    let broken = |error: &dyn std::fmt::Display| {
-        ApiError::new(ErrorKind::Internal, format!("a stored record is not JSON: {error}"))
-    };
-    let text = String::from_utf8(bytes).map_err(|error| broken(&error))?;
-    RawValue::from_string(text).map_err(|error| broken(&error))
-}
-
 impl From<IndexError> for ApiError {
     fn from(error: IndexError) -> Self {
         let kind = match error {
             IndexError::Damaged { .. } => ErrorKind::Damaged,
+            IndexError::TooManyGroups { .. } => ErrorKind::BadRequest,
             _ => ErrorKind::Internal,
         };
-        Self::new(kind, error.to_string())
+        let suggestion = matches!(kind, ErrorKind::BadRequest)
+            .then(|| "a shorter time range, more conditions, or keys with fewer values".to_owned());
+        Self { suggestion, ..Self::new(kind, error.to_string()) }
     }
 }

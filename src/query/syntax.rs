@@ -13,6 +13,57 @@ pub(super) fn ends_run(c: char, rest: &str) -> bool {
     c.is_whitespace() || "()\"|".contains(c) || rest.starts_with("&&")
 }
 
+/// The fields at the top of a CloudTrail record. Behind a comparison, a bare word that is one of these,
+/// or a path below one, is a field; any other word is text.
+const RECORD_FIELDS: [&str; 32] = [
+    "additionalEventData",
+    "addendum",
+    "apiVersion",
+    "awsRegion",
+    "edgeDeviceDetails",
+    "errorCode",
+    "errorMessage",
+    "eventCategory",
+    "eventContext",
+    "eventID",
+    "eventName",
+    "eventSource",
+    "eventTime",
+    "eventType",
+    "eventVersion",
+    "insightDetails",
+    "managementEvent",
+    "readOnly",
+    "recipientAccountId",
+    "requestID",
+    "requestParameters",
+    "resources",
+    "responseElements",
+    "serviceEventDetails",
+    "sessionCredentialFromConsole",
+    "sharedEventID",
+    "sourceIPAddress",
+    "tlsDetails",
+    "userAgent",
+    "userIdentity",
+    "vpcEndpointAccountId",
+    "vpcEndpointId",
+];
+
+/// Whether a word is a field's path rather than text, where both could stand.
+pub(super) fn names_a_field(word: &str) -> bool {
+    let (top, below) = word.split_once('.').map_or((word, None), |(top, rest)| (top, Some(rest)));
+    RECORD_FIELDS.contains(&top) && below != Some("")
+}
+
+/// Whether a bare word is a span of time: `@2026-06-01..2026-06-05`.
+pub(super) fn reads_as_span(word: &str) -> bool {
+    word.strip_prefix('@').is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_digit())
+            || ["-", "..", "now"].iter().any(|start| rest.starts_with(start))
+    })
+}
+
 /// Whether `c` can stand in a field name without a backslash.
 pub(super) fn is_name_char(c: char, is_first: bool) -> bool {
     c.is_alphabetic() || "_@".contains(c) || (!is_first && (c.is_numeric() || ".-#$/".contains(c)))
@@ -64,4 +115,16 @@ pub(super) fn escape_start(raw: String, leading: &str) -> String {
 /// `text` in double quotes.
 pub(super) fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The name that is most like a word, if one is like it.
+pub(super) fn closest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    /// How alike they must be, from 0 to 1.
+    const LIKENESS_MIN: f64 = 0.8;
+    names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(&name.to_lowercase(), &word.to_lowercase()), name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .map(|(_, name)| name)
 }

@@ -1,6 +1,6 @@
 //! The times a person types: dates, dates with a time of day, times relative to now, epoch numbers.
 //!
-//! Pure: the clock is passed in. A text stands for a span, as long as the unit it is written to: a
+//! Pure: the clock and the time zone are passed in. A text stands for a span, as long as the unit it is written to: a
 //! date is its whole day, `12:30` its whole minute. A range takes the start or the end of it:
 //!
 //! ```text
@@ -8,10 +8,11 @@
 //! x <= t   x is before end               x < t   x is before start
 //! ```
 //!
-//! So `[2026-06-01 TO 2026-06-05]` is five whole days. Times without an offset are UTC.
+//! So `[2026-06-01 TO 2026-06-05]` is five whole days. Times without an offset are of the clock's zone.
 
 use std::fmt;
 
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp, ToSpan};
 
@@ -24,6 +25,19 @@ pub struct TimeSpan {
     pub end: Micros,
 }
 
+/// What relative times and times without an offset are relative to.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    pub now: Timestamp,
+    pub zone: TimeZone,
+}
+
+impl Clock {
+    pub fn utc(now: Timestamp) -> Self {
+        Self { now, zone: TimeZone::UTC }
+    }
+}
+
 /// Why a text is not a time.
 #[derive(Clone, Debug)]
 pub enum TimeError {
@@ -33,15 +47,34 @@ pub enum TimeError {
     Impossible { text: String, cause: jiff::Error },
 }
 
-/// The time that `text` stands for when it is `now`.
+/// The time that `text` stands for.
 ///
 /// Forms: `now`, `24h` or `-24h` (ago), `now-7d`, `now+1h` in `s m h d w`; `2026-06`, `2026-06-01`,
-/// `2026-06-01T12:30`, seconds and a fraction of them, then `Z` or `+02:00`, with a space for the
-/// `T` if wanted; seconds (10 digits) or milliseconds (13 digits) since the epoch.
-pub fn parse_time(text: &str, now: Timestamp) -> Result<TimeSpan, TimeError> {
+/// `2026-06-01T12:30`, seconds and a fraction of them, then `Z`, `+02:00` or `[Europe/Berlin]`, with a
+/// space for the `T` if wanted; seconds (10 digits) or milliseconds (13 digits) since the epoch.
+pub fn parse_time(text: &str, clock: &Clock) -> Result<TimeSpan, TimeError> {
     let text = text.trim();
-    let span = relative(text, now).or_else(|| epoch(text)).or_else(|| calendar(text));
-    match span {
+    let calendar = || calendar(text, &clock.zone);
+    read(text, relative(text, clock.now).or_else(|| epoch(text)).or_else(calendar))
+}
+
+/// The same for texts that cannot be taken for a number or a duration, which may be something else.
+/// None where the text does not have the form.
+pub fn parse_plain_time(text: &str, clock: &Clock) -> Option<Result<TimeSpan, TimeError>> {
+    let is_relative = text.starts_with('-') || text.starts_with("now");
+    let parsed = if is_relative { relative(text, clock.now) } else { calendar(text, &clock.zone) };
+    parsed.map(|parsed| read(text, Some(parsed)))
+}
+
+/// The zone of a name like `Europe/Berlin`.
+pub fn parse_zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| {
+        format!("'{name}' is not a time zone: expected UTC or a name like Europe/Berlin")
+    })
+}
+
+fn read(text: &str, parsed: Parsed) -> Result<TimeSpan, TimeError> {
+    match parsed {
         None => Err(TimeError::Unknown(text.to_owned())),
         Some(Ok(span)) => Ok(span),
         Some(Err(cause)) => Err(TimeError::Impossible { text: text.to_owned(), cause }),
@@ -54,7 +87,8 @@ impl fmt::Display for TimeError {
             Self::Unknown(text) => write!(
                 f,
                 "'{text}' is not a time: expected one like now, -24h, now-7d, 2026-06, 2026-06-01, \
-                 2026-06-01T12:30:00Z, 2026-06-01T12:30+02:00 or seconds since 1970"
+                 2026-06-01T12:30:00Z, 2026-06-01T12:30+02:00, 2026-06-01T12:30[Europe/Berlin] or \
+                 seconds since 1970"
             ),
             Self::Impossible { text, cause } => write!(f, "'{text}' is not a time: {cause}"),
         }
@@ -109,15 +143,24 @@ fn epoch(text: &str) -> Parsed {
     }
 }
 
-fn calendar(text: &str) -> Parsed {
+fn calendar(text: &str, zone: &TimeZone) -> Parsed {
+    let (text, named) = match text.strip_suffix(']').and_then(|text| text.split_once('[')) {
+        Some((text, name)) => (text, Some(name)),
+        None => (text, None),
+    };
+    let named = match named.map(TimeZone::get).transpose() {
+        Ok(named) => named,
+        Err(cause) => return Some(Err(cause)),
+    };
+    let local = named.as_ref().unwrap_or(zone);
     let Some((date, clock)) = text.split_once(['T', 't', ' ']) else {
         return match shape(text).as_str() {
-            "0000-00" => Some(starting(&format!("{text}-01T00:00Z"), 1.month())),
-            "0000-00-00" => Some(starting(&format!("{text}T00:00Z"), 1.day())),
+            "0000-00" => Some(starting(&format!("{text}-01T00:00"), 1.month(), local)),
+            "0000-00-00" => Some(starting(&format!("{text}T00:00"), 1.day(), local)),
             _ => None,
         };
     };
-    let (clock, zone) = clock.split_at(clock.find(['Z', 'z', '+', '-']).unwrap_or(clock.len()));
+    let (clock, offset) = clock.split_at(clock.find(['Z', 'z', '+', '-']).unwrap_or(clock.len()));
     let length = match shape(clock).as_str() {
         "00:00" => 1.minute(),
         "00:00:00" => 1.second(),
@@ -126,13 +169,20 @@ fn calendar(text: &str) -> Parsed {
             ((1..=9).contains(&fraction.len()) && is_digits(fraction)).then(|| 1.microsecond())?
         }
     };
-    let zone = match shape(zone).as_str() {
-        "" => "Z",
-        "Z" | "z" | "+00:00" | "-00:00" | "+0000" | "-0000" => zone,
-        _ => return None,
-    };
-    let is_date = shape(date) == "0000-00-00";
-    is_date.then(|| starting(&format!("{date}T{clock}{zone}"), length))
+    if shape(date) != "0000-00-00" {
+        return None;
+    }
+    let local_time = format!("{date}T{clock}");
+    match shape(offset).as_str() {
+        "" => Some(starting(&local_time, length, local)),
+        // One of the two would be wrong.
+        _ if named.is_some() => None,
+        "Z" | "z" | "+00:00" | "-00:00" | "+0000" | "-0000" => {
+            let start = format!("{local_time}{offset}").parse();
+            Some(start.and_then(|start| lasting(start, length)))
+        }
+        _ => None,
+    }
 }
 
 /// The form of `text`: each digit as a zero.
@@ -144,8 +194,13 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn starting(start: &str, length: Span) -> Result<TimeSpan, jiff::Error> {
-    lasting(start.parse()?, length)
+/// From a local time on. Where clocks are set forward and it does not exist, it is an hour later; where
+/// they are set back and it exists twice, the first.
+fn starting(start: &str, length: Span, zone: &TimeZone) -> Result<TimeSpan, jiff::Error> {
+    let start = start.parse::<DateTime>()?.to_zoned(zone.clone())?;
+    let end = start.checked_add(length)?.timestamp();
+    let micros = |time: Timestamp| Micros(time.as_microsecond());
+    Ok(TimeSpan { start: micros(start.timestamp()), end: micros(end) })
 }
 
 fn lasting(start: Timestamp, length: Span) -> Result<TimeSpan, jiff::Error> {
@@ -162,7 +217,7 @@ mod tests {
     fn read(text: &str) -> String {
         let now = "2026-06-10T08:00:00Z".parse().unwrap();
         let print = |Micros(micros)| Timestamp::from_microsecond(micros).unwrap().to_string();
-        match parse_time(text, now) {
+        match parse_time(text, &Clock::utc(now)) {
             Ok(span) => format!("{} {}", print(span.start), print(span.end)),
             Err(error) => error.to_string(),
         }
@@ -206,6 +261,37 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_is_named_behind_a_time_or_set_for_all_that_name_none() {
+        check("2026-06-01T12:30[Europe/Berlin]", "2026-06-01T10:30:00Z 2026-06-01T10:31:00Z");
+        check("2026-06-01[America/New_York]", "2026-06-01T04:00:00Z 2026-06-02T04:00:00Z");
+        // The day on which clocks are set forward has 23 hours.
+        check("2026-03-29[Europe/Berlin]", "2026-03-28T23:00:00Z 2026-03-29T22:00:00Z");
+        check("2026-06[Asia/Kolkata]", "2026-05-31T18:30:00Z 2026-06-30T18:30:00Z");
+        let error = read("2026-06-01[Europe/Berln]");
+        assert!(error.contains("Berln") && !error.contains("expected one like"), "{error}");
+
+        let zone = parse_zone("Europe/Berlin").unwrap();
+        let clock = Clock { zone, now: Timestamp::UNIX_EPOCH };
+        let start = |text: &str| parse_time(text, &clock).unwrap().start.to_string();
+        assert_eq!(start("2026-06-01"), "2026-05-31T22:00:00Z");
+        assert_eq!(start("2026-06-01T12:00"), "2026-06-01T10:00:00Z");
+        assert_eq!(start("2026-06-01T12:00Z"), "2026-06-01T12:00:00Z");
+        assert_eq!(start("2026-06-01T12:00[UTC]"), "2026-06-01T12:00:00Z");
+        // A time that clocks jump over, and one that comes twice.
+        assert_eq!(start("2026-03-29T02:30"), "2026-03-29T01:30:00Z");
+        assert_eq!(start("2026-10-25T02:30"), "2026-10-25T00:30:00Z");
+        assert!(parse_zone("Berlin").unwrap_err().contains("Europe/Berlin"));
+    }
+
+    #[test]
+    fn a_plain_time_is_no_number() {
+        let clock = Clock::utc(Timestamp::UNIX_EPOCH);
+        let is_plain = |text| parse_plain_time(text, &clock).is_some_and(|time| time.is_ok());
+        assert!(is_plain("2026-06-01") && is_plain("-24h") && is_plain("now"));
+        assert!(!is_plain("24h") && !is_plain("1780315200") && !is_plain("-5") && !is_plain(""));
+    }
+
+    #[test]
     fn epoch_numbers_are_seconds_or_milliseconds_by_their_length() {
         check("1780315200", "2026-06-01T12:00:00Z 2026-06-01T12:00:01Z");
         check("1780315200250", "2026-06-01T12:00:00.25Z 2026-06-01T12:00:00.251Z");
@@ -231,7 +317,8 @@ mod tests {
             "2026-06T12:30",
             "2026-06-01T12:30:15.",
             "2026-06-01T12:30+2",
-            "2026-06-01T12:30[UTC]",
+            "2026-06-01T12:30Z[UTC]",
+            "2026-06-01T12:30[UTC",
             "２４h",
             "1é",
         ];
@@ -266,7 +353,7 @@ mod tests {
             text in r"\PC*|[0-9TZ:+ .now-]{0,30}|(now)?[+-]?[0-9]{1,25}[smhdw]",
             now in -377_705_023_201_i64..=253_402_207_200,
         ) {
-            if let Ok(span) = parse_time(&text, Timestamp::from_second(now).unwrap()) {
+            if let Ok(span) = parse_time(&text, &Clock::utc(Timestamp::from_second(now).unwrap())) {
                 prop_assert!(span.start < span.end);
             }
         }

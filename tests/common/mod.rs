@@ -231,8 +231,8 @@ impl Daemon {
     /// The newest events of a query, as many as a search returns at most.
     pub fn find(&self, query: &str) -> SearchResponse {
         self.search(&SearchRequest {
-            query: query.to_owned(),
-            limit: 10_000,
+            query: query.into(),
+            limit: Some(10_000),
             order: Order::Newest,
             ..SearchRequest::default()
         })
@@ -240,8 +240,9 @@ impl Daemon {
 
     /// How many events a query has.
     pub fn count(&self, query: &str) -> u64 {
-        let query = query.to_owned();
-        let found = self.search(&SearchRequest { query, limit: 0, ..SearchRequest::default() });
+        let query = query.into();
+        let found =
+            self.search(&SearchRequest { query, limit: Some(0), ..SearchRequest::default() });
         assert!(found.total.exact);
         found.total.value
     }
@@ -285,10 +286,10 @@ impl Daemon {
         self.child.id()
     }
 
-    /// The most memory that it has had resident.
-    pub fn peak_kb(&self) -> u64 {
+    /// The memory that is its own: the index that it has mapped is the page cache's.
+    pub fn own_kb(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 

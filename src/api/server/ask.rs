@@ -46,7 +46,7 @@ impl App {
     }
 
     pub async fn search(&self, request: SearchRequest) -> Answer {
-        check_limit(request.limit, SEARCH_LIMIT_MAX)?;
+        check_limit(request.limit.unwrap_or_default(), SEARCH_LIMIT_MAX)?;
         self.limited(move |engine, cancel| engine.search(&request, cancel)).await
     }
 

@@ -40,8 +40,8 @@ struct Fake {
 
 impl Engine for Fake {
     fn search(&self, request: &SearchRequest, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
-        let _ = self.started.send(request.query.clone());
-        match request.query.as_str() {
+        let _ = self.started.send(request.query.to_string());
+        match request.query.to_string().as_str() {
             "panic" => panic!("the engine's fault"),
             "wait" => self.go_on.lock().unwrap().recv().unwrap(),
             "poll" => {
@@ -109,7 +109,12 @@ fn found(id: &str) -> SearchResponse {
         raw: None,
     };
     let total = Total { value: 1, exact: true };
-    SearchResponse { hits: vec![Hit { event, meta }], total, took_ms: 0.5, warnings: Vec::new() }
+    SearchResponse {
+        hits: vec![Hit { event, meta }],
+        total,
+        took_ms: 0.5,
+        ..SearchResponse::default()
+    }
 }
 
 /// A server on a socket of its own, stopped when dropped.

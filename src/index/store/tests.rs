@@ -15,6 +15,7 @@ use crate::index::clauses::{ClauseQuery, TimeClause};
 use crate::index::collect::{Wanted, collect};
 use crate::index::dedupe::Claim;
 use crate::index::ledger::{FileKey, FileRecord};
+use crate::index::manifest::FORMAT_VERSION;
 
 const CACHE: usize = 1 << 20;
 
@@ -280,7 +281,8 @@ fn an_index_that_cannot_be_told_from_is_set_aside_whole() {
         let path = dir.join("manifest.json");
         let text = fs::read_to_string(&path).unwrap();
         let json = text.lines().next().unwrap();
-        let json = json.replace(r#""format_version":2"#, &format!(r#""format_version":{version}"#));
+        let stated = |version: u32| format!(r#""format_version":{version}"#);
+        let json = json.replace(&stated(FORMAT_VERSION), &stated(version));
         let hash = xxhash_rust::xxh3::xxh3_64(json.as_bytes());
         fs::write(&path, format!("{json}\n{hash:016x}\n")).unwrap();
     };
@@ -298,8 +300,8 @@ fn an_index_that_cannot_be_told_from_is_set_aside_whole() {
             &|dir| fs::remove_file(dir.join("manifest.json")).unwrap(),
             "manifest.json: it is missing",
         ),
-        (&|dir| other_version(dir, 1), "format version 1; this traildex reads"),
-        (&|dir| other_version(dir, 3), "format version 3; this traildex reads"),
+        (&|dir| other_version(dir, FORMAT_VERSION - 1), "; this traildex reads"),
+        (&|dir| other_version(dir, FORMAT_VERSION + 1), "; this traildex reads"),
         (&|dir| fs::remove_file(dir.join("files.jsonl")).unwrap(), "files.jsonl: it is missing"),
         (&|dir| flip_a_bit(&dir.join("files.jsonl"), 20), "files.jsonl: "),
     ];

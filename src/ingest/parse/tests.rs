@@ -198,12 +198,67 @@ fn anything_else_is_content() {
 }
 
 #[test]
-fn every_string_is_visited_whole_with_its_path() {
+fn every_scalar_is_visited_whole_with_its_path() {
     let long = "x".repeat(10_000);
-    let text = format!(r#"{{"a":[{{"b":"{long}"}}],"eventName":"N",}}"#);
+    let text = format!(r#"{{"a":[{{"b":"{long}"}}],"eventName":"N","n":null,"c":1.5,}}"#);
     let mut seen = Vec::new();
-    Parser::default().each_string(text.as_bytes(), |path, text| {
-        seen.push((path.to_owned(), text.len()));
+    Parser::default().each_scalar(text.as_bytes(), |path, scalar| {
+        seen.push(format!("{path} {}", format!("{scalar:?}").len()));
     });
-    assert_eq!(seen, [("a\u{1}b".to_owned(), 10_000), ("eventName".to_owned(), 1)]);
+    assert_eq!(seen, ["a\u{1}b 10007", "eventName 8", "c 8"]);
+}
+
+/// Every scalar below `requestParameters`.
+fn scalars(document: &str) -> Vec<String> {
+    let record = serde_json::json!({ "eventName": "A", "requestParameters": { "doc": document } });
+    let mut found = Vec::new();
+    Parser::default().each_scalar(record.to_string().as_bytes(), |path, scalar| {
+        if let Some(path) = path.strip_prefix("requestParameters\u{1}doc\u{1}") {
+            found.push(format!("{} {scalar:?}", path.replace('\u{1}', ".")));
+        }
+    });
+    found
+}
+
+#[test]
+fn a_policy_in_a_text_has_fields() {
+    let policy = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Principal":{"AWS":"*"},"Action":["s3:Get*","s3:Put*"]}]}"#;
+    let expected = [
+        r#"Version Str("2012-10-17")"#,
+        r#"Statement.Effect Str("Allow")"#,
+        r#"Statement.Principal.AWS Str("*")"#,
+        r#"Statement.Action Str("s3:Get*")"#,
+        r#"Statement.Action Str("s3:Put*")"#,
+    ];
+    assert_eq!(scalars(policy), expected);
+    let encode = |text| {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    assert_eq!(scalars(&encode(policy)), expected);
+    assert_eq!(scalars(&encode(policy).replace("%7B", "%7b")), expected);
+
+    let statement =
+        r#"{"Sid":"x","Effect":"Deny","NotAction":"iam:*","Condition":{"Bool":{"a:b":true}}}"#;
+    assert_eq!(scalars(statement).len(), 4);
+    assert_eq!(scalars(statement)[3], "Condition.Bool.a:b Bool(true)");
+    for other in
+        ["{", "%7B", r#"{"Effect":"Allow"}"#, r#"["Statement"]"#, r#"{"Statement":1"#, "%7B%ff"]
+    {
+        assert_eq!(scalars(other), [""; 0], "{other}");
+    }
+}
+
+#[test]
+fn a_policy_in_a_text_changes_nothing_of_what_the_record_says() {
+    let content = |document: &str| {
+        let mut event = Arc::<Event>::default();
+        let record = serde_json::json!({ "eventName": "A", "doc": document }).to_string();
+        Json::default()
+            .walk_whole(record.as_bytes(), &mut Fill::<true>(cleared(&mut event)))
+            .unwrap()
+    };
+    let spaced = content(r#"{"Statement": []}"#);
+    assert_ne!(spaced, content(r#"{"Statement":[]}"#), "a text is what it is, byte for byte");
+    assert_eq!(spaced, content(r#"{"Statement": []}"#));
 }

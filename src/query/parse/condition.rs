@@ -3,8 +3,11 @@
 use std::ops::Bound;
 
 use super::{ParseError, Parser, Result};
-use crate::query::ast::{Expr, FieldRef, Pattern, Piece, Test, Value};
-use crate::query::syntax::{is_name_char, reads_as_word, unescape};
+use crate::query::ast::{Comparison, Expr, FieldRef, Pattern, Piece, Regex, Test, Value};
+use crate::query::syntax::{is_name_char, names_a_field, reads_as_span, reads_as_word, unescape};
+
+/// What ends a field's name in front of its test.
+const NAME_ENDS: &str = ":=!<>~";
 
 /// The suggestion where brackets hold the wrong thing.
 const LIST_AND_RANGE: &str = "a list is field IN [a, b], a range is field:[a TO b]";
@@ -13,19 +16,12 @@ const LIST_AND_RANGE: &str = "a list is field IN [a, b], a range is field:[a TO 
 #[derive(Clone, Copy)]
 enum Operator {
     Colon,
-    Equal,
-    NotEqual,
     Compare(Comparison),
+    AnyCase,
+    Like,
+    NotLike,
     In,
     NotIn,
-}
-
-#[derive(Clone, Copy)]
-enum Comparison {
-    AtLeast,
-    More,
-    AtMost,
-    Less,
 }
 
 impl Parser<'_> {
@@ -38,9 +34,19 @@ impl Parser<'_> {
             }
             return Ok(Expr::Phrase(text));
         }
+        if let Some(regex) = self.regex()? {
+            return Ok(Expr::Regex(regex));
+        }
         let run = self.scan.peek_run("");
+        if run == "*:*" {
+            self.scan.run("");
+            return Ok(Expr::All);
+        }
         if reads_as_word(run) {
             return self.word();
+        }
+        if reads_as_span(run) {
+            return Ok(self.span());
         }
         if run.starts_with([':', '=', '!', '<', '>']) {
             let error = fail("expected a field name before this");
@@ -69,9 +75,9 @@ impl Parser<'_> {
     /// Steps over a field's name and operator. Where they are not next, the caller steps back.
     fn field_head(&mut self) -> Option<(FieldRef, Operator)> {
         let offset = self.scan.offset();
-        let name = self.scan.name()?;
+        let name = self.scan.name(NAME_ENDS)?;
         let operator = self.field_operator()?;
-        Some((FieldRef { name, offset }, operator))
+        Some((FieldRef { name, offset: Some(offset) }, operator))
     }
 
     fn field_operator(&mut self) -> Option<Operator> {
@@ -80,23 +86,29 @@ impl Parser<'_> {
         }
         self.scan.skip_spaces();
         if self.scan.eat("!=") {
-            return Some(Operator::NotEqual);
+            return Some(Operator::Compare(Comparison::NotEqual));
         }
         if self.scan.eat("==") || self.scan.eat("=") {
-            return Some(Operator::Equal);
+            return Some(Operator::Compare(Comparison::Equal));
         }
-        if let Some(comparison) = self.eat_comparison() {
+        if let Some(comparison) = self.eat_order() {
             return Some(Operator::Compare(comparison));
+        }
+        if self.scan.eat("~") {
+            return Some(Operator::AnyCase);
         }
         let is_negated = self.scan.eat_keyword("NOT") || self.scan.eat_keyword("not");
         self.scan.skip_spaces();
+        if self.scan.eat_keyword("LIKE") || self.scan.eat_keyword("like") {
+            return Some(if is_negated { Operator::NotLike } else { Operator::Like });
+        }
         let is_in = self.scan.eat_keyword("IN") || self.scan.eat_keyword("in");
         self.scan.skip_spaces();
         let is_list = is_in && matches!(self.scan.peek(), Some('[' | '('));
         is_list.then_some(if is_negated { Operator::NotIn } else { Operator::In })
     }
 
-    fn eat_comparison(&mut self) -> Option<Comparison> {
+    fn eat_order(&mut self) -> Option<Comparison> {
         use Comparison::{AtLeast, AtMost, Less, More};
         let symbols = [(">=", AtLeast), (">", More), ("<=", AtMost), ("<", Less)];
         symbols.into_iter().find(|(symbol, _)| self.scan.eat(symbol)).map(|(_, kind)| kind)
@@ -109,24 +121,83 @@ impl Parser<'_> {
                 let group = self.group(Some(&field))?;
                 return Ok(gather(field, group));
             }
-            Operator::Colon => self.test()?,
-            Operator::Equal | Operator::NotEqual if self.is_at_bracket() => {
+            Operator::Colon => match self.test()? {
+                // Lucene's way to ask whether a field is there.
+                Test::Is(Value { text: name, offset }) if field.name == "_exists_" => {
+                    let field = FieldRef { name, offset };
+                    return Ok(Expr::Field { field, test: Test::Exists });
+                }
+                test => test,
+            },
+            Operator::Compare(Comparison::Equal | Comparison::NotEqual) if self.is_at_bracket() => {
                 return Err(self.unexpected("a value").suggest(LIST_AND_RANGE));
             }
-            Operator::Equal | Operator::NotEqual => self.item("")?,
-            Operator::Compare(comparison) => self.comparison(comparison)?,
+            Operator::Compare(comparison) => match self.other_field() {
+                Some(other) => Test::Compared { comparison, other },
+                None => match comparison {
+                    Comparison::Equal => self.item("")?,
+                    Comparison::NotEqual => {
+                        let test = self.item("")?;
+                        return Ok(Expr::negate(Expr::Field { field, test }));
+                    }
+                    comparison => self.order(comparison)?,
+                },
+            },
+            Operator::AnyCase => self.any_case()?,
+            Operator::Like | Operator::NotLike => self.like()?,
             Operator::In | Operator::NotIn => self.list()?,
         };
         let expr = Expr::Field { field, test };
-        let is_negated = matches!(operator, Operator::NotEqual | Operator::NotIn);
+        let is_negated = matches!(operator, Operator::NotLike | Operator::NotIn);
         Ok(if is_negated { Expr::negate(expr) } else { expr })
+    }
+
+    /// Steps over a field that another is compared with, if one is next.
+    fn other_field(&mut self) -> Option<FieldRef> {
+        self.scan.skip_spaces();
+        let start = self.scan;
+        let offset = Some(start.offset());
+        let name = self.scan.name(NAME_ENDS);
+        match name.filter(|name| names_a_field(name) && self.scan.is_at_end_of_word()) {
+            Some(name) => Some(FieldRef { name, offset }),
+            None => {
+                self.scan = start;
+                None
+            }
+        }
+    }
+
+    /// `@2026-06-01..2026-06-05`: from the first until the end of the second; either may be left out.
+    fn span(&mut self) -> Expr {
+        let field = FieldRef { name: "time".to_owned(), offset: Some(self.scan.offset()) };
+        let at = self.scan.offset() + 1;
+        let text = self.scan.run("").trim_start_matches('@').to_owned();
+        let value = |text: &str, at| Value { text: text.to_owned(), offset: Some(at) };
+        let end = |text: &str, at| match text {
+            "" => Bound::Unbounded,
+            text => Bound::Included(value(text, at)),
+        };
+        let test = match text.split_once("..") {
+            None => Test::Is(value(&text, at)),
+            Some(("", "")) => Test::Exists,
+            Some((from, to)) => {
+                Test::Range { lower: end(from, at), upper: end(to, at + from.len() + 2) }
+            }
+        };
+        Expr::Field { field, test }
     }
 
     /// What may follow `field:`.
     pub(super) fn test(&mut self) -> Result<Test> {
-        let offset = self.scan.offset();
-        if let Some(comparison) = self.eat_comparison() {
-            return self.comparison(comparison);
+        let offset = Some(self.scan.offset());
+        if let Some(comparison) = self.eat_order() {
+            return match self.other_field() {
+                Some(other) => Ok(Test::Compared { comparison, other }),
+                None => self.order(comparison),
+            };
+        }
+        if self.scan.eat("~") {
+            return self.any_case();
         }
         if let Some(text) = self.scan.quoted()? {
             // No words to look for: this asks for the empty value.
@@ -137,20 +208,51 @@ impl Parser<'_> {
         }
         match self.scan.peek() {
             Some('[' | '{') => self.range(),
-            Some('/') if self.is_at_regex() => {
-                let error = ParseError::new(offset, "regular expressions are not supported yet");
-                Err(error.suggest("use * and ?, or quote the value if it is a path"))
-            }
             _ => self.item(""),
         }
     }
 
-    /// Whether a `/` at the start of a value begins a regular expression: a second one ends it, or
-    /// it goes on with what no path has unquoted.
-    fn is_at_regex(&self) -> bool {
-        let run = self.scan.peek_run("");
-        let is_closed = run.len() > 1 && run.ends_with('/') && !run.ends_with("\\/");
-        is_closed || self.scan.rest()[run.len()..].starts_with(['(', '|', '"'])
+    fn regex(&mut self) -> Result<Option<Regex>> {
+        let offset = self.scan.offset();
+        let Some(regex) = self.scan.regex() else { return Ok(None) };
+        match regex.compile() {
+            Ok(_) => Ok(Some(regex)),
+            Err(reason) => {
+                let message = format!("this regular expression is not one: {reason}");
+                Err(ParseError::new(offset, message).suggest("quote the value if it is a path"))
+            }
+        }
+    }
+
+    /// What follows `~`.
+    fn any_case(&mut self) -> Result<Test> {
+        self.scan.skip_spaces();
+        if let Some(text) = self.scan.quoted()? {
+            return Ok(Test::AnyCase(Pattern::new([Piece::Text(text)])));
+        }
+        match self.regex()? {
+            Some(regex) => Ok(Test::Regex(Regex { ignores_case: true, ..regex })),
+            None => Ok(Test::AnyCase(self.bare("a value", "")?)),
+        }
+    }
+
+    /// What follows `LIKE`: it stands anywhere in the value.
+    fn like(&mut self) -> Result<Test> {
+        self.scan.skip_spaces();
+        if let Some(Regex { pattern, ignores_case }) = self.regex()? {
+            let anywhere = format!(".*(?:{pattern}).*");
+            return Ok(Test::Regex(Regex { pattern: anywhere, ignores_case }));
+        }
+        let inner = match self.scan.quoted()? {
+            Some(text) => vec![Piece::Text(text)],
+            None => self.bare("a value", "")?.pieces().to_vec(),
+        };
+        let around = |inner: Vec<Piece>| {
+            [vec![Piece::AnyRun], inner, vec![Piece::AnyRun]].into_iter().flatten()
+        };
+        let pattern = Pattern::new(around(inner));
+        let is_anything = matches!(pattern.pieces(), [Piece::AnyRun]);
+        Ok(if is_anything { Test::Exists } else { Test::Wildcard(pattern) })
     }
 
     fn is_at_bracket(&self) -> bool {
@@ -159,9 +261,12 @@ impl Parser<'_> {
 
     /// A value; quoted it is exact, bare it may have wildcards.
     fn item(&mut self, ends: &str) -> Result<Test> {
-        let offset = self.scan.offset();
+        let offset = Some(self.scan.offset());
         if let Some(text) = self.scan.quoted()? {
             return Ok(Test::Is(Value { text, offset }));
+        }
+        if let Some(regex) = self.regex()? {
+            return Ok(Test::Regex(regex));
         }
         let pattern = self.bare("a value", ends)?;
         Ok(match pattern.pieces() {
@@ -171,8 +276,26 @@ impl Parser<'_> {
         })
     }
 
-    /// `[a, b]` or `(a, b)`.
+    /// `[a, b]` or `(a, b)`, or a query in parentheses.
     fn list(&mut self) -> Result<Test> {
+        let (start, terms) = (self.scan, self.terms);
+        let error = match self.items() {
+            Err(error) if start.peek() == Some('(') => error,
+            list => return list,
+        };
+        let end = self.scan;
+        (self.scan, self.terms) = (start, terms);
+        self.scan.eat("(");
+        let query = self.nested(Self::query)?;
+        if query.stages.is_empty() {
+            self.scan = end;
+            return Err(error);
+        }
+        self.close(start, ")", "'|' or ')'")?;
+        Ok(Test::InQuery(Box::new(query)))
+    }
+
+    fn items(&mut self) -> Result<Test> {
         let open = self.scan;
         let close = if self.scan.eat("[") {
             "]"
@@ -217,7 +340,7 @@ impl Parser<'_> {
         Ok(Test::Range { lower: bound(lower, has_lower), upper: bound(upper, has_upper) })
     }
 
-    fn comparison(&mut self, comparison: Comparison) -> Result<Test> {
+    fn order(&mut self, comparison: Comparison) -> Result<Test> {
         use Bound::{Excluded, Included, Unbounded};
         self.scan.skip_spaces();
         let start = self.scan;
@@ -230,6 +353,7 @@ impl Parser<'_> {
             Comparison::More => (Excluded(value), Unbounded),
             Comparison::AtMost => (Unbounded, Included(value)),
             Comparison::Less => (Unbounded, Excluded(value)),
+            Comparison::Equal | Comparison::NotEqual => unreachable!("they have no order"),
         };
         Ok(Test::Range { lower, upper })
     }
@@ -237,18 +361,23 @@ impl Parser<'_> {
     /// An end of a range; `*` is none.
     fn range_end(&mut self, ends: &str) -> Result<Option<Value>> {
         self.scan.skip_spaces();
-        let offset = self.scan.offset();
+        let at = self.scan.offset();
+        let offset = Some(at);
         if let Some(text) = self.scan.quoted()? {
             return Ok(Some(Value { text, offset }));
         }
         if self.scan.peek_run(ends) == "TO" {
             return Err(self.unexpected("a value or *"));
         }
+        let raw = self.scan.peek_run(ends);
         let pattern = self.bare("a value", ends)?;
+        // The bracket that ends the word may be that of a time zone: `2026-06-01[Europe/Berlin]`.
+        let has_zone = unescape(raw).any(|(c, is_escaped)| c == '[' && !is_escaped);
+        let zone = if has_zone && ends.contains(']') && self.scan.eat("]") { "]" } else { "" };
         match pattern.pieces() {
-            [Piece::Text(text)] => Ok(Some(Value { text: text.clone(), offset })),
+            [Piece::Text(text)] => Ok(Some(Value { text: format!("{text}{zone}"), offset })),
             [Piece::AnyRun] => Ok(None),
-            _ => Err(ParseError::new(offset, "a range has no wildcards")
+            _ => Err(ParseError::new(at, "a range has no wildcards")
                 .suggest("quote the value if it holds * or ?")),
         }
     }
@@ -280,7 +409,7 @@ fn gather(field: FieldRef, group: Expr) -> Expr {
         return group;
     };
     let test = |part: &Expr| match part {
-        Expr::Field { test, .. } => Some(test.clone()),
+        Expr::Field { test, .. } if test.is_of_values() => Some(test.clone()),
         _ => None,
     };
     match parts.iter().map(test).collect() {

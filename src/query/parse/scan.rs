@@ -1,6 +1,7 @@
 //! A cursor over a query's text: spaces, symbols, bare words, quoted text, names.
 
 use super::ParseError;
+use crate::query::ast::Regex;
 use crate::query::syntax::{ends_run, is_name_char, unescape};
 
 /// Characters of the text that an error message repeats at most.
@@ -70,9 +71,9 @@ impl<'a> Scanner<'a> {
         run
     }
 
-    /// Steps over a field name if one is next.
-    pub(super) fn name(&mut self) -> Option<String> {
-        let raw = self.peek_run(":=!<>");
+    /// Steps over a field name if one is next; it also ends before a character of `ends`.
+    pub(super) fn name(&mut self, ends: &str) -> Option<String> {
+        let raw = self.peek_run(ends);
         let mut name = String::new();
         for (c, is_escaped) in unescape(raw) {
             if !is_escaped && !is_name_char(c, name.is_empty()) {
@@ -106,6 +107,32 @@ impl<'a> Scanner<'a> {
             }
         }
         Err(ParseError::new(self.offset, "this quote is never closed"))
+    }
+
+    /// Steps over `/…/` or `/…/i` if that is next. A slash begins one where another, before which no
+    /// backslash stands, ends a word or an item; else it is text, as in a path.
+    pub(super) fn regex(&mut self) -> Option<Regex> {
+        let rest = self.rest().strip_prefix('/')?;
+        let mut is_escaped = false;
+        let end = rest.find(|c| {
+            let is_end = c == '/' && !is_escaped;
+            is_escaped = c == '\\' && !is_escaped;
+            is_end
+        })?;
+        let mut after = &rest[end + 1..];
+        let ignores_case = after.starts_with('i');
+        after = after.strip_prefix('i').unwrap_or(after);
+        let is_closed = after.chars().next().is_none_or(|c| ends_run(c, after) || ",]".contains(c));
+        if end == 0 || !is_closed {
+            return None;
+        }
+        self.offset = self.text.len() - after.len();
+        Some(Regex::new(&rest[..end], ignores_case))
+    }
+
+    /// Whether nothing, or a space, a bracket or a pipe comes next.
+    pub(super) fn is_at_end_of_word(&self) -> bool {
+        self.peek().is_none_or(|c| ends_run(c, self.rest()) || ",]}".contains(c))
     }
 
     /// What is next, for an error message.

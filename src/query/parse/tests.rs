@@ -36,7 +36,7 @@ fn read(text: &str) -> String {
 #[test]
 fn empty_text_and_a_star_are_every_event() {
     for text in ["", " \t\n", "*", "**", "*:*", " *:* "] {
-        assert_eq!(parse(text), Ok(Query { filter: Expr::All }), "{text:?}");
+        assert_eq!(parse(text), Ok(Query::of(Expr::All)), "{text:?}");
     }
 }
 
@@ -335,19 +335,207 @@ fn lists_and_ranges_say_what_they_miss() {
 }
 
 #[test]
-fn pipes_and_regular_expressions_are_refused() {
+fn regular_expressions_stand_between_slashes() {
+    check(
+        r#"
+        eventName:/Create(User|Role)/ eventName = /a b/i
+        eventName:/Create(User|Role)/ AND eventName:/a b/i
+        /ak[iI]a.*/ -/x|y/
+        /ak[iI]a.*/ AND NOT /x|y/
+        path:/a\/b/ f IN [/a/, b, /c,d/]
+        path:/a\/b/ AND f:(/a/ OR b OR /c,d/)
+        key:/home/x key:/tmp /etc/passwd
+        key:\/home/x AND key:\/tmp AND \/etc/passwd
+        key:"/home/"
+        key:"/home/"
+        f:/a(/
+          ^ this regular expression is not one: unclosed group; quote the value if it is a path
+        "#,
+    );
+}
+
+#[test]
+fn a_tilde_asks_for_any_case_and_like_for_a_part() {
+    check(
+        r#"
+        user ~ PEDRO user:~pe*ro user ~ "a b" user ~ /x/
+        user:~PEDRO AND user:~pe*ro AND user:~a\ b AND user:/x/i
+        f like "a*b" f not like c f LIKE /x|y/
+        f:*a\*b* AND NOT f:*c* AND f:/.*(?:x|y).*/
+        f:(~a OR b)
+        f:(~a OR b)
+        _exists_:errorCode
+        errorCode:*
+        "#,
+    );
+}
+
+#[test]
+fn an_at_sign_begins_a_span_of_time() {
     check(
         r"
-        a | count by b
-          ^ pipes are not supported yet; quote '|' to look for it
-        (f:a|count)
-            ^ pipes are not supported yet; quote '|' to look for it
-        f:/a.*b/
-          ^ regular expressions are not supported yet; use * and ?, or quote the value if it is a path
-        f:/Create(User|Role)/
-          ^ regular expressions are not supported yet; use * and ?, or quote the value if it is a path
+        @2026-06-01..2026-06-05 x
+        time:[2026-06-01 TO 2026-06-05] AND x
+        @-24h.. @..now @2026-06-01 @..
+        time:>=-24h AND time:<=now AND time:2026-06-01 AND time:*
+        time >= 2026-06-01T00:00[Europe/Berlin] time:[2026-06-01[Europe/Berlin] TO now]
+        time:>=2026-06-01T00:00\[Europe/Berlin\] AND time:[2026-06-01\[Europe/Berlin\] TO now]
+        @timestamp:x a@b.com
+        @timestamp:x AND a@b.com
         ",
     );
+}
+
+#[test]
+fn a_path_behind_a_comparison_is_a_field() {
+    check(
+        r#"
+        userIdentity.accountId != recipientAccountId
+        userIdentity.accountId != recipientAccountId
+        a = eventName a == requestParameters.x a >= userIdentity.arn
+        a = eventName AND a = requestParameters.x AND a >= userIdentity.arn
+        a:eventName a = "eventName" a = eventNames a = root.x a != root
+        a:eventName AND a:eventName AND a:eventNames AND a:root.x AND NOT a:root
+        f:(>userIdentity.arn OR x)
+        f > userIdentity.arn OR f:x
+        "#,
+    );
+}
+
+#[test]
+fn stages_follow_pipes() {
+    check(
+        r"
+        x | stats count, first(time), distinct(ip) as ips by actor, bin(5m) as t
+        x | stats count, first(time), distinct(ip) as ips by actor, bin(5m) as t
+        | stats sum(a.b), p95(x), p99.9(x), pct(x, 50), count(*), count(e)
+        * | stats sum(a.b), p95(x), p99.9(x), p50(x), count, count(e)
+        x | stats earliest(a), latest(b), first, last as l, count_distinct(c), average(d)
+        x | stats first(a), last(b), first(time), last(time) as l, distinct(c), avg(d)
+        x | sort time desc, -n, a asc, sum(b) desc | limit 20
+        x | sort time desc, n desc, a, sum\(b\) desc | limit 20
+        x | filter a:1 OR b | where c > 5 | fields a, b.c | head 5
+        x AND (a:1 OR b) AND c:>5 | fields a, b.c | limit 5
+        x | dedup user, ip | display user
+        x | dedup user, ip | fields user
+        x | stats count by a | filter count > 5 | sort a | limit 3 by a | fields count
+        x | stats count by a | filter count:>5 | sort a | limit 3 by a | fields count
+        key IN (eventName:AssumeRole | values responseElements.credentials.accessKeyId)
+        key IN (eventName:AssumeRole AND responseElements.credentials.accessKeyId:* | stats count by responseElements.credentials.accessKeyId | sort responseElements.credentials.accessKeyId)
+        ",
+    );
+}
+
+#[test]
+fn shorthands_are_the_stages_that_they_stand_for() {
+    check(
+        r#"
+        x | count
+        x | stats count
+        x | count by actor, bin(1d)
+        x | stats count by actor, bin(1d) | sort count desc
+        x | top ip, user
+        x AND ip:* AND user:* | stats count by ip, user | sort count desc | limit 10
+        x | top 3 user by action
+        x AND user:* | stats count by action, user | sort count desc | limit 3 by action | sort action, count desc
+        x | timeline | limit 5
+        x | stats count by bin(1h) | sort time | limit 5
+        x | timeline 1d by action
+        x | stats count by bin(1d), action | sort time
+        x | values ip
+        x AND ip:* | stats count by ip | sort ip
+        top 5 ip
+        ip:* | stats count by ip | sort count desc | limit 5
+        filter a = "x" | stats count
+        a:x | stats count
+        count
+        count
+        count AND x
+        count AND x
+        stats:5 values = x
+        stats:5 AND values:x
+        "top" secret
+        "top" AND secret
+        "#,
+    );
+}
+
+#[test]
+fn a_wrong_stage_says_what_would_be_right() {
+    check(
+        r"
+        x | cuont by a
+            ^ there is no stage 'cuont'; did you mean 'count'?
+        x | join y
+            ^ there is no stage 'join'; stages are filter, stats, count, top, timeline, values, fields, sort, limit and dedup
+        x |
+           ^ expected a stage, found the end of the query
+        x | stats cuont by a
+                  ^ there is no function 'cuont'; did you mean 'count'?
+        x | stats sum by a
+                      ^ expected '(', found 'by'; write sum(field)
+        x | stats sum(a
+                  ^ this 'sum' is never closed
+        x | count by
+                    ^ expected a field name, found the end of the query
+        x | timeline 5x
+                     ^ expected a width of time, found '5x'; write 5m, 1h, 1d, 1w or 1mo
+        x | limit many
+                  ^ expected a number, found 'many'
+        x | count by a b
+                       ^ expected '|' or the end of the query, found 'b'
+        x | limit 5 | sort a
+                      ^ sort comes before limit
+        x | count by a | stats count
+                         ^ a table cannot be grouped again: there is one stats
+        x | stats median(x), p50(x)
+            ^ two columns are called 'p50(x)'; name one with as
+        x | stats pct(a, 200)
+                  ^ '200' is not a percentage between 0 and 100
+        (f:a|count)
+            ^ expected AND, OR or ')', found '|'; stages follow the whole filter; quote '|' to look for it
+        key IN (a b)
+                  ^ expected ',' or ')', found 'b'
+        ",
+    );
+}
+
+#[test]
+fn a_query_is_json_too() {
+    let check = |json: &str, text: &str| {
+        let query: Query = serde_json::from_str(json).unwrap();
+        assert_eq!(query.to_string(), text);
+        assert_eq!(parse(text).as_ref(), Ok(&query));
+    };
+    check("{}", "*");
+    check(
+        r#"{"filter":{"and":[{"field":"eventName","wildcard":"Create*"},{"word":"pedro"},
+            {"not":{"field":"n","range":{"gte":5,"lt":"7"}}},{"field":"ok","is":true}]},
+            "stages":[{"stats":[{"function":"count"},{"function":"p95","field":"x","name":"slow"}],
+            "by":["actor",{"bin":"1h"}]},{"sort":[{"name":"count","order":"desc"},"actor"]},{"limit":10}]}"#,
+        "eventName:Create* AND pedro AND NOT n:[5 TO 7} AND ok:true \
+         | stats count, p95(x) as slow by actor, bin(1h) | sort count desc, actor | limit 10",
+    );
+    let error = |json: &str, expected: &str| {
+        let error = serde_json::from_str::<Query>(json).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    };
+    error(r#"{"filtr":{}}"#, "query: unknown key 'filtr', expected one of filter, stages");
+    error(
+        r#"{"filter":{"and":[{"word":"a"},{"feld":"b"}]}}"#,
+        "query.filter.and[1]: expected a key of field, and, or, not",
+    );
+    error(r#"{"filter":{"field":"a","is":[1]}}"#, "query.filter.is: expected a value, found [1]");
+    error(
+        r#"{"filter":{"regex":"("}}"#,
+        "query.filter.regex: not a regular expression: unclosed group",
+    );
+    error(
+        r#"{"stages":[{"limit":1},{"sort":["a"]}]}"#,
+        "query: stages[1]: sort comes before limit",
+    );
+    let deep = format!("{}{{}}{}", r#"{"not":"#.repeat(100), "}".repeat(100));
+    error(&format!(r#"{{"filter":{deep}}}"#), "query.filter");
 }
 
 #[test]
@@ -374,17 +562,19 @@ fn bounds_hold() {
 
 #[test]
 fn the_tree_knows_where_fields_and_values_stand() {
-    let query = parse("é user:pedro OR -(ip IN [::1] n:>= 5)").unwrap();
-    let fields = query.filter.fields();
-    let fields: Vec<_> = fields.iter().map(|field| (field.name.as_str(), field.offset)).collect();
-    assert_eq!(fields, [("user", 3), ("ip", 19), ("n", 31)]);
+    let Expr::Or(parts) = parse("é user:pedro OR -n:>=5").unwrap().filter else { panic!() };
+    let (Expr::And(words), Expr::Not(test)) = (&parts[0], &parts[1]) else { panic!("{parts:?}") };
+    for (expr, name, offset) in [(&words[1], "user", 3), (&**test, "n", 18)] {
+        let Expr::Field { field, .. } = expr else { panic!("{expr:?}") };
+        assert_eq!((field.name.as_str(), field.offset), (name, Some(offset)));
+    }
 
     let Expr::Field { test: Test::Range { lower: Bound::Included(value), .. }, .. } =
         parse("n:>= 5").unwrap().filter
     else {
         panic!("not a range");
     };
-    assert_eq!(value.offset, 5);
+    assert_eq!(value.offset, Some(5));
 }
 
 #[test]

@@ -1,0 +1,306 @@
+//! Groups of events and what is computed of them, exactly: every event that matches is visited.
+//!
+//! A segment's events are gathered by small numbers; what was gathered is then merged, by value, into
+//! the groups of all segments. That happens at the end of a segment, and in between when what was
+//! gathered grows large, so that memory is bounded by the number of groups alone, and that by a budget.
+//!
+//! An event with several values in a key is in the group of each; one without a value, in that of
+//! [`Cell::Null`].
+
+mod tally;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
+use tantivy::query::{EnableScoring, Query};
+use tantivy::{DocId, DocSet, TERMINATED};
+
+use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
+use super::IndexError;
+use super::snapshot::{SegmentView, Snapshot};
+use super::values::{Local, ReadRecord, Source, Values};
+use crate::event::cell::Cell;
+
+/// Events visited between two looks at the deadline.
+const CHECK_STEP: u64 = 1 << 12;
+
+/// Bytes gathered of a segment before they are merged.
+const GATHERED_BYTES_MAX: usize = 8 << 20;
+
+/// Values of a dictionary that are looked up by their number; more are hashed.
+const DENSE_MAX: usize = 1 << 20;
+
+/// What events are told apart by, and what is computed of each group.
+#[derive(Clone, Debug)]
+pub struct Grouping {
+    pub keys: Vec<Source>,
+    pub measures: Vec<Measure>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Measure {
+    /// Events.
+    Count,
+    /// Events that have a value.
+    CountOf(Source),
+    /// Different values.
+    Distinct(Source),
+    Sum(Source),
+    Avg(Source),
+    Min(Source),
+    Max(Source),
+    /// The value of the earliest event that has one; of the smallest, where several events are.
+    First(Source),
+    /// The value of the latest event that has one; of the smallest, where several events are.
+    Last(Source),
+    /// In thousandths of a percent, by nearest rank.
+    Percentile(u32, Source),
+}
+
+/// The groups.
+#[derive(Debug, Default)]
+pub struct Grouped {
+    /// Each with the values of its keys, then those of its measures; in no order.
+    pub rows: Vec<Vec<Cell>>,
+    /// How many events match.
+    pub events: u64,
+    /// False where distinct values were too many to remember, and their number is an estimate.
+    pub is_exact: bool,
+}
+
+impl Measure {
+    fn source(&self) -> Option<&Source> {
+        match self {
+            Self::Count => None,
+            Self::CountOf(source)
+            | Self::Distinct(source)
+            | Self::Sum(source)
+            | Self::Avg(source)
+            | Self::Min(source)
+            | Self::Max(source)
+            | Self::First(source)
+            | Self::Last(source)
+            | Self::Percentile(_, source) => Some(source),
+        }
+    }
+}
+
+/// Groups the events that match. `check` is asked now and then whether to go on.
+pub fn group<E: From<IndexError>>(
+    snapshot: &Snapshot,
+    query: &dyn Query,
+    grouping: &Grouping,
+    read: &Arc<ReadRecord>,
+    bytes_max: usize,
+    check: &dyn Fn() -> Result<(), E>,
+) -> Result<Grouped, E> {
+    let weight = query
+        .weight(EnableScoring::disabled_from_schema(snapshot.schema()))
+        .map_err(|error| E::from(error.into()))?;
+    let mut groups = Groups::new(grouping, bytes_max);
+    for segment in &snapshot.segments {
+        check()?;
+        let mut gathering = Gathering::open(segment, grouping, read)?;
+        let mut scorer =
+            weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
+        let mut doc = scorer.doc();
+        while doc != TERMINATED {
+            gathering.add(doc)?;
+            groups.events += 1;
+            if groups.events.is_multiple_of(CHECK_STEP) {
+                check()?;
+                if gathering.bytes > GATHERED_BYTES_MAX {
+                    gathering.merge_into(&mut groups)?;
+                }
+            }
+            doc = scorer.advance();
+        }
+        gathering.merge_into(&mut groups)?;
+    }
+    Ok(groups.end())
+}
+
+/// What one segment's events come to.
+struct Gathering<'g> {
+    segment: Arc<SegmentView>,
+    grouping: &'g Grouping,
+    keys: Vec<Level>,
+    /// The values that each measure is of.
+    sources: Vec<Option<Values>>,
+    /// For each measure, by group.
+    tallies: Vec<Vec<LocalTally>>,
+    groups: u32,
+    /// Groups of the event at hand.
+    of_event: Vec<u32>,
+    next: Vec<u32>,
+    bytes: usize,
+}
+
+/// One key: from a group of the keys before it and a value to a group.
+struct Level {
+    values: Values,
+    /// By the value's number, for the first key.
+    dense: Vec<u32>,
+    hashed: HashMap<(u32, Option<Local>), u32, FxBuildHasher>,
+    /// Of each group, what it was made of.
+    made_of: Vec<(u32, Option<Local>)>,
+}
+
+const NO_GROUP: u32 = u32::MAX;
+
+impl Level {
+    fn open(values: Values, is_first: bool) -> Self {
+        let size = values.dictionary_size().filter(|size| is_first && *size <= DENSE_MAX);
+        Self {
+            values,
+            dense: vec![NO_GROUP; size.unwrap_or(0)],
+            hashed: HashMap::default(),
+            made_of: Vec::new(),
+        }
+    }
+
+    /// The group of a value below another group, and whether it is new.
+    fn group(&mut self, parent: u32, local: Option<Local>) -> (u32, bool) {
+        let Self { dense, hashed, made_of, .. } = self;
+        let new = made_of.len() as u32;
+        let dense = local.and_then(|local| dense.get_mut(local.bits as usize));
+        let slot = match dense {
+            Some(slot) => slot,
+            None => hashed.entry((parent, local)).or_insert(NO_GROUP),
+        };
+        if *slot != NO_GROUP {
+            return (*slot, false);
+        }
+        *slot = new;
+        made_of.push((parent, local));
+        (new, true)
+    }
+
+    fn clear(&mut self) {
+        self.dense.fill(NO_GROUP);
+        self.hashed.clear();
+        self.made_of.clear();
+    }
+}
+
+impl<'g> Gathering<'g> {
+    fn open(
+        segment: &Arc<SegmentView>,
+        grouping: &'g Grouping,
+        read: &Arc<ReadRecord>,
+    ) -> Result<Self, IndexError> {
+        let mut keys = Vec::new();
+        for source in &grouping.keys {
+            keys.push(Level::open(Values::open(segment, source, read)?, keys.is_empty()));
+        }
+        let open = |measure: &Measure| {
+            measure.source().map(|source| Values::open(segment, source, read)).transpose()
+        };
+        let sources = grouping.measures.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self {
+            segment: Arc::clone(segment),
+            grouping,
+            keys,
+            sources,
+            tallies: vec![Vec::new(); grouping.measures.len()],
+            groups: 0,
+            of_event: Vec::new(),
+            next: Vec::new(),
+            bytes: 0,
+        })
+    }
+
+    fn add(&mut self, doc: DocId) -> Result<(), IndexError> {
+        self.of_event.clear();
+        self.of_event.push(0);
+        let mut groups = 1;
+        for level in &mut self.keys {
+            self.next.clear();
+            let Level { values, .. } = level;
+            let locals = values.of(doc)?.to_vec();
+            let locals: &[Local] = &locals;
+            for parent in &self.of_event {
+                let mut add = |local| {
+                    let (group, is_new) = level.group(*parent, local);
+                    self.bytes += if is_new { KEY_BYTES } else { 0 };
+                    self.next.push(group);
+                };
+                if locals.is_empty() {
+                    add(None);
+                }
+                for local in locals {
+                    add(Some(*local));
+                }
+            }
+            std::mem::swap(&mut self.of_event, &mut self.next);
+            groups = level.made_of.len() as u32;
+        }
+        if groups > self.groups {
+            let new = (groups - self.groups) as usize;
+            self.bytes += new * (GROUP_BYTES + MEASURE_BYTES * self.tallies.len());
+            self.groups = groups;
+            for tallies in &mut self.tallies {
+                tallies.resize_with(groups as usize, LocalTally::default);
+            }
+        }
+        let time = self.segment.time(doc);
+        let measures = self.grouping.measures.iter().zip(&mut self.sources);
+        for ((measure, source), tallies) in measures.zip(&mut self.tallies) {
+            let Some(values) = source else {
+                for group in &self.of_event {
+                    tallies[*group as usize].count += 1;
+                }
+                continue;
+            };
+            let found = values.of(doc)?.to_vec();
+            for group in &self.of_event {
+                self.bytes += tallies[*group as usize].add(measure, values, &found, time);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what was gathered to the groups of all segments, and begins anew.
+    fn merge_into(&mut self, groups: &mut Groups<'_>) -> Result<(), IndexError> {
+        let keys = self.key_cells()?;
+        for (group, key) in keys.into_iter().enumerate() {
+            let number = groups.number(key)?;
+            for (measure, tallies) in self.tallies.iter_mut().enumerate() {
+                let tally = std::mem::take(&mut tallies[group]);
+                groups.merge(number, measure, tally, self.sources[measure].as_ref())?;
+            }
+        }
+        for level in &mut self.keys {
+            level.clear();
+        }
+        self.tallies.iter_mut().for_each(Vec::clear);
+        (self.groups, self.bytes) = (0, 0);
+        Ok(())
+    }
+
+    /// The values of each group's keys.
+    fn key_cells(&self) -> Result<Vec<Vec<Cell>>, IndexError> {
+        let mut keys = vec![Vec::new()];
+        if self.groups == 0 {
+            return Ok(Vec::new());
+        }
+        for level in &self.keys {
+            let mut locals: Vec<Local> =
+                level.made_of.iter().filter_map(|(_, local)| *local).collect();
+            locals.sort_unstable();
+            locals.dedup();
+            let cells = level.values.cells(&locals)?;
+            let cell = |local: Option<Local>| {
+                local.and_then(|local| locals.binary_search(&local).ok()).map(|at| &cells[at])
+            };
+            let key = |(parent, local): &(u32, Option<Local>)| {
+                let mut key = keys[*parent as usize].clone();
+                key.push(cell(*local).cloned().unwrap_or_default());
+                key
+            };
+            keys = level.made_of.iter().map(key).collect::<Vec<_>>();
+        }
+        Ok(keys)
+    }
+}

@@ -1,0 +1,183 @@
+//! From matches to what is answered of them: records, or values of theirs.
+
+use std::collections::HashMap;
+
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
+
+use crate::api::Cancel;
+use crate::api::proto::{ApiError, ErrorKind, Hit, Meta};
+use crate::event::Flags;
+use crate::event::cell::Cell;
+use crate::event::columns::{self, Words};
+use crate::event::content::id_hash;
+use crate::index::collect::Match;
+use crate::index::snapshot::{Snapshot, separated};
+use crate::ingest::parse::Parser;
+use crate::query::ast::FieldRef;
+use crate::query::fields::{Target, resolve};
+
+/// Fetches the records of matches, many of which come from the same files.
+pub struct Fetcher<'a> {
+    snapshot: &'a Snapshot,
+    parser: Parser,
+    /// Paths of files by their numbers.
+    paths: HashMap<u64, String>,
+}
+
+impl<'a> Fetcher<'a> {
+    pub fn new(snapshot: &'a Snapshot) -> Self {
+        Self { snapshot, parser: Parser::default(), paths: HashMap::new() }
+    }
+
+    fn path(&mut self, file: u64) -> Result<String, ApiError> {
+        if let Some(path) = self.paths.get(&file) {
+            return Ok(path.clone());
+        }
+        let record = self.snapshot.files.get(file)?;
+        let path = record.map_or_else(String::new, |record| record.key.path);
+        self.paths.insert(file, path.clone());
+        Ok(path)
+    }
+
+    pub fn fetch(&mut self, found: &Match) -> Result<Hit, ApiError> {
+        let Match { segment, doc, time } = found;
+        let raw = segment.record(*doc)?;
+        let (file, offset) = (segment.file(*doc), segment.offset(*doc));
+        let path = self.path(file)?;
+        let (event, text) = self.parser.parse_record(&raw).ok_or_else(|| {
+            let message = format!("the stored record of {path}, byte {offset}, cannot be parsed");
+            ApiError::new(ErrorKind::Internal, message)
+        })?;
+        let is_as_delivered = matches!(text, std::borrow::Cow::Borrowed(_));
+        let id = match event.column(columns::EVENT_ID) {
+            "" => format!("{file}:{offset}"),
+            id => id.to_owned(),
+        };
+        let account = event.column(columns::RECIPIENT_ACCOUNT);
+        let mut flags = segment.flags(*doc);
+        // The event that came first does not know of the other.
+        if self.snapshot.has_conflict(id_hash(account, &id)) {
+            flags |= Flags::ID_CONFLICT;
+        }
+        let meta = Meta {
+            id,
+            time: time.to_string(),
+            actor: event.column(columns::ACTOR).to_owned(),
+            credential: event.column(columns::CREDENTIAL).to_owned(),
+            file: path,
+            offset,
+            flags: flags.names(),
+            raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
+        };
+        Ok(Hit { event: raw_json(text.into_owned())?, meta })
+    }
+}
+
+fn raw_json(bytes: Vec<u8>) -> Result<Box<RawValue>, ApiError> {
+    let broken = |error: &dyn std::fmt::Display| {
+        ApiError::new(ErrorKind::Internal, format!("a stored record is not JSON: {error}"))
+    };
+    let text = String::from_utf8(bytes).map_err(|error| broken(&error))?;
+    RawValue::from_string(text).map_err(|error| broken(&error))
+}
+
+/// Fields chosen by a query.
+pub struct Chosen {
+    fields: Vec<Target>,
+    /// The paths of records that are read for them.
+    paths: HashMap<String, Vec<usize>>,
+}
+
+impl Chosen {
+    pub fn of(fields: &[FieldRef], snapshot: &Snapshot) -> Result<Self, ApiError> {
+        let fields: Vec<Target> =
+            fields.iter().map(|field| resolve(field, snapshot)).collect::<Result<_, _>>()?;
+        let mut paths: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, target) in fields.iter().enumerate() {
+            let of_target: Vec<&str> = match target {
+                Target::Ip => vec![columns::SOURCE_IP.column().path],
+                Target::Column(id) if id.column().words != Words::Derived => {
+                    vec![id.column().path]
+                }
+                Target::Paths(paths) => paths.iter().map(String::as_str).collect(),
+                Target::Column(_) | Target::Time | Target::Object(_) => Vec::new(),
+            };
+            for path in of_target {
+                paths.entry(separated(path)).or_default().push(at);
+            }
+        }
+        Ok(Self { fields, paths })
+    }
+}
+
+impl Fetcher<'_> {
+    pub fn fetch_all(&mut self, matches: &[Match], cancel: &Cancel) -> Result<Vec<Hit>, ApiError> {
+        let mut hits = Vec::with_capacity(matches.len());
+        for found in matches {
+            cancel.check()?;
+            hits.push(self.fetch(found)?);
+        }
+        Ok(hits)
+    }
+
+    /// The values of chosen fields: null where there is none, a list where there are several.
+    pub fn values(
+        &mut self,
+        found: &Match,
+        chosen: &Chosen,
+    ) -> Result<Vec<serde_json::Value>, ApiError> {
+        let raw = found.segment.record(found.doc)?;
+        let mut values: Vec<Vec<Json>> = vec![Vec::new(); chosen.fields.len()];
+        self.parser.each_scalar(&raw, |path, scalar| {
+            for at in chosen.paths.get(path).into_iter().flatten() {
+                values[*at].push(serde_json::to_value(Cell::from(scalar)).unwrap_or_default());
+            }
+        });
+        let Some((event, text)) = self.parser.parse_record(&raw) else {
+            let message = "a stored record cannot be parsed";
+            return Err(ApiError::new(ErrorKind::Internal, message));
+        };
+        let mut record = None;
+        for (target, values) in chosen.fields.iter().zip(&mut values) {
+            match target {
+                Target::Time => values.push(found.time.to_string().into()),
+                Target::Column(id) if values.is_empty() => {
+                    let of_event = event.columns().filter(|(column, _)| column == id);
+                    values.extend(of_event.map(|(_, text)| Json::from(text)));
+                }
+                Target::Object(path) => {
+                    let record = record
+                        .get_or_insert_with(|| serde_json::from_slice(&text).unwrap_or_default());
+                    values_at(record, path, values);
+                }
+                Target::Ip | Target::Column(_) | Target::Paths(_) => {}
+            }
+        }
+        let one_or_all = |mut values: Vec<Json>| match values.len() {
+            0 => Json::Null,
+            1 => values.remove(0),
+            _ => Json::Array(values),
+        };
+        Ok(values.into_iter().map(one_or_all).collect())
+    }
+}
+
+/// Finds what lies at a path, through lists, and where keys have dots of their own.
+fn values_at(json: &Json, path: &str, found: &mut Vec<Json>) {
+    match json {
+        Json::Array(items) => items.iter().for_each(|item| values_at(item, path, found)),
+        Json::Object(members) => {
+            for (key, value) in members {
+                if key == path {
+                    found.push(value.clone());
+                } else if let Some(rest) =
+                    path.strip_prefix(key.as_str()).and_then(|rest| rest.strip_prefix('.'))
+                {
+                    values_at(value, rest, found);
+                }
+            }
+        }
+        _ => {}
+    }
+}
