@@ -125,7 +125,7 @@ pub struct AwsSource;
 
 impl ValueTest for AwsSource {
     fn is_met_by(&self, value: &str) -> bool {
-        value == "AWS Internal" || value.ends_with(".amazonaws.com")
+        value.starts_with("AWS Internal") || value.ends_with(".amazonaws.com")
     }
 }
 
@@ -139,11 +139,25 @@ pub enum Between {
     Numbers(Bound<f64>, Bound<f64>),
     /// As times, of values that read as one: from the first up to, and without, the second.
     Times { start: Option<Micros>, end: Option<Micros> },
+    /// As versions: `1.10` is newer than `1.9`.
+    Versions(Bound<Vec<u64>>, Bound<Vec<u64>>),
     /// By their bytes.
     Texts(Bound<String>, Bound<String>),
 }
 
 impl Between {
+    /// Versions between bounds, if the bounds are versions.
+    pub fn versions(lower: &Bound<Value>, upper: &Bound<Value>) -> Option<Self> {
+        let version = |bound: &Bound<Value>| {
+            Some(match bound {
+                Bound::Included(value) => Bound::Included(version(&value.text)?),
+                Bound::Excluded(value) => Bound::Excluded(version(&value.text)?),
+                Bound::Unbounded => Bound::Unbounded,
+            })
+        };
+        Some(Self::Versions(version(lower)?, version(upper)?))
+    }
+
     /// Numbers where the bounds are numbers, times where they are times, else texts.
     pub fn new(
         lower: &Bound<Value>,
@@ -183,6 +197,8 @@ impl ValueTest for Between {
                 .is_some_and(|time| {
                     start.is_none_or(|start| time >= start) && end.is_none_or(|end| time < end)
                 }),
+            Self::Versions(lower, upper) => version(value)
+                .is_some_and(|version| (lower.clone(), upper.clone()).contains(&version)),
             Self::Texts(lower, upper) => {
                 let bounds =
                     (lower.as_ref().map(String::as_str), upper.as_ref().map(String::as_str));
@@ -190,6 +206,10 @@ impl ValueTest for Between {
             }
         }
     }
+}
+
+fn version(text: &str) -> Option<Vec<u64>> {
+    text.split('.').map(|part| part.parse().ok()).collect()
 }
 
 /// A bound that is a number, or none; None for text.

@@ -113,6 +113,12 @@ impl Planner<'_> {
             Test::AnyCase(pattern) => self.values(field, AnyCase::new(pattern)),
             Test::Wildcard(pattern) => self.values(field, Form::new(pattern)),
             Test::Regex(regex) => self.values(field, compiled(regex)?),
+            Test::Range { lower, upper } if *field == TextField::Column(columns::EVENT_VERSION) => {
+                match Between::versions(lower, upper) {
+                    Some(between) => self.values(field, between),
+                    None => self.values(field, self.between(lower, upper)?),
+                }
+            }
             Test::Range { lower, upper } => self.values(field, self.between(lower, upper)?),
             Test::Exists => self.values(field, Anything),
             Test::OneOf(_) | Test::Compared { .. } | Test::InQuery(_) => {
@@ -160,8 +166,9 @@ impl Planner<'_> {
                 if let Some((first, last)) = network(text) {
                     return Ok(between(Bound::Included(first), Bound::Included(last)));
                 }
-                let is_meant_for_one =
-                    text.contains('/') && text.starts_with(|c: char| c.is_ascii_hexdigit());
+                let is_meant_for_one = text.split_once('/').is_some_and(|(address, _)| {
+                    address.chars().all(|c| c.is_ascii_hexdigit() || ".:".contains(c))
+                });
                 if is_meant_for_one {
                     let offset = if let Test::Is(value) = test { value.offset } else { None };
                     let message = format!("'{text}' is not a network like 10.0.0.0/8");
