@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,9 +22,9 @@ use traildex::bench::generate::{GenerateOptions, generate};
 /// Kills of one archive's daemons.
 const KILLS: u64 = 100;
 
-/// The longest that a daemon lives between two kills. Most lives see several commits, and some end
-/// while the index is opened.
-const LIFE_MS_MAX: u64 = 450;
+/// The longest that a daemon lives between two kills, at first. How long it takes to open the index and
+/// commit something depends on the machine: see `kill_and_compare`.
+const LIFE_US_MAX: u64 = 450_000;
 
 /// SplitMix64.
 struct Random(u64);
@@ -98,27 +98,39 @@ fn check_against_truth(daemon: &Daemon, archive: &Path) {
     assert_eq!(report.problems, [], "ledger, events and checksums agree");
 }
 
-/// Moves files into an archive, some by renaming and some by writing them in place, until told to
-/// hurry and then all of them.
-fn feed(from: &Path, archive: &Path, pause: Duration, hurry: &AtomicBool) {
-    for (n, path) in files_below(from).into_iter().enumerate() {
+/// Moves files into an archive, a share of them with every life and the rest after the last one: some by
+/// renaming, and some are half there when the life ends.
+fn feed(from: &Path, archive: &Path, lives: &AtomicU64, lives_all: u64) {
+    let wait_for = |life: u64| {
+        while lives.load(Ordering::Relaxed) < life.min(lives_all) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let files = files_below(from);
+    for (n, path) in files.iter().enumerate() {
+        let life = n as u64 * lives_all / files.len() as u64;
+        wait_for(life);
         let to = archive.join(path.strip_prefix(from).unwrap());
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         if n % 3 == 0 {
-            let bytes = fs::read(&path).unwrap();
+            let bytes = fs::read(path).unwrap();
             let (first, rest) = bytes.split_at(bytes.len() / 2);
             fs::write(&to, first).unwrap();
-            if !hurry.load(Ordering::Relaxed) {
-                thread::sleep(pause);
-            }
+            wait_for(life + 1);
             let mut file = fs::File::options().append(true).open(&to).unwrap();
             std::io::Write::write_all(&mut file, rest).unwrap();
         } else {
-            fs::rename(&path, &to).unwrap();
+            fs::rename(path, &to).unwrap();
         }
-        if !hurry.load(Ordering::Relaxed) {
-            thread::sleep(pause);
-        }
+    }
+}
+
+/// Lets the feeder go when a check fails.
+struct EndOfLives<'a>(&'a AtomicU64);
+
+impl Drop for EndOfLives<'_> {
+    fn drop(&mut self) {
+        self.0.store(u64::MAX, Ordering::Relaxed);
     }
 }
 
@@ -145,11 +157,13 @@ fn kill_and_compare(kills: u64, seed: u64) {
     };
     let made = generate(&options, &coming).unwrap();
     assert!(made.records > made.events);
-    // About as long as the kills take.
-    let pause = Duration::from_millis(kills * LIFE_MS_MAX / 2 / made.files.max(1));
-    let hurry = AtomicBool::new(false);
+    let lives = AtomicU64::new(0);
     thread::scope(|scope| {
-        let feeder = scope.spawn(|| feed(&coming, &place.archive(), pause, &hurry));
+        let _end = EndOfLives(&lives);
+        let feeder = scope.spawn(|| feed(&coming, &place.archive(), &lives, kills));
+        // Lives that commit nothing make the next ones longer, and those that do shorter: some end
+        // while the index is opened, others in the middle of commits and merges.
+        let mut life_us_max = LIFE_US_MAX;
         let mut before = 0;
         let mut in_ingest = 0;
         for _ in 0..kills {
@@ -157,17 +171,19 @@ fn kill_and_compare(kills: u64, seed: u64) {
             command.stdin(std::process::Stdio::null());
             command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
             let mut child = command.spawn().unwrap();
-            thread::sleep(Duration::from_micros(random.below(LIFE_MS_MAX * 1_000)));
+            thread::sleep(Duration::from_micros(random.below(life_us_max)));
             child.kill().unwrap();
             assert_eq!(child.wait().unwrap().signal(), Some(9), "it did not end by itself");
             let lines = committed_lines(&place.data_dir());
             assert!(lines >= before, "{lines} files are in the ledger, {before} were before");
-            in_ingest += u64::from(lines > before);
+            let has_committed = lines > before;
+            life_us_max = life_us_max * if has_committed { 9 } else { 11 } / 10;
+            in_ingest += u64::from(has_committed);
             before = lines;
+            lives.fetch_add(1, Ordering::Relaxed);
         }
         println!("{in_ingest} lives committed something; {before} files when the kills ended");
         assert!(in_ingest > kills / 10, "the kills came while files were being indexed");
-        hurry.store(true, Ordering::Relaxed);
         feeder.join().unwrap();
     });
     let daemon = place.start();

@@ -2,275 +2,19 @@
 //!
 //! Written from QUERY.md. It knows the tree of a query, and shares nothing with traildex below it.
 
-use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
 use traildex::query::ast::{Comparison, Expr, FieldRef, Pattern, Piece, Query, Regex, Test, Value};
 
-/// The fields whose values are texts whatever the record says, and their short names.
-const COLUMNS: [(&str, &str); 28] = [
-    ("eventSource", "service"),
-    ("eventName", "action"),
-    ("awsRegion", "region"),
-    ("recipientAccountId", "account"),
-    ("sourceIPAddress", "ip"),
-    ("userAgent", ""),
-    ("errorCode", "error"),
-    ("errorMessage", ""),
-    ("readOnly", ""),
-    ("managementEvent", ""),
-    ("eventCategory", ""),
-    ("eventType", ""),
-    ("eventVersion", ""),
-    ("eventID", "id"),
-    ("requestID", ""),
-    ("sharedEventID", ""),
-    ("userIdentity.type", ""),
-    ("userIdentity.arn", "arn"),
-    ("userIdentity.accountId", ""),
-    ("userIdentity.userName", "user"),
-    ("userIdentity.accessKeyId", "key"),
-    ("userIdentity.principalId", "principal"),
-    ("userIdentity.invokedBy", ""),
-    ("userIdentity.sessionContext.sessionIssuer.arn", ""),
-    ("userIdentity.sessionContext.sessionIssuer.userName", "role"),
-    ("resources.ARN", "resource"),
-    ("actor", "actor"),
-    ("credential", "credential"),
-];
+use crate::record::{COLUMNS, Doc, Scalar, is_column, words_of};
 
-/// A scalar of a record.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Scalar {
-    Text(String),
-    Number(f64, String),
-    Bool(bool),
-    Time(i64),
-}
-
-impl Scalar {
-    fn of(json: &Json) -> Option<Self> {
-        Some(match json {
-            Json::String(text) => Self::Text(text.clone()),
-            Json::Bool(truth) => Self::Bool(*truth),
-            Json::Number(number) => {
-                let float = number.as_f64().unwrap();
-                // Floats are shown as Rust shows them: 5.0 as 5.
-                let text = if number.is_f64() { float.to_string() } else { number.to_string() };
-                Self::Number(float, text)
-            }
-            Json::Null | Json::Array(_) | Json::Object(_) => return None,
-        })
-    }
-
-    pub fn text(&self) -> String {
-        match self {
-            Self::Text(text) | Self::Number(_, text) => text.clone(),
-            Self::Bool(truth) => truth.to_string(),
-            Self::Time(time) => time_text(*time),
-        }
-    }
-
-    /// As a table shows it.
-    pub fn json(&self) -> Json {
-        match self {
-            Self::Text(text) => text.clone().into(),
-            Self::Bool(truth) => (*truth).into(),
-            Self::Number(_, text) => serde_json::from_str(text).unwrap(),
-            Self::Time(time) => time_text(*time).into(),
-        }
-    }
-
-    pub fn number(&self) -> Option<f64> {
-        if let Self::Number(number, _) = self { Some(*number) } else { None }
-    }
-}
-
-pub fn time_text(time: i64) -> String {
-    Timestamp::from_microsecond(time).unwrap().to_string()
-}
-
-/// A record, taken apart once.
-pub struct Doc {
-    pub id: String,
-    pub time: i64,
-    pub values: BTreeMap<String, Vec<Scalar>>,
-    words: BTreeSet<String>,
-}
-
-impl Doc {
-    pub fn new(record: &Json) -> Self {
-        let mut values: BTreeMap<String, Vec<Scalar>> = BTreeMap::new();
-        flatten(record, "", &mut |path, scalar| {
-            values.entry(path.to_owned()).or_default().push(scalar);
-        });
-        let time = values.remove("eventTime").expect("records with a time")[0].text();
-        let time = time.parse::<Timestamp>().unwrap().as_microsecond();
-        let mut words = BTreeSet::new();
-        for (path, scalars) in &mut values {
-            for scalar in scalars {
-                if is_column(path) {
-                    *scalar = Scalar::Text(scalar.text());
-                }
-                if !matches!(scalar, Scalar::Bool(_)) {
-                    words.extend(words_of(&scalar.text()));
-                }
-            }
-        }
-        let (credential, actor) = identity(record);
-        values.insert("credential".to_owned(), vec![Scalar::Text(credential)]);
-        if !actor.is_empty() {
-            values.insert("actor".to_owned(), vec![Scalar::Text(actor)]);
-        }
-        values.insert("time".to_owned(), vec![Scalar::Time(time)]);
-        let id = record["eventID"].as_str().expect("records with an id").to_owned();
-        Self { id, time, values, words }
-    }
-
-    pub fn of(&self, path: &str) -> &[Scalar] {
-        self.values.get(path).map_or(&[], Vec::as_slice)
-    }
-
-    pub fn words(&self) -> &BTreeSet<String> {
-        &self.words
-    }
-}
-
-pub fn is_column(path: &str) -> bool {
-    COLUMNS.iter().any(|(column, _)| *column == path)
-}
-
-fn flatten(json: &Json, path: &str, visit: &mut impl FnMut(&str, Scalar)) {
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    match json {
-        Json::Object(members) => {
-            members.iter().for_each(|(key, value)| flatten(value, &below(key), visit));
-        }
-        Json::Array(items) => items.iter().for_each(|item| flatten(item, path, visit)),
-        scalar => {
-            let Some(scalar) = Scalar::of(scalar) else { return };
-            let policy = policy_in(&scalar);
-            visit(path, scalar);
-            if let Some(Json::Object(members)) = policy {
-                members.iter().for_each(|(key, value)| {
-                    flatten_plainly(value, &below(key), visit);
-                });
-            }
-        }
-    }
-}
-
-/// Policies inside of policies are texts.
-fn flatten_plainly(json: &Json, path: &str, visit: &mut impl FnMut(&str, Scalar)) {
-    match json {
-        Json::Object(members) => members
-            .iter()
-            .for_each(|(key, value)| flatten_plainly(value, &format!("{path}.{key}"), visit)),
-        Json::Array(items) => items.iter().for_each(|item| flatten_plainly(item, path, visit)),
-        scalar => {
-            if let Some(scalar) = Scalar::of(scalar) {
-                visit(path, scalar);
-            }
-        }
-    }
-}
-
-fn policy_in(scalar: &Scalar) -> Option<Json> {
-    let Scalar::Text(text) = scalar else { return None };
-    let plain = if text.to_lowercase().starts_with("%7b") {
-        let mut bytes = Vec::new();
-        let mut rest = text.as_bytes();
-        while let [first, tail @ ..] = rest {
-            let code = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-            let code = code.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-            match (first, code) {
-                (b'%', Some(byte)) => {
-                    bytes.push(byte);
-                    rest = &tail[2..];
-                }
-                _ => {
-                    bytes.push(*first);
-                    rest = tail;
-                }
-            }
-        }
-        String::from_utf8(bytes).ok()?
-    } else {
-        text.clone()
-    };
-    let json: Json = serde_json::from_str(&plain).ok().filter(|_| plain.starts_with('{'))?;
-    let has = |key| json.get(key).is_some();
-    let is_policy = has("Statement") || has("Effect") && (has("Action") || has("NotAction"));
-    is_policy.then_some(json)
-}
-
-/// Runs of letters and digits, with `-`, `_` and `.` inside, in lower case.
-pub fn words_of(text: &str) -> Vec<String> {
-    let is_joiner = |c: char| "-_.".contains(c);
-    text.split(|c: char| !(c.is_alphanumeric() || is_joiner(c)))
-        .map(|word| word.trim_matches(is_joiner))
-        .filter(|word| !word.is_empty())
-        .map(|word| word.chars().flat_map(char::to_lowercase).collect())
-        .collect()
-}
-
-fn identity(record: &Json) -> (String, String) {
-    let text = |path: &[&str]| {
-        let found = path.iter().fold(&record["userIdentity"], |json, key| &json[*key]);
-        found.as_str().unwrap_or_default().to_owned()
-    };
-    let (kind, arn, name) = (text(&["type"]), text(&["arn"]), text(&["userName"]));
-    let (principal, account) = (text(&["principalId"]), text(&["accountId"]));
-    let invoked_by = text(&["invokedBy"]);
-    let behalf = text(&["onBehalfOf", "userId"]);
-    let resource = arn.splitn(6, ':').nth(5).unwrap_or_default().to_owned();
-    let is = |prefix: &str| resource.starts_with(prefix);
-    let credential = match kind.as_str() {
-        _ if account == "anonymous" || principal == "Anonymous" => "anonymous",
-        "Root" => "root",
-        "IAMUser" => "iam-user",
-        "AssumedRole" | "Role" => "assumed-role",
-        "FederatedUser" | "SAMLUser" | "WebIdentityUser" | "Directory" => "federated",
-        "IdentityCenterUser" => "identity-center",
-        "AWSService" => "aws-service",
-        "AWSAccount" => "aws-account",
-        _ if resource == "root" => "root",
-        _ if is("user/") => "iam-user",
-        _ if is("assumed-role/") || is("role/") => "assumed-role",
-        _ if is("federated-user/") => "federated",
-        _ if !behalf.is_empty() => "identity-center",
-        _ if !invoked_by.is_empty() => "aws-service",
-        _ => "unknown",
-    };
-    let last = resource.rsplit('/').next().unwrap_or_default().to_owned();
-    let first = |names: &[&String]| {
-        names.iter().find(|name| !name.is_empty()).map_or(String::new(), |name| (*name).clone())
-    };
-    let actor = match credential {
-        "root" | "anonymous" => credential.to_owned(),
-        "assumed-role" if is("assumed-role/") => resource["assumed-role/".len()..].to_owned(),
-        "assumed-role" => {
-            let role =
-                first(&[&text(&["sessionContext", "sessionIssuer", "userName"]), &last, &name]);
-            match principal.split_once(':').map_or("", |(_, session)| session) {
-                _ if role.is_empty() => principal.clone(),
-                "" => role,
-                session => format!("{role}/{session}"),
-            }
-        }
-        "aws-service" => first(&[&invoked_by, &name, &principal, &account]),
-        "aws-account" => first(&[&account, &principal]),
-        "identity-center" => first(&[&name, &behalf, &principal]),
-        "unknown" => first(&[&name, &last, &principal, &account]),
-        _ => first(&[&name, &last, &principal]),
-    };
-    (credential.to_owned(), actor)
-}
+type Meets<'a> = Box<dyn Fn(&Doc) -> bool + 'a>;
+type IsMeant = Box<dyn Fn(&Scalar) -> bool>;
 
 /// All records, and what fields they have.
 pub struct Archive {
@@ -315,14 +59,10 @@ impl Archive {
         ending
     }
 
-    fn values<'d>(&self, doc: &'d Doc, field: &FieldRef) -> Vec<&'d Scalar> {
-        self.paths_of(field).iter().flat_map(|path| doc.of(path)).collect()
-    }
-
     /// The events that a filter has.
     pub fn matching(&self, filter: &Expr) -> Vec<&Doc> {
-        let filter = self.without_queries(filter);
-        self.docs.iter().filter(|doc| self.meets(doc, &filter)).collect()
+        let meets = self.meaning(&self.without_queries(filter));
+        self.docs.iter().filter(|doc| meets(doc)).collect()
     }
 
     fn without_queries(&self, expr: &Expr) -> Expr {
@@ -350,79 +90,90 @@ impl Archive {
         rows.iter().filter_map(text).collect()
     }
 
-    fn meets(&self, doc: &Doc, expr: &Expr) -> bool {
+    fn meaning(&self, expr: &Expr) -> Meets<'_> {
+        let all = |parts: &[Expr]| -> Vec<Meets<'_>> {
+            parts.iter().map(|part| self.meaning(part)).collect()
+        };
         match expr {
-            Expr::All => true,
-            Expr::And(parts) => parts.iter().all(|part| self.meets(doc, part)),
-            Expr::Or(parts) => parts.iter().any(|part| self.meets(doc, part)),
-            Expr::Not(inner) => !self.meets(doc, inner),
+            Expr::All => Box::new(|_| true),
+            Expr::And(parts) => {
+                let parts = all(parts);
+                Box::new(move |doc| parts.iter().all(|part| part(doc)))
+            }
+            Expr::Or(parts) => {
+                let parts = all(parts);
+                Box::new(move |doc| parts.iter().any(|part| part(doc)))
+            }
+            Expr::Not(inner) => {
+                let inner = self.meaning(inner);
+                Box::new(move |doc| !inner(doc))
+            }
             Expr::Word(text) | Expr::Phrase(text) => {
-                let row = words_of(text);
-                let is_time =
-                    text.parse::<Timestamp>().is_ok_and(|time| time.as_microsecond() == doc.time);
-                is_time
-                    || row.iter().all(|word| doc.words.contains(word))
-                        && Self::in_record(doc).any(|value| has_row(&value.text(), &row))
+                let (row, time) = (words_of(text), text.parse::<Timestamp>());
+                let time = time.ok().map(Timestamp::as_microsecond);
+                Box::new(move |doc| {
+                    time == Some(doc.time) || doc.rows.iter().any(|words| has_row(words, &row))
+                })
             }
             Expr::Wildcard(pattern) => {
                 let pattern = lower(pattern);
-                doc.words.iter().any(|word| is_of_form(word, pattern.pieces()))
+                Box::new(move |doc| {
+                    doc.words().iter().any(|word| is_of_form(word, pattern.pieces()))
+                })
             }
             Expr::Regex(regex) => {
-                let any_case = compile(&Regex { ignores_case: true, ..regex.clone() });
-                doc.words.iter().any(|word| any_case.is_match(word))
+                let regex = compile(&regex.pattern, true);
+                Box::new(move |doc| doc.words().iter().any(|word| regex.is_match(word)))
             }
-            Expr::Field { field, test } => self.test(doc, field, test),
+            Expr::Field { field, test } => self.field_meaning(field, test),
         }
     }
 
-    /// Every value that the record has.
-    fn in_record(doc: &Doc) -> impl Iterator<Item = &Scalar> {
-        let is_derived = |path: &str| ["actor", "credential", "time"].contains(&path);
-        doc.values
-            .iter()
-            .filter(move |(path, _)| !is_derived(path))
-            .flat_map(|(_, values)| values)
-            .filter(|value| !matches!(value, Scalar::Bool(_)))
-    }
-
-    fn test(&self, doc: &Doc, field: &FieldRef, test: &Test) -> bool {
-        if let Test::Compared { comparison, other } = test {
-            let (left, right) = (self.values(doc, field), self.values(doc, other));
-            return compare(&left, *comparison, &right);
-        }
-        if *test == Test::Exists {
+    fn field_meaning(&self, field: &FieldRef, test: &Test) -> Meets<'_> {
+        if *test == Test::Exists && !self.paths.contains(&field.name) {
             let below = format!("{}.", field.name);
-            if !self.paths.contains(&field.name)
-                && doc.values.keys().any(|path| path.starts_with(&below))
-            {
-                return true;
-            }
-            if !self.paths.contains(&field.name)
-                && self.paths.iter().any(|path| path.starts_with(&below))
-            {
-                return false;
+            if self.paths.iter().any(|path| path.starts_with(&below)) {
+                return Box::new(move |doc| doc.values.keys().any(|path| path.starts_with(&below)));
             }
         }
-        if field.name == "ip"
-            && let Some(is_met) = ip_test(doc, test)
-        {
-            return is_met;
+        let paths = self.paths_of(field);
+        match test {
+            Test::OneOf(tests) => {
+                let each: Vec<Meets<'_>> =
+                    tests.iter().map(|test| self.field_meaning(field, test)).collect();
+                Box::new(move |doc| each.iter().any(|meets| meets(doc)))
+            }
+            Test::Compared { comparison, other } => {
+                let (comparison, others) = (*comparison, self.paths_of(other));
+                Box::new(move |doc| {
+                    let of = |paths: &[String]| -> Vec<Scalar> {
+                        paths.iter().flat_map(|path| doc.of(path)).cloned().collect()
+                    };
+                    compare(&of(&paths), comparison, &of(&others))
+                })
+            }
+            test => {
+                let ip = (field.name == "ip").then(|| address_meaning(test)).flatten();
+                let is_version = field.name == "eventVersion";
+                let is_meant = ip.unwrap_or_else(|| value_meaning(test, is_version));
+                Box::new(move |doc| paths.iter().flat_map(|path| doc.of(path)).any(&is_meant))
+            }
         }
-        let is_version = field.name == "eventVersion";
-        self.values(doc, field).iter().any(|value| value_test(value, test, is_version))
     }
+}
+
+fn fold(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
 }
 
 fn lower(pattern: &Pattern) -> Pattern {
     Pattern::new(pattern.pieces().iter().map(|piece| match piece {
-        Piece::Text(text) => Piece::Text(text.chars().flat_map(char::to_lowercase).collect()),
+        Piece::Text(text) => Piece::Text(fold(text)),
         piece => piece.clone(),
     }))
 }
 
-fn has_row(text: &str, row: &[String]) -> bool {
-    let words = words_of(text);
+fn has_row(words: &[String], row: &[String]) -> bool {
     !row.is_empty() && words.windows(row.len()).any(|window| window == row)
 }
 
@@ -445,51 +196,34 @@ fn is_of_form(text: &str, pieces: &[Piece]) -> bool {
     }
 }
 
-fn compile(regex: &Regex) -> regex::Regex {
-    thread_local! {
-        static LAST: RefCell<Option<(Regex, regex::Regex)>> = const { RefCell::new(None) };
-    }
-    LAST.with_borrow_mut(|last| match last {
-        Some((known, compiled)) if known == regex => compiled.clone(),
-        _ => {
-            let flags = if regex.ignores_case { "(?si)" } else { "(?s)" };
-            let whole = format!("{flags}^(?:{})$", regex.pattern);
-            let compiled = regex::Regex::new(&whole).unwrap();
-            *last = Some((regex.clone(), compiled.clone()));
-            compiled
-        }
-    })
+fn compile(pattern: &str, ignores_case: bool) -> regex::Regex {
+    let flags = if ignores_case { "(?si)" } else { "(?s)" };
+    regex::Regex::new(&format!("{flags}^(?:{pattern})$")).unwrap()
 }
 
-fn ip_test(doc: &Doc, test: &Test) -> Option<bool> {
-    let sources = doc.of("sourceIPAddress");
-    let any = |is_met: &dyn Fn(u128) -> bool| {
-        sources.iter().take(1).filter_map(|source| address(&source.text())).any(is_met)
-    };
+/// What asks for addresses as such; anything else asks for texts.
+fn address_meaning(test: &Test) -> Option<IsMeant> {
     match test {
-        Test::OneOf(tests) => {
-            let each: Vec<Option<bool>> = tests.iter().map(|test| ip_test(doc, test)).collect();
-            let other = |test| sources.iter().any(|source| value_test(source, test, false));
-            let met = each.iter().zip(tests).any(|(met, test)| met.unwrap_or_else(|| other(test)));
-            Some(met)
-        }
-        Test::Is(value) if value.text == "aws" => Some(sources.iter().any(|source| {
+        Test::Is(value) if value.text == "aws" => Some(Box::new(|source| {
             let text = source.text();
             text.starts_with("AWS Internal") || text.ends_with(".amazonaws.com")
         })),
         Test::Is(value) => {
-            let (address_text, length) = value.text.split_once('/').unwrap_or((&value.text, ""));
-            let network = address(address_text)?;
-            let bits = if value.text.contains('.') { 32 } else { 128 };
+            let (network, length) = value.text.split_once('/').unwrap_or((&value.text, ""));
+            let is_v4 = network.parse::<std::net::Ipv4Addr>().is_ok();
+            let network = address(network)?;
+            let bits = if is_v4 { 32 } else { 128 };
             let length: u32 = if length.is_empty() { bits } else { length.parse().ok()? };
             let shift = bits - length;
-            let head = |address: u128| if shift == 128 { 0 } else { address >> shift };
-            Some(any(&|source| head(source) == head(network)))
+            let head = move |address: u128| if shift == 128 { 0 } else { address >> shift };
+            let is_in = move |source: u128| head(source) == head(network);
+            Some(Box::new(move |source| address(&source.text()).is_some_and(is_in)))
         }
         Test::Range { lower, upper } => {
             let bound = |bound: &Bound<Value>| bound.as_ref().map(|v| address(&v.text).unwrap());
-            let (lower, upper) = (bound(lower), bound(upper));
-            Some(any(&|source| std::ops::RangeBounds::contains(&(lower, upper), &source)))
+            let bounds = (bound(lower), bound(upper));
+            let is_in = move |source: u128| bounds.contains(&source);
+            Some(Box::new(move |source| address(&source.text()).is_some_and(is_in)))
         }
         _ => None,
     }
@@ -503,66 +237,86 @@ fn address(text: &str) -> Option<u128> {
     })
 }
 
-fn value_test(value: &Scalar, test: &Test, is_version: bool) -> bool {
-    if let Scalar::Time(time) = value {
-        return time_test(*time, test);
-    }
-    let text = value.text();
-    match test {
-        Test::Is(wanted) => {
-            text == wanted.text || value.number().is_some_and(|n| wanted.text.parse() == Ok(n))
+/// What a test of texts and times asks of one value.
+fn value_meaning(test: &Test, is_version: bool) -> IsMeant {
+    let of_text = text_meaning(test, is_version);
+    let test = test.clone();
+    Box::new(move |value| match value {
+        Scalar::Time(time) => time_test(*time, &test),
+        value => {
+            let is_that_number = || match (&test, value.number()) {
+                (Test::Is(wanted), Some(number)) => wanted.text.parse() == Ok(number),
+                _ => false,
+            };
+            of_text(&value.text()) || is_that_number()
         }
+    })
+}
+
+fn text_meaning(test: &Test, is_version: bool) -> Box<dyn Fn(&str) -> bool> {
+    match test.clone() {
+        Test::Is(wanted) => Box::new(move |text| text == wanted.text),
         Test::AnyCase(pattern) => {
-            let folded: String = text.chars().flat_map(char::to_lowercase).collect();
-            is_of_form(&folded, lower(pattern).pieces())
+            let pattern = lower(&pattern);
+            Box::new(move |text| is_of_form(&fold(text), pattern.pieces()))
         }
-        Test::Phrase(wanted) => text == *wanted || has_row(&text, &words_of(wanted)),
-        Test::Wildcard(pattern) => is_of_form(&text, pattern.pieces()),
-        Test::Regex(regex) => compile(regex).is_match(&text),
-        Test::Range { lower, upper } if is_version => {
-            let version = |text: &str| -> Option<Vec<u64>> {
-                text.split('.').map(|part| part.parse().ok()).collect()
-            };
-            let bound = |bound: &Bound<Value>| match bound {
-                Bound::Included(value) => version(&value.text).map(Bound::Included),
-                Bound::Excluded(value) => version(&value.text).map(Bound::Excluded),
-                Bound::Unbounded => Some(Bound::Unbounded),
-            };
-            match (bound(lower), bound(upper)) {
-                (Some(lower), Some(upper)) => version(&text).is_some_and(|version| {
-                    std::ops::RangeBounds::contains(&(lower, upper), &version)
-                }),
-                _ => in_range(&text, lower, upper),
-            }
+        Test::Phrase(wanted) => {
+            let row = words_of(&wanted);
+            Box::new(move |text| text == wanted || has_row(&words_of(text), &row))
         }
-        Test::Range { lower, upper } => in_range(&text, lower, upper),
-        Test::Exists => true,
-        Test::OneOf(tests) => tests.iter().any(|test| value_test(value, test, is_version)),
-        Test::Compared { .. } | Test::InQuery(_) => unreachable!("taken apart before"),
+        Test::Wildcard(pattern) => Box::new(move |text| is_of_form(text, pattern.pieces())),
+        Test::Regex(Regex { pattern, ignores_case, .. }) => {
+            let regex = compile(&pattern, ignores_case);
+            Box::new(move |text| regex.is_match(text))
+        }
+        Test::Range { lower, upper } => range_meaning(&lower, &upper, is_version),
+        Test::Exists => Box::new(|_| true),
+        Test::OneOf(_) | Test::Compared { .. } | Test::InQuery(_) => {
+            unreachable!("taken apart before")
+        }
     }
 }
 
-fn in_range(text: &str, lower: &Bound<Value>, upper: &Bound<Value>) -> bool {
-    let ends = || {
-        [lower, upper].into_iter().filter_map(|bound| match bound {
-            Bound::Included(value) | Bound::Excluded(value) => Some(value.text.as_str()),
-            Bound::Unbounded => None,
-        })
+/// Bounds, if each of them can be read.
+fn bounds<T>(
+    lower: &Bound<Value>,
+    upper: &Bound<Value>,
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<(Bound<T>, Bound<T>)> {
+    let bound = |bound: &Bound<Value>| match bound {
+        Bound::Included(value) => read(&value.text).map(Bound::Included),
+        Bound::Excluded(value) => read(&value.text).map(Bound::Excluded),
+        Bound::Unbounded => Some(Bound::Unbounded),
+    };
+    Some((bound(lower)?, bound(upper)?))
+}
+
+fn range_meaning(
+    lower: &Bound<Value>,
+    upper: &Bound<Value>,
+    is_version: bool,
+) -> Box<dyn Fn(&str) -> bool> {
+    let version = |text: &str| -> Option<Vec<u64>> {
+        text.split('.').map(|part| part.parse().ok()).collect()
     };
     let number = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite());
-    if ends().all(|end| number(end).is_some()) {
-        let bound = |bound: &Bound<Value>| bound.as_ref().map(|v| number(&v.text).unwrap());
-        let (lower, upper) = (bound(lower), bound(upper));
-        return number(text).is_some_and(|n| std::ops::RangeBounds::contains(&(lower, upper), &n));
+    let time = |text: &str| text.parse::<Timestamp>().ok();
+    if is_version && let Some(bounds) = bounds(lower, upper, version) {
+        return Box::new(move |text| {
+            version(text).is_some_and(|version| bounds.contains(&version))
+        });
     }
-    if ends().all(|end| end.parse::<Timestamp>().is_ok()) {
-        return text
-            .parse::<Timestamp>()
-            .is_ok_and(|time| is_between(time.as_microsecond(), lower, upper));
+    if let Some(bounds) = bounds(lower, upper, number) {
+        return Box::new(move |text| number(text).is_some_and(|number| bounds.contains(&number)));
     }
-    let bound = |bound: &Bound<Value>| bound.as_ref().map(|value| value.text.clone());
-    let (lower, upper) = (bound(lower), bound(upper));
-    std::ops::RangeBounds::contains(&(lower, upper), &text.to_owned())
+    if bounds(lower, upper, time).is_some() {
+        let (lower, upper) = (lower.clone(), upper.clone());
+        return Box::new(move |text| {
+            time(text).is_some_and(|time| is_between(time.as_microsecond(), &lower, &upper))
+        });
+    }
+    let bounds = bounds(lower, upper, |text| Some(text.to_owned())).unwrap();
+    Box::new(move |text| bounds.contains(&text.to_owned()))
 }
 
 /// Times are given to the second here, or as a day.
@@ -595,12 +349,11 @@ fn time_test(time: i64, test: &Test) -> bool {
         Test::Is(value) => (span(&value.text).0..span(&value.text).1).contains(&time),
         Test::Range { lower, upper } => is_between(time, lower, upper),
         Test::Exists => true,
-        Test::OneOf(tests) => tests.iter().any(|test| time_test(time, test)),
         test => unreachable!("no test of a time: {test}"),
     }
 }
 
-fn compare(left: &[&Scalar], comparison: Comparison, right: &[&Scalar]) -> bool {
+fn compare(left: &[Scalar], comparison: Comparison, right: &[Scalar]) -> bool {
     let time = |scalar: &Scalar| match scalar {
         Scalar::Time(time) => Some(*time),
         scalar => scalar.text().parse::<Timestamp>().ok().map(Timestamp::as_microsecond),

@@ -6,6 +6,7 @@
 mod common;
 mod evaluate;
 mod random;
+mod record;
 mod table;
 
 use std::cmp::Ordering;
@@ -18,8 +19,9 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Daemon, PATIENCE_BULK, Place, records_below, sample};
-use evaluate::{Archive, Doc, Scalar};
+use evaluate::Archive;
 use random::Queries;
+use record::{Doc, Scalar};
 use serde_json::{Value as Json, json};
 use traildex::api::proto::{Order, QueryForm, SearchRequest, SearchResponse};
 use traildex::bench::generate::{GenerateOptions, generate};
@@ -143,61 +145,63 @@ impl<'a> Comparison<'a> {
             stages.push(Stage::Dedup(dedup.clone()));
         }
         let query = self.scoped(Query { filter, stages });
-        let mut docs = self.archive.matching(&query.filter);
-        docs.sort_by(|a, b| self.compare(a, b, &sort));
-        if !dedup.is_empty() {
-            let mut seen = BTreeSet::new();
-            docs.retain(|doc| seen.insert(self.values(doc, &dedup)));
-        }
+        let all = self.archive.matching(&query.filter);
+        let read: BTreeMap<&str, Read<'_>> =
+            all.iter().map(|doc| (doc.id.as_str(), self.read(doc, &sort, &dedup))).collect();
+        let mut sorted: Vec<&Read<'_>> = read.values().collect();
+        sorted.sort_by(|a, b| a.compare(b, &sort));
+        let mut seen = BTreeSet::new();
+        sorted.retain(|doc| dedup.is_empty() || seen.insert(&doc.group));
         let limit = *self.queries.random.pick(&[10_000, 3]);
         let as_text = self.queries.random.one_in(2);
         let request = SearchRequest { limit: Some(limit), ..SearchRequest::default() };
         let answer = ask(self.daemon, &query, as_text, request);
-        let sorted: Vec<&Doc> = docs.clone();
-        let all = self.archive.matching(&query.filter);
         assert_eq!(answer.total.value, all.len() as u64, "{query}");
         let ids: Vec<&str> = answer.hits.iter().map(|hit| hit.meta.id.as_str()).collect();
         assert_eq!(ids.len(), sorted.len().min(limit), "{query}");
-        let by_id: BTreeMap<&str, &Doc> = all.iter().map(|doc| (doc.id.as_str(), *doc)).collect();
         let mut groups = BTreeSet::new();
         for (id, expected) in ids.iter().zip(&sorted) {
-            let Some(doc) = by_id.get(id) else { panic!("{query}: {id} does not match") };
-            let is_in_order = self.compare(doc, expected, &sort) == Ordering::Equal;
-            assert!(is_in_order, "{query}: {id} in place of {}", expected.id);
-            assert!(dedup.is_empty() || groups.insert(self.values(doc, &dedup)), "{query}: {id}");
+            let Some(doc) = read.get(id) else { panic!("{query}: {id} does not match") };
+            let is_in_order = doc.compare(expected, &sort) == Ordering::Equal;
+            assert!(is_in_order, "{query}: {id} in place of {}", expected.doc.id);
+            assert!(dedup.is_empty() || groups.insert(&doc.group), "{query}: {id}");
         }
     }
 
-    fn values(&self, doc: &Doc, fields: &[FieldRef]) -> Vec<Vec<String>> {
-        let of = |field| {
+    fn read<'d>(&self, doc: &'d Doc, sort: &[SortKey], dedup: &[FieldRef]) -> Read<'d> {
+        let values = |field: &FieldRef| {
             let paths = self.archive.paths_of(field);
-            let values = paths.iter().flat_map(|path| doc.of(path));
-            let mut values: Vec<String> = values.map(|value| value.json().to_string()).collect();
-            values.sort();
+            let mut values: Vec<Json> =
+                paths.iter().flat_map(|path| doc.of(path)).map(Scalar::json).collect();
+            values.sort_by(table::order);
             values.dedup();
             values
         };
-        fields.iter().map(of).collect()
+        let first = |key: &SortKey| {
+            let mut values = values(&key.field);
+            let first = if key.is_descending { values.pop() } else { values.into_iter().next() };
+            first.unwrap_or_default()
+        };
+        let texts = |field| values(field).iter().map(Json::to_string).collect();
+        let (keys, group) = (sort.iter().map(first).collect(), dedup.iter().map(texts).collect());
+        Read { doc, keys, group }
     }
+}
 
+/// What `sort` and `dedup` see of an event.
+struct Read<'d> {
+    doc: &'d Doc,
+    keys: Vec<Json>,
+    group: Vec<Vec<String>>,
+}
+
+impl Read<'_> {
     /// By the keys, then the newest first.
-    fn compare(&self, a: &Doc, b: &Doc, sort: &[SortKey]) -> Ordering {
-        for key in sort {
-            let first = |doc: &Doc| {
-                let paths = self.archive.paths_of(&key.field);
-                let mut values: Vec<Json> =
-                    paths.iter().flat_map(|path| doc.of(path)).map(Scalar::json).collect();
-                values.sort_by(table::order);
-                let first =
-                    if key.is_descending { values.pop() } else { values.into_iter().next() };
-                first.unwrap_or_default()
-            };
-            let order = table::in_order(&first(a), &first(b), key.is_descending);
-            if order.is_ne() {
-                return order;
-            }
-        }
-        b.time.cmp(&a.time)
+    fn compare(&self, other: &Self, sort: &[SortKey]) -> Ordering {
+        let by_keys = (self.keys.iter().zip(&other.keys).zip(sort))
+            .map(|((a, b), key)| table::in_order(a, b, key.is_descending))
+            .fold(Ordering::Equal, Ordering::then);
+        by_keys.then(other.doc.time.cmp(&self.doc.time))
     }
 }
 

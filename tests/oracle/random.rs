@@ -7,7 +7,8 @@ use traildex::query::ast::{
     Regex, SortKey, Stage, Test, Value,
 };
 
-use crate::evaluate::{Archive, Doc, Scalar, is_column, time_text, words_of};
+use crate::evaluate::Archive;
+use crate::record::{Doc, Scalar, is_column, time_text, words_of};
 
 /// SplitMix64.
 pub struct Random(pub u64);
@@ -127,6 +128,11 @@ impl<'a> Queries<'a> {
                 } else {
                     self.test(&value)
                 };
+                // Ranges of `ip` are of addresses.
+                let test = match test {
+                    Test::Range { .. } | Test::OneOf(_) if field.name == "ip" => Test::Exists,
+                    test => test,
+                };
                 Expr::Field { field, test }
             }
         }
@@ -173,7 +179,8 @@ impl<'a> Queries<'a> {
             },
             3 if text.len() < 300 && !text.is_empty() => Test::Regex(self.regex(&text)),
             4 => {
-                let text = if self.random.one_in(2) { text.to_uppercase() } else { text };
+                let text =
+                    if self.random.one_in(2) { text.to_uppercase() } else { text.into_owned() };
                 Test::AnyCase(if self.random.one_in(2) {
                     self.pattern(&text)
                 } else {
@@ -185,7 +192,7 @@ impl<'a> Queries<'a> {
                 let words = words_of(&text);
                 match words.as_slice() {
                     [] if text.is_empty() => Test::Exists,
-                    [] => Test::Phrase(text),
+                    [] => Test::Phrase(text.into_owned()),
                     words => {
                         let start = self.random.below(words.len());
                         Test::Phrase(words[start..(start + 2).min(words.len())].join(" "))
@@ -215,7 +222,7 @@ impl<'a> Queries<'a> {
     }
 
     fn range(&mut self, value: &Scalar) -> Test {
-        let text = value.text();
+        let text = value.text().into_owned();
         let number = value.number().or_else(|| text.parse().ok()).filter(|n: &f64| n.is_finite());
         let (low, high) = match number {
             Some(number) => {
@@ -315,16 +322,26 @@ impl<'a> Queries<'a> {
     fn ip(&mut self) -> Expr {
         let source = loop {
             if let Some(source) = self.doc().of("sourceIPAddress").first() {
-                break source.text();
+                break source.text().into_owned();
             }
         };
-        let text = match source.parse::<std::net::IpAddr>() {
-            Ok(std::net::IpAddr::V4(_)) => format!("{source}/{}", self.random.below(33)),
-            Ok(std::net::IpAddr::V6(_)) => format!("{source}/{}", self.random.below(129)),
-            Err(_) if self.random.one_in(2) => "aws".to_owned(),
-            Err(_) => source,
+        let is = |text: String| Test::Is(Value::of(text));
+        let test = match source.parse::<std::net::IpAddr>() {
+            Ok(_) if self.random.one_in(4) => {
+                let [lower, upper] = [(); 2].map(|()| Bound::Included(Value::of(source.as_str())));
+                let ranges = [
+                    Test::Range { lower: lower.clone(), upper: Bound::Unbounded },
+                    Test::Range { lower: Bound::Unbounded, upper: upper.clone() },
+                    Test::Range { lower, upper },
+                ];
+                self.random.pick(&ranges).clone()
+            }
+            Ok(std::net::IpAddr::V4(_)) => is(format!("{source}/{}", self.random.below(33))),
+            Ok(std::net::IpAddr::V6(_)) => is(format!("{source}/{}", self.random.below(129))),
+            Err(_) if self.random.one_in(2) => is("aws".to_owned()),
+            Err(_) => is(source),
         };
-        Expr::Field { field: FieldRef::named("ip"), test: Test::Is(Value::of(text)) }
+        Expr::Field { field: FieldRef::named("ip"), test }
     }
 
     /// A filter that may ask for what another query finds.

@@ -12,7 +12,8 @@ use traildex::query::ast::{
     Bin, BinUnit, Expr, Function, FunctionKind, Key, Query, SortKey, Stage,
 };
 
-use crate::evaluate::{Archive, Doc, Scalar, time_text};
+use crate::evaluate::Archive;
+use crate::record::{Doc, Scalar, time_text};
 
 /// The order of values: none, truth values, numbers, texts.
 pub fn order(a: &Json, b: &Json) -> Ordering {
@@ -47,10 +48,11 @@ impl Archive {
         if by.is_empty() {
             groups.insert(Vec::new(), (Vec::new(), Vec::new()));
         }
+        let paths: Vec<Vec<String>> = by.iter().map(|key| self.paths_of_key(key)).collect();
         for doc in docs {
             let mut keys = vec![Vec::new()];
-            for key in by {
-                let values = self.key_values(doc, key);
+            for (key, paths) in by.iter().zip(&paths) {
+                let values = key_values(doc, key, paths);
                 let with = |key: &Vec<Json>, value: &Json| {
                     [&key[..], std::slice::from_ref(value)].concat()
                 };
@@ -118,20 +120,11 @@ impl Archive {
         (columns, rows)
     }
 
-    fn key_values(&self, doc: &Doc, key: &Key) -> Vec<Json> {
-        let mut values: Vec<Json> = match key {
-            Key::Bin { bin, .. } => vec![time_text(start_of(*bin, doc.time)).into()],
-            Key::Field { field, .. } => {
-                let paths = self.paths_of(field);
-                paths.iter().flat_map(|path| doc.of(path)).map(Scalar::json).collect()
-            }
-        };
-        values.sort_by(order);
-        values.dedup();
-        if values.is_empty() {
-            values.push(Json::Null);
+    fn paths_of_key(&self, key: &Key) -> Vec<String> {
+        match key {
+            Key::Bin { .. } => Vec::new(),
+            Key::Field { field, .. } => self.paths_of(field),
         }
-        values
     }
 
     fn measure(&self, docs: &[&Doc], function: &Function) -> Json {
@@ -195,6 +188,19 @@ impl Archive {
             }
         }
     }
+}
+
+fn key_values(doc: &Doc, key: &Key, paths: &[String]) -> Vec<Json> {
+    let mut values: Vec<Json> = match key {
+        Key::Bin { bin, .. } => vec![time_text(start_of(*bin, doc.time)).into()],
+        Key::Field { .. } => paths.iter().flat_map(|path| doc.of(path)).map(Scalar::json).collect(),
+    };
+    values.sort_by(order);
+    values.dedup();
+    if values.is_empty() {
+        values.push(Json::Null);
+    }
+    values
 }
 
 fn sort_rows(rows: &mut [Vec<Json>], columns: &[String], sort: &[SortKey], keys: usize) {

@@ -1,0 +1,270 @@
+//! What a record says: its values by their paths, its words, who its actor is.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value as Json;
+
+/// The fields whose values are texts whatever the record says, and their short names.
+pub const COLUMNS: [(&str, &str); 28] = [
+    ("eventSource", "service"),
+    ("eventName", "action"),
+    ("awsRegion", "region"),
+    ("recipientAccountId", "account"),
+    ("sourceIPAddress", "ip"),
+    ("userAgent", ""),
+    ("errorCode", "error"),
+    ("errorMessage", ""),
+    ("readOnly", ""),
+    ("managementEvent", ""),
+    ("eventCategory", ""),
+    ("eventType", ""),
+    ("eventVersion", ""),
+    ("eventID", "id"),
+    ("requestID", ""),
+    ("sharedEventID", ""),
+    ("userIdentity.type", ""),
+    ("userIdentity.arn", "arn"),
+    ("userIdentity.accountId", ""),
+    ("userIdentity.userName", "user"),
+    ("userIdentity.accessKeyId", "key"),
+    ("userIdentity.principalId", "principal"),
+    ("userIdentity.invokedBy", ""),
+    ("userIdentity.sessionContext.sessionIssuer.arn", ""),
+    ("userIdentity.sessionContext.sessionIssuer.userName", "role"),
+    ("resources.ARN", "resource"),
+    ("actor", "actor"),
+    ("credential", "credential"),
+];
+
+/// A scalar of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scalar {
+    Text(String),
+    Number(f64, String),
+    Bool(bool),
+    Time(i64),
+}
+
+impl Scalar {
+    fn of(json: &Json) -> Option<Self> {
+        Some(match json {
+            Json::String(text) => Self::Text(text.clone()),
+            Json::Bool(truth) => Self::Bool(*truth),
+            Json::Number(number) => {
+                let float = number.as_f64().unwrap();
+                // Floats are shown as Rust shows them: 5.0 as 5.
+                let text = if number.is_f64() { float.to_string() } else { number.to_string() };
+                Self::Number(float, text)
+            }
+            Json::Null | Json::Array(_) | Json::Object(_) => return None,
+        })
+    }
+
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) | Self::Number(_, text) => text.into(),
+            Self::Bool(truth) => if *truth { "true" } else { "false" }.into(),
+            Self::Time(time) => time_text(*time).into(),
+        }
+    }
+
+    /// As a table shows it.
+    pub fn json(&self) -> Json {
+        match self {
+            Self::Text(text) => text.clone().into(),
+            Self::Bool(truth) => (*truth).into(),
+            Self::Number(_, text) => serde_json::from_str(text).unwrap(),
+            Self::Time(time) => time_text(*time).into(),
+        }
+    }
+
+    pub fn number(&self) -> Option<f64> {
+        if let Self::Number(number, _) = self { Some(*number) } else { None }
+    }
+}
+
+pub fn time_text(time: i64) -> String {
+    Timestamp::from_microsecond(time).unwrap().to_string()
+}
+
+/// A record, taken apart once.
+pub struct Doc {
+    pub id: String,
+    pub time: i64,
+    pub values: BTreeMap<String, Vec<Scalar>>,
+    /// The words of each of the record's values.
+    pub rows: Vec<Vec<String>>,
+    words: BTreeSet<String>,
+}
+
+impl Doc {
+    pub fn new(record: &Json) -> Self {
+        let mut values: BTreeMap<String, Vec<Scalar>> = BTreeMap::new();
+        flatten(record, "", &mut |path, scalar| {
+            values.entry(path.to_owned()).or_default().push(scalar);
+        });
+        let time = values.remove("eventTime").expect("records with a time");
+        let time = time[0].text().parse::<Timestamp>().unwrap().as_microsecond();
+        let mut rows = Vec::new();
+        for (path, scalars) in &mut values {
+            for scalar in scalars {
+                if is_column(path) {
+                    *scalar = Scalar::Text(scalar.text().into_owned());
+                }
+                if !matches!(scalar, Scalar::Bool(_)) {
+                    rows.push(words_of(&scalar.text()));
+                }
+            }
+        }
+        let (credential, actor) = identity(record);
+        values.insert("credential".to_owned(), vec![Scalar::Text(credential)]);
+        if !actor.is_empty() {
+            values.insert("actor".to_owned(), vec![Scalar::Text(actor)]);
+        }
+        values.insert("time".to_owned(), vec![Scalar::Time(time)]);
+        let id = record["eventID"].as_str().expect("records with an id").to_owned();
+        let words = rows.iter().flatten().cloned().collect();
+        Self { id, time, values, rows, words }
+    }
+
+    pub fn of(&self, path: &str) -> &[Scalar] {
+        self.values.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn words(&self) -> &BTreeSet<String> {
+        &self.words
+    }
+}
+
+pub fn is_column(path: &str) -> bool {
+    COLUMNS.iter().any(|(column, _)| *column == path)
+}
+
+fn flatten(json: &Json, path: &str, visit: &mut impl FnMut(&str, Scalar)) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match json {
+        Json::Object(members) => {
+            members.iter().for_each(|(key, value)| flatten(value, &below(key), visit));
+        }
+        Json::Array(items) => items.iter().for_each(|item| flatten(item, path, visit)),
+        scalar => {
+            let Some(scalar) = Scalar::of(scalar) else { return };
+            let policy = policy_in(&scalar);
+            visit(path, scalar);
+            if let Some(Json::Object(members)) = policy {
+                members.iter().for_each(|(key, value)| {
+                    flatten_plainly(value, &below(key), visit);
+                });
+            }
+        }
+    }
+}
+
+/// Policies inside of policies are texts.
+fn flatten_plainly(json: &Json, path: &str, visit: &mut impl FnMut(&str, Scalar)) {
+    match json {
+        Json::Object(members) => members
+            .iter()
+            .for_each(|(key, value)| flatten_plainly(value, &format!("{path}.{key}"), visit)),
+        Json::Array(items) => items.iter().for_each(|item| flatten_plainly(item, path, visit)),
+        scalar => {
+            if let Some(scalar) = Scalar::of(scalar) {
+                visit(path, scalar);
+            }
+        }
+    }
+}
+
+fn policy_in(scalar: &Scalar) -> Option<Json> {
+    let Scalar::Text(text) = scalar else { return None };
+    let plain = if text.to_lowercase().starts_with("%7b") {
+        let mut bytes = Vec::new();
+        let mut rest = text.as_bytes();
+        while let [first, tail @ ..] = rest {
+            let code = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+            let code = code.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+            match (first, code) {
+                (b'%', Some(byte)) => {
+                    bytes.push(byte);
+                    rest = &tail[2..];
+                }
+                _ => {
+                    bytes.push(*first);
+                    rest = tail;
+                }
+            }
+        }
+        String::from_utf8(bytes).ok()?
+    } else {
+        text.clone()
+    };
+    let json: Json = serde_json::from_str(&plain).ok().filter(|_| plain.starts_with('{'))?;
+    let has = |key| json.get(key).is_some();
+    let is_policy = has("Statement") || has("Effect") && (has("Action") || has("NotAction"));
+    is_policy.then_some(json)
+}
+
+/// Runs of letters and digits, with `-`, `_` and `.` inside, in lower case.
+pub fn words_of(text: &str) -> Vec<String> {
+    let is_joiner = |c: char| "-_.".contains(c);
+    text.split(|c: char| !(c.is_alphanumeric() || is_joiner(c)))
+        .map(|word| word.trim_matches(is_joiner))
+        .filter(|word| !word.is_empty())
+        .map(|word| word.chars().flat_map(char::to_lowercase).collect())
+        .collect()
+}
+
+fn identity(record: &Json) -> (String, String) {
+    let text = |path: &[&str]| {
+        let found = path.iter().fold(&record["userIdentity"], |json, key| &json[*key]);
+        found.as_str().unwrap_or_default().to_owned()
+    };
+    let (kind, arn, name) = (text(&["type"]), text(&["arn"]), text(&["userName"]));
+    let (principal, account) = (text(&["principalId"]), text(&["accountId"]));
+    let invoked_by = text(&["invokedBy"]);
+    let behalf = text(&["onBehalfOf", "userId"]);
+    let resource = arn.splitn(6, ':').nth(5).unwrap_or_default().to_owned();
+    let is = |prefix: &str| resource.starts_with(prefix);
+    let credential = match kind.as_str() {
+        _ if account == "anonymous" || principal == "Anonymous" => "anonymous",
+        "Root" => "root",
+        "IAMUser" => "iam-user",
+        "AssumedRole" | "Role" => "assumed-role",
+        "FederatedUser" | "SAMLUser" | "WebIdentityUser" | "Directory" => "federated",
+        "IdentityCenterUser" => "identity-center",
+        "AWSService" => "aws-service",
+        "AWSAccount" => "aws-account",
+        _ if resource == "root" => "root",
+        _ if is("user/") => "iam-user",
+        _ if is("assumed-role/") || is("role/") => "assumed-role",
+        _ if is("federated-user/") => "federated",
+        _ if !behalf.is_empty() => "identity-center",
+        _ if !invoked_by.is_empty() => "aws-service",
+        _ => "unknown",
+    };
+    let last = resource.rsplit('/').next().unwrap_or_default().to_owned();
+    let first = |names: &[&String]| {
+        names.iter().find(|name| !name.is_empty()).map_or(String::new(), |name| (*name).clone())
+    };
+    let actor = match credential {
+        "root" | "anonymous" => credential.to_owned(),
+        "assumed-role" if is("assumed-role/") => resource["assumed-role/".len()..].to_owned(),
+        "assumed-role" => {
+            let role =
+                first(&[&text(&["sessionContext", "sessionIssuer", "userName"]), &last, &name]);
+            match principal.split_once(':').map_or("", |(_, session)| session) {
+                _ if role.is_empty() => principal.clone(),
+                "" => role,
+                session => format!("{role}/{session}"),
+            }
+        }
+        "aws-service" => first(&[&invoked_by, &name, &principal, &account]),
+        "aws-account" => first(&[&account, &principal]),
+        "identity-center" => first(&[&name, &behalf, &principal]),
+        "unknown" => first(&[&name, &last, &principal, &account]),
+        _ => first(&[&name, &last, &principal]),
+    };
+    (credential.to_owned(), actor)
+}
