@@ -90,6 +90,12 @@ pub fn is_shortened(text: &str, bytes_max: usize) -> bool {
         })
 }
 
+/// A word without the hash that stands for its end: as much of it as the index can tell.
+pub fn known_part(word: &str) -> &str {
+    let is_cut = is_shortened(word, WORD_BYTES_MAX);
+    if is_cut { &word[..word.len() - HASH_BYTES] } else { word }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,5 +148,7 @@ mod tests {
         }
         assert!(!is_shortened(&"a".repeat(WORD_BYTES_MAX), WORD_BYTES_MAX));
         assert!(!is_shortened("", WORD_BYTES_MAX));
+        assert_eq!(known_part(&one[0]), "a".repeat(WORD_BYTES_MAX - HASH_BYTES));
+        assert_eq!(known_part("aaa"), "aaa");
     }
 }

@@ -15,7 +15,7 @@ use super::clauses::{
 use super::docsets::Docs;
 use super::schema::Fields;
 use crate::event::columns::{ColumnId, Words};
-use crate::event::words::each_word;
+use crate::event::words::{each_word, known_part};
 
 /// Events that hold a word, given in lower case.
 #[derive(Debug)]
@@ -52,7 +52,8 @@ impl Clause for WordClause {
     }
 }
 
-/// Events that hold a word of a form, which tests words in lower case.
+/// Events that hold a word of a form, which tests words in lower case; of a word that the index has
+/// only the beginning of, it tests that.
 #[derive(Debug)]
 pub struct WordFormClause<T> {
     pub test: T,
@@ -66,7 +67,7 @@ impl<T: ValueTest> Clause for WordFormClause<T> {
             word.clear();
             word.push_str(term);
             word.make_ascii_lowercase();
-            self.test.is_met_by(&word)
+            self.test.is_met_by(known_part(&word))
         };
         let prefix = self.test.prefix();
         add_terms(context, context.snapshot.fields.words, prefix, &mut is_met, &mut events)?;
@@ -81,7 +82,9 @@ impl<T: ValueTest> Clause for WordFormClause<T> {
             let Some(column) = context.segment.text_column(id)? else { continue };
             let ordinals = ordinals_where(&column, |value| {
                 let mut is_met = false;
-                each_word(value, &mut buffer, |word| is_met |= self.test.is_met_by(word));
+                each_word(value, &mut buffer, |word| {
+                    is_met |= self.test.is_met_by(known_part(word));
+                });
                 is_met
             })?;
             parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);

@@ -96,6 +96,7 @@ pub struct Doc {
     pub values: BTreeMap<String, Vec<Scalar>>,
     /// The words of each of the record's values.
     pub rows: Vec<Vec<String>>,
+    /// Of the longest of which wildcards and regular expressions see the beginning.
     words: BTreeSet<String>,
 }
 
@@ -125,7 +126,7 @@ impl Doc {
         }
         values.insert("time".to_owned(), vec![Scalar::Time(time)]);
         let id = record["eventID"].as_str().expect("records with an id").to_owned();
-        let words = rows.iter().flatten().cloned().collect();
+        let words = rows.iter().flatten().map(|word| known_part(word).to_owned()).collect();
         Self { id, time, values, rows, words }
     }
 
@@ -214,6 +215,10 @@ pub fn words_of(text: &str) -> Vec<String> {
         .filter(|word| !word.is_empty())
         .map(|word| word.chars().flat_map(char::to_lowercase).collect())
         .collect()
+}
+
+fn known_part(word: &str) -> &str {
+    if word.len() > 256 { &word[..word.floor_char_boundary(223)] } else { word }
 }
 
 fn identity(record: &Json) -> (String, String) {
