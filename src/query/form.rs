@@ -1,6 +1,8 @@
 //! Tests on values, by their text: forms with wildcards, regular expressions, ranges, words in a row.
 
+use std::collections::HashSet;
 use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
 
 use super::ast::{Pattern, Piece, Value};
 use super::time::{Clock, TimeError, parse_plain_time, parse_time};
@@ -106,6 +108,22 @@ pub struct Match(pub regex::Regex);
 impl ValueTest for Match {
     fn is_met_by(&self, value: &str) -> bool {
         self.0.is_match(value)
+    }
+}
+
+/// One of many texts.
+#[derive(Clone, Debug)]
+pub struct AnyOf(Arc<HashSet<String>>);
+
+impl AnyOf {
+    pub fn new<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
+        Self(Arc::new(texts.map(str::to_owned).collect()))
+    }
+}
+
+impl ValueTest for AnyOf {
+    fn is_met_by(&self, value: &str) -> bool {
+        self.0.contains(value)
     }
 }
 

@@ -120,9 +120,12 @@ impl<'a> Queries<'a> {
                 let test = if self.random.one_in(6) {
                     let others = (0..2).map(|_| self.test(&value));
                     let mut tests: Vec<Test> = others.collect();
-                    let (_, other) = self.field();
-                    if !matches!(value, Scalar::Time(_)) && !matches!(other, Scalar::Time(_)) {
-                        tests.push(Test::Is(Value::of(other.text())));
+                    let more = if self.random.one_in(3) { 30 } else { 1 };
+                    for _ in 0..more {
+                        let (_, other) = self.field();
+                        if !matches!(value, Scalar::Time(_)) && !matches!(other, Scalar::Time(_)) {
+                            tests.push(Test::Is(Value::of(other.text())));
+                        }
                     }
                     Test::OneOf(tests)
                 } else {

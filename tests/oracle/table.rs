@@ -140,7 +140,9 @@ impl Archive {
         let numbers = || -> Vec<f64> {
             docs.iter().flat_map(|doc| of(doc)).filter_map(|value| value.number()).collect()
         };
-        let float = |n: f64| if n.fract() == 0.0 { Json::from(n as i64) } else { Json::from(n) };
+        let float = |n: f64| {
+            if n.fract() == 0.0 && n.abs() < 1e15 { Json::from(n as i64) } else { Json::from(n) }
+        };
         let edge = |is_better: &dyn Fn(i64, i64) -> Ordering| {
             let mut best: Option<(i64, Json)> = None;
             for doc in docs {

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use tantivy::Term;
-use tantivy::query::{AllQuery, InvertedIndexRangeQuery, Query};
+use tantivy::query::{AllQuery, BooleanQuery, InvertedIndexRangeQuery, Query};
 
 use super::{Planned, Planner, any_of, bad_query, compiled, exact, record_test};
 use crate::api::proto::ApiError;
@@ -20,17 +20,18 @@ use crate::index::compare::{CompareClause, Relation};
 use crate::index::schema::Fields;
 use crate::query::ast::{Comparison, FieldRef, Test, Value};
 use crate::query::fields::{Target, has_no_value, resolve};
-use crate::query::form::{AnyCase, Anything, AwsSource, Between, Form, Phrase, Row, time_bounds};
+use crate::query::form::{
+    AnyCase, AnyOf, Anything, AwsSource, Between, Form, Phrase, Row, time_bounds,
+};
 use crate::query::time::{TimeError, parse_time};
+
+/// Values looked for one by one; more are looked for together, in one pass over the field's values.
+const VALUES_APART_MAX: usize = 16;
 
 impl Planner<'_> {
     pub(super) fn test(&self, field: &FieldRef, test: &Test) -> Planned {
         match test {
-            Test::OneOf(tests) => {
-                let parts =
-                    tests.iter().map(|test| self.test(field, test)).collect::<Result<_, _>>()?;
-                return Ok(any_of(parts));
-            }
+            Test::OneOf(tests) => return self.one_of(field, tests),
             Test::Compared { comparison, other } => {
                 return self.compared(field, *comparison, other);
             }
@@ -48,6 +49,34 @@ impl Planner<'_> {
             Target::Object(path) if *test == Test::Exists => Ok(self.clause(ExistsClause { path })),
             Target::Object(path) => Err(has_no_value(field, &path, self.snapshot)),
         }
+    }
+
+    fn one_of(&self, field: &FieldRef, tests: &[Test]) -> Planned {
+        let (plain, others): (Vec<_>, Vec<_>) = tests.iter().partition(|test| is_plain_text(test));
+        if plain.len() <= VALUES_APART_MAX {
+            let parts = tests.iter().map(|test| self.test(field, test));
+            return Ok(any_of(parts.collect::<Result<_, _>>()?));
+        }
+        let texts = plain.iter().filter_map(|test| match test {
+            Test::Is(value) => Some(value.text.as_str()),
+            _ => None,
+        });
+        let mut parts = match resolve(field, self.snapshot)? {
+            Target::Column(id) => {
+                let terms = texts.map(|text| Self::column_term(id, text));
+                vec![Box::new(BooleanQuery::new_multiterms_query(terms.collect())) as Box<_>]
+            }
+            Target::Paths(paths) => {
+                let test = AnyOf::new(texts);
+                let values = |path: String| self.values(&TextField::Path(path), test.clone());
+                paths.into_iter().map(values).collect()
+            }
+            _ => plain.iter().map(|test| self.test(field, test)).collect::<Result<_, _>>()?,
+        };
+        for test in others {
+            parts.push(self.test(field, test)?);
+        }
+        Ok(any_of(parts))
     }
 
     fn compared(&self, field: &FieldRef, comparison: Comparison, other: &FieldRef) -> Planned {
@@ -69,8 +98,26 @@ impl Planner<'_> {
             Test::Exists if !id.column().is_unique => {
                 Ok(self.clause(ExistsClause { path: id.column().path.to_owned() }))
             }
+            Test::Phrase(text) if id.column().words == Words::Whole => {
+                Ok(self.phrase_in_whole(id, text))
+            }
             test => self.values_test(&TextField::Column(id), test),
         }
+    }
+
+    /// Words in a row in a column whose values are one word each, but for some whose words are found
+    /// as those of leaves are.
+    fn phrase_in_whole(&self, id: ColumnId, text: &str) -> Box<dyn Query> {
+        let is = |text: &str| exact(Self::column_term(id, text));
+        let row = Row::of(text).0;
+        let mut parts = vec![is(text)];
+        if let [word] = row.as_slice() {
+            parts.extend([is(word), is(&word.to_ascii_uppercase())]);
+        }
+        if !row.is_empty() {
+            parts.push(self.row_in_leaves(row, Some(id.column().path)));
+        }
+        any_of(parts)
     }
 
     fn path_test(&self, path: &str, test: &Test) -> Planned {
@@ -222,6 +269,11 @@ impl Planner<'_> {
         };
         Ok(self.time_between(start, end))
     }
+}
+
+/// A value that is looked for by its text alone: no number, which has several.
+fn is_plain_text(test: &Test) -> bool {
+    matches!(test, Test::Is(value) if value.text.parse::<f64>().is_err())
 }
 
 fn bad_time((offset, error): (Option<usize>, TimeError)) -> ApiError {
