@@ -84,6 +84,8 @@ fn render(error: &anyhow::Error) -> String {
     let client_error = error.downcast_ref::<ClientError>();
     let suggestion = refusal(error).and_then(|error| error.suggestion.as_deref());
     let help = match (suggestion, client_error.and_then(ClientError::hint)) {
+        // Some messages say it themselves.
+        (Some(suggestion), _) if message.contains(&*escape(suggestion)) => String::new(),
         (Some(suggestion), _) => format!("\nhelp: try {}", escape(suggestion)),
         (None, Some(hint)) => format!("\nhelp: {hint}"),
         (None, None) => String::new(),
@@ -123,6 +125,12 @@ error: unknown field 'évntName'
   naïve AND évntName:x
             ^
 help: try eventName";
+        check(&QueryError::locate(error, query), Exit::Usage, expected);
+        let error = refused(query.find('é'), "did you mean 'eventName'?", Some("eventName"));
+        let expected = "\
+error: did you mean 'eventName'?
+  naïve AND évntName:x
+            ^";
         check(&QueryError::locate(error, query), Exit::Usage, expected);
     }
 

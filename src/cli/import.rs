@@ -9,7 +9,7 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use super::Exit;
 use super::serve::environment;
-use super::text::escape;
+use super::text::{counted, escape};
 use crate::config::{Config, Overrides};
 use crate::daemon::{import_options, open_store};
 use crate::index::store::{Store, disk_bytes};
@@ -70,20 +70,20 @@ pub fn fill(store: Store, roots: &[PathBuf], config: &Config) -> anyhow::Result<
     }
     let store = store.context("the commit thread panicked")?;
     let seconds = started.elapsed().as_secs_f64();
-    let count = |counter: &AtomicU64| HumanCount(counter.load(Ordering::Relaxed));
+    let count = |counter: &AtomicU64, noun: &str| counted(counter.load(Ordering::Relaxed), noun);
     let rate = |counter: &AtomicU64| (counter.load(Ordering::Relaxed) as f64 / seconds) as u64;
     let counters = &progress.counters;
     eprintln!(
-        "{} events from {} files in {seconds:.1} s ({} events/s, {}/s raw); {} duplicates left out; \
-         {} records and {} files rejected, {} paths skipped",
-        count(&counters.events),
-        count(&counters.files),
+        "{} from {} in {seconds:.1} s ({} events/s, {}/s raw); {} left out; \
+         rejected: {} and {}; skipped: {}",
+        count(&counters.events, "event"),
+        count(&counters.files, "file"),
         HumanCount(rate(&counters.events)),
         HumanBytes(rate(&counters.bytes_raw)),
-        count(&counters.duplicates),
-        count(&counters.rejected),
-        count(&counters.files_rejected),
-        HumanCount(progress.glance().skipped),
+        count(&counters.duplicates, "duplicate"),
+        count(&counters.rejected, "record"),
+        count(&counters.files_rejected, "file"),
+        counted(progress.glance().skipped, "path"),
     );
     for skipped in progress.skipped().iter().take(SKIPPED_TOLD_MAX) {
         let reason = skipped.reading.reason.as_deref().unwrap_or_default();
@@ -117,7 +117,7 @@ fn progress_bar(bytes: u64) -> ProgressBar {
 
 fn show(bar: &ProgressBar, progress: &Progress) {
     let Counters { files, events, bytes_read, .. } = &progress.counters;
-    let count = |counter: &AtomicU64| HumanCount(counter.load(Ordering::Relaxed));
+    let count = |counter: &AtomicU64, noun: &str| counted(counter.load(Ordering::Relaxed), noun);
     bar.set_position(bytes_read.load(Ordering::Relaxed));
-    bar.set_message(format!("{} files, {} events", count(files), count(events)));
+    bar.set_message(format!("{}, {}", count(files, "file"), count(events, "event")));
 }

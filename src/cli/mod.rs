@@ -11,6 +11,7 @@ mod errors;
 mod event;
 mod files;
 mod generate;
+mod help;
 mod import;
 mod json;
 mod rebuild;
@@ -42,7 +43,7 @@ Exit codes:
 
 /// Indexes an AWS CloudTrail archive once and answers who did what, in milliseconds.
 #[derive(Debug, Parser)]
-#[command(name = "traildex", version, after_help = EXIT_CODES)]
+#[command(name = "traildex", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -74,6 +75,8 @@ pub enum Command {
     Generate(generate::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Explain a command, or with 'query' the query language
+    Help(help::Args),
 }
 
 /// How a command ended; the exit code of the process.
@@ -113,6 +116,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Completions(args) => completions::run(args),
+        Command::Help(args) => help::run(args),
     };
     outcome.unwrap_or_else(|error| errors::report(&error)).into()
 }

@@ -9,7 +9,7 @@ use super::errors::QueryError;
 use super::json::{for_terminal, one_line};
 use super::record::Record;
 use super::table::{ListFormat, Look, answer_table, cell};
-use super::text::{escape, thousands};
+use super::text::{counted, escape, thousands};
 use super::{EXIT_CODES, Exit, SocketArg, named};
 use crate::api::proto::{Hit, Order, SearchRequest, SearchResponse, TotalMode};
 use crate::limits::SEARCH_LIMIT_MAX;
@@ -66,7 +66,8 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         let _ = writeln!(io::stderr(), "{}", footer(&response));
     }
     warn(&response);
-    Ok(Exit::found(response.total.value > 0))
+    let has_rows = response.table.as_ref().is_none_or(|table| table.rows_total > 0);
+    Ok(Exit::found(response.total.value > 0 && has_rows))
 }
 
 /// Says why the answer may lack events.
@@ -154,19 +155,19 @@ fn row(hit: &Hit) -> [Cell; 7] {
 fn footer(response: &SearchResponse) -> String {
     if let Some(table) = &response.table {
         let rows = match (table.rows.len() as u64, table.rows_total) {
-            (shown, total) if shown == total => format!("{} rows", thousands(total)),
-            (shown, total) => format!("{} of {} rows", thousands(shown), thousands(total)),
+            (shown, total) if shown == total => counted(total, "row"),
+            (shown, total) => format!("{} of {}", thousands(shown), counted(total, "row")),
         };
         let estimates = if table.exact { "" } else { ", numbers of distinct values estimated" };
-        let events = thousands(response.total.value);
-        return format!("{rows} of {events} events{estimates}, {:.1} ms", response.took_ms);
+        let events = counted(response.total.value, "event");
+        return format!("{rows} of {events}{estimates}, {:.1} ms", response.took_ms);
     }
-    let total = thousands(response.total.value);
     let shown = thousands(response.hits.len() as u64);
+    let total = counted(response.total.value, "event");
     let total = match (response.total.value, response.total.exact) {
         (0, _) => return format!("no events, {:.1} ms", response.took_ms),
-        (_, true) => format!("{total} events (exact)"),
-        (_, false) => format!("at least {total} events"),
+        (_, true) => format!("{total} (exact)"),
+        (_, false) => format!("at least {total}"),
     };
     format!("{shown} of {total}, {:.1} ms", response.took_ms)
 }

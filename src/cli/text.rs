@@ -47,6 +47,11 @@ pub fn thousands(number: u64) -> String {
     grouped
 }
 
+/// How many there are: `1 event`, `1,234 events`.
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
 /// A size in decimal units, as disks are sold: `310.2 MB`.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];

@@ -5,6 +5,9 @@ use std::net::Ipv6Addr;
 /// Words with a meaning of their own. Quoted or escaped they are text.
 pub(super) const KEYWORDS: [&str; 4] = ["AND", "OR", "NOT", "TO"];
 
+/// In front of a colon, Lucene's way to ask whether a field is there.
+pub(super) const LUCENE_EXISTS: &str = "_exists_";
+
 /// Characters that mean something inside a bare word, wherever it stands; the printer escapes them.
 pub(super) const SPECIAL: &str = r#"\*?()[]{}"|&"#;
 

@@ -50,7 +50,7 @@ pub enum TimeError {
 /// The time that `text` stands for.
 ///
 /// Forms: `now`, `24h` or `-24h` (ago), `now-7d`, `now+1h` in `s m h d w`; `2026-06`, `2026-06-01`,
-/// `2026-06-01T12:30`, seconds and a fraction of them, then `Z`, `+02:00` or `[Europe/Berlin]`, with a
+/// `2026-06-01T12`, `2026-06-01T12:30`, seconds and a fraction of them, then `Z`, `+02:00` or `[Europe/Berlin]`, with a
 /// space for the `T` if wanted; seconds (10 digits) or milliseconds (13 digits) since the epoch.
 pub fn parse_time(text: &str, clock: &Clock) -> Result<TimeSpan, TimeError> {
     let text = text.trim();
@@ -162,6 +162,7 @@ fn calendar(text: &str, zone: &TimeZone) -> Parsed {
     };
     let (clock, offset) = clock.split_at(clock.find(['Z', 'z', '+', '-']).unwrap_or(clock.len()));
     let length = match shape(clock).as_str() {
+        "00" => 1.hour(),
         "00:00" => 1.minute(),
         "00:00:00" => 1.second(),
         shape => {
@@ -172,7 +173,8 @@ fn calendar(text: &str, zone: &TimeZone) -> Parsed {
     if shape(date) != "0000-00-00" {
         return None;
     }
-    let local_time = format!("{date}T{clock}");
+    let minutes = if clock.len() == 2 { ":00" } else { "" };
+    let local_time = format!("{date}T{clock}{minutes}");
     match shape(offset).as_str() {
         "" => Some(starting(&local_time, length, local)),
         // One of the two would be wrong.
@@ -248,6 +250,8 @@ mod tests {
 
     #[test]
     fn a_time_of_day_lasts_as_long_as_its_last_unit() {
+        check("2026-06-01T12", "2026-06-01T12:00:00Z 2026-06-01T13:00:00Z");
+        check("2026-06-01T12+02:00", "2026-06-01T10:00:00Z 2026-06-01T11:00:00Z");
         check("2026-06-01T12:30", "2026-06-01T12:30:00Z 2026-06-01T12:31:00Z");
         check("2026-06-01 12:30:15", "2026-06-01T12:30:15Z 2026-06-01T12:30:16Z");
         check("2026-06-01T12:30:15.25", "2026-06-01T12:30:15.25Z 2026-06-01T12:30:15.250001Z");
@@ -312,7 +316,6 @@ mod tests {
             "2026",
             "2026-6-1",
             "2026-06-01T",
-            "2026-06-01T12",
             "2026-06-01T12:30:",
             "2026-06T12:30",
             "2026-06-01T12:30:15.",

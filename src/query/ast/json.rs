@@ -114,7 +114,7 @@ fn write_stage(stage: &Stage) -> Json {
         Stage::Sort(keys) => {
             let key = |SortKey { field, is_descending }: &SortKey| {
                 let order = if *is_descending { "desc" } else { "asc" };
-                json!({ "name": field.name, "order": order })
+                json!({ "field": field.name, "order": order })
             };
             json!({ "sort": keys.iter().map(key).collect::<Vec<_>>() })
         }
@@ -141,7 +141,7 @@ fn write_key(key: &Key) -> Json {
 
 fn with_name(mut json: Json, name: Option<&str>) -> Json {
     if let Some(name) = name {
-        json["name"] = name.into();
+        json["as"] = name.into();
     }
     json
 }
@@ -280,9 +280,20 @@ impl Reader {
                         _ => Expr::Wildcard(pattern),
                     }
                 }
-                _ => Expr::All,
+                _ => {
+                    reader.only_true(inner)?;
+                    Expr::All
+                }
             })
         })
+    }
+
+    /// What can only be said, and denied with `not`.
+    fn only_true(&self, json: &Json) -> Read<()> {
+        match json {
+            Json::Bool(true) => Ok(()),
+            _ => self.fault("expected true; its opposite is {\"not\": …}"),
+        }
     }
 
     /// The test of an object that has `beside` as well.
@@ -343,7 +354,10 @@ impl Reader {
                     }
                     query => Test::InQuery(Box::new(query)),
                 },
-                _ => Test::Exists,
+                _ => {
+                    reader.only_true(inner)?;
+                    Test::Exists
+                }
             })
         })
     }
@@ -380,8 +394,11 @@ impl Reader {
     }
 
     fn regex(&mut self, object: &Map<String, Json>) -> Read<Regex> {
-        let ignores_case =
-            object.get("ignores_case").is_some_and(|value| *value == Json::Bool(true));
+        let ignores_case = match object.get("ignores_case") {
+            None => false,
+            Some(Json::Bool(ignores_case)) => *ignores_case,
+            Some(_) => return self.fault("ignores_case is true or false"),
+        };
         self.at(".regex", |reader| {
             let regex = Regex::new(&reader.text(&object["regex"])?, ignores_case);
             if regex.pattern.is_empty() {
@@ -437,11 +454,11 @@ impl Reader {
     }
 
     fn column_name(&self, object: &Map<String, Json>) -> Read<Option<String>> {
-        object.get("name").map(|name| self.name(name).map(|field| field.name)).transpose()
+        object.get("as").map(|name| self.name(name).map(|field| field.name)).transpose()
     }
 
     fn function(&mut self, json: &Json) -> Read<Function> {
-        let object = self.object(json, &["function", "field", "name"])?;
+        let object = self.object(json, &["function", "field", "as"])?;
         let word = self.text(object.get("function").unwrap_or(&Json::Null))?;
         let named = FunctionKind::ALL.iter().find(|(name, _)| *name == word);
         let kind =
@@ -458,7 +475,7 @@ impl Reader {
         if json.is_string() {
             return Ok(Key::Field { field: self.name(json)?, name: None });
         }
-        let object = self.object(json, &["field", "bin", "name"])?;
+        let object = self.object(json, &["field", "bin", "as"])?;
         let name = self.column_name(object)?;
         match (object.get("field"), object.get("bin")) {
             (Some(field), None) => Ok(Key::Field { field: self.name(field)?, name }),
@@ -474,8 +491,8 @@ impl Reader {
         if json.is_string() {
             return Ok(SortKey { field: self.name(json)?, is_descending: false });
         }
-        let object = self.object(json, &["name", "order"])?;
-        let field = self.name(object.get("name").unwrap_or(&Json::Null))?;
+        let object = self.object(json, &["field", "order"])?;
+        let field = self.name(object.get("field").unwrap_or(&Json::Null))?;
         let is_descending = match object.get("order").map(|order| self.text(order)).transpose()? {
             None => false,
             Some(order) if order == "asc" => false,

@@ -5,8 +5,8 @@ use std::ops::Bound;
 
 use super::{Comparison, Expr, FieldRef, Function, Key, Query, Regex, SortKey, Stage, Test, Value};
 use crate::query::syntax::{
-    KEYWORDS, escape, escape_start, is_name_char, names_a_field, quote, reads_as_span,
-    reads_as_word,
+    KEYWORDS, LUCENE_EXISTS, escape, escape_start, is_name_char, names_a_field, quote,
+    reads_as_span, reads_as_word,
 };
 
 impl fmt::Display for Query {
@@ -111,8 +111,8 @@ impl fmt::Display for FieldRef {
 
 fn print_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     // In front of keys, `by` is a word of the language.
-    let would_mislead =
-        reads_as_span(name) || KEYWORDS.contains(&name) || name.eq_ignore_ascii_case("by");
+    let is_word_of_ours = name.eq_ignore_ascii_case("by") || name == LUCENE_EXISTS;
+    let would_mislead = reads_as_span(name) || KEYWORDS.contains(&name) || is_word_of_ours;
     for (at, c) in name.chars().enumerate() {
         let is_plain = is_name_char(c, at == 0) && !(would_mislead && at == 0);
         let backslash = if is_plain { "" } else { "\\" };

@@ -4,7 +4,9 @@ use std::ops::Bound;
 
 use super::{ParseError, Parser, Result};
 use crate::query::ast::{Comparison, Expr, FieldRef, Pattern, Piece, Regex, Test, Value};
-use crate::query::syntax::{is_name_char, names_a_field, reads_as_span, reads_as_word, unescape};
+use crate::query::syntax::{
+    LUCENE_EXISTS, is_name_char, names_a_field, reads_as_span, reads_as_word, unescape,
+};
 
 /// What ends a field's name in front of its test.
 const NAME_ENDS: &str = ":=!<>~";
@@ -122,8 +124,7 @@ impl Parser<'_> {
                 return Ok(gather(field, group));
             }
             Operator::Colon => match self.test()? {
-                // Lucene's way to ask whether a field is there.
-                Test::Is(Value { text: name, offset }) if field.name == "_exists_" => {
+                Test::Is(Value { text: name, offset }) if self.is_lucene_exists(&field) => {
                     let field = FieldRef { name, offset };
                     return Ok(Expr::Field { field, test: Test::Exists });
                 }
@@ -150,6 +151,12 @@ impl Parser<'_> {
         let expr = Expr::Field { field, test };
         let is_negated = matches!(operator, Operator::NotLike | Operator::NotIn);
         Ok(if is_negated { Expr::negate(expr) } else { expr })
+    }
+
+    /// Whether a field is no field, but Lucene's way to ask whether one is there.
+    fn is_lucene_exists(&self, field: &FieldRef) -> bool {
+        let is_plain = |at| self.scan.text_from(at).starts_with(LUCENE_EXISTS);
+        field.name == LUCENE_EXISTS && field.offset.is_some_and(is_plain)
     }
 
     /// Steps over a field that another is compared with, if one is next.
@@ -281,6 +288,11 @@ impl Parser<'_> {
         let (start, terms) = (self.scan, self.terms);
         let error = match self.items() {
             Err(error) if start.peek() == Some('(') => error,
+            Ok(Test::Is(value)) if start.peek() == Some('(') && self.is_bare_condition(&value) => {
+                let offset = value.offset.unwrap_or_else(|| start.offset());
+                let error = ParseError::new(offset, format!("'{}' is no value", value.text));
+                return Err(error.suggest("a query in these parentheses ends with | values field"));
+            }
             list => return list,
         };
         let end = self.scan;
@@ -293,6 +305,13 @@ impl Parser<'_> {
         }
         self.close(start, ")", "'|' or ')'")?;
         Ok(Test::InQuery(Box::new(query)))
+    }
+
+    /// Whether a value looks like a condition: it is not quoted, and has a field's name and a colon.
+    fn is_bare_condition(&self, value: &Value) -> bool {
+        let is_quoted = value.offset.is_some_and(|at| self.scan.text_from(at).starts_with('"'));
+        let is_named = value.text.split_once(':').is_some_and(|(name, _)| names_a_field(name));
+        is_named && !is_quoted
     }
 
     fn items(&mut self) -> Result<Test> {

@@ -113,8 +113,7 @@ fn any_json() -> impl Strategy<Value = Json> {
     let keys = vec![
         "filter", "stages", "field", "and", "or", "not", "word", "phrase", "wildcard", "regex",
         "all", "is", "any_case", "range", "gte", "lt", "exists", "one_of", "compare", "other",
-        "in", "stats", "by", "sort", "limit", "fields", "dedup", "function", "bin", "name",
-        "order",
+        "in", "stats", "by", "sort", "limit", "fields", "dedup", "function", "bin", "as", "order",
     ];
     let texts = vec!["a", "", "*", "a*", "count", "p95", "=", "eventName", "1h", "desc", "(", "by"];
     let leaf = prop_oneof![

@@ -24,6 +24,11 @@ impl<'a> Scanner<'a> {
         self.offset
     }
 
+    /// The text from a byte offset on.
+    pub(super) fn text_from(&self, offset: usize) -> &'a str {
+        &self.text[offset..]
+    }
+
     pub(super) fn rest(&self) -> &'a str {
         &self.text[self.offset..]
     }

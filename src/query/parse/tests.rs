@@ -511,8 +511,8 @@ fn a_query_is_json_too() {
     check(
         r#"{"filter":{"and":[{"field":"eventName","wildcard":"Create*"},{"word":"pedro"},
             {"not":{"field":"n","range":{"gte":5,"lt":"7"}}},{"field":"ok","is":true}]},
-            "stages":[{"stats":[{"function":"count"},{"function":"p95","field":"x","name":"slow"}],
-            "by":["actor",{"bin":"1h"}]},{"sort":[{"name":"count","order":"desc"},"actor"]},{"limit":10}]}"#,
+            "stages":[{"stats":[{"function":"count"},{"function":"p95","field":"x","as":"slow"}],
+            "by":["actor",{"bin":"1h"}]},{"sort":[{"field":"count","order":"desc"},"actor"]},{"limit":10}]}"#,
         "eventName:Create* AND pedro AND NOT n:[5 TO 7} AND ok:true \
          | stats count, p95(x) as slow by actor, bin(1h) | sort count desc, actor | limit 10",
     );

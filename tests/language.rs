@@ -1,0 +1,122 @@
+//! The page of the query language: every example on it is asked of the sample trails, and finds
+//! something.
+
+mod common;
+
+use common::{Daemon, PATIENCE, Place, Ran, sample, traildex};
+use traildex::api::proto::{QueryForm, SearchRequest, SearchResponse};
+
+const PAGE: &str = include_str!("../QUERY.md");
+
+/// The lines of the page's blocks of a kind.
+fn blocks(kind: &str) -> Vec<String> {
+    let blocks = PAGE.split("\n```").skip(1).step_by(2);
+    blocks
+        .filter_map(|block| block.strip_prefix(kind)?.strip_prefix('\n'))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The queries of the page: what stands before two spaces.
+fn examples() -> Vec<String> {
+    let blocks = blocks("query");
+    let lines = blocks.iter().flat_map(|block| block.lines());
+    lines.map(|line| line.split("  ").next().unwrap().trim().to_owned()).collect()
+}
+
+/// A daemon that has all the sample trails, and its place.
+fn daemon() -> (Place, Daemon) {
+    let place = Place::watching(&[sample("")]);
+    let daemon = place.start();
+    daemon.wait_for(PATIENCE, "the sample trails are indexed", |status| {
+        status.files.pending == 0 && status.events.indexed > 4_000
+    });
+    (place, daemon)
+}
+
+fn rows(answer: &SearchResponse) -> u64 {
+    answer.table.as_ref().map_or(answer.total.value, |table| table.rows_total)
+}
+
+#[test]
+fn every_example_of_the_page_finds_something() {
+    let examples = examples();
+    assert!(examples.len() > 50, "{examples:#?}");
+    let (_place, daemon) = daemon();
+    let mut wrong = Vec::new();
+    for query in &examples {
+        let request = SearchRequest { query: query.as_str().into(), ..SearchRequest::default() };
+        let answer = daemon.client.search(&request);
+        match answer {
+            Ok(answer) if rows(&answer) == 0 => wrong.push(format!("{query}: nothing is found")),
+            Ok(_) => {}
+            Err(error) => wrong.push(format!("{query}: {error}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let [tree] = &blocks("json")[..] else { panic!("one tree is on the page") };
+    let query: QueryForm = serde_json::from_str(tree).unwrap();
+    let request = SearchRequest { query, ..SearchRequest::default() };
+    assert!(rows(&daemon.client.search(&request).unwrap()) > 0);
+    daemon.stop();
+}
+
+#[test]
+fn a_wrong_query_is_shown_where_it_is_wrong_and_how_it_would_be_right() {
+    let (place, daemon) = daemon();
+    for (query, expected, at) in [
+        ("evntName:GetObject", "unknown field 'evntName' at byte 0; did you mean 'eventName'?", 0),
+        ("bucketNam:x", "unknown field 'bucketNam' at byte 0; did you mean 'bucketName'?", 0),
+        (
+            "errorCode:* | tpo 5 actor",
+            "there is no stage 'tpo' at byte 14; stages are filter, stats, count, top, timeline, values, fields, sort, limit and dedup",
+            14,
+        ),
+        ("eventName:(GetObject OR", "expected a value, found the end of the query at byte 23", 23),
+        ("errorCode:[a TO", "expected a value, found the end of the query at byte 15", 15),
+        ("count by", "expected a field name, found the end of the query at byte 8", 8),
+        ("stats sum(x", "this 'sum' is never closed at byte 6", 6),
+        (
+            "stats count by actor | sort cuont",
+            "the table has no column 'cuont' at byte 28, but actor, count",
+            28,
+        ),
+        ("ip:10.0.0.0/33", "'10.0.0.0/33' is not a network like 10.0.0.0/8 at byte 3", 3),
+        (
+            "eventName:/(/",
+            "this regular expression is not one: unclosed group at byte 10; quote the value if it is a path",
+            10,
+        ),
+        (
+            "key IN (eventName:AssumeRole)",
+            "'eventName:AssumeRole' is no value at byte 8; a query in these parentheses ends with | values field",
+            8,
+        ),
+        (
+            "eventName = [a, b]",
+            "expected a value, found '[' at byte 12; a list is field IN [a, b], a range is field:[a TO b]",
+            12,
+        ),
+    ] {
+        let mut command = traildex();
+        command.args(["search", query]).arg("--socket").arg(place.socket());
+        let Ran { code, stderr: told, .. } = command.output().unwrap().into();
+        assert_eq!(code, 2, "{query}: {told}");
+        assert_eq!(told, format!("error: {expected}\n  {query}\n  {:at$}^\n", ""));
+    }
+    daemon.stop();
+}
+
+#[test]
+fn help_explains_the_language_and_the_commands() {
+    let help = |topic: &[&str]| {
+        let Ran { code, stdout, .. } = traildex().arg("help").args(topic).output().unwrap().into();
+        (code, stdout)
+    };
+    assert_eq!(help(&["query"]), (0, PAGE.to_owned()));
+    let (code, text) = help(&["search"]);
+    assert!(code == 0 && text.contains("Usage: traildex search"), "{text}");
+    let (code, text) = help(&[]);
+    assert!(code == 0 && text.contains("Usage: traildex <COMMAND>"), "{text}");
+    assert_eq!(help(&["nothing"]).0, 2);
+}
