@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use clap::builder::RangedU64ValueParser;
 use comfy_table::{Attribute, Cell, Color};
+use serde::Serializer;
 
 use super::errors::QueryError;
 use super::json::{for_terminal, one_line};
@@ -89,9 +90,10 @@ fn write(
         }
         (ListFormat::Ndjson, Some(table)) => {
             for row in &table.rows {
-                let row: serde_json::Map<_, _> =
-                    table.columns.iter().cloned().zip(row.iter().cloned()).collect();
-                write_json(out, &serde_json::to_string(&row)?, look)?;
+                let mut line = serde_json::Serializer::new(Vec::new());
+                // In the order of the columns.
+                line.collect_map(table.columns.iter().zip(row))?;
+                write_json(out, &String::from_utf8(line.into_inner())?, look)?;
             }
         }
         (format, _) => write_events(out, response, format, look)?,
