@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::Config;
+use crate::limits::GROUP_BYTES_MAX;
 
 /// One merge at a time. Its working memory follows the segments' dictionaries and columns; the
 /// postings stream through.
@@ -23,9 +24,9 @@ const EVENTS: u64 = 30_000_000;
 const FILE_BYTES: u64 = 32;
 const FILES: u64 = 2_000_000;
 
-/// What one search may collect: postings, hits, and an answer of the longest kind (12 MB) twice,
-/// as records and as text.
-const SEARCH_BYTES: u64 = 64 << 20;
+/// What one search may collect: its groups; and postings, hits, and an answer of the longest kind
+/// (12 MB) twice, as records and as text.
+const SEARCH_BYTES: u64 = GROUP_BYTES_MAX as u64 + (64 << 20);
 
 /// The program, its threads' stacks, the runtime, the open segments' metadata, the sockets.
 const BASE_BYTES: u64 = 64 << 20;
@@ -154,10 +155,10 @@ segments in the making      256 MiB  2 threads x 128 MiB, one segment
 claims of new events          8 MiB  2 batches x 2 threads x 30000 events x 64 bytes
 keys and ledger             107 MiB  1.6 bytes an event and 32 a file, for 30 and 2 million
 merge                       256 MiB  one at a time, fixed
-searches                    128 MiB  2 at a time x 64 MiB
+searches                    256 MiB  2 at a time x 128 MiB
 record cache                 64 MiB  decompressed blocks of records
 base                         64 MiB  program, runtime and sockets, fixed
-total                      1395 MiB";
+total                      1523 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
     }
 
@@ -171,7 +172,7 @@ total                      1395 MiB";
         let (message, table) = error.split_once('\n').unwrap();
         assert_eq!(
             message,
-            "the configuration adds up to 1394 MiB of memory and the machine has 1394 MiB; \
+            "the configuration adds up to 1522 MiB of memory and the machine has 1522 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
              search.concurrent_max, search.record_cache_bytes, ingest.segment_events_max"
         );
