@@ -3,8 +3,12 @@
 
 mod common;
 
+use std::fs;
+
 use common::{Daemon, PATIENCE, Place, Ran, sample, traildex};
-use traildex::api::proto::{QueryForm, SearchRequest, SearchResponse};
+use serde_json::json;
+use traildex::api::client::ClientError;
+use traildex::api::proto::{ErrorKind, QueryForm, SearchRequest, SearchResponse};
 
 const PAGE: &str = include_str!("../QUERY.md");
 
@@ -119,4 +123,32 @@ fn help_explains_the_language_and_the_commands() {
     let (code, text) = help(&[]);
     assert!(code == 0 && text.contains("Usage: traildex <COMMAND>"), "{text}");
     assert_eq!(help(&["nothing"]).0, 2);
+}
+
+#[test]
+fn groups_beyond_their_memory_are_refused_and_the_daemon_lives() {
+    let place = Place::new();
+    let many = |letter: &str| (0..20_000).map(|n| format!("{letter}{n}")).collect::<Vec<_>>();
+    let record = json!({
+        "eventTime": "2026-06-01T00:00:00Z", "eventID": "many", "eventName": "Many",
+        "requestParameters": { "a": many("a"), "b": many("b") },
+    });
+    fs::write(place.archive().join("many.json"), json!({ "Records": [record] }).to_string())
+        .unwrap();
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE, 1);
+    let ask = |query: &str| {
+        let request = SearchRequest { query: query.into(), ..SearchRequest::default() };
+        daemon.client.search(&request)
+    };
+    assert_eq!(rows(&ask("count by requestParameters.a").unwrap()), 20_000);
+    let Err(ClientError::Api(error)) = ask("count by requestParameters.a, requestParameters.b")
+    else {
+        panic!("four hundred million groups are too many")
+    };
+    assert_eq!(error.kind, ErrorKind::BadRequest, "{error:?}");
+    assert!(error.suggestion.is_some(), "{error:?}");
+    assert!(daemon.own_kb() < 500_000, "{} kB", daemon.own_kb());
+    assert_eq!(rows(&ask("count by requestParameters.a").unwrap()), 20_000);
+    daemon.stop();
 }

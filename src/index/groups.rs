@@ -101,7 +101,7 @@ pub fn group<E: From<IndexError>>(
     let mut groups = Groups::new(grouping, bytes_max);
     for segment in &snapshot.segments {
         check()?;
-        let mut gathering = Gathering::open(segment, grouping, read)?;
+        let mut gathering = Gathering::open(segment, grouping, read, bytes_max)?;
         let mut scorer =
             weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
         let mut doc = scorer.doc();
@@ -135,6 +135,7 @@ struct Gathering<'g> {
     of_event: Vec<u32>,
     next: Vec<u32>,
     bytes: usize,
+    bytes_max: usize,
 }
 
 /// One key: from a group of the keys before it and a value to a group.
@@ -189,6 +190,7 @@ impl<'g> Gathering<'g> {
         segment: &Arc<SegmentView>,
         grouping: &'g Grouping,
         read: &Arc<ReadRecord>,
+        bytes_max: usize,
     ) -> Result<Self, IndexError> {
         let mut keys = Vec::new();
         for source in &grouping.keys {
@@ -208,6 +210,7 @@ impl<'g> Gathering<'g> {
             of_event: Vec::new(),
             next: Vec::new(),
             bytes: 0,
+            bytes_max,
         })
     }
 
@@ -231,6 +234,10 @@ impl<'g> Gathering<'g> {
                 }
                 for local in locals {
                     add(Some(*local));
+                }
+                // One event can have thousands of values in each of several keys.
+                if self.bytes > self.bytes_max {
+                    return Err(IndexError::TooManyGroups { groups: level.made_of.len() });
                 }
             }
             std::mem::swap(&mut self.of_event, &mut self.next);
