@@ -170,10 +170,14 @@ impl Archive {
             FunctionKind::Sum | FunctionKind::Avg if numbers().is_empty() => Json::Null,
             FunctionKind::Sum => float(numbers().iter().sum()),
             FunctionKind::Avg => float(numbers().iter().sum::<f64>() / numbers().len() as f64),
-            FunctionKind::Min => edge(&|_, _| Ordering::Equal),
-            FunctionKind::Max => {
-                let all = docs.iter().flat_map(|doc| of(doc)).map(|value| value.json());
-                all.max_by(order).unwrap_or_default()
+            FunctionKind::Min | FunctionKind::Max => {
+                let all: Vec<Json> =
+                    docs.iter().flat_map(|doc| of(doc)).map(|value| value.json()).collect();
+                let numbers = all.iter().filter(|value| value.is_number()).collect::<Vec<_>>();
+                let of = if numbers.is_empty() { all.iter().collect() } else { numbers };
+                let is_min = function.kind == FunctionKind::Min;
+                let by = |a: &&Json, b: &&Json| if is_min { order(b, a) } else { order(a, b) };
+                of.into_iter().max_by(by).cloned().unwrap_or_default()
             }
             FunctionKind::First => edge(&|new, old| new.cmp(&old)),
             FunctionKind::Last => edge(&|new, old| old.cmp(&new)),

@@ -88,6 +88,16 @@ fn is_better(measure: &Measure, time: Ordering, value: Ordering) -> bool {
     }
 }
 
+/// The order of two values; the smallest and the largest are numbers where there are any.
+fn compare(measure: &Measure, a: &Cell, b: &Cell) -> Ordering {
+    let number_first = b.as_number().is_some().cmp(&a.as_number().is_some());
+    match measure {
+        Measure::Min(_) => number_first.then(a.cmp(b)),
+        Measure::Max(_) => number_first.reverse().then(a.cmp(b)),
+        _ => a.cmp(b),
+    }
+}
+
 /// A sum that is exact for whole numbers.
 #[derive(Clone, Debug, Default)]
 struct Sum {
@@ -205,7 +215,7 @@ impl<'g> Groups<'g> {
             let cell = values.cell(local)?;
             let is_better = tally.best.as_ref().is_none_or(|(best_time, best)| {
                 let measure = &self.grouping.measures[measure];
-                is_better(measure, time.cmp(best_time), cell.cmp(best))
+                is_better(measure, time.cmp(best_time), compare(measure, &cell, best))
             });
             if is_better {
                 tally.best = Some((time, cell));
