@@ -38,6 +38,7 @@ pub mod schema;
 pub mod snapshot;
 pub mod steps;
 pub mod store;
+pub mod value_clauses;
 pub mod values;
 pub mod word_clauses;
 

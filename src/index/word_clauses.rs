@@ -9,11 +9,10 @@ use tantivy::query::{BitSetDocSet, BooleanQuery, ConstScorer};
 use tantivy::schema::Term;
 
 use super::IndexError;
-use super::clauses::{
-    Clause, Context, TextField, ValueTest, add_terms, docs_with_values, ordinals_where,
-};
+use super::clauses::{Clause, Context};
 use super::docsets::Docs;
 use super::schema::Fields;
+use super::value_clauses::{TextField, ValueTest, add_terms, docs_with_values, ordinals_where};
 use crate::event::columns::{ColumnId, Words};
 use crate::event::words::{each_word, known_part};
 

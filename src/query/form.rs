@@ -8,7 +8,7 @@ use super::ast::{Pattern, Piece, Value};
 use super::time::{Clock, TimeError, parse_plain_time, parse_time};
 use crate::event::time::Micros;
 use crate::event::words::{WORD_BYTES_MAX, each_word, lowercase, words};
-use crate::index::clauses::ValueTest;
+use crate::index::value_clauses::ValueTest;
 
 /// Bytes of a prefix that narrow a search.
 const PREFIX_BYTES_MAX: usize = 1 << 10;

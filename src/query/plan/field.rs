@@ -12,12 +12,12 @@ use crate::api::proto::ApiError;
 use crate::event::columns::{self, ColumnId, Words};
 use crate::event::flat::{EXACT_BYTES_MAX, parse_ip};
 use crate::event::words::shorten;
-use crate::index::clauses::{
+use crate::index::compare::{CompareClause, Relation};
+use crate::index::schema::Fields;
+use crate::index::value_clauses::{
     ExistsClause, LeafClause, NumberClause, RecordTest, TermsClause, TextField, ValueTest,
     ValuesClause,
 };
-use crate::index::compare::{CompareClause, Relation};
-use crate::index::schema::Fields;
 use crate::query::ast::{Comparison, FieldRef, Test, Value};
 use crate::query::fields::{Target, has_no_value, resolve};
 use crate::query::form::{

@@ -1,0 +1,366 @@
+//! Conditions on the values of a field: one value, values that meet a test, numbers in a range, any.
+
+use std::fmt::{self, Write as _};
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, StrColumn};
+use tantivy::query::{BitSetDocSet, BooleanQuery, ConstScorer, TermQuery};
+use tantivy::schema::{Field, IndexRecordOption, Term};
+use tantivy::{BitSet, DocSet, TERMINATED};
+
+use super::IndexError;
+use super::clauses::{Clause, Context};
+use super::column_words::each_value;
+use super::docsets::{Docs, Verified, docs_with_value, none};
+use super::schema::Fields;
+use super::snapshot::SegmentView;
+use crate::event::columns::ColumnId;
+use crate::event::flat::EXACT_BYTES_MAX;
+use crate::event::words::{is_shortened, shorten, words};
+
+/// Values looked up in the inverted index one by one; for more of them the column is scanned.
+const VALUES_LOOKED_UP_MAX: usize = 64;
+
+/// Where a text value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextField {
+    Column(ColumnId),
+    /// A path that is no column.
+    Path(String),
+}
+
+impl TextField {
+    pub fn values(&self, segment: &SegmentView) -> Result<Option<StrColumn>, IndexError> {
+        match self {
+            Self::Column(id) => segment.text_column(*id),
+            Self::Path(path) => segment.text_at(path),
+        }
+    }
+}
+
+/// Events one of whose leaves at a path is a text, or the number or truth value that it reads as.
+///
+/// Leaves have no inverted index of their own: their words have one, and their values a column. The
+/// events that have the value's rarest word, or those that have any value at the path, whichever are
+/// fewer, are checked against the column.
+#[derive(Debug)]
+pub struct LeafClause {
+    pub path: String,
+    pub text: String,
+}
+
+impl Clause for LeafClause {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let mut parts = Vec::new();
+        for column in context.segment.columns_at(&self.path)? {
+            parts.push(match column {
+                DynamicColumn::Str(column) => self.text_docs(context, &column)?,
+                DynamicColumn::Bool(column) => self.equal(context, column),
+                DynamicColumn::I64(column) => self.equal(context, column),
+                DynamicColumn::U64(column) => self.equal(context, column),
+                DynamicColumn::F64(column) => self.equal(context, column),
+                _ => none(),
+            });
+        }
+        Ok(context.union(parts))
+    }
+}
+
+impl LeafClause {
+    fn equal<V>(&self, context: &Context<'_>, column: Column<V>) -> Docs
+    where
+        V: std::str::FromStr + Copy + PartialOrd + fmt::Debug + Send + Sync + 'static,
+    {
+        // The index keeps a whole number as an integer, however the record wrote it.
+        let text = self.text.strip_suffix(".0").unwrap_or(&self.text);
+        let Ok(wanted) = text.parse::<V>() else { return none() };
+        let index = column.index.clone();
+        context.scan_with_value(index, move |doc| column.values_for_doc(doc).any(|v| v == wanted))
+    }
+
+    fn text_docs(&self, context: &Context<'_>, column: &StrColumn) -> Result<Docs, IndexError> {
+        let mut value = self.text.clone();
+        let Some(ordinal) = column.dictionary().term_ord(shorten(&mut value, EXACT_BYTES_MAX))?
+        else {
+            return Ok(none());
+        };
+        let ordinals = column.ords().clone();
+        let index = ordinals.index.clone();
+        let has_value = docs_with_value(&index, context.segment.events());
+        let is_equal = move |doc| ordinals.values_for_doc(doc).any(|found| found == ordinal);
+        match self.rarest_word(context)? {
+            Some((word, events)) if events < has_value => {
+                let candidates = context.query(&TermQuery::new(word, IndexRecordOption::Basic))?;
+                Ok(Verified::docs(candidates, 1, is_equal))
+            }
+            _ => Ok(context.scan_with_value(index, is_equal)),
+        }
+    }
+
+    /// The word of the value that the fewest events have, and how many have it.
+    fn rarest_word(&self, context: &Context<'_>) -> Result<Option<(Term, u32)>, IndexError> {
+        let field = context.snapshot.fields.words;
+        let index = context.segment.reader.inverted_index(field)?;
+        let mut rarest: Option<(Term, u32)> = None;
+        for word in words(&self.text) {
+            let term = Term::from_field_text(field, &word);
+            let events = index.doc_freq(&term)?;
+            if rarest.as_ref().is_none_or(|(_, fewest)| events < *fewest) {
+                rarest = Some((term, events));
+            }
+        }
+        Ok(rarest)
+    }
+}
+
+/// Which values are meant, by their text.
+pub trait ValueTest: fmt::Debug + Send + Sync + 'static {
+    fn is_met_by(&self, value: &str) -> bool;
+
+    /// What every value meant begins with.
+    fn prefix(&self) -> &str {
+        ""
+    }
+}
+
+/// A test of a record's bytes, as delivered.
+pub type RecordTest = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
+/// Fields one of whose values meets a test, found through the field's dictionary.
+///
+/// A value that was cut (see `EXACT_BYTES_MAX`) is there as its beginning, which may tell another
+/// story than the whole: those are looked up in the record.
+pub struct ValuesClause<T> {
+    pub field: TextField,
+    pub test: T,
+    /// Given a record's bytes as delivered.
+    pub is_met_by_record: RecordTest,
+}
+
+impl<T: fmt::Debug> fmt::Debug for ValuesClause<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {:?}", self.field, self.test)
+    }
+}
+
+impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let mut parts = Vec::new();
+        if let TextField::Path(path) = &self.field {
+            for column in context.segment.columns_at(path)? {
+                parts.push(match column {
+                    DynamicColumn::Bool(column) => self.shown(context, column),
+                    DynamicColumn::I64(column) => self.shown(context, column),
+                    DynamicColumn::U64(column) => self.shown(context, column),
+                    DynamicColumn::F64(column) => self.shown(context, column),
+                    _ => none(),
+                });
+            }
+        }
+        if let Some(column) = self.field.values(context.segment)? {
+            let (mut met, mut cut) = (Vec::new(), Vec::new());
+            let mut stream = column.dictionary().prefix_range(self.test.prefix()).into_stream()?;
+            while stream.advance() {
+                let value = String::from_utf8_lossy(stream.key());
+                if is_shortened(&value, EXACT_BYTES_MAX) {
+                    cut.push(stream.term_ord());
+                } else if self.test.is_met_by(&value) {
+                    met.push(stream.term_ord());
+                }
+            }
+            parts.push(docs_with_values(context, &self.field, &column, &met)?);
+            let candidates = docs_with_values(context, &self.field, &column, &cut)?;
+            let is_met = Arc::clone(&self.is_met_by_record);
+            parts.push(context.verified(candidates, move |record| is_met(record)));
+        }
+        Ok(context.union(parts))
+    }
+}
+
+impl<T: ValueTest + Clone> ValuesClause<T> {
+    /// Numbers and truth values, by their text.
+    fn shown<V>(&self, context: &Context<'_>, column: Column<V>) -> Docs
+    where
+        V: fmt::Display + Copy + PartialOrd + fmt::Debug + Send + Sync + 'static,
+    {
+        let test = self.test.clone();
+        let index = column.index.clone();
+        let mut text = String::new();
+        context.scan_with_value(index, move |doc| {
+            column.values_for_doc(doc).any(|value| {
+                text.clear();
+                write!(text, "{value}").expect("writing to a String cannot fail");
+                test.is_met_by(&text)
+            })
+        })
+    }
+}
+
+/// The documents that have one of the values, given by their ordinals in the field's dictionary.
+pub fn docs_with_values(
+    context: &Context<'_>,
+    field: &TextField,
+    column: &StrColumn,
+    ordinals: &[u64],
+) -> Result<Docs, IndexError> {
+    if ordinals.is_empty() {
+        return Ok(none());
+    }
+    let TextField::Column(id) = field else {
+        return Ok(scan_ordinals(context, column.ords().clone(), ordinals));
+    };
+    if ordinals.len() > VALUES_LOOKED_UP_MAX {
+        return Ok(scan_ordinals(context, column.ords().clone(), ordinals));
+    }
+    let mut terms = Vec::with_capacity(ordinals.len());
+    let mut value = String::new();
+    for ordinal in ordinals {
+        column.ord_to_str(*ordinal, &mut value)?;
+        terms.push(Term::from_field_text(Fields::column(*id), &value));
+    }
+    context.query(&BooleanQuery::new_multiterms_query(terms))
+}
+
+fn scan_ordinals(context: &Context<'_>, column: Column<u64>, ordinals: &[u64]) -> Docs {
+    let last = ordinals.iter().copied().max().unwrap_or(0);
+    let mut wanted = vec![0_u64; last as usize / 64 + 1];
+    for ordinal in ordinals {
+        wanted[*ordinal as usize / 64] |= 1 << (ordinal % 64);
+    }
+    let is_wanted = move |ordinal: u64| {
+        wanted.get(ordinal as usize / 64).is_some_and(|bits| bits & (1 << (ordinal % 64)) != 0)
+    };
+    match &column.index {
+        // Every event has one value: no need to look for where it is.
+        ColumnIndex::Full => {
+            let values = column.values;
+            context.scan(move |doc| is_wanted(values.get_val(doc)))
+        }
+        index => context
+            .scan_with_value(index.clone(), move |doc| column.values_for_doc(doc).any(&is_wanted)),
+    }
+}
+
+/// Fields one of whose values is a number between the bounds, or a text that reads as one.
+#[derive(Debug)]
+pub struct NumberClause<T> {
+    pub path: String,
+    pub lower: Bound<f64>,
+    pub upper: Bound<f64>,
+    /// The same, of texts.
+    pub texts: T,
+}
+
+impl<T: ValueTest> Clause for NumberClause<T> {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let bounds = (self.lower, self.upper);
+        let mut parts = Vec::new();
+        for column in context.segment.columns_at(&self.path)? {
+            parts.push(match column {
+                DynamicColumn::I64(column) => in_bounds(context, column, bounds, |n| n as f64),
+                DynamicColumn::U64(column) => in_bounds(context, column, bounds, |n| n as f64),
+                DynamicColumn::F64(column) => in_bounds(context, column, bounds, |n| n),
+                DynamicColumn::Str(column) => {
+                    let met = ordinals_where(&column, |text| self.texts.is_met_by(text))?;
+                    docs_with_values(context, &TextField::Path(self.path.clone()), &column, &met)?
+                }
+                _ => none(),
+            });
+        }
+        Ok(context.union(parts))
+    }
+}
+
+fn in_bounds<V: Copy + PartialOrd + fmt::Debug + Send + Sync + 'static>(
+    context: &Context<'_>,
+    column: Column<V>,
+    bounds: (Bound<f64>, Bound<f64>),
+    number: fn(V) -> f64,
+) -> Docs {
+    let index = column.index.clone();
+    context.scan_with_value(index, move |doc| {
+        column.values_for_doc(doc).any(|value| bounds.contains(&number(value)))
+    })
+}
+
+/// Events that have a value at a path or below it.
+#[derive(Debug)]
+pub struct ExistsClause {
+    pub path: String,
+}
+
+impl Clause for ExistsClause {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let columns = context.segment.columns_at_or_below(&self.path)?;
+        let parts = columns
+            .into_iter()
+            .map(|column| context.scan_with_value(column.into_column_index(), |_| true))
+            .collect();
+        Ok(context.union(parts))
+    }
+}
+
+/// Columns whose values are not kept by event, one of whose values meets a test.
+#[derive(Debug)]
+pub struct TermsClause<T> {
+    pub column: ColumnId,
+    pub test: T,
+}
+
+impl<T: ValueTest> Clause for TermsClause<T> {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let mut events = BitSet::with_max_value(context.segment.events());
+        let field = Fields::column(self.column);
+        add_terms(
+            context,
+            field,
+            self.test.prefix(),
+            |value| self.test.is_met_by(value),
+            &mut events,
+        )?;
+        Ok(Box::new(ConstScorer::new(BitSetDocSet::from(events), 1.0)))
+    }
+}
+
+/// Adds the events of a field's terms that begin with `prefix` and pass a test.
+pub fn add_terms(
+    context: &Context<'_>,
+    field: Field,
+    prefix: &str,
+    mut test: impl FnMut(&str) -> bool,
+    events: &mut BitSet,
+) -> Result<(), IndexError> {
+    let index = context.segment.reader.inverted_index(field)?;
+    let mut terms = index.terms().range().ge(prefix).into_stream()?;
+    while terms.advance() {
+        if !terms.key().starts_with(prefix.as_bytes()) {
+            break;
+        }
+        if !test(std::str::from_utf8(terms.key()).unwrap_or_default()) {
+            continue;
+        }
+        let mut postings =
+            index.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
+        while postings.doc() != TERMINATED {
+            events.insert(postings.doc());
+            postings.advance();
+        }
+    }
+    Ok(())
+}
+
+/// Gathers the ordinals of a column's values that meet a test.
+pub fn ordinals_where(
+    column: &StrColumn,
+    mut test: impl FnMut(&str) -> bool,
+) -> Result<Vec<u64>, IndexError> {
+    let mut ordinals = Vec::new();
+    each_value(column, |ordinal, value| {
+        if test(value) {
+            ordinals.push(ordinal);
+        }
+        true
+    })?;
+    Ok(ordinals)
+}
