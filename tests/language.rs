@@ -152,3 +152,29 @@ fn groups_beyond_their_memory_are_refused_and_the_daemon_lives() {
     assert_eq!(rows(&ask("count by requestParameters.a").unwrap()), 20_000);
     daemon.stop();
 }
+
+#[test]
+fn of_a_long_word_wildcards_see_the_beginning() {
+    let place = Place::new();
+    let word = format!("{}z", "a".repeat(300));
+    let record = json!({
+        "eventTime": "2026-06-01T00:00:00Z", "eventID": "long", "eventName": "Long",
+        "requestParameters": { "token": word },
+    });
+    fs::write(place.archive().join("long.json"), json!({ "Records": [record] }).to_string())
+        .unwrap();
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE, 1);
+    let found = |query: &str| {
+        let request = SearchRequest { query: query.into(), ..SearchRequest::default() };
+        daemon.client.search(&request).unwrap().total.value
+    };
+    assert_eq!((found(&word), found("aaaaa*"), found("/a+/")), (1, 1, 1));
+    // Neither its end, which the index does not have, nor that of the hash, which it has instead.
+    for digit in "0123456789bcdef".chars() {
+        assert_eq!(found(&format!("aaa*{digit}")), 0, "{digit}");
+    }
+    assert_eq!(found("aaa*z"), 0);
+    assert_eq!(found("requestParameters.token:aaa*z"), 1);
+    daemon.stop();
+}

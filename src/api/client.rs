@@ -2,7 +2,7 @@
 //!
 //! One connection a request: the socket is local, and a daemon that was restarted between two
 //! requests is then no special case. It waits as long as the daemon takes, because the daemon
-//! bounds its own searches.
+//! bounds its own searches. A [`Connection`] is for those who measure, and stays open.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -16,6 +16,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
 
 use super::proto::{
     ApiError, Dimension, ErrorBody, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus,
@@ -119,17 +120,61 @@ impl Client {
             .header("host", "traildex")
             .body(Full::new(Bytes::from(body)))
             .map_err(|e| ClientError::Protocol(e.into()))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()
-            .map_err(|e| ClientError::Protocol(e.into()))?;
+        let runtime = runtime()?;
         runtime.block_on(async {
-            let stream = UnixStream::connect(&self.socket)
-                .await
-                .map_err(|source| ClientError::NoDaemon { socket: self.socket.clone(), source })?;
+            let stream = connect(&self.socket).await?;
             exchange(stream, request).await.map_err(|e| ClientError::Protocol(e.into()))
         })
     }
+}
+
+/// A connection that stays open from search to search.
+#[derive(Debug)]
+pub struct Connection {
+    runtime: Runtime,
+    sender: http1::SendRequest<Full<Bytes>>,
+}
+
+impl Connection {
+    pub fn open(socket: &Path) -> Result<Self, ClientError> {
+        let runtime = runtime()?;
+        let sender = runtime.block_on(async {
+            let handshake = http1::handshake(TokioIo::new(connect(socket).await?)).await;
+            let (sender, connection) = handshake.map_err(|e| ClientError::Protocol(e.into()))?;
+            // It runs while an answer is waited for.
+            tokio::spawn(connection);
+            Ok::<_, ClientError>(sender)
+        })?;
+        Ok(Self { runtime, sender })
+    }
+
+    /// Sends a search, as JSON, and reads its whole answer, which is not looked into.
+    pub fn search(&mut self, body: &[u8]) -> Result<Bytes, ClientError> {
+        let request = Request::post("/v1/search").header("host", "traildex");
+        let body = Full::new(Bytes::copy_from_slice(body));
+        let request = request.body(body).map_err(|e| ClientError::Protocol(e.into()))?;
+        let answer = self.runtime.block_on(async {
+            let response = self.sender.send_request(request).await?;
+            let status = response.status().as_u16();
+            Ok::<_, hyper::Error>((status, response.into_body().collect().await?.to_bytes()))
+        });
+        match answer.map_err(|e| ClientError::Protocol(e.into()))? {
+            (200, body) => Ok(body),
+            other => {
+                Err(decode::<SearchResponse>(other).expect_err("no other status is a success"))
+            }
+        }
+    }
+}
+
+fn runtime() -> Result<Runtime, ClientError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    runtime.map_err(|e| ClientError::Protocol(e.into()))
+}
+
+async fn connect(socket: &Path) -> Result<UnixStream, ClientError> {
+    let stream = UnixStream::connect(socket).await;
+    stream.map_err(|source| ClientError::NoDaemon { socket: socket.to_path_buf(), source })
 }
 
 /// Sends one request and reads its whole answer.

@@ -1,3 +1,7 @@
-//! What measures: the archives to measure on.
+//! What measures: the archives to measure on, the questions, their latencies, what is kept of it all.
 
 pub mod generate;
+pub mod latency;
+pub mod questions;
+pub mod report;
+pub mod usage;

@@ -1,5 +1,6 @@
 //! `traildex demo`: five questions to a sample trail, answered by a real daemon on a real socket.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::Exit;
 use super::event::describe_hit;
 use super::search::table;
 use super::table::{Look, answer_table};
-use super::text::thousands;
+use super::text::{counted, thousands};
 use crate::api::client::Client;
 use crate::api::proto::SearchRequest;
 use crate::config::Config;
@@ -68,7 +69,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let answered = answer_all(&client, records, started.elapsed());
     if answered.is_ok() && !args.once {
-        println!("{}", invitation(&config.socket.path));
+        writeln!(io::stdout(), "{}", invitation(&config.socket.path))?;
         wait_for_interrupt()?;
     }
     drop(stop);
@@ -100,13 +101,15 @@ fn answer_all(client: &Client, records: u64, took: Duration) -> anyhow::Result<(
         "{} of {records} events were indexed",
         status.events.indexed
     );
-    println!(
-        "Indexed {} events from {} files in {:.2} s. Five of the questions investigators ask:",
-        thousands(records),
-        status.files.indexed,
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "Indexed {} from {} in {:.2} s. Five of the questions investigators ask:",
+        counted(records, "event"),
+        counted(status.files.indexed, "file"),
         took.as_secs_f64()
-    );
-    questions().iter().try_for_each(|question| answer(client, question))
+    )?;
+    questions().iter().try_for_each(|question| answer(client, question, &mut out))
 }
 
 fn questions() -> [Question; 5] {
@@ -147,27 +150,27 @@ fn questions() -> [Question; 5] {
     ]
 }
 
-fn answer(client: &Client, question: &Question) -> anyhow::Result<()> {
+fn answer(client: &Client, question: &Question, out: &mut impl Write) -> anyhow::Result<()> {
     let request = SearchRequest {
         query: question.query.as_str().into(),
         limit: Some(ROWS_MAX),
         ..SearchRequest::default()
     };
     let response = client.search(&request)?;
-    println!("\n{}. {}", question.number, question.text);
-    println!("   traildex search '{}'", question.query);
-    println!("   {} events in {:.1} ms\n", thousands(response.total.value), response.took_ms);
+    writeln!(out, "\n{}. {}", question.number, question.text)?;
+    writeln!(out, "   traildex search '{}'", question.query)?;
+    writeln!(out, "   {} in {:.1} ms\n", counted(response.total.value, "event"), response.took_ms)?;
     let look = Look::of_stdout();
     match &response.table {
-        Some(rows) => println!("{}", answer_table(rows, look)),
-        None => println!("{}", table(&response.hits, look)),
+        Some(rows) => writeln!(out, "{}", answer_table(rows, look))?,
+        None => writeln!(out, "{}", table(&response.hits, look))?,
     }
     let all = response.table.as_ref().map_or(response.total.value, |table| table.rows_total);
     if all > ROWS_MAX as u64 {
-        println!("… and {} more", thousands(all - ROWS_MAX as u64));
+        writeln!(out, "… and {} more", thousands(all - ROWS_MAX as u64))?;
     }
     if let (true, Some(hit)) = (question.shows_whole, response.hits.first()) {
-        println!("\n{}", describe_hit(hit));
+        writeln!(out, "\n{}", describe_hit(hit))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `traildex import`: index an archive once, without a daemon.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,12 +10,15 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use super::Exit;
 use super::serve::environment;
+use super::table::Format;
 use super::text::{counted, escape};
+use crate::bench::report::IngestReport;
+use crate::bench::usage::Usage;
 use crate::config::{Config, Overrides};
 use crate::daemon::{import_options, open_store};
-use crate::index::store::{Store, disk_bytes};
+use crate::index::store::{Store, disk_bytes_by_part};
 use crate::ingest::Ingest;
-use crate::ingest::progress::{Counters, Progress};
+use crate::ingest::progress::{Busy, Counters, Progress};
 use crate::ingest::walk::{Found, Walk};
 use crate::ingest::watch::Watcher;
 
@@ -32,6 +36,9 @@ pub struct Args {
     /// Where the index is kept
     #[arg(long, value_name = "DIR")]
     pub data_dir: PathBuf,
+    /// text, to standard error; or json, to standard output
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -39,8 +46,18 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let roots = absolute(&args.paths)?;
     let store = open_store(&args.data_dir, &config)?;
     tell_damage(&store);
-    fill(store, &roots, &config)?;
-    eprintln!("index {}", HumanBytes(disk_bytes(&args.data_dir)));
+    let (store, mut report) = fill(store, &roots, &config)?;
+    drop(store);
+    report.index_bytes = disk_bytes_by_part(&args.data_dir)
+        .into_iter()
+        .map(|(part, bytes)| (part.to_owned(), bytes))
+        .collect();
+    let usage = Usage::of_self()?;
+    (report.cpu_s, report.peak_resident_bytes) = (usage.cpu_s, usage.peak_resident_bytes);
+    match args.format {
+        Format::Text => eprintln!("index {}", HumanBytes(report.index_bytes_all())),
+        Format::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?,
+    }
     Ok(Exit::Done)
 }
 
@@ -52,7 +69,11 @@ pub fn tell_damage(store: &Store) {
 }
 
 /// Reads the archive into the store, showing how far it is, and says what was read.
-pub fn fill(store: Store, roots: &[PathBuf], config: &Config) -> anyhow::Result<Store> {
+pub fn fill(
+    store: Store,
+    roots: &[PathBuf],
+    config: &Config,
+) -> anyhow::Result<(Store, IngestReport)> {
     let started = Instant::now();
     let bar = progress_bar(total_bytes(roots));
     let progress = Progress::new();
@@ -69,27 +90,56 @@ pub fn fill(store: Store, roots: &[PathBuf], config: &Config) -> anyhow::Result<
         anyhow::bail!(fault);
     }
     let store = store.context("the commit thread panicked")?;
-    let seconds = started.elapsed().as_secs_f64();
-    let count = |counter: &AtomicU64, noun: &str| counted(counter.load(Ordering::Relaxed), noun);
-    let rate = |counter: &AtomicU64| (counter.load(Ordering::Relaxed) as f64 / seconds) as u64;
-    let counters = &progress.counters;
-    eprintln!(
-        "{} from {} in {seconds:.1} s ({} events/s, {}/s raw); {} left out; \
-         rejected: {} and {}; skipped: {}",
-        count(&counters.events, "event"),
-        count(&counters.files, "file"),
-        HumanCount(rate(&counters.events)),
-        HumanBytes(rate(&counters.bytes_raw)),
-        count(&counters.duplicates, "duplicate"),
-        count(&counters.rejected, "record"),
-        count(&counters.files_rejected, "file"),
-        counted(progress.glance().skipped, "path"),
-    );
+    let report = report(&progress, started.elapsed());
+    tell(&report);
     for skipped in progress.skipped().iter().take(SKIPPED_TOLD_MAX) {
         let reason = skipped.reading.reason.as_deref().unwrap_or_default();
         eprintln!("skipped {}: {}", escape(&skipped.path), escape(reason));
     }
-    Ok(store)
+    Ok((store, report))
+}
+
+fn report(progress: &Progress, wall: Duration) -> IngestReport {
+    let counters = &progress.counters;
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let Busy { reading, building, finishing, committing, merging } = &counters.busy;
+    let busy = [
+        ("reading", reading),
+        ("building", building),
+        ("finishing", finishing),
+        ("committing", committing),
+        ("merging", merging),
+    ];
+    IngestReport {
+        events: count(&counters.events),
+        files: count(&counters.files),
+        duplicates: count(&counters.duplicates),
+        rejected: count(&counters.rejected),
+        files_rejected: count(&counters.files_rejected),
+        skipped: progress.glance().skipped,
+        raw_bytes: count(&counters.bytes_raw),
+        read_bytes: count(&counters.bytes_read),
+        wall_s: wall.as_secs_f64(),
+        busy_s: busy.map(|(name, us)| (name.to_owned(), count(us) as f64 / 1e6)).into(),
+        ..IngestReport::default()
+    }
+}
+
+fn tell(report: &IngestReport) {
+    let rate = |amount: u64| (amount as f64 / report.wall_s) as u64;
+    eprintln!(
+        "{} from {} in {:.1} s ({} events/s, {}/s raw); {} left out; rejected: {} and {}; \
+         skipped: {}",
+        counted(report.events, "event"),
+        counted(report.files, "file"),
+        report.wall_s,
+        HumanCount(rate(report.events)),
+        HumanBytes(rate(report.raw_bytes)),
+        counted(report.duplicates, "duplicate"),
+        counted(report.rejected, "record"),
+        counted(report.files_rejected, "file"),
+        counted(report.skipped, "path"),
+    );
 }
 
 pub fn absolute(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {

@@ -4,6 +4,7 @@
 //! records contain reaches a terminal only through [`text::escape`] or [`json::for_terminal`]: an
 //! attacker can write escape sequences into a trail.
 
+mod bench;
 mod check_config;
 mod completions;
 mod demo;
@@ -73,6 +74,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Write a realistic archive of any size, to measure with
     Generate(generate::Args),
+    /// Measure what indexing an archive and searching it costs on this machine
+    Bench(bench::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Explain a command, or with 'query' the query language
@@ -115,6 +118,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::CheckConfig(args) => check_config::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Generate(args) => generate::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Help(args) => help::run(args),
     };

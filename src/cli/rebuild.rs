@@ -72,7 +72,7 @@ fn offline(args: &Args, request: RebuildRequest) -> anyhow::Result<()> {
         missing(&store.snapshots().load())?.refuse()?;
     }
     store.begin_rebuild()?;
-    let mut store = fill(store, &roots, &config)?;
+    let (mut store, _) = fill(store, &roots, &config)?;
     if let Err(reason) = replace(&mut store, request) {
         store.abandon_rebuild();
         bail!(reason);

@@ -8,7 +8,7 @@
 //! no manifest names until it takes the place of the first. A crash before that leaves the first as it
 //! was.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -479,15 +479,30 @@ pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<VerifyRep
 
 /// Bytes that the index takes on disk.
 pub fn disk_bytes(data_dir: &Path) -> u64 {
-    let sizes = |dir: &Path| -> u64 {
-        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-        entries
-            .filter_map(|entry| entry.metadata().ok())
-            .filter(fs::Metadata::is_file)
-            .map(|m| m.len())
-            .sum()
-    };
-    sizes(data_dir) + sizes(&data_dir.join(SEGMENTS))
+    disk_bytes_by_part(data_dir).values().sum()
+}
+
+/// The same, by what they are for.
+pub fn disk_bytes_by_part(data_dir: &Path) -> BTreeMap<&'static str, u64> {
+    let mut parts = BTreeMap::new();
+    for dir in [data_dir, &data_dir.join(SEGMENTS)] {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let Some(metadata) = entry.metadata().ok().filter(fs::Metadata::is_file) else {
+                continue;
+            };
+            let path = entry.path();
+            let part = match path.extension().and_then(|extension| extension.to_str()) {
+                Some("store") => "records",
+                Some("term") => "words and values",
+                Some("idx" | "pos" | "fieldnorm") => "postings",
+                Some("fast") => "columns",
+                Some("keys") => "keys",
+                _ => "ledger",
+            };
+            *parts.entry(part).or_insert(0) += metadata.len();
+        }
+    }
+    parts
 }
 
 fn lock(data_dir: &Path) -> Result<File, IndexError> {

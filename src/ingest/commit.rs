@@ -12,7 +12,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
 use super::batch::{self, Batch};
-use super::progress::Progress;
+use super::progress::{Progress, spent};
 use super::scan::TakenBack;
 use super::work::Built;
 use crate::index::IndexError;
@@ -80,7 +80,8 @@ impl Committer {
     pub fn run(mut self) -> Store {
         let (jobs, job_queue) = bounded(1);
         let (results, merged) = bounded(1);
-        let merger = std::thread::spawn(move || run_merges(&job_queue, &results));
+        let progress = Arc::clone(&self.progress);
+        let merger = std::thread::spawn(move || run_merges(&job_queue, &results, &progress));
         if let Err(error) = self.serve(&jobs, &merged) {
             self.progress.fail(format!("cannot commit: {error}"));
         }
@@ -148,6 +149,7 @@ impl Committer {
             self.store.commit(segments)?;
         }
         self.store.dedupe().release_through(batch.number);
+        spent(&self.progress.counters.busy.committing, started);
         tracing::debug!(files = keys.len(), took = ?started.elapsed(), "committed");
         self.progress.committed(keys.into_iter());
         Ok(())
@@ -186,11 +188,12 @@ impl Committer {
     }
 }
 
-fn run_merges(jobs: &Receiver<MergeJob>, results: &Sender<Merged>) {
+fn run_merges(jobs: &Receiver<MergeJob>, results: &Sender<Merged>, progress: &Progress) {
     for job in jobs {
         let started = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| job.run()));
         let result = result.unwrap_or(Err(IndexError::Bug("merging panicked")));
+        spent(&progress.counters.busy.merging, started);
         tracing::debug!(segments = job.inputs.len(), took = ?started.elapsed(), "merged");
         if results.send(Merged { inputs: job.inputs, result }).is_err() {
             return;

@@ -42,11 +42,30 @@ pub struct Counters {
     pub bytes_read: AtomicU64,
     /// Files handled after a panic.
     pub panics: AtomicU64,
+    /// Microseconds that threads were busy with each part of the work, on the clock.
+    pub busy: Busy,
+}
+
+/// See [`Counters::busy`]. Reading is mapping and inflating; building is splitting, parsing, telling
+/// duplicates, and adding to a segment; finishing is sorting and writing it.
+#[derive(Debug, Default)]
+pub struct Busy {
+    pub reading: AtomicU64,
+    pub building: AtomicU64,
+    pub finishing: AtomicU64,
+    pub committing: AtomicU64,
+    pub merging: AtomicU64,
+}
+
+/// Adds to one of [`Busy`] the time since `started`.
+pub fn spent(part: &AtomicU64, started: Instant) {
+    add(part, started.elapsed().as_micros() as u64);
 }
 
 impl Counters {
     /// All of them, with the names of their metrics.
-    pub fn all(&self) -> [(&'static str, &AtomicU64); 8] {
+    pub fn all(&self) -> [(&'static str, &AtomicU64); 13] {
+        let Busy { reading, building, finishing, committing, merging } = &self.busy;
         [
             ("traildex_ingest_files_total", &self.files),
             ("traildex_ingest_files_rejected_total", &self.files_rejected),
@@ -56,6 +75,11 @@ impl Counters {
             ("traildex_ingest_raw_bytes_total", &self.bytes_raw),
             ("traildex_ingest_read_bytes_total", &self.bytes_read),
             ("traildex_ingest_panics_total", &self.panics),
+            ("traildex_ingest_reading_microseconds_total", reading),
+            ("traildex_ingest_building_microseconds_total", building),
+            ("traildex_ingest_finishing_microseconds_total", finishing),
+            ("traildex_ingest_committing_microseconds_total", committing),
+            ("traildex_ingest_merging_microseconds_total", merging),
         ]
     }
 }

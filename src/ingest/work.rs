@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, Sender, never, select_biased};
 use super::batch::{Batch, Batches, Membership};
 use super::layout::Place;
 use super::parse::{Origin, Parser};
-use super::progress::{Progress, add};
+use super::progress::{Progress, add, spent};
 use super::read::{Content, FileReader, ReadError, ReadLimits};
 use super::scan::TakenBack;
 use super::split::{self, Piece};
@@ -180,7 +180,9 @@ impl Work {
             return Ok(());
         };
         let batch = membership.close();
+        let started = Instant::now();
         let segment = builder.finish()?;
+        spent(&self.worker.progress.counters.busy.finishing, started);
         // Fails only when the committer ended, which has said why.
         let _ = self.worker.built.send(Built { batch, segment });
         Ok(())
@@ -229,7 +231,11 @@ impl Work {
         let path = Path::new(&key.path);
         let is_fresh = age(key) < self.worker.options.unfinished;
         let Self { reader, parser, worker, building } = self;
+        let busy = &worker.progress.counters.busy;
+        let started = Instant::now();
         let read = reader.read(path, |content| {
+            spent(&busy.reading, started);
+            let started = Instant::now();
             // What was read is what was looked for, or nothing.
             match look(path) {
                 Ok(Found::Trail(now)) if now == *key => {}
@@ -243,7 +249,9 @@ impl Work {
             let building = open(building, worker)?;
             let file =
                 Split { key, content: &content, pieces: &pieces, is_digest: shape.is_digest };
-            Ok(Outcome::Done(Box::new(file.index(parser, building, worker)?)))
+            let record = file.index(parser, building, worker)?;
+            spent(&busy.building, started);
+            Ok(Outcome::Done(Box::new(record)))
         });
         match read {
             Ok(outcome) => outcome,

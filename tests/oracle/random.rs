@@ -41,6 +41,8 @@ pub struct Queries<'a> {
     pub random: Random,
     /// Paths with numbers.
     numbers: Vec<String>,
+    /// Records that have what others rarely have.
+    odd: Vec<&'a Doc>,
 }
 
 const SHORT_NAMES: [(&str, &str); 12] = [
@@ -64,10 +66,14 @@ impl<'a> Queries<'a> {
             archive.docs.iter().any(|doc| doc.of(path).iter().any(|v| v.number().is_some()))
         };
         let numbers = archive.paths.iter().filter(is_number).cloned().collect();
-        Self { archive, random: Random(seed), numbers }
+        let odd = archive.docs.iter().filter(|doc| doc.id.starts_with("odd-")).collect();
+        Self { archive, random: Random(seed), numbers, odd }
     }
 
     fn doc(&mut self) -> &'a Doc {
+        if self.random.one_in(8) {
+            return self.odd[self.random.below(self.odd.len())];
+        }
         let archive = self.archive;
         self.random.pick(&archive.docs)
     }

@@ -325,6 +325,16 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_refused_beyond_their_memory() {
+        let grouping = Grouping { keys: Vec::new(), measures: vec![Measure::Count] };
+        let mut groups = Groups::new(&grouping, 100 << 10);
+        let mut number = |n: i128| groups.number(vec![Cell::Int(n)]);
+        let refused = (0..10_000).find(|n| number(*n).is_err()).expect("a bound");
+        assert!((300..1_000).contains(&refused), "{refused}");
+        assert_eq!(number(7).expect("a group that is there costs nothing"), 7);
+    }
+
+    #[test]
     fn a_sample_estimates_how_many_values_there_are() {
         let grouping = Grouping { keys: Vec::new(), measures: vec![Measure::Count] };
         let mut groups = Groups::new(&grouping, usize::MAX);
