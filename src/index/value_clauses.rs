@@ -100,6 +100,10 @@ impl LeafClause {
 
     /// The word of the value that the fewest events have, and how many have it.
     fn rarest_word(&self, context: &Context<'_>) -> Result<Option<(Term, u32)>, IndexError> {
+        // As tables tell it, its hash is no word.
+        if is_shortened(&self.text, EXACT_BYTES_MAX) {
+            return Ok(None);
+        }
         let field = context.snapshot.fields.words;
         let index = context.segment.reader.inverted_index(field)?;
         let mut rarest: Option<(Term, u32)> = None;

@@ -61,31 +61,24 @@ pub struct WordFormClause<T> {
 impl<T: ValueTest> Clause for WordFormClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let mut events = BitSet::with_max_value(context.segment.events());
-        let mut word = String::new();
-        let mut is_met = |term: &str| {
-            word.clear();
-            word.push_str(term);
-            word.make_ascii_lowercase();
-            self.test.is_met_by(known_part(&word))
-        };
+        let is_met = |word: &str| self.test.is_met_by(known_part(word));
         let prefix = self.test.prefix();
-        add_terms(context, context.snapshot.fields.words, prefix, &mut is_met, &mut events)?;
+        add_terms(context, context.snapshot.fields.words, prefix, is_met, &mut events)?;
+        let mut buffer = String::new();
+        let mut has_met = |value: &str| {
+            let mut has_met = false;
+            each_word(value, &mut buffer, |word| has_met |= is_met(word));
+            has_met
+        };
         for id in columns(Words::Whole) {
             // Its values may be in upper case, so that no prefix narrows the scan.
-            add_terms(context, Fields::column(id), "", &mut is_met, &mut events)?;
+            add_terms(context, Fields::column(id), "", &mut has_met, &mut events)?;
         }
         let mut parts: Vec<Docs> =
             vec![Box::new(ConstScorer::new(BitSetDocSet::from(events), 1.0))];
-        let mut buffer = String::new();
         for id in columns(Words::Dictionary) {
             let Some(column) = context.segment.text_column(id)? else { continue };
-            let ordinals = ordinals_where(&column, |value| {
-                let mut is_met = false;
-                each_word(value, &mut buffer, |word| {
-                    is_met |= self.test.is_met_by(known_part(word));
-                });
-                is_met
-            })?;
+            let ordinals = ordinals_where(&column, &mut has_met)?;
             parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
         }
         Ok(context.union(parts))

@@ -130,11 +130,14 @@ impl Archive {
     }
 
     fn field_meaning(&self, field: &FieldRef, test: &Test) -> Meets<'_> {
-        if *test == Test::Exists && !self.paths.contains(&field.name) {
-            let below = format!("{}.", field.name);
-            if self.paths.iter().any(|path| path.starts_with(&below)) {
-                return Box::new(move |doc| doc.values.keys().any(|path| path.starts_with(&below)));
-            }
+        if *test == Test::Exists {
+            let is_object = !self.paths.contains(&field.name)
+                && self.paths.iter().any(|path| is_below(path, &field.name));
+            let at = if is_object { vec![field.name.clone()] } else { self.paths_of(field) };
+            return Box::new(move |doc| {
+                let is_at = |path: &String| at.iter().any(|at| path == at || is_below(path, at));
+                doc.values.keys().any(is_at)
+            });
         }
         let paths = self.paths_of(field);
         match test {
@@ -160,6 +163,10 @@ impl Archive {
             }
         }
     }
+}
+
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'))
 }
 
 fn fold(text: &str) -> String {

@@ -70,9 +70,14 @@ impl Scalar {
         }
     }
 
-    /// As a table shows it.
+    /// As a table shows it: of a long text the beginning, and a hash.
     pub fn json(&self) -> Json {
         match self {
+            Self::Text(text) if text.len() > 4_096 => {
+                let hash = xxhash_rust::xxh3::xxh3_128(text.as_bytes());
+                let beginning = &text[..text.floor_char_boundary(4_063)];
+                format!("{beginning}#{hash:032x}").into()
+            }
             Self::Text(text) => text.clone().into(),
             Self::Bool(truth) => (*truth).into(),
             Self::Number(_, text) => serde_json::from_str(text).unwrap(),
