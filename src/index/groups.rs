@@ -7,7 +7,9 @@
 //! An event with several values in a key is in the group of each; one without a value, in that of
 //! [`Cell::Null`].
 
+mod dense;
 mod tally;
+mod top;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use rustc_hash::FxBuildHasher;
 use tantivy::query::{EnableScoring, Query};
 use tantivy::{DocId, DocSet, TERMINATED};
 
+use self::dense::Counter;
 use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
 use super::IndexError;
 use super::snapshot::{SegmentView, Snapshot};
@@ -36,6 +39,9 @@ const DENSE_MAX: usize = 1 << 20;
 pub struct Grouping {
     pub keys: Vec<Source>,
     pub measures: Vec<Measure>,
+    /// How many of the largest groups are wanted, where groups are counted by one key; the others may
+    /// be left out.
+    pub largest: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -99,8 +105,29 @@ pub fn group<E: From<IndexError>>(
         .weight(EnableScoring::disabled_from_schema(snapshot.schema()))
         .map_err(|error| E::from(error.into()))?;
     let mut groups = Groups::new(grouping, bytes_max);
+    let is_count = matches!(grouping.measures.as_slice(), [Measure::Count]);
+    let mut counters = Vec::new();
     for segment in &snapshot.segments {
         check()?;
+        if is_count && grouping.keys.is_empty() {
+            let events = weight.count(&segment.reader).map_err(|error| E::from(error.into()))?;
+            groups.events += u64::from(events);
+            groups.add_count(Vec::new(), events.into())?;
+            continue;
+        }
+        let counter = if is_count { Counter::open(segment, &grouping.keys)? } else { None };
+        if let Some(mut counter) = counter {
+            let mut scorer =
+                weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
+            groups.events += counter.count(&mut *scorer, check)?;
+            let kept: usize = counters.iter().map(Counter::bytes).sum();
+            if grouping.largest.is_some() && kept + counter.bytes() <= bytes_max {
+                counters.push(counter);
+            } else {
+                counter.each(|key, events| groups.add_count(key, events))?;
+            }
+            continue;
+        }
         let mut gathering = Gathering::open(segment, grouping, read, bytes_max)?;
         let mut scorer =
             weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
@@ -118,6 +145,17 @@ pub fn group<E: From<IndexError>>(
         }
         gathering.merge_into(&mut groups)?;
     }
+    if let Some(limit) = grouping.largest.filter(|_| groups.is_empty())
+        && let Some(largest) = top::top(&counters, limit)?
+    {
+        for (value, events) in largest {
+            groups.add_count(vec![value], events)?;
+        }
+        return Ok(groups.end());
+    }
+    for counter in counters {
+        counter.each(|key, events| groups.add_count(key, events))?;
+    }
     Ok(groups.end())
 }
 
@@ -134,6 +172,8 @@ struct Gathering<'g> {
     /// Groups of the event at hand.
     of_event: Vec<u32>,
     next: Vec<u32>,
+    /// Values of the event at hand.
+    locals: Vec<Local>,
     bytes: usize,
     bytes_max: usize,
 }
@@ -209,6 +249,7 @@ impl<'g> Gathering<'g> {
             groups: 0,
             of_event: Vec::new(),
             next: Vec::new(),
+            locals: Vec::new(),
             bytes: 0,
             bytes_max,
         })
@@ -220,19 +261,18 @@ impl<'g> Gathering<'g> {
         let mut groups = 1;
         for level in &mut self.keys {
             self.next.clear();
-            let Level { values, .. } = level;
-            let locals = values.of(doc)?.to_vec();
-            let locals: &[Local] = &locals;
+            self.locals.clear();
+            self.locals.extend_from_slice(level.values.of(doc)?);
             for parent in &self.of_event {
                 let mut add = |local| {
                     let (group, is_new) = level.group(*parent, local);
                     self.bytes += if is_new { KEY_BYTES } else { 0 };
                     self.next.push(group);
                 };
-                if locals.is_empty() {
+                if self.locals.is_empty() {
                     add(None);
                 }
-                for local in locals {
+                for local in &self.locals {
                     add(Some(*local));
                 }
                 // One event can have thousands of values in each of several keys.
@@ -260,9 +300,10 @@ impl<'g> Gathering<'g> {
                 }
                 continue;
             };
-            let found = values.of(doc)?.to_vec();
+            self.locals.clear();
+            self.locals.extend_from_slice(values.of(doc)?);
             for group in &self.of_event {
-                self.bytes += tallies[*group as usize].add(measure, values, &found, time);
+                self.bytes += tallies[*group as usize].add(measure, values, &self.locals, time);
             }
         }
         Ok(())

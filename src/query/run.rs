@@ -232,6 +232,7 @@ impl Search<'_> {
 
     /// The rows of a query, whose first stage is `stats`; and how many events they are of.
     fn rows(&self, filter: &Expr, stages: Vec<Stage>) -> Result<(Rows, u64), ApiError> {
+        let largest = largest_wanted(&stages);
         let mut stages = stages.into_iter();
         let Some(Stage::Stats { functions, by }) = stages.next() else {
             unreachable!("the caller has split the stages before stats")
@@ -239,6 +240,7 @@ impl Search<'_> {
         let grouping = Grouping {
             keys: by.iter().map(|key| self.key(key)).collect::<Result<_, _>>()?,
             measures: functions.iter().map(|f| self.measure(f)).collect::<Result<_, _>>()?,
+            largest,
         };
         let query = self.planner().plan_between(filter, self.start, self.end)?;
         let (read, check) = (read_record(), || self.cancel.check());
@@ -336,6 +338,21 @@ impl Search<'_> {
         }
         Ok(values)
     }
+}
+
+/// How many rows are kept of a table that counts by one field and begins with the most frequent.
+fn largest_wanted(stages: &[Stage]) -> Option<usize> {
+    let [Stage::Stats { functions, by }, Stage::Sort(sort), Stage::Limit { rows, by: of_each }, ..] =
+        stages
+    else {
+        return None;
+    };
+    let ([function], [Key::Field { .. }], [first]) = (&functions[..], &by[..], &sort[..]) else {
+        return None;
+    };
+    let is_count = function.kind == FunctionKind::Count && function.field.is_none();
+    let is_most_first = first.is_descending && first.field.name == function.column();
+    (is_count && is_most_first && of_each.is_empty()).then_some(*rows as usize)
 }
 
 /// Whether the index keeps the number of events that match.

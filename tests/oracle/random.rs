@@ -373,6 +373,9 @@ impl<'a> Queries<'a> {
 
     /// A query that makes a table.
     pub fn table(&mut self) -> Query {
+        if self.random.one_in(6) {
+            return self.most_frequent();
+        }
         let mut functions = vec![Function::count()];
         for _ in 0..self.random.below(3) {
             let function = self.function();
@@ -415,6 +418,17 @@ impl<'a> Queries<'a> {
                 if self.random.one_in(2) { Vec::new() } else { keys[..keys.len().min(1)].to_vec() };
             stages.push(Stage::Limit { rows: 1 + self.random.below(20) as u64, by });
         }
+        Query { filter: self.filter(), stages }
+    }
+
+    fn most_frequent(&mut self) -> Query {
+        let key = self.key();
+        let count = SortKey { field: FieldRef::named("count"), is_descending: true };
+        let stages = vec![
+            Stage::Stats { functions: vec![Function::count()], by: vec![key] },
+            Stage::Sort(vec![count]),
+            Stage::Limit { rows: self.random.below(12) as u64, by: Vec::new() },
+        ];
         Query { filter: self.filter(), stages }
     }
 

@@ -197,6 +197,17 @@ impl<'g> Groups<'g> {
         Ok(number)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.tallies.is_empty()
+    }
+
+    /// Adds to a group that is only counted.
+    pub fn add_count(&mut self, key: Vec<Cell>, events: u64) -> Result<(), IndexError> {
+        let number = self.number(key)?;
+        self.tallies[number][0].count += events;
+        Ok(())
+    }
+
     pub fn merge(
         &mut self,
         group: usize,
@@ -326,7 +337,7 @@ mod tests {
 
     #[test]
     fn groups_are_refused_beyond_their_memory() {
-        let grouping = Grouping { keys: Vec::new(), measures: vec![Measure::Count] };
+        let grouping = Grouping { keys: Vec::new(), measures: vec![Measure::Count], largest: None };
         let mut groups = Groups::new(&grouping, 100 << 10);
         let mut number = |n: i128| groups.number(vec![Cell::Int(n)]);
         let refused = (0..10_000).find(|n| number(*n).is_err()).expect("a bound");
@@ -336,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_sample_estimates_how_many_values_there_are() {
-        let grouping = Grouping { keys: Vec::new(), measures: vec![Measure::Count] };
+        let grouping = Grouping { keys: Vec::new(), measures: vec![Measure::Count], largest: None };
         let mut groups = Groups::new(&grouping, usize::MAX);
         let number = groups.number(Vec::new()).unwrap();
         let hashes = (0..200_000_u64).map(|n| Xxh3DefaultBuilder::new().hash_one(n));

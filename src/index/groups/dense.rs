@@ -1,0 +1,263 @@
+//! Counting events by the values of a few columns, where an array has room for every combination of a
+//! segment's values: most tables, at a few nanoseconds an event.
+//!
+//! An event has at most one value in each of these columns, so that it counts once.
+
+use std::collections::HashMap;
+
+use rustc_hash::FxBuildHasher;
+use tantivy::columnar::{Cardinality, Column, DynamicColumn, StrColumn};
+use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DateTime, DocId, DocSet};
+
+use super::CHECK_STEP;
+use crate::event::cell::Cell;
+use crate::event::time::Micros;
+use crate::index::IndexError;
+use crate::index::schema::TIME;
+use crate::index::snapshot::SegmentView;
+use crate::index::values::{Bins, Source, Stretch};
+
+/// Combinations that are counted at most: 16 MiB.
+const CELLS_MAX: usize = 1 << 22;
+
+/// Events by the values of columns, in one segment.
+pub struct Counter {
+    keys: Vec<Key>,
+    /// How far apart two neighbouring values of each key are; stretches of time come one behind another.
+    strides: Vec<usize>,
+    /// By combination.
+    counts: Vec<u32>,
+}
+
+enum Key {
+    /// A column that the segment does not have.
+    Missing,
+    /// The last number is that of events without a value.
+    Text {
+        column: StrColumn,
+        size: usize,
+    },
+    Time {
+        times: Column<u64>,
+        stretches: Stretches,
+    },
+}
+
+/// The stretches of time that were met, numbered.
+struct Stretches {
+    bins: Bins,
+    current: (Stretch, usize),
+    starts: Vec<Micros>,
+    numbers: HashMap<Micros, usize, FxBuildHasher>,
+}
+
+impl Counter {
+    /// None where the keys are of other kinds, or have too many combinations.
+    pub fn open(segment: &SegmentView, keys: &[Source]) -> Result<Option<Self>, IndexError> {
+        let mut opened = Vec::with_capacity(keys.len());
+        for key in keys {
+            match Key::open(segment, key)? {
+                Some(key) => opened.push(key),
+                None => return Ok(None),
+            }
+        }
+        let is_time = |key: &&Key| matches!(key, Key::Time { .. });
+        if opened.is_empty() || opened.iter().filter(is_time).count() > 1 {
+            return Ok(None);
+        }
+        let mut cells = 1_usize;
+        let mut strides = vec![0; opened.len()];
+        for (key, stride) in opened.iter().zip(&mut strides) {
+            *stride = cells;
+            if let Key::Text { size, .. } = key {
+                cells = cells.saturating_mul(*size);
+            }
+        }
+        for (key, stride) in opened.iter().zip(&mut strides) {
+            if is_time(&key) {
+                *stride = cells;
+            }
+        }
+        let is_small = cells <= CELLS_MAX;
+        Ok(is_small.then(|| Self { keys: opened, strides, counts: vec![0; cells] }))
+    }
+
+    /// The bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.counts.as_slice())
+    }
+
+    /// Counts the documents; returns how many there are.
+    pub fn count<E: From<IndexError>>(
+        &mut self,
+        docs: &mut dyn DocSet,
+        check: &dyn Fn() -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let mut block = [0; COLLECT_BLOCK_BUFFER_LEN];
+        let mut events = 0;
+        loop {
+            let found = docs.fill_buffer(&mut block);
+            if found == 0 {
+                return Ok(events);
+            }
+            self.add(&block[..found])?;
+            events += found as u64;
+            if events % CHECK_STEP < found as u64 {
+                check()?;
+            }
+        }
+    }
+
+    fn add(&mut self, docs: &[DocId]) -> Result<(), IndexError> {
+        let mut cells = [0; COLLECT_BLOCK_BUFFER_LEN];
+        let mut values = [None; COLLECT_BLOCK_BUFFER_LEN];
+        let values = &mut values[..docs.len()];
+        for (key, stride) in self.keys.iter_mut().zip(&self.strides) {
+            match key {
+                Key::Missing => {}
+                Key::Text { column, size } => {
+                    column.ords().first_vals(docs, values);
+                    for (cell, ordinal) in cells.iter_mut().zip(&*values) {
+                        *cell += ordinal.map_or(*size - 1, |ordinal| ordinal as usize) * stride;
+                    }
+                }
+                Key::Time { times, stretches } => {
+                    times.first_vals(docs, values);
+                    for (cell, time) in cells.iter_mut().zip(&*values) {
+                        *cell += stretches.number(time_of(time.unwrap_or(0))) * stride;
+                    }
+                    let room = stretches.starts.len() * stride;
+                    if room > CELLS_MAX {
+                        return Err(IndexError::TooManyGroups { groups: room });
+                    }
+                    if self.counts.len() < room {
+                        self.counts.resize(room, 0);
+                    }
+                }
+            }
+        }
+        for cell in &cells[..docs.len()] {
+            self.counts[*cell] += 1;
+        }
+        Ok(())
+    }
+
+    /// Calls `sink` with each combination of values that some event has, and how many have it.
+    pub fn each(
+        &self,
+        mut sink: impl FnMut(Vec<Cell>, u64) -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
+        let met: Vec<usize> =
+            self.counts.iter().enumerate().filter(|(_, n)| **n > 0).map(|(cell, _)| cell).collect();
+        let mut rows = vec![Vec::with_capacity(self.keys.len()); met.len()];
+        for (key, stride) in self.keys.iter().zip(&self.strides) {
+            let number = |cell: usize| match key {
+                Key::Missing => 0,
+                Key::Text { size, .. } => cell / stride % size,
+                Key::Time { .. } => cell / stride,
+            };
+            let numbers: Vec<usize> = met.iter().map(|cell| number(*cell)).collect();
+            let mut distinct = numbers.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            let cells = key.cells(&distinct)?;
+            for (row, number) in rows.iter_mut().zip(numbers) {
+                let at = distinct.binary_search(&number).expect("it is one of them");
+                row.push(cells[at].clone());
+            }
+        }
+        for (row, cell) in rows.into_iter().zip(met) {
+            sink(row, self.counts[cell].into())?;
+        }
+        Ok(())
+    }
+
+    /// Of a single key that is text: its column, how many events have each value, and how many have
+    /// none.
+    pub fn of_one_text(&self) -> Option<(Option<&StrColumn>, &[u32], u64)> {
+        match self.keys.as_slice() {
+            [Key::Missing] => Some((None, &[], self.counts[0].into())),
+            [Key::Text { column, size }] => {
+                Some((Some(column), &self.counts[..size - 1], self.counts[size - 1].into()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Key {
+    fn open(segment: &SegmentView, source: &Source) -> Result<Option<Self>, IndexError> {
+        let column = match source {
+            Source::Column(id) if !id.column().is_unique => segment.text_column(*id)?,
+            Source::Paths(paths) => {
+                let [path] = paths.as_slice() else { return Ok(None) };
+                let mut columns = segment.columns_at(path)?;
+                match (columns.pop(), columns.is_empty()) {
+                    (None, _) => None,
+                    (Some(DynamicColumn::Str(column)), true) => Some(column),
+                    _ => return Ok(None),
+                }
+            }
+            Source::Bin(bins) => {
+                let time = segment.open_column(TIME)?;
+                let Some(DynamicColumn::DateTime(times)) = time else { return Ok(None) };
+                let stretches = Stretches::new(bins.clone());
+                return Ok(Some(Self::Time { times: times.to_u64_monotonic(), stretches }));
+            }
+            Source::Column(_) | Source::Time => return Ok(None),
+        };
+        Ok(match column {
+            None => Some(Self::Missing),
+            Some(column) if column.ords().get_cardinality() == Cardinality::Multivalued => None,
+            Some(column) => Some(Self::Text { size: column.num_terms() + 1, column }),
+        })
+    }
+
+    /// What values are, which are given in order.
+    fn cells(&self, numbers: &[usize]) -> Result<Vec<Cell>, IndexError> {
+        let mut cells = Vec::with_capacity(numbers.len());
+        match self {
+            Self::Missing => cells.resize(numbers.len(), Cell::Null),
+            Self::Time { stretches, .. } => {
+                cells.extend(numbers.iter().map(|number| Cell::Time(stretches.starts[*number])));
+            }
+            Self::Text { column, size } => {
+                let ordinals: Vec<u64> = numbers
+                    .iter()
+                    .filter(|number| **number + 1 < *size)
+                    .map(|number| *number as u64)
+                    .collect();
+                column.dictionary().sorted_ords_to_term_cb(&ordinals, |text| {
+                    cells.push(Cell::text(&String::from_utf8_lossy(text)));
+                })?;
+                cells.resize(numbers.len(), Cell::Null);
+            }
+        }
+        Ok(cells)
+    }
+}
+
+impl Stretches {
+    fn new(bins: Bins) -> Self {
+        let nowhere = Stretch { start: Micros(0), holds: Micros(0)..Micros(0) };
+        Self { bins, current: (nowhere, 0), starts: Vec::new(), numbers: HashMap::default() }
+    }
+
+    fn number(&mut self, time: Micros) -> usize {
+        if !self.current.0.holds.contains(&time) {
+            let stretch = (self.bins.0)(time);
+            let new = self.starts.len();
+            let number = *self.numbers.entry(stretch.start).or_insert(new);
+            if number == new {
+                self.starts.push(stretch.start);
+            }
+            self.current = (stretch, number);
+        }
+        self.current.1
+    }
+}
+
+fn time_of(bits: u64) -> Micros {
+    use tantivy::columnar::MonotonicallyMappableToU64;
+    Micros(DateTime::from_u64(bits).into_timestamp_micros())
+}
