@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
-use tantivy::query::{EnableScoring, Query};
+use tantivy::query::{EnableScoring, Query, Weight};
 use tantivy::{DocId, DocSet, TERMINATED};
 
 use self::dense::Counter;
@@ -104,6 +104,9 @@ pub fn group<E: From<IndexError>>(
     let weight = query
         .weight(EnableScoring::disabled_from_schema(snapshot.schema()))
         .map_err(|error| E::from(error.into()))?;
+    if let Some(grouped) = distinct_alone(snapshot, &*weight, grouping, bytes_max, check)? {
+        return Ok(grouped);
+    }
     let mut groups = Groups::new(grouping, bytes_max);
     let is_count = matches!(grouping.measures.as_slice(), [Measure::Count]);
     let mut counters = Vec::new();
@@ -157,6 +160,39 @@ pub fn group<E: From<IndexError>>(
         counter.each(|key, events| groups.add_count(key, events))?;
     }
     Ok(groups.end())
+}
+
+/// The number of a field's values, where nothing else is asked for; none where it takes another way.
+fn distinct_alone<E: From<IndexError>>(
+    snapshot: &Snapshot,
+    weight: &dyn Weight,
+    grouping: &Grouping,
+    bytes_max: usize,
+    check: &dyn Fn() -> Result<(), E>,
+) -> Result<Option<Grouped>, E> {
+    let ([], [Measure::Distinct(source)]) = (&grouping.keys[..], &grouping.measures[..]) else {
+        return Ok(None);
+    };
+    let (mut counters, mut bytes) = (Vec::new(), 0);
+    for segment in &snapshot.segments {
+        let Some(counter) = Counter::open(segment, std::slice::from_ref(source))? else {
+            return Ok(None);
+        };
+        bytes += counter.bytes();
+        counters.push(counter);
+    }
+    if bytes > bytes_max {
+        return Ok(None);
+    }
+    let mut events = 0;
+    for (segment, counter) in snapshot.segments.iter().zip(&mut counters) {
+        let mut scorer =
+            weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
+        events += counter.count(&mut *scorer, check)?;
+    }
+    let distinct = top::distinct(&counters)?;
+    let row = |values: u64| vec![Cell::Int(values.into())];
+    Ok(distinct.map(|values| Grouped { rows: vec![row(values)], events, is_exact: true }))
 }
 
 /// What one segment's events come to.

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHandle, StrColumn};
+use tantivy::directory::OwnedBytes;
 use tantivy::index::{SegmentComponent, SegmentId};
 use tantivy::schema::Schema;
 use tantivy::store::StoreReader;
@@ -18,7 +19,7 @@ use super::build::{SegmentEntry, keys_name};
 use super::check::length_problem;
 use super::column_words::ColumnWords;
 use super::directory::SegmentFiles;
-use super::document::RawRecord;
+use super::document::stored_record;
 use super::keys::KeySet;
 use super::ledger::LedgerReader;
 use super::manifest::LedgerExtent;
@@ -260,8 +261,11 @@ impl SegmentView {
     }
 
     /// The record's bytes, as delivered.
-    pub fn record(&self, doc: DocId) -> Result<Vec<u8>, IndexError> {
-        Ok(self.store.get::<RawRecord>(doc)?.0)
+    pub fn record(&self, doc: DocId) -> Result<OwnedBytes, IndexError> {
+        let document = self.store.get_document_bytes(doc)?;
+        let place = stored_record(&document);
+        let place = place.ok_or(IndexError::Bug("a stored event without its record"))?;
+        Ok(document.slice(place))
     }
 
     /// The documents from `start` (inclusive) to `end` (exclusive), in order: of each run a range, since

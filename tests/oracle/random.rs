@@ -374,7 +374,7 @@ impl<'a> Queries<'a> {
     /// A query that makes a table.
     pub fn table(&mut self) -> Query {
         if self.random.one_in(6) {
-            return self.most_frequent();
+            return self.of_one_field();
         }
         let mut functions = vec![Function::count()];
         for _ in 0..self.random.below(3) {
@@ -421,7 +421,13 @@ impl<'a> Queries<'a> {
         Query { filter: self.filter(), stages }
     }
 
-    fn most_frequent(&mut self) -> Query {
+    fn of_one_field(&mut self) -> Query {
+        if self.random.one_in(4) {
+            let (kind, field) = (FunctionKind::Distinct, Some(self.field().0));
+            let functions = vec![Function { kind, field, name: None }];
+            let stages = vec![Stage::Stats { functions, by: Vec::new() }];
+            return Query { filter: self.filter(), stages };
+        }
         let key = self.key();
         let count = SortKey { field: FieldRef::named("count"), is_descending: true };
         let stages = vec![

@@ -1,7 +1,7 @@
-//! The most frequent values of a column, over all segments: exact, and without a table of all values.
+//! The most frequent values of a column over all segments, and how many there are: exact, and without a
+//! table of all values.
 //!
-//! The dictionaries of the segments are sorted, and walked side by side; only the best so far are
-//! kept.
+//! The dictionaries of the segments are sorted, and walked side by side.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -22,6 +22,29 @@ type Ranked = Reverse<(u64, Reverse<(bool, Vec<u8>)>)>;
 
 /// The values that the most events have, in no order; none where the counters are not of one text.
 pub fn top(counters: &[Counter], limit: usize) -> Result<Option<Vec<(Cell, u64)>>, IndexError> {
+    let mut best = Best { limit, heap: BinaryHeap::new() };
+    let Some(without) = walk(counters, |text, events| best.offer(events, Some(text)))? else {
+        return Ok(None);
+    };
+    if without > 0 {
+        best.offer(without, None);
+    }
+    Ok(Some(best.values()))
+}
+
+/// How many values some event has; none where the counters are not of one text.
+pub fn distinct(counters: &[Counter]) -> Result<Option<u64>, IndexError> {
+    let mut values = 0;
+    let is_of_one_text = walk(counters, |_, _| values += 1)?.is_some();
+    Ok(is_of_one_text.then_some(values))
+}
+
+/// Visits each value that some event has, in order, with the number of its events. Returns how many
+/// events have no value.
+fn walk(
+    counters: &[Counter],
+    mut visit: impl FnMut(&[u8], u64),
+) -> Result<Option<u64>, IndexError> {
     let mut runs = Vec::with_capacity(counters.len());
     let mut without = 0;
     for counter in counters {
@@ -31,9 +54,9 @@ pub fn top(counters: &[Counter], limit: usize) -> Result<Option<Vec<(Cell, u64)>
             runs.extend(Run::open(column, counts)?);
         }
     }
-    let mut best = Best { limit, heap: BinaryHeap::new() };
+    let mut text = Vec::new();
     while let Some(smallest) = runs.iter().map(|run| &run.text).min() {
-        let text = smallest.clone();
+        text.clone_from(smallest);
         let mut events = 0;
         let mut at = 0;
         while let Some(run) = runs.get_mut(at) {
@@ -48,12 +71,9 @@ pub fn top(counters: &[Counter], limit: usize) -> Result<Option<Vec<(Cell, u64)>
                 runs.swap_remove(at);
             }
         }
-        best.offer(events, Some(text));
+        visit(&text, events);
     }
-    if without > 0 {
-        best.offer(without, None);
-    }
-    Ok(Some(best.values()))
+    Ok(Some(without))
 }
 
 struct Best {
@@ -64,13 +84,13 @@ struct Best {
 
 impl Best {
     /// Values come in order, and none last: of two that as many events have, the first is better.
-    fn offer(&mut self, events: u64, text: Option<Vec<u8>>) {
+    fn offer(&mut self, events: u64, text: Option<&[u8]>) {
         let is_full = self.heap.len() >= self.limit;
         if is_full && self.heap.peek().is_none_or(|Reverse((worst, _))| events <= *worst) {
             return;
         }
-        let is_none = text.is_none();
-        self.heap.push(Reverse((events, Reverse((is_none, text.unwrap_or_default())))));
+        let value = (text.is_none(), text.unwrap_or_default().to_vec());
+        self.heap.push(Reverse((events, Reverse(value))));
         if is_full {
             self.heap.pop();
         }
