@@ -285,6 +285,20 @@ impl SegmentView {
         partition_point(docs, |doc| self.time(doc as DocId) >= time) as DocId
     }
 
+    /// The first document behind `doc`, in its run, that is before `time`; else the end of the run. Looks
+    /// nearby first.
+    pub fn next_before(&self, doc: DocId, time: Micros) -> DocId {
+        let run = self.runs.partition_point(|run| run.docs.end <= doc);
+        let end = self.runs.get(run).map_or(doc + 1, |run| run.docs.end);
+        let (mut low, mut step) = (doc, 1);
+        while low + step < end && self.time(low + step) >= time {
+            low += step;
+            step *= 2;
+        }
+        let docs = low as usize + 1..(low + step).min(end) as usize;
+        partition_point(docs, |doc| self.time(doc as DocId) >= time) as DocId
+    }
+
     /// The text values of a column, if the segment has any and the column is kept for aggregation.
     pub fn text_column(&self, id: ColumnId) -> Result<Option<StrColumn>, IndexError> {
         self.open_text(id.column().path)

@@ -4,8 +4,8 @@ use std::fmt::{self, Write as _};
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, StrColumn};
-use tantivy::query::{BitSetDocSet, BooleanQuery, ConstScorer, TermQuery};
+use tantivy::columnar::{Cardinality, Column, ColumnIndex, DynamicColumn, StrColumn};
+use tantivy::query::{AllQuery, BitSetDocSet, BooleanQuery, ConstScorer, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption, Term};
 use tantivy::{BitSet, DocSet, TERMINATED};
 
@@ -297,6 +297,10 @@ pub struct ExistsClause {
 impl Clause for ExistsClause {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let columns = context.segment.columns_at_or_below(&self.path)?;
+        let is_everywhere = |column: &DynamicColumn| column.get_cardinality() == Cardinality::Full;
+        if columns.iter().any(is_everywhere) {
+            return context.query(&AllQuery);
+        }
         let parts = columns
             .into_iter()
             .map(|column| context.scan_with_value(column.into_column_index(), |_| true))

@@ -4,18 +4,18 @@
 //! An event has at most one value in each of these columns, so that it counts once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
-use tantivy::columnar::{Cardinality, Column, DynamicColumn, StrColumn};
-use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DateTime, DocId, DocSet};
+use tantivy::columnar::{Cardinality, DynamicColumn, StrColumn};
+use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocId, DocSet};
 
 use super::CHECK_STEP;
 use crate::event::cell::Cell;
 use crate::event::time::Micros;
 use crate::index::IndexError;
-use crate::index::schema::TIME;
 use crate::index::snapshot::SegmentView;
-use crate::index::values::{Bins, Source, Stretch};
+use crate::index::values::{Bins, Source};
 
 /// Combinations that are counted at most: 16 MiB.
 const CELLS_MAX: usize = 1 << 22;
@@ -38,7 +38,7 @@ enum Key {
         size: usize,
     },
     Time {
-        times: Column<u64>,
+        segment: Arc<SegmentView>,
         stretches: Stretches,
     },
 }
@@ -46,14 +46,16 @@ enum Key {
 /// The stretches of time that were met, numbered.
 struct Stretches {
     bins: Bins,
-    current: (Stretch, usize),
     starts: Vec<Micros>,
     numbers: HashMap<Micros, usize, FxBuildHasher>,
+    /// The documents up to, and without, this one are in the stretch of this number: a segment's runs are
+    /// sorted by time.
+    current: (DocId, usize),
 }
 
 impl Counter {
     /// None where the keys are of other kinds, or have too many combinations.
-    pub fn open(segment: &SegmentView, keys: &[Source]) -> Result<Option<Self>, IndexError> {
+    pub fn open(segment: &Arc<SegmentView>, keys: &[Source]) -> Result<Option<Self>, IndexError> {
         let mut opened = Vec::with_capacity(keys.len());
         for key in keys {
             match Key::open(segment, key)? {
@@ -110,21 +112,27 @@ impl Counter {
 
     fn add(&mut self, docs: &[DocId]) -> Result<(), IndexError> {
         let mut cells = [0; COLLECT_BLOCK_BUFFER_LEN];
+        let mut ordinals = [0; COLLECT_BLOCK_BUFFER_LEN];
         let mut values = [None; COLLECT_BLOCK_BUFFER_LEN];
-        let values = &mut values[..docs.len()];
+        let (ordinals, values) = (&mut ordinals[..docs.len()], &mut values[..docs.len()]);
         for (key, stride) in self.keys.iter_mut().zip(&self.strides) {
             match key {
                 Key::Missing => {}
+                Key::Text { column, .. } if column.ords().index.get_cardinality().is_full() => {
+                    column.ords().values.get_vals(docs, ordinals);
+                    for (cell, ordinal) in cells.iter_mut().zip(&*ordinals) {
+                        *cell += *ordinal as usize * stride;
+                    }
+                }
                 Key::Text { column, size } => {
                     column.ords().first_vals(docs, values);
                     for (cell, ordinal) in cells.iter_mut().zip(&*values) {
                         *cell += ordinal.map_or(*size - 1, |ordinal| ordinal as usize) * stride;
                     }
                 }
-                Key::Time { times, stretches } => {
-                    times.first_vals(docs, values);
-                    for (cell, time) in cells.iter_mut().zip(&*values) {
-                        *cell += stretches.number(time_of(time.unwrap_or(0))) * stride;
+                Key::Time { segment, stretches } => {
+                    for (cell, doc) in cells.iter_mut().zip(docs) {
+                        *cell += stretches.number(segment, *doc) * stride;
                     }
                     let room = stretches.starts.len() * stride;
                     if room > CELLS_MAX {
@@ -186,7 +194,7 @@ impl Counter {
 }
 
 impl Key {
-    fn open(segment: &SegmentView, source: &Source) -> Result<Option<Self>, IndexError> {
+    fn open(segment: &Arc<SegmentView>, source: &Source) -> Result<Option<Self>, IndexError> {
         let column = match source {
             Source::Column(id) if !id.column().is_unique => segment.text_column(*id)?,
             Source::Paths(paths) => {
@@ -199,10 +207,8 @@ impl Key {
                 }
             }
             Source::Bin(bins) => {
-                let time = segment.open_column(TIME)?;
-                let Some(DynamicColumn::DateTime(times)) = time else { return Ok(None) };
-                let stretches = Stretches::new(bins.clone());
-                return Ok(Some(Self::Time { times: times.to_u64_monotonic(), stretches }));
+                let (segment, stretches) = (Arc::clone(segment), Stretches::new(bins.clone()));
+                return Ok(Some(Self::Time { segment, stretches }));
             }
             Source::Column(_) | Source::Time => return Ok(None),
         };
@@ -239,25 +245,20 @@ impl Key {
 
 impl Stretches {
     fn new(bins: Bins) -> Self {
-        let nowhere = Stretch { start: Micros(0), holds: Micros(0)..Micros(0) };
-        Self { bins, current: (nowhere, 0), starts: Vec::new(), numbers: HashMap::default() }
+        Self { bins, current: (0, 0), starts: Vec::new(), numbers: HashMap::default() }
     }
 
-    fn number(&mut self, time: Micros) -> usize {
-        if !self.current.0.holds.contains(&time) {
-            let stretch = (self.bins.0)(time);
+    /// The number of the stretch that a document is in. Documents come in order.
+    fn number(&mut self, segment: &SegmentView, doc: DocId) -> usize {
+        if doc >= self.current.0 {
+            let stretch = (self.bins.0)(segment.time(doc));
             let new = self.starts.len();
             let number = *self.numbers.entry(stretch.start).or_insert(new);
             if number == new {
                 self.starts.push(stretch.start);
             }
-            self.current = (stretch, number);
+            self.current = (segment.next_before(doc, stretch.holds.start), number);
         }
         self.current.1
     }
-}
-
-fn time_of(bits: u64) -> Micros {
-    use tantivy::columnar::MonotonicallyMappableToU64;
-    Micros(DateTime::from_u64(bits).into_timestamp_micros())
 }
