@@ -72,6 +72,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    anyhow::ensure!(
+        args.rate.is_none_or(|rate| rate.is_finite() && rate > 0.0),
+        "--rate is a number of searches a second, above 0"
+    );
     let before = args.compare.as_deref().map(read_report).transpose()?;
     let lines = args
         .queries
