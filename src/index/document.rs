@@ -61,7 +61,7 @@ impl Document for EventDocument {
             (fields.file, number(event.file)),
             (fields.offset, number(event.offset)),
             (fields.flags, number(event.flags.0)),
-            (fields.raw, EventValue::Bytes(&event.raw)),
+            (fields.raw, stored(&event.raw)),
         ]))
     }
 }
@@ -97,18 +97,27 @@ impl<'a> Iterator for RestIter<'a> {
     }
 }
 
+/// A record as it is stored: as text where it is one, since tantivy writes bytes one at a time.
+fn stored(record: &[u8]) -> EventValue<'_> {
+    match std::str::from_utf8(record) {
+        Ok(text) => EventValue::Scalar(Scalar::Str(text)),
+        Err(_) => EventValue::Bytes(record),
+    }
+}
+
 /// Where the record is in a stored document: tantivy's own reader copies it one byte at a time, which
 /// takes longer than anything else of a search.
 ///
 /// ```text
-/// number of fields, 1 │ field, 4 bytes │ code of bytes, 4 │ length │ the record
+/// number of fields, 1 │ field, 4 bytes │ code of text, 0, or bytes, 4 │ length │ the record
 /// ```
 /// Number and length are written seven bits at a time, the lowest first; the last byte has its highest
 /// bit set.
 pub fn stored_record(document: &[u8]) -> Option<std::ops::Range<usize>> {
     const ONE_FIELD: u8 = 0x81;
+    const TEXT: u8 = 0;
     const BYTES: u8 = 4;
-    let [ONE_FIELD, _, _, _, _, BYTES, rest @ ..] = document else { return None };
+    let [ONE_FIELD, _, _, _, _, TEXT | BYTES, rest @ ..] = document else { return None };
     let digits = 1 + rest.iter().position(|byte| byte & 0x80 != 0)?;
     let mut length = 0_usize;
     for byte in rest[..digits].iter().rev() {
@@ -124,8 +133,12 @@ mod tests {
 
     #[test]
     fn a_stored_record_is_found_or_the_document_is_refused() {
-        let document =
-            |length: &[u8], record: &[u8]| [&[0x81, 7, 0, 0, 0, 4], length, record].concat();
+        let of_kind = |code: u8, length: &[u8], record: &[u8]| {
+            [&[0x81, 7, 0, 0, 0, code], length, record].concat()
+        };
+        let document = |length: &[u8], record: &[u8]| of_kind(4, length, record);
+        assert_eq!(stored_record(&of_kind(0, &[0x82], b"{}")), Some(7..9));
+        assert_eq!(stored_record(&of_kind(1, &[0x82], b"{}")), None);
         assert_eq!(stored_record(&document(&[0x82], b"{}")), Some(7..9));
         let long = vec![b'x'; 300];
         assert_eq!(stored_record(&document(&[0x2C, 0x82], &long)), Some(8..308));
@@ -136,7 +149,6 @@ mod tests {
             document(&[], b""),
             document(&[0x7F; 12], b"{}"),
             vec![0x82, 7, 0, 0, 0, 4, 0x80],
-            vec![0x81, 7, 0, 0, 0, 0, 0x80],
             Vec::new(),
         ] {
             assert_eq!(stored_record(&wrong), None, "{wrong:?}");
