@@ -492,7 +492,8 @@ fn trees_of_many_small_files_take_32_bytes_of_memory_a_file() {
     };
     let (few, many) = (100_000, 300_000);
     let (few_kb, many_kb) = (resident(few), resident(many));
-    // A list that grows has room for twice what is in it.
-    let allowed_kb = (many - few) as u64 * (32 * 2 + 2) / 1_024;
+    // A list that grows has room for twice what is in it; and the peak of the same archive varies by a
+    // twentieth from run to run.
+    let allowed_kb = (many - few) as u64 * (32 * 2 + 2) / 1_024 + few_kb / 20;
     assert!(many_kb < few_kb + allowed_kb, "{few_kb} kB and {many_kb} kB");
 }
