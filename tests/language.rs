@@ -159,7 +159,7 @@ fn of_a_long_word_wildcards_see_the_beginning() {
     let word = format!("{}z", "a".repeat(300));
     let record = json!({
         "eventTime": "2026-06-01T00:00:00Z", "eventID": "long", "eventName": "Long",
-        "requestParameters": { "token": word },
+        "requestParameters": { "token": word, "text": format!("{}end", "a long text ".repeat(500)) },
     });
     fs::write(place.archive().join("long.json"), json!({ "Records": [record] }).to_string())
         .unwrap();
@@ -176,5 +176,10 @@ fn of_a_long_word_wildcards_see_the_beginning() {
     }
     assert_eq!(found("aaa*z"), 0);
     assert_eq!(found("requestParameters.token:aaa*z"), 1);
+    // A field's value is seen whole, be it longer than what its column holds of it.
+    for test in ["*end", "\"text end\"", "/.*end/", "~*END"] {
+        assert_eq!(found(&format!("requestParameters.text:{test}")), 1, "{test}");
+    }
+    assert_eq!(found("requestParameters.text:*END"), 0);
     daemon.stop();
 }
