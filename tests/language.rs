@@ -183,3 +183,24 @@ fn of_a_long_word_wildcards_see_the_beginning() {
     assert_eq!(found("requestParameters.text:*END"), 0);
     daemon.stop();
 }
+
+#[test]
+fn a_timeline_may_have_more_combinations_than_rows_would_fill() {
+    const EVENTS: u64 = 3_000;
+    let place = Place::new();
+    let record = |n: u64| {
+        let time = format!("2026-06-01T{:02}:{:02}:{:02}Z", n / 3_600, n / 60 % 60, n % 60);
+        let value = json!({ "value": format!("v{n}") });
+        json!({ "eventTime": time, "eventID": format!("e{n}"), "requestParameters": value })
+    };
+    let records: Vec<_> = (0..EVENTS).map(record).collect();
+    fs::write(place.archive().join("many.json"), json!({ "Records": records }).to_string())
+        .unwrap();
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE, EVENTS);
+    // Nine million combinations, of which three thousand are there.
+    let query = "timeline 1s by requestParameters.value".into();
+    let request = SearchRequest { query, ..SearchRequest::default() };
+    assert_eq!(rows(&daemon.client.search(&request).unwrap()), EVENTS);
+    daemon.stop();
+}

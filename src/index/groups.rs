@@ -119,10 +119,16 @@ pub fn group<E: From<IndexError>>(
             continue;
         }
         let counter = if is_count { Counter::open(segment, &grouping.keys)? } else { None };
-        if let Some(mut counter) = counter {
-            let mut scorer =
-                weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
-            groups.events += counter.count(&mut *scorer, check)?;
+        let counted = match counter {
+            Some(mut counter) => {
+                let mut scorer =
+                    weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
+                counter.count(&mut *scorer, check)?.map(|events| (counter, events))
+            }
+            None => None,
+        };
+        if let Some((counter, events)) = counted {
+            groups.events += events;
             let kept: usize = counters.iter().map(Counter::bytes).sum();
             if grouping.largest.is_some() && kept + counter.bytes() <= bytes_max {
                 counters.push(counter);
@@ -188,7 +194,8 @@ fn distinct_alone<E: From<IndexError>>(
     for (segment, counter) in snapshot.segments.iter().zip(&mut counters) {
         let mut scorer =
             weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
-        events += counter.count(&mut *scorer, check)?;
+        let Some(counted) = counter.count(&mut *scorer, check)? else { return Ok(None) };
+        events += counted;
     }
     let distinct = top::distinct(&counters)?;
     let row = |values: u64| vec![Cell::Int(values.into())];

@@ -89,20 +89,23 @@ impl Counter {
         size_of_val(self.counts.as_slice())
     }
 
-    /// Counts the documents; returns how many there are.
+    /// Counts the documents; returns how many there are, or none where times and values have more
+    /// combinations than there is room for.
     pub fn count<E: From<IndexError>>(
         &mut self,
         docs: &mut dyn DocSet,
         check: &dyn Fn() -> Result<(), E>,
-    ) -> Result<u64, E> {
+    ) -> Result<Option<u64>, E> {
         let mut block = [0; COLLECT_BLOCK_BUFFER_LEN];
         let mut events = 0;
         loop {
             let found = docs.fill_buffer(&mut block);
             if found == 0 {
-                return Ok(events);
+                return Ok(Some(events));
             }
-            self.add(&block[..found])?;
+            if !self.add(&block[..found]) {
+                return Ok(None);
+            }
             events += found as u64;
             if events % CHECK_STEP < found as u64 {
                 check()?;
@@ -110,7 +113,8 @@ impl Counter {
         }
     }
 
-    fn add(&mut self, docs: &[DocId]) -> Result<(), IndexError> {
+    /// False where there is no room for the combinations.
+    fn add(&mut self, docs: &[DocId]) -> bool {
         let mut cells = [0; COLLECT_BLOCK_BUFFER_LEN];
         let mut ordinals = [0; COLLECT_BLOCK_BUFFER_LEN];
         let mut values = [None; COLLECT_BLOCK_BUFFER_LEN];
@@ -136,7 +140,7 @@ impl Counter {
                     }
                     let room = stretches.starts.len() * stride;
                     if room > CELLS_MAX {
-                        return Err(IndexError::TooManyGroups { groups: room });
+                        return false;
                     }
                     if self.counts.len() < room {
                         self.counts.resize(room, 0);
@@ -147,7 +151,7 @@ impl Counter {
         for cell in &cells[..docs.len()] {
             self.counts[*cell] += 1;
         }
-        Ok(())
+        true
     }
 
     /// Calls `sink` with each combination of values that some event has, and how many have it.
@@ -233,9 +237,12 @@ impl Key {
                     .filter(|number| **number + 1 < *size)
                     .map(|number| *number as u64)
                     .collect();
-                column.dictionary().sorted_ords_to_term_cb(&ordinals, |text| {
+                let are_there = column.dictionary().sorted_ords_to_term_cb(&ordinals, |text| {
                     cells.push(Cell::text(&String::from_utf8_lossy(text)));
                 })?;
+                if !are_there {
+                    return Err(IndexError::Bug("a value without a text"));
+                }
                 cells.resize(numbers.len(), Cell::Null);
             }
         }
