@@ -2,27 +2,31 @@
 //!
 //! A worker drives tantivy's segment writer itself, rather than through `IndexWriter` and its queue:
 //! that costs a third less CPU (`design.md`), and it lets a segment carry the ledger entries of the
-//! files whose events it holds, so that both become visible in one commit. The keys of its events are
-//! written beside it.
+//! files whose events it holds, so that both become visible in one commit. The keys of its events and
+//! their records are written beside it.
 
+use std::cmp::Reverse;
 use std::path::Path;
 use std::sync::Arc;
 
 use tantivy::directory::TerminatingWrite;
 use tantivy::index::SegmentComponent;
+use tantivy::indexer::doc_id_mapping::DocIdMapping;
 use tantivy::indexer::{AddOperation, SegmentWriter};
-use tantivy::{Directory, Index, Segment};
+use tantivy::{Directory, DocId, Index, Segment};
 
 use super::IndexError;
 use super::directory::{SegmentDirectory, SegmentFile, SegmentFiles};
 use super::document::EventDocument;
 use super::keys;
 use super::ledger::FileRecord;
-use super::schema::{self, Fields};
+use super::records::{self, Arena, Dictionaries, Ordered};
+use super::schema::{self, Fields, Sorting};
 use super::steps::step;
 use crate::event::Flags;
 use crate::event::content::EventKey;
 use crate::event::flat::Event;
+use crate::event::time::Micros;
 
 /// Sizes the builder's term table, which starts at a third of this. Not a bound: the ingest pipeline
 /// finishes a segment by its [`SegmentBuilder::memory`].
@@ -61,7 +65,8 @@ impl SegmentEntry {
 /// Opens tantivy's view of the segment directory. A fresh one for each segment built: tantivy
 /// remembers every file it ever wrote.
 pub fn open_index(directory: SegmentDirectory, fields: &Fields) -> Result<Index, IndexError> {
-    let mut index = Index::create(directory, fields.schema.clone(), schema::settings())?;
+    let settings = schema::settings(Sorting::Given);
+    let mut index = Index::create(directory, fields.schema.clone(), settings)?;
     index.set_tokenizers(schema::tokenizers());
     Ok(index)
 }
@@ -71,16 +76,22 @@ pub fn keys_name(id: &str) -> String {
     format!("{id}.keys")
 }
 
+/// Name of the file of a segment's records.
+pub fn records_name(id: &str) -> String {
+    format!("{id}.records")
+}
+
 /// Makes builders; cheap to clone into every worker.
 #[derive(Clone)]
 pub struct SegmentFactory {
     files: SegmentFiles,
     fields: Arc<Fields>,
+    dictionaries: Arc<Dictionaries>,
 }
 
 impl SegmentFactory {
-    pub fn new(files: SegmentFiles, fields: Arc<Fields>) -> Self {
-        Self { files, fields }
+    pub fn new(files: SegmentFiles, fields: Arc<Fields>, dictionaries: Arc<Dictionaries>) -> Self {
+        Self { files, fields, dictionaries }
     }
 
     pub fn builder(&self) -> Result<SegmentBuilder, IndexError> {
@@ -91,6 +102,9 @@ impl SegmentFactory {
             directory,
             segment,
             fields: Arc::clone(&self.fields),
+            dictionaries: Arc::clone(&self.dictionaries),
+            times: Vec::new(),
+            records: Arena::default(),
             keys: Vec::new(),
             conflicts: Vec::new(),
             files: Vec::new(),
@@ -104,6 +118,9 @@ pub struct SegmentBuilder {
     directory: SegmentDirectory,
     segment: Segment,
     fields: Arc<Fields>,
+    dictionaries: Arc<Dictionaries>,
+    times: Vec<Micros>,
+    records: Arena,
     keys: Vec<EventKey>,
     /// Ids of events that are flagged as conflicting.
     conflicts: Vec<u64>,
@@ -118,6 +135,8 @@ impl SegmentBuilder {
         if event.flags.contains(Flags::ID_CONFLICT) {
             self.conflicts.push(key.id);
         }
+        self.times.push(event.time);
+        self.records.push(&event.raw);
         let document = EventDocument { event: Arc::clone(event), fields: Arc::clone(&self.fields) };
         self.writer.add_document(AddOperation { opstamp: 0, document })?;
         Ok(())
@@ -135,7 +154,8 @@ impl SegmentBuilder {
     /// Bytes of memory that the segment takes.
     pub fn memory(&self) -> usize {
         self.writer.mem_usage()
-            + self.keys.capacity() * size_of::<EventKey>()
+            + self.records.memory()
+            + self.keys.capacity() * (size_of::<EventKey>() + size_of::<Micros>())
             + self.files.len() * FILE_BYTES
     }
 
@@ -155,12 +175,19 @@ impl SegmentBuilder {
         }
         step("segment-to-be-written");
         let runs = vec![self.events()];
-        let Self { writer, directory, segment, keys, conflicts, files, .. } = self;
-        writer.finalize()?;
-        // Sorting wrote the records twice; the first copy is of no more use.
+        let Self { writer, directory, segment, times, records, keys, conflicts, files, .. } = self;
+        let mut order: Vec<DocId> = (0..times.len() as DocId).collect();
+        order.sort_by_key(|doc| Reverse(times[*doc as usize]));
+        writer.finalize_with_doc_id_mapping(&DocIdMapping::new_permutation(order.clone())?)?;
+        // tantivy writes its store twice when it sorts; the first copy is of no more use.
         directory.delete(&segment.relative_path(SegmentComponent::TempStore))?;
         step("segment-written");
         let id = segment.id().uuid_string();
+        let mut out = directory.open_write(Path::new(&records_name(&id)))?;
+        let source = Ordered { records: &records, order: &order };
+        records::write(source, &self.dictionaries, &mut out)?;
+        out.terminate()?;
+        step("records-written");
         let mut out = directory.open_write(Path::new(&keys_name(&id)))?;
         keys::write(keys, conflicts, &mut out)?;
         out.terminate()?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::build::{SegmentEntry, keys_name};
+use super::build::{SegmentEntry, keys_name, records_name};
 use super::directory::{SegmentFile, hash_text};
 use super::manifest::{self, Manifest};
 use super::snapshot::{SegmentView, Snapshot};
@@ -27,9 +27,10 @@ pub fn check_segment(
     entry: &SegmentEntry,
     read: &(dyn Fn(u64) + Sync),
 ) -> Result<(), IndexError> {
-    let keys = keys_name(&entry.id);
-    if !entry.files.iter().any(|file| file.name == keys) {
-        return Err(IndexError::damaged(&dir.join(keys), "the manifest does not name it"));
+    for name in [keys_name(&entry.id), records_name(&entry.id)] {
+        if !entry.files.iter().any(|file| file.name == name) {
+            return Err(IndexError::damaged(&dir.join(name), "the manifest does not name it"));
+        }
     }
     entry.files.iter().try_for_each(|file| check_file(&dir.join(&file.name), file, read))
 }

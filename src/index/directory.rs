@@ -19,7 +19,9 @@ use tantivy::directory::{
 use xxhash_rust::xxh3::Xxh3;
 
 use super::IndexError;
+use super::build::records_name;
 use super::disk::{Disk, Output};
+use super::records::Records;
 
 /// Bytes written to a file at a time. Segments are written by a few writers of long streams.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
@@ -36,6 +38,13 @@ impl SegmentFiles {
     pub fn open(dir: &Path, disk: Arc<dyn Disk>) -> Result<Self, IndexError> {
         let mapped = MmapDirectory::open(dir).map_err(tantivy::TantivyError::from)?;
         Ok(Self { dir: dir.to_owned(), disk, mapped })
+    }
+
+    /// The records of a segment.
+    pub fn records(&self, id: &str) -> Result<Records, IndexError> {
+        let name = records_name(id);
+        let file = self.mapped.open_read(Path::new(&name))?;
+        Records::open(&self.dir.join(name), file.read_bytes()?)
     }
 
     /// A directory to build one segment in, or to read any.

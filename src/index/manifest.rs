@@ -19,7 +19,7 @@ use super::steps::step;
 /// - 1: the first.
 /// - 2: the keys of events; hashes of all files; what a ledger line tells of a file.
 /// - 3: the fields of policies that travel inside of strings.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 pub const NAME: &str = "manifest.json";
 const NEW_NAME: &str = "manifest.json.new";

@@ -10,17 +10,19 @@
 
 use std::path::Path;
 
-use tantivy::Directory;
+use hashbrown::HashMap;
 use tantivy::directory::TerminatingWrite;
 use tantivy::index::SegmentId;
 use tantivy::indexer::merge_filtered_segments;
+use tantivy::{Directory, DocId, Segment, SegmentReader};
 
 use super::IndexError;
-use super::build::{SegmentEntry, keys_name, open_index};
+use super::build::{SegmentEntry, keys_name, open_index, records_name};
 use super::check::check_segment;
 use super::directory::{SegmentDirectory, SegmentFiles};
 use super::keys::{self, KeySet};
-use super::schema::{self, Fields};
+use super::records::{self, Dictionaries, Shuffled};
+use super::schema::{self, FILE, Fields, OFFSET, Sorting};
 use super::steps::step;
 use crate::sigbus;
 
@@ -82,6 +84,7 @@ pub fn is_sorted(entries: &[SegmentEntry]) -> bool {
 pub fn merge(
     files: &SegmentFiles,
     fields: &Fields,
+    dictionaries: &Dictionaries,
     entries: &[SegmentEntry],
     is_sorted: bool,
 ) -> Result<SegmentEntry, IndexError> {
@@ -90,7 +93,7 @@ pub fn merge(
     }
     let output = files.directory();
     let cuts_before = sigbus::cuts();
-    let mut merged = merge_into(&output, files, fields, entries, is_sorted);
+    let mut merged = merge_into(&output, files, fields, dictionaries, entries, is_sorted);
     if sigbus::cuts() != cuts_before {
         // Perhaps one of these, after it was checked; what was read of it may be zeros.
         merged = Err(IndexError::Cut);
@@ -105,6 +108,7 @@ fn merge_into(
     output: &SegmentDirectory,
     files: &SegmentFiles,
     fields: &Fields,
+    dictionaries: &Dictionaries,
     entries: &[SegmentEntry],
     is_sorted: bool,
 ) -> Result<SegmentEntry, IndexError> {
@@ -114,13 +118,23 @@ fn merge_into(
         .map(|entry| Ok(index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()))))
         .collect::<Result<Vec<_>, IndexError>>()?;
     let unfiltered = segments.iter().map(|_| None).collect();
-    let mut settings = schema::settings();
-    if !is_sorted {
-        settings.sort_by_field = None;
-    }
+    let settings = schema::settings(if is_sorted { Sorting::ByTime } else { Sorting::None });
     let merged = merge_filtered_segments(&segments, settings, unfiltered, output.clone())?;
-    let id = merged.load_metas()?.segments.remove(0).id().uuid_string();
+    let merged = merged.searchable_segments()?.remove(0);
+    let id = merged.id().uuid_string();
     step("merge-written");
+    let records = entries.iter().map(|entry| files.records(&entry.id));
+    let records = records.collect::<Result<Vec<_>, IndexError>>()?;
+    let mut out = output.open_write(Path::new(&records_name(&id)))?;
+    if is_sorted {
+        let order = order(&segments, &merged)?;
+        records::write(Shuffled::new(&records, order), dictionaries, &mut out)?;
+    } else {
+        let events: Vec<u32> = entries.iter().map(SegmentEntry::events).collect();
+        records::concatenate(&records, &events, &mut out)?;
+    }
+    out.terminate()?;
+    step("merge-records-written");
     let sets = entries.iter().map(|entry| KeySet::open(&files.dir.join(keys_name(&entry.id))));
     let sets = sets.collect::<Result<Vec<_>, IndexError>>()?;
     let mut out = output.open_write(Path::new(&keys_name(&id)))?;
@@ -133,6 +147,27 @@ fn merge_into(
         entries.iter().flat_map(|entry| &entry.runs).copied().collect()
     };
     Ok(SegmentEntry { id, runs, files: output.written() })
+}
+
+/// Where each document of a merged segment comes from: which of the segments, and which document.
+/// A record's file and place in it are found nowhere else.
+fn order(segments: &[Segment], merged: &Segment) -> Result<Vec<(usize, DocId)>, IndexError> {
+    let places = |segment: &Segment| -> Result<Vec<(u64, u64)>, IndexError> {
+        let reader = SegmentReader::open(segment)?;
+        let column = |name| reader.fast_fields().u64(name);
+        let (files, offsets) = (column(FILE)?, column(OFFSET)?);
+        let place = |doc| Some((files.first(doc)?, offsets.first(doc)?));
+        let places: Option<Vec<_>> = (0..reader.max_doc()).map(place).collect();
+        places.ok_or(IndexError::Bug("an event without a place"))
+    };
+    let mut sources = HashMap::new();
+    for (n, segment) in segments.iter().enumerate() {
+        let docs = places(segment)?.into_iter().zip(0..);
+        sources.extend(docs.map(|(place, doc)| (place, (n, doc))));
+    }
+    let found = places(merged)?.iter().map(|place| sources.get(place).copied()).collect();
+    let found: Option<Vec<_>> = found;
+    found.ok_or(IndexError::Bug("an event that a merge made up"))
 }
 
 /// The id of a segment that the manifest names.

@@ -6,7 +6,7 @@
 //! ├── LOCK            held by the one process that may write
 //! ├── manifest.json   the last commit: segments, and how much of the ledger counts
 //! ├── files.jsonl     the ledger: one line a file that was read; files.N.jsonl after a rebuild
-//! ├── segments/       tantivy's segment files, and the keys of their events
+//! ├── segments/       tantivy's segment files, the keys of their events, and the records
 //! └── set-aside/      what was found damaged, for a person to look at
 //! ```
 //!
@@ -34,6 +34,8 @@ pub mod manifest;
 pub mod merge;
 pub mod opening;
 pub mod ranked;
+pub mod record_cache;
+pub mod records;
 pub mod schema;
 pub mod snapshot;
 pub mod steps;

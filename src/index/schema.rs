@@ -5,8 +5,8 @@
 //! see [`super::manifest::FORMAT_VERSION`].
 
 use tantivy::schema::{
-    BytesOptions, DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions,
-    JsonObjectOptions, NumericOptions, Schema, TextFieldIndexing, TextOptions,
+    DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions,
+    NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
 use tantivy::store::{Compressor, ZstdCompressor};
 use tantivy::tokenizer::TokenizerManager;
@@ -17,17 +17,11 @@ use crate::event::columns::ColumnId;
 
 /// Name of the time field: tantivy sorts segments by it.
 pub const TIME: &str = "time";
+/// Names of the fields of where a record is: the number of its file, and the byte in it.
+pub const FILE: &str = "file";
+pub const OFFSET: &str = "offset";
 /// Name of the field of all leaves that are not columns; the prefix of their columns' names.
 pub const REST: &str = "rest";
-
-/// Bytes of records compressed together. Larger blocks are smaller on disk and cost more to fetch one
-/// record from; half of the design's 128 KiB, which were not measured here for fetching: see
-/// `benches/RESULTS.md`.
-pub const STORE_BLOCK_BYTES: usize = 64 << 10;
-
-/// zstd level of the stored records: 3 is zstd's own default, and higher ones cost more CPU than the
-/// rest of ingest.
-const STORE_ZSTD_LEVEL: i32 = 3;
 
 const RAW_TOKENIZER: &str = "raw";
 const LINE_TOKENIZER: &str = "lines";
@@ -43,7 +37,6 @@ pub struct Fields {
     pub file: Field,
     pub offset: Field,
     pub flags: Field,
-    pub raw: Field,
 }
 
 impl Fields {
@@ -70,11 +63,10 @@ impl Fields {
             DateOptions::default().set_fast().set_precision(DateTimePrecision::Microseconds),
         );
         let number = || NumericOptions::default().set_fast();
-        let file = builder.add_u64_field("file", number());
-        let offset = builder.add_u64_field("offset", number());
+        let file = builder.add_u64_field(FILE, number());
+        let offset = builder.add_u64_field(OFFSET, number());
         let flags = builder.add_u64_field("flags", number());
-        let raw = builder.add_bytes_field("raw", BytesOptions::default().set_stored());
-        Self { schema: builder.build(), ip, rest, words, time, file, offset, flags, raw }
+        Self { schema: builder.build(), ip, rest, words, time, file, offset, flags }
     }
 
     /// The field of a column.
@@ -108,15 +100,25 @@ pub fn tokenizers() -> TokenizerManager {
     manager
 }
 
-pub fn settings() -> IndexSettings {
+/// How the documents of a segment are put in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sorting {
+    /// By us.
+    Given,
+    /// By tantivy, which sorts what it merges by time, latest first.
+    ByTime,
+    /// As they are.
+    None,
+}
+
+pub fn settings(sorting: Sorting) -> IndexSettings {
+    let by_time = IndexSortByField { field: TIME.to_owned(), order: Order::Desc };
     IndexSettings {
-        sort_by_field: Some(IndexSortByField { field: TIME.to_owned(), order: Order::Desc }),
-        docstore_compression: Compressor::Zstd(ZstdCompressor {
-            compression_level: Some(STORE_ZSTD_LEVEL),
-        }),
-        // The workers are the threads; a thread of tantivy's own beside each would not be counted.
+        sort_by_field: (sorting == Sorting::ByTime).then_some(by_time),
+        manual_doc_id_mapping: sorting == Sorting::Given,
+        // tantivy's store is of empty documents, which zstd makes nothing of: see `records`.
+        docstore_compression: Compressor::Zstd(ZstdCompressor { compression_level: Some(1) }),
         docstore_compress_dedicated_thread: false,
-        docstore_blocksize: STORE_BLOCK_BYTES,
         ..IndexSettings::default()
     }
 }

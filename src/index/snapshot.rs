@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -12,24 +12,27 @@ use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHand
 use tantivy::directory::OwnedBytes;
 use tantivy::index::{SegmentComponent, SegmentId};
 use tantivy::schema::Schema;
-use tantivy::store::StoreReader;
 use tantivy::{DateTime, DocId, Index, SegmentReader};
 
 use super::build::{SegmentEntry, keys_name};
 use super::check::length_problem;
 use super::column_words::ColumnWords;
 use super::directory::SegmentFiles;
-use super::document::stored_record;
 use super::keys::KeySet;
 use super::ledger::LedgerReader;
 use super::manifest::LedgerExtent;
 use super::merge::segment_id;
-use super::schema::{Fields, REST, TIME};
+use super::record_cache::RecordCache;
+use super::records::Records;
+use super::schema::{FILE, Fields, OFFSET, REST, TIME};
 use super::{IndexError, partition_point};
 use crate::event::Flags;
 use crate::event::columns::ColumnId;
 use crate::event::paths::SEPARATOR;
 use crate::event::time::Micros;
+
+/// Numbers of segments, as they are opened.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// The place where the current snapshot is found.
 pub type SnapshotCell = Arc<ArcSwap<Snapshot>>;
@@ -135,7 +138,10 @@ pub struct SegmentView {
     files: Column<u64>,
     offsets: Column<u64>,
     flags: Column<u64>,
-    store: StoreReader,
+    records: Records,
+    cache: Arc<RecordCache>,
+    /// The segment's in the cache.
+    number: u64,
     column_words: OnceLock<ColumnWords>,
     paths: OnceLock<BTreeSet<String>>,
     /// The damaged file and what is wrong with it, once that was found.
@@ -151,17 +157,17 @@ impl std::fmt::Debug for SegmentView {
 }
 
 impl SegmentView {
-    /// Opens a segment. `record_cache_blocks` is how many blocks of records stay decompressed.
+    /// Opens a segment. `cache` keeps blocks of its records.
     pub fn open(
         index: &Index,
         files: &SegmentFiles,
         entry: &SegmentEntry,
-        record_cache_blocks: usize,
+        cache: &Arc<RecordCache>,
     ) -> Result<Self, IndexError> {
         let keys = KeySet::open(&files.dir.join(keys_name(&entry.id)))?;
         let segment = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
         let reader = SegmentReader::open(&segment)?;
-        let store = reader.get_store_reader(record_cache_blocks)?;
+        let records = files.records(&entry.id)?;
         let fast = segment.open_read(SegmentComponent::FastFields)?;
         let columnar = ColumnarReader::open(fast)?;
         let number = |name: &str| reader.fast_fields().u64(name);
@@ -174,12 +180,14 @@ impl SegmentView {
             entry: entry.clone(),
             dir: files.dir.clone(),
             keys,
-            files: number("file")?,
-            offsets: number("offset")?,
+            files: number(FILE)?,
+            offsets: number(OFFSET)?,
             flags: number("flags")?,
             columnar,
             times,
-            store,
+            records,
+            cache: Arc::clone(cache),
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             reader,
             column_words: OnceLock::new(),
             paths: OnceLock::new(),
@@ -262,10 +270,9 @@ impl SegmentView {
 
     /// The record's bytes, as delivered.
     pub fn record(&self, doc: DocId) -> Result<OwnedBytes, IndexError> {
-        let document = self.store.get_document_bytes(doc)?;
-        let place = stored_record(&document);
-        let place = place.ok_or(IndexError::Bug("a stored event without its record"))?;
-        Ok(document.slice(place))
+        let n = self.records.block_of(doc);
+        let block = self.cache.get((self.number, n), || self.records.block(n))?;
+        block.record(doc).ok_or(IndexError::Bug("an event without its record"))
     }
 
     /// The documents from `start` (inclusive) to `end` (exclusive), in order: of each run a range, since

@@ -29,7 +29,9 @@ use super::ledger::{Ledger, LedgerReader, Line};
 use super::manifest::Manifest;
 use super::merge::{self, Candidate};
 use super::opening::{self, Opened, SEGMENTS};
-use super::schema::{Fields, STORE_BLOCK_BYTES};
+use super::record_cache::RecordCache;
+use super::records::Dictionaries;
+use super::schema::Fields;
 use super::snapshot::{SegmentView, Snapshot, SnapshotCell};
 use super::steps::step;
 use crate::api::proto::{VerifyProblem, VerifyReport};
@@ -37,12 +39,6 @@ use crate::event::time::Micros;
 use crate::sigbus;
 
 const LOCK: &str = "LOCK";
-
-/// Segments among which the record cache is shared out: about as many as the merge policy leaves.
-const SEGMENTS_USUAL: usize = 32;
-
-/// Blocks of records that every segment may keep decompressed.
-const RECORD_BLOCKS_MIN: usize = 4;
 
 /// See the module's documentation.
 pub struct Store {
@@ -55,7 +51,8 @@ pub struct Store {
     current: Generation,
     /// The index that `current` is being filled to take the place of; until then, the one that counts.
     old: Option<Generation>,
-    record_cache_blocks: usize,
+    record_cache: Arc<RecordCache>,
+    dictionaries: Arc<Dictionaries>,
     set_aside: Vec<String>,
     is_anew: bool,
     _lock: File,
@@ -87,7 +84,7 @@ impl Generation {
 impl Store {
     /// Opens the index of a data directory, making an empty one where there is none. Whatever a crash
     /// left beyond the last commit is removed, and what is damaged is set aside. `record_cache_bytes`
-    /// of stored records are kept decompressed, shared out among the segments.
+    /// of stored records are kept decompressed.
     pub fn open(data_dir: &Path, record_cache_bytes: usize) -> Result<Self, IndexError> {
         Self::open_on(Arc::new(RealDisk), data_dir, record_cache_bytes)
     }
@@ -114,8 +111,8 @@ impl Store {
             old: None,
             fields,
             index,
-            record_cache_blocks: (record_cache_bytes / STORE_BLOCK_BYTES / SEGMENTS_USUAL)
-                .max(RECORD_BLOCKS_MIN),
+            record_cache: Arc::new(RecordCache::new(record_cache_bytes)),
+            dictionaries: Arc::default(),
             is_anew: set_aside.is_some(),
             set_aside: set_aside.into_iter().collect(),
             _lock: lock,
@@ -153,7 +150,11 @@ impl Store {
 
     /// Makes the builders of the segments to be committed here.
     pub fn factory(&self) -> SegmentFactory {
-        SegmentFactory::new(self.files.clone(), Arc::clone(&self.fields))
+        SegmentFactory::new(
+            self.files.clone(),
+            Arc::clone(&self.fields),
+            Arc::clone(&self.dictionaries),
+        )
     }
 
     /// Tells which events are new.
@@ -219,7 +220,12 @@ impl Store {
             .map(|view| Candidate { entry: view.entry.clone(), latest_us: view.latest.0 })
             .collect();
         let inputs = merge::choose(&candidates)?;
-        Some(MergeJob { files: self.files.clone(), fields: Arc::clone(&self.fields), inputs })
+        Some(MergeJob {
+            files: self.files.clone(),
+            fields: Arc::clone(&self.fields),
+            dictionaries: Arc::clone(&self.dictionaries),
+            inputs,
+        })
     }
 
     /// Puts a merged segment in the place of those it was made of.
@@ -325,8 +331,8 @@ impl Store {
     /// Opens segments before they count: one that cannot be read must not be committed.
     fn open_views(&self, entries: &[SegmentEntry]) -> Result<Vec<Arc<SegmentView>>, IndexError> {
         let open = |entry| {
-            let blocks = self.record_cache_blocks;
-            Ok(Arc::new(SegmentView::open(&self.index, &self.files, entry, blocks)?))
+            let cache = &self.record_cache;
+            Ok(Arc::new(SegmentView::open(&self.index, &self.files, entry, cache)?))
         };
         entries.iter().map(open).collect()
     }
@@ -419,12 +425,14 @@ fn is_segment_file(name: &str) -> bool {
 pub struct MergeJob {
     files: SegmentFiles,
     fields: Arc<Fields>,
+    dictionaries: Arc<Dictionaries>,
     pub inputs: Vec<SegmentEntry>,
 }
 
 impl MergeJob {
     pub fn run(&self) -> Result<SegmentEntry, IndexError> {
-        merge::merge(&self.files, &self.fields, &self.inputs, merge::is_sorted(&self.inputs))
+        let Self { files, fields, dictionaries, inputs } = self;
+        merge::merge(files, fields, dictionaries, inputs, merge::is_sorted(inputs))
     }
 }
 
@@ -454,11 +462,12 @@ pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<VerifyRep
     let files = SegmentFiles::open(&segments_dir, Arc::new(RealDisk))?;
     let fields = Arc::new(Fields::new());
     let index = open_index(files.directory(), &fields)?;
+    let cache = Arc::new(RecordCache::new(0));
     let mut views = Vec::new();
     let mut unopened = Vec::new();
     for entry in &manifest.segments {
         // Damage is found by the hash of the file, but what is damaged may not open.
-        let open = || SegmentView::open(&index, &files, entry, RECORD_BLOCKS_MIN);
+        let open = || SegmentView::open(&index, &files, entry, &cache);
         match catch_unwind(AssertUnwindSafe(open)) {
             Ok(Ok(view)) => views.push(Arc::new(view)),
             _ => unopened.push(entry),
@@ -492,7 +501,7 @@ pub fn disk_bytes_by_part(data_dir: &Path) -> BTreeMap<&'static str, u64> {
             };
             let path = entry.path();
             let part = match path.extension().and_then(|extension| extension.to_str()) {
-                Some("store") => "records",
+                Some("records" | "store") => "records",
                 Some("term") => "words and values",
                 Some("idx" | "pos" | "fieldnorm") => "postings",
                 Some("fast") => "columns",

@@ -31,6 +31,14 @@ pub fn built(store: &Store, number: u64, times: &[i64]) -> BuiltSegment {
     builder.finish().unwrap()
 }
 
+fn merge_of(
+    store: &Store,
+    inputs: &[SegmentEntry],
+    is_sorted: bool,
+) -> Result<SegmentEntry, IndexError> {
+    merge::merge(&store.files, &store.fields, &store.dictionaries, inputs, is_sorted)
+}
+
 fn event(file: u64, time: i64) -> Event {
     let mut event = Event::default();
     let path = event.path(PathId::ROOT, "x");
@@ -136,7 +144,7 @@ fn merges_of_either_kind_change_no_answer() {
         }
         check_searches(&store, &expected);
         let inputs: Vec<_> = store.current.manifest.segments[1..6].to_vec();
-        let merged = merge::merge(&store.files, &store.fields, &inputs, is_sorted).unwrap();
+        let merged = merge_of(&store, &inputs, is_sorted).unwrap();
         assert_eq!(merged.files.len(), store.current.manifest.segments[0].files.len());
         assert_eq!(merged.runs.len(), if is_sorted { 1 } else { 5 });
         store.install_merge(&inputs, &merged).unwrap();
@@ -356,7 +364,7 @@ fn a_segment_found_damaged_while_running_stops_searches_over_it_and_merges_of_it
     // A merge that comes upon damage marks it too.
     let inputs = store.current.manifest.segments[..3].to_vec();
     flip_a_bit(&file_of(&store, 2, "store"), 10);
-    let error = merge::merge(&store.files, &store.fields, &inputs[2..], true).unwrap_err();
+    let error = merge_of(&store, &inputs[2..], true).unwrap_err();
     assert!(store.mark_damaged(&inputs, &error), "{error}");
     assert!(!store.mark_damaged(&inputs, &IndexError::Bug("x")));
     assert_eq!(snapshot.segments.iter().filter(|view| view.is_damaged()).count(), 2);
@@ -478,7 +486,7 @@ fn an_event_is_claimed_once_across_batches_segments_merges_and_restarts() {
         commit(&mut store, &[20]);
     }
     let inputs = store.current.manifest.segments.clone();
-    let merged = merge::merge(&store.files, &store.fields, &inputs, true).unwrap();
+    let merged = merge_of(&store, &inputs, true).unwrap();
     store.install_merge(&inputs, &merged).unwrap();
     assert_eq!(dedupe.claim(key(9), 2).unwrap(), Claim::Duplicate, "a merge forgets nothing");
     drop(dedupe);

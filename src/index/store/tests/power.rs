@@ -303,7 +303,7 @@ fn live(dir: &Path, recorder: &Recorder) -> Vec<Returned> {
     }
     for is_sorted in [true, false] {
         let inputs: Vec<_> = store.current.manifest.segments[1..4].to_vec();
-        let merged = merge::merge(&store.files, &store.fields, &inputs, is_sorted).unwrap();
+        let merged = merge_of(&store, &inputs, is_sorted).unwrap();
         store.install_merge(&inputs, &merged).unwrap();
         note(&store, &mut states);
     }
