@@ -14,6 +14,7 @@ use traildex::api::client::ClientError;
 use traildex::api::proto::{
     ErrorKind, FileState, FilesRequest, RebuildRequest, RebuildState, SearchRequest, VerifyReport,
 };
+use traildex::index::manifest::FORMAT_VERSION;
 
 /// Segment files of a kind, largest first.
 fn segment_files(place: &Place, extension: &str) -> Vec<PathBuf> {
@@ -50,7 +51,7 @@ fn indexed_place() -> Place {
 
 #[test]
 fn a_damaged_segment_is_set_aside_at_the_start_and_its_events_come_back_from_the_archive() {
-    for extension in ["store", "fast", "idx", "term", "keys"] {
+    for extension in ["records", "fast", "idx", "term", "keys", "ids"] {
         let place = indexed_place();
         let damaged = segment_files(&place, extension).remove(0);
         damage(&damaged);
@@ -76,7 +77,7 @@ fn what_the_archive_does_not_have_any_more_is_said_with_every_answer() {
     let place = indexed_place();
     fs::rename(place.archive(), place.path("gone")).unwrap();
     fs::create_dir(place.archive()).unwrap();
-    damage(&segment_files(&place, "store")[0]);
+    damage(&segment_files(&place, "records")[0]);
     let daemon = place.start();
     let events = daemon.status().events;
     assert!(events.lost > 0 && events.indexed + events.lost == 2_900, "{events:?}");
@@ -106,7 +107,9 @@ fn an_index_of_another_version_is_set_aside_and_made_anew() {
     let place = indexed_place();
     let path = place.data_dir().join("manifest.json");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace(r#""format_version":3"#, r#""format_version":1"#)).unwrap();
+    let current = format!(r#""format_version":{FORMAT_VERSION}"#);
+    assert!(text.contains(&current));
+    fs::write(&path, text.replace(&current, r#""format_version":1"#)).unwrap();
     let daemon = place.start();
     let warnings = daemon.status().warnings.join("\n");
     assert!(warnings.contains("manifest.json"), "{warnings}");
@@ -129,7 +132,7 @@ fn damage_found_while_running_stops_searches_over_it_and_not_the_daemon() {
     let daemon = place.start();
     daemon.wait_indexed(PATIENCE, 2_900);
     assert_eq!(daemon.verified().problems, []);
-    let damaged = segment_files(&place, "store").remove(0);
+    let damaged = segment_files(&place, "records").remove(0);
     damage(&damaged);
     let name = damaged.file_name().unwrap().to_str().unwrap().to_owned();
     let report = daemon.verified();
@@ -172,18 +175,35 @@ fn damage_found_while_running_stops_searches_over_it_and_not_the_daemon() {
     daemon.stop();
 }
 
-#[test]
-fn a_search_that_fails_on_damage_has_the_index_checked() {
-    let place = indexed_place();
-    let daemon = place.start();
-    // Every record: the store of the oldest segment is not in memory yet.
-    for path in segment_files(&place, "store") {
+/// Overwrites half of each file of a kind.
+fn overwrite(place: &Place, extension: &str) {
+    for path in segment_files(place, extension) {
         let file = File::options().write(true).open(&path).unwrap();
         let length = file.metadata().unwrap().len() as usize;
         file.write_all_at(&vec![0xFF; length / 2], 0).unwrap();
     }
+}
+
+#[test]
+fn a_record_that_is_not_as_it_was_written_marks_its_segment() {
+    let place = indexed_place();
+    let daemon = place.start();
+    overwrite(&place, "records");
+    let request = SearchRequest { limit: Some(10_000), ..SearchRequest::default() };
+    let (kind, message) = refusal(daemon.client.search(&request).unwrap_err());
+    assert_eq!(kind, ErrorKind::Damaged);
+    assert!(message.contains(".records: block "), "{message}");
+    assert!(daemon.status().index.damaged > 0);
+    daemon.stop();
+}
+
+#[test]
+fn a_search_that_fails_on_damage_has_the_index_checked() {
+    let place = indexed_place();
+    let daemon = place.start();
+    overwrite(&place, "term");
     let fails = || {
-        let request = SearchRequest { limit: Some(10_000), ..SearchRequest::default() };
+        let request = SearchRequest { query: "getbucket*".into(), ..SearchRequest::default() };
         refusal(daemon.client.search(&request).unwrap_err()).0
     };
     assert_eq!(fails(), ErrorKind::Internal);
@@ -197,7 +217,7 @@ fn a_search_that_fails_on_damage_has_the_index_checked() {
 fn a_segment_cut_short_while_it_is_mapped_does_not_end_the_daemon() {
     let place = indexed_place();
     let daemon = place.start();
-    for extension in ["store", "idx", "fast", "term"] {
+    for extension in ["records", "idx", "fast", "term"] {
         for path in segment_files(&place, extension) {
             File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
         }

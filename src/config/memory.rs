@@ -151,14 +151,14 @@ mod tests {
     fn the_table_lines_up_and_adds_up() {
         let expected = "\
 inflate buffers             512 MiB  2 threads x 256 MiB, the largest file
-segments in the making      256 MiB  2 threads x 128 MiB, one segment
-claims of new events          8 MiB  2 batches x 2 threads x 30000 events x 64 bytes
+segments in the making      512 MiB  2 threads x 256 MiB, one segment
+claims of new events         15 MiB  2 batches x 2 threads x 60000 events x 64 bytes
 keys and ledger             107 MiB  1.6 bytes an event and 32 a file, for 30 and 2 million
 merge                       256 MiB  one at a time, fixed
 searches                    256 MiB  2 at a time x 128 MiB
 record cache                 64 MiB  decompressed blocks of records
 base                         64 MiB  program, runtime and sockets, fixed
-total                      1523 MiB";
+total                      1786 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
     }
 
@@ -172,7 +172,7 @@ total                      1523 MiB";
         let (message, table) = error.split_once('\n').unwrap();
         assert_eq!(
             message,
-            "the configuration adds up to 1522 MiB of memory and the machine has 1522 MiB; \
+            "the configuration adds up to 1785 MiB of memory and the machine has 1785 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
              search.concurrent_max, search.record_cache_bytes, ingest.segment_events_max"
         );

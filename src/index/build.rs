@@ -2,8 +2,8 @@
 //!
 //! A worker drives tantivy's segment writer itself, rather than through `IndexWriter` and its queue:
 //! that costs a third less CPU (`design.md`), and it lets a segment carry the ledger entries of the
-//! files whose events it holds, so that both become visible in one commit. The keys of its events and
-//! their records are written beside it.
+//! files whose events it holds, so that both become visible in one commit. The keys of its events,
+//! their ids and their records are written beside it.
 
 use std::cmp::Reverse;
 use std::path::Path;
@@ -18,6 +18,7 @@ use tantivy::{Directory, DocId, Index, Segment};
 use super::IndexError;
 use super::directory::{SegmentDirectory, SegmentFile, SegmentFiles};
 use super::document::EventDocument;
+use super::ids::Ids;
 use super::keys;
 use super::ledger::FileRecord;
 use super::records::{self, Arena, Dictionaries, Ordered};
@@ -76,6 +77,11 @@ pub fn keys_name(id: &str) -> String {
     format!("{id}.keys")
 }
 
+/// Name of the file of a segment's ids.
+pub fn ids_name(id: &str) -> String {
+    format!("{id}.ids")
+}
+
 /// Name of the file of a segment's records.
 pub fn records_name(id: &str) -> String {
     format!("{id}.records")
@@ -105,6 +111,7 @@ impl SegmentFactory {
             dictionaries: Arc::clone(&self.dictionaries),
             times: Vec::new(),
             records: Arena::default(),
+            ids: Ids::default(),
             keys: Vec::new(),
             conflicts: Vec::new(),
             files: Vec::new(),
@@ -121,6 +128,7 @@ pub struct SegmentBuilder {
     dictionaries: Arc<Dictionaries>,
     times: Vec<Micros>,
     records: Arena,
+    ids: Ids,
     keys: Vec<EventKey>,
     /// Ids of events that are flagged as conflicting.
     conflicts: Vec<u64>,
@@ -135,7 +143,11 @@ impl SegmentBuilder {
         if event.flags.contains(Flags::ID_CONFLICT) {
             self.conflicts.push(key.id);
         }
+        let doc = self.events();
         self.times.push(event.time);
+        for (column, text) in event.columns().filter(|(id, _)| id.column().is_unique) {
+            self.ids.push(column, text, doc);
+        }
         self.records.push(&event.raw);
         let document = EventDocument { event: Arc::clone(event), fields: Arc::clone(&self.fields) };
         self.writer.add_document(AddOperation { opstamp: 0, document })?;
@@ -155,6 +167,7 @@ impl SegmentBuilder {
     pub fn memory(&self) -> usize {
         self.writer.mem_usage()
             + self.records.memory()
+            + self.ids.memory()
             + self.keys.capacity() * (size_of::<EventKey>() + size_of::<Micros>())
             + self.files.len() * FILE_BYTES
     }
@@ -175,9 +188,24 @@ impl SegmentBuilder {
         }
         step("segment-to-be-written");
         let runs = vec![self.events()];
-        let Self { writer, directory, segment, times, records, keys, conflicts, files, .. } = self;
+        let Self {
+            writer,
+            directory,
+            segment,
+            times,
+            records,
+            mut ids,
+            keys,
+            conflicts,
+            files,
+            ..
+        } = self;
         let mut order: Vec<DocId> = (0..times.len() as DocId).collect();
         order.sort_by_key(|doc| Reverse(times[*doc as usize]));
+        let mut numbers = vec![0; order.len()];
+        for (number, doc) in (0..).zip(&order) {
+            numbers[*doc as usize] = number;
+        }
         writer.finalize_with_doc_id_mapping(&DocIdMapping::new_permutation(order.clone())?)?;
         // tantivy writes its store twice when it sorts; the first copy is of no more use.
         directory.delete(&segment.relative_path(SegmentComponent::TempStore))?;
@@ -188,6 +216,11 @@ impl SegmentBuilder {
         records::write(source, &self.dictionaries, &mut out)?;
         out.terminate()?;
         step("records-written");
+        let mut out = directory.open_write(Path::new(&ids_name(&id)))?;
+        ids.renumber(|doc| numbers[doc as usize]);
+        ids.write(&mut out)?;
+        out.terminate()?;
+        step("ids-written");
         let mut out = directory.open_write(Path::new(&keys_name(&id)))?;
         keys::write(keys, conflicts, &mut out)?;
         out.terminate()?;

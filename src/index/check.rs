@@ -5,7 +5,7 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::build::{SegmentEntry, keys_name, records_name};
+use super::build::{SegmentEntry, ids_name, keys_name, records_name};
 use super::directory::{SegmentFile, hash_text};
 use super::manifest::{self, Manifest};
 use super::snapshot::{SegmentView, Snapshot};
@@ -27,7 +27,7 @@ pub fn check_segment(
     entry: &SegmentEntry,
     read: &(dyn Fn(u64) + Sync),
 ) -> Result<(), IndexError> {
-    for name in [keys_name(&entry.id), records_name(&entry.id)] {
+    for name in [keys_name(&entry.id), ids_name(&entry.id), records_name(&entry.id)] {
         if !entry.files.iter().any(|file| file.name == name) {
             return Err(IndexError::damaged(&dir.join(name), "the manifest does not name it"));
         }

@@ -16,7 +16,7 @@ use super::snapshot::{SegmentView, Snapshot};
 use crate::event::time::Micros;
 
 /// What fetching and parsing a record costs, in documents of a posting list read.
-const RECORD_COST: u64 = 1_000;
+pub const RECORD_COST: u64 = 1_000;
 
 /// A condition on events.
 pub trait Clause: fmt::Debug + Send + Sync + 'static {

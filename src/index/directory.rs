@@ -19,8 +19,9 @@ use tantivy::directory::{
 use xxhash_rust::xxh3::Xxh3;
 
 use super::IndexError;
-use super::build::records_name;
+use super::build::{ids_name, records_name};
 use super::disk::{Disk, Output};
+use super::ids::IdFile;
 use super::records::Records;
 
 /// Bytes written to a file at a time. Segments are written by a few writers of long streams.
@@ -45,6 +46,13 @@ impl SegmentFiles {
         let name = records_name(id);
         let file = self.mapped.open_read(Path::new(&name))?;
         Records::open(&self.dir.join(name), file.read_bytes()?)
+    }
+
+    /// The ids of a segment.
+    pub fn ids(&self, id: &str) -> Result<IdFile, IndexError> {
+        let name = ids_name(id);
+        let file = self.mapped.open_read(Path::new(&name))?;
+        IdFile::open(&self.dir.join(name), file.read_bytes()?)
     }
 
     /// A directory to build one segment in, or to read any.

@@ -9,6 +9,7 @@ use tantivy::DateTime;
 use tantivy::schema::Field;
 use tantivy::schema::document::{Document, ReferenceValue, ReferenceValueLeaf, Value};
 
+use super::ids::Key;
 use super::schema::Fields;
 use crate::event::flat::{Event, Leaves, Scalar};
 
@@ -50,6 +51,7 @@ impl Document for EventDocument {
         let number = |n| EventValue::Scalar(Scalar::U64(n));
         let columns = event
             .columns()
+            .filter(|(id, text)| !id.column().is_unique || Key::of(text).is_none())
             .map(|(id, text)| (Fields::column(id), EventValue::Scalar(Scalar::Str(text))));
         let ip = event.ip.map(|ip| (fields.ip, EventValue::Ip(ip)));
         Box::new(columns.chain(ip).chain([

@@ -17,9 +17,10 @@ use tantivy::indexer::merge_filtered_segments;
 use tantivy::{Directory, DocId, Segment, SegmentReader};
 
 use super::IndexError;
-use super::build::{SegmentEntry, keys_name, open_index, records_name};
+use super::build::{SegmentEntry, ids_name, keys_name, open_index, records_name};
 use super::check::check_segment;
 use super::directory::{SegmentDirectory, SegmentFiles};
+use super::ids::Ids;
 use super::keys::{self, KeySet};
 use super::records::{self, Dictionaries, Shuffled};
 use super::schema::{self, FILE, Fields, OFFSET, Sorting};
@@ -125,16 +126,24 @@ fn merge_into(
     step("merge-written");
     let records = entries.iter().map(|entry| files.records(&entry.id));
     let records = records.collect::<Result<Vec<_>, IndexError>>()?;
+    let events: Vec<u32> = entries.iter().map(SegmentEntry::events).collect();
+    let order = if is_sorted { Some(order(&segments, &merged)?) } else { None };
+    let numbers = numbers(&events, order.as_deref());
     let mut out = output.open_write(Path::new(&records_name(&id)))?;
-    if is_sorted {
-        let order = order(&segments, &merged)?;
-        records::write(Shuffled::new(&records, order), dictionaries, &mut out)?;
-    } else {
-        let events: Vec<u32> = entries.iter().map(SegmentEntry::events).collect();
-        records::concatenate(&records, &events, &mut out)?;
+    match order {
+        Some(order) => records::write(Shuffled::new(&records, order), dictionaries, &mut out)?,
+        None => records::concatenate(&records, &events, &mut out)?,
     }
     out.terminate()?;
     step("merge-records-written");
+    let mut ids = Ids::default();
+    for (entry, numbers) in entries.iter().zip(&numbers) {
+        files.ids(&entry.id)?.add_to(&mut ids, |doc| numbers.of(doc));
+    }
+    let mut out = output.open_write(Path::new(&ids_name(&id)))?;
+    ids.write(&mut out)?;
+    out.terminate()?;
+    step("merge-ids-written");
     let sets = entries.iter().map(|entry| KeySet::open(&files.dir.join(keys_name(&entry.id))));
     let sets = sets.collect::<Result<Vec<_>, IndexError>>()?;
     let mut out = output.open_write(Path::new(&keys_name(&id)))?;
@@ -168,6 +177,38 @@ fn order(segments: &[Segment], merged: &Segment) -> Result<Vec<(usize, DocId)>, 
     let found = places(merged)?.iter().map(|place| sources.get(place).copied()).collect();
     let found: Option<Vec<_>> = found;
     found.ok_or(IndexError::Bug("an event that a merge made up"))
+}
+
+/// The numbers that the documents of one segment have in the merged one.
+enum Numbers {
+    From(DocId),
+    Each(Vec<DocId>),
+}
+
+impl Numbers {
+    fn of(&self, doc: DocId) -> DocId {
+        match self {
+            Self::From(first) => first + doc,
+            Self::Each(numbers) => numbers[doc as usize],
+        }
+    }
+}
+
+/// The numbers of each segment's documents: as [`order`] says, or one segment behind another.
+fn numbers(events: &[u32], order: Option<&[(usize, DocId)]>) -> Vec<Numbers> {
+    let Some(order) = order else {
+        let firsts = events.iter().scan(0, |first, events| {
+            *first += events;
+            Some(Numbers::From(*first - events))
+        });
+        return firsts.collect();
+    };
+    let mut numbers: Vec<Vec<DocId>> =
+        events.iter().map(|events| vec![0; *events as usize]).collect();
+    for (number, (segment, doc)) in (0..).zip(order) {
+        numbers[*segment][*doc as usize] = number;
+    }
+    numbers.into_iter().map(Numbers::Each).collect()
 }
 
 /// The id of a segment that the manifest names.

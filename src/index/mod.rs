@@ -6,7 +6,8 @@
 //! ├── LOCK            held by the one process that may write
 //! ├── manifest.json   the last commit: segments, and how much of the ledger counts
 //! ├── files.jsonl     the ledger: one line a file that was read; files.N.jsonl after a rebuild
-//! ├── segments/       tantivy's segment files, the keys of their events, and the records
+//! ├── segments/       tantivy's segment files, the keys of their events, their ids
+//! │                   and records
 //! └── set-aside/      what was found damaged, for a person to look at
 //! ```
 //!
@@ -27,6 +28,8 @@ pub mod disk;
 pub mod docsets;
 pub mod document;
 pub mod groups;
+pub mod id_clauses;
+pub mod ids;
 pub mod keys;
 pub mod ledger;
 pub mod lines;

@@ -18,6 +18,7 @@ use super::build::{SegmentEntry, keys_name};
 use super::check::length_problem;
 use super::column_words::ColumnWords;
 use super::directory::SegmentFiles;
+use super::ids::IdFile;
 use super::keys::KeySet;
 use super::ledger::LedgerReader;
 use super::manifest::LedgerExtent;
@@ -129,6 +130,7 @@ pub struct SegmentView {
     dir: PathBuf,
     pub reader: SegmentReader,
     pub keys: KeySet,
+    pub ids: IdFile,
     /// In the order of the documents; together, all of them.
     pub runs: Vec<Run>,
     pub earliest: Micros,
@@ -180,6 +182,7 @@ impl SegmentView {
             entry: entry.clone(),
             dir: files.dir.clone(),
             keys,
+            ids: files.ids(&entry.id)?,
             files: number(FILE)?,
             offsets: number(OFFSET)?,
             flags: number("flags")?,
@@ -268,10 +271,11 @@ impl SegmentView {
         Flags(self.flags.first(doc).unwrap_or(0))
     }
 
-    /// The record's bytes, as delivered.
+    /// The record's bytes, as delivered. Damage that comes to light is noted.
     pub fn record(&self, doc: DocId) -> Result<OwnedBytes, IndexError> {
         let n = self.records.block_of(doc);
-        let block = self.cache.get((self.number, n), || self.records.block(n))?;
+        let block = self.cache.get((self.number, n), || self.records.block(n));
+        let block = block.inspect_err(|error| self.mark_damaged(error))?;
         block.record(doc).ok_or(IndexError::Bug("an event without its record"))
     }
 

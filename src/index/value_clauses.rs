@@ -5,7 +5,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use tantivy::columnar::{Cardinality, Column, ColumnIndex, DynamicColumn, StrColumn};
-use tantivy::query::{AllQuery, BitSetDocSet, BooleanQuery, ConstScorer, TermQuery};
+use tantivy::query::{AllQuery, BooleanQuery, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption, Term};
 use tantivy::{BitSet, DocSet, TERMINATED};
 
@@ -125,6 +125,11 @@ pub trait ValueTest: fmt::Debug + Send + Sync + 'static {
     /// What every value meant begins with.
     fn prefix(&self) -> &str {
         ""
+    }
+
+    /// Whether a value that is made of these characters alone may be meant; never wrongly false.
+    fn can_be_made_of(&self, _alphabet: &str) -> bool {
+        true
     }
 }
 
@@ -306,28 +311,6 @@ impl Clause for ExistsClause {
             .map(|column| context.scan_with_value(column.into_column_index(), |_| true))
             .collect();
         Ok(context.union(parts))
-    }
-}
-
-/// Columns whose values are not kept by event, one of whose values meets a test.
-#[derive(Debug)]
-pub struct TermsClause<T> {
-    pub column: ColumnId,
-    pub test: T,
-}
-
-impl<T: ValueTest> Clause for TermsClause<T> {
-    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
-        let mut events = BitSet::with_max_value(context.segment.events());
-        let field = Fields::column(self.column);
-        add_terms(
-            context,
-            field,
-            self.test.prefix(),
-            |value| self.test.is_met_by(value),
-            &mut events,
-        )?;
-        Ok(Box::new(ConstScorer::new(BitSetDocSet::from(events), 1.0)))
     }
 }
 

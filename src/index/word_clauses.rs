@@ -4,6 +4,10 @@
 //! column; whole in a column of unique values; or in a value of another column, which is found through
 //! the column's dictionary. See `event::columns::Words`.
 
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
 use tantivy::BitSet;
 use tantivy::query::{BitSetDocSet, BooleanQuery, ConstScorer};
 use tantivy::schema::Term;
@@ -11,15 +15,24 @@ use tantivy::schema::Term;
 use super::IndexError;
 use super::clauses::{Clause, Context};
 use super::docsets::Docs;
+use super::id_clauses::{UuidClause, docs_with_uuids, keys_of};
+use super::ids::Key;
 use super::schema::Fields;
 use super::value_clauses::{TextField, ValueTest, add_terms, docs_with_values, ordinals_where};
+use super::values::ReadRecord;
 use crate::event::columns::{ColumnId, Words};
 use crate::event::words::{each_word, known_part};
 
 /// Events that hold a word, given in lower case.
-#[derive(Debug)]
 pub struct WordClause {
     pub word: String,
+    pub read: Arc<ReadRecord>,
+}
+
+impl fmt::Debug for WordClause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "word {:?}", self.word)
+    }
 }
 
 impl Clause for WordClause {
@@ -42,6 +55,13 @@ impl Clause for WordClause {
             }
         }
         let mut parts = vec![context.query(&BooleanQuery::new_multiterms_query(known))?];
+        if Key::of(&self.word).is_some() {
+            let uuids = Arc::new(HashSet::from([self.word.clone()]));
+            for column in columns(Words::Whole) {
+                let (uuids, read) = (Arc::clone(&uuids), Arc::clone(&self.read));
+                parts.push(UuidClause { column, uuids, read }.docs(context)?);
+            }
+        }
         for (id, ordinals) in context.segment.column_words()?.values_with(&self.word) {
             if let Some(column) = context.segment.text_column(id)? {
                 parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
@@ -53,12 +73,18 @@ impl Clause for WordClause {
 
 /// Events that hold a word of a form, which tests words in lower case; of a word that the index has
 /// only the beginning of, it tests that.
-#[derive(Debug)]
 pub struct WordFormClause<T> {
     pub test: T,
+    pub read: Arc<ReadRecord>,
 }
 
-impl<T: ValueTest> Clause for WordFormClause<T> {
+impl<T: ValueTest> fmt::Debug for WordFormClause<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "word {:?}", self.test)
+    }
+}
+
+impl<T: ValueTest + Clone> Clause for WordFormClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let mut events = BitSet::with_max_value(context.segment.events());
         let is_met = |word: &str| self.test.is_met_by(known_part(word));
@@ -76,6 +102,12 @@ impl<T: ValueTest> Clause for WordFormClause<T> {
         }
         let mut parts: Vec<Docs> =
             vec![Box::new(ConstScorer::new(BitSetDocSet::from(events), 1.0))];
+        for id in columns(Words::Whole) {
+            // A UUID is one word.
+            let test = self.test.clone();
+            let is_met = move |uuid: &str| test.is_met_by(uuid);
+            parts.push(docs_with_uuids(context, id, keys_of(&self.test), &self.read, is_met));
+        }
         for id in columns(Words::Dictionary) {
             let Some(column) = context.segment.text_column(id)? else { continue };
             let ordinals = ordinals_where(&column, &mut has_met)?;

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use super::ast::{Pattern, Piece, Value};
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+use super::ast::{Pattern, Piece, Regex, Value};
 use super::time::{Clock, TimeError, parse_plain_time, parse_time};
 use crate::event::time::Micros;
 use crate::event::words::{WORD_BYTES_MAX, each_word, lowercase, words};
@@ -50,6 +52,13 @@ impl ValueTest for Form {
 
     fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    fn can_be_made_of(&self, alphabet: &str) -> bool {
+        self.pieces.iter().all(|piece| match piece {
+            Piece::Text(text) => text.chars().all(|c| alphabet.contains(c)),
+            Piece::AnyRun | Piece::AnyOne => true,
+        })
     }
 }
 
@@ -99,15 +108,61 @@ impl ValueTest for AnyCase {
     fn is_met_by(&self, value: &str) -> bool {
         self.0.is_met_by(&lowercase(value))
     }
+
+    /// Of an alphabet without upper case.
+    fn can_be_made_of(&self, alphabet: &str) -> bool {
+        self.0.can_be_made_of(alphabet)
+    }
 }
 
 /// A regular expression that matches the whole value.
 #[derive(Clone, Debug)]
-pub struct Match(pub regex::Regex);
+pub struct Match {
+    regex: regex::Regex,
+    /// The same, taken apart.
+    parts: Arc<Hir>,
+}
+
+impl Match {
+    /// Fails with what is wrong with it.
+    pub fn new(regex: &Regex) -> Result<Self, String> {
+        let compiled = regex.compile()?;
+        let parts = regex_syntax::ParserBuilder::new()
+            .case_insensitive(regex.ignores_case)
+            .dot_matches_new_line(true)
+            .build()
+            .parse(compiled.as_str())
+            .map_err(|error| error.to_string())?;
+        Ok(Self { regex: compiled, parts: Arc::new(parts) })
+    }
+}
 
 impl ValueTest for Match {
     fn is_met_by(&self, value: &str) -> bool {
-        self.0.is_match(value)
+        self.regex.is_match(value)
+    }
+
+    fn can_be_made_of(&self, alphabet: &str) -> bool {
+        can_match_text_of(&self.parts, alphabet)
+    }
+}
+
+/// Whether a regular expression can match text that is made of an alphabet; perhaps wrongly true.
+fn can_match_text_of(parts: &Hir, alphabet: &str) -> bool {
+    let can = |part: &Hir| can_match_text_of(part, alphabet);
+    match parts.kind() {
+        HirKind::Empty | HirKind::Look(_) | HirKind::Class(Class::Bytes(_)) => true,
+        HirKind::Literal(text) => std::str::from_utf8(&text.0)
+            .is_ok_and(|text| text.chars().all(|c| alphabet.contains(c))),
+        HirKind::Class(Class::Unicode(class)) => {
+            let is_in =
+                |c: char| class.iter().any(|range| (range.start()..=range.end()).contains(&c));
+            alphabet.chars().any(is_in)
+        }
+        HirKind::Repetition(repetition) => repetition.min == 0 || can(&repetition.sub),
+        HirKind::Capture(capture) => can(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().all(can),
+        HirKind::Alternation(parts) => parts.iter().any(can),
     }
 }
 
@@ -343,6 +398,30 @@ mod tests {
         check("a?c", "aéc", true);
         check("a?c", "ac", false);
         check("*:i-*", "AROA:i-0abc", true);
+    }
+
+    #[test]
+    fn what_an_alphabet_cannot_write_is_known() {
+        let check = |pattern: &str, ignores_case: bool, expected: bool| {
+            let regex = Regex { pattern: pattern.to_owned(), ignores_case };
+            let found = Match::new(&regex).unwrap().can_be_made_of("0123abcd-");
+            assert_eq!(found, expected, "{pattern}");
+        };
+        check(".*", false, true);
+        check(".*bad.*", false, true);
+        check(".*bed.*", false, false);
+        check("BAD", false, false);
+        check("BAD", true, true);
+        check("(x|a)[0-9]+", false, true);
+        check("[x-z]+", false, false);
+        check("[x-z]*", false, true);
+        check("akia[^ ]+", true, false);
+        let form = |text: &str| Form {
+            pieces: vec![Piece::AnyRun, Piece::Text(text.to_owned())],
+            prefix: String::new(),
+        };
+        assert!(form("bad").can_be_made_of("abcd"));
+        assert!(!form("bed").can_be_made_of("abcd"));
     }
 
     #[test]

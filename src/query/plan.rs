@@ -99,7 +99,7 @@ impl Planner<'_> {
         let row = words(text);
         match row.as_slice() {
             [] => Err(no_word(text)),
-            [word] => Ok(self.clause(WordClause { word: word.clone() })),
+            [word] => Ok(self.clause(WordClause { word: word.clone(), read: read_record() })),
             _ => {
                 let in_columns =
                     self.clause(ColumnPhraseClause { words: row.clone(), test: Row(row.clone()) });
@@ -118,8 +118,8 @@ impl Planner<'_> {
         self.clause(VerifiedClause { candidates, test })
     }
 
-    fn word_form(&self, test: impl ValueTest) -> Box<dyn Query> {
-        self.clause(WordFormClause { test })
+    fn word_form(&self, test: impl ValueTest + Clone) -> Box<dyn Query> {
+        self.clause(WordFormClause { test, read: read_record() })
     }
 
     fn time_between(&self, start: Option<Micros>, end: Option<Micros>) -> Box<dyn Query> {
@@ -167,7 +167,7 @@ fn compiled(regex: &Regex) -> Result<Match, ApiError> {
         let message = format!("/{}/ is no regular expression: {reason}", regex.pattern);
         ApiError::new(ErrorKind::BadQuery, message)
     };
-    regex.compile().map(Match).map_err(fault)
+    Match::new(regex).map_err(fault)
 }
 
 fn exact(term: Term) -> Box<dyn Query> {

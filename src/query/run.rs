@@ -3,13 +3,13 @@
 mod fetch;
 mod rows;
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tantivy::query::{Query as Planned, TermQuery};
-use tantivy::schema::{IndexRecordOption, Term};
+use tantivy::query::Query as Planned;
 
 use self::fetch::{Chosen, Fetcher};
 use self::rows::Rows;
@@ -30,7 +30,6 @@ use crate::index::clauses::{ClauseQuery, PlaceClause};
 use crate::index::collect::{Match, Wanted, collect};
 use crate::index::groups::{Grouping, Measure, group};
 use crate::index::ranked::{Ranking, ranked};
-use crate::index::schema::Fields;
 use crate::index::snapshot::Snapshot;
 use crate::index::values::Source;
 use crate::limits::{
@@ -74,10 +73,10 @@ pub fn event(
 ) -> Result<SearchResponse, ApiError> {
     let started = Instant::now();
     snapshot.check_whole(Micros(i64::MIN), Micros(i64::MAX))?;
-    let term = Term::from_field_text(Fields::column(columns::EVENT_ID), id);
-    let by_id = TermQuery::new(term, IndexRecordOption::Basic);
+    let clock = Clock::utc(Timestamp::UNIX_EPOCH);
+    let by_id = Planner { snapshot, clock: &clock }.is(columns::EVENT_ID, id);
     let by_place = parse_place(id).map(|place| ClauseQuery::boxed(snapshot, place));
-    for query in [Some(Box::new(by_id) as Box<dyn Planned>), by_place].into_iter().flatten() {
+    for query in iter::once(by_id).chain(by_place) {
         let wanted = Wanted {
             limit: SEARCH_LIMIT_MAX,
             order: Order::Newest,

@@ -226,7 +226,7 @@ const DAMAGES: [Damage; 4] = [
 
 #[test]
 fn a_damaged_segment_is_named_and_set_aside_and_its_files_are_read_again() {
-    for extension in ["term", "idx", "fast", "store", "keys"] {
+    for extension in ["term", "idx", "fast", "records", "ids", "keys"] {
         for (what, damage, reason) in DAMAGES {
             let dir = tempfile::tempdir().unwrap();
             let store = store_of_four(dir.path());
@@ -316,7 +316,7 @@ fn an_index_that_cannot_be_told_from_is_set_aside_whole() {
     for (damage, reason) in damages {
         let dir = tempfile::tempdir().unwrap();
         let store = store_of_four(dir.path());
-        let segment_file = file_of(&store, 0, "store");
+        let segment_file = file_of(&store, 0, "records");
         drop(store);
         damage(dir.path());
         let found = inspect(dir.path(), &|_| {}).unwrap().problems;
@@ -363,7 +363,7 @@ fn a_segment_found_damaged_while_running_stops_searches_over_it_and_merges_of_it
 
     // A merge that comes upon damage marks it too.
     let inputs = store.current.manifest.segments[..3].to_vec();
-    flip_a_bit(&file_of(&store, 2, "store"), 10);
+    flip_a_bit(&file_of(&store, 2, "records"), 10);
     let error = merge_of(&store, &inputs[2..], true).unwrap_err();
     assert!(store.mark_damaged(&inputs, &error), "{error}");
     assert!(!store.mark_damaged(&inputs, &IndexError::Bug("x")));

@@ -1,5 +1,6 @@
 //! Planning the tests of one field.
 
+use std::iter;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -13,10 +14,11 @@ use crate::event::columns::{self, ColumnId, Words};
 use crate::event::flat::{EXACT_BYTES_MAX, parse_ip};
 use crate::event::words::shorten;
 use crate::index::compare::{CompareClause, Relation};
+use crate::index::id_clauses::{IdClause, UuidClause};
+use crate::index::ids::Key;
 use crate::index::schema::Fields;
 use crate::index::value_clauses::{
-    ExistsClause, LeafClause, NumberClause, RecordTest, TermsClause, TextField, ValueTest,
-    ValuesClause,
+    ExistsClause, LeafClause, NumberClause, RecordTest, TextField, ValueTest, ValuesClause,
 };
 use crate::query::ast::{Comparison, FieldRef, Test, Value};
 use crate::query::fields::{Target, has_no_value, resolve};
@@ -62,10 +64,7 @@ impl Planner<'_> {
             _ => None,
         });
         let mut parts = match resolve(field, self.snapshot)? {
-            Target::Column(id) => {
-                let terms = texts.map(|text| Self::column_term(id, text));
-                vec![Box::new(BooleanQuery::new_multiterms_query(terms.collect())) as Box<_>]
-            }
+            Target::Column(id) => self.is_any_of(id, texts),
             Target::Paths(paths) => {
                 let test = AnyOf::new(texts);
                 let values = |path: String| self.values(&TextField::Path(path), test.clone());
@@ -94,7 +93,7 @@ impl Planner<'_> {
 
     fn column_test(&self, id: ColumnId, test: &Test) -> Planned {
         match test {
-            Test::Is(value) => Ok(exact(Self::column_term(id, &value.text))),
+            Test::Is(value) => Ok(self.is(id, &value.text)),
             Test::Exists if !id.column().is_unique => {
                 Ok(self.clause(ExistsClause { path: id.column().path.to_owned() }))
             }
@@ -108,7 +107,7 @@ impl Planner<'_> {
     /// Words in a row in a column whose values are one word each, but for some whose words are found
     /// as those of leaves are.
     fn phrase_in_whole(&self, id: ColumnId, text: &str) -> Box<dyn Query> {
-        let is = |text: &str| exact(Self::column_term(id, text));
+        let is = |text: &str| self.is(id, text);
         let row = Row::of(text).0;
         let mut parts = vec![is(text)];
         if let [word] = row.as_slice() {
@@ -178,7 +177,8 @@ impl Planner<'_> {
     fn values(&self, field: &TextField, test: impl ValueTest + Clone) -> Box<dyn Query> {
         let path = match field {
             TextField::Column(id) if id.column().is_unique => {
-                return self.clause(TermsClause { column: *id, test });
+                let read = super::read_record();
+                return self.clause(IdClause { column: *id, test, read });
             }
             TextField::Column(id) => id.column().path,
             TextField::Path(path) => path,
@@ -189,6 +189,34 @@ impl Planner<'_> {
             _ => Arc::new(record_test(Some(path), test.clone())),
         };
         self.clause(ValuesClause { field: field.clone(), test, is_met_by_record })
+    }
+
+    /// Events with a value in a column.
+    pub fn is(&self, id: ColumnId, text: &str) -> Box<dyn Query> {
+        any_of(self.is_any_of(id, iter::once(text)))
+    }
+
+    /// Events with one of some values in a column, in parts.
+    fn is_any_of<'t>(
+        &self,
+        id: ColumnId,
+        texts: impl Iterator<Item = &'t str>,
+    ) -> Vec<Box<dyn Query>> {
+        let is_uuid = |text: &&str| id.column().is_unique && Key::of(text).is_some();
+        let (uuids, texts): (Vec<_>, Vec<_>) = texts.partition(is_uuid);
+        let mut parts = Vec::new();
+        if !uuids.is_empty() {
+            let uuids = Arc::new(uuids.into_iter().map(str::to_owned).collect());
+            parts.push(self.clause(UuidClause { column: id, uuids, read: super::read_record() }));
+        }
+        let mut terms: Vec<Term> =
+            texts.into_iter().map(|text| Self::column_term(id, text)).collect();
+        match terms.len() {
+            0 => {}
+            1 => parts.push(exact(terms.remove(0))),
+            _ => parts.push(Box::new(BooleanQuery::new_multiterms_query(terms))),
+        }
+        parts
     }
 
     fn column_term(id: ColumnId, text: &str) -> Term {

@@ -198,5 +198,5 @@ fn cell_test(test: &Test, clock: &Clock) -> Result<CellTest, ApiError> {
 
 fn compiled(regex: &crate::query::ast::Regex) -> Result<Match, ApiError> {
     let fault = |reason: String| ApiError::new(ErrorKind::BadQuery, reason);
-    regex.compile().map(Match).map_err(fault)
+    Match::new(regex).map_err(fault)
 }
