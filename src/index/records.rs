@@ -32,11 +32,11 @@ use super::{IndexError, partition_point};
 /// fetch one record from.
 pub const BLOCK_BYTES: usize = 32 << 10;
 
-/// zstd's own default. Level 1 takes half of the time, and 8 % more space.
-const LEVEL: i32 = 3;
+/// Level 3, zstd's default, takes twice the time and 5 % less space.
+const LEVEL: i32 = 1;
 
 /// Larger ones hardly help, and each segment of its own would be larger by it.
-const DICTIONARY_BYTES: usize = 112 << 10;
+const DICTIONARY_BYTES: usize = 200 << 10;
 
 /// What a dictionary is trained on: records evenly spread over a segment.
 const SAMPLE_RECORDS: usize = 2_000;
