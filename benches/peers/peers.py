@@ -172,7 +172,8 @@ class ClickHouse(Sql):
                   FROM file('{archive}/**/*.json.gz', 'JSONEachRow', 'Records Array(String)'))
             SETTINGS input_format_json_read_objects_as_strings = 1, max_threads = {os.cpu_count()},
                      input_format_allow_errors_num = 0, max_insert_threads = {os.cpu_count()}""")
-        self.session.query("OPTIMIZE TABLE trail.events FINAL")
+        while int(str(self.session.query("SELECT count() FROM system.merges", "TSVRaw"))):
+            time.sleep(0.1)
 
     def disk(self):
         bytes_ = self.session.query(
@@ -180,7 +181,7 @@ class ClickHouse(Sql):
         return int(str(bytes_))
 
     def word(self, word):
-        return f"hasToken(lower(raw), '{word}')" if os.environ.get("CH_HASTOKEN") else f"hasAllTokens(raw, '{word}')"
+        return f"hasAllTokens(raw, '{word}')"
 
     def ask(self, sql):
         # Native rows as JSON: what comes with Python objects for free elsewhere is parsed here.
