@@ -26,7 +26,8 @@ use zstd::bulk::Compressor;
 use zstd::dict::EncoderDictionary;
 use zstd::zstd_safe::{CParameter, DCtx, DDict};
 
-use super::{IndexError, partition_point};
+use super::disk::ReadAt;
+use super::{IndexError, open_existing, partition_point};
 
 /// Bytes of records that are compressed together. Larger blocks are smaller on disk, and cost more to
 /// fetch one record from.
@@ -264,7 +265,11 @@ pub fn write(
 
 /// Writes the records of several segments one behind another: their blocks as they are. `events` says
 /// how many each has.
-pub fn concatenate(parts: &[Records], events: &[u32], out: &mut impl Write) -> io::Result<()> {
+pub fn concatenate(
+    parts: &[Records],
+    events: &[u32],
+    out: &mut impl Write,
+) -> Result<(), IndexError> {
     let mut blocks = Blocks::begin(out)?;
     let mut docs = 0;
     for (records, events) in parts.iter().zip(events) {
@@ -273,20 +278,26 @@ pub fn concatenate(parts: &[Records], events: &[u32], out: &mut impl Write) -> i
             .iter()
             .map(|dictionary| blocks.dictionary(&dictionary.bytes))
             .collect();
-        for n in 0..records.blocks {
-            let (place, bytes) = records.block_bytes(n);
-            let dictionary = numbers.get(place.dictionary as usize).copied();
-            let place = Place {
+        let shift = blocks.position - MAGIC.len() as u64;
+        blocks.places.extend((0..records.blocks).map(|n| {
+            let place = records.place(n);
+            Place {
                 first: docs + place.first,
-                dictionary: dictionary.unwrap_or(NO_DICTIONARY),
-                start: blocks.position,
+                dictionary: numbers
+                    .get(place.dictionary as usize)
+                    .copied()
+                    .unwrap_or(NO_DICTIONARY),
+                start: place.start + shift,
                 ..place
-            };
-            blocks.block(place, &bytes)?;
-        }
+            }
+        }));
+        // Read, and not from the mapping: its pages would count as the process's own.
+        let file = open_existing(&records.path)?;
+        let mut all = ReadAt { file: &file, at: MAGIC.len() as u64, end: records.blocks_end };
+        blocks.position += io::copy(&mut all, &mut blocks.out)?;
         docs += events;
     }
-    blocks.end()
+    Ok(blocks.end()?)
 }
 
 /// Where a block is, and what it needs.

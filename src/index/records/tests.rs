@@ -30,6 +30,20 @@ fn try_open(bytes: Vec<u8>) -> Result<Records, IndexError> {
     Records::open(Path::new("x.records"), OwnedBytes::new(bytes))
 }
 
+/// The records of several segments, one behind another, from files.
+fn concatenated(parts: &[Vec<u8>], events: &[u32]) -> Records {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |(n, bytes): (usize, &Vec<u8>)| {
+        let path = dir.path().join(format!("{n}.records"));
+        std::fs::write(&path, bytes).unwrap();
+        Records::open(&path, OwnedBytes::new(bytes.clone())).unwrap()
+    };
+    let parts: Vec<Records> = parts.iter().enumerate().map(open).collect();
+    let mut bytes = Vec::new();
+    concatenate(&parts, events, &mut bytes).unwrap();
+    try_open(bytes).unwrap()
+}
+
 fn in_order(records: &[Vec<u8>], dictionaries: &Dictionaries) -> Records {
     let order: Vec<DocId> = (0..records.len() as DocId).collect();
     try_open(written(records, &order, dictionaries)).unwrap()
@@ -72,23 +86,22 @@ proptest! {
         seed in any::<usize>(),
     ) {
         let dictionaries = Dictionaries::default();
-        let mut open = Vec::new();
+        let mut files = Vec::new();
         let mut expected = Vec::new();
         for part in &parts {
             let mut order: Vec<DocId> = (0..part.len() as DocId).collect();
             order.rotate_left(seed % part.len());
             expected.push(order.iter().map(|n| part[*n as usize].clone()).collect::<Vec<_>>());
-            open.push(try_open(written(part, &order, &dictionaries)).unwrap());
+            files.push(written(part, &order, &dictionaries));
         }
+        let open: Vec<_> = files.iter().map(|bytes| try_open(bytes.clone()).unwrap()).collect();
         for (records, expected) in open.iter().zip(&expected) {
             prop_assert_eq!(&all(records, expected.len()), expected);
         }
 
         let counts: Vec<u32> = expected.iter().map(|part| part.len() as u32).collect();
-        let mut bytes = Vec::new();
-        concatenate(&open, &counts, &mut bytes).unwrap();
         let together = expected.concat();
-        prop_assert_eq!(&all(&try_open(bytes).unwrap(), together.len()), &together);
+        prop_assert_eq!(&all(&concatenated(&files, &counts), together.len()), &together);
 
         let mut order: Vec<(usize, DocId)> = expected
             .iter()
@@ -107,17 +120,15 @@ proptest! {
 #[test]
 fn large_segments_have_a_dictionary_each_and_merged_ones_have_it_once() {
     let dictionaries = Dictionaries::default();
-    let few = in_order(&alike(100, "a"), &dictionaries);
-    assert!(few.dictionaries.is_empty());
-    let (records, others) = (many("a"), many("b"));
-    let parts = [in_order(&records, &dictionaries), few, in_order(&others, &dictionaries)];
-    assert_eq!(parts.each_ref().map(|part| part.dictionaries.len()), [1, 0, 1]);
-    let counts = [records.len() as u32, 100, others.len() as u32];
-    let mut bytes = Vec::new();
-    concatenate(&parts, &counts, &mut bytes).unwrap();
-    let merged = try_open(bytes).unwrap();
+    let parts = [many("a"), alike(100, "a"), many("b")];
+    let counts = parts.each_ref().map(|part| part.len() as u32);
+    let in_order = |part: &Vec<_>| (0..part.len() as DocId).collect::<Vec<_>>();
+    let files = parts.each_ref().map(|part| written(part, &in_order(part), &dictionaries));
+    let open = files.each_ref().map(|bytes| try_open(bytes.clone()).unwrap());
+    assert_eq!(open.each_ref().map(|records| records.dictionaries.len()), [1, 0, 1]);
+    let merged = concatenated(&files, &counts);
     assert_eq!(merged.dictionaries.len(), 1);
-    let expected = [records, alike(100, "a"), others].concat();
+    let expected = parts.concat();
     assert_eq!(all(&merged, expected.len()), expected);
 }
 
