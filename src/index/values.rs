@@ -295,6 +295,7 @@ impl FromRecord {
     }
 }
 
-fn time_of(bits: u64) -> Micros {
+/// A time, as columns have it.
+pub fn time_of(bits: u64) -> Micros {
     Micros(DateTime::from_u64(bits).into_timestamp_micros())
 }

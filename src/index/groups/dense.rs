@@ -4,18 +4,22 @@
 //! An event has at most one value in each of these columns, so that it counts once.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
-use tantivy::columnar::{Cardinality, DynamicColumn, StrColumn};
-use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocId, DocSet};
+use tantivy::columnar::{
+    Cardinality, ColumnValues, DynamicColumn, MonotonicallyMappableToU64, StrColumn,
+};
+use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DateTime, DocId, DocSet};
 
 use super::CHECK_STEP;
 use crate::event::cell::Cell;
 use crate::event::time::Micros;
 use crate::index::IndexError;
+use crate::index::schema::TIME;
 use crate::index::snapshot::SegmentView;
-use crate::index::values::{Bins, Source};
+use crate::index::values::{Bins, Source, time_of};
 
 /// Combinations that are counted at most: 16 MiB.
 const CELLS_MAX: usize = 1 << 22;
@@ -27,6 +31,23 @@ pub struct Counter {
     strides: Vec<usize>,
     /// By combination.
     counts: Vec<u32>,
+    scratch: Box<Scratch>,
+}
+
+/// Of the documents at hand: made once, since zeroing it takes as long as counting.
+#[derive(Default)]
+struct Scratch {
+    cells: Block<usize>,
+    ordinals: Block<u64>,
+    values: Block<Option<u64>>,
+}
+
+struct Block<T>([T; COLLECT_BLOCK_BUFFER_LEN]);
+
+impl<T: Copy + Default> Default for Block<T> {
+    fn default() -> Self {
+        Self([T::default(); COLLECT_BLOCK_BUFFER_LEN])
+    }
 }
 
 enum Key {
@@ -46,11 +67,15 @@ enum Key {
 /// The stretches of time that were met, numbered.
 struct Stretches {
     bins: Bins,
+    times: Arc<dyn ColumnValues>,
     starts: Vec<Micros>,
     numbers: HashMap<Micros, usize, FxBuildHasher>,
-    /// The documents up to, and without, this one are in the stretch of this number: a segment's runs are
-    /// sorted by time.
-    current: (DocId, usize),
+    /// Of the document before.
+    current: usize,
+    /// Times of the same stretch, as the column has them.
+    holds: Range<u64>,
+    /// The documents up to, and without, this one are in it: a segment's runs are sorted by time.
+    until: DocId,
 }
 
 impl Counter {
@@ -81,7 +106,8 @@ impl Counter {
             }
         }
         let is_small = cells <= CELLS_MAX;
-        Ok(is_small.then(|| Self { keys: opened, strides, counts: vec![0; cells] }))
+        let scratch = Box::default();
+        Ok(is_small.then(|| Self { keys: opened, strides, counts: vec![0; cells], scratch }))
     }
 
     /// The bytes that it takes.
@@ -115,29 +141,28 @@ impl Counter {
 
     /// False where there is no room for the combinations.
     fn add(&mut self, docs: &[DocId]) -> bool {
-        let mut cells = [0; COLLECT_BLOCK_BUFFER_LEN];
-        let mut ordinals = [0; COLLECT_BLOCK_BUFFER_LEN];
-        let mut values = [None; COLLECT_BLOCK_BUFFER_LEN];
-        let (ordinals, values) = (&mut ordinals[..docs.len()], &mut values[..docs.len()]);
+        let Scratch { cells, ordinals, values } = &mut *self.scratch;
+        let cells = &mut cells.0[..docs.len()];
+        let (ordinals, values) = (&mut ordinals.0[..docs.len()], &mut values.0[..docs.len()]);
+        cells.fill(0);
         for (key, stride) in self.keys.iter_mut().zip(&self.strides) {
             match key {
                 Key::Missing => {}
                 Key::Text { column, .. } if column.ords().index.get_cardinality().is_full() => {
-                    column.ords().values.get_vals(docs, ordinals);
+                    read_values(&*column.ords().values, docs, ordinals);
                     for (cell, ordinal) in cells.iter_mut().zip(&*ordinals) {
                         *cell += *ordinal as usize * stride;
                     }
                 }
                 Key::Text { column, size } => {
+                    values.fill(None);
                     column.ords().first_vals(docs, values);
                     for (cell, ordinal) in cells.iter_mut().zip(&*values) {
                         *cell += ordinal.map_or(*size - 1, |ordinal| ordinal as usize) * stride;
                     }
                 }
                 Key::Time { segment, stretches } => {
-                    for (cell, doc) in cells.iter_mut().zip(docs) {
-                        *cell += stretches.number(segment, *doc) * stride;
-                    }
+                    stretches.add_numbers(segment, docs, ordinals, *stride, cells);
                     let room = stretches.starts.len() * stride;
                     if room > CELLS_MAX {
                         return false;
@@ -148,7 +173,7 @@ impl Counter {
                 }
             }
         }
-        for cell in &cells[..docs.len()] {
+        for cell in cells {
             self.counts[*cell] += 1;
         }
         true
@@ -211,8 +236,11 @@ impl Key {
                 }
             }
             Source::Bin(bins) => {
-                let (segment, stretches) = (Arc::clone(segment), Stretches::new(bins.clone()));
-                return Ok(Some(Self::Time { segment, stretches }));
+                let Some(DynamicColumn::DateTime(times)) = segment.open_column(TIME)? else {
+                    return Ok(None);
+                };
+                let stretches = Stretches::new(bins.clone(), times.to_u64_monotonic().values);
+                return Ok(Some(Self::Time { segment: Arc::clone(segment), stretches }));
             }
             Source::Column(_) | Source::Time => return Ok(None),
         };
@@ -251,21 +279,65 @@ impl Key {
 }
 
 impl Stretches {
-    fn new(bins: Bins) -> Self {
-        Self { bins, current: (0, 0), starts: Vec::new(), numbers: HashMap::default() }
+    fn new(bins: Bins, times: Arc<dyn ColumnValues>) -> Self {
+        let (starts, numbers) = (Vec::new(), HashMap::default());
+        Self { bins, times, starts, numbers, current: 0, holds: 0..0, until: 0 }
     }
 
-    /// The number of the stretch that a document is in. Documents come in order.
-    fn number(&mut self, segment: &SegmentView, doc: DocId) -> usize {
-        if doc >= self.current.0 {
-            let stretch = (self.bins.0)(segment.time(doc));
-            let new = self.starts.len();
-            let number = *self.numbers.entry(stretch.start).or_insert(new);
-            if number == new {
-                self.starts.push(stretch.start);
+    /// Adds to each document's cell the number of the stretch that it is in. Documents come in order.
+    fn add_numbers(
+        &mut self,
+        segment: &SegmentView,
+        docs: &[DocId],
+        times: &mut [u64],
+        stride: usize,
+        cells: &mut [usize],
+    ) {
+        let Some(last) = docs.last() else { return };
+        if *last < self.until {
+            for cell in cells {
+                *cell += self.current * stride;
             }
-            self.current = (segment.next_before(doc, stretch.holds.start), number);
+            return;
         }
-        self.current.1
+        read_values(&*self.times, docs, times);
+        let mut turns = 0;
+        for (cell, time) in cells.iter_mut().zip(times) {
+            if !self.holds.contains(time) {
+                self.turn_to(*time);
+                turns += 1;
+            }
+            *cell += self.current * stride;
+        }
+        // Where stretches are longer than this, it pays to look where the current one ends.
+        let is_long = turns <= 1;
+        self.until = if is_long { segment.next_before(*last, self.start()) } else { last + 1 };
+    }
+
+    fn turn_to(&mut self, time: u64) {
+        let stretch = (self.bins.0)(time_of(time));
+        let bits =
+            |time: Micros| DateTime::from_timestamp_nanos(time.0.saturating_mul(1_000)).to_u64();
+        self.holds = bits(stretch.holds.start)..bits(stretch.holds.end);
+        let new = self.starts.len();
+        self.current = *self.numbers.entry(stretch.start).or_insert(new);
+        if self.current == new {
+            self.starts.push(stretch.start);
+        }
+    }
+
+    /// The first time of the current stretch.
+    fn start(&self) -> Micros {
+        time_of(self.holds.start)
+    }
+}
+
+/// Reads the values of documents: quickest where they follow each other.
+fn read_values(values: &dyn ColumnValues, docs: &[DocId], into: &mut [u64]) {
+    match docs {
+        [first, .., last] if (last - first) as usize + 1 == docs.len() => {
+            values.get_range(u64::from(*first), into);
+        }
+        _ => values.get_vals(docs, into),
     }
 }
