@@ -205,6 +205,33 @@ fn an_event_is_found_by_its_id_and_by_its_key_as_words() {
     check(&key.to_lowercase(), |e| anywhere(e, key));
 }
 
+/// UUIDs are kept otherwise than other ids.
+#[test]
+fn ids_are_found_by_any_part_of_them() {
+    let (uuid, other) = (EVENTS[1_234].text("requestID"), "RSGE4JXPFTXF77PS");
+    assert_eq!(uuid.len(), 36);
+    for id in [uuid, other] {
+        let part = &id[3..7];
+        check(&format!("requestID:{id}"), |e| is(e, "requestID", id));
+        check(&format!("requestID:{}*", &id[..6]), |e| {
+            is_any(e, "requestID", |v| v.starts_with(&id[..6]))
+        });
+        check(&format!("requestID:*{part}*"), |e| is_any(e, "requestID", |v| v.contains(part)));
+        check(&format!("requestID:/.*{part}.*/"), |e| is_any(e, "requestID", |v| v.contains(part)));
+        check(&format!("requestID:~{}", id.to_uppercase()), |e| is(e, "requestID", id));
+        check(&format!("requestID >= {id}"), |e| is_any(e, "requestID", |v| v >= id));
+    }
+    check(&format!("requestID:({uuid} OR {other})"), |e| {
+        is_any(e, "requestID", |v| v == uuid || v == other)
+    });
+    check("NOT requestID:*", |e| !has(e, "requestID"));
+    check("requestID:*", |e| has(e, "requestID"));
+    check_none(&format!("requestID:{}", uuid.to_uppercase()), |e| {
+        is(e, "requestID", &uuid.to_uppercase())
+    });
+    check_none(&format!("requestID:{}", &uuid[..35]), |e| is(e, "requestID", &uuid[..35]));
+}
+
 #[test]
 fn an_event_time_is_found_as_text() {
     let time = EVENTS[0].time();

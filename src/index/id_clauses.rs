@@ -72,7 +72,7 @@ impl<T: ValueTest + Clone> Clause for IdClause<T> {
 
 /// The keys of the UUIDs that can meet a test; none if there cannot be any.
 pub fn keys_of(test: &impl ValueTest) -> Option<RangeInclusive<Key>> {
-    Key::begun_by(test.prefix()).filter(|_| test.can_be_made_of(UUID_ALPHABET))
+    Key::begun_by(test.lower_case_prefix()).filter(|_| test.can_be_made_of(UUID_ALPHABET))
 }
 
 /// The documents that have a UUID with one of some keys, in a column, for which `is_met` holds.

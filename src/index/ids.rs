@@ -12,7 +12,7 @@
 
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tantivy::DocId;
 use tantivy::directory::OwnedBytes;
@@ -22,7 +22,8 @@ use crate::event::columns::ColumnId;
 
 const MAGIC: [u8; 8] = *b"tdxids1\n";
 
-const DOC_BITS: u32 = 24;
+/// More documents than any segment has.
+pub const DOC_BITS: u32 = 24;
 const DIGITS: usize = 10;
 const UUID_BYTES: usize = 36;
 const DASHES: [usize; 4] = [8, 13, 18, 23];
@@ -164,7 +165,6 @@ impl Ids {
 
 /// A file of ids, open.
 pub struct IdFile {
-    path: PathBuf,
     file: OwnedBytes,
     /// Where each column's ids start, and how many they are.
     columns: Vec<(usize, usize)>,
@@ -192,11 +192,7 @@ impl IdFile {
         if file.len() != start {
             return Err(broken());
         }
-        Ok(Self { path: path.to_owned(), file, columns: places })
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
+        Ok(Self { file, columns: places })
     }
 
     /// The ids of a column with one of some keys, in the order of their documents.

@@ -20,7 +20,7 @@ use super::IndexError;
 use super::build::{SegmentEntry, ids_name, keys_name, open_index, records_name};
 use super::check::check_segment;
 use super::directory::{SegmentDirectory, SegmentFiles};
-use super::ids::Ids;
+use super::ids::{DOC_BITS, Ids};
 use super::keys::{self, KeySet};
 use super::records::{self, Dictionaries, Shuffled};
 use super::schema::{self, FILE, Fields, OFFSET, Sorting};
@@ -33,6 +33,7 @@ const FACTOR: usize = 10;
 /// Events of a merged segment, at most: larger ones would take minutes to merge, and block the disk
 /// space of two for as long.
 const EVENTS_MAX: u64 = 10_000_000;
+const _: () = assert!(EVENTS_MAX < 1 << DOC_BITS);
 
 /// Segments below this many events are of one size: merging them costs next to nothing.
 const SMALL_EVENTS: u32 = 1_000;

@@ -423,6 +423,11 @@ impl Records {
             return Err(self.broken("it has no such document"));
         }
         let (place, compressed) = self.block_bytes(n);
+        // The frame says so too; one of the two could be damaged, and ask for any amount of memory.
+        let stated = zstd::zstd_safe::get_frame_content_size(&compressed).ok().flatten();
+        if stated != Some(u64::from(place.length)) {
+            return Err(self.broken(&format!("block {n} is not as long as it should be")));
+        }
         let mut bytes = Vec::with_capacity(place.length as usize);
         CONTEXT.with_borrow_mut(|context| {
             let decompressed = match self.dictionaries.get(place.dictionary as usize) {

@@ -127,6 +127,11 @@ pub trait ValueTest: fmt::Debug + Send + Sync + 'static {
         ""
     }
 
+    /// What every value meant begins with that is in lower case.
+    fn lower_case_prefix(&self) -> &str {
+        self.prefix()
+    }
+
     /// Whether a value that is made of these characters alone may be meant; never wrongly false.
     fn can_be_made_of(&self, _alphabet: &str) -> bool {
         true

@@ -109,6 +109,10 @@ impl ValueTest for AnyCase {
         self.0.is_met_by(&lowercase(value))
     }
 
+    fn lower_case_prefix(&self) -> &str {
+        self.0.prefix()
+    }
+
     /// Of an alphabet without upper case.
     fn can_be_made_of(&self, alphabet: &str) -> bool {
         self.0.can_be_made_of(alphabet)
