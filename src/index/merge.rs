@@ -252,6 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn documents_have_the_numbers_that_their_order_gives_them() {
+        let of = |numbers: &[Numbers], events: &[u32]| -> Vec<Vec<DocId>> {
+            let each = |(numbers, events): (&Numbers, &u32)| {
+                (0..*events).map(|doc| numbers.of(doc)).collect()
+            };
+            numbers.iter().zip(events).map(each).collect()
+        };
+        let events = [2, 0, 3];
+        assert_eq!(of(&numbers(&events, None), &events), [vec![0, 1], vec![], vec![2, 3, 4]]);
+        let order = [(2, 0), (0, 0), (2, 1), (2, 2), (0, 1)];
+        let found = of(&numbers(&events, Some(&order)), &events);
+        assert_eq!(found, [vec![1, 4], vec![], vec![0, 2, 3]]);
+    }
+
+    #[test]
     fn sizes_are_not_mixed() {
         let segments: Vec<_> =
             (0..18).map(|n| candidate(n, if n % 2 == 0 { 25_000 } else { 250_000 }, 0)).collect();
