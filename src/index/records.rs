@@ -295,6 +295,10 @@ pub fn concatenate(
         let file = open_existing(&records.path)?;
         let mut all = ReadAt { file: &file, at: MAGIC.len() as u64, end: records.blocks_end };
         blocks.position += io::copy(&mut all, &mut blocks.out)?;
+        // It was checked, but may have been cut short since.
+        if blocks.position != records.blocks_end + shift {
+            return Err(records.broken("it ends too early"));
+        }
         docs += events;
     }
     Ok(blocks.end()?)

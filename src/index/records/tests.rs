@@ -170,6 +170,18 @@ fn whatever_byte_is_wrong_no_other_record_is_read() {
 }
 
 #[test]
+fn a_file_that_is_cut_short_is_not_merged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.records");
+    let records = alike(300, "a");
+    let bytes = written(&records, &(0..300).collect::<Vec<_>>(), &Dictionaries::default());
+    let open = Records::open(&path, OwnedBytes::new(bytes.clone())).unwrap();
+    std::fs::write(&path, &bytes[..open.blocks_end as usize - 1]).unwrap();
+    let error = concatenate(&[open], &[300], &mut Vec::new()).unwrap_err().to_string();
+    assert!(error.ends_with("x.records: it ends too early"), "{error}");
+}
+
+#[test]
 fn a_document_that_there_is_not_is_an_error() {
     let records = in_order(&alike(3, "a"), &Dictionaries::default());
     let block = records.block(records.block_of(9)).unwrap();
