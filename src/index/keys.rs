@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::disk::ReadAt;
-use super::{IndexError, open_existing, partition_point};
+use super::{IndexError, open_existing, partition_point, u64_at};
 use crate::event::content::EventKey;
 
 const MAGIC: [u8; 8] = *b"tdxkeys1";
@@ -308,10 +308,6 @@ fn bits_of(id: u64) -> Block {
 
 fn key_at(bytes: &[u8]) -> EventKey {
     EventKey { id: u64_at(bytes, 0), content: u64_at(bytes, 8) }
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes were taken"))
 }
 
 fn numbers(bytes: &[u8]) -> Vec<u64> {

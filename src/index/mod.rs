@@ -104,6 +104,11 @@ pub fn open_existing(path: &Path) -> Result<File, IndexError> {
     File::open(path).map_err(IndexError::read(path))
 }
 
+/// The number that eight bytes stand for, in the order of the files here.
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes were taken"))
+}
+
 /// The first number of a range for which `is_before` does not hold; its end where it holds for all.
 pub fn partition_point(range: Range<usize>, is_before: impl Fn(usize) -> bool) -> usize {
     let Range { start: mut low, end: mut high } = range;

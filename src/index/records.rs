@@ -7,8 +7,8 @@
 //! ```
 //! Records of one archive are much alike, but a block is too small for zstd to learn that from. So
 //! there is a dictionary, trained on records of the archive ([`Dictionaries`]), which every block of a
-//! segment begins with in mind: blocks of 32 KiB with it are smaller than blocks of 128 KiB without, and
-//! a record is decompressed in a quarter of the time. A segment carries the dictionaries that it needs.
+//! segment begins with in mind: blocks of 32 KiB with it are as small as blocks of 128 KiB without, of
+//! which four times as much is decompressed for a record. A segment carries the dictionaries that it needs.
 //! Frames have checksums: what is read is what was written, or an error.
 //!
 //! tantivy's own store is left empty. It cannot use dictionaries, and writes the records twice when a
@@ -27,11 +27,11 @@ use zstd::dict::EncoderDictionary;
 use zstd::zstd_safe::{CParameter, DCtx, DDict};
 
 use super::disk::ReadAt;
-use super::{IndexError, open_existing, partition_point};
+use super::{IndexError, open_existing, partition_point, u64_at};
 
 /// Bytes of records that are compressed together. Larger blocks are smaller on disk, and cost more to
 /// fetch one record from.
-pub const BLOCK_BYTES: usize = 32 << 10;
+const BLOCK_BYTES: usize = 32 << 10;
 
 /// Level 3, zstd's default, takes twice the time and 5 % less space.
 const LEVEL: i32 = 1;
@@ -541,10 +541,6 @@ fn take_number(bytes: &mut &[u8]) -> Option<usize> {
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes were taken"))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes were taken"))
 }
 
 #[cfg(test)]
