@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 
 use common::{Daemon, PATIENCE, Place, Ran, sample, traildex};
-use serde_json::json;
+use serde_json::{Value, json};
 use traildex::api::client::ClientError;
 use traildex::api::proto::{ErrorKind, QueryForm, SearchRequest, SearchResponse};
 
@@ -181,6 +181,50 @@ fn of_a_long_word_wildcards_see_the_beginning() {
         assert_eq!(found(&format!("requestParameters.text:{test}")), 1, "{test}");
     }
     assert_eq!(found("requestParameters.text:*END"), 0);
+    daemon.stop();
+}
+
+#[test]
+fn the_largest_whole_numbers_keep_their_last_digit_beside_fractions() {
+    let place = Place::new();
+    let record = |(n, number): (usize, &Value)| {
+        json!({ "eventTime": "2026-06-01T00:00:00Z", "eventID": n.to_string(),
+            "requestParameters": { "number": number } })
+    };
+    let numbers = [
+        json!(-1.5),
+        json!(u64::MAX),
+        json!(u64::MAX - 1),
+        json!(9_007_199_254_740_993_u64),
+        json!(1e300),
+    ];
+    let records: Vec<_> = numbers.iter().enumerate().map(record).collect();
+    fs::write(place.archive().join("numbers.json"), json!({ "Records": records }).to_string())
+        .unwrap();
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE, numbers.len() as u64);
+    let check = |test: &str, expected: &[&str]| {
+        let query = format!("requestParameters.number:{test}").as_str().into();
+        let request = SearchRequest { query, ..SearchRequest::default() };
+        let hits = daemon.client.search(&request).unwrap().hits;
+        let mut found: Vec<_> = hits.iter().map(|hit| hit.meta.id.as_str()).collect();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{test}");
+    };
+    check("18446744073709551615", &["1"]);
+    check("18446744073709551614", &["2"]);
+    check("184467440737095516*", &["1", "2"]);
+    check("*5", &["0", "1"]);
+    check("*2000", &[]);
+    check("/.*[34]/", &["2", "3"]);
+    check("9007199254740993", &["3"]);
+    check("9007199254740992", &[]);
+    check("1e300", &["4"]);
+    check(">1e200", &["4"]);
+    // Its three hundred digits are one word, too long for the index.
+    let query = 1e300.to_string().as_str().into();
+    let request = SearchRequest { query, ..SearchRequest::default() };
+    assert_eq!(daemon.client.search(&request).unwrap().total.value, 1);
     daemon.stop();
 }
 

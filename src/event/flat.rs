@@ -339,7 +339,10 @@ impl WordSet {
         scratch.clear();
         write!(scratch, "{number}").expect("writing to a String cannot fail");
         // A minus sign is a joiner at the beginning: no part of the word.
-        self.add(scratch.trim_start_matches('-'));
+        if scratch.starts_with('-') {
+            scratch.remove(0);
+        }
+        self.add(shorten(scratch, WORD_BYTES_MAX));
     }
 
     fn add(&mut self, word: &str) {

@@ -13,6 +13,7 @@ use tantivy::{DocId, Score, SegmentReader, TERMINATED, TantivyError};
 use super::IndexError;
 use super::docsets::{Docs, Ranges, Scan, Union, Verified, none};
 use super::snapshot::{SegmentView, Snapshot};
+use super::value_clauses::RecordTest;
 use crate::event::time::Micros;
 
 /// What fetching and parsing a record costs, in documents of a posting list read.
@@ -63,6 +64,12 @@ impl Context<'_> {
             Err(error) => fail(&error),
         };
         Verified::docs(candidates, RECORD_COST, is_met)
+    }
+
+    /// The candidates whose record passes a clause's test.
+    pub fn verified_by(&self, candidates: Docs, test: &RecordTest) -> Docs {
+        let is_met = Arc::clone(test);
+        self.verified(candidates, move |record| is_met(record))
     }
 
     /// The documents that any of the parts has.

@@ -22,6 +22,9 @@ use crate::event::words::{is_shortened, shorten, words};
 /// Values looked up in the inverted index one by one; for more of them the column is scanned.
 const VALUES_LOOKED_UP_MAX: usize = 64;
 
+/// From here on, not every whole number has an `f64` of its own (2^53).
+const EXACT_FLOATS_END: f64 = 9_007_199_254_740_992.0;
+
 /// Where a text value is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextField {
@@ -43,11 +46,19 @@ impl TextField {
 ///
 /// Leaves have no inverted index of their own: their words have one, and their values a column. The
 /// events that have the value's rarest word, or those that have any value at the path, whichever are
-/// fewer, are checked against the column.
-#[derive(Debug)]
+/// fewer, are checked against the column. A column that has fractions, or signs beside the largest
+/// numbers, holds them all as `f64`: of those too large for it, the record tells.
 pub struct LeafClause {
     pub path: String,
     pub text: String,
+    /// Whether a record has the number.
+    pub is_met_by_record: RecordTest,
+}
+
+impl fmt::Debug for LeafClause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{:?}", self.path, self.text)
+    }
 }
 
 impl Clause for LeafClause {
@@ -59,7 +70,15 @@ impl Clause for LeafClause {
                 DynamicColumn::Bool(column) => self.equal(context, column),
                 DynamicColumn::I64(column) => self.equal(context, column),
                 DynamicColumn::U64(column) => self.equal(context, column),
-                DynamicColumn::F64(column) => self.equal(context, column),
+                DynamicColumn::F64(column) => {
+                    let is_exact = |n: f64| n.abs() < EXACT_FLOATS_END;
+                    let docs = self.equal(context, column);
+                    if self.text.parse().is_ok_and(is_exact) {
+                        docs
+                    } else {
+                        context.verified_by(docs, &self.is_met_by_record)
+                    }
+                }
                 _ => none(),
             });
         }
@@ -164,10 +183,17 @@ impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
         if let TextField::Path(path) = &self.field {
             for column in context.segment.columns_at(path)? {
                 parts.push(match column {
-                    DynamicColumn::Bool(column) => self.shown(context, column),
-                    DynamicColumn::I64(column) => self.shown(context, column),
-                    DynamicColumn::U64(column) => self.shown(context, column),
-                    DynamicColumn::F64(column) => self.shown(context, column),
+                    DynamicColumn::Bool(column) => self.shown(context, column, |_| true),
+                    DynamicColumn::I64(column) => self.shown(context, column, |_| true),
+                    DynamicColumn::U64(column) => self.shown(context, column, |_| true),
+                    DynamicColumn::F64(column) => {
+                        let is_large = |n: f64| n.abs() >= EXACT_FLOATS_END;
+                        let large = numbers_where(context, column.clone(), is_large);
+                        let large = context.verified_by(large, &self.is_met_by_record);
+                        // Shown by what is left of its digits, a large number may be met wrongly.
+                        let others = self.shown(context, column, move |n| !is_large(n));
+                        context.union(vec![others, large])
+                    }
                     _ => none(),
                 });
             }
@@ -185,16 +211,20 @@ impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
             }
             parts.push(docs_with_values(context, &self.field, &column, &met)?);
             let candidates = docs_with_values(context, &self.field, &column, &cut)?;
-            let is_met = Arc::clone(&self.is_met_by_record);
-            parts.push(context.verified(candidates, move |record| is_met(record)));
+            parts.push(context.verified_by(candidates, &self.is_met_by_record));
         }
         Ok(context.union(parts))
     }
 }
 
 impl<T: ValueTest + Clone> ValuesClause<T> {
-    /// Numbers and truth values, by their text.
-    fn shown<V>(&self, context: &Context<'_>, column: Column<V>) -> Docs
+    /// Those numbers and truth values that are kept, by their text.
+    fn shown<V>(
+        &self,
+        context: &Context<'_>,
+        column: Column<V>,
+        is_kept: impl Fn(V) -> bool + Send + Sync + 'static,
+    ) -> Docs
     where
         V: fmt::Display + Copy + PartialOrd + fmt::Debug + Send + Sync + 'static,
     {
@@ -202,7 +232,7 @@ impl<T: ValueTest + Clone> ValuesClause<T> {
         let index = column.index.clone();
         let mut text = String::new();
         context.scan_with_value(index, move |doc| {
-            column.values_for_doc(doc).any(|value| {
+            column.values_for_doc(doc).filter(|value| is_kept(*value)).any(|value| {
                 text.clear();
                 write!(text, "{value}").expect("writing to a String cannot fail");
                 test.is_met_by(&text)
@@ -269,12 +299,17 @@ pub struct NumberClause<T> {
 impl<T: ValueTest> Clause for NumberClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let bounds = (self.lower, self.upper);
+        let is_in = move |n: f64| bounds.contains(&n);
         let mut parts = Vec::new();
         for column in context.segment.columns_at(&self.path)? {
             parts.push(match column {
-                DynamicColumn::I64(column) => in_bounds(context, column, bounds, |n| n as f64),
-                DynamicColumn::U64(column) => in_bounds(context, column, bounds, |n| n as f64),
-                DynamicColumn::F64(column) => in_bounds(context, column, bounds, |n| n),
+                DynamicColumn::I64(column) => {
+                    numbers_where(context, column, move |n| is_in(n as f64))
+                }
+                DynamicColumn::U64(column) => {
+                    numbers_where(context, column, move |n| is_in(n as f64))
+                }
+                DynamicColumn::F64(column) => numbers_where(context, column, is_in),
                 DynamicColumn::Str(column) => {
                     let met = ordinals_where(&column, |text| self.texts.is_met_by(text))?;
                     docs_with_values(context, &TextField::Path(self.path.clone()), &column, &met)?
@@ -286,16 +321,13 @@ impl<T: ValueTest> Clause for NumberClause<T> {
     }
 }
 
-fn in_bounds<V: Copy + PartialOrd + fmt::Debug + Send + Sync + 'static>(
+fn numbers_where<V: Copy + PartialOrd + fmt::Debug + Send + Sync + 'static>(
     context: &Context<'_>,
     column: Column<V>,
-    bounds: (Bound<f64>, Bound<f64>),
-    number: fn(V) -> f64,
+    is_met: impl Fn(V) -> bool + Send + Sync + 'static,
 ) -> Docs {
     let index = column.index.clone();
-    context.scan_with_value(index, move |doc| {
-        column.values_for_doc(doc).any(|value| bounds.contains(&number(value)))
-    })
+    context.scan_with_value(index, move |doc| column.values_for_doc(doc).any(&is_met))
 }
 
 /// Events that have a value at a path or below it.

@@ -206,6 +206,34 @@ impl ValueTest for AwsSource {
     }
 }
 
+/// A number, however it is written.
+#[derive(Clone, Debug)]
+pub struct SameNumber {
+    whole: Option<i128>,
+    float: Option<f64>,
+}
+
+impl SameNumber {
+    pub fn new(text: &str) -> Self {
+        Self { whole: whole_number(text), float: text.parse().ok() }
+    }
+}
+
+impl ValueTest for SameNumber {
+    fn is_met_by(&self, value: &str) -> bool {
+        match (self.whole, whole_number(value)) {
+            (Some(wanted), Some(found)) => wanted == found,
+            _ => self.float.is_some_and(|wanted| value.parse() == Ok(wanted)),
+        }
+    }
+}
+
+/// A whole number among those that JSON's readers keep whole.
+fn whole_number(text: &str) -> Option<i128> {
+    let text = text.strip_suffix(".0").unwrap_or(text);
+    text.parse::<i64>().map(Into::into).or_else(|_| text.parse::<u64>().map(Into::into)).ok()
+}
+
 /// What is wrong with a bound, and where it stands.
 pub type BadBound = (Option<usize>, TimeError);
 
@@ -426,6 +454,20 @@ mod tests {
         };
         assert!(form("bad").can_be_made_of("abcd"));
         assert!(!form("bed").can_be_made_of("abcd"));
+    }
+
+    #[test]
+    fn numbers_are_the_same_to_the_last_digit() {
+        let check = |wanted: &str, value: &str, expected: bool| {
+            assert_eq!(SameNumber::new(wanted).is_met_by(value), expected, "{wanted} {value}");
+        };
+        check("18446744073709551615", "18446744073709551615", true);
+        check("18446744073709551615", "18446744073709551614", false);
+        check("-9007199254740993", "-9007199254740993", true);
+        check("-9007199254740993", "-9007199254740992", false);
+        check("9007199254740993.0", "9007199254740993", true);
+        check("1e300", &1e300.to_string(), true);
+        check("x", "x", false);
     }
 
     #[test]

@@ -252,7 +252,12 @@ fn value_meaning(test: &Test, is_version: bool) -> IsMeant {
         Scalar::Time(time) => time_test(*time, &test),
         value => {
             let is_that_number = || match (&test, value.number()) {
-                (Test::Is(wanted), Some(number)) => wanted.text.parse() == Ok(number),
+                (Test::Is(wanted), Some(number)) => {
+                    let whole = |text: &str| text.parse::<i128>().ok();
+                    let is_other = whole(&wanted.text)
+                        .is_some_and(|n| whole(&value.text()).is_some_and(|found| found != n));
+                    !is_other && wanted.text.parse() == Ok(number)
+                }
                 _ => false,
             };
             of_text(&value.text()) || is_that_number()

@@ -23,7 +23,7 @@ use crate::index::value_clauses::{
 use crate::query::ast::{Comparison, FieldRef, Test, Value};
 use crate::query::fields::{Target, has_no_value, resolve};
 use crate::query::form::{
-    AnyCase, AnyOf, Anything, AwsSource, Between, Form, Phrase, Row, time_bounds,
+    AnyCase, AnyOf, Anything, AwsSource, Between, Form, Phrase, Row, SameNumber, time_bounds,
 };
 use crate::query::time::{TimeError, parse_time};
 
@@ -120,8 +120,15 @@ impl Planner<'_> {
     }
 
     fn path_test(&self, path: &str, test: &Test) -> Planned {
-        let is =
-            |text: &str| self.clause(LeafClause { path: path.to_owned(), text: text.to_owned() });
+        let is = |text: &str| {
+            let is_met_by_record: RecordTest =
+                Arc::new(record_test(Some(path), SameNumber::new(text)));
+            self.clause(LeafClause {
+                path: path.to_owned(),
+                text: text.to_owned(),
+                is_met_by_record,
+            })
+        };
         match test {
             Test::Is(value) => Ok(is(&value.text)),
             Test::Phrase(text) => {
