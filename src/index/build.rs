@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 use std::path::Path;
 use std::sync::Arc;
 
+use tantivy::columnar::ColumnarReader;
 use tantivy::directory::TerminatingWrite;
 use tantivy::index::SegmentComponent;
 use tantivy::indexer::doc_id_mapping::DocIdMapping;
@@ -16,6 +17,7 @@ use tantivy::indexer::{AddOperation, SegmentWriter};
 use tantivy::{Directory, DocId, Index, Segment};
 
 use super::IndexError;
+use super::column_words::ColumnWords;
 use super::directory::{SegmentDirectory, SegmentFile, SegmentFiles};
 use super::document::EventDocument;
 use super::ids::Ids;
@@ -80,6 +82,22 @@ pub fn keys_name(id: &str) -> String {
 /// Name of the file of a segment's ids.
 pub fn ids_name(id: &str) -> String {
     format!("{id}.ids")
+}
+
+/// Name of the file of the words of a segment's columns.
+pub fn words_name(id: &str) -> String {
+    format!("{id}.words")
+}
+
+/// Writes the words of the columns of a segment whose columns are written.
+pub fn write_words(directory: &SegmentDirectory, segment: &Segment) -> Result<(), IndexError> {
+    let columns = segment.open_read(SegmentComponent::FastFields)?;
+    let words = ColumnWords::gather(&ColumnarReader::open(columns)?)?;
+    let id = segment.id().uuid_string();
+    let mut out = directory.open_write(Path::new(&words_name(&id)))?;
+    words.write(&mut out)?;
+    out.terminate()?;
+    Ok(())
 }
 
 /// Name of the file of a segment's records.
@@ -221,6 +239,8 @@ impl SegmentBuilder {
         ids.write(&mut out)?;
         out.terminate()?;
         step("ids-written");
+        write_words(&directory, &segment)?;
+        step("words-written");
         let mut out = directory.open_write(Path::new(&keys_name(&id)))?;
         keys::write(keys, conflicts, &mut out)?;
         out.terminate()?;

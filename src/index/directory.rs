@@ -19,7 +19,8 @@ use tantivy::directory::{
 use xxhash_rust::xxh3::Xxh3;
 
 use super::IndexError;
-use super::build::{ids_name, records_name};
+use super::build::{ids_name, records_name, words_name};
+use super::column_words::WordFile;
 use super::disk::{Disk, Output};
 use super::ids::IdFile;
 use super::records::Records;
@@ -53,6 +54,13 @@ impl SegmentFiles {
         let name = ids_name(id);
         let file = self.mapped.open_read(Path::new(&name))?;
         IdFile::open(&self.dir.join(name), file.read_bytes()?)
+    }
+
+    /// The words of a segment's columns.
+    pub fn words(&self, id: &str) -> Result<WordFile, IndexError> {
+        let name = words_name(id);
+        let file = self.mapped.open_read(Path::new(&name))?;
+        WordFile::open(&self.dir.join(name), file.read_bytes()?)
     }
 
     /// A directory to build one segment in, or to read any.

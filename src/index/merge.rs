@@ -17,7 +17,7 @@ use tantivy::indexer::merge_filtered_segments;
 use tantivy::{Directory, DocId, Segment, SegmentReader};
 
 use super::IndexError;
-use super::build::{SegmentEntry, ids_name, keys_name, open_index, records_name};
+use super::build::{SegmentEntry, ids_name, keys_name, open_index, records_name, write_words};
 use super::check::check_segment;
 use super::directory::{SegmentDirectory, SegmentFiles};
 use super::ids::{DOC_BITS, Ids};
@@ -145,6 +145,8 @@ fn merge_into(
     ids.write(&mut out)?;
     out.terminate()?;
     step("merge-ids-written");
+    write_words(output, &merged)?;
+    step("merge-words-written");
     let sets = entries.iter().map(|entry| KeySet::open(&files.dir.join(keys_name(&entry.id))));
     let sets = sets.collect::<Result<Vec<_>, IndexError>>()?;
     let mut out = output.open_write(Path::new(&keys_name(&id)))?;

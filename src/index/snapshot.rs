@@ -16,7 +16,7 @@ use tantivy::{DateTime, DocId, Index, SegmentReader};
 
 use super::build::{SegmentEntry, keys_name};
 use super::check::length_problem;
-use super::column_words::ColumnWords;
+use super::column_words::{WordFile, text_column};
 use super::directory::SegmentFiles;
 use super::ids::IdFile;
 use super::keys::KeySet;
@@ -131,6 +131,7 @@ pub struct SegmentView {
     pub reader: SegmentReader,
     pub keys: KeySet,
     pub ids: IdFile,
+    pub column_words: WordFile,
     /// In the order of the documents; together, all of them.
     pub runs: Vec<Run>,
     pub earliest: Micros,
@@ -144,7 +145,6 @@ pub struct SegmentView {
     cache: Arc<RecordCache>,
     /// The segment's in the cache.
     number: u64,
-    column_words: OnceLock<ColumnWords>,
     paths: OnceLock<BTreeSet<String>>,
     /// The damaged file and what is wrong with it, once that was found.
     damage: OnceLock<(PathBuf, String)>,
@@ -183,6 +183,7 @@ impl SegmentView {
             dir: files.dir.clone(),
             keys,
             ids: files.ids(&entry.id)?,
+            column_words: files.words(&entry.id)?,
             files: number(FILE)?,
             offsets: number(OFFSET)?,
             flags: number("flags")?,
@@ -192,7 +193,6 @@ impl SegmentView {
             cache: Arc::clone(cache),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             reader,
-            column_words: OnceLock::new(),
             paths: OnceLock::new(),
             damage: OnceLock::new(),
             is_retired: AtomicBool::new(false),
@@ -312,20 +312,12 @@ impl SegmentView {
 
     /// The text values of a column, if the segment has any and the column is kept for aggregation.
     pub fn text_column(&self, id: ColumnId) -> Result<Option<StrColumn>, IndexError> {
-        self.open_text(id.column().path)
+        text_column(&self.columnar, id.column().path)
     }
 
     /// The text values at a path that is no column.
     pub fn text_at(&self, path: &str) -> Result<Option<StrColumn>, IndexError> {
-        self.open_text(&column_name(path))
-    }
-
-    fn open_text(&self, name: &str) -> Result<Option<StrColumn>, IndexError> {
-        let found = self.open_columns(name)?.into_iter().find_map(|column| match column {
-            DynamicColumn::Str(column) => Some(column),
-            _ => None,
-        });
-        Ok(found)
+        text_column(&self.columnar, &column_name(path))
     }
 
     /// Every typed column at a path that is no column of the schema.
@@ -360,15 +352,6 @@ impl SegmentView {
     fn open_columns(&self, name: &str) -> Result<Vec<DynamicColumn>, IndexError> {
         let handles = self.columnar.read_columns(name)?;
         Ok(handles.iter().map(DynamicColumnHandle::open).collect::<Result<_, _>>()?)
-    }
-
-    /// The words of the columns' values, gathered at the first search that needs them.
-    pub fn column_words(&self) -> Result<&ColumnWords, IndexError> {
-        if let Some(words) = self.column_words.get() {
-            return Ok(words);
-        }
-        let words = ColumnWords::gather(self)?;
-        Ok(self.column_words.get_or_init(|| words))
     }
 
     /// The paths that events of this segment have, of fields that are no columns; gathered at first

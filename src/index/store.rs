@@ -502,7 +502,7 @@ pub fn disk_bytes_by_part(data_dir: &Path) -> BTreeMap<&'static str, u64> {
             let path = entry.path();
             let part = match path.extension().and_then(|extension| extension.to_str()) {
                 Some("records" | "store") => "records",
-                Some("term" | "ids") => "words and values",
+                Some("term" | "ids" | "words") => "words and values",
                 Some("idx" | "pos" | "fieldnorm") => "postings",
                 Some("fast") => "columns",
                 Some("keys") => "keys",

@@ -62,7 +62,7 @@ impl Clause for WordClause {
                 parts.push(UuidClause { column, uuids, read }.docs(context)?);
             }
         }
-        for (id, ordinals) in context.segment.column_words()?.values_with(&self.word) {
+        for (id, ordinals) in context.segment.column_words.values_with(&self.word)? {
             if let Some(column) = context.segment.text_column(id)? {
                 parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
             }
@@ -127,12 +127,13 @@ pub struct ColumnPhraseClause<T> {
 
 impl<T: ValueTest> Clause for ColumnPhraseClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
-        let column_words = context.segment.column_words()?;
         // The values with the rarest word are the fewest to look at.
-        let rarest =
-            self.words.iter().map(|word| column_words.values_with(word)).min_by_key(|found| {
-                found.iter().map(|(_, ordinals)| ordinals.len()).sum::<usize>()
-            });
+        let values_with = |word: &String| context.segment.column_words.values_with(word);
+        let found: Vec<_> = self.words.iter().map(values_with).collect::<Result<_, _>>()?;
+        let values = |found: &[(ColumnId, Vec<u64>)]| -> usize {
+            found.iter().map(|(_, ordinals)| ordinals.len()).sum()
+        };
+        let rarest = found.into_iter().min_by_key(|found| values(found));
         let mut parts = Vec::new();
         let mut value = String::new();
         for (id, mut ordinals) in rarest.unwrap_or_default() {
