@@ -229,6 +229,38 @@ fn the_largest_whole_numbers_keep_their_last_digit_beside_fractions() {
 }
 
 #[test]
+fn the_most_frequent_of_many_values_are_found_wherever_they_are() {
+    let place = Place::new();
+    let many = 4_000;
+    // Each value once in each file, every thousandth once more, every two thousandth twice more.
+    for file in 0..2 {
+        let values = (0..many)
+            .chain((0..many).step_by(1_000))
+            .chain((0..many).step_by(2_000))
+            .map(|n| format!("value{n:05}"));
+        let record = |(n, value): (usize, String)| {
+            json!({ "eventTime": format!("2026-06-01T0{file}:{:02}:{:02}Z", n / 60 % 60, n % 60),
+                "eventID": format!("{file}-{n}"), "requestParameters": { "value": value } })
+        };
+        let records: Vec<_> = values.enumerate().map(record).collect();
+        let path = place.archive().join(format!("{file}.json"));
+        fs::write(path, json!({ "Records": records }).to_string()).unwrap();
+    }
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE, 2 * (many + 6) as u64);
+    let table = |query: &str| {
+        let request = SearchRequest { query: query.into(), ..SearchRequest::default() };
+        daemon.client.search(&request).unwrap().table.unwrap().rows
+    };
+    let expected = [("00000", 6), ("02000", 6), ("01000", 4), ("03000", 4), ("00001", 2)];
+    let expected: Vec<Vec<Value>> =
+        expected.iter().map(|(n, count)| vec![json!(format!("value{n}")), json!(count)]).collect();
+    assert_eq!(table("top 5 requestParameters.value"), expected);
+    assert_eq!(table("stats distinct(requestParameters.value)"), [[json!(many)]]);
+    daemon.stop();
+}
+
+#[test]
 fn a_timeline_may_have_more_combinations_than_rows_would_fill() {
     const EVENTS: u64 = 3_000;
     let place = Place::new();

@@ -60,7 +60,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("libdeflate_sys", &["ingest/inflate.rs"]),
     ("libdeflater", &["bench/"]),
     ("simd_json", &["ingest/parse.rs"]),
-    ("rayon", &["ingest/mod.rs", "bench/"]),
+    ("rayon", &["ingest/mod.rs", "index/pieces.rs", "bench/"]),
     ("sha2", &["ingest/tally.rs"]),
     ("fail", &["index/steps.rs"]),
     ("libc", &["sigbus.rs"]),

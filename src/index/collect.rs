@@ -13,6 +13,7 @@ use tantivy::query::{EnableScoring, Query, Weight};
 use tantivy::{DocId, DocSet, SegmentReader, TERMINATED};
 
 use super::IndexError;
+use super::pieces::{Piece, each_piece};
 use super::snapshot::{Run, SegmentView, Snapshot};
 use crate::api::proto::{Order, Total, TotalMode};
 use crate::event::time::Micros;
@@ -44,11 +45,11 @@ pub struct Wanted {
 }
 
 /// Collects matches and counts them. `check` is asked now and then whether to go on.
-pub fn collect<E: From<IndexError>>(
+pub fn collect<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     query: &dyn Query,
     wanted: Wanted,
-    check: &dyn Fn() -> Result<(), E>,
+    check: &(dyn Fn() -> Result<(), E> + Sync),
 ) -> Result<(Vec<Match>, Total), E> {
     let schema = snapshot.schema();
     let weight = query
@@ -63,22 +64,21 @@ pub fn collect<E: From<IndexError>>(
 }
 
 /// Collects matches while visiting, and counting, all of them.
-fn matches_and_count<E: From<IndexError>>(
+fn matches_and_count<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     weight: &dyn Weight,
     Wanted { limit, order, .. }: Wanted,
-    check: &dyn Fn() -> Result<(), E>,
+    check: &(dyn Fn() -> Result<(), E> + Sync),
 ) -> Result<(Vec<Match>, Total), E> {
-    let mut found = Vec::new();
-    let mut value: u64 = 0;
-    for segment in &snapshot.segments {
-        let mut scorer =
-            weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
+    let of_piece = |piece: Piece<'_>| -> Result<_, E> {
+        let mut scorer = piece.scorer(weight).map_err(|error| E::from(error.into()))?;
         let mut docs = Vec::new();
-        for run in &segment.runs {
+        let mut value: u64 = 0;
+        for run in &piece.segment.runs {
             let mut of_run = VecDeque::new();
+            let end = run.docs.end.min(piece.docs.end);
             let mut doc = scorer.doc();
-            while doc < run.docs.end {
+            while doc < end {
                 if of_run.len() < limit {
                     of_run.push_back(doc);
                 } else if order == Order::Oldest && limit > 0 {
@@ -93,8 +93,14 @@ fn matches_and_count<E: From<IndexError>>(
             }
             docs.extend(of_run);
         }
-        keep_best(&mut found, segment, docs, limit, order);
         check()?;
+        Ok((Arc::clone(piece.segment), docs, value))
+    };
+    let mut found = Vec::new();
+    let mut value = 0;
+    for (segment, docs, matches) in each_piece(snapshot, of_piece)? {
+        keep_best(&mut found, &segment, docs, limit, order);
+        value += matches;
     }
     Ok((found, Total { value, exact: true }))
 }

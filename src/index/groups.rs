@@ -1,8 +1,9 @@
 //! Groups of events and what is computed of them, exactly: every event that matches is visited.
 //!
-//! A segment's events are gathered by small numbers; what was gathered is then merged, by value, into
-//! the groups of all segments. That happens at the end of a segment, and in between when what was
-//! gathered grows large, so that memory is bounded by the number of groups alone, and that by a budget.
+//! All cores count, each a piece of a segment at a time. A piece's events are gathered by small numbers;
+//! what was gathered is then merged, by value, into the groups of all segments. That happens at the end
+//! of a piece, and in between when what was gathered grows large, so that memory is bounded by the
+//! number of groups alone, and that by a budget. No answer depends on the order in which pieces come.
 //!
 //! An event with several values in a key is in the group of each; one without a value, in that of
 //! [`Cell::Null`].
@@ -12,15 +13,16 @@ mod tally;
 mod top;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxBuildHasher;
 use tantivy::query::{EnableScoring, Query, Weight};
-use tantivy::{DocId, DocSet, TERMINATED};
+use tantivy::{DocId, DocSet};
 
 use self::dense::Counter;
 use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
 use super::IndexError;
+use super::pieces::{Piece, each_piece};
 use super::snapshot::{SegmentView, Snapshot};
 use super::values::{Local, ReadRecord, Source, Values};
 use crate::event::cell::Cell;
@@ -93,67 +95,43 @@ impl Measure {
 }
 
 /// Groups the events that match. `check` is asked now and then whether to go on.
-pub fn group<E: From<IndexError>>(
+pub fn group<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     query: &dyn Query,
     grouping: &Grouping,
     read: &Arc<ReadRecord>,
     bytes_max: usize,
-    check: &dyn Fn() -> Result<(), E>,
+    check: &(dyn Fn() -> Result<(), E> + Sync),
 ) -> Result<Grouped, E> {
     let weight = query
         .weight(EnableScoring::disabled_from_schema(snapshot.schema()))
         .map_err(|error| E::from(error.into()))?;
+    let is_count = matches!(grouping.measures.as_slice(), [Measure::Count]);
+    if is_count && grouping.keys.is_empty() {
+        return count(snapshot, &*weight, grouping, check);
+    }
     if let Some(grouped) = distinct_alone(snapshot, &*weight, grouping, bytes_max, check)? {
         return Ok(grouped);
     }
-    let mut groups = Groups::new(grouping, bytes_max);
-    let is_count = matches!(grouping.measures.as_slice(), [Measure::Count]);
-    let mut counters = Vec::new();
-    for segment in &snapshot.segments {
-        check()?;
-        if is_count && grouping.keys.is_empty() {
-            let events = weight.count(&segment.reader).map_err(|error| E::from(error.into()))?;
-            groups.events += u64::from(events);
-            groups.add_count(Vec::new(), events.into())?;
-            continue;
-        }
-        let counter = if is_count { Counter::open(segment, &grouping.keys)? } else { None };
-        let counted = match counter {
-            Some(mut counter) => {
-                let mut scorer =
-                    weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
-                counter.count(&mut *scorer, check)?.map(|events| (counter, events))
-            }
-            None => None,
+    let groups = Mutex::new(Groups::new(grouping, bytes_max));
+    let counters =
+        Mutex::new(Counters::new(if grouping.largest.is_some() { bytes_max } else { 0 }));
+    each_piece(snapshot, |piece| -> Result<(), E> {
+        let counted =
+            if is_count { count_piece(&piece, &*weight, &grouping.keys, check)? } else { None };
+        let Some((counter, events)) = counted else {
+            return gather(&piece, &*weight, grouping, read, &groups, check);
         };
-        if let Some((counter, events)) = counted {
-            groups.events += events;
-            let kept: usize = counters.iter().map(Counter::bytes).sum();
-            if grouping.largest.is_some() && kept + counter.bytes() <= bytes_max {
-                counters.push(counter);
-            } else {
-                counter.each(|key, events| groups.add_count(key, events))?;
-            }
-            continue;
+        let counter = lock(&counters).keep(&piece, counter);
+        let mut groups = lock(&groups);
+        groups.events += events;
+        if let Some(counter) = counter {
+            counter.each(|key, events| groups.add_count(key, events))?;
         }
-        let mut gathering = Gathering::open(segment, grouping, read, bytes_max)?;
-        let mut scorer =
-            weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
-        let mut doc = scorer.doc();
-        while doc != TERMINATED {
-            gathering.add(doc)?;
-            groups.events += 1;
-            if groups.events.is_multiple_of(CHECK_STEP) {
-                check()?;
-                if gathering.bytes > GATHERED_BYTES_MAX {
-                    gathering.merge_into(&mut groups)?;
-                }
-            }
-            doc = scorer.advance();
-        }
-        gathering.merge_into(&mut groups)?;
-    }
+        Ok(())
+    })?;
+    let mut groups = groups.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
     if let Some(limit) = grouping.largest.filter(|_| groups.is_empty())
         && let Some(largest) = top::top(&counters, limit)?
     {
@@ -168,41 +146,138 @@ pub fn group<E: From<IndexError>>(
     Ok(groups.end())
 }
 
+/// A search ends with a panic that reached this lock: what it guards is not used then.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many events match.
+fn count<E: From<IndexError> + Send>(
+    snapshot: &Snapshot,
+    weight: &dyn Weight,
+    grouping: &Grouping,
+    check: &(dyn Fn() -> Result<(), E> + Sync),
+) -> Result<Grouped, E> {
+    let mut groups = Groups::new(grouping, usize::MAX);
+    for segment in &snapshot.segments {
+        check()?;
+        let events = weight.count(&segment.reader).map_err(|error| E::from(error.into()))?;
+        groups.events += u64::from(events);
+        groups.add_count(Vec::new(), events.into())?;
+    }
+    Ok(groups.end())
+}
+
 /// The number of a field's values, where nothing else is asked for; none where it takes another way.
-fn distinct_alone<E: From<IndexError>>(
+fn distinct_alone<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     weight: &dyn Weight,
     grouping: &Grouping,
     bytes_max: usize,
-    check: &dyn Fn() -> Result<(), E>,
+    check: &(dyn Fn() -> Result<(), E> + Sync),
 ) -> Result<Option<Grouped>, E> {
     let ([], [Measure::Distinct(source)]) = (&grouping.keys[..], &grouping.measures[..]) else {
         return Ok(None);
     };
-    let (mut counters, mut bytes) = (Vec::new(), 0);
+    let keys = std::slice::from_ref(source);
+    let mut bytes = 0;
     for segment in &snapshot.segments {
-        let Some(counter) = Counter::open(segment, std::slice::from_ref(source))? else {
-            return Ok(None);
-        };
+        let Some(counter) = Counter::open(segment, keys)? else { return Ok(None) };
         bytes += counter.bytes();
-        counters.push(counter);
     }
     if bytes > bytes_max {
         return Ok(None);
     }
-    let mut events = 0;
-    for (segment, counter) in snapshot.segments.iter().zip(&mut counters) {
-        let mut scorer =
-            weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
-        let Some(counted) = counter.count(&mut *scorer, check)? else { return Ok(None) };
-        events += counted;
-    }
+    let counters = Mutex::new(Counters::new(bytes_max));
+    let counted = each_piece(snapshot, |piece| -> Result<Option<u64>, E> {
+        let Some((counter, events)) = count_piece(&piece, weight, keys, check)? else {
+            return Ok(None);
+        };
+        lock(&counters).keep(&piece, counter);
+        Ok(Some(events))
+    })?;
+    let Some(events) = counted.into_iter().sum() else { return Ok(None) };
+    let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
     let distinct = top::distinct(&counters)?;
     let row = |values: u64| vec![Cell::Int(values.into())];
     Ok(distinct.map(|values| Grouped { rows: vec![row(values)], events, is_exact: true }))
 }
 
-/// What one segment's events come to.
+/// Counts a piece's matches by their values; none where that takes another way.
+fn count_piece<E: From<IndexError>>(
+    piece: &Piece<'_>,
+    weight: &dyn Weight,
+    keys: &[Source],
+    check: &dyn Fn() -> Result<(), E>,
+) -> Result<Option<(Counter, u64)>, E> {
+    let Some(mut counter) = Counter::open(piece.segment, keys)? else { return Ok(None) };
+    let mut scorer = piece.scorer(weight).map_err(|error| E::from(error.into()))?;
+    let events = counter.count(&mut *scorer, piece.docs.end, check)?;
+    Ok(events.map(|events| (counter, events)))
+}
+
+/// Gathers a piece's matches, and adds them to the groups of all.
+fn gather<'g, E: From<IndexError>>(
+    piece: &Piece<'_>,
+    weight: &dyn Weight,
+    grouping: &'g Grouping,
+    read: &Arc<ReadRecord>,
+    groups: &Mutex<Groups<'g>>,
+    check: &dyn Fn() -> Result<(), E>,
+) -> Result<(), E> {
+    let mut gathering = Gathering::open(piece.segment, grouping, read, lock(groups).bytes_max)?;
+    let mut scorer = piece.scorer(weight).map_err(|error| E::from(error.into()))?;
+    let mut events: u64 = 0;
+    let mut doc = scorer.doc();
+    while doc < piece.docs.end {
+        gathering.add(doc)?;
+        events += 1;
+        if events.is_multiple_of(CHECK_STEP) {
+            check()?;
+            if gathering.bytes > GATHERED_BYTES_MAX {
+                gathering.merge_into(&mut lock(groups))?;
+            }
+        }
+        doc = scorer.advance();
+    }
+    let mut groups = lock(groups);
+    groups.events += events;
+    Ok(gathering.merge_into(&mut groups)?)
+}
+
+/// What was counted of each segment.
+struct Counters {
+    of_segments: Vec<(Arc<SegmentView>, Counter)>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Counters {
+    fn new(bytes_max: usize) -> Self {
+        Self { of_segments: Vec::new(), bytes: 0, bytes_max }
+    }
+
+    /// Keeps a counter, or returns it where there is no room.
+    fn keep(&mut self, piece: &Piece<'_>, counter: Counter) -> Option<Counter> {
+        let is_same = |segment: &Arc<SegmentView>| Arc::ptr_eq(segment, piece.segment);
+        if let Some((_, same)) = self.of_segments.iter_mut().find(|(of, _)| is_same(of)) {
+            same.add_counter(&counter);
+            return None;
+        }
+        if self.bytes + counter.bytes() > self.bytes_max {
+            return Some(counter);
+        }
+        self.bytes += counter.bytes();
+        self.of_segments.push((Arc::clone(piece.segment), counter));
+        None
+    }
+
+    fn end(self) -> Vec<Counter> {
+        self.of_segments.into_iter().map(|(_, counter)| counter).collect()
+    }
+}
+
+/// What a piece's events come to.
 struct Gathering<'g> {
     segment: Arc<SegmentView>,
     grouping: &'g Grouping,

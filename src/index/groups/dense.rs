@@ -115,17 +115,19 @@ impl Counter {
         size_of_val(self.counts.as_slice())
     }
 
-    /// Counts the documents; returns how many there are, or none where times and values have more
-    /// combinations than there is room for.
+    /// Counts the documents before `end`; returns how many there are, or none where times and values
+    /// have more combinations than there is room for.
     pub fn count<E: From<IndexError>>(
         &mut self,
         docs: &mut dyn DocSet,
+        end: DocId,
         check: &dyn Fn() -> Result<(), E>,
     ) -> Result<Option<u64>, E> {
         let mut block = [0; COLLECT_BLOCK_BUFFER_LEN];
         let mut events = 0;
         loop {
             let found = docs.fill_buffer(&mut block);
+            let found = block[..found].partition_point(|doc| *doc < end);
             if found == 0 {
                 return Ok(Some(events));
             }
@@ -177,6 +179,14 @@ impl Counter {
             self.counts[*cell] += 1;
         }
         true
+    }
+
+    /// Adds what was counted of other documents of the same segment, by keys that are texts.
+    pub fn add_counter(&mut self, other: &Self) {
+        assert_eq!(self.counts.len(), other.counts.len(), "the same columns have the same values");
+        for (mine, others) in self.counts.iter_mut().zip(&other.counts) {
+            *mine += others;
+        }
     }
 
     /// Calls `sink` with each combination of values that some event has, and how many have it.

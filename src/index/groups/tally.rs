@@ -98,11 +98,14 @@ fn compare(measure: &Measure, a: &Cell, b: &Cell) -> Ordering {
     }
 }
 
-/// A sum that is exact for whole numbers.
+/// A sum that is exact, and so the same in whatever order its numbers come; only what it is shown as is
+/// rounded.
 #[derive(Clone, Debug, Default)]
 struct Sum {
     whole: i128,
-    rest: f64,
+    /// Numbers whose sum is that of the fractions, and no two of which have a digit in the same place
+    /// (Shewchuk, 1997). There are a few of them, smallest first.
+    rest: Vec<f64>,
     count: u64,
 }
 
@@ -110,7 +113,7 @@ impl Sum {
     fn add(&mut self, number: &Cell) {
         match number {
             Cell::Int(n) => self.whole = self.whole.saturating_add(*n),
-            Cell::Float(n) => self.rest += n,
+            Cell::Float(n) => self.add_fraction(*n),
             _ => return,
         }
         self.count += 1;
@@ -118,15 +121,32 @@ impl Sum {
 
     fn merge(&mut self, other: &Self) {
         self.whole = self.whole.saturating_add(other.whole);
-        self.rest += other.rest;
+        other.rest.iter().for_each(|n| self.add_fraction(*n));
         self.count += other.count;
+    }
+
+    fn add_fraction(&mut self, number: f64) {
+        let mut sum = number;
+        let mut kept = 0;
+        for at in 0..self.rest.len() {
+            let part = self.rest[at];
+            let (large, small) = if sum.abs() < part.abs() { (part, sum) } else { (sum, part) };
+            sum = large + small;
+            let lost = small - (sum - large);
+            if lost != 0.0 {
+                self.rest[kept] = lost;
+                kept += 1;
+            }
+        }
+        self.rest.truncate(kept);
+        self.rest.push(sum);
     }
 
     fn sum(&self) -> Cell {
         match self.count {
             0 => Cell::Null,
-            _ if self.rest == 0.0 => Cell::Int(self.whole),
-            _ => Cell::number(self.whole as f64 + self.rest),
+            _ if self.rest.iter().all(|part| *part == 0.0) => Cell::Int(self.whole),
+            _ => Cell::number(self.whole as f64 + nearest(&self.rest)),
         }
     }
 
@@ -138,6 +158,24 @@ impl Sum {
     }
 }
 
+/// The number that is nearest to the sum of parts, no two of which have a digit in the same place.
+fn nearest(parts: &[f64]) -> f64 {
+    let mut parts = parts.iter().rev();
+    let mut sum = 0.0;
+    while let Some(part) = parts.next() {
+        let before = sum;
+        sum = before + part;
+        let lost = part - (sum - before);
+        if lost != 0.0 {
+            // Halfway between two numbers it is the rest that decides.
+            let rounded = sum + lost * 2.0;
+            let is_beyond = parts.next().is_some_and(|next| (*next > 0.0) == (lost > 0.0));
+            return if is_beyond && rounded - sum - lost * 2.0 == 0.0 { rounded } else { sum };
+        }
+    }
+    sum
+}
+
 /// The groups of all segments.
 pub struct Groups<'g> {
     grouping: &'g Grouping,
@@ -146,7 +184,7 @@ pub struct Groups<'g> {
     tallies: Vec<Vec<Tally>>,
     pub events: u64,
     bytes: usize,
-    bytes_max: usize,
+    pub bytes_max: usize,
     distinct: usize,
     /// Distinct values whose hash is above are not remembered.
     sampled_below: u64,
@@ -333,6 +371,27 @@ mod tests {
         sum.add(&Cell::number(0.5));
         assert_eq!(Sum::default().sum(), Cell::Null);
         assert_eq!(Sum::default().avg(), Cell::Null);
+    }
+
+    #[test]
+    fn sums_of_fractions_are_the_same_in_any_order() {
+        let numbers = [0.1, 1e16, 0.2, -1e16, 0.3, 1e-20, 1e100, -1e100, 2.5, 0.7];
+        let sum = |numbers: &mut dyn Iterator<Item = f64>| {
+            let mut sum = Sum::default();
+            numbers.for_each(|n| sum.add(&Cell::Float(n)));
+            sum
+        };
+        let expected = Cell::number(3.8);
+        assert_eq!(sum(&mut numbers.into_iter()).sum(), expected);
+        assert_eq!(sum(&mut numbers.into_iter().rev()).sum(), expected);
+        for at in 0..numbers.len() {
+            let mut merged = sum(&mut numbers[at..].iter().copied());
+            merged.merge(&sum(&mut numbers[..at].iter().copied()));
+            assert_eq!(merged.sum(), expected);
+        }
+        // A tie that is broken by digits far below.
+        let mut tie = [1e16, 1.0, 1e-16].into_iter();
+        assert_eq!(sum(&mut tie).sum(), Cell::number(1e16 + 2.0));
     }
 
     #[test]

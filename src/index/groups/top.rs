@@ -1,58 +1,106 @@
 //! The most frequent values of a column over all segments, and how many there are: exact, and without a
 //! table of all values.
 //!
-//! The dictionaries of the segments are sorted, and walked side by side.
+//! The dictionaries of the segments are sorted, and walked side by side; each thread has its part of the
+//! values.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use tantivy::columnar::StrColumn;
+use tantivy::columnar::{StrColumn, TermOrdHit};
 
 use super::dense::Counter;
 use crate::event::cell::Cell;
 use crate::index::IndexError;
+use crate::index::pieces::{in_parallel, threads};
 
 /// Of so many values of a dictionary at least one must have been met, for the dictionary to be walked
 /// rather than looked up in.
 const WALK_SHARE: usize = 16;
 
+/// Dictionaries of fewer values are walked by one thread.
+const SHARED_VALUES_MIN: usize = 1_000;
+
 /// A value, and how many events have it. The worst is the one that the fewest have; of those, the
-/// largest value, and none at all.
+/// largest value, and no value at all.
 type Ranked = Reverse<(u64, Reverse<(bool, Vec<u8>)>)>;
 
 /// The values that the most events have, in no order; none where the counters are not of one text.
 pub fn top(counters: &[Counter], limit: usize) -> Result<Option<Vec<(Cell, u64)>>, IndexError> {
-    let mut best = Best { limit, heap: BinaryHeap::new() };
-    let Some(without) = walk(counters, |text, events| best.offer(events, Some(text)))? else {
-        return Ok(None);
-    };
+    let best = || Best { limit, heap: BinaryHeap::new() };
+    let Some((parts, without)) = walk(counters, best, Best::offer)? else { return Ok(None) };
+    let mut all: Vec<Ranked> = parts.into_iter().flat_map(|best| best.heap.into_vec()).collect();
     if without > 0 {
-        best.offer(without, None);
+        all.push(Reverse((without, Reverse((true, Vec::new())))));
     }
-    Ok(Some(best.values()))
+    all.sort_unstable();
+    all.truncate(limit);
+    let value = |Reverse((events, Reverse((is_none, text)))): Ranked| {
+        let text = String::from_utf8_lossy(&text);
+        (if is_none { Cell::Null } else { Cell::text(&text) }, events)
+    };
+    Ok(Some(all.into_iter().map(value).collect()))
 }
 
 /// How many values some event has; none where the counters are not of one text.
 pub fn distinct(counters: &[Counter]) -> Result<Option<u64>, IndexError> {
-    let mut values = 0;
-    let is_of_one_text = walk(counters, |_, _| values += 1)?.is_some();
-    Ok(is_of_one_text.then_some(values))
+    let walked = walk(counters, || 0, |values, _, _| *values += 1)?;
+    Ok(walked.map(|(parts, _)| parts.into_iter().sum()))
 }
 
-/// Visits each value that some event has, in order, with the number of its events. Returns how many
-/// events have no value.
-fn walk(
+/// Values from the first up to, and without, the second; None is no bound.
+struct Part {
+    from: Option<Vec<u8>>,
+    to: Option<Vec<u8>>,
+}
+
+/// Parts that are about as large, one for each thread.
+fn parts(columns: &[(&StrColumn, &[u32])]) -> Result<Vec<Part>, IndexError> {
+    let largest = columns.iter().map(|(column, _)| *column).max_by_key(|column| column.num_terms());
+    let mut bounds = vec![None];
+    if let Some(column) = largest.filter(|column| column.num_terms() >= SHARED_VALUES_MIN) {
+        for n in 1..threads() {
+            let mut bound = Vec::new();
+            let ordinal = column.num_terms() * n / threads();
+            column.dictionary().ord_to_term(ordinal as u64, &mut bound)?;
+            bounds.push(Some(bound));
+        }
+    }
+    bounds.push(None);
+    let part = |bounds: &[Option<Vec<u8>>]| Part { from: bounds[0].clone(), to: bounds[1].clone() };
+    Ok(bounds.windows(2).map(part).collect())
+}
+
+/// Visits each value that some event has, in order, with the number of its events; each part of the
+/// values with an answer of its own. Returns these, and how many events have no value.
+fn walk<T: Send>(
     counters: &[Counter],
-    mut visit: impl FnMut(&[u8], u64),
-) -> Result<Option<u64>, IndexError> {
-    let mut runs = Vec::with_capacity(counters.len());
+    new: impl Fn() -> T + Send + Sync,
+    visit: impl Fn(&mut T, &[u8], u64) + Send + Sync,
+) -> Result<Option<(Vec<T>, u64)>, IndexError> {
+    let mut columns = Vec::with_capacity(counters.len());
     let mut without = 0;
     for counter in counters {
         let Some((column, counts, none)) = counter.of_one_text() else { return Ok(None) };
         without += none;
-        if let Some(column) = column {
-            runs.extend(Run::open(column, counts)?);
-        }
+        columns.extend(column.map(|column| (column, counts)));
+    }
+    let answers = in_parallel(parts(&columns)?, |part| -> Result<T, IndexError> {
+        let mut answer = new();
+        walk_part(&columns, &part, |text, events| visit(&mut answer, text, events))?;
+        Ok(answer)
+    })?;
+    Ok(Some((answers, without)))
+}
+
+fn walk_part(
+    columns: &[(&StrColumn, &[u32])],
+    part: &Part,
+    mut visit: impl FnMut(&[u8], u64),
+) -> Result<(), IndexError> {
+    let mut runs = Vec::with_capacity(columns.len());
+    for (column, counts) in columns {
+        runs.extend(Run::open(column, counts, part)?);
     }
     let mut text = Vec::new();
     while let Some(smallest) = runs.iter().map(|run| &run.text).min() {
@@ -73,7 +121,7 @@ fn walk(
         }
         visit(&text, events);
     }
-    Ok(Some(without))
+    Ok(())
 }
 
 struct Best {
@@ -83,25 +131,16 @@ struct Best {
 }
 
 impl Best {
-    /// Values come in order, and none last: of two that as many events have, the first is better.
-    fn offer(&mut self, events: u64, text: Option<&[u8]>) {
+    /// Values come in order: of two that as many events have, the first is better.
+    fn offer(&mut self, text: &[u8], events: u64) {
         let is_full = self.heap.len() >= self.limit;
         if is_full && self.heap.peek().is_none_or(|Reverse((worst, _))| events <= *worst) {
             return;
         }
-        let value = (text.is_none(), text.unwrap_or_default().to_vec());
-        self.heap.push(Reverse((events, Reverse(value))));
+        self.heap.push(Reverse((events, Reverse((false, text.to_vec())))));
         if is_full {
             self.heap.pop();
         }
-    }
-
-    fn values(self) -> Vec<(Cell, u64)> {
-        let value = |Reverse((events, Reverse((is_none, text)))): Ranked| {
-            let text = String::from_utf8_lossy(&text);
-            (if is_none { Cell::Null } else { Cell::text(&text) }, events)
-        };
-        self.heap.into_iter().map(value).collect()
     }
 }
 
@@ -116,11 +155,32 @@ struct Run<'c> {
 }
 
 impl<'c> Run<'c> {
-    /// None where no value was met.
-    fn open(column: &'c StrColumn, counts: &'c [u32]) -> Result<Option<Self>, IndexError> {
-        let met = || counts.iter().enumerate().filter(|(_, events)| **events > 0);
-        let next: Next<'c> = if met().count() * WALK_SHARE > counts.len() {
-            let mut terms = column.dictionary().stream()?;
+    /// None where no value of the part was met.
+    fn open(
+        column: &'c StrColumn,
+        counts: &'c [u32],
+        part: &Part,
+    ) -> Result<Option<Self>, IndexError> {
+        let dictionary = column.dictionary();
+        let first = |bound: &Option<Vec<u8>>, open: usize| match bound {
+            Some(value) => {
+                let (TermOrdHit::Exact(ordinal) | TermOrdHit::Next(ordinal)) =
+                    dictionary.term_ord_or_next(value)?;
+                Ok::<_, IndexError>(usize::try_from(ordinal).unwrap_or(open).min(counts.len()))
+            }
+            None => Ok(open),
+        };
+        let values = first(&part.from, 0)?..first(&part.to, counts.len())?;
+        let met = || values.clone().map(|at| (at, counts[at])).filter(|(_, events)| *events > 0);
+        let next: Next<'c> = if met().count() * WALK_SHARE > values.len() {
+            let mut range = dictionary.range();
+            if let Some(from) = &part.from {
+                range = range.ge(from);
+            }
+            if let Some(to) = &part.to {
+                range = range.lt(to);
+            }
+            let mut terms = range.into_stream()?;
             Box::new(move |text| {
                 while terms.advance() {
                     let events = counts[terms.term_ord() as usize];
@@ -136,8 +196,8 @@ impl<'c> Run<'c> {
             let ordinals: Vec<u64> = met().map(|(ordinal, _)| ordinal as u64).collect();
             let mut texts = Vec::with_capacity(ordinals.len());
             let add = |text: &[u8]| texts.push(text.to_vec());
-            column.dictionary().sorted_ords_to_term_cb(&ordinals, add)?;
-            let events: Vec<u32> = met().map(|(_, events)| *events).collect();
+            dictionary.sorted_ords_to_term_cb(&ordinals, add)?;
+            let events: Vec<u32> = met().map(|(_, events)| events).collect();
             let mut values = texts.into_iter().zip(events);
             Box::new(move |text| {
                 let (next, events) = values.next()?;
