@@ -228,35 +228,48 @@ fn the_largest_whole_numbers_keep_their_last_digit_beside_fractions() {
     daemon.stop();
 }
 
+/// One segment has most of the events, so that threads share it.
 #[test]
-fn the_most_frequent_of_many_values_are_found_wherever_they_are() {
+fn events_are_counted_once_by_however_many_threads() {
     let place = Place::new();
     let many = 4_000;
-    // Each value once in each file, every thousandth once more, every two thousandth twice more.
-    for file in 0..2 {
-        let values = (0..many)
-            .chain((0..many).step_by(1_000))
-            .chain((0..many).step_by(2_000))
-            .map(|n| format!("value{n:05}"));
-        let record = |(n, value): (usize, String)| {
-            json!({ "eventTime": format!("2026-06-01T0{file}:{:02}:{:02}Z", n / 60 % 60, n % 60),
-                "eventID": format!("{file}-{n}"), "requestParameters": { "value": value } })
+    let mut events = 0;
+    // In the first file each value thrice, in the second once; every thousandth once more in each.
+    for (file, times) in [3, 1].into_iter().enumerate() {
+        let values = (0..times).flat_map(|_| 0..many).chain((0..many).step_by(1_000));
+        let record = |(n, value): (usize, usize)| {
+            json!({
+                "eventTime": format!("2026-06-{:02}T{:02}:{:02}:{:02}Z", file + 1, n / 3600, n / 60 % 60, n % 60),
+                "eventID": format!("{file}-{n}"), "eventName": format!("Name{}", value % 2),
+                "requestParameters": { "value": format!("value{value:05}"), "number": 0.5 },
+            })
         };
         let records: Vec<_> = values.enumerate().map(record).collect();
+        events += records.len();
         let path = place.archive().join(format!("{file}.json"));
         fs::write(path, json!({ "Records": records }).to_string()).unwrap();
     }
     let daemon = place.start();
-    daemon.wait_indexed(PATIENCE, 2 * (many + 6) as u64);
-    let table = |query: &str| {
-        let request = SearchRequest { query: query.into(), ..SearchRequest::default() };
-        daemon.client.search(&request).unwrap().table.unwrap().rows
+    daemon.wait_indexed(PATIENCE, events as u64);
+    let search = |query: &str| {
+        let limit = query.contains('|').then_some(10_000);
+        let request = SearchRequest { query: query.into(), limit, ..SearchRequest::default() };
+        daemon.client.search(&request).unwrap()
     };
-    let expected = [("00000", 6), ("02000", 6), ("01000", 4), ("03000", 4), ("00001", 2)];
-    let expected: Vec<Vec<Value>> =
-        expected.iter().map(|(n, count)| vec![json!(format!("value{n}")), json!(count)]).collect();
-    assert_eq!(table("top 5 requestParameters.value"), expected);
+    let table = |query: &str| search(query).table.unwrap().rows;
+    let row = |n: &str, count: u64| vec![json!(format!("value{n}")), json!(count)];
+    let most =
+        [row("00000", 6), row("01000", 6), row("02000", 6), row("03000", 6), row("00001", 4)];
+    assert_eq!(table("top 5 requestParameters.value"), most);
     assert_eq!(table("stats distinct(requestParameters.value)"), [[json!(many)]]);
+    assert_eq!(table("* | count by requestParameters.value").len(), many);
+    // Numbers are gathered, not counted.
+    assert_eq!(table("stats sum(requestParameters.number)"), [[json!(events / 2)]]);
+    let both = search("eventName:Name0 requestParameters.number:0.5");
+    assert_eq!(both.total.value, events as u64 / 2 + 4);
+    let ids: Vec<_> = both.hits.iter().map(|hit| hit.meta.id.clone()).collect();
+    let newest = (many..many + 4).rev().chain((0..many).rev().filter(|n| n % 2 == 0)).take(50);
+    assert_eq!(ids, newest.map(|n| format!("1-{n}")).collect::<Vec<_>>());
     daemon.stop();
 }
 
