@@ -36,7 +36,7 @@ pub mod lines;
 pub mod manifest;
 pub mod merge;
 pub mod opening;
-mod pieces;
+pub mod pieces;
 pub mod ranked;
 pub mod record_cache;
 pub mod records;

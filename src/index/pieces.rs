@@ -1,4 +1,4 @@
-//! Work on every event of a snapshot, on all cores.
+//! Work on all cores: on every event of a snapshot, or on what was found of them.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tantivy::query::Query as Planned;
 
-use self::fetch::{Chosen, Fetcher};
+use self::fetch::{Chosen, Fetcher, fetch_all};
 use self::rows::Rows;
 use super::ast::{Expr, FieldRef, Function, FunctionKind, Key, Query, SortKey, Stage, Test, Value};
 use super::bins::bins;
@@ -85,7 +85,7 @@ pub fn event(
         };
         let (matches, total) = collect(snapshot, &*query, wanted, &|| cancel.check())?;
         if !matches.is_empty() {
-            let hits = Fetcher::new(snapshot).fetch_all(&matches, cancel)?;
+            let hits = fetch_all(snapshot, &matches, cancel)?;
             let took_ms = started.elapsed().as_secs_f64() * 1e3;
             return Ok(SearchResponse { hits, total, took_ms, ..SearchResponse::default() });
         }
@@ -166,11 +166,11 @@ impl Search<'_> {
             limit.map_or(SEARCH_LIMIT_DEFAULT, |limit| limit.min(SEARCH_LIMIT_MAX as u64) as usize);
         let query = self.planner().plan_between(filter, self.start, self.end)?;
         let (matches, total) = self.matches(&*query, filter, stages, limit, request)?;
-        let mut fetcher = Fetcher::new(self.snapshot);
         if stages.fields.is_empty() {
-            let hits = fetcher.fetch_all(&matches, self.cancel)?;
+            let hits = fetch_all(self.snapshot, &matches, self.cancel)?;
             return Ok(SearchResponse { hits, total, ..SearchResponse::default() });
         }
+        let mut fetcher = Fetcher::new(self.snapshot);
         let mut rows = Vec::with_capacity(matches.len());
         for found in &matches {
             self.cancel.check()?;

@@ -12,10 +12,14 @@ use crate::event::cell::Cell;
 use crate::event::columns::{self, Words};
 use crate::event::content::id_hash;
 use crate::index::collect::Match;
+use crate::index::pieces::{in_parallel, threads};
 use crate::index::snapshot::{Snapshot, separated};
 use crate::ingest::parse::Parser;
 use crate::query::ast::FieldRef;
 use crate::query::fields::{Target, resolve};
+
+/// Fewer matches are fetched by one thread.
+const SHARE_MIN: usize = 10;
 
 /// Fetches the records of matches, many of which come from the same files.
 pub struct Fetcher<'a> {
@@ -40,7 +44,7 @@ impl<'a> Fetcher<'a> {
         Ok(path)
     }
 
-    pub fn fetch(&mut self, found: &Match) -> Result<Hit, ApiError> {
+    fn fetch(&mut self, found: &Match) -> Result<Hit, ApiError> {
         let Match { segment, doc, time } = found;
         let raw = segment.record(*doc)?;
         let (file, offset) = (segment.file(*doc), segment.offset(*doc));
@@ -72,6 +76,24 @@ impl<'a> Fetcher<'a> {
         };
         Ok(Hit { event: raw_json(text.into_owned())?, meta })
     }
+}
+
+/// Fetches matches, on all cores; neighbours, which often share a block of records, on the same.
+pub fn fetch_all(
+    snapshot: &Snapshot,
+    matches: &[Match],
+    cancel: &Cancel,
+) -> Result<Vec<Hit>, ApiError> {
+    let share = matches.len().div_ceil(threads()).max(SHARE_MIN);
+    let hits = in_parallel(matches.chunks(share).collect(), |share| {
+        let mut fetcher = Fetcher::new(snapshot);
+        let mut fetch = |found| {
+            cancel.check()?;
+            fetcher.fetch(found)
+        };
+        share.iter().map(&mut fetch).collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(hits.into_iter().flatten().collect())
 }
 
 fn raw_json(bytes: Vec<u8>) -> Result<Box<RawValue>, ApiError> {
@@ -112,15 +134,6 @@ impl Chosen {
 }
 
 impl Fetcher<'_> {
-    pub fn fetch_all(&mut self, matches: &[Match], cancel: &Cancel) -> Result<Vec<Hit>, ApiError> {
-        let mut hits = Vec::with_capacity(matches.len());
-        for found in matches {
-            cancel.check()?;
-            hits.push(self.fetch(found)?);
-        }
-        Ok(hits)
-    }
-
     /// The values of chosen fields: null where there is none, a list where there are several.
     pub fn values(
         &mut self,
