@@ -7,34 +7,16 @@
 mod support;
 
 use std::hint::black_box;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use jiff::Timestamp;
 
 use support::Archive;
-use traildex::api::Cancel;
-use traildex::api::proto::{Order, SearchRequest, SearchResponse};
-use traildex::config::Config;
-use traildex::daemon::{import_options, open_store};
-use traildex::index::snapshot::Snapshot;
-use traildex::ingest::Ingest;
-use traildex::ingest::progress::Progress;
-use traildex::ingest::watch::Watcher;
-use traildex::query::run;
+use support::search::{Search, newest};
+use traildex::api::proto::Order;
+use traildex::daemon::cores;
 
 const EVENTS: u64 = 100_000;
-
-/// A page of results.
-const LIMIT: usize = 50;
-
-/// The whole bench takes a tenth of this; a search that reaches it fails.
-const DEADLINE: Duration = Duration::from_hours(1);
-
-/// How often the pipeline is asked whether it is done.
-const TICK: Duration = Duration::from_millis(100);
 
 /// What is searched for. How many events match is printed before each is measured.
 const SEARCHES: [Search; 14] = [
@@ -61,24 +43,15 @@ const SEARCHES: [Search; 14] = [
 /// A third of the events.
 const COMMON_TERM: &str = "eventSource:ec2.amazonaws.com";
 
-struct Search {
-    name: &'static str,
-    query: &'static str,
-    order: Order,
-    limit: usize,
-}
-
-const fn newest(name: &'static str, query: &'static str) -> Search {
-    Search { name, query, order: Order::Newest, limit: LIMIT }
-}
-
 criterion_group!(benches, searches);
 criterion_main!(benches);
 
 fn searches(criterion: &mut Criterion) {
     let archive = Archive::generate(EVENTS);
     let data_dir = tempfile::tempdir().expect("a temporary folder can be made");
-    let snapshot = index(&archive, data_dir.path());
+    let roots = vec![archive.dir.path().to_owned()];
+    let snapshot = support::index(roots, cores(), data_dir.path());
+    assert_eq!(snapshot.events(), archive.generated.events);
     eprintln!("{} segments", snapshot.segments.len());
 
     let mut group = criterion.benchmark_group("query");
@@ -98,35 +71,4 @@ fn searches(criterion: &mut Criterion) {
         });
     }
     group.finish();
-}
-
-/// Indexes the archive as `traildex import` does.
-fn index(archive: &Archive, data_dir: &Path) -> Arc<Snapshot> {
-    let config = Config::default();
-    let store = open_store(data_dir, &config).expect("a new index opens");
-    let options = import_options(&config, vec![archive.dir.path().to_owned()]);
-    let progress = Progress::new();
-    let ingest =
-        Ingest::start(store, Watcher::none(), options, &progress).expect("the pipeline starts");
-    while !progress.wait_idle(TICK) {}
-    assert_eq!(progress.fault(), None);
-    let store = ingest.stop().expect("the committer did not panic");
-    let snapshot = store.snapshots().load_full();
-    assert_eq!(snapshot.events(), archive.generated.events);
-    snapshot
-}
-
-impl Search {
-    fn run(&self, snapshot: &Arc<Snapshot>) -> SearchResponse {
-        let request = SearchRequest {
-            query: self.query.into(),
-            limit: Some(self.limit),
-            order: self.order,
-            ..SearchRequest::default()
-        };
-        let cancel = Cancel::at(Instant::now() + DEADLINE);
-        // No query here is relative to now.
-        run::search(snapshot, &request, Timestamp::UNIX_EPOCH, &cancel)
-            .unwrap_or_else(|error| panic!("{}: {error:?}", self.query))
-    }
 }
