@@ -193,6 +193,8 @@ fn count(part: &str, archive: &Path, index: &Path) -> u64 {
     let mut command = Command::new("valgrind");
     // What the environment says must change nothing.
     command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
+    // What other threads do is not counted.
+    command.env("RAYON_NUM_THREADS", "1");
     command.args(["--tool=callgrind", "--toggle-collect=*only_this_is_counted*"]);
     command.arg(format!("--callgrind-out-file={}", out.display()));
     command.arg(env::current_exe().expect("a program has a path"));
