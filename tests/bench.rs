@@ -65,6 +65,12 @@ fn an_archive_is_measured_and_compared_with_an_earlier_result() {
         ran.stdout
     );
     assert!(ran.stdout.contains("newest 50 of all"), "{}", ran.stdout);
+    let ran = traildex().args(["bench", "--plot"]).args([&before, &before]).output().unwrap();
+    let ran: Ran = ran.into();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.starts_with("<svg ") && ran.stdout.ends_with("</svg>\n"), "{}", ran.stdout);
+    let curves = ran.stdout.matches("<polyline").count();
+    assert_eq!(curves, 2 + queries.len(), "load, index, queries: {}", ran.stdout);
 }
 
 #[test]

@@ -20,6 +20,7 @@ use super::{EXIT_CODES, Exit};
 use crate::api::client::Client;
 use crate::api::proto::SearchRequest;
 use crate::bench::latency::{Load, measure};
+use crate::bench::plot::growth;
 use crate::bench::questions::{Question, from_lines, of_archive};
 use crate::bench::report::{IngestReport, QueryReport, Report, StartReport};
 use crate::bench::usage::Usage;
@@ -43,7 +44,7 @@ pub enum BenchFormat {
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// The archive to index, and to ask about
-    #[arg(value_name = "ARCHIVE", required_unless_present = "against")]
+    #[arg(value_name = "ARCHIVE", required_unless_present_any = ["against", "plot"])]
     archive: Option<PathBuf>,
     /// Queries to ask, one a line [default: one of each shape, made of what the archive holds]
     #[arg(long, value_name = "FILE")]
@@ -67,11 +68,22 @@ pub struct Args {
     /// An earlier result, from --format json, to compare with
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
+    /// Measure nothing, and draw how costs grow with the events of earlier results, from --format
+    /// json; prints SVG
+    #[arg(long, value_name = "FILE", num_args = 1.., exclusive = true)]
+    plot: Vec<PathBuf>,
     #[arg(long, value_enum, default_value_t = BenchFormat::Table)]
     format: BenchFormat,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    if !args.plot.is_empty() {
+        let reports = args.plot.iter().map(|path| read_report(path)).collect::<Result<Vec<_>, _>>();
+        let drawing =
+            growth(&reports?).context("nothing was measured: there is nothing to draw")?;
+        io::stdout().lock().write_all(drawing.as_bytes())?;
+        return Ok(Exit::Done);
+    }
     anyhow::ensure!(
         args.rate.is_none_or(|rate| rate.is_finite() && rate > 0.0),
         "--rate is a number of searches a second, above 0"
