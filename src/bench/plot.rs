@@ -146,7 +146,7 @@ impl Panel {
         let names = spread(&ends, top, bottom);
         for ((curve, name_y), colour) in self.curves.iter().zip(names).zip(COLOURS.iter().cycle()) {
             let points: Vec<_> = curve.points.iter().map(|(n, value)| (x(*n), y(*value))).collect();
-            to.push_str(&format!("<g style=\"stroke:{colour}\">"));
+            to.push_str(&format!("<g style=\"stroke:{colour};fill:{colour}\">"));
             to.push_str(&polyline(&points));
             let end = points[points.len() - 1];
             to.push_str(&line("leader", (end.0 + 4.0, end.1), (RIGHT + LEADER, name_y)));
