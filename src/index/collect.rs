@@ -98,11 +98,28 @@ fn matches_and_count<E: From<IndexError> + Send>(
     };
     let mut found = Vec::new();
     let mut value = 0;
-    for (segment, docs, matches) in each_piece(snapshot, of_piece)? {
-        keep_best(&mut found, &segment, docs, limit, order);
-        value += matches;
+    let pieces = each_piece(snapshot, of_piece)?;
+    for pieces in pieces.chunk_by(|(a, ..), (b, ..)| Arc::ptr_eq(a, b)) {
+        let (segment, ..) = &pieces[0];
+        let mut docs: Vec<DocId> = pieces.iter().flat_map(|(_, docs, _)| docs).copied().collect();
+        if order == Order::Oldest {
+            docs = last_of_runs(&segment.runs, &docs, limit);
+        }
+        keep_best(&mut found, segment, docs, limit, order);
+        value += pieces.iter().map(|(.., matches)| matches).sum::<u64>();
     }
     Ok((found, Total { value, exact: true }))
+}
+
+/// The last documents of each run, as if it had not been taken to pieces: of events of the same time
+/// that decides which are kept.
+fn last_of_runs(runs: &[Run], docs: &[DocId], limit: usize) -> Vec<DocId> {
+    let of_run = |run: &Run| {
+        let start = docs.partition_point(|doc| *doc < run.docs.start);
+        let end = docs.partition_point(|doc| *doc < run.docs.end);
+        &docs[start.max(end.saturating_sub(limit))..end]
+    };
+    runs.iter().flat_map(of_run).copied().collect()
 }
 
 /// Adds a segment's matches to those found so far, and keeps the best.
@@ -295,4 +312,19 @@ fn count_up_to<E: From<IndexError>>(
         scorer.advance();
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_run_the_last_are_kept() {
+        let run = |docs| Run { docs, earliest: Micros(0), latest: Micros(0) };
+        let runs = [run(0..10), run(10..20), run(20..30)];
+        let docs = [1, 4, 6, 9, 10, 12, 29];
+        assert_eq!(last_of_runs(&runs, &docs, 2), [6, 9, 10, 12, 29]);
+        assert_eq!(last_of_runs(&runs, &docs, 9), docs);
+        assert_eq!(last_of_runs(&runs, &docs, 0), []);
+    }
 }
