@@ -1,4 +1,5 @@
-//! What measures: the archives to measure on, the questions, their latencies, what is kept and drawn of it all.
+//! What measures: the archives to measure on, the questions, their latencies, what is kept and drawn
+//! of it all.
 
 pub mod generate;
 pub mod latency;

@@ -77,6 +77,13 @@ pub struct Grouped {
     pub is_exact: bool,
 }
 
+impl Grouped {
+    /// One number of all events.
+    fn of_one(number: u64, events: u64) -> Self {
+        Self { rows: vec![vec![Cell::Int(number.into())]], events, is_exact: true }
+    }
+}
+
 impl Measure {
     fn source(&self) -> Option<&Source> {
         match self {
@@ -108,7 +115,7 @@ pub fn group<E: From<IndexError> + Send>(
         .map_err(|error| E::from(error.into()))?;
     let is_count = matches!(grouping.measures.as_slice(), [Measure::Count]);
     if is_count && grouping.keys.is_empty() {
-        return count(snapshot, &*weight, grouping, check);
+        return count(snapshot, &*weight, check);
     }
     if let Some(grouped) = distinct_alone(snapshot, &*weight, grouping, bytes_max, check)? {
         return Ok(grouped);
@@ -120,7 +127,8 @@ pub fn group<E: From<IndexError> + Send>(
         let counted =
             if is_count { count_piece(&piece, &*weight, &grouping.keys, check)? } else { None };
         let Some((counter, events)) = counted else {
-            return gather(&piece, &*weight, grouping, read, &groups, check);
+            let gathering = Gathering::open(piece.segment, grouping, read, bytes_max)?;
+            return gather(&piece, &*weight, gathering, &groups, check);
         };
         let counter = lock(&counters).keep(&piece, counter);
         let mut groups = lock(&groups);
@@ -152,20 +160,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// How many events match.
-fn count<E: From<IndexError> + Send>(
+fn count<E: From<IndexError>>(
     snapshot: &Snapshot,
     weight: &dyn Weight,
-    grouping: &Grouping,
-    check: &(dyn Fn() -> Result<(), E> + Sync),
+    check: &dyn Fn() -> Result<(), E>,
 ) -> Result<Grouped, E> {
-    let mut groups = Groups::new(grouping, usize::MAX);
+    let mut events = 0;
     for segment in &snapshot.segments {
         check()?;
-        let events = weight.count(&segment.reader).map_err(|error| E::from(error.into()))?;
-        groups.events += u64::from(events);
-        groups.add_count(Vec::new(), events.into())?;
+        let matches = weight.count(&segment.reader).map_err(|error| E::from(error.into()))?;
+        events += u64::from(matches);
     }
-    Ok(groups.end())
+    Ok(Grouped::of_one(events, events))
 }
 
 /// The number of a field's values, where nothing else is asked for; none where it takes another way.
@@ -193,14 +199,13 @@ fn distinct_alone<E: From<IndexError> + Send>(
         let Some((counter, events)) = count_piece(&piece, weight, keys, check)? else {
             return Ok(None);
         };
-        lock(&counters).keep(&piece, counter);
-        Ok(Some(events))
+        let is_kept = lock(&counters).keep(&piece, counter).is_none();
+        Ok(is_kept.then_some(events))
     })?;
     let Some(events) = counted.into_iter().sum() else { return Ok(None) };
     let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
     let distinct = top::distinct(&counters)?;
-    let row = |values: u64| vec![Cell::Int(values.into())];
-    Ok(distinct.map(|values| Grouped { rows: vec![row(values)], events, is_exact: true }))
+    Ok(distinct.map(|values| Grouped::of_one(values, events)))
 }
 
 /// Counts a piece's matches by their values; none where that takes another way.
@@ -220,12 +225,10 @@ fn count_piece<E: From<IndexError>>(
 fn gather<'g, E: From<IndexError>>(
     piece: &Piece<'_>,
     weight: &dyn Weight,
-    grouping: &'g Grouping,
-    read: &Arc<ReadRecord>,
+    mut gathering: Gathering<'g>,
     groups: &Mutex<Groups<'g>>,
     check: &dyn Fn() -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut gathering = Gathering::open(piece.segment, grouping, read, lock(groups).bytes_max)?;
     let mut scorer = piece.scorer(weight).map_err(|error| E::from(error.into()))?;
     let mut events: u64 = 0;
     let mut doc = scorer.doc();

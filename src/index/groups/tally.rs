@@ -184,7 +184,7 @@ pub struct Groups<'g> {
     tallies: Vec<Vec<Tally>>,
     pub events: u64,
     bytes: usize,
-    pub bytes_max: usize,
+    bytes_max: usize,
     distinct: usize,
     /// Distinct values whose hash is above are not remembered.
     sampled_below: u64,
