@@ -9,13 +9,13 @@
 //!
 //! Memory: the claims of the batches under way, and what is kept of the segments' keys.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
 use hashbrown::HashTable;
 
-use super::IndexError;
 use super::keys::KeySet;
+use super::{IndexError, lock};
 use crate::event::content::EventKey;
 
 /// Claims are spread over so many locks, a power of two: workers seldom wait for each other.
@@ -109,8 +109,4 @@ impl Dedupe {
         // The table below takes the low bits.
         lock(&self.claims[(id >> 40) as usize % SHARDS])
     }
-}
-
-fn lock(claims: &Mutex<HashTable<Claimed>>) -> MutexGuard<'_, HashTable<Claimed>> {
-    claims.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tantivy::directory::error::{DeleteError, LockError, OpenReadError, OpenWriteError};
 use tantivy::directory::{
@@ -18,12 +18,12 @@ use tantivy::directory::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-use super::IndexError;
 use super::build::{ids_name, records_name, words_name};
 use super::column_words::WordFile;
 use super::disk::{Disk, Output};
 use super::ids::IdFile;
 use super::records::Records;
+use super::{IndexError, lock};
 
 /// Bytes written to a file at a time. Segments are written by a few writers of long streams.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
@@ -200,8 +200,4 @@ impl TerminatingWrite for Hashed {
 /// A hash, as the manifest writes it.
 pub fn hash_text(hash: u64) -> String {
     format!("{hash:016x}")
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,7 +13,7 @@ mod tally;
 mod top;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxBuildHasher;
 use tantivy::query::{EnableScoring, Query, Weight};
@@ -21,10 +21,10 @@ use tantivy::{DocId, DocSet};
 
 use self::dense::Counter;
 use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
-use super::IndexError;
 use super::pieces::{Piece, each_piece};
 use super::snapshot::{SegmentView, Snapshot};
 use super::values::{Local, ReadRecord, Source, Values};
+use super::{IndexError, lock};
 use crate::event::cell::Cell;
 
 /// Events visited between two looks at the deadline.
@@ -152,11 +152,6 @@ pub fn group<E: From<IndexError> + Send>(
         counter.each(|key, events| groups.add_count(key, events))?;
     }
     Ok(groups.end())
-}
-
-/// A search ends with a panic that reached this lock: what it guards is not used then.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many events match.

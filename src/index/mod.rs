@@ -52,6 +52,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What can go wrong with the index.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +104,11 @@ impl IndexError {
 /// Opens a file that must be there.
 pub fn open_existing(path: &Path) -> Result<File, IndexError> {
     File::open(path).map_err(IndexError::read(path))
+}
+
+/// A lock, also one whose holder panicked: what these guard is whole at every step, or not used then.
+fn lock<T>(guarded: &Mutex<T>) -> MutexGuard<'_, T> {
+    guarded.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The number that eight bytes stand for, in the order of the files here.
