@@ -185,6 +185,42 @@ fn of_a_long_word_wildcards_see_the_beginning() {
 }
 
 #[test]
+fn what_a_table_shows_of_a_long_value_finds_it() {
+    let place = Place::new();
+    let long = |end: &str| format!("{}{end}", "a long text ".repeat(500));
+    let record = |(n, end): (usize, &str)| {
+        json!({ "eventTime": "2026-06-01T00:00:00Z", "eventID": n.to_string(),
+            "userAgent": long(end), "errorMessage": long(end),
+            "requestParameters": { "text": [long(end), "short"] } })
+    };
+    let records: Vec<_> = ["one", "two"].into_iter().enumerate().map(record).collect();
+    fs::write(place.archive().join("long.json"), json!({ "Records": records }).to_string())
+        .unwrap();
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE, 2);
+    let ask = |query: &str| {
+        let request = SearchRequest { query: query.into(), ..SearchRequest::default() };
+        daemon.client.search(&request).unwrap()
+    };
+    for field in ["userAgent", "errorMessage", "requestParameters.text"] {
+        let table = ask(&format!("eventID:1 | stats count by {field}")).table.unwrap();
+        let shown: Vec<_> = table.rows.iter().filter_map(|row| row[0].as_str()).collect();
+        let cut: Vec<_> = shown.into_iter().filter(|text| text.contains('#')).collect();
+        let [cut] = cut[..] else { panic!("{field}: {cut:?}") };
+        for test in [format!("\"{cut}\""), format!("\"{}\"", long("two"))] {
+            let answer = ask(&format!("{field} = {test}"));
+            let found: Vec<_> = answer.hits.iter().map(|hit| hit.meta.id.as_str()).collect();
+            assert_eq!(found, ["1"], "{field} = {test}");
+        }
+        let inner = format!("{field} IN (eventID:0 | stats count by {field}) | stats count");
+        // "short" is a value of both events.
+        let both = if field == "requestParameters.text" { 2 } else { 1 };
+        assert_eq!(ask(&inner).table.unwrap().rows[0][0], both, "{field}");
+    }
+    daemon.stop();
+}
+
+#[test]
 fn the_largest_whole_numbers_keep_their_last_digit_beside_fractions() {
     let place = Place::new();
     let record = |(n, number): (usize, &Value)| {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 use traildex::query::ast::{Comparison, Expr, FieldRef, Pattern, Piece, Query, Regex, Test, Value};
 
-use crate::record::{COLUMNS, Doc, Scalar, is_column, words_of};
+use crate::record::{COLUMNS, Doc, Scalar, is_column, shown, words_of};
 
 type Meets<'a> = Box<dyn Fn(&Doc) -> bool + 'a>;
 type IsMeant = Box<dyn Fn(&Scalar) -> bool>;
@@ -267,7 +267,8 @@ fn value_meaning(test: &Test, is_version: bool) -> IsMeant {
 
 fn text_meaning(test: &Test, is_version: bool) -> Box<dyn Fn(&str) -> bool> {
     match test.clone() {
-        Test::Is(wanted) => Box::new(move |text| text == wanted.text),
+        // What a table shows of a long value, an inner query's for one, means that value.
+        Test::Is(wanted) => Box::new(move |text| text == wanted.text || shown(text) == wanted.text),
         Test::AnyCase(pattern) => {
             let pattern = lower(&pattern);
             Box::new(move |text| is_of_form(&fold(text), pattern.pieces()))

@@ -70,15 +70,10 @@ impl Scalar {
         }
     }
 
-    /// As a table shows it: of a long text the beginning, and a hash.
+    /// As a table shows it.
     pub fn json(&self) -> Json {
         match self {
-            Self::Text(text) if text.len() > 4_096 => {
-                let hash = xxhash_rust::xxh3::xxh3_128(text.as_bytes());
-                let beginning = &text[..text.floor_char_boundary(4_063)];
-                format!("{beginning}#{hash:032x}").into()
-            }
-            Self::Text(text) => text.clone().into(),
+            Self::Text(text) => shown(text).into(),
             Self::Bool(truth) => (*truth).into(),
             Self::Number(_, text) => serde_json::from_str(text).unwrap(),
             Self::Time(time) => time_text(*time).into(),
@@ -88,6 +83,16 @@ impl Scalar {
     pub fn number(&self) -> Option<f64> {
         if let Self::Number(number, _) = self { Some(*number) } else { None }
     }
+}
+
+/// A text as tables show it: of a long one the beginning, and a hash.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    if text.len() <= 4_096 {
+        return text.into();
+    }
+    let hash = xxhash_rust::xxh3::xxh3_128(text.as_bytes());
+    let beginning = &text[..text.floor_char_boundary(4_063)];
+    format!("{beginning}#{hash:032x}").into()
 }
 
 pub fn time_text(time: i64) -> String {
