@@ -8,7 +8,7 @@ use std::fs;
 use common::{Daemon, PATIENCE, Place, Ran, sample, traildex};
 use serde_json::{Value, json};
 use traildex::api::client::ClientError;
-use traildex::api::proto::{ErrorKind, QueryForm, SearchRequest, SearchResponse};
+use traildex::api::proto::{ErrorKind, QueryForm, SearchRequest, SearchResponse, Total, TotalMode};
 
 const PAGE: &str = include_str!("../QUERY.md");
 
@@ -306,6 +306,21 @@ fn events_are_counted_once_by_however_many_threads() {
     let ids: Vec<_> = both.hits.iter().map(|hit| hit.meta.id.clone()).collect();
     let newest = (many..many + 4).rev().chain((0..many).rev().filter(|n| n % 2 == 0)).take(50);
     assert_eq!(ids, newest.map(|n| format!("1-{n}")).collect::<Vec<_>>());
+    // Counting ends at ten thousand, where the index does not know the number beforehand.
+    let bounded = |query: &str, start: &str| {
+        let request = SearchRequest {
+            query: query.into(),
+            start: Some(start.into()),
+            total: TotalMode::Bounded,
+            ..SearchRequest::default()
+        };
+        daemon.client.search(&request).unwrap().total
+    };
+    let counted = bounded("requestParameters.number:0.5", "2026-01-01");
+    assert_eq!(counted, Total { value: 10_000, exact: false });
+    let known = bounded("*", "2026-01-01");
+    assert_eq!(known, Total { value: events as u64, exact: true });
+    assert_eq!(bounded("*", "2026-06-02").value, many as u64 + 4);
     daemon.stop();
 }
 

@@ -41,7 +41,8 @@ pub enum TotalMode {
     /// Every match is counted.
     #[default]
     Exact,
-    /// Counting stops at [`crate::limits::TOTAL_BOUND`]; `exact` is false when it was reached.
+    /// Counting stops at [`crate::limits::TOTAL_BOUND`]; `exact` is false when it was reached. What
+    /// needs no counting is exact all the same: one term, all events, those of a time range.
     Bounded,
 }
 

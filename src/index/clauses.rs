@@ -128,8 +128,7 @@ pub struct TimeClause {
 
 impl Clause for TimeClause {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
-        let ranges = context.segment.docs_between(self.start, self.end);
-        Ok(Box::new(ConstScorer::new(Ranges::new(ranges), 1.0)))
+        Ok(Box::new(Ranges::new(context.segment.docs_between(self.start, self.end))))
     }
 }
 

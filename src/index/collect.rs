@@ -4,8 +4,11 @@
 //! first ones, and collecting stops after as many as were asked for; its oldest are its last, and are
 //! found from the end, in growing steps. A run all of whose events are beyond the last one collected
 //! is left out.
+//!
+//! Events of the same time, which a run holds in any order, are told apart by their place: the file
+//! and the byte in it. So of those that have the time of the last one wanted, all are collected.
 
-use std::collections::VecDeque;
+use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,12 +28,30 @@ const TAIL_DOCS: u32 = 1_024;
 /// Matches counted between two looks at the deadline.
 const COUNT_STEP: u64 = 1 << 14;
 
+/// Matches gathered, of which the last are wanted, before those that are not are dropped.
+const SURPLUS: usize = 1 << 12;
+
 /// A match.
 #[derive(Clone, Debug)]
 pub struct Match {
     pub time: Micros,
+    /// The number of its file, and the byte in it.
+    pub place: (u64, u64),
     pub segment: Arc<SegmentView>,
     pub doc: DocId,
+}
+
+impl Match {
+    pub fn new(segment: &Arc<SegmentView>, doc: DocId) -> Self {
+        let (time, place) = (segment.time(doc), (segment.file(doc), segment.offset(doc)));
+        Self { time, place, segment: Arc::clone(segment), doc }
+    }
+
+    /// The one order of all events, whatever segments they are in.
+    pub fn compare(&self, other: &Self, order: Order) -> Ordering {
+        let oldest_first = (self.time, self.place).cmp(&(other.time, other.place));
+        if order == Order::Newest { oldest_first.reverse() } else { oldest_first }
+    }
 }
 
 /// What to collect.
@@ -55,11 +76,13 @@ pub fn collect<E: From<IndexError> + Send>(
     let weight = query
         .weight(EnableScoring::disabled_from_schema(schema))
         .map_err(|error| E::from(error.into()))?;
-    if wanted.total == TotalMode::Exact && !wanted.is_count_known {
+    let is_counted = !wanted.is_count_known;
+    if is_counted && wanted.total == TotalMode::Exact {
         return matches_and_count(snapshot, &*weight, wanted, check);
     }
     let matches = matches(snapshot, &*weight, wanted, check)?;
-    let total = count(snapshot, &*weight, wanted.total, check)?;
+    let is_bounded = is_counted && wanted.total == TotalMode::Bounded;
+    let total = count(snapshot, &*weight, is_bounded, check)?;
     Ok((matches, total))
 }
 
@@ -75,23 +98,19 @@ fn matches_and_count<E: From<IndexError> + Send>(
         let mut docs = Vec::new();
         let mut value: u64 = 0;
         for run in &piece.segment.runs {
-            let mut of_run = VecDeque::new();
+            let mut of_run = OfRun::new(piece.segment, order, limit);
+            let mut is_wanted = limit > 0;
             let end = run.docs.end.min(piece.docs.end);
             let mut doc = scorer.doc();
             while doc < end {
-                if of_run.len() < limit {
-                    of_run.push_back(doc);
-                } else if order == Order::Oldest && limit > 0 {
-                    of_run.pop_front();
-                    of_run.push_back(doc);
-                }
+                is_wanted = is_wanted && of_run.add(doc);
                 value += 1;
                 if value.is_multiple_of(COUNT_STEP) {
                     check()?;
                 }
                 doc = scorer.advance();
             }
-            docs.extend(of_run);
+            docs.extend(of_run.end());
         }
         check()?;
         Ok((Arc::clone(piece.segment), docs, value))
@@ -101,25 +120,65 @@ fn matches_and_count<E: From<IndexError> + Send>(
     let pieces = each_piece(snapshot, of_piece)?;
     for pieces in pieces.chunk_by(|(a, ..), (b, ..)| Arc::ptr_eq(a, b)) {
         let (segment, ..) = &pieces[0];
-        let mut docs: Vec<DocId> = pieces.iter().flat_map(|(_, docs, _)| docs).copied().collect();
-        if order == Order::Oldest {
-            docs = last_of_runs(&segment.runs, &docs, limit);
-        }
+        let docs: Vec<DocId> = pieces.iter().flat_map(|(_, docs, _)| docs).copied().collect();
         keep_best(&mut found, segment, docs, limit, order);
         value += pieces.iter().map(|(.., matches)| matches).sum::<u64>();
     }
     Ok((found, Total { value, exact: true }))
 }
 
-/// The last documents of each run, as if it had not been taken to pieces: of events of the same time
-/// that decides which are kept.
-fn last_of_runs(runs: &[Run], docs: &[DocId], limit: usize) -> Vec<DocId> {
-    let of_run = |run: &Run| {
-        let start = docs.partition_point(|doc| *doc < run.docs.start);
-        let end = docs.partition_point(|doc| *doc < run.docs.end);
-        &docs[start.max(end.saturating_sub(limit))..end]
-    };
-    runs.iter().flat_map(of_run).copied().collect()
+/// Matches of a run, those that may be among the ones wanted.
+struct OfRun<'a> {
+    segment: &'a SegmentView,
+    order: Order,
+    limit: usize,
+    docs: Vec<DocId>,
+    /// As many documents are gathered before the first of them, which are too new, are dropped.
+    full: usize,
+}
+
+impl<'a> OfRun<'a> {
+    fn new(segment: &'a SegmentView, order: Order, limit: usize) -> Self {
+        Self { segment, order, limit, docs: Vec::new(), full: limit + SURPLUS }
+    }
+
+    /// Adds the next match; false when it is not wanted, nor any that comes after.
+    fn add(&mut self, doc: DocId) -> bool {
+        if self.order == Order::Newest && self.docs.len() >= self.limit {
+            let is_as_new = |last: &DocId| self.segment.time(*last) == self.segment.time(doc);
+            if !self.docs.last().is_some_and(is_as_new) {
+                return false;
+            }
+        }
+        self.docs.push(doc);
+        if self.order == Order::Oldest && self.docs.len() >= self.full {
+            let first = first_wanted(self.segment, &self.docs, self.limit);
+            self.docs.drain(..first);
+            self.full = self.full.max(2 * self.docs.len());
+        }
+        true
+    }
+
+    fn end(mut self) -> Vec<DocId> {
+        if self.order == Order::Oldest {
+            let first = first_wanted(self.segment, &self.docs, self.limit);
+            self.docs.drain(..first);
+        }
+        self.docs
+    }
+}
+
+/// Where the last `limit` of a run's matches begin, and those that have the time of the first of them.
+fn first_wanted(segment: &SegmentView, docs: &[DocId], limit: usize) -> usize {
+    let mut first = docs.len().saturating_sub(limit);
+    if first == docs.len() {
+        return first;
+    }
+    let time = segment.time(docs[first]);
+    while first > 0 && segment.time(docs[first - 1]) == time {
+        first -= 1;
+    }
+    first
 }
 
 /// Adds a segment's matches to those found so far, and keeps the best.
@@ -130,15 +189,8 @@ fn keep_best(
     limit: usize,
     order: Order,
 ) {
-    found.extend(docs.into_iter().map(|doc| Match {
-        time: segment.time(doc),
-        segment: Arc::clone(segment),
-        doc,
-    }));
-    match order {
-        Order::Newest => found.sort_by_key(|found| std::cmp::Reverse(found.time)),
-        Order::Oldest => found.sort_by_key(|found| found.time),
-    }
+    found.extend(docs.into_iter().map(|doc| Match::new(segment, doc)));
+    found.sort_by(|a, b| a.compare(b, order));
     found.truncate(limit);
 }
 
@@ -210,11 +262,11 @@ fn first_matches(
         if doc < run.docs.start {
             doc = scorer.seek(run.docs.start);
         }
-        let enough = docs.len() + limit;
-        while doc < run.docs.end && docs.len() < enough {
-            docs.push(doc);
+        let mut of_run = OfRun::new(segment, Order::Newest, limit);
+        while doc < run.docs.end && of_run.add(doc) {
             doc = scorer.advance();
         }
+        docs.extend(of_run.end());
     }
     Ok(docs)
 }
@@ -247,9 +299,9 @@ fn last_of_run(
     loop {
         let from = end.saturating_sub(tail).max(start);
         let docs = matches_within(weight, segment, from..end)?;
-        if docs.len() >= limit || from == start {
-            let surplus = docs.len().saturating_sub(limit);
-            return Ok(docs[surplus..].to_vec());
+        let first = first_wanted(segment, &docs, limit);
+        if first > 0 || from == start {
+            return Ok(docs[first..].to_vec());
         }
         tail = tail.saturating_mul(8);
     }
@@ -276,13 +328,13 @@ fn matches_within(
 fn count<E: From<IndexError>>(
     snapshot: &Snapshot,
     weight: &dyn Weight,
-    mode: TotalMode,
+    is_bounded: bool,
     check: &dyn Fn() -> Result<(), E>,
 ) -> Result<Total, E> {
     let mut value = 0;
     for segment in &snapshot.segments {
         check()?;
-        if mode == TotalMode::Bounded {
+        if is_bounded {
             let left = TOTAL_BOUND - value;
             value += count_up_to(weight, &segment.reader, left, check)?;
             if value >= TOTAL_BOUND {
@@ -312,19 +364,4 @@ fn count_up_to<E: From<IndexError>>(
         scorer.advance();
     }
     Ok(count)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_each_run_the_last_are_kept() {
-        let run = |docs| Run { docs, earliest: Micros(0), latest: Micros(0) };
-        let runs = [run(0..10), run(10..20), run(20..30)];
-        let docs = [1, 4, 6, 9, 10, 12, 29];
-        assert_eq!(last_of_runs(&runs, &docs, 2), [6, 9, 10, 12, 29]);
-        assert_eq!(last_of_runs(&runs, &docs, 9), docs);
-        assert!(last_of_runs(&runs, &docs, 0).is_empty());
-    }
 }

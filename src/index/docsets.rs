@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use tantivy::columnar::ColumnIndex;
 use tantivy::query::{ConstScorer, EmptyScorer, Scorer};
-use tantivy::{DocId, DocSet, SeekDangerResult, TERMINATED};
+use tantivy::{DocId, DocSet, Score, SeekDangerResult, TERMINATED};
 
 /// The documents of a segment that meet a condition.
 pub type Docs = Box<dyn Scorer>;
@@ -66,6 +66,12 @@ impl DocSet for Ranges {
         let count = self.size_hint();
         self.doc = TERMINATED;
         count
+    }
+}
+
+impl Scorer for Ranges {
+    fn score(&mut self) -> Score {
+        1.0
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Ranking {
     pub sort: Vec<(Source, bool)>,
     /// Of events with the same values in these, the first.
     pub dedup: Vec<Source>,
-    /// By time, where all else is equal.
+    /// By time, and by place, where all else is equal.
     pub order: Order,
     pub limit: usize,
 }
@@ -75,8 +75,7 @@ pub fn ranked<E: From<IndexError>>(
             for reader in &mut dedup {
                 group.push(reader.of(doc)?);
             }
-            let found = Match { time: segment.time(doc), segment: Arc::clone(segment), doc };
-            kept.add(Ranked { found, keys }, group, bytes_max)?;
+            kept.add(Ranked { found: Match::new(segment, doc), keys }, group, bytes_max)?;
             total += 1;
             if total.is_multiple_of(CHECK_STEP) {
                 check()?;
@@ -180,11 +179,8 @@ impl Ranking {
     fn compare(&self, a: &Ranked, b: &Ranked) -> Ordering {
         let keys = a.keys.iter().zip(&b.keys).zip(&self.sort);
         let by_keys = keys.map(|((a, b), (_, is_descending))| in_order(a, b, *is_descending));
-        let by_time = a.found.time.cmp(&b.found.time);
-        by_keys.fold(Ordering::Equal, Ordering::then).then(match self.order {
-            Order::Newest => by_time.reverse(),
-            Order::Oldest => by_time,
-        })
+        let by_keys = by_keys.fold(Ordering::Equal, Ordering::then);
+        by_keys.then_with(|| a.found.compare(&b.found, self.order))
     }
 }
 

@@ -203,7 +203,7 @@ impl Search<'_> {
         }
         let check = || self.cancel.check();
         if sort.is_empty() && stages.dedup.is_empty() {
-            let is_count_known = self.start.is_none() && self.end.is_none() && is_one_term(filter);
+            let is_count_known = self.is_count_known(filter);
             let wanted = Wanted { limit, order, total: request.total, is_count_known };
             return collect(self.snapshot, query, wanted, &check);
         }
@@ -285,6 +285,18 @@ impl Search<'_> {
         })
     }
 
+    /// Whether the index tells how many events match without counting them.
+    fn is_count_known(&self, filter: &Expr) -> bool {
+        let is_of_all_times = self.start.is_none() && self.end.is_none();
+        match filter {
+            Expr::All => true,
+            Expr::Field { field, test: Test::Is(_) } => {
+                is_of_all_times && ColumnId::named(&field.name).is_some()
+            }
+            _ => false,
+        }
+    }
+
     /// Puts the values that inner queries find in the place of the queries.
     fn without_queries(&self, expr: Expr) -> Result<Expr, ApiError> {
         Ok(match expr {
@@ -352,15 +364,6 @@ fn largest_wanted(stages: &[Stage]) -> Option<usize> {
     let is_count = function.kind == FunctionKind::Count && function.field.is_none();
     let is_most_first = first.is_descending && first.field.name == function.column();
     (is_count && is_most_first && of_each.is_empty()).then_some(*rows as usize)
-}
-
-/// Whether the index keeps the number of events that match.
-fn is_one_term(filter: &Expr) -> bool {
-    match filter {
-        Expr::All => true,
-        Expr::Field { field, test: Test::Is(_) } => ColumnId::named(&field.name).is_some(),
-        _ => false,
-    }
 }
 
 impl From<IndexError> for ApiError {

@@ -121,6 +121,23 @@ impl<'a> Comparison<'a> {
         assert!(answer.total.exact);
         docs.sort_by_key(|doc| if order == Order::Newest { -doc.time } else { doc.time });
         check_page(&query, &answer, &docs, limit);
+        self.check_order(&query, order, &answer);
+    }
+
+    /// There is one order of all events, from whatever end and however many of them are asked for.
+    fn check_order(&self, query: &Query, order: Order, page: &SearchResponse) {
+        let ids = |answer: &SearchResponse| -> Vec<String> {
+            answer.hits.iter().map(|hit| hit.meta.id.clone()).collect()
+        };
+        let all = |order| {
+            let request = SearchRequest { order, limit: Some(10_000), ..SearchRequest::default() };
+            ids(&ask(self.daemon, query, false, request))
+        };
+        let (mut newest, oldest) = (all(Order::Newest), all(Order::Oldest));
+        let whole = if order == Order::Newest { &newest } else { &oldest };
+        assert_eq!(ids(page), whole[..page.hits.len()], "{query}");
+        newest.reverse();
+        assert_eq!(newest, oldest, "{query}");
     }
 
     fn table(&mut self) {
@@ -225,8 +242,8 @@ impl Read<'_> {
     }
 }
 
-/// A page is right if it has the first events, in order of time; of those of the last time, it may have
-/// any.
+/// A page is right if it has the first events, in order of time. Which of the last time it has, only
+/// the numbers of their files tell: see [`Comparison::check_order`].
 fn check_page(query: &Query, answer: &SearchResponse, docs: &[&Doc], limit: usize) {
     let times: BTreeMap<&str, i64> = docs.iter().map(|doc| (doc.id.as_str(), doc.time)).collect();
     let ids: Vec<&str> = answer.hits.iter().map(|hit| hit.meta.id.as_str()).collect();

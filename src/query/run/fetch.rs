@@ -45,10 +45,9 @@ impl<'a> Fetcher<'a> {
     }
 
     fn fetch(&mut self, found: &Match) -> Result<Hit, ApiError> {
-        let Match { segment, doc, time } = found;
+        let Match { segment, doc, time, place: (file, offset) } = found;
         let raw = segment.record(*doc)?;
-        let (file, offset) = (segment.file(*doc), segment.offset(*doc));
-        let path = self.path(file)?;
+        let path = self.path(*file)?;
         let (event, text) = self.parser.parse_record(&raw).ok_or_else(|| {
             let message = format!("the stored record of {path}, byte {offset}, cannot be parsed");
             ApiError::new(ErrorKind::Internal, message)
@@ -70,7 +69,7 @@ impl<'a> Fetcher<'a> {
             actor: event.column(columns::ACTOR).to_owned(),
             credential: event.column(columns::CREDENTIAL).to_owned(),
             file: path,
-            offset,
+            offset: *offset,
             flags: flags.names(),
             raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
         };
