@@ -10,7 +10,7 @@ use super::text::{bytes, escape, thousands};
 use super::{EXIT_CODES, Exit, SocketArg};
 use crate::api::client::Client;
 use crate::api::proto::{VerifyProblem, VerifyReport};
-use crate::index::store;
+use crate::index::inspect::inspect;
 
 /// Between two looks at a daemon's check.
 const TICK: Duration = Duration::from_millis(100);
@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             .expect("the template is valid"),
     );
     let report = match &args.data_dir {
-        Some(data_dir) => store::inspect(data_dir, &|read| bar.inc(read))?,
+        Some(data_dir) => inspect(data_dir, &|read| bar.inc(read))?,
         None => verify_online(&args.socket.client(), &bar)?,
     };
     bar.finish_and_clear();

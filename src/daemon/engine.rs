@@ -19,11 +19,12 @@ use crate::api::proto::{
 use crate::api::{Cancel, Engine};
 use crate::config::Config;
 use crate::index::IndexError;
+use crate::index::inspect::disk_bytes;
 use crate::index::ledger::LedgerCounts;
 use crate::index::manifest::FORMAT_VERSION;
 use crate::index::opening::set_aside_folders;
 use crate::index::snapshot::{Snapshot, SnapshotCell};
-use crate::index::store::{Store, disk_bytes};
+use crate::index::store::Store;
 use crate::ingest::progress::Glance;
 use crate::query::run;
 use crate::sigbus;

@@ -19,6 +19,7 @@ use super::steps::step;
 /// - 1: the first.
 /// - 2: the keys of events; hashes of all files; what a ledger line tells of a file.
 /// - 3: the fields of policies that travel inside of strings.
+/// - 4: records, UUIDs and the words of columns in files of their own.
 pub const FORMAT_VERSION: u32 = 4;
 
 pub const NAME: &str = "manifest.json";

@@ -30,6 +30,7 @@ pub mod document;
 pub mod groups;
 pub mod id_clauses;
 pub mod ids;
+pub mod inspect;
 pub mod keys;
 pub mod ledger;
 pub mod lines;

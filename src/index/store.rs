@@ -8,9 +8,8 @@
 //! no manifest names until it takes the place of the first. A crash before that leaves the first as it
 //! was.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use tantivy::Index;
 
 use super::IndexError;
 use super::build::{BuiltSegment, SegmentEntry, SegmentFactory, keys_name, open_index};
-use super::check::{check_file, check_segment, verify};
+use super::check::check_file;
 use super::dedupe::Dedupe;
 use super::directory::SegmentFiles;
 use super::disk::{Disk, RealDisk};
@@ -34,11 +33,9 @@ use super::records::Dictionaries;
 use super::schema::Fields;
 use super::snapshot::{SegmentView, Snapshot, SnapshotCell};
 use super::steps::step;
-use crate::api::proto::{VerifyProblem, VerifyReport};
-use crate::event::time::Micros;
 use crate::sigbus;
 
-const LOCK: &str = "LOCK";
+pub const LOCK: &str = "LOCK";
 
 /// See the module's documentation.
 pub struct Store {
@@ -436,91 +433,14 @@ impl MergeJob {
     }
 }
 
-/// Checks the index of a data directory that no process uses, and changes nothing.
-pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<VerifyReport, IndexError> {
-    // A copy of an index may lack it, and may not be writable.
-    let lock_path = data_dir.join(LOCK);
-    let _lock = if lock_path.exists() {
-        let file = File::open(&lock_path).map_err(IndexError::io(&lock_path))?;
-        Some(locked(file, &lock_path, data_dir)?)
-    } else {
-        None
-    };
-    let segments_dir = data_dir.join(SEGMENTS);
-    fs::metadata(&segments_dir).map_err(IndexError::io(&segments_dir))?;
-    let problem = |path: &Path, problem: String| VerifyReport {
-        checked_at: Micros::now(),
-        problems: vec![VerifyProblem { path: path.display().to_string(), problem }],
-        ..VerifyReport::default()
-    };
-    let (manifest, ledger) = match opening::read_commit(data_dir) {
-        Ok(Some(commit)) => commit,
-        Ok(None) => return Ok(problem(data_dir, "there is no index in it".to_owned())),
-        Err(IndexError::Damaged { path, reason }) => return Ok(problem(&path, reason)),
-        Err(error) => return Err(error),
-    };
-    let files = SegmentFiles::open(&segments_dir, Arc::new(RealDisk))?;
-    let fields = Arc::new(Fields::new());
-    let index = open_index(files.directory(), &fields)?;
-    let cache = Arc::new(RecordCache::new(0));
-    let mut views = Vec::new();
-    let mut unopened = Vec::new();
-    for entry in &manifest.segments {
-        // Damage is found by the hash of the file, but what is damaged may not open.
-        let open = || SegmentView::open(&index, &files, entry, &cache);
-        match catch_unwind(AssertUnwindSafe(open)) {
-            Ok(Ok(view)) => views.push(Arc::new(view)),
-            _ => unopened.push(entry),
-        }
-    }
-    let snapshot = Snapshot::new(fields, views, ledger.reader().clone(), ledger.extent().clone());
-    let mut report = verify(&snapshot, data_dir, &segments_dir, read, !unopened.is_empty());
-    for entry in unopened {
-        let found = check_segment(&segments_dir, entry, read).err();
-        let told =
-            found.map_or_else(|| "it cannot be opened".to_owned(), |error| error.to_string());
-        let path = segments_dir.join(&entry.id).display().to_string();
-        report.problems.insert(0, VerifyProblem { path, problem: told });
-        report.segments += 1;
-    }
-    Ok(report)
-}
-
-/// Bytes that the index takes on disk.
-pub fn disk_bytes(data_dir: &Path) -> u64 {
-    disk_bytes_by_part(data_dir).values().sum()
-}
-
-/// The same, by what they are for.
-pub fn disk_bytes_by_part(data_dir: &Path) -> BTreeMap<&'static str, u64> {
-    let mut parts = BTreeMap::new();
-    for dir in [data_dir, &data_dir.join(SEGMENTS)] {
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            let Some(metadata) = entry.metadata().ok().filter(fs::Metadata::is_file) else {
-                continue;
-            };
-            let path = entry.path();
-            let part = match path.extension().and_then(|extension| extension.to_str()) {
-                Some("records" | "store") => "records",
-                Some("term" | "ids" | "words") => "words and values",
-                Some("idx" | "pos" | "fieldnorm") => "postings",
-                Some("fast") => "columns",
-                Some("keys") => "keys",
-                _ => "ledger",
-            };
-            *parts.entry(part).or_insert(0) += metadata.len();
-        }
-    }
-    parts
-}
-
 fn lock(data_dir: &Path) -> Result<File, IndexError> {
     let path = data_dir.join(LOCK);
     let file = File::create(&path).map_err(IndexError::io(&path))?;
     locked(file, &path, data_dir)
 }
 
-fn locked(file: File, path: &Path, data_dir: &Path) -> Result<File, IndexError> {
+/// Takes the lock, which one process has for as long as the file is open.
+pub fn locked(file: File, path: &Path, data_dir: &Path) -> Result<File, IndexError> {
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(IndexError::Locked(data_dir.to_owned())),

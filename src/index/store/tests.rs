@@ -11,9 +11,11 @@ use crate::event::content::EventKey;
 use crate::event::flat::{Event, Scalar};
 use crate::event::paths::PathId;
 use crate::event::time::Micros;
+use crate::index::check::verify;
 use crate::index::clauses::{ClauseQuery, TimeClause};
 use crate::index::collect::{Wanted, collect};
 use crate::index::dedupe::Claim;
+use crate::index::inspect::inspect;
 use crate::index::ledger::{FileKey, FileRecord};
 use crate::index::manifest::FORMAT_VERSION;
 
