@@ -47,6 +47,8 @@ pub struct Watch {
 pub struct Index {
     /// Absolute.
     pub data_dir: PathBuf,
+    /// Free space of its file system below which ingest pauses.
+    pub free_bytes_min: usize,
 }
 
 /// How files become searchable events.
@@ -128,7 +130,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             watch: Watch { dirs: Vec::new(), rescan_s: 60, settle_ms: 2_000, unfinished_s: 600 },
-            index: Index { data_dir: PathBuf::from("/var/lib/traildex") },
+            index: Index { data_dir: PathBuf::from("/var/lib/traildex"), free_bytes_min: 1 << 30 },
             ingest: Ingest {
                 threads: 0,
                 commit_age_ms_max: 1_000,

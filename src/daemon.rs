@@ -2,6 +2,7 @@
 
 mod engine;
 mod files;
+mod keeper;
 pub mod pipeline;
 pub mod upkeep;
 
@@ -67,6 +68,7 @@ pub fn serve_options(config: &Config, roots: Vec<PathBuf>) -> IngestOptions {
             commit_idle: Duration::from_millis(config.ingest.commit_idle_ms),
         },
         merge_at_end: false,
+        free_bytes_min: config.index.free_bytes_min as u64,
     }
 }
 

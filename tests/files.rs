@@ -258,18 +258,9 @@ fn a_file_system_that_goes_and_comes_back_is_watched_again() {
 #[test]
 fn a_file_system_that_is_mounted_late_is_found_and_one_that_is_unmounted_keeps_its_events() {
     let place = Place::new().with("WATCH_RESCAN_S", "1");
-    let archive = place.archive();
     let Some(daemon) = place.start_unshared(&["--mount"], "true") else {
         println!("left out: no user namespaces here");
         return;
-    };
-    let there = |line: &str| {
-        let pid = daemon.pid().to_string();
-        let mut command = std::process::Command::new("nsenter");
-        command.args(["--target", &pid, "--user", "--preserve-credentials", "--mount"]);
-        let line = line.replace("ARCHIVE", archive.to_str().unwrap());
-        let done = command.args(["sh", "-c", &line]).status().unwrap();
-        assert!(done.success(), "{line}");
     };
     let source = place.path("source");
     fs::create_dir(&source).unwrap();
@@ -277,13 +268,13 @@ fn a_file_system_that_is_mounted_late_is_found_and_one_that_is_unmounted_keeps_i
         fs::write(source.join(format!("{n}.json")), trail(&[&format!("event-{n}")])).unwrap();
         make_old(&source.join(format!("{n}.json")));
     }
-    there("mount -t tmpfs none ARCHIVE && cp -p ARCHIVE/../source/1.json ARCHIVE/");
+    daemon.inside("mount -t tmpfs none ARCHIVE && cp -p ARCHIVE/../source/1.json ARCHIVE/");
     daemon.wait_count("eventID:event-1", 1);
-    there("umount ARCHIVE");
+    daemon.inside("umount ARCHIVE");
     daemon.wait_for(PATIENCE, "a scan of nothing", |status| {
         status.lag.last_scan_s.is_some_and(|age| age < 0.5)
     });
-    there("mount -t tmpfs none ARCHIVE && cp -p ARCHIVE/../source/*.json ARCHIVE/");
+    daemon.inside("mount -t tmpfs none ARCHIVE && cp -p ARCHIVE/../source/*.json ARCHIVE/");
     daemon.wait_count("eventID:event-2", 1);
     daemon.wait_indexed(PATIENCE, 2);
     assert_eq!(daemon.status().files.indexed, 2, "the first file is the one that was there before");

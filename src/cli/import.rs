@@ -88,7 +88,7 @@ pub fn fill(
     let store = ingest.stop();
     bar.finish_and_clear();
     if let Some(fault) = progress.fault() {
-        anyhow::bail!(fault);
+        anyhow::bail!(fault.reason);
     }
     let store = store.context("the commit thread panicked")?;
     let report = report(&progress, started.elapsed());

@@ -16,7 +16,7 @@ pub struct Key {
 }
 
 /// In the order of `config/traildex.toml`.
-pub static KEYS: [Key; 20] = [
+pub static KEYS: [Key; 21] = [
     Key { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
     Key { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
     Key { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },
@@ -25,6 +25,10 @@ pub static KEYS: [Key; 20] = [
         field: |c| Field::Time(&mut c.watch.unfinished_s, UNFINISHED_S),
     },
     Key { path: "index.data_dir", field: |c| Field::Path(&mut c.index.data_dir) },
+    Key {
+        path: "index.free_bytes_min",
+        field: |c| Field::Bytes(&mut c.index.free_bytes_min, FREE_BYTES),
+    },
     Key { path: "ingest.threads", field: |c| Field::Count(&mut c.ingest.threads, THREADS) },
     Key {
         path: "ingest.commit_age_ms_max",
@@ -87,6 +91,9 @@ const SETTLE_MS: Range = 10..=600_000;
 
 /// A second is for tests; what has not grown for a week will not.
 const UNFINISHED_S: Range = 1..=604_800;
+
+/// None watches over the disk in another way; a terabyte is more than any merge writes.
+const FREE_BYTES: Range = 0..=1 << 40;
 
 /// More threads than cores only cost memory; 256 is above the cores of any machine this is for.
 const THREADS: Range = 0..=256;

@@ -19,7 +19,7 @@ use crate::api::proto::{
 use crate::api::{Cancel, Engine};
 use crate::config::Config;
 use crate::index::IndexError;
-use crate::index::inspect::disk_bytes;
+use crate::index::inspect::{disk_bytes, free_bytes};
 use crate::index::ledger::LedgerCounts;
 use crate::index::manifest::FORMAT_VERSION;
 use crate::index::opening::set_aside_folders;
@@ -202,6 +202,7 @@ impl Engine for Daemon {
             },
             index: IndexStatus {
                 bytes: disk_bytes(&self.config.index.data_dir),
+                free_bytes: free_bytes(&self.config.index.data_dir).unwrap_or_default(),
                 segments: snapshot.segments.len() as u64,
                 damaged: snapshot.segments.iter().filter(|s| s.is_damaged()).count() as u64,
                 format_version: FORMAT_VERSION,
@@ -215,7 +216,12 @@ impl Engine for Daemon {
             is_ingesting: glance.fault.is_none(),
             rebuild: self.pipeline.rebuild_status(),
             warnings: self.warnings(&snapshot, &glance),
-            fault: glance.fault,
+            fault: glance.fault.map(|fault| match fault.may_pass {
+                true => {
+                    format!("{}; ingest is paused, and goes on when it works again", fault.reason)
+                }
+                false => fault.reason,
+            }),
         }
     }
 
@@ -266,6 +272,7 @@ impl Daemon {
             metrics::gauge!("traildex_files", "state" => state).set(count as f64);
         }
         gauge("traildex_index_bytes", status.index.bytes);
+        gauge("traildex_index_free_bytes", status.index.free_bytes);
         gauge("traildex_index_segments", status.index.segments);
         gauge("traildex_index_segments_damaged", status.index.damaged);
         gauge("traildex_pending_bytes", status.lag.pending_bytes);

@@ -6,6 +6,7 @@
 //! nothing that the old one has, or that was accepted, it takes its place, else it is given up. Either
 //! way a pipeline goes on from there.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use crossbeam_channel::{Sender, bounded};
 
+use super::keeper::Keeper;
 use super::serve_options;
 use super::upkeep::{Missing, missing};
 use crate::api::proto::{ApiError, ErrorKind, RebuildRequest, RebuildState, RebuildStatus};
@@ -21,7 +24,7 @@ use crate::config::Config;
 use crate::index::snapshot::SnapshotCell;
 use crate::index::store::Store;
 use crate::ingest::Ingest;
-use crate::ingest::progress::{Counters, Progress};
+use crate::ingest::progress::{Counters, Fault, Progress};
 use crate::ingest::watch::Watcher;
 
 /// How often a rebuild is asked whether it has caught up.
@@ -35,6 +38,8 @@ pub struct Pipeline {
     ingest: Mutex<Option<Ingest>>,
     progress: ArcSwap<Progress>,
     is_stopping: AtomicBool,
+    /// Dropped when the daemon stops.
+    running: Mutex<Option<Sender<Infallible>>>,
     rebuild: Mutex<Option<Rebuild>>,
 }
 
@@ -48,13 +53,13 @@ struct Rebuild {
 }
 
 /// What a pipeline needs from the machine, before anything is stopped for it.
-struct Ground {
+pub struct Ground {
     watcher: Watcher,
     roots: Vec<PathBuf>,
 }
 
 impl Ground {
-    fn prepare(config: &Config) -> anyhow::Result<Self> {
+    pub fn prepare(config: &Config) -> anyhow::Result<Self> {
         let watcher = Watcher::new().context("cannot watch for changes")?;
         let root = |dir: &PathBuf| {
             dir.canonicalize().with_context(|| format!("cannot watch {}", dir.display()))
@@ -67,19 +72,28 @@ impl Ground {
 impl Pipeline {
     pub fn start(config: &Config, store: Store) -> anyhow::Result<Arc<Self>> {
         let ground = Ground::prepare(config)?;
+        let (running, stopping) = bounded(0);
         let pipeline = Self {
             config: config.clone(),
             snapshots: store.snapshots(),
             ingest: Mutex::default(),
             progress: ArcSwap::new(Progress::new()),
             is_stopping: AtomicBool::new(false),
+            running: Mutex::new(Some(running)),
             rebuild: Mutex::default(),
         };
         for root in &ground.roots {
             tracing::info!(dir = %root.display(), "watching");
         }
         *pipeline.ingest() = Some(pipeline.begin(store, ground)?);
-        Ok(Arc::new(pipeline))
+        let pipeline = Arc::new(pipeline);
+        let keeper = Keeper { pipeline: Arc::clone(&pipeline), stopping };
+        std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run())?;
+        Ok(pipeline)
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     fn ingest(&self) -> MutexGuard<'_, Option<Ingest>> {
@@ -95,9 +109,15 @@ impl Pipeline {
         self.progress.load_full()
     }
 
+    fn is_rebuilding(&self) -> bool {
+        let is_running = |rebuild: &Rebuild| matches!(rebuild.state, RebuildState::Running);
+        self.last_rebuild().as_ref().is_some_and(is_running)
+    }
+
     /// Ends ingest; what was read is committed.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);
+        drop(self.running.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(ingest) = self.ingest().take() {
             ingest.stop();
         }
@@ -137,11 +157,13 @@ impl Pipeline {
         }
         let ground = Ground::prepare(&self.config).map_err(|error| internal(&error))?;
         let mut ingest = self.ingest();
-        let is_running = |rebuild: &Rebuild| matches!(rebuild.state, RebuildState::Running);
-        if self.last_rebuild().as_ref().is_some_and(is_running) {
+        if self.is_rebuilding() {
             return Err(ApiError::new(ErrorKind::Conflict, "a rebuild is under way"));
         }
-        let ended = || ApiError::new(ErrorKind::Unavailable, "ingest has ended");
+        let ended = || match self.progress().fault() {
+            Some(fault) => ApiError::new(ErrorKind::Unavailable, fault.reason),
+            None => ApiError::new(ErrorKind::Unavailable, "ingest has ended"),
+        };
         let mut store = ingest.take().and_then(Ingest::stop).ok_or_else(ended)?;
         let begun = store.begin_rebuild();
         *ingest = Some(self.begin(store, ground).map_err(|error| self.fail(&error))?);
@@ -174,7 +196,7 @@ impl Pipeline {
         let mut ingest = self.ingest();
         let Some(mut store) = ingest.take().and_then(Ingest::stop) else { return };
         let outcome = match progress.fault() {
-            Some(fault) => Err(fault),
+            Some(fault) => Err(fault.reason),
             None => replace(&mut store, request),
         };
         if outcome.is_err() {
@@ -202,9 +224,35 @@ impl Pipeline {
         }
     }
 
+    /// Ends a pipeline that failed, and hands over its store; not where another has taken its place, or
+    /// a rebuild is about to have one do so.
+    pub fn take_failed(&self, failed: &Arc<Progress>) -> Option<Store> {
+        let mut ingest = self.ingest();
+        if self.is_rebuilding() || !Arc::ptr_eq(failed, &self.progress()) {
+            return None;
+        }
+        ingest.take().and_then(Ingest::stop)
+    }
+
+    /// Starts ingest again after a fault.
+    pub fn begin_again(&self, store: Store, ground: Ground) {
+        let mut ingest = self.ingest();
+        // The daemon has stopped meanwhile, and nobody would stop this.
+        if self.is_stopping.load(Ordering::Acquire) {
+            return;
+        }
+        match self.begin(store, ground) {
+            Ok(next) => *ingest = Some(next),
+            Err(error) => {
+                self.fail(&error);
+            }
+        }
+    }
+
     /// Notes that there is no pipeline any more.
     fn fail(&self, error: &anyhow::Error) -> ApiError {
-        self.progress.load().fail(format!("cannot start ingest again: {error:#}"));
+        let reason = format!("cannot start ingest again: {error:#}");
+        self.progress.load().fail(Fault::lasting(reason));
         internal(error)
     }
 }

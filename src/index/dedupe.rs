@@ -99,6 +99,11 @@ impl Dedupe {
         self.retain(|claimed| claimed.batch != batch);
     }
 
+    /// Forgets every claim: nothing that is not committed will be.
+    pub fn withdraw_all(&self) {
+        self.retain(|_| false);
+    }
+
     fn retain(&self, is_kept: impl Fn(&Claimed) -> bool) {
         for claims in &self.claims {
             lock(claims).retain(|claimed| is_kept(claimed));

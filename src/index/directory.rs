@@ -42,6 +42,15 @@ impl SegmentFiles {
         Ok(Self { dir: dir.to_owned(), disk, mapped })
     }
 
+    /// Removes files that no commit names. What cannot be removed is an orphan at the next start.
+    pub fn remove<'n>(&self, names: impl IntoIterator<Item = &'n String>) {
+        for name in names {
+            if let Err(error) = self.disk.remove(&self.dir.join(name)) {
+                tracing::warn!(name, %error, "cannot remove a file of a segment");
+            }
+        }
+    }
+
     /// The records of a segment.
     pub fn records(&self, id: &str) -> Result<Records, IndexError> {
         let name = records_name(id);
@@ -94,13 +103,9 @@ impl SegmentDirectory {
         lock(&self.made).values().flatten().cloned().collect()
     }
 
-    /// Removes the files made here. One that cannot be removed is an orphan at the next start.
+    /// Removes the files made here.
     pub fn give_up(&self) {
-        for name in std::mem::take(&mut *lock(&self.made)).into_keys() {
-            if let Err(error) = self.files.disk.remove(&self.files.dir.join(&name)) {
-                tracing::warn!(name, %error, "cannot remove a file of a segment that was given up");
-            }
-        }
+        self.files.remove(std::mem::take(&mut *lock(&self.made)).keys());
     }
 }
 

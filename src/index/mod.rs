@@ -68,6 +68,8 @@ pub enum IndexError {
     Bug(&'static str),
     #[error("a file was cut short while it was read")]
     Cut,
+    #[error("{path} has {free} bytes of free space left, less than index.free_bytes_min, {wanted}")]
+    NoRoom { path: PathBuf, free: u64, wanted: u64 },
     #[error("more than {groups} groups do not fit the memory of one search")]
     TooManyGroups { groups: usize },
     #[error(transparent)]
@@ -94,6 +96,16 @@ impl IndexError {
             io::ErrorKind::NotFound => Self::damaged(path, "it is missing"),
             io::ErrorKind::UnexpectedEof => Self::damaged(path, "it ends too early"),
             _ => Self::io(path)(source),
+        }
+    }
+
+    /// Whether the same may work later: what the disk, or another process, stands in the way of.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Bug(_) | Self::TooManyGroups { .. } => false,
+            Self::Io { .. } | Self::Locked(_) | Self::Cut | Self::NoRoom { .. } => true,
+            Self::Tantivy(_) | Self::SegmentIo(_) | Self::SegmentOpen(_) => true,
+            Self::SegmentCreate(_) | Self::SegmentDelete(_) => true,
         }
     }
 

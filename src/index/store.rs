@@ -23,6 +23,7 @@ use super::check::check_file;
 use super::dedupe::Dedupe;
 use super::directory::SegmentFiles;
 use super::disk::{Disk, RealDisk};
+use super::inspect::free_bytes;
 use super::keys::{self, KeySet};
 use super::ledger::{Ledger, LedgerReader, Line};
 use super::manifest::Manifest;
@@ -173,6 +174,15 @@ impl Store {
         &self.set_aside
     }
 
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Bytes that the file system has left for the index.
+    pub fn free_bytes(&self) -> Result<u64, IndexError> {
+        free_bytes(&self.data_dir)
+    }
+
     /// Whether the whole index was set aside at the opening, and this one begins anew.
     pub fn is_anew(&self) -> bool {
         self.is_anew
@@ -200,6 +210,17 @@ impl Store {
         self.publish(&HashSet::new(), views);
         step("commit-published");
         Ok(())
+    }
+
+    /// After ingest has failed, and nothing writes any more: removes what it left beyond the last
+    /// commit, and forgets what it claimed.
+    pub fn recover(&mut self) -> Result<(), IndexError> {
+        self.current.dedupe.withdraw_all();
+        // A commit that failed at its last sync has replaced the manifest, perhaps.
+        if Manifest::read(&self.data_dir)?.as_ref() != Some(&self.current.manifest) {
+            self.write(&self.current.manifest)?;
+        }
+        self.remove_orphans()
     }
 
     /// Removes the files of a segment that will not be committed.
@@ -368,8 +389,8 @@ impl Store {
         }
     }
 
-    /// Removes the segment files and ledgers that the manifest does not name. Only at the opening: later
-    /// there are files that no manifest names yet.
+    /// Removes the segment files and ledgers that the manifest does not name. Only where nothing else
+    /// writes: else there are files that no manifest names yet.
     fn remove_orphans(&self) -> Result<(), IndexError> {
         let manifest = &self.current.manifest;
         let living: HashSet<&str> = manifest
@@ -399,9 +420,7 @@ impl Store {
 
     /// Removes a segment's files. Searches that still read them keep them until they end.
     fn remove_segment(&self, entry: &SegmentEntry) {
-        for file in &entry.files {
-            self.remove_file(&self.files.dir.join(&file.name));
-        }
+        self.files.remove(entry.files.iter().map(|file| &file.name));
     }
 
     /// Removes a file that no commit names. What cannot be removed is an orphan at the next start.
@@ -427,6 +446,16 @@ pub struct MergeJob {
 }
 
 impl MergeJob {
+    /// What it reads.
+    pub fn bytes(&self) -> u64 {
+        self.inputs.iter().flat_map(|entry| &entry.files).map(|file| file.bytes).sum()
+    }
+
+    /// Removes what it made, where nobody wants it any more.
+    pub fn discard(&self, merged: &SegmentEntry) {
+        self.files.remove(merged.files.iter().map(|file| &file.name));
+    }
+
     pub fn run(&self) -> Result<SegmentEntry, IndexError> {
         let Self { files, fields, dictionaries, inputs } = self;
         merge::merge(files, fields, dictionaries, inputs, merge::is_sorted(inputs))
@@ -435,7 +464,11 @@ impl MergeJob {
 
 fn lock(data_dir: &Path) -> Result<File, IndexError> {
     let path = data_dir.join(LOCK);
-    let file = File::create(&path).map_err(IndexError::io(&path))?;
+    if !path.exists() {
+        File::create(&path).map_err(IndexError::io(&path))?;
+    }
+    // Nothing is open for writing for good: a file system can be made read-only.
+    let file = File::open(&path).map_err(IndexError::io(&path))?;
     locked(file, &path, data_dir)
 }
 

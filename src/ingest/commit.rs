@@ -12,7 +12,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
 use super::batch::{self, Batch};
-use super::progress::{Progress, spent};
+use super::progress::{Fault, Progress, spent};
 use super::scan::TakenBack;
 use super::work::Built;
 use crate::index::IndexError;
@@ -28,6 +28,8 @@ pub struct Committer {
     pub give_back: Sender<TakenBack>,
     /// Whether to merge what can be merged before ending; else a merge under way is given up.
     pub merge_at_end: bool,
+    /// Bytes of free space below which ingest stops, before searches and other programs have none.
+    pub free_bytes_min: u64,
 }
 
 /// Batches that are not complete, or wait for one before them.
@@ -83,7 +85,7 @@ impl Committer {
         let progress = Arc::clone(&self.progress);
         let merger = std::thread::spawn(move || run_merges(&job_queue, &results, &progress));
         if let Err(error) = self.serve(&jobs, &merged) {
-            self.progress.fail(format!("cannot commit: {error}"));
+            self.progress.fail(Fault::of_index("cannot commit", &error));
         }
         drop(jobs);
         // A merge that nobody waits for ends with the process; its files are orphans at the next start.
@@ -120,7 +122,7 @@ impl Committer {
                 }
             }
             if !is_merging && (!is_ending || self.merge_at_end) {
-                is_merging = self.start_merge(jobs);
+                is_merging = self.start_merge(jobs)?;
             }
             if is_ending && !(is_merging && self.merge_at_end) {
                 return Ok(());
@@ -152,7 +154,16 @@ impl Committer {
         spent(&self.progress.counters.busy.committing, started);
         tracing::debug!(files = keys.len(), took = ?started.elapsed(), "committed");
         self.progress.committed(keys.into_iter());
+        if self.room()? == 0 {
+            let (path, free) = (self.store.data_dir().to_owned(), self.store.free_bytes()?);
+            return Err(IndexError::NoRoom { path, free, wanted: self.free_bytes_min });
+        }
         Ok(())
+    }
+
+    /// Bytes that may be written before ingest has to stop.
+    fn room(&self) -> Result<u64, IndexError> {
+        Ok(self.store.free_bytes()?.saturating_sub(self.free_bytes_min))
     }
 
     /// Forgets a batch, whose claims are withdrawn already, and has its files read again.
@@ -165,10 +176,12 @@ impl Committer {
         }
     }
 
-    fn start_merge(&self, jobs: &Sender<MergeJob>) -> bool {
+    /// A merge writes about as much as it reads, before that is removed. One that there is no room for
+    /// is not begun, nor another in its place.
+    fn start_merge(&self, jobs: &Sender<MergeJob>) -> Result<bool, IndexError> {
         match self.store.merge_candidates() {
-            Some(job) => jobs.send(job).is_ok(),
-            None => false,
+            Some(job) if job.bytes() <= self.room()? => Ok(jobs.send(job).is_ok()),
+            _ => Ok(false),
         }
     }
 
@@ -195,7 +208,11 @@ fn run_merges(jobs: &Receiver<MergeJob>, results: &Sender<Merged>, progress: &Pr
         let result = result.unwrap_or(Err(IndexError::Bug("merging panicked")));
         spent(&progress.counters.busy.merging, started);
         tracing::debug!(segments = job.inputs.len(), took = ?started.elapsed(), "merged");
-        if results.send(Merged { inputs: job.inputs, result }).is_err() {
+        let inputs = job.inputs.clone();
+        if let Err(unsent) = results.send(Merged { inputs, result }) {
+            if let Ok(merged) = &unsent.into_inner().result {
+                job.discard(merged);
+            }
             return;
         }
     }
@@ -232,6 +249,7 @@ mod tests {
                 built: never(),
                 give_back,
                 merge_at_end: false,
+                free_bytes_min: 0,
             };
             let batches = Batches::new(Arc::clone(committer.store.dedupe()));
             Self { dir, committer, queue: Queue::default(), batches, given_back }

@@ -38,7 +38,7 @@ use crossbeam_channel::{bounded, unbounded};
 use crate::index::store::Store;
 use batch::Batches;
 use commit::Committer;
-use progress::Progress;
+use progress::{Fault, Progress};
 use scan::{ScanOptions, Scanner};
 use watch::Watcher;
 use work::{WorkOptions, Worker};
@@ -57,6 +57,8 @@ pub struct IngestOptions {
     pub work: WorkOptions,
     /// Whether to do every merge that is due before ending.
     pub merge_at_end: bool,
+    /// Bytes of free space below which nothing is written.
+    pub free_bytes_min: u64,
 }
 
 /// A running pipeline.
@@ -109,6 +111,7 @@ impl Ingest {
             built: built_queue,
             give_back,
             merge_at_end: options.merge_at_end,
+            free_bytes_min: options.free_bytes_min,
         };
         let spawn = Spawn { progress };
         Ok(Self {
@@ -144,7 +147,9 @@ fn run_workers(worker: &Worker, threads: usize) {
         .build();
     match pool {
         Ok(pool) => drop(pool.broadcast(|_| worker.clone().run())),
-        Err(error) => worker.progress.fail(format!("cannot start the workers: {error}")),
+        Err(error) => {
+            worker.progress.fail(Fault::lasting(format!("cannot start the workers: {error}")))
+        }
     }
 }
 
@@ -164,9 +169,11 @@ impl Spawn<'_> {
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let ended = catch_unwind(AssertUnwindSafe(run)).ok();
             if ended.is_none() {
-                progress.fail(format!("the {name} thread panicked: a bug in traildex"));
+                progress
+                    .fail(Fault::lasting(format!("the {name} thread panicked: a bug in traildex")));
             } else if !progress.is_stopping() {
-                progress.fail(format!("the {name} thread ended: a bug in traildex"));
+                progress
+                    .fail(Fault::lasting(format!("the {name} thread ended: a bug in traildex")));
             }
             ended
         })

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::api::proto::{FileEntry, FileState, Reading};
 use crate::event::time::Micros;
+use crate::index::IndexError;
 use crate::index::ledger::FileKey;
 use crate::limits::SKIPPED_LISTED_MAX;
 
@@ -23,6 +24,24 @@ pub struct Progress {
     /// Dropped when ingest shall end.
     running: Mutex<Option<Sender<Infallible>>>,
     stopping: Receiver<Infallible>,
+}
+
+/// Why ingest has stopped by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub reason: String,
+    /// Whether it may work again later: a disk can have room again, but a bug or damage stays.
+    pub may_pass: bool,
+}
+
+impl Fault {
+    pub fn lasting(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), may_pass: false }
+    }
+
+    pub fn of_index(what: &str, error: &IndexError) -> Self {
+        Self { reason: format!("{what}: {error}"), may_pass: error.may_pass() }
+    }
 }
 
 /// What was done since the daemon's start.
@@ -42,6 +61,8 @@ pub struct Counters {
     pub bytes_read: AtomicU64,
     /// Files handled after a panic.
     pub panics: AtomicU64,
+    /// Faults after which ingest was, or will be, started again.
+    pub pauses: AtomicU64,
     /// Microseconds that threads were busy with each part of the work, on the clock.
     pub busy: Busy,
 }
@@ -64,7 +85,7 @@ pub fn spent(part: &AtomicU64, started: Instant) {
 
 impl Counters {
     /// All of them, with the names of their metrics.
-    pub fn all(&self) -> [(&'static str, &AtomicU64); 13] {
+    pub fn all(&self) -> [(&'static str, &AtomicU64); 14] {
         let Busy { reading, building, finishing, committing, merging } = &self.busy;
         [
             ("traildex_ingest_files_total", &self.files),
@@ -75,6 +96,7 @@ impl Counters {
             ("traildex_ingest_raw_bytes_total", &self.bytes_raw),
             ("traildex_ingest_read_bytes_total", &self.bytes_read),
             ("traildex_ingest_panics_total", &self.panics),
+            ("traildex_ingest_pauses_total", &self.pauses),
             ("traildex_ingest_reading_microseconds_total", reading),
             ("traildex_ingest_building_microseconds_total", building),
             ("traildex_ingest_finishing_microseconds_total", finishing),
@@ -101,7 +123,7 @@ struct State {
     last_scan: Option<Instant>,
     last_commit: Option<Instant>,
     watch_fault: Option<String>,
-    fault: Option<String>,
+    fault: Option<Fault>,
 }
 
 #[derive(Debug)]
@@ -139,7 +161,7 @@ pub struct Glance {
     pub since_commit: Option<Duration>,
     /// Why hints may be missing.
     pub watch_fault: Option<String>,
-    pub fault: Option<String>,
+    pub fault: Option<Fault>,
     /// Whole scans of the archive that were finished.
     pub scans: u64,
 }
@@ -291,15 +313,15 @@ impl Progress {
         self.state().watch_fault = fault;
     }
 
-    /// Stops ingest for good.
-    pub fn fail(&self, fault: String) {
-        tracing::error!(%fault, "ingest has stopped");
+    /// Stops ingest; the first fault is the one that is told.
+    pub fn fail(&self, fault: Fault) {
+        tracing::error!(fault = fault.reason, "ingest has stopped");
         self.state().fault.get_or_insert(fault);
         self.stop();
         self.changed.notify_all();
     }
 
-    pub fn fault(&self) -> Option<String> {
+    pub fn fault(&self) -> Option<Fault> {
         self.state().fault.clone()
     }
 

@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, Sender, never, select_biased};
 use super::batch::{Batch, Batches, Membership};
 use super::layout::Place;
 use super::parse::{Origin, Parser};
-use super::progress::{Progress, add, spent};
+use super::progress::{Fault, Progress, add, spent};
 use super::read::{Content, FileReader, ReadError, ReadLimits};
 use super::scan::TakenBack;
 use super::split::{self, Piece};
@@ -80,8 +80,10 @@ impl Worker {
         };
         match catch_unwind(AssertUnwindSafe(|| work.run())) {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => progress.fail(format!("cannot build a segment: {error}")),
-            Err(_) => progress.fail("building a segment panicked: a bug in traildex".to_owned()),
+            Ok(Err(error)) => progress.fail(Fault::of_index("cannot build a segment", &error)),
+            Err(_) => {
+                progress.fail(Fault::lasting("building a segment panicked: a bug in traildex"))
+            }
         }
     }
 }

@@ -201,6 +201,7 @@ impl Place {
             child,
             client,
             socket: self.socket(),
+            archive: self.archive(),
             data_dir: self.data_dir(),
             log,
             _folder: Arc::clone(&self.folder),
@@ -213,6 +214,7 @@ pub struct Daemon {
     child: Child,
     pub client: Client,
     pub socket: PathBuf,
+    archive: PathBuf,
     data_dir: PathBuf,
     log: PathBuf,
     _folder: Arc<TempDir>,
@@ -280,6 +282,19 @@ impl Daemon {
     /// What it has said so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Runs a line of shell in the namespaces of a daemon that was started in its own, where `ARCHIVE` and
+    /// `DATA` stand for its directories.
+    pub fn inside(&self, line: &str) {
+        let mut command = Command::new("nsenter");
+        let pid = self.pid().to_string();
+        command.args(["--target", &pid, "--user", "--preserve-credentials", "--mount"]);
+        let shown = |dir: &Path| dir.to_str().unwrap().to_owned();
+        let line =
+            line.replace("ARCHIVE", &shown(&self.archive)).replace("DATA", &shown(&self.data_dir));
+        let done = command.args(["sh", "-c", &line]).status().unwrap();
+        assert!(done.success(), "{line}");
     }
 
     pub fn pid(&self) -> u32 {

@@ -16,7 +16,8 @@ pub struct Status {
     pub events: EventCounts,
     pub index: IndexStatus,
     pub lag: Lag,
-    /// False once ingest has stopped for good; `fault` says why. Searches go on.
+    /// False while ingest is paused, and once it has stopped for good; `fault` says which, and why.
+    /// Searches go on.
     pub is_ingesting: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
@@ -75,6 +76,9 @@ pub struct EventCounts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexStatus {
     pub bytes: u64,
+    /// What its file system has left; see `index.free_bytes_min`.
+    #[serde(default)]
+    pub free_bytes: u64,
     pub segments: u64,
     /// Segments that are damaged: searches over them are refused.
     pub damaged: u64,

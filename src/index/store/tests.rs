@@ -1,5 +1,6 @@
 //! The store on a real directory.
 
+mod full;
 mod power;
 
 use tantivy::query::{AllQuery, Query};
