@@ -47,10 +47,11 @@ fn index(index: &IndexStatus) -> String {
         damaged => format!(", {} of them damaged", thousands(damaged)),
     };
     format!(
-        "{} in {} segments{damaged}, format {}",
+        "{} in {} segments{damaged}, format {}, {} free",
         bytes(index.bytes),
         thousands(index.segments),
-        index.format_version
+        index.format_version,
+        bytes(index.free_bytes)
     )
 }
 
@@ -157,7 +158,13 @@ mod tests {
                 first: Micros::parse_event_time("2020-09-14T00:44:23Z"),
                 last: Micros::parse_event_time("2023-07-10T12:27:54Z"),
             },
-            index: IndexStatus { bytes: 310_200_000, segments: 4, damaged: 0, format_version: 1 },
+            index: IndexStatus {
+                bytes: 310_200_000,
+                free_bytes: 20_000_000_000,
+                segments: 4,
+                damaged: 0,
+                format_version: 1,
+            },
             lag: Lag {
                 pending_bytes: 3_100_000,
                 oldest_pending_s: 0.4,
@@ -177,7 +184,7 @@ mod tests {
 ingest  running
 watch   /srv/trail, /srv/\u{1b}[2J
 data    /var/lib/traildex
-index   310.2 MB in 4 segments, format 1
+index   310.2 MB in 4 segments, format 1, 20.0 GB free
 files   4,222 seen, 4,200 indexed, 12 pending, 3 rejected, 5 digest, 2 empty, 4 skipped, 1 replaced by a later reading, 10 other names ignored
 events  1,000,000 indexed, 6,496 duplicates left out, 3 rejected, from 2020-09-14T00:44:23Z to 2023-07-10T12:27:54Z
 lag     12 files, 3.1 MB, the oldest for 0.4 s; last commit 0.3 s ago; last whole scan 12.0 s ago
@@ -196,7 +203,7 @@ lag     12 files, 3.1 MB, the oldest for 0.4 s; last commit 0.3 s ago; last whol
         let rebuild =
             "ingest   making the index anew: 1,200 files read, 5 events indexed, 7 files known";
         assert!(text.contains(rebuild), "{text}");
-        assert!(text.contains("in 4 segments, 1 of them damaged, format 1\n"), "{text}");
+        assert!(text.contains("in 4 segments, 1 of them damaged, format 1, 20.0 GB free\n"), "{text}");
         assert!(text.contains("warning  x is\\ndamaged\n"), "{text}");
     }
 

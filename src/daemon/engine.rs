@@ -25,7 +25,7 @@ use crate::index::manifest::FORMAT_VERSION;
 use crate::index::opening::set_aside_folders;
 use crate::index::snapshot::{Snapshot, SnapshotCell};
 use crate::index::store::Store;
-use crate::ingest::progress::Glance;
+use crate::ingest::progress::{Fault, Glance};
 use crate::query::run;
 use crate::sigbus;
 
@@ -216,12 +216,7 @@ impl Engine for Daemon {
             is_ingesting: glance.fault.is_none(),
             rebuild: self.pipeline.rebuild_status(),
             warnings: self.warnings(&snapshot, &glance),
-            fault: glance.fault.map(|fault| match fault.may_pass {
-                true => {
-                    format!("{}; ingest is paused, and goes on when it works again", fault.reason)
-                }
-                false => fault.reason,
-            }),
+            fault: glance.fault.map(told),
         }
     }
 
@@ -284,5 +279,14 @@ impl Daemon {
         for (name, value) in self.pipeline.progress().counters.all() {
             metrics::counter!(name).absolute(value.load(Ordering::Relaxed));
         }
+    }
+}
+
+/// A fault, and what comes of it.
+fn told(Fault { reason, may_pass }: Fault) -> String {
+    if may_pass {
+        format!("{reason}; ingest is paused, and goes on when it works again")
+    } else {
+        reason
     }
 }

@@ -101,12 +101,7 @@ impl IndexError {
 
     /// Whether the same may work later: what the disk, or another process, stands in the way of.
     pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Damaged { .. } | Self::Bug(_) | Self::TooManyGroups { .. } => false,
-            Self::Io { .. } | Self::Locked(_) | Self::Cut | Self::NoRoom { .. } => true,
-            Self::Tantivy(_) | Self::SegmentIo(_) | Self::SegmentOpen(_) => true,
-            Self::SegmentCreate(_) | Self::SegmentDelete(_) => true,
-        }
+        !matches!(self, Self::Damaged { .. } | Self::Bug(_) | Self::TooManyGroups { .. })
     }
 
     pub fn damaged(path: &Path, reason: impl Into<String>) -> Self {

@@ -148,7 +148,7 @@ fn run_workers(worker: &Worker, threads: usize) {
     match pool {
         Ok(pool) => drop(pool.broadcast(|_| worker.clone().run())),
         Err(error) => {
-            worker.progress.fail(Fault::lasting(format!("cannot start the workers: {error}")))
+            worker.progress.fail(Fault::lasting(format!("cannot start the workers: {error}")));
         }
     }
 }

@@ -82,7 +82,7 @@ impl Worker {
             Ok(Ok(())) => {}
             Ok(Err(error)) => progress.fail(Fault::of_index("cannot build a segment", &error)),
             Err(_) => {
-                progress.fail(Fault::lasting("building a segment panicked: a bug in traildex"))
+                progress.fail(Fault::lasting("building a segment panicked: a bug in traildex"));
             }
         }
     }
