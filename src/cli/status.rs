@@ -203,7 +203,10 @@ lag     12 files, 3.1 MB, the oldest for 0.4 s; last commit 0.3 s ago; last whol
         let rebuild =
             "ingest   making the index anew: 1,200 files read, 5 events indexed, 7 files known";
         assert!(text.contains(rebuild), "{text}");
-        assert!(text.contains("in 4 segments, 1 of them damaged, format 1, 20.0 GB free\n"), "{text}");
+        assert!(
+            text.contains("in 4 segments, 1 of them damaged, format 1, 20.0 GB free\n"),
+            "{text}"
+        );
         assert!(text.contains("warning  x is\\ndamaged\n"), "{text}");
     }
 

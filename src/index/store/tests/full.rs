@@ -122,6 +122,9 @@ fn whatever_a_full_disk_ends_can_be_done_again() {
         let named: usize = store.current.manifest.segments.iter().map(|s| s.files.len()).sum();
         assert_eq!(fs::read_dir(dir.path().join(SEGMENTS)).unwrap().count(), named);
         assert_eq!(problems(&store), [""; 0], "after {operations} operations");
+        // What a restart would find.
+        let on_disk = Manifest::read(dir.path()).unwrap();
+        assert_eq!(on_disk.as_ref(), Some(&store.current.manifest));
     }
     assert!(failures > 20, "{failures}");
     disk.set_left(usize::MAX);
