@@ -23,6 +23,7 @@ pub use memory::{MemoryPart, MemorySum};
 pub struct Config {
     pub watch: Watch,
     pub index: Index,
+    pub retention: Retention,
     pub ingest: Ingest,
     pub socket: Socket,
     pub search: Search,
@@ -49,6 +50,15 @@ pub struct Index {
     pub data_dir: PathBuf,
     /// Free space of its file system below which ingest pauses.
     pub free_bytes_min: usize,
+}
+
+/// What is kept. 0 is everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Events of today and of so many days before, UTC.
+    pub age_days_max: usize,
+    /// The latest events that fit.
+    pub bytes_max: usize,
 }
 
 /// How files become searchable events.
@@ -131,6 +141,7 @@ impl Default for Config {
         Self {
             watch: Watch { dirs: Vec::new(), rescan_s: 60, settle_ms: 2_000, unfinished_s: 600 },
             index: Index { data_dir: PathBuf::from("/var/lib/traildex"), free_bytes_min: 1 << 30 },
+            retention: Retention::default(),
             ingest: Ingest {
                 threads: 0,
                 commit_age_ms_max: 1_000,

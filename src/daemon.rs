@@ -19,9 +19,11 @@ use tokio::sync::oneshot;
 use crate::api::EngineSlot;
 use crate::api::server::{self, ServerOptions};
 use crate::config::Config;
+use crate::event::time::Micros;
 use crate::index::IndexError;
 use crate::index::store::Store;
 use crate::ingest::IngestOptions;
+use crate::ingest::commit::Retention;
 use crate::ingest::read::ReadLimits;
 use crate::ingest::scan::ScanOptions;
 use crate::ingest::work::WorkOptions;
@@ -69,7 +71,21 @@ pub fn serve_options(config: &Config, roots: Vec<PathBuf>) -> IngestOptions {
         },
         merge_at_end: false,
         free_bytes_min: config.index.free_bytes_min as u64,
+        retention: retention(config),
     }
+}
+
+fn retention(config: &Config) -> Retention {
+    Retention {
+        age_days_max: u32::try_from(config.retention.age_days_max).ok().filter(|days| *days > 0),
+        bytes_max: Some(config.retention.bytes_max as u64).filter(|bytes| *bytes > 0),
+    }
+}
+
+/// From when on a rebuild takes in events. What was dropped for its size comes back, and is dropped
+/// again if there is no more room than before.
+pub fn rebuilt_from(config: &Config) -> Micros {
+    retention(config).kept_from_by_age(Micros::now()).unwrap_or(Micros(i64::MIN))
 }
 
 /// Reads the archive once, as it is: nothing is waited for.

@@ -13,9 +13,9 @@ use super::{EXIT_CODES, Exit, SocketArg};
 use crate::api::client::Client;
 use crate::api::proto::{RebuildRequest, RebuildState, RebuildStatus};
 use crate::config::{Config, Overrides};
-use crate::daemon::open_store;
 use crate::daemon::pipeline::replace;
 use crate::daemon::upkeep::missing;
+use crate::daemon::{open_store, rebuilt_from};
 
 /// Between two looks at a daemon's status.
 const TICK: Duration = Duration::from_millis(200);
@@ -71,7 +71,7 @@ fn offline(args: &Args, request: RebuildRequest) -> anyhow::Result<()> {
     if !request.accept_loss {
         missing(&store.snapshots().load())?.refuse()?;
     }
-    store.begin_rebuild()?;
+    store.begin_rebuild(rebuilt_from(&config))?;
     let (mut store, _) = fill(store, &roots, &config)?;
     if let Err(reason) = replace(&mut store, request) {
         store.abandon_rebuild();

@@ -89,6 +89,7 @@ fn files(files: &FileCounts) -> String {
 fn events(events: &EventCounts) -> String {
     let mut parts = vec![format!("{} indexed", thousands(events.indexed))];
     parts.extend(counts(&[
+        (events.expired, "older than is kept"),
         (events.duplicates, "duplicates left out"),
         (events.conflicting, "conflicting"),
         (events.rejected, "rejected"),
@@ -150,6 +151,7 @@ mod tests {
             },
             events: EventCounts {
                 indexed: 1_000_000,
+                expired: 0,
                 duplicates: 6496,
                 conflicting: 0,
                 rejected: 3,

@@ -11,6 +11,9 @@ use super::{Config, ConfigError};
 /// What `sockaddr_un` holds beside its final zero, on Linux.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
+/// Below this, an index keeps hardly an event.
+const KEPT_BYTES_MIN: usize = 1 << 20;
+
 /// Makes the directories absolute, then checks every rule.
 pub fn check(config: &mut Config, origins: &Origins) -> Result<(), ConfigError> {
     for dir in &mut config.watch.dirs {
@@ -18,6 +21,7 @@ pub fn check(config: &mut Config, origins: &Origins) -> Result<(), ConfigError> 
     }
     config.index.data_dir = absolute("index.data_dir", &config.index.data_dir)?;
     check_times(config, origins)?;
+    check_retention(config, origins)?;
     check_dirs(config, origins)?;
     check_socket(&config.socket.path, origins)
 }
@@ -53,6 +57,15 @@ fn check_times(config: &Config, origins: &Origins) -> Result<(), ConfigError> {
         ));
     }
     Ok(())
+}
+
+fn check_retention(config: &Config, origins: &Origins) -> Result<(), ConfigError> {
+    let bytes = config.retention.bytes_max;
+    if bytes == 0 || bytes >= KEPT_BYTES_MIN {
+        return Ok(());
+    }
+    let reason = format!("it would drop nearly every event; 0, or {KEPT_BYTES_MIN} and more");
+    Err(origins.refuse("retention.bytes_max", bytes.to_string(), reason))
 }
 
 /// A watched directory neither holds nor lies in another one or the index.
@@ -186,6 +199,14 @@ mod tests {
         let error = load(&[], "/data", &[("TRAILDEX_SOCKET", &path(108))]).unwrap_err();
         assert!(error.starts_with("environment variable TRAILDEX_SOCKET: "), "{error}");
         assert!(error.contains("it is 108 bytes long; allowed is 1 to 107"), "{error}");
+    }
+
+    #[test]
+    fn a_bound_that_would_drop_everything_is_refused() {
+        let kept = |bytes| load(&[], "/data", &[("TRAILDEX_RETENTION_BYTES_MAX", bytes)]);
+        assert!(kept("0").is_ok() && kept("1 MiB").is_ok());
+        let error = kept("100").unwrap_err();
+        assert!(error.contains("it would drop nearly every event"), "{error}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct Key {
 }
 
 /// In the order of `config/traildex.toml`.
-pub static KEYS: [Key; 21] = [
+pub static KEYS: [Key; 23] = [
     Key { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
     Key { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
     Key { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },
@@ -28,6 +28,14 @@ pub static KEYS: [Key; 21] = [
     Key {
         path: "index.free_bytes_min",
         field: |c| Field::Bytes(&mut c.index.free_bytes_min, FREE_BYTES),
+    },
+    Key {
+        path: "retention.age_days_max",
+        field: |c| Field::Count(&mut c.retention.age_days_max, AGE_DAYS),
+    },
+    Key {
+        path: "retention.bytes_max",
+        field: |c| Field::Bytes(&mut c.retention.bytes_max, KEPT_BYTES),
     },
     Key { path: "ingest.threads", field: |c| Field::Count(&mut c.ingest.threads, THREADS) },
     Key {
@@ -94,6 +102,12 @@ const UNFINISHED_S: Range = 1..=604_800;
 
 /// None watches over the disk in another way; a terabyte is more than any merge writes.
 const FREE_BYTES: Range = 0..=1 << 40;
+
+/// CloudTrail began in 2013; a hundred years are for good.
+const AGE_DAYS: Range = 0..=36_500;
+
+/// A petabyte is more than one machine's disks.
+const KEPT_BYTES: Range = 0..=1 << 50;
 
 /// More threads than cores only cost memory; 256 is above the cores of any machine this is for.
 const THREADS: Range = 0..=256;

@@ -192,6 +192,7 @@ impl Engine for Daemon {
             },
             events: EventCounts {
                 indexed: snapshot.events(),
+                expired: snapshot.expired.events + counts.expired,
                 duplicates: counts.duplicates,
                 conflicting: counts.conflicting,
                 rejected: counts.rejected,
@@ -248,6 +249,7 @@ impl Daemon {
         let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
         let Status { events, files, .. } = &status;
         gauge("traildex_events_indexed", events.indexed);
+        gauge("traildex_events_expired", events.expired);
         gauge("traildex_events_duplicate", events.duplicates);
         gauge("traildex_events_conflicting", events.conflicting);
         gauge("traildex_events_rejected", events.rejected);

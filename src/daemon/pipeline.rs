@@ -17,8 +17,8 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Sender, bounded};
 
 use super::keeper::Keeper;
-use super::serve_options;
 use super::upkeep::{Missing, missing};
+use super::{rebuilt_from, serve_options};
 use crate::api::proto::{ApiError, ErrorKind, RebuildRequest, RebuildState, RebuildStatus};
 use crate::config::Config;
 use crate::index::snapshot::SnapshotCell;
@@ -165,7 +165,7 @@ impl Pipeline {
             None => ApiError::new(ErrorKind::Unavailable, "ingest has ended"),
         };
         let mut store = ingest.take().and_then(Ingest::stop).ok_or_else(ended)?;
-        let begun = store.begin_rebuild();
+        let begun = store.begin_rebuild(rebuilt_from(&self.config));
         *ingest = Some(self.begin(store, ground).map_err(|error| self.fail(&error))?);
         begun?;
         tracing::info!("rebuilding the index from the archive");

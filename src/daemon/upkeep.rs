@@ -120,7 +120,8 @@ pub fn missing(snapshot: &Snapshot) -> Result<Missing, ApiError> {
     let mut missing = Missing::default();
     snapshot.files.each(|record| {
         let events = record.events().saturating_sub(record.reading.lost);
-        if record.state != FileState::Indexed || events == 0 {
+        let is_expired = record.reading.last.is_some_and(|last| last < snapshot.expired.before);
+        if record.state != FileState::Indexed || events == 0 || is_expired {
             return Ok::<_, ApiError>(());
         }
         let now = look(record.key.path.as_ref());

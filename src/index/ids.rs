@@ -204,11 +204,14 @@ impl IdFile {
         Id::of_bits(u64_at(&self.file, self.columns[place].0 + 8 * n))
     }
 
-    /// All of them, under other numbers, into those of a merged segment.
-    pub fn add_to(&self, ids: &mut Ids, number: impl Fn(DocId) -> DocId) {
+    /// All of them, under other numbers, into those of another segment; but for documents that are
+    /// given none.
+    pub fn add_to(&self, ids: &mut Ids, number: impl Fn(DocId) -> Option<DocId>) {
         for (place, (_, count)) in self.columns.iter().enumerate() {
             for id in (0..*count).map(|n| self.id(place, n)) {
-                ids.add(place, Id { doc: number(id.doc), ..id });
+                if let Some(doc) = number(id.doc) {
+                    ids.add(place, Id { doc, ..id });
+                }
             }
         }
     }
@@ -284,8 +287,8 @@ mod tests {
                 opened(part)
             });
             let mut merged = Ids::default();
-            parts[0].add_to(&mut merged, |doc| doc);
-            parts[1].add_to(&mut merged, |doc| count + doc);
+            parts[0].add_to(&mut merged, Some);
+            parts[1].add_to(&mut merged, |doc| Some(count + doc));
             let merged = opened(merged);
             for prefix in uuids.iter().flat_map(|uuid| [&uuid[..2], &uuid[..9], uuid]) {
                 let begins = |doc: &DocId| {

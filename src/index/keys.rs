@@ -216,6 +216,25 @@ pub fn merge(sets: &[KeySet], out: &mut impl Write) -> io::Result<()> {
     write_sorted(sets.iter().map(KeySet::events).sum(), in_order(sets)?, &conflicts, out)
 }
 
+/// Writes the keys of a segment without some of them, which are sorted.
+/// Fails where it lacks one of those: then it is not what was written with its events.
+pub fn write_without(set: &KeySet, gone: &[EventKey], out: &mut impl Write) -> io::Result<()> {
+    let kept = set.events().saturating_sub(gone.len());
+    let mut gone = gone.iter().peekable();
+    let is_kept = |key: &io::Result<EventKey>| {
+        let is_gone = key.as_ref().is_ok_and(|key| gone.peek() == Some(&key));
+        if is_gone {
+            gone.next();
+        }
+        !is_gone
+    };
+    write_sorted(kept, set.keys().filter(is_kept), &set.0.conflicts, out)?;
+    match gone.next() {
+        None => Ok(()),
+        Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "it lacks the key of an event")),
+    }
+}
+
 /// How many of some sets' keys others lack.
 pub fn count_lacking(sets: &[KeySet], others: &[KeySet]) -> io::Result<u64> {
     let mut others = in_order(others)?;

@@ -66,7 +66,7 @@ impl FileRecord {
 
     /// Events that were put into the index for it.
     pub fn events(&self) -> u64 {
-        self.reading.records - self.reading.duplicates
+        self.reading.records - self.reading.duplicates - self.reading.expired
     }
 }
 

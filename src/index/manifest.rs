@@ -13,6 +13,7 @@ use super::build::SegmentEntry;
 use super::directory::hash_text;
 use super::disk::Disk;
 use super::steps::step;
+use crate::event::time::Micros;
 
 /// Version of everything in the data directory: schema, word rule, keys, ledger and manifest.
 ///
@@ -34,6 +35,31 @@ pub struct Manifest {
     pub commit: u64,
     pub ledger: LedgerExtent,
     pub segments: Vec<SegmentEntry>,
+    #[serde(default, skip_serializing_if = "Expired::is_nothing")]
+    pub expired: Expired,
+}
+
+/// What retention has dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expired {
+    /// Events from before this are not kept: those that are still there are about to go, and no other
+    /// is taken in.
+    pub before: Micros,
+    /// Events that were in the index and went.
+    pub events: u64,
+}
+
+impl Default for Expired {
+    fn default() -> Self {
+        Self { before: Micros(i64::MIN), events: 0 }
+    }
+}
+
+impl Expired {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The part of the ledger that counts.
@@ -61,6 +87,7 @@ impl Manifest {
             commit: 0,
             ledger: LedgerExtent::empty(ledger),
             segments: Vec::new(),
+            expired: Expired::default(),
         }
     }
 

@@ -132,14 +132,17 @@ fn merge_into(
     let numbers = numbers(&events, order.as_deref());
     let mut out = output.open_write(Path::new(&records_name(&id)))?;
     match order {
-        Some(order) => records::write(Shuffled::new(&records, order), dictionaries, &mut out)?,
+        Some(order) => {
+            let source = Shuffled::new(&records, order.len(), |n| order[n]);
+            records::write(source, dictionaries, &mut out)?;
+        }
         None => records::concatenate(&records, &events, &mut out)?,
     }
     out.terminate()?;
     step("merge-records-written");
     let mut ids = Ids::default();
     for (entry, numbers) in entries.iter().zip(&numbers) {
-        files.ids(&entry.id)?.add_to(&mut ids, |doc| numbers.of(doc));
+        files.ids(&entry.id)?.add_to(&mut ids, |doc| Some(numbers.of(doc)));
     }
     let mut out = output.open_write(Path::new(&ids_name(&id)))?;
     ids.write(&mut out)?;

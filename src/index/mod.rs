@@ -27,6 +27,7 @@ pub mod directory;
 pub mod disk;
 pub mod docsets;
 pub mod document;
+pub mod expire;
 pub mod groups;
 pub mod id_clauses;
 pub mod ids;

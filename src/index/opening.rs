@@ -168,11 +168,20 @@ pub fn set_segments_aside(
 }
 
 /// The ledger lines of the files that lack events now that these views are all there is.
-pub fn losses(ledger: &LedgerReader, views: &[&SegmentView]) -> Result<Vec<Line>, IndexError> {
+/// What retention has dropped, all events from before `kept_from`, is no loss; which it was of a file that
+/// has some from before and some from after, nobody knows: such a one is read again.
+pub fn losses(
+    ledger: &LedgerReader,
+    views: &[&SegmentView],
+    kept_from: Micros,
+) -> Result<Vec<Line>, IndexError> {
     let found = events_by_file(views.iter().copied(), ledger.next_number());
     let at = Micros::now();
     let mut lines = Vec::new();
     ledger.each(|record| {
+        if record.reading.last.is_some_and(|last| last < kept_from) {
+            return Ok(());
+        }
         let expected = record.events().saturating_sub(record.reading.lost);
         let events = expected.saturating_sub(events_of(&found, record.number));
         // The event of a duplicate may have been of a file that is not there any more.

@@ -179,23 +179,24 @@ impl Source for Ordered<'_> {
     }
 }
 
-/// Records of several segments, in another order: which part's, and which of its documents'.
-pub struct Shuffled<'a> {
+/// Records of other segments, in another order: which part's, and which of its documents'.
+pub struct Shuffled<'a, F> {
     parts: &'a [Records],
-    order: Vec<(usize, DocId)>,
+    records: usize,
+    order: F,
     /// Of each part, the block that was read last: its documents follow each other here as well.
     blocks: Vec<Option<Block>>,
 }
 
-impl<'a> Shuffled<'a> {
-    pub fn new(parts: &'a [Records], order: Vec<(usize, DocId)>) -> Self {
-        Self { parts, order, blocks: parts.iter().map(|_| None).collect() }
+impl<'a, F: Fn(usize) -> (usize, DocId)> Shuffled<'a, F> {
+    pub fn new(parts: &'a [Records], records: usize, order: F) -> Self {
+        Self { parts, records, order, blocks: parts.iter().map(|_| None).collect() }
     }
 }
 
-impl Source for Shuffled<'_> {
+impl<F: Fn(usize) -> (usize, DocId)> Source for Shuffled<'_, F> {
     fn records(&self) -> usize {
-        self.order.len()
+        self.records
     }
 
     fn bytes(&self) -> usize {
@@ -203,7 +204,7 @@ impl Source for Shuffled<'_> {
     }
 
     fn append(&mut self, n: usize, to: &mut Vec<u8>) -> Result<(), IndexError> {
-        let (part, doc) = self.order[n];
+        let (part, doc) = (self.order)(n);
         let (records, last) = (&self.parts[part], &mut self.blocks[part]);
         let mut found = last.as_ref().and_then(|block| block.record(doc));
         if found.is_none() {

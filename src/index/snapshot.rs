@@ -21,7 +21,7 @@ use super::directory::SegmentFiles;
 use super::ids::IdFile;
 use super::keys::KeySet;
 use super::ledger::LedgerReader;
-use super::manifest::LedgerExtent;
+use super::manifest::{Expired, LedgerExtent};
 use super::merge::segment_id;
 use super::record_cache::RecordCache;
 use super::records::Records;
@@ -46,6 +46,7 @@ pub struct Snapshot {
     pub files: LedgerReader,
     /// The part of the ledger that counts at this commit.
     pub ledger: LedgerExtent,
+    pub expired: Expired,
 }
 
 impl Snapshot {
@@ -56,7 +57,7 @@ impl Snapshot {
         ledger: LedgerExtent,
     ) -> Self {
         segments.sort_by_key(|segment| std::cmp::Reverse(segment.latest));
-        Self { fields, segments, files, ledger }
+        Self { fields, segments, files, ledger, expired: Expired::default() }
     }
 
     /// Refuses what needs a segment that is damaged: anything about events from `start` up to, and

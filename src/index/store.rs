@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
 use rustix::fs::{FlockOperation, flock};
@@ -23,10 +24,11 @@ use super::check::check_file;
 use super::dedupe::Dedupe;
 use super::directory::SegmentFiles;
 use super::disk::{Disk, RealDisk};
+use super::expire::{Expiry, ReadKey};
 use super::inspect::free_bytes;
 use super::keys::{self, KeySet};
 use super::ledger::{Ledger, LedgerReader, Line};
-use super::manifest::Manifest;
+use super::manifest::{Expired, Manifest};
 use super::merge::{self, Candidate};
 use super::opening::{self, Opened, SEGMENTS};
 use super::record_cache::RecordCache;
@@ -34,6 +36,7 @@ use super::records::Dictionaries;
 use super::schema::Fields;
 use super::snapshot::{SegmentView, Snapshot, SnapshotCell};
 use super::steps::step;
+use crate::event::time::Micros;
 use crate::sigbus;
 
 pub const LOCK: &str = "LOCK";
@@ -62,6 +65,8 @@ struct Generation {
     ledger: Ledger,
     snapshot: SnapshotCell,
     dedupe: Arc<Dedupe>,
+    /// The manifest's `expired.before`, for the workers.
+    horizon: Arc<AtomicI64>,
 }
 
 impl Generation {
@@ -69,7 +74,8 @@ impl Generation {
         let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
         let nothing = Snapshot::new(Arc::clone(fields), Vec::new(), reader, extent);
         let snapshot = Arc::new(ArcSwap::from_pointee(nothing));
-        Self { manifest, ledger, snapshot, dedupe: Arc::default() }
+        let horizon = Arc::new(AtomicI64::new(manifest.expired.before.0));
+        Self { manifest, ledger, snapshot, dedupe: Arc::default(), horizon }
     }
 
     fn next_manifest(&self) -> Manifest {
@@ -136,7 +142,7 @@ impl Store {
         let notes = opening::set_segments_aside(&self.data_dir, &damaged, &*self.disk)?;
         self.set_aside.extend(notes);
         let healthy: Vec<&SegmentView> = views.iter().map(|view| &**view).collect();
-        let losses = opening::losses(self.ledger(), &healthy)?;
+        let losses = opening::losses(self.ledger(), &healthy, manifest.expired.before)?;
         let appended = self.current.ledger.append(losses, &*self.disk)?;
         manifest.commit += 1;
         manifest.ledger = appended.extent.clone();
@@ -158,6 +164,11 @@ impl Store {
     /// Tells which events are new.
     pub fn dedupe(&self) -> &Arc<Dedupe> {
         &self.current.dedupe
+    }
+
+    /// Events from before this time, in microseconds since the Unix epoch, are not taken in.
+    pub fn horizon(&self) -> &Arc<AtomicI64> {
+        &self.current.horizon
     }
 
     /// Where searches find the snapshot.
@@ -237,26 +248,108 @@ impl Store {
         let candidates: Vec<Candidate> = whole
             .map(|view| Candidate { entry: view.entry.clone(), latest_us: view.latest.0 })
             .collect();
-        let inputs = merge::choose(&candidates)?;
-        Some(MergeJob {
+        Some(self.job(merge::choose(&candidates)?, None))
+    }
+
+    fn job(&self, inputs: Vec<SegmentEntry>, expiring: Option<Expiring>) -> MergeJob {
+        MergeJob {
             files: self.files.clone(),
             fields: Arc::clone(&self.fields),
             dictionaries: Arc::clone(&self.dictionaries),
             inputs,
-        })
+            expiring,
+        }
     }
 
-    /// Puts a merged segment in the place of those it was made of.
-    pub fn install_merge(
+    /// What retention has dropped, and drops.
+    pub fn expired(&self) -> Expired {
+        self.current.manifest.expired
+    }
+
+    /// Does not keep events from before this any more. No effect while a rebuild is under way: it is
+    /// compared with the index that was.
+    pub fn expire(&mut self, before: Micros) -> Result<(), IndexError> {
+        if self.old.is_some() || before <= self.expired().before {
+            return Ok(());
+        }
+        tracing::info!(%before, "events from before are dropped");
+        let mut manifest = self.current.next_manifest();
+        manifest.expired.before = before;
+        self.put(manifest)?;
+        self.current.horizon.store(before.0, Ordering::Release);
+        self.publish(&HashSet::new(), Vec::new());
+        Ok(())
+    }
+
+    /// Removes the segments none of whose events are kept. No merge is under way.
+    pub fn drop_expired(&mut self) -> Result<(), IndexError> {
+        let before = self.expired().before;
+        let snapshot = self.current.snapshot.load_full();
+        let gone = snapshot.segments.iter().filter(|view| view.latest < before);
+        let gone: Vec<SegmentEntry> = gone.map(|view| view.entry.clone()).collect();
+        if gone.is_empty() { Ok(()) } else { self.replace(&gone, &[]) }
+    }
+
+    /// A segment some of whose events are kept no more, to be written again without them.
+    pub fn expiry(&self) -> Option<MergeJob> {
+        let before = self.expired().before;
+        let snapshot = self.current.snapshot.load();
+        let mut whole = snapshot.segments.iter().filter(|view| !view.is_damaged());
+        let segment = whole.find(|view| view.earliest < before)?;
+        let expiring = Expiring { segment: Arc::clone(segment), before };
+        Some(self.job(vec![segment.entry.clone()], Some(expiring)))
+    }
+
+    /// Bytes of the segments.
+    pub fn segment_bytes(&self) -> u64 {
+        let files = self.current.manifest.segments.iter().flat_map(|entry| &entry.files);
+        files.map(|file| file.bytes).sum()
+    }
+
+    /// From when on the events have to be for the segments to be no larger than this, about.
+    pub fn earliest_to_fit(&self, bytes: u64) -> Option<Micros> {
+        let all = self.segment_bytes();
+        if all <= bytes {
+            return None;
+        }
+        let snapshot = self.current.snapshot.load();
+        let (first, last) = snapshot.time_span()?;
+        let wanted = (u128::from(snapshot.events()) * u128::from(bytes) / u128::from(all)) as u64;
+        let kept_from = |start: i64| -> u64 {
+            let kept = |view: &Arc<SegmentView>| -> u64 {
+                let docs = view.docs_between(Micros(start), Micros(i64::MAX));
+                docs.iter().map(|docs| u64::from(docs.end - docs.start)).sum()
+            };
+            snapshot.segments.iter().map(kept).sum()
+        };
+        let (mut low, mut high) = (first.0, last.0 + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if kept_from(middle) <= wanted {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        Some(Micros(low))
+    }
+
+    /// Puts what was made of segments in their place: one with all of their events, or with those that
+    /// are kept; none where none is.
+    pub fn replace(
         &mut self,
         inputs: &[SegmentEntry],
-        merged: &SegmentEntry,
+        made: &[SegmentEntry],
     ) -> Result<(), IndexError> {
         step("merge-to-be-installed");
         let mut manifest = self.current.next_manifest();
         manifest.segments.retain(|entry| !inputs.contains(entry));
-        manifest.segments.push(merged.clone());
-        let views = self.open_views(std::slice::from_ref(merged))?;
+        manifest.segments.extend_from_slice(made);
+        let events = |entries: &[SegmentEntry]| -> u64 {
+            entries.iter().map(|entry| u64::from(entry.events())).sum()
+        };
+        manifest.expired.events += events(inputs) - events(made);
+        let views = self.open_views(made)?;
         self.put(manifest)?;
         let replaced = inputs.iter().map(|entry| entry.id.as_str()).collect();
         self.publish(&replaced, views);
@@ -282,12 +375,16 @@ impl Store {
     }
 
     /// Begins another index in this directory, empty, to take this one's place when it is filled; it
-    /// is what the store writes to from now on. Searches are answered by the old one until then.
-    pub fn begin_rebuild(&mut self) -> Result<(), IndexError> {
+    /// is what the store writes to from now on, and takes in events from `kept_from` on. Searches are
+    /// answered by the old one until then.
+    pub fn begin_rebuild(&mut self, kept_from: Micros) -> Result<(), IndexError> {
         let name = opening::next_ledger(&self.current.manifest.ledger.name);
         let ledger = Ledger::create(&self.data_dir, &name, &*self.disk)?;
         let commit = self.current.manifest.commit;
-        let manifest = Manifest { commit, ..Manifest::empty(&name) };
+        // No less than the old one has.
+        let before = self.expired().before.min(kept_from);
+        let expired = Expired { before, events: 0 };
+        let manifest = Manifest { commit, expired, ..Manifest::empty(&name) };
         let new = Generation::new(&self.fields, manifest, ledger);
         self.old = Some(std::mem::replace(&mut self.current, new));
         Ok(())
@@ -382,7 +479,8 @@ impl Store {
         let segments: Vec<_> = kept.into_iter().chain(views).collect();
         dedupe.set_committed(segments.iter().map(|view| view.keys.clone()).collect());
         let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
-        let new = Snapshot::new(Arc::clone(&self.fields), segments, reader, extent);
+        let mut new = Snapshot::new(Arc::clone(&self.fields), segments, reader, extent);
+        new.expired = self.current.manifest.expired;
         snapshot.store(Arc::new(new));
         for view in gone {
             view.retire();
@@ -443,6 +541,13 @@ pub struct MergeJob {
     fields: Arc<Fields>,
     dictionaries: Arc<Dictionaries>,
     pub inputs: Vec<SegmentEntry>,
+    expiring: Option<Expiring>,
+}
+
+/// The only input of a job that leaves out events that are not kept.
+struct Expiring {
+    segment: Arc<SegmentView>,
+    before: Micros,
 }
 
 impl MergeJob {
@@ -456,9 +561,16 @@ impl MergeJob {
         self.files.remove(merged.files.iter().map(|file| &file.name));
     }
 
-    pub fn run(&self) -> Result<SegmentEntry, IndexError> {
-        let Self { files, fields, dictionaries, inputs } = self;
-        merge::merge(files, fields, dictionaries, inputs, merge::is_sorted(inputs))
+    /// Makes the segment that is to take the place of the inputs. `read_key` tells the key of a record.
+    pub fn run(&self, read_key: &mut ReadKey<'_>) -> Result<SegmentEntry, IndexError> {
+        let Self { files, fields, dictionaries, inputs, expiring } = self;
+        match expiring {
+            None => merge::merge(files, fields, dictionaries, inputs, merge::is_sorted(inputs)),
+            Some(Expiring { segment, before }) => {
+                let before = *before;
+                Expiry { files, fields, dictionaries, segment, before }.write(read_key)
+            }
+        }
     }
 }
 

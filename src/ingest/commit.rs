@@ -7,14 +7,16 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select, tick};
 
 use super::batch::{self, Batch};
+use super::parse::Parser;
 use super::progress::{Fault, Progress, spent};
 use super::scan::TakenBack;
 use super::work::Built;
+use crate::event::time::Micros;
 use crate::index::IndexError;
 use crate::index::build::{BuiltSegment, SegmentEntry};
 use crate::index::store::{MergeJob, Store};
@@ -30,6 +32,7 @@ pub struct Committer {
     pub merge_at_end: bool,
     /// Bytes of free space below which ingest stops, before searches and other programs have none.
     pub free_bytes_min: u64,
+    pub retention: Retention,
 }
 
 /// Batches that are not complete, or wait for one before them.
@@ -71,6 +74,39 @@ struct Gathered {
     segments: Vec<BuiltSegment>,
 }
 
+/// What is kept: everything, where neither says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Retention {
+    /// Events of today and of so many days before.
+    pub age_days_max: Option<u32>,
+    /// The latest events, as many as take so many bytes of the index.
+    pub bytes_max: Option<u64>,
+}
+
+/// When the index is too large, it is made this much smaller than it may be, in percent: not a little
+/// each time a segment comes.
+const SPARE_PERCENT: u64 = 5;
+
+/// How often time is looked at where nothing else happens.
+const RETENTION_TICK: Duration = Duration::from_secs(60);
+
+const DAY_US: i64 = 86_400_000_000;
+
+impl Retention {
+    /// From when on events are kept.
+    fn kept_from(self, store: &Store, now: Micros) -> Option<Micros> {
+        let of_size = self.bytes_max.filter(|max| store.segment_bytes() > *max);
+        let of_size =
+            of_size.and_then(|max| store.earliest_to_fit(max / 100 * (100 - SPARE_PERCENT)));
+        self.kept_from_by_age(now).max(of_size)
+    }
+
+    pub fn kept_from_by_age(self, now: Micros) -> Option<Micros> {
+        let from = |days| Micros((now.0.div_euclid(DAY_US) - i64::from(days)) * DAY_US);
+        self.age_days_max.map(from)
+    }
+}
+
 /// A merge that ended.
 struct Merged {
     inputs: Vec<SegmentEntry>,
@@ -102,10 +138,12 @@ impl Committer {
     ) -> Result<(), IndexError> {
         let mut built = self.built.clone();
         let mut queue = Queue::default();
-        let mut is_merging = false;
+        let mut is_merging = self.start_work(jobs)?;
         let mut is_ending = false;
+        let ticks = tick(RETENTION_TICK);
         loop {
             select! {
+                recv(ticks) -> _ => {}
                 recv(built) -> segment => match segment {
                     Ok(segment) => self.gather(segment, &mut queue)?,
                     Err(_) => {
@@ -122,7 +160,7 @@ impl Committer {
                 }
             }
             if !is_merging && (!is_ending || self.merge_at_end) {
-                is_merging = self.start_merge(jobs)?;
+                is_merging = self.start_work(jobs)?;
             }
             if is_ending && !(is_merging && self.merge_at_end) {
                 return Ok(());
@@ -176,6 +214,22 @@ impl Committer {
         }
     }
 
+    /// Drops what is not kept any more, and starts what there is to do for the merge thread, if
+    /// anything.
+    fn start_work(&mut self, jobs: &Sender<MergeJob>) -> Result<bool, IndexError> {
+        // One thing at a time: what is left of the last horizon tells nothing of the index's size.
+        if self.store.expiry().is_none()
+            && let Some(before) = self.retention.kept_from(&self.store, Micros::now())
+        {
+            self.store.expire(before)?;
+        }
+        self.store.drop_expired()?;
+        match self.store.expiry() {
+            Some(job) => Ok(jobs.send(job).is_ok()),
+            None => self.start_merge(jobs),
+        }
+    }
+
     /// A merge writes about as much as it reads, before that is removed. One that there is no room for
     /// is not begun, nor another in its place.
     fn start_merge(&self, jobs: &Sender<MergeJob>) -> Result<bool, IndexError> {
@@ -189,7 +243,7 @@ impl Committer {
     /// reason stops ingest, and searches go on.
     fn install(&mut self, merge: Merged) -> Result<(), IndexError> {
         match merge.result {
-            Ok(segment) => self.store.install_merge(&merge.inputs, &segment),
+            Ok(segment) => self.store.replace(&merge.inputs, &[segment]),
             Err(error) if self.store.mark_damaged(&merge.inputs, &error) => Ok(()),
             // The next merge checks its inputs again.
             Err(IndexError::Cut) => Ok(()),
@@ -202,9 +256,11 @@ impl Committer {
 }
 
 fn run_merges(jobs: &Receiver<MergeJob>, results: &Sender<Merged>, progress: &Progress) {
+    let mut parser = Parser::default();
+    let mut read_key = move |record: &[u8]| parser.key(record);
     for job in jobs {
         let started = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| job.run()));
+        let result = catch_unwind(AssertUnwindSafe(|| job.run(&mut read_key)));
         let result = result.unwrap_or(Err(IndexError::Bug("merging panicked")));
         spent(&progress.counters.busy.merging, started);
         tracing::debug!(segments = job.inputs.len(), took = ?started.elapsed(), "merged");
@@ -250,6 +306,7 @@ mod tests {
                 give_back,
                 merge_at_end: false,
                 free_bytes_min: 0,
+                retention: Retention::default(),
             };
             let batches = Batches::new(Arc::clone(committer.store.dedupe()));
             Self { dir, committer, queue: Queue::default(), batches, given_back }

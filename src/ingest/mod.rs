@@ -37,7 +37,7 @@ use crossbeam_channel::{bounded, unbounded};
 
 use crate::index::store::Store;
 use batch::Batches;
-use commit::Committer;
+use commit::{Committer, Retention};
 use progress::{Fault, Progress};
 use scan::{ScanOptions, Scanner};
 use watch::Watcher;
@@ -59,6 +59,7 @@ pub struct IngestOptions {
     pub merge_at_end: bool,
     /// Bytes of free space below which nothing is written.
     pub free_bytes_min: u64,
+    pub retention: Retention,
 }
 
 /// A running pipeline.
@@ -99,6 +100,7 @@ impl Ingest {
             dedupe: Arc::clone(store.dedupe()),
             batches: Batches::new(Arc::clone(store.dedupe())),
             progress: Arc::clone(progress),
+            horizon: Arc::clone(store.horizon()),
             next_number: Arc::new(AtomicU64::new(store.ledger().next_number())),
             fresh: fresh_queue,
             backlog: backlog_queue,
@@ -112,6 +114,7 @@ impl Ingest {
             give_back,
             merge_at_end: options.merge_at_end,
             free_bytes_min: options.free_bytes_min,
+            retention: options.retention,
         };
         let spawn = Spawn { progress };
         Ok(Self {

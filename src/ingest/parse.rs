@@ -13,7 +13,7 @@ use super::repair::{Repaired, repair};
 use super::split::{self, Piece};
 use crate::api::proto::Reject;
 use crate::event::Flags;
-use crate::event::content::{self, Container, Label, Numbers, Value};
+use crate::event::content::{self, Container, EventKey, Label, Numbers, Value};
 use crate::event::flat::{Event, Scalar};
 use crate::event::paths::PathId;
 use crate::event::time::Micros;
@@ -83,6 +83,36 @@ impl Parser {
         Some((&self.event, repaired.map_or(Cow::Borrowed(raw), Cow::Owned)))
     }
 
+    /// The key of a record's event, as delivered: the same as when it was read from its file.
+    pub fn key(&mut self, raw: &[u8]) -> Option<EventKey> {
+        self.fill_as_delivered(raw).ok()?;
+        let event = exclusive(&mut self.event);
+        event.finish(Micros(0));
+        Some(event.key())
+    }
+
+    /// Parses a record into the event, repaired if it needs be, without finishing it. Returns what was
+    /// repaired.
+    fn fill_as_delivered(&mut self, bytes: &[u8]) -> Result<Flags, Fault> {
+        let Err(fault) = self.fill(bytes) else { return Ok(Flags::default()) };
+        match repair(bytes).filter(|repaired| self.fill(&repaired.bytes).is_ok()) {
+            Some(Repaired { flags, .. }) => {
+                // Two that are broken in different ways may be repaired to the same text.
+                exclusive(&mut self.event).content = content::of_bytes(bytes);
+                Ok(flags)
+            }
+            None => Err(fault),
+        }
+    }
+
+    /// Parses a record into the event, without finishing it.
+    fn fill(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let Self { event, json } = self;
+        let event = cleared(event);
+        event.content = json.walk_whole(bytes, &mut Fill::<true>(event))?;
+        Ok(())
+    }
+
     /// Calls `visit` with every scalar of a record and its path, texts whole; a record that needs repair
     /// is repaired first.
     pub fn each_scalar(&mut self, raw: &[u8], visit: impl FnMut(&str, Scalar<'_>)) {
@@ -123,22 +153,15 @@ impl<S: Sink> Run<'_, '_, S> {
     }
 
     fn record(&mut self, offset: usize, bytes: &[u8], is_listed: bool) {
-        let mut flags = Flags::default();
-        if let Err(fault) = self.fill(bytes) {
-            match repair(bytes).filter(|repaired| self.fill(&repaired.bytes).is_ok()) {
-                Some(Repaired { flags: repairs, .. }) => flags = repairs,
-                None => return self.broken_record(offset, bytes, fault),
-            }
-        }
+        let mut flags = match self.parser.fill_as_delivered(bytes) {
+            Ok(flags) => flags,
+            Err(fault) => return self.broken_record(offset, bytes, fault),
+        };
         let event = exclusive(&mut self.parser.event);
         if !is_listed && !event.looks_like_a_record() {
             let reason = "not a CloudTrail record: it has none of eventName, eventSource, eventID, \
                           eventTime, eventVersion and userIdentity";
             return self.reject(offset, reason.to_owned());
-        }
-        if flags != Flags::default() {
-            // Two that are broken in different ways may be repaired to the same text.
-            event.content = content::of_bytes(bytes);
         }
         if self.origin.second_member.is_some_and(|start| offset >= start) {
             flags |= Flags::SECOND_MEMBER;
@@ -149,14 +172,6 @@ impl<S: Sink> Run<'_, '_, S> {
         event.offset = offset as u64;
         event.finish(self.origin.time);
         self.failure = self.sink.event(&mut self.parser.event).err();
-    }
-
-    /// Parses a record into the event, without finishing it.
-    fn fill(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let Parser { event, json } = &mut *self.parser;
-        let event = cleared(event);
-        event.content = json.walk_whole(bytes, &mut Fill::<true>(event))?;
-        Ok(())
     }
 
     /// Reports a record that cannot be read, and looks for neighbours that it swallowed.

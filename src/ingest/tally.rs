@@ -27,13 +27,21 @@ pub struct Tally<'a> {
     builder: &'a mut SegmentBuilder,
     dedupe: &'a Dedupe,
     batch: u64,
+    /// Events from before this are not taken in.
+    kept_from: Micros,
     reading: Reading,
 }
 
 impl<'a> Tally<'a> {
-    /// Begins a file whose events go into a segment of this batch.
-    pub fn new(builder: &'a mut SegmentBuilder, dedupe: &'a Dedupe, batch: u64) -> Self {
-        Self { builder, dedupe, batch, reading: Reading::default() }
+    /// Begins a file whose events go into a segment of this batch, but for those from before
+    /// `kept_from`.
+    pub fn new(
+        builder: &'a mut SegmentBuilder,
+        dedupe: &'a Dedupe,
+        batch: u64,
+        kept_from: Micros,
+    ) -> Self {
+        Self { builder, dedupe, batch, kept_from, reading: Reading::default() }
     }
 
     /// Ends the file. `is_digest` says that it is none of events.
@@ -83,6 +91,10 @@ impl Sink for Tally<'_> {
         reading.last = reading.last.max(Some(event.time));
         agree(&mut reading.account, event.column(columns::RECIPIENT_ACCOUNT));
         agree(&mut reading.region, event.column(columns::AWS_REGION));
+        if event.time < self.kept_from {
+            reading.expired += 1;
+            return Ok(());
+        }
         match self.dedupe.claim(event.key(), self.batch)? {
             Claim::New => {}
             Claim::Duplicate => {

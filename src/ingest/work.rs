@@ -11,7 +11,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, never, select_biased};
@@ -57,6 +57,8 @@ pub struct Worker {
     pub next_number: Arc<AtomicU64>,
     pub fresh: Receiver<FileKey>,
     pub backlog: Receiver<FileKey>,
+    /// See [`Store::horizon`](crate::index::store::Store::horizon).
+    pub horizon: Arc<AtomicI64>,
     /// Files that the scanner takes back.
     pub give_back: Sender<TakenBack>,
     pub built: Sender<Built>,
@@ -335,12 +337,14 @@ impl Split<'_> {
             second_member: content.second_member,
         };
         let Building { builder, membership, .. } = building;
-        let mut tally = Tally::new(builder, &worker.dedupe, membership.batch.number);
+        let kept_from = Micros(worker.horizon.load(Ordering::Acquire));
+        let batch = membership.batch.number;
+        let mut tally = Tally::new(builder, &worker.dedupe, batch, kept_from);
         parser.parse_file(pieces, origin, &mut tally)?;
         let is_digest = is_digest || key.path.contains("/CloudTrail-Digest/");
         let (state, reading) = tally.end(&key.path, content, is_digest && !pieces.is_empty());
         let counters = &worker.progress.counters;
-        add(&counters.events, reading.records - reading.duplicates);
+        add(&counters.events, reading.records - reading.duplicates - reading.expired);
         add(&counters.duplicates, reading.duplicates);
         add(&counters.rejected, reading.rejected);
         add(&counters.files_rejected, u64::from(state == FileState::Rejected));

@@ -215,6 +215,9 @@ pub struct Reading {
     /// Of these, records whose event was in the index already.
     #[serde(default)]
     pub duplicates: u64,
+    /// Of the records, those that were older than is kept when the file was read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expired: u64,
     /// Of the records, those whose account and `eventID` another event has, with different content;
     /// both are indexed.
     #[serde(default, skip_serializing_if = "is_zero")]

@@ -57,6 +57,9 @@ pub struct FileCounts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventCounts {
     pub indexed: u64,
+    /// Events that are older than is kept: they were dropped, or not taken in.
+    #[serde(default)]
+    pub expired: u64,
     /// Records whose event was in the index already.
     pub duplicates: u64,
     /// Events whose account and `eventID` an earlier one has, with different content.

@@ -20,6 +20,7 @@ pub struct LedgerCounts {
     pub files: FileCounts,
     pub records: u64,
     pub duplicates: u64,
+    pub expired: u64,
     pub conflicting: u64,
     pub repaired: u64,
     pub rejected: u64,
@@ -30,7 +31,7 @@ pub struct LedgerCounts {
 impl LedgerCounts {
     /// Events that were put into the index.
     pub fn events(&self) -> u64 {
-        self.records - self.duplicates
+        self.records - self.duplicates - self.expired
     }
 }
 
@@ -45,6 +46,8 @@ pub struct Summary<'l> {
     state: FileState,
     records: u64,
     duplicates: u64,
+    #[serde(default)]
+    expired: u64,
     #[serde(default)]
     conflicting: u64,
     #[serde(default)]
@@ -64,6 +67,7 @@ impl<'r> From<&'r FileRecord> for Summary<'r> {
             state: *state,
             records: reading.records,
             duplicates: reading.duplicates,
+            expired: reading.expired,
             conflicting: reading.conflicting,
             repaired: reading.repaired,
             rejected: reading.rejected,
@@ -106,6 +110,7 @@ impl Lines {
         let counts = &mut self.counts;
         counts.records += file.records;
         counts.duplicates += file.duplicates;
+        counts.expired += file.expired;
         counts.conflicting += file.conflicting;
         counts.repaired += file.repaired;
         counts.rejected += file.rejected;

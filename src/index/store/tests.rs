@@ -1,5 +1,6 @@
 //! The store on a real directory.
 
+mod expiry;
 mod full;
 mod power;
 
@@ -29,7 +30,13 @@ pub fn built(store: &Store, number: u64, times: &[i64]) -> BuiltSegment {
         builder.add(&Arc::new(event(number, *time))).unwrap();
     }
     let key = FileKey { path: format!("file-{number}"), size: 1, mtime_ns: 1 };
-    let reading = Reading { records: times.len() as u64, ..Reading::default() };
+    let (first, last) = (times.iter().min().copied(), times.iter().max().copied());
+    let reading = Reading {
+        records: times.len() as u64,
+        first: first.map(Micros),
+        last: last.map(Micros),
+        ..Reading::default()
+    };
     builder.end_file(FileRecord::new(number, key, FileState::Indexed, reading));
     builder.finish().unwrap()
 }
@@ -150,7 +157,7 @@ fn merges_of_either_kind_change_no_answer() {
         let merged = merge_of(&store, &inputs, is_sorted).unwrap();
         assert_eq!(merged.files.len(), store.current.manifest.segments[0].files.len());
         assert_eq!(merged.runs.len(), if is_sorted { 1 } else { 5 });
-        store.install_merge(&inputs, &merged).unwrap();
+        store.replace(&inputs, &[merged]).unwrap();
         assert_eq!(store.snapshots().load().segments.len(), 3);
         check_searches(&store, &expected);
         drop(store);
@@ -382,7 +389,7 @@ fn a_rebuild_takes_the_place_of_the_old_index_in_one_step() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = store_of_four(dir.path());
     let visible = store.snapshots();
-    store.begin_rebuild().unwrap();
+    store.begin_rebuild(Micros(i64::MIN)).unwrap();
     let segment = built(&store, 0, &[0]);
     store.commit(vec![segment]).unwrap();
     assert_eq!(visible.load().events(), 7, "searches see the old index");
@@ -405,14 +412,14 @@ fn a_rebuild_takes_the_place_of_the_old_index_in_one_step() {
 
     // Given up: the same, and it is written to again.
     let visible = store.snapshots();
-    store.begin_rebuild().unwrap();
+    store.begin_rebuild(Micros(i64::MIN)).unwrap();
     let segments: Vec<_> = (0..2).map(|n| built(&store, n, &[50 + n as i64])).collect();
     store.commit(segments).unwrap();
     store.abandon_rebuild();
     check_old(&store);
     assert_eq!(store.dedupe().claim(event(0, 0).key(), 1).unwrap(), Claim::Duplicate);
 
-    store.begin_rebuild().unwrap();
+    store.begin_rebuild(Micros(i64::MIN)).unwrap();
     let segments: Vec<_> = (0..2).map(|n| built(&store, n, &[50 + n as i64])).collect();
     store.commit(segments).unwrap();
     store.promote().unwrap();
@@ -490,7 +497,7 @@ fn an_event_is_claimed_once_across_batches_segments_merges_and_restarts() {
     }
     let inputs = store.current.manifest.segments.clone();
     let merged = merge_of(&store, &inputs, true).unwrap();
-    store.install_merge(&inputs, &merged).unwrap();
+    store.replace(&inputs, &[merged]).unwrap();
     assert_eq!(dedupe.claim(key(9), 2).unwrap(), Claim::Duplicate, "a merge forgets nothing");
     drop(dedupe);
     drop(store);
