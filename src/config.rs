@@ -86,6 +86,13 @@ pub struct Socket {
     /// As it was written: a relative path may be short enough for the kernel where the absolute
     /// one is not.
     pub path: PathBuf,
+    /// The group that the socket is given to; empty is the daemon's own.
+    pub group: String,
+    /// Who may connect, by name or number, beside root and the daemon's own user. Empty, with no
+    /// groups either, is whoever the socket's mode lets in.
+    pub allowed_users: Vec<String>,
+    /// The same, by the groups that a user is in.
+    pub allowed_groups: Vec<String>,
     pub connections_max: usize,
 }
 
@@ -109,7 +116,8 @@ pub struct Log {
     pub format: Format,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// In the order of how much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     Error,
     Warn,
@@ -124,6 +132,17 @@ pub enum Format {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// A key that two configurations differ in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub key: &'static str,
+    /// The values as a configuration file has them.
+    pub from: String,
+    pub to: String,
+    /// Whether a running daemon can take it.
+    pub is_reloaded: bool,
 }
 
 /// What the command line says; it wins over everything else. Empty and `None` mean "not given".
@@ -153,6 +172,9 @@ impl Default for Config {
             },
             socket: Socket {
                 path: PathBuf::from("/run/traildex/traildex.sock"),
+                group: String::new(),
+                allowed_users: Vec::new(),
+                allowed_groups: Vec::new(),
                 connections_max: 256,
             },
             search: Search {
@@ -195,6 +217,29 @@ impl Config {
             let _ = writeln!(text, "{} = {}", key.name(), (key.field)(&mut config).to_toml());
         }
         text
+    }
+
+    /// Where `other` says something else, in the order of the keys.
+    pub fn changes(&self, other: &Self) -> Vec<Change> {
+        let (mut from, mut to) = (self.clone(), other.clone());
+        let differ = |key: &keys::Key| {
+            let (from, to) = ((key.field)(&mut from).to_toml(), (key.field)(&mut to).to_toml());
+            let is_reloaded = keys::RELOADED.contains(&key.path);
+            (from != to).then_some(Change { key: key.path, from, to, is_reloaded })
+        };
+        keys::KEYS.iter().filter_map(differ).collect()
+    }
+
+    /// These settings with those of `other` that a running daemon can take.
+    #[must_use]
+    pub fn reloaded(&self, other: &Self) -> Self {
+        let mut config = self.clone();
+        config.socket.allowed_users.clone_from(&other.socket.allowed_users);
+        config.socket.allowed_groups.clone_from(&other.socket.allowed_groups);
+        config.search.queue_max = other.search.queue_max;
+        config.search.deadline_ms = other.search.deadline_ms;
+        config.log.level = other.log.level;
+        config
     }
 
     /// What the settings let the daemon use at most on a machine with `cores` cores.
@@ -269,6 +314,20 @@ mod tests {
         Config::load(Some(path), [], &Overrides::default()).unwrap()
     }
 
+    /// One that the key takes, and that is not its default.
+    fn other_value(key: &keys::Key) -> &'static str {
+        match key.path {
+            "watch.dirs" => "/a:/b \"quoted\"",
+            "index.data_dir" | "socket.path" => "/elsewhere",
+            "ingest.threads" | "search.concurrent_max" => "3",
+            "ingest.commit_idle_ms" => "999",
+            "log.level" => "trace",
+            "log.format" => "json",
+            path if path.contains("bytes") => "77000 KB",
+            _ => "1234",
+        }
+    }
+
     #[test]
     fn the_default_file_is_the_built_in_defaults() {
         assert_eq!(load(Path::new(FILE)), Config::default());
@@ -300,6 +359,8 @@ mod tests {
             assert_eq!(key.path, path, "the order of the table");
             let allowed = format!("Allowed: {}.", (key.field)(&mut Config::default()).allowed());
             assert!(comment.contains(&allowed), "{path}: {comment}\nmust say: {allowed}");
+            let is_reloaded = keys::RELOADED.contains(&key.path);
+            assert_eq!(comment.contains(" SIGHUP reloads it."), is_reloaded, "{path}: {comment}");
         }
         assert_eq!(found.len(), keys::KEYS.len());
     }
@@ -315,23 +376,43 @@ mod tests {
     fn every_key_can_be_set_by_environment_and_printed_and_read_back() {
         let dir = tempfile::tempdir().unwrap();
         for key in &keys::KEYS {
-            let value = match key.path {
-                "watch.dirs" => "/a:/b \"quoted\"",
-                "index.data_dir" | "socket.path" => "/elsewhere",
-                "ingest.threads" | "search.concurrent_max" => "3",
-                "ingest.commit_idle_ms" => "999",
-                "log.level" => "trace",
-                "log.format" => "json",
-                path if path.contains("bytes") => "77000 KB",
-                _ => "1234",
-            };
-            let env = [(key.variable(), value.to_owned())];
+            let env = [(key.variable(), other_value(key).to_owned())];
             let config = Config::load(None, env, &Overrides::default()).unwrap();
             assert_ne!(config, Config::default(), "{}", key.path);
 
             let printed = dir.path().join("printed.toml");
             std::fs::write(&printed, config.to_toml()).unwrap();
             assert_eq!(load(&printed), config, "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn a_running_daemon_takes_the_keys_that_are_reloaded_and_no_other() {
+        for key in &keys::KEYS {
+            let env = [(key.variable(), other_value(key).to_owned())];
+            let other = Config::load(None, env, &Overrides::default()).unwrap();
+            let changes = Config::default().changes(&other);
+            let [change] = changes.as_slice() else { panic!("{}: {changes:?}", key.path) };
+            assert_eq!(change.key, key.path);
+            let reloaded = Config::default().reloaded(&other);
+            let expected = if change.is_reloaded { other } else { Config::default() };
+            assert_eq!(reloaded, expected, "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn users_and_groups_are_names_and_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("traildex.toml");
+        let text = "[socket]\ngroup = 7\nallowed_users = [\"alice\", 1000, \"1001\"]\n";
+        std::fs::write(&file, text).unwrap();
+        let socket = load(&file).socket;
+        assert_eq!((&*socket.group, socket.allowed_groups.len()), ("7", 0));
+        assert_eq!(socket.allowed_users, ["alice", "1000", "1001"]);
+        for value in ["[\"\"]", "[true]", "[-1]", "\"alice\"", "{ a = 1 }"] {
+            std::fs::write(&file, format!("[socket]\nallowed_groups = {value}\n")).unwrap();
+            let error = Config::load(Some(&file), [], &Overrides::default()).unwrap_err();
+            assert!(error.to_string().ends_with("allowed is a list of names and numbers"));
         }
     }
 

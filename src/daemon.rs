@@ -4,20 +4,24 @@ mod engine;
 mod files;
 mod keeper;
 pub mod pipeline;
+pub mod reload;
 pub mod upkeep;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use crate::api::EngineSlot;
-use crate::api::server::{self, ServerOptions};
+use crate::api::server::{self, Access, LiveOptions, ServerOptions, Socket};
 use crate::config::Config;
 use crate::event::time::Micros;
 use crate::index::IndexError;
@@ -28,6 +32,7 @@ use crate::ingest::read::ReadLimits;
 use crate::ingest::scan::ScanOptions;
 use crate::ingest::work::WorkOptions;
 use engine::Daemon;
+use reload::{Reloader, Source};
 
 /// How long an import lets a segment grow: nobody waits for its events.
 const IMPORT_COMMIT_AGE: Duration = Duration::from_secs(60);
@@ -98,49 +103,75 @@ pub fn import_options(config: &Config, roots: Vec<PathBuf>) -> IngestOptions {
     options
 }
 
-/// Runs a daemon until SIGTERM or SIGINT.
-pub fn serve(config: &Config) -> anyhow::Result<()> {
+/// Runs a daemon until SIGTERM or SIGINT. SIGHUP reloads the configuration from
+/// `source`.
+///
+/// To be called before there is another thread: it takes the service manager's variables out of the
+/// environment.
+pub fn serve(config: &Config, source: Source) -> anyhow::Result<()> {
+    let inherited = server::inherit()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        // Before anything else: until there is a handler, a signal ends the process at once.
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let stop = stop_signal()?;
+        let metrics = install_metrics()?;
+        let options = live_options(config)?;
+        let socket = inherited.map_or_else(|| bind(config), Ok)?;
+        let mut reloader = Reloader::new(config, source, Arc::clone(&options));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            while hang_up.recv().await.is_some() {
+                tokio::task::block_in_place(|| reloader.reload());
             }
-        };
-        serve_until(config, stop).await
+        });
+        run(config, socket, options, metrics, stop).await
     })?;
     runtime.shutdown_timeout(STOP_GRACE);
     Ok(())
 }
 
-/// Runs a daemon until `stop` is done: listens, opens the index, starts ingest, answers; then stops
-/// ingest last, so that what was read is committed.
+fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+    })
+}
+
+/// Runs a daemon until `stop` is done, for nobody but this process.
 pub async fn serve_until(
     config: &Config,
-    stop: impl Future<Output = ()> + Send + 'static,
+    stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
-    let listener = server::bind(&config.socket.path)?;
-    let options = ServerOptions {
-        connections_max: config.socket.connections_max,
-        searches_max: config.search.concurrent(cores()),
-        queue_max: config.search.queue_max,
-        search_timeout: Duration::from_millis(config.search.deadline_ms),
-        stop_grace: STOP_GRACE,
-        ..ServerOptions::default()
-    };
+    run(config, bind(config)?, live_options(config)?, metrics, stop).await
+}
+
+/// Answers on the socket, opens the index, starts ingest; after `stop`, ends both, and
+/// returns when all that was read is committed.
+async fn run(
+    config: &Config,
+    socket: Socket,
+    options: LiveOptions,
+    metrics: PrometheusHandle,
+    stop: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
+    let address = socket.path.clone();
     let slot = EngineSlot::default();
     let (give_up, given_up) = oneshot::channel::<()>();
+    let (say_stopping, stopping) = oneshot::channel::<()>();
     let stop = async {
         tokio::select! {
             () = stop => {}
             _ = given_up => {}
         }
+        drop(say_stopping);
     };
-    let mut serving = pin!(server::serve(listener, Arc::clone(&slot), options, stop));
+    let mut serving = pin!(server::serve(socket, Arc::clone(&slot), options, stop));
     // Reads the whole index, which can take a while.
     let opening = {
         let config = config.clone();
@@ -161,10 +192,36 @@ pub async fn serve_until(
         }
     };
     let _ = slot.set(Arc::clone(&engine) as _);
-    tracing::info!(socket = %config.socket.path.display(), "answering");
-    let served = serving.await;
-    tokio::task::spawn_blocking(move || engine.stop()).await?;
+    tracing::info!(socket = %address.display(), "answering");
+    // At the same time: what is under way on the socket has a snapshot, and needs no ingest.
+    let ending = async {
+        let _ = stopping.await;
+        tokio::task::spawn_blocking(move || engine.stop()).await
+    };
+    let (served, ended) = tokio::join!(serving, ending);
+    ended?;
     served.context(SOCKET_FAILED)
+}
+
+fn bind(config: &Config) -> anyhow::Result<Socket> {
+    let group = match config.socket.group.as_str() {
+        "" => None,
+        group => Some(server::group_number("socket.group", group)?),
+    };
+    server::bind(&config.socket.path, group)
+}
+
+fn live_options(config: &Config) -> anyhow::Result<LiveOptions> {
+    let socket = &config.socket;
+    Ok(Arc::new(ArcSwap::from_pointee(ServerOptions {
+        access: Access::new(&socket.allowed_users, &socket.allowed_groups)?,
+        connections_max: socket.connections_max,
+        searches_max: config.search.concurrent(cores()),
+        queue_max: config.search.queue_max,
+        search_timeout: Duration::from_millis(config.search.deadline_ms),
+        stop_grace: STOP_GRACE,
+        ..ServerOptions::default()
+    })))
 }
 
 fn install_metrics() -> anyhow::Result<PrometheusHandle> {

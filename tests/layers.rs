@@ -67,6 +67,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     // The demo stops the daemon that it started in its own process.
     ("tokio", &["api/", "daemon.rs", "cli/demo.rs"]),
     ("axum", &["api/"]),
+    ("listenfd", &["api/server/socket.rs"]),
+    ("uzers", &["api/server/access.rs"]),
     ("hyper", &["api/"]),
     ("hyper_util", &["api/"]),
     ("clap", &["cli/", "main.rs"]),

@@ -242,6 +242,8 @@ pub enum ErrorKind {
     UnknownField,
     /// 400: anything else about the request.
     BadRequest,
+    /// 403: the client's user may not ask this daemon.
+    Forbidden,
     /// 404: no such event or path.
     NotFound,
     /// 405: the path is there, for another method.
@@ -266,6 +268,7 @@ impl ErrorKind {
     pub fn http_status(self) -> u16 {
         match self {
             Self::BadQuery | Self::UnknownField | Self::BadRequest => 400,
+            Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Conflict => 409,

@@ -3,11 +3,16 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use super::Exit;
-use crate::config::{Config, Format, Overrides};
-use crate::daemon;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt, reload};
 
-#[derive(Debug, clap::Args)]
+use super::Exit;
+use crate::config::{Config, Format, Level, Overrides};
+use crate::daemon;
+use crate::daemon::reload::Source;
+
+#[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Configuration file
     #[arg(long, value_name = "FILE", env = "TRAILDEX_CONFIG")]
@@ -24,6 +29,15 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let config = load(args)?;
+    let set_level = start_log(&config);
+    let args = args.clone();
+    daemon::serve(&config, Source { load: Box::new(move || load(&args)), set_level })?;
+    Ok(Exit::Done)
+}
+
+/// The settings in force if the daemon started now.
+fn load(args: &Args) -> anyhow::Result<Config> {
     let flags = Overrides {
         watch: args.watch.clone(),
         data_dir: args.data_dir.clone(),
@@ -33,10 +47,8 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if config.watch.dirs.is_empty() {
         anyhow::bail!("nothing to watch: give --watch DIR, or watch.dirs in the configuration");
     }
-    start_log(&config);
     config.check_memory(daemon::cores(), memory_bytes())?;
-    daemon::serve(&config)?;
-    Ok(Exit::Done)
+    Ok(config)
 }
 
 /// The environment, but for variables that are not UTF-8.
@@ -57,13 +69,17 @@ pub fn memory_bytes() -> Option<u64> {
     machine.into_iter().chain(group).min()
 }
 
-fn start_log(config: &Config) {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(format!("warn,traildex={}", config.log.level.name()))
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match config.log.format {
-        Format::Text => log.init(),
-        Format::Json => log.json().init(),
-    }
+/// Returns what changes the level.
+fn start_log(config: &Config) -> Box<dyn Fn(Level) + Send> {
+    let filter = |level: Level| EnvFilter::new(format!("warn,traildex={}", level.name()));
+    let (level, handle) = reload::Layer::new(filter(config.log.level));
+    let lines =
+        fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let lines = match config.log.format {
+        Format::Text => lines.boxed(),
+        Format::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry().with(lines).with(level).init();
+    // Fails only where there is no log any more.
+    Box::new(move |level| drop(handle.reload(filter(level))))
 }

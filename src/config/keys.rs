@@ -63,6 +63,9 @@ pub static KEYS: [Key; 23] = [
         field: |c| Field::Count(&mut c.ingest.inflate_ratio_max, INFLATE_RATIO),
     },
     Key { path: "socket.path", field: |c| Field::Path(&mut c.socket.path) },
+    Key { path: "socket.group", field: |c| Field::Group(&mut c.socket.group) },
+    Key { path: "socket.allowed_users", field: |c| Field::Names(&mut c.socket.allowed_users) },
+    Key { path: "socket.allowed_groups", field: |c| Field::Names(&mut c.socket.allowed_groups) },
     Key {
         path: "socket.connections_max",
         field: |c| Field::Count(&mut c.socket.connections_max, CONNECTIONS),
@@ -82,6 +85,15 @@ pub static KEYS: [Key; 23] = [
     },
     Key { path: "log.level", field: |c| Field::Level(&mut c.log.level) },
     Key { path: "log.format", field: |c| Field::Format(&mut c.log.format) },
+];
+
+/// What SIGHUP changes in a daemon that runs; anything else waits for a restart.
+pub const RELOADED: [&str; 5] = [
+    "socket.allowed_users",
+    "socket.allowed_groups",
+    "search.queue_max",
+    "search.deadline_ms",
+    "log.level",
 ];
 
 type Range = RangeInclusive<u64>;
@@ -173,6 +185,9 @@ pub enum Field<'a> {
     Bytes(&'a mut usize, Range),
     Path(&'a mut PathBuf),
     Dirs(&'a mut Vec<PathBuf>),
+    /// A group; empty where none is named.
+    Group(&'a mut String),
+    Names(&'a mut Vec<String>),
     Level(&'a mut Level),
     Format(&'a mut Format),
 }
@@ -184,8 +199,10 @@ impl Field<'_> {
             Self::Count(field, range) => *field = within(given.integer()?, &range)? as usize,
             Self::Time(field, range) => *field = within(given.integer()?, &range)?,
             Self::Bytes(field, range) => *field = within(given.bytes()?, &range)? as usize,
-            Self::Path(field) => *field = given.path()?,
-            Self::Dirs(field) => *field = given.paths()?,
+            Self::Path(field) => *field = path(given)?,
+            Self::Dirs(field) => *field = given.items(path)?,
+            Self::Group(field) => *field = name(given).or_else(|| nothing(given))?,
+            Self::Names(field) => *field = given.items(name)?,
             Self::Level(field) => *field = choose(&Level::NAMES, given.text()?)?,
             Self::Format(field) => *field = choose(&Format::NAMES, given.text()?)?,
         }
@@ -204,6 +221,8 @@ impl Field<'_> {
             }
             Self::Path(_) => "a path".to_owned(),
             Self::Dirs(_) => "a list of paths".to_owned(),
+            Self::Group(_) => "a name or a number, or \"\" for none".to_owned(),
+            Self::Names(_) => "a list of names and numbers".to_owned(),
             Self::Level(_) => names(&Level::NAMES),
             Self::Format(_) => names(&Format::NAMES),
         }
@@ -218,10 +237,9 @@ impl Field<'_> {
                 with_unit => quote(&with_unit),
             },
             Self::Path(path) => quote(&path.to_string_lossy()),
-            Self::Dirs(dirs) => {
-                let dirs: Vec<_> = dirs.iter().map(|dir| quote(&dir.to_string_lossy())).collect();
-                format!("[{}]", dirs.join(", "))
-            }
+            Self::Dirs(dirs) => list(dirs.iter().map(|dir| quote(&dir.to_string_lossy()))),
+            Self::Group(group) => quote(group),
+            Self::Names(names) => list(names.iter().map(|name| quote(name))),
             Self::Level(level) => quote(level.name()),
             Self::Format(format) => quote(format.name()),
         }
@@ -257,23 +275,32 @@ impl Given<'_> {
         self.integer().or_else(|| bytes::parse(self.text()?))
     }
 
-    fn path(&self) -> Option<PathBuf> {
-        self.text().filter(|text| !text.is_empty()).map(PathBuf::from)
-    }
-
-    /// A TOML list, or a variable with `:` between the paths as in `PATH`.
-    fn paths(&self) -> Option<Vec<PathBuf>> {
+    /// A TOML list, or a variable with `:` between the items as in `PATH`.
+    fn items<T>(&self, item: impl Fn(&Given) -> Option<T>) -> Option<Vec<T>> {
         match self {
             Self::Toml(DeValue::Array(items)) => {
-                items.iter().map(|item| Given::Toml(item.get_ref()).path()).collect()
+                items.iter().map(|it| item(&Given::Toml(it.get_ref()))).collect()
             }
             Self::Toml(_) => None,
             Self::Variable("") => Some(Vec::new()),
-            Self::Variable(text) => {
-                text.split(':').map(|item| Given::Variable(item).path()).collect()
-            }
+            Self::Variable(text) => text.split(':').map(|it| item(&Given::Variable(it))).collect(),
         }
     }
+}
+
+fn path(given: &Given) -> Option<PathBuf> {
+    given.text().filter(|text| !text.is_empty()).map(PathBuf::from)
+}
+
+/// Of a user or group.
+fn name(given: &Given) -> Option<String> {
+    let number = || given.integer().map(|number| number.to_string());
+    let text = given.text().filter(|text| !text.is_empty()).map(str::to_owned);
+    text.or_else(number)
+}
+
+fn nothing(given: &Given) -> Option<String> {
+    given.text().filter(|text| text.is_empty()).map(str::to_owned)
 }
 
 fn within(value: u64, range: &Range) -> Option<u64> {
@@ -288,6 +315,10 @@ fn names<T>(choices: &[(&str, T)]) -> String {
     let names: Vec<_> = choices.iter().map(|choice| choice.0).collect();
     let (last, others) = names.split_last().expect("a choice has names");
     format!("{} or {last}", others.join(", "))
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
 /// A TOML string.

@@ -363,7 +363,8 @@ mod tests {
             (
                 "[socket]\nbacklog = 1",
                 "t.toml, line 2: unknown key `socket.backlog`; \
-                 the keys of [socket] are path, connections_max",
+                 the keys of [socket] are path, group, allowed_users, allowed_groups, \
+                 connections_max",
             ),
             (
                 "watch = '/trails'",

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
@@ -12,9 +13,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout_at;
 use tracing::error;
 
-use super::ServerOptions;
 use super::answer::{Answer, encode, with_json};
 use super::request::check_limit;
+use super::{LiveOptions, ServerOptions};
 use crate::api::proto::{ApiError, ErrorKind, SearchRequest};
 use crate::api::{Cancel, Engine, EngineSlot, timed_out};
 use crate::limits::SEARCH_LIMIT_MAX;
@@ -26,18 +27,22 @@ const DEADLINE_SLACK: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct App {
     engine: EngineSlot,
-    pub options: ServerOptions,
+    options: LiveOptions,
     /// One for each search that runs.
     turns: Arc<Semaphore>,
-    /// One for each search that runs or waits.
-    places: Arc<Semaphore>,
+    /// How many searches run or wait.
+    places: Arc<AtomicUsize>,
 }
 
 impl App {
-    pub fn new(engine: EngineSlot, options: ServerOptions) -> Self {
-        let turns = Arc::new(Semaphore::new(options.searches_max));
-        let places = Arc::new(Semaphore::new(options.searches_max + options.queue_max));
-        Self { engine, options, turns, places }
+    pub fn new(engine: EngineSlot, options: LiveOptions) -> Self {
+        let turns = Arc::new(Semaphore::new(options.load().searches_max));
+        Self { engine, options, turns, places: Arc::default() }
+    }
+
+    /// The options as they are now.
+    pub fn options(&self) -> Arc<ServerOptions> {
+        self.options.load_full()
     }
 
     pub fn engine(&self) -> Result<Arc<dyn Engine>, ApiError> {
@@ -66,7 +71,7 @@ impl App {
         question: impl FnOnce(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + 'static,
     ) -> Answer {
         let engine = self.engine()?;
-        let cancel = Cancel::at(Instant::now() + self.options.search_timeout);
+        let cancel = Cancel::at(Instant::now() + self.options().search_timeout);
         // This future is dropped when its client leaves.
         let _hang_up = HangUpOnDrop(cancel.clone());
         let turn = self.turn(&cancel).await?;
@@ -83,17 +88,32 @@ impl App {
         Ok(with_json(StatusCode::OK, body))
     }
 
-    async fn turn(&self, cancel: &Cancel) -> Result<[OwnedSemaphorePermit; 2], ApiError> {
+    async fn turn(&self, cancel: &Cancel) -> Result<(Place, OwnedSemaphorePermit), ApiError> {
         let busy = |what| ApiError::new(ErrorKind::Busy, format!("{what}; try again in a second"));
-        let place = self.places.clone().try_acquire_owned().map_err(|_| {
-            let ServerOptions { searches_max, queue_max, .. } = self.options;
-            busy(format!("{searches_max} searches are running and {queue_max} waiting"))
-        })?;
+        let place = self.place().map_err(busy)?;
         let turn = timeout_at(cancel.deadline().into(), self.turns.clone().acquire_owned())
             .await
             .map_err(|_| busy("the search waited for its turn until its deadline".into()))?
             .map_err(|_| stopping())?;
-        Ok([place, turn])
+        Ok((place, turn))
+    }
+
+    fn place(&self) -> Result<Place, String> {
+        let ServerOptions { searches_max, queue_max, .. } = *self.options();
+        let more = |taken| (taken < searches_max + queue_max).then_some(taken + 1);
+        self.places
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .map(|_| Place(Arc::clone(&self.places)))
+            .map_err(|_| format!("{searches_max} searches are running and {queue_max} waiting"))
+    }
+}
+
+/// One of the places for searches that run or wait, given back when it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

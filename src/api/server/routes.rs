@@ -53,7 +53,7 @@ pub fn router(app: App) -> Router {
 
 async fn search_by_body(State(app): State<App>, uri: Uri, body: Body) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
-    app.search(from_body(body, app.options.read_timeout).await?).await
+    app.search(from_body(body, app.options().read_timeout).await?).await
 }
 
 async fn search_by_url(State(app): State<App>, uri: Uri) -> Answer {
@@ -88,13 +88,13 @@ async fn verify(State(app): State<App>, uri: Uri) -> Answer {
 
 async fn start_verify(State(app): State<App>, uri: Uri, body: Body) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
-    let NoKeys {} = from_optional_body(body, app.options.read_timeout).await?;
+    let NoKeys {} = from_optional_body(body, app.options().read_timeout).await?;
     json(StatusCode::ACCEPTED, &app.ask(Engine::start_verify).await?)
 }
 
 async fn rebuild(State(app): State<App>, uri: Uri, body: Body) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
-    let request = from_optional_body(body, app.options.read_timeout).await?;
+    let request = from_optional_body(body, app.options().read_timeout).await?;
     json(StatusCode::ACCEPTED, &app.ask(move |engine| engine.rebuild(request)).await??)
 }
 

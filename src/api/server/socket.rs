@@ -1,20 +1,40 @@
-//! Opens the socket where no daemon answers, for its owner and group only.
+//! Opens the socket where no daemon answers, for its owner and group only; or takes the one that a
+//! service manager has opened.
+//!
+//! Clients trust what answers at the socket's path, so nobody else may be able to put a socket of their
+//! own there: neither in place of ours, nor while there is none.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use listenfd::ListenFd;
+use rustix::process::geteuid;
 use tracing::info;
 
 /// Bytes of a socket's path: `sun_path` holds 108 with its closing NUL.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
+/// Bits of a mode: whether group or others may write, and whether entries of a directory are safe
+/// from those who do not own them.
+const OTHERS_WRITE: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Socket {
+    pub listener: UnixListener,
+    pub path: PathBuf,
+    /// Opened by a service manager, who keeps it when the daemon ends.
+    pub is_inherited: bool,
+}
+
 /// Opens the socket, in place of one that a daemon left behind; never in place of one that a daemon
-/// answers on, and never in place of anything else.
-pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
+/// answers on, and never in place of anything else. `group` is who it is for, beside our own user.
+pub fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<Socket> {
     let length = path.as_os_str().len();
     if length > SOCKET_PATH_BYTES_MAX {
         bail!(
@@ -22,20 +42,117 @@ pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
             path.display()
         );
     }
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o750)
-            .create(folder)
-            .with_context(|| format!("cannot make the socket's directory {}", folder.display()))?;
-    }
+    make_folder(folder(path), group)?;
+    check_folder(folder(path))?;
     remove_abandoned(path)?;
     let listener = UnixListener::bind(path)
         .with_context(|| format!("cannot open the socket {}", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))
         .with_context(|| format!("cannot set the mode of the socket {}", path.display()))?;
+    give(path, group)?;
     listener.set_nonblocking(true)?;
-    Ok(listener)
+    Ok(Socket { listener, path: path.to_owned(), is_inherited: false })
+}
+
+/// The socket that a service manager hands over (systemd's socket units), if one does. Takes it out of
+/// the environment, so this must come before any thread.
+pub fn inherit() -> anyhow::Result<Option<Socket>> {
+    let mut handed = ListenFd::from_env();
+    match handed.len() {
+        0 => return Ok(None),
+        1 => {}
+        count => {
+            bail!("the service manager hands over {count} sockets; wanted is one ListenStream=")
+        }
+    }
+    let listener = handed
+        .take_unix_listener(0)
+        .context("the service manager hands over what is no Unix stream socket")?
+        .context("the service manager's socket is taken already")?;
+    let address = listener.local_addr()?;
+    let path = address.as_pathname().context(
+        "the service manager's socket has no path, by which clients would find it; \
+         wanted is a path in ListenStream=",
+    )?;
+    check_folder(folder(path))?;
+    let mode = fs::metadata(path)
+        .with_context(|| format!("cannot see the service manager's socket {}", path.display()))?
+        .mode();
+    if mode & 0o002 != 0 {
+        bail!(
+            "the service manager's socket {} has mode {:04o} and lets anybody in; \
+             set SocketMode=0660 in its unit, and SocketGroup= to who may ask",
+            path.display(),
+            mode & 0o7777
+        );
+    }
+    listener.set_nonblocking(true)?;
+    let path = path.to_owned();
+    Ok(Some(Socket { listener, path, is_inherited: true }))
+}
+
+fn folder(socket: &Path) -> &Path {
+    match socket.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn make_folder(folder: &Path, group: Option<u32>) -> anyhow::Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(folder)
+        .with_context(|| format!("cannot make the socket's directory {}", folder.display()))?;
+    // Else its members could not reach the socket.
+    give(folder, group)
+}
+
+fn give(path: &Path, group: Option<u32>) -> anyhow::Result<()> {
+    let Some(group) = group else { return Ok(()) };
+    chown(path, None, Some(group)).with_context(|| {
+        format!(
+            "cannot give {} to group {group} (`socket.group`); the daemon's user must be in it",
+            path.display()
+        )
+    })
+}
+
+/// Refuses a directory in which somebody else than root and our own user could put a socket; of those
+/// above it, one in which they could put another directory in its place. A sticky one (`/tmp`) keeps
+/// what is in it, so it may be above; but before the daemon has made its socket, anybody can make one
+/// there, so it may not hold the socket itself.
+fn check_folder(folder: &Path) -> anyhow::Result<()> {
+    let whole = folder
+        .canonicalize()
+        .with_context(|| format!("cannot see the socket's directory {}", folder.display()))?;
+    // Root, as this user namespace sees it.
+    let root = fs::metadata("/").context("cannot see the root directory")?.uid();
+    for (above, dir) in whole.ancestors().enumerate() {
+        let found = fs::metadata(dir).with_context(|| format!("cannot see {}", dir.display()))?;
+        let (owner, mode) = (found.uid(), found.mode() & 0o7777);
+        let is_kept = above > 0 && mode & STICKY != 0;
+        let what = if above == 0 { "the socket's directory" } else { "above the socket," };
+        let (shown, risk) =
+            (dir.display(), "could put a socket of theirs in place of the daemon's");
+        if mode & OTHERS_WRITE != 0 && !is_kept {
+            bail!(
+                "{what} {shown} has mode {mode:04o}: others than its owner can write to it, and \
+                 {risk}; run chmod go-w {shown}, or set socket.path to a directory of its own"
+            );
+        }
+        if ![0, root, geteuid().as_raw()].contains(&owner) {
+            bail!(
+                "{what} {shown} belongs to user {owner}, who {risk}; run chown {} {shown}, \
+                 or set socket.path to a directory of its own",
+                geteuid().as_raw()
+            );
+        }
+    }
+    Ok(())
 }
 
 fn remove_abandoned(path: &Path) -> anyhow::Result<()> {

@@ -120,6 +120,7 @@ fn found(id: &str) -> SearchResponse {
 /// A server on a socket of its own, stopped when dropped.
 struct Daemon {
     folder: tempfile::TempDir,
+    options: LiveOptions,
     started: Receiver<String>,
     go_on: Sender<()>,
     ended: Receiver<Result<(), ApiError>>,
@@ -136,7 +137,7 @@ impl Daemon {
         let recorder: &PrometheusRecorder =
             Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
         let folder = tempfile::tempdir().unwrap();
-        let listener = bind(&folder.path().join("s")).unwrap();
+        let socket = bind(&folder.path().join("s"), None).unwrap();
         let (started_sender, started) = channel();
         let (go_on, go_on_receiver) = channel();
         let (ended_sender, ended) = channel();
@@ -151,6 +152,8 @@ impl Daemon {
         if is_ready {
             assert!(slot.set(engine).is_ok());
         }
+        let live = Arc::new(ArcSwap::from_pointee(options));
+        let options = Arc::clone(&live);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)
@@ -159,9 +162,17 @@ impl Daemon {
                 .on_thread_start(|| forget(metrics::set_default_local_recorder(recorder)))
                 .build()?;
             let shutdown = async { stopped.await.unwrap_or_default() };
-            runtime.block_on(serve(listener, slot, options, shutdown))
+            runtime.block_on(serve(socket, slot, options, shutdown))
         });
-        Self { folder, started, go_on, ended, stop: Some(stop), thread: Some(thread) }
+        Self {
+            folder,
+            options: live,
+            started,
+            go_on,
+            ended,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 
     fn socket(&self) -> PathBuf {
@@ -524,10 +535,33 @@ fn a_stop_cuts_off_what_outlasts_the_grace() {
 }
 
 #[test]
+fn options_that_are_exchanged_hold_for_the_next_search() {
+    let daemon = Daemon::start(ServerOptions {
+        searches_max: 1,
+        queue_max: 0,
+        search_timeout: 2 * PATIENCE,
+        ..Default::default()
+    });
+    let _running = daemon.search("wait");
+    daemon.await_start("wait");
+    let search = ("POST", "/v1/search", &br#"{"query":"poll"}"#[..]);
+    check_error(&daemon, search, 429, "busy: 1 searches are running and 0 waiting");
+    let search_timeout = Duration::from_millis(20);
+    let options = ServerOptions::clone(&daemon.options.load());
+    daemon.options.store(Arc::new(ServerOptions { queue_max: 1, search_timeout, ..options }));
+    check_error(&daemon, search, 429, "busy: the search waited for its turn until its deadline");
+    daemon.go_on.send(()).unwrap();
+    check_error(&daemon, search, 503, "timeout: ");
+    let options = ServerOptions::clone(&daemon.options.load());
+    daemon.options.store(Arc::new(ServerOptions { queue_max: 0, ..options }));
+    check_error(&daemon, search, 503, "timeout: ");
+}
+
+#[test]
 fn a_socket_is_opened_for_its_group_in_a_new_directory() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("run/deep/s");
-    let _listener = bind(&socket).unwrap();
+    let _listener = bind(&socket, None).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&socket), 0o660);
     assert_eq!(mode(&folder.path().join("run")) & !0o750, 0);
@@ -537,10 +571,10 @@ fn a_socket_is_opened_for_its_group_in_a_new_directory() {
 fn an_abandoned_socket_is_replaced_and_a_live_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");
-    drop(bind(&socket).unwrap());
+    drop(bind(&socket, None).unwrap());
     assert!(socket.exists());
-    let _live = bind(&socket).unwrap();
-    let error = bind(&socket).unwrap_err().to_string();
+    let _live = bind(&socket, None).unwrap();
+    let error = bind(&socket, None).unwrap_err().to_string();
     assert!(error.contains("another daemon answers"), "{error}");
 }
 
@@ -552,10 +586,74 @@ fn what_is_not_a_socket_is_left_alone() {
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(&file, &link).unwrap();
     for path in [&file, &link] {
-        let error = bind(path).unwrap_err().to_string();
+        let error = bind(path, None).unwrap_err().to_string();
         assert!(error.contains("is not a socket"), "{error}");
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
     let long = folder.path().join("x".repeat(108));
-    assert!(bind(&long).unwrap_err().to_string().contains("at most 107"));
+    assert!(bind(&long, None).unwrap_err().to_string().contains("at most 107"));
+}
+
+#[test]
+fn a_directory_where_others_could_put_a_socket_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let outer = folder.path().join("outer");
+    let inner = outer.join("inner");
+    fs::create_dir_all(&inner).unwrap();
+    let outcome = |modes: [u32; 2]| {
+        for (dir, mode) in [&outer, &inner].into_iter().zip(modes) {
+            fs::set_permissions(dir, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        bind(&inner.join("s"), None).map(drop).map_err(|error| error.to_string())
+    };
+    // Sticky: what is in it stays, so it may be above the socket's directory.
+    for modes in [[0o700, 0o700], [0o755, 0o755], [0o1777, 0o700], [0o1770, 0o711]] {
+        assert_eq!(outcome(modes), Ok(()), "{modes:?}");
+    }
+    for mode in [0o777, 0o770, 0o720, 0o702, 0o1777, 0o1770, 0o2775] {
+        let error = outcome([0o755, mode]).unwrap_err();
+        let expected = format!("the socket's directory {} has mode {mode:04o}: ", inner.display());
+        assert!(error.starts_with(&expected), "{error}");
+        assert!(error.contains(&format!("; run chmod go-w {}", inner.display())), "{error}");
+    }
+    for mode in [0o777, 0o775, 0o702] {
+        let error = outcome([mode, 0o700]).unwrap_err();
+        let expected = format!("above the socket, {} has mode {mode:04o}: ", outer.display());
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    // By way of a link, it is the directory itself that counts.
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&inner, &link).unwrap();
+    assert!(bind(&link.join("s"), None).is_err());
+}
+
+#[test]
+fn a_directory_of_another_user_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("theirs");
+    fs::create_dir(&dir).unwrap();
+    if std::os::unix::fs::chown(&dir, Some(4_000_001), None).is_err() {
+        println!("not tried: this user cannot give directories away");
+        return;
+    }
+    let error = bind(&dir.join("s"), None).unwrap_err().to_string();
+    assert!(error.contains("theirs belongs to user 4000001, who could put"), "{error}");
+    fs::create_dir(dir.join("ours")).unwrap();
+    let error = bind(&dir.join("ours/s"), None).unwrap_err().to_string();
+    assert!(error.starts_with("above the socket, "), "{error}");
+}
+
+#[test]
+fn a_socket_and_its_new_directory_are_given_to_a_group() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("new/s");
+    let own = fs::metadata(folder.path()).unwrap();
+    // Only root can give to a group that it is not in.
+    let group = if own.uid() == 0 { 4_000_002 } else { own.gid() };
+    let _listener = bind(&socket, Some(group)).unwrap();
+    for path in [&socket, &folder.path().join("new")] {
+        assert_eq!(fs::metadata(path).unwrap().gid(), group, "{}", path.display());
+    }
+    assert_eq!(fs::metadata(folder.path()).unwrap().gid(), own.gid());
 }

@@ -1,0 +1,149 @@
+//! Who may ask, of those whom the socket's mode lets in: a client's user and groups against two lists.
+//!
+//! The kernel says who connected. Names become numbers when the lists are made; a user's groups are
+//! looked up in the user database when the lists alone do not answer, which can block.
+
+use rustix::process::geteuid;
+
+/// See the module's documentation. The default lets in whoever the socket's mode does.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    users: Vec<u32>,
+    groups: Vec<u32>,
+}
+
+/// A client as it was when it connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub user: u32,
+    /// The one that its process ran as.
+    pub group: u32,
+}
+
+/// A name of a configuration that the user database does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` names {name:?}, and this machine has no {kind} of that name")]
+pub struct NoSuchName {
+    key: &'static str,
+    kind: &'static str,
+    name: String,
+}
+
+impl Access {
+    /// Of `socket.allowed_users` and `socket.allowed_groups`: names, or numbers as text.
+    pub fn new(users: &[String], groups: &[String]) -> Result<Self, NoSuchName> {
+        let user = |name: &String| {
+            let found = || uzers::get_user_by_name(name).map(|user| user.uid());
+            number(name, found).ok_or_else(|| NoSuchName {
+                key: "socket.allowed_users",
+                kind: "user",
+                name: name.clone(),
+            })
+        };
+        let group = |name: &String| group_number("socket.allowed_groups", name);
+        Ok(Self {
+            users: users.iter().map(user).collect::<Result<_, _>>()?,
+            groups: groups.iter().map(group).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Whether there is nothing to look at.
+    pub fn is_open(&self) -> bool {
+        self.users.is_empty() && self.groups.is_empty()
+    }
+
+    /// Whether the client may ask. Can block.
+    pub fn allows(&self, peer: Peer) -> bool {
+        self.is_open()
+            || peer.user == 0
+            || peer.user == geteuid().as_raw()
+            || self.users.contains(&peer.user)
+            || self.groups.contains(&peer.group)
+            || !self.groups.is_empty() && self.has_group_of(peer.user)
+    }
+
+    fn has_group_of(&self, user: u32) -> bool {
+        let Some(user) = uzers::get_user_by_uid(user) else { return false };
+        let groups = user.groups().unwrap_or_default();
+        groups.iter().any(|group| self.groups.contains(&group.gid()))
+    }
+}
+
+/// The group that `key` names.
+pub fn group_number(key: &'static str, name: &str) -> Result<u32, NoSuchName> {
+    let found = || uzers::get_group_by_name(name).map(|group| group.gid());
+    number(name, found).ok_or_else(|| NoSuchName { key, kind: "group", name: name.to_owned() })
+}
+
+/// What looks like a number is one, whatever names there are.
+fn number(name: &str, find: impl FnOnce() -> Option<u32>) -> Option<u32> {
+    if name.bytes().all(|byte| byte.is_ascii_digit()) { name.parse().ok() } else { find() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STRANGER: Peer = Peer { user: 4_000_001, group: 4_000_002 };
+
+    fn access(users: &[&str], groups: &[&str]) -> Result<Access, String> {
+        let owned =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        Access::new(&owned(users), &owned(groups)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_lists_whoever_connects_may_ask() {
+        assert!(access(&[], &[]).unwrap().allows(STRANGER));
+    }
+
+    #[test]
+    fn a_stranger_is_in_no_list() {
+        for (users, groups) in [(&["1"][..], &[][..]), (&[], &["1"]), (&["4000002"], &["4000001"])]
+        {
+            assert!(!access(users, groups).unwrap().allows(STRANGER), "{users:?} {groups:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_let_in_by_number_and_by_group() {
+        assert!(access(&["7", "4000001"], &[]).unwrap().allows(STRANGER));
+        assert!(access(&["7"], &["8", "4000002"]).unwrap().allows(STRANGER));
+    }
+
+    #[test]
+    fn root_and_our_own_user_are_always_let_in() {
+        let access = access(&["7"], &["7"]).unwrap();
+        for user in [0, geteuid().as_raw()] {
+            assert!(access.allows(Peer { user, ..STRANGER }), "{user}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_user_database() {
+        let access = access(&["root"], &["root"]).unwrap();
+        assert_eq!((access.users, access.groups), (vec![0], vec![0]));
+        assert_eq!(
+            self::access(&["no such user"], &[]).unwrap_err(),
+            "`socket.allowed_users` names \"no such user\", and this machine has no user of that name"
+        );
+        for name in ["no such group", "99999999999", "a\0b", ""] {
+            let error = self::access(&[], &[name]).unwrap_err();
+            assert!(error.ends_with("has no group of that name"), "{error}");
+        }
+    }
+
+    /// Every user of the database is in the groups that it lists them for.
+    #[test]
+    fn a_user_is_let_in_by_each_group_of_the_database() {
+        let text = std::fs::read_to_string("/etc/group").unwrap_or_default();
+        for line in text.lines() {
+            let [_, _, number, members] = line.split(':').collect::<Vec<_>>()[..] else { continue };
+            for member in members.split(',').filter(|member| !member.is_empty()) {
+                let Some(user) = uzers::get_user_by_name(member) else { continue };
+                let peer = Peer { user: user.uid(), ..STRANGER };
+                assert!(access(&[], &[number]).unwrap().allows(peer), "{member} in {line}");
+            }
+        }
+    }
+}
