@@ -3,6 +3,7 @@
 mod engine;
 mod files;
 mod keeper;
+mod manager;
 pub mod pipeline;
 pub mod reload;
 pub mod upkeep;
@@ -32,6 +33,7 @@ use crate::ingest::read::ReadLimits;
 use crate::ingest::scan::ScanOptions;
 use crate::ingest::work::WorkOptions;
 use engine::Daemon;
+use manager::Manager;
 use reload::{Reloader, Source};
 
 /// How long an import lets a segment grow: nobody waits for its events.
@@ -103,35 +105,44 @@ pub fn import_options(config: &Config, roots: Vec<PathBuf>) -> IngestOptions {
     options
 }
 
-/// Runs a daemon until SIGTERM or SIGINT. SIGHUP reloads the configuration from
-/// `source`.
+/// Runs a daemon until SIGTERM or SIGINT, for a service manager if one has started it. SIGHUP reloads
+/// the configuration from `source`.
 ///
 /// To be called before there is another thread: it takes the service manager's variables out of the
 /// environment.
 pub fn serve(config: &Config, source: Source) -> anyhow::Result<()> {
     let inherited = server::inherit()?;
+    let manager = Arc::new(Manager::from_env()?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         // Before anything else: until there is a handler, a signal ends the process at once.
         let mut hang_up = signal(SignalKind::hangup())?;
-        let stop = stop_signal()?;
+        let stop = stop_signal(Arc::clone(&manager))?;
         let metrics = install_metrics()?;
         let options = live_options(config)?;
         let socket = inherited.map_or_else(|| bind(config), Ok)?;
         let mut reloader = Reloader::new(config, source, Arc::clone(&options));
         let mut tasks = JoinSet::new();
+        let told = Arc::clone(&manager);
         tasks.spawn(async move {
             while hang_up.recv().await.is_some() {
+                told.reloading();
                 tokio::task::block_in_place(|| reloader.reload());
+                told.reloaded();
             }
         });
-        run(config, socket, options, metrics, stop).await
+        manager.opening();
+        let ready = |engine| {
+            manager.ready();
+            tasks.spawn(manager::report(manager, engine));
+        };
+        run(config, socket, options, metrics, stop, ready).await
     })?;
     runtime.shutdown_timeout(STOP_GRACE);
     Ok(())
 }
 
-fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
+fn stop_signal(manager: Arc<Manager>) -> io::Result<impl Future<Output = ()> + Send> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -139,6 +150,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
             _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
             _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         }
+        manager.stopping();
     })
 }
 
@@ -148,17 +160,18 @@ pub async fn serve_until(
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
-    run(config, bind(config)?, live_options(config)?, metrics, stop).await
+    run(config, bind(config)?, live_options(config)?, metrics, stop, |_| {}).await
 }
 
-/// Answers on the socket, opens the index, starts ingest; after `stop`, ends both, and
-/// returns when all that was read is committed.
+/// Answers on the socket, opens the index, starts ingest, says that it is ready; after `stop`, ends
+/// both, and returns when all that was read is committed.
 async fn run(
     config: &Config,
     socket: Socket,
     options: LiveOptions,
     metrics: PrometheusHandle,
     stop: impl Future<Output = ()> + Send,
+    ready: impl FnOnce(Arc<Daemon>),
 ) -> anyhow::Result<()> {
     let address = socket.path.clone();
     let slot = EngineSlot::default();
@@ -193,6 +206,7 @@ async fn run(
     };
     let _ = slot.set(Arc::clone(&engine) as _);
     tracing::info!(socket = %address.display(), "answering");
+    ready(Arc::clone(&engine));
     // At the same time: what is under way on the socket has a snapshot, and needs no ingest.
     let ending = async {
         let _ = stopping.await;

@@ -65,7 +65,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("fail", &["index/steps.rs"]),
     ("libc", &["sigbus.rs"]),
     // The demo stops the daemon that it started in its own process.
-    ("tokio", &["api/", "daemon.rs", "cli/demo.rs"]),
+    ("tokio", &["api/", "daemon.rs", "daemon/manager.rs", "cli/demo.rs"]),
     ("axum", &["api/"]),
     ("listenfd", &["api/server/socket.rs"]),
     ("uzers", &["api/server/access.rs"]),

@@ -24,6 +24,7 @@ use crate::index::ledger::LedgerCounts;
 use crate::index::manifest::FORMAT_VERSION;
 use crate::index::opening::set_aside_folders;
 use crate::index::snapshot::{Snapshot, SnapshotCell};
+use crate::index::steps::step;
 use crate::index::store::Store;
 use crate::ingest::progress::{Fault, Glance};
 use crate::query::run;
@@ -172,6 +173,7 @@ impl Engine for Daemon {
     }
 
     fn status(&self) -> Status {
+        step("status-to-be-told");
         let snapshot = self.snapshots.load();
         let counts = snapshot.files.counts();
         let glance = self.pipeline.progress().glance();
