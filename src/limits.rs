@@ -20,6 +20,15 @@ pub const GROUP_BYTES_MAX: usize = 64 << 20;
 /// Values that `field IN (query | values …)` takes over from the inner query.
 pub const SUBQUERY_VALUES_MAX: usize = 10_000;
 
+/// Bytes of large answers that may wait for their clients to read them: five of the largest, or a
+/// thousand pages of events. Whoever asks for more is told that the daemon is busy.
+pub const UNREAD_BYTES_MAX: usize = 64 << 20;
+
+/// Of so many searches that run at once, as many again may take long.
+pub fn long_searches_max(searches_max: usize) -> usize {
+    (searches_max / 2).max(1)
+}
+
 /// Where `"total":"bounded"` stops counting.
 pub const TOTAL_BOUND: u64 = 10_000;
 

@@ -60,6 +60,7 @@ impl Feed<'_> {
 
 /// Ingest is paused, and everything else goes on.
 fn check_paused(place: &Place, daemon: &Daemon, status: &Status) {
+    assert!(status.is_paused);
     let indexed = status.events.indexed;
     assert_eq!(daemon.count("*"), indexed);
     assert_eq!(daemon.count("eventID:event-0"), 1);

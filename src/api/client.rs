@@ -8,6 +8,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -17,11 +18,16 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
+use tokio::time::sleep;
 
 use super::proto::{
     ApiError, Dimension, ErrorBody, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus,
     SearchRequest, SearchResponse, Status, VerifyStatus,
 };
+
+/// How often, and after what pause, a full queue of connections is tried again: for two seconds.
+const CONNECT_TRIES: u32 = 100;
+const CONNECT_PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub struct Client {
@@ -168,13 +174,25 @@ impl Connection {
 }
 
 fn runtime() -> Result<Runtime, ClientError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|e| ClientError::Protocol(e.into()))
 }
 
+/// Connects. While more clients want to than the kernel keeps waiting, this one tries again.
 async fn connect(socket: &Path) -> Result<UnixStream, ClientError> {
-    let stream = UnixStream::connect(socket).await;
-    stream.map_err(|source| ClientError::NoDaemon { socket: socket.to_path_buf(), source })
+    let mut tries = 0;
+    loop {
+        match UnixStream::connect(socket).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries < CONNECT_TRIES => {
+                tries += 1;
+                sleep(CONNECT_PAUSE).await;
+            }
+            connected => {
+                let socket = socket.to_path_buf();
+                return connected.map_err(|source| ClientError::NoDaemon { socket, source });
+            }
+        }
+    }
 }
 
 /// Sends one request and reads its whole answer.

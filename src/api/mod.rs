@@ -8,7 +8,7 @@ pub mod server;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proto::{
     ApiError, ErrorKind, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus, SearchRequest,
@@ -54,11 +54,29 @@ pub type EngineSlot = Arc<OnceLock<Arc<dyn Engine>>>;
 pub struct Cancel {
     has_hung_up: Arc<AtomicBool>,
     deadline: Instant,
+    is_long: bool,
 }
 
 impl Cancel {
     pub fn at(deadline: Instant) -> Self {
-        Self { has_hung_up: Arc::default(), deadline }
+        Self { has_hung_up: Arc::default(), deadline, is_long: false }
+    }
+
+    /// For an attempt at the same search that has so much time at most.
+    #[must_use]
+    pub fn within(&self, time: Duration) -> Self {
+        Self { deadline: self.deadline.min(Instant::now() + time), ..self.clone() }
+    }
+
+    /// For an attempt at the same search, which is known to take long.
+    #[must_use]
+    pub fn long(&self) -> Self {
+        Self { is_long: true, ..self.clone() }
+    }
+
+    /// Whether others must not have to wait for this search's threads.
+    pub fn is_long(&self) -> bool {
+        self.is_long
     }
 
     pub fn deadline(&self) -> Instant {
@@ -92,8 +110,6 @@ fn timed_out() -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -78,7 +78,8 @@ where
             Turn::Last => {
                 self.inner.format_event(context, writer.by_ref(), event)?;
                 let seconds = SPAN.as_secs();
-                let text = format!("more lines like the one before, within {seconds} s, are left out");
+                let text =
+                    format!("more lines like the one before, within {seconds} s, are left out");
                 writeln!(writer, "{}", (self.notice)(&text))
             }
             Turn::LeftOut => {

@@ -65,6 +65,7 @@ fn ingest(status: &Status) -> String {
             thousands(rebuild.pending)
         ),
         _ if status.is_ingesting => "running".into(),
+        (Some(fault), _) if status.is_paused => format!("paused: {fault}; searches go on"),
         (Some(fault), _) => format!("stopped: {fault}; searches go on"),
         (None, _) => "stopped; searches go on".into(),
     }
@@ -174,6 +175,7 @@ mod tests {
                 last_scan_s: Some(12.0),
             },
             is_ingesting: true,
+            is_paused: false,
             fault: None,
             rebuild: None,
             warnings: Vec::new(),

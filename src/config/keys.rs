@@ -16,7 +16,7 @@ pub struct Key {
 }
 
 /// In the order of `config/traildex.toml`.
-pub static KEYS: [Key; 23] = [
+pub static KEYS: [Key; 26] = [
     Key { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
     Key { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
     Key { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::Config;
-use crate::limits::GROUP_BYTES_MAX;
+use crate::limits::{GROUP_BYTES_MAX, UNREAD_BYTES_MAX, long_searches_max};
 
 /// One merge at a time. Its working memory follows the segments' dictionaries and columns; the
 /// postings stream through.
@@ -78,7 +78,9 @@ impl fmt::Display for MemorySum {
 pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
     let Config { ingest, search, .. } = config;
     let workers = ingest.workers(cores) as u64;
-    let searches = search.concurrent(cores) as u64;
+    let searches = search.concurrent(cores);
+    let long = long_searches_max(searches) as u64;
+    let searches = searches as u64;
     let file = ingest.file_bytes_max as u64;
     let segment = ingest.segment_bytes_max as u64;
     let cache = search.record_cache_bytes as u64;
@@ -118,9 +120,15 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
         },
         MemoryPart {
             name: "searches",
-            bytes: searches * SEARCH_BYTES,
-            formula: format!("{searches} at a time x {} MiB", mib(SEARCH_BYTES)),
+            bytes: (searches + long) * SEARCH_BYTES,
+            formula: format!("{searches}, and {long} long ones, x {} MiB", mib(SEARCH_BYTES)),
             keys: &["search.concurrent_max"],
+        },
+        MemoryPart {
+            name: "answers",
+            bytes: UNREAD_BYTES_MAX as u64,
+            formula: "until their clients have read them, fixed".to_owned(),
+            keys: &[],
         },
         MemoryPart {
             name: "record cache",
@@ -155,10 +163,11 @@ segments in the making      512 MiB  2 threads x 256 MiB, one segment
 claims of new events         15 MiB  2 batches x 2 threads x 60000 events x 64 bytes
 keys and ledger             107 MiB  1.6 bytes an event and 32 a file, for 30 and 2 million
 merge                       256 MiB  one at a time, fixed
-searches                    256 MiB  2 at a time x 128 MiB
+searches                    384 MiB  2, and 1 long ones, x 128 MiB
+answers                      64 MiB  until their clients have read them, fixed
 record cache                 64 MiB  decompressed blocks of records
 base                         64 MiB  program, runtime and sockets, fixed
-total                      1786 MiB";
+total                      1978 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
     }
 
@@ -172,7 +181,7 @@ total                      1786 MiB";
         let (message, table) = error.split_once('\n').unwrap();
         assert_eq!(
             message,
-            "the configuration adds up to 1785 MiB of memory and the machine has 1785 MiB; \
+            "the configuration adds up to 1977 MiB of memory and the machine has 1977 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
              search.concurrent_max, search.record_cache_bytes, ingest.segment_events_max"
         );

@@ -23,6 +23,7 @@ use crate::index::inspect::{disk_bytes, free_bytes};
 use crate::index::ledger::LedgerCounts;
 use crate::index::manifest::FORMAT_VERSION;
 use crate::index::opening::set_aside_folders;
+use crate::index::pieces::on_long_threads;
 use crate::index::snapshot::{Snapshot, SnapshotCell};
 use crate::index::steps::step;
 use crate::index::store::Store;
@@ -165,7 +166,9 @@ impl Daemon {
 
 impl Engine for Daemon {
     fn search(&self, request: &SearchRequest, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
-        self.run(|snapshot| run::search(snapshot, request, Timestamp::now(), cancel))
+        let search =
+            || self.run(|snapshot| run::search(snapshot, request, Timestamp::now(), cancel));
+        if cancel.is_long() { on_long_threads(search) } else { search() }
     }
 
     fn event(&self, id: &str, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
@@ -217,6 +220,7 @@ impl Engine for Daemon {
                 last_scan_s: glance.since_scan.map(|since| since.as_secs_f64()),
             },
             is_ingesting: glance.fault.is_none(),
+            is_paused: glance.fault.as_ref().is_some_and(|fault| fault.may_pass),
             rebuild: self.pipeline.rebuild_status(),
             warnings: self.warnings(&snapshot, &glance),
             fault: glance.fault.map(told),

@@ -2,7 +2,7 @@
 //! stopping; and, if it asks for that, that it is alive.
 //!
 //! Alive is a daemon whose engine answers, through the same threads as for clients, and whose ingest
-//! has not ended for good: what a new start can mend. Without a manager nothing is told. A message that
+//! has not ended for good: what a new start can mend. One that waits for a full disk is alive. Without a manager nothing is told. A message that
 //! cannot be sent is logged; the manager has its own time-outs.
 
 use std::env;
@@ -73,9 +73,9 @@ impl Manager {
     }
 
     fn report(&self, status: Status) {
-        let Status { is_ingesting, fault, files, events, .. } = status;
+        let Status { is_ingesting, is_paused, fault, files, events, .. } = status;
+        let sign = if self.watchdog.is_some() { "WATCHDOG=1\n" } else { "" };
         if is_ingesting {
-            let sign = if self.watchdog.is_some() { "WATCHDOG=1\n" } else { "" };
             self.tell_if_ready(&format!(
                 "{sign}STATUS={} events of {} files indexed, {} files pending",
                 events.indexed, files.indexed, files.pending
@@ -83,6 +83,10 @@ impl Manager {
             return;
         }
         let fault = fault.unwrap_or_default();
+        if is_paused {
+            self.tell_if_ready(&format!("{sign}STATUS=searches go on; {fault}"));
+            return;
+        }
         self.tell_if_ready(&format!("STATUS=searches go on, ingest has ended: {fault}"));
         if self.watchdog.is_some() {
             tracing::error!(fault, "ingest has ended: the watchdog is left to restart us");

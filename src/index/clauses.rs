@@ -28,6 +28,29 @@ pub trait Clause: fmt::Debug + Send + Sync + 'static {
 pub struct Context<'a> {
     pub snapshot: &'a Arc<Snapshot>,
     pub segment: &'a Arc<SegmentView>,
+    pub stop: &'a Stop,
+}
+
+/// Tells whether an evaluation should end, unfinished: nobody waits for it any more. Clones are the
+/// same.
+#[derive(Clone)]
+pub struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Stop {
+    pub fn when(is_due: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_due))
+    }
+
+    /// To be polled while what is looked at is not bounded by what is found.
+    pub fn check(&self) -> Result<(), IndexError> {
+        if (self.0)() { Err(IndexError::Stopped) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stop")
+    }
 }
 
 impl Context<'_> {
@@ -88,11 +111,13 @@ impl Context<'_> {
 pub struct ClauseQuery {
     snapshot: Arc<Snapshot>,
     clause: Arc<dyn Clause>,
+    stop: Stop,
 }
 
 impl ClauseQuery {
-    pub fn boxed(snapshot: &Arc<Snapshot>, clause: impl Clause) -> Box<dyn Query> {
-        Box::new(Self { snapshot: Arc::clone(snapshot), clause: Arc::new(clause) })
+    pub fn boxed(snapshot: &Arc<Snapshot>, clause: impl Clause, stop: &Stop) -> Box<dyn Query> {
+        let (snapshot, clause, stop) = (Arc::clone(snapshot), Arc::new(clause), stop.clone());
+        Box::new(Self { snapshot, clause, stop })
     }
 }
 
@@ -107,7 +132,7 @@ impl Weight for ClauseQuery {
         let segment = self.snapshot.view(reader.segment_id()).ok_or_else(|| {
             TantivyError::InternalError("a query met a segment of another snapshot".to_owned())
         })?;
-        let context = Context { snapshot: &self.snapshot, segment };
+        let context = Context { snapshot: &self.snapshot, segment, stop: &self.stop };
         self.clause.docs(&context).map_err(|error| match error {
             IndexError::Tantivy(error) => error,
             error => TantivyError::InternalError(error.to_string()),

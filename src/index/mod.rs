@@ -69,6 +69,8 @@ pub enum IndexError {
     Bug(&'static str),
     #[error("a file was cut short while it was read")]
     Cut,
+    #[error("nobody waits for the answer")]
+    Stopped,
     #[error("{path} has {free} bytes of free space left, less than index.free_bytes_min, {wanted}")]
     NoRoom { path: PathBuf, free: u64, wanted: u64 },
     #[error("more than {groups} groups do not fit the memory of one search")]

@@ -1,9 +1,10 @@
 //! Work on all cores: on every event of a snapshot, or on what was found of them.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use tantivy::query::{Scorer, Weight};
 use tantivy::{DocId, DocSet};
 
@@ -46,6 +47,19 @@ pub fn in_parallel<I: Send, T: Send, E: Send>(
     match items.len() {
         0 | 1 => items.into_iter().map(work).collect(),
         _ => items.into_par_iter().map(work).collect(),
+    }
+}
+
+/// Does work that takes long, on threads of its own, so that short work does not wait for it: the
+/// kernel shares the cores between both.
+pub fn on_long_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    static LONG: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+        let pool = ThreadPoolBuilder::new().thread_name(|n| format!("long-{n}")).build();
+        pool.inspect_err(|error| tracing::error!(%error, "no threads for long searches")).ok()
+    });
+    match &*LONG {
+        Some(pool) => pool.install(work),
+        None => work(),
     }
 }
 

@@ -137,6 +137,9 @@ impl LeafClause {
     }
 }
 
+/// Values looked at between two looks at whether anybody waits.
+const STOP_STEP: u64 = 1 << 12;
+
 /// Which values are meant, by their text.
 pub trait ValueTest: fmt::Debug + Send + Sync + 'static {
     fn is_met_by(&self, value: &str) -> bool;
@@ -202,6 +205,9 @@ impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
             let (mut met, mut cut) = (Vec::new(), Vec::new());
             let mut stream = column.dictionary().prefix_range(self.test.prefix()).into_stream()?;
             while stream.advance() {
+                if stream.term_ord().is_multiple_of(STOP_STEP) {
+                    context.stop.check()?;
+                }
                 let value = String::from_utf8_lossy(stream.key());
                 if is_shortened(&value, EXACT_BYTES_MAX) {
                     cut.push(stream.term_ord());
@@ -311,7 +317,7 @@ impl<T: ValueTest> Clause for NumberClause<T> {
                 }
                 DynamicColumn::F64(column) => numbers_where(context, column, is_in),
                 DynamicColumn::Str(column) => {
-                    let met = ordinals_where(&column, |text| self.texts.is_met_by(text))?;
+                    let met = ordinals_where(context, &column, |text| self.texts.is_met_by(text))?;
                     docs_with_values(context, &TextField::Path(self.path.clone()), &column, &met)?
                 }
                 _ => none(),
@@ -365,6 +371,9 @@ pub fn add_terms(
         if !terms.key().starts_with(prefix.as_bytes()) {
             break;
         }
+        if terms.term_ord().is_multiple_of(STOP_STEP) {
+            context.stop.check()?;
+        }
         if !test(std::str::from_utf8(terms.key()).unwrap_or_default()) {
             continue;
         }
@@ -380,15 +389,20 @@ pub fn add_terms(
 
 /// Gathers the ordinals of a column's values that meet a test.
 pub fn ordinals_where(
+    context: &Context<'_>,
     column: &StrColumn,
     mut test: impl FnMut(&str) -> bool,
 ) -> Result<Vec<u64>, IndexError> {
     let mut ordinals = Vec::new();
+    let mut stopped = Ok(());
     each_value(column, |ordinal, value| {
         if test(value) {
             ordinals.push(ordinal);
         }
-        true
+        if ordinal.is_multiple_of(STOP_STEP) {
+            stopped = context.stop.check();
+        }
+        stopped.is_ok()
     })?;
-    Ok(ordinals)
+    stopped.map(|()| ordinals)
 }

@@ -110,7 +110,7 @@ impl<T: ValueTest + Clone> Clause for WordFormClause<T> {
         }
         for id in columns(Words::Dictionary) {
             let Some(column) = context.segment.text_column(id)? else { continue };
-            let ordinals = ordinals_where(&column, &mut has_met)?;
+            let ordinals = ordinals_where(context, &column, &mut has_met)?;
             parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
         }
         Ok(context.union(parts))

@@ -21,7 +21,7 @@ use crate::event::columns;
 use crate::event::flat::Scalar;
 use crate::event::time::Micros;
 use crate::event::words::words;
-use crate::index::clauses::{Clause, ClauseQuery, TimeClause, VerifiedClause};
+use crate::index::clauses::{Clause, ClauseQuery, Stop, TimeClause, VerifiedClause};
 use crate::index::snapshot::{Snapshot, separated};
 use crate::index::value_clauses::ValueTest;
 use crate::index::values::{ReadRecord, Source};
@@ -34,6 +34,7 @@ type Planned = Result<Box<dyn Query>, ApiError>;
 pub struct Planner<'a> {
     pub snapshot: &'a Arc<Snapshot>,
     pub clock: &'a Clock,
+    pub stop: Stop,
 }
 
 impl Planner<'_> {
@@ -79,7 +80,7 @@ impl Planner<'_> {
     }
 
     fn clause(&self, clause: impl Clause) -> Box<dyn Query> {
-        ClauseQuery::boxed(self.snapshot, clause)
+        ClauseQuery::boxed(self.snapshot, clause, &self.stop)
     }
 
     /// One word anywhere, or several in a row within one value. A whole time is an event's time too,

@@ -26,7 +26,7 @@ use crate::event::cell::Cell;
 use crate::event::columns::{self, ColumnId};
 use crate::event::time::Micros;
 use crate::index::IndexError;
-use crate::index::clauses::{ClauseQuery, PlaceClause};
+use crate::index::clauses::{ClauseQuery, PlaceClause, Stop};
 use crate::index::collect::{Match, Wanted, collect};
 use crate::index::groups::{Grouping, Measure, group};
 use crate::index::ranked::{Ranking, ranked};
@@ -60,7 +60,9 @@ pub fn search(
     let end = parse_bound("end", request.end.as_deref(), &clock)?;
     snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
     let search = Search { snapshot, clock: &clock, start, end, cancel };
-    let mut response = search.answer(query, request)?;
+    // An evaluation that was stopped has no error of its own.
+    let answer = search.answer(query, request);
+    let mut response = answer.map_err(|error| cancel.check().err().unwrap_or(error))?;
     response.took_ms = started.elapsed().as_secs_f64() * 1e3;
     Ok(response)
 }
@@ -74,8 +76,9 @@ pub fn event(
     let started = Instant::now();
     snapshot.check_whole(Micros(i64::MIN), Micros(i64::MAX))?;
     let clock = Clock::utc(Timestamp::UNIX_EPOCH);
-    let by_id = Planner { snapshot, clock: &clock }.is(columns::EVENT_ID, id);
-    let by_place = parse_place(id).map(|place| ClauseQuery::boxed(snapshot, place));
+    let stop = stop_of(cancel);
+    let by_id = Planner { snapshot, clock: &clock, stop: stop.clone() }.is(columns::EVENT_ID, id);
+    let by_place = parse_place(id).map(|place| ClauseQuery::boxed(snapshot, place, &stop));
     for query in iter::once(by_id).chain(by_place) {
         let wanted = Wanted {
             limit: SEARCH_LIMIT_MAX,
@@ -91,6 +94,11 @@ pub fn event(
         }
     }
     Err(ApiError::new(ErrorKind::NotFound, format!("no event has the id '{id}'")))
+}
+
+fn stop_of(cancel: &Cancel) -> Stop {
+    let cancel = cancel.clone();
+    Stop::when(move || cancel.check().is_err())
 }
 
 fn parse_place(id: &str) -> Option<PlaceClause> {
@@ -130,7 +138,8 @@ struct EventStages {
 
 impl Search<'_> {
     fn planner(&self) -> Planner<'_> {
-        Planner { snapshot: self.snapshot, clock: self.clock }
+        let stop = stop_of(self.cancel);
+        Planner { snapshot: self.snapshot, clock: self.clock, stop }
     }
 
     fn answer(&self, query: Query, request: &SearchRequest) -> Result<SearchResponse, ApiError> {

@@ -19,6 +19,9 @@ pub struct Status {
     /// False while ingest is paused, and once it has stopped for good; `fault` says which, and why.
     /// Searches go on.
     pub is_ingesting: bool,
+    /// Ingest waits for its fault to pass, and goes on by itself.
+    #[serde(default)]
+    pub is_paused: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
     /// A rebuild that is under way, or how the last one ended.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,7 +19,14 @@ use super::request::check_limit;
 use super::{LiveOptions, ServerOptions};
 use crate::api::proto::{ApiError, ErrorKind, SearchRequest};
 use crate::api::{Cancel, Engine, EngineSlot, timed_out};
-use crate::limits::SEARCH_LIMIT_MAX;
+use crate::limits::{SEARCH_LIMIT_MAX, UNREAD_BYTES_MAX, long_searches_max};
+
+/// What a search takes at most in the turn of those that are short, ten times the usual. One that takes
+/// longer begins again, in the turn of those that take long.
+const SHORT: Duration = Duration::from_millis(50);
+
+/// Answers up to this size are bounded by the number of connections.
+const SMALL_ANSWER_BYTES: usize = 64 << 10;
 
 /// What an engine gets past a search's deadline to notice it, before the client is answered anyway.
 const DEADLINE_SLACK: Duration = Duration::from_millis(500);
@@ -30,14 +38,25 @@ pub struct App {
     options: LiveOptions,
     /// One for each search that runs.
     turns: Arc<Semaphore>,
+    /// One for each search that runs longer than [`SHORT`], on threads of their own.
+    long_turns: Arc<Semaphore>,
+    /// Bytes of large answers that may be waiting for their clients to read them.
+    unread: Arc<Semaphore>,
     /// How many searches run or wait.
     places: Arc<AtomicUsize>,
 }
 
 impl App {
     pub fn new(engine: EngineSlot, options: LiveOptions) -> Self {
-        let turns = Arc::new(Semaphore::new(options.load().searches_max));
-        Self { engine, options, turns, places: Arc::default() }
+        let searches_max = options.load().searches_max;
+        Self {
+            engine,
+            options,
+            turns: Arc::new(Semaphore::new(searches_max)),
+            long_turns: Arc::new(Semaphore::new(long_searches_max(searches_max))),
+            unread: Arc::new(Semaphore::new(UNREAD_BYTES_MAX)),
+            places: Arc::default(),
+        }
     }
 
     /// The options as they are now.
@@ -68,34 +87,53 @@ impl App {
     /// Asks what costs: one of the places, a turn, and at most the search time-out.
     pub async fn limited<T: Serialize>(
         &self,
-        question: impl FnOnce(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + 'static,
+        question: impl Fn(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + Sync + 'static,
     ) -> Answer {
-        let engine = self.engine()?;
         let cancel = Cancel::at(Instant::now() + self.options().search_timeout);
         // This future is dropped when its client leaves.
         let _hang_up = HangUpOnDrop(cancel.clone());
-        let turn = self.turn(&cancel).await?;
-        let polled = cancel.clone();
+        let _place = self.place().map_err(|what| busy(&what))?;
+        let question = Arc::new(question);
+        let turn = a_turn(&self.turns, &cancel).await?;
+        let short = cancel.within(SHORT);
+        let deadline = cancel.deadline();
+        let mut answer = self.attempt(Arc::clone(&question), short.clone(), turn, deadline).await;
+        let is_cut_short = |error: &ApiError| error.kind == ErrorKind::Timeout;
+        if short.deadline() < deadline && answer.as_ref().is_err_and(is_cut_short) {
+            let turn = a_turn(&self.long_turns, &cancel).await?;
+            answer = self.attempt(question, cancel.long(), turn, deadline).await;
+        }
+        self.readable(answer?)
+    }
+
+    async fn attempt<T: Serialize>(
+        &self,
+        question: Arc<impl Fn(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + Sync + 'static>,
+        cancel: Cancel,
+        turn: OwnedSemaphorePermit,
+        deadline: Instant,
+    ) -> Result<Vec<u8>, ApiError> {
+        let engine = self.engine()?;
         let asked = spawn_blocking(move || {
-            let answer = contain(|| question(&*engine, &polled).and_then(|it| encode(&it)));
+            let answer = contain(|| question(&*engine, &cancel).and_then(|it| encode(&it)));
             drop(turn);
             answer.flatten()
         });
-        let body = timeout_at((cancel.deadline() + DEADLINE_SLACK).into(), asked)
-            .await
-            .map_err(|_| timed_out())?
-            .map_err(|_| stopping())??;
-        Ok(with_json(StatusCode::OK, body))
+        let answer = timeout_at((deadline + DEADLINE_SLACK).into(), asked).await;
+        answer.map_err(|_| timed_out())?.map_err(|_| stopping())?
     }
 
-    async fn turn(&self, cancel: &Cancel) -> Result<(Place, OwnedSemaphorePermit), ApiError> {
-        let busy = |what| ApiError::new(ErrorKind::Busy, format!("{what}; try again in a second"));
-        let place = self.place().map_err(busy)?;
-        let turn = timeout_at(cancel.deadline().into(), self.turns.clone().acquire_owned())
-            .await
-            .map_err(|_| busy("the search waited for its turn until its deadline".into()))?
-            .map_err(|_| stopping())?;
-        Ok((place, turn))
+    /// The answer's body. Large ones that nobody reads are bounded in their sum: a client that asks for
+    /// them and does not read takes from those who do the same, and from nobody else.
+    fn readable(&self, body: Vec<u8>) -> Answer {
+        if body.len() <= SMALL_ANSWER_BYTES {
+            return Ok(with_json(StatusCode::OK, body));
+        }
+        let bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let unread = Arc::clone(&self.unread).try_acquire_many_owned(bytes).map_err(|_| {
+            busy(&format!("answers of {UNREAD_BYTES_MAX} bytes wait to be read by their clients"))
+        })?;
+        Ok(with_json(StatusCode::OK, Bytes::from_owner(Unread { body, _unread: unread })))
     }
 
     fn place(&self) -> Result<Place, String> {
@@ -106,6 +144,29 @@ impl App {
             .map(|_| Place(Arc::clone(&self.places)))
             .map_err(|_| format!("{searches_max} searches are running and {queue_max} waiting"))
     }
+}
+
+/// A large answer, which counts as unread for as long as it is in memory.
+struct Unread {
+    body: Vec<u8>,
+    _unread: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Unread {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+fn busy(what: &str) -> ApiError {
+    ApiError::new(ErrorKind::Busy, format!("{what}; try again in a second"))
+}
+
+async fn a_turn(turns: &Arc<Semaphore>, cancel: &Cancel) -> Result<OwnedSemaphorePermit, ApiError> {
+    timeout_at(cancel.deadline().into(), Arc::clone(turns).acquire_owned())
+        .await
+        .map_err(|_| busy("the search waited for its turn until its deadline"))?
+        .map_err(|_| stopping())
 }
 
 /// One of the places for searches that run or wait, given back when it is dropped.

@@ -14,7 +14,7 @@ use crate::event::flat::{Event, Scalar};
 use crate::event::paths::PathId;
 use crate::event::time::Micros;
 use crate::index::check::verify;
-use crate::index::clauses::{ClauseQuery, TimeClause};
+use crate::index::clauses::{ClauseQuery, Stop, TimeClause};
 use crate::index::collect::{Wanted, collect};
 use crate::index::dedupe::Claim;
 use crate::index::inspect::inspect;
@@ -96,7 +96,7 @@ fn check_searches(store: &Store, expected: &[i64]) {
     let snapshot = store.snapshots().load_full();
     for (start, end) in [(0, 7), (5, 6), (3, 300), (-5, 0), (1_000, 2_000)] {
         let clause = TimeClause { start: Micros(start), end: Micros(end) };
-        let query = ClauseQuery::boxed(&snapshot, clause);
+        let query = ClauseQuery::boxed(&snapshot, clause, &Stop::when(|| false));
         let within: Vec<i64> =
             ascending.iter().copied().filter(|time| (start..end).contains(time)).collect();
         assert_eq!(times(store, &*query, 1_000, Order::Oldest), within, "{start}..{end}");
