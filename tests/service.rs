@@ -12,10 +12,15 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Daemon, PATIENCE, Place, Ran, trail, wait_until};
+use common::{
+    Daemon, PATIENCE, PATIENCE_BULK, Place, Ran, copy_invictus, ledger, trail, wait_until,
+};
 use rustix::process::{Signal, geteuid};
+use traildex::api::client::{Client, ClientError};
+use traildex::api::proto::SearchRequest;
 
 /// A user, and a group, that is neither root nor the daemon.
 const NOBODY: u32 = 65_534;
@@ -254,7 +259,7 @@ fn a_socket_that_the_service_manager_opened_is_used_and_left_to_it() {
             early.read_to_string(&mut answer).unwrap();
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         }
-        let client = traildex::api::client::Client::new(&place.socket());
+        let client = Client::new(&place.socket());
         wait_until(PATIENCE, "it has indexed", || {
             client.status().is_ok_and(|status| status.events.indexed == 1)
         });
@@ -416,6 +421,78 @@ fn a_reload_before_the_index_is_open_ends_nothing() {
     wait_until(PATIENCE, "it is reloaded", || daemon.log().contains("configuration reloaded"));
     assert!(matches!(daemon.client.get("/readyz"), Ok((503, _))), "it is too early for this test");
     wait_until(PATIENCE, "it is ready", || matches!(daemon.client.get("/readyz"), Ok((200, _))));
+    daemon.stop();
+}
+
+/// Clients that keep a daemon busy: silent ones, such as stop in the middle of a head or a body, and
+/// such as take nothing of a long answer.
+fn load(daemon: &Daemon) -> Vec<UnixStream> {
+    let head = "POST /v1/search HTTP/1.1\r\nHost: x\r\n";
+    let body = r#"{"query":"*","limit":10000}"#;
+    let takes_nothing = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    let says_half = format!("{head}Content-Length: 1000\r\n\r\n{{");
+    let kinds = ["", "GET /v1/sta", &says_half, &takes_nothing];
+    let held = kinds.into_iter().cycle().take(40).map(|text| {
+        let mut stream = UnixStream::connect(&daemon.socket).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    });
+    let held: Vec<UnixStream> = held.collect();
+    // The last one is of those that take nothing: its answer has begun.
+    let mut answered = held.last().unwrap();
+    answered.set_read_timeout(Some(PATIENCE)).unwrap();
+    answered.read_exact(&mut [0; 12]).unwrap();
+    held
+}
+
+#[test]
+fn a_stop_under_full_load_takes_less_than_ten_seconds_and_loses_nothing() {
+    const COPIES: usize = 12;
+    const FIRST: usize = 10_000;
+    const STOP_MAX: Duration = Duration::from_secs(10);
+    let place = Place::new();
+    let ids: Vec<String> = (0..FIRST).map(|n| format!("first-{n}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    fs::write(place.archive().join("first.json"), trail(&ids)).unwrap();
+    let mut daemon = place.start();
+    daemon.wait_indexed(PATIENCE_BULK, FIRST as u64);
+    let held = load(&daemon);
+    copy_invictus(&place.archive(), COPIES);
+    let started = Instant::now();
+    let took = thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let client = Client::new(&daemon.socket);
+                let query = "* | stats count, distinct(eventID) by actor, eventName".into();
+                let request = SearchRequest { query, ..SearchRequest::default() };
+                // Until there is no daemon.
+                while started.elapsed() < PATIENCE
+                    && !matches!(client.search(&request), Err(ClientError::NoDaemon { .. }))
+                {
+                }
+            });
+        }
+        let connections = held.len() as f64 + 6.0;
+        wait_until(PATIENCE, "searches beside the other clients", || {
+            metric(&daemon, "traildex_http_connections").is_some_and(|open| open >= connections)
+        });
+        let pending = daemon.status().files.pending;
+        println!("stopped with {pending} files pending");
+        assert!(pending > 0, "ingest had ended before the stop");
+        daemon.signal(Signal::TERM);
+        Instant::now()
+    });
+    assert!(daemon.wait_end().success());
+    let took = took.elapsed();
+    println!("stopped under full load after {took:?}");
+    assert!(took < STOP_MAX, "{took:?}");
+
+    let (files, _) = ledger(&place.data_dir());
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE_BULK, (FIRST + 2_900 * COPIES) as u64);
+    let (after, _) = daemon.ledger();
+    assert!(after.starts_with(&files), "what was committed stays");
+    assert_eq!(after.lines().count(), 1 + 55 * COPIES, "each file is read once");
     daemon.stop();
 }
 
