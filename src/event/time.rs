@@ -14,8 +14,18 @@ pub struct Micros(pub i64);
 
 impl Micros {
     /// Parses a time as records state it: `2023-07-10T12:40:14Z`, with a fraction or an offset, or
-    /// `2025-02-19 20:13:49` as exports write it. Without an offset it is UTC.
+    /// `2025-02-19 20:13:49` as exports write it. Without an offset it is UTC. None also for a time that
+    /// the index cannot hold.
     pub fn parse_event_time(text: &str) -> Option<Self> {
+        Self::parse(text).filter(|time| time.is_indexable())
+    }
+
+    /// Whether the index can hold it: tantivy keeps nanoseconds in 64 bits, which reach from 1677 to 2262.
+    fn is_indexable(self) -> bool {
+        self.0.checked_mul(1_000).is_some()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
         if let Ok(timestamp) = text.parse::<Timestamp>() {
             return Some(Self(timestamp.as_microsecond()));
         }
@@ -46,7 +56,8 @@ impl Micros {
                 0,
             )
             .ok()?;
-            Offset::UTC.to_timestamp(civil).ok().map(|time| Self(time.as_microsecond()))
+            let time = Self(Offset::UTC.to_timestamp(civil).ok()?.as_microsecond());
+            time.is_indexable().then_some(time)
         })
     }
 
@@ -67,7 +78,7 @@ impl<'de> Deserialize<'de> for Micros {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         let beyond_the_calendar = || text.strip_suffix(" us")?.parse().ok().map(Self);
         let unknown = || D::Error::custom(format!("'{text}' is not a time in RFC 3339"));
-        Self::parse_event_time(&text).or_else(beyond_the_calendar).ok_or_else(unknown)
+        Self::parse(&text).or_else(beyond_the_calendar).ok_or_else(unknown)
     }
 }
 
@@ -89,6 +100,19 @@ mod tests {
     fn check(text: &str, expected: Option<&str>) {
         let time = Micros::parse_event_time(text).map(|time| time.to_string());
         assert_eq!(time.as_deref(), expected, "{text}");
+    }
+
+    /// tantivy would multiply them past 64 bits: the year 9999 was indexed as 1815.
+    #[test]
+    fn a_time_that_the_index_cannot_hold_is_none() {
+        for text in ["9999-12-01T23:59:59Z", "2262-04-12T00:00:00Z", "1677-09-21T00:00:00Z"] {
+            assert_eq!(Micros::parse_event_time(text), None, "{text}");
+            assert!(Micros::parse(text).is_some());
+        }
+        for text in ["2262-04-11T23:47:16Z", "1677-09-21T00:12:44Z"] {
+            assert!(Micros::parse_event_time(text).is_some(), "{text}");
+        }
+        assert_eq!(Micros::parse_file_name("1_CloudTrail_x_99991201T2359Z_a.json.gz"), None);
     }
 
     #[test]
