@@ -309,7 +309,9 @@ impl Ledger {
             if line.starts_with(LOSS_PREFIX) {
                 lines.lose(&parse::<LossLine>(&path, offset, line)?.loss);
             } else {
-                lines.add(&parse(&path, offset, line)?, offset);
+                let file = parse(&path, offset, line)?;
+                lines.check(&file).map_err(|reason| damaged(&path, offset, &reason))?;
+                lines.add(&file, offset);
             }
             Ok::<_, IndexError>(())
         })?;

@@ -14,6 +14,10 @@ use crate::api::proto::{FileCounts, FileState};
 /// Rows are added so many at a time, and a thirty-second part: doubling would leave half unused.
 const ROWS_STEP: usize = 1_024;
 
+/// How far a file's number may be beyond those before it. Numbers of files that were read and not
+/// committed are missing, some hundred thousand at most; each costs 20 bytes.
+const NUMBERS_MISSING_MAX: u64 = 1 << 24;
+
 /// Sums over the ledger.
 #[derive(Clone, Debug, Default)]
 pub struct LedgerCounts {
@@ -99,6 +103,20 @@ const NO_LINE: u64 = u64::MAX;
 const STATE_SHIFT: u32 = 56;
 
 impl Lines {
+    /// Whether a line that was read from disk can be a file's: none of a writer in its senses fails.
+    pub fn check(&self, file: &Summary<'_>) -> Result<(), &'static str> {
+        if file.number > self.next_number() + NUMBERS_MISSING_MAX {
+            return Err("the file's number is far beyond those before it");
+        }
+        if self.offset(file.number).is_some() {
+            return Err("two files have the same number");
+        }
+        if file.duplicates > file.records {
+            return Err("a file has more duplicates than records");
+        }
+        Ok(())
+    }
+
     /// Takes in a file's line.
     pub fn add(&mut self, file: &Summary<'_>, offset: u64) {
         let row = file.number as usize;
@@ -108,12 +126,16 @@ impl Lines {
         self.paths[row] = path;
         self.versions[row] = version(file.size, file.mtime_ns);
         let counts = &mut self.counts;
-        counts.records += file.records;
-        counts.duplicates += file.duplicates;
-        counts.expired += file.expired;
-        counts.conflicting += file.conflicting;
-        counts.repaired += file.repaired;
-        counts.rejected += file.rejected;
+        for (sum, more) in [
+            (&mut counts.records, file.records),
+            (&mut counts.duplicates, file.duplicates),
+            (&mut counts.expired, file.expired),
+            (&mut counts.conflicting, file.conflicting),
+            (&mut counts.repaired, file.repaired),
+            (&mut counts.rejected, file.rejected),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
         *count_of(&mut counts.files, file.state) += 1;
         let paths = &self.paths;
         match self.latest.find_mut(path, |row| paths[*row as usize] == path) {
@@ -152,8 +174,10 @@ impl Lines {
             return;
         }
         let row = loss.file as usize;
-        *self.losses.entry(row as u32).or_default() += loss.events as u32;
-        self.counts.lost += loss.events;
+        let lost = self.losses.entry(row as u32).or_default();
+        let before = *lost;
+        *lost = before.saturating_add(u32::try_from(loss.events).unwrap_or(u32::MAX));
+        self.counts.lost += u64::from(*lost - before);
         if self.state_of(row) != FileState::Replaced {
             self.set_state(row, FileState::Reread);
         }

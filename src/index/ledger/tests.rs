@@ -156,6 +156,32 @@ fn a_ledger_that_is_not_as_it_was_committed_is_named() {
     check(&flipped, "its hash does not match");
 }
 
+/// What a fuzzer made of lines: the first took 74 petabytes of memory, the others counts below zero.
+#[test]
+fn a_line_that_no_writer_wrote_is_damage_and_takes_no_memory() {
+    let place = Place::new();
+    let path = place.dir.path().join("files.jsonl");
+    let check = |record: &FileRecord, expected: &str| {
+        let good = record_line(&self::record(0, "a", 1));
+        let text = good + &record_line(record);
+        std::fs::write(&path, &text).unwrap();
+        let xxh3 = hash_text(xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
+        let extent =
+            LedgerExtent { name: "files.jsonl".to_owned(), bytes: text.len() as u64, xxh3 };
+        let error = Ledger::open(place.dir.path(), extent).err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check(&record(u64::MAX >> 8, "b", 1), "far beyond those before it");
+    check(&record(0, "b", 1), "two files have the same number");
+    let mut twins = record(1, "b", 1);
+    twins.reading.duplicates = 5;
+    check(&twins, "more duplicates than records");
+}
+
+fn record_line(record: &FileRecord) -> String {
+    serde_json::to_string(record).unwrap() + "\n"
+}
+
 #[test]
 fn a_file_costs_at_most_32_bytes_of_memory() {
     let mut lines = Lines::default();
