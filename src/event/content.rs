@@ -150,6 +150,11 @@ impl<'a> Numbers<'a> {
     pub fn of(json: &'a [u8]) -> Self {
         Self { json, at: 0 }
     }
+
+    /// Where the number that was found last ends.
+    pub fn at(&self) -> usize {
+        self.at
+    }
 }
 
 impl<'a> Iterator for Numbers<'a> {

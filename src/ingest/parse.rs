@@ -7,9 +7,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape};
+use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
 
-use super::repair::{Repaired, repair};
+use super::repair::{Repaired, quote_huge_numbers, repair};
 use super::split::{self, Piece};
 use crate::api::proto::Reject;
 use crate::event::Flags;
@@ -352,9 +352,9 @@ impl Json {
         for (path, text) in outer.texts {
             let mut below = Below { inner: visitor, path };
             // A text that is none is a text, and nothing more.
-            let _ = self.with_tape(&text, |nodes, stack| {
+            let _ = self.with_tape(&text, |nodes, stack, json| {
                 if is_policy(nodes) {
-                    walk(nodes, stack, &mut below, &text);
+                    walk(nodes, stack, &mut below, json);
                 }
             });
         }
@@ -367,11 +367,13 @@ impl Json {
         if !bytes.trim_ascii_start().starts_with(b"{") {
             return Err(Fault { at: 0, reason: "not JSON: a record begins with '{'".to_owned() });
         }
-        self.with_tape(bytes, |nodes, stack| {
+        self.with_tape(bytes, |nodes, stack, json| {
             if !matches!(nodes.first(), Some(Node::Object { .. })) {
                 return Err(Fault { at: 0, reason: "not a JSON object".to_owned() });
             }
-            Ok(walk(nodes, stack, visitor, bytes))
+            let content = walk(nodes, stack, visitor, json);
+            // A number that is read as a text is not the text.
+            Ok(if std::ptr::eq(json, bytes) { content } else { content::of_bytes(bytes) })
         })?
     }
 
@@ -381,30 +383,52 @@ impl Json {
         quoted.push(b'"');
         quoted.extend_from_slice(content);
         quoted.push(b'"');
-        self.with_tape(&quoted, |nodes, _| match nodes {
+        self.with_tape(&quoted, |nodes, _, _| match nodes {
             [Node::String(text)] => Ok(text.as_bytes().to_vec()),
             _ => Err(Fault { at: 0, reason: "not a JSON string".to_owned() }),
         })?
     }
 
+    /// Hands the tape of a JSON text to `read`, and the text it was made of: that of `bytes`, or one with
+    /// numbers beyond what 64 bits can hold as texts, because simd-json takes them for no JSON.
     fn with_tape<R>(
         &mut self,
         bytes: &[u8],
-        read: impl FnOnce(&[Node<'_>], &mut Vec<Frame>) -> R,
+        read: impl FnOnce(&[Node<'_>], &mut Vec<Frame>, &[u8]) -> R,
     ) -> Result<R, Fault> {
+        let mut read = Some(read);
+        let error = match self.try_tape(bytes, &mut read) {
+            Ok(result) => return Ok(result),
+            Err(error) => error,
+        };
+        if matches!(error.error(), ErrorType::InvalidNumber)
+            && let Some(quoted) = quote_huge_numbers(bytes)
+            && let Ok(result) = self.try_tape(&quoted, &mut read)
+        {
+            return Ok(result);
+        }
+        Err(Fault {
+            at: error.index().min(bytes.len()),
+            reason: format!("not JSON: {}", spaced(&format!("{:?}", error.error()))),
+        })
+    }
+
+    /// Hands the tape of a JSON text to what is in `read`, if it has one.
+    fn try_tape<R>(
+        &mut self,
+        bytes: &[u8],
+        read: &mut Option<impl FnOnce(&[Node<'_>], &mut Vec<Frame>, &[u8]) -> R>,
+    ) -> Result<R, simd_json::Error> {
         self.text.clear();
         self.text.extend_from_slice(bytes);
         self.text.resize(bytes.len() + INPUT_PADDING, b' ');
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let parsed =
             simd_json::fill_tape_padded(&mut self.text, bytes.len(), &mut self.buffers, &mut tape);
-        let result = match parsed {
-            Ok(()) => Ok(read(&tape.0, &mut self.stack)),
-            Err(error) => Err(Fault {
-                at: error.index().min(bytes.len()),
-                reason: format!("not JSON: {}", spaced(&format!("{:?}", error.error()))),
-            }),
-        };
+        let result = parsed.map(|()| {
+            let read = read.take().expect("a text that has a tape is the last that is tried");
+            read(&tape.0, &mut self.stack, bytes)
+        });
         self.tape = tape.reset();
         result
     }

@@ -100,6 +100,22 @@ fn other_json_is_not_taken_for_a_record() {
 }
 
 #[test]
+fn a_number_that_no_machine_holds_is_a_text_and_nothing_else_changes() {
+    let digits = "9".repeat(400);
+    let record = format!(r#"{{"eventName":"A",{TIME},"a":1e400,"b":[-{digits},2.5,1]}}"#);
+    check(&record, &["0 A"], &[]);
+    let mut seen = Vec::new();
+    Parser::default().each_scalar(record.as_bytes(), |path, scalar| {
+        seen.push(format!("{path} {scalar:?}"));
+    });
+    let expected = ["a Str(\"1e400\")", &format!("b Str(\"-{digits}\")"), "b F64(2.5)", "b U64(1)"];
+    assert_eq!(&seen[2..], expected);
+    let mut parser = Parser::default();
+    let (_, text) = parser.parse_record(record.as_bytes()).unwrap();
+    assert!(matches!(text, Cow::Borrowed(_)), "it is JSON as it is");
+}
+
+#[test]
 fn nesting_beyond_the_bound_is_rejected_not_followed() {
     let deep = format!("{{\"eventName\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let mut collected = Collected::default();
@@ -185,6 +201,8 @@ fn anything_else_is_content() {
         r#"{"a":0.10000000000000000001,"b":[1,-2,18446744073709551617]}"#,
         r#"{"a":18446744073709551615}"#,
         r#"{"a":-1}"#,
+        r#"{"a":1e400}"#,
+        r#"{"a":"1e400"}"#,
         // Broken, and repaired to the same.
         r#"{"a":1,}"#,
         r#"{"a":1,,}"#,
