@@ -10,7 +10,7 @@
 //! the pair.
 
 mod load;
-mod random;
+pub mod random;
 mod template;
 mod values;
 

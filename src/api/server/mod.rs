@@ -12,7 +12,7 @@ mod access;
 mod answer;
 mod ask;
 mod refuse;
-mod request;
+pub mod request;
 mod routes;
 mod socket;
 mod stall;

@@ -8,6 +8,7 @@ pub struct Rng(pub u64);
 
 impl Rng {
     /// An independent stream for each `number`; the generator itself stays as it is.
+    #[must_use]
     pub fn fork(self, number: u64) -> Self {
         Self(mix(self.0 ^ mix(number.wrapping_add(GOLDEN))))
     }
