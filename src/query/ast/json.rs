@@ -216,7 +216,9 @@ impl Reader {
         };
         let mut list = Vec::with_capacity(items.len());
         for (place, json) in items.iter().enumerate() {
-            self.terms += 1;
+            // A group is none; what is in it will be counted, as it is in a text.
+            let is_group = json.get("and").or(json.get("or")).is_some();
+            self.terms += usize::from(!is_group);
             if self.terms > QUERY_TERMS_MAX {
                 return self.fault(format!("more than {QUERY_TERMS_MAX} conditions"));
             }

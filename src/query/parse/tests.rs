@@ -549,8 +549,12 @@ fn bounds_hold() {
         "a ".repeat(QUERY_TERMS_MAX),
         values(QUERY_TERMS_MAX - 1),
         "a".repeat(QUERY_BYTES_MAX),
+        // A fuzzer found that its groups counted as conditions in JSON.
+        "a b OR ".repeat(QUERY_TERMS_MAX / 2 - 1) + "a b",
     ] {
-        parse(&fits).unwrap();
+        let query = parse(&fits).unwrap();
+        let json = serde_json::to_string(&query).unwrap();
+        assert_eq!(serde_json::from_str::<Query>(&json).unwrap(), query);
     }
     let offset = |text: String| parse(&text).unwrap_err().offset;
     assert_eq!(offset(nested(QUERY_DEPTH_MAX + 1)), QUERY_DEPTH_MAX + 1);
