@@ -177,7 +177,7 @@ impl<'a> Iterator for Numbers<'a> {
 }
 
 /// The byte after the text whose quote is at `start`.
-fn text_end(json: &[u8], start: usize) -> usize {
+pub fn text_end(json: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(found) = memchr::memchr2(b'"', b'\\', &json[at..]) {
         at += found + 1;

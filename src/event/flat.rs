@@ -17,12 +17,8 @@ use super::content::EventKey;
 use super::identity::Identity;
 use super::paths::{Meaning, PathId, Paths};
 use super::time::Micros;
-use super::words::{WORD_BYTES_MAX, each_word, shorten};
-
-/// Longest value that is a term as it is, in bytes. A longer one (a policy document, a user-data
-/// script) is a term of its beginning and a hash: an exact search finds it, its words are all indexed,
-/// and a wildcard sees its beginning only. tantivy drops terms above 65,530 bytes.
-pub const EXACT_BYTES_MAX: usize = 4_096;
+use super::words::{each_word, shorten};
+use crate::limits::{EXACT_BYTES_MAX, WORD_BYTES_MAX};
 
 /// A scalar of a record, as parsed.
 #[derive(Clone, Copy, Debug, PartialEq)]

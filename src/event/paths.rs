@@ -4,7 +4,7 @@
 //! A key that contains dots is taken as several parts, so `{"a.b":1}` and `{"a":{"b":1}}` are both
 //! the field `a.b`.
 //!
-//! Invariants: a path has at most [`DEPTH_MAX`] parts and [`PATH_BYTES_MAX`] bytes, and never holds a
+//! Invariants: a path has at most [`PATH_DEPTH_MAX`] parts and [`PATH_BYTES_MAX`] bytes, and never holds a
 //! NUL, which ends a path in the index. Keys beyond these bounds are cut, not dropped.
 
 use hashbrown::HashTable;
@@ -13,22 +13,12 @@ use std::hash::BuildHasher;
 
 use super::columns::ColumnId;
 use super::words::shorten;
+use crate::limits::{
+    KEY_BYTES_MAX, PATH_BYTES_MAX, PATH_DEPTH_MAX, PATH_TABLE_BYTES_MAX, PATHS_MAX,
+};
 
 /// Between the parts of a path, in the index.
 pub const SEPARATOR: char = '\u{1}';
-
-/// Parts of a path. AWS's deepest has 11; a leaf below this depth is indexed at its ancestor here.
-pub const DEPTH_MAX: u32 = 32;
-
-/// Bytes of one part; a longer key is cut and hashed.
-const KEY_BYTES_MAX: usize = 128;
-
-/// Bytes of a path's text; longer paths are cut and hashed.
-const PATH_BYTES_MAX: usize = 1_024;
-
-/// Paths kept in a table. Real archives have some 2,000; what is above this is made up by a client,
-/// and the table starts anew rather than grow.
-const PATHS_MAX: usize = 50_000;
 
 /// A path, by its place in its [`Paths`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +71,8 @@ struct Entry {
 #[derive(Debug)]
 pub struct Paths {
     entries: Vec<Entry>,
+    /// Of their keys and texts: a key can be as long as a record.
+    bytes: usize,
     by_parent_and_key: HashTable<u32>,
 }
 
@@ -93,7 +85,7 @@ impl Default for Paths {
             depth: 0,
             meaning: Meaning::Other,
         };
-        Self { entries: vec![root], by_parent_and_key: HashTable::new() }
+        Self { entries: vec![root], bytes: 0, by_parent_and_key: HashTable::new() }
     }
 }
 
@@ -113,12 +105,13 @@ impl Paths {
 
     fn insert(&mut self, hash: u64, parent: PathId, key: &str) -> PathId {
         let ancestor = &self.entries[parent.0 as usize];
-        if ancestor.depth == DEPTH_MAX {
+        if ancestor.depth == PATH_DEPTH_MAX {
             return parent;
         }
         let text = child_text(&ancestor.text, key);
         let meaning = Meaning::of(&text.replace(SEPARATOR, "."));
         let id = self.entries.len() as u32;
+        self.bytes += key.len() + text.len();
         self.entries.push(Entry {
             parent,
             key: key.into(),
@@ -145,7 +138,7 @@ impl Paths {
 
     /// To be called between records: starts anew when the table is full. Ids from before are void.
     pub fn trim(&mut self) {
-        if self.entries.len() > PATHS_MAX {
+        if self.entries.len() > PATHS_MAX || self.bytes > PATH_TABLE_BYTES_MAX {
             *self = Self::default();
         }
     }
@@ -204,7 +197,7 @@ mod tests {
         let nul = path(&mut paths, &["a\0b"]);
         assert_eq!(paths.text(nul), "a\u{fffd}b");
         let deep = path(&mut paths, &vec!["d"; 100]);
-        assert_eq!(deep, path(&mut paths, &vec!["d"; DEPTH_MAX as usize]));
+        assert_eq!(deep, path(&mut paths, &vec!["d"; PATH_DEPTH_MAX as usize]));
         let wide = path(&mut paths, &vec!["w".repeat(100).as_str(); 30]);
         assert!(paths.text(wide).len() <= PATH_BYTES_MAX);
     }
@@ -217,5 +210,10 @@ mod tests {
         }
         paths.trim();
         assert_eq!(paths.entries.len(), 1);
+        for n in 0..20 {
+            paths.child(PathId::ROOT, &n.to_string().repeat(1 << 20));
+        }
+        paths.trim();
+        assert_eq!(paths.entries.len(), 1, "keys of a megabyte fill it sooner");
     }
 }

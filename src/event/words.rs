@@ -6,9 +6,7 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Longest word kept as it is, in bytes; a longer one (a pagination token, a base64 blob) is kept as
-/// its beginning and a hash, which an exact search for it still finds. See [`shorten`].
-pub const WORD_BYTES_MAX: usize = 256;
+use crate::limits::WORD_BYTES_MAX;
 
 /// Bytes of the hash that [`shorten`] appends: `#` and 32 hexadecimal digits.
 const HASH_BYTES: usize = 33;

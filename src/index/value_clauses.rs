@@ -16,8 +16,8 @@ use super::docsets::{Docs, Verified, docs_with_value, none};
 use super::schema::Fields;
 use super::snapshot::SegmentView;
 use crate::event::columns::ColumnId;
-use crate::event::flat::EXACT_BYTES_MAX;
 use crate::event::words::{is_shortened, shorten, words};
+use crate::limits::EXACT_BYTES_MAX;
 
 /// Values looked up in the inverted index one by one; for more of them the column is scanned.
 const VALUES_LOOKED_UP_MAX: usize = 64;

@@ -9,8 +9,9 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use super::ast::{Pattern, Piece, Regex, Value};
 use super::time::{Clock, TimeError, parse_plain_time, parse_time};
 use crate::event::time::Micros;
-use crate::event::words::{WORD_BYTES_MAX, each_word, lowercase, words};
+use crate::event::words::{each_word, lowercase, words};
 use crate::index::value_clauses::ValueTest;
+use crate::limits::WORD_BYTES_MAX;
 
 /// Bytes of a prefix that narrow a search.
 const PREFIX_BYTES_MAX: usize = 1 << 10;

@@ -11,7 +11,7 @@ use tantivy::query::{AllQuery, BooleanQuery, InvertedIndexRangeQuery, Query};
 use super::{Planned, Planner, any_of, bad_query, compiled, exact, record_test};
 use crate::api::proto::ApiError;
 use crate::event::columns::{self, ColumnId, Words};
-use crate::event::flat::{EXACT_BYTES_MAX, parse_ip};
+use crate::event::flat::parse_ip;
 use crate::event::words::shorten;
 use crate::index::compare::{CompareClause, Relation};
 use crate::index::id_clauses::{IdClause, UuidClause};
@@ -20,6 +20,7 @@ use crate::index::schema::Fields;
 use crate::index::value_clauses::{
     ExistsClause, LeafClause, NumberClause, RecordTest, TextField, ValueTest, ValuesClause,
 };
+use crate::limits::EXACT_BYTES_MAX;
 use crate::query::ast::{Comparison, FieldRef, Test, Value};
 use crate::query::fields::{Target, has_no_value, resolve};
 use crate::query::form::{
