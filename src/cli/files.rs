@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use comfy_table::{Cell, Color};
 
+use super::json::for_terminal;
 use super::table::{ListFormat, Look, cell};
 use super::text::{bytes, escape, thousands};
 use super::{EXIT_CODES, Exit, SocketArg, named};
@@ -104,16 +105,22 @@ fn write(
             table.add_rows(response.groups.iter().map(|group| group_row(group, by)));
             writeln!(out, "{}", table.trim_fmt())?;
         }
-        ListFormat::Json => writeln!(out, "{}", serde_json::to_string(response)?)?,
+        ListFormat::Json => write_json(out, response)?,
         ListFormat::Ndjson => {
             for file in &response.files {
-                writeln!(out, "{}", serde_json::to_string(file)?)?;
+                write_json(out, file)?;
             }
             for group in &response.groups {
-                writeln!(out, "{}", serde_json::to_string(group)?)?;
+                write_json(out, group)?;
             }
         }
     }
+    Ok(())
+}
+
+/// One line; names of files in it are whatever somebody called them.
+fn write_json(out: &mut impl Write, value: &impl serde::Serialize) -> anyhow::Result<()> {
+    writeln!(out, "{}", for_terminal(&serde_json::to_string(value)?))?;
     Ok(())
 }
 

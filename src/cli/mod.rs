@@ -15,6 +15,7 @@ mod generate;
 mod help;
 mod import;
 mod json;
+mod log;
 mod log_limit;
 mod rebuild;
 mod record;

@@ -1,16 +1,10 @@
 //! `traildex serve`: watch an archive and answer on a socket.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use serde_json::json;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt, reload};
-
 use super::Exit;
-use super::log_limit::Limited;
-use crate::config::{Config, Format, Level, Overrides};
+use super::log;
+use crate::config::{Config, Overrides};
 use crate::daemon;
 use crate::daemon::reload::Source;
 
@@ -32,7 +26,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = load(args)?;
-    let set_level = start_log(&config);
+    let set_level = log::start(&config);
     let args = args.clone();
     daemon::serve(&config, Source { load: Box::new(move || load(&args)), set_level })?;
     Ok(Exit::Done)
@@ -69,25 +63,4 @@ pub fn memory_bytes() -> Option<u64> {
         .ok()
         .and_then(|text| text.trim().parse::<u64>().ok());
     machine.into_iter().chain(group).min()
-}
-
-/// Returns what changes the level.
-/// A line of a log in JSON.
-fn as_json(text: &str) -> String {
-    let timestamp = jiff::Timestamp::now().to_string();
-    json!({ "timestamp": timestamp, "level": "WARN", "fields": { "message": text } }).to_string()
-}
-
-fn start_log(config: &Config) -> Box<dyn Fn(Level) + Send> {
-    let filter = |level: Level| EnvFilter::new(format!("warn,traildex={}", level.name()));
-    let (level, handle) = reload::Layer::new(filter(config.log.level));
-    let lines =
-        fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
-    let lines = match config.log.format {
-        Format::Text => lines.map_event_format(|lines| Limited::new(lines, str::to_owned)).boxed(),
-        Format::Json => lines.json().map_event_format(|lines| Limited::new(lines, as_json)).boxed(),
-    };
-    tracing_subscriber::registry().with(lines).with(level).init();
-    // Fails only where there is no log any more.
-    Box::new(move |level| drop(handle.reload(filter(level))))
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::json::for_terminal;
 use super::table::Format;
 use super::text::{bytes, labelled, seconds, thousands};
 use super::{Exit, SocketArg};
@@ -20,7 +21,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let status = args.socket.client().status()?;
     let text = match args.format {
         Format::Text => describe(&status),
-        Format::Json => serde_json::to_string(&status)? + "\n",
+        Format::Json => for_terminal(&serde_json::to_string(&status)?).into_owned() + "\n",
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(Exit::Done)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::json::for_terminal;
 use super::table::Format;
 use super::text::{bytes, escape, thousands};
 use super::{EXIT_CODES, Exit, SocketArg};
@@ -40,7 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     bar.finish_and_clear();
     match args.format {
         Format::Text => print!("{}", describe(&report)),
-        Format::Json => println!("{}", serde_json::to_string(&report)?),
+        Format::Json => println!("{}", for_terminal(&serde_json::to_string(&report)?)),
     }
     Ok(if report.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }

@@ -1,0 +1,50 @@
+//! The log: lines on the standard error, for a person or for a collector.
+
+use std::fmt;
+use std::io::IsTerminal;
+
+use serde_json::json;
+use tracing::field::Field;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt as lines, reload};
+
+use super::log_limit::Limited;
+use super::text::escape;
+use crate::config::{Config, Format, Level};
+
+/// Starts the log. Returns what changes its level.
+pub fn start(config: &Config) -> Box<dyn Fn(Level) + Send> {
+    let filter = |level: Level| EnvFilter::new(format!("warn,traildex={}", level.name()));
+    let (level, handle) = reload::Layer::new(filter(config.log.level));
+    let lines =
+        lines::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let lines = match config.log.format {
+        Format::Text => lines
+            .fmt_fields(debug_fn(write_field).delimited(" "))
+            .map_event_format(|lines| Limited::new(lines, str::to_owned))
+            .boxed(),
+        Format::Json => lines.json().map_event_format(|lines| Limited::new(lines, as_json)).boxed(),
+    };
+    tracing_subscriber::registry().with(lines).with(level).init();
+    // Fails only where there is no log any more.
+    Box::new(move |level| drop(handle.reload(filter(level))))
+}
+
+/// A line of a log in JSON.
+fn as_json(text: &str) -> String {
+    let timestamp = jiff::Timestamp::now().to_string();
+    json!({ "timestamp": timestamp, "level": "WARN", "fields": { "message": text } }).to_string()
+}
+
+/// Writes a field of a line of the log; a file's name, or an error, that holds a line break or what a
+/// terminal would obey shows it instead.
+fn write_field(out: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let text = format!("{value:?}");
+    match field.name() {
+        "message" => out.write_str(&escape(&text)),
+        name => write!(out, "{name}={}", escape(&text)),
+    }
+}
