@@ -59,7 +59,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("flate2", &["ingest/read.rs"]),
     ("libdeflate_sys", &["ingest/inflate.rs"]),
     ("libdeflater", &["bench/"]),
-    ("simd_json", &["ingest/parse.rs"]),
+    ("simd_json", &["ingest/parse/json.rs"]),
     ("rayon", &["ingest/mod.rs", "index/pieces.rs", "bench/"]),
     ("sha2", &["ingest/tally.rs"]),
     ("fail", &["index/steps.rs"]),

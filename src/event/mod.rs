@@ -27,14 +27,16 @@ impl Flags {
     pub const TIME_FROM_WINDOW: Self = Self(1 << 2);
     /// No time in the record at all; the time is its file's.
     pub const TIME_FROM_FILE: Self = Self(1 << 3);
-    /// The record holds bytes that are not UTF-8; they are searched as U+FFFD.
+    /// The record holds bytes that are not UTF-8, or half of a character; they are searched as U+FFFD.
     pub const INVALID_UTF8: Self = Self(1 << 4);
     /// The record came from a gzip member after the first, which AWS never writes.
     pub const SECOND_MEMBER: Self = Self(1 << 5);
     /// Another event has the same account and `eventID`, and different content.
     pub const ID_CONFLICT: Self = Self(1 << 6);
+    /// Bytes that are none of the compressed data follow it in the record's file; AWS never writes any.
+    pub const TRAILING_BYTES: Self = Self(1 << 7);
 
-    const NAMES: [(Self, &'static str); 7] = [
+    const NAMES: [(Self, &'static str); 8] = [
         (Self::REPAIRED, "repaired"),
         (Self::TIME_FROM_TIMESTAMP, "time-from-timestamp"),
         (Self::TIME_FROM_WINDOW, "time-from-window"),
@@ -42,6 +44,7 @@ impl Flags {
         (Self::INVALID_UTF8, "invalid-utf8"),
         (Self::SECOND_MEMBER, "second-member"),
         (Self::ID_CONFLICT, "id-conflict"),
+        (Self::TRAILING_BYTES, "trailing-bytes"),
     ];
 
     pub fn contains(self, other: Self) -> bool {

@@ -15,14 +15,16 @@ use flate2::bufread::GzDecoder;
 use memmap2::{Advice, Mmap};
 
 use super::inflate::{Inflated, Inflater, Unreadable};
+use crate::limits::RATIO_FREE_BYTES;
 use crate::sigbus;
-
-/// Below this many uncompressed bytes no ratio is suspicious.
-const RATIO_FREE_BYTES: usize = 16 << 20;
 
 /// Files up to this many bytes are read rather than mapped: for them a system call and a copy cost
 /// less than a mapping and its page faults, and most trail files are far smaller.
 const READ_BYTES_MAX: u64 = 64 << 10;
+
+/// What a gzip member and a zstd frame begin with.
+const GZIP: &[u8] = &[0x1F, 0x8B];
+const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
 
 /// A buffer that grew beyond this for one file is given back after it.
 const KEPT_BYTES_MAX: usize = 64 << 20;
@@ -42,13 +44,16 @@ pub struct Content<'a> {
     pub bytes: &'a [u8],
     /// Where the second gzip member's bytes begin, if there is one.
     pub second_member: Option<usize>,
-    /// Whether bytes that are no gzip member follow the last one.
+    /// Whether bytes follow that are no compressed data, or none that can be read.
     pub has_trailing_bytes: bool,
+    /// Why what follows could not be read, though it looks like compressed data. What comes before it is
+    /// whole, checksums included.
+    pub unread: Option<ReadError>,
 }
 
 impl<'a> Content<'a> {
     fn plain(bytes: &'a [u8]) -> Self {
-        Self { bytes, second_member: None, has_trailing_bytes: false }
+        Self { bytes, second_member: None, has_trailing_bytes: false, unread: None }
     }
 }
 
@@ -123,10 +128,12 @@ impl FileReader {
         let Self { limits, inflater, file, inflated } = self;
         let cuts_before = sigbus::cuts();
         let on_disk = open(path, file)?;
-        let content = match on_disk.get(..4) {
-            Some([0x1F, 0x8B, ..]) => gunzip(inflater, &on_disk, inflated, *limits),
-            Some([0x28, 0xB5, 0x2F, 0xFD]) => unzstd(&on_disk, inflated, *limits),
-            _ => plain(&on_disk, inflated, *limits),
+        let content = if on_disk.starts_with(GZIP) {
+            gunzip(inflater, &on_disk, inflated, *limits)
+        } else if on_disk.starts_with(ZSTD) {
+            unzstd(&on_disk, inflated, *limits)
+        } else {
+            plain(&on_disk, inflated, *limits)
         };
         // Whose mapping was cut is not known: another's costs a second look.
         let result = match content {
@@ -169,7 +176,7 @@ fn plain<'a>(
     Ok(Content::plain(out))
 }
 
-/// Inflates every member of a gzip file.
+/// Inflates every member of a gzip file. One that cannot be read hides none before it.
 fn gunzip<'a>(
     inflater: &mut Inflater,
     file: &[u8],
@@ -179,18 +186,32 @@ fn gunzip<'a>(
     let mut rest = file;
     let mut end = 0;
     let mut second_member = None;
-    while rest.starts_with(&[0x1F, 0x8B]) {
+    let mut unread = None;
+    while rest.starts_with(GZIP) {
         let is_first = rest.len() == file.len();
-        let Inflated { read, written } = gunzip_member(inflater, rest, out, end, limits)
-            .map_err(|error| error.in_member_at(file.len() - rest.len()))?;
+        let member = gunzip_member(inflater, rest, out, end, limits).and_then(|inflated| {
+            check_size(end + inflated.written, file.len(), limits)?;
+            Ok(inflated)
+        });
+        let Inflated { read, written } = match member {
+            Ok(inflated) => inflated,
+            Err(error) => {
+                let error = error.in_member_at(file.len() - rest.len());
+                if is_first {
+                    return Err(error);
+                }
+                unread = Some(error);
+                break;
+            }
+        };
         if !is_first && second_member.is_none() {
             second_member = Some(end);
         }
         rest = &rest[read..];
         end += written;
-        check_size(end, file.len(), limits)?;
     }
-    Ok(Content { bytes: &out[..end], second_member, has_trailing_bytes: !rest.is_empty() })
+    let has_trailing_bytes = !rest.is_empty();
+    Ok(Content { bytes: &out[..end], second_member, has_trailing_bytes, unread })
 }
 
 /// Inflates the member at the start of `bytes` into `out[start..]`, which grows as needed.
@@ -201,23 +222,37 @@ fn gunzip_member(
     start: usize,
     limits: ReadLimits,
 ) -> Result<Inflated, ReadError> {
-    // The trailer of a file of one member states its size, modulo 4 GiB; a hint, not to be trusted.
+    let room = limits.file_bytes_max - start;
+    // The trailer of a file of one member states its size, modulo 4 GiB; a hint, believed as far as the
+    // ratio allows.
     let stated = bytes.last_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size) as usize);
+    let stated = stated.min(bytes.len().saturating_mul(limits.inflate_ratio_max));
     let guess = if stated > bytes.len() { stated } else { bytes.len() * 4 };
-    let mut size = guess.clamp(1 << 10, limits.file_bytes_max);
+    let mut size = guess.max(1 << 10).min(room);
     loop {
-        if out.len() < start + size {
-            out.resize(start + size, 0);
-        }
+        make_room(out, start + size, limits);
         match inflater.gunzip(bytes, &mut out[start..]) {
             Ok(Some(inflated)) => return Ok(inflated),
             Ok(None) => {
                 check_size(start + size + 1, bytes.len(), limits)?;
-                size = (size * 2).min(limits.file_bytes_max);
+                size = (size * 2).min(room);
             }
             Err(Unreadable) => return Err(diagnose(bytes)),
         }
     }
+}
+
+/// Makes a buffer this long at least. It never takes more memory than the largest file: a `Vec` that
+/// grows by itself would take up to twice that.
+fn make_room(out: &mut Vec<u8>, length: usize, limits: ReadLimits) {
+    if out.len() >= length {
+        return;
+    }
+    if out.capacity() < length {
+        let capacity = length.max((out.capacity() * 2).min(limits.file_bytes_max));
+        out.reserve_exact(capacity - out.len());
+    }
+    out.resize(length, 0);
 }
 
 /// Says what is wrong with a member that libdeflate refused.
@@ -231,17 +266,44 @@ fn diagnose(bytes: &[u8]) -> ReadError {
     }
 }
 
+/// Decompresses every frame of a zstd file. One that cannot be read hides none before it. Several are
+/// nothing odd: tools that use several cores write them.
 fn unzstd<'a>(
     file: &[u8],
     out: &'a mut Vec<u8>,
     limits: ReadLimits,
 ) -> Result<Content<'a>, ReadError> {
     out.clear();
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(file)?;
-    match read_bounded(&mut decoder, out, file.len(), limits) {
-        Ok(()) => Ok(Content::plain(out)),
+    let mut rest = file;
+    let mut unread = None;
+    while rest.starts_with(ZSTD) {
+        let (start, end) = (file.len() - rest.len(), out.len());
+        match zstd_frame(rest, out, file.len(), limits) {
+            Ok(after) => rest = after,
+            Err(error) if start == 0 => return Err(error),
+            Err(error) => {
+                out.truncate(end);
+                unread = Some(error.in_member_at(start));
+                break;
+            }
+        }
+    }
+    let has_trailing_bytes = !rest.is_empty();
+    Ok(Content { bytes: out, second_member: None, has_trailing_bytes, unread })
+}
+
+/// Appends what the frame at the start of `bytes` holds to `out`; returns what follows it.
+fn zstd_frame<'b>(
+    bytes: &'b [u8],
+    out: &mut Vec<u8>,
+    file_bytes: usize,
+    limits: ReadLimits,
+) -> Result<&'b [u8], ReadError> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes)?.single_frame();
+    match read_bounded(&mut decoder, out, file_bytes, limits) {
+        Ok(()) => Ok(decoder.finish()),
         Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(ReadError::Cut { at: file.len() as u64 })
+            Err(ReadError::Cut { at: bytes.len() as u64 })
         }
         Err(ReadError::Io(error)) => Err(ReadError::Damaged { at: 0, reason: error.to_string() }),
         Err(error) => Err(error),
@@ -331,9 +393,45 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_read_hides_nothing_before_it() {
+        let limits = ReadLimits { file_bytes_max: 20 << 20, inflate_ratio_max: 200 };
+        let bomb = gzip(&vec![b' '; 19 << 20]);
+        let large = gzip(
+            &(0..21_u32 << 20)
+                .map(|n| (n.wrapping_mul(0x9E37_79B9) >> 21) as u8)
+                .collect::<Vec<_>>(),
+        );
+        let mut damaged = gzip(&b"some text, ".repeat(1_000));
+        damaged[30] ^= 0xFF;
+        let zstd = |text: &[u8]| zstd::encode_all(text, 3).unwrap();
+        let two = [zstd(b"one"), zstd(b"two")].concat();
+        assert_eq!(read(&two), "6 None false", "frames are no members");
+        for (first, behind, expected) in [
+            (gzip(b"one"), bomb, "more than 200 times"),
+            (gzip(b"one"), large, "more than 20971520 bytes"),
+            (gzip(b"one"), damaged, "begins at byte 23 is damaged"),
+            (gzip(b"one"), gzip(b"cut")[..20].to_vec(), "too early, at byte 43 "),
+            (zstd(b"one"), zstd(b"cut")[..9].to_vec(), "too early, at byte 21 "),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("file");
+            std::fs::write(&path, [first, behind].concat()).unwrap();
+            let mut reader = FileReader::new(limits);
+            let take = |content: Content<'_>| {
+                assert_eq!((content.bytes, content.second_member), (&b"one"[..], None));
+                assert!(content.has_trailing_bytes);
+                content.unread.unwrap().to_string()
+            };
+            let unread = reader.read(&path, take).unwrap();
+            assert!(unread.contains(expected), "{unread}");
+            assert!(reader.inflated.capacity() <= limits.file_bytes_max);
+        }
+    }
+
+    #[test]
     fn a_file_that_ends_too_early_is_told_from_a_damaged_one() {
         let whole = gzip(&b"some text, ".repeat(1_000));
-        for length in [4, 17, whole.len() / 2, whole.len() - 1] {
+        for length in [2, 4, 17, whole.len() / 2, whole.len() - 1] {
             let error = read(&whole[..length]);
             assert!(error.contains("ends too early"), "{length}: {error}");
         }

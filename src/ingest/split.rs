@@ -9,16 +9,17 @@
 
 use memchr::memmem;
 
+use crate::limits::{CUT_BYTES_MAX, CUTS_MAX, PIECES_HELD_MAX};
+
 /// Envelopes inside envelopes. An array of EventBridge events that hold records is 3.
 const ENVELOPE_DEPTH_MAX: u32 = 4;
 
-/// Each broken record is read to the end of the file before it is known to be broken; a file made of
-/// such starts would take time that grows with the square of its size. After this many the rest of
-/// the file is one broken piece.
-const CUTS_MAX: u32 = 1_000;
+/// Bytes looked at in the first step of the search for the next record, which is near as a rule, and in
+/// the longest.
+const SEARCH_STEP_FIRST: usize = 256;
+const SEARCH_STEP_MAX: usize = 64 << 10;
 
-/// Bytes looked at in one step of the search for the next record.
-const SEARCH_STEP: usize = 64 << 10;
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Something found in a file. Offsets are into the bytes that were split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +44,49 @@ pub struct Outcome {
 
 /// Finds the pieces of a file, in order.
 pub fn split<'a>(bytes: &'a [u8], sink: &mut impl FnMut(Piece<'a>)) -> Outcome {
-    let start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-    let mut splitter =
-        Splitter { bytes, sink, outcome: Outcome::default(), cuts: 0, has_record: false };
-    splitter.values(start, 0, Context::File);
+    if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
+        sink(Piece::Broken { offset: 0, reason: "the file is UTF-16; a trail is UTF-8" });
+        return Outcome::default();
+    }
+    let mut splitter = Splitter::new(bytes, sink);
+    splitter.values(0, 0, Context::File);
     splitter.outcome
+}
+
+/// The pieces of a file.
+#[derive(Debug)]
+pub struct Pieces<'a> {
+    bytes: &'a [u8],
+    /// The first of them: a file of nothing but braces would hold twenty times its size in pieces.
+    held: Vec<Piece<'a>>,
+    count: usize,
+    pub outcome: Outcome,
+}
+
+impl<'a> Pieces<'a> {
+    pub fn of(bytes: &'a [u8]) -> Self {
+        let (mut held, mut count) = (Vec::new(), 0);
+        let outcome = split(bytes, &mut |piece| {
+            count += 1;
+            if held.len() < PIECES_HELD_MAX {
+                held.push(piece);
+            }
+        });
+        Self { bytes, held, count, outcome }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Calls `visit` with each, in order. Where not all are held, the file is split again.
+    pub fn each(&self, mut visit: impl FnMut(Piece<'a>)) {
+        if self.count == self.held.len() {
+            self.held.iter().copied().for_each(visit);
+        } else {
+            split(self.bytes, &mut visit);
+        }
+    }
 }
 
 /// The pieces of a file, all at once.
@@ -62,14 +101,7 @@ pub fn collect(bytes: &[u8]) -> (Vec<Piece<'_>>, Outcome) {
 /// missing quote or brace makes it swallow its neighbours.
 pub fn split_after_broken<'a>(record: &'a [u8], sink: &mut impl FnMut(Piece<'a>)) {
     if let Some(start) = next_record(record, 0) {
-        let mut splitter = Splitter {
-            bytes: record,
-            sink,
-            outcome: Outcome::default(),
-            cuts: 0,
-            has_record: false,
-        };
-        splitter.values(start, 0, Context::List);
+        Splitter::new(record, sink).values(start, 0, Context::List);
     }
 }
 
@@ -91,10 +123,17 @@ struct Splitter<'a, 's, F> {
     sink: &'s mut F,
     outcome: Outcome,
     cuts: u32,
+    /// Bytes that were read to find that records have no end.
+    cut_bytes: u64,
     has_record: bool,
 }
 
-impl<'a, F: FnMut(Piece<'a>)> Splitter<'a, '_, F> {
+impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
+    fn new(bytes: &'a [u8], sink: &'s mut F) -> Self {
+        let outcome = Outcome::default();
+        Self { bytes, sink, outcome, cuts: 0, cut_bytes: 0, has_record: false }
+    }
+
     /// Takes values one after another until their context ends; returns where.
     fn values(&mut self, start: usize, depth: u32, context: Context) -> usize {
         let mut at = start;
@@ -135,16 +174,16 @@ impl<'a, F: FnMut(Piece<'a>)> Splitter<'a, '_, F> {
                     break;
                 }
                 Some(b'"') => {}
-                Some(_) => return self.not_walkable(start, is_envelope, context),
-                None => return self.cut(start, is_envelope),
+                Some(_) => return self.not_walkable(start, at, is_envelope, context),
+                None => return self.cut(start, at, is_envelope),
             }
             let Some(key_end) = skip_string(self.bytes, at) else {
-                return self.cut(start, is_envelope);
+                return self.cut(start, at, is_envelope);
             };
             let key = &self.bytes[at + 1..key_end - 1];
             at = skip_space(self.bytes, key_end);
             if self.bytes.get(at) != Some(&b':') {
-                return self.not_walkable(start, is_envelope, context);
+                return self.not_walkable(start, at, is_envelope, context);
             }
             at = skip_space(self.bytes, at + 1);
             match self.member(key, at, depth, context) {
@@ -153,7 +192,7 @@ impl<'a, F: FnMut(Piece<'a>)> Splitter<'a, '_, F> {
                     at = end;
                 }
                 Member::Plain(Some(end)) => at = end,
-                Member::Plain(None) => return self.cut(start, is_envelope),
+                Member::Plain(None) => return self.cut(start, at, is_envelope),
             }
         }
         if !is_envelope {
@@ -198,31 +237,49 @@ impl<'a, F: FnMut(Piece<'a>)> Splitter<'a, '_, F> {
     fn escaped(&mut self, at: usize) -> Member {
         let Some(end) = skip_string(self.bytes, at) else { return Member::Plain(None) };
         let content = &self.bytes[at + 1..end - 1];
+        self.has_record = true;
         (self.sink)(Piece::Escaped { offset: at + 1, content });
         Member::Envelope(end)
     }
 
-    /// An object whose members cannot be told apart: hands it out by its brackets alone, for the
-    /// parser to repair or to reject with the exact place.
-    fn not_walkable(&mut self, start: usize, is_envelope: bool, context: Context) -> usize {
-        let Some(end) = skip_value(self.bytes, start) else { return self.cut(start, is_envelope) };
-        if !is_envelope {
-            self.record(start, end, context);
+    /// An object whose members cannot be told apart from `at` on: hands it out by its brackets alone, for
+    /// the parser to repair or to reject with the exact place. What an envelope held until there was
+    /// handed out already.
+    fn not_walkable(
+        &mut self,
+        start: usize,
+        at: usize,
+        is_envelope: bool,
+        context: Context,
+    ) -> usize {
+        if is_envelope && at == self.bytes.len() {
+            return self.cut(start, at, is_envelope);
         }
+        if is_envelope {
+            return self.broken(at, "another member should begin here, or the object end");
+        }
+        let Some(end) = skip_value(self.bytes, start) else {
+            return self.cut(start, at, false);
+        };
+        self.record(start, end, context);
         end
     }
 
-    /// An object that does not end.
-    fn cut(&mut self, start: usize, is_envelope: bool) -> usize {
-        if is_envelope {
+    /// An object that does not end, and whose member at `at` does not. What an envelope held until there
+    /// was handed out already.
+    fn cut(&mut self, start: usize, at: usize, is_envelope: bool) -> usize {
+        if is_envelope && at == self.bytes.len() {
             self.outcome.is_cut = true;
-            return self.bytes.len();
+            return at;
         }
+        let (start, what) =
+            if is_envelope { (at, "it has no end") } else { (start, "the record has no end") };
         self.cuts += 1;
-        let (next, reason) = if self.cuts > CUTS_MAX {
+        self.cut_bytes += (self.bytes.len() - start) as u64;
+        let (next, reason) = if self.cuts > CUTS_MAX || self.cut_bytes > CUT_BYTES_MAX {
             (None, "too many records have no end; the rest of the file is not read")
         } else {
-            (next_record(self.bytes, start), "the record has no end")
+            (next_record(self.bytes, start), what)
         };
         self.outcome.is_cut |= next.is_none();
         (self.sink)(Piece::Broken { offset: start, reason });
@@ -246,16 +303,21 @@ fn next_record(bytes: &[u8], at: usize) -> Option<usize> {
     let by_key = memmem::Finder::new(&key);
     let by_line = memmem::Finder::new(b"\n{");
     let mut from = at + 1;
+    let mut length = SEARCH_STEP_FIRST;
     while from < bytes.len() {
-        let step = &bytes[from..bytes.len().min(from + SEARCH_STEP + key.len())];
+        let step = &bytes[from..bytes.len().min(from + length + key.len())];
         let line = by_line.find(step).map(|found| from + found + 1);
-        let brace = by_key.find_iter(step).find_map(|found| {
+        let before_line = line.map_or(step, |line| &step[..line - from]);
+        let brace = by_key.find_iter(before_line).find_map(|found| {
             let before = bytes[at + 1..from + found].trim_ascii_end();
             before.ends_with(b"{").then(|| at + before.len())
         });
         match (line, brace) {
             (Some(line), Some(brace)) => return Some(line.min(brace)),
-            (None, None) => from += SEARCH_STEP,
+            (None, None) => {
+                from += length;
+                length = (length * 2).min(SEARCH_STEP_MAX);
+            }
             (line, brace) => return line.or(brace),
         }
     }
@@ -283,12 +345,16 @@ fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Skips white space, commas, and the record separator of RFC 7464.
+/// Skips white space, commas, the record separator of RFC 7464, and the byte order marks that begin files,
+/// also those that were joined to others.
 fn skip_between(bytes: &[u8], mut at: usize) -> usize {
-    while bytes.get(at).is_some_and(|b| b.is_ascii_whitespace() || matches!(b, b',' | 0x1E)) {
-        at += 1;
+    loop {
+        match bytes.get(at) {
+            Some(b) if b.is_ascii_whitespace() || matches!(b, b',' | 0x1E) => at += 1,
+            Some(0xEF) if bytes[at..].starts_with(BYTE_ORDER_MARK) => at += BYTE_ORDER_MARK.len(),
+            _ => return at,
+        }
     }
-    at
 }
 
 /// Where the string that begins at `at` ends, past its closing quote.
@@ -337,147 +403,4 @@ fn skip_brackets(bytes: &[u8], mut at: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// One line a piece: `offset text`, with `!` for broken and `"` for escaped ones.
-    #[track_caller]
-    fn check(text: &str, expected: &[&str]) -> Outcome {
-        let mut pieces = Vec::new();
-        let outcome = split(text.as_bytes(), &mut |piece| {
-            pieces.push(match piece {
-                Piece::Record { offset, bytes, .. } => {
-                    format!("{offset} {}", String::from_utf8_lossy(bytes))
-                }
-                Piece::Escaped { offset, content } => {
-                    format!("{offset} \"{}", String::from_utf8_lossy(content))
-                }
-                Piece::Broken { offset, reason } => format!("{offset} !{reason}"),
-            });
-        });
-        assert_eq!(pieces, expected);
-        outcome
-    }
-
-    const WHOLE: Outcome = Outcome { is_digest: false, is_cut: false };
-    const CUT: Outcome = Outcome { is_digest: false, is_cut: true };
-
-    #[test]
-    fn a_trail_file_gives_its_records() {
-        let text = r#"{"Records": [{"a":"}"}, {"b":[{"c":"\"]"}]}]}"#;
-        assert_eq!(check(text, &[r#"13 {"a":"}"}"#, r#"24 {"b":[{"c":"\"]"}]}"#]), WHOLE);
-        assert_eq!(check(r#"{"Records":[]}"#, &[]), WHOLE);
-    }
-
-    #[test]
-    fn arrays_single_records_and_lines_give_their_records() {
-        assert_eq!(check(r#"[{"a":1},{"b":2}]"#, &[r#"1 {"a":1}"#, r#"9 {"b":2}"#]), WHOLE);
-        assert_eq!(check("{\n \"a\": 1\n}\n", &["0 {\n \"a\": 1\n}"]), WHOLE);
-        assert_eq!(check("{\"a\":1}\n{\"b\":2}\r\n", &["0 {\"a\":1}", "8 {\"b\":2}"]), WHOLE);
-        assert_eq!(check("\u{feff}{}{}", &["3 {}", "5 {}"]), WHOLE);
-        assert_eq!(check("", &[]), WHOLE);
-    }
-
-    #[test]
-    fn lookup_events_output_gives_the_escaped_records() {
-        check(
-            r#"{"Events":[{"EventId":"1","CloudTrailEvent":"{\"a\":1}","Username":"x"}],"NextToken":"t"}"#,
-            &[r#"45 "{\"a\":1}"#],
-        );
-    }
-
-    #[test]
-    fn envelopes_give_what_they_hold() {
-        check(
-            r#"{"version":"0","detail-type":"x","detail":{"a":{"b":1}}}"#,
-            &[r#"42 {"a":{"b":1}}"#],
-        );
-        check(r#"[{"detail":{"a":1}},{"detail":{"b":1}}]"#, &[r#"11 {"a":1}"#, r#"30 {"b":1}"#]);
-        check(
-            r#"{"messageType":"DATA_MESSAGE","logEvents":[{"id":"1","message":"{\"a\":1}"}]}"#,
-            &[r#"64 "{\"a\":1}"#],
-        );
-        check(r#"{"message":"not a log event"}"#, &[r#"0 {"message":"not a log event"}"#]);
-    }
-
-    #[test]
-    fn a_digest_is_recognised() {
-        let text = r#"{"awsAccountId":"1","digestStartTime":"2023-01-01T00:00:00Z","logFiles":[]}"#;
-        assert!(check(text, &[&format!("0 {text}")]).is_digest);
-    }
-
-    #[test]
-    fn a_file_that_ends_too_early_is_cut() {
-        let broken = "20 !the record has no end";
-        assert_eq!(check(r#"{"Records":[{"a":1},{"b""#, &[r#"12 {"a":1}"#, broken]), CUT);
-        assert_eq!(check(r#"{"Records":[{"a":1},{"b":{"c":1},"#, &[r#"12 {"a":1}"#, broken]), CUT);
-        assert_eq!(check(r#"{"Records":[{"a":1}"#, &[r#"12 {"a":1}"#]), CUT);
-        assert_eq!(check(r#"{"Records":[{"a":1}]"#, &[r#"12 {"a":1}"#]), CUT);
-        assert_eq!(check(r#"{"a":"#, &["0 !the record has no end"]), CUT);
-    }
-
-    #[test]
-    fn a_record_without_an_end_costs_no_neighbour() {
-        check(
-            r#"{"Records":[{"a":{"b":1},{"a":2},{"a":3}]}"#,
-            &[r#"12 {"a":{"b":1},{"a":2},{"a":3}]"#],
-        );
-        check(
-            r#"{"Records":[{"a":"1},{"a":2},{"a":3}]}"#,
-            &["12 !the record has no end", r#"21 {"a":2}"#, r#"29 {"a":3}"#],
-        );
-    }
-
-    #[test]
-    fn what_a_broken_record_swallowed_is_found_again() {
-        let mut pieces = Vec::new();
-        split_after_broken(br#"{"a":{"b":1},{"a":2},{"a":3}]}"#, &mut |piece| pieces.push(piece));
-        assert_eq!(
-            pieces,
-            [
-                Piece::Record { offset: 13, bytes: br#"{"a":2}"#, is_listed: false },
-                Piece::Record { offset: 21, bytes: br#"{"a":3}"#, is_listed: false },
-            ]
-        );
-    }
-
-    #[test]
-    fn a_broken_line_costs_no_other_line() {
-        check(
-            "{\"a\":1}\n{\"b\":\"x}\nnonsense\n{\"c\":3}\n",
-            &["0 {\"a\":1}", "8 !the record has no end", "26 {\"c\":3}"],
-        );
-        check(
-            "what is this\n{\"a\":1}",
-            &["0 !a record should begin here, with '{'", "13 {\"a\":1}"],
-        );
-    }
-
-    #[test]
-    fn stray_commas_between_and_inside_records_do_not_matter_here() {
-        check(r#"[{"a":1,,"b":2,},,{"c":1}]"#, &[r#"1 {"a":1,,"b":2,}"#, r#"18 {"c":1}"#]);
-    }
-
-    #[test]
-    fn a_file_of_unfinished_records_is_given_up() {
-        let mut broken = 0;
-        split(&br#"{"a":"#.repeat(200_000), &mut |_| broken += 1);
-        assert_eq!(broken, CUTS_MAX + 1);
-    }
-
-    #[test]
-    fn no_bytes_make_it_panic_or_hang() {
-        let alphabet = br#"{}[]",:\ a1"#;
-        let mut state = 7_u64;
-        for length in 0..2_000_usize {
-            let text: Vec<u8> = (0..length % 40)
-                .map(|_| {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                    alphabet[(state >> 33) as usize % alphabet.len()]
-                })
-                .collect();
-            split(&text, &mut |_| {});
-            split_after_broken(&text, &mut |_| {});
-        }
-    }
-}
+mod tests;

@@ -44,8 +44,14 @@ impl<'a> Tally<'a> {
         Self { builder, dedupe, batch, kept_from, reading: Reading::default() }
     }
 
-    /// Ends the file. `is_digest` says that it is none of events.
-    pub fn end(self, path: &str, content: &Content<'_>, is_digest: bool) -> (FileState, Reading) {
+    /// Ends the file. `is_digest` says that it is none of events, `is_cut` that it ends too early.
+    pub fn end(
+        self,
+        path: &str,
+        content: &Content<'_>,
+        is_digest: bool,
+        is_cut: bool,
+    ) -> (FileState, Reading) {
         let mut reading = self.reading;
         let state = match (reading.records, reading.rejected) {
             (1.., _) => FileState::Indexed,
@@ -53,17 +59,23 @@ impl<'a> Tally<'a> {
                 reading = Reading::default();
                 FileState::Digest
             }
-            (0, 0) => FileState::Empty,
+            (0, 0) if content.unread.is_none() => FileState::Empty,
             (0, _) => FileState::Rejected,
         };
         if state == FileState::Rejected {
             reading.reason = reading.rejects.first().map(|reject| reject.reason.clone());
+        }
+        if let Some(error) = &content.unread {
+            reading.reason = Some(format!("only what comes before was read: {error}"));
         }
         if content.second_member.is_some() {
             reading.flags.push("second-member".to_owned());
         }
         if content.has_trailing_bytes {
             reading.flags.push("trailing-bytes".to_owned());
+        }
+        if is_cut && state == FileState::Indexed {
+            reading.flags.push("cut-off".to_owned());
         }
         if reading.records == 0 {
             let Place { account, region, .. } = Place::of(path);

@@ -22,10 +22,11 @@ use super::parse::{Origin, Parser};
 use super::progress::{Fault, Progress, add, spent};
 use super::read::{Content, FileReader, ReadError, ReadLimits};
 use super::scan::TakenBack;
-use super::split::{self, Piece};
+use super::split::{self, Pieces};
 use super::tally::Tally;
 use super::walk::{Found, look};
 use crate::api::proto::{FileState, Reading};
+use crate::event::Flags;
 use crate::event::time::Micros;
 use crate::index::IndexError;
 use crate::index::build::{BuiltSegment, SegmentBuilder, SegmentFactory};
@@ -246,13 +247,14 @@ impl Work {
                 Ok(_) => return Ok(Outcome::TakenBack(TakenBack::Changed(key.clone()))),
                 Err(_) => return Ok(Outcome::Gone),
             }
-            let (pieces, shape) = split::collect(content.bytes);
-            if shape.is_cut && is_fresh {
+            let pieces = Pieces::of(content.bytes);
+            let is_cut =
+                pieces.outcome.is_cut || matches!(content.unread, Some(ReadError::Cut { .. }));
+            if is_cut && is_fresh {
                 return Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone())));
             }
             let building = open(building, worker)?;
-            let file =
-                Split { key, content: &content, pieces: &pieces, is_digest: shape.is_digest };
+            let file = Split { key, content: &content, pieces: &pieces };
             let record = file.index(parser, building, worker)?;
             spent(&busy.building, started);
             Ok(Outcome::Done(Box::new(record)))
@@ -316,8 +318,7 @@ impl Worker {
 struct Split<'a> {
     key: &'a FileKey,
     content: &'a Content<'a>,
-    pieces: &'a [Piece<'a>],
-    is_digest: bool,
+    pieces: &'a Pieces<'a>,
 }
 
 impl Split<'_> {
@@ -328,21 +329,28 @@ impl Split<'_> {
         building: &mut Building,
         worker: &Worker,
     ) -> Result<FileRecord, IndexError> {
-        let Self { key, content, pieces, is_digest } = self;
+        let Self { key, content, pieces } = self;
         let number = worker.number();
         let name = Path::new(&key.path).file_name().and_then(|name| name.to_str()).unwrap_or("");
         let origin = Origin {
             file: number,
             time: Micros::parse_file_name(name).unwrap_or(Micros(key.mtime_ns.div_euclid(1_000))),
             second_member: content.second_member,
+            flags: if content.has_trailing_bytes {
+                Flags::TRAILING_BYTES
+            } else {
+                Flags::default()
+            },
         };
         let Building { builder, membership, .. } = building;
         let kept_from = Micros(worker.horizon.load(Ordering::Acquire));
         let batch = membership.batch.number;
         let mut tally = Tally::new(builder, &worker.dedupe, batch, kept_from);
-        parser.parse_file(pieces, origin, &mut tally)?;
+        parser.parse_pieces(pieces, origin, &mut tally)?;
+        let split::Outcome { is_digest, is_cut } = pieces.outcome;
         let is_digest = is_digest || key.path.contains("/CloudTrail-Digest/");
-        let (state, reading) = tally.end(&key.path, content, is_digest && !pieces.is_empty());
+        let (state, reading) =
+            tally.end(&key.path, content, is_digest && !pieces.is_empty(), is_cut);
         let counters = &worker.progress.counters;
         add(&counters.events, reading.records - reading.duplicates - reading.expired);
         add(&counters.duplicates, reading.duplicates);
@@ -352,8 +360,10 @@ impl Split<'_> {
         add(&counters.bytes_read, key.size);
         if !reading.flags.is_empty() || reading.rejected > 0 || reading.conflicting > 0 {
             let Reading { rejected, conflicting, flags, .. } = &reading;
+            let first = reading.rejects.first();
+            let (byte, reason) = (first.map(|r| r.offset), first.map(|r| r.reason.as_str()));
             tracing::warn!(
-                file = %key.path, rejected, conflicting, ?flags,
+                file = %key.path, rejected, byte, reason, conflicting, ?flags,
                 "file is odd; see `traildex files`"
             );
         }

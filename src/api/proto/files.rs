@@ -246,7 +246,8 @@ pub struct Reading {
     /// The first [`crate::limits::REJECTS_LISTED_MAX`] records that could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<Reject>,
-    /// What was odd about the file: `second-member`, `trailing-bytes`.
+    /// What was odd about the file: `second-member`, `trailing-bytes`, and `cut-off` where it ends inside of
+    /// a list of records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
     /// Why the file is in its state, or what a pending one waits for.

@@ -127,6 +127,46 @@ fn nesting_beyond_the_bound_is_rejected_not_followed() {
 }
 
 #[test]
+fn a_record_of_odd_size_is_an_event_up_to_the_bounds_and_named_beyond() {
+    let record = |inside: &str| format!("{{\"eventName\":\"A\",{TIME},\"a\":{inside}}}");
+    let good = record("1");
+    let text = |bytes: usize| record(&format!("\"{}\"", ", [".repeat(bytes / 3)));
+    check(
+        &format!("{}\n{good}", text(10 << 20)),
+        &["0 A", &format!("{} A", text(10 << 20).len() + 1)],
+        &[],
+    );
+    let long = text(RECORD_BYTES_MAX);
+    check(
+        &format!("{long}\n{good}"),
+        &[&format!("{} A", long.len() + 1)],
+        &[&format!("0 the record is longer than {RECORD_BYTES_MAX} bytes")],
+    );
+    let many = |count: usize| record(&format!("[{}1]", "1,".repeat(count)));
+    check(&many(RECORD_VALUES_MAX - 10), &["0 A"], &[]);
+    check(&many(RECORD_VALUES_MAX), &[], &["0 the record has more than 500000 values"]);
+    // What a missing brace swallows is found again, however much it is.
+    let swallowed = format!("[{{\"eventName\":{{\"x\":1,{TIME}}},\n{good},{long}]");
+    let mut collected = Collected::default();
+    let pieces = split::collect(swallowed.as_bytes()).0;
+    Parser::default().parse_file(&pieces, Origin::default(), &mut collected).unwrap();
+    assert_eq!(collected.events.len(), 1, "{:?}", collected.rejects);
+}
+
+#[test]
+fn a_file_of_too_many_records_is_read_up_to_the_bound() {
+    let text = b"{\"eventName\":1}".repeat(FILE_RECORDS_MAX as usize + 3);
+    let mut parser = Parser::default();
+    let mut collected = Collected::default();
+    parser.parse_pieces(&split::Pieces::of(&text), Origin::default(), &mut collected).unwrap();
+    assert_eq!(collected.events.len() as u64, FILE_RECORDS_MAX);
+    assert_eq!(
+        collected.rejects,
+        ["15000000 the file has more than 1000000 records; this and the rest are not read"]
+    );
+}
+
+#[test]
 fn records_of_a_second_member_are_flagged() {
     let text = format!("{{\"eventName\":\"A\",{TIME}}}\n{{\"eventName\":\"B\",{TIME}}}");
     let mut collected = Collected::default();
