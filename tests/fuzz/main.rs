@@ -45,7 +45,7 @@ const HANG: Duration = Duration::from_secs(120);
 const POOL_MAX: usize = 4_000;
 
 /// What a target did with an input, as a number: two inputs of the same number teach nothing new.
-pub fn outcome(what: impl Hash) -> u64 {
+pub(crate) fn outcome(what: impl Hash) -> u64 {
     FxBuildHasher.hash_one(what)
 }
 
@@ -54,7 +54,12 @@ pub fn outcome(what: impl Hash) -> u64 {
 /// # Panics
 ///
 /// When the target does, or takes too long.
-pub fn fuzz(name: &str, seeds: Vec<Vec<u8>>, tokens: &[&str], mut run: impl FnMut(&[u8]) -> u64) {
+pub(crate) fn fuzz(
+    name: &str,
+    seeds: Vec<Vec<u8>>,
+    tokens: &[&str],
+    mut run: impl FnMut(&[u8]) -> u64,
+) {
     let setting = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
     let time = setting("TRAILDEX_FUZZ_SECONDS").map_or(SHORT, Duration::from_secs);
     let clock = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
@@ -99,8 +104,11 @@ fn cpu() -> Duration {
 /// The input that is being looked at, for whoever notices that it takes too long.
 struct Watched {
     name: String,
-    current: Arc<Mutex<Option<(Instant, Vec<u8>)>>>,
+    current: Arc<Mutex<Option<Since>>>,
 }
+
+/// An input, and since when.
+type Since = (Instant, Vec<u8>);
 
 impl Watched {
     fn new(name: &str) -> Self {
@@ -137,7 +145,7 @@ impl Watched {
 }
 
 /// Writes an input that fails to where a person finds it.
-pub fn keep(name: &str, input: &[u8]) -> PathBuf {
+pub(crate) fn keep(name: &str, input: &[u8]) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let path = dir.join(format!("fuzz-{name}-{:016x}", outcome(input)));
     fs::write(&path, input).unwrap();
@@ -145,7 +153,7 @@ pub fn keep(name: &str, input: &[u8]) -> PathBuf {
 }
 
 /// The sample trails' files of at most so many bytes, as they are.
-pub fn sample_files(bytes_max: usize) -> Vec<Vec<u8>> {
+pub(crate) fn sample_files(bytes_max: usize) -> Vec<Vec<u8>> {
     let mut dirs = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")];
     let mut paths = Vec::new();
     while let Some(dir) = dirs.pop() {
@@ -160,7 +168,7 @@ pub fn sample_files(bytes_max: usize) -> Vec<Vec<u8>> {
 }
 
 /// A folder in memory, where there is one: a target writes thousands of files a second.
-pub fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let made = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir());
     made.expect("a temporary folder can be made")
