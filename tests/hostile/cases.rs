@@ -8,6 +8,9 @@ use crate::common::{gzip, record};
 const NO_RECORD: &str = "rejected 0, 1 rejected; byte 0: not a CloudTrail record: it has none of eventName, \
     eventSource, eventID, eventTime, eventVersion and userIdentity";
 
+/// Of a million such.
+const BRACES: &str = "rejected 0, 1000001 rejected";
+
 /// A file.
 pub struct Case {
     /// Its name in the archive.
@@ -369,6 +372,20 @@ fn sizes() -> Vec<Case> {
     let values = format!("\"values\":[{}0]", "0,".repeat(500_000));
     let rejected = |name: &str, member: &str| records(&[&odd("never", member), &good(name)]);
     vec![
+        // Each would take time, or memory, that grows with more than its size.
+        Case::new("braces.json", "{}".repeat(1_000_005), BRACES),
+        Case::new(
+            "starts.json",
+            good("starts.json") + "\n" + &"{\"a\":[\n".repeat(300_000),
+            "indexed 1, 1001 rejected, cut-off; byte 246: the record has no end; \
+             byte 253: the record has no end; byte 260: the record has no end",
+        ),
+        Case::new(
+            "quotes.json",
+            good("quotes.json") + "\n" + &"{\"a\":\"x\n".repeat(200_000),
+            "indexed 1, 1001 rejected, cut-off; byte 246: the record has no end; \
+             byte 254: the record has no end; byte 262: the record has no end",
+        ),
         between("key.json", &format!("\"{key}\":\"needle-key\""), "\"needle-key\"", "indexed 3"),
         between("long.json", &long, "\"needle-end\" AND \"needle-begin\"", "indexed 3"),
         between("ten-megabytes.json", &huge, "\"needle-huge\"", "indexed 3"),
