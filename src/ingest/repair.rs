@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use crate::event::Flags;
 use crate::event::content::Numbers;
 
@@ -37,9 +39,7 @@ pub fn quote_huge_numbers(json: &[u8]) -> Option<Vec<u8>> {
     let mut copied = 0;
     let mut numbers = Numbers::of(json);
     while let Some(number) = numbers.next() {
-        let is_huge = std::str::from_utf8(number)
-            .is_ok_and(|text| text.parse::<f64>().is_ok_and(f64::is_infinite));
-        if is_huge {
+        if is_huge(number) {
             let end = numbers.at();
             quoted.extend_from_slice(&json[copied..end - number.len()]);
             quoted.push(b'"');
@@ -52,6 +52,12 @@ pub fn quote_huge_numbers(json: &[u8]) -> Option<Vec<u8>> {
         quoted.extend_from_slice(&json[copied..]);
         quoted
     })
+}
+
+/// Whether a number is one by JSON's grammar, which knows no `01`, and beyond a float of 64 bits.
+fn is_huge(number: &[u8]) -> bool {
+    let value = std::str::from_utf8(number).ok().and_then(|text| text.parse::<f64>().ok());
+    value.is_some_and(f64::is_infinite) && serde_json::from_slice::<&RawValue>(number).is_ok()
 }
 
 /// The text with `\ufffd` for each escaped half of a character that lacks the other.
@@ -195,6 +201,8 @@ mod tests {
         };
         let digits = "9".repeat(400);
         assert_eq!(quoted(r#"{"a":[1e308,"1e400",-0]}"#), None);
+        // A fuzzer found that these became events, which nobody could read.
+        assert_eq!(quoted("[-01e400,1.e400,1e+400-]"), None);
         assert_eq!(quoted(r#"{"a":1e400,"b":"1e400"}"#).unwrap(), r#"{"a":"1e400","b":"1e400"}"#);
         assert_eq!(
             quoted(&format!("[-1E+400,{digits}]")).unwrap(),
