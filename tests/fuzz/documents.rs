@@ -88,9 +88,10 @@ impl Archive {
     }
 
     fn merge(&mut self) {
+        let mut parser = Parser::default();
         while let Some(job) = self.store.merge_candidates() {
-            let merged = job.run().unwrap();
-            self.store.install_merge(&job.inputs, &merged).unwrap();
+            let merged = job.run(&mut |record| parser.key(record)).unwrap();
+            self.store.replace(&job.inputs, &[merged]).unwrap();
         }
     }
 
@@ -134,6 +135,8 @@ impl Sink for Adding<'_> {
         }
         let words = event.words().len().max(1).ilog2();
         self.shapes ^= outcome((event.flags.0, event.leaves().count().min(99), words));
+        let known = Parser::default().key(&event.raw);
+        assert_eq!(known, Some(event.key()), "a record's key is its event's");
         self.raws.insert((event.file, event.offset), event.raw.clone());
         self.builder.add(event)
     }

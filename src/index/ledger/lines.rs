@@ -111,7 +111,7 @@ impl Lines {
         if self.offset(file.number).is_some() {
             return Err("two files have the same number");
         }
-        if file.duplicates > file.records {
+        if file.duplicates.saturating_add(file.expired) > file.records {
             return Err("a file has more duplicates than records");
         }
         Ok(())
