@@ -365,6 +365,35 @@ fn unsafe_code_is_in_three_files_only() {
 }
 
 #[test]
+fn every_metric_is_in_the_readme() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let documented: BTreeSet<&str> = names_of_metrics(&readme, '`').collect();
+    let sources = rust_files(&root.join("src"));
+    let texts: Vec<String> = sources.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let measured: BTreeSet<&str> =
+        texts.iter().flat_map(|text| names_of_metrics(text, '"')).collect();
+    assert!(measured.len() > 30, "{measured:?}");
+    assert_eq!(documented, measured);
+}
+
+/// What is in such quotes and begins as a metric does.
+fn names_of_metrics(text: &str, quote: char) -> impl Iterator<Item = &str> {
+    text.split(quote).filter(|part| {
+        part.strip_prefix("traildex_").is_some_and(|rest| {
+            !rest.is_empty() && rest.bytes().all(|b| b == b'_' || b.is_ascii_lowercase())
+        })
+    })
+}
+
+/// Every Rust file below a directory.
+fn rust_files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let below = |path: PathBuf| if path.is_dir() { rust_files(&path) } else { vec![path] };
+    entries.flat_map(below).filter(|path| path.extension().is_some_and(|e| e == "rs")).collect()
+}
+
+#[test]
 fn no_file_is_too_long_to_read() {
     let long: Vec<String> = sources()
         .iter()
