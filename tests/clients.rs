@@ -1,5 +1,8 @@
 //! A hundred clients at once, of which twenty misbehave: the others are answered, and answered right,
 //! and what the daemon holds stays bounded.
+//!
+//! `TRAILDEX_CLIENT_REQUESTS=10000 cargo test --features failpoints --test clients` has each of the
+//! others ask so often.
 
 mod common;
 
@@ -22,6 +25,11 @@ const BAD: usize = 20;
 /// Requests of each good client.
 const REQUESTS: usize = 30;
 
+fn requests() -> usize {
+    let given = std::env::var("TRAILDEX_CLIENT_REQUESTS");
+    given.map_or(REQUESTS, |text| text.parse().expect("a number of requests"))
+}
+
 const EVENTS: u64 = 20_000;
 
 /// Bytes that some of the bad ones write at once.
@@ -43,7 +51,7 @@ const COSTLY: &str =
 fn run_good(daemon: &Daemon, totals: &[u64]) -> Vec<Duration> {
     let one = |n: usize| {
         let mut took = Vec::new();
-        for i in 0..REQUESTS {
+        for i in 0..requests() {
             let which = (n + i) % QUERIES.len();
             let query = QUERIES[which];
             let request = SearchRequest { query: query.into(), ..SearchRequest::default() };

@@ -6,7 +6,7 @@ pub mod client;
 pub mod proto;
 pub mod server;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -55,17 +55,29 @@ pub struct Cancel {
     has_hung_up: Arc<AtomicBool>,
     deadline: Instant,
     is_long: bool,
+    makes_way: Option<MakesWay>,
+}
+
+/// From when on a search ends where it is not the only one.
+#[derive(Clone, Debug)]
+struct MakesWay {
+    from: Instant,
+    /// How many searches run or wait.
+    searches: Arc<AtomicUsize>,
 }
 
 impl Cancel {
     pub fn at(deadline: Instant) -> Self {
-        Self { has_hung_up: Arc::default(), deadline, is_long: false }
+        Self { has_hung_up: Arc::default(), deadline, is_long: false, makes_way: None }
     }
 
-    /// For an attempt at the same search that has so much time at most.
+    /// For an attempt at the same search that ends after this time, as if it were the deadline, where
+    /// other searches run or wait; `searches` counts all of them.
     #[must_use]
-    pub fn within(&self, time: Duration) -> Self {
-        Self { deadline: self.deadline.min(Instant::now() + time), ..self.clone() }
+    pub fn making_way(&self, after: Duration, searches: &Arc<AtomicUsize>) -> Self {
+        let searches = Arc::clone(searches);
+        let makes_way = Some(MakesWay { from: Instant::now() + after, searches });
+        Self { makes_way, ..self.clone() }
     }
 
     /// For an attempt at the same search, which is known to take long.
@@ -93,7 +105,11 @@ impl Cancel {
         if self.has_hung_up.load(Ordering::Relaxed) {
             return Err(ApiError::new(ErrorKind::Unavailable, "the client hung up"));
         }
-        if Instant::now() >= self.deadline {
+        let now = Instant::now();
+        let is_in_the_way = |MakesWay { from, searches }: &MakesWay| {
+            now >= *from && searches.load(Ordering::Relaxed) > 1
+        };
+        if now >= self.deadline || self.makes_way.as_ref().is_some_and(is_in_the_way) {
             return Err(timed_out());
         }
         Ok(())
@@ -118,6 +134,12 @@ mod tests {
         assert_eq!(late.check().unwrap_err().kind, ErrorKind::Timeout);
 
         let cancel = Cancel::at(Instant::now() + Duration::from_mins(1));
+        assert_eq!(cancel.check(), Ok(()));
+        let searches = Arc::new(AtomicUsize::new(1));
+        let short = cancel.making_way(Duration::ZERO, &searches);
+        assert_eq!(short.check(), Ok(()), "it is alone");
+        searches.store(2, Ordering::Relaxed);
+        assert_eq!(short.check().unwrap_err().kind, ErrorKind::Timeout);
         assert_eq!(cancel.check(), Ok(()));
         cancel.clone().hang_up();
         assert_eq!(cancel.check().unwrap_err().message, "the client hung up");

@@ -21,8 +21,8 @@ use crate::api::proto::{ApiError, ErrorKind, SearchRequest};
 use crate::api::{Cancel, Engine, EngineSlot, timed_out};
 use crate::limits::{SEARCH_LIMIT_MAX, UNREAD_BYTES_MAX, long_searches_max};
 
-/// What a search takes at most in the turn of those that are short, ten times the usual. One that takes
-/// longer begins again, in the turn of those that take long.
+/// What a search takes at most where others run or wait, ten times the usual. One that takes longer
+/// begins again, among those that take long.
 const SHORT: Duration = Duration::from_millis(50);
 
 /// Answers up to this size are bounded by the number of connections.
@@ -95,13 +95,14 @@ impl App {
         let _place = self.place().map_err(|what| busy(&what))?;
         let question = Arc::new(question);
         let turn = a_turn(&self.turns, &cancel).await?;
-        let short = cancel.within(SHORT);
         let deadline = cancel.deadline();
-        let mut answer = self.attempt(Arc::clone(&question), short.clone(), turn, deadline).await;
-        let is_cut_short = |error: &ApiError| error.kind == ErrorKind::Timeout;
-        if short.deadline() < deadline && answer.as_ref().is_err_and(is_cut_short) {
+        let short = cancel.making_way(SHORT, &self.places);
+        let mut answer = self.attempt(Arc::clone(&question), short, turn).await;
+        let made_way =
+            |error: &ApiError| error.kind == ErrorKind::Timeout && Instant::now() < deadline;
+        if answer.as_ref().is_err_and(made_way) {
             let turn = a_turn(&self.long_turns, &cancel).await?;
-            answer = self.attempt(question, cancel.long(), turn, deadline).await;
+            answer = self.attempt(question, cancel.long(), turn).await;
         }
         self.readable(answer?)
     }
@@ -111,9 +112,9 @@ impl App {
         question: Arc<impl Fn(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + Sync + 'static>,
         cancel: Cancel,
         turn: OwnedSemaphorePermit,
-        deadline: Instant,
     ) -> Result<Vec<u8>, ApiError> {
         let engine = self.engine()?;
+        let deadline = cancel.deadline();
         let asked = spawn_blocking(move || {
             let answer = contain(|| question(&*engine, &cancel).and_then(|it| encode(&it)));
             drop(turn);

@@ -547,8 +547,13 @@ fn a_search_that_takes_long_makes_way_for_short_ones() {
     });
     let _long = daemon.search("poll");
     daemon.await_start("poll");
-    // It is asked again, without its turn.
-    daemon.await_start("poll");
+    assert!(daemon.started.recv_timeout(Duration::from_millis(200)).is_err(), "it is alone");
+    let short = daemon.search("*");
+    // It is asked again, without its turn, which the other has.
+    let mut started = [0; 2].map(|_| daemon.started.recv_timeout(PATIENCE).unwrap());
+    started.sort();
+    assert_eq!(started, ["*", "poll"]);
+    assert_eq!(read_answer(short).0, 200);
     for _ in 0..3 {
         assert_eq!(read_answer(daemon.search("*")).0, 200);
         daemon.await_start("*");
