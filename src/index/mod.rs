@@ -32,6 +32,7 @@ pub mod groups;
 pub mod id_clauses;
 pub mod ids;
 pub mod inspect;
+pub mod job;
 pub mod keys;
 pub mod ledger;
 pub mod lines;

@@ -8,11 +8,13 @@
 //! no manifest names until it takes the place of the first. A crash before that leaves the first as it
 //! was.
 
+mod retention;
+
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 
 use arc_swap::ArcSwap;
 use rustix::fs::{FlockOperation, flock};
@@ -24,8 +26,8 @@ use super::check::check_file;
 use super::dedupe::Dedupe;
 use super::directory::SegmentFiles;
 use super::disk::{Disk, RealDisk};
-use super::expire::{Expiry, ReadKey};
 use super::inspect::free_bytes;
+use super::job::{Expiring, MergeJob};
 use super::keys::{self, KeySet};
 use super::ledger::{Ledger, LedgerReader, Line};
 use super::manifest::{Expired, Manifest};
@@ -261,79 +263,6 @@ impl Store {
         }
     }
 
-    /// What retention has dropped, and drops.
-    pub fn expired(&self) -> Expired {
-        self.current.manifest.expired
-    }
-
-    /// Does not keep events from before this any more. No effect while a rebuild is under way: it is
-    /// compared with the index that was.
-    pub fn expire(&mut self, before: Micros) -> Result<(), IndexError> {
-        if self.old.is_some() || before <= self.expired().before {
-            return Ok(());
-        }
-        tracing::info!(%before, "events from before are dropped");
-        let mut manifest = self.current.next_manifest();
-        manifest.expired.before = before;
-        self.put(manifest)?;
-        self.current.horizon.store(before.0, Ordering::Release);
-        self.publish(&HashSet::new(), Vec::new());
-        Ok(())
-    }
-
-    /// Removes the segments none of whose events are kept. No merge is under way.
-    pub fn drop_expired(&mut self) -> Result<(), IndexError> {
-        let before = self.expired().before;
-        let snapshot = self.current.snapshot.load_full();
-        let gone = snapshot.segments.iter().filter(|view| view.latest < before);
-        let gone: Vec<SegmentEntry> = gone.map(|view| view.entry.clone()).collect();
-        if gone.is_empty() { Ok(()) } else { self.replace(&gone, &[]) }
-    }
-
-    /// A segment some of whose events are kept no more, to be written again without them.
-    pub fn expiry(&self) -> Option<MergeJob> {
-        let before = self.expired().before;
-        let snapshot = self.current.snapshot.load();
-        let mut whole = snapshot.segments.iter().filter(|view| !view.is_damaged());
-        let segment = whole.find(|view| view.earliest < before)?;
-        let expiring = Expiring { segment: Arc::clone(segment), before };
-        Some(self.job(vec![segment.entry.clone()], Some(expiring)))
-    }
-
-    /// Bytes of the segments.
-    pub fn segment_bytes(&self) -> u64 {
-        let files = self.current.manifest.segments.iter().flat_map(|entry| &entry.files);
-        files.map(|file| file.bytes).sum()
-    }
-
-    /// From when on the events have to be for the segments to be no larger than this, about.
-    pub fn earliest_to_fit(&self, bytes: u64) -> Option<Micros> {
-        let all = self.segment_bytes();
-        if all <= bytes {
-            return None;
-        }
-        let snapshot = self.current.snapshot.load();
-        let (first, last) = snapshot.time_span()?;
-        let wanted = (u128::from(snapshot.events()) * u128::from(bytes) / u128::from(all)) as u64;
-        let kept_from = |start: i64| -> u64 {
-            let kept = |view: &Arc<SegmentView>| -> u64 {
-                let docs = view.docs_between(Micros(start), Micros(i64::MAX));
-                docs.iter().map(|docs| u64::from(docs.end - docs.start)).sum()
-            };
-            snapshot.segments.iter().map(kept).sum()
-        };
-        let (mut low, mut high) = (first.0, last.0 + 1);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if kept_from(middle) <= wanted {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        Some(Micros(low))
-    }
-
     /// Puts what was made of segments in their place: one with all of their events, or with those that
     /// are kept; none where none is.
     pub fn replace(
@@ -533,45 +462,6 @@ impl Store {
 fn is_segment_file(name: &str) -> bool {
     let id = name.split('.').next().unwrap_or("");
     id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) && name.len() > id.len()
-}
-
-/// A merge to be done on another thread.
-pub struct MergeJob {
-    files: SegmentFiles,
-    fields: Arc<Fields>,
-    dictionaries: Arc<Dictionaries>,
-    pub inputs: Vec<SegmentEntry>,
-    expiring: Option<Expiring>,
-}
-
-/// The only input of a job that leaves out events that are not kept.
-struct Expiring {
-    segment: Arc<SegmentView>,
-    before: Micros,
-}
-
-impl MergeJob {
-    /// What it reads.
-    pub fn bytes(&self) -> u64 {
-        self.inputs.iter().flat_map(|entry| &entry.files).map(|file| file.bytes).sum()
-    }
-
-    /// Removes what it made, where nobody wants it any more.
-    pub fn discard(&self, merged: &SegmentEntry) {
-        self.files.remove(merged.files.iter().map(|file| &file.name));
-    }
-
-    /// Makes the segment that is to take the place of the inputs. `read_key` tells the key of a record.
-    pub fn run(&self, read_key: &mut ReadKey<'_>) -> Result<SegmentEntry, IndexError> {
-        let Self { files, fields, dictionaries, inputs, expiring } = self;
-        match expiring {
-            None => merge::merge(files, fields, dictionaries, inputs, merge::is_sorted(inputs)),
-            Some(Expiring { segment, before }) => {
-                let before = *before;
-                Expiry { files, fields, dictionaries, segment, before }.write(read_key)
-            }
-        }
-    }
 }
 
 fn lock(data_dir: &Path) -> Result<File, IndexError> {

@@ -19,7 +19,8 @@ use super::work::Built;
 use crate::event::time::Micros;
 use crate::index::IndexError;
 use crate::index::build::{BuiltSegment, SegmentEntry};
-use crate::index::store::{MergeJob, Store};
+use crate::index::job::MergeJob;
+use crate::index::store::Store;
 
 /// See the module's documentation.
 pub struct Committer {

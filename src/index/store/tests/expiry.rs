@@ -1,6 +1,7 @@
 //! Retention: what is older than is kept goes, and nothing else does.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::index::snapshot::Run;
