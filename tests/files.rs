@@ -290,6 +290,12 @@ fn files_that_appear_all_at_once_are_waited_for_in_bounded_numbers() {
         let path = place.archive().join(format!("{n}.json"));
         fs::write(path, trail(&[&format!("event-{n}")])).unwrap();
     }
+    // Writing them may have taken longer than they must be quiet.
+    for n in 0..FILES {
+        let path = place.archive().join(format!("{n}.json"));
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now()).unwrap();
+    }
     let daemon = place.start();
     let mut most = 0;
     daemon.wait_for(PATIENCE_BULK, "every file", |status| {

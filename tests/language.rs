@@ -30,7 +30,8 @@ fn examples() -> Vec<String> {
 
 /// A daemon that has all the sample trails, and its place.
 fn daemon() -> (Place, Daemon) {
-    let place = Place::watching(&[sample("")]);
+    // One of them ends too early, and a clone has just made it.
+    let place = Place::watching(&[sample("")]).with("WATCH_UNFINISHED_S", "1");
     let daemon = place.start();
     daemon.wait_for(PATIENCE, "the sample trails are indexed", |status| {
         status.files.pending == 0 && status.events.indexed > 4_000
