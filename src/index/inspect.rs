@@ -58,7 +58,9 @@ pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<VerifyRep
             _ => unopened.push(entry),
         }
     }
-    let snapshot = Snapshot::new(fields, views, ledger.reader().clone(), ledger.extent().clone());
+    let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
+    let mut snapshot = Snapshot::new(fields, views, reader, extent);
+    snapshot.expired = manifest.expired;
     let mut report = verify(&snapshot, data_dir, &segments_dir, read, !unopened.is_empty());
     for entry in unopened {
         let found = check_segment(&segments_dir, entry, read).err();

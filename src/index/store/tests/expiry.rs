@@ -60,6 +60,8 @@ fn events_from_before_go_and_the_others_stay_as_they_are() {
             assert_eq!(claim == Claim::New, gone.contains(time), "{time}");
         }
         drop((snapshot, store));
+        let found = inspect(dir.path(), &|_| {}).unwrap();
+        assert!(found.problems.is_empty(), "{found:?}");
         let store = Store::open(dir.path(), CACHE).unwrap();
         check_searches(&store, &kept);
         assert_eq!(store.expired(), expired);
