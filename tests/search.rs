@@ -667,6 +667,8 @@ fn get_and_post_answer_the_same() {
     let answer = |(status, mut answer): (u16, Value)| {
         assert_eq!(status, 200, "{answer}");
         assert!(answer["took_ms"].take().is_number());
+        // It fixes what `now` is.
+        assert!(answer["cursor"].take().is_string());
         answer
     };
     // Another daemon may number the files, and so order the events of one time, otherwise.

@@ -44,6 +44,8 @@ pub enum TotalMode {
     /// Counting stops at [`crate::limits::TOTAL_BOUND`]; `exact` is false when it was reached. What
     /// needs no counting is exact all the same: one term, all events, those of a time range.
     Bounded,
+    /// Nothing is counted: there are at least as many as are returned.
+    None,
 }
 
 /// `POST /v1/search`; `GET /v1/search?q=…` takes the same keys, with `q` for `query`.
@@ -71,6 +73,10 @@ pub struct SearchRequest {
     pub order: Order,
     #[serde(default)]
     pub total: TotalMode,
+    /// From an earlier answer: goes on behind its last event. All other keys but `limit` and `total` must
+    /// be as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 /// A query as text in traildex's language, or as its tree.
@@ -87,8 +93,11 @@ pub struct SearchResponse {
     /// In place of hits, where the query's stages make a table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<Table>,
-    /// How many events match the query's conditions.
+    /// How many events match the query's conditions, on whatever page they are.
     pub total: Total,
+    /// For the next page, where more events follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
     /// Milliseconds from the parsed request to the last record fetched.
     pub took_ms: f64,
     /// Why the answer may lack events, such as a damaged part of the index that is being made anew.
@@ -248,6 +257,8 @@ pub enum ErrorKind {
     NotFound,
     /// 405: the path is there, for another method.
     MethodNotAllowed,
+    /// 410: the cursor is from before the index was made anew.
+    Gone,
     /// 409: it cannot be done now, or not without more being said.
     Conflict,
     /// 413: the body is larger than [`crate::limits::REQUEST_BODY_BYTES_MAX`].
@@ -272,6 +283,7 @@ impl ErrorKind {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Conflict => 409,
+            Self::Gone => 410,
             Self::TooLarge => 413,
             Self::Busy => 429,
             Self::Internal => 500,

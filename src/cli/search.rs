@@ -38,6 +38,13 @@ pub struct Args {
     /// Which end of time to start from
     #[arg(long, default_value = "newest", value_parser = named::<Order>(&["newest", "oldest"]))]
     order: Order,
+    /// How far to count what matches: exact, bounded (to 10,000), or none, which is quickest
+    #[arg(long, default_value = "exact",
+        value_parser = named::<TotalMode>(&["exact", "bounded", "none"]))]
+    total: TotalMode,
+    /// The 'cursor' of an earlier answer in JSON: goes on behind its last event
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
     /// table, json (the daemon's whole answer), or ndjson (the original records, or rows, one a line)
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = ListFormat::Table)]
     format: ListFormat,
@@ -53,7 +60,8 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         time_zone: args.time_zone.clone(),
         limit: args.limit,
         order: args.order,
-        total: TotalMode::Exact,
+        total: args.total,
+        cursor: args.cursor.clone(),
     };
     let response = args
         .socket

@@ -31,26 +31,34 @@ const COUNT_STEP: u64 = 1 << 14;
 /// Matches gathered, of which the last are wanted, before those that are not are dropped.
 const SURPLUS: usize = 1 << 12;
 
+/// Where an event stands in the one order of all events, oldest first, whatever segments they are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    pub time: Micros,
+    /// The number of its file.
+    pub file: u64,
+    /// The byte in the file.
+    pub offset: u64,
+}
+
+impl Position {
+    pub fn compare(&self, other: &Self, order: Order) -> Ordering {
+        let oldest_first = self.cmp(other);
+        if order == Order::Newest { oldest_first.reverse() } else { oldest_first }
+    }
+}
+
 /// A match.
 #[derive(Clone, Debug)]
 pub struct Match {
-    pub time: Micros,
-    /// The number of its file, and the byte in it.
-    pub place: (u64, u64),
+    pub position: Position,
     pub segment: Arc<SegmentView>,
     pub doc: DocId,
 }
 
 impl Match {
     pub fn new(segment: &Arc<SegmentView>, doc: DocId) -> Self {
-        let (time, place) = (segment.time(doc), (segment.file(doc), segment.offset(doc)));
-        Self { time, place, segment: Arc::clone(segment), doc }
-    }
-
-    /// The one order of all events, whatever segments they are in.
-    pub fn compare(&self, other: &Self, order: Order) -> Ordering {
-        let oldest_first = (self.time, self.place).cmp(&(other.time, other.place));
-        if order == Order::Newest { oldest_first.reverse() } else { oldest_first }
+        Self { position: segment.position(doc), segment: Arc::clone(segment), doc }
     }
 }
 
@@ -59,6 +67,8 @@ impl Match {
 pub struct Wanted {
     pub limit: usize,
     pub order: Order,
+    /// Only what comes behind this is collected, though all is counted.
+    pub after: Option<Position>,
     pub total: TotalMode,
     /// Whether the index knows how many events match, as for one term: else they are counted while
     /// matches are collected, so that a condition that is costly to evaluate is evaluated once.
@@ -81,6 +91,10 @@ pub fn collect<E: From<IndexError> + Send>(
         return matches_and_count(snapshot, &*weight, wanted, check);
     }
     let matches = matches(snapshot, &*weight, wanted, check)?;
+    if wanted.total == TotalMode::None {
+        let value = matches.len() as u64;
+        return Ok((matches, Total { value, exact: false }));
+    }
     let is_bounded = is_counted && wanted.total == TotalMode::Bounded;
     let total = count(snapshot, &*weight, is_bounded, check)?;
     Ok((matches, total))
@@ -90,7 +104,7 @@ pub fn collect<E: From<IndexError> + Send>(
 fn matches_and_count<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     weight: &dyn Weight,
-    Wanted { limit, order, .. }: Wanted,
+    wanted: Wanted,
     check: &(dyn Fn() -> Result<(), E> + Sync),
 ) -> Result<(Vec<Match>, Total), E> {
     let of_piece = |piece: Piece<'_>| -> Result<_, E> {
@@ -98,8 +112,8 @@ fn matches_and_count<E: From<IndexError> + Send>(
         let mut docs = Vec::new();
         let mut value: u64 = 0;
         for run in &piece.segment.runs {
-            let mut of_run = OfRun::new(piece.segment, order, limit);
-            let mut is_wanted = limit > 0;
+            let mut of_run = OfRun::new(piece.segment, run, &wanted);
+            let mut is_wanted = wanted.limit > 0;
             let end = run.docs.end.min(piece.docs.end);
             let mut doc = scorer.doc();
             while doc < end {
@@ -121,7 +135,7 @@ fn matches_and_count<E: From<IndexError> + Send>(
     for pieces in pieces.chunk_by(|(a, ..), (b, ..)| Arc::ptr_eq(a, b)) {
         let (segment, ..) = &pieces[0];
         let docs: Vec<DocId> = pieces.iter().flat_map(|(_, docs, _)| docs).copied().collect();
-        keep_best(&mut found, segment, docs, limit, order);
+        keep_best(&mut found, segment, docs, &wanted);
         value += pieces.iter().map(|(.., matches)| matches).sum::<u64>();
     }
     Ok((found, Total { value, exact: true }))
@@ -130,38 +144,61 @@ fn matches_and_count<E: From<IndexError> + Send>(
 /// Matches of a run, those that may be among the ones wanted.
 struct OfRun<'a> {
     segment: &'a SegmentView,
-    order: Order,
-    limit: usize,
+    wanted: &'a Wanted,
+    /// Where in the run those are that can be wanted: what is elsewhere is on the other side of
+    /// `wanted.after`.
+    within: Range<DocId>,
     docs: Vec<DocId>,
     /// As many documents are gathered before the first of them, which are too new, are dropped.
     full: usize,
 }
 
 impl<'a> OfRun<'a> {
-    fn new(segment: &'a SegmentView, order: Order, limit: usize) -> Self {
-        Self { segment, order, limit, docs: Vec::new(), full: limit + SURPLUS }
+    fn new(segment: &'a SegmentView, run: &Run, wanted: &'a Wanted) -> Self {
+        let Range { start, end } = run.docs;
+        let within = match (wanted.after, wanted.order) {
+            (None, _) => start..end,
+            (Some(after), Order::Newest) => segment.first_up_to(run, after.time)..end,
+            (Some(after), Order::Oldest) => start..segment.first_before(run, after.time),
+        };
+        Self { segment, wanted, within, docs: Vec::new(), full: wanted.limit + SURPLUS }
     }
 
     /// Adds the next match; false when it is not wanted, nor any that comes after.
     fn add(&mut self, doc: DocId) -> bool {
-        if self.order == Order::Newest && self.docs.len() >= self.limit {
+        if doc < self.within.start || self.is_given(doc) {
+            return true;
+        }
+        if doc >= self.within.end {
+            return false;
+        }
+        let Wanted { order, limit, .. } = *self.wanted;
+        if order == Order::Newest && self.docs.len() >= limit {
             let is_as_new = |last: &DocId| self.segment.time(*last) == self.segment.time(doc);
             if !self.docs.last().is_some_and(is_as_new) {
                 return false;
             }
         }
         self.docs.push(doc);
-        if self.order == Order::Oldest && self.docs.len() >= self.full {
-            let first = first_wanted(self.segment, &self.docs, self.limit);
+        if order == Order::Oldest && self.docs.len() >= self.full {
+            let first = first_wanted(self.segment, &self.docs, limit);
             self.docs.drain(..first);
             self.full = self.full.max(2 * self.docs.len());
         }
         true
     }
 
+    /// Whether it has the time of the last match that was given, and does not come behind it.
+    fn is_given(&self, doc: DocId) -> bool {
+        self.wanted.after.is_some_and(|after| {
+            self.segment.time(doc) == after.time
+                && self.segment.position(doc).compare(&after, self.wanted.order).is_le()
+        })
+    }
+
     fn end(mut self) -> Vec<DocId> {
-        if self.order == Order::Oldest {
-            let first = first_wanted(self.segment, &self.docs, self.limit);
+        if self.wanted.order == Order::Oldest {
+            let first = first_wanted(self.segment, &self.docs, self.wanted.limit);
             self.docs.drain(..first);
         }
         self.docs
@@ -186,32 +223,31 @@ fn keep_best(
     found: &mut Vec<Match>,
     segment: &Arc<SegmentView>,
     docs: Vec<DocId>,
-    limit: usize,
-    order: Order,
+    wanted: &Wanted,
 ) {
     found.extend(docs.into_iter().map(|doc| Match::new(segment, doc)));
-    found.sort_by(|a, b| a.compare(b, order));
-    found.truncate(limit);
+    found.sort_by(|a, b| a.position.compare(&b.position, wanted.order));
+    found.truncate(wanted.limit);
 }
 
 fn matches<E: From<IndexError>>(
     snapshot: &Snapshot,
     weight: &dyn Weight,
-    Wanted { limit, order, .. }: Wanted,
+    wanted: Wanted,
     check: &dyn Fn() -> Result<(), E>,
 ) -> Result<Vec<Match>, E> {
     let mut found: Vec<Match> = Vec::new();
-    if limit == 0 {
+    if wanted.limit == 0 {
         return Ok(found);
     }
-    for (segment, runs) in runs_in_order(snapshot, order) {
+    for (segment, runs) in runs_in_order(snapshot, wanted.order) {
         check()?;
-        let docs = match order {
-            Order::Newest => first_matches(weight, segment, runs, limit, &found),
-            Order::Oldest => last_matches(weight, segment, runs, limit, &found),
+        let docs = match wanted.order {
+            Order::Newest => first_matches(weight, segment, runs, &wanted, &found),
+            Order::Oldest => last_matches(weight, segment, runs, &wanted, &found),
         };
         let docs = docs.map_err(|error| E::from(error.into()))?;
-        keep_best(&mut found, segment, docs, limit, order);
+        keep_best(&mut found, segment, docs, &wanted);
     }
     Ok(found)
 }
@@ -237,18 +273,21 @@ fn runs_in_order(snapshot: &Snapshot, order: Order) -> Vec<(&Arc<SegmentView>, &
 
 /// The time that a match must beat to be among the `limit` best, given those found so far.
 fn bar(found: &[Match], limit: usize) -> Option<Micros> {
-    found.get(limit - 1).map(|last| last.time)
+    found.get(limit - 1).map(|last| last.position.time)
 }
 
 fn first_matches(
     weight: &dyn Weight,
     segment: &SegmentView,
     runs: &[Run],
-    limit: usize,
+    wanted: &Wanted,
     found: &[Match],
 ) -> tantivy::Result<Vec<DocId>> {
-    let bar = bar(found, limit);
-    let is_beyond = |run: &Run| bar.is_some_and(|bar| run.latest < bar);
+    let bar = bar(found, wanted.limit);
+    let is_beyond = |run: &Run| {
+        bar.is_some_and(|bar| run.latest < bar)
+            || wanted.after.is_some_and(|after| run.earliest > after.time)
+    };
     if runs.iter().all(is_beyond) {
         return Ok(Vec::new());
     }
@@ -259,11 +298,11 @@ fn first_matches(
         if doc >= run.docs.end || is_beyond(run) {
             continue;
         }
-        if doc < run.docs.start {
-            doc = scorer.seek(run.docs.start);
+        let mut of_run = OfRun::new(segment, run, wanted);
+        if doc < of_run.within.start {
+            doc = scorer.seek(of_run.within.start);
         }
-        let mut of_run = OfRun::new(segment, Order::Newest, limit);
-        while doc < run.docs.end && of_run.add(doc) {
+        while doc < of_run.within.end && of_run.add(doc) {
             doc = scorer.advance();
         }
         docs.extend(of_run.end());
@@ -275,14 +314,14 @@ fn last_matches(
     weight: &dyn Weight,
     segment: &SegmentView,
     runs: &[Run],
-    limit: usize,
+    wanted: &Wanted,
     found: &[Match],
 ) -> tantivy::Result<Vec<DocId>> {
-    let bar = bar(found, limit);
+    let bar = bar(found, wanted.limit);
     let mut docs = Vec::new();
     for run in runs {
         if bar.is_none_or(|bar| run.earliest <= bar) {
-            docs.extend(last_of_run(weight, segment, run, limit)?);
+            docs.extend(last_of_run(weight, segment, run, wanted)?);
         }
     }
     Ok(docs)
@@ -292,14 +331,19 @@ fn last_of_run(
     weight: &dyn Weight,
     segment: &SegmentView,
     run: &Run,
-    limit: usize,
+    wanted: &Wanted,
 ) -> tantivy::Result<Vec<DocId>> {
-    let Range { start, end } = run.docs;
+    let of_run = OfRun::new(segment, run, wanted);
+    let Range { start, end } = of_run.within;
     let mut tail = TAIL_DOCS;
     loop {
         let from = end.saturating_sub(tail).max(start);
-        let docs = matches_within(weight, segment, from..end)?;
-        let first = first_wanted(segment, &docs, limit);
+        if from >= end {
+            return Ok(Vec::new());
+        }
+        let mut docs = matches_within(weight, segment, from..end)?;
+        docs.retain(|doc| !of_run.is_given(*doc));
+        let first = first_wanted(segment, &docs, wanted.limit);
         if first > 0 || from == start {
             return Ok(docs[first..].to_vec());
         }

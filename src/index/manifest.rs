@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -37,6 +38,10 @@ pub struct Manifest {
     pub segments: Vec<SegmentEntry>,
     #[serde(default, skip_serializing_if = "Expired::is_nothing")]
     pub expired: Expired,
+    /// When this index was begun; a rebuild begins another. What was numbered in one index means
+    /// nothing in another.
+    #[serde(default)]
+    pub begun: Micros,
 }
 
 /// What retention has dropped.
@@ -88,6 +93,7 @@ impl Manifest {
             ledger: LedgerExtent::empty(ledger),
             segments: Vec::new(),
             expired: Expired::default(),
+            begun: Micros(Timestamp::now().as_microsecond()),
         }
     }
 

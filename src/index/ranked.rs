@@ -180,7 +180,7 @@ impl Ranking {
         let keys = a.keys.iter().zip(&b.keys).zip(&self.sort);
         let by_keys = keys.map(|((a, b), (_, is_descending))| in_order(a, b, *is_descending));
         let by_keys = by_keys.fold(Ordering::Equal, Ordering::then);
-        by_keys.then_with(|| a.found.compare(&b.found, self.order))
+        by_keys.then_with(|| a.found.position.compare(&b.found.position, self.order))
     }
 }
 

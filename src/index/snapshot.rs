@@ -16,6 +16,7 @@ use tantivy::{DateTime, DocId, Index, SegmentReader};
 
 use super::build::{SegmentEntry, keys_name};
 use super::check::length_problem;
+use super::collect::Position;
 use super::column_words::{WordFile, text_column};
 use super::directory::SegmentFiles;
 use super::ids::IdFile;
@@ -47,6 +48,8 @@ pub struct Snapshot {
     /// The part of the ledger that counts at this commit.
     pub ledger: LedgerExtent,
     pub expired: Expired,
+    /// When the index was begun: numbers of files are those of this index only.
+    pub begun: Micros,
 }
 
 impl Snapshot {
@@ -57,7 +60,14 @@ impl Snapshot {
         ledger: LedgerExtent,
     ) -> Self {
         segments.sort_by_key(|segment| std::cmp::Reverse(segment.latest));
-        Self { fields, segments, files, ledger, expired: Expired::default() }
+        Self {
+            fields,
+            segments,
+            files,
+            ledger,
+            expired: Expired::default(),
+            begun: Micros::default(),
+        }
     }
 
     /// Refuses what needs a segment that is damaged: anything about events from `start` up to, and
@@ -268,6 +278,10 @@ impl SegmentView {
         self.offsets.first(doc).unwrap_or(0)
     }
 
+    pub fn position(&self, doc: DocId) -> Position {
+        Position { time: self.time(doc), file: self.file(doc), offset: self.offset(doc) }
+    }
+
     pub fn flags(&self, doc: DocId) -> Flags {
         Flags(self.flags.first(doc).unwrap_or(0))
     }
@@ -292,9 +306,18 @@ impl SegmentView {
     }
 
     /// The first document of a run, latest first, that is before `time`.
-    fn first_before(&self, run: &Run, time: Micros) -> DocId {
+    pub fn first_before(&self, run: &Run, time: Micros) -> DocId {
+        self.first_where_not(run, |found| found >= time)
+    }
+
+    /// The first document of a run, latest first, that is at `time` or before it.
+    pub fn first_up_to(&self, run: &Run, time: Micros) -> DocId {
+        self.first_where_not(run, |found| found > time)
+    }
+
+    fn first_where_not(&self, run: &Run, is_later: impl Fn(Micros) -> bool) -> DocId {
         let docs = run.docs.start as usize..run.docs.end as usize;
-        partition_point(docs, |doc| self.time(doc as DocId) >= time) as DocId
+        partition_point(docs, |doc| is_later(self.time(doc as DocId))) as DocId
     }
 
     /// The first document behind `doc`, in its run, that is before `time`; else the end of the run. Looks

@@ -410,6 +410,7 @@ impl Store {
         let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
         let mut new = Snapshot::new(Arc::clone(&self.fields), segments, reader, extent);
         new.expired = self.current.manifest.expired;
+        new.begun = self.current.manifest.begun;
         snapshot.store(Arc::new(new));
         for view in gone {
             view.retire();

@@ -1,5 +1,7 @@
 //! Running a search: parse, plan, collect, fetch.
 
+mod cursor;
+mod events;
 mod fetch;
 mod rows;
 
@@ -9,33 +11,29 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tantivy::query::Query as Planned;
 
-use self::fetch::{Chosen, Fetcher, fetch_all};
+use self::cursor::Cursor;
+use self::fetch::fetch_all;
 use self::rows::Rows;
-use super::ast::{Expr, FieldRef, Function, FunctionKind, Key, Query, SortKey, Stage, Test, Value};
+use super::ast::{Expr, FieldRef, Function, FunctionKind, Key, Query, Stage, Test, Value};
 use super::bins::bins;
 use super::parse::parse;
 use super::plan::{Planner, read_record};
 use super::time::{Clock, parse_time, parse_zone};
 use crate::api::Cancel;
 use crate::api::proto::{
-    ApiError, ErrorKind, Order, QueryForm, SearchRequest, SearchResponse, Table, Total, TotalMode,
+    ApiError, ErrorKind, Order, QueryForm, SearchRequest, SearchResponse, Total, TotalMode,
 };
 use crate::event::cell::Cell;
-use crate::event::columns::{self, ColumnId};
+use crate::event::columns;
 use crate::event::time::Micros;
 use crate::index::IndexError;
 use crate::index::clauses::{ClauseQuery, PlaceClause, Stop};
-use crate::index::collect::{Match, Wanted, collect};
+use crate::index::collect::{Wanted, collect};
 use crate::index::groups::{Grouping, Measure, group};
-use crate::index::ranked::{Ranking, ranked};
 use crate::index::snapshot::Snapshot;
 use crate::index::values::Source;
-use crate::limits::{
-    GROUP_BYTES_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX,
-    TABLE_ROWS_DEFAULT,
-};
+use crate::limits::{GROUP_BYTES_MAX, SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX, TABLE_ROWS_DEFAULT};
 
 /// Answers a search.
 pub fn search(
@@ -55,11 +53,13 @@ pub fn search(
     };
     let zone = request.time_zone.as_deref().map(parse_zone).transpose();
     let zone = zone.map_err(|error| ApiError::new(ErrorKind::BadRequest, error))?;
+    let cursor = Cursor::of(request, snapshot)?;
+    let now = cursor.and_then(|cursor| cursor.now()).unwrap_or(now);
     let clock = Clock { now, zone: zone.unwrap_or(TimeZone::UTC) };
     let start = parse_bound("start", request.start.as_deref(), &clock)?;
     let end = parse_bound("end", request.end.as_deref(), &clock)?;
     snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
-    let search = Search { snapshot, clock: &clock, start, end, cancel };
+    let search = Search { snapshot, clock: &clock, start, end, cursor, cancel };
     // An evaluation that was stopped has no error of its own.
     let answer = search.answer(query, request);
     let mut response = answer.map_err(|error| cancel.check().err().unwrap_or(error))?;
@@ -83,6 +83,7 @@ pub fn event(
         let wanted = Wanted {
             limit: SEARCH_LIMIT_MAX,
             order: Order::Newest,
+            after: None,
             total: TotalMode::Exact,
             is_count_known: true,
         };
@@ -124,16 +125,8 @@ struct Search<'s> {
     clock: &'s Clock,
     start: Option<Micros>,
     end: Option<Micros>,
+    cursor: Option<Cursor>,
     cancel: &'s Cancel,
-}
-
-/// The stages of a query that is about events.
-#[derive(Default)]
-struct EventStages {
-    sort: Vec<SortKey>,
-    dedup: Vec<FieldRef>,
-    limit: Option<u64>,
-    fields: Vec<FieldRef>,
 }
 
 impl Search<'_> {
@@ -149,80 +142,7 @@ impl Search<'_> {
             let rows = stages.split_off(at);
             return self.answer_rows(&filter, rows, request.limit);
         }
-        let mut wanted = EventStages::default();
-        for stage in stages {
-            match stage {
-                Stage::Sort(keys) => wanted.sort = keys,
-                Stage::Dedup(fields) => wanted.dedup = fields,
-                Stage::Limit { rows, .. } => wanted.limit = Some(rows),
-                Stage::Fields(fields) => wanted.fields = fields,
-                Stage::Filter(_) | Stage::Stats { .. } => unreachable!("gathered, or split off"),
-            }
-        }
-        self.answer_events(&filter, &wanted, request)
-    }
-
-    fn answer_events(
-        &self,
-        filter: &Expr,
-        stages: &EventStages,
-        request: &SearchRequest,
-    ) -> Result<SearchResponse, ApiError> {
-        let chosen = Chosen::of(&stages.fields, self.snapshot)?;
-        let asked = request.limit.map(|limit| limit as u64);
-        let limit = asked.into_iter().chain(stages.limit).min();
-        let limit =
-            limit.map_or(SEARCH_LIMIT_DEFAULT, |limit| limit.min(SEARCH_LIMIT_MAX as u64) as usize);
-        let query = self.planner().plan_between(filter, self.start, self.end)?;
-        let (matches, total) = self.matches(&*query, filter, stages, limit, request)?;
-        if stages.fields.is_empty() {
-            let hits = fetch_all(self.snapshot, &matches, self.cancel)?;
-            return Ok(SearchResponse { hits, total, ..SearchResponse::default() });
-        }
-        let mut fetcher = Fetcher::new(self.snapshot);
-        let mut rows = Vec::with_capacity(matches.len());
-        for found in &matches {
-            self.cancel.check()?;
-            rows.push(fetcher.values(found, &chosen)?);
-        }
-        let columns = stages.fields.iter().map(|field| field.name.clone()).collect();
-        let rows_total = stages.limit.map_or(total.value, |limit| limit.min(total.value));
-        let table = Some(Table { columns, rows, rows_total, exact: total.exact });
-        Ok(SearchResponse { table, total, ..SearchResponse::default() })
-    }
-
-    fn matches(
-        &self,
-        query: &dyn Planned,
-        filter: &Expr,
-        stages: &EventStages,
-        limit: usize,
-        request: &SearchRequest,
-    ) -> Result<(Vec<Match>, Total), ApiError> {
-        let mut order = request.order;
-        let mut sort = Vec::new();
-        for key in &stages.sort {
-            match self.planner().source(&key.field)? {
-                // Whatever would come behind it decides among events of the same time only.
-                Source::Time if stages.sort.len() == 1 => {
-                    order = if key.is_descending { Order::Newest } else { Order::Oldest };
-                }
-                source => sort.push((source, key.is_descending)),
-            }
-        }
-        let check = || self.cancel.check();
-        if sort.is_empty() && stages.dedup.is_empty() {
-            let is_count_known = self.is_count_known(filter);
-            let wanted = Wanted { limit, order, total: request.total, is_count_known };
-            return collect(self.snapshot, query, wanted, &check);
-        }
-        let source = |field| self.planner().source(field);
-        let dedup = stages.dedup.iter().map(source).collect::<Result<_, _>>()?;
-        let ranking = Ranking { sort, dedup, order, limit };
-        let read = read_record();
-        let (matches, total) =
-            ranked(self.snapshot, query, &ranking, &read, GROUP_BYTES_MAX, &check)?;
-        Ok((matches, Total { value: total, exact: true }))
+        self.answer_events(&filter, stages, request)
     }
 
     fn answer_rows(
@@ -292,18 +212,6 @@ impl Search<'_> {
             FunctionKind::Last => Measure::Last(source),
             FunctionKind::Percentile(percent) => Measure::Percentile(percent, source),
         })
-    }
-
-    /// Whether the index tells how many events match without counting them.
-    fn is_count_known(&self, filter: &Expr) -> bool {
-        let is_of_all_times = self.start.is_none() && self.end.is_none();
-        match filter {
-            Expr::All => true,
-            Expr::Field { field, test: Test::Is(_) } => {
-                is_of_all_times && ColumnId::named(&field.name).is_some()
-            }
-            _ => false,
-        }
     }
 
     /// Puts the values that inner queries find in the place of the queries.

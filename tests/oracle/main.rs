@@ -23,7 +23,7 @@ use evaluate::Archive;
 use random::Queries;
 use record::{Doc, Scalar};
 use serde_json::{Value as Json, json};
-use traildex::api::proto::{Order, QueryForm, SearchRequest, SearchResponse};
+use traildex::api::proto::{Order, QueryForm, SearchRequest, SearchResponse, TotalMode};
 use traildex::bench::generate::{GenerateOptions, generate};
 use traildex::query::ast::{Expr, FieldRef, Query, SortKey, Stage, Test, Value};
 
@@ -125,7 +125,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// There is one order of all events, from whatever end and however many of them are asked for.
-    fn check_order(&self, query: &Query, order: Order, page: &SearchResponse) {
+    fn check_order(&mut self, query: &Query, order: Order, page: &SearchResponse) {
         let ids = |answer: &SearchResponse| -> Vec<String> {
             answer.hits.iter().map(|hit| hit.meta.id.clone()).collect()
         };
@@ -138,6 +138,32 @@ impl<'a> Comparison<'a> {
         assert_eq!(ids(page), whole[..page.hits.len()], "{query}");
         newest.reverse();
         assert_eq!(newest, oldest, "{query}");
+        let (order, whole) = match order {
+            Order::Newest => (order, oldest.iter().rev().cloned().collect()),
+            Order::Oldest => (order, oldest),
+        };
+        if !self.queries.random.one_in(3) {
+            return;
+        }
+        let total = *self.queries.random.pick(&[TotalMode::Exact, TotalMode::None]);
+        let limit = 1 + whole.len() / *self.queries.random.pick(&[1, 2, 5]);
+        assert_eq!(self.pages(query, order, limit, total), whole, "{query} {order:?} {limit}");
+    }
+
+    /// Everything that a query finds, a page at a time.
+    fn pages(&self, query: &Query, order: Order, limit: usize, total: TotalMode) -> Vec<String> {
+        let mut ids = Vec::new();
+        let mut cursor = None;
+        loop {
+            let limit = Some(limit);
+            let request = SearchRequest { order, limit, total, cursor, ..SearchRequest::default() };
+            let page = ask(self.daemon, query, false, request);
+            ids.extend(page.hits.into_iter().map(|hit| hit.meta.id));
+            cursor = page.cursor;
+            if cursor.is_none() {
+                return ids;
+            }
+        }
     }
 
     fn table(&mut self) {

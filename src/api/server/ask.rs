@@ -71,7 +71,7 @@ impl App {
 
     pub async fn search(&self, request: SearchRequest) -> Answer {
         check_limit(request.limit.unwrap_or_default(), SEARCH_LIMIT_MAX)?;
-        self.limited(move |engine, cancel| engine.search(&request, cancel)).await
+        self.answer(move |engine, cancel| engine.search(&request, cancel)).await
     }
 
     /// Asks what is always answered, however busy the searches are.
@@ -84,11 +84,20 @@ impl App {
         asked.await.map_err(|_| stopping())?
     }
 
-    /// Asks what costs: one of the places, a turn, and at most the search time-out.
-    pub async fn limited<T: Serialize>(
+    /// Answers with what [`App::limited`] finds, as JSON.
+    pub async fn answer<T: Serialize>(
         &self,
         question: impl Fn(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + Sync + 'static,
     ) -> Answer {
+        let body = self.limited(move |engine, cancel| encode(&question(engine, cancel)?)).await?;
+        self.readable(body)
+    }
+
+    /// Asks what costs: one of the places, a turn, and at most the search time-out.
+    pub async fn limited<T: Send + 'static>(
+        &self,
+        question: impl Fn(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + Sync + 'static,
+    ) -> Result<T, ApiError> {
         let cancel = Cancel::at(Instant::now() + self.options().search_timeout);
         // This future is dropped when its client leaves.
         let _hang_up = HangUpOnDrop(cancel.clone());
@@ -104,19 +113,19 @@ impl App {
             let turn = a_turn(&self.long_turns, &cancel).await?;
             answer = self.attempt(question, cancel.long(), turn).await;
         }
-        self.readable(answer?)
+        answer
     }
 
-    async fn attempt<T: Serialize>(
+    async fn attempt<T: Send + 'static>(
         &self,
         question: Arc<impl Fn(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + Sync + 'static>,
         cancel: Cancel,
         turn: OwnedSemaphorePermit,
-    ) -> Result<Vec<u8>, ApiError> {
+    ) -> Result<T, ApiError> {
         let engine = self.engine()?;
         let deadline = cancel.deadline();
         let asked = spawn_blocking(move || {
-            let answer = contain(|| question(&*engine, &cancel).and_then(|it| encode(&it)));
+            let answer = contain(|| question(&*engine, &cancel));
             drop(turn);
             answer.flatten()
         });

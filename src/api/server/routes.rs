@@ -67,7 +67,7 @@ async fn event(
 ) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let Path(id) = id.map_err(|rejection| bad_request(rejection.body_text()))?;
-    app.limited(move |engine, cancel| engine.event(&id, cancel)).await
+    app.answer(move |engine, cancel| engine.event(&id, cancel)).await
 }
 
 async fn status(State(app): State<App>, uri: Uri) -> Answer {
@@ -78,7 +78,7 @@ async fn status(State(app): State<App>, uri: Uri) -> Answer {
 async fn files(State(app): State<App>, uri: Uri) -> Answer {
     let request: FilesRequest = from_query_string(&uri)?;
     check_limit(request.limit.unwrap_or_default(), FILES_LIMIT_MAX)?;
-    app.limited(move |engine, cancel| engine.files(&request, cancel)).await
+    app.answer(move |engine, cancel| engine.files(&request, cancel)).await
 }
 
 async fn verify(State(app): State<App>, uri: Uri) -> Answer {

@@ -64,9 +64,10 @@ fn event(file: u64, time: i64) -> Event {
 fn times(store: &Store, query: &dyn Query, limit: usize, order: Order) -> Vec<i64> {
     let snapshot = store.snapshots().load_full();
     let ask = |is_count_known| {
-        let wanted = Wanted { limit, order, total: TotalMode::Exact, is_count_known };
+        let after = None;
+        let wanted = Wanted { limit, order, after, total: TotalMode::Exact, is_count_known };
         let (found, total) = collect::<ApiError>(&snapshot, query, wanted, &|| Ok(())).unwrap();
-        let times: Vec<i64> = found.iter().map(|found| found.time.0).collect();
+        let times: Vec<i64> = found.iter().map(|found| found.position.time.0).collect();
         (times, total)
     };
     let answer = ask(true);

@@ -11,7 +11,7 @@ use crate::event::Flags;
 use crate::event::cell::Cell;
 use crate::event::columns::{self, Words};
 use crate::event::content::id_hash;
-use crate::index::collect::Match;
+use crate::index::collect::{Match, Position};
 use crate::index::pieces::{in_parallel, threads};
 use crate::index::snapshot::{Snapshot, separated};
 use crate::ingest::parse::Parser;
@@ -45,7 +45,7 @@ impl<'a> Fetcher<'a> {
     }
 
     fn fetch(&mut self, found: &Match) -> Result<Hit, ApiError> {
-        let Match { segment, doc, time, place: (file, offset) } = found;
+        let Match { segment, doc, position: Position { time, file, offset } } = found;
         let raw = segment.record(*doc)?;
         let path = self.path(*file)?;
         let (event, text) = self.parser.parse_record(&raw).ok_or_else(|| {
@@ -153,7 +153,7 @@ impl Fetcher<'_> {
         let mut record = None;
         for (target, values) in chosen.fields.iter().zip(&mut values) {
             match target {
-                Target::Time => values.push(found.time.to_string().into()),
+                Target::Time => values.push(found.position.time.to_string().into()),
                 Target::Column(id) if values.is_empty() => {
                     let of_event = event.columns().filter(|(column, _)| column == id);
                     values.extend(of_event.map(|(_, text)| Json::from(text)));

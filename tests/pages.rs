@@ -1,0 +1,193 @@
+//! Pages of events: each event once, in order, while others arrive, segments merge and time passes.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use common::{Daemon, PATIENCE_BULK, Place, files_below, records_below};
+use jiff::{SignedDuration, Timestamp};
+use traildex::api::client::ClientError;
+use traildex::api::proto::{
+    ApiError, ErrorKind, Order, RebuildRequest, RebuildState, SearchRequest, SearchResponse,
+    TotalMode,
+};
+use traildex::bench::generate::{GenerateOptions, generate};
+
+fn generated(dir: &Path, seed: u64, events: u64) -> BTreeSet<String> {
+    let options = GenerateOptions { events, seed, ..GenerateOptions::default() };
+    generate(&options, dir).unwrap();
+    let id = |record: common::Record| record.json["eventID"].as_str().unwrap().to_owned();
+    records_below(dir).into_iter().map(id).collect()
+}
+
+fn indexed(events: u64) -> (Place, Daemon, BTreeSet<String>) {
+    let place = Place::new();
+    let ids = generated(&place.archive(), 1, events);
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE_BULK, ids.len() as u64);
+    (place, daemon, ids)
+}
+
+fn next(request: &SearchRequest, page: &SearchResponse) -> Option<SearchRequest> {
+    let cursor = page.cursor.clone()?;
+    Some(SearchRequest { cursor: Some(cursor), ..request.clone() })
+}
+
+#[track_caller]
+fn refusal(daemon: &Daemon, request: &SearchRequest) -> ApiError {
+    match daemon.client.search(request) {
+        Err(ClientError::Api(error)) => error,
+        answer => panic!("{request:?}: {answer:?}"),
+    }
+}
+
+#[test]
+fn no_event_is_missed_or_repeated_while_others_arrive() {
+    let (place, daemon, before) = indexed(4_000);
+    let coming = place.path("coming");
+    generated(&coming, 2, 4_000);
+    let mut coming = files_below(&coming).into_iter();
+    let mut arrived = 0;
+    for (order, limit) in [(Order::Newest, 83), (Order::Oldest, 199), (Order::Newest, 1_009)] {
+        let limit = Some(limit);
+        let total = TotalMode::None;
+        let mut request = SearchRequest { order, limit, total, ..SearchRequest::default() };
+        let mut found = Vec::new();
+        loop {
+            let page = daemon.search(&request);
+            found.extend(page.hits.iter().map(|hit| (hit.meta.time.clone(), hit.meta.id.clone())));
+            for file in coming.by_ref().take(2) {
+                let name = file.file_name().unwrap();
+                fs::rename(&file, place.archive().join(name)).unwrap();
+                arrived += 1;
+            }
+            let Some(following) = next(&request, &page) else { break };
+            request = following;
+        }
+        let times = found.iter().map(|(time, _)| time);
+        assert!(if order == Order::Newest {
+            times.is_sorted_by(|a, b| a >= b)
+        } else {
+            times.is_sorted()
+        });
+        let ids: BTreeSet<String> = found.iter().map(|(_, id)| id.clone()).collect();
+        assert_eq!(ids.len(), found.len(), "{order:?} {limit:?}: repeated");
+        assert!(
+            before.is_subset(&ids),
+            "{order:?} {limit:?}: {} missed",
+            before.difference(&ids).count()
+        );
+    }
+    assert!(arrived > 50, "{arrived}");
+    daemon.stop();
+}
+
+#[test]
+fn the_total_and_a_querys_own_limit_are_those_of_all_pages() {
+    let (_place, daemon, ids) = indexed(500);
+    for (query, wanted) in [("* | limit 100", 100), ("* | limit 100 | fields eventID, time", 100)] {
+        let mut request =
+            SearchRequest { query: query.into(), limit: Some(30), ..SearchRequest::default() };
+        let mut sizes = Vec::new();
+        loop {
+            let page = daemon.search(&request);
+            assert_eq!((page.total.value, page.total.exact), (ids.len() as u64, true));
+            sizes.push(page.table.as_ref().map_or(page.hits.len(), |table| table.rows.len()));
+            let Some(following) = next(&request, &page) else { break };
+            request = following;
+        }
+        assert_eq!(sizes, [30, 30, 30, 10], "{query}");
+        assert_eq!(sizes.iter().sum::<usize>(), wanted);
+    }
+    // As many as are asked for, and no more to come.
+    let all = Some(ids.len());
+    let page = daemon.search(&SearchRequest { limit: all, ..SearchRequest::default() });
+    assert_eq!((page.hits.len(), page.cursor), (ids.len(), None));
+    let none = daemon.search(&SearchRequest { limit: Some(0), ..SearchRequest::default() });
+    assert_eq!(none.cursor, None);
+    let uncounted = SearchRequest { total: TotalMode::None, ..SearchRequest::default() };
+    let page = daemon.search(&uncounted);
+    assert_eq!((page.hits.len(), page.total.exact), (50, false));
+    daemon.stop();
+}
+
+#[test]
+fn now_is_what_it_was_on_the_first_page() {
+    let place = Place::new();
+    let now = Timestamp::now();
+    let record = |n: i64| {
+        let time = (now - SignedDuration::from_secs(n)).strftime("%Y-%m-%dT%H:%M:%SZ");
+        format!(r#"{{"eventID":"{n}","eventTime":"{time}","eventName":"A"}}"#)
+    };
+    let records: Vec<String> = (0..3).map(record).collect();
+    fs::write(place.archive().join("a.jsonl"), records.join("\n")).unwrap();
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE_BULK, 3);
+    let start = Some("-20s".to_owned());
+    let request = SearchRequest { start, limit: Some(1), ..SearchRequest::default() };
+    let page = daemon.search(&request);
+    assert_eq!(page.hits.len(), 1);
+    std::thread::sleep(Duration::from_secs(21));
+    let second = next(&request, &page).unwrap();
+    assert_eq!(daemon.search(&second).hits[0].meta.id, "1");
+    assert_eq!(daemon.search(&request).total.value, 0, "events are too old by now");
+    daemon.stop();
+}
+
+#[test]
+fn a_cursor_of_another_search_or_index_is_refused() {
+    let (_place, daemon, ids) = indexed(300);
+    let request = SearchRequest { limit: Some(10), ..SearchRequest::default() };
+    let page = daemon.search(&request);
+    let second = next(&request, &page).unwrap();
+    let others = [
+        SearchRequest { query: "s3".into(), ..second.clone() },
+        SearchRequest { order: Order::Oldest, ..second.clone() },
+        SearchRequest { start: Some("2020-01-01".to_owned()), ..second.clone() },
+        SearchRequest { end: Some("now".to_owned()), ..second.clone() },
+        SearchRequest { time_zone: Some("Europe/Berlin".to_owned()), ..second.clone() },
+        SearchRequest { cursor: Some("AAAA".to_owned()), ..request.clone() },
+        SearchRequest { cursor: Some("?".to_owned()), ..request.clone() },
+        SearchRequest { cursor: Some(String::new()), ..request.clone() },
+    ];
+    for other in others {
+        let error = refusal(&daemon, &other);
+        assert_eq!(error.kind, ErrorKind::BadRequest, "{other:?}");
+        assert!(error.message.starts_with("cursor: "), "{error}");
+    }
+    // What does not change which events there are may change.
+    let larger = SearchRequest { limit: Some(20), total: TotalMode::None, ..second.clone() };
+    assert_eq!(daemon.search(&larger).hits.len(), 20);
+
+    daemon.client.rebuild(&RebuildRequest::default()).unwrap();
+    daemon.wait_for(PATIENCE_BULK, "the rebuild", |status| {
+        status.rebuild.as_ref().is_some_and(|rebuild| rebuild.state == RebuildState::Done)
+    });
+    assert_eq!(daemon.count("*"), ids.len() as u64);
+    assert_eq!(refusal(&daemon, &second).kind, ErrorKind::Gone);
+    daemon.stop();
+}
+
+#[test]
+fn pages_go_by_time_only() {
+    let (_place, daemon, _) = indexed(300);
+    for query in ["* | sort eventName", "* | dedup eventName", "count by eventName"] {
+        let request =
+            SearchRequest { query: query.into(), limit: Some(1), ..SearchRequest::default() };
+        assert_eq!(daemon.search(&request).cursor, None, "{query}");
+    }
+    // The query's own order of time is the pages'.
+    let request = SearchRequest {
+        query: "* | sort time desc".into(),
+        limit: Some(1),
+        order: Order::Oldest,
+        ..SearchRequest::default()
+    };
+    let page = daemon.search(&request);
+    let second = daemon.search(&next(&request, &page).unwrap());
+    assert!(second.hits[0].meta.time <= page.hits[0].meta.time);
+    daemon.stop();
+}
