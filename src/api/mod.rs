@@ -64,6 +64,18 @@ struct MakesWay {
     from: Instant,
     /// How many searches run or wait.
     searches: Arc<AtomicUsize>,
+    /// It was told to end, which it will have to explain when others may have ended already.
+    is_decided: Arc<AtomicBool>,
+}
+
+impl MakesWay {
+    fn is_due(&self, now: Instant) -> bool {
+        let is_in_the_way = now >= self.from && self.searches.load(Ordering::Relaxed) > 1;
+        if is_in_the_way {
+            self.is_decided.store(true, Ordering::Relaxed);
+        }
+        is_in_the_way || self.is_decided.load(Ordering::Relaxed)
+    }
 }
 
 impl Cancel {
@@ -76,7 +88,8 @@ impl Cancel {
     #[must_use]
     pub fn making_way(&self, after: Duration, searches: &Arc<AtomicUsize>) -> Self {
         let searches = Arc::clone(searches);
-        let makes_way = Some(MakesWay { from: Instant::now() + after, searches });
+        let from = Instant::now() + after;
+        let makes_way = Some(MakesWay { from, searches, is_decided: Arc::default() });
         Self { makes_way, ..self.clone() }
     }
 
@@ -106,10 +119,8 @@ impl Cancel {
             return Err(ApiError::new(ErrorKind::Unavailable, "the client hung up"));
         }
         let now = Instant::now();
-        let is_in_the_way = |MakesWay { from, searches }: &MakesWay| {
-            now >= *from && searches.load(Ordering::Relaxed) > 1
-        };
-        if now >= self.deadline || self.makes_way.as_ref().is_some_and(is_in_the_way) {
+        let makes_way = self.makes_way.as_ref().is_some_and(|makes_way| makes_way.is_due(now));
+        if now >= self.deadline || makes_way {
             return Err(timed_out());
         }
         Ok(())
@@ -141,6 +152,8 @@ mod tests {
         searches.store(2, Ordering::Relaxed);
         assert_eq!(short.check().unwrap_err().kind, ErrorKind::Timeout);
         assert_eq!(cancel.check(), Ok(()));
+        searches.store(1, Ordering::Relaxed);
+        assert_eq!(short.check().unwrap_err().kind, ErrorKind::Timeout, "it was told to end");
         cancel.clone().hang_up();
         assert_eq!(cancel.check().unwrap_err().message, "the client hung up");
     }

@@ -157,7 +157,7 @@ mod tests {
 
     fn manifest() -> Manifest {
         let segments = vec![SegmentEntry { id: "a".to_owned(), runs: vec![7], files: Vec::new() }];
-        Manifest { commit: 3, segments, ..Manifest::empty("files.jsonl") }
+        Manifest { commit: 3, segments, begun: Micros(7), ..Manifest::empty("files.jsonl") }
     }
 
     #[track_caller]
