@@ -68,6 +68,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tokio", &["api/", "daemon.rs", "daemon/manager.rs", "cli/demo.rs"]),
     ("axum", &["api/"]),
     ("listenfd", &["api/server/socket.rs"]),
+    ("csv", &["api/csv.rs"]),
     ("uzers", &["api/server/access.rs"]),
     ("hyper", &["api/"]),
     ("hyper_util", &["api/"]),
