@@ -79,6 +79,11 @@ impl<W: Write> CsvWriter<W> {
         self.0.flush()
     }
 
+    /// What it writes to, with all that was written.
+    pub fn into_inner(self) -> io::Result<W> {
+        self.0.into_inner().map_err(csv::IntoInnerError::into_error)
+    }
+
     fn record<'a>(&mut self, cells: impl IntoIterator<Item = Cow<'a, str>>) -> io::Result<()> {
         for cell in cells {
             self.0.write_field(&*cell).map_err(io_error)?;
