@@ -3,6 +3,7 @@
 //! The server knows no index. It asks an [`Engine`]: the daemon's is one, the tests' another.
 
 pub mod client;
+pub mod csv;
 pub mod proto;
 pub mod server;
 

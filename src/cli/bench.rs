@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use comfy_table::{Cell, CellAlignment};
 
-use super::table::Look;
+use super::output::Look;
+use super::table::{Cell, table};
 use super::text::{bytes, labelled, thousands};
 use super::{EXIT_CODES, Exit};
 use crate::api::client::Client;
@@ -392,32 +392,29 @@ fn render_queries(report: &Report, before: Option<&Report>, look: Look) -> Strin
     if before.is_some() {
         header.push("OF BEFORE");
     }
-    let mut table = look.table(&header, "QUERY");
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    for query in &report.queries {
+    let row = |query: &QueryReport| {
         let warm = &query.warm;
-        let ms = |ms: f64| Cell::new(format!("{ms:.2}"));
+        let ms = |ms: f64| Cell::number(format!("{ms:.2}"));
+        let rate = |rate: f64| Cell::number(format!("{rate:.0}"));
         let mut row = vec![
-            super::table::cell(Some(&query.name)),
-            Cell::new(thousands(query.matches)),
-            query.cold_ms.map_or_else(|| Cell::new("-"), ms),
+            Cell::text(Some(&query.name)),
+            Cell::number(thousands(query.matches)),
+            query.cold_ms.map_or_else(|| Cell::number("-"), ms),
             ms(warm.median_ms),
             ms(warm.p95_ms),
             ms(warm.p99_ms),
             ms(warm.p999_ms),
-            Cell::new(format!("{:.0}", warm.rate_per_s)),
-            Cell::new(format!("{:.0}", warm.throughput_per_s)),
+            rate(warm.rate_per_s),
+            rate(warm.throughput_per_s),
         ];
         if let Some(before) = before {
             let earlier = before.queries.iter().find(|earlier| earlier.name == query.name);
-            row.push(Cell::new(earlier.map_or_else(
-                || "-".to_owned(),
-                |earlier| format!("{:.2}", warm.median_ms / earlier.warm.median_ms),
-            )));
+            row.push(earlier.map_or_else(
+                || Cell::number("-"),
+                |earlier| ms(warm.median_ms / earlier.warm.median_ms),
+            ));
         }
-        table.add_row(row);
-    }
-    table.trim_fmt()
+        row
+    };
+    table(&header, &report.queries.iter().map(row).collect::<Vec<_>>(), look)
 }

@@ -8,9 +8,10 @@ use anyhow::Context;
 use tokio::sync::oneshot;
 
 use super::Exit;
+use super::answer::answer_table;
 use super::event::describe_hit;
-use super::search::table;
-use super::table::{Look, answer_table};
+use super::events::events_table;
+use super::output::Look;
 use super::text::{counted, thousands};
 use crate::api::client::Client;
 use crate::api::proto::SearchRequest;
@@ -162,8 +163,8 @@ fn answer(client: &Client, question: &Question, out: &mut impl Write) -> anyhow:
     writeln!(out, "   {} in {:.1} ms\n", counted(response.total.value, "event"), response.took_ms)?;
     let look = Look::of_stdout();
     match &response.table {
-        Some(rows) => writeln!(out, "{}", answer_table(rows, look))?,
-        None => writeln!(out, "{}", table(&response.hits, look))?,
+        Some(rows) => writeln!(out, "{}", answer_table(rows, &request.query, look))?,
+        None => writeln!(out, "{}", events_table(&response.hits, look))?,
     }
     let all = response.table.as_ref().map_or(response.total.value, |table| table.rows_total);
     if all > ROWS_MAX as u64 {

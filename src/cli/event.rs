@@ -1,12 +1,13 @@
 //! `traildex event`: one event whole: who, what, from where, when, with which credentials, and then
 //! the record.
 
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 
 use super::json::{for_terminal, indent};
+use super::output::{Look, Output};
 use super::record::Record;
 use super::search::warn;
-use super::table::{Format, Look};
+use super::table::Format;
 use super::text::{labelled, thousands};
 use super::{EXIT_CODES, Exit, SocketArg};
 use crate::api::proto::{Hit, SearchResponse};
@@ -25,16 +26,16 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let response = args.socket.client().event(&args.id)?;
-    let mut out = BufWriter::new(io::stdout().lock());
+    let look = Look::of_stdout();
+    let mut out = Output::open(look);
     match args.format {
         Format::Text => out.write_all(describe(&response).as_bytes())?,
         Format::Json => {
             let json = serde_json::to_string(&response)?;
-            let is_terminal = Look::of_stdout().is_terminal;
-            writeln!(out, "{}", if is_terminal { for_terminal(&json) } else { json.into() })?;
+            writeln!(out, "{}", if look.is_terminal { for_terminal(&json) } else { json.into() })?;
         }
     }
-    out.flush()?;
+    out.close()?;
     warn(&response);
     Ok(Exit::found(!response.hits.is_empty()))
 }

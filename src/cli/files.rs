@@ -1,15 +1,18 @@
 //! `traildex files`: files and what became of them, or sums over them; each record that could not be
 //! read is listed with its place.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
-use comfy_table::{Cell, Color};
+use comfy_table::Color;
+use serde_json::Value;
 
 use super::json::for_terminal;
-use super::table::{ListFormat, Look, cell};
-use super::text::{bytes, escape, thousands};
+use super::output::{ColorArg, Look, Output};
+use super::table::{Cell, ListFormat, table};
+use super::text::{bytes, escape, escape_lines, thousands};
 use super::{EXIT_CODES, Exit, SocketArg, named};
+use crate::api::csv::CsvWriter;
 use crate::api::proto::{
     Dimension, FileEntry, FileGroup, FileState, FileSums, FilesRequest, FilesResponse,
 };
@@ -48,9 +51,11 @@ pub struct Args {
     #[arg(long, value_name = "N",
         value_parser = RangedU64ValueParser::<usize>::new().range(0..=FILES_LIMIT_MAX as u64))]
     limit: Option<usize>,
-    /// table, json (the daemon's whole answer), or ndjson (one file, or sum, a line)
+    /// table, json (the daemon's whole answer), ndjson (one file, or sum, a line), or csv
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = ListFormat::Table)]
     format: ListFormat,
+    #[command(flatten)]
+    color: ColorArg,
     #[command(flatten)]
     socket: SocketArg,
 }
@@ -73,9 +78,10 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         by: args.by.clone(),
         limit: args.limit,
     })?;
-    let mut out = BufWriter::new(io::stdout().lock());
-    write(&mut out, &response, &args.by, args.format, Look::of_stdout())?;
-    out.flush()?;
+    let look = args.color.look();
+    let mut out = Output::open(look);
+    write(&mut out, &response, &args.by, args.format, look)?;
+    out.close()?;
     if args.format != ListFormat::Json {
         let _ = writeln!(io::stderr(), "{}", footer(&response, &args.by));
     }
@@ -93,17 +99,20 @@ fn write(
         ListFormat::Table if response.total == 0 => {}
         ListFormat::Table if by.is_empty() => {
             let header = ["STATE", "SIZE", "RECORDS", "DUPLICATES", "REJECTED", "FILE"];
-            let mut table = look.table(&header, "STATE");
-            table.add_rows(response.files.iter().map(row));
-            writeln!(out, "{}", table.trim_fmt())?;
+            let rows: Vec<_> = response.files.iter().map(row).collect();
+            writeln!(out, "{}", table(&header, &rows, look))?;
         }
         ListFormat::Table => {
             let names = by.iter().map(|dimension| dimension.name().to_uppercase());
             let header: Vec<String> = names.chain(SUMS.map(str::to_owned)).collect();
             let header: Vec<&str> = header.iter().map(String::as_str).collect();
-            let mut table = look.table(&header, "FIRST");
-            table.add_rows(response.groups.iter().map(|group| group_row(group, by)));
-            writeln!(out, "{}", table.trim_fmt())?;
+            let rows: Vec<_> = response.groups.iter().map(|group| group_row(group, by)).collect();
+            writeln!(out, "{}", table(&header, &rows, look))?;
+        }
+        ListFormat::Csv => {
+            let csv = csv(response, by)?;
+            let csv = if look.is_terminal { escape_lines(&csv) } else { csv };
+            out.write_all(csv.as_bytes())?;
         }
         ListFormat::Json => write_json(out, response)?,
         ListFormat::Ndjson => {
@@ -124,8 +133,49 @@ fn write_json(out: &mut impl Write, value: &impl serde::Serialize) -> anyhow::Re
     Ok(())
 }
 
+/// The keys of the JSON, each a column.
+fn csv(response: &FilesResponse, by: &[Dimension]) -> anyhow::Result<String> {
+    let mut columns: Vec<&str> = by.iter().copied().map(Dimension::name).collect();
+    columns.extend_from_slice(if by.is_empty() { FILE_COLUMNS } else { SUM_COLUMNS });
+    let rows: Vec<Value> = if by.is_empty() {
+        response.files.iter().map(serde_json::to_value).collect::<Result<_, _>>()?
+    } else {
+        response.groups.iter().map(serde_json::to_value).collect::<Result<_, _>>()?
+    };
+    let mut csv = CsvWriter::new(Vec::new());
+    csv.names(&columns)?;
+    for row in rows {
+        csv.row(&columns.iter().map(|name| row[name].clone()).collect::<Vec<_>>())?;
+    }
+    Ok(String::from_utf8(csv.into_inner()?)?)
+}
+
 const SUMS: [&str; 8] =
     ["FILES", "RECORDS", "DUPLICATES", "CONFLICTING", "REPAIRED", "REJECTED", "FIRST", "LAST"];
+
+const FILE_COLUMNS: &[&str] = &[
+    "path",
+    "state",
+    "size",
+    "modified",
+    "read_at",
+    "sha256",
+    "records",
+    "duplicates",
+    "conflicting",
+    "repaired",
+    "rejected",
+    "first",
+    "last",
+    "account",
+    "region",
+    "flags",
+    "reason",
+    "rejects",
+];
+
+const SUM_COLUMNS: &[&str] =
+    &["files", "records", "duplicates", "conflicting", "repaired", "rejected", "first", "last"];
 
 fn group_row(group: &FileGroup, by: &[Dimension]) -> Vec<Cell> {
     let FileSums {
@@ -137,11 +187,12 @@ fn group_row(group: &FileGroup, by: &[Dimension]) -> Vec<Cell> {
             Dimension::Region => &group.region,
             Dimension::Day => &group.day,
         };
-        cell(key.as_deref().filter(|key| !key.is_empty()))
+        Cell::text(key.as_deref().filter(|key| !key.is_empty()))
     });
     let counts = [files, records, duplicates, conflicting, repaired, rejected];
-    let counts = counts.map(|count| cell(Some(&thousands(count))));
-    let times = [first, last].map(|time| cell(time.as_ref().map(Micros::to_string).as_deref()));
+    let counts = counts.map(|count| Cell::number(thousands(count)));
+    let times =
+        [first, last].map(|time| Cell::text(time.as_ref().map(Micros::to_string).as_deref()));
     keys.chain(counts).chain(times).collect()
 }
 
@@ -161,16 +212,16 @@ fn footer(response: &FilesResponse, by: &[Dimension]) -> String {
     )
 }
 
-fn row(file: &FileEntry) -> [Cell; 6] {
-    let state = cell(Some(&file.state.to_string()));
+fn row(file: &FileEntry) -> Vec<Cell> {
+    let state = Cell::text(Some(&file.state.to_string()));
     let is_bad = matches!(file.state, FileState::Rejected | FileState::Reread);
-    [
-        if is_bad { state.fg(Color::Red) } else { state },
-        cell(Some(&bytes(file.size))),
-        cell(Some(&thousands(file.reading.records))),
-        cell(Some(&thousands(file.reading.duplicates))),
-        cell(Some(&thousands(file.reading.rejected))),
-        Cell::new(path_and_notes(file)),
+    vec![
+        if is_bad { state.coloured(Color::Red) } else { state },
+        Cell::number(bytes(file.size)),
+        Cell::number(thousands(file.reading.records)),
+        Cell::number(thousands(file.reading.duplicates)),
+        Cell::number(thousands(file.reading.rejected)),
+        Cell::lines(path_and_notes(file)),
     ]
 }
 
@@ -253,16 +304,16 @@ mod tests {
 
     #[test]
     fn rejected_records_are_listed_with_their_place() {
-        let expected = r"STATE     SIZE    RECORDS  DUPLICATES  REJECTED  FILE
-indexed   2.0 kB  1,200    3           0         AWSLogs/1/good.json.gz
-indexed   2.0 kB  1,200    3           5         AWSLogs/1/odd\n.json
+        let expected = r"STATE       SIZE  RECORDS  DUPLICATES  REJECTED  FILE
+indexed   2.0 kB    1,200           3         0  AWSLogs/1/good.json.gz
+indexed   2.0 kB    1,200           3         5  AWSLogs/1/odd\n.json
                                                    second-member
                                                    1 repaired
                                                    2 conflicting
                                                    byte 0: no value
                                                    byte 4,096: a \u{1b}[31m in a key
                                                    and 3 more rejected
-rejected  2.0 kB  0        0           0         notes.json
+rejected  2.0 kB        0           0         0  notes.json
                                                    not JSON at byte 0
 ";
         check(ListFormat::Table, Some(200), expected);
@@ -289,6 +340,17 @@ rejected  2.0 kB  0        0           0         notes.json
     }
 
     #[test]
+    fn csv_has_a_row_a_file() {
+        let mut out = Vec::new();
+        write(&mut out, &sample(), &[], ListFormat::Csv, Look::default()).unwrap();
+        let csv = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = csv.lines().collect();
+        assert!(lines[0].starts_with("path,state,size,modified,"), "{csv}");
+        assert!(lines[1].starts_with("AWSLogs/1/good.json.gz,indexed,"), "{csv}");
+        assert!(csv.ends_with("not JSON at byte 0,\n"), "{csv}");
+    }
+
+    #[test]
     fn sums_are_a_table_of_what_was_asked_for() {
         let (first, last) = (Some(Micros(0)), Some(Micros(60_000_000)));
         let sums =
@@ -303,8 +365,8 @@ rejected  2.0 kB  0        0           0         notes.json
         let response = FilesResponse { groups, total: 2, sums, ..Default::default() };
         let by = [Dimension::Account, Dimension::Day];
         let expected = r"ACCOUNT       DAY         FILES  RECORDS  DUPLICATES  CONFLICTING  REPAIRED  REJECTED  FIRST                 LAST
--             2023-07-10  1      1,200    3           0            0         0         1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
-111122223333  2023-07-11  1      1,200    3           0            0         0         1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
+-             2023-07-10      1    1,200           3            0         0         0  1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
+111122223333  2023-07-11      1    1,200           3            0         0         0  1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
 ";
         check_by(&response, &by, ListFormat::Table, None, expected);
         let expected = "2 of 2 sums over 1 files: 1,200 records, 3 of them duplicates; 0 rejected";

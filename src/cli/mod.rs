@@ -4,12 +4,14 @@
 //! records contain reaches a terminal only through [`text::escape`] or [`json::for_terminal`]: an
 //! attacker can write escape sequences into a trail.
 
+mod answer;
 mod bench;
 mod check_config;
 mod completions;
 mod demo;
 mod errors;
 mod event;
+mod events;
 mod files;
 mod generate;
 mod help;
@@ -17,6 +19,7 @@ mod import;
 mod json;
 mod log;
 mod log_limit;
+mod output;
 mod rebuild;
 mod record;
 mod search;

@@ -24,10 +24,10 @@ const TICK: Duration = Duration::from_millis(200);
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// Rebuild the index in a data directory that no daemon uses, in place of a daemon's
-    #[arg(long, conflicts_with = "socket")]
+    #[arg(long)]
     offline: bool,
     /// With --offline: configuration file
-    #[arg(long, value_name = "FILE", env = "TRAILDEX_CONFIG", requires = "offline")]
+    #[arg(long, value_name = "FILE", env = "TRAILDEX_CONFIG")]
     config: Option<PathBuf>,
     /// With --offline: where the index is kept
     #[arg(long, value_name = "DIR", requires = "offline")]

@@ -1,18 +1,20 @@
-//! `traildex search`: what a query finds or makes, as a table, as JSON, or as records or rows.
+//! `traildex search`: what a query finds or makes, as a table, JSON, CSV, or records or rows one a line.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 use clap::builder::RangedU64ValueParser;
-use comfy_table::{Attribute, Cell, Color};
 use serde::Serializer;
 
+use super::answer::answer_table;
 use super::errors::QueryError;
+use super::events::events_table;
 use super::json::{for_terminal, one_line};
-use super::record::Record;
-use super::table::{ListFormat, Look, answer_table, cell};
-use super::text::{counted, escape, thousands};
+use super::output::{ColorArg, Look, Output};
+use super::table::ListFormat;
+use super::text::{counted, escape, escape_lines, thousands};
 use super::{EXIT_CODES, Exit, SocketArg, named};
-use crate::api::proto::{Hit, Order, SearchRequest, SearchResponse, TotalMode};
+use crate::api::csv::{CsvWriter, EVENT_COLUMNS};
+use crate::api::proto::{Order, QueryForm, SearchRequest, SearchResponse, TotalMode};
 use crate::limits::SEARCH_LIMIT_MAX;
 
 #[derive(Debug, clap::Args)]
@@ -45,9 +47,12 @@ pub struct Args {
     /// The 'cursor' of an earlier answer in JSON: goes on behind its last event
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
-    /// table, json (the daemon's whole answer), or ndjson (the original records, or rows, one a line)
+    /// table, json (the daemon's whole answer), ndjson (the original records, or rows, one a line), or
+    /// csv, safe to open in a spreadsheet
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = ListFormat::Table)]
     format: ListFormat,
+    #[command(flatten)]
+    color: ColorArg,
     #[command(flatten)]
     socket: SocketArg,
 }
@@ -68,9 +73,10 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         .client()
         .search(&request)
         .map_err(|error| QueryError::locate(error, &request.query.to_string()))?;
-    let mut out = BufWriter::new(io::stdout().lock());
-    write(&mut out, &response, args.format, Look::of_stdout())?;
-    out.flush()?;
+    let look = args.color.look();
+    let mut out = Output::open(look);
+    write(&mut out, &response, &request.query, args.format, look)?;
+    out.close()?;
     if args.format != ListFormat::Json {
         let _ = writeln!(io::stderr(), "{}", footer(&response));
     }
@@ -89,13 +95,18 @@ pub fn warn(response: &SearchResponse) {
 fn write(
     out: &mut impl Write,
     response: &SearchResponse,
+    query: &QueryForm,
     format: ListFormat,
     look: Look,
 ) -> anyhow::Result<()> {
     match (format, &response.table) {
-        (ListFormat::Table, Some(table)) if !table.rows.is_empty() => {
-            writeln!(out, "{}", answer_table(table, look))?;
+        (ListFormat::Table, Some(table)) if table.rows.is_empty() => {}
+        (ListFormat::Table, Some(table)) => {
+            writeln!(out, "{}", answer_table(table, query, look))?;
         }
+        (ListFormat::Table, None) if response.hits.is_empty() => {}
+        (ListFormat::Table, None) => writeln!(out, "{}", events_table(&response.hits, look))?,
+        (ListFormat::Json, _) => write_json(out, &serde_json::to_string(response)?, look)?,
         (ListFormat::Ndjson, Some(table)) => {
             for row in &table.rows {
                 let mut line = serde_json::Serializer::new(Vec::new());
@@ -104,36 +115,18 @@ fn write(
                 write_json(out, &String::from_utf8(line.into_inner())?, look)?;
             }
         }
-        (format, _) => write_events(out, response, format, look)?,
-    }
-    Ok(())
-}
-
-fn write_events(
-    out: &mut impl Write,
-    response: &SearchResponse,
-    format: ListFormat,
-    look: Look,
-) -> anyhow::Result<()> {
-    match format {
-        ListFormat::Table if response.hits.is_empty() => {}
-        ListFormat::Table => writeln!(out, "{}", table(&response.hits, look))?,
-        ListFormat::Json => write_json(out, &serde_json::to_string(response)?, look)?,
-        ListFormat::Ndjson => {
+        (ListFormat::Ndjson, None) => {
             for hit in &response.hits {
                 write_json(out, &one_line(hit.event.get()), look)?;
             }
         }
+        (ListFormat::Csv, _) => {
+            let csv = csv(response)?;
+            let csv = if look.is_terminal { escape_lines(&csv) } else { csv };
+            out.write_all(csv.as_bytes())?;
+        }
     }
     Ok(())
-}
-
-/// Events as a table, one a row.
-pub fn table(hits: &[Hit], look: Look) -> String {
-    let header = ["TIME", "ACTOR", "CREDENTIAL", "ACTION", "SOURCE", "REGION", "RESULT"];
-    let mut table = look.table(&header, "TIME");
-    table.add_rows(hits.iter().map(row));
-    table.trim_fmt()
 }
 
 /// A line of JSON: as it is, or for a terminal.
@@ -141,25 +134,19 @@ fn write_json(out: &mut impl Write, json: &str, look: Look) -> io::Result<()> {
     if look.is_terminal { writeln!(out, "{}", for_terminal(json)) } else { writeln!(out, "{json}") }
 }
 
-fn row(hit: &Hit) -> [Cell; 7] {
-    let record = Record::new(&hit.event);
-    let credential = cell(Some(&hit.meta.credential));
-    let result = record.result();
-    [
-        cell(Some(&hit.meta.time)),
-        cell(Some(&hit.meta.actor)),
-        match hit.meta.credential.as_str() {
-            "root" => credential.fg(Color::Yellow).add_attribute(Attribute::Bold),
-            _ => credential,
-        },
-        cell(record.action().as_deref()),
-        cell(record.text(&["sourceIPAddress"]).as_deref()),
-        cell(record.text(&["awsRegion"]).as_deref()),
-        match result.as_str() {
-            "ok" => cell(Some(&result)),
-            _ => cell(Some(&result)).fg(Color::Red),
-        },
-    ]
+fn csv(response: &SearchResponse) -> anyhow::Result<String> {
+    let mut csv = CsvWriter::new(Vec::new());
+    match &response.table {
+        Some(table) => {
+            csv.names(&table.columns)?;
+            table.rows.iter().try_for_each(|row| csv.row(row))?;
+        }
+        None => {
+            csv.names(&EVENT_COLUMNS)?;
+            response.hits.iter().try_for_each(|hit| csv.event(hit))?;
+        }
+    }
+    Ok(String::from_utf8(csv.into_inner()?)?)
 }
 
 fn footer(response: &SearchResponse) -> String {
@@ -187,7 +174,7 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::api::proto::{Meta, Total};
+    use crate::api::proto::{Hit, Meta, Total};
 
     fn hit(actor: &str, credential: &str, event: &str) -> Hit {
         let meta = Meta {
@@ -225,56 +212,10 @@ mod tests {
         }
     }
 
-    fn rendered(format: ListFormat, look: Look) -> String {
+    fn rendered(format: ListFormat) -> String {
         let mut out = Vec::new();
-        write(&mut out, &sample(), format, look).unwrap();
+        write(&mut out, &sample(), &QueryForm::default(), format, Look::default()).unwrap();
         String::from_utf8(out).unwrap()
-    }
-
-    #[track_caller]
-    fn check(format: ListFormat, width: Option<u16>, expected: &str) {
-        let look = Look { is_terminal: width.is_some(), width, has_colour: false };
-        assert_eq!(rendered(format, look), expected);
-    }
-
-    const UNBOUNDED: &str = r"TIME                  ACTOR                                           CREDENTIAL    ACTION                        SOURCE       REGION     RESULT
-2023-07-10T11:42:36Z  alice                                           iam-user      s3:GetObject                  203.0.113.7  eu-west-1  AccessDenied
-2023-07-10T11:42:36Z  deploy-role/\u{1b}[2Jsession-of-a-build-server  assumed-role  access-analyzer:ListFindings  -            -          ok
-";
-
-    #[test]
-    fn a_table_without_a_terminal_is_as_wide_as_its_text() {
-        check(ListFormat::Table, None, UNBOUNDED);
-    }
-
-    #[test]
-    fn a_wide_terminal_gets_the_same_table() {
-        check(ListFormat::Table, Some(200), UNBOUNDED);
-    }
-
-    #[test]
-    fn a_narrow_terminal_gets_a_table_that_fits_and_loses_nothing() {
-        let expected = r"TIME                  ACTOR     CREDENTI  ACTION    SOURCE    REGION   RESULT
-                                AL
-2023-07-10T11:42:36Z  alice     iam-user  s3:GetOb  203.0.11  eu-west  AccessD
-                                          ject      3.7       -1       enied
-2023-07-10T11:42:36Z  deploy-r  assumed-  access-a  -         -        ok
-                      ole/\u{1  role      nalyzer:
-                      b}[2Jses            ListFind
-                      sion-of-            ings
-                      a-build-
-                      server
-";
-        check(ListFormat::Table, Some(80), expected);
-    }
-
-    #[test]
-    fn colours_mark_errors_and_only_where_asked() {
-        let look = Look { is_terminal: true, width: Some(200), has_colour: true };
-        let red = "\x1b[38;5;9mAccessDenied";
-        assert!(rendered(ListFormat::Table, look).contains(red));
-        let plain = rendered(ListFormat::Table, Look { has_colour: false, ..look });
-        assert!(!plain.contains('\x1b'));
     }
 
     #[test]
@@ -282,15 +223,36 @@ mod tests {
         let expected = r#"{"eventSource":"s3.amazonaws.com","eventName":"GetObject","awsRegion":"eu-west-1","sourceIPAddress":"203.0.113.7","errorCode":"AccessDenied"}
 {"eventSource":"access-analyzer.amazonaws.com","eventName":"ListFindings"}
 "#;
-        check(ListFormat::Ndjson, None, expected);
+        assert_eq!(rendered(ListFormat::Ndjson), expected);
     }
 
     #[test]
     fn json_is_the_daemons_answer() {
-        let json = rendered(ListFormat::Json, Look::default());
+        let json = rendered(ListFormat::Json);
         let response: SearchResponse = serde_json::from_str(&json).unwrap();
         assert_eq!(response.hits[0].event.get(), sample().hits[0].event.get());
         assert_eq!(json, format!("{}\n", serde_json::to_string(&sample()).unwrap()));
+    }
+
+    #[test]
+    fn csv_has_a_row_an_event() {
+        let csv = rendered(ListFormat::Csv);
+        let mut lines = csv.lines();
+        assert_eq!(lines.next(), Some(EVENT_COLUMNS.join(",").as_str()));
+        let event = "2023-07-10T11:42:36Z,alice,iam-user,s3.amazonaws.com,GetObject,203.0.113.7,\
+                     eu-west-1,,AccessDenied,e1,a.json.gz,12";
+        assert_eq!(lines.next(), Some(event));
+        assert_eq!(lines.count(), 1);
+    }
+
+    #[test]
+    fn a_terminal_gets_csv_that_it_does_not_obey() {
+        let look = Look { is_terminal: true, ..Look::default() };
+        let mut out = Vec::new();
+        write(&mut out, &sample(), &QueryForm::default(), ListFormat::Csv, look).unwrap();
+        let csv = String::from_utf8(out).unwrap();
+        assert!(csv.contains(r"deploy-role/\u{1b}[2Jsession"), "{csv}");
+        assert_eq!(csv.lines().count(), 3);
     }
 
     #[test]

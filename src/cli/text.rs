@@ -26,6 +26,15 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// The same of a text of several lines, whose ends stay.
+pub fn escape_lines(text: &str) -> String {
+    let lines = text.split_inclusive('\n').map(|line| match line.strip_suffix('\n') {
+        Some(line) => escape(line) + "\n",
+        None => escape(line),
+    });
+    lines.collect()
+}
+
 /// Lines of a label and a value each, the values aligned and escaped; empty ones are left out.
 pub fn labelled(lines: &[(&str, String)]) -> String {
     let width = lines.iter().map(|(label, _)| label.len() + 2).max().unwrap_or(0);

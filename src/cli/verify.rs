@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(100);
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// Check this data directory, which no daemon uses, in place of a daemon's index
-    #[arg(long, value_name = "DIR", conflicts_with = "socket")]
+    #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// text, or json (the whole report)
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = Format::Text)]
