@@ -24,6 +24,12 @@ pub const SUBQUERY_VALUES_MAX: usize = 10_000;
 /// thousand pages of events. Whoever asks for more is told that the daemon is busy.
 pub const UNREAD_BYTES_MAX: usize = 64 << 20;
 
+/// Events of one page of an export: what is in memory of it, twice.
+pub const EXPORT_PAGE_EVENTS: usize = 1_000;
+
+/// Exports at once, with some 30 MB each of a Parquet file's row group.
+pub const EXPORTS_MAX: usize = 4;
+
 /// Of so many searches that run at once, as many again may take long.
 pub fn long_searches_max(searches_max: usize) -> usize {
     (searches_max / 2).max(1)

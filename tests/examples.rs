@@ -105,7 +105,8 @@ fn every_line_of_the_readme_runs_as_it_is_written() {
     let archive = place.archive();
     let import = ["import", archive.to_str().unwrap(), "--data-dir", dir.to_str().unwrap()];
     assert_eq!(run(&import).code, 0);
-    fs::write(place.path("FILE"), "eventName:ConsoleLogin\nerrorCode:* | count by errorCode\n").unwrap();
+    fs::write(place.path("FILE"), "eventName:ConsoleLogin\nerrorCode:* | count by errorCode\n")
+        .unwrap();
 
     let (program, args) = SERVE.split_once(' ').unwrap();
     assert_eq!(program, "traildex");
@@ -117,7 +118,8 @@ fn every_line_of_the_readme_runs_as_it_is_written() {
     for line in lines.iter().filter(|line| !is_left_out(line) && **line != SERVE) {
         let shown = shell(&substituted(line, &place), &place, &daemon.socket);
         assert_eq!(shown.code, 0, "{line}\n{}\n{}", shown.stdout, shown.stderr);
-        let is_silent = line.starts_with("export ") || line.contains(" > ") || line.contains("generate");
+        let is_silent =
+            line.starts_with("export ") || line.contains(" > ") || line.contains("generate");
         assert!(is_silent || !shown.stdout.is_empty(), "{line} says nothing\n{}", shown.stderr);
         if line.contains("before.json") {
             for copy in ["small.json", "large.json"] {
@@ -147,7 +149,8 @@ fn the_programs_of_the_readme_ask_and_print_answers() {
         let output = output.unwrap_or_else(|error| panic!("{program}: {error}: run ./.ci/clients"));
         let shown = Ran::from(output);
         assert_eq!(shown.code, 0, "{}\n{}", shown.stdout, shown.stderr);
-        let errors = daemon.find("errorCode:* | count by errorCode | sort count desc").table.unwrap();
+        let errors =
+            daemon.find("errorCode:* | count by errorCode | sort count desc").table.unwrap();
         let expected: Vec<String> = errors
             .rows
             .iter()

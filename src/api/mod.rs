@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod csv;
+pub mod export;
 pub mod proto;
 pub mod server;
 

@@ -4,6 +4,7 @@
 //! here needs a line in CHANGELOG.md. Times are RFC 3339 in UTC. Sizes are bytes. Unknown request
 //! keys are refused.
 
+mod export;
 mod files;
 mod health;
 
@@ -14,6 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::query::ast::Query;
 
+pub use export::{ExportFormat, ExportRequest};
 pub use files::{
     Dimension, FileEntry, FileGroup, FileState, FileSums, FilesRequest, FilesResponse, Reading,
     Reject,

@@ -19,7 +19,7 @@ use super::request::check_limit;
 use super::{LiveOptions, ServerOptions};
 use crate::api::proto::{ApiError, ErrorKind, SearchRequest};
 use crate::api::{Cancel, Engine, EngineSlot, timed_out};
-use crate::limits::{SEARCH_LIMIT_MAX, UNREAD_BYTES_MAX, long_searches_max};
+use crate::limits::{EXPORTS_MAX, SEARCH_LIMIT_MAX, UNREAD_BYTES_MAX, long_searches_max};
 
 /// What a search takes at most where others run or wait, ten times the usual. One that takes longer
 /// begins again, among those that take long.
@@ -44,6 +44,8 @@ pub struct App {
     unread: Arc<Semaphore>,
     /// How many searches run or wait.
     places: Arc<AtomicUsize>,
+    /// One for each export.
+    exports: Arc<Semaphore>,
 }
 
 impl App {
@@ -56,6 +58,7 @@ impl App {
             long_turns: Arc::new(Semaphore::new(long_searches_max(searches_max))),
             unread: Arc::new(Semaphore::new(UNREAD_BYTES_MAX)),
             places: Arc::default(),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
         }
     }
 
@@ -144,6 +147,11 @@ impl App {
             busy(&format!("answers of {UNREAD_BYTES_MAX} bytes wait to be read by their clients"))
         })?;
         Ok(with_json(StatusCode::OK, Bytes::from_owner(Unread { body, _unread: unread })))
+    }
+
+    pub fn export_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let place = Arc::clone(&self.exports).try_acquire_owned();
+        place.map_err(|_| busy(&format!("{EXPORTS_MAX} exports are running")))
     }
 
     fn place(&self) -> Result<Place, String> {

@@ -11,6 +11,7 @@
 mod access;
 mod answer;
 mod ask;
+mod export;
 mod refuse;
 pub mod request;
 mod routes;

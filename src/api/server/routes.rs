@@ -23,6 +23,7 @@ use crate::limits::FILES_LIMIT_MAX;
 
 const SEARCH: &str = "/v1/search";
 const EVENT: &str = "/v1/events/{id}";
+const EXPORT: &str = "/v1/export";
 const STATUS: &str = "/v1/status";
 const FILES: &str = "/v1/files";
 const VERIFY: &str = "/v1/verify";
@@ -30,12 +31,14 @@ const REBUILD: &str = "/v1/rebuild";
 const HEALTH: &str = "/healthz";
 const READY: &str = "/readyz";
 const METRICS: &str = "/metrics";
-const PATHS: [&str; 9] = [SEARCH, EVENT, STATUS, FILES, VERIFY, REBUILD, HEALTH, READY, METRICS];
+const PATHS: [&str; 10] =
+    [SEARCH, EVENT, EXPORT, STATUS, FILES, VERIFY, REBUILD, HEALTH, READY, METRICS];
 
 pub fn router(app: App) -> Router {
     Router::new()
         .route(SEARCH, get(search_by_url).post(search_by_body))
         .route(EVENT, get(event))
+        .route(EXPORT, post(export))
         .route(STATUS, get(status))
         .route(FILES, get(files))
         .route(VERIFY, get(verify).post(start_verify))
@@ -68,6 +71,12 @@ async fn event(
     let NoKeys {} = from_query_string(&uri)?;
     let Path(id) = id.map_err(|rejection| bad_request(rejection.body_text()))?;
     app.answer(move |engine, cancel| engine.event(&id, cancel)).await
+}
+
+async fn export(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let request = from_body(body, app.options().read_timeout).await?;
+    super::export::export(app, request).await
 }
 
 async fn status(State(app): State<App>, uri: Uri) -> Answer {

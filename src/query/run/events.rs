@@ -5,7 +5,7 @@ use tantivy::query::Query as Planned;
 use super::cursor::Cursor;
 use super::fetch::{Chosen, Fetcher, fetch_all};
 use super::{Search, read_record};
-use crate::api::proto::{ApiError, ErrorKind, Order, SearchRequest, SearchResponse, Table, Total};
+use crate::api::proto::{ApiError, Order, SearchRequest, SearchResponse, Table, Total};
 use crate::event::columns::ColumnId;
 use crate::index::collect::{Match, Position, Wanted, collect};
 use crate::index::ranked::{Ranking, ranked};

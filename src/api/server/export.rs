@@ -1,0 +1,144 @@
+//! Streams everything that a query finds, a page at a time: an export takes no more memory than two
+//! pages, holds no snapshot, and waits for its turn like any search.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderName, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::try_unfold;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tracing::warn;
+
+use super::answer::Answer;
+use super::ask::App;
+use super::request::check_limit;
+use crate::api::export::Exporter;
+use crate::api::proto::{ApiError, ErrorKind, ExportRequest, SearchResponse};
+use crate::limits::{EXPORT_PAGE_EVENTS, SEARCH_LIMIT_MAX};
+
+/// Where the next part begins.
+const CURSOR: HeaderName = HeaderName::from_static("traildex-cursor");
+
+/// Between two tries of a page while the daemon is busy, and how many there are: a minute.
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
+const BUSY_TRIES: u32 = 120;
+
+/// An export under way.
+struct Export {
+    app: App,
+    request: Arc<ExportRequest>,
+    exporter: Exporter,
+    next: Next,
+    _place: OwnedSemaphorePermit,
+}
+
+enum Next {
+    /// This page is found already.
+    Page(SearchResponse),
+    Cursor(String),
+    End,
+}
+
+pub async fn export(app: App, request: ExportRequest) -> Answer {
+    check_limit(request.limit.unwrap_or_default(), SEARCH_LIMIT_MAX)?;
+    let place = app.export_place()?;
+    let request = Arc::new(request);
+    // What is wrong with the query is answered before anything is streamed.
+    let limit = request.limit.unwrap_or(EXPORT_PAGE_EVENTS);
+    let mut page = page(&app, &request, limit, request.cursor.clone()).await?;
+    if page.table.is_some() && page.cursor.is_none() && request.cursor.is_none() {
+        // Rows of groups are no pages: all of them, or an error.
+        page = self::page(&app, &request, SEARCH_LIMIT_MAX, None).await?;
+        check_whole(&page)?;
+    }
+    let cursor = page.cursor.clone().filter(|_| request.limit.is_some());
+    let content_type = Exporter::content_type(request.format);
+    let exporter = Exporter::new(request.format, request.cursor.is_some());
+    let export = Export { app, request, exporter, next: Next::Page(page), _place: place };
+    let body = Body::from_stream(try_unfold(Some(export), async |export| match export {
+        Some(export) => export.go_on().await.map(Some),
+        None => Ok::<_, ApiError>(None),
+    }));
+    let mut response: Response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
+    if let Some(cursor) = cursor.and_then(|cursor| cursor.try_into().ok()) {
+        response.headers_mut().insert(CURSOR, cursor);
+    }
+    Ok(response)
+}
+
+/// Tables of events' fields come in pages; other tables as a whole.
+fn check_whole(page: &SearchResponse) -> Result<(), ApiError> {
+    let Some(table) = &page.table else { return Ok(()) };
+    if table.rows.len() as u64 == table.rows_total || page.cursor.is_some() {
+        return Ok(());
+    }
+    let message = format!(
+        "the query makes {} rows; an export of rows holds {SEARCH_LIMIT_MAX} at most",
+        table.rows_total
+    );
+    Err(ApiError {
+        suggestion: Some("more conditions, or keys with fewer values".to_owned()),
+        ..ApiError::new(ErrorKind::BadRequest, message)
+    })
+}
+
+async fn page(
+    app: &App,
+    request: &ExportRequest,
+    limit: usize,
+    cursor: Option<String>,
+) -> Result<SearchResponse, ApiError> {
+    let search = Arc::new(request.page(limit, cursor));
+    let mut tries = 0;
+    loop {
+        let search = Arc::clone(&search);
+        match app.limited(move |engine, cancel| engine.search(&search, cancel)).await {
+            Err(error) if error.kind == ErrorKind::Busy && tries < BUSY_TRIES => {
+                tries += 1;
+                sleep(BUSY_PAUSE).await;
+            }
+            found => return found,
+        }
+    }
+}
+
+impl Export {
+    /// The next bytes, and what is left to do. An error breaks the answer off, so that no client takes
+    /// it for whole.
+    async fn go_on(mut self) -> Result<(Bytes, Option<Self>), ApiError> {
+        let page = match self.next {
+            Next::Page(page) => page,
+            Next::Cursor(cursor) => {
+                let found = page(&self.app, &self.request, EXPORT_PAGE_EVENTS, Some(cursor)).await;
+                found.inspect_err(|error| warn!(%error, "an export broke off"))?
+            }
+            Next::End => {
+                let end = spawn_blocking(move || self.exporter.end()).await;
+                return Ok((written(end)?.into(), None));
+            }
+        };
+        let is_part = self.request.limit.is_some();
+        self.next = match page.cursor.clone().filter(|_| !is_part) {
+            Some(cursor) => Next::Cursor(cursor),
+            None => Next::End,
+        };
+        let written_page = spawn_blocking(move || {
+            let bytes = self.exporter.page(&page);
+            bytes.map(|bytes| (bytes, self))
+        });
+        let (bytes, left) = written(written_page.await)?;
+        Ok((bytes.into(), Some(left)))
+    }
+}
+
+fn written<T>(outcome: Result<std::io::Result<T>, tokio::task::JoinError>) -> Result<T, ApiError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        warn!(%error, "an export broke off");
+        ApiError::new(ErrorKind::Internal, format!("the export cannot be written: {error}"))
+    };
+    outcome.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+}
