@@ -30,6 +30,10 @@ pub const EXPORT_PAGE_EVENTS: usize = 1_000;
 /// Exports at once, with some 30 MB each of a Parquet file's row group.
 pub const EXPORTS_MAX: usize = 4;
 
+/// Clients of `GET /v1/tail` at once, and events that are in memory for one of them.
+pub const TAILS_MAX: usize = 64;
+pub const TAIL_BATCH_EVENTS: usize = 100;
+
 /// Of so many searches that run at once, as many again may take long.
 pub fn long_searches_max(searches_max: usize) -> usize {
     (searches_max / 2).max(1)

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use proto::{
     ApiError, ErrorKind, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus, SearchRequest,
-    SearchResponse, Status, VerifyStatus,
+    SearchResponse, Status, TailPage, TailRequest, VerifyStatus,
 };
 
 /// What answers the requests.
@@ -24,6 +24,17 @@ use proto::{
 pub trait Engine: Send + Sync + 'static {
     /// Polls `cancel` at least every few milliseconds of work and passes its error on.
     fn search(&self, request: &SearchRequest, cancel: &Cancel) -> Result<SearchResponse, ApiError>;
+
+    /// A number that changes whenever [`Engine::tail`] may find more. Cheap.
+    fn commits(&self) -> u64;
+
+    /// The next events that came behind the request's cursor; polls `cancel` as [`Engine::search`] does.
+    fn tail(
+        &self,
+        request: &TailRequest,
+        limit: usize,
+        cancel: &Cancel,
+    ) -> Result<TailPage, ApiError>;
 
     /// The events of that `eventID`, or of that `Meta::id`; [`ErrorKind::NotFound`] when none.
     fn event(&self, id: &str, cancel: &Cancel) -> Result<SearchResponse, ApiError>;

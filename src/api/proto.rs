@@ -7,6 +7,7 @@
 mod export;
 mod files;
 mod health;
+mod tail;
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ pub use health::{
     EventCounts, FileCounts, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, Status,
     VerifyProblem, VerifyReport, VerifyStatus,
 };
+pub use tail::{TailPage, TailRequest};
 
 /// Which end of time a search starts from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

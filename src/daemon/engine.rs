@@ -13,8 +13,8 @@ use super::pipeline::Pipeline;
 use super::upkeep::Checker;
 use crate::api::proto::{
     ApiError, ErrorKind, EventCounts, FileCounts, FilesRequest, FilesResponse, IndexStatus, Lag,
-    RebuildRequest, RebuildState, RebuildStatus, SearchRequest, SearchResponse, Status,
-    VerifyStatus,
+    RebuildRequest, RebuildState, RebuildStatus, SearchRequest, SearchResponse, Status, TailPage,
+    TailRequest, VerifyStatus,
 };
 use crate::api::{Cancel, Engine};
 use crate::config::Config;
@@ -89,11 +89,21 @@ impl Daemon {
         Err(IndexError::Cut)
     }
 
-    /// Runs a search. One that fails on the index, with an error or a panic, has it checked.
-    fn run(
+    /// Runs a search, whose answer tells why it may lack events.
+    fn searched(
         &self,
         search: impl Fn(&Arc<Snapshot>) -> Result<SearchResponse, ApiError>,
     ) -> Result<SearchResponse, ApiError> {
+        let (mut response, gaps) = self.run(search)?;
+        response.warnings = gaps;
+        Ok(response)
+    }
+
+    /// Runs what reads the index. If it fails on that, with an error or a panic, the index is checked.
+    fn run<T>(
+        &self,
+        search: impl Fn(&Arc<Snapshot>) -> Result<T, ApiError>,
+    ) -> Result<(T, Vec<String>), ApiError> {
         let snapshot = self.snapshots.load_full();
         let found = self
             .attempt(&snapshot, || catch_unwind(AssertUnwindSafe(|| search(&snapshot))))
@@ -108,10 +118,7 @@ impl Daemon {
         }
         let gaps = self.gaps(&snapshot);
         match found.unwrap_or_else(|panic| resume_unwind(panic)) {
-            Ok(mut response) => {
-                response.warnings = gaps;
-                Ok(response)
-            }
+            Ok(found) => Ok((found, gaps)),
             Err(mut error) => {
                 if error.kind == ErrorKind::NotFound {
                     for gap in gaps {
@@ -167,12 +174,26 @@ impl Daemon {
 impl Engine for Daemon {
     fn search(&self, request: &SearchRequest, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
         let search =
-            || self.run(|snapshot| run::search(snapshot, request, Timestamp::now(), cancel));
+            || self.searched(|snapshot| run::search(snapshot, request, Timestamp::now(), cancel));
         if cancel.is_long() { on_long_threads(search) } else { search() }
     }
 
+    fn commits(&self) -> u64 {
+        self.snapshots.load().commit
+    }
+
+    fn tail(
+        &self,
+        request: &TailRequest,
+        limit: usize,
+        cancel: &Cancel,
+    ) -> Result<TailPage, ApiError> {
+        let (page, _) = self.run(|snapshot| run::tail(snapshot, request, limit, cancel))?;
+        Ok(page)
+    }
+
     fn event(&self, id: &str, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
-        self.run(|snapshot| run::event(snapshot, id, cancel))
+        self.searched(|snapshot| run::event(snapshot, id, cancel))
     }
 
     fn status(&self) -> Status {

@@ -16,6 +16,7 @@
 //! manifest is removed at the next start. The manifest states length and hash of every file that it
 //! makes count; what is not so is damaged, and never read as if it were whole.
 
+pub mod arrivals;
 pub mod build;
 pub mod check;
 pub mod clauses;

@@ -50,6 +50,8 @@ pub struct Snapshot {
     pub expired: Expired,
     /// When the index was begun: numbers of files are those of this index only.
     pub begun: Micros,
+    /// How many commits and merges there were.
+    pub commit: u64,
 }
 
 impl Snapshot {
@@ -67,6 +69,7 @@ impl Snapshot {
             ledger,
             expired: Expired::default(),
             begun: Micros::default(),
+            commit: 0,
         }
     }
 
@@ -272,6 +275,11 @@ impl SegmentView {
     /// Number of the file that the event came from.
     pub fn file(&self, doc: DocId) -> u64 {
         self.files.first(doc).unwrap_or(0)
+    }
+
+    /// The highest number of a file that an event came from.
+    pub fn last_file(&self) -> u64 {
+        self.files.max_value()
     }
 
     pub fn offset(&self, doc: DocId) -> u64 {

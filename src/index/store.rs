@@ -411,6 +411,7 @@ impl Store {
         let mut new = Snapshot::new(Arc::clone(&self.fields), segments, reader, extent);
         new.expired = self.current.manifest.expired;
         new.begun = self.current.manifest.begun;
+        new.commit = self.current.manifest.commit;
         snapshot.store(Arc::new(new));
         for view in gone {
             view.retire();

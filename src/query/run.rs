@@ -4,6 +4,7 @@ mod cursor;
 mod events;
 mod fetch;
 mod rows;
+mod tail;
 
 use std::iter;
 use std::sync::Arc;
@@ -11,10 +12,12 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tantivy::query::Query as Planned;
 
 use self::cursor::Cursor;
 use self::fetch::fetch_all;
 use self::rows::Rows;
+pub use self::tail::tail;
 use super::ast::{Expr, FieldRef, Function, FunctionKind, Key, Query, Stage, Test, Value};
 use super::bins::bins;
 use super::parse::parse;
@@ -45,11 +48,7 @@ pub fn search(
     let started = Instant::now();
     let query = match &request.query {
         QueryForm::Tree(query) => (**query).clone(),
-        QueryForm::Text(text) => parse(text).map_err(|error| ApiError {
-            offset: Some(error.offset),
-            suggestion: error.suggestion.clone(),
-            ..ApiError::new(ErrorKind::BadQuery, error.to_string())
-        })?,
+        QueryForm::Text(text) => parsed(text)?,
     };
     let zone = request.time_zone.as_deref().map(parse_zone).transpose();
     let zone = zone.map_err(|error| ApiError::new(ErrorKind::BadRequest, error))?;
@@ -95,6 +94,33 @@ pub fn event(
         }
     }
     Err(ApiError::new(ErrorKind::NotFound, format!("no event has the id '{id}'")))
+}
+
+fn parsed(text: &str) -> Result<Query, ApiError> {
+    parse(text).map_err(|error| ApiError {
+        offset: Some(error.offset),
+        suggestion: error.suggestion.clone(),
+        ..ApiError::new(ErrorKind::BadQuery, error.to_string())
+    })
+}
+
+/// The plan of a query that is a filter only.
+fn events_query(
+    snapshot: &Arc<Snapshot>,
+    text: &str,
+    now: Timestamp,
+    cancel: &Cancel,
+) -> Result<Box<dyn Planned>, ApiError> {
+    let query = parsed(text)?;
+    if !query.stages.is_empty() {
+        let message =
+            "events as they come are filtered, and nothing is made of them: leave out '|'";
+        return Err(ApiError::new(ErrorKind::BadQuery, message));
+    }
+    let clock = Clock::utc(now);
+    let search = Search { snapshot, clock: &clock, start: None, end: None, cursor: None, cancel };
+    let filter = search.without_queries(query.filter)?;
+    search.planner().plan_between(&filter, None, None)
 }
 
 fn stop_of(cancel: &Cancel) -> Stop {

@@ -19,7 +19,9 @@ use super::request::check_limit;
 use super::{LiveOptions, ServerOptions};
 use crate::api::proto::{ApiError, ErrorKind, SearchRequest};
 use crate::api::{Cancel, Engine, EngineSlot, timed_out};
-use crate::limits::{EXPORTS_MAX, SEARCH_LIMIT_MAX, UNREAD_BYTES_MAX, long_searches_max};
+use crate::limits::{
+    EXPORTS_MAX, SEARCH_LIMIT_MAX, TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max,
+};
 
 /// What a search takes at most where others run or wait, ten times the usual. One that takes longer
 /// begins again, among those that take long.
@@ -46,6 +48,8 @@ pub struct App {
     places: Arc<AtomicUsize>,
     /// One for each export.
     exports: Arc<Semaphore>,
+    /// One for each client that is told what comes in.
+    tails: Arc<Semaphore>,
 }
 
 impl App {
@@ -59,6 +63,7 @@ impl App {
             unread: Arc::new(Semaphore::new(UNREAD_BYTES_MAX)),
             places: Arc::default(),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            tails: Arc::new(Semaphore::new(TAILS_MAX)),
         }
     }
 
@@ -152,6 +157,11 @@ impl App {
     pub fn export_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let place = Arc::clone(&self.exports).try_acquire_owned();
         place.map_err(|_| busy(&format!("{EXPORTS_MAX} exports are running")))
+    }
+
+    pub fn tail_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let place = Arc::clone(&self.tails).try_acquire_owned();
+        place.map_err(|_| busy(&format!("{TAILS_MAX} clients are told what comes in")))
     }
 
     fn place(&self) -> Result<Place, String> {

@@ -17,6 +17,7 @@ pub mod request;
 mod routes;
 mod socket;
 mod stall;
+mod tail;
 #[cfg(test)]
 mod tests;
 

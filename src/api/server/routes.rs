@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -23,6 +23,7 @@ use crate::limits::FILES_LIMIT_MAX;
 
 const SEARCH: &str = "/v1/search";
 const EVENT: &str = "/v1/events/{id}";
+const TAIL: &str = "/v1/tail";
 const EXPORT: &str = "/v1/export";
 const STATUS: &str = "/v1/status";
 const FILES: &str = "/v1/files";
@@ -31,14 +32,15 @@ const REBUILD: &str = "/v1/rebuild";
 const HEALTH: &str = "/healthz";
 const READY: &str = "/readyz";
 const METRICS: &str = "/metrics";
-const PATHS: [&str; 10] =
-    [SEARCH, EVENT, EXPORT, STATUS, FILES, VERIFY, REBUILD, HEALTH, READY, METRICS];
+const PATHS: [&str; 11] =
+    [SEARCH, EVENT, EXPORT, TAIL, STATUS, FILES, VERIFY, REBUILD, HEALTH, READY, METRICS];
 
 pub fn router(app: App) -> Router {
     Router::new()
         .route(SEARCH, get(search_by_url).post(search_by_body))
         .route(EVENT, get(event))
         .route(EXPORT, post(export))
+        .route(TAIL, get(tail))
         .route(STATUS, get(status))
         .route(FILES, get(files))
         .route(VERIFY, get(verify).post(start_verify))
@@ -77,6 +79,10 @@ async fn export(State(app): State<App>, uri: Uri, body: Body) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let request = from_body(body, app.options().read_timeout).await?;
     super::export::export(app, request).await
+}
+
+async fn tail(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Answer {
+    super::tail::tail(app, from_query_string(&uri)?, &headers).await
 }
 
 async fn status(State(app): State<App>, uri: Uri) -> Answer {

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::api::proto::{
     ApiError, ErrorKind, FilesRequest, FilesResponse, Hit, Meta, RebuildRequest, RebuildStatus,
-    SearchRequest, SearchResponse, Status, Total, VerifyStatus,
+    SearchRequest, SearchResponse, Status, TailPage, TailRequest, Total, VerifyStatus,
 };
 use crate::api::{Cancel, Engine};
 use crate::limits::REQUEST_BODY_BYTES_MAX;
@@ -58,6 +58,14 @@ impl Engine for Fake {
             _ => {}
         }
         Ok(found(&serde_json::to_string(request).unwrap()))
+    }
+
+    fn commits(&self) -> u64 {
+        0
+    }
+
+    fn tail(&self, _: &TailRequest, _: usize, _: &Cancel) -> Result<TailPage, ApiError> {
+        Ok(TailPage { hits: Vec::new(), cursor: "now".into(), has_more: false })
     }
 
     fn event(&self, id: &str, _: &Cancel) -> Result<SearchResponse, ApiError> {
