@@ -20,15 +20,18 @@ pub const GROUP_BYTES_MAX: usize = 64 << 20;
 /// Values that `field IN (query | values …)` takes over from the inner query.
 pub const SUBQUERY_VALUES_MAX: usize = 10_000;
 
-/// Bytes of large answers that may wait for their clients to read them: five of the largest, or a
-/// thousand pages of events. Whoever asks for more is told that the daemon is busy.
-pub const UNREAD_BYTES_MAX: usize = 64 << 20;
+/// Bytes of large answers that may wait for their clients to read them: two of the largest, or
+/// five hundred pages of events. Whoever asks for more is told that the daemon is busy.
+pub const UNREAD_BYTES_MAX: usize = 32 << 20;
 
 /// Events of one page of an export: what is in memory of it, twice.
 pub const EXPORT_PAGE_EVENTS: usize = 1_000;
 
-/// Exports at once, with some 30 MB each of a Parquet file's row group.
+/// Exports at once.
 pub const EXPORTS_MAX: usize = 4;
+
+/// Rows of a Parquet file's row group, which is in memory until it is written: 7 MB of records, twice.
+pub const EXPORT_GROUP_ROWS: usize = 5_000;
 
 /// Clients of `GET /v1/tail` at once, and events that are in memory for one of them.
 pub const TAILS_MAX: usize = 64;
@@ -41,6 +44,9 @@ pub fn long_searches_max(searches_max: usize) -> usize {
 
 /// Where `"total":"bounded"` stops counting.
 pub const TOTAL_BOUND: u64 = 10_000;
+
+/// Values of one event that are highlighted.
+pub const HIGHLIGHTS_MAX: usize = 20;
 
 /// Files one `GET /v1/files` lists when the request does not say.
 pub const FILES_LIMIT_DEFAULT: usize = 100;

@@ -110,7 +110,7 @@ fn check_bytes(hits: &[Hit], records: &[Record]) {
     assert!(found == delivered, "the records that come back are not those of the files");
 
     let mut files: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
-    for Hit { event, meta } in hits {
+    for Hit { event, meta, .. } in hits {
         let file = files.entry(&meta.file).or_insert_with(|| contents(Path::new(&meta.file)));
         let raw = meta.raw.as_deref().unwrap_or(event.get()).as_bytes();
         let there = &file[meta.offset as usize..];
@@ -218,7 +218,7 @@ fn every_record_of_traildiscover_is_searchable_and_one_file_is_empty() {
 #[test]
 fn every_record_of_otrf_has_the_time_that_logstash_kept() {
     let daemon = check("otrf", &Expected::good(1, 103));
-    for Hit { event, meta } in daemon.find("*").hits {
+    for Hit { event, meta, .. } in daemon.find("*").hits {
         assert_eq!(meta.flags, ["time-from-timestamp"]);
         let json: Value = serde_json::from_str(event.get()).unwrap();
         let stated: jiff::Timestamp = json["@timestamp"].as_str().unwrap().parse().unwrap();
@@ -236,7 +236,7 @@ fn every_record_of_panther_is_searchable_whatever_its_types() {
     for record in &records {
         *of_key.entry(key(&record.json)).or_default() += 1;
     }
-    for Hit { event, meta } in daemon.find("*").hits {
+    for Hit { event, meta, .. } in daemon.find("*").hits {
         let json: Value = serde_json::from_str(event.get()).unwrap();
         // Both sides of a conflict are flagged, whichever came first.
         let has_id = json["eventID"].is_string();
@@ -296,7 +296,7 @@ fn the_documented_access_analyzer_entry_answers_who_what_from_where_when_and_wit
     ] {
         let found = daemon.find(query);
         assert_eq!(found.total.value, 1, "{query}");
-        let Hit { event, meta } = &found.hits[0];
+        let Hit { event, meta, .. } = &found.hits[0];
         assert_eq!(meta.id, "33333333-bcde-5555-bcde-444444444444");
         assert_eq!(meta.time, "2021-06-14T22:57:36Z");
         assert_eq!(meta.actor, "admin-tempcreds/Alice-tempcreds");

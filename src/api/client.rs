@@ -4,6 +4,8 @@
 //! requests is then no special case. It waits as long as the daemon takes, because the daemon
 //! bounds its own searches. A [`Connection`] is for those who measure, and stays open.
 
+mod stream;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
@@ -19,6 +21,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
+
+pub use self::stream::{Streamed, Tail, Told};
 
 use super::proto::{
     ApiError, Dimension, ErrorBody, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus,

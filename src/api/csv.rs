@@ -178,7 +178,11 @@ mod tests {
             flags: Vec::new(),
             raw: None,
         };
-        let hit = Hit { event: RawValue::from_string(event.into()).unwrap(), meta };
+        let hit = Hit {
+            event: RawValue::from_string(event.into()).unwrap(),
+            meta,
+            highlights: Vec::new(),
+        };
         check(
             |csv| csv.event(&hit),
             "2023-07-10T11:42:36Z,'=alice,iam-user,s3.amazonaws.com,'-GetObject,'@x,,'+1,1e999,e1,\

@@ -81,6 +81,19 @@ pub struct SearchRequest {
     /// be as they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// Tell of each event which of its values met the query.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub highlights: bool,
+    /// Tell what the search did, and what each of its conditions finds by itself, which takes as long
+    /// as searching for it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub explain: bool,
+}
+
+// For serde.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A query as text in traildex's language, or as its tree.
@@ -104,6 +117,9 @@ pub struct SearchResponse {
     pub cursor: Option<String>,
     /// Milliseconds from the parsed request to the last record fetched.
     pub took_ms: f64,
+    /// Where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Explain>,
     /// Why the answer may lack events, such as a damaged part of the index that is being made anew.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -183,6 +199,53 @@ pub struct Hit {
     /// The record, byte for byte as AWS delivered it, unless `meta.raw` is there.
     pub event: Box<RawValue>,
     pub meta: Meta,
+    /// Where they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub highlights: Vec<Highlight>,
+}
+
+/// A value of an event that met the query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Highlight {
+    /// The full path.
+    pub field: String,
+    pub value: String,
+    /// From which byte of the value to which, this excluded.
+    pub ranges: Vec<[usize; 2]>,
+}
+
+/// What a search did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Explain {
+    /// The query as it was understood.
+    pub query: String,
+    /// The times that it is bounded to, from `start` and `end`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+    pub segments: u64,
+    /// Segments without an event between `start` and `end`.
+    pub segments_skipped: u64,
+    /// In the order in which they were taken: inner queries, plan, collect or group, fetch.
+    pub steps: Vec<ExplainStep>,
+    /// Each condition of the filter by itself, within `start` and `end`.
+    pub conditions: Vec<ExplainCondition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExplainStep {
+    pub step: String,
+    pub ms: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExplainCondition {
+    pub condition: String,
+    /// Events that meet it.
+    pub events: u64,
+    /// What finding and counting them took.
+    pub ms: f64,
 }
 
 /// What traildex knows of an event beside the record itself.

@@ -112,7 +112,7 @@ mod tests {
         };
         let event = RawValue::from_string(event.into()).unwrap();
         let total = Total { value: 1, exact: true };
-        let hits = vec![Hit { event, meta }];
+        let hits = vec![Hit { event, meta, highlights: Vec::new() }];
         assert_eq!(
             describe(&SearchResponse { hits, total, took_ms: 0.1, ..SearchResponse::default() }),
             expected

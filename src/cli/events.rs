@@ -92,7 +92,7 @@ mod tests {
             flags: Vec::new(),
             raw: None,
         };
-        Hit { event: RawValue::from_string(event.into()).unwrap(), meta }
+        Hit { event: RawValue::from_string(event.into()).unwrap(), meta, highlights: Vec::new() }
     }
 
     fn shown(width: Option<u16>, has_colour: bool) -> String {

@@ -12,6 +12,7 @@ mod demo;
 mod errors;
 mod event;
 mod events;
+mod export;
 mod files;
 mod generate;
 mod help;
@@ -26,6 +27,7 @@ mod search;
 mod serve;
 mod status;
 mod table;
+mod tail;
 mod text;
 mod verify;
 
@@ -63,6 +65,10 @@ pub enum Command {
     Search(search::Args),
     /// Show one event: who, what, from where, when, with which credentials
     Event(event::Args),
+    /// Write everything that a query finds into a file
+    Export(export::Args),
+    /// Show events as they come into the index
+    Tail(tail::Args),
     /// Show what the daemon has indexed, and how far it is behind
     Status(status::Args),
     /// List files and what became of them
@@ -115,6 +121,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Search(args) => search::run(args),
         Command::Event(args) => event::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Tail(args) => tail::run(args),
         Command::Status(args) => status::run(args),
         Command::Files(args) => files::run(args),
         Command::Import(args) => import::run(args),

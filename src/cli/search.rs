@@ -47,6 +47,9 @@ pub struct Args {
     /// The 'cursor' of an earlier answer in JSON: goes on behind its last event
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
+    /// Tell what the search did, and what each of its conditions finds by itself
+    #[arg(long)]
+    explain: bool,
     /// table, json (the daemon's whole answer), ndjson (the original records, or rows, one a line), or
     /// csv, safe to open in a spreadsheet
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = ListFormat::Table)]
@@ -67,6 +70,8 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         order: args.order,
         total: args.total,
         cursor: args.cursor.clone(),
+        explain: args.explain,
+        highlights: false,
     };
     let response = args
         .socket
@@ -187,7 +192,7 @@ mod tests {
             flags: Vec::new(),
             raw: None,
         };
-        Hit { event: RawValue::from_string(event.into()).unwrap(), meta }
+        Hit { event: RawValue::from_string(event.into()).unwrap(), meta, highlights: Vec::new() }
     }
 
     fn sample() -> SearchResponse {

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::Config;
-use crate::limits::{GROUP_BYTES_MAX, UNREAD_BYTES_MAX, long_searches_max};
+use crate::limits::{EXPORTS_MAX, GROUP_BYTES_MAX, TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max};
 
 /// One merge at a time. Its working memory follows the segments' dictionaries and columns; the
 /// postings stream through.
@@ -24,9 +24,14 @@ const EVENTS: u64 = 30_000_000;
 const FILE_BYTES: u64 = 32;
 const FILES: u64 = 2_000_000;
 
-/// What one search may collect: its groups; and postings, hits, and an answer of the longest kind
+/// What one search may collect: its groups; or postings, hits, and an answer of the longest kind
 /// (12 MB) twice, as records and as text.
-const SEARCH_BYTES: u64 = GROUP_BYTES_MAX as u64 + (64 << 20);
+const SEARCH_BYTES: u64 = GROUP_BYTES_MAX as u64 + (32 << 20);
+
+/// An export: the rows of a Parquet row group and what they come to (7 MB each), and a page twice. A
+/// client that is told what comes in: its batch, as records and as text.
+const EXPORT_BYTES: u64 = 24 << 20;
+const TAIL_BYTES: u64 = 256 << 10;
 
 /// The program, its threads' stacks, the runtime, the open segments' metadata, the sockets.
 const BASE_BYTES: u64 = 64 << 20;
@@ -131,6 +136,12 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
             keys: &[],
         },
         MemoryPart {
+            name: "exports and tails",
+            bytes: EXPORTS_MAX as u64 * EXPORT_BYTES + TAILS_MAX as u64 * TAIL_BYTES,
+            formula: format!("{EXPORTS_MAX} exports x 24 MiB, {TAILS_MAX} tails x 256 KiB"),
+            keys: &[],
+        },
+        MemoryPart {
             name: "record cache",
             bytes: cache,
             formula: "decompressed blocks of records".to_owned(),
@@ -159,15 +170,16 @@ mod tests {
     fn the_table_lines_up_and_adds_up() {
         let expected = "\
 inflate buffers             512 MiB  2 threads x 256 MiB, the largest file
-segments in the making      512 MiB  2 threads x 256 MiB, one segment
+segments in the making      384 MiB  2 threads x 192 MiB, one segment
 claims of new events         15 MiB  2 batches x 2 threads x 60000 events x 64 bytes
 keys and ledger             107 MiB  1.6 bytes an event and 32 a file, for 30 and 2 million
 merge                       256 MiB  one at a time, fixed
-searches                    384 MiB  2, and 1 long ones, x 128 MiB
-answers                      64 MiB  until their clients have read them, fixed
+searches                    288 MiB  2, and 1 long ones, x 96 MiB
+answers                      32 MiB  until their clients have read them, fixed
+exports and tails           112 MiB  4 exports x 24 MiB, 64 tails x 256 KiB
 record cache                 64 MiB  decompressed blocks of records
 base                         64 MiB  program, runtime and sockets, fixed
-total                      1978 MiB";
+total                      1834 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
     }
 
@@ -181,7 +193,7 @@ total                      1978 MiB";
         let (message, table) = error.split_once('\n').unwrap();
         assert_eq!(
             message,
-            "the configuration adds up to 1977 MiB of memory and the machine has 1977 MiB; \
+            "the configuration adds up to 1833 MiB of memory and the machine has 1833 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
              search.concurrent_max, search.record_cache_bytes, ingest.segment_events_max"
         );

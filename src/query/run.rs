@@ -2,7 +2,9 @@
 
 mod cursor;
 mod events;
+mod explain;
 mod fetch;
+mod highlight;
 mod rows;
 mod tail;
 
@@ -15,6 +17,7 @@ use jiff::tz::TimeZone;
 use tantivy::query::Query as Planned;
 
 use self::cursor::Cursor;
+use self::explain::Steps;
 use self::fetch::fetch_all;
 use self::rows::Rows;
 pub use self::tail::tail;
@@ -58,11 +61,17 @@ pub fn search(
     let start = parse_bound("start", request.start.as_deref(), &clock)?;
     let end = parse_bound("end", request.end.as_deref(), &clock)?;
     snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
-    let search = Search { snapshot, clock: &clock, start, end, cursor, cancel };
+    let steps = Steps::default();
+    let search = Search { snapshot, clock: &clock, start, end, cursor, cancel, steps };
     // An evaluation that was stopped has no error of its own.
+    let text = request.explain.then(|| query.to_string());
+    let conditions = request.explain.then(|| query.filter.clone());
     let answer = search.answer(query, request);
     let mut response = answer.map_err(|error| cancel.check().err().unwrap_or(error))?;
     response.took_ms = started.elapsed().as_secs_f64() * 1e3;
+    if let (Some(text), Some(filter)) = (text, conditions) {
+        response.explain = Some(search.explain(text, &filter)?);
+    }
     Ok(response)
 }
 
@@ -88,7 +97,7 @@ pub fn event(
         };
         let (matches, total) = collect(snapshot, &*query, wanted, &|| cancel.check())?;
         if !matches.is_empty() {
-            let hits = fetch_all(snapshot, &matches, cancel)?;
+            let hits = fetch_all(snapshot, &matches, None, cancel)?;
             let took_ms = started.elapsed().as_secs_f64() * 1e3;
             return Ok(SearchResponse { hits, total, took_ms, ..SearchResponse::default() });
         }
@@ -118,7 +127,15 @@ fn events_query(
         return Err(ApiError::new(ErrorKind::BadQuery, message));
     }
     let clock = Clock::utc(now);
-    let search = Search { snapshot, clock: &clock, start: None, end: None, cursor: None, cancel };
+    let search = Search {
+        snapshot,
+        clock: &clock,
+        start: None,
+        end: None,
+        cursor: None,
+        cancel,
+        steps: Steps::default(),
+    };
     let filter = search.without_queries(query.filter)?;
     search.planner().plan_between(&filter, None, None)
 }
@@ -153,6 +170,7 @@ struct Search<'s> {
     end: Option<Micros>,
     cursor: Option<Cursor>,
     cancel: &'s Cancel,
+    steps: Steps,
 }
 
 impl Search<'_> {
@@ -163,7 +181,7 @@ impl Search<'_> {
 
     fn answer(&self, query: Query, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
         let Query { filter, mut stages } = query;
-        let filter = self.without_queries(filter)?;
+        let filter = self.timed("inner queries", || self.without_queries(filter))?;
         if let Some(at) = stages.iter().position(|stage| matches!(stage, Stage::Stats { .. })) {
             let rows = stages.split_off(at);
             return self.answer_rows(&filter, rows, request.limit);
@@ -198,7 +216,9 @@ impl Search<'_> {
         };
         let query = self.planner().plan_between(filter, self.start, self.end)?;
         let (read, check) = (read_record(), || self.cancel.check());
-        let grouped = group(self.snapshot, &*query, &grouping, &read, GROUP_BYTES_MAX, &check)?;
+        let grouped = self.timed("group", || {
+            group(self.snapshot, &*query, &grouping, &read, GROUP_BYTES_MAX, &check)
+        })?;
         let columns = by
             .iter()
             .map(|key| key.column().to_owned())

@@ -14,9 +14,7 @@ use serde_json::Value;
 
 use crate::api::csv::{EVENT_COLUMNS, event_row};
 use crate::api::proto::SearchResponse;
-
-/// Rows of a row group, which is in memory until it is written: some 13 MB of records.
-const GROUP_ROWS: usize = 10_000;
+use crate::limits::EXPORT_GROUP_ROWS;
 
 /// The column of the whole record.
 const RECORD: &str = "record";
@@ -76,7 +74,7 @@ impl ParquetWriter {
         }
         let rows = page.table.iter().flat_map(|table| &table.rows);
         self.rows.extend(rows.cloned());
-        if self.rows.len() >= GROUP_ROWS {
+        if self.rows.len() >= EXPORT_GROUP_ROWS {
             self.write_group().map_err(io::Error::other)?;
         }
         self.take()

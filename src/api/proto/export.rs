@@ -60,6 +60,7 @@ impl ExportRequest {
             order: self.order,
             total: TotalMode::None,
             cursor,
+            ..SearchRequest::default()
         }
     }
 }

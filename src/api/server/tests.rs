@@ -118,7 +118,7 @@ fn found(id: &str) -> SearchResponse {
     };
     let total = Total { value: 1, exact: true };
     SearchResponse {
-        hits: vec![Hit { event, meta }],
+        hits: vec![Hit { event, meta, highlights: Vec::new() }],
         total,
         took_ms: 0.5,
         ..SearchResponse::default()

@@ -4,6 +4,7 @@ use tantivy::query::Query as Planned;
 
 use super::cursor::Cursor;
 use super::fetch::{Chosen, Fetcher, fetch_all};
+use super::highlight::Highlighter;
 use super::{Search, read_record};
 use crate::api::proto::{ApiError, Order, SearchRequest, SearchResponse, Table, Total};
 use crate::event::columns::ColumnId;
@@ -60,7 +61,8 @@ impl Search<'_> {
         let limit = asked.into_iter().chain(left).min();
         let limit =
             limit.map_or(SEARCH_LIMIT_DEFAULT, |limit| limit.min(SEARCH_LIMIT_MAX as u64) as usize);
-        let query = self.planner().plan_between(filter, self.start, self.end)?;
+        let query =
+            self.timed("plan", || self.planner().plan_between(filter, self.start, self.end))?;
         let is_last = limit == 0 || left == Some(limit as u64);
         let (matches, total, cursor) = match self.arrangement(&stages, request.order, limit)? {
             Arrangement::ByTime(order) => {
@@ -72,7 +74,8 @@ impl Search<'_> {
                     total: request.total,
                     is_count_known: self.is_count_known(filter),
                 };
-                let (mut matches, total) = self.collect(&*query, wanted)?;
+                let (mut matches, total) =
+                    self.timed("collect", || self.collect(&*query, wanted))?;
                 let has_more = matches.len() > limit;
                 matches.truncate(limit);
                 let last = matches.last().filter(|_| has_more).map(|last| last.position);
@@ -80,12 +83,16 @@ impl Search<'_> {
                 (matches, total, last.map(|last| self.cursor_behind(last, given, request)))
             }
             Arrangement::Ranked(ranking) => {
-                let (matches, total) = self.rank(&*query, &ranking)?;
+                let (matches, total) = self.timed("rank", || self.rank(&*query, &ranking))?;
                 (matches, total, None)
             }
         };
         if stages.fields.is_empty() {
-            let hits = fetch_all(self.snapshot, &matches, self.cancel)?;
+            let highlighter = request.highlights.then(|| Highlighter::of(filter, self.snapshot));
+            let highlighter = highlighter.transpose()?;
+            let hits = self.timed("fetch", || {
+                fetch_all(self.snapshot, &matches, highlighter.as_ref(), self.cancel)
+            })?;
             return Ok(SearchResponse { hits, total, cursor, ..SearchResponse::default() });
         }
         let mut fetcher = Fetcher::new(self.snapshot);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
+use super::highlight::Highlighter;
 use crate::api::Cancel;
 use crate::api::proto::{ApiError, ErrorKind, Hit, Meta};
 use crate::event::Flags;
@@ -27,11 +28,12 @@ pub struct Fetcher<'a> {
     parser: Parser,
     /// Paths of files by their numbers.
     paths: HashMap<u64, String>,
+    highlighter: Option<&'a Highlighter>,
 }
 
 impl<'a> Fetcher<'a> {
     pub fn new(snapshot: &'a Snapshot) -> Self {
-        Self { snapshot, parser: Parser::default(), paths: HashMap::new() }
+        Self { snapshot, parser: Parser::default(), paths: HashMap::new(), highlighter: None }
     }
 
     fn path(&mut self, file: u64) -> Result<String, ApiError> {
@@ -73,7 +75,12 @@ impl<'a> Fetcher<'a> {
             flags: flags.names(),
             raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
         };
-        Ok(Hit { event: raw_json(text.into_owned())?, meta })
+        let event = raw_json(text.into_owned())?;
+        let mut highlights = Vec::new();
+        if let Some(highlighter) = self.highlighter {
+            highlights = highlighter.highlights(&raw, &mut self.parser);
+        }
+        Ok(Hit { event, meta, highlights })
     }
 }
 
@@ -81,11 +88,12 @@ impl<'a> Fetcher<'a> {
 pub fn fetch_all(
     snapshot: &Snapshot,
     matches: &[Match],
+    highlighter: Option<&Highlighter>,
     cancel: &Cancel,
 ) -> Result<Vec<Hit>, ApiError> {
     let share = matches.len().div_ceil(threads()).max(SHARE_MIN);
     let hits = in_parallel(matches.chunks(share).collect(), |share| {
-        let mut fetcher = Fetcher::new(snapshot);
+        let mut fetcher = Fetcher { highlighter, ..Fetcher::new(snapshot) };
         let mut fetch = |found| {
             cancel.check()?;
             fetcher.fetch(found)

@@ -75,6 +75,6 @@ pub fn tail(
         Some(behind) if has_more => behind.clone(),
         _ => cursor(last.max(seen.after)),
     };
-    let hits = fetch_all(snapshot, &found, cancel)?;
+    let hits = fetch_all(snapshot, &found, None, cancel)?;
     Ok(TailPage { hits: cursors.into_iter().zip(hits).collect(), cursor: end, has_more })
 }

@@ -1,0 +1,120 @@
+//! `traildex tail`: events as they come into the index, until interrupted.
+
+use std::io::{self, Write};
+use std::thread;
+use std::time::Duration;
+
+use super::errors::QueryError;
+use super::json::{for_terminal, one_line};
+use super::output::Look;
+use super::record::Record;
+use super::text::escape;
+use super::{EXIT_CODES, Exit, SocketArg};
+use crate::api::client::{Client, ClientError};
+use crate::api::proto::{Hit, TailRequest};
+
+/// Between two tries to reach the daemon again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Args {
+    /// Which events, as in 'traildex search', without pipes; without any, every event
+    #[arg(value_name = "QUERY")]
+    query: Vec<String>,
+    /// Goes on behind the event that had this cursor
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
+    /// text (a line an event), or ndjson (the original records)
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    socket: SocketArg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Ndjson,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let client = args.socket.client();
+    let mut request = TailRequest { q: args.query.join(" "), cursor: args.cursor.clone() };
+    // The first connection says what is wrong with the query; others are made again.
+    let mut is_first = true;
+    loop {
+        let ended = follow(&client, &mut request, args.format);
+        match ended {
+            Err(Ended::Reader) => return Ok(Exit::Done),
+            Err(Ended::Daemon(error @ ClientError::Api(_))) => {
+                return Err(QueryError::locate(error, &request.q).into());
+            }
+            Err(Ended::Daemon(error)) if is_first && request.cursor.is_none() => {
+                return Err(error.into());
+            }
+            Err(Ended::Daemon(error)) if is_first => {
+                let _ = writeln!(io::stderr(), "{error}; trying again");
+            }
+            Ok(()) | Err(Ended::Daemon(_)) => {}
+        }
+        is_first = false;
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Why nothing more is written.
+enum Ended {
+    /// Nobody reads it any more.
+    Reader,
+    Daemon(ClientError),
+}
+
+impl From<ClientError> for Ended {
+    fn from(error: ClientError) -> Self {
+        Self::Daemon(error)
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(_: io::Error) -> Self {
+        Self::Reader
+    }
+}
+
+/// Writes events until the connection ends; the request goes on behind the last one written.
+fn follow(client: &Client, request: &mut TailRequest, format: Format) -> Result<(), Ended> {
+    let mut tail = client.tail(request)?;
+    let look = Look::of_stdout();
+    let mut out = io::stdout().lock();
+    while let Some(told) = tail.next()? {
+        if let Some(hit) = told.hit {
+            let line = match format {
+                Format::Text => text(&hit),
+                Format::Ndjson if look.is_terminal => {
+                    for_terminal(&one_line(hit.event.get())).into_owned()
+                }
+                Format::Ndjson => one_line(hit.event.get()).into_owned(),
+            };
+            writeln!(out, "{line}")?;
+            out.flush()?;
+        }
+        request.cursor = Some(told.cursor);
+    }
+    Ok(())
+}
+
+/// Time, who, what, from where, and what came of it.
+fn text(hit: &Hit) -> String {
+    let record = Record::new(&hit.event);
+    let field = |text: Option<String>| escape(text.as_deref().unwrap_or("-")).to_string();
+    format!(
+        "{}  {}  {}  {}  {}  {}",
+        hit.meta.time,
+        escape(&hit.meta.actor),
+        field(record.action().map(Into::into)),
+        field(record.text(&["sourceIPAddress"]).map(Into::into)),
+        field(record.text(&["awsRegion"]).map(Into::into)),
+        escape(&record.result()),
+    )
+}
