@@ -138,3 +138,42 @@ fn what_cannot_be_exported_is_refused_before_anything_is_sent() {
     assert!(all.is_empty());
     daemon.stop();
 }
+
+#[test]
+fn the_command_goes_on_where_it_was_interrupted() {
+    let (place, daemon, indexed) = indexed(events().max(25_000));
+    let output = place.path("all.ndjson");
+    let export = |query: &str| {
+        let mut command = common::traildex();
+        command.args(["export", query, "--socket"]).arg(place.socket());
+        command.arg("--output").arg(&output);
+        command
+    };
+    let resume = place.path("all.ndjson.resume");
+    let mut interrupted = export("*").spawn().unwrap();
+    common::wait_until(PATIENCE_BULK, "a part", || resume.exists() || output.exists());
+    interrupted.kill().unwrap();
+    interrupted.wait().unwrap();
+    if !output.exists() {
+        // Another query would be mixed with it.
+        assert_eq!(export("eventName:Decrypt").status().unwrap().code(), Some(4));
+        // What was written behind the last part is written again.
+        let mut partial =
+            fs::OpenOptions::new().append(true).open(place.path("all.ndjson.partial")).unwrap();
+        std::io::Write::write_all(&mut partial, b"{\"half\":").unwrap();
+        let ran = common::Ran::from(export("*").output().unwrap());
+        assert!(ran.stderr.contains("continuing"), "{}", ran.stderr);
+    }
+    let found = lines(&fs::read(&output).unwrap());
+    assert_eq!(found.len() as u64, indexed);
+    assert!(found.values().all(|times| *times == 1));
+    assert!(!resume.exists() && !place.path("all.ndjson.partial").exists());
+    let nothing = common::run(&[
+        "export",
+        "eventName:NoSuchName",
+        "--socket",
+        place.socket().to_str().unwrap(),
+    ]);
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (1, ""));
+    daemon.stop();
+}

@@ -122,3 +122,39 @@ fn what_cannot_be_told_is_refused() {
     assert_eq!(refused(&request), ErrorKind::Gone);
     daemon.stop();
 }
+
+#[test]
+fn the_command_prints_a_line_an_event_and_outlasts_the_daemon() {
+    let place = Place::new();
+    let mut daemon = place.start();
+    let file = place.path("told");
+    let mut command = common::traildex();
+    command.args(["tail", "--format", "ndjson", "--socket"]).arg(place.socket());
+    let mut tail = command.stdout(fs::File::create(&file).unwrap()).spawn().unwrap();
+    let lines = || fs::read_to_string(&file).unwrap().lines().count();
+    // Written again and again, until the command has connected.
+    let mut written = 0;
+    let mut write = |place: &Place| {
+        written += 1;
+        let record = common::record(&format!("e{written}"));
+        fs::write(place.archive().join(format!("{written}.json")), record).unwrap();
+        written
+    };
+    common::wait_until(PATIENCE_BULK, "the first line", || {
+        write(&place);
+        thread::sleep(Duration::from_millis(200));
+        lines() > 0
+    });
+    daemon.kill();
+    daemon = place.start();
+    let last = write(&place);
+    common::wait_until(PATIENCE_BULK, "the last line", || {
+        fs::read_to_string(&file).unwrap().contains(&format!("\"e{last}\""))
+    });
+    let told = fs::read_to_string(&file).unwrap();
+    let ids: BTreeSet<&str> = told.lines().collect();
+    assert_eq!(ids.len(), told.lines().count(), "doubled");
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    daemon.stop();
+}
