@@ -21,6 +21,7 @@ fn highlights_are_the_values_that_met_the_query() {
             let parts = h.ranges.iter().map(|[from, to]| h.value[*from..*to].to_owned());
             (h.field.clone(), parts.collect())
         };
+        assert_eq!(found.hits.len(), 1, "{query}");
         found.hits[0].highlights.iter().map(told).collect()
     };
     let one = |field: &str, text: &str| vec![(field.to_owned(), vec![text.to_owned()])];
@@ -30,8 +31,8 @@ fn highlights_are_the_values_that_met_the_query() {
     assert_eq!(highlights("action:(Decrypt OR Nothing)"), one("eventName", "Decrypt"));
     let words = highlights("\"not authorized to perform\"");
     assert_eq!(words, one("errorMessage", "not authorized to perform"));
-    let words = highlights("errorMessage:authorized");
-    assert_eq!(words, []);
+    let words = highlights("errorMessage:\"authorized to perform\"");
+    assert_eq!(words, one("errorMessage", "authorized to perform"));
     let word = highlights("*unauthorized*");
     assert!(
         word.iter().any(|(field, parts)| field == "errorCode" && !parts.is_empty()),
