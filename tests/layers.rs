@@ -74,6 +74,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("hyper_util", &["api/"]),
     ("clap", &["cli/", "main.rs"]),
     ("comfy_table", &["cli/"]),
+    ("clap_mangen", &["cli/man.rs"]),
     ("textwrap", &["cli/table.rs"]),
     ("shlex", &["cli/output.rs"]),
     ("signal_hook", &["cli/output.rs"]),

@@ -20,6 +20,7 @@ mod import;
 mod json;
 mod log;
 mod log_limit;
+mod man;
 mod output;
 mod rebuild;
 mod record;
@@ -89,6 +90,8 @@ pub enum Command {
     Bench(bench::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Write the manual pages, one for each command
+    Man(man::Args),
     /// Explain a command, or with 'query' the query language
     Help(help::Args),
 }
@@ -133,6 +136,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Generate(args) => generate::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
         Command::Help(args) => help::run(args),
     };
     outcome.unwrap_or_else(|error| errors::report(&error)).into()
