@@ -21,6 +21,10 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo run --release -- demo", "tests/cli.rs runs the demo"),
     ("./.ci/test", "it runs this"),
     ("cargo install --path .", "a build"),
+    ("apt install ./target/debian/traildex_*.deb", ".ci/package does it"),
+    ("editor /etc/traildex/traildex.toml", "needs a person"),
+    ("systemctl enable --now traildex.socket traildex", "needs systemd"),
+    ("adduser $USER traildex", "changes the machine"),
     ("aws s3 sync s3://YOUR-TRAIL-BUCKET /srv/trail", "needs a bucket; the sample stands for one"),
 ];
 

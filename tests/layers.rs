@@ -76,6 +76,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli/"]),
     ("clap_mangen", &["cli/man.rs"]),
     ("textwrap", &["cli/table.rs"]),
+    ("crossterm", &["cli/output.rs"]),
     ("shlex", &["cli/output.rs"]),
     ("signal_hook", &["cli/output.rs"]),
     ("indicatif", &["cli/export.rs", "cli/import.rs", "cli/rebuild.rs", "cli/verify.rs"]),

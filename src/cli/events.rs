@@ -5,7 +5,7 @@ use comfy_table::Color;
 
 use super::output::Look;
 use super::record::Record;
-use super::table::{Cell, columns, paragraph};
+use super::table::{Cell, paragraph, table, whole};
 use crate::api::proto::Hit;
 
 const HEADER: [&str; 7] = ["TIME", "ACTOR", "CREDENTIAL", "ACTION", "SOURCE", "REGION", "RESULT"];
@@ -19,7 +19,7 @@ const INDENT: usize = 4;
 /// Events as this place can show them.
 pub fn events_table(hits: &[Hit], look: Look) -> String {
     let rows: Vec<Vec<Cell>> = hits.iter().map(row).collect();
-    columns(&HEADER, &rows, look).unwrap_or_else(|| in_two_lines(hits, look))
+    whole(&HEADER, &rows, look).unwrap_or_else(|| in_two_lines(hits, look))
 }
 
 fn row(hit: &Hit) -> Vec<Cell> {
@@ -43,7 +43,7 @@ fn in_two_lines(hits: &[Hit], look: Look) -> String {
     };
     let rows: Vec<Vec<Cell>> = hits.iter().map(first).collect();
     // Without a bound, a row is one line.
-    let first = columns(&FIRST_LINE, &rows, Look { width: None, ..look }).unwrap_or_default();
+    let first = table(&FIRST_LINE, &rows, Look { width: None, ..look });
     let mut lines = first.lines();
     let mut text: String = lines.next().map(|header| format!("{header}\n")).unwrap_or_default();
     for (line, hit) in lines.zip(hits) {
