@@ -17,12 +17,27 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     // Into memory first: the generator panics when a pipe closes.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "traildex", &mut script);
-    script.extend_from_slice(match args.shell {
-        Shell::Bash => include_bytes!("completions/query.bash"),
-        Shell::Zsh => include_bytes!("completions/query.zsh"),
-        Shell::Fish => include_bytes!("completions/query.fish"),
-        _ => b"",
-    });
-    std::io::stdout().write_all(&script)?;
+    let mut script = String::from_utf8(script)?;
+    match args.shell {
+        Shell::Bash => script.push_str(include_str!("completions/query.bash")),
+        Shell::Fish => script.push_str(include_str!("completions/query.fish")),
+        Shell::Zsh => {
+            // Before all else: a file that zsh loads by itself ends in the first completion.
+            let (compdef, rest) = script.split_once('\n').unwrap_or_default();
+            script =
+                format!("{compdef}\n{}{}", include_str!("completions/query.zsh"), asking(rest));
+        }
+        _ => {}
+    }
+    std::io::stdout().write_all(script.as_bytes())?;
     Ok(Exit::Done)
+}
+
+/// The script for zsh with a query completed by our function, in place of names of files.
+fn asking(script: &str) -> String {
+    let line = |line: &str| match line.strip_suffix(":_default' \\\n") {
+        Some(start) if start.starts_with("'*::query ") => format!("{start}:_traildex_query' \\\n"),
+        _ => line.to_owned(),
+    };
+    script.split_inclusive('\n').map(line).collect()
 }

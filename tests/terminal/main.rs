@@ -1,128 +1,26 @@
 //! The command line as a person sees it: on a terminal of 80 or 200 columns, with and without colours,
-//! through a pager, interrupted, with a query that is wrong, without a daemon.
+//! through a pager, interrupted, completed, with a query that is wrong, without a daemon.
 //!
-//! Needs `less`, which `.ci/clients` installs.
+//! Needs `less`, `zsh` and `fish`, which `.ci/clients` installs.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod completion;
+mod screen;
 
-use std::io::{Read as _, Write as _};
-use std::num::NonZeroU16;
+use std::io::Read as _;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ExitStatus};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 
-use common::{Daemon, PATIENCE, Place, run, sample, wait_until};
-use pty_process::Size;
-use pty_process::blocking::{self, Pty};
+use common::{Daemon, PATIENCE, Place, run, sample};
+use screen::Terminal;
 
 /// More rows than most answers have: nothing scrolls away.
 const TALL: u16 = 200;
 
 /// What sets a colour or weight begins so; less and the shell move the cursor by others.
 const RED: &str = "\x1b[38;5;9m";
-
-/// A terminal with the program in it.
-struct Terminal {
-    pty: Arc<Pty>,
-    program: Child,
-    screen: vt100::Parser,
-    output: Receiver<Vec<u8>>,
-    /// All that was written to it.
-    raw: Vec<u8>,
-}
-
-impl Terminal {
-    fn start(socket: &Path, size: (u16, u16), settings: &[(&str, &str)], args: &[&str]) -> Self {
-        let (columns, rows) = size;
-        let (pty, pts) = blocking::open().unwrap();
-        pty.resize(Size::new(rows, columns)).unwrap();
-        let mut command = blocking::Command::new(env!("CARGO_BIN_EXE_traildex"))
-            .args(args)
-            .env("TERM", "xterm-256color")
-            .env("TRAILDEX_SOCKET", socket);
-        for name in ["NO_COLOR", "PAGER", "TRAILDEX_PAGER", "LESS"] {
-            command = command.env_remove(name);
-        }
-        let program = command.envs(settings.iter().copied()).spawn(pts).unwrap();
-        let pty = Arc::new(pty);
-        let (sender, output) = channel();
-        let reader = Arc::clone(&pty);
-        // It ends with an error when nobody has the other side open any more.
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(length @ 1..) = (&*reader).read(&mut bytes) {
-                if sender.send(bytes[..length].to_vec()).is_err() {
-                    break;
-                }
-            }
-        });
-        let cells = |number| NonZeroU16::new(number).unwrap();
-        let screen = vt100::Parser::new(cells(rows), cells(columns), 0);
-        Self { pty, program, screen, output, raw: Vec::new() }
-    }
-
-    fn see(&mut self) {
-        while let Ok(bytes) = self.output.try_recv() {
-            self.screen.process(&bytes);
-            self.raw.extend(bytes);
-        }
-    }
-
-    /// Waits until the screen shows what is wanted.
-    fn wait_for(&mut self, what: &str, mut is_met: impl FnMut(&[String]) -> bool) {
-        wait_until(PATIENCE, &format!("{what}\n{}", self.raw.escape_ascii()), || {
-            self.see();
-            is_met(&self.lines())
-        });
-    }
-
-    fn press(&self, keys: &str) {
-        (&*self.pty).write_all(keys.as_bytes()).unwrap();
-    }
-
-    /// Waits until the program has ended and all that it wrote has been seen.
-    fn end(&mut self) -> ExitStatus {
-        let mut status = None;
-        wait_until(PATIENCE, "the program ends", || {
-            self.see();
-            status = self.program.try_wait().unwrap();
-            status.is_some()
-        });
-        while let Ok(bytes) = self.output.recv() {
-            self.screen.process(&bytes);
-            self.raw.extend(bytes);
-        }
-        status.unwrap()
-    }
-
-    /// What is on the screen, without empty lines at its end.
-    fn lines(&self) -> Vec<String> {
-        let screen = self.screen.screen();
-        let (rows, columns) = screen.size();
-        let lines: Vec<String> = screen.rows(0, columns.get()).collect();
-        for row in 0..rows.get() {
-            assert!(!screen.row_wrapped(row), "too wide: {}", lines[usize::from(row)]);
-        }
-        let end = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
-        lines[..end].to_vec()
-    }
-
-    fn raw(&self) -> String {
-        String::from_utf8(self.raw.clone()).unwrap()
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        // Ended already, most of the time.
-        let _ = self.program.kill();
-        let _ = self.program.wait();
-    }
-}
 
 fn daemon() -> Daemon {
     let daemon = Place::watching(&[sample("invictus")]).start();
