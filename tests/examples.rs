@@ -21,7 +21,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo run --release -- demo", "tests/cli.rs runs the demo"),
     ("./.ci/test", "it runs this"),
     ("cargo install --path .", "a build"),
-    ("apt install ./target/debian/traildex_*.deb", ".ci/package does it"),
+    ("apt install ./target/package/traildex_*.deb", ".ci/package does it"),
     ("editor /etc/traildex/traildex.toml", "needs a person"),
     ("systemctl enable --now traildex.socket traildex", "needs systemd"),
     ("adduser $USER traildex", "changes the machine"),

@@ -8,6 +8,7 @@ use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use pty_process::Size;
 use pty_process::blocking::{self, Pty};
@@ -82,10 +83,13 @@ impl Terminal {
 
     /// Waits until the screen shows what is wanted.
     pub fn wait_for(&mut self, what: &str, mut is_met: impl FnMut(&[String]) -> bool) {
-        wait_until(PATIENCE, &format!("{what}\n{}", self.raw.escape_ascii()), || {
+        let started = Instant::now();
+        self.see();
+        while !is_met(&self.lines()) {
+            assert!(started.elapsed() < PATIENCE, "not seen: {what}\n{:#?}", self.lines());
+            thread::sleep(Duration::from_millis(10));
             self.see();
-            is_met(&self.lines())
-        });
+        }
     }
 
     pub fn press(&self, keys: &str) {
