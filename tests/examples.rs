@@ -133,7 +133,9 @@ fn every_line_of_the_readme_runs_as_it_is_written() {
         let code = if is_endless { INTERRUPTED } else { 0 };
         assert_eq!(shown.code, code, "{line}\n{}\n{}", shown.stdout, shown.stderr);
         let says_nothing = shown.stdout.is_empty() && shown.stderr.is_empty();
-        let is_meant_to = is_endless || line.starts_with("export ") || line.contains(" > ");
+        let is_meant_to = is_endless
+            || line.starts_with("export ")
+            || [" > ", " --output "].iter().any(|part| line.contains(part));
         assert!(!says_nothing || is_meant_to, "{line} says nothing");
         if line.contains("before.json") {
             for copy in ["small.json", "large.json"] {
