@@ -73,7 +73,7 @@ fn the_services_command_starts_the_daemon() {
     let service = unit("traildex.service");
     let [line] = values(&service, "ExecStart")[..] else { panic!("not one ExecStart") };
     let (program, arguments) = line.split_once(' ').unwrap();
-    assert_eq!(program, "/usr/local/bin/traildex");
+    assert_eq!(program, "/usr/bin/traildex");
     let place = Place::new();
     fs::write(place.archive().join("a.json"), trail(&["a"])).unwrap();
     let file = place.path("traildex.toml");
@@ -86,7 +86,7 @@ fn the_services_command_starts_the_daemon() {
     fs::write(&file, lines).unwrap();
     let mut command = common::traildex();
     for argument in arguments.split(' ') {
-        let is_file = argument == "/etc/traildex.toml";
+        let is_file = argument == "/etc/traildex/traildex.toml";
         command.arg(if is_file { file.as_os_str() } else { argument.as_ref() });
     }
     let daemon = place.spawn(command);
@@ -99,7 +99,7 @@ fn installed(folder: &Path) -> Vec<PathBuf> {
     let program = env!("CARGO_BIN_EXE_traildex");
     let units = ["traildex.socket", "traildex.service"].map(|name| {
         let path = folder.join(name);
-        fs::write(&path, unit(name).replace("/usr/local/bin/traildex", program)).unwrap();
+        fs::write(&path, unit(name).replace("/usr/bin/traildex", program)).unwrap();
         path
     });
     units.to_vec()

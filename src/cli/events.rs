@@ -5,7 +5,7 @@ use comfy_table::Color;
 
 use super::output::Look;
 use super::record::Record;
-use super::table::{Cell, columns, paragraph};
+use super::table::{Cell, paragraph, table, whole};
 use crate::api::proto::Hit;
 
 const HEADER: [&str; 7] = ["TIME", "ACTOR", "CREDENTIAL", "ACTION", "SOURCE", "REGION", "RESULT"];
@@ -19,7 +19,7 @@ const INDENT: usize = 4;
 /// Events as this place can show them.
 pub fn events_table(hits: &[Hit], look: Look) -> String {
     let rows: Vec<Vec<Cell>> = hits.iter().map(row).collect();
-    columns(&HEADER, &rows, look).unwrap_or_else(|| in_two_lines(hits, look))
+    whole(&HEADER, &rows, look).unwrap_or_else(|| in_two_lines(hits, look))
 }
 
 fn row(hit: &Hit) -> Vec<Cell> {
@@ -41,26 +41,38 @@ fn in_two_lines(hits: &[Hit], look: Look) -> String {
         let time = Cell::text(Some(&hit.meta.time));
         vec![time, Cell::text(record.action().as_deref()), result(&record)]
     };
-    let rows: Vec<Vec<Cell>> = hits.iter().map(first).collect();
-    // Without a bound, a row is one line.
-    let first = columns(&FIRST_LINE, &rows, Look { width: None, ..look }).unwrap_or_default();
+    let mut rows: Vec<Vec<Cell>> = hits.iter().map(first).collect();
+    let with_results = whole(&FIRST_LINE, &rows, look);
+    let has_results = with_results.is_some();
+    let first = with_results.unwrap_or_else(|| {
+        rows.iter_mut().for_each(|row| row.truncate(2));
+        // Without a bound, a row is one line.
+        table(&FIRST_LINE[..2], &rows, Look { width: None, ..look })
+    });
     let mut lines = first.lines();
     let mut text: String = lines.next().map(|header| format!("{header}\n")).unwrap_or_default();
     for (line, hit) in lines.zip(hits) {
-        text.push_str(&format!("{line}\n{}\n", paragraph(&second_line(hit), INDENT, look)));
+        let second = paragraph(&second_line(hit, !has_results), INDENT, look);
+        text.push_str(&format!("{line}\n{second}\n"));
     }
     text.trim_end().to_owned()
 }
 
-/// `alice (iam-user) from 203.0.113.7 in eu-west-1`.
-fn second_line(hit: &Hit) -> Cell {
+/// `alice (iam-user) from 203.0.113.7 in eu-west-1`, and where the first line had no room for the result,
+/// `: AccessDenied` behind it.
+fn second_line(hit: &Hit, has_result: bool) -> Cell {
     let record = Record::new(&hit.event);
     let part = |word: &str, name| {
         record.text(&[name]).map(|value| format!(" {word} {value}")).unwrap_or_default()
     };
     let (from, at) = (part("from", "sourceIPAddress"), part("in", "awsRegion"));
     let line = format!("{} ({}){from}{at}", hit.meta.actor, hit.meta.credential);
-    marked(Cell::text(Some(&line)), hit)
+    if !has_result {
+        return marked(Cell::text(Some(&line)), hit);
+    }
+    let result = record.result();
+    let cell = marked(Cell::text(Some(&format!("{line}: {result}"))), hit);
+    if result == "ok" { cell } else { cell.coloured(Color::Red) }
 }
 
 /// What root did stands out.
@@ -136,6 +148,18 @@ mod tests {
     deploy-role/\u{1b}[2Jsession-of-a-build-server (assumed-role)
 ";
         assert_eq!(shown(Some(80), false), expected);
+    }
+
+    #[test]
+    fn a_narrower_terminal_has_the_results_behind_the_rest() {
+        let expected = r"TIME                  ACTION
+2023-07-10T11:42:36Z  s3:GetObject
+    alice (root) from 203.0.113.7 in eu-west-1: AccessDenied
+2023-07-10T11:42:36Z  access-analyzer:ListFindings
+    deploy-role/\u{1b}[2Jsession-of-a-build-server (assumed-
+    role): ok
+";
+        assert_eq!(shown(Some(60), false), expected);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod answer;
 mod bench;
 mod check_config;
+mod complete;
 mod completions;
 mod demo;
 mod errors;
@@ -20,6 +21,7 @@ mod import;
 mod json;
 mod log;
 mod log_limit;
+mod man;
 mod output;
 mod rebuild;
 mod record;
@@ -89,6 +91,11 @@ pub enum Command {
     Bench(bench::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Complete a query, for the scripts that 'completions' prints
+    #[command(hide = true)]
+    Complete(complete::Args),
+    /// Write the manual pages, one for each command
+    Man(man::Args),
     /// Explain a command, or with 'query' the query language
     Help(help::Args),
 }
@@ -132,7 +139,9 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Complete(args) => complete::run(args),
         Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
         Command::Help(args) => help::run(args),
     };
     outcome.unwrap_or_else(|error| errors::report(&error)).into()

@@ -32,17 +32,23 @@ impl Look {
     fn coloured(choice: ColorChoice) -> Self {
         let is_terminal = io::stdout().is_terminal();
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self {
-            is_terminal,
-            width: comfy_table::Table::new().width().filter(|_| is_terminal),
-            has_colour: match choice {
-                ColorChoice::Auto => is_terminal && !is_set("NO_COLOR") && !is_dumb,
-                ColorChoice::Always => true,
-                ColorChoice::Never => false,
-            },
+        let has_colour = match choice {
+            ColorChoice::Auto => is_terminal && !is_set("NO_COLOR") && !is_dumb(),
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+        };
+        if has_colour {
+            // It obeys NO_COLOR by itself, which --color overrules.
+            crossterm::style::force_color_output(true);
         }
+        let width = comfy_table::Table::new().width().filter(|_| is_terminal);
+        Self { is_terminal, width, has_colour }
     }
+}
+
+/// A terminal that obeys nothing: no colours, and no pager, which would complain.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// `--color`, for the commands that show tables.
@@ -71,7 +77,7 @@ enum Sink {
 impl Output {
     /// Standard output, through a pager where that is a terminal.
     pub fn open(look: Look) -> Self {
-        let pager = look.is_terminal.then(start_pager).flatten();
+        let pager = if look.is_terminal && !is_dumb() { start_pager() } else { None };
         Self(pager.unwrap_or_else(|| Sink::Stdout(BufWriter::new(io::stdout()))))
     }
 

@@ -93,29 +93,40 @@ impl Cell {
 
 /// Rows under a header, as this place can show them.
 pub fn table(header: &[&str], rows: &[Vec<Cell>], look: Look) -> String {
-    columns(header, rows, look).unwrap_or_else(|| list(header, rows, look))
-}
-
-/// The same, but nothing where the terminal is too narrow for columns.
-pub fn columns(header: &[&str], rows: &[Vec<Cell>], look: Look) -> Option<String> {
     let natural = natural_widths(header, rows);
     let widths = match look.width {
-        Some(width) => fit(&natural, width.into())?,
-        None => natural,
+        Some(width) => fit(&natural, width.into()),
+        None => Some(natural),
     };
+    match widths {
+        Some(widths) => columns(header, rows, &widths, look),
+        None => list(header, rows, look),
+    }
+}
+
+/// The same with no cell broken, and nothing where the terminal is too narrow for that.
+pub fn whole(header: &[&str], rows: &[Vec<Cell>], look: Look) -> Option<String> {
+    let natural = natural_widths(header, rows);
+    let width: usize = natural.iter().map(|column| column + GAP).sum();
+    let fits = look.width.is_none_or(|columns| width <= usize::from(columns) + GAP);
+    fits.then(|| columns(header, rows, &natural, look))
+}
+
+fn columns(header: &[&str], rows: &[Vec<Cell>], widths: &[usize], look: Look) -> String {
     let mut table = plain_table(look);
     let name = |name: &&str| comfy_table::Cell::new(*name).add_attribute(Attribute::Bold);
     table.set_header(header.iter().map(name).collect::<Vec<_>>());
     for row in rows {
-        table.add_row(row.iter().zip(&widths).map(|(cell, width)| cell.in_width(*width)));
+        table.add_row(row.iter().zip(widths).map(|(cell, width)| cell.in_width(*width)));
     }
     for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, GAP as u16));
+        let is_last = at + 1 == header.len();
+        column.set_padding((0, if is_last { 0 } else { GAP as u16 }));
         if rows.iter().all(|row| row[at].is_number) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    Some(table.trim_fmt())
+    table.trim_fmt()
 }
 
 /// A text in lines of the terminal's width, those behind the first indented by as much as the first.
@@ -201,7 +212,10 @@ fn words(line: &str) -> impl Iterator<Item = Word<'_>> {
     std::iter::from_fn(move || {
         let mut chars = rest.char_indices().peekable();
         while let Some((_, c)) = chars.next() {
-            let is_end = |next: char| next != ' ' && (c == ' ' || PUNCTUATION.contains(&c));
+            let is_end = |next: char| {
+                let is_fraction = c == '.' && next.is_numeric();
+                next != ' ' && (c == ' ' || PUNCTUATION.contains(&c) && !is_fraction)
+            };
             if let Some((at, _)) = chars.peek().filter(|(_, next)| is_end(*next)) {
                 let (word, behind) = rest.split_at(*at);
                 rest = behind;

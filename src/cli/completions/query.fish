@@ -1,0 +1,8 @@
+
+# A query's fields and values, which the daemon knows; everything else as above.
+function __traildex_query
+    set -l text (string replace -r "^['\"]" '' -- (commandline -ct))
+    set -l words (commandline -opc)
+    $words[1] complete -- $text 2>/dev/null
+end
+complete -c traildex -n '__fish_traildex_using_subcommand search' -f -a '(__traildex_query)'
