@@ -13,8 +13,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use proto::{
-    ApiError, ErrorKind, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus, SearchRequest,
-    SearchResponse, Status, TailPage, TailRequest, VerifyStatus,
+    ApiError, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse,
+    RebuildRequest, RebuildStatus, SearchRequest, SearchResponse, Status, TailPage, TailRequest,
+    ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// What answers the requests.
@@ -41,6 +42,12 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Must answer while searches are running and while ingest stands still.
     fn status(&self) -> Status;
+
+    /// Polls `cancel` as [`Engine::search`] does.
+    fn fields(&self, request: &FieldsRequest, cancel: &Cancel) -> Result<FieldsResponse, ApiError>;
+
+    /// Polls `cancel` as [`Engine::search`] does.
+    fn values(&self, request: &ValuesRequest, cancel: &Cancel) -> Result<ValuesResponse, ApiError>;
 
     /// Polls `cancel` as [`Engine::search`] does.
     fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError>;

@@ -5,6 +5,7 @@
 //! keys are refused.
 
 mod export;
+mod fields;
 mod files;
 mod health;
 mod tail;
@@ -17,6 +18,9 @@ use serde_json::value::RawValue;
 use crate::query::ast::Query;
 
 pub use export::{ExportFormat, ExportRequest};
+pub use fields::{
+    Field, FieldType, FieldsRequest, FieldsResponse, ValueCount, ValuesRequest, ValuesResponse,
+};
 pub use files::{
     Dimension, FileEntry, FileGroup, FileState, FileSums, FilesRequest, FilesResponse, Reading,
     Reject,

@@ -13,11 +13,13 @@ mod errors;
 mod event;
 mod events;
 mod export;
+mod fields;
 mod files;
 mod generate;
 mod help;
 mod import;
 mod json;
+mod list;
 mod log;
 mod log_limit;
 mod output;
@@ -29,6 +31,7 @@ mod status;
 mod table;
 mod tail;
 mod text;
+mod values;
 mod verify;
 
 use std::ffi::OsString;
@@ -69,6 +72,10 @@ pub enum Command {
     Export(export::Args),
     /// Show events as they come into the index
     Tail(tail::Args),
+    /// List the fields that events have
+    Fields(fields::Args),
+    /// List the most frequent values of a field
+    Values(values::Args),
     /// Show what the daemon has indexed, and how far it is behind
     Status(status::Args),
     /// List files and what became of them
@@ -123,6 +130,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Event(args) => event::run(args),
         Command::Export(args) => export::run(args),
         Command::Tail(args) => tail::run(args),
+        Command::Fields(args) => fields::run(args),
+        Command::Values(args) => values::run(args),
         Command::Status(args) => status::run(args),
         Command::Files(args) => files::run(args),
         Command::Import(args) => import::run(args),

@@ -12,9 +12,9 @@ use super::files;
 use super::pipeline::Pipeline;
 use super::upkeep::Checker;
 use crate::api::proto::{
-    ApiError, ErrorKind, EventCounts, FileCounts, FilesRequest, FilesResponse, IndexStatus, Lag,
-    RebuildRequest, RebuildState, RebuildStatus, SearchRequest, SearchResponse, Status, TailPage,
-    TailRequest, VerifyStatus,
+    ApiError, ErrorKind, EventCounts, FieldsRequest, FieldsResponse, FileCounts, FilesRequest,
+    FilesResponse, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, SearchRequest,
+    SearchResponse, Status, TailPage, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 use crate::api::{Cancel, Engine};
 use crate::config::Config;
@@ -90,12 +90,12 @@ impl Daemon {
     }
 
     /// Runs a search, whose answer tells why it may lack events.
-    fn searched(
+    fn searched<T: Warned>(
         &self,
-        search: impl Fn(&Arc<Snapshot>) -> Result<SearchResponse, ApiError>,
-    ) -> Result<SearchResponse, ApiError> {
+        search: impl Fn(&Arc<Snapshot>) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
         let (mut response, gaps) = self.run(search)?;
-        response.warnings = gaps;
+        response.warn(gaps);
         Ok(response)
     }
 
@@ -171,6 +171,29 @@ impl Daemon {
     }
 }
 
+/// An answer that can say why it may lack events.
+trait Warned {
+    fn warn(&mut self, warnings: Vec<String>);
+}
+
+impl Warned for SearchResponse {
+    fn warn(&mut self, warnings: Vec<String>) {
+        self.warnings = warnings;
+    }
+}
+
+impl Warned for FieldsResponse {
+    fn warn(&mut self, warnings: Vec<String>) {
+        self.warnings = warnings;
+    }
+}
+
+impl Warned for ValuesResponse {
+    fn warn(&mut self, warnings: Vec<String>) {
+        self.warnings = warnings;
+    }
+}
+
 impl Engine for Daemon {
     fn search(&self, request: &SearchRequest, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
         let search =
@@ -194,6 +217,17 @@ impl Engine for Daemon {
 
     fn event(&self, id: &str, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
         self.searched(|snapshot| run::event(snapshot, id, cancel))
+    }
+
+    fn fields(&self, request: &FieldsRequest, cancel: &Cancel) -> Result<FieldsResponse, ApiError> {
+        let list = || self.searched(|snapshot| run::fields(snapshot, request, cancel));
+        if cancel.is_long() { on_long_threads(list) } else { list() }
+    }
+
+    fn values(&self, request: &ValuesRequest, cancel: &Cancel) -> Result<ValuesResponse, ApiError> {
+        let list =
+            || self.searched(|snapshot| run::values(snapshot, request, Timestamp::now(), cancel));
+        if cancel.is_long() { on_long_threads(list) } else { list() }
     }
 
     fn status(&self) -> Status {

@@ -41,6 +41,7 @@ pub mod manifest;
 pub mod merge;
 pub mod opening;
 pub mod pieces;
+pub mod presence;
 pub mod ranked;
 pub mod record_cache;
 pub mod records;

@@ -18,22 +18,26 @@ use super::request::{
     NoKeys, bad_request, check_limit, from_body, from_optional_body, from_query_string,
 };
 use crate::api::Engine;
-use crate::api::proto::{ApiError, ErrorKind, FilesRequest};
-use crate::limits::FILES_LIMIT_MAX;
+use crate::api::proto::{ApiError, ErrorKind, FieldsRequest, FilesRequest, ValuesRequest};
+use crate::limits::{FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, VALUES_LIMIT_MAX};
 
 const SEARCH: &str = "/v1/search";
 const EVENT: &str = "/v1/events/{id}";
 const TAIL: &str = "/v1/tail";
 const EXPORT: &str = "/v1/export";
 const STATUS: &str = "/v1/status";
+const FIELDS: &str = "/v1/fields";
+const VALUES: &str = "/v1/values";
 const FILES: &str = "/v1/files";
 const VERIFY: &str = "/v1/verify";
 const REBUILD: &str = "/v1/rebuild";
 const HEALTH: &str = "/healthz";
 const READY: &str = "/readyz";
 const METRICS: &str = "/metrics";
-const PATHS: [&str; 11] =
-    [SEARCH, EVENT, EXPORT, TAIL, STATUS, FILES, VERIFY, REBUILD, HEALTH, READY, METRICS];
+const PATHS: [&str; 13] = [
+    SEARCH, EVENT, EXPORT, TAIL, FIELDS, VALUES, STATUS, FILES, VERIFY, REBUILD, HEALTH, READY,
+    METRICS,
+];
 
 pub fn router(app: App) -> Router {
     Router::new()
@@ -41,6 +45,8 @@ pub fn router(app: App) -> Router {
         .route(EVENT, get(event))
         .route(EXPORT, post(export))
         .route(TAIL, get(tail))
+        .route(FIELDS, get(fields))
+        .route(VALUES, get(values))
         .route(STATUS, get(status))
         .route(FILES, get(files))
         .route(VERIFY, get(verify).post(start_verify))
@@ -83,6 +89,24 @@ async fn export(State(app): State<App>, uri: Uri, body: Body) -> Answer {
 
 async fn tail(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Answer {
     super::tail::tail(app, from_query_string(&uri)?, &headers).await
+}
+
+async fn fields(State(app): State<App>, uri: Uri) -> Answer {
+    let request: FieldsRequest = from_query_string(&uri)?;
+    let limit = request.limit.unwrap_or(FIELDS_LIMIT_DEFAULT);
+    check_limit(limit, FIELDS_LIMIT_MAX)?;
+    let values = limit.saturating_mul(request.values.unwrap_or_default());
+    if values > VALUES_LIMIT_MAX {
+        let message = format!("limit times values is {values}; {VALUES_LIMIT_MAX} are the most");
+        return Err(bad_request(message));
+    }
+    app.answer(move |engine, cancel| engine.fields(&request, cancel)).await
+}
+
+async fn values(State(app): State<App>, uri: Uri) -> Answer {
+    let request: ValuesRequest = from_query_string(&uri)?;
+    check_limit(request.limit.unwrap_or_default(), VALUES_LIMIT_MAX)?;
+    app.answer(move |engine, cancel| engine.values(&request, cancel)).await
 }
 
 async fn status(State(app): State<App>, uri: Uri) -> Answer {

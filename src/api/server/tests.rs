@@ -17,8 +17,9 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::api::proto::{
-    ApiError, ErrorKind, FilesRequest, FilesResponse, Hit, Meta, RebuildRequest, RebuildStatus,
-    SearchRequest, SearchResponse, Status, TailPage, TailRequest, Total, VerifyStatus,
+    ApiError, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit, Meta,
+    RebuildRequest, RebuildStatus, SearchRequest, SearchResponse, Status, TailPage, TailRequest,
+    Total, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 use crate::api::{Cancel, Engine};
 use crate::limits::REQUEST_BODY_BYTES_MAX;
@@ -77,6 +78,14 @@ impl Engine for Fake {
 
     fn status(&self) -> Status {
         Status { version: "7".into(), ..Status::default() }
+    }
+
+    fn fields(&self, request: &FieldsRequest, _: &Cancel) -> Result<FieldsResponse, ApiError> {
+        Ok(FieldsResponse { total: request.limit.unwrap_or(1) as u64, ..Default::default() })
+    }
+
+    fn values(&self, request: &ValuesRequest, _: &Cancel) -> Result<ValuesResponse, ApiError> {
+        Ok(ValuesResponse { field: request.field.clone(), ..Default::default() })
     }
 
     fn files(&self, request: &FilesRequest, _: &Cancel) -> Result<FilesResponse, ApiError> {
