@@ -25,8 +25,9 @@ use tokio::time::sleep;
 pub use self::stream::{Streamed, Tail, Told};
 
 use super::proto::{
-    ApiError, Dimension, ErrorBody, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus,
-    SearchRequest, SearchResponse, Status, VerifyStatus,
+    ApiError, Dimension, ErrorBody, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse,
+    RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch, SearchRequest,
+    SearchResponse, Status, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// How often, and after what pause, a full queue of connections is tried again: for two seconds.
@@ -88,19 +89,63 @@ impl Client {
     pub fn files(&self, request: &FilesRequest) -> Result<FilesResponse, ClientError> {
         let FilesRequest { state, path, start, end, read_start, read_end, by, limit } = request;
         let by: Vec<&str> = by.iter().copied().map(Dimension::name).collect();
-        let text = |text: &Option<String>| text.as_deref().map(percent_encode);
         let keys = [
             ("state", state.map(|state| state.to_string())),
-            ("path", text(path)),
-            ("start", text(start)),
-            ("end", text(end)),
-            ("read_start", text(read_start)),
-            ("read_end", text(read_end)),
+            ("path", path.clone()),
+            ("start", start.clone()),
+            ("end", end.clone()),
+            ("read_start", read_start.clone()),
+            ("read_end", read_end.clone()),
             ("by", Some(by.join(",")).filter(|by| !by.is_empty())),
             ("limit", limit.map(|limit| limit.to_string())),
         ];
-        let keys = keys.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?)));
-        decode(self.get(&format!("/v1/files?{}", keys.collect::<Vec<_>>().join("&")))?)
+        decode(self.get(&with_keys("/v1/files", keys))?)
+    }
+
+    pub fn saved(&self) -> Result<SavedResponse, ClientError> {
+        decode(self.get("/v1/saved")?)
+    }
+
+    pub fn save(&self, name: &str, search: &SavedSearch) -> Result<SavedSearch, ClientError> {
+        let body = serde_json::to_vec(search).map_err(|e| ClientError::Protocol(e.into()))?;
+        decode(self.send(Request::put(saved_path(name)), body)?)
+    }
+
+    pub fn delete_saved(&self, name: &str) -> Result<SavedSearch, ClientError> {
+        decode(self.send(Request::delete(saved_path(name)), Vec::new())?)
+    }
+
+    pub fn search_saved(
+        &self,
+        name: &str,
+        request: &SavedRequest,
+    ) -> Result<SearchResponse, ClientError> {
+        let body = serde_json::to_vec(request).map_err(|e| ClientError::Protocol(e.into()))?;
+        decode(self.send(Request::post(format!("{}/search", saved_path(name))), body)?)
+    }
+
+    pub fn fields(&self, request: &FieldsRequest) -> Result<FieldsResponse, ClientError> {
+        let FieldsRequest { prefix, limit, values } = request;
+        let keys = [
+            ("prefix", prefix.clone()),
+            ("limit", limit.map(|limit| limit.to_string())),
+            ("values", values.map(|values| values.to_string())),
+        ];
+        decode(self.get(&with_keys("/v1/fields", keys))?)
+    }
+
+    pub fn values(&self, request: &ValuesRequest) -> Result<ValuesResponse, ClientError> {
+        let ValuesRequest { field, prefix, limit, query, start, end, time_zone } = request;
+        let keys = [
+            ("field", Some(field.clone())),
+            ("prefix", prefix.clone()),
+            ("limit", limit.map(|limit| limit.to_string())),
+            ("q", query.clone()),
+            ("start", start.clone()),
+            ("end", end.clone()),
+            ("time_zone", time_zone.clone()),
+        ];
+        decode(self.get(&with_keys("/v1/values", keys))?)
     }
 
     pub fn start_verify(&self) -> Result<VerifyStatus, ClientError> {
@@ -225,6 +270,18 @@ fn decode<T: DeserializeOwned>((status, body): (u16, Bytes)) -> Result<T, Client
         Ok(body) => Err(body.error.into()),
         Err(_) => Err(ClientError::Protocol(format!("status {status} without a reason").into())),
     }
+}
+
+fn saved_path(name: &str) -> String {
+    format!("/v1/saved/{}", percent_encode(name))
+}
+
+/// A path with the keys that have a value as its query string.
+fn with_keys<const N: usize>(path: &str, keys: [(&str, Option<String>); N]) -> String {
+    let keys = keys
+        .into_iter()
+        .filter_map(|(key, value)| value.map(|value| format!("{key}={}", percent_encode(&value))));
+    format!("{path}?{}", keys.collect::<Vec<_>>().join("&"))
 }
 
 /// Text as a part of a path or of a query string.

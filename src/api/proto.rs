@@ -5,8 +5,10 @@
 //! keys are refused.
 
 mod export;
+mod fields;
 mod files;
 mod health;
+mod saved;
 mod tail;
 
 use std::fmt;
@@ -17,6 +19,9 @@ use serde_json::value::RawValue;
 use crate::query::ast::Query;
 
 pub use export::{ExportFormat, ExportRequest};
+pub use fields::{
+    Field, FieldType, FieldsRequest, FieldsResponse, ValueCount, ValuesRequest, ValuesResponse,
+};
 pub use files::{
     Dimension, FileEntry, FileGroup, FileState, FileSums, FilesRequest, FilesResponse, Reading,
     Reject,
@@ -25,6 +30,7 @@ pub use health::{
     EventCounts, FileCounts, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, Status,
     VerifyProblem, VerifyReport, VerifyStatus,
 };
+pub use saved::{Parameter, SavedRequest, SavedResponse, SavedSearch};
 pub use tail::{TailPage, TailRequest};
 
 /// Which end of time a search starts from.

@@ -84,7 +84,7 @@ fn cell(value: &Value) -> Cell {
 }
 
 /// A value as text; none where there is none.
-fn text_of(value: &Value) -> Option<String> {
+pub fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),

@@ -14,23 +14,27 @@ mod errors;
 mod event;
 mod events;
 mod export;
+mod fields;
 mod files;
 mod generate;
 mod help;
 mod import;
 mod json;
+mod list;
 mod log;
 mod log_limit;
 mod man;
 mod output;
 mod rebuild;
 mod record;
+mod saved;
 mod search;
 mod serve;
 mod status;
 mod table;
 mod tail;
 mod text;
+mod values;
 mod verify;
 
 use std::ffi::OsString;
@@ -71,6 +75,12 @@ pub enum Command {
     Export(export::Args),
     /// Show events as they come into the index
     Tail(tail::Args),
+    /// Save searches under a name, and run them
+    Saved(saved::Args),
+    /// List the fields that events have
+    Fields(fields::Args),
+    /// List the most frequent values of a field
+    Values(values::Args),
     /// Show what the daemon has indexed, and how far it is behind
     Status(status::Args),
     /// List files and what became of them
@@ -130,6 +140,9 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Event(args) => event::run(args),
         Command::Export(args) => export::run(args),
         Command::Tail(args) => tail::run(args),
+        Command::Saved(args) => saved::run(args),
+        Command::Fields(args) => fields::run(args),
+        Command::Values(args) => values::run(args),
         Command::Status(args) => status::run(args),
         Command::Files(args) => files::run(args),
         Command::Import(args) => import::run(args),

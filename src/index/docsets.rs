@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use tantivy::columnar::ColumnIndex;
+use tantivy::columnar::column_index::MultiValueIndex;
 use tantivy::query::{ConstScorer, EmptyScorer, Scorer};
 use tantivy::{DocId, DocSet, Score, SeekDangerResult, TERMINATED};
 
@@ -153,6 +154,17 @@ pub fn docs_with_value(index: &ColumnIndex, max_doc: DocId) -> u32 {
         ColumnIndex::Empty { .. } => 0,
         ColumnIndex::Optional(index) => index.num_non_nulls(),
         ColumnIndex::Full | ColumnIndex::Multivalued(_) => max_doc,
+    }
+}
+
+/// How many documents have a value in a column.
+pub fn events_with_value(index: &ColumnIndex, max_doc: DocId) -> u32 {
+    match index {
+        ColumnIndex::Multivalued(MultiValueIndex::MultiValueIndexV2(index)) => {
+            index.optional_index.num_non_nulls()
+        }
+        ColumnIndex::Multivalued(index) => index.iter_non_null_docs().count() as u32,
+        index => docs_with_value(index, max_doc),
     }
 }
 

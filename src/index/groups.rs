@@ -21,6 +21,7 @@ use tantivy::{DocId, DocSet};
 
 use self::dense::Counter;
 use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
+pub use self::top::top_of_column;
 use super::pieces::{Piece, each_piece};
 use super::snapshot::{SegmentView, Snapshot};
 use super::values::{Local, ReadRecord, Source, Values};

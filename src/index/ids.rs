@@ -200,6 +200,13 @@ impl IdFile {
         rest.take_while(|id| id.key <= *keys.end()).collect()
     }
 
+    /// The documents that have an id in a column, once for each.
+    pub fn docs(&self, column: ColumnId) -> impl Iterator<Item = DocId> {
+        let place = columns().position(|id| id == column);
+        let ids = place.map(|place| (0..self.columns[place].1).map(move |n| self.id(place, n).doc));
+        ids.into_iter().flatten()
+    }
+
     fn id(&self, place: usize, n: usize) -> Id {
         Id::of_bits(u64_at(&self.file, self.columns[place].0 + 8 * n))
     }

@@ -20,6 +20,8 @@ pub const TIME: &str = "time";
 /// Names of the fields of where a record is: the number of its file, and the byte in it.
 pub const FILE: &str = "file";
 pub const OFFSET: &str = "offset";
+/// Name of the field of `sourceIPAddress`, where it is an address.
+pub const IP: &str = "ip";
 /// Name of the field of all leaves that are not columns; the prefix of their columns' names.
 pub const REST: &str = "rest";
 
@@ -46,7 +48,7 @@ impl Fields {
             let field = builder.add_text_field(id.column().path, column_options(id));
             debug_assert_eq!(field, Self::column(id));
         }
-        let ip = builder.add_ip_addr_field("ip", IpAddrOptions::default().set_indexed().set_fast());
+        let ip = builder.add_ip_addr_field(IP, IpAddrOptions::default().set_indexed().set_fast());
         let rest = builder.add_json_field(
             REST,
             // Values only: their words are in the words field. An exact search takes the events with

@@ -24,6 +24,7 @@ use super::keys::KeySet;
 use super::ledger::LedgerReader;
 use super::manifest::{Expired, LedgerExtent};
 use super::merge::segment_id;
+use super::presence::{Presences, path_of};
 use super::record_cache::RecordCache;
 use super::records::Records;
 use super::schema::{FILE, Fields, OFFSET, REST, TIME};
@@ -160,6 +161,7 @@ pub struct SegmentView {
     /// The segment's in the cache.
     number: u64,
     paths: OnceLock<BTreeSet<String>>,
+    presences: OnceLock<Presences>,
     /// The damaged file and what is wrong with it, once that was found.
     damage: OnceLock<(PathBuf, String)>,
     /// No snapshot to come has it: its files are being removed.
@@ -208,6 +210,7 @@ impl SegmentView {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             reader,
             paths: OnceLock::new(),
+            presences: OnceLock::new(),
             damage: OnceLock::new(),
             is_retired: AtomicBool::new(false),
         })
@@ -390,14 +393,18 @@ impl SegmentView {
     /// use.
     pub fn paths(&self) -> &BTreeSet<String> {
         self.paths.get_or_init(|| {
-            let prefix = format!("{REST}{SEPARATOR}");
             let names = self.columnar.list_columns().unwrap_or_default();
-            names
-                .iter()
-                .filter_map(|(name, _)| name.strip_prefix(&prefix))
-                .map(|path| path.replace(SEPARATOR, "."))
-                .collect()
+            names.iter().filter_map(|(name, _)| path_of(name)).collect()
         })
+    }
+
+    /// How many events have each field; counted at first use.
+    pub fn presences(&self) -> Result<&Presences, IndexError> {
+        if let Some(known) = self.presences.get() {
+            return Ok(known);
+        }
+        let counted = Presences::of(self, &self.columnar)?;
+        Ok(self.presences.get_or_init(|| counted))
     }
 }
 

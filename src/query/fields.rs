@@ -78,6 +78,11 @@ pub fn resolve(field: &FieldRef, snapshot: &Snapshot) -> Result<Target, ApiError
     }
 }
 
+/// Whether a name means a field everyone asks for, whatever paths there are.
+pub fn is_taken(name: &str) -> bool {
+    ["time", "eventTime", "ip"].contains(&name) || ColumnId::named(name).is_some()
+}
+
 /// The error of a query that asks for the value of an object.
 pub fn has_no_value(field: &FieldRef, path: &str, snapshot: &Snapshot) -> ApiError {
     let below = format!("{path}.");
@@ -104,7 +109,7 @@ pub fn at(offset: Option<usize>) -> String {
 }
 
 /// `userIdentity`, say.
-fn is_above_a_column(name: &str) -> bool {
+pub fn is_above_a_column(name: &str) -> bool {
     COLUMNS
         .iter()
         .any(|column| column.path.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))

@@ -3,6 +3,7 @@
 mod cursor;
 mod events;
 mod explain;
+mod explore;
 mod fetch;
 mod highlight;
 mod rows;
@@ -18,12 +19,13 @@ use tantivy::query::Query as Planned;
 
 use self::cursor::Cursor;
 use self::explain::Steps;
+pub use self::explore::{fields, values};
 use self::fetch::fetch_all;
 use self::rows::Rows;
 pub use self::tail::tail;
 use super::ast::{Expr, FieldRef, Function, FunctionKind, Key, Query, Stage, Test, Value};
 use super::bins::bins;
-use super::parse::parse;
+use super::parse::{ParseError, parse};
 use super::plan::{Planner, read_record};
 use super::time::{Clock, parse_time, parse_zone};
 use crate::api::Cancel;
@@ -49,20 +51,12 @@ pub fn search(
     cancel: &Cancel,
 ) -> Result<SearchResponse, ApiError> {
     let started = Instant::now();
-    let query = match &request.query {
-        QueryForm::Tree(query) => (**query).clone(),
-        QueryForm::Text(text) => parsed(text)?,
-    };
-    let zone = request.time_zone.as_deref().map(parse_zone).transpose();
-    let zone = zone.map_err(|error| ApiError::new(ErrorKind::BadRequest, error))?;
+    let query = parse_query(&request.query)?;
     let cursor = Cursor::of(request, snapshot)?;
     let now = cursor.and_then(|cursor| cursor.now()).unwrap_or(now);
-    let clock = Clock { now, zone: zone.unwrap_or(TimeZone::UTC) };
-    let start = parse_bound("start", request.start.as_deref(), &clock)?;
-    let end = parse_bound("end", request.end.as_deref(), &clock)?;
-    snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
-    let steps = Steps::default();
-    let search = Search { snapshot, clock: &clock, start, end, cursor, cancel, steps };
+    let clock = clock_of(request.time_zone.as_deref(), now)?;
+    let bounds = (request.start.as_deref(), request.end.as_deref());
+    let search = Search { cursor, ..Search::between(snapshot, bounds, &clock, cancel)? };
     // An evaluation that was stopped has no error of its own.
     let text = request.explain.then(|| query.to_string());
     let conditions = request.explain.then(|| query.filter.clone());
@@ -73,6 +67,30 @@ pub fn search(
         response.explain = Some(search.explain(text, &filter)?);
     }
     Ok(response)
+}
+
+fn parse_query(query: &QueryForm) -> Result<Query, ApiError> {
+    match query {
+        QueryForm::Tree(query) => Ok((**query).clone()),
+        QueryForm::Text(text) => parsed(text),
+    }
+}
+
+/// The answer to a text that is no query.
+pub fn refused(error: ParseError) -> ApiError {
+    let message = error.to_string();
+    ApiError {
+        offset: Some(error.offset),
+        suggestion: error.suggestion,
+        ..ApiError::new(ErrorKind::BadQuery, message)
+    }
+}
+
+/// The moment and the zone of a search.
+pub fn clock_of(time_zone: Option<&str>, now: Timestamp) -> Result<Clock, ApiError> {
+    let zone = time_zone.map(parse_zone).transpose();
+    let zone = zone.map_err(|error| ApiError::new(ErrorKind::BadRequest, error))?;
+    Ok(Clock { now, zone: zone.unwrap_or(TimeZone::UTC) })
 }
 
 /// Finds the events of an `eventID`, or of an id made of file number and offset.
@@ -106,11 +124,7 @@ pub fn event(
 }
 
 fn parsed(text: &str) -> Result<Query, ApiError> {
-    parse(text).map_err(|error| ApiError {
-        offset: Some(error.offset),
-        suggestion: error.suggestion.clone(),
-        ..ApiError::new(ErrorKind::BadQuery, error.to_string())
-    })
+    parse(text).map_err(refused)
 }
 
 /// The plan of a query that is a filter only.
@@ -171,6 +185,22 @@ struct Search<'s> {
     cursor: Option<Cursor>,
     cancel: &'s Cancel,
     steps: Steps,
+}
+
+impl<'s> Search<'s> {
+    /// A search of the events between two bounds of a request.
+    fn between(
+        snapshot: &'s Arc<Snapshot>,
+        (start, end): (Option<&str>, Option<&str>),
+        clock: &'s Clock,
+        cancel: &'s Cancel,
+    ) -> Result<Self, ApiError> {
+        let start = parse_bound("start", start, clock)?;
+        let end = parse_bound("end", end, clock)?;
+        snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
+        let steps = Steps::default();
+        Ok(Self { snapshot, clock, start, end, cursor: None, cancel, steps })
+    }
 }
 
 impl Search<'_> {

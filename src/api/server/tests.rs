@@ -1,5 +1,6 @@
 //! The server over a real socket, with an engine that does as it is told.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::mem::forget;
 use std::os::unix::fs::PermissionsExt;
@@ -17,8 +18,9 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::api::proto::{
-    ApiError, ErrorKind, FilesRequest, FilesResponse, Hit, Meta, RebuildRequest, RebuildStatus,
-    SearchRequest, SearchResponse, Status, TailPage, TailRequest, Total, VerifyStatus,
+    ApiError, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit, Meta,
+    RebuildRequest, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
+    Status, TailPage, TailRequest, Total, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 use crate::api::{Cancel, Engine};
 use crate::limits::REQUEST_BODY_BYTES_MAX;
@@ -77,6 +79,35 @@ impl Engine for Fake {
 
     fn status(&self) -> Status {
         Status { version: "7".into(), ..Status::default() }
+    }
+
+    fn saved(&self) -> Arc<BTreeMap<String, SavedSearch>> {
+        Arc::default()
+    }
+
+    fn save(&self, _: &str, _: &SavedSearch) -> Result<bool, ApiError> {
+        Ok(true)
+    }
+
+    fn delete_saved(&self, name: &str) -> Result<SavedSearch, ApiError> {
+        Err(ApiError::new(ErrorKind::NotFound, name))
+    }
+
+    fn search_saved(
+        &self,
+        name: &str,
+        _: &SavedRequest,
+        _: &Cancel,
+    ) -> Result<SearchResponse, ApiError> {
+        Ok(found(name))
+    }
+
+    fn fields(&self, request: &FieldsRequest, _: &Cancel) -> Result<FieldsResponse, ApiError> {
+        Ok(FieldsResponse { total: request.limit.unwrap_or(1) as u64, ..Default::default() })
+    }
+
+    fn values(&self, request: &ValuesRequest, _: &Cancel) -> Result<ValuesResponse, ApiError> {
+        Ok(ValuesResponse { field: request.field.clone(), ..Default::default() })
     }
 
     fn files(&self, request: &FilesRequest, _: &Cancel) -> Result<FilesResponse, ApiError> {

@@ -1,18 +1,25 @@
 //! The most frequent values of a column over all segments, and how many there are: exact, and without a
-//! table of all values.
+//! table of all values. Of all events, the inverted index tells them, and no event is looked at.
 //!
 //! The dictionaries of the segments are sorted, and walked side by side; each thread has its part of the
 //! values.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
+use tantivy::InvertedIndexReader;
 use tantivy::columnar::{StrColumn, TermOrdHit};
+use tantivy::termdict::TermDictionary;
 
+use super::CHECK_STEP;
 use super::dense::Counter;
 use crate::event::cell::Cell;
+use crate::event::columns::ColumnId;
 use crate::index::IndexError;
 use crate::index::pieces::{in_parallel, threads};
+use crate::index::schema::Fields;
+use crate::index::snapshot::{SegmentView, Snapshot};
 
 /// Of so many values of a dictionary at least one must have been met, for the dictionary to be walked
 /// rather than looked up in.
@@ -33,13 +40,45 @@ pub fn top(counters: &[Counter], limit: usize) -> Result<Option<Vec<(Cell, u64)>
     if without > 0 {
         all.push(Reverse((without, Reverse((true, Vec::new())))));
     }
+    Ok(Some(first(all, limit)))
+}
+
+/// The values of a column of the schema that begin with `prefix`, those first that the most events of
+/// the snapshot have, and how many have each. `check` is asked now and then whether to go on.
+pub fn top_of_column<E: From<IndexError> + Send>(
+    snapshot: &Snapshot,
+    column: ColumnId,
+    prefix: &str,
+    limit: usize,
+    check: &(dyn Fn() -> Result<(), E> + Sync),
+) -> Result<Vec<(Cell, u64)>, E> {
+    assert!(!column.column().is_unique, "most of its values are no terms");
+    let field = Fields::column(column);
+    let open = |segment: &Arc<SegmentView>| segment.reader.inverted_index(field);
+    let indexes: Vec<Arc<InvertedIndexReader>> =
+        snapshot.segments.iter().map(open).collect::<Result<_, _>>().map_err(IndexError::from)?;
+    let mut runs = Vec::with_capacity(indexes.len());
+    for index in &indexes {
+        runs.extend(Run::of_terms(index.terms(), prefix.as_bytes())?);
+    }
+    let mut best = Best { limit, heap: BinaryHeap::new() };
+    let mut values: u64 = 0;
+    merge(runs, |text, events| {
+        best.offer(text, events);
+        values += 1;
+        if values.is_multiple_of(CHECK_STEP) { check() } else { Ok(()) }
+    })?;
+    Ok(first(best.heap.into_vec(), limit))
+}
+
+fn first(mut all: Vec<Ranked>, limit: usize) -> Vec<(Cell, u64)> {
     all.sort_unstable();
     all.truncate(limit);
     let value = |Reverse((events, Reverse((is_none, text)))): Ranked| {
         let text = String::from_utf8_lossy(&text);
         (if is_none { Cell::Null } else { Cell::text(&text) }, events)
     };
-    Ok(Some(all.into_iter().map(value).collect()))
+    all.into_iter().map(value).collect()
 }
 
 /// How many values some event has; none where the counters are not of one text.
@@ -102,6 +141,17 @@ fn walk_part(
     for (column, counts) in columns {
         runs.extend(Run::open(column, counts, part)?);
     }
+    merge(runs, |text, events| {
+        visit(text, events);
+        Ok(())
+    })
+}
+
+/// Visits the values of all runs in order, each once, with the number of its events.
+fn merge<E>(
+    mut runs: Vec<Run<'_>>,
+    mut visit: impl FnMut(&[u8], u64) -> Result<(), E>,
+) -> Result<(), E> {
     let mut text = Vec::new();
     while let Some(smallest) = runs.iter().map(|run| &run.text).min() {
         text.clone_from(smallest);
@@ -119,7 +169,7 @@ fn walk_part(
                 runs.swap_remove(at);
             }
         }
-        visit(&text, events);
+        visit(&text, events)?;
     }
     Ok(())
 }
@@ -205,6 +255,20 @@ impl<'c> Run<'c> {
                 Some(events.into())
             })
         };
+        let mut run = Self { next, text: Vec::new(), events: 0 };
+        Ok(run.step().then_some(run))
+    }
+
+    /// The terms that begin with a prefix, with the numbers of their events; none where there are none.
+    fn of_terms(terms: &'c TermDictionary, prefix: &'c [u8]) -> Result<Option<Self>, IndexError> {
+        let mut terms = terms.range().ge(prefix).into_stream()?;
+        let next: Next<'c> = Box::new(move |text| {
+            (terms.advance() && terms.key().starts_with(prefix)).then(|| {
+                text.clear();
+                text.extend_from_slice(terms.key());
+                terms.value().doc_freq.into()
+            })
+        });
         let mut run = Self { next, text: Vec::new(), events: 0 };
         Ok(run.step().then_some(run))
     }
