@@ -82,6 +82,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("indicatif", &["cli/export.rs", "cli/import.rs", "cli/rebuild.rs", "cli/verify.rs"]),
     ("toml", &["config/", "config.rs"]),
     ("base64", &["query/run/cursor.rs", "query/run/tail.rs"]),
+    ("schemars", &["api/proto.rs", "api/proto/", "api/server/openapi.rs", "event/time.rs"]),
     ("parquet", &["api/export/parquet.rs"]),
     ("futures_util", &["api/server/"]),
     ("anyhow", &["cli/", "daemon.rs", "daemon/", "bench/", "api/server/socket.rs"]),

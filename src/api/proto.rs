@@ -13,6 +13,7 @@ mod tail;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -34,7 +35,7 @@ pub use saved::{Parameter, SavedRequest, SavedResponse, SavedSearch};
 pub use tail::{TailPage, TailRequest};
 
 /// Which end of time a search starts from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// Latest event first.
@@ -45,7 +46,7 @@ pub enum Order {
 }
 
 /// How far a search counts its matches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TotalMode {
     /// Every match is counted.
@@ -59,7 +60,7 @@ pub enum TotalMode {
 }
 
 /// `POST /v1/search`; `GET /v1/search?q=…` takes the same keys, with `q` for `query`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchRequest {
     /// What to look for; empty or `*` is every event.
@@ -102,15 +103,16 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// A query as text in traildex's language, or as its tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A query as text in traildex's language, or as its tree: see QUERY.md.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
 pub enum QueryForm {
     Text(String),
-    Tree(Box<Query>),
+    Tree(#[schemars(with = "serde_json::Map<String, serde_json::Value>")] Box<Query>),
 }
 
 /// The answer to a search, and to `GET /v1/events/{id}`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SearchResponse {
     pub hits: Vec<Hit>,
     /// In place of hits, where the query's stages make a table.
@@ -179,7 +181,7 @@ impl<'de> Deserialize<'de> for QueryForm {
 }
 
 /// What a query's stages made of its events.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Table {
     pub columns: Vec<String>,
     /// Numbers are numbers; times are texts. Null where there is no value, and in a table of events'
@@ -192,7 +194,7 @@ pub struct Table {
 }
 
 /// How many events match.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Total {
     pub value: u64,
     /// False when counting stopped early: there are at least `value`.
@@ -200,7 +202,7 @@ pub struct Total {
 }
 
 /// One event.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Hit {
     /// The record, byte for byte as AWS delivered it, unless `meta.raw` is there.
     pub event: Box<RawValue>,
@@ -211,7 +213,7 @@ pub struct Hit {
 }
 
 /// A value of an event that met the query.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Highlight {
     /// The full path.
     pub field: String,
@@ -221,7 +223,7 @@ pub struct Highlight {
 }
 
 /// What a search did.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explain {
     /// The query as it was understood.
     pub query: String,
@@ -239,13 +241,13 @@ pub struct Explain {
     pub conditions: Vec<ExplainCondition>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainStep {
     pub step: String,
     pub ms: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainCondition {
     pub condition: String,
     /// Events that meet it.
@@ -255,7 +257,7 @@ pub struct ExplainCondition {
 }
 
 /// What traildex knows of an event beside the record itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Meta {
     /// The `eventID`; where a record has none, its place (`file number:offset`).
     pub id: String,
@@ -282,13 +284,13 @@ pub struct Meta {
 }
 
 /// The body of every answer that is not a success.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     pub error: ApiError,
 }
 
 /// What went wrong with a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiError {
     pub kind: ErrorKind,
     pub message: String,
@@ -315,7 +317,7 @@ impl fmt::Display for ApiError {
 impl std::error::Error for ApiError {}
 
 /// Kinds of error, and the HTTP status of each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
     /// 400: the query's text is not in the language.

@@ -1,11 +1,12 @@
 //! `POST /v1/export`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Order, QueryForm, SearchRequest, TotalMode};
 
 /// What an export is written as.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ExportFormat {
     /// The records as they were delivered, or rows as objects, one a line.
@@ -20,7 +21,7 @@ pub enum ExportFormat {
 
 /// `POST /v1/export`: everything that a query finds, streamed. An answer that ends without the last
 /// chunk is not whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportRequest {
     /// As in a search; of a query that makes rows, the rows are exported, where they are no more than

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// `GET /v1/fields?prefix=…&limit=…&values=…`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FieldsRequest {
     /// Only fields whose path, or the rest of it from any of its parts on, or whose short name begins
@@ -23,7 +24,7 @@ pub struct FieldsRequest {
 }
 
 /// The fields that events have.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldsResponse {
     /// Those that the most events have first; of as many, by their paths.
     pub fields: Vec<Field>,
@@ -35,7 +36,7 @@ pub struct FieldsResponse {
 }
 
 /// A field that some event has.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Field {
     /// The full path; of what is derived, its name.
     pub path: String,
@@ -54,7 +55,9 @@ pub struct Field {
 }
 
 /// What a value is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum FieldType {
     Text,
@@ -86,7 +89,7 @@ impl fmt::Display for FieldType {
 }
 
 /// A value, and how many events have it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValueCount {
     /// A text, a number or a truth value.
     pub value: Value,
@@ -94,7 +97,7 @@ pub struct ValueCount {
 }
 
 /// `GET /v1/values?field=…&prefix=…&limit=…&q=…&start=…&end=…`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ValuesRequest {
     /// A field as queries name it.
@@ -119,7 +122,7 @@ pub struct ValuesRequest {
 }
 
 /// The values of a field.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValuesResponse {
     /// The full path of the field.
     pub field: String,

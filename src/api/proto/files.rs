@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::time::Micros;
 
 /// What became of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum FileState {
     /// Waiting, settling, or being read.
@@ -51,7 +54,7 @@ impl fmt::Display for FileState {
 }
 
 /// `GET /v1/files?state=…&path=…&start=…&end=…&by=account,region,day&limit=…`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilesRequest {
     /// Only files in this state.
@@ -75,6 +78,7 @@ pub struct FilesRequest {
     pub read_end: Option<String>,
     /// Sums by these, separated by commas, in place of a list: `account`, `region`, `day`.
     #[serde(default, with = "list", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "String", regex(pattern = "^(account|region|day)(,(account|region|day))*$"))]
     pub by: Vec<Dimension>,
     /// At most this many files (default [`crate::limits::FILES_LIMIT_DEFAULT`]), or groups of them
     /// (default [`crate::limits::FILES_LIMIT_MAX`]).
@@ -130,7 +134,7 @@ mod list {
 
 /// The answer to `GET /v1/files`: files in the order in which they were read, or groups in the order
 /// of their keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FilesResponse {
     #[serde(default)]
     pub files: Vec<FileEntry>,
@@ -143,7 +147,7 @@ pub struct FilesResponse {
 }
 
 /// Files of one account, region and day, as far as was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileGroup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -156,7 +160,7 @@ pub struct FileGroup {
 }
 
 /// Sums over files.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileSums {
     pub files: u64,
     /// The other sums are those of [`Reading`].
@@ -186,7 +190,7 @@ impl FileSums {
 }
 
 /// What happened to one file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileEntry {
     pub path: String,
     pub state: FileState,
@@ -200,7 +204,7 @@ pub struct FileEntry {
 }
 
 /// What reading a file found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reading {
     /// When it was indexed or rejected; absent while pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -261,7 +265,7 @@ fn is_zero(n: &u64) -> bool {
 }
 
 /// A record that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reject {
     /// Byte offset in the file, uncompressed, of the place that cannot be read.
     pub offset: u64,

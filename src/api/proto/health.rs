@@ -1,11 +1,12 @@
 //! The state of the daemon and of its index.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::time::Micros;
 
 /// `GET /v1/status`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     pub version: String,
     /// Seconds since the daemon started.
@@ -33,7 +34,7 @@ pub struct Status {
 }
 
 /// Files by what became of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileCounts {
     /// Files that were found and whose names can be a trail file's.
     pub seen: u64,
@@ -57,7 +58,7 @@ pub struct FileCounts {
 }
 
 /// Records by what became of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventCounts {
     pub indexed: u64,
     /// Events that are older than is kept: they were dropped, or not taken in.
@@ -79,7 +80,7 @@ pub struct EventCounts {
 }
 
 /// The index on disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IndexStatus {
     pub bytes: u64,
     /// What its file system has left; see `index.free_bytes_min`.
@@ -92,7 +93,7 @@ pub struct IndexStatus {
 }
 
 /// How far the index is behind the archive.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Lag {
     /// Bytes, as on disk, of the files that are pending.
     pub pending_bytes: u64,
@@ -106,7 +107,7 @@ pub struct Lag {
 }
 
 /// `POST /v1/rebuild`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RebuildRequest {
     /// Whether to go on although files have left the archive, whose events the new index would lack.
@@ -115,7 +116,7 @@ pub struct RebuildRequest {
 }
 
 /// A rebuild: searches are answered by the old index until the new one has caught up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RebuildStatus {
     pub state: RebuildState,
     /// Why it failed.
@@ -130,7 +131,7 @@ pub struct RebuildStatus {
 }
 
 /// How far a rebuild is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RebuildState {
     #[default]
@@ -142,7 +143,7 @@ pub enum RebuildState {
 }
 
 /// `GET /v1/verify`; `POST /v1/verify` starts a check and answers the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyStatus {
     pub is_running: bool,
     /// Bytes of the running check that were read, and that are to be read.
@@ -154,7 +155,7 @@ pub struct VerifyStatus {
 }
 
 /// What a check of the index found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyReport {
     /// When it ended.
     pub checked_at: Micros,
@@ -167,7 +168,7 @@ pub struct VerifyReport {
 }
 
 /// Something that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyProblem {
     /// The file of the index, or the file of the archive.
     pub path: String,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Order, TotalMode};
 
 /// A search under a name: the body of `PUT /v1/saved/{name}`, and the answer to it and to `GET`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SavedSearch {
     /// In traildex's language; `$name` in place of a value is a parameter.
@@ -30,7 +31,7 @@ pub struct SavedSearch {
     pub order: Option<Order>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
     /// Its value where a run gives none.
@@ -41,7 +42,7 @@ pub struct Parameter {
 }
 
 /// The answer to `GET /v1/saved`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SavedResponse {
     /// By name.
     pub saved: BTreeMap<String, SavedSearch>,
@@ -49,7 +50,7 @@ pub struct SavedResponse {
 
 /// `POST /v1/saved/{name}/search`: values of the parameters, and what a search can say. The answer is a
 /// search's.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SavedRequest {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -1,11 +1,12 @@
 //! `GET /v1/tail`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Hit;
 
 /// `GET /v1/tail?q=…`: events as they come into the index, as server-sent events.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TailRequest {
     /// Which events; a filter, without stages. Empty or `*` is every event.

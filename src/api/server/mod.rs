@@ -12,6 +12,7 @@ mod access;
 mod answer;
 mod ask;
 mod export;
+mod openapi;
 mod refuse;
 pub mod request;
 mod routes;

@@ -13,8 +13,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tracing::debug;
 
-use super::answer::{Answer, json};
+use super::answer::{Answer, json, with_json};
 use super::ask::App;
+use super::openapi::DOCUMENT;
 use super::request::{
     NoKeys, bad_request, check_limit, from_body, from_optional_body, from_query_string,
 };
@@ -27,23 +28,24 @@ use crate::limits::{
     FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX, VALUES_LIMIT_MAX,
 };
 
-const SEARCH: &str = "/v1/search";
-const EVENT: &str = "/v1/events/{id}";
-const TAIL: &str = "/v1/tail";
-const EXPORT: &str = "/v1/export";
-const STATUS: &str = "/v1/status";
-const FIELDS: &str = "/v1/fields";
-const VALUES: &str = "/v1/values";
-const SAVED: &str = "/v1/saved";
-const SAVED_ONE: &str = "/v1/saved/{name}";
-const SAVED_SEARCH: &str = "/v1/saved/{name}/search";
-const FILES: &str = "/v1/files";
-const VERIFY: &str = "/v1/verify";
-const REBUILD: &str = "/v1/rebuild";
-const HEALTH: &str = "/healthz";
-const READY: &str = "/readyz";
-const METRICS: &str = "/metrics";
-const PATHS: [&str; 16] = [
+pub const SEARCH: &str = "/v1/search";
+pub const EVENT: &str = "/v1/events/{id}";
+pub const TAIL: &str = "/v1/tail";
+pub const EXPORT: &str = "/v1/export";
+pub const STATUS: &str = "/v1/status";
+pub const FIELDS: &str = "/v1/fields";
+pub const VALUES: &str = "/v1/values";
+pub const SAVED: &str = "/v1/saved";
+pub const SAVED_ONE: &str = "/v1/saved/{name}";
+pub const SAVED_SEARCH: &str = "/v1/saved/{name}/search";
+pub const FILES: &str = "/v1/files";
+pub const VERIFY: &str = "/v1/verify";
+pub const REBUILD: &str = "/v1/rebuild";
+pub const OPENAPI: &str = "/openapi.json";
+pub const HEALTH: &str = "/healthz";
+pub const READY: &str = "/readyz";
+pub const METRICS: &str = "/metrics";
+pub const PATHS: [&str; 17] = [
     SEARCH,
     EVENT,
     EXPORT,
@@ -57,6 +59,7 @@ const PATHS: [&str; 16] = [
     FILES,
     VERIFY,
     REBUILD,
+    OPENAPI,
     HEALTH,
     READY,
     METRICS,
@@ -77,6 +80,7 @@ pub fn router(app: App) -> Router {
         .route(FILES, get(files))
         .route(VERIFY, get(verify).post(start_verify))
         .route(REBUILD, post(rebuild))
+        .route(OPENAPI, get(openapi))
         .route(HEALTH, get(health))
         .route(READY, get(ready))
         .route(METRICS, get(metrics_text))
@@ -224,6 +228,11 @@ async fn rebuild(State(app): State<App>, uri: Uri, body: Body) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let request = from_optional_body(body, app.options().read_timeout).await?;
     json(StatusCode::ACCEPTED, &app.ask(move |engine| engine.rebuild(request)).await??)
+}
+
+async fn openapi(uri: Uri) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    Ok(with_json(StatusCode::OK, DOCUMENT.as_bytes()))
 }
 
 async fn health() -> Answer {
