@@ -6,6 +6,7 @@ mod keeper;
 mod manager;
 pub mod pipeline;
 pub mod reload;
+mod saved;
 pub mod upkeep;
 
 use std::io;

@@ -48,6 +48,15 @@ pub const TOTAL_BOUND: u64 = 10_000;
 /// Values of one event that are highlighted.
 pub const HIGHLIGHTS_MAX: usize = 20;
 
+/// Bytes of the name of a saved search. It is typed, and a part of a path.
+pub const SAVED_NAME_BYTES_MAX: usize = 64;
+
+/// Saved searches. Each change writes all of them.
+pub const SAVED_MAX: usize = 1_000;
+
+/// Bytes of all saved searches, as JSON, which are in memory: a thousand of 4 KB.
+pub const SAVED_BYTES_MAX: usize = 4 << 20;
+
 /// Fields one `GET /v1/fields` lists when the request does not say.
 pub const FIELDS_LIMIT_DEFAULT: usize = 100;
 

@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["sigbus"],
     &["sample"],
     &["event"],
-    &["query::ast", "query::check", "query::parse", "query::syntax"],
+    &["query::ast", "query::check", "query::parameters", "query::parse", "query::syntax"],
     // What the socket's two ends and the searches share: the engine's trait and its cancel.
     &["api::proto", "api"],
     &["query::time"],

@@ -26,8 +26,8 @@ pub use self::stream::{Streamed, Tail, Told};
 
 use super::proto::{
     ApiError, Dimension, ErrorBody, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse,
-    RebuildRequest, RebuildStatus, SearchRequest, SearchResponse, Status, ValuesRequest,
-    ValuesResponse, VerifyStatus,
+    RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch, SearchRequest,
+    SearchResponse, Status, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// How often, and after what pause, a full queue of connections is tried again: for two seconds.
@@ -100,6 +100,28 @@ impl Client {
             ("limit", limit.map(|limit| limit.to_string())),
         ];
         decode(self.get(&with_keys("/v1/files", keys))?)
+    }
+
+    pub fn saved(&self) -> Result<SavedResponse, ClientError> {
+        decode(self.get("/v1/saved")?)
+    }
+
+    pub fn save(&self, name: &str, search: &SavedSearch) -> Result<SavedSearch, ClientError> {
+        let body = serde_json::to_vec(search).map_err(|e| ClientError::Protocol(e.into()))?;
+        decode(self.send(Request::put(saved_path(name)), body)?)
+    }
+
+    pub fn delete_saved(&self, name: &str) -> Result<SavedSearch, ClientError> {
+        decode(self.send(Request::delete(saved_path(name)), Vec::new())?)
+    }
+
+    pub fn search_saved(
+        &self,
+        name: &str,
+        request: &SavedRequest,
+    ) -> Result<SearchResponse, ClientError> {
+        let body = serde_json::to_vec(request).map_err(|e| ClientError::Protocol(e.into()))?;
+        decode(self.send(Request::post(format!("{}/search", saved_path(name))), body)?)
     }
 
     pub fn fields(&self, request: &FieldsRequest) -> Result<FieldsResponse, ClientError> {
@@ -248,6 +270,10 @@ fn decode<T: DeserializeOwned>((status, body): (u16, Bytes)) -> Result<T, Client
         Ok(body) => Err(body.error.into()),
         Err(_) => Err(ClientError::Protocol(format!("status {status} without a reason").into())),
     }
+}
+
+fn saved_path(name: &str) -> String {
+    format!("/v1/saved/{}", percent_encode(name))
 }
 
 /// A path with the keys that have a value as its query string.

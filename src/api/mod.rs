@@ -8,14 +8,15 @@ pub mod export;
 pub mod proto;
 pub mod server;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use proto::{
     ApiError, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse,
-    RebuildRequest, RebuildStatus, SearchRequest, SearchResponse, Status, TailPage, TailRequest,
-    ValuesRequest, ValuesResponse, VerifyStatus,
+    RebuildRequest, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
+    Status, TailPage, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// What answers the requests.
@@ -42,6 +43,23 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Must answer while searches are running and while ingest stands still.
     fn status(&self) -> Status;
+
+    /// By name.
+    fn saved(&self) -> Arc<BTreeMap<String, SavedSearch>>;
+
+    /// Saves a search, durably; says whether none had the name.
+    fn save(&self, name: &str, search: &SavedSearch) -> Result<bool, ApiError>;
+
+    /// Returns the search that is not saved any more; [`ErrorKind::NotFound`] when there was none.
+    fn delete_saved(&self, name: &str) -> Result<SavedSearch, ApiError>;
+
+    /// Polls `cancel` as [`Engine::search`] does.
+    fn search_saved(
+        &self,
+        name: &str,
+        request: &SavedRequest,
+        cancel: &Cancel,
+    ) -> Result<SearchResponse, ApiError>;
 
     /// Polls `cancel` as [`Engine::search`] does.
     fn fields(&self, request: &FieldsRequest, cancel: &Cancel) -> Result<FieldsResponse, ApiError>;

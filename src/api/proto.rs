@@ -8,6 +8,7 @@ mod export;
 mod fields;
 mod files;
 mod health;
+mod saved;
 mod tail;
 
 use std::fmt;
@@ -29,6 +30,7 @@ pub use health::{
     EventCounts, FileCounts, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, Status,
     VerifyProblem, VerifyReport, VerifyStatus,
 };
+pub use saved::{Parameter, SavedRequest, SavedResponse, SavedSearch};
 pub use tail::{TailPage, TailRequest};
 
 /// Which end of time a search starts from.

@@ -25,6 +25,7 @@ mod log_limit;
 mod output;
 mod rebuild;
 mod record;
+mod saved;
 mod search;
 mod serve;
 mod status;
@@ -72,6 +73,8 @@ pub enum Command {
     Export(export::Args),
     /// Show events as they come into the index
     Tail(tail::Args),
+    /// Save searches under a name, and run them
+    Saved(saved::Args),
     /// List the fields that events have
     Fields(fields::Args),
     /// List the most frequent values of a field
@@ -130,6 +133,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Event(args) => event::run(args),
         Command::Export(args) => export::run(args),
         Command::Tail(args) => tail::run(args),
+        Command::Saved(args) => saved::run(args),
         Command::Fields(args) => fields::run(args),
         Command::Values(args) => values::run(args),
         Command::Status(args) => status::run(args),

@@ -78,14 +78,23 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         .client()
         .search(&request)
         .map_err(|error| QueryError::locate(error, &request.query.to_string()))?;
-    let look = args.color.look();
+    show(&response, &request.query, args.format, args.color.look())
+}
+
+/// Prints what a query found or made.
+pub fn show(
+    response: &SearchResponse,
+    query: &QueryForm,
+    format: ListFormat,
+    look: Look,
+) -> anyhow::Result<Exit> {
     let mut out = Output::open(look);
-    write(&mut out, &response, &request.query, args.format, look)?;
+    write(&mut out, response, query, format, look)?;
     out.close()?;
-    if args.format != ListFormat::Json {
-        let _ = writeln!(io::stderr(), "{}", footer(&response));
+    if format != ListFormat::Json {
+        let _ = writeln!(io::stderr(), "{}", footer(response));
     }
-    warn(&response);
+    warn(response);
     let has_rows = response.table.as_ref().is_none_or(|table| table.rows_total > 0);
     Ok(Exit::found(response.total.value > 0 && has_rows))
 }

@@ -1,5 +1,6 @@
 //! What answers on the socket: the index as it is now, and what ingest is doing.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,20 +11,24 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::files;
 use super::pipeline::Pipeline;
+use super::saved;
 use super::upkeep::Checker;
 use crate::api::proto::{
     ApiError, ErrorKind, EventCounts, FieldsRequest, FieldsResponse, FileCounts, FilesRequest,
-    FilesResponse, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, SearchRequest,
-    SearchResponse, Status, TailPage, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
+    FilesResponse, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, SavedRequest,
+    SavedSearch, SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValuesRequest,
+    ValuesResponse, VerifyStatus,
 };
 use crate::api::{Cancel, Engine};
 use crate::config::Config;
 use crate::index::IndexError;
+use crate::index::disk::RealDisk;
 use crate::index::inspect::{disk_bytes, free_bytes};
 use crate::index::ledger::LedgerCounts;
 use crate::index::manifest::FORMAT_VERSION;
 use crate::index::opening::set_aside_folders;
 use crate::index::pieces::on_long_threads;
+use crate::index::saved::Saved;
 use crate::index::snapshot::{Snapshot, SnapshotCell};
 use crate::index::steps::step;
 use crate::index::store::Store;
@@ -38,6 +43,7 @@ pub struct Daemon {
     snapshots: SnapshotCell,
     pipeline: Arc<Pipeline>,
     checker: Arc<Checker>,
+    saved: Saved,
     /// What was found damaged at the start.
     set_aside: Vec<String>,
     /// The index was made anew at the start, and everything that the archive had then is not read yet.
@@ -50,7 +56,9 @@ pub struct Daemon {
 impl Daemon {
     pub fn start(config: &Config, store: Store, metrics: PrometheusHandle) -> anyhow::Result<Self> {
         let snapshots = store.snapshots();
-        let set_aside = store.set_aside().to_vec();
+        let mut set_aside = store.set_aside().to_vec();
+        let (saved, note) = Saved::open(&config.index.data_dir, Arc::new(RealDisk))?;
+        set_aside.extend(note);
         let is_catching_up = AtomicBool::new(store.is_anew());
         Ok(Self {
             config: config.clone(),
@@ -58,6 +66,7 @@ impl Daemon {
             checker: Checker::new(config.index.data_dir.clone(), Arc::clone(&snapshots)),
             snapshots,
             pipeline: Pipeline::start(config, store)?,
+            saved,
             set_aside,
             is_catching_up,
             cuts_checked: AtomicU64::new(0),
@@ -217,6 +226,34 @@ impl Engine for Daemon {
 
     fn event(&self, id: &str, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
         self.searched(|snapshot| run::event(snapshot, id, cancel))
+    }
+
+    fn saved(&self) -> Arc<BTreeMap<String, SavedSearch>> {
+        self.saved.all()
+    }
+
+    fn save(&self, name: &str, search: &SavedSearch) -> Result<bool, ApiError> {
+        saved::check(name, search)?;
+        self.saved.change(|searches| {
+            let is_new = searches.insert(name.to_owned(), search.clone()).is_none();
+            saved::check_size(searches)?;
+            Ok(is_new)
+        })
+    }
+
+    fn delete_saved(&self, name: &str) -> Result<SavedSearch, ApiError> {
+        self.saved.change(|searches| searches.remove(name).ok_or_else(|| saved::unknown(name)))
+    }
+
+    fn search_saved(
+        &self,
+        name: &str,
+        request: &SavedRequest,
+        cancel: &Cancel,
+    ) -> Result<SearchResponse, ApiError> {
+        let searches = self.saved.all();
+        let search = searches.get(name).ok_or_else(|| saved::unknown(name))?;
+        self.search(&saved::search(search, request)?, cancel)
     }
 
     fn fields(&self, request: &FieldsRequest, cancel: &Cancel) -> Result<FieldsResponse, ApiError> {

@@ -1,7 +1,6 @@
 //! The manifest: the one file whose replacement is a commit.
 //!
-//! Two lines: the manifest as JSON, and the XXH3 hash of that line, so that a damaged one is never
-//! taken for the truth. It states the length and the hash of every other file that counts.
+//! It is sealed with its hash, and states the length and the hash of every other file that counts.
 
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use super::IndexError;
 use super::build::SegmentEntry;
 use super::directory::hash_text;
 use super::disk::Disk;
+use super::sealed;
 use super::steps::step;
 use crate::event::time::Micros;
 
@@ -101,19 +101,8 @@ impl Manifest {
     pub fn read(data_dir: &Path) -> Result<Option<Self>, IndexError> {
         let path = data_dir.join(NAME);
         let damaged = |reason: String| IndexError::Damaged { path: path.clone(), reason };
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(IndexError::io(&path)(error)),
-        };
-        let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
-        let (json, hash) = text
-            .split_once('\n')
-            .ok_or_else(|| damaged("the line with its hash is missing".to_owned()))?;
-        if hash.trim_end() != hash_text(xxh3_64(json.as_bytes())) {
-            return Err(damaged("its hash does not match".to_owned()));
-        }
-        let version = serde_json::from_str::<VersionOnly>(json)
+        let Some(json) = sealed::read(&path)? else { return Ok(None) };
+        let version = serde_json::from_str::<VersionOnly>(&json)
             .map_err(|error| damaged(error.to_string()))?
             .format_version;
         if version != FORMAT_VERSION {
@@ -121,16 +110,14 @@ impl Manifest {
                 "format version {version}; this traildex reads and writes version {FORMAT_VERSION}"
             )));
         }
-        serde_json::from_str(json).map(Some).map_err(|error| damaged(error.to_string()))
+        serde_json::from_str(&json).map(Some).map_err(|error| damaged(error.to_string()))
     }
 
     /// Replaces the manifest, durably: when this returns, the commit survives a power loss; when it
     /// fails or the power does, the one before counts, or this one.
     pub fn write(&self, data_dir: &Path, disk: &dyn Disk) -> Result<(), IndexError> {
         let new = data_dir.join(NEW_NAME);
-        let json =
-            serde_json::to_string(self).map_err(|error| IndexError::io(&new)(error.into()))?;
-        let text = format!("{json}\n{}\n", hash_text(xxh3_64(json.as_bytes())));
+        let text = sealed::text(self).map_err(IndexError::io(&new))?;
         let write = || -> std::io::Result<()> {
             step("manifest-to-be-written");
             disk.write_at(&new, 0, text.as_bytes())?;

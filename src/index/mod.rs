@@ -6,6 +6,7 @@
 //! ├── LOCK            held by the one process that may write
 //! ├── manifest.json   the last commit: segments, and how much of the ledger counts
 //! ├── files.jsonl     the ledger: one line a file that was read; files.N.jsonl after a rebuild
+//! ├── saved.json      saved searches, which are none of the index's
 //! ├── segments/       tantivy's segment files, the keys of their events, their ids
 //! │                   and records
 //! └── set-aside/      what was found damaged, for a person to look at
@@ -45,7 +46,9 @@ pub mod presence;
 pub mod ranked;
 pub mod record_cache;
 pub mod records;
+pub mod saved;
 pub mod schema;
+pub mod sealed;
 pub mod snapshot;
 pub mod steps;
 pub mod store;

@@ -167,6 +167,23 @@ pub fn set_segments_aside(
     Ok(notes)
 }
 
+/// Sets a file of the data directory aside that is none of the index's. Returns what to tell of it.
+pub fn set_file_aside(
+    data_dir: &Path,
+    path: &Path,
+    disk: &dyn Disk,
+    reason: &str,
+) -> Result<String, IndexError> {
+    let aside = SetAside::begin(data_dir, disk)?;
+    let note = format!("{reason} and set aside in {}", aside.dir.display());
+    aside.explain(disk, &note)?;
+    aside.take(path, disk)?;
+    for dir in [&aside.dir, data_dir] {
+        disk.sync_dir(dir).map_err(IndexError::io(dir))?;
+    }
+    Ok(note)
+}
+
 /// The ledger lines of the files that lack events now that these views are all there is.
 /// What retention has dropped, all events from before `kept_from`, is no loss; which it was of a file that
 /// has some from before and some from after, nobody knows: such a one is read again.

@@ -9,6 +9,7 @@ pub mod bins;
 pub mod check;
 pub mod fields;
 pub mod form;
+pub mod parameters;
 pub mod parse;
 pub mod plan;
 pub mod run;

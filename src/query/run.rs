@@ -25,7 +25,7 @@ use self::rows::Rows;
 pub use self::tail::tail;
 use super::ast::{Expr, FieldRef, Function, FunctionKind, Key, Query, Stage, Test, Value};
 use super::bins::bins;
-use super::parse::parse;
+use super::parse::{ParseError, parse};
 use super::plan::{Planner, read_record};
 use super::time::{Clock, parse_time, parse_zone};
 use crate::api::Cancel;
@@ -76,7 +76,18 @@ fn parse_query(query: &QueryForm) -> Result<Query, ApiError> {
     }
 }
 
-fn clock_of(time_zone: Option<&str>, now: Timestamp) -> Result<Clock, ApiError> {
+/// The answer to a text that is no query.
+pub fn refused(error: ParseError) -> ApiError {
+    let message = error.to_string();
+    ApiError {
+        offset: Some(error.offset),
+        suggestion: error.suggestion,
+        ..ApiError::new(ErrorKind::BadQuery, message)
+    }
+}
+
+/// The moment and the zone of a search.
+pub fn clock_of(time_zone: Option<&str>, now: Timestamp) -> Result<Clock, ApiError> {
     let zone = time_zone.map(parse_zone).transpose();
     let zone = zone.map_err(|error| ApiError::new(ErrorKind::BadRequest, error))?;
     Ok(Clock { now, zone: zone.unwrap_or(TimeZone::UTC) })
@@ -113,11 +124,7 @@ pub fn event(
 }
 
 fn parsed(text: &str) -> Result<Query, ApiError> {
-    parse(text).map_err(|error| ApiError {
-        offset: Some(error.offset),
-        suggestion: error.suggestion.clone(),
-        ..ApiError::new(ErrorKind::BadQuery, error.to_string())
-    })
+    parse(text).map_err(refused)
 }
 
 /// The plan of a query that is a filter only.

@@ -1,5 +1,6 @@
 //! The paths of the API and what each of them does.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use axum::Router;
@@ -18,8 +19,13 @@ use super::request::{
     NoKeys, bad_request, check_limit, from_body, from_optional_body, from_query_string,
 };
 use crate::api::Engine;
-use crate::api::proto::{ApiError, ErrorKind, FieldsRequest, FilesRequest, ValuesRequest};
-use crate::limits::{FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, VALUES_LIMIT_MAX};
+use crate::api::proto::{
+    ApiError, ErrorKind, FieldsRequest, FilesRequest, SavedRequest, SavedResponse, SavedSearch,
+    ValuesRequest,
+};
+use crate::limits::{
+    FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX, VALUES_LIMIT_MAX,
+};
 
 const SEARCH: &str = "/v1/search";
 const EVENT: &str = "/v1/events/{id}";
@@ -28,14 +34,31 @@ const EXPORT: &str = "/v1/export";
 const STATUS: &str = "/v1/status";
 const FIELDS: &str = "/v1/fields";
 const VALUES: &str = "/v1/values";
+const SAVED: &str = "/v1/saved";
+const SAVED_ONE: &str = "/v1/saved/{name}";
+const SAVED_SEARCH: &str = "/v1/saved/{name}/search";
 const FILES: &str = "/v1/files";
 const VERIFY: &str = "/v1/verify";
 const REBUILD: &str = "/v1/rebuild";
 const HEALTH: &str = "/healthz";
 const READY: &str = "/readyz";
 const METRICS: &str = "/metrics";
-const PATHS: [&str; 13] = [
-    SEARCH, EVENT, EXPORT, TAIL, FIELDS, VALUES, STATUS, FILES, VERIFY, REBUILD, HEALTH, READY,
+const PATHS: [&str; 16] = [
+    SEARCH,
+    EVENT,
+    EXPORT,
+    TAIL,
+    SAVED,
+    SAVED_ONE,
+    SAVED_SEARCH,
+    FIELDS,
+    VALUES,
+    STATUS,
+    FILES,
+    VERIFY,
+    REBUILD,
+    HEALTH,
+    READY,
     METRICS,
 ];
 
@@ -45,6 +68,9 @@ pub fn router(app: App) -> Router {
         .route(EVENT, get(event))
         .route(EXPORT, post(export))
         .route(TAIL, get(tail))
+        .route(SAVED, get(saved))
+        .route(SAVED_ONE, get(saved_one).put(save).delete(delete_saved))
+        .route(SAVED_SEARCH, post(search_saved))
         .route(FIELDS, get(fields))
         .route(VALUES, get(values))
         .route(STATUS, get(status))
@@ -77,7 +103,7 @@ async fn event(
     id: Result<Path<String>, PathRejection>,
 ) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
-    let Path(id) = id.map_err(|rejection| bad_request(rejection.body_text()))?;
+    let id = part(id)?;
     app.answer(move |engine, cancel| engine.event(&id, cancel)).await
 }
 
@@ -89,6 +115,69 @@ async fn export(State(app): State<App>, uri: Uri, body: Body) -> Answer {
 
 async fn tail(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Answer {
     super::tail::tail(app, from_query_string(&uri)?, &headers).await
+}
+
+async fn saved(State(app): State<App>, uri: Uri) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let saved = app.ask(Engine::saved).await?;
+    json(StatusCode::OK, &SavedResponse { saved: BTreeMap::clone(&saved) })
+}
+
+async fn saved_one(
+    State(app): State<App>,
+    uri: Uri,
+    name: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let name = part(name)?;
+    match app.ask(Engine::saved).await?.get(&name) {
+        Some(search) => json(StatusCode::OK, search),
+        None => Err(ApiError::new(ErrorKind::NotFound, format!("no search is saved as '{name}'"))),
+    }
+}
+
+async fn save(
+    State(app): State<App>,
+    uri: Uri,
+    name: Result<Path<String>, PathRejection>,
+    body: Body,
+) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let name = part(name)?;
+    let search: SavedSearch = from_body(body, app.options().read_timeout).await?;
+    let save =
+        move |engine: &dyn Engine| engine.save(&name, &search).map(|is_new| (is_new, search));
+    let (is_new, search) = app.ask(save).await??;
+    json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &search)
+}
+
+async fn delete_saved(
+    State(app): State<App>,
+    uri: Uri,
+    name: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let name = part(name)?;
+    json(StatusCode::OK, &app.ask(move |engine| engine.delete_saved(&name)).await??)
+}
+
+async fn search_saved(
+    State(app): State<App>,
+    uri: Uri,
+    name: Result<Path<String>, PathRejection>,
+    body: Body,
+) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let name = part(name)?;
+    let request: SavedRequest = from_optional_body(body, app.options().read_timeout).await?;
+    check_limit(request.limit.unwrap_or_default(), SEARCH_LIMIT_MAX)?;
+    app.answer(move |engine, cancel| engine.search_saved(&name, &request, cancel)).await
+}
+
+/// The part of a path that is a name.
+fn part(part: Result<Path<String>, PathRejection>) -> Result<String, ApiError> {
+    let Path(part) = part.map_err(|rejection| bad_request(rejection.body_text()))?;
+    Ok(part)
 }
 
 async fn fields(State(app): State<App>, uri: Uri) -> Answer {
@@ -181,6 +270,11 @@ async fn observe(request: Request, next: Next) -> Response {
 fn template(path: &str) -> &'static str {
     if path.starts_with("/v1/events/") {
         return EVENT;
+    }
+    match path.strip_prefix("/v1/saved/") {
+        Some(rest) if rest.ends_with("/search") => return SAVED_SEARCH,
+        Some(_) => return SAVED_ONE,
+        None => {}
     }
     PATHS.into_iter().find(|known| *known == path).unwrap_or("other")
 }

@@ -1,5 +1,6 @@
 //! The server over a real socket, with an engine that does as it is told.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::mem::forget;
 use std::os::unix::fs::PermissionsExt;
@@ -18,8 +19,8 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::api::proto::{
     ApiError, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit, Meta,
-    RebuildRequest, RebuildStatus, SearchRequest, SearchResponse, Status, TailPage, TailRequest,
-    Total, ValuesRequest, ValuesResponse, VerifyStatus,
+    RebuildRequest, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
+    Status, TailPage, TailRequest, Total, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 use crate::api::{Cancel, Engine};
 use crate::limits::REQUEST_BODY_BYTES_MAX;
@@ -78,6 +79,27 @@ impl Engine for Fake {
 
     fn status(&self) -> Status {
         Status { version: "7".into(), ..Status::default() }
+    }
+
+    fn saved(&self) -> Arc<BTreeMap<String, SavedSearch>> {
+        Arc::default()
+    }
+
+    fn save(&self, _: &str, _: &SavedSearch) -> Result<bool, ApiError> {
+        Ok(true)
+    }
+
+    fn delete_saved(&self, name: &str) -> Result<SavedSearch, ApiError> {
+        Err(ApiError::new(ErrorKind::NotFound, name))
+    }
+
+    fn search_saved(
+        &self,
+        name: &str,
+        _: &SavedRequest,
+        _: &Cancel,
+    ) -> Result<SearchResponse, ApiError> {
+        Ok(found(name))
     }
 
     fn fields(&self, request: &FieldsRequest, _: &Cancel) -> Result<FieldsResponse, ApiError> {

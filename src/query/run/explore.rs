@@ -181,7 +181,7 @@ impl Search<'_> {
             Source::Column(id) if is_of_all && !id.column().is_unique => {
                 top_of_column(self.snapshot, *id, prefix, limit, &|| self.cancel.check())?
             }
-            _ => self.counted(field, source, prefix, filter, limit)?,
+            _ => self.count_values(field, source, prefix, filter, limit)?,
         };
         let value = |(cell, events)| {
             let value = serde_json::to_value(cell).unwrap_or_default();
@@ -191,7 +191,7 @@ impl Search<'_> {
     }
 
     /// The same, by looking at every event that has such a value.
-    fn counted(
+    fn count_values(
         &self,
         field: &FieldRef,
         source: Source,

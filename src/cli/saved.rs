@@ -1,0 +1,193 @@
+//! `traildex saved`: searches under a name, with parameters.
+
+use std::collections::BTreeMap;
+
+use clap::Subcommand;
+use clap::builder::RangedU64ValueParser;
+
+use super::errors::QueryError;
+use super::list::{List, ListArgs};
+use super::output::ColorArg;
+use super::search::show;
+use super::table::{Cell, ListFormat};
+use super::{EXIT_CODES, Exit, SocketArg, named};
+use crate::api::proto::{Order, Parameter, SavedRequest, SavedSearch};
+use crate::limits::SEARCH_LIMIT_MAX;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the saved searches
+    List(ListCommand),
+    /// Save a search, or replace one
+    Set(SetCommand),
+    /// Find events with a saved search
+    Run(RunCommand),
+    /// Forget a saved search
+    Delete(DeleteCommand),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListCommand {
+    #[command(flatten)]
+    list: ListArgs,
+    #[command(flatten)]
+    socket: SocketArg,
+}
+
+#[derive(Debug, clap::Args)]
+struct SetCommand {
+    /// Letters, digits, '-', '_' and '.'
+    name: String,
+    /// The query, with $name in place of values that each run gives; several words are joined by spaces
+    #[arg(value_name = "QUERY", required = true)]
+    query: Vec<String>,
+    /// What it finds, for people
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// The value of a parameter where a run gives none
+    #[arg(long, value_name = "PARAMETER=VALUE", value_parser = assignment)]
+    default: Vec<(String, String)>,
+    #[command(flatten)]
+    span: SpanArgs,
+    #[command(flatten)]
+    socket: SocketArg,
+}
+
+#[derive(Debug, clap::Args)]
+struct RunCommand {
+    name: String,
+    /// Values of the search's parameters
+    #[arg(value_name = "PARAMETER=VALUE", value_parser = assignment)]
+    parameters: Vec<(String, String)>,
+    #[command(flatten)]
+    span: SpanArgs,
+    /// table, json (the daemon's whole answer), ndjson (the original records, or rows, one a line), or
+    /// csv, safe to open in a spreadsheet
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t = ListFormat::Table)]
+    format: ListFormat,
+    #[command(flatten)]
+    color: ColorArg,
+    #[command(flatten)]
+    socket: SocketArg,
+}
+
+#[derive(Debug, clap::Args)]
+struct DeleteCommand {
+    name: String,
+    #[command(flatten)]
+    socket: SocketArg,
+}
+
+/// Of which time, how many and in which order; what a run does not say is as it was saved.
+#[derive(Debug, clap::Args)]
+struct SpanArgs {
+    /// Earliest event time: 2023-07-10, 2023-07-10T11:42:36Z, -24h, now
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    since: Option<String>,
+    /// Latest event time, itself excluded; the same forms
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    until: Option<String>,
+    /// Zone of times without an offset, and of days: Europe/Berlin
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+    /// How many events or rows to show at most
+    #[arg(long, value_name = "N",
+        value_parser = RangedU64ValueParser::<usize>::new().range(0..=SEARCH_LIMIT_MAX as u64))]
+    limit: Option<usize>,
+    /// Which end of time to start from
+    #[arg(long, value_parser = named::<Order>(&["newest", "oldest"]))]
+    order: Option<Order>,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    match &args.command {
+        Command::List(command) => list(command),
+        Command::Set(command) => set(command),
+        Command::Run(command) => run_saved(command),
+        Command::Delete(DeleteCommand { name, socket }) => {
+            socket.client().delete_saved(name)?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn list(ListCommand { list, socket }: &ListCommand) -> anyhow::Result<Exit> {
+    let answer = socket.client().saved()?;
+    let entries: Vec<Entry> =
+        answer.saved.iter().map(|(name, search)| Entry { name, search }).collect();
+    let keys = ["name", "description", "query", "parameters", "start", "end"];
+    let all = List { answer: &answer, entries: &entries, keys: &keys };
+    list.show(&all, &["NAME", "QUERY", "DEFAULTS", "DESCRIPTION"], |Entry { name, search }| {
+        let defaults: Vec<String> = search
+            .parameters
+            .iter()
+            .filter_map(|(name, known)| Some(format!("{name}={}", known.default.as_ref()?)))
+            .collect();
+        let defaults = defaults.join(", ");
+        vec![
+            Cell::text(Some(name)),
+            Cell::text(Some(&search.query)),
+            Cell::text(Some(defaults.as_str()).filter(|defaults| !defaults.is_empty())),
+            Cell::text(search.description.as_deref()),
+        ]
+    })?;
+    Ok(Exit::found(!answer.saved.is_empty()))
+}
+
+#[derive(serde::Serialize)]
+struct Entry<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    search: &'a SavedSearch,
+}
+
+fn set(args: &SetCommand) -> anyhow::Result<Exit> {
+    let SpanArgs { since, until, time_zone, limit, order } = &args.span;
+    let parameter = |(name, value): &(String, String)| {
+        (name.clone(), Parameter { default: Some(value.clone()), description: None })
+    };
+    let search = SavedSearch {
+        query: args.query.join(" "),
+        description: args.description.clone(),
+        parameters: args.default.iter().map(parameter).collect(),
+        start: since.clone(),
+        end: until.clone(),
+        time_zone: time_zone.clone(),
+        limit: *limit,
+        order: *order,
+    };
+    let client = args.socket.client();
+    let saved = client.save(&args.name, &search);
+    saved.map_err(|error| QueryError::locate(error, &search.query))?;
+    Ok(Exit::Done)
+}
+
+fn run_saved(args: &RunCommand) -> anyhow::Result<Exit> {
+    let SpanArgs { since, until, time_zone, limit, order } = &args.span;
+    let request = SavedRequest {
+        parameters: args.parameters.iter().cloned().collect::<BTreeMap<_, _>>(),
+        start: since.clone(),
+        end: until.clone(),
+        time_zone: time_zone.clone(),
+        limit: *limit,
+        order: *order,
+        ..SavedRequest::default()
+    };
+    let client = args.socket.client();
+    let response = client.search_saved(&args.name, &request)?;
+    // What the table is made of tells how to show it.
+    let query = client.saved()?.saved.remove(&args.name).unwrap_or_default().query;
+    show(&response, &query.into(), args.format, args.color.look())
+}

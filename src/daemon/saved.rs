@@ -1,0 +1,99 @@
+//! Saved searches: what can be saved, and the search that a run of one is.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::api::proto::{ApiError, ErrorKind, QueryForm, SavedRequest, SavedSearch, SearchRequest};
+use crate::limits::{SAVED_BYTES_MAX, SAVED_MAX, SAVED_NAME_BYTES_MAX, SEARCH_LIMIT_MAX};
+use crate::query::parameters::{bind, is_name, parameters};
+use crate::query::run::{clock_of, parse_bound, refused};
+
+/// Refuses what could not be run, whatever the values of the parameters.
+pub fn check(name: &str, search: &SavedSearch) -> Result<(), ApiError> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let is_begun = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !is_begun || !name.chars().all(is_plain) || name.len() > SAVED_NAME_BYTES_MAX {
+        return Err(bad(format!(
+            "'{name}' is no name: letters, digits, '-', '_' and '.', the first a letter or a digit, \
+             {SAVED_NAME_BYTES_MAX} at most"
+        )));
+    }
+    let used = parameters(&search.query).map_err(refused)?;
+    for name in search.parameters.keys() {
+        if !is_name(name) {
+            return Err(bad(format!(
+                "parameter '{name}': a name is letters, digits and '_', the first no digit"
+            )));
+        }
+        if !used.contains(name) {
+            return Err(bad(format!("parameter '{name}': the query has no value ${name}")));
+        }
+    }
+    let clock = clock_of(search.time_zone.as_deref(), Timestamp::now())?;
+    parse_bound("start", search.start.as_deref(), &clock)?;
+    parse_bound("end", search.end.as_deref(), &clock)?;
+    match search.limit {
+        Some(limit) if limit > SEARCH_LIMIT_MAX => {
+            Err(bad(format!("limit {limit} is more than {SEARCH_LIMIT_MAX}, the most there is")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The search that a run is: what the run says, then what was saved.
+pub fn search(search: &SavedSearch, run: &SavedRequest) -> Result<SearchRequest, ApiError> {
+    let used = parameters(&search.query).map_err(refused)?;
+    if let Some(unknown) = run.parameters.keys().find(|name| !used.contains(*name)) {
+        let known: Vec<String> = used.iter().map(|name| format!("'{name}'")).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(bad(format!("there is no parameter '{unknown}', but {known}")));
+    }
+    let mut values = BTreeMap::new();
+    let mut missing = Vec::new();
+    for name in used {
+        let default = || search.parameters.get(&name).and_then(|known| known.default.clone());
+        match run.parameters.get(&name).cloned().or_else(default) {
+            Some(value) => {
+                values.insert(name, value);
+            }
+            None => missing.push(format!("'{name}'")),
+        }
+    }
+    if !missing.is_empty() {
+        return Err(bad(format!("no value for parameter {}", missing.join(", "))));
+    }
+    let query = bind(&search.query, &values).map_err(refused)?;
+    let either = |said: &Option<String>, saved: &Option<String>| said.clone().or(saved.clone());
+    Ok(SearchRequest {
+        query: QueryForm::Tree(Box::new(query)),
+        start: either(&run.start, &search.start),
+        end: either(&run.end, &search.end),
+        time_zone: either(&run.time_zone, &search.time_zone),
+        limit: run.limit.or(search.limit),
+        order: run.order.or(search.order).unwrap_or_default(),
+        total: run.total,
+        cursor: run.cursor.clone(),
+        highlights: run.highlights,
+        explain: run.explain,
+    })
+}
+
+/// Refuses more than there is room for.
+pub fn check_size(searches: &BTreeMap<String, SavedSearch>) -> Result<(), ApiError> {
+    let bytes = serde_json::to_string(searches).map_or(0, |json| json.len());
+    if searches.len() > SAVED_MAX || bytes > SAVED_BYTES_MAX {
+        return Err(bad(format!(
+            "there is room for {SAVED_MAX} saved searches of {SAVED_BYTES_MAX} bytes together"
+        )));
+    }
+    Ok(())
+}
+
+pub fn unknown(name: &str) -> ApiError {
+    ApiError::new(ErrorKind::NotFound, format!("no search is saved as '{name}'"))
+}
+
+fn bad(message: String) -> ApiError {
+    ApiError::new(ErrorKind::BadRequest, message)
+}
