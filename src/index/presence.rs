@@ -79,17 +79,20 @@ impl Presences {
     }
 }
 
+/// Of fields that are no columns of the schema.
+pub type ByPath<'s> = HashMap<&'s str, Presence, FxBuildHasher>;
+
 /// How many events of a snapshot have each field that is no column of the schema, by its path, and each
 /// that is, by its number. `check` is asked now and then whether to go on.
 pub fn presences<'s, E: From<IndexError> + Send>(
     snapshot: &'s Snapshot,
     check: &(dyn Fn() -> Result<(), E> + Sync),
-) -> Result<(HashMap<&'s str, Presence, FxBuildHasher>, Vec<Presence>), E> {
+) -> Result<(ByPath<'s>, Vec<Presence>), E> {
     let counted = in_parallel(snapshot.segments.iter().collect(), |segment| {
         check()?;
         Ok::<_, E>((segment.paths(), segment.presences()?))
     })?;
-    let mut by_path: HashMap<&str, Presence, _> = HashMap::default();
+    let mut by_path = ByPath::default();
     let mut of_columns = vec![Presence::default(); COLUMNS.len()];
     for (paths, presences) in counted {
         for (path, presence) in paths.iter().zip(&presences.paths) {

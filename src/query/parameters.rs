@@ -75,7 +75,9 @@ fn in_expr(expr: &mut Expr, visit: &mut Visit<'_>) {
         Expr::Word(text) => visit(text, None),
         Expr::Field { test, .. } => in_test(test, visit),
         Expr::And(parts) | Expr::Or(parts) => {
-            parts.iter_mut().for_each(|part| in_expr(part, visit));
+            for part in parts {
+                in_expr(part, visit);
+            }
         }
         Expr::Not(inner) => in_expr(inner, visit),
         Expr::All | Expr::Wildcard(_) | Expr::Regex(_) | Expr::Phrase(_) => {}
