@@ -29,7 +29,7 @@ fn now_on(query: &str) -> TailRequest {
 fn read(client: &Client, request: &mut TailRequest, most: usize, ids: &mut Vec<String>) {
     let mut tail = client.tail(request).unwrap();
     for _ in 0..most {
-        let Some(told) = tail.next().unwrap() else { break };
+        let Some(told) = tail.told().unwrap() else { break };
         request.cursor = Some(told.cursor);
         match told.hit {
             Some(hit) => ids.push(hit.meta.id),

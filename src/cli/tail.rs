@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         match ended {
             Err(Ended::Reader) => return Ok(Exit::Done),
             Err(Ended::Daemon(error @ ClientError::Api(_))) => {
-                return Err(QueryError::locate(error, &request.q).into());
+                return Err(QueryError::locate(error, &request.q));
             }
             Err(Ended::Daemon(error)) if is_first && request.cursor.is_none() => {
                 return Err(error.into());
@@ -87,7 +87,7 @@ fn follow(client: &Client, request: &mut TailRequest, format: Format) -> Result<
     let mut tail = client.tail(request)?;
     let look = Look::of_stdout();
     let mut out = io::stdout().lock();
-    while let Some(told) = tail.next()? {
+    while let Some(told) = tail.told()? {
         if let Some(hit) = told.hit {
             let line = match format {
                 Format::Text => text(&hit),
@@ -112,9 +112,9 @@ fn text(hit: &Hit) -> String {
         "{}  {}  {}  {}  {}  {}",
         hit.meta.time,
         escape(&hit.meta.actor),
-        field(record.action().map(Into::into)),
-        field(record.text(&["sourceIPAddress"]).map(Into::into)),
-        field(record.text(&["awsRegion"]).map(Into::into)),
+        field(record.action()),
+        field(record.text(&["sourceIPAddress"])),
+        field(record.text(&["awsRegion"])),
         escape(&record.result()),
     )
 }

@@ -79,7 +79,7 @@ impl Client {
         let request = Request::get(path).header("host", "traildex").body(Full::default());
         let request = request.map_err(|e| ClientError::Protocol(e.into()))?;
         let answer = Streamed::begin(&self.socket, request)?;
-        Ok(Tail { answer, unread: Vec::new(), told: VecDeque::new() })
+        Ok(Tail { answer, unread: Vec::new(), pending: VecDeque::new() })
     }
 }
 
@@ -88,7 +88,7 @@ pub struct Tail {
     answer: Streamed,
     /// The beginning of a message.
     unread: Vec<u8>,
-    told: VecDeque<Told>,
+    pending: VecDeque<Told>,
 }
 
 /// What the daemon tells: how far it is, and an event if there was one.
@@ -100,16 +100,16 @@ pub struct Told {
 
 impl Tail {
     /// Waits for the next; none where the daemon ends the answer.
-    pub fn next(&mut self) -> Result<Option<Told>, ClientError> {
+    pub fn told(&mut self) -> Result<Option<Told>, ClientError> {
         loop {
-            if let Some(told) = self.told.pop_front() {
+            if let Some(told) = self.pending.pop_front() {
                 return Ok(Some(told));
             }
             let Some(bytes) = self.answer.chunk()? else { return Ok(None) };
             self.unread.extend(bytes);
             while let Some(end) = self.unread.windows(2).position(|pair| pair == b"\n\n") {
                 let message: Vec<u8> = self.unread.drain(..end + 2).collect();
-                self.told.extend(message_of(&message)?);
+                self.pending.extend(message_of(&message)?);
             }
         }
     }

@@ -38,7 +38,7 @@ struct Export {
 
 enum Next {
     /// This page is found already.
-    Page(SearchResponse),
+    Page(Box<SearchResponse>),
     Cursor(String),
     End,
 }
@@ -58,7 +58,7 @@ pub async fn export(app: App, request: ExportRequest) -> Answer {
     let cursor = page.cursor.clone().filter(|_| request.limit.is_some());
     let content_type = Exporter::content_type(request.format);
     let exporter = Exporter::new(request.format, request.cursor.is_some());
-    let export = Export { app, request, exporter, next: Next::Page(page), _place: place };
+    let export = Export { app, request, exporter, next: Next::Page(Box::new(page)), _place: place };
     let body = Body::from_stream(try_unfold(Some(export), async |export| match export {
         Some(export) => export.go_on().await.map(Some),
         None => Ok::<_, ApiError>(None),
@@ -111,7 +111,7 @@ impl Export {
     /// it for whole.
     async fn go_on(mut self) -> Result<(Bytes, Option<Self>), ApiError> {
         let page = match self.next {
-            Next::Page(page) => page,
+            Next::Page(page) => *page,
             Next::Cursor(cursor) => {
                 let found = page(&self.app, &self.request, EXPORT_PAGE_EVENTS, Some(cursor)).await;
                 found.inspect_err(|error| warn!(%error, "an export broke off"))?

@@ -74,7 +74,9 @@ impl Search<'_> {
 fn each_condition<'a>(expr: &'a Expr, visit: &mut impl FnMut(&'a Expr)) {
     match expr {
         Expr::And(parts) | Expr::Or(parts) => {
-            parts.iter().for_each(|part| each_condition(part, visit));
+            for part in parts {
+                each_condition(part, visit);
+            }
         }
         Expr::Not(inner) => each_condition(inner, visit),
         expr => visit(expr),
