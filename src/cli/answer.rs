@@ -76,7 +76,7 @@ fn bars(numbers: &[f64], room: usize) -> Vec<String> {
 
 fn cell(value: &Value) -> Cell {
     match value {
-        Value::Number(number) => Cell::number(number),
+        Value::Number(number) => Cell::number(number.to_string()),
         // Among numbers, it is none that is missing.
         Value::Null => Cell::number("-"),
         value => Cell::text(text_of(value).as_deref()),

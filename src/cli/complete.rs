@@ -76,7 +76,9 @@ fn ways_on(client: &Client, text: &str) -> Vec<String> {
             _ => values.iter().map(|value| format!("{name}:{value}")).collect(),
         };
     } else if cursor.is_condition {
-        found.iter_mut().for_each(|name| name.push(':'));
+        for name in &mut found {
+            name.push(':');
+        }
     }
     found.iter().map(|found| format!("{before}{found}\n")).collect()
 }

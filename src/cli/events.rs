@@ -45,7 +45,9 @@ fn in_two_lines(hits: &[Hit], look: Look) -> String {
     let with_results = whole(&FIRST_LINE, &rows, look);
     let has_results = with_results.is_some();
     let first = with_results.unwrap_or_else(|| {
-        rows.iter_mut().for_each(|row| row.truncate(2));
+        for row in &mut rows {
+            row.truncate(2);
+        }
         // Without a bound, a row is one line.
         table(&FIRST_LINE[..2], &rows, Look { width: None, ..look })
     });

@@ -62,8 +62,8 @@ impl Cell {
     }
 
     /// A column of nothing but these is aligned by its last digit.
-    pub fn number(number: impl ToString) -> Self {
-        Self { text: number.to_string(), is_number: true, ..Self::default() }
+    pub fn number(number: impl Into<String>) -> Self {
+        Self { text: number.into(), is_number: true, ..Self::default() }
     }
 
     pub fn coloured(self, colour: Color) -> Self {
@@ -234,7 +234,7 @@ mod tests {
     fn check(width: u16, rows: &[[&str; 3]], expected: &str) {
         let look = Look { is_terminal: true, width: Some(width), has_colour: false };
         let row = |[time, agent, count]: &[&str; 3]| {
-            vec![Cell::text(Some(time)), Cell::text(Some(agent)), Cell::number(count)]
+            vec![Cell::text(Some(time)), Cell::text(Some(agent)), Cell::number(*count)]
         };
         let rows: Vec<Vec<Cell>> = rows.iter().map(row).collect();
         let shown = table(&["time", "userAgent", "count"], &rows, look);
