@@ -13,6 +13,7 @@ mod load;
 mod memory;
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use error::{ConfigError, Origin};
@@ -27,6 +28,7 @@ pub struct Config {
     pub ingest: Ingest,
     pub socket: Socket,
     pub search: Search,
+    pub aws: Aws,
     pub log: Log,
 }
 
@@ -109,6 +111,36 @@ pub struct Search {
     pub record_cache_bytes: usize,
 }
 
+/// Where AWS's tools ask, and what they see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aws {
+    /// A loopback address; none where nothing listens.
+    pub listen: Option<SocketAddr>,
+    pub auth: Auth,
+    /// The access keys of [`Auth::Keys`].
+    pub keys_file: PathBuf,
+    pub region: Region,
+    /// Data, network and aggregated events as well as management events.
+    pub data_events: bool,
+}
+
+/// Whom the AWS listener answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// Who signs with an access key of `aws.keys_file`.
+    Keys,
+    /// Whoever connects.
+    None,
+}
+
+/// Of which regions the AWS listener tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Region {
+    All,
+    /// The one that the client signs for.
+    Client,
+}
+
 /// What the daemon says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
@@ -182,6 +214,13 @@ impl Default for Config {
                 queue_max: 64,
                 deadline_ms: 10_000,
                 record_cache_bytes: 64 << 20,
+            },
+            aws: Aws {
+                listen: None,
+                auth: Auth::Keys,
+                keys_file: PathBuf::from("/etc/traildex.keys.toml"),
+                region: Region::All,
+                data_events: true,
             },
             log: Log { level: Level::Info, format: Format::Text },
         }
@@ -296,6 +335,22 @@ impl Level {
     }
 }
 
+impl Auth {
+    const NAMES: [(&str, Self); 2] = [("keys", Self::Keys), ("none", Self::None)];
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize].0
+    }
+}
+
+impl Region {
+    const NAMES: [(&str, Self); 2] = [("all", Self::All), ("client", Self::Client)];
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize].0
+    }
+}
+
 impl Format {
     const NAMES: [(&str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
 
@@ -318,7 +373,11 @@ mod tests {
     fn other_value(key: &keys::Key) -> &'static str {
         match key.path {
             "watch.dirs" => "/a:/b \"quoted\"",
-            "index.data_dir" | "socket.path" => "/elsewhere",
+            "index.data_dir" | "socket.path" | "aws.keys_file" => "/elsewhere",
+            "aws.listen" => "[::1]:8123",
+            "aws.auth" => "none",
+            "aws.region" => "client",
+            "aws.data_events" => "false",
             "ingest.threads" | "search.concurrent_max" => "3",
             "ingest.commit_idle_ms" => "999",
             "log.level" => "trace",
@@ -419,6 +478,8 @@ mod tests {
     #[test]
     fn the_names_of_choices_are_in_the_order_of_their_variants() {
         assert!(Level::NAMES.iter().all(|(name, level)| level.name() == *name));
+        assert!(Auth::NAMES.iter().all(|(name, auth)| auth.name() == *name));
+        assert!(Region::NAMES.iter().all(|(name, region)| region.name() == *name));
         assert!(Format::NAMES.iter().all(|(name, format)| format.name() == *name));
     }
 

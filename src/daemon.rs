@@ -10,6 +10,7 @@ mod saved;
 pub mod upkeep;
 
 use std::io;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,8 +24,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::api::EngineSlot;
-use crate::api::server::{self, Access, LiveOptions, ServerOptions, Socket};
-use crate::config::Config;
+use crate::api::aws::{self, AwsOptions, Keys};
+use crate::api::server::{self, Access, App, LiveOptions, ServerOptions, Socket};
+use crate::config::{Auth, Config, Region};
 use crate::event::time::Micros;
 use crate::index::IndexError;
 use crate::index::store::Store;
@@ -121,6 +123,7 @@ pub fn serve(config: &Config, source: Source) -> anyhow::Result<()> {
         let stop = stop_signal(Arc::clone(&manager))?;
         let metrics = install_metrics()?;
         let options = live_options(config)?;
+        let aws = aws_listener(config)?;
         let socket = inherited.map_or_else(|| bind(config), Ok)?;
         let mut reloader = Reloader::new(config, source, Arc::clone(&options));
         let mut tasks = JoinSet::new();
@@ -137,7 +140,7 @@ pub fn serve(config: &Config, source: Source) -> anyhow::Result<()> {
             manager.ready();
             tasks.spawn(manager::report(manager, engine));
         };
-        run(config, socket, options, metrics, stop, ready).await
+        run(config, Listeners { socket, aws }, options, metrics, stop, ready).await
     })?;
     runtime.shutdown_timeout(STOP_GRACE);
     Ok(())
@@ -161,19 +164,21 @@ pub async fn serve_until(
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
-    run(config, bind(config)?, live_options(config)?, metrics, stop, |_| {}).await
+    let listeners = Listeners { socket: bind(config)?, aws: None };
+    run(config, listeners, live_options(config)?, metrics, stop, |_| {}).await
 }
 
 /// Answers on the socket, opens the index, starts ingest, says that it is ready; after `stop`, ends
 /// both, and returns when all that was read is committed.
 async fn run(
     config: &Config,
-    socket: Socket,
+    listeners: Listeners,
     options: LiveOptions,
     metrics: PrometheusHandle,
     stop: impl Future<Output = ()> + Send,
     ready: impl FnOnce(Arc<Daemon>),
 ) -> anyhow::Result<()> {
+    let Listeners { socket, aws } = listeners;
     let address = socket.path.clone();
     let slot = EngineSlot::default();
     let (give_up, given_up) = oneshot::channel::<()>();
@@ -185,7 +190,8 @@ async fn run(
         }
         drop(say_stopping);
     };
-    let mut serving = pin!(server::serve(socket, Arc::clone(&slot), options, stop));
+    let app = App::new(Arc::clone(&slot), options);
+    let mut serving = pin!(serve_all(socket, aws, app, stop));
     // Reads the whole index, which can take a while.
     let opening = {
         let config = config.clone();
@@ -216,6 +222,48 @@ async fn run(
     let (served, ended) = tokio::join!(serving, ending);
     ended?;
     served.context(SOCKET_FAILED)
+}
+
+/// Where clients ask.
+struct Listeners {
+    socket: Socket,
+    aws: Option<(TcpListener, AwsOptions)>,
+}
+
+/// Answers on the socket and, where there is one, on AWS's port, until `stop`.
+async fn serve_all(
+    socket: Socket,
+    aws: Option<(TcpListener, AwsOptions)>,
+    app: App,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let (say_stop, stopped) = oneshot::channel::<()>();
+    let stop = async {
+        stop.await;
+        drop(say_stop);
+    };
+    let of_aws = async {
+        let Some((listener, options)) = aws else { return Ok(()) };
+        let stopped = async { drop(stopped.await) };
+        aws::serve(listener, app.clone(), options, stopped).await
+    };
+    tokio::try_join!(server::serve(socket, app.clone(), stop), of_aws).map(|_| ())
+}
+
+/// Opens AWS's port, if it is wanted, with the keys of those who may ask.
+fn aws_listener(config: &Config) -> anyhow::Result<Option<(TcpListener, AwsOptions)>> {
+    let config = &config.aws;
+    let Some(address) = config.listen else { return Ok(None) };
+    let keys = match config.auth {
+        Auth::Keys => Some(Keys::read(&config.keys_file)?),
+        Auth::None => None,
+    };
+    let options = AwsOptions {
+        keys,
+        is_by_region: config.region == Region::Client,
+        has_data_events: config.data_events,
+    };
+    Ok(Some((aws::bind(address)?, options)))
 }
 
 fn bind(config: &Config) -> anyhow::Result<Socket> {

@@ -1,7 +1,9 @@
-//! The socket: what travels on it, the server, and the client that the command line uses.
+//! The socket: what travels on it, the server, and the client that the command line uses; and the
+//! port at which AWS's tools ask.
 //!
 //! The server knows no index. It asks an [`Engine`]: the daemon's is one, the tests' another.
 
+pub mod aws;
 pub mod client;
 pub mod csv;
 pub mod export;

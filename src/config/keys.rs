@@ -1,11 +1,12 @@
 //! The table of keys, and how a given value becomes a field. Pure.
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use toml::de::DeValue;
 
-use super::{Config, Format, Level, bytes};
+use super::{Auth, Config, Format, Level, Region, bytes};
 
 /// One setting that a person can make.
 pub struct Key {
@@ -16,7 +17,7 @@ pub struct Key {
 }
 
 /// In the order of `config/traildex.toml`.
-pub static KEYS: [Key; 26] = [
+pub static KEYS: [Key; 31] = [
     Key { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
     Key { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
     Key { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },
@@ -83,6 +84,11 @@ pub static KEYS: [Key; 26] = [
         path: "search.record_cache_bytes",
         field: |c| Field::Bytes(&mut c.search.record_cache_bytes, RECORD_CACHE_BYTES),
     },
+    Key { path: "aws.listen", field: |c| Field::Listen(&mut c.aws.listen) },
+    Key { path: "aws.auth", field: |c| Field::Auth(&mut c.aws.auth) },
+    Key { path: "aws.keys_file", field: |c| Field::Path(&mut c.aws.keys_file) },
+    Key { path: "aws.region", field: |c| Field::Region(&mut c.aws.region) },
+    Key { path: "aws.data_events", field: |c| Field::Bool(&mut c.aws.data_events) },
     Key { path: "log.level", field: |c| Field::Level(&mut c.log.level) },
     Key { path: "log.format", field: |c| Field::Format(&mut c.log.format) },
 ];
@@ -188,6 +194,11 @@ pub enum Field<'a> {
     /// A group; empty where none is named.
     Group(&'a mut String),
     Names(&'a mut Vec<String>),
+    /// A loopback address and a port; none where it is empty.
+    Listen(&'a mut Option<SocketAddr>),
+    Auth(&'a mut Auth),
+    Region(&'a mut Region),
+    Bool(&'a mut bool),
     Level(&'a mut Level),
     Format(&'a mut Format),
 }
@@ -203,6 +214,10 @@ impl Field<'_> {
             Self::Dirs(field) => *field = given.items(path)?,
             Self::Group(field) => *field = name(given).or_else(|| nothing(given))?,
             Self::Names(field) => *field = given.items(name)?,
+            Self::Listen(field) => *field = loopback(given.text()?)?,
+            Self::Auth(field) => *field = choose(&Auth::NAMES, given.text()?)?,
+            Self::Region(field) => *field = choose(&Region::NAMES, given.text()?)?,
+            Self::Bool(field) => *field = given.truth()?,
             Self::Level(field) => *field = choose(&Level::NAMES, given.text()?)?,
             Self::Format(field) => *field = choose(&Format::NAMES, given.text()?)?,
         }
@@ -223,6 +238,12 @@ impl Field<'_> {
             Self::Dirs(_) => "a list of paths".to_owned(),
             Self::Group(_) => "a name or a number, or \"\" for none".to_owned(),
             Self::Names(_) => "a list of names and numbers".to_owned(),
+            Self::Listen(_) => {
+                "a loopback address and a port, such as 127.0.0.1:8123, or \"\" for none".to_owned()
+            }
+            Self::Auth(_) => names(&Auth::NAMES),
+            Self::Region(_) => names(&Region::NAMES),
+            Self::Bool(_) => "true or false".to_owned(),
             Self::Level(_) => names(&Level::NAMES),
             Self::Format(_) => names(&Format::NAMES),
         }
@@ -240,6 +261,12 @@ impl Field<'_> {
             Self::Dirs(dirs) => list(dirs.iter().map(|dir| quote(&dir.to_string_lossy()))),
             Self::Group(group) => quote(group),
             Self::Names(names) => list(names.iter().map(|name| quote(name))),
+            Self::Listen(address) => {
+                quote(&address.map_or_else(String::new, |address| address.to_string()))
+            }
+            Self::Auth(auth) => quote(auth.name()),
+            Self::Region(region) => quote(region.name()),
+            Self::Bool(value) => value.to_string(),
             Self::Level(level) => quote(level.name()),
             Self::Format(format) => quote(format.name()),
         }
@@ -258,6 +285,14 @@ impl Given<'_> {
             Self::Toml(DeValue::String(text)) => Some(text),
             Self::Toml(_) => None,
             Self::Variable(text) => Some(text),
+        }
+    }
+
+    fn truth(&self) -> Option<bool> {
+        match self {
+            Self::Toml(DeValue::Boolean(value)) => Some(*value),
+            Self::Toml(_) => None,
+            Self::Variable(text) => text.parse().ok(),
         }
     }
 
@@ -301,6 +336,14 @@ fn name(given: &Given) -> Option<String> {
 
 fn nothing(given: &Given) -> Option<String> {
     given.text().filter(|text| text.is_empty()).map(str::to_owned)
+}
+
+/// The address that a text states, or that it states none.
+fn loopback(text: &str) -> Option<Option<SocketAddr>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback()).map(Some)
 }
 
 fn within(value: u64, range: &Range) -> Option<u64> {

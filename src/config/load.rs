@@ -335,6 +335,11 @@ mod tests {
             ("search", "deadline_ms", "true"),
             ("search", "deadline_ms", "{ ms = 500 }"),
             ("socket", "path", "7"),
+            ("aws", "listen", "'0.0.0.0:8123'"),
+            ("aws", "listen", "'192.0.2.1:8123'"),
+            ("aws", "listen", "'localhost:8123'"),
+            ("aws", "listen", "'[::]:8123'"),
+            ("aws", "data_events", "'true'"),
             ("socket", "path", "''"),
         ];
         for (section, name, value) in just_outside {
@@ -375,7 +380,7 @@ mod tests {
             (
                 "\n[tls]",
                 "t.toml, line 2: unknown section `tls`; \
-                 the sections are watch, index, retention, ingest, socket, search, log",
+                 the sections are watch, index, retention, ingest, socket, search, aws, log",
             ),
         ] {
             check_error(text, &[], expected);
@@ -394,7 +399,7 @@ mod tests {
             "",
             &[("TRAILDEX_TLS", "9")],
             "unknown environment variable TRAILDEX_TLS; the names are TRAILDEX_SECTION_KEY; \
-             the sections are watch, index, retention, ingest, socket, search, log",
+             the sections are watch, index, retention, ingest, socket, search, aws, log",
         );
     }
 

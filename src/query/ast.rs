@@ -53,6 +53,8 @@ pub struct FieldRef {
     pub name: String,
     /// Byte offset of the name in the query's text, if there is a text.
     pub offset: Option<usize>,
+    /// The name is the whole path, which no event may have; then none passes a test of it.
+    pub is_path: bool,
 }
 
 /// What is asked of a field's value.
@@ -172,7 +174,18 @@ impl Query {
 impl FieldRef {
     /// A field that no query's text names.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), offset: None }
+        Self::typed(name, None)
+    }
+
+    /// A field that a query's text names at that byte.
+    pub fn typed(name: impl Into<String>, offset: Option<usize>) -> Self {
+        Self { name: name.into(), offset, is_path: false }
+    }
+
+    /// The field at a path of the record, for programs that know paths which no event of this index may
+    /// have.
+    pub fn at_path(path: impl Into<String>) -> Self {
+        Self { name: path.into(), offset: None, is_path: true }
     }
 }
 

@@ -52,6 +52,10 @@ pub enum Target {
 /// path has.
 pub fn resolve(field: &FieldRef, snapshot: &Snapshot) -> Result<Target, ApiError> {
     let name = field.name.as_str();
+    if field.is_path {
+        let column = ColumnId::at_path(name).map(Target::Column);
+        return Ok(column.unwrap_or_else(|| Target::Paths(vec![name.to_owned()])));
+    }
     match name {
         "time" | "eventTime" => return Ok(Target::Time),
         "ip" => return Ok(Target::Ip),

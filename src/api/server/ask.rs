@@ -72,6 +72,10 @@ impl App {
         self.options.load_full()
     }
 
+    pub fn live_options(&self) -> LiveOptions {
+        Arc::clone(&self.options)
+    }
+
     pub fn engine(&self) -> Result<Arc<dyn Engine>, ApiError> {
         let opening = || ApiError::new(ErrorKind::Unavailable, "the index is being opened");
         self.engine.get().cloned().ok_or_else(opening)
@@ -143,7 +147,7 @@ impl App {
 
     /// The answer's body. Large ones that nobody reads are bounded in their sum: a client that asks for
     /// them and does not read takes from those who do the same, and from nobody else.
-    fn readable(&self, body: Vec<u8>) -> Answer {
+    pub fn readable(&self, body: Vec<u8>) -> Answer {
         if body.len() <= SMALL_ANSWER_BYTES {
             return Ok(with_json(StatusCode::OK, body));
         }

@@ -37,7 +37,8 @@ pub async fn from_optional_body<T: DeserializeOwned>(
     from_json(if body.trim_ascii().is_empty() { b"{}" } else { &body })
 }
 
-async fn arrived(body: Body, limit: Duration) -> Result<Vec<u8>, ApiError> {
+/// The bytes of a body that keeps to the bounds.
+pub async fn arrived(body: Body, limit: Duration) -> Result<Vec<u8>, ApiError> {
     timeout(limit, read(body))
         .await
         .map_err(|_| bad_request(format!("the body did not arrive within {limit:?}")))?

@@ -6,19 +6,18 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
 use tokio::time::{Sleep, sleep};
 
 /// A stream whose writes fail once the other side has taken nothing for `limit`.
-pub struct StallGuard {
-    stream: UnixStream,
+pub struct StallGuard<S> {
+    stream: S,
     limit: Duration,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl StallGuard {
-    pub fn new(stream: UnixStream, limit: Duration) -> Self {
+impl<S> StallGuard<S> {
+    pub fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, stalled: None }
     }
 
@@ -37,7 +36,7 @@ impl StallGuard {
     }
 }
 
-impl AsyncRead for StallGuard {
+impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -47,7 +46,7 @@ impl AsyncRead for StallGuard {
     }
 }
 
-impl AsyncWrite for StallGuard {
+impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -22,7 +22,7 @@ use crate::api::proto::{
     RebuildRequest, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
     Status, TailPage, TailRequest, Total, ValuesRequest, ValuesResponse, VerifyStatus,
 };
-use crate::api::{Cancel, Engine};
+use crate::api::{Cancel, Engine, EngineSlot};
 use crate::limits::REQUEST_BODY_BYTES_MAX;
 
 /// Longer than anything here takes, shorter than patience.
@@ -201,7 +201,7 @@ impl Daemon {
                 .on_thread_start(|| forget(metrics::set_default_local_recorder(recorder)))
                 .build()?;
             let shutdown = async { stopped.await.unwrap_or_default() };
-            runtime.block_on(serve(socket, slot, options, shutdown))
+            runtime.block_on(serve(socket, App::new(slot, options), shutdown))
         });
         Self {
             folder,

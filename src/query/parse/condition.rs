@@ -79,7 +79,7 @@ impl Parser<'_> {
         let offset = self.scan.offset();
         let name = self.scan.name(NAME_ENDS)?;
         let operator = self.field_operator()?;
-        Some((FieldRef { name, offset: Some(offset) }, operator))
+        Some((FieldRef::typed(name, Some(offset)), operator))
     }
 
     fn field_operator(&mut self) -> Option<Operator> {
@@ -125,7 +125,7 @@ impl Parser<'_> {
             }
             Operator::Colon => match self.test()? {
                 Test::Is(Value { text: name, offset }) if self.is_lucene_exists(&field) => {
-                    let field = FieldRef { name, offset };
+                    let field = FieldRef::typed(name, offset);
                     return Ok(Expr::Field { field, test: Test::Exists });
                 }
                 test => test,
@@ -166,7 +166,7 @@ impl Parser<'_> {
         let offset = Some(start.offset());
         let name = self.scan.name(NAME_ENDS);
         match name.filter(|name| names_a_field(name) && self.scan.is_at_end_of_word()) {
-            Some(name) => Some(FieldRef { name, offset }),
+            Some(name) => Some(FieldRef::typed(name, offset)),
             None => {
                 self.scan = start;
                 None
@@ -176,7 +176,7 @@ impl Parser<'_> {
 
     /// `@2026-06-01..2026-06-05`: from the first until the end of the second; either may be left out.
     fn span(&mut self) -> Expr {
-        let field = FieldRef { name: "time".to_owned(), offset: Some(self.scan.offset()) };
+        let field = FieldRef::typed("time", Some(self.scan.offset()));
         let at = self.scan.offset() + 1;
         let text = self.scan.run("").trim_start_matches('@').to_owned();
         let value = |text: &str, at| Value { text: text.to_owned(), offset: Some(at) };

@@ -260,7 +260,7 @@ impl Parser<'_> {
         } else {
             self.scan.name(NAME_ENDS)
         };
-        name.map(|name| FieldRef { name, offset }).ok_or_else(|| {
+        name.map(|name| FieldRef::typed(name, offset)).ok_or_else(|| {
             self.scan = start;
             self.unexpected("a field name")
         })
@@ -291,7 +291,7 @@ impl Parser<'_> {
             argument
         } else {
             let is_time = matches!(kind, Some(FunctionKind::First | FunctionKind::Last));
-            let time = FieldRef { name: "time".to_owned(), offset: Some(offset) };
+            let time = FieldRef::typed("time", Some(offset));
             match kind {
                 Some(kind) if is_time => (kind, Some(time)),
                 Some(FunctionKind::Count) => (FunctionKind::Count, None),
@@ -359,7 +359,7 @@ impl Parser<'_> {
         };
         let field = if is_function {
             let offset = Some(self.scan.offset());
-            FieldRef { name: self.function()?.column(), offset }
+            FieldRef::typed(self.function()?.column(), offset)
         } else {
             self.field()?
         };
