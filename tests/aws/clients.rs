@@ -145,7 +145,7 @@ fn boto3_is_told_what_the_socket_tells_and_raises_its_own_exceptions() {
     items.push(json!({ "parameters": { "NextToken": "made up" } }));
     items.push(json!({ "parameters": {}, "paginate": { "MaxItems": 120, "PageSize": 50 } }));
     let answers = run_client(&mut python("boto_lookup.py"), &address, &json!(items));
-    let answers = answers.as_array().unwrap();
+    let answers = answers.as_array().unwrap().as_slice();
     for ((key, value, query), answer) in attributes.iter().zip(answers) {
         let pages = answer["pages"].as_array().unwrap_or_else(|| panic!("{answer}"));
         let found: Vec<Value> =

@@ -52,7 +52,7 @@ fn requests_that_are_not_signed_as_they_should_be_are_refused_by_awss_names() {
         answers[3]["message"], "The security token included in the request is invalid.",
         "AWS's own words"
     );
-    let metrics = String::from_utf8(daemon.client.get("/metrics").unwrap().1).unwrap();
+    let metrics = String::from_utf8(daemon.client.get("/metrics").unwrap().1.to_vec()).unwrap();
     for line in [
         "traildex_aws_requests_total{error=\"none\"} 2",
         "traildex_aws_requests_total{error=\"UnrecognizedClientException\"} 1",
