@@ -74,10 +74,8 @@ fn the_service_has_its_promises() {
 #[test]
 fn the_drop_in_for_awss_tools_opens_loopback_only() {
     let drop_in = unit("aws.conf");
-    let settings: Vec<&str> = drop_in
-        .lines()
-        .filter(|line| !line.starts_with('#') && line.contains('='))
-        .collect();
+    let settings: Vec<&str> =
+        drop_in.lines().filter(|line| !line.starts_with('#') && line.contains('=')).collect();
     let expected = [
         "PrivateNetwork=no",
         "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",

@@ -70,6 +70,7 @@ fn attributes(daemon: &Daemon, address: &str) -> Vec<(&'static str, String, Stri
             "ResourceType",
             "AWS::S3::Bucket".to_owned(),
             "(eventSource:s3.amazonaws.com AND requestParameters.bucketName:*) \
+             OR (eventSource:cloudtrail.amazonaws.com AND requestParameters.s3BucketName:*) \
              OR resources.type = \"AWS::S3::Bucket\""
                 .to_owned(),
         ),
@@ -87,9 +88,8 @@ fn aws(arguments: &[&str]) -> Command {
 #[test]
 fn the_aws_cli_is_told_what_the_socket_tells() {
     let (daemon, address) = start();
-    let attribute = |key: &str, value: &str| {
-        format!("AttributeKey={key},AttributeValue=\"{value}\"")
-    };
+    let attribute =
+        |key: &str, value: &str| format!("AttributeKey={key},AttributeValue=\"{value}\"");
     for (key, value, query) in attributes(&daemon, &address) {
         let mut command = aws(&["--lookup-attributes", &attribute(key, &value)]);
         let answer = run_client(&mut command, &address, &Value::Null);
@@ -131,9 +131,7 @@ fn the_aws_cli_is_told_what_the_socket_tells() {
 fn boto3_is_told_what_the_socket_tells_and_raises_its_own_exceptions() {
     let (daemon, address) = start();
     let attributes = attributes(&daemon, &address);
-    let lookup = |key: &str, value: &str| {
-        json!({ "LookupAttributes": [{ "AttributeKey": key, "AttributeValue": value }] })
-    };
+    let lookup = |key: &str, value: &str| json!({ "LookupAttributes": [{ "AttributeKey": key, "AttributeValue": value }] });
     let mut items: Vec<Value> = attributes
         .iter()
         .map(|(key, value, _)| {
@@ -156,8 +154,12 @@ fn boto3_is_told_what_the_socket_tells_and_raises_its_own_exceptions() {
     assert_eq!(time["error"][0], "InvalidTimeRangeException");
     assert_eq!(size["error"][0], "InvalidMaxResultsException");
     assert_eq!(token["error"], json!(["InvalidNextTokenException", "Invalid token."]));
-    let lengths: Vec<usize> =
-        cut["pages"].as_array().unwrap().iter().map(|page| page.as_array().unwrap().len()).collect();
+    let lengths: Vec<usize> = cut["pages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|page| page.as_array().unwrap().len())
+        .collect();
     assert_eq!(lengths, [50, 50, 20]);
     assert!(cut["token"].is_string());
     daemon.stop();
@@ -171,8 +173,7 @@ fn the_javascript_sdk_is_told_what_the_socket_tells() {
         client("node_modules/@aws-sdk/client-cloudtrail");
         let mut command = Command::new("node");
         command.arg(script("lookup.mjs"));
-        let endpoint = format!("http://{address}");
-        let input = json!({ "endpoint": endpoint, "parameters": parameters, "pageSize": 30 });
+        let input = json!({ "parameters": parameters, "pageSize": 30 });
         run_client(&mut command, &address, &input)
     };
     for (key, value, query) in attributes(&daemon, &address) {

@@ -55,7 +55,10 @@ fn address(daemon: &Daemon) -> String {
         let line = log.lines().rev().find(|line| line.contains("answering LookupEvents"));
         found = line.and_then(|line| {
             let after = line.split("127.0.0.1:").nth(1)?;
-            after.split(|c: char| !c.is_ascii_digit()).next().map(|port| format!("127.0.0.1:{port}"))
+            after
+                .split(|c: char| !c.is_ascii_digit())
+                .next()
+                .map(|port| format!("127.0.0.1:{port}"))
         });
         found.is_some()
     });

@@ -34,6 +34,7 @@ fn requests_that_are_not_signed_as_they_should_be_are_refused_by_awss_names() {
         ("RequestEntityTooLargeException", 413, json!({ "body": " ".repeat(2 << 20) })),
         ("UnknownOperationException", 400, json!({ "target": "DynamoDB_20120810.ListTables" })),
         ("UnknownOperationException", 400, json!({ "target": TARGET.replace("Lookup", "Look") })),
+        ("UnknownOperationException", 400, json!({ "target": "LookupEvents" })),
         ("UnknownOperationException", 404, json!({ "set": { "X-Amz-Target": null } })),
         ("UnknownOperationException", 404, json!({ "method": "GET" })),
     ];
@@ -56,7 +57,7 @@ fn requests_that_are_not_signed_as_they_should_be_are_refused_by_awss_names() {
     for line in [
         "traildex_aws_requests_total{error=\"none\"} 2",
         "traildex_aws_requests_total{error=\"UnrecognizedClientException\"} 1",
-        "traildex_aws_request_seconds_count 22",
+        "traildex_aws_request_seconds_count 23",
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }

@@ -101,9 +101,8 @@ fn attributes_together_narrow_and_pages_are_newest_first() {
     // Both ends are in.
     let (newest, oldest) = (times[100], times[400]);
     let expected = times.iter().filter(|time| (oldest..=newest).contains(time)).count();
-    let between = |start: f64, end: f64| {
-        all(&address, &json!({ "StartTime": start, "EndTime": end })).len()
-    };
+    let between =
+        |start: f64, end: f64| all(&address, &json!({ "StartTime": start, "EndTime": end })).len();
     assert_eq!(between(oldest, newest), expected);
     let at_newest = times.iter().filter(|time| **time == newest).count();
     assert_eq!(between(oldest, newest - 0.001), expected - at_newest);

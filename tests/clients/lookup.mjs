@@ -1,7 +1,7 @@
 // Asks LookupEvents through the JavaScript SDK, as told by JSON on standard input; prints JSON.
 //
-// {"endpoint", "parameters", "pageSize"} is answered by {"events": [...]} of all pages, or by
-// {"error": [name, message]}. The region and the keys are in the environment.
+// {"parameters", "pageSize"} is answered by {"events": [...]} of all pages, or by
+// {"error": [name, message]}. Endpoint, region and keys are in the environment.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -10,11 +10,11 @@ import { createRequire } from "node:module";
 const require = createRequire(process.env.TRAILDEX_CLIENTS + "/");
 const { CloudTrailClient, paginateLookupEvents } = require("@aws-sdk/client-cloudtrail");
 
-const { endpoint, parameters, pageSize } = JSON.parse(readFileSync(0, "utf8"));
+const { parameters, pageSize } = JSON.parse(readFileSync(0, "utf8"));
 for (const time of ["StartTime", "EndTime"]) {
   if (parameters[time] !== undefined) parameters[time] = new Date(parameters[time]);
 }
-const client = new CloudTrailClient({ endpoint });
+const client = new CloudTrailClient({});
 try {
   const events = [];
   for await (const page of paginateLookupEvents({ client, pageSize }, parameters)) {

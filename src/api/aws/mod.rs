@@ -42,8 +42,9 @@ use super::server::{App, Connections, Place, arrived, encode};
 
 const SERVICE: &str = "cloudtrail";
 const TARGET: &str = "x-amz-target";
-const TARGET_PREFIX: &str = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.";
-const LOOKUP_EVENTS: &str = "LookupEvents";
+/// By the newer SDKs' model, and by the older ones', which put a package before it.
+const LOOKUP_EVENTS: &str = "CloudTrail_20131101.LookupEvents";
+const TARGET_PACKAGE: &str = "com.amazonaws.cloudtrail.v20131101.";
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 
 /// Who is answered, and what they are told.
@@ -193,7 +194,7 @@ fn check_operation(request: &Parts) -> Result<(), AwsError> {
         let message = "LookupEvents is a POST to / with an X-Amz-Target header.";
         return Err(AwsError::unknown_operation(404, message));
     }
-    if target.strip_prefix(TARGET_PREFIX) == Some(LOOKUP_EVENTS) {
+    if target.strip_prefix(TARGET_PACKAGE).unwrap_or(target) == LOOKUP_EVENTS {
         return Ok(());
     }
     let message = "Of CloudTrail's operations, LookupEvents is answered here.";

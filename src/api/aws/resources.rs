@@ -288,8 +288,7 @@ mod tests {
             let rules: Vec<&Rule> = RULES.iter().filter(|rule| rule.service == service).collect();
             for kind in rules.chunk_by(|a, b| a.kind == b.kind) {
                 let paths: Vec<_> = kind.iter().map(|rule| format!("`{}`", rule.path)).collect();
-                let row =
-                    format!("| `{service}` | `{}` | {} |", kind[0].kind, paths.join(", "));
+                let row = format!("| `{service}` | `{}` | {} |", kind[0].kind, paths.join(", "));
                 assert_eq!(next.next(), Some(&*row));
             }
         }

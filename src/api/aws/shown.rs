@@ -151,7 +151,10 @@ mod tests {
             (json!({"type": "Directory", "userName": "dora"}), "dora"),
             (json!({"type": "AWSService", "invokedBy": "ec2.amazonaws.com"}), ""),
             (json!({"type": "AWSAccount", "accountId": "1", "principalId": "A:b"}), ""),
-            (json!({"userName": "HIDDEN_DUE_TO_SECURITY_REASONS"}), "HIDDEN_DUE_TO_SECURITY_REASONS"),
+            (
+                json!({"userName": "HIDDEN_DUE_TO_SECURITY_REASONS"}),
+                "HIDDEN_DUE_TO_SECURITY_REASONS",
+            ),
             (json!({}), ""),
         ] {
             let told = username(&json!({ "userIdentity": identity })).unwrap_or_default();

@@ -75,11 +75,14 @@ impl Authorization {
         let (Some(credential), Some(signed_headers), Some(signature)) =
             (credential, signed_headers, signature)
         else {
-            let missing =
-                [("Credential", credential), ("Signature", signature), ("SignedHeaders", signed_headers)]
-                    .into_iter()
-                    .filter(|(_, value)| value.is_none())
-                    .map(|(name, _)| format!("Authorization header requires '{name}' parameter."));
+            let missing = [
+                ("Credential", credential),
+                ("Signature", signature),
+                ("SignedHeaders", signed_headers),
+            ]
+            .into_iter()
+            .filter(|(_, value)| value.is_none())
+            .map(|(name, _)| format!("Authorization header requires '{name}' parameter."));
             let message = missing.collect::<Vec<_>>().join(" ");
             return Err(AwsError::incomplete_signature(message));
         };
@@ -138,10 +141,8 @@ impl Authorization {
         for part in [region, service, TERMINATOR] {
             key = mac(&key.finalize().into_bytes(), part);
         }
-        let mac = mac(
-            &key.finalize().into_bytes(),
-            &format!("{ALGORITHM}\n{date}\n{scope}\n{digest}"),
-        );
+        let mac =
+            mac(&key.finalize().into_bytes(), &format!("{ALGORITHM}\n{date}\n{scope}\n{digest}"));
         let signature = hex::decode(&self.signature).map_err(|_| mismatch())?;
         // In constant time.
         mac.verify_slice(&signature).map_err(|_| mismatch())
@@ -286,7 +287,11 @@ mod tests {
             ..VANILLA
         },
         Vector {
-            headers: &[("My-Header1", "value2"), ("My-Header1", "value2"), ("My-Header1", "value1")],
+            headers: &[
+                ("My-Header1", "value2"),
+                ("My-Header1", "value2"),
+                ("My-Header1", "value1"),
+            ],
             signed: "host;my-header1;x-amz-date",
             signature: "c9d5ea9f3f72853aea855b47ea873832890dbdd183b4468f858259531a5138ea",
             ..VANILLA

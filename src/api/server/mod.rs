@@ -91,11 +91,7 @@ pub type LiveOptions = Arc<ArcSwap<ServerOptions>>;
 /// I/O and time.
 ///
 /// The error is an `accept` that keeps failing.
-pub async fn serve(
-    socket: Socket,
-    app: App,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
+pub async fn serve(socket: Socket, app: App, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let listener = UnixListener::from_std(socket.listener)?;
     let options = app.live_options();
     let mut connections = Connections::new(Arc::clone(&options));
