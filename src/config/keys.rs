@@ -214,7 +214,12 @@ impl Field<'_> {
             Self::Dirs(field) => *field = given.items(path)?,
             Self::Group(field) => *field = name(given).or_else(|| nothing(given))?,
             Self::Names(field) => *field = given.items(name)?,
-            Self::Listen(field) => *field = loopback(given.text()?)?,
+            Self::Listen(field) => {
+                *field = match given.text()? {
+                    "" => None,
+                    text => Some(loopback(text)?),
+                }
+            }
             Self::Auth(field) => *field = choose(&Auth::NAMES, given.text()?)?,
             Self::Region(field) => *field = choose(&Region::NAMES, given.text()?)?,
             Self::Bool(field) => *field = given.truth()?,
@@ -338,12 +343,8 @@ fn nothing(given: &Given) -> Option<String> {
     given.text().filter(|text| text.is_empty()).map(str::to_owned)
 }
 
-/// The address that a text states, or that it states none.
-fn loopback(text: &str) -> Option<Option<SocketAddr>> {
-    if text.is_empty() {
-        return Some(None);
-    }
-    text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback()).map(Some)
+fn loopback(text: &str) -> Option<SocketAddr> {
+    text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback())
 }
 
 fn within(value: u64, range: &Range) -> Option<u64> {

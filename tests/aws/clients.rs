@@ -109,10 +109,10 @@ fn the_aws_cli_is_told_what_the_socket_tells() {
     let next = [&pages[..], &["--starting-token", token]].concat();
     let second = run_client(&mut aws(&next), &address, &Value::Null);
     assert_eq!(second["Events"].as_array().unwrap()[..], all[130..260]);
-    let between = ["--start-time", "2026-01-03T00:00:00Z", "--end-time", "2026-01-04T23:59:59Z"];
+    let between = ["--start-time", "2026-01-01T00:00:00Z", "--end-time", "2026-01-17T23:59:59Z"];
     let found = run_client(&mut aws(&between), &address, &Value::Null);
-    let expected = socket_records(&daemon, "@2026-01-03..2026-01-04");
-    assert!(!expected.is_empty());
+    let expected = socket_records(&daemon, "@2026-01-01..2026-01-17");
+    assert!((1..EVENTS).contains(&(expected.len() as u64)));
     assert_eq!(records(found["Events"].as_array().unwrap()), expected);
 
     let wrong = ["--start-time", "2026-01-03", "--end-time", "2026-01-02"];
@@ -184,9 +184,10 @@ fn the_javascript_sdk_is_told_what_the_socket_tells() {
         assert_eq!(records(found), socket_records(&daemon, &query), "{key} {value}");
     }
     let answer = ask(json!({
-        "StartTime": "2026-01-03T00:00:00.000Z", "EndTime": "2026-01-04T23:59:59.999Z"
+        "StartTime": "2026-01-01T00:00:00.000Z", "EndTime": "2026-01-17T23:59:59.999Z"
     }));
-    let expected = socket_records(&daemon, "@2026-01-03..2026-01-04");
+    let expected = socket_records(&daemon, "@2026-01-01..2026-01-17");
+    assert!((1..EVENTS).contains(&(expected.len() as u64)));
     assert_eq!(records(answer["events"].as_array().unwrap()), expected);
     let answer = ask(json!({ "EventCategory": "nonsense" }));
     assert_eq!(answer["error"][0], "InvalidEventCategoryException");

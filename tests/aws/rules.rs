@@ -174,7 +174,8 @@ fn data_and_insights_events_are_told_where_they_are_wanted() {
 fn pages_lose_and_repeat_nothing_while_events_arrive() {
     let events = std::env::var("TRAILDEX_AWS_EVENTS");
     let events = events.map_or(5_000, |text| text.parse().expect("a number of events"));
-    let place = without_keys(Place::new());
+    // How soon files are found is not what is tested.
+    let place = without_keys(Place::new().with("WATCH_RESCAN_S", "1"));
     let older = GenerateOptions { events, ..GenerateOptions::default() };
     generate(&older, &place.archive().join("older")).unwrap();
     let daemon = place.start();
@@ -183,9 +184,11 @@ fn pages_lose_and_repeat_nothing_while_events_arrive() {
     // Of the same days, so that they come before and behind where a page ends.
     let later = GenerateOptions { events, seed: 2, ..GenerateOptions::default() };
     let paged = thread::scope(|scope| {
-        let paging = scope.spawn(|| all(&address, &json!({})));
-        generate(&later, &place.archive().join("later")).unwrap();
-        paging.join().unwrap()
+        scope.spawn(|| generate(&later, &place.archive().join("later")).unwrap());
+        daemon.wait_for(PATIENCE_BULK, "the first of them are indexed", |status| {
+            status.events.indexed > events
+        });
+        all(&address, &json!({}))
     });
     let ids: Vec<&str> = paged.iter().map(|event| event["EventId"].as_str().unwrap()).collect();
     let distinct: BTreeSet<&str> = ids.iter().copied().collect();
