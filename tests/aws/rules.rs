@@ -104,7 +104,7 @@ fn attributes_together_narrow_and_pages_are_newest_first() {
     let between =
         |start: f64, end: f64| all(&address, &json!({ "StartTime": start, "EndTime": end })).len();
     assert_eq!(between(oldest, newest), expected);
-    let at_newest = times.iter().filter(|time| **time == newest).count();
+    let at_newest = times.iter().filter(|time| time.total_cmp(&newest).is_eq()).count();
     assert_eq!(between(oldest, newest - 0.001), expected - at_newest);
     assert_eq!(between(newest, newest), at_newest);
 
