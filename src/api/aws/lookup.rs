@@ -19,8 +19,8 @@ const MAX_RESULTS: usize = 50;
 /// Characters of an attribute's value, some of which count twice.
 const VALUE_CHARS_MAX: usize = 2_000;
 
-/// The last second that has four digits for its year.
-const LAST_SECOND: f64 = 253_402_300_799.0;
+/// A day before the last time that there is (9999-12-30T22:00:00Z), in seconds since 1970.
+const LAST_SECOND: f64 = 253_402_120_800.0;
 
 const ACCOUNT: &str = "recipientAccountId";
 const IDENTITY_ACCOUNT: &str = "userIdentity.accountId";
@@ -288,7 +288,7 @@ fn times(
     let text = |seconds: f64, later: i64| {
         let micros = (seconds * 1e6).round() as i64 + later;
         let time = Timestamp::from_microsecond(micros);
-        time.expect("its year has four digits").to_string()
+        time.expect("it is in range").to_string()
     };
     Ok((start.map(|start| text(start, 0)), end.map(|end| text(end, 1))))
 }
