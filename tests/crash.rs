@@ -213,6 +213,8 @@ fn steps() -> Vec<String> {
             steps.push(after.split('"').next().unwrap().to_owned());
         }
     }
+    // Those of saved searches are passed where somebody saves one: tests/saved.rs.
+    steps.retain(|step| !step.starts_with("saved-"));
     steps.sort();
     steps.dedup();
     assert!(steps.len() > 15, "{steps:?}");

@@ -1,6 +1,7 @@
 //! `traildex saved`: searches under a name, with parameters.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 
 use clap::Subcommand;
 use clap::builder::RangedU64ValueParser;
@@ -171,6 +172,7 @@ fn set(args: &SetCommand) -> anyhow::Result<Exit> {
     let client = args.socket.client();
     let saved = client.save(&args.name, &search);
     saved.map_err(|error| QueryError::locate(error, &search.query))?;
+    let _ = writeln!(io::stderr(), "saved as {}", args.name);
     Ok(Exit::Done)
 }
 
