@@ -235,10 +235,14 @@ fn a_file_system_that_goes_and_comes_back_is_watched_again() {
         status.lag.last_scan_s.is_some_and(|age| age + 0.2 < gone.elapsed().as_secs_f64())
     });
     assert_eq!(daemon.count("eventID:first"), 1, "what is away stays in the index");
-    fs::write(away.join("2.json"), trail(&["second"])).unwrap();
-    make_old(&away.join("2.json"));
+    // Another folder: the kernel goes on watching the one that is away, and would tell of it.
+    let back = place.path("back");
+    fs::create_dir(&back).unwrap();
+    fs::write(back.join("2.json"), trail(&["second"])).unwrap();
+    make_old(&back.join("2.json"));
+    fs::rename(away.join("1.json"), back.join("1.json")).unwrap();
     fs::remove_dir(&archive).unwrap();
-    fs::rename(&away, &archive).unwrap();
+    fs::rename(&back, &archive).unwrap();
     daemon.wait_count("eventID:second", 1);
     daemon.wait_for(PATIENCE, "all is watched anew", |_| {
         daemon.log().contains("watching everything anew")
