@@ -19,7 +19,7 @@ const README: &str = include_str!("../README.md");
 /// Lines that are not run, and why.
 const NOT_RUN: &[(&str, &str)] = &[
     (
-        r#"aws cloudtrail lookup-events --lookup-attributes AttributeKey=Username,AttributeValue=alice --max-items 200"#,
+        "aws cloudtrail lookup-events --lookup-attributes AttributeKey=Username,AttributeValue=alice --max-items 200",
         "tests/aws runs the client, against the listener",
     ),
     (
@@ -30,7 +30,7 @@ const NOT_RUN: &[(&str, &str)] = &[
         r#"node --input-type=module -e 'import { CloudTrail } from "@aws-sdk/client-cloudtrail"; console.log((await new CloudTrail().lookupEvents({})).Events)'"#,
         "tests/aws runs the client, against the listener",
     ),
-    (r#"uvx awslabs.cloudtrail-mcp-server"#, "tests/aws runs the client, against the listener"),
+    ("uvx awslabs.cloudtrail-mcp-server", "tests/aws runs the client, against the listener"),
     ("cargo run --release -- demo", "tests/cli.rs runs the demo"),
     ("./.ci/test", "it runs this"),
     ("cargo install --path .", "a build"),
