@@ -158,3 +158,19 @@ fn the_command_prints_a_line_an_event_and_outlasts_the_daemon() {
     tail.wait().unwrap();
     daemon.stop();
 }
+
+#[test]
+fn the_first_event_of_an_index_is_told() {
+    let place = Place::new();
+    let daemon = place.start();
+    let mut request = now_on("*");
+    let mut told = Vec::new();
+    read(&daemon.client, &mut request, 1, &mut told);
+    // The first record of the first file, at its first byte.
+    fs::write(place.archive().join("first.json"), common::record("first")).unwrap();
+    read(&daemon.client, &mut request, 1, &mut told);
+    fs::write(place.archive().join("second.json"), common::record("second")).unwrap();
+    read(&daemon.client, &mut request, 1, &mut told);
+    assert_eq!(told, ["first", "second"]);
+    daemon.stop();
+}

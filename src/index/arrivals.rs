@@ -17,17 +17,18 @@ const CHECK_STEP: u32 = 1 << 14;
 /// Where an event came in: the number of its file, and the byte in it.
 pub type Arrival = (u64, u64);
 
-/// Behind everything that has come.
-pub fn last_arrival(snapshot: &Snapshot) -> Arrival {
+/// The first place behind everything that has come.
+pub fn next_arrival(snapshot: &Snapshot) -> Arrival {
     let files = snapshot.segments.iter().map(|segment| segment.last_file());
-    (files.max().unwrap_or(0), u64::MAX)
+    // The first file of an index is number 0.
+    (files.max().map_or(0, |last| last + 1), 0)
 }
 
-/// The first events that match and came behind `after`, in order. Fewer than `limit` are all.
+/// The first events that match and came in at `from` or behind it, in order. Fewer than `limit` are all.
 pub fn arrivals<E: From<IndexError>>(
     snapshot: &Snapshot,
     query: &dyn Query,
-    after: Arrival,
+    from: Arrival,
     limit: usize,
     check: &dyn Fn() -> Result<(), E>,
 ) -> Result<Vec<Match>, E> {
@@ -35,7 +36,7 @@ pub fn arrivals<E: From<IndexError>>(
         .weight(EnableScoring::disabled_from_schema(snapshot.schema()))
         .map_err(|error| E::from(error.into()))?;
     let mut found: Vec<(Arrival, Match)> = Vec::new();
-    for segment in snapshot.segments.iter().filter(|segment| segment.last_file() >= after.0) {
+    for segment in snapshot.segments.iter().filter(|segment| segment.last_file() >= from.0) {
         check()?;
         let mut scorer =
             weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
@@ -47,7 +48,7 @@ pub fn arrivals<E: From<IndexError>>(
                 check()?;
             }
             let file = segment.file(doc);
-            if file >= after.0 && (file, segment.offset(doc)) > after {
+            if file >= from.0 && (file, segment.offset(doc)) >= from {
                 found.push(((file, segment.offset(doc)), Match::new(segment, doc)));
                 if found.len() >= 2 * limit + 1_000 {
                     keep_first(&mut found, limit);

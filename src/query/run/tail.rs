@@ -11,16 +11,16 @@ use super::fetch::fetch_all;
 use crate::api::Cancel;
 use crate::api::proto::{ApiError, ErrorKind, TailPage, TailRequest};
 use crate::event::time::Micros;
-use crate::index::arrivals::{Arrival, arrivals, last_arrival};
+use crate::index::arrivals::{Arrival, arrivals, next_arrival};
 use crate::index::snapshot::Snapshot;
 
 /// Counted up when the meaning of the numbers changes. Another than that of searches.
-const VERSION: u64 = 1_001;
+const VERSION: u64 = 1_002;
 
-/// Where a client is: of which index, and behind which event.
+/// Where a client is: of which index, and what it has not seen yet.
 struct Seen {
     begun: Micros,
-    after: Arrival,
+    next: Arrival,
 }
 
 impl Seen {
@@ -30,11 +30,11 @@ impl Seen {
         let numbers: [[u8; 8]; 4] = numbers.try_into().ok()?;
         let [version, begun, file, offset] = numbers.map(u64::from_le_bytes);
         let is_ours = rest.is_empty() && version == VERSION;
-        is_ours.then_some(Self { begun: Micros(begun.cast_signed()), after: (file, offset) })
+        is_ours.then_some(Self { begun: Micros(begun.cast_signed()), next: (file, offset) })
     }
 
     fn text(&self) -> String {
-        let numbers = [VERSION, self.begun.0.cast_unsigned(), self.after.0, self.after.1];
+        let numbers = [VERSION, self.begun.0.cast_unsigned(), self.next.0, self.next.1];
         BASE64_URL_SAFE_NO_PAD.encode(numbers.map(u64::to_le_bytes).as_flattened())
     }
 }
@@ -47,12 +47,12 @@ pub fn tail(
     cancel: &Cancel,
 ) -> Result<TailPage, ApiError> {
     let begun = snapshot.begun;
-    let cursor = |after| Seen { begun, after }.text();
-    let last = last_arrival(snapshot);
+    let cursor = |next| Seen { begun, next }.text();
+    let next = next_arrival(snapshot);
     // What is wrong with the query is told at once.
     let query = events_query(snapshot, &request.q, Timestamp::now(), cancel)?;
     let Some(text) = &request.cursor else {
-        return Ok(TailPage { hits: Vec::new(), cursor: cursor(last), has_more: false });
+        return Ok(TailPage { hits: Vec::new(), cursor: cursor(next), has_more: false });
     };
     let Some(seen) = Seen::parse(text) else {
         let message = "cursor: this is none of /v1/tail";
@@ -65,15 +65,15 @@ pub fn tail(
     }
     snapshot.check_whole(Micros(i64::MIN), Micros(i64::MAX))?;
     let check = || cancel.check();
-    let found = arrivals(snapshot, &*query, seen.after, limit, &check)
+    let found = arrivals(snapshot, &*query, seen.next, limit, &check)
         .map_err(|error| cancel.check().err().unwrap_or(error))?;
-    let places = found.iter().map(|found| (found.position.file, found.position.offset));
+    let places = found.iter().map(|found| (found.position.file, found.position.offset + 1));
     let cursors: Vec<String> = places.map(cursor).collect();
     let has_more = found.len() == limit;
     // The oldest index of all may lack what the client has seen: retention.
     let end = match cursors.last() {
         Some(behind) if has_more => behind.clone(),
-        _ => cursor(last.max(seen.after)),
+        _ => cursor(next.max(seen.next)),
     };
     let hits = fetch_all(snapshot, &found, None, cancel)?;
     Ok(TailPage { hits: cursors.into_iter().zip(hits).collect(), cursor: end, has_more })
