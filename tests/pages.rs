@@ -4,24 +4,15 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
-use common::{Daemon, PATIENCE_BULK, Place, files_below, records_below};
+use common::{Daemon, PATIENCE_BULK, Place, files_below, generated};
 use jiff::{SignedDuration, Timestamp};
 use traildex::api::client::ClientError;
 use traildex::api::proto::{
     ApiError, ErrorKind, Order, RebuildRequest, RebuildState, SearchRequest, SearchResponse,
     TotalMode,
 };
-use traildex::bench::generate::{GenerateOptions, generate};
-
-fn generated(dir: &Path, seed: u64, events: u64) -> BTreeSet<String> {
-    let options = GenerateOptions { events, seed, ..GenerateOptions::default() };
-    generate(&options, dir).unwrap();
-    let id = |record: common::Record| record.json["eventID"].as_str().unwrap().to_owned();
-    records_below(dir).into_iter().map(id).collect()
-}
 
 fn indexed(events: u64) -> (Place, Daemon, BTreeSet<String>) {
     let place = Place::new();

@@ -5,21 +5,12 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE_BULK, Place, files_below, records_below};
+use common::{PATIENCE_BULK, Place, files_below, generated};
 use traildex::api::client::{Client, ClientError};
 use traildex::api::proto::{ErrorKind, RebuildRequest, RebuildState, TailRequest};
-use traildex::bench::generate::{GenerateOptions, generate};
-
-fn generated(dir: &Path, seed: u64, events: u64) -> BTreeSet<String> {
-    let options = GenerateOptions { events, seed, ..GenerateOptions::default() };
-    generate(&options, dir).unwrap();
-    let id = |record: common::Record| record.json["eventID"].as_str().unwrap().to_owned();
-    records_below(dir).into_iter().map(id).collect()
-}
 
 fn now_on(query: &str) -> TailRequest {
     TailRequest { q: query.to_owned(), cursor: None }

@@ -78,7 +78,10 @@ impl Exporter {
 fn ndjson(page: &SearchResponse) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     for hit in &page.hits {
-        out.extend(one_line(hit.event.get()).bytes());
+        // Between tokens a line break is white space; inside a text it is escaped.
+        out.extend(
+            hit.event.get().bytes().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { b }),
+        );
         out.push(b'\n');
     }
     if let Some(table) = &page.table {
@@ -90,9 +93,4 @@ fn ndjson(page: &SearchResponse) -> io::Result<Vec<u8>> {
         }
     }
     Ok(out)
-}
-
-/// A JSON text on one line. Between tokens a line break is white space; inside a text it is escaped.
-pub fn one_line(json: &str) -> String {
-    json.replace(['\n', '\r'], " ")
 }

@@ -6,6 +6,7 @@
 // Each test program compiles this file for itself and uses a part of it.
 #![allow(dead_code)]
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
@@ -28,6 +29,7 @@ use traildex::api::proto::{
     FileEntry, FileState, FilesRequest, FilesResponse, Order, SearchRequest, SearchResponse,
     Status, VerifyReport,
 };
+use traildex::bench::generate::{GenerateOptions, generate};
 
 /// Everything that is waited for happens within this time, or never.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -520,6 +522,14 @@ pub fn records_in_file(path: &Path) -> Option<Vec<Record>> {
 /// The records of a folder's readable files.
 pub fn records_below(dir: &Path) -> Vec<Record> {
     files_below(dir).iter().filter_map(|path| records_in_file(path)).flatten().collect()
+}
+
+/// Writes a generated archive; the ids of its events.
+pub fn generated(dir: &Path, seed: u64, events: u64) -> BTreeSet<String> {
+    let options = GenerateOptions { events, seed, ..GenerateOptions::default() };
+    generate(&options, dir).unwrap();
+    let id = |record: Record| record.json["eventID"].as_str().unwrap().to_owned();
+    records_below(dir).into_iter().map(id).collect()
 }
 
 /// A small record with this id, one hour after the one before.
