@@ -10,6 +10,10 @@ pub const SEARCH_LIMIT_DEFAULT: usize = 50;
 /// body of 12 MB, held in memory while it is written.
 pub const SEARCH_LIMIT_MAX: usize = 10_000;
 
+/// Bytes of records after which a page of events ends, however many it may have: ten thousand of the usual
+/// size, or sixty of the largest that CloudTrail delivers.
+pub const PAGE_BYTES_MAX: usize = 16 << 20;
+
 /// Rows of a table that a search returns when neither it nor its query says.
 pub const TABLE_ROWS_DEFAULT: usize = 1_000;
 
@@ -24,18 +28,22 @@ pub const SUBQUERY_VALUES_MAX: usize = 10_000;
 /// five hundred pages of events. Whoever asks for more is told that the daemon is busy.
 pub const UNREAD_BYTES_MAX: usize = 32 << 20;
 
-/// Events of one page of an export: what is in memory of it, twice.
+/// Events of one page of an export, 1.3 MB as a rule: what is in memory of it, twice.
 pub const EXPORT_PAGE_EVENTS: usize = 1_000;
 
 /// Exports at once.
 pub const EXPORTS_MAX: usize = 4;
 
-/// Rows of a Parquet file's row group, which is in memory until it is written: 7 MB of records, twice.
+/// Rows, and bytes of records, with which a Parquet file's row group ends, which is in memory until it is
+/// written.
 pub const EXPORT_GROUP_ROWS: usize = 5_000;
+pub const EXPORT_GROUP_BYTES: usize = 8 << 20;
 
-/// Clients of `GET /v1/tail` at once, and events that are in memory for one of them.
+/// Clients of `GET /v1/tail` at once, and what is in memory for one of them: events, and bytes of records
+/// behind which no more are fetched.
 pub const TAILS_MAX: usize = 64;
 pub const TAIL_BATCH_EVENTS: usize = 100;
+pub const TAIL_BATCH_BYTES: usize = 256 << 10;
 
 /// Of so many searches that run at once, as many again may take long.
 pub fn long_searches_max(searches_max: usize) -> usize {

@@ -2,17 +2,25 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
-use common::{Daemon, PATIENCE_BULK, Place, records_below};
+use common::{Daemon, PATIENCE_BULK, Place, files_below, records_in_file};
+use rustix::process::{Pid, Signal, kill_process};
 use traildex::api::client::ClientError;
 use traildex::api::proto::{ErrorKind, ExportFormat, ExportRequest, Order};
 use traildex::bench::generate::{GenerateOptions, generate};
+use xxhash_rust::xxh3::xxh3_128;
 
-/// `TRAILDEX_EXPORT_EVENTS` for the long form.
+/// Exports take no more of the daemon's own memory than this, however many events it has: what it has
+/// after indexing, and some pages.
+const OWN_KB_MAX: u64 = 300 << 10;
+
+/// `TRAILDEX_EXPORT_EVENTS` for the long form: ten millions take a release build half an hour.
 fn events() -> u64 {
     std::env::var("TRAILDEX_EXPORT_EVENTS").map_or(12_000, |text| text.parse().unwrap())
 }
@@ -22,27 +30,76 @@ fn indexed(events: u64) -> (Place, Daemon, u64) {
     let options = GenerateOptions { events, ..GenerateOptions::default() };
     generate(&options, &place.archive()).unwrap();
     let daemon = place.start();
-    daemon.wait_for(PATIENCE_BULK, "all", |s| s.files.pending == 0 && s.events.indexed > 0);
+    let patience = PATIENCE_BULK + Duration::from_millis(events);
+    daemon.wait_for(patience, "all", |s| s.files.pending == 0 && s.events.indexed > 0);
     let indexed = daemon.status().events.indexed;
     (place, daemon, indexed)
 }
 
-fn exported(daemon: &Daemon, request: &ExportRequest) -> (Vec<u8>, Option<String>) {
+/// Streams an export into a writer; where the next part begins.
+fn export_to(daemon: &Daemon, request: &ExportRequest, to: &mut impl Write) -> Option<String> {
     let mut answer = daemon.client.export(request).unwrap();
-    let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().unwrap() {
-        bytes.extend(chunk);
+        to.write_all(&chunk).unwrap();
     }
-    (bytes, answer.cursor)
+    answer.cursor
 }
 
-/// Each line, and how often it is there.
-fn lines(text: &[u8]) -> BTreeMap<String, u64> {
-    let mut lines = BTreeMap::new();
-    for line in std::str::from_utf8(text).unwrap().lines() {
-        *lines.entry(line.to_owned()).or_insert(0) += 1;
+fn exported(daemon: &Daemon, request: &ExportRequest) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    export_to(daemon, request, &mut bytes);
+    bytes
+}
+
+/// How many lines there are, and the sum of their hashes: the same lines in any order, each as often,
+/// and no others. Ten million lines are not kept in memory.
+#[derive(Debug, Default, PartialEq)]
+struct Lines {
+    count: u64,
+    sum: u128,
+    /// Of the line that has not ended.
+    begun: Vec<u8>,
+}
+
+impl Lines {
+    fn add(&mut self, line: &[u8]) {
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(xxh3_128(line));
     }
-    lines
+
+    fn of_archive(dir: &Path) -> Self {
+        let mut lines = Self::default();
+        for path in files_below(dir) {
+            for record in records_in_file(&path).unwrap() {
+                lines.add(record.raw.as_bytes());
+            }
+        }
+        lines
+    }
+
+    fn of_file(path: &Path) -> Self {
+        let mut lines = Self::default();
+        std::io::copy(&mut fs::File::open(path).unwrap(), &mut lines).unwrap();
+        lines
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.begun.extend(piece);
+            if let Some(line) = self.begun.strip_suffix(b"\n") {
+                let line = line.to_vec();
+                self.add(&line);
+                self.begun.clear();
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn python(script: &str, file: &Path) -> String {
@@ -56,21 +113,17 @@ fn python(script: &str, file: &Path) -> String {
 #[test]
 fn an_export_is_the_archive_whole_and_in_parts() {
     let (place, daemon, indexed) = indexed(events());
-    let (whole, cursor) = exported(&daemon, &ExportRequest::default());
-    assert_eq!(cursor, None);
-    let found = lines(&whole);
-    let archive: BTreeMap<String, u64> =
-        records_below(&place.archive()).into_iter().map(|record| (record.raw, 1)).collect();
-    assert_eq!(found.len() as u64, indexed);
-    assert_eq!(found, archive);
-
-    let mut parts = Vec::new();
+    let archive = Lines::of_archive(&place.archive());
+    assert_eq!(archive.count, indexed);
+    let mut whole = Lines::default();
+    assert_eq!(export_to(&daemon, &ExportRequest::default(), &mut whole), None);
+    assert_eq!(whole, archive);
+    let mut parts = Lines::default();
     let mut request =
         ExportRequest { limit: Some(1_700), order: Order::Oldest, ..ExportRequest::default() };
     let mut count = 0;
     loop {
-        let (part, cursor) = exported(&daemon, &request);
-        parts.extend(part);
+        let cursor = export_to(&daemon, &request, &mut parts);
         count += 1;
         if cursor.is_none() {
             break;
@@ -78,7 +131,7 @@ fn an_export_is_the_archive_whole_and_in_parts() {
         request.cursor = cursor;
     }
     assert_eq!(count, indexed.div_ceil(1_700));
-    assert_eq!(lines(&parts), found);
+    assert_eq!(parts, archive);
     daemon.stop();
 }
 
@@ -88,7 +141,7 @@ fn csv_and_parquet_say_the_same() {
     let export = |format, query: &str, name: &str| {
         let request = ExportRequest { format, query: query.into(), ..ExportRequest::default() };
         let file = place.path(name);
-        fs::write(&file, exported(&daemon, &request).0).unwrap();
+        fs::write(&file, exported(&daemon, &request)).unwrap();
         file
     };
     let summary = "import duckdb, sys; print(duckdb.sql(f\"select count(*), count(distinct id), \
@@ -111,6 +164,18 @@ fn csv_and_parquet_say_the_same() {
         export(ExportFormat::Parquet, "count by eventName | sort count desc", "names.parquet");
     let sum = "import duckdb, sys; print(duckdb.sql(f\"select sum(\\\"count\\\"), typeof(any_value(\\\"count\\\")) from '{sys.argv[1]}'\").fetchall())";
     assert_eq!(python(sum, &table).trim(), format!("[({indexed}, 'BIGINT')]"));
+    // Events that are sorted are one page, larger than others.
+    let sorted = exported(
+        &daemon,
+        &ExportRequest { query: "* | sort eventName, eventID".into(), ..ExportRequest::default() },
+    );
+    let mut names: Vec<String> = Vec::new();
+    for line in std::str::from_utf8(&sorted).unwrap().lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        names.push(record["eventName"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(names.len() as u64, indexed);
+    assert!(names.is_sorted());
     // Events' fields come in pages.
     let fields = export(ExportFormat::Csv, "* | fields eventID, eventName", "fields.csv");
     let text = fs::read_to_string(&fields).unwrap();
@@ -134,8 +199,10 @@ fn what_cannot_be_exported_is_refused_before_anything_is_sent() {
     assert_eq!(refused(ExportRequest { limit, ..of("*") }).kind, ErrorKind::BadRequest);
     let error = refused(of("count by eventID"));
     assert!(error.message.contains("rows"), "{error}");
-    let (all, _) = exported(&daemon, &of("eventName:NoSuchName"));
-    assert!(all.is_empty());
+    let error = refused(of("* | sort eventName"));
+    assert!(error.message.contains("10000 events"), "{error}");
+    assert!(refused(of("* | dedup eventID")).message.contains("10000 events"));
+    assert!(exported(&daemon, &of("eventName:NoSuchName")).is_empty());
     daemon.stop();
 }
 
@@ -150,25 +217,36 @@ fn the_command_goes_on_where_it_was_interrupted() {
         command
     };
     let resume = place.path("all.ndjson.resume");
-    let mut interrupted = export("*").spawn().unwrap();
-    common::wait_until(PATIENCE_BULK, "a part", || resume.exists() || output.exists());
-    interrupted.kill().unwrap();
-    interrupted.wait().unwrap();
+    for signal in [Signal::KILL, Signal::INT, Signal::TERM] {
+        let before = fs::read(&resume).ok();
+        let mut interrupted = export("*").spawn().unwrap();
+        let mut is_further = || output.exists() || fs::read(&resume).ok() != before;
+        common::wait_until(PATIENCE_BULK, "a part", &mut is_further);
+        // It may have ended.
+        let _ = kill_process(Pid::from_child(&interrupted), signal);
+        interrupted.wait().unwrap();
+    }
     if !output.exists() {
         // Another query would be mixed with it.
         assert_eq!(export("eventName:Decrypt").status().unwrap().code(), Some(4));
         // What was written behind the last part is written again.
         let mut partial =
             fs::OpenOptions::new().append(true).open(place.path("all.ndjson.partial")).unwrap();
-        std::io::Write::write_all(&mut partial, b"{\"half\":").unwrap();
-        let ran = common::Ran::from(export("*").output().unwrap());
+        partial.write_all(b"{\"half\":").unwrap();
+        let mut last = export("*").stderr(Stdio::piped()).spawn().unwrap();
+        let mut own_kb = 0;
+        while last.try_wait().unwrap().is_none() {
+            own_kb = own_kb.max(daemon.own_kb());
+            thread::sleep(Duration::from_millis(100));
+        }
+        let ran = common::Ran::from(last.wait_with_output().unwrap());
         assert!(ran.stderr.contains("continuing"), "{}", ran.stderr);
+        println!("{indexed} events exported; the daemon had {own_kb} KB of its own at most");
+        assert!(own_kb < OWN_KB_MAX, "{own_kb} KB");
     }
-    let found = lines(&fs::read(&output).unwrap());
-    assert_eq!(found.len() as u64, indexed);
-    let archive: BTreeMap<String, u64> =
-        records_below(&place.archive()).into_iter().map(|record| (record.raw, 1)).collect();
-    assert!(found == archive, "lines that are not the archive's");
+    let archive = Lines::of_archive(&place.archive());
+    assert_eq!(archive.count, indexed);
+    assert_eq!(Lines::of_file(&output), archive);
     assert!(!resume.exists() && !place.path("all.ndjson.partial").exists());
     let nothing = common::run(&[
         "export",

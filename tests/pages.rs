@@ -10,8 +10,8 @@ use common::{Daemon, PATIENCE_BULK, Place, files_below, generated};
 use jiff::{SignedDuration, Timestamp};
 use traildex::api::client::ClientError;
 use traildex::api::proto::{
-    ApiError, ErrorKind, Order, RebuildRequest, RebuildState, SearchRequest, SearchResponse,
-    TotalMode,
+    ApiError, ErrorKind, ExportRequest, Order, RebuildRequest, RebuildState, SearchRequest,
+    SearchResponse, TailRequest, TotalMode,
 };
 
 fn indexed(events: u64) -> (Place, Daemon, BTreeSet<String>) {
@@ -20,6 +20,10 @@ fn indexed(events: u64) -> (Place, Daemon, BTreeSet<String>) {
     let daemon = place.start();
     daemon.wait_indexed(PATIENCE_BULK, ids.len() as u64);
     (place, daemon, ids)
+}
+
+fn of(query: &str) -> SearchRequest {
+    SearchRequest { query: query.into(), ..SearchRequest::default() }
 }
 
 fn next(request: &SearchRequest, page: &SearchResponse) -> Option<SearchRequest> {
@@ -80,8 +84,7 @@ fn no_event_is_missed_or_repeated_while_others_arrive() {
 fn the_total_and_a_querys_own_limit_are_those_of_all_pages() {
     let (_place, daemon, ids) = indexed(500);
     for (query, wanted) in [("* | limit 100", 100), ("* | limit 100 | fields eventID, time", 100)] {
-        let mut request =
-            SearchRequest { query: query.into(), limit: Some(30), ..SearchRequest::default() };
+        let mut request = SearchRequest { limit: Some(30), ..of(query) };
         let mut sizes = Vec::new();
         loop {
             let page = daemon.search(&request);
@@ -166,8 +169,7 @@ fn a_cursor_of_another_search_or_index_is_refused() {
 fn pages_go_by_time_only() {
     let (_place, daemon, _) = indexed(300);
     for query in ["* | sort eventName", "* | dedup eventName", "count by eventName"] {
-        let request =
-            SearchRequest { query: query.into(), limit: Some(1), ..SearchRequest::default() };
+        let request = SearchRequest { limit: Some(1), ..of(query) };
         assert_eq!(daemon.search(&request).cursor, None, "{query}");
     }
     // The query's own order of time is the pages'.
@@ -180,5 +182,72 @@ fn pages_go_by_time_only() {
     let page = daemon.search(&request);
     let second = daemon.search(&next(&request, &page).unwrap());
     assert!(second.hits[0].meta.time <= page.hits[0].meta.time);
+    daemon.stop();
+}
+
+/// CloudTrail delivers records of up to 256 KB, of which ten thousand are not held in memory.
+#[test]
+fn large_records_end_a_page_and_are_told_and_exported_whole() {
+    let place = Place::new();
+    let daemon = place.start();
+    let mut tail = TailRequest { q: "*".to_owned(), cursor: None };
+    tail.cursor = Some(daemon.client.tail(&tail).unwrap().told().unwrap().unwrap().cursor);
+    let ids: BTreeSet<String> = (100..300).map(|number| format!("e{number}")).collect();
+    let policy = format!(r#"{{"requestParameters":{{"policy":"{}"}},"#, "word".repeat(62_500));
+    let records: Vec<String> =
+        ids.iter().map(|id| common::record(id).replacen('{', &policy, 1)).collect();
+    for (number, records) in records.chunks(20).enumerate() {
+        let trail = format!(r#"{{"Records":[{}]}}"#, records.join(","));
+        let file = place.archive().join(format!("{number}.json.gz"));
+        fs::write(file, common::gzip(trail.as_bytes())).unwrap();
+    }
+    daemon.wait_indexed(PATIENCE_BULK, 200);
+
+    for query in ["*", "* | fields requestParameters, eventID"] {
+        let mut request = SearchRequest { limit: Some(150), ..of(query) };
+        let (mut found, mut pages) = (BTreeSet::new(), 0);
+        loop {
+            let page = daemon.search(&request);
+            let rows = page.table.iter().flat_map(|table| &table.rows);
+            let of_rows = rows.map(|row| row.last().unwrap().as_str().unwrap().to_owned());
+            let given: Vec<_> =
+                page.hits.iter().map(|hit| hit.meta.id.clone()).chain(of_rows).collect();
+            assert!(given.len() < 70, "{query}: {} events of 250 KB", given.len());
+            if page.cursor.is_some() {
+                assert!(page.warnings.iter().any(|w| w.contains("16 MiB")), "{:?}", page.warnings);
+            }
+            pages += 1;
+            found.extend(given);
+            let Some(following) = next(&request, &page) else { break };
+            request = following;
+        }
+        assert_eq!((pages, &found), (3, &ids), "{query}");
+    }
+
+    let sorted = "* | sort eventName, eventID";
+    let ranked = daemon.search(&SearchRequest { limit: Some(150), ..of(sorted) });
+    assert!(ranked.cursor.is_none() && ranked.hits.len() < 70);
+    assert!(ranked.warnings.iter().any(|w| w.contains("ask for fewer")), "{:?}", ranked.warnings);
+    let refused = ExportRequest { query: sorted.into(), ..ExportRequest::default() };
+    assert!(matches!(daemon.client.export(&refused), Err(ClientError::Api(_))));
+
+    let mut export = daemon.client.export(&ExportRequest::default()).unwrap();
+    let mut exported = Vec::new();
+    while let Some(bytes) = export.chunk().unwrap() {
+        exported.extend(bytes);
+    }
+    let exported = String::from_utf8(exported).unwrap();
+    let lines: BTreeSet<&str> = exported.lines().collect();
+    assert!(exported.lines().count() == 200, "{} lines", exported.lines().count());
+    assert!(lines == records.iter().map(String::as_str).collect(), "other records");
+
+    let mut stream = daemon.client.tail(&tail).unwrap();
+    let mut told = BTreeSet::new();
+    while told.len() < ids.len() {
+        if let Some(hit) = stream.told().unwrap().unwrap().hit {
+            assert!(told.insert(hit.meta.id), "told twice");
+        }
+    }
+    assert_eq!(told, ids);
     daemon.stop();
 }

@@ -128,9 +128,13 @@ pub struct SearchResponse {
     /// Where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
-    /// Why the answer may lack events, such as a damaged part of the index that is being made anew.
+    /// Why the answer may lack events, such as a damaged part of the index that is being made anew, or
+    /// records so large that a page holds fewer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Whether more is found than is here, and no cursor leads there.
+    #[serde(skip)]
+    pub is_cut: bool,
 }
 
 impl Default for QueryForm {

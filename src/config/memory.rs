@@ -5,7 +5,10 @@
 use std::fmt;
 
 use super::Config;
-use crate::limits::{EXPORTS_MAX, GROUP_BYTES_MAX, TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max};
+use crate::limits::{
+    EXPORTS_MAX, GROUP_BYTES_MAX, PAGE_BYTES_MAX, TAIL_BATCH_BYTES, TAILS_MAX, UNREAD_BYTES_MAX,
+    long_searches_max,
+};
 
 /// One merge at a time. Its working memory follows the segments' dictionaries and columns; the
 /// postings stream through.
@@ -24,14 +27,14 @@ const EVENTS: u64 = 30_000_000;
 const FILE_BYTES: u64 = 32;
 const FILES: u64 = 2_000_000;
 
-/// What one search may collect: its groups; or postings, hits, and an answer of the longest kind
-/// (12 MB) twice, as records and as text.
-const SEARCH_BYTES: u64 = GROUP_BYTES_MAX as u64 + (32 << 20);
+/// What one search may collect: its groups; or postings, hits, and an answer of the longest kind twice,
+/// as records and as text.
+const SEARCH_BYTES: u64 = GROUP_BYTES_MAX as u64 + 2 * PAGE_BYTES_MAX as u64;
 
-/// An export: the rows of a Parquet row group and what they come to (7 MB each), and a page twice. A
-/// client that is told what comes in: its batch, as records and as text.
-const EXPORT_BYTES: u64 = 24 << 20;
-const TAIL_BYTES: u64 = 256 << 10;
+/// An export: a page, and its text, or the rows of a Parquet row group and what they come to. A client
+/// that is told what comes in: its batch, as records and as text.
+const EXPORT_BYTES: u64 = 2 * PAGE_BYTES_MAX as u64;
+const TAIL_BYTES: u64 = 2 * TAIL_BATCH_BYTES as u64;
 
 /// The program, its threads' stacks, the runtime, the open segments' metadata, the sockets.
 const BASE_BYTES: u64 = 64 << 20;
@@ -138,7 +141,11 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
         MemoryPart {
             name: "exports and tails",
             bytes: EXPORTS_MAX as u64 * EXPORT_BYTES + TAILS_MAX as u64 * TAIL_BYTES,
-            formula: format!("{EXPORTS_MAX} exports x 24 MiB, {TAILS_MAX} tails x 256 KiB"),
+            formula: format!(
+                "{EXPORTS_MAX} exports x {} MiB, {TAILS_MAX} tails x {} KiB",
+                mib(EXPORT_BYTES),
+                TAIL_BYTES >> 10
+            ),
             keys: &[],
         },
         MemoryPart {
@@ -176,10 +183,10 @@ keys and ledger             107 MiB  1.6 bytes an event and 32 a file, for 30 an
 merge                       256 MiB  one at a time, fixed
 searches                    288 MiB  2, and 1 long ones, x 96 MiB
 answers                      32 MiB  until their clients have read them, fixed
-exports and tails           112 MiB  4 exports x 24 MiB, 64 tails x 256 KiB
+exports and tails           160 MiB  4 exports x 32 MiB, 64 tails x 512 KiB
 record cache                 64 MiB  decompressed blocks of records
 base                         64 MiB  program, runtime and sockets, fixed
-total                      1834 MiB";
+total                      1882 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
     }
 
@@ -193,7 +200,7 @@ total                      1834 MiB";
         let (message, table) = error.split_once('\n').unwrap();
         assert_eq!(
             message,
-            "the configuration adds up to 1833 MiB of memory and the machine has 1833 MiB; \
+            "the configuration adds up to 1881 MiB of memory and the machine has 1881 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
              search.concurrent_max, search.record_cache_bytes, ingest.segment_events_max"
         );

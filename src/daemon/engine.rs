@@ -187,19 +187,19 @@ trait Warned {
 
 impl Warned for SearchResponse {
     fn warn(&mut self, warnings: Vec<String>) {
-        self.warnings = warnings;
+        self.warnings.extend(warnings);
     }
 }
 
 impl Warned for FieldsResponse {
     fn warn(&mut self, warnings: Vec<String>) {
-        self.warnings = warnings;
+        self.warnings.extend(warnings);
     }
 }
 
 impl Warned for ValuesResponse {
     fn warn(&mut self, warnings: Vec<String>) {
-        self.warnings = warnings;
+        self.warnings.extend(warnings);
     }
 }
 

@@ -20,7 +20,7 @@ use tantivy::query::Query as Planned;
 use self::cursor::Cursor;
 use self::explain::Steps;
 pub use self::explore::{fields, values};
-use self::fetch::fetch_all;
+use self::fetch::fetch_up_to;
 use self::rows::Rows;
 pub use self::tail::tail;
 use super::ast::{Expr, FieldRef, Function, FunctionKind, Key, Query, Stage, Test, Value};
@@ -41,7 +41,9 @@ use crate::index::collect::{Wanted, collect};
 use crate::index::groups::{Grouping, Measure, group};
 use crate::index::snapshot::Snapshot;
 use crate::index::values::Source;
-use crate::limits::{GROUP_BYTES_MAX, SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX, TABLE_ROWS_DEFAULT};
+use crate::limits::{
+    GROUP_BYTES_MAX, PAGE_BYTES_MAX, SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX, TABLE_ROWS_DEFAULT,
+};
 
 /// Answers a search.
 pub fn search(
@@ -115,7 +117,7 @@ pub fn event(
         };
         let (matches, total) = collect(snapshot, &*query, wanted, &|| cancel.check())?;
         if !matches.is_empty() {
-            let hits = fetch_all(snapshot, &matches, None, cancel)?;
+            let hits = fetch_up_to(PAGE_BYTES_MAX, snapshot, &matches, None, cancel)?;
             let took_ms = started.elapsed().as_secs_f64() * 1e3;
             return Ok(SearchResponse { hits, total, took_ms, ..SearchResponse::default() });
         }
@@ -227,9 +229,10 @@ impl Search<'_> {
     ) -> Result<SearchResponse, ApiError> {
         let (rows, events) = self.rows(filter, stages)?;
         let limit = limit.unwrap_or(TABLE_ROWS_DEFAULT).min(SEARCH_LIMIT_MAX);
-        let table = Some(rows.into_table(limit));
+        let table = rows.into_table(limit);
+        let is_cut = (table.rows.len() as u64) < table.rows_total;
         let total = Total { value: events, exact: true };
-        Ok(SearchResponse { table, total, ..SearchResponse::default() })
+        Ok(SearchResponse { table: Some(table), total, is_cut, ..SearchResponse::default() })
     }
 
     /// The rows of a query, whose first stage is `stats`; and how many events they are of.

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::api::csv::{EVENT_COLUMNS, event_row};
 use crate::api::proto::SearchResponse;
-use crate::limits::EXPORT_GROUP_ROWS;
+use crate::limits::{EXPORT_GROUP_BYTES, EXPORT_GROUP_ROWS};
 
 /// The column of the whole record.
 const RECORD: &str = "record";
@@ -25,6 +25,8 @@ pub struct ParquetWriter {
     kinds: Vec<Kind>,
     /// Of the row group in the making.
     rows: Vec<Vec<Value>>,
+    /// Of their records.
+    bytes: usize,
 }
 
 /// What a column holds.
@@ -62,7 +64,7 @@ impl ParquetWriter {
         let zstd = Compression::ZSTD(ZstdLevel::default());
         let properties = Arc::new(WriterProperties::builder().set_compression(zstd).build());
         let file = SerializedFileWriter::new(Vec::new(), schema, properties);
-        Ok(Self { file: file.map_err(io::Error::other)?, kinds, rows: Vec::new() })
+        Ok(Self { file: file.map_err(io::Error::other)?, kinds, rows: Vec::new(), bytes: 0 })
     }
 
     /// Bytes that are written once the page's rows are there.
@@ -70,14 +72,21 @@ impl ParquetWriter {
         for hit in &page.hits {
             let mut row = event_row(hit).to_vec();
             row.push(hit.event.get().into());
-            self.rows.push(row);
+            self.bytes += hit.event.get().len();
+            self.add(row)?;
         }
-        let rows = page.table.iter().flat_map(|table| &table.rows);
-        self.rows.extend(rows.cloned());
-        if self.rows.len() >= EXPORT_GROUP_ROWS {
-            self.write_group().map_err(io::Error::other)?;
+        for row in page.table.iter().flat_map(|table| &table.rows) {
+            self.add(row.clone())?;
         }
         self.take()
+    }
+
+    fn add(&mut self, row: Vec<Value>) -> io::Result<()> {
+        self.rows.push(row);
+        if self.rows.len() < EXPORT_GROUP_ROWS && self.bytes < EXPORT_GROUP_BYTES {
+            return Ok(());
+        }
+        self.write_group().map_err(io::Error::other)
     }
 
     pub fn end(mut self) -> io::Result<Vec<u8>> {
@@ -105,6 +114,7 @@ impl ParquetWriter {
         }
         group.close()?;
         self.rows.clear();
+        self.bytes = 0;
         Ok(())
     }
 }

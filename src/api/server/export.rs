@@ -17,8 +17,8 @@ use super::answer::Answer;
 use super::ask::App;
 use super::request::check_limit;
 use crate::api::export::Exporter;
-use crate::api::proto::{ApiError, ErrorKind, ExportRequest, SearchResponse};
-use crate::limits::{EXPORT_PAGE_EVENTS, SEARCH_LIMIT_MAX};
+use crate::api::proto::{ApiError, ErrorKind, ExportRequest, SearchResponse, Table};
+use crate::limits::{EXPORT_PAGE_EVENTS, PAGE_BYTES_MAX, SEARCH_LIMIT_MAX};
 
 /// Where the next part begins.
 const CURSOR: HeaderName = HeaderName::from_static("traildex-cursor");
@@ -50,8 +50,9 @@ pub async fn export(app: App, request: ExportRequest) -> Answer {
     // What is wrong with the query is answered before anything is streamed.
     let limit = request.limit.unwrap_or(EXPORT_PAGE_EVENTS);
     let mut page = page(&app, &request, limit, request.cursor.clone()).await?;
-    if page.table.is_some() && page.cursor.is_none() && request.cursor.is_none() {
-        // Rows of groups are no pages: all of them, or an error.
+    if page.is_cut {
+        // Rows of groups, and events in another order than that of time, are no pages: all of them,
+        // or an error.
         page = self::page(&app, &request, SEARCH_LIMIT_MAX, None).await?;
         check_whole(&page)?;
     }
@@ -70,20 +71,28 @@ pub async fn export(app: App, request: ExportRequest) -> Answer {
     Ok(response)
 }
 
-/// Tables of events' fields come in pages; other tables as a whole.
 fn check_whole(page: &SearchResponse) -> Result<(), ApiError> {
-    let Some(table) = &page.table else { return Ok(()) };
-    if table.rows.len() as u64 == table.rows_total || page.cursor.is_some() {
+    if !page.is_cut {
         return Ok(());
     }
-    let message = format!(
-        "the query makes {} rows; an export of rows holds {SEARCH_LIMIT_MAX} at most",
-        table.rows_total
-    );
-    Err(ApiError {
-        suggestion: Some("more conditions, or keys with fewer values".to_owned()),
-        ..ApiError::new(ErrorKind::BadRequest, message)
-    })
+    let (message, suggestion) = match &page.table {
+        Some(Table { rows_total, .. }) => (
+            format!(
+                "the query makes {rows_total} rows; an export of rows holds {SEARCH_LIMIT_MAX} at most"
+            ),
+            "more conditions, or keys with fewer values",
+        ),
+        None => (
+            format!(
+                "the query sorts or dedups more events than an export of them holds, \
+                 {SEARCH_LIMIT_MAX} events or {} MiB",
+                PAGE_BYTES_MAX >> 20
+            ),
+            "more conditions, or the order of time, which has no such bound",
+        ),
+    };
+    let suggestion = Some(suggestion.to_owned());
+    Err(ApiError { suggestion, ..ApiError::new(ErrorKind::BadRequest, message) })
 }
 
 async fn page(

@@ -3,7 +3,7 @@
 use tantivy::query::Query as Planned;
 
 use super::cursor::Cursor;
-use super::fetch::{Chosen, Fetcher, fetch_all};
+use super::fetch::{Chosen, Fetcher, fetch_up_to};
 use super::highlight::Highlighter;
 use super::{Search, read_record};
 use crate::api::proto::{ApiError, Order, SearchRequest, SearchResponse, Table, Total};
@@ -11,7 +11,7 @@ use crate::event::columns::ColumnId;
 use crate::index::collect::{Match, Position, Wanted, collect};
 use crate::index::ranked::{Ranking, ranked};
 use crate::index::values::Source;
-use crate::limits::{GROUP_BYTES_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX};
+use crate::limits::{GROUP_BYTES_MAX, PAGE_BYTES_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX};
 use crate::query::ast::{Expr, FieldRef, SortKey, Stage, Test};
 
 /// The stages of a query that is about events.
@@ -46,6 +46,15 @@ enum Arrangement {
     Ranked(Ranking),
 }
 
+/// Why there are fewer events than were asked for.
+fn ends_early(given: usize, wanted: usize, is_paged: bool) -> String {
+    let rest = if is_paged { "the rest are behind the cursor" } else { "ask for fewer" };
+    let mib = PAGE_BYTES_MAX >> 20;
+    format!(
+        "{given} of {wanted} events are given, since a page ends at {mib} MiB of records; {rest}"
+    )
+}
+
 impl Search<'_> {
     pub(super) fn answer_events(
         &self,
@@ -64,47 +73,58 @@ impl Search<'_> {
         let query =
             self.timed("plan", || self.planner().plan_between(filter, self.start, self.end))?;
         let is_last = limit == 0 || left == Some(limit as u64);
-        let (matches, total, cursor) = match self.arrangement(&stages, request.order, limit)? {
-            Arrangement::ByTime(order) => {
-                let wanted = Wanted {
-                    // One more tells whether there is another page.
-                    limit: limit + usize::from(!is_last),
-                    order,
-                    after: self.cursor.map(|cursor| cursor.after),
-                    total: request.total,
-                    is_count_known: self.is_count_known(filter),
-                };
-                let (mut matches, total) =
-                    self.timed("collect", || self.collect(&*query, wanted))?;
-                let has_more = matches.len() > limit;
-                matches.truncate(limit);
-                let last = matches.last().filter(|_| has_more).map(|last| last.position);
-                let given = given + matches.len() as u64;
-                (matches, total, last.map(|last| self.cursor_behind(last, given, request)))
-            }
-            Arrangement::Ranked(ranking) => {
-                let (matches, total) = self.timed("rank", || self.rank(&*query, &ranking))?;
-                (matches, total, None)
-            }
-        };
-        if stages.fields.is_empty() {
+        // One more tells whether there are others.
+        let wanted = limit + usize::from(!is_last);
+        let (mut matches, total, is_paged) =
+            match self.arrangement(&stages, request.order, wanted)? {
+                Arrangement::ByTime(order) => {
+                    let wanted = Wanted {
+                        limit: wanted,
+                        order,
+                        after: self.cursor.map(|cursor| cursor.after),
+                        total: request.total,
+                        is_count_known: self.is_count_known(filter),
+                    };
+                    let (matches, total) =
+                        self.timed("collect", || self.collect(&*query, wanted))?;
+                    (matches, total, true)
+                }
+                Arrangement::Ranked(ranking) => {
+                    let (matches, total) = self.timed("rank", || self.rank(&*query, &ranking))?;
+                    (matches, total, false)
+                }
+            };
+        let found = matches.len();
+        matches.truncate(limit);
+        let mut response = SearchResponse { total, ..SearchResponse::default() };
+        let given_now = if stages.fields.is_empty() {
             let highlighter = request.highlights.then(|| Highlighter::of(filter, self.snapshot));
             let highlighter = highlighter.transpose()?;
-            let hits = self.timed("fetch", || {
-                fetch_all(self.snapshot, &matches, highlighter.as_ref(), self.cancel)
+            let (snapshot, cancel) = (self.snapshot, self.cancel);
+            response.hits = self.timed("fetch", || {
+                fetch_up_to(PAGE_BYTES_MAX, snapshot, &matches, highlighter.as_ref(), cancel)
             })?;
-            return Ok(SearchResponse { hits, total, cursor, ..SearchResponse::default() });
+            response.hits.len()
+        } else {
+            let mut fetcher = Fetcher::new(self.snapshot);
+            let rows = fetcher.rows_up_to(PAGE_BYTES_MAX, &matches, &chosen, self.cancel)?;
+            let given_now = rows.len();
+            let columns = stages.fields.iter().map(|field| field.name.clone()).collect();
+            let rows_total = stages.limit.map_or(total.value, |limit| limit.min(total.value));
+            response.table = Some(Table { columns, rows, rows_total, exact: total.exact });
+            given_now
+        };
+        if given_now < matches.len() {
+            response.warnings.push(ends_early(given_now, matches.len(), is_paged));
         }
-        let mut fetcher = Fetcher::new(self.snapshot);
-        let mut rows = Vec::with_capacity(matches.len());
-        for found in &matches {
-            self.cancel.check()?;
-            rows.push(fetcher.values(found, &chosen)?);
+        if given_now < found {
+            let last = given_now.checked_sub(1).map(|at| matches[at].position);
+            let given = given + given_now as u64;
+            let cursor = last.map(|last| self.cursor_behind(last, given, request));
+            response.cursor = cursor.filter(|_| is_paged);
+            response.is_cut = !is_paged;
         }
-        let columns = stages.fields.iter().map(|field| field.name.clone()).collect();
-        let rows_total = stages.limit.map_or(total.value, |limit| limit.min(total.value));
-        let table = Some(Table { columns, rows, rows_total, exact: total.exact });
-        Ok(SearchResponse { table, total, cursor, ..SearchResponse::default() })
+        Ok(response)
     }
 
     fn arrangement(

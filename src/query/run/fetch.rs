@@ -22,6 +22,9 @@ use crate::query::fields::{Target, resolve};
 /// Fewer matches are fetched by one thread.
 const SHARE_MIN: usize = 10;
 
+/// Matches fetched between two looks at how many bytes there are.
+const ROUND: usize = 100;
+
 /// Fetches the records of matches, many of which come from the same files.
 pub struct Fetcher<'a> {
     snapshot: &'a Snapshot,
@@ -84,23 +87,57 @@ impl<'a> Fetcher<'a> {
     }
 }
 
-/// Fetches matches, on all cores; neighbours, which often share a block of records, on the same.
-pub fn fetch_all(
+/// Fetches matches until there are so many bytes of records; one, if it is larger. On all cores;
+/// neighbours, which often share a block of records, on the same.
+pub fn fetch_up_to(
+    bytes_max: usize,
     snapshot: &Snapshot,
     matches: &[Match],
     highlighter: Option<&Highlighter>,
     cancel: &Cancel,
 ) -> Result<Vec<Hit>, ApiError> {
-    let share = matches.len().div_ceil(threads()).max(SHARE_MIN);
-    let hits = in_parallel(matches.chunks(share).collect(), |share| {
-        let mut fetcher = Fetcher { highlighter, ..Fetcher::new(snapshot) };
-        let mut fetch = |found| {
-            cancel.check()?;
-            fetcher.fetch(found)
-        };
-        share.iter().map(&mut fetch).collect::<Result<Vec<_>, _>>()
-    })?;
-    Ok(hits.into_iter().flatten().collect())
+    let mut page = Vec::with_capacity(matches.len());
+    let mut bytes = 0;
+    for round in matches.chunks(ROUND) {
+        let share = round.len().div_ceil(threads()).max(SHARE_MIN);
+        let hits = in_parallel(round.chunks(share).collect(), |share| {
+            let mut fetcher = Fetcher { highlighter, ..Fetcher::new(snapshot) };
+            let (mut hits, mut bytes) = (Vec::with_capacity(share.len()), 0);
+            for found in share {
+                cancel.check()?;
+                let hit = fetcher.fetch(found)?;
+                bytes += hit_bytes(&hit);
+                hits.push(hit);
+                // What would come behind is not given: too much is before it.
+                if bytes > bytes_max {
+                    break;
+                }
+            }
+            Ok::<_, ApiError>(hits)
+        })?;
+        for hit in hits.into_iter().flatten() {
+            bytes += hit_bytes(&hit);
+            if bytes > bytes_max && !page.is_empty() {
+                return Ok(page);
+            }
+            page.push(hit);
+        }
+    }
+    Ok(page)
+}
+
+fn hit_bytes(hit: &Hit) -> usize {
+    hit.event.get().len() + hit.meta.raw.as_ref().map_or(0, String::len)
+}
+
+/// What a value takes in an answer, about.
+fn json_bytes(value: &Json) -> usize {
+    match value {
+        Json::String(text) => text.len(),
+        Json::Array(items) => items.iter().map(json_bytes).sum(),
+        Json::Object(members) => members.iter().map(|(key, v)| key.len() + json_bytes(v)).sum(),
+        _ => size_of::<Json>(),
+    }
 }
 
 fn raw_json(bytes: Vec<u8>) -> Result<Box<RawValue>, ApiError> {
@@ -141,12 +178,30 @@ impl Chosen {
 }
 
 impl Fetcher<'_> {
-    /// The values of chosen fields: null where there is none, a list where there are several.
-    pub fn values(
+    /// Rows of chosen fields, until there are so many bytes; one, if it is larger.
+    pub fn rows_up_to(
         &mut self,
-        found: &Match,
+        bytes_max: usize,
+        matches: &[Match],
         chosen: &Chosen,
-    ) -> Result<Vec<serde_json::Value>, ApiError> {
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<Json>>, ApiError> {
+        let mut rows = Vec::with_capacity(matches.len());
+        let mut bytes = 0;
+        for found in matches {
+            cancel.check()?;
+            let row = self.values(found, chosen)?;
+            bytes += row.iter().map(json_bytes).sum::<usize>();
+            if bytes > bytes_max && !rows.is_empty() {
+                break;
+            }
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// The values of chosen fields: null where there is none, a list where there are several.
+    fn values(&mut self, found: &Match, chosen: &Chosen) -> Result<Vec<Json>, ApiError> {
         let raw = found.segment.record(found.doc)?;
         let mut values: Vec<Vec<Json>> = vec![Vec::new(); chosen.fields.len()];
         self.parser.each_scalar(&raw, |path, scalar| {

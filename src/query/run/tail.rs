@@ -7,12 +7,13 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 
 use super::events_query;
-use super::fetch::fetch_all;
+use super::fetch::fetch_up_to;
 use crate::api::Cancel;
 use crate::api::proto::{ApiError, ErrorKind, TailPage, TailRequest};
 use crate::event::time::Micros;
 use crate::index::arrivals::{Arrival, arrivals, next_arrival};
 use crate::index::snapshot::Snapshot;
+use crate::limits::TAIL_BATCH_BYTES;
 
 /// Counted up when the meaning of the numbers changes. Another than that of searches.
 const VERSION: u64 = 1_002;
@@ -69,12 +70,12 @@ pub fn tail(
         .map_err(|error| cancel.check().err().unwrap_or(error))?;
     let places = found.iter().map(|found| (found.position.file, found.position.offset + 1));
     let cursors: Vec<String> = places.map(cursor).collect();
-    let has_more = found.len() == limit;
+    let hits = fetch_up_to(TAIL_BATCH_BYTES, snapshot, &found, None, cancel)?;
+    let has_more = found.len() == limit || hits.len() < found.len();
     // The oldest index of all may lack what the client has seen: retention.
-    let end = match cursors.last() {
+    let end = match cursors.get(hits.len().saturating_sub(1)) {
         Some(behind) if has_more => behind.clone(),
         _ => cursor(next.max(seen.next)),
     };
-    let hits = fetch_all(snapshot, &found, None, cancel)?;
     Ok(TailPage { hits: cursors.into_iter().zip(hits).collect(), cursor: end, has_more })
 }
