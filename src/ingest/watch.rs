@@ -4,14 +4,18 @@
 //! Hints that do not fit their queue, and events that the kernel dropped, become one hint to scan
 //! everything. Our own reads cause events of kind `Access`, of which only the closing of a file
 //! written by somebody counts.
+//!
+//! A new directory is hinted at twice. When the kernel tells of it, nothing in it is watched yet: what
+//! comes into it before it is, comes unseen. So a thread waits until it is watched, and hints again.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 /// Hints waiting for the scanner. At some 200 bytes each this is 13 MB; beyond it, a full scan is the
 /// cheaper hint.
@@ -34,7 +38,7 @@ pub enum Hint {
 pub struct Watcher {
     hints: Receiver<Hint>,
     is_lossy: Arc<AtomicBool>,
-    watcher: Option<RecommendedWatcher>,
+    watcher: Option<Arc<Mutex<RecommendedWatcher>>>,
 }
 
 impl Watcher {
@@ -43,7 +47,15 @@ impl Watcher {
         let (sender, hints) = bounded(HINTS_MAX);
         let is_lossy = Arc::new(AtomicBool::new(false));
         let queue = Queue { sender, is_lossy: Arc::clone(&is_lossy) };
-        let watcher = notify::recommended_watcher(move |event| queue.take(event))?;
+        let (appeared, new_dirs) = bounded(HINTS_MAX);
+        let again = queue.clone();
+        let watcher = notify::recommended_watcher(move |event| queue.take(event, &appeared))?;
+        let watcher = Arc::new(Mutex::new(watcher));
+        let weak = Arc::downgrade(&watcher);
+        thread::Builder::new()
+            .name("watch".to_owned())
+            .spawn(move || hint_once_watched(&new_dirs, &weak, &again))
+            .map_err(notify::Error::io)?;
         Ok(Self { hints, is_lossy, watcher: Some(watcher) })
     }
 
@@ -54,7 +66,7 @@ impl Watcher {
 
     pub fn watch(&mut self, dir: &Path) -> notify::Result<()> {
         match &mut self.watcher {
-            Some(watcher) => watcher.watch(dir, RecursiveMode::Recursive),
+            Some(watcher) => lock(watcher).watch(dir, RecursiveMode::Recursive),
             None => Ok(()),
         }
     }
@@ -69,16 +81,49 @@ impl Watcher {
     }
 }
 
+fn lock(watcher: &Mutex<RecommendedWatcher>) -> std::sync::MutexGuard<'_, RecommendedWatcher> {
+    watcher.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Hints at new directories a second time, until the watcher is gone.
+fn hint_once_watched(
+    new_dirs: &Receiver<PathBuf>,
+    watcher: &Weak<Mutex<RecommendedWatcher>>,
+    queue: &Queue,
+) {
+    while let Ok(dir) = new_dirs.recv() {
+        let dirs: Vec<PathBuf> = std::iter::once(dir).chain(new_dirs.try_iter()).collect();
+        let Some(watcher) = watcher.upgrade() else { return };
+        // Changes nothing. But notify's one thread does it after what it is at: watching what it has
+        // told of.
+        if let Err(error) = lock(&watcher).configure(Config::default()) {
+            tracing::warn!(%error, "watching failed; the next scan will find what it missed");
+            queue.lose();
+        }
+        dirs.into_iter().for_each(|dir| queue.put(Hint::Directory(dir)));
+    }
+}
+
+#[derive(Clone)]
 struct Queue {
     sender: Sender<Hint>,
     is_lossy: Arc<AtomicBool>,
 }
 
 impl Queue {
-    fn take(&self, event: notify::Result<Event>) {
+    fn take(&self, event: notify::Result<Event>, appeared: &Sender<PathBuf>) {
         match event {
             Ok(event) if event.need_rescan() => self.lose(),
-            Ok(event) => hints(event).into_iter().for_each(|hint| self.put(hint)),
+            Ok(event) => {
+                for hint in hints(event) {
+                    if let Hint::Directory(dir) = &hint
+                        && appeared.try_send(dir.clone()).is_err()
+                    {
+                        self.lose();
+                    }
+                    self.put(hint);
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "watching failed; the next scan will find what it missed");
                 self.lose();
@@ -117,10 +162,12 @@ fn hints(event: Event) -> Vec<Hint> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::fs;
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::ingest::walk::Walk;
 
     /// Hints until `wanted` comes.
     fn wait_for(watcher: &Watcher, wanted: &Hint) -> Vec<Hint> {
@@ -148,6 +195,40 @@ mod tests {
 
         fs::create_dir(root.join("sub")).unwrap();
         wait_for(&watcher, &Hint::Directory(root.join("sub")));
+        assert!(!watcher.take_lossy());
+    }
+
+    /// The kernel is asked for hints about a new folder after it has told of the folder, and what came
+    /// into it in between is told by nobody.
+    #[test]
+    fn hints_lead_to_every_file_in_new_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let mut watcher = Watcher::new().unwrap();
+        watcher.watch(&root).unwrap();
+        let mut missing: HashSet<PathBuf> =
+            (0..2_000).map(|n| root.join(format!("{n}/2026/11/{n}.json"))).collect();
+        let coming = missing.clone();
+        let writer = thread::spawn(move || {
+            for file in &coming {
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, "{}").unwrap();
+            }
+        });
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !missing.is_empty() {
+            match watcher.hints().recv_deadline(deadline) {
+                Ok(Hint::Directory(dir)) => Walk::new([dir]).for_each(|(path, _)| {
+                    missing.remove(&path);
+                }),
+                Ok(Hint::Finished(path)) => {
+                    missing.remove(&path);
+                }
+                Ok(_) => {}
+                Err(_) => panic!("{} files, such as {:?}", missing.len(), missing.iter().next()),
+            }
+        }
+        writer.join().unwrap();
         assert!(!watcher.take_lossy());
     }
 
