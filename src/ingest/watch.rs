@@ -100,7 +100,9 @@ fn hint_once_watched(
             tracing::warn!(%error, "watching failed; the next scan will find what it missed");
             queue.lose();
         }
-        dirs.into_iter().for_each(|dir| queue.put(Hint::Directory(dir)));
+        for dir in dirs {
+            queue.put(Hint::Directory(dir));
+        }
     }
 }
 
@@ -225,7 +227,9 @@ mod tests {
                     missing.remove(&path);
                 }
                 Ok(_) => {}
-                Err(_) => panic!("{} files, such as {:?}", missing.len(), missing.iter().next()),
+                Err(error) => {
+                    panic!("{error}: {}, such as {:?}", missing.len(), missing.iter().next())
+                }
             }
         }
         writer.join().unwrap();
