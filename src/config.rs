@@ -107,7 +107,8 @@ pub struct Search {
     pub queue_max: usize,
     /// From a search's arrival to its answer.
     pub deadline_ms: u64,
-    /// Decompressed blocks of stored records.
+    /// What stays in memory of what was read last: three quarters for decompressed blocks of stored
+    /// records, a quarter for the events that words with wildcards found.
     pub record_cache_bytes: usize,
 }
 

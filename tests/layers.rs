@@ -57,7 +57,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("notify", &["ingest/watch.rs"]),
     ("memmap2", &["ingest/read.rs"]),
     ("zstd", &["ingest/read.rs", "index/records.rs"]),
-    ("lru", &["index/record_cache.rs"]),
+    ("lru", &["index/cache.rs"]),
     ("regex_syntax", &["query/form.rs"]),
     ("flate2", &["ingest/read.rs"]),
     ("libdeflate_sys", &["ingest/inflate.rs"]),

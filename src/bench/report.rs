@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::latency::Latencies;
+use crate::api::proto::TotalMode;
 
 /// Everything that one run measured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -13,6 +14,9 @@ pub struct Report {
     /// Cores that the program sees.
     pub cores: usize,
     pub started_at: String,
+    /// How far the searches counted.
+    #[serde(default)]
+    pub total: TotalMode,
     /// Where an archive was indexed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingest: Option<IngestReport>,

@@ -16,9 +16,9 @@ use clap::ValueEnum;
 use super::output::Look;
 use super::table::{Cell, table};
 use super::text::{bytes, labelled, thousands};
-use super::{EXIT_CODES, Exit};
+use super::{EXIT_CODES, Exit, named};
 use crate::api::client::Client;
-use crate::api::proto::SearchRequest;
+use crate::api::proto::{SearchRequest, TotalMode};
 use crate::bench::latency::{Load, measure};
 use crate::bench::plot::growth;
 use crate::bench::questions::{Question, from_lines, of_archive};
@@ -52,6 +52,10 @@ pub struct Args {
     /// Connections that ask
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=256))]
     clients: u64,
+    /// How far searches count what matches: exact, bounded (to 10,000), or none
+    #[arg(long, default_value = "exact",
+        value_parser = named::<TotalMode>(&["exact", "bounded", "none"]))]
+    total: TotalMode,
     /// Searches a second, over all connections [default: half of what the daemon can take]
     #[arg(long, value_name = "R")]
     rate: Option<f64>,
@@ -94,14 +98,21 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         .as_deref()
         .map(|path| fs::read_to_string(path).with_context(|| path.display().to_string()));
     let lines = lines.transpose()?;
-    let questions = |client: &Client| match &lines {
-        Some(lines) => Ok(from_lines(lines)),
-        None => of_archive(client),
+    let questions = |client: &Client| -> anyhow::Result<Vec<Question>> {
+        let mut questions = match &lines {
+            Some(lines) => from_lines(lines),
+            None => of_archive(client)?,
+        };
+        for question in &mut questions {
+            question.request.total = args.total;
+        }
+        Ok(questions)
     };
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cores: std::thread::available_parallelism()?.get(),
         started_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        total: args.total,
         ..Report::default()
     };
     let load = Load {
@@ -185,7 +196,8 @@ fn measure_all(
 /// Asks one question until its latencies are known.
 fn ask(socket: &Path, question: &Question, load: Load) -> anyhow::Result<QueryReport> {
     let Question { name, request } = question;
-    let counted = Client::new(socket).search(request).with_context(|| name.clone())?;
+    let count = SearchRequest { total: TotalMode::Exact, ..request.clone() };
+    let counted = Client::new(socket).search(&count).with_context(|| name.clone())?;
     let body = serde_json::to_vec(request)?;
     let warm = measure(socket, &body, load).with_context(|| name.clone())?;
     let (name, query) = (name.clone(), request.query.to_string());

@@ -151,7 +151,7 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
         MemoryPart {
             name: "record cache",
             bytes: cache,
-            formula: "decompressed blocks of records".to_owned(),
+            formula: "decompressed blocks of records, and what wildcards found".to_owned(),
             keys: &["search.record_cache_bytes"],
         },
         MemoryPart {
@@ -184,7 +184,7 @@ merge                       256 MiB  one at a time, fixed
 searches                    288 MiB  2, and 1 long ones, x 96 MiB
 answers                      32 MiB  until their clients have read them, fixed
 exports and tails           160 MiB  4 exports x 32 MiB, 64 tails x 512 KiB
-record cache                 64 MiB  decompressed blocks of records
+record cache                 64 MiB  decompressed blocks of records, and what wildcards found
 base                         64 MiB  program, runtime and sockets, fixed
 total                      1882 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);

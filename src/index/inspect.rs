@@ -10,11 +10,11 @@ use rustix::fs::statvfs;
 
 use super::IndexError;
 use super::build::open_index;
+use super::cache::Caches;
 use super::check::{check_segment, verify};
 use super::directory::SegmentFiles;
 use super::disk::RealDisk;
 use super::opening::{self, SEGMENTS};
-use super::record_cache::RecordCache;
 use super::schema::Fields;
 use super::snapshot::{SegmentView, Snapshot};
 use super::store::{LOCK, locked};
@@ -47,12 +47,12 @@ pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<VerifyRep
     let files = SegmentFiles::open(&segments_dir, Arc::new(RealDisk))?;
     let fields = Arc::new(Fields::new());
     let index = open_index(files.directory(), &fields)?;
-    let cache = Arc::new(RecordCache::new(0));
+    let caches = Arc::new(Caches::new(0));
     let mut views = Vec::new();
     let mut unopened = Vec::new();
     for entry in &manifest.segments {
         // Damage is found by the hash of the file, but what is damaged may not open.
-        let open = || SegmentView::open(&index, &files, entry, &cache);
+        let open = || SegmentView::open(&index, &files, entry, &caches);
         match catch_unwind(AssertUnwindSafe(open)) {
             Ok(Ok(view)) => views.push(Arc::new(view)),
             _ => unopened.push(entry),

@@ -19,6 +19,7 @@
 
 pub mod arrivals;
 pub mod build;
+pub mod cache;
 pub mod check;
 pub mod clauses;
 pub mod collect;
@@ -44,7 +45,6 @@ pub mod opening;
 pub mod pieces;
 pub mod presence;
 pub mod ranked;
-pub mod record_cache;
 pub mod records;
 pub mod saved;
 pub mod schema;

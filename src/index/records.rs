@@ -26,6 +26,7 @@ use zstd::bulk::Compressor;
 use zstd::dict::EncoderDictionary;
 use zstd::zstd_safe::{CParameter, DCtx, DDict};
 
+use super::cache::InMemory;
 use super::disk::ReadAt;
 use super::{IndexError, open_existing, partition_point, u64_at};
 
@@ -511,9 +512,10 @@ impl Block {
         let range = *self.starts.get(n)? as usize..*self.starts.get(n + 1)? as usize;
         Some(self.bytes.slice(range))
     }
+}
 
-    /// Bytes of memory that it takes.
-    pub fn memory(&self) -> usize {
+impl InMemory for Block {
+    fn memory(&self) -> usize {
         self.bytes.len() + self.starts.len() * size_of::<u32>() + size_of::<Self>()
     }
 }

@@ -12,9 +12,10 @@ use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHand
 use tantivy::directory::OwnedBytes;
 use tantivy::index::{SegmentComponent, SegmentId};
 use tantivy::schema::Schema;
-use tantivy::{DateTime, DocId, Index, SegmentReader};
+use tantivy::{BitSet, DateTime, DocId, Index, SegmentReader};
 
 use super::build::{SegmentEntry, keys_name};
+use super::cache::Caches;
 use super::check::length_problem;
 use super::collect::Position;
 use super::column_words::{WordFile, text_column};
@@ -25,7 +26,6 @@ use super::ledger::LedgerReader;
 use super::manifest::{Expired, LedgerExtent};
 use super::merge::segment_id;
 use super::presence::{Presences, path_of};
-use super::record_cache::RecordCache;
 use super::records::Records;
 use super::schema::{FILE, Fields, OFFSET, REST, TIME};
 use super::{IndexError, partition_point};
@@ -157,8 +157,8 @@ pub struct SegmentView {
     offsets: Column<u64>,
     flags: Column<u64>,
     records: Records,
-    cache: Arc<RecordCache>,
-    /// The segment's in the cache.
+    caches: Arc<Caches>,
+    /// The segment's in the caches.
     number: u64,
     paths: OnceLock<BTreeSet<String>>,
     presences: OnceLock<Presences>,
@@ -175,12 +175,12 @@ impl std::fmt::Debug for SegmentView {
 }
 
 impl SegmentView {
-    /// Opens a segment. `cache` keeps blocks of its records.
+    /// Opens a segment. `caches` keep what is read of it.
     pub fn open(
         index: &Index,
         files: &SegmentFiles,
         entry: &SegmentEntry,
-        cache: &Arc<RecordCache>,
+        caches: &Arc<Caches>,
     ) -> Result<Self, IndexError> {
         let keys = KeySet::open(&files.dir.join(keys_name(&entry.id)))?;
         let segment = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
@@ -206,7 +206,7 @@ impl SegmentView {
             columnar,
             times,
             records,
-            cache: Arc::clone(cache),
+            caches: Arc::clone(caches),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             reader,
             paths: OnceLock::new(),
@@ -300,9 +300,19 @@ impl SegmentView {
     /// The record's bytes, as delivered. Damage that comes to light is noted.
     pub fn record(&self, doc: DocId) -> Result<OwnedBytes, IndexError> {
         let n = self.records.block_of(doc);
-        let block = self.cache.get((self.number, n), || self.records.block(n));
+        let block = self.caches.blocks.get((self.number, n), || self.records.block(n));
         let block = block.inspect_err(|error| self.mark_damaged(error))?;
         block.record(doc).ok_or(IndexError::Bug("an event without its record"))
+    }
+
+    /// The documents that meet a condition of this name, which must tell it from all others: `find`
+    /// finds them, where they are not kept from another search.
+    pub fn found(
+        &self,
+        condition: &str,
+        find: impl FnOnce() -> Result<BitSet, IndexError>,
+    ) -> Result<Arc<BitSet>, IndexError> {
+        self.caches.found.get((self.number, condition.to_owned()), find)
     }
 
     /// The documents from `start` (inclusive) to `end` (exclusive), in order: of each run a range, since

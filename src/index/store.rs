@@ -22,6 +22,7 @@ use tantivy::Index;
 
 use super::IndexError;
 use super::build::{BuiltSegment, SegmentEntry, SegmentFactory, keys_name, open_index};
+use super::cache::Caches;
 use super::check::check_file;
 use super::dedupe::Dedupe;
 use super::directory::SegmentFiles;
@@ -33,7 +34,6 @@ use super::ledger::{Ledger, LedgerReader, Line};
 use super::manifest::{Expired, Manifest};
 use super::merge::{self, Candidate};
 use super::opening::{self, Opened, SEGMENTS};
-use super::record_cache::RecordCache;
 use super::records::Dictionaries;
 use super::schema::Fields;
 use super::snapshot::{SegmentView, Snapshot, SnapshotCell};
@@ -54,7 +54,7 @@ pub struct Store {
     current: Generation,
     /// The index that `current` is being filled to take the place of; until then, the one that counts.
     old: Option<Generation>,
-    record_cache: Arc<RecordCache>,
+    caches: Arc<Caches>,
     dictionaries: Arc<Dictionaries>,
     set_aside: Vec<String>,
     is_anew: bool,
@@ -117,7 +117,7 @@ impl Store {
             old: None,
             fields,
             index,
-            record_cache: Arc::new(RecordCache::new(record_cache_bytes)),
+            caches: Arc::new(Caches::new(record_cache_bytes)),
             dictionaries: Arc::default(),
             is_anew: set_aside.is_some(),
             set_aside: set_aside.into_iter().collect(),
@@ -375,8 +375,8 @@ impl Store {
     /// Opens segments before they count: one that cannot be read must not be committed.
     fn open_views(&self, entries: &[SegmentEntry]) -> Result<Vec<Arc<SegmentView>>, IndexError> {
         let open = |entry| {
-            let cache = &self.record_cache;
-            Ok(Arc::new(SegmentView::open(&self.index, &self.files, entry, cache)?))
+            let caches = &self.caches;
+            Ok(Arc::new(SegmentView::open(&self.index, &self.files, entry, caches)?))
         };
         entries.iter().map(open).collect()
     }

@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use tantivy::BitSet;
 use tantivy::query::{BitSetDocSet, BooleanQuery, ConstScorer};
 use tantivy::schema::Term;
+use tantivy::{BitSet, DocSet as _, TERMINATED};
 
 use super::IndexError;
 use super::clauses::{Clause, Context};
@@ -72,20 +72,30 @@ impl Clause for WordClause {
 }
 
 /// Events that hold a word of a form, which tests words in lower case; of a word that the index has
-/// only the beginning of, it tests that.
+/// only the beginning of, it tests that. All words of a segment may be looked at for it, so what is
+/// found is kept for the next page, or the next search.
 pub struct WordFormClause<T> {
+    /// Tells the form from all others.
+    pub name: String,
     pub test: T,
     pub read: Arc<ReadRecord>,
 }
 
 impl<T: ValueTest> fmt::Debug for WordFormClause<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "word {:?}", self.test)
+        write!(f, "word {}", self.name)
     }
 }
 
 impl<T: ValueTest + Clone> Clause for WordFormClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let events = context.segment.found(&self.name, || self.find(context))?;
+        Ok(Box::new(ConstScorer::new(BitSetDocSet::from((*events).clone()), 1.0)))
+    }
+}
+
+impl<T: ValueTest + Clone> WordFormClause<T> {
+    fn find(&self, context: &Context<'_>) -> Result<BitSet, IndexError> {
         let mut events = BitSet::with_max_value(context.segment.events());
         let is_met = |word: &str| self.test.is_met_by(known_part(word));
         let prefix = self.test.prefix();
@@ -100,8 +110,7 @@ impl<T: ValueTest + Clone> Clause for WordFormClause<T> {
             // Its values may be in upper case, so that no prefix narrows the scan.
             add_terms(context, Fields::column(id), "", &mut has_met, &mut events)?;
         }
-        let mut parts: Vec<Docs> =
-            vec![Box::new(ConstScorer::new(BitSetDocSet::from(events), 1.0))];
+        let mut parts = Vec::new();
         for id in columns(Words::Whole) {
             // A UUID is one word.
             let test = self.test.clone();
@@ -113,7 +122,13 @@ impl<T: ValueTest + Clone> Clause for WordFormClause<T> {
             let ordinals = ordinals_where(context, &column, &mut has_met)?;
             parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
         }
-        Ok(context.union(parts))
+        for mut docs in parts {
+            while docs.doc() != TERMINATED {
+                events.insert(docs.doc());
+                docs.advance();
+            }
+        }
+        Ok(events)
     }
 }
 

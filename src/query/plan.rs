@@ -52,10 +52,10 @@ impl Planner<'_> {
         match expr {
             Expr::All => Ok(Box::new(AllQuery)),
             Expr::Word(text) | Expr::Phrase(text) => self.words(text),
-            Expr::Wildcard(pattern) => Ok(self.word_form(Form::of_words(pattern))),
+            Expr::Wildcard(pattern) => Ok(self.word_form(expr, Form::of_words(pattern))),
             Expr::Regex(regex) => {
                 let any_case = Regex { ignores_case: true, ..regex.clone() };
-                Ok(self.word_form(compiled(&any_case)?))
+                Ok(self.word_form(expr, compiled(&any_case)?))
             }
             Expr::Field { field, test } => self.test(field, test),
             Expr::And(parts) => Ok(all_of(self.plan_all(parts)?)),
@@ -119,8 +119,8 @@ impl Planner<'_> {
         self.clause(VerifiedClause { candidates, test })
     }
 
-    fn word_form(&self, test: impl ValueTest + Clone) -> Box<dyn Query> {
-        self.clause(WordFormClause { test, read: read_record() })
+    fn word_form(&self, expr: &Expr, test: impl ValueTest + Clone) -> Box<dyn Query> {
+        self.clause(WordFormClause { name: expr.to_string(), test, read: read_record() })
     }
 
     fn time_between(&self, start: Option<Micros>, end: Option<Micros>) -> Box<dyn Query> {

@@ -1,0 +1,147 @@
+//! What stays in memory of what was read last, of all segments.
+
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
+use tantivy::BitSet;
+
+use super::IndexError;
+use super::records::Block;
+
+/// What takes more than this share of a cache is not kept.
+const SHARE: usize = 8;
+
+/// The caches that the segments of an index share. A segment has a number in them; no two of a process
+/// have the same.
+pub struct Caches {
+    /// Decompressed blocks of records, by segment and place in it.
+    pub blocks: Cache<(u64, usize), Block>,
+    /// The documents of a segment that meet a condition for which much is looked at, by the condition.
+    pub found: Cache<(u64, String), BitSet>,
+}
+
+impl Caches {
+    /// A quarter of the bytes is for what conditions found: of ten million events, a dozen.
+    pub fn new(bytes_max: usize) -> Self {
+        let for_found = bytes_max / 4;
+        Self { blocks: Cache::new(bytes_max - for_found), found: Cache::new(for_found) }
+    }
+}
+
+/// Keeps what was asked for last, within a number of bytes.
+pub struct Cache<K: Hash + Eq, V> {
+    bytes_max: usize,
+    kept: Mutex<Kept<K, V>>,
+}
+
+struct Kept<K: Hash + Eq, V> {
+    values: LruCache<K, Arc<V>>,
+    bytes: usize,
+}
+
+/// What can be kept.
+pub trait InMemory {
+    /// Bytes of memory that it takes.
+    fn memory(&self) -> usize;
+}
+
+impl InMemory for BitSet {
+    fn memory(&self) -> usize {
+        self.max_value() as usize / 8 + size_of::<Self>()
+    }
+}
+
+impl<K: Hash + Eq, V: InMemory> Cache<K, V> {
+    pub fn new(bytes_max: usize) -> Self {
+        let kept = Kept { values: LruCache::unbounded(), bytes: 0 };
+        Self { bytes_max, kept: Mutex::new(kept) }
+    }
+
+    /// What has a name; `read` if it is not kept.
+    pub fn get(
+        &self,
+        name: K,
+        read: impl FnOnce() -> Result<V, IndexError>,
+    ) -> Result<Arc<V>, IndexError> {
+        let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = lock().values.get(&name) {
+            return Ok(Arc::clone(value));
+        }
+        let value = Arc::new(read()?);
+        if value.memory() <= self.bytes_max / SHARE {
+            let mut kept = lock();
+            kept.bytes += value.memory();
+            if let Some((_, replaced)) = kept.values.push(name, Arc::clone(&value)) {
+                kept.bytes -= replaced.memory();
+            }
+            while kept.bytes > self.bytes_max {
+                let Some((_, oldest)) = kept.values.pop_lru() else { break };
+                kept.bytes -= oldest.memory();
+            }
+        }
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::records;
+
+    fn block(bytes: usize) -> Block {
+        records::tests::block(&[&vec![b'x'; bytes]])
+    }
+
+    #[test]
+    fn the_blocks_that_were_read_last_stay_within_the_bytes() {
+        let size = block(1_000).memory();
+        let cache = Cache::new(10 * size);
+        for n in 0..10 {
+            cache.get((1, n), || Ok(block(1_000))).unwrap();
+        }
+        let is_kept = |n| cache.get((1, n), || Err(IndexError::Bug("read"))).is_ok();
+        assert!((0..10).all(is_kept));
+        // The first is the oldest, but it is looked at again.
+        assert!(is_kept(0));
+        cache.get((2, 0), || Ok(block(1_000))).unwrap();
+        assert!(is_kept(0) && !is_kept(1), "another segment's block took the place of the oldest");
+        assert!(cache.kept.lock().unwrap().bytes <= 10 * size);
+    }
+
+    #[test]
+    fn a_block_that_would_take_the_place_of_many_is_not_kept() {
+        let cache = Cache::new(8_000);
+        cache.get((1, 0), || Ok(block(100))).unwrap();
+        cache.get((1, 1), || Ok(block(5_000))).unwrap();
+        assert!(cache.get((1, 1), || Err(IndexError::Bug("read"))).is_err());
+        assert!(cache.get((1, 0), || Err(IndexError::Bug("read"))).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_each_time() {
+        let cache: Cache<(u64, usize), Block> = Cache::new(8_000);
+        for _ in 0..2 {
+            assert!(cache.get((1, 0), || Err(IndexError::Bug("read"))).is_err());
+        }
+    }
+
+    #[test]
+    fn what_a_condition_found_is_found_once() {
+        let caches = Caches::new(64 << 10);
+        let find = |documents: u32| {
+            let mut found = BitSet::with_max_value(10_000);
+            found.insert(documents);
+            Ok(found)
+        };
+        let is_first = |name: &str, document| {
+            let found = caches.found.get((1, name.to_owned()), || find(document)).unwrap();
+            found.contains(document)
+        };
+        assert!(is_first("*a*", 1) && is_first("*b*", 2));
+        assert!(!is_first("*a*", 3), "found again");
+        // 1,250 bytes each, 16 KiB in all.
+        (0..12).for_each(|n| assert!(is_first(&format!("*{n}*"), 4)));
+        assert!(is_first("*b*", 5), "kept beyond the bound");
+    }
+}
