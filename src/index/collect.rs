@@ -112,7 +112,7 @@ fn matches_and_count<E: From<IndexError> + Send>(
         let mut docs = Vec::new();
         let mut value: u64 = 0;
         for run in &piece.segment.runs {
-            let mut of_run = OfRun::new(piece.segment, run, &wanted);
+            let mut of_run = OfRun::new(piece.segment, run, &wanted, None);
             let mut is_wanted = wanted.limit > 0;
             let end = run.docs.end.min(piece.docs.end);
             let mut doc = scorer.doc();
@@ -146,7 +146,7 @@ struct OfRun<'a> {
     segment: &'a SegmentView,
     wanted: &'a Wanted,
     /// Where in the run those are that can be wanted: what is elsewhere is on the other side of
-    /// `wanted.after`.
+    /// `wanted.after`, or beyond the time that they must reach.
     within: Range<DocId>,
     docs: Vec<DocId>,
     /// As many documents are gathered before the first of them, which are too new, are dropped.
@@ -154,13 +154,15 @@ struct OfRun<'a> {
 }
 
 impl<'a> OfRun<'a> {
-    fn new(segment: &'a SegmentView, run: &Run, wanted: &'a Wanted) -> Self {
-        let Range { start, end } = run.docs;
-        let within = match (wanted.after, wanted.order) {
-            (None, _) => start..end,
-            (Some(after), Order::Newest) => segment.first_up_to(run, after.time)..end,
-            (Some(after), Order::Oldest) => start..segment.first_before(run, after.time),
+    fn new(segment: &'a SegmentView, run: &Run, wanted: &'a Wanted, bar: Option<Micros>) -> Self {
+        // Latest first.
+        let (latest, earliest) = match wanted.order {
+            Order::Newest => (wanted.after.map(|after| after.time), bar),
+            Order::Oldest => (bar, wanted.after.map(|after| after.time)),
         };
+        let Range { start, end } = run.docs;
+        let within = latest.map_or(start, |time| segment.first_up_to(run, time))
+            ..earliest.map_or(end, |time| segment.first_before(run, time));
         Self { segment, wanted, within, docs: Vec::new(), full: wanted.limit + SURPLUS }
     }
 
@@ -225,6 +227,9 @@ fn keep_best(
     docs: Vec<DocId>,
     wanted: &Wanted,
 ) {
+    if docs.is_empty() {
+        return;
+    }
     found.extend(docs.into_iter().map(|doc| Match::new(segment, doc)));
     found.sort_by(|a, b| a.position.compare(&b.position, wanted.order));
     found.truncate(wanted.limit);
@@ -242,12 +247,11 @@ fn matches<E: From<IndexError>>(
     }
     for (segment, runs) in runs_in_order(snapshot, wanted.order) {
         check()?;
-        let docs = match wanted.order {
-            Order::Newest => first_matches(weight, segment, runs, &wanted, &found),
-            Order::Oldest => last_matches(weight, segment, runs, &wanted, &found),
+        let added = match wanted.order {
+            Order::Newest => add_first_matches(weight, segment, runs, &wanted, &mut found),
+            Order::Oldest => add_last_matches(weight, segment, runs, &wanted, &mut found),
         };
-        let docs = docs.map_err(|error| E::from(error.into()))?;
-        keep_best(&mut found, segment, docs, &wanted);
+        added.map_err(|error| E::from(error.into()))?;
     }
     Ok(found)
 }
@@ -271,60 +275,60 @@ fn runs_in_order(snapshot: &Snapshot, order: Order) -> Vec<(&Arc<SegmentView>, &
     }
 }
 
-/// The time that a match must beat to be among the `limit` best, given those found so far.
+/// The time that a match must reach to be among the `limit` best, given those found so far.
 fn bar(found: &[Match], limit: usize) -> Option<Micros> {
     found.get(limit - 1).map(|last| last.position.time)
 }
 
-fn first_matches(
+fn add_first_matches(
     weight: &dyn Weight,
-    segment: &SegmentView,
+    segment: &Arc<SegmentView>,
     runs: &[Run],
     wanted: &Wanted,
-    found: &[Match],
-) -> tantivy::Result<Vec<DocId>> {
-    let bar = bar(found, wanted.limit);
-    let is_beyond = |run: &Run| {
+    found: &mut Vec<Match>,
+) -> tantivy::Result<()> {
+    let is_beyond = |run: &Run, bar: Option<Micros>| {
         bar.is_some_and(|bar| run.latest < bar)
             || wanted.after.is_some_and(|after| run.earliest > after.time)
     };
-    if runs.iter().all(is_beyond) {
-        return Ok(Vec::new());
+    let bar_before = bar(found, wanted.limit);
+    if runs.iter().all(|run| is_beyond(run, bar_before)) {
+        return Ok(());
     }
     let mut scorer = weight.scorer(&segment.reader, 1.0)?;
-    let mut docs = Vec::new();
     for run in runs {
         let mut doc = scorer.doc();
-        if doc >= run.docs.end || is_beyond(run) {
+        let bar = bar(found, wanted.limit);
+        if doc >= run.docs.end || is_beyond(run, bar) {
             continue;
         }
-        let mut of_run = OfRun::new(segment, run, wanted);
+        let mut of_run = OfRun::new(segment, run, wanted, bar);
         if doc < of_run.within.start {
             doc = scorer.seek(of_run.within.start);
         }
         while doc < of_run.within.end && of_run.add(doc) {
             doc = scorer.advance();
         }
-        docs.extend(of_run.end());
+        keep_best(found, segment, of_run.end(), wanted);
     }
-    Ok(docs)
+    Ok(())
 }
 
-fn last_matches(
+fn add_last_matches(
     weight: &dyn Weight,
-    segment: &SegmentView,
+    segment: &Arc<SegmentView>,
     runs: &[Run],
     wanted: &Wanted,
-    found: &[Match],
-) -> tantivy::Result<Vec<DocId>> {
-    let bar = bar(found, wanted.limit);
-    let mut docs = Vec::new();
+    found: &mut Vec<Match>,
+) -> tantivy::Result<()> {
     for run in runs {
+        let bar = bar(found, wanted.limit);
         if bar.is_none_or(|bar| run.earliest <= bar) {
-            docs.extend(last_of_run(weight, segment, run, wanted)?);
+            let docs = last_of_run(weight, segment, run, wanted, bar)?;
+            keep_best(found, segment, docs, wanted);
         }
     }
-    Ok(docs)
+    Ok(())
 }
 
 fn last_of_run(
@@ -332,8 +336,9 @@ fn last_of_run(
     segment: &SegmentView,
     run: &Run,
     wanted: &Wanted,
+    bar: Option<Micros>,
 ) -> tantivy::Result<Vec<DocId>> {
-    let of_run = OfRun::new(segment, run, wanted);
+    let of_run = OfRun::new(segment, run, wanted, bar);
     let Range { start, end } = of_run.within;
     let mut tail = TAIL_DOCS;
     loop {
