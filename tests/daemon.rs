@@ -101,18 +101,19 @@ fn a_file_that_must_settle_for_minutes_is_pending() {
 }
 
 #[test]
-fn while_the_index_is_opened_the_socket_says_so() {
+fn while_the_index_is_opened_the_socket_says_so_and_the_command_line_waits() {
     let place = Place::new();
     fs::write(place.archive().join("a.json"), trail(&["a"])).unwrap();
     let mut slow = place.serve_command();
     slow.env("FAILPOINTS", "index-to-be-opened=sleep(3000)");
     let daemon = place.spawn_unready(slow);
     wait_until(PATIENCE, "it listens", || matches!(daemon.client.get("/healthz"), Ok((200, _))));
-    let (status, answer) = daemon.client.get("/readyz").unwrap();
-    assert_eq!(status, 503, "{answer:?}");
-    let ran = run(&["status", "--socket", daemon.socket.to_str().unwrap()]);
-    assert_eq!(ran.code, 4);
-    assert!(ran.stderr.contains("the index is being opened"), "{}", ran.stderr);
+    let (code, answer) = daemon.client.get("/readyz").unwrap();
+    assert_eq!(code, 503, "{answer:?}");
+    // The command line waits for it.
+    let socket = daemon.socket.clone();
+    let status = ["status", "--socket", socket.to_str().unwrap()];
+    assert_eq!(run(&status).code, 0);
     wait_until(PATIENCE, "it is ready", || matches!(daemon.client.get("/readyz"), Ok((200, _))));
     daemon.wait_count("eventID:a", 1);
     daemon.stop();
@@ -122,6 +123,9 @@ fn while_the_index_is_opened_the_socket_says_so() {
     slow.env("FAILPOINTS", "index-to-be-opened=sleep(600000)");
     let daemon = place.spawn_unready(slow);
     wait_until(PATIENCE, "it listens", || matches!(daemon.client.get("/healthz"), Ok((200, _))));
+    let ran = run(&status);
+    assert_eq!(ran.code, 4);
+    assert!(ran.stderr.contains("the index is being opened"), "{}", ran.stderr);
     daemon.stop();
 }
 

@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// Exports take no more of the daemon's own memory than this, however many events it has: what it has
 /// after indexing, and some pages.
-const OWN_KB_MAX: u64 = 300 << 10;
+const OWN_KB_MAX: u64 = 400 << 10;
 
 /// `TRAILDEX_EXPORT_EVENTS` for the long form: ten millions take a release build half an hour.
 fn events() -> u64 {

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -25,18 +25,23 @@ use tokio::time::sleep;
 pub use self::stream::{Streamed, Tail, Told};
 
 use super::proto::{
-    ApiError, Dimension, ErrorBody, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse,
-    RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch, SearchRequest,
-    SearchResponse, Status, ValuesRequest, ValuesResponse, VerifyStatus,
+    ApiError, Dimension, ErrorBody, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest,
+    FilesResponse, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch,
+    SearchRequest, SearchResponse, Status, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// How often, and after what pause, a full queue of connections is tried again: for two seconds.
 const CONNECT_TRIES: u32 = 100;
 const CONNECT_PAUSE: Duration = Duration::from_millis(20);
 
+/// Between two questions to a daemon that does not answer yet.
+const READY_PAUSE: Duration = Duration::from_millis(100);
+
 #[derive(Debug)]
 pub struct Client {
     socket: PathBuf,
+    /// How long a daemon that is starting is waited for.
+    patience: Duration,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +74,13 @@ impl ClientError {
 
 impl Client {
     pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.to_path_buf() }
+        Self { socket: socket.to_path_buf(), patience: Duration::ZERO }
+    }
+
+    /// Waits so long for a daemon that is starting, rather than saying so.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     pub fn search(&self, request: &SearchRequest) -> Result<SearchResponse, ClientError> {
@@ -176,11 +187,25 @@ impl Client {
             .body(Full::new(Bytes::from(body)))
             .map_err(|e| ClientError::Protocol(e.into()))?;
         let runtime = runtime()?;
+        let started = Instant::now();
         runtime.block_on(async {
-            let stream = connect(&self.socket).await?;
-            exchange(stream, request).await.map_err(|e| ClientError::Protocol(e.into()))
+            loop {
+                let stream = connect(&self.socket).await?;
+                let answer = exchange(stream, request.clone()).await;
+                let answer = answer.map_err(|e| ClientError::Protocol(e.into()))?;
+                if started.elapsed() >= self.patience || !is_unavailable(&answer) {
+                    return Ok(answer);
+                }
+                sleep(READY_PAUSE).await;
+            }
         })
     }
+}
+
+fn is_unavailable((status, body): &(u16, Bytes)) -> bool {
+    let is_said = |body: &ErrorBody| body.error.kind == ErrorKind::Unavailable;
+    *status == ErrorKind::Unavailable.http_status()
+        && serde_json::from_slice(body).is_ok_and(|body| is_said(&body))
 }
 
 /// A connection that stays open from search to search.

@@ -8,6 +8,7 @@ use serde::Serializer as _;
 
 use self::parquet::ParquetWriter;
 use super::csv::{CsvWriter, EVENT_COLUMNS};
+use super::json::one_line;
 use super::proto::{ExportFormat, SearchResponse};
 
 /// Writes the pages of one search.
@@ -78,10 +79,7 @@ impl Exporter {
 fn ndjson(page: &SearchResponse) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     for hit in &page.hits {
-        // Between tokens a line break is white space; inside a text it is escaped.
-        out.extend(
-            hit.event.get().bytes().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { b }),
-        );
+        out.extend_from_slice(one_line(hit.event.get()).as_bytes());
         out.push(b'\n');
     }
     if let Some(table) = &page.table {

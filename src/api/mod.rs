@@ -7,6 +7,7 @@ pub mod aws;
 pub mod client;
 pub mod csv;
 pub mod export;
+pub mod json;
 pub mod proto;
 pub mod server;
 

@@ -89,13 +89,13 @@ fn result(record: &Record) -> Cell {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
     use crate::api::proto::Meta;
 
-    fn hit(actor: &str, credential: &str, event: &str) -> Hit {
+    pub fn hit(actor: &str, credential: &str, event: &str) -> Hit {
         let meta = Meta {
             id: "e1".into(),
             time: "2023-07-10T11:42:36Z".into(),

@@ -40,6 +40,7 @@ mod verify;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
@@ -183,9 +184,12 @@ struct SocketArg {
     socket: Option<PathBuf>,
 }
 
+/// How long a daemon that opens its index is waited for: what thirty million events take.
+const OPENING_MAX: Duration = Duration::from_secs(10);
+
 impl SocketArg {
     fn client(&self) -> Client {
-        Client::new(self.socket.as_ref().unwrap_or(&default_socket()))
+        Client::new(self.socket.as_ref().unwrap_or(&default_socket())).patient(OPENING_MAX)
     }
 }
 

@@ -8,12 +8,13 @@ use serde::Serializer;
 use super::answer::answer_table;
 use super::errors::QueryError;
 use super::events::events_table;
-use super::json::{for_terminal, one_line};
+use super::json::for_terminal;
 use super::output::{ColorArg, Look, Output};
 use super::table::ListFormat;
 use super::text::{counted, escape, escape_lines, thousands};
 use super::{EXIT_CODES, Exit, SocketArg, named};
 use crate::api::csv::{CsvWriter, EVENT_COLUMNS};
+use crate::api::json::one_line;
 use crate::api::proto::{Order, QueryForm, SearchRequest, SearchResponse, TotalMode};
 use crate::limits::SEARCH_LIMIT_MAX;
 
@@ -185,24 +186,9 @@ fn footer(response: &SearchResponse) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
-
     use super::*;
-    use crate::api::proto::{Hit, Meta, Total};
-
-    fn hit(actor: &str, credential: &str, event: &str) -> Hit {
-        let meta = Meta {
-            id: "e1".into(),
-            time: "2023-07-10T11:42:36Z".into(),
-            actor: actor.into(),
-            credential: credential.into(),
-            file: "a.json.gz".into(),
-            offset: 12,
-            flags: Vec::new(),
-            raw: None,
-        };
-        Hit { event: RawValue::from_string(event.into()).unwrap(), meta, highlights: Vec::new() }
-    }
+    use crate::api::proto::Total;
+    use crate::cli::events::tests::hit;
 
     fn sample() -> SearchResponse {
         let hits = vec![

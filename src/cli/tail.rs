@@ -5,12 +5,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::errors::QueryError;
-use super::json::{for_terminal, one_line};
+use super::json::for_terminal;
 use super::output::Look;
 use super::record::Record;
 use super::text::escape;
 use super::{EXIT_CODES, Exit, SocketArg};
 use crate::api::client::{Client, ClientError};
+use crate::api::json::one_line;
 use crate::api::proto::{Hit, TailRequest};
 
 /// Between two tries to reach the daemon again.

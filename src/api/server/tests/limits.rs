@@ -1,0 +1,219 @@
+//! Time and room: deadlines, queues, clients that take too much of either, and stops.
+
+use super::*;
+
+#[test]
+fn searches_past_the_queue_are_turned_away() {
+    let daemon =
+        Daemon::start(ServerOptions { searches_max: 1, queue_max: 0, ..Default::default() });
+    let running = daemon.search("wait");
+    daemon.await_start("wait");
+    let (status, head, body) = read_answer(daemon.search("*"));
+    assert_eq!(status, 429);
+    assert!(head.contains("retry-after: 1"), "{head}");
+    assert!(body.contains("1 searches are running and 0 waiting"), "{body}");
+    assert_eq!(daemon.ask("GET", "/v1/status", b"").0, 200);
+    daemon.go_on.send(()).unwrap();
+    assert_eq!(read_answer(running).0, 200);
+}
+
+#[test]
+fn a_search_waits_for_its_turn_until_its_deadline() {
+    let daemon = Daemon::start(ServerOptions {
+        searches_max: 1,
+        search_timeout: Duration::from_millis(100),
+        ..Default::default()
+    });
+    let running = daemon.search("wait");
+    daemon.await_start("wait");
+    let (status, _, body) = read_answer(daemon.search("*"));
+    assert_eq!(status, 429);
+    assert!(body.contains("waited for its turn"), "{body}");
+    // The engine that does not look at its deadline is not waited for either.
+    let (status, _, body) = read_answer(running);
+    assert_eq!(status, 503);
+    assert!(body.contains(r#""kind":"timeout""#), "{body}");
+}
+
+#[test]
+fn a_search_past_its_deadline_is_a_timeout() {
+    let search_timeout = Duration::from_millis(20);
+    let daemon = Daemon::start(ServerOptions { search_timeout, ..Default::default() });
+    check_error(&daemon, ("GET", "/v1/search?q=poll", b""), 503, "timeout: the search reached");
+}
+
+#[test]
+fn a_search_stops_when_its_client_hangs_up() {
+    let daemon = Daemon::start(ServerOptions::default());
+    let running = daemon.search("poll");
+    daemon.await_start("poll");
+    drop(running);
+    let ended = daemon.ended.recv_timeout(PATIENCE).unwrap().unwrap_err();
+    assert_eq!(ended.message, "the client hung up");
+}
+
+#[test]
+fn a_slow_head_a_slow_body_and_silence_are_cut_off() {
+    let daemon = Daemon::start(short(50));
+    for sent in ["", "GET /healthz HT", "POST /v1/search HTTP/1.1\r\nHost: x\r\n"] {
+        let mut stream = daemon.connect();
+        stream.write_all(sent.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "", "{sent}");
+    }
+    let mut stream = daemon.connect();
+    let head = "POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{";
+    stream.write_all(head.as_bytes()).unwrap();
+    let (status, _, body) = read_answer(stream);
+    assert_eq!(status, 400);
+    assert!(body.contains("did not arrive within 50ms"), "{body}");
+}
+
+#[test]
+fn a_client_that_stops_reading_is_cut_off() {
+    let write_timeout = Duration::from_millis(50);
+    let daemon =
+        Daemon::start(ServerOptions { connections_max: 1, write_timeout, ..Default::default() });
+    let stuck = daemon.search("large");
+    // The only connection there may be becomes free, though its client holds on to it.
+    assert_eq!(daemon.ask("GET", "/healthz", b"").0, 200);
+    drop(stuck);
+}
+
+#[test]
+fn connections_past_the_bound_wait() {
+    let daemon = Daemon::start(ServerOptions { connections_max: 1, ..Default::default() });
+    let mut first = daemon.connect();
+    first.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!(first.read(&mut [0; 9]).unwrap(), 9);
+    let mut second = daemon.send("GET", "/healthz", b"");
+    second.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    assert_eq!(second.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    drop(first);
+    second.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(read_answer(second).0, 200);
+}
+
+#[test]
+fn a_stop_lets_running_requests_finish() {
+    let mut daemon = Daemon::start(ServerOptions::default());
+    let running = daemon.search("wait");
+    daemon.await_start("wait");
+    drop(daemon.stop.take());
+    while daemon.socket().exists() {
+        std::thread::yield_now();
+    }
+    daemon.go_on.send(()).unwrap();
+    assert_eq!(read_answer(running).0, 200);
+    daemon.stop().unwrap();
+}
+
+#[test]
+fn a_stop_does_not_wait_for_idle_connections() {
+    let mut daemon = Daemon::start(ServerOptions {
+        read_timeout: 2 * PATIENCE,
+        stop_grace: 2 * PATIENCE,
+        ..Default::default()
+    });
+    let _silent = daemon.connect();
+    // Accepted after the silent one: when this one is answered, both are being served.
+    let mut kept_alive = daemon.connect();
+    kept_alive.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!(kept_alive.read(&mut [0; 9]).unwrap(), 9);
+    let stopped = Instant::now();
+    daemon.stop().unwrap();
+    assert!(stopped.elapsed() < PATIENCE);
+}
+
+#[test]
+fn a_stop_cuts_off_what_outlasts_the_grace() {
+    let stop_grace = Duration::from_millis(50);
+    let mut daemon = Daemon::start(ServerOptions { stop_grace, ..Default::default() });
+    let mut running = daemon.search("poll");
+    daemon.await_start("poll");
+    daemon.stop().unwrap();
+    let mut ended = daemon.ended.recv_timeout(PATIENCE).unwrap().unwrap_err();
+    if ended.kind == ErrorKind::Timeout {
+        // It had begun again, as one that takes long.
+        ended = daemon.ended.recv_timeout(PATIENCE).unwrap().unwrap_err();
+    }
+    assert_eq!(ended.message, "the client hung up");
+    assert_eq!(running.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn a_search_that_takes_long_makes_way_for_short_ones() {
+    let daemon = Daemon::start(ServerOptions {
+        searches_max: 1,
+        search_timeout: PATIENCE,
+        ..Default::default()
+    });
+    let _long = daemon.search("poll");
+    daemon.await_start("poll");
+    assert!(daemon.started.recv_timeout(Duration::from_millis(200)).is_err(), "it is alone");
+    let short = daemon.search("*");
+    // It is asked again, without its turn, which the other has.
+    let mut started = [0; 2].map(|_| daemon.started.recv_timeout(PATIENCE).unwrap());
+    started.sort();
+    assert_eq!(started, ["*", "poll"]);
+    assert_eq!(read_answer(short).0, 200);
+    for _ in 0..3 {
+        assert_eq!(read_answer(daemon.search("*")).0, 200);
+        daemon.await_start("*");
+    }
+    // Another that takes long waits for it.
+    let _other = daemon.search("poll");
+    daemon.await_start("poll");
+    assert!(daemon.started.recv_timeout(Duration::from_millis(200)).is_err());
+}
+
+#[test]
+fn large_answers_that_nobody_reads_are_bounded_and_small_ones_go_on() {
+    let daemon = Daemon::start(ServerOptions::default());
+    // The head is read, so the answer is there.
+    let begin = || {
+        let mut stream = daemon.search("large");
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        (stream, head.ends_with(b"200"))
+    };
+    let mut unread = Vec::new();
+    let refused = loop {
+        match begin() {
+            (stream, true) => unread.push(stream),
+            (stream, false) => break stream,
+        }
+    };
+    assert!((2..=4).contains(&unread.len()), "{}", unread.len());
+    drop(refused);
+    assert_eq!(read_answer(daemon.search("*")).0, 200);
+    drop(unread.pop());
+    let end = Instant::now() + PATIENCE;
+    while !begin().1 {
+        assert!(Instant::now() < end, "an answer that is given up makes room");
+    }
+}
+
+#[test]
+fn options_that_are_exchanged_hold_for_the_next_search() {
+    let daemon = Daemon::start(ServerOptions {
+        searches_max: 1,
+        queue_max: 0,
+        search_timeout: 2 * PATIENCE,
+        ..Default::default()
+    });
+    let _running = daemon.search("wait");
+    daemon.await_start("wait");
+    let search = ("POST", "/v1/search", &br#"{"query":"poll"}"#[..]);
+    check_error(&daemon, search, 429, "busy: 1 searches are running and 0 waiting");
+    let search_timeout = Duration::from_millis(20);
+    let options = ServerOptions::clone(&daemon.options.load());
+    daemon.options.store(Arc::new(ServerOptions { queue_max: 1, search_timeout, ..options }));
+    check_error(&daemon, search, 429, "busy: the search waited for its turn until its deadline");
+    daemon.go_on.send(()).unwrap();
+    check_error(&daemon, search, 503, "timeout: ");
+    let options = ServerOptions::clone(&daemon.options.load());
+    daemon.options.store(Arc::new(ServerOptions { queue_max: 0, ..options }));
+    check_error(&daemon, search, 503, "timeout: ");
+}
