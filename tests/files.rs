@@ -498,3 +498,20 @@ fn trees_of_many_small_files_take_32_bytes_of_memory_a_file() {
     let allowed_kb = (many - few) as u64 * (32 * 2 + 2) / 1_024 + few_kb / 20;
     assert!(many_kb < few_kb + allowed_kb, "{few_kb} kB and {many_kb} kB");
 }
+
+/// Nothing but the file itself has anything committed here.
+#[test]
+fn a_file_that_arrives_does_not_wait_for_a_backlog() {
+    let place = Place::new()
+        .with("INGEST_COMMIT_AGE_MS_MAX", "600000")
+        .with("INGEST_COMMIT_IDLE_MS", "600000")
+        .with("INGEST_SEGMENT_EVENTS_MAX", "1000000");
+    common::generated(&place.archive(), 1, 40_000);
+    let daemon = place.start();
+    daemon.wait_for(PATIENCE, "a backlog", |status| status.files.pending > 100);
+    fs::write(place.path("fresh"), trail(&["fresh"])).unwrap();
+    fs::rename(place.path("fresh"), place.archive().join("fresh.json")).unwrap();
+    daemon.wait_count("eventID:fresh", 1);
+    assert!(daemon.status().files.pending > 0, "the backlog has ended");
+    daemon.kill();
+}

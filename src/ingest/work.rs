@@ -47,6 +47,10 @@ pub struct WorkOptions {
     pub commit_idle: Duration,
 }
 
+/// The same of a segment with a file that has just arrived, while older files are read: those who wait
+/// for news do not wait for a backlog. Less would make segments of a few thousand events.
+const FRESH_AGE_MAX: Duration = Duration::from_millis(300);
+
 /// What a worker is connected to.
 #[derive(Clone)]
 pub struct Worker {
@@ -105,6 +109,8 @@ struct Building {
     membership: Membership,
     since: Instant,
     last_file: Instant,
+    /// Whether a file of it has just arrived.
+    has_fresh: bool,
 }
 
 impl Building {
@@ -124,7 +130,9 @@ enum Outcome {
 }
 
 enum Next {
-    File(FileKey),
+    /// A file that has just arrived.
+    Fresh(FileKey),
+    Backlog(FileKey),
     /// No file is coming, or another segment of the batch is due.
     Quiet,
     Stop,
@@ -134,7 +142,13 @@ impl Work {
     fn run(&mut self) -> Result<(), IndexError> {
         loop {
             match self.next() {
-                Next::File(key) => self.take(key)?,
+                Next::Backlog(key) => self.take(key)?,
+                Next::Fresh(key) => {
+                    self.take(key)?;
+                    if let Some(building) = &mut self.building {
+                        building.has_fresh = true;
+                    }
+                }
                 Next::Quiet => {}
                 Next::Stop => return self.finish_segment(),
             }
@@ -145,15 +159,14 @@ impl Work {
     }
 
     fn next(&self) -> Next {
-        let file = |key: Result<FileKey, _>| key.map_or(Next::Stop, Next::File);
         let Worker { progress, fresh, backlog, .. } = &self.worker;
         let never = never();
         let closing = self.building.as_ref().map_or(&never, |b| &b.membership.batch.closing);
         select_biased! {
             recv(progress.stopping()) -> _ => Next::Stop,
             recv(closing) -> _ => Next::Quiet,
-            recv(fresh) -> key => file(key),
-            recv(backlog) -> key => file(key),
+            recv(fresh) -> key => key.map_or(Next::Stop, Next::Fresh),
+            recv(backlog) -> key => key.map_or(Next::Stop, Next::Backlog),
             default(self.patience()) => Next::Quiet,
         }
     }
@@ -163,8 +176,13 @@ impl Work {
         match &self.building {
             None => Duration::from_secs(3_600),
             Some(building) => {
-                let options = &self.worker.options;
-                let age_left = options.commit_age_max.saturating_sub(building.since.elapsed());
+                let Worker { options, backlog, .. } = &self.worker;
+                let age_max = if building.has_fresh && !backlog.is_empty() {
+                    options.commit_age_max.min(FRESH_AGE_MAX)
+                } else {
+                    options.commit_age_max
+                };
+                let age_left = age_max.saturating_sub(building.since.elapsed());
                 let idle_left = options.commit_idle.saturating_sub(building.last_file.elapsed());
                 age_left.min(idle_left)
             }
@@ -290,7 +308,8 @@ fn open<'b>(
         let builder = worker.factory.builder()?;
         let membership = worker.batches.join();
         let now = Instant::now();
-        *building = Some(Building { builder, membership, since: now, last_file: now });
+        *building =
+            Some(Building { builder, membership, since: now, last_file: now, has_fresh: false });
     }
     Ok(building.as_mut().expect("it was begun where there was none"))
 }
