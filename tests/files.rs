@@ -503,6 +503,7 @@ fn trees_of_many_small_files_take_32_bytes_of_memory_a_file() {
 #[test]
 fn a_file_that_arrives_does_not_wait_for_a_backlog() {
     let place = Place::new()
+        .with("INGEST_THREADS", "1")
         .with("INGEST_COMMIT_AGE_MS_MAX", "600000")
         .with("INGEST_COMMIT_IDLE_MS", "600000")
         .with("INGEST_SEGMENT_EVENTS_MAX", "1000000");
