@@ -5,9 +5,9 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::LazyLock;
 
-use common::{Daemon, PATIENCE, Place, Ran, records_below, run, sample, trail};
+use common::{PATIENCE, Place, Ran, records_below, run, sample, shared_daemon, trail};
 use serde_json::{Value, json};
 use traildex::api::client::ClientError;
 use traildex::api::proto::{
@@ -39,32 +39,16 @@ fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, Vec<Value>>) {
     }
 }
 
-/// The daemon that the tests of this file share; the last of them that runs stops it.
-fn daemon() -> Arc<Daemon> {
-    static SHARED: Mutex<Weak<Daemon>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().expect("the first test that failed says why there is no daemon");
-    if let Some(daemon) = shared.upgrade() {
-        return daemon;
-    }
-    let place = Place::watching(&[sample("invictus")]);
-    // Several segments, so that answers are put together from them.
-    let place = place.with("INGEST_SEGMENT_EVENTS_MAX", "1000");
-    let daemon = Arc::new(place.start());
-    daemon.wait_indexed(PATIENCE, EVENTS.len() as u64);
-    *shared = Arc::downgrade(&daemon);
-    daemon
-}
-
 fn fields(prefix: &str) -> Vec<Field> {
     let prefix = Some(prefix.to_owned());
     let request = FieldsRequest { prefix, limit: Some(10_000), values: None };
-    let response = daemon().client.fields(&request).unwrap();
+    let response = shared_daemon().client.fields(&request).unwrap();
     assert_eq!(response.total, response.fields.len() as u64);
     response.fields
 }
 
 fn values(request: &ValuesRequest) -> Vec<(Value, u64)> {
-    let response = daemon().client.values(request).unwrap();
+    let response = shared_daemon().client.values(request).unwrap();
     response.values.into_iter().map(|ValueCount { value, events }| (value, events)).collect()
 }
 
@@ -121,7 +105,7 @@ fn every_path_is_listed_with_its_events() {
 
 #[test]
 fn what_is_listed_is_what_queries_find_by_each_name() {
-    let daemon = daemon();
+    let daemon = shared_daemon();
     let fields = fields("");
     for field in &fields {
         let below = format!("{}.", field.path);
@@ -178,7 +162,7 @@ fn names_are_found_by_path_by_any_later_part_and_by_short_name() {
 
 #[test]
 fn a_limit_cuts_the_list_and_not_the_total() {
-    let client = &daemon().client;
+    let client = &shared_daemon().client;
     let all = fields("").len() as u64;
     let request = FieldsRequest { limit: Some(3), values: Some(2), ..FieldsRequest::default() };
     let response = client.fields(&request).unwrap();
@@ -310,7 +294,7 @@ fn refused(answer: Result<impl std::fmt::Debug, ClientError>) -> ApiError {
 
 #[test]
 fn what_cannot_be_listed_is_refused_with_a_way_out() {
-    let daemon = daemon();
+    let daemon = shared_daemon();
     let values = |request: &ValuesRequest| refused(daemon.client.values(request));
     let error = values(&of_field("evntName", ""));
     assert_eq!(error.kind, ErrorKind::UnknownField);
@@ -331,7 +315,7 @@ fn what_cannot_be_listed_is_refused_with_a_way_out() {
 }
 
 fn ask(args: &[&str]) -> Ran {
-    let daemon = daemon();
+    let daemon = shared_daemon();
     run(&[args, &["--socket", daemon.socket.to_str().unwrap()]].concat())
 }
 

@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_128;
 /// after indexing, and some pages.
 const OWN_KB_MAX: u64 = 400 << 10;
 
-/// `TRAILDEX_EXPORT_EVENTS` for the long form: ten millions take a release build half an hour.
+/// `TRAILDEX_EXPORT_EVENTS` for the long form.
 fn events() -> u64 {
     std::env::var("TRAILDEX_EXPORT_EVENTS").map_or(12_000, |text| text.parse().unwrap())
 }

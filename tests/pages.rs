@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use common::{Daemon, PATIENCE_BULK, Place, files_below, generated};
+use common::{Daemon, PATIENCE, PATIENCE_BULK, Place, files_below, generated};
 use jiff::{SignedDuration, Timestamp};
 use traildex::api::client::ClientError;
 use traildex::api::proto::{
@@ -249,5 +249,27 @@ fn large_records_end_a_page_and_are_told_and_exported_whole() {
         }
     }
     assert_eq!(told, ids);
+    daemon.stop();
+}
+
+#[test]
+fn an_id_that_many_large_events_have_is_said_not_to_be_told_whole() {
+    let place = Place::new();
+    let daemon = place.start();
+    let policy = "word".repeat(62_500);
+    let record = |number: u32| {
+        let other = format!(r#"{{"requestParameters":{{"number":{number},"policy":"{policy}"}},"#);
+        common::record("same").replacen('{', &other, 1)
+    };
+    let records: Vec<String> = (0..80).map(record).collect();
+    for (number, records) in records.chunks(20).enumerate() {
+        let trail = format!(r#"{{"Records":[{}]}}"#, records.join(","));
+        fs::write(place.archive().join(format!("{number}.json")), trail).unwrap();
+    }
+    daemon.wait_indexed(PATIENCE, 80);
+    let found = daemon.client.event("same").unwrap();
+    assert_eq!(found.total.value, 80);
+    assert!(found.hits.len() < 70, "{} events of 250 KB", found.hits.len());
+    assert!(found.warnings.iter().any(|w| w.contains("of 80 events")), "{:?}", found.warnings);
     daemon.stop();
 }

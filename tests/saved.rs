@@ -5,29 +5,14 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::{Arc, Mutex, Weak};
 
-use common::{Daemon, PATIENCE, Place, Ran, run, sample, trail};
+use common::{PATIENCE, Place, Ran, run, shared_daemon, trail};
 use serde_json::{Value, json};
 use traildex::api::client::ClientError;
 use traildex::api::proto::{
     ApiError, ErrorKind, Parameter, RebuildRequest, RebuildState, SavedRequest, SavedSearch,
     SearchRequest,
 };
-
-/// The daemon that the tests of this file share; the last of them that runs stops it. Each test has
-/// names of its own.
-fn daemon() -> Arc<Daemon> {
-    static SHARED: Mutex<Weak<Daemon>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().expect("the first test that failed says why there is no daemon");
-    if let Some(daemon) = shared.upgrade() {
-        return daemon;
-    }
-    let daemon = Arc::new(Place::watching(&[sample("invictus")]).start());
-    daemon.wait_indexed(PATIENCE, common::records_below(&sample("invictus")).len() as u64);
-    *shared = Arc::downgrade(&daemon);
-    daemon
-}
 
 fn search(query: &str) -> SavedSearch {
     SavedSearch { query: query.into(), ..SavedSearch::default() }
@@ -47,7 +32,7 @@ fn refused(answer: Result<impl std::fmt::Debug, ClientError>) -> ApiError {
 
 #[test]
 fn a_run_finds_what_the_query_with_its_values_finds() {
-    let daemon = daemon();
+    let daemon = shared_daemon();
     let client = &daemon.client;
     let saved = SavedSearch {
         parameters: BTreeMap::from([(
@@ -74,7 +59,7 @@ fn a_run_finds_what_the_query_with_its_values_finds() {
 
 #[test]
 fn a_run_says_what_it_says_and_the_rest_is_as_saved() {
-    let daemon = daemon();
+    let daemon = shared_daemon();
     let saved = SavedSearch {
         start: Some("2023-07-10T12".into()),
         end: Some("2023-07-10T13".into()),
@@ -109,7 +94,7 @@ fn a_run_says_what_it_says_and_the_rest_is_as_saved() {
 
 #[test]
 fn what_cannot_run_is_not_saved() {
-    let client = &daemon().client;
+    let client = &shared_daemon().client;
     let check = |name: &str, search: &SavedSearch, kind: ErrorKind, message: &str| {
         let error = refused(client.save(name, search));
         assert_eq!(error.kind, kind, "{error}");
@@ -147,7 +132,7 @@ fn what_cannot_run_is_not_saved() {
 
 #[test]
 fn parameters_and_names_that_are_missing_or_unknown_are_named() {
-    let client = &daemon().client;
+    let client = &shared_daemon().client;
     client.save("named", &search("eventName:$action ip:$from")).unwrap();
     let run =
         |name: &str, values: &[(&str, &str)]| refused(client.search_saved(name, &with(values)));
@@ -234,18 +219,18 @@ fn a_damaged_file_is_named_and_set_aside_and_the_daemon_starts() {
 }
 
 fn ask(args: &[&str]) -> Ran {
-    let daemon = daemon();
+    let daemon = shared_daemon();
     run(&[args, &["--socket", daemon.socket.to_str().unwrap()]].concat())
 }
 
 #[test]
 fn commands_save_list_run_and_delete() {
     // One for all of them: another would know nothing of what was saved.
-    let _daemon = daemon();
+    let _daemon = shared_daemon();
     let ran = ask(&["saved", "set", "cli", "eventName:$action | count by eventName"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
     let ran = ask(&["saved", "run", "cli", "action=ConsoleLogin", "--format", "ndjson"]);
-    let events = daemon().count("eventName:ConsoleLogin");
+    let events = shared_daemon().count("eventName:ConsoleLogin");
     let row = format!("{{\"eventName\":\"ConsoleLogin\",\"count\":{events}}}\n");
     assert_eq!(ran.stdout, row, "{}", ran.stderr);
     assert_eq!(ask(&["saved", "run", "cli", "action=NoSuchAction"]).code, 1);

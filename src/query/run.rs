@@ -118,8 +118,15 @@ pub fn event(
         let (matches, total) = collect(snapshot, &*query, wanted, &|| cancel.check())?;
         if !matches.is_empty() {
             let hits = fetch_up_to(PAGE_BYTES_MAX, snapshot, &matches, None, cancel)?;
+            let mut warnings = Vec::new();
+            if (hits.len() as u64) < total.value {
+                let (given, total) = (hits.len(), total.value);
+                warnings.push(format!(
+                    "{given} of {total} events of this id are given; a search for eventID has all"
+                ));
+            }
             let took_ms = started.elapsed().as_secs_f64() * 1e3;
-            return Ok(SearchResponse { hits, total, took_ms, ..SearchResponse::default() });
+            return Ok(SearchResponse { hits, total, took_ms, warnings, ..Default::default() });
         }
     }
     Err(ApiError::new(ErrorKind::NotFound, format!("no event has the id '{id}'")))

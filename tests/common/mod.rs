@@ -12,7 +12,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -454,6 +454,22 @@ pub fn wait_until(bound: Duration, what: &str, mut is_met: impl FnMut() -> bool)
         assert!(started.elapsed() < bound, "in {bound:?} it did not come to: {what}");
         thread::sleep(POLL);
     }
+}
+
+/// A daemon on the `invictus` trail that the tests of a program share; the last of them that runs stops it.
+pub fn shared_daemon() -> Arc<Daemon> {
+    static SHARED: Mutex<Weak<Daemon>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().expect("the first test that failed says why there is no daemon");
+    if let Some(daemon) = shared.upgrade() {
+        return daemon;
+    }
+    let place = Place::watching(&[sample("invictus")]);
+    // Several segments, so that answers are put together from them.
+    let place = place.with("INGEST_SEGMENT_EVENTS_MAX", "1000");
+    let daemon = Arc::new(place.start());
+    daemon.wait_indexed(PATIENCE, 2_900);
+    *shared = Arc::downgrade(&daemon);
+    daemon
 }
 
 /// The folder of a sample trail.

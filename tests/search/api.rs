@@ -5,7 +5,7 @@ use super::*;
 /// What the daemon refuses a request with.
 #[track_caller]
 fn refusal(request: &SearchRequest) -> ApiError {
-    match daemon().client.search(request) {
+    match shared_daemon().client.search(request) {
         Err(ClientError::Api(error)) => error,
         answer => panic!("{request:?}: {answer:?}"),
     }
@@ -68,7 +68,7 @@ fn a_request_that_cannot_be_answered_is_refused() {
 fn post(body: &str) -> (u16, Value) {
     use std::io::{Read as _, Write as _};
     // Held to the end: the daemon ends with the last test that holds it.
-    let daemon = daemon();
+    let daemon = shared_daemon();
     let mut stream = std::os::unix::net::UnixStream::connect(&daemon.socket).unwrap();
     let head = "POST /v1/search HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length";
     let sent = write!(stream, "{head}: {}\r\n\r\n{body}", body.len());
@@ -81,7 +81,7 @@ fn post(body: &str) -> (u16, Value) {
 }
 
 fn get(path: &str) -> (u16, Value) {
-    let (status, body) = daemon().client.get(path).unwrap();
+    let (status, body) = shared_daemon().client.get(path).unwrap();
     (status, serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{path}: {error}")))
 }
 
@@ -122,7 +122,7 @@ fn get_and_post_answer_the_same() {
         answer
     };
     // Another daemon may number the files, and so order the events of one time, otherwise.
-    let _same = daemon();
+    let _same = shared_daemon();
     let by_get = answer(get(url));
     assert_eq!(by_get, answer(post(&body.to_string())));
     assert_eq!(by_get["hits"].as_array().unwrap().len(), 3);
@@ -133,13 +133,15 @@ fn get_and_post_answer_the_same() {
 fn an_event_is_answered_by_its_id() {
     for event in EVENTS.iter().step_by(97) {
         let id = event.text("eventID");
-        let found = daemon().client.event(id).unwrap();
+        let found = shared_daemon().client.event(id).unwrap();
         assert_eq!((found.total.value, found.hits.len()), (1, 1), "{id}");
         assert_eq!(found.hits[0].event.get(), event.raw());
         assert_eq!(found.hits[0].meta.id, id);
         assert_eq!(PathBuf::from(&found.hits[0].meta.file), event.record.path);
     }
-    let Err(ClientError::Api(error)) = daemon().client.event("no-such-event") else { panic!() };
+    let Err(ClientError::Api(error)) = shared_daemon().client.event("no-such-event") else {
+        panic!()
+    };
     assert_eq!(error.kind, ErrorKind::NotFound);
     assert_eq!(get("/v1/events/no-such-event").0, 404);
 }
@@ -154,7 +156,7 @@ fn paths_and_methods_that_are_not_there_are_told_apart() {
 
 #[test]
 fn files_are_listed_by_state_path_and_limit() {
-    let list = |request: FilesRequest| daemon().files(&request);
+    let list = |request: FilesRequest| shared_daemon().files(&request);
     let all = list(FilesRequest::default());
     assert_eq!((all.total, all.files.len()), (55, 55));
     let path = Some("T1230Z".to_owned());
@@ -179,12 +181,12 @@ fn files_are_listed_by_state_path_and_limit() {
 
 #[test]
 fn health_readiness_and_metrics_are_answered() {
-    let held = daemon();
+    let held = shared_daemon();
     held.client.search(&SearchRequest::default()).unwrap();
     assert_eq!(get("/healthz"), (200, json!({ "ok": true })));
     assert_eq!(get("/readyz"), (200, json!({ "ok": true })));
-    daemon().find("eventName:Decrypt");
-    let (status, body) = daemon().client.get("/metrics").unwrap();
+    shared_daemon().find("eventName:Decrypt");
+    let (status, body) = shared_daemon().client.get("/metrics").unwrap();
     let text = String::from_utf8(body.to_vec()).unwrap();
     assert_eq!(status, 200);
     for line in [
@@ -209,7 +211,7 @@ fn health_readiness_and_metrics_are_answered() {
 
 #[test]
 fn the_status_adds_up() {
-    let status = daemon().status();
+    let status = shared_daemon().status();
     assert_eq!(status.version, env!("CARGO_PKG_VERSION"));
     assert_eq!((status.files.seen, status.files.indexed, status.files.ignored), (55, 55, 0));
     assert_eq!((status.events.indexed, status.events.rejected), (2_900, 0));

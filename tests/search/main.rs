@@ -9,9 +9,9 @@ mod order;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::LazyLock;
 
-use common::{Daemon, PATIENCE, Place, Record, records_below, sample};
+use common::{Record, records_below, sample, shared_daemon};
 use serde_json::{Value, json};
 use traildex::api::client::ClientError;
 use traildex::api::proto::{
@@ -61,22 +61,6 @@ impl Event {
     }
 }
 
-/// The daemon that the tests of this file share; the last of them that runs stops it.
-fn daemon() -> Arc<Daemon> {
-    static SHARED: Mutex<Weak<Daemon>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().expect("the first test that failed says why there is no daemon");
-    if let Some(daemon) = shared.upgrade() {
-        return daemon;
-    }
-    let place = Place::watching(&[sample("invictus")]);
-    // Several segments, so that answers are put together from them.
-    let place = place.with("INGEST_SEGMENT_EVENTS_MAX", "1000");
-    let daemon = Arc::new(place.start());
-    daemon.wait_indexed(PATIENCE, EVENTS.len() as u64);
-    *shared = Arc::downgrade(&daemon);
-    daemon
-}
-
 /// The query finds exactly the events for which `is_met` holds, of which there are some, and each
 /// with the bytes of its file.
 #[track_caller]
@@ -98,7 +82,7 @@ fn check_none(query: &str, is_met: impl Fn(&Event) -> bool) {
 
 #[track_caller]
 fn compare(query: &str, expected: &BTreeSet<&str>) {
-    let found = daemon().find(query);
+    let found = shared_daemon().find(query);
     let hits: BTreeSet<&str> = found.hits.iter().map(|hit| hit.event.get()).collect();
     let missing = expected.difference(&hits).next();
     let surplus = hits.difference(expected).next();

@@ -4,7 +4,7 @@ use super::*;
 
 fn ask(query: &str, order: Order, limit: usize) -> SearchResponse {
     let query = query.to_owned();
-    daemon().search(&SearchRequest {
+    shared_daemon().search(&SearchRequest {
         query: query.into(),
         order,
         limit: Some(limit),
@@ -45,7 +45,7 @@ fn events_of_one_time_have_one_order() {
     let times: BTreeSet<&str> = EVENTS.iter().map(Event::time).collect();
     assert!(times.len() < EVENTS.len() / 2, "events that share their times");
     // Another daemon may number the files otherwise.
-    let _same = daemon();
+    let _same = shared_daemon();
     // Counted while they are collected, and not; by a condition that reads records, too.
     for query in ["*", "eventName:Decrypt", "ListBuckets OR Decrypt", "/[Dd]ecrypt/ OR /List.*/"] {
         let places = |order, limit| -> Vec<(String, String, u64)> {
@@ -72,13 +72,13 @@ fn events_of_one_time_have_one_order() {
 
 #[test]
 fn fifty_events_come_without_a_limit() {
-    let found = daemon().search(&SearchRequest::default());
+    let found = shared_daemon().search(&SearchRequest::default());
     assert_eq!((found.hits.len(), found.total.value), (50, 2_900));
 }
 
 #[test]
 fn a_bounded_total_of_few_events_is_exact() {
-    let found = daemon().search(&SearchRequest {
+    let found = shared_daemon().search(&SearchRequest {
         query: "eventName:Decrypt".into(),
         total: TotalMode::Bounded,
         ..SearchRequest::default()
@@ -99,18 +99,21 @@ fn the_start_is_included_and_the_end_is_not() {
         order: Order::Oldest,
         ..SearchRequest::default()
     };
-    let found = daemon().search(&request);
+    let found = shared_daemon().search(&request);
     assert_eq!(times(&found), between);
 
     // The exact second of an event, up to the exact second of another.
     let (start, end) = (between[0].to_owned(), between[between.len() - 1].to_owned());
     let expected = between.iter().filter(|time| **time < end.as_str()).count();
-    let found =
-        daemon().search(&SearchRequest { start: Some(start), end: Some(end), ..request.clone() });
+    let found = shared_daemon().search(&SearchRequest {
+        start: Some(start),
+        end: Some(end),
+        ..request.clone()
+    });
     assert_eq!(found.total.value, expected as u64);
 
     let query = "errorCode:*".to_owned();
-    let found = daemon().search(&SearchRequest { query: query.into(), ..request });
+    let found = shared_daemon().search(&SearchRequest { query: query.into(), ..request });
     let failed = EVENTS.iter().filter(|e| is_between(&e.time()) && has(e, "errorCode"));
     assert_eq!(found.total.value, failed.count() as u64);
 }
