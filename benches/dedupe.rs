@@ -11,7 +11,6 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
-use std::sync::Arc;
 
 use rustix::time::{ClockId, clock_gettime};
 use support::Archive;
@@ -195,7 +194,7 @@ struct Count;
 impl Sink for Count {
     type Error = std::convert::Infallible;
 
-    fn event(&mut self, event: &mut Arc<Event>) -> Result<(), Self::Error> {
+    fn event(&mut self, event: &mut Event) -> Result<(), Self::Error> {
         black_box(event.key());
         Ok(())
     }
@@ -232,9 +231,10 @@ struct Segment {
 impl Sink for Segment {
     type Error = IndexError;
 
-    fn event(&mut self, event: &mut Arc<Event>) -> Result<(), IndexError> {
+    fn event(&mut self, event: &mut Event) -> Result<(), IndexError> {
         assert_eq!(self.dedupe.claim(event.key(), 1)?, Claim::New);
-        self.builder.add(event)
+        self.builder.add(event);
+        Ok(())
     }
 
     fn reject(&mut self, reject: Reject) {

@@ -5,7 +5,6 @@
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::path::Path;
-use std::sync::Arc;
 
 use traildex::api::proto::Reject;
 use traildex::config::Config;
@@ -91,7 +90,7 @@ struct Count(u64);
 impl Sink for Count {
     type Error = Infallible;
 
-    fn event(&mut self, event: &mut Arc<Event>) -> Result<(), Infallible> {
+    fn event(&mut self, event: &mut Event) -> Result<(), Infallible> {
         black_box(event);
         self.0 += 1;
         Ok(())
@@ -135,10 +134,9 @@ struct Segment<M> {
 impl<M: FnMut(&mut dyn FnMut())> Sink for Segment<M> {
     type Error = IndexError;
 
-    fn event(&mut self, event: &mut Arc<Event>) -> Result<(), IndexError> {
-        let mut added = Ok(());
-        (self.measured)(&mut || added = self.builder.add(event));
-        added
+    fn event(&mut self, event: &mut Event) -> Result<(), IndexError> {
+        (self.measured)(&mut || self.builder.add(event));
+        Ok(())
     }
 
     fn reject(&mut self, reject: Reject) {

@@ -1,21 +1,18 @@
-//! One record, flattened into what is indexed: columns, the leaves of every other field, and words.
+//! One record, flattened into what is indexed: columns and the leaves of every other field; and which
+//! words a value is found by.
 //!
 //! An [`Event`] is built leaf by leaf, then finished, then read by the index; and reused for the next
 //! record, so that a worker allocates nothing in the steady state. It is total: no record can make it
 //! fail. All text lives in one arena; leaves are spans of it.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::net::{IpAddr, Ipv6Addr};
-
-use hashbrown::HashTable;
-use rustc_hash::FxBuildHasher;
-use std::hash::BuildHasher;
 
 use super::Flags;
 use super::columns::{self, ColumnId, Words};
 use super::content::EventKey;
 use super::identity::Identity;
-use super::paths::{Meaning, PathId, Paths};
+use super::paths::{Generation, Meaning, PathId, Paths};
 use super::time::Micros;
 use super::words::{each_word, shorten};
 use crate::limits::{EXACT_BYTES_MAX, WORD_BYTES_MAX};
@@ -53,10 +50,8 @@ pub struct Event {
     arena: String,
     columns: Vec<(ColumnId, Span)>,
     leaves: Vec<(PathId, Leaf)>,
-    words: WordSet,
     on_behalf_of: Option<Span>,
     times: Times,
-    scratch: String,
     /// The record's bytes as delivered: what a search returns.
     pub raw: Vec<u8>,
     /// Hash of what the record says; see [`super::content`].
@@ -85,7 +80,6 @@ impl Event {
         self.arena.clear();
         self.columns.clear();
         self.leaves.clear();
-        self.words.clear();
         self.on_behalf_of = None;
         self.times = Times::default();
         self.raw.clear();
@@ -102,6 +96,11 @@ impl Event {
     /// The path's text, its parts separated by [`super::paths::SEPARATOR`].
     pub fn path_text(&self, path: PathId) -> &str {
         self.paths.text(path)
+    }
+
+    /// Which table the paths of this event's leaves are of.
+    pub fn path_generation(&self) -> Generation {
+        self.paths.generation()
     }
 
     /// Whether the leaves so far have any of the fields by which a CloudTrail record is known.
@@ -151,30 +150,15 @@ impl Event {
         if column == columns::SOURCE_IP && self.ip.is_none() {
             self.ip = parse_ip(text(&self.arena, span));
         }
-        if column.column().words == Words::Whole && !is_found_whole(text(&self.arena, span)) {
-            self.words.add_words(text(&self.arena, span), &mut self.scratch);
-        }
         self.columns.push((column, span));
     }
 
     fn add_leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
         let leaf = match scalar {
-            Scalar::Str(text) => {
-                self.words.add_words(text, &mut self.scratch);
-                Leaf::Str(self.push_exact(text))
-            }
-            Scalar::I64(n) => {
-                self.words.add_number(n, &mut self.scratch);
-                Leaf::I64(n)
-            }
-            Scalar::U64(n) => {
-                self.words.add_number(n, &mut self.scratch);
-                Leaf::U64(n)
-            }
-            Scalar::F64(n) => {
-                self.words.add_number(n, &mut self.scratch);
-                Leaf::F64(n)
-            }
+            Scalar::Str(text) => Leaf::Str(push(&mut self.arena, text)),
+            Scalar::I64(n) => Leaf::I64(n),
+            Scalar::U64(n) => Leaf::U64(n),
+            Scalar::F64(n) => Leaf::F64(n),
             Scalar::Bool(b) => Leaf::Bool(b),
         };
         self.leaves.push((path, leaf));
@@ -244,36 +228,51 @@ impl Event {
         self.columns.iter().map(|(column, span)| (*column, text(&self.arena, *span)))
     }
 
-    /// Every other scalar with its path, whose parts are separated by [`super::paths::SEPARATOR`].
-    pub fn leaves(&self) -> Leaves<'_> {
-        Leaves { event: self, leaves: self.leaves.iter() }
-    }
-
-    /// The distinct words that no column's dictionary holds, one a line.
-    pub fn words(&self) -> &str {
-        &self.words.text
+    /// Every other scalar, whole, with its path.
+    pub fn leaves(&self) -> impl ExactSizeIterator<Item = (PathId, Scalar<'_>)> {
+        self.leaves.iter().map(|(path, leaf)| {
+            let scalar = match *leaf {
+                Leaf::Str(span) => Scalar::Str(text(&self.arena, span)),
+                Leaf::I64(n) => Scalar::I64(n),
+                Leaf::U64(n) => Scalar::U64(n),
+                Leaf::F64(n) => Scalar::F64(n),
+                Leaf::Bool(b) => Scalar::Bool(b),
+            };
+            (*path, scalar)
+        })
     }
 }
 
-/// The leaves of an event; see [`Event::leaves`].
-pub struct Leaves<'a> {
-    event: &'a Event,
-    leaves: std::slice::Iter<'a, (PathId, Leaf)>,
+/// Calls `sink` with each word by which a search that names no field finds a leaf. `buffer` is
+/// scratch space.
+pub fn each_leaf_word(leaf: Scalar<'_>, buffer: &mut String, mut sink: impl FnMut(&str)) {
+    let mut number = |n: &dyn Display| {
+        buffer.clear();
+        write!(buffer, "{n}").expect("writing to a String cannot fail");
+        // A minus sign is a joiner at the beginning: no part of the word.
+        if buffer.starts_with('-') {
+            buffer.remove(0);
+        }
+        sink(shorten(buffer, WORD_BYTES_MAX));
+    };
+    match leaf {
+        Scalar::Str(text) => each_word(text, buffer, sink),
+        Scalar::I64(n) => number(&n),
+        Scalar::U64(n) => number(&n),
+        Scalar::F64(n) => number(&n),
+        Scalar::Bool(_) => {}
+    }
 }
 
-impl<'a> Iterator for Leaves<'a> {
-    type Item = (&'a str, Scalar<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (path, leaf) = *self.leaves.next()?;
-        let scalar = match leaf {
-            Leaf::Str(span) => Scalar::Str(text(&self.event.arena, span)),
-            Leaf::I64(n) => Scalar::I64(n),
-            Leaf::U64(n) => Scalar::U64(n),
-            Leaf::F64(n) => Scalar::F64(n),
-            Leaf::Bool(b) => Scalar::Bool(b),
-        };
-        Some((self.event.paths.text(path), scalar))
+/// The same of a column's value, but for the words that are found by way of the column.
+pub fn each_column_word(
+    column: ColumnId,
+    value: &str,
+    buffer: &mut String,
+    sink: impl FnMut(&str),
+) {
+    if column.column().words == Words::Whole && !is_found_whole(value) {
+        each_word(value, buffer, sink);
     }
 }
 
@@ -287,7 +286,7 @@ fn push(arena: &mut String, value: &str) -> Span {
     Span { start, end: arena.len() as u32 }
 }
 
-fn push_display(arena: &mut String, value: impl std::fmt::Display) -> Span {
+fn push_display(arena: &mut String, value: impl Display) -> Span {
     let start = arena.len() as u32;
     write!(arena, "{value}").expect("writing to a String cannot fail");
     Span { start, end: arena.len() as u32 }
@@ -314,47 +313,6 @@ fn is_found_whole(value: &str) -> bool {
         && (is_word(|b| b.is_ascii_lowercase()) || is_word(|b| b.is_ascii_uppercase()))
 }
 
-/// The distinct words of one record, one a line.
-#[derive(Debug, Default)]
-struct WordSet {
-    text: String,
-    spans: HashTable<Span>,
-}
-
-impl WordSet {
-    fn clear(&mut self) {
-        self.text.clear();
-        self.spans.clear();
-    }
-
-    fn add_words(&mut self, text: &str, scratch: &mut String) {
-        each_word(text, scratch, |word| self.add(word));
-    }
-
-    fn add_number(&mut self, number: impl std::fmt::Display, scratch: &mut String) {
-        scratch.clear();
-        write!(scratch, "{number}").expect("writing to a String cannot fail");
-        // A minus sign is a joiner at the beginning: no part of the word.
-        if scratch.starts_with('-') {
-            scratch.remove(0);
-        }
-        self.add(shorten(scratch, WORD_BYTES_MAX));
-    }
-
-    fn add(&mut self, word: &str) {
-        let hash = |word: &str| FxBuildHasher.hash_one(word);
-        let all = &self.text;
-        let is_known = self.spans.find(hash(word), |span| text(all, *span) == word).is_some();
-        if is_known {
-            return;
-        }
-        let span = push(&mut self.text, word);
-        self.text.push('\n');
-        let all = &self.text;
-        self.spans.insert_unique(hash(word), span, |span| hash(text(all, *span)));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -369,13 +327,16 @@ mod tests {
         event
     }
 
+    fn leaves(event: &Event) -> Vec<(&str, Scalar<'_>)> {
+        event.leaves().map(|(path, leaf)| (event.path_text(path), leaf)).collect()
+    }
+
     #[test]
-    fn a_column_is_kept_out_of_leaves_and_words() {
+    fn a_column_is_kept_out_of_leaves() {
         let event =
             event(&[("eventName", Scalar::Str("GetObject")), ("x", Scalar::Str("Two words"))]);
         assert_eq!(event.column(columns::EVENT_NAME), "GetObject");
-        assert_eq!(event.leaves().collect::<Vec<_>>(), [("x", Scalar::Str("Two words"))]);
-        assert_eq!(event.words(), "two\nwords\n");
+        assert_eq!(leaves(&event), [("x", Scalar::Str("Two words"))]);
     }
 
     #[test]
@@ -410,23 +371,37 @@ mod tests {
     #[test]
     fn an_unreadable_event_time_is_still_a_field() {
         let event = event(&[("eventTime", Scalar::Str("redacted"))]);
-        assert_eq!(event.leaves().collect::<Vec<_>>(), [("eventTime", Scalar::Str("redacted"))]);
+        assert_eq!(leaves(&event), [("eventTime", Scalar::Str("redacted"))]);
     }
 
     #[test]
     fn an_id_that_a_whole_lookup_would_miss_gives_its_words() {
-        assert_eq!(event(&[("requestID", Scalar::Str("A1B2C3D4"))]).words(), "");
-        assert_eq!(event(&[("requestID", Scalar::Str("0ab-1"))]).words(), "");
-        assert_eq!(event(&[("requestID", Scalar::Str("aB3"))]).words(), "ab3\n");
-        assert_eq!(event(&[("requestID", Scalar::Str("ab/cd="))]).words(), "ab\ncd\n");
-        assert_eq!(event(&[("requestID", Scalar::Str("ab-"))]).words(), "ab\n");
+        let words = |text| {
+            let mut words = Vec::new();
+            each_column_word(columns::REQUEST_ID, text, &mut String::new(), |word| {
+                words.push(word.to_owned());
+            });
+            words.join(" ")
+        };
+        assert_eq!(words("A1B2C3D4"), "");
+        assert_eq!(words("0ab-1"), "");
+        assert_eq!(words("aB3"), "ab3");
+        assert_eq!(words("ab/cd="), "ab cd");
+        assert_eq!(words("ab-"), "ab");
     }
 
     #[test]
-    fn a_repeated_word_is_offered_once_and_numbers_are_words() {
-        let event =
-            event(&[("a", Scalar::Str("x X y")), ("b", Scalar::Str("y")), ("c", Scalar::I64(-5))]);
-        assert_eq!(event.words(), "x\ny\n5\n");
+    fn numbers_are_words() {
+        let word = |leaf| {
+            let mut words = Vec::new();
+            each_leaf_word(leaf, &mut String::new(), |word| words.push(word.to_owned()));
+            words.join(" ")
+        };
+        assert_eq!(word(Scalar::I64(-5)), "5");
+        assert_eq!(word(Scalar::U64(u64::MAX)), "18446744073709551615");
+        assert_eq!(word(Scalar::F64(0.5)), "0.5");
+        assert_eq!(word(Scalar::Bool(true)), "");
+        assert_eq!(word(Scalar::Str("x Y")), "x y");
     }
 
     #[test]
@@ -445,16 +420,6 @@ mod tests {
         event.clear();
         event.finish(Micros(0));
         assert_eq!(event.leaves().count(), 0);
-        assert_eq!(event.words(), "");
         assert_eq!(event.columns().collect::<Vec<_>>(), [(columns::CREDENTIAL, "unknown")]);
-    }
-
-    #[test]
-    fn a_long_value_is_an_exact_term_of_bounded_length() {
-        let long = "w ".repeat(EXACT_BYTES_MAX);
-        let event = event(&[("x", Scalar::Str(&long))]);
-        let Some((_, Scalar::Str(term))) = event.leaves().next() else { panic!("one leaf") };
-        assert_eq!(term.len(), EXACT_BYTES_MAX);
-        assert_eq!(event.words(), "w\n");
     }
 }

@@ -10,6 +10,7 @@
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::columns::ColumnId;
 use super::words::shorten;
@@ -27,6 +28,22 @@ pub struct PathId(u32);
 impl PathId {
     /// The record itself.
     pub const ROOT: Self = Self(0);
+
+    /// For tables beside [`Paths`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Tells tables of paths apart, those too that one [`Paths`] had one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation(u64);
+
+impl Generation {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// What the value at a path is to the event.
@@ -74,6 +91,7 @@ pub struct Paths {
     /// Of their keys and texts: a key can be as long as a record.
     bytes: usize,
     by_parent_and_key: HashTable<u32>,
+    generation: Generation,
 }
 
 impl Default for Paths {
@@ -85,7 +103,12 @@ impl Default for Paths {
             depth: 0,
             meaning: Meaning::Other,
         };
-        Self { entries: vec![root], bytes: 0, by_parent_and_key: HashTable::new() }
+        Self {
+            entries: vec![root],
+            bytes: 0,
+            by_parent_and_key: HashTable::new(),
+            generation: Generation::next(),
+        }
     }
 }
 
@@ -136,7 +159,12 @@ impl Paths {
         self.entries[id.0 as usize].meaning
     }
 
-    /// To be called between records: starts anew when the table is full. Ids from before are void.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// To be called between records: starts anew when the table is full. Ids from before are void,
+    /// which the generation tells.
     pub fn trim(&mut self) {
         if self.entries.len() > PATHS_MAX || self.bytes > PATH_TABLE_BYTES_MAX {
             *self = Self::default();

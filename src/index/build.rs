@@ -1,39 +1,31 @@
 //! Building segments: one builder a worker, holding whole files only.
 //!
-//! A worker drives tantivy's segment writer itself, rather than through `IndexWriter` and its queue:
-//! that costs a third less CPU (`design.md`), and it lets a segment carry the ledger entries of the
+//! A worker writes its segments itself ([`super::write`]), rather than through tantivy's `IndexWriter`
+//! and its queue: that costs less, and it lets a segment carry the ledger entries of the
 //! files whose events it holds, so that both become visible in one commit. The keys of its events,
 //! their ids and their records are written beside it.
 
-use std::cmp::Reverse;
 use std::path::Path;
 use std::sync::Arc;
 
 use tantivy::columnar::ColumnarReader;
 use tantivy::directory::TerminatingWrite;
 use tantivy::index::SegmentComponent;
-use tantivy::indexer::doc_id_mapping::DocIdMapping;
-use tantivy::indexer::{AddOperation, SegmentWriter};
-use tantivy::{Directory, DocId, Index, Segment};
+use tantivy::{Directory, Index, Segment};
 
 use super::IndexError;
 use super::column_words::ColumnWords;
 use super::directory::{SegmentDirectory, SegmentFile, SegmentFiles};
-use super::document::EventDocument;
 use super::ids::Ids;
 use super::keys;
 use super::ledger::FileRecord;
 use super::records::{self, Arena, Dictionaries, Ordered};
 use super::schema::{self, Fields, Sorting};
 use super::steps::step;
+use super::write::SegmentWriter;
 use crate::event::Flags;
 use crate::event::content::EventKey;
 use crate::event::flat::Event;
-use crate::event::time::Micros;
-
-/// Sizes the builder's term table, which starts at a third of this. Not a bound: the ingest pipeline
-/// finishes a segment by its [`SegmentBuilder::memory`].
-const WRITER_MEMORY_HINT: usize = 64 << 20;
 
 /// A file's ledger entry until it is committed, with its path and what else it points to: about as
 /// much. An archive of copies has many files and no event.
@@ -68,10 +60,7 @@ impl SegmentEntry {
 /// Opens tantivy's view of the segment directory. A fresh one for each segment built: tantivy
 /// remembers every file it ever wrote.
 pub fn open_index(directory: SegmentDirectory, fields: &Fields) -> Result<Index, IndexError> {
-    let settings = schema::settings(Sorting::Given);
-    let mut index = Index::create(directory, fields.schema.clone(), settings)?;
-    index.set_tokenizers(schema::tokenizers());
-    Ok(index)
+    Ok(Index::create(directory, fields.schema.clone(), schema::settings(Sorting::None))?)
 }
 
 /// Name of the file of a segment's keys.
@@ -92,7 +81,14 @@ pub fn words_name(id: &str) -> String {
 /// Writes the words of the columns of a segment whose columns are written.
 pub fn write_words(directory: &SegmentDirectory, segment: &Segment) -> Result<(), IndexError> {
     let columns = segment.open_read(SegmentComponent::FastFields)?;
-    let words = ColumnWords::gather(&ColumnarReader::open(columns)?)?;
+    save_words(directory, segment, ColumnWords::gather(&ColumnarReader::open(columns)?)?)
+}
+
+fn save_words(
+    directory: &SegmentDirectory,
+    segment: &Segment,
+    words: ColumnWords,
+) -> Result<(), IndexError> {
     let id = segment.id().uuid_string();
     let mut out = directory.open_write(Path::new(&words_name(&id)))?;
     words.write(&mut out)?;
@@ -122,12 +118,11 @@ impl SegmentFactory {
         let directory = self.files.directory();
         let segment = open_index(directory.clone(), &self.fields)?.new_segment();
         Ok(SegmentBuilder {
-            writer: SegmentWriter::for_segment(WRITER_MEMORY_HINT, segment.clone())?,
+            writer: SegmentWriter::default(),
             directory,
             segment,
             fields: Arc::clone(&self.fields),
             dictionaries: Arc::clone(&self.dictionaries),
-            times: Vec::new(),
             records: Arena::default(),
             ids: Ids::default(),
             keys: Vec::new(),
@@ -144,7 +139,6 @@ pub struct SegmentBuilder {
     segment: Segment,
     fields: Arc<Fields>,
     dictionaries: Arc<Dictionaries>,
-    times: Vec<Micros>,
     records: Arena,
     ids: Ids,
     keys: Vec<EventKey>,
@@ -155,21 +149,18 @@ pub struct SegmentBuilder {
 
 impl SegmentBuilder {
     /// Adds an event, which must be known to be new.
-    pub fn add(&mut self, event: &Arc<Event>) -> Result<(), IndexError> {
+    pub fn add(&mut self, event: &Event) {
         let key = event.key();
         self.keys.push(key);
         if event.flags.contains(Flags::ID_CONFLICT) {
             self.conflicts.push(key.id);
         }
         let doc = self.events();
-        self.times.push(event.time);
         for (column, text) in event.columns().filter(|(id, _)| id.column().is_unique) {
             self.ids.push(column, text, doc);
         }
         self.records.push(&event.raw);
-        let document = EventDocument { event: Arc::clone(event), fields: Arc::clone(&self.fields) };
-        self.writer.add_document(AddOperation { opstamp: 0, document })?;
-        Ok(())
+        self.writer.add(event);
     }
 
     /// Closes a file: every event since the last call is its.
@@ -178,24 +169,22 @@ impl SegmentBuilder {
     }
 
     pub fn events(&self) -> u32 {
-        self.writer.max_doc()
+        self.writer.events()
     }
 
     /// Bytes of memory that the segment takes.
     pub fn memory(&self) -> usize {
-        self.writer.mem_usage()
+        self.writer.memory()
             + self.records.memory()
             + self.ids.memory()
-            + self.keys.capacity() * (size_of::<EventKey>() + size_of::<Micros>())
+            + self.keys.capacity() * size_of::<EventKey>()
             + self.files.len() * FILE_BYTES
     }
 
     /// Gives the segment up, and removes its files. What is left is the files that it held.
     pub fn abandon(self) -> BuiltSegment {
-        let Self { writer, directory, files, .. } = self;
-        drop(writer);
-        directory.give_up();
-        BuiltSegment { segment: None, files }
+        self.directory.give_up();
+        BuiltSegment { segment: None, files: self.files }
     }
 
     /// Writes the segment, sorted by time, and syncs its files; their directory is synced by the
@@ -210,7 +199,7 @@ impl SegmentBuilder {
             writer,
             directory,
             segment,
-            times,
+            fields,
             records,
             mut ids,
             keys,
@@ -218,15 +207,12 @@ impl SegmentBuilder {
             files,
             ..
         } = self;
-        let mut order: Vec<DocId> = (0..times.len() as DocId).collect();
-        order.sort_by_key(|doc| Reverse(times[*doc as usize]));
+        let order = writer.order();
         let mut numbers = vec![0; order.len()];
         for (number, doc) in (0..).zip(&order) {
             numbers[*doc as usize] = number;
         }
-        writer.finalize_with_doc_id_mapping(&DocIdMapping::new_permutation(order.clone())?)?;
-        // tantivy writes its store twice when it sorts; the first copy is of no more use.
-        directory.delete(&segment.relative_path(SegmentComponent::TempStore))?;
+        let words = writer.write(&segment, &fields, &order)?;
         step("segment-written");
         let id = segment.id().uuid_string();
         let mut out = directory.open_write(Path::new(&records_name(&id)))?;
@@ -239,7 +225,7 @@ impl SegmentBuilder {
         ids.write(&mut out)?;
         out.terminate()?;
         step("ids-written");
-        write_words(&directory, &segment)?;
+        save_words(&directory, &segment, words)?;
         step("words-written");
         let mut out = directory.open_write(Path::new(&keys_name(&id)))?;
         keys::write(keys, conflicts, &mut out)?;

@@ -33,13 +33,17 @@ const HEAD: usize = MAGIC.len() + 8;
 /// than events, and fewer events than these bits count.
 const PLACE_BITS: u32 = 27;
 
-fn dictionary_columns() -> impl Iterator<Item = ColumnId> {
+/// The columns whose words are gathered.
+pub fn dictionary_columns() -> impl Iterator<Item = ColumnId> {
     ColumnId::all().filter(|id| id.column().words == Words::Dictionary)
 }
 
 /// The words of a segment that is being written, by their hashes.
 #[derive(Default)]
-pub struct ColumnWords(HashMap<u64, Values, FxBuildHasher>);
+pub struct ColumnWords {
+    words: HashMap<u64, Values, FxBuildHasher>,
+    buffer: String,
+}
 
 /// The values that contain a word.
 #[derive(Default)]
@@ -53,26 +57,26 @@ struct Values {
 impl ColumnWords {
     pub fn gather(columnar: &ColumnarReader) -> Result<Self, IndexError> {
         let mut words = Self::default();
-        let mut buffer = String::new();
         for id in dictionary_columns() {
             let Some(column) = text_column(columnar, id.column().path)? else { continue };
             each_value(&column, |place, text| {
-                let value = u32::from(id.0) << PLACE_BITS | place as u32;
-                each_word(text, &mut buffer, |word| words.add(word, value));
+                words.add_value(id, place as u32, text);
                 true
             })?;
         }
         Ok(words)
     }
 
-    /// Values come in order.
-    fn add(&mut self, word: &str, value: u32) {
-        self.0.entry(xxh3_64(word.as_bytes())).or_default().add(value);
+    /// Takes in the words of a value, by its place among its column's. Values come in order.
+    pub fn add_value(&mut self, column: ColumnId, place: u32, text: &str) {
+        let value = u32::from(column.0) << PLACE_BITS | place;
+        let Self { words, buffer } = self;
+        each_word(text, buffer, |word| add(words, word, value));
     }
 
     pub fn write(self, out: &mut impl Write) -> io::Result<()> {
         let mut words: Vec<(u64, Vec<u8>)> =
-            self.0.into_iter().map(|(hash, values)| (hash, values.end())).collect();
+            self.words.into_iter().map(|(hash, values)| (hash, values.end())).collect();
         words.sort_unstable_by_key(|(hash, _)| *hash);
         out.write_all(&MAGIC)?;
         out.write_all(&(words.len() as u64).to_le_bytes())?;
@@ -87,6 +91,10 @@ impl ColumnWords {
         }
         words.iter().try_for_each(|(_, values)| out.write_all(values))
     }
+}
+
+fn add(words: &mut HashMap<u64, Values, FxBuildHasher>, word: &str, value: u32) {
+    words.entry(xxh3_64(word.as_bytes())).or_default().add(value);
 }
 
 impl Values {
@@ -277,9 +285,9 @@ mod tests {
             for (column, places) in &columns {
                 for place in places {
                     // A value may have a word twice.
-                    words.add("word", value(*column, *place));
-                    words.add("word", value(*column, *place));
-                    words.add(&format!("word-{}", place % 7), value(*column, *place));
+                    add(&mut words.words, "word", value(*column, *place));
+                    add(&mut words.words, "word", value(*column, *place));
+                    add(&mut words.words, &format!("word-{}", place % 7), value(*column, *place));
                 }
             }
             let file = opened(&bytes(words)).unwrap();
@@ -310,8 +318,8 @@ mod tests {
     #[test]
     fn a_file_of_another_length_or_kind_is_refused() {
         let mut words = ColumnWords::default();
-        words.add("a", value(EVENT_NAME, 1));
-        words.add("b", value(EVENT_NAME, 1));
+        add(&mut words.words, "a", value(EVENT_NAME, 1));
+        add(&mut words.words, "b", value(EVENT_NAME, 1));
         let mut bytes = bytes(words);
         let check = |bytes: &[u8], expected: &str| {
             let error = opened(bytes).err().unwrap().to_string();

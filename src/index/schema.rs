@@ -1,18 +1,14 @@
 //! The shape of the index: which tantivy field holds what.
 //!
-//! Field numbers follow the order in which a document lists its values, columns first, so that
-//! tantivy's grouping of values by field has nothing to sort. A change here is a new format version:
-//! see [`super::manifest::FORMAT_VERSION`].
+//! A change here is a new format version: see [`super::manifest::FORMAT_VERSION`].
 
 use tantivy::schema::{
     DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions,
     NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
 use tantivy::store::{Compressor, ZstdCompressor};
-use tantivy::tokenizer::TokenizerManager;
 use tantivy::{IndexSettings, IndexSortByField, Order};
 
-use super::lines::LineTokenizer;
 use crate::event::columns::ColumnId;
 
 /// Name of the time field: tantivy sorts segments by it.
@@ -24,9 +20,10 @@ pub const OFFSET: &str = "offset";
 pub const IP: &str = "ip";
 /// Name of the field of all leaves that are not columns; the prefix of their columns' names.
 pub const REST: &str = "rest";
+/// Name of the field of what is odd about a record.
+pub const FLAGS: &str = "flags";
 
 const RAW_TOKENIZER: &str = "raw";
-const LINE_TOKENIZER: &str = "lines";
 
 /// The schema, and handles to its fields.
 #[derive(Clone, Debug)]
@@ -55,11 +52,8 @@ impl Fields {
             // the value's rarest word and checks the column, which saves a third of all postings.
             JsonObjectOptions::default().set_fast(RAW_TOKENIZER),
         );
-        let words = builder.add_text_field(
-            "words",
-            TextOptions::default()
-                .set_indexing_options(exact_indexing().set_tokenizer(LINE_TOKENIZER)),
-        );
+        let words = builder
+            .add_text_field("words", TextOptions::default().set_indexing_options(exact_indexing()));
         let time = builder.add_date_field(
             TIME,
             DateOptions::default().set_fast().set_precision(DateTimePrecision::Microseconds),
@@ -67,7 +61,7 @@ impl Fields {
         let number = || NumericOptions::default().set_fast();
         let file = builder.add_u64_field(FILE, number());
         let offset = builder.add_u64_field(OFFSET, number());
-        let flags = builder.add_u64_field("flags", number());
+        let flags = builder.add_u64_field(FLAGS, number());
         Self { schema: builder.build(), ip, rest, words, time, file, offset, flags }
     }
 
@@ -96,17 +90,9 @@ fn exact_indexing() -> TextFieldIndexing {
         .set_fieldnorms(false)
 }
 
-pub fn tokenizers() -> TokenizerManager {
-    let manager = TokenizerManager::default();
-    manager.register(LINE_TOKENIZER, LineTokenizer::default());
-    manager
-}
-
 /// How the documents of a segment are put in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sorting {
-    /// By us.
-    Given,
     /// By tantivy, which sorts what it merges by time, latest first.
     ByTime,
     /// As they are.
@@ -117,7 +103,6 @@ pub fn settings(sorting: Sorting) -> IndexSettings {
     let by_time = IndexSortByField { field: TIME.to_owned(), order: Order::Desc };
     IndexSettings {
         sort_by_field: (sorting == Sorting::ByTime).then_some(by_time),
-        manual_doc_id_mapping: sorting == Sorting::Given,
         // tantivy's store is of empty documents, which zstd makes nothing of: see `records`.
         docstore_compression: Compressor::Zstd(ZstdCompressor { compression_level: Some(1) }),
         docstore_compress_dedicated_thread: false,

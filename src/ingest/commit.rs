@@ -323,7 +323,7 @@ mod tests {
             let claim = store.dedupe().claim(event.key(), batch.number).unwrap();
             assert_eq!(claim, Claim::New);
             let mut builder = store.factory().builder().unwrap();
-            builder.add(&Arc::new(event)).unwrap();
+            builder.add(&event);
             let key = FileKey { path: number.to_string(), ..FileKey::default() };
             let reading = Reading { records: 1, ..Reading::default() };
             builder.end_file(FileRecord::new(number, key, FileState::Indexed, reading));

@@ -4,7 +4,6 @@
 mod json;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use self::json::{Fault, Json, Visitor};
 use super::repair::{Repaired, repair};
@@ -38,15 +37,14 @@ pub struct Origin {
 /// Takes what a file's bytes turn out to be.
 pub trait Sink {
     type Error;
-    /// A record, which nobody else holds. A clone of the event must be gone when the call returns.
-    fn event(&mut self, event: &mut Arc<Event>) -> Result<(), Self::Error>;
+    fn event(&mut self, event: &mut Event) -> Result<(), Self::Error>;
     fn reject(&mut self, reject: Reject);
 }
 
 /// Parses files, one after another. One a worker.
 #[derive(Default)]
 pub struct Parser {
-    event: Arc<Event>,
+    event: Event,
     json: Json,
 }
 
@@ -90,16 +88,15 @@ impl Parser {
                 Some(repaired.bytes)
             }
         };
-        Arc::get_mut(&mut self.event)?.finish(Micros(0));
+        self.event.finish(Micros(0));
         Some((&self.event, repaired.map_or(Cow::Borrowed(raw), Cow::Owned)))
     }
 
     /// The key of a record's event, as delivered: the same as when it was read from its file.
     pub fn key(&mut self, raw: &[u8]) -> Option<EventKey> {
         self.fill_as_delivered(raw).ok()?;
-        let event = exclusive(&mut self.event);
-        event.finish(Micros(0));
-        Some(event.key())
+        self.event.finish(Micros(0));
+        Some(self.event.key())
     }
 
     /// Parses a record into the event, repaired if it needs be, without finishing it. Returns what was
@@ -109,7 +106,7 @@ impl Parser {
         match repair(bytes).filter(|repaired| self.fill(&repaired.bytes).is_ok()) {
             Some(Repaired { flags, .. }) => {
                 // Two that are broken in different ways may be repaired to the same text.
-                exclusive(&mut self.event).content = content::of_bytes(bytes);
+                self.event.content = content::of_bytes(bytes);
                 Ok(flags)
             }
             None => Err(fault),
@@ -199,7 +196,7 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
             Ok(repairs) => flags |= repairs,
             Err(fault) => return self.broken_record(offset, bytes, fault),
         }
-        let event = exclusive(&mut self.parser.event);
+        let event = &mut self.parser.event;
         if !is_listed && !event.looks_like_a_record() {
             let reason = "not a CloudTrail record: it has none of eventName, eventSource, eventID, \
                           eventTime, eventVersion and userIdentity";
@@ -264,18 +261,9 @@ fn values(record: &[u8]) -> usize {
 }
 
 /// The event, emptied for a record.
-fn cleared(event: &mut Arc<Event>) -> &mut Event {
-    let event = exclusive(event);
+fn cleared(event: &mut Event) -> &mut Event {
     event.clear();
     event
-}
-
-/// The event, which nobody else holds between records.
-fn exclusive(event: &mut Arc<Event>) -> &mut Event {
-    if Arc::get_mut(event).is_none() {
-        *event = Arc::default();
-    }
-    Arc::get_mut(event).expect("an event that was just made has one owner")
 }
 
 /// Puts a record's scalars into an event.

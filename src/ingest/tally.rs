@@ -2,7 +2,6 @@
 //! becomes its entry in the ledger.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -90,7 +89,7 @@ impl<'a> Tally<'a> {
 impl Sink for Tally<'_> {
     type Error = IndexError;
 
-    fn event(&mut self, event: &mut Arc<Event>) -> Result<(), IndexError> {
+    fn event(&mut self, event: &mut Event) -> Result<(), IndexError> {
         #[cfg(feature = "failpoints")]
         crate::index::steps::panic_if("panic-on-marked-event", || {
             event.column(columns::EVENT_ID) == "TRAILDEX-PANIC"
@@ -115,11 +114,11 @@ impl Sink for Tally<'_> {
             }
             Claim::Conflict => {
                 reading.conflicting += 1;
-                let event = Arc::get_mut(event).expect("nobody else holds an event in a sink");
                 event.flags |= Flags::ID_CONFLICT;
             }
         }
-        self.builder.add(event)
+        self.builder.add(event);
+        Ok(())
     }
 
     fn reject(&mut self, reject: Reject) {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 
 use tempfile::TempDir;
 use traildex::api::proto::{FileState, Reading, Reject};
@@ -124,7 +123,7 @@ struct Adding<'a> {
 impl Sink for Adding<'_> {
     type Error = IndexError;
 
-    fn event(&mut self, event: &mut Arc<Event>) -> Result<(), IndexError> {
+    fn event(&mut self, event: &mut Event) -> Result<(), IndexError> {
         if self.store.dedupe().claim(event.key(), 0)? == Claim::Duplicate {
             self.twins += 1;
             return Ok(());
@@ -133,12 +132,14 @@ impl Sink for Adding<'_> {
         if self.raws.contains_key(&(event.file, event.offset)) {
             return Ok(());
         }
-        let words = event.words().len().max(1).ilog2();
-        self.shapes ^= outcome((event.flags.0, event.leaves().count().min(99), words));
+        let longest = event.leaves().map(|(_, leaf)| format!("{leaf:?}").len()).max();
+        let shape = (event.leaves().len().min(99), longest.unwrap_or(1).ilog2());
+        self.shapes ^= outcome((event.flags.0, shape));
         let known = Parser::default().key(&event.raw);
         assert_eq!(known, Some(event.key()), "a record's key is its event's");
         self.raws.insert((event.file, event.offset), event.raw.clone());
-        self.builder.add(event)
+        self.builder.add(event);
+        Ok(())
     }
 
     fn reject(&mut self, _: Reject) {}

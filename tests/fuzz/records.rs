@@ -1,7 +1,6 @@
 //! Bytes to records to events.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use traildex::api::proto::Reject;
@@ -83,7 +82,7 @@ fn columns_of(event: &Event) -> Vec<String> {
 impl Sink for Collected {
     type Error = Infallible;
 
-    fn event(&mut self, event: &mut Arc<Event>) -> Result<(), Infallible> {
+    fn event(&mut self, event: &mut Event) -> Result<(), Infallible> {
         let columns = columns_of(event);
         self.events.push((event.offset as usize, event.raw.clone(), event.flags, columns));
         Ok(())

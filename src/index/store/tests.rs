@@ -27,7 +27,7 @@ const CACHE: usize = 1 << 20;
 pub fn built(store: &Store, number: u64, times: &[i64]) -> BuiltSegment {
     let mut builder = store.factory().builder().unwrap();
     for time in times {
-        builder.add(&Arc::new(event(number, *time))).unwrap();
+        builder.add(&event(number, *time));
     }
     let key = FileKey { path: format!("file-{number}"), size: 1, mtime_ns: 1 };
     let (first, last) = (times.iter().min().copied(), times.iter().max().copied());

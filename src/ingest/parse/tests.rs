@@ -12,7 +12,7 @@ struct Collected {
 impl Sink for Collected {
     type Error = std::convert::Infallible;
 
-    fn event(&mut self, event: &mut Arc<Event>) -> Result<(), Self::Error> {
+    fn event(&mut self, event: &mut Event) -> Result<(), Self::Error> {
         let name = event.column(columns::EVENT_NAME);
         let flags = event.flags.names().join(" ");
         assert!(!event.raw.is_empty());
@@ -182,7 +182,7 @@ fn content(record: &str) -> u128 {
     struct Content(u128);
     impl Sink for Content {
         type Error = std::convert::Infallible;
-        fn event(&mut self, event: &mut Arc<Event>) -> Result<(), Self::Error> {
+        fn event(&mut self, event: &mut Event) -> Result<(), Self::Error> {
             self.0 = event.content;
             Ok(())
         }
@@ -310,7 +310,7 @@ fn a_policy_in_a_text_has_fields() {
 #[test]
 fn a_policy_in_a_text_changes_nothing_of_what_the_record_says() {
     let content = |document: &str| {
-        let mut event = Arc::<Event>::default();
+        let mut event = Event::default();
         let record = serde_json::json!({ "eventName": "A", "doc": document }).to_string();
         Json::default()
             .walk_whole(record.as_bytes(), &mut Fill::<true>(cleared(&mut event)))

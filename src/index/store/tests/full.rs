@@ -91,7 +91,7 @@ fn add(store: &mut Store, number: u64, time: i64) -> Result<(), IndexError> {
     let claim = store.dedupe().claim(event.key(), number)?;
     assert_eq!(claim, Claim::New, "a claim of what was given up is forgotten");
     let mut builder = store.factory().builder()?;
-    builder.add(&Arc::new(event))?;
+    builder.add(&event);
     let key = FileKey { path: format!("file-{number}"), size: 1, mtime_ns: 1 };
     let reading = Reading { records: 1, ..Reading::default() };
     builder.end_file(FileRecord::new(number, key, FileState::Indexed, reading));

@@ -1,0 +1,162 @@
+//! The file of a segment's columns, as tantivy reads it (`tantivy-columnar`, version 2 of its format):
+//! columns one behind another, and where each is, by its name and type.
+//!
+//! tantivy's own writer takes values one by one and looks each up in its column's dictionary; here the
+//! values are numbers already. What a column's parts look like is left to tantivy's functions.
+
+use std::io::{self, Write};
+use std::net::Ipv6Addr;
+use std::ops::Range;
+
+use tantivy::DocId;
+use tantivy::columnar::column_index::{
+    SerializableColumnIndex, SerializableOptionalIndex, serialize_column_index,
+};
+use tantivy::columnar::column_values::{
+    CodecType, serialize_column_values_u128, serialize_u64_based_column_values,
+};
+use tantivy::columnar::{CURRENT_VERSION, Cardinality, ColumnType};
+use tantivy_sstable::value::RangeValueWriter;
+use tantivy_sstable::{Dictionary, RangeSSTable, VoidSSTable, Writer};
+
+/// Between a column's name and its type, in the list of columns.
+const NAME_END: u8 = 0;
+/// The last bytes of the file.
+const MAGIC: [u8; 4] = [2, 113, 119, 66];
+
+/// See the module's documentation.
+pub struct ColumnFile<W> {
+    out: W,
+    written: u64,
+    places: Writer<Vec<u8>, RangeValueWriter>,
+    documents: u32,
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> ColumnFile<W> {
+    pub fn new(out: W, documents: u32) -> io::Result<Self> {
+        let places = Dictionary::<RangeSSTable>::builder(Vec::new())?;
+        Ok(Self { out, written: 0, places, documents, buffer: Vec::new() })
+    }
+
+    /// A column of texts: its different values in order, and the place among these of each value of
+    /// each document, in the order of documents. Columns come in the order of their names and types.
+    pub fn texts<'t>(
+        &mut self,
+        name: &str,
+        dictionary: impl Iterator<Item = &'t [u8]>,
+        docs: &Docs,
+        places: &[u64],
+    ) -> io::Result<()> {
+        let mut texts = Dictionary::<VoidSSTable>::builder(&mut self.buffer)?;
+        for text in dictionary {
+            texts.insert(text, &())?;
+        }
+        texts.finish()?;
+        let dictionary_bytes = self.buffer.len() as u32;
+        self.values(docs, places)?;
+        self.buffer.extend_from_slice(&dictionary_bytes.to_le_bytes());
+        self.end(name, ColumnType::Str)
+    }
+
+    /// A column of numbers, times or booleans, as tantivy maps them to `u64`.
+    pub fn numbers(
+        &mut self,
+        name: &str,
+        kind: ColumnType,
+        docs: &Docs,
+        numbers: &[u64],
+    ) -> io::Result<()> {
+        self.values(docs, numbers)?;
+        self.end(name, kind)
+    }
+
+    pub fn addresses(&mut self, name: &str, docs: &Docs, values: &[Ipv6Addr]) -> io::Result<()> {
+        let index_bytes = docs.write(self.documents, &mut self.buffer)?;
+        serialize_column_values_u128(&values, &mut self.buffer)?;
+        self.buffer.extend_from_slice(&index_bytes.to_le_bytes());
+        self.end(name, ColumnType::IpAddr)
+    }
+
+    fn values(&mut self, docs: &Docs, values: &[u64]) -> io::Result<()> {
+        const CODECS: [CodecType; 2] = [CodecType::Bitpacked, CodecType::BlockwiseLinear];
+        let index_bytes = docs.write(self.documents, &mut self.buffer)?;
+        serialize_u64_based_column_values(&values, &CODECS, &mut self.buffer)?;
+        self.buffer.extend_from_slice(&index_bytes.to_le_bytes());
+        Ok(())
+    }
+
+    fn end(&mut self, name: &str, kind: ColumnType) -> io::Result<()> {
+        self.out.write_all(&self.buffer)?;
+        let range: Range<u64> = self.written..self.written + self.buffer.len() as u64;
+        self.written = range.end;
+        self.buffer.clear();
+        self.places.insert([name.as_bytes(), &[NAME_END, kind.to_code()]].concat(), &range)
+    }
+
+    /// Ends the file, and hands its writer back.
+    pub fn finish(mut self) -> io::Result<W> {
+        let places = self.places.finish()?;
+        self.out.write_all(&places)?;
+        self.out.write_all(&(places.len() as u64).to_le_bytes())?;
+        self.out.write_all(&self.documents.to_le_bytes())?;
+        self.out.write_all(&(CURRENT_VERSION as u32).to_le_bytes())?;
+        self.out.write_all(&MAGIC)?;
+        Ok(self.out)
+    }
+}
+
+/// Which document each value of a column is of.
+#[derive(Default)]
+pub struct Docs {
+    /// The documents that have any, in order.
+    with: Vec<DocId>,
+    /// Where the values of each of these begin.
+    starts: Vec<u32>,
+    values: u32,
+}
+
+impl Docs {
+    pub fn clear(&mut self) {
+        self.with.clear();
+        self.starts.clear();
+        self.values = 0;
+    }
+
+    /// Takes in the document of the next value.
+    pub fn push(&mut self, doc: DocId) {
+        if self.with.last() != Some(&doc) {
+            self.with.push(doc);
+            self.starts.push(self.values);
+        }
+        self.values += 1;
+    }
+
+    /// Writes which documents have values, and returns how many bytes that took.
+    fn write(&self, documents: u32, out: &mut Vec<u8>) -> io::Result<u32> {
+        let start = out.len();
+        let with = &self.with[..];
+        let optional = || {
+            let optional =
+                SerializableOptionalIndex { non_null_row_ids: Box::new(with), num_rows: documents };
+            SerializableColumnIndex::Optional(optional)
+        };
+        if self.values as usize > with.len() {
+            // tantivy's own kind of this index cannot be made outside of it: the kind's number, the
+            // documents as of an optional column but for its kind, where the values of each begin.
+            serialize_column_index(optional(), out)?;
+            out[start] = Cardinality::Multivalued as u8;
+            let docs_bytes = (out.len() - start - 1) as u32;
+            let mut starts = self.starts.clone();
+            starts.push(self.values);
+            let codecs = [CodecType::Bitpacked, CodecType::Linear];
+            serialize_u64_based_column_values(&&starts[..], &codecs, out)?;
+            out.extend_from_slice(&docs_bytes.to_le_bytes());
+        } else if with.len() == documents as usize {
+            serialize_column_index(SerializableColumnIndex::Full, out)?;
+        } else {
+            serialize_column_index(optional(), out)?;
+        }
+        Ok((out.len() - start) as u32)
+    }
+}
