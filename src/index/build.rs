@@ -78,13 +78,13 @@ pub fn words_name(id: &str) -> String {
     format!("{id}.words")
 }
 
-/// Writes the words of the columns of a segment whose columns are written.
-pub fn write_words(directory: &SegmentDirectory, segment: &Segment) -> Result<(), IndexError> {
+/// The words of the columns of a segment whose columns are written.
+pub fn words_of(segment: &Segment) -> Result<ColumnWords, IndexError> {
     let columns = segment.open_read(SegmentComponent::FastFields)?;
-    save_words(directory, segment, ColumnWords::gather(&ColumnarReader::open(columns)?)?)
+    ColumnWords::gather(&ColumnarReader::open(columns)?)
 }
 
-fn save_words(
+pub fn write_words(
     directory: &SegmentDirectory,
     segment: &Segment,
     words: ColumnWords,
@@ -225,7 +225,7 @@ impl SegmentBuilder {
         ids.write(&mut out)?;
         out.terminate()?;
         step("ids-written");
-        save_words(&directory, &segment, words)?;
+        write_words(&directory, &segment, words)?;
         step("words-written");
         let mut out = directory.open_write(Path::new(&keys_name(&id)))?;
         keys::write(keys, conflicts, &mut out)?;

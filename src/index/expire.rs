@@ -13,7 +13,9 @@ use tantivy::indexer::merge_filtered_segments;
 use tantivy::{BitSet, Directory, DocId};
 
 use super::IndexError;
-use super::build::{SegmentEntry, ids_name, keys_name, open_index, records_name, write_words};
+use super::build::{
+    SegmentEntry, ids_name, keys_name, open_index, records_name, words_of, write_words,
+};
 use super::check::check_segment;
 use super::directory::{SegmentDirectory, SegmentFiles};
 use super::ids::Ids;
@@ -79,7 +81,7 @@ impl Expiry<'_> {
         let mut out = output.open_write(Path::new(&ids_name(&id)))?;
         ids.write(&mut out)?;
         out.terminate()?;
-        write_words(output, &new)?;
+        write_words(output, &new, words_of(&new)?)?;
         let gone = self.gone(&kept, read_key)?;
         let mut out = output.open_write(Path::new(&keys_name(&id)))?;
         let path = self.files.dir.join(keys_name(&entry.id));

@@ -17,7 +17,9 @@ use tantivy::indexer::merge_filtered_segments;
 use tantivy::{Directory, DocId, Segment, SegmentReader};
 
 use super::IndexError;
-use super::build::{SegmentEntry, ids_name, keys_name, open_index, records_name, write_words};
+use super::build::{
+    SegmentEntry, ids_name, keys_name, open_index, records_name, words_of, write_words,
+};
 use super::check::check_segment;
 use super::directory::{SegmentDirectory, SegmentFiles};
 use super::ids::{DOC_BITS, Ids};
@@ -25,6 +27,7 @@ use super::keys::{self, KeySet};
 use super::records::{self, Dictionaries, Shuffled};
 use super::schema::{self, FILE, Fields, OFFSET, Sorting};
 use super::steps::step;
+use super::write::stack;
 use crate::sigbus;
 
 /// Segments merged into one.
@@ -119,10 +122,16 @@ fn merge_into(
         .iter()
         .map(|entry| Ok(index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()))))
         .collect::<Result<Vec<_>, IndexError>>()?;
-    let unfiltered = segments.iter().map(|_| None).collect();
-    let settings = schema::settings(if is_sorted { Sorting::ByTime } else { Sorting::None });
-    let merged = merge_filtered_segments(&segments, settings, unfiltered, output.clone())?;
-    let merged = merged.searchable_segments()?.remove(0);
+    let merged = if is_sorted {
+        let unfiltered = segments.iter().map(|_| None).collect();
+        let settings = schema::settings(Sorting::ByTime);
+        let merged = merge_filtered_segments(&segments, settings, unfiltered, output.clone())?;
+        merged.searchable_segments()?.remove(0)
+    } else {
+        let merged = open_index(output.clone(), fields)?.new_segment();
+        stack(&segments, &merged, fields)?;
+        merged
+    };
     let id = merged.id().uuid_string();
     step("merge-written");
     let records = entries.iter().map(|entry| files.records(&entry.id));
@@ -148,7 +157,7 @@ fn merge_into(
     ids.write(&mut out)?;
     out.terminate()?;
     step("merge-ids-written");
-    write_words(output, &merged)?;
+    write_words(output, &merged, words_of(&merged)?)?;
     step("merge-words-written");
     let sets = entries.iter().map(|entry| KeySet::open(&files.dir.join(keys_name(&entry.id))));
     let sets = sets.collect::<Result<Vec<_>, IndexError>>()?;

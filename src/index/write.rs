@@ -11,6 +11,7 @@
 mod columns;
 mod distinct;
 mod grouped;
+mod stack;
 #[cfg(test)]
 mod tests;
 
@@ -28,9 +29,10 @@ use tantivy::schema::Field;
 use tantivy::store::StoreWriter;
 use tantivy::{DateTime, DocId, Segment, TantivyDocument};
 
-use self::columns::{ColumnFile, Docs};
+use self::columns::{ColumnFile, Docs, Texts};
 use self::distinct::{ColumnNo, Distinct, ValueNo, WordNo, sort_by_text};
 use self::grouped::Grouped;
+pub use self::stack::stack;
 use super::IndexError;
 use super::column_words::{self, ColumnWords};
 use super::ids;
@@ -194,7 +196,7 @@ impl SegmentWriter {
             })
         })?;
         write_columns(segment, &columns, &facts)?;
-        write_the_rest(segment, order.len())?;
+        write_the_rest(segment, order.len() as u32)?;
         Ok(columns.words())
     }
 }
@@ -462,19 +464,20 @@ fn write_columns(
     let documents = facts.times.len() as u32;
     let out = segment.open_write(SegmentComponent::FastFields)?;
     let mut file = ColumnFile::new(out, documents)?;
-    let (mut docs, mut values) = (Docs::default(), Vec::new());
+    let mut docs = Docs::default();
     for (name, kind, source) in sources {
         docs.clear();
         match source {
             Source::Values(column) => {
-                values.clear();
-                for (doc, value) in columns.mapped(column) {
-                    docs.push(doc);
-                    values.push(value);
-                }
-                match kind {
-                    ColumnType::Str => file.texts(name, columns.values(column), &docs, &values)?,
-                    _ => file.numbers(name, kind, &docs, &values)?,
+                columns.mapped(column).for_each(|(doc, _)| docs.push(doc));
+                let values = columns.mapped(column).map(|(_, value)| value);
+                if kind == ColumnType::Str {
+                    let mut texts = Texts::new()?;
+                    columns.values(column).try_for_each(|text| texts.push(text))?;
+                    let places: Vec<u32> = values.map(|place| place as u32).collect();
+                    file.texts(name, texts, &docs, &places)?;
+                } else {
+                    file.numbers(name, kind, &docs, &values.collect::<Vec<u64>>())?;
                 }
             }
             Source::Ips => {
@@ -483,7 +486,7 @@ fn write_columns(
                 file.addresses(name, &docs, &ips)?;
             }
             Source::Facts(facts) => {
-                (0..documents).for_each(|doc| docs.push(doc));
+                docs.push_all(0..documents);
                 file.numbers(name, kind, &docs, facts)?;
             }
         }
@@ -494,7 +497,7 @@ fn write_columns(
 
 /// Writes the files that tantivy wants to be there: of lengths that nothing here has, and of empty
 /// documents (see `records`).
-fn write_the_rest(segment: &Segment, documents: usize) -> Result<(), IndexError> {
+fn write_the_rest(segment: &Segment, documents: u32) -> Result<(), IndexError> {
     FieldNormsSerializer::from_write(segment.open_write(SegmentComponent::FieldNorms)?)?.close()?;
     let settings = segment.index().settings();
     let out = segment.open_write(SegmentComponent::Store)?;

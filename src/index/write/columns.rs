@@ -15,8 +15,8 @@ use tantivy::columnar::column_index::{
 use tantivy::columnar::column_values::{
     CodecType, serialize_column_values_u128, serialize_u64_based_column_values,
 };
-use tantivy::columnar::{CURRENT_VERSION, Cardinality, ColumnType};
-use tantivy_sstable::value::RangeValueWriter;
+use tantivy::columnar::{CURRENT_VERSION, Cardinality, ColumnType, MonotonicallyMappableToU64};
+use tantivy_sstable::value::{RangeValueWriter, VoidValueWriter};
 use tantivy_sstable::{Dictionary, RangeSSTable, VoidSSTable, Writer};
 
 /// Between a column's name and its type, in the list of columns.
@@ -39,21 +39,18 @@ impl<W: Write> ColumnFile<W> {
         Ok(Self { out, written: 0, places, documents, buffer: Vec::new() })
     }
 
-    /// A column of texts: its different values in order, and the place among these of each value of
-    /// each document, in the order of documents. Columns come in the order of their names and types.
-    pub fn texts<'t>(
+    /// A column of texts: its dictionary, and the place in it of each value of each document, in the
+    /// order of documents. Columns come in the order of their names and types.
+    pub fn texts(
         &mut self,
         name: &str,
-        dictionary: impl Iterator<Item = &'t [u8]>,
+        dictionary: Texts,
         docs: &Docs,
-        places: &[u64],
+        places: &[u32],
     ) -> io::Result<()> {
-        let mut texts = Dictionary::<VoidSSTable>::builder(&mut self.buffer)?;
-        for text in dictionary {
-            texts.insert(text, &())?;
-        }
-        texts.finish()?;
-        let dictionary_bytes = self.buffer.len() as u32;
+        self.buffer = dictionary.0.finish()?;
+        let dictionary_bytes = u32::try_from(self.buffer.len())
+            .map_err(|_| io::Error::other("the values of a column fill 4 GiB"))?;
         self.values(docs, places)?;
         self.buffer.extend_from_slice(&dictionary_bytes.to_le_bytes());
         self.end(name, ColumnType::Str)
@@ -78,7 +75,11 @@ impl<W: Write> ColumnFile<W> {
         self.end(name, ColumnType::IpAddr)
     }
 
-    fn values(&mut self, docs: &Docs, values: &[u64]) -> io::Result<()> {
+    fn values<T: MonotonicallyMappableToU64>(
+        &mut self,
+        docs: &Docs,
+        values: &[T],
+    ) -> io::Result<()> {
         const CODECS: [CodecType; 2] = [CodecType::Bitpacked, CodecType::BlockwiseLinear];
         let index_bytes = docs.write(self.documents, &mut self.buffer)?;
         serialize_u64_based_column_values(&values, &CODECS, &mut self.buffer)?;
@@ -106,56 +107,78 @@ impl<W: Write> ColumnFile<W> {
     }
 }
 
+/// A dictionary of a column in the making.
+pub struct Texts(Writer<Vec<u8>, VoidValueWriter>);
+
+impl Texts {
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(Dictionary::<VoidSSTable>::builder(Vec::new())?))
+    }
+
+    /// Takes in the next text, in order.
+    pub fn push(&mut self, text: &[u8]) -> io::Result<()> {
+        self.0.insert(text, &())
+    }
+}
+
 /// Which document each value of a column is of.
 #[derive(Default)]
 pub struct Docs {
-    /// The documents that have any, in order.
-    with: Vec<DocId>,
-    /// Where the values of each of these begin.
-    starts: Vec<u32>,
-    values: u32,
+    /// The first documents have one value each, as far as that: most columns have no more to tell.
+    full: DocId,
+    /// The documents of the other values, in order.
+    more: Vec<DocId>,
 }
 
 impl Docs {
     pub fn clear(&mut self) {
-        self.with.clear();
-        self.starts.clear();
-        self.values = 0;
+        self.full = 0;
+        self.more.clear();
     }
 
     /// Takes in the document of the next value.
     pub fn push(&mut self, doc: DocId) {
-        if self.with.last() != Some(&doc) {
-            self.with.push(doc);
-            self.starts.push(self.values);
+        if self.more.is_empty() && doc == self.full {
+            self.full += 1;
+        } else {
+            self.more.push(doc);
         }
-        self.values += 1;
+    }
+
+    /// Takes in documents with one value each.
+    pub fn push_all(&mut self, docs: Range<DocId>) {
+        if self.more.is_empty() && docs.start == self.full {
+            self.full = docs.end;
+        } else {
+            self.more.extend(docs);
+        }
     }
 
     /// Writes which documents have values, and returns how many bytes that took.
     fn write(&self, documents: u32, out: &mut Vec<u8>) -> io::Result<u32> {
         let start = out.len();
-        let with = &self.with[..];
-        let optional = || {
-            let optional =
-                SerializableOptionalIndex { non_null_row_ids: Box::new(with), num_rows: documents };
-            SerializableColumnIndex::Optional(optional)
-        };
-        if self.values as usize > with.len() {
+        if self.more.is_empty() && self.full == documents {
+            serialize_column_index(SerializableColumnIndex::Full, out)?;
+            return Ok((out.len() - start) as u32);
+        }
+        let values = || (0..self.full).chain(self.more.iter().copied());
+        let mut with: Vec<DocId> = values().collect();
+        with.dedup();
+        let non_null_row_ids = Box::new(&with[..]);
+        let optional = SerializableOptionalIndex { non_null_row_ids, num_rows: documents };
+        serialize_column_index(SerializableColumnIndex::Optional(optional), out)?;
+        if self.full as usize + self.more.len() > with.len() {
             // tantivy's own kind of this index cannot be made outside of it: the kind's number, the
-            // documents as of an optional column but for its kind, where the values of each begin.
-            serialize_column_index(optional(), out)?;
+            // documents as of an optional column, where the values of each begin, and the end.
             out[start] = Cardinality::Multivalued as u8;
             let docs_bytes = (out.len() - start - 1) as u32;
-            let mut starts = self.starts.clone();
-            starts.push(self.values);
+            let mut last = None;
+            let starts = (0..).zip(values()).filter(|(_, doc)| last.replace(*doc) != Some(*doc));
+            let mut starts: Vec<u32> = starts.map(|(start, _)| start).collect();
+            starts.push(self.full + self.more.len() as u32);
             let codecs = [CodecType::Bitpacked, CodecType::Linear];
             serialize_u64_based_column_values(&&starts[..], &codecs, out)?;
             out.extend_from_slice(&docs_bytes.to_le_bytes());
-        } else if with.len() == documents as usize {
-            serialize_column_index(SerializableColumnIndex::Full, out)?;
-        } else {
-            serialize_column_index(optional(), out)?;
         }
         Ok((out.len() - start) as u32)
     }
