@@ -1,7 +1,7 @@
 //! What stays in memory of what was read last, of all segments.
 
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
 use tantivy::BitSet;
@@ -19,13 +19,33 @@ pub struct Caches {
     pub blocks: Cache<(u64, usize), Block>,
     /// The documents of a segment that meet a condition for which much is looked at, by the condition.
     pub found: Cache<(u64, String), BitSet>,
+    /// How many documents of a segment meet a condition, by a hash that stands for the condition.
+    pub counts: Cache<(u64, u128), Count>,
+}
+
+/// A number of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(pub u64);
+
+/// For counts: some ten thousand of them.
+const COUNTS_BYTES: usize = 1 << 20;
+
+impl InMemory for Count {
+    /// With its name, and what the cache keeps of it.
+    fn memory(&self) -> usize {
+        128
+    }
 }
 
 impl Caches {
     /// A quarter of the bytes is for what conditions found: of ten million events, a dozen.
     pub fn new(bytes_max: usize) -> Self {
         let for_found = bytes_max / 4;
-        Self { blocks: Cache::new(bytes_max - for_found), found: Cache::new(for_found) }
+        Self {
+            blocks: Cache::new(bytes_max - for_found),
+            found: Cache::new(for_found),
+            counts: Cache::new(COUNTS_BYTES),
+        }
     }
 }
 
@@ -64,23 +84,36 @@ impl<K: Hash + Eq, V: InMemory> Cache<K, V> {
         name: K,
         read: impl FnOnce() -> Result<V, IndexError>,
     ) -> Result<Arc<V>, IndexError> {
-        let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = lock().values.get(&name) {
-            return Ok(Arc::clone(value));
+        if let Some(value) = self.kept(&name) {
+            return Ok(value);
         }
         let value = Arc::new(read()?);
-        if value.memory() <= self.bytes_max / SHARE {
-            let mut kept = lock();
-            kept.bytes += value.memory();
-            if let Some((_, replaced)) = kept.values.push(name, Arc::clone(&value)) {
-                kept.bytes -= replaced.memory();
-            }
-            while kept.bytes > self.bytes_max {
-                let Some((_, oldest)) = kept.values.pop_lru() else { break };
-                kept.bytes -= oldest.memory();
-            }
-        }
+        self.keep(name, Arc::clone(&value));
         Ok(value)
+    }
+
+    /// What has a name, if it is kept.
+    pub fn kept(&self, name: &K) -> Option<Arc<V>> {
+        self.lock().values.get(name).map(Arc::clone)
+    }
+
+    pub fn keep(&self, name: K, value: Arc<V>) {
+        if value.memory() > self.bytes_max / SHARE {
+            return;
+        }
+        let mut kept = self.lock();
+        kept.bytes += value.memory();
+        if let Some((_, replaced)) = kept.values.push(name, value) {
+            kept.bytes -= replaced.memory();
+        }
+        while kept.bytes > self.bytes_max {
+            let Some((_, oldest)) = kept.values.pop_lru() else { break };
+            kept.bytes -= oldest.memory();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept<K, V>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -16,7 +16,7 @@ use tantivy::query::{EnableScoring, Query, Weight};
 use tantivy::{DocId, DocSet, SegmentReader, TERMINATED};
 
 use super::IndexError;
-use super::pieces::{Piece, each_piece};
+use super::pieces::{Piece, each_piece_of};
 use super::snapshot::{Run, SegmentView, Snapshot};
 use crate::api::proto::{Order, Total, TotalMode};
 use crate::event::time::Micros;
@@ -70,9 +70,17 @@ pub struct Wanted {
     /// Only what comes behind this is collected, though all is counted.
     pub after: Option<Position>,
     pub total: TotalMode,
-    /// Whether the index knows how many events match, as for one term: else they are counted while
-    /// matches are collected, so that a condition that is costly to evaluate is evaluated once.
-    pub is_count_known: bool,
+    pub counting: Counting,
+}
+
+/// How matches are counted.
+#[derive(Clone, Copy, Debug)]
+pub enum Counting {
+    /// The index knows how many there are, as for one term.
+    Known,
+    /// While they are collected, so that a condition that is costly to evaluate is evaluated once. With
+    /// a hash that stands for the condition, so that no segment is counted again.
+    OneByOne(Option<u128>),
 }
 
 /// Collects matches and counts them. `check` is asked now and then whether to go on.
@@ -86,27 +94,35 @@ pub fn collect<E: From<IndexError> + Send>(
     let weight = query
         .weight(EnableScoring::disabled_from_schema(schema))
         .map_err(|error| E::from(error.into()))?;
-    let is_counted = !wanted.is_count_known;
-    if is_counted && wanted.total == TotalMode::Exact {
-        return matches_and_count(snapshot, &*weight, wanted, check);
+    let segments = &snapshot.segments;
+    if let (TotalMode::Exact, Counting::OneByOne(condition)) = (wanted.total, wanted.counting) {
+        let counted = |segment: &Arc<SegmentView>| segment.count(condition?);
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            segments.iter().cloned().partition(|segment| counted(segment).is_some());
+        // Asked for now: others may take its place while the rest is counted.
+        let before: u64 = known.iter().filter_map(counted).sum();
+        let (found, value) = matches_and_count(&unknown, &*weight, wanted, check)?;
+        let found = matches(&known, &*weight, wanted, found, check)?;
+        return Ok((found, Total { value: before + value, exact: true }));
     }
-    let matches = matches(snapshot, &*weight, wanted, check)?;
+    let matches = matches(segments, &*weight, wanted, Vec::new(), check)?;
     if wanted.total == TotalMode::None {
         let value = matches.len() as u64;
         return Ok((matches, Total { value, exact: false }));
     }
-    let is_bounded = is_counted && wanted.total == TotalMode::Bounded;
+    let is_known = matches!(wanted.counting, Counting::Known);
+    let is_bounded = !is_known && wanted.total == TotalMode::Bounded;
     let total = count(snapshot, &*weight, is_bounded, check)?;
     Ok((matches, total))
 }
 
-/// Collects matches while visiting, and counting, all of them.
+/// Collects matches of these segments while visiting, and counting, all of them.
 fn matches_and_count<E: From<IndexError> + Send>(
-    snapshot: &Snapshot,
+    segments: &[Arc<SegmentView>],
     weight: &dyn Weight,
     wanted: Wanted,
     check: &(dyn Fn() -> Result<(), E> + Sync),
-) -> Result<(Vec<Match>, Total), E> {
+) -> Result<(Vec<Match>, u64), E> {
     let of_piece = |piece: Piece<'_>| -> Result<_, E> {
         let mut scorer = piece.scorer(weight).map_err(|error| E::from(error.into()))?;
         let mut docs = Vec::new();
@@ -131,14 +147,18 @@ fn matches_and_count<E: From<IndexError> + Send>(
     };
     let mut found = Vec::new();
     let mut value = 0;
-    let pieces = each_piece(snapshot, of_piece)?;
+    let pieces = each_piece_of(segments, of_piece)?;
     for pieces in pieces.chunk_by(|(a, ..), (b, ..)| Arc::ptr_eq(a, b)) {
         let (segment, ..) = &pieces[0];
         let docs: Vec<DocId> = pieces.iter().flat_map(|(_, docs, _)| docs).copied().collect();
         keep_best(&mut found, segment, docs, &wanted);
-        value += pieces.iter().map(|(.., matches)| matches).sum::<u64>();
+        let of_segment = pieces.iter().map(|(.., matches)| matches).sum();
+        if let Counting::OneByOne(Some(condition)) = wanted.counting {
+            segment.keep_count(condition, of_segment);
+        }
+        value += of_segment;
     }
-    Ok((found, Total { value, exact: true }))
+    Ok((found, value))
 }
 
 /// Matches of a run, those that may be among the ones wanted.
@@ -235,17 +255,18 @@ fn keep_best(
     found.truncate(wanted.limit);
 }
 
+/// Collects matches of these segments, beside those that were found in others.
 fn matches<E: From<IndexError>>(
-    snapshot: &Snapshot,
+    segments: &[Arc<SegmentView>],
     weight: &dyn Weight,
     wanted: Wanted,
+    mut found: Vec<Match>,
     check: &dyn Fn() -> Result<(), E>,
 ) -> Result<Vec<Match>, E> {
-    let mut found: Vec<Match> = Vec::new();
     if wanted.limit == 0 {
         return Ok(found);
     }
-    for (segment, runs) in runs_in_order(snapshot, wanted.order) {
+    for (segment, runs) in runs_in_order(segments, wanted.order) {
         check()?;
         let added = match wanted.order {
             Order::Newest => add_first_matches(weight, segment, runs, &wanted, &mut found),
@@ -258,14 +279,13 @@ fn matches<E: From<IndexError>>(
 
 /// Runs in the order in which their matches are wanted. The newest are collected a segment at a time,
 /// whose runs lie latest first; the oldest a run at a time.
-fn runs_in_order(snapshot: &Snapshot, order: Order) -> Vec<(&Arc<SegmentView>, &[Run])> {
+fn runs_in_order(segments: &[Arc<SegmentView>], order: Order) -> Vec<(&Arc<SegmentView>, &[Run])> {
     match order {
         Order::Newest => {
-            snapshot.segments.iter().map(|segment| (segment, segment.runs.as_slice())).collect()
+            segments.iter().map(|segment| (segment, segment.runs.as_slice())).collect()
         }
         Order::Oldest => {
-            let mut runs: Vec<_> = snapshot
-                .segments
+            let mut runs: Vec<_> = segments
                 .iter()
                 .flat_map(|segment| segment.runs.chunks(1).map(move |run| (segment, run)))
                 .collect();

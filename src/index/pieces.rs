@@ -36,7 +36,15 @@ pub fn each_piece<T: Send, E: Send>(
     snapshot: &Snapshot,
     work: impl Fn(Piece<'_>) -> Result<T, E> + Send + Sync,
 ) -> Result<Vec<T>, E> {
-    in_parallel(pieces(&snapshot.segments, threads() as u32), work)
+    each_piece_of(&snapshot.segments, work)
+}
+
+/// The same of these segments only.
+pub fn each_piece_of<T: Send, E: Send>(
+    segments: &[Arc<SegmentView>],
+    work: impl Fn(Piece<'_>) -> Result<T, E> + Send + Sync,
+) -> Result<Vec<T>, E> {
+    in_parallel(pieces(segments, threads() as u32), work)
 }
 
 /// Does the work on each item; returns what comes of each, in order.

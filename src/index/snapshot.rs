@@ -15,7 +15,7 @@ use tantivy::schema::Schema;
 use tantivy::{BitSet, DateTime, DocId, Index, SegmentReader};
 
 use super::build::{SegmentEntry, keys_name};
-use super::cache::Caches;
+use super::cache::{Caches, Count};
 use super::check::length_problem;
 use super::collect::Position;
 use super::column_words::{WordFile, text_column};
@@ -313,6 +313,16 @@ impl SegmentView {
         find: impl FnOnce() -> Result<BitSet, IndexError>,
     ) -> Result<Arc<BitSet>, IndexError> {
         self.caches.found.get((self.number, condition.to_owned()), find)
+    }
+
+    /// How many documents meet a condition of this name, which must tell it from all others, if that
+    /// was counted before.
+    pub fn count(&self, condition: u128) -> Option<u64> {
+        self.caches.counts.kept(&(self.number, condition)).map(|count| count.0)
+    }
+
+    pub fn keep_count(&self, condition: u128, count: u64) {
+        self.caches.counts.keep((self.number, condition), Arc::new(Count(count)));
     }
 
     /// The documents from `start` (inclusive) to `end` (exclusive), in order: of each run a range, since

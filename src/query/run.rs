@@ -6,6 +6,7 @@ mod explain;
 mod explore;
 mod fetch;
 mod highlight;
+mod meaning;
 mod rows;
 mod tail;
 
@@ -37,7 +38,7 @@ use crate::event::columns;
 use crate::event::time::Micros;
 use crate::index::IndexError;
 use crate::index::clauses::{ClauseQuery, PlaceClause, Stop};
-use crate::index::collect::{Wanted, collect};
+use crate::index::collect::{Counting, Wanted, collect};
 use crate::index::groups::{Grouping, Measure, group};
 use crate::index::snapshot::Snapshot;
 use crate::index::values::Source;
@@ -113,7 +114,7 @@ pub fn event(
             order: Order::Newest,
             after: None,
             total: TotalMode::Exact,
-            is_count_known: true,
+            counting: Counting::Known,
         };
         let (matches, total) = collect(snapshot, &*query, wanted, &|| cancel.check())?;
         if !matches.is_empty() {

@@ -5,14 +5,16 @@ use tantivy::query::Query as Planned;
 use super::cursor::Cursor;
 use super::fetch::{Chosen, Fetcher, fetch_up_to};
 use super::highlight::Highlighter;
+use super::meaning::meaning;
 use super::{Search, read_record};
 use crate::api::proto::{ApiError, Order, SearchRequest, SearchResponse, Table, Total};
 use crate::event::columns::ColumnId;
-use crate::index::collect::{Match, Position, Wanted, collect};
+use crate::index::collect::{Counting, Match, Position, Wanted, collect};
 use crate::index::ranked::{Ranking, ranked};
 use crate::index::values::Source;
 use crate::limits::{GROUP_BYTES_MAX, PAGE_BYTES_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX};
 use crate::query::ast::{Expr, FieldRef, SortKey, Stage, Test};
+use crate::query::fields::resolve;
 
 /// The stages of a query that is about events.
 #[derive(Default)]
@@ -83,7 +85,7 @@ impl Search<'_> {
                         order,
                         after: self.cursor.map(|cursor| cursor.after),
                         total: request.total,
-                        is_count_known: self.is_count_known(filter),
+                        counting: self.counting(filter)?,
                     };
                     let (matches, total) =
                         self.timed("collect", || self.collect(&*query, wanted))?;
@@ -174,15 +176,20 @@ impl Search<'_> {
         Cursor::behind(last, given, self.clock.now, request, self.snapshot).to_string()
     }
 
-    /// Whether the index tells how many events match without counting them.
-    fn is_count_known(&self, filter: &Expr) -> bool {
+    fn counting(&self, filter: &Expr) -> Result<Counting, ApiError> {
         let is_of_all_times = self.start.is_none() && self.end.is_none();
-        match filter {
+        let is_known = match filter {
             Expr::All => true,
             Expr::Field { field, test: Test::Is(_) } => {
                 is_of_all_times && ColumnId::named(&field.name).is_some()
             }
             _ => false,
+        };
+        if is_known {
+            return Ok(Counting::Known);
         }
+        let between = (self.start, self.end);
+        let resolve = |field: &FieldRef| resolve(field, self.snapshot);
+        Ok(Counting::OneByOne(Some(meaning(filter, between, self.clock, resolve)?)))
     }
 }

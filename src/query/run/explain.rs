@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Search;
 use crate::api::proto::{ApiError, Explain, ExplainCondition, ExplainStep, Order, TotalMode};
 use crate::event::time::Micros;
-use crate::index::collect::{Wanted, collect};
+use crate::index::collect::{Counting, Wanted, collect};
 use crate::query::ast::{Expr, Query};
 
 /// Times of what was done, in order.
@@ -61,7 +61,7 @@ impl Search<'_> {
             order: Order::Newest,
             after: None,
             total: TotalMode::Exact,
-            is_count_known: true,
+            counting: Counting::Known,
         };
         let (_, total) = collect(self.snapshot, &*query, wanted, &|| self.cancel.check())
             .map_err(|error| self.cancel.check().err().unwrap_or(error))?;
