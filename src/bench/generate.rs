@@ -35,6 +35,9 @@ const WINDOW_S: u64 = 300;
 const LATE_ONE_IN: u64 = 1_000;
 const LATE_S: u64 = 30 * DAY_S;
 const DAY_S: u64 = 86_400;
+/// Where accounts have their files: an account's own trail, one with a prefix, an organisation's.
+const TRAILS: [&str; 4] =
+    ["AWSLogs", "AWSLogs", "audit/logs/AWSLogs", "security/AWSLogs/o-1a2b3c4d5e"];
 /// gzip's own default, as in AWS's files.
 const GZIP_LEVEL: i32 = 6;
 
@@ -275,6 +278,7 @@ impl TrailFile {
         };
         let delivered = time(place.window + (WINDOW_S + delay) as i64);
         let (account, region) = (account_id(place.account), place.region);
+        let trail = TRAILS[place.account as usize % TRAILS.len()];
         let mut random = Vec::new();
         rng.write(
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
@@ -282,7 +286,7 @@ impl TrailFile {
             &mut random,
         );
         format!(
-            "AWSLogs/{account}/CloudTrail/{region}/{}/{account}_CloudTrail_{region}_{}_{}",
+            "{trail}/{account}/CloudTrail/{region}/{}/{account}_CloudTrail_{region}_{}_{}",
             delivered.strftime("%Y/%m/%d"),
             delivered.strftime("%Y%m%dT%H%MZ"),
             String::from_utf8_lossy(&random),
@@ -325,7 +329,7 @@ impl<'t> Stream<'t> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, HashMap};
+    use std::collections::{BTreeMap, HashMap, HashSet};
     use std::io::Read as _;
 
     use serde_json::Value;
@@ -407,10 +411,13 @@ mod tests {
 
     #[test]
     fn paths_follow_the_layout_and_agree_with_the_records() {
+        let mut trails = HashSet::new();
         for (path, text) in generated(&small()).1 {
-            let parts: Vec<_> = path.split('/').collect();
-            let ["AWSLogs", account, "CloudTrail", region, year, month, day, name] = parts[..]
-            else {
+            let (trail, own) = path.split_once("AWSLogs/").unwrap();
+            let own = own.strip_prefix("o-1a2b3c4d5e/").unwrap_or(own);
+            trails.insert((trail.to_owned(), path.contains("/o-")));
+            let parts: Vec<_> = own.split('/').collect();
+            let [account, "CloudTrail", region, year, month, day, name] = parts[..] else {
                 panic!("{path}");
             };
             let prefix = format!("{account}_CloudTrail_{region}_{year}{month}{day}T");
@@ -427,6 +434,7 @@ mod tests {
                 assert!(time[..16] <= delivered[..16], "{time} delivered {delivered}");
             }
         }
+        assert_eq!(trails.len(), 3, "{trails:?}");
     }
 
     #[test]

@@ -96,11 +96,17 @@ pub fn collect<E: From<IndexError> + Send>(
         .map_err(|error| E::from(error.into()))?;
     let segments = &snapshot.segments;
     if let (TotalMode::Exact, Counting::OneByOne(condition)) = (wanted.total, wanted.counting) {
-        let counted = |segment: &Arc<SegmentView>| segment.count(condition?);
-        let (known, unknown): (Vec<_>, Vec<_>) =
-            segments.iter().cloned().partition(|segment| counted(segment).is_some());
-        // Asked for now: others may take its place while the rest is counted.
-        let before: u64 = known.iter().filter_map(counted).sum();
+        let (mut known, mut unknown, mut before) = (Vec::new(), Vec::new(), 0);
+        for segment in segments {
+            match condition.and_then(|condition| segment.count(condition)) {
+                Some(0) => {}
+                Some(count) => {
+                    before += count;
+                    known.push(Arc::clone(segment));
+                }
+                None => unknown.push(Arc::clone(segment)),
+            }
+        }
         let (found, value) = matches_and_count(&unknown, &*weight, wanted, check)?;
         let found = matches(&known, &*weight, wanted, found, check)?;
         return Ok((found, Total { value: before + value, exact: true }));

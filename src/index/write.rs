@@ -158,12 +158,16 @@ impl SegmentWriter {
         self.ends.len() as u32
     }
 
-    /// Bytes of memory that the events take until they are written.
+    /// Bytes of memory that the events take, and will take while they are written.
     pub fn memory(&self) -> usize {
         let of_event = size_of::<(usize, Micros, Option<Ipv6Addr>, [u64; 3])>();
+        // See `Columns`, and the documents of each word.
+        let to_write = self.values.len() * size_of::<(DocId, ValueNo, DocId)>()
+            + self.distinct.values() * size_of::<(ValueNo, u64)>();
         self.distinct.memory()
             + self.values.capacity() * size_of::<ValueNo>()
             + self.ends.capacity() * of_event
+            + to_write
     }
 
     /// The events in the order in which they are written: latest first, and as they came where their

@@ -106,8 +106,8 @@ fn stack_columns(
     let out = target.open_write(SegmentComponent::FastFields)?;
     let mut file = ColumnFile::new(out, documents)?;
     for ((name, kind), handles) in columns {
-        let open = |handle: &Option<DynamicColumnHandle>| handle.as_ref().map(|h| h.open());
-        let columns = handles.iter().map(|handle| open(handle).transpose());
+        let columns =
+            handles.iter().map(|handle| handle.as_ref().map(DynamicColumnHandle::open).transpose());
         let columns = columns.collect::<io::Result<Vec<_>>>()?;
         let mut docs = Docs::default();
         for (column, range) in columns.iter().zip(ranges) {

@@ -118,7 +118,9 @@ fn document(event: &Event, fields: &Fields) -> TantivyDocument {
     });
     let leaves = OwnedValue::Object(leaves.collect());
     document.add_field_value(fields.rest, &leaves);
-    words.iter().for_each(|word| document.add_text(fields.words, word));
+    for word in &words {
+        document.add_text(fields.words, word);
+    }
     document.add_date(fields.time, DateTime::from_timestamp_micros(event.time.0));
     document.add_u64(fields.file, event.file);
     document.add_u64(fields.offset, event.offset);
@@ -153,6 +155,14 @@ fn index(fields: &Fields) -> Index {
     Index::create(RamDirectory::default(), fields.schema.clone(), settings).unwrap()
 }
 
+fn writer(events: &[Event]) -> SegmentWriter {
+    let mut writer = SegmentWriter::default();
+    for event in events {
+        writer.add(event);
+    }
+    writer
+}
+
 /// Compares what is written with what tantivy writes, and what both make of the segments of these
 /// parts, laid one behind another.
 fn compare(events: &[Event], parts: usize) {
@@ -161,8 +171,7 @@ fn compare(events: &[Event], parts: usize) {
     let index = index(&fields);
     let segments = events.chunks(events.len().div_ceil(parts)).map(|events| {
         let segment = index.new_segment();
-        let mut writer = SegmentWriter::default();
-        events.iter().for_each(|event| writer.add(event));
+        let writer = writer(events);
         let order = writer.order();
         writer.write(&segment, &fields, &order).unwrap();
         index.segment(index.new_segment_meta(segment.id(), events.len() as u32))
@@ -190,8 +199,7 @@ fn assert_words(words: ColumnWords, segment: &Segment) {
 }
 
 fn compare_written(events: &[Event], fields: &Fields) {
-    let mut writer = SegmentWriter::default();
-    events.iter().for_each(|event| writer.add(event));
+    let writer = writer(events);
     let order = writer.order();
     let ours = new_segment(fields);
     let words = writer.write(&ours, fields, &order).unwrap();
