@@ -1,31 +1,45 @@
 //! What a filter means in one search, as a number under which what was found out about it is kept.
 
+use std::ops::Bound;
+
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::api::proto::ApiError;
 use crate::event::time::Micros;
 use crate::query::ast::{Expr, FieldRef, Test};
 use crate::query::fields::Target;
-use crate::query::time::Clock;
+use crate::query::time::{Clock, parse_time};
 
 /// A hash of the tree, of the times between which events are looked for, and of what else decides
-/// whether an event matches: the fields that names stand for now, and the moment that times may be
-/// relative to.
+/// whether an event matches: the fields that names stand for now, and the times that texts stand for.
 pub fn meaning(
     filter: &Expr,
     between: (Option<Micros>, Option<Micros>),
     clock: &Clock,
     resolve: impl Fn(&FieldRef) -> Result<Target, ApiError>,
 ) -> Result<u128, ApiError> {
-    let mut targets = Vec::new();
-    let mut has_times = false;
+    let (mut targets, mut times) = (Vec::new(), Vec::new());
     filter.each_field(&mut |field, test| {
         let target = resolve(field);
-        has_times |= matches!(test, Some(Test::Range { .. })) || matches!(target, Ok(Target::Time));
+        let mut time = |text: &str| times.push(parse_time(text, clock).ok());
+        match test {
+            // Whatever the field is: ranges compare texts that look like times as times.
+            Some(Test::Range { lower, upper }) => {
+                for bound in [lower, upper] {
+                    if let Bound::Included(value) | Bound::Excluded(value) = bound {
+                        time(&value.text);
+                    }
+                }
+            }
+            Some(Test::Is(value)) if matches!(target, Ok(Target::Time)) => time(&value.text),
+            Some(Test::Phrase(text)) if matches!(target, Ok(Target::Time)) => time(text),
+            _ => {}
+        }
         targets.push(target);
     });
     let targets = targets.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let meaning = (filter, between, targets, has_times.then_some(clock));
+    let zone = (!times.is_empty()).then_some(&clock.zone);
+    let meaning = (filter, between, targets, times, zone);
     Ok(xxh3_128(format!("{meaning:?}").as_bytes()))
 }
 
@@ -53,11 +67,13 @@ mod tests {
 
     #[test]
     fn what_is_relative_to_a_moment_means_something_else_at_another() {
-        for text in ["time >= -1h", "time:today", "a NOT (b time < -5m)", "size > 5"] {
+        for text in ["time >= -1h", "time = -5m", "a NOT (b time < -5m)", "since > -5m", "@-1h.."] {
             assert_eq!(at(text, 7, "x"), at(text, 7, "x"), "{text}");
             assert_ne!(at(text, 7, "x"), at(text, 8, "x"), "{text}");
         }
-        for text in ["a b", "user:x OR NOT user IN [a, b*]", "/x.*/"] {
+        for text in
+            ["a b", "user:x OR NOT user IN [a, b*]", "/x.*/", "time > 2026-01-01", "size > 5"]
+        {
             assert_eq!(at(text, 7, "x"), at(text, 8, "x"), "{text}");
         }
     }
