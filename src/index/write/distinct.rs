@@ -5,11 +5,11 @@
 //! else is made of it (its column's dictionary, its words) is made once, when it is new. All that a
 //! document is then is a list of numbers.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use hashbrown::HashTable;
-use rustc_hash::FxBuildHasher;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A column by its place among those of the segment.
 pub type ColumnNo = u32;
@@ -19,8 +19,9 @@ pub type ValueNo = u32;
 pub type WordNo = u32;
 
 /// Different texts, numbered as they come.
-#[derive(Default)]
 struct Texts {
+    /// Of the hashes: strangers choose the texts, and must not know which of them meet in the table.
+    seed: u64,
     bytes: Vec<u8>,
     entries: Vec<Text>,
     numbers: HashTable<u32>,
@@ -46,6 +47,13 @@ fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+impl Default for Texts {
+    fn default() -> Self {
+        let (bytes, entries, numbers) = <_>::default();
+        Self { seed: RandomState::new().hash_one(()), bytes, entries, numbers }
+    }
+}
+
 impl Texts {
     fn text(&self, number: u32) -> &[u8] {
         &self.bytes[self.entries[number as usize].range()]
@@ -58,8 +66,7 @@ impl Texts {
 
     /// The number of a text, and whether it is new.
     fn number(&mut self, of: u32, text: &[u8]) -> (u32, bool) {
-        let hash = FxBuildHasher.hash_one((of, text));
-        let hash = (hash ^ hash >> 32) as u32;
+        let hash = xxh3_64_with_seed(text, self.seed ^ u64::from(of)) as u32;
         if let Some(number) = self.numbers.find(spread(hash), |number| self.is(*number, of, text)) {
             return (*number, false);
         }

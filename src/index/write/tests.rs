@@ -270,3 +270,18 @@ fn the_order_is_latest_first_and_then_as_they_came() {
     }
     assert_eq!(writer.order(), [3, 1, 4, 0, 2]);
 }
+
+#[test]
+fn the_names_of_fields_take_memory() {
+    let mut writer = SegmentWriter::default();
+    writer.add(&event(&[], 0));
+    let before = writer.memory();
+    let mut many = Event::default();
+    for n in 0..1_000 {
+        let path = many.path(PathId::ROOT, &format!("{n:0100}"));
+        many.add(path, Scalar::Bool(true));
+    }
+    many.finish(Micros(0));
+    writer.add(&many);
+    assert!(writer.memory() - before > 200_000, "{}", writer.memory() - before);
+}
