@@ -49,8 +49,12 @@ fn spread(hash: u32) -> u64 {
 
 impl Default for Texts {
     fn default() -> Self {
-        let (bytes, entries, numbers) = <_>::default();
-        Self { seed: RandomState::new().hash_one(()), bytes, entries, numbers }
+        Self {
+            seed: RandomState::new().hash_one(()),
+            bytes: Vec::new(),
+            entries: Vec::new(),
+            numbers: HashTable::new(),
+        }
     }
 }
 
