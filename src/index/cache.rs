@@ -27,8 +27,8 @@ pub struct Caches {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(pub u64);
 
-/// For counts: some ten thousand of them.
-const COUNTS_BYTES: usize = 1 << 20;
+/// For counts at most: some eight thousand of them.
+const COUNTS_BYTES_MAX: usize = 1 << 20;
 
 impl InMemory for Count {
     /// With its name, and what the cache keeps of it.
@@ -38,13 +38,15 @@ impl InMemory for Count {
 }
 
 impl Caches {
-    /// A quarter of the bytes is for what conditions found: of ten million events, a dozen.
+    /// A quarter of the bytes is for what conditions found: of ten million events, a dozen; a little of
+    /// that for how much they found.
     pub fn new(bytes_max: usize) -> Self {
         let for_found = bytes_max / 4;
+        let for_counts = COUNTS_BYTES_MAX.min(for_found / 4);
         Self {
             blocks: Cache::new(bytes_max - for_found),
-            found: Cache::new(for_found),
-            counts: Cache::new(COUNTS_BYTES),
+            found: Cache::new(for_found - for_counts),
+            counts: Cache::new(for_counts),
         }
     }
 }

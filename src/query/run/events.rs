@@ -7,7 +7,7 @@ use super::fetch::{Chosen, Fetcher, fetch_up_to};
 use super::highlight::Highlighter;
 use super::meaning::meaning;
 use super::{Search, read_record};
-use crate::api::proto::{ApiError, Order, SearchRequest, SearchResponse, Table, Total};
+use crate::api::proto::{ApiError, Order, SearchRequest, SearchResponse, Table, Total, TotalMode};
 use crate::event::columns::ColumnId;
 use crate::index::collect::{Counting, Match, Position, Wanted, collect};
 use crate::index::ranked::{Ranking, ranked};
@@ -85,7 +85,7 @@ impl Search<'_> {
                         order,
                         after: self.cursor.map(|cursor| cursor.after),
                         total: request.total,
-                        counting: self.counting(filter)?,
+                        counting: self.counting(filter, request.total)?,
                     };
                     let (matches, total) =
                         self.timed("collect", || self.collect(&*query, wanted))?;
@@ -176,7 +176,7 @@ impl Search<'_> {
         Cursor::behind(last, given, self.clock.now, request, self.snapshot).to_string()
     }
 
-    fn counting(&self, filter: &Expr) -> Result<Counting, ApiError> {
+    fn counting(&self, filter: &Expr, total: TotalMode) -> Result<Counting, ApiError> {
         let is_of_all_times = self.start.is_none() && self.end.is_none();
         let is_known = match filter {
             Expr::All => true,
@@ -187,6 +187,9 @@ impl Search<'_> {
         };
         if is_known {
             return Ok(Counting::Known);
+        }
+        if total != TotalMode::Exact {
+            return Ok(Counting::OneByOne(None));
         }
         let between = (self.start, self.end);
         let resolve = |field: &FieldRef| resolve(field, self.snapshot);
