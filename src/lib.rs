@@ -12,3 +12,5 @@ pub mod limits;
 pub mod query;
 pub mod sample;
 pub mod sigbus;
+#[cfg(target_os = "linux")]
+mod zstd_contexts;

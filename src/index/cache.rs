@@ -4,9 +4,10 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
-use tantivy::BitSet;
+use tantivy::{BitSet, Term};
 
 use super::IndexError;
+use super::one_term::TermPlace;
 use super::records::Block;
 
 /// What takes more than this share of a cache is not kept.
@@ -21,14 +22,16 @@ pub struct Caches {
     pub found: Cache<(u64, String), BitSet>,
     /// How many documents of a segment meet a condition, by a hash that stands for the condition.
     pub counts: Cache<(u64, u128), Count>,
+    /// Where terms are in a segment.
+    pub places: Cache<(u64, Term), TermPlace>,
 }
 
 /// A number of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(pub u64);
 
-/// For counts at most: some eight thousand of them.
-const COUNTS_BYTES_MAX: usize = 1 << 20;
+/// For counts at most, and for places of terms: some eight thousand, and four thousand.
+const SMALL_BYTES_MAX: usize = 1 << 20;
 
 impl InMemory for Count {
     /// With its name, and what the cache keeps of it.
@@ -39,14 +42,15 @@ impl InMemory for Count {
 
 impl Caches {
     /// A quarter of the bytes is for what conditions found: of ten million events, a dozen; a little of
-    /// that for how much they found.
+    /// that for how much they found, and for where terms are.
     pub fn new(bytes_max: usize) -> Self {
         let for_found = bytes_max / 4;
-        let for_counts = COUNTS_BYTES_MAX.min(for_found / 4);
+        let small = SMALL_BYTES_MAX.min(for_found / 4);
         Self {
             blocks: Cache::new(bytes_max - for_found),
-            found: Cache::new(for_found - for_counts),
-            counts: Cache::new(for_counts),
+            found: Cache::new(for_found - 2 * small),
+            counts: Cache::new(small),
+            places: Cache::new(small),
         }
     }
 }
@@ -163,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_a_condition_found_is_found_once() {
-        let caches = Caches::new(64 << 10);
+        let caches = Caches::new(128 << 10);
         let find = |documents: u32| {
             let mut found = BitSet::with_max_value(10_000);
             found.insert(documents);

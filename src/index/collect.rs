@@ -12,10 +12,11 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tantivy::query::{EnableScoring, Query, Weight};
+use tantivy::query::{EnableScoring, Query, TermQuery, Weight};
 use tantivy::{DocId, DocSet, SegmentReader, TERMINATED};
 
 use super::IndexError;
+use super::one_term::OneTerm;
 use super::pieces::{Piece, each_piece_of};
 use super::snapshot::{Run, SegmentView, Snapshot};
 use crate::api::proto::{Order, Total, TotalMode};
@@ -91,9 +92,12 @@ pub fn collect<E: From<IndexError> + Send>(
     check: &(dyn Fn() -> Result<(), E> + Sync),
 ) -> Result<(Vec<Match>, Total), E> {
     let schema = snapshot.schema();
-    let weight = query
-        .weight(EnableScoring::disabled_from_schema(schema))
-        .map_err(|error| E::from(error.into()))?;
+    let weight: Box<dyn Weight> = match query.downcast_ref::<TermQuery>() {
+        Some(query) => Box::new(OneTerm::look_up(snapshot, query.term())?),
+        None => query
+            .weight(EnableScoring::disabled_from_schema(schema))
+            .map_err(|error| E::from(error.into()))?,
+    };
     let segments = &snapshot.segments;
     if let (TotalMode::Exact, Counting::OneByOne(condition)) = (wanted.total, wanted.counting) {
         let (mut known, mut unknown, mut before) = (Vec::new(), Vec::new(), 0);
@@ -172,8 +176,11 @@ struct OfRun<'a> {
     segment: &'a SegmentView,
     wanted: &'a Wanted,
     /// Where in the run those are that can be wanted: what is elsewhere is on the other side of
-    /// `wanted.after`, or beyond the time that they must reach.
+    /// `wanted.after`, or, of the oldest, beyond the time that they must reach.
     within: Range<DocId>,
+    /// The time that the newest must reach. Where in the run it is, is not looked for: most runs have no
+    /// match that reaches it, and their first tells.
+    bar: Option<Micros>,
     docs: Vec<DocId>,
     /// As many documents are gathered before the first of them, which are too new, are dropped.
     full: usize,
@@ -182,14 +189,15 @@ struct OfRun<'a> {
 impl<'a> OfRun<'a> {
     fn new(segment: &'a SegmentView, run: &Run, wanted: &'a Wanted, bar: Option<Micros>) -> Self {
         // Latest first.
-        let (latest, earliest) = match wanted.order {
-            Order::Newest => (wanted.after.map(|after| after.time), bar),
-            Order::Oldest => (bar, wanted.after.map(|after| after.time)),
+        let after = wanted.after.map(|after| after.time);
+        let (latest, earliest, bar) = match wanted.order {
+            Order::Newest => (after, None, bar),
+            Order::Oldest => (bar, after, None),
         };
         let Range { start, end } = run.docs;
         let within = latest.map_or(start, |time| segment.first_up_to(run, time))
             ..earliest.map_or(end, |time| segment.first_before(run, time));
-        Self { segment, wanted, within, docs: Vec::new(), full: wanted.limit + SURPLUS }
+        Self { segment, wanted, within, bar, docs: Vec::new(), full: wanted.limit + SURPLUS }
     }
 
     /// Adds the next match; false when it is not wanted, nor any that comes after.
@@ -197,7 +205,7 @@ impl<'a> OfRun<'a> {
         if doc < self.within.start || self.is_given(doc) {
             return true;
         }
-        if doc >= self.within.end {
+        if doc >= self.within.end || self.bar.is_some_and(|bar| self.segment.time(doc) < bar) {
             return false;
         }
         let Wanted { order, limit, .. } = *self.wanted;

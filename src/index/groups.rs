@@ -10,13 +10,15 @@
 
 mod dense;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod top;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxBuildHasher;
-use tantivy::query::{EnableScoring, Query, Weight};
+use tantivy::query::{AllQuery, EnableScoring, Query, Weight};
 use tantivy::{DocId, DocSet};
 
 use self::dense::Counter;
@@ -27,6 +29,7 @@ use super::snapshot::{SegmentView, Snapshot};
 use super::values::{Local, ReadRecord, Source, Values};
 use super::{IndexError, lock};
 use crate::event::cell::Cell;
+use crate::event::columns::ColumnId;
 
 /// Events visited between two looks at the deadline.
 const CHECK_STEP: u64 = 1 << 12;
@@ -79,9 +82,10 @@ pub struct Grouped {
 }
 
 impl Grouped {
-    /// One number of all events.
-    fn of_one(number: u64, events: u64) -> Self {
-        Self { rows: vec![vec![Cell::Int(number.into())]], events, is_exact: true }
+    /// Numbers of all events.
+    fn of_numbers(numbers: impl Iterator<Item = u64>, events: u64) -> Self {
+        let row = numbers.map(|number| Cell::Int(number.into())).collect();
+        Self { rows: vec![row], events, is_exact: true }
     }
 }
 
@@ -118,10 +122,20 @@ pub fn group<E: From<IndexError> + Send>(
     if is_count && grouping.keys.is_empty() {
         return count(snapshot, &*weight, check);
     }
-    if let Some(grouped) = distinct_alone(snapshot, &*weight, grouping, bytes_max, check)? {
+    let is_of_all = query.is::<AllQuery>();
+    let matches = Matches { snapshot, weight: &*weight, is_of_all, bytes_max, check };
+    if let Some(grouped) = matches.distinct(grouping)? {
         return Ok(grouped);
     }
-    let groups = Mutex::new(Groups::new(grouping, bytes_max));
+    let mut groups = Groups::new(grouping, bytes_max);
+    if is_count
+        && let [key] = &grouping.keys[..]
+        && let Some(counters) = matches.counted_by_index(key, Counter::of_all)?
+    {
+        groups.events = snapshot.segments.iter().map(|segment| u64::from(segment.events())).sum();
+        return Ok(of_counters(groups, &counters, grouping.largest)?);
+    }
+    let groups = Mutex::new(groups);
     let counters =
         Mutex::new(Counters::new(if grouping.largest.is_some() { bytes_max } else { 0 }));
     each_piece(snapshot, |piece| -> Result<(), E> {
@@ -139,10 +153,19 @@ pub fn group<E: From<IndexError> + Send>(
         }
         Ok(())
     })?;
-    let mut groups = groups.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let groups = groups.into_inner().unwrap_or_else(PoisonError::into_inner);
     let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
-    if let Some(limit) = grouping.largest.filter(|_| groups.is_empty())
-        && let Some(largest) = top::top(&counters, limit)?
+    Ok(of_counters(groups, &counters, grouping.largest)?)
+}
+
+/// Adds what was counted to the groups; of it alone, only the largest, where no more are wanted.
+fn of_counters(
+    mut groups: Groups<'_>,
+    counters: &[Counter],
+    largest: Option<usize>,
+) -> Result<Grouped, IndexError> {
+    if let Some(limit) = largest.filter(|_| groups.is_empty())
+        && let Some(largest) = top::top(counters, limit)?
     {
         for (value, events) in largest {
             groups.add_count(vec![value], events)?;
@@ -167,41 +190,98 @@ fn count<E: From<IndexError>>(
         let matches = weight.count(&segment.reader).map_err(|error| E::from(error.into()))?;
         events += u64::from(matches);
     }
-    Ok(Grouped::of_one(events, events))
+    Ok(Grouped::of_numbers(std::iter::once(events), events))
 }
 
-/// The number of a field's values, where nothing else is asked for; none where it takes another way.
-fn distinct_alone<E: From<IndexError> + Send>(
-    snapshot: &Snapshot,
-    weight: &dyn Weight,
-    grouping: &Grouping,
+/// What a search looks for, in short tables that need no groups.
+struct Matches<'a, E> {
+    snapshot: &'a Snapshot,
+    weight: &'a dyn Weight,
+    /// Whether they are all events.
+    is_of_all: bool,
     bytes_max: usize,
-    check: &(dyn Fn() -> Result<(), E> + Sync),
-) -> Result<Option<Grouped>, E> {
-    let ([], [Measure::Distinct(source)]) = (&grouping.keys[..], &grouping.measures[..]) else {
-        return Ok(None);
-    };
-    let keys = std::slice::from_ref(source);
-    let mut bytes = 0;
-    for segment in &snapshot.segments {
-        let Some(counter) = Counter::open(segment, keys)? else { return Ok(None) };
-        bytes += counter.bytes();
-    }
-    if bytes > bytes_max {
-        return Ok(None);
-    }
-    let counters = Mutex::new(Counters::new(bytes_max));
-    let counted = each_piece(snapshot, |piece| -> Result<Option<u64>, E> {
-        let Some((counter, events)) = count_piece(&piece, weight, keys, check)? else {
+    check: &'a (dyn Fn() -> Result<(), E> + Sync),
+}
+
+impl<E: From<IndexError> + Send> Matches<'_, E> {
+    /// The numbers of fields' values, and of events, where nothing else is asked for; none where that
+    /// takes another way.
+    fn distinct(&self, grouping: &Grouping) -> Result<Option<Grouped>, E> {
+        let measures = &grouping.measures;
+        let is_distinct = |measure: &Measure| matches!(measure, Measure::Distinct(_));
+        let is_number =
+            |measure: &Measure| is_distinct(measure) || matches!(measure, Measure::Count);
+        let are_meant = measures.iter().any(is_distinct) && measures.iter().all(is_number);
+        if !grouping.keys.is_empty() || !are_meant {
             return Ok(None);
+        }
+        let (mut numbers, mut events) = (Vec::with_capacity(measures.len()), 0);
+        for measure in measures {
+            let Measure::Distinct(source) = measure else {
+                numbers.push(None);
+                continue;
+            };
+            let Some((values, of_events)) = self.values_of(source)? else { return Ok(None) };
+            numbers.push(Some(values));
+            events = of_events;
+        }
+        let numbers = numbers.into_iter().map(|values| values.unwrap_or(events));
+        Ok(Some(Grouped::of_numbers(numbers, events)))
+    }
+
+    /// How many values of a field there are, and how many events.
+    fn values_of(&self, source: &Source) -> Result<Option<(u64, u64)>, E> {
+        if let Some(counters) = self.counted_by_index(source, Counter::of_each_value)?
+            && let Some(values) = top::distinct(&counters)?
+        {
+            let events = self.snapshot.segments.iter().map(|segment| segment.events());
+            return Ok(Some((values, events.map(u64::from).sum())));
+        }
+        let keys = std::slice::from_ref(source);
+        let mut bytes = 0;
+        for segment in &self.snapshot.segments {
+            let Some(counter) = Counter::open(segment, keys)? else { return Ok(None) };
+            bytes += counter.bytes();
+        }
+        if bytes > self.bytes_max {
+            return Ok(None);
+        }
+        let counters = Mutex::new(Counters::new(self.bytes_max));
+        let counted = each_piece(self.snapshot, |piece| -> Result<Option<u64>, E> {
+            let Some((counter, events)) = count_piece(&piece, self.weight, keys, self.check)?
+            else {
+                return Ok(None);
+            };
+            let is_kept = lock(&counters).keep(&piece, counter).is_none();
+            Ok(is_kept.then_some(events))
+        })?;
+        let Some(events) = counted.into_iter().sum() else { return Ok(None) };
+        let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
+        Ok(top::distinct(&counters)?.map(|values| (values, events)))
+    }
+
+    /// Of each segment, what its index says without a look at events; none where that does not tell it.
+    fn counted_by_index(
+        &self,
+        source: &Source,
+        of_segment: fn(&SegmentView, ColumnId) -> Result<Option<Counter>, IndexError>,
+    ) -> Result<Option<Vec<Counter>>, E> {
+        let column = match source {
+            Source::Column(column) if self.is_of_all && !column.column().is_unique => *column,
+            _ => return Ok(None),
         };
-        let is_kept = lock(&counters).keep(&piece, counter).is_none();
-        Ok(is_kept.then_some(events))
-    })?;
-    let Some(events) = counted.into_iter().sum() else { return Ok(None) };
-    let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
-    let distinct = top::distinct(&counters)?;
-    Ok(distinct.map(|values| Grouped::of_one(values, events)))
+        let (mut counters, mut bytes) = (Vec::with_capacity(self.snapshot.segments.len()), 0);
+        for segment in &self.snapshot.segments {
+            (self.check)()?;
+            let Some(counter) = of_segment(segment, column)? else { return Ok(None) };
+            bytes += counter.bytes();
+            if bytes > self.bytes_max {
+                return Ok(None);
+            }
+            counters.push(counter);
+        }
+        Ok(Some(counters))
+    }
 }
 
 /// Counts a piece's matches by their values; none where that takes another way.

@@ -39,6 +39,7 @@ pub mod keys;
 pub mod ledger;
 pub mod manifest;
 pub mod merge;
+pub mod one_term;
 pub mod opening;
 pub mod pieces;
 pub mod presence;

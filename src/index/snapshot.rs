@@ -12,7 +12,7 @@ use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHand
 use tantivy::directory::OwnedBytes;
 use tantivy::index::{SegmentComponent, SegmentId};
 use tantivy::schema::Schema;
-use tantivy::{BitSet, DateTime, DocId, Index, SegmentReader};
+use tantivy::{BitSet, DateTime, DocId, Index, SegmentReader, Term};
 
 use super::build::{SegmentEntry, keys_name};
 use super::cache::{Caches, Count};
@@ -25,6 +25,7 @@ use super::keys::KeySet;
 use super::ledger::LedgerReader;
 use super::manifest::{Expired, LedgerExtent};
 use super::merge::segment_id;
+use super::one_term::TermPlace;
 use super::presence::{Presences, path_of};
 use super::records::Records;
 use super::schema::{FILE, Fields, OFFSET, REST, TIME};
@@ -319,6 +320,14 @@ impl SegmentView {
     /// was counted before.
     pub fn count(&self, condition: u128) -> Option<u64> {
         self.caches.counts.kept(&(self.number, condition)).map(|count| count.0)
+    }
+
+    /// Where the segment has a term.
+    pub fn place_of(&self, term: &Term) -> Result<Arc<TermPlace>, IndexError> {
+        self.caches.places.get((self.number, term.clone()), || {
+            let index = self.reader.inverted_index(term.field())?;
+            Ok(TermPlace::new(term, index.get_term_info(term)?))
+        })
     }
 
     pub fn keep_count(&self, condition: u128, count: u64) {

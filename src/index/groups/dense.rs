@@ -15,14 +15,20 @@ use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DateTime, DocId, DocSet};
 
 use super::CHECK_STEP;
 use crate::event::cell::Cell;
+use crate::event::columns::ColumnId;
 use crate::event::time::Micros;
 use crate::index::IndexError;
-use crate::index::schema::TIME;
+use crate::index::schema::{Fields, TIME};
 use crate::index::snapshot::SegmentView;
 use crate::index::values::{Bins, Source, time_of};
 
 /// Combinations that are counted at most: 16 MiB.
 const CELLS_MAX: usize = 1 << 22;
+
+/// Reading a term of the inverted index takes as long as counting so many events. A few are read
+/// however small the segment is: all segments must be counted the same way.
+const EVENTS_PER_TERM: usize = 16;
+const TERMS_FEW: usize = 500;
 
 /// Events by the values of columns, in one segment.
 pub struct Counter {
@@ -105,9 +111,70 @@ impl Counter {
                 *stride = cells;
             }
         }
-        let is_small = cells <= CELLS_MAX;
-        let scratch = Box::default();
-        Ok(is_small.then(|| Self { keys: opened, strides, counts: vec![0; cells], scratch }))
+        Ok((cells <= CELLS_MAX).then(|| Self::with(opened, strides, cells)))
+    }
+
+    /// The counts of all events of a segment by a column of the schema, as the inverted index tells
+    /// them: no event is looked at. None where that is not quicker.
+    pub fn of_all(segment: &SegmentView, column: ColumnId) -> Result<Option<Self>, IndexError> {
+        let (events, Some(mut counter)) = (segment.events(), Self::of_column(segment, column)?)
+        else {
+            return Ok(None);
+        };
+        let (without, counts) = counter.counts.split_last_mut().expect("it is that of no value");
+        if counts.len() > TERMS_FEW.max(events as usize / EVENTS_PER_TERM) {
+            return Ok(None);
+        }
+        let index = segment.reader.inverted_index(Fields::column(column))?;
+        let mut terms = index.terms().stream()?;
+        let mut with = 0;
+        for count in counts {
+            if !terms.advance() {
+                return Ok(None);
+            }
+            *count = terms.value().doc_freq;
+            with += *count;
+        }
+        if terms.advance() || with > events {
+            return Ok(None);
+        }
+        *without = events - with;
+        Ok(Some(counter))
+    }
+
+    /// As if one event had each value that the segment has in a column of the schema.
+    pub fn of_each_value(
+        segment: &SegmentView,
+        column: ColumnId,
+    ) -> Result<Option<Self>, IndexError> {
+        let Some(mut counter) = Self::of_column(segment, column)? else { return Ok(None) };
+        counter.counts.fill(1);
+        Ok(Some(counter))
+    }
+
+    /// A counter of a column whose values are those, and no others, that events have: the terms of the
+    /// inverted index.
+    fn of_column(segment: &SegmentView, column: ColumnId) -> Result<Option<Self>, IndexError> {
+        debug_assert!(!column.column().is_unique, "most of its values are no terms");
+        let counter = match segment.text_column(column)? {
+            None => Self::with(vec![Key::Missing], vec![1], 1),
+            Some(text) if text.ords().get_cardinality() == Cardinality::Multivalued => {
+                return Ok(None);
+            }
+            Some(text) => {
+                let index = segment.reader.inverted_index(Fields::column(column))?;
+                let size = text.num_terms();
+                if index.terms().num_terms() != size || size >= CELLS_MAX {
+                    return Ok(None);
+                }
+                Self::with(vec![Key::Text { column: text, size: size + 1 }], vec![1], size + 1)
+            }
+        };
+        Ok(Some(counter))
+    }
+
+    fn with(keys: Vec<Key>, strides: Vec<usize>, cells: usize) -> Self {
+        Self { keys, strides, counts: vec![0; cells], scratch: Box::default() }
     }
 
     /// The bytes that it takes.

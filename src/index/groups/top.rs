@@ -5,7 +5,7 @@
 //! values.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use tantivy::InvertedIndexReader;
@@ -25,6 +25,9 @@ use crate::index::snapshot::{SegmentView, Snapshot};
 /// rather than looked up in.
 const WALK_SHARE: usize = 16;
 
+/// So many times as many values as are wanted are looked at of each segment, before all are.
+const CANDIDATES: usize = 4;
+
 /// Dictionaries of fewer values are walked by one thread.
 const SHARED_VALUES_MIN: usize = 1_000;
 
@@ -34,9 +37,15 @@ type Ranked = Reverse<(u64, Reverse<(bool, Vec<u8>)>)>;
 
 /// The values that the most events have, in no order; none where the counters are not of one text.
 pub fn top(counters: &[Counter], limit: usize) -> Result<Option<Vec<(Cell, u64)>>, IndexError> {
-    let best = || Best { limit, heap: BinaryHeap::new() };
-    let Some((parts, without)) = walk(counters, best, Best::offer)? else { return Ok(None) };
-    let mut all: Vec<Ranked> = parts.into_iter().flat_map(|best| best.heap.into_vec()).collect();
+    let Some((columns, without)) = of_one_text(counters) else { return Ok(None) };
+    let mut all = match candidates(&columns, limit)? {
+        Some(all) => all,
+        None => {
+            let best = || Best { limit, heap: BinaryHeap::new() };
+            let parts = walk(&columns, best, Best::offer)?;
+            parts.into_iter().flat_map(|best| best.heap.into_vec()).collect()
+        }
+    };
     if without > 0 {
         all.push(Reverse((without, Reverse((true, Vec::new())))));
     }
@@ -83,8 +92,99 @@ fn first(mut all: Vec<Ranked>, limit: usize) -> Vec<(Cell, u64)> {
 
 /// How many values some event has; none where the counters are not of one text.
 pub fn distinct(counters: &[Counter]) -> Result<Option<u64>, IndexError> {
-    let walked = walk(counters, || 0, |values, _, _| *values += 1)?;
-    Ok(walked.map(|(parts, _)| parts.into_iter().sum()))
+    let Some((columns, _)) = of_one_text(counters) else { return Ok(None) };
+    Ok(Some(walk(&columns, || 0, |values, _, _| *values += 1)?.into_iter().sum()))
+}
+
+/// A segment's column, and how many events have each value of its dictionary.
+type Counted<'c> = (&'c StrColumn, &'c [u32]);
+
+/// What was counted, and how many events have no value; none where it is not of one text.
+fn of_one_text(counters: &[Counter]) -> Option<(Vec<Counted<'_>>, u64)> {
+    let mut columns = Vec::with_capacity(counters.len());
+    let mut without = 0;
+    for counter in counters {
+        let (column, counts, none) = counter.of_one_text()?;
+        without += none;
+        columns.extend(column.map(|column| (column, counts)));
+    }
+    Some((columns, without))
+}
+
+/// Whether the values that the most events have are told without walking the dictionaries.
+#[cfg(test)]
+pub fn is_told_by_candidates(counters: &[Counter], limit: usize) -> bool {
+    let (columns, _) = of_one_text(counters).expect("of one text");
+    candidates(&columns, limit).expect("it can be read").is_some()
+}
+
+/// The values that the most events have, where those that are frequent in some segment are enough to
+/// tell: what is none of them has, in all segments together, at most as many events as the most
+/// frequent of each segment's others. None where they are not: where no value stands out.
+fn candidates(columns: &[Counted<'_>], limit: usize) -> Result<Option<Vec<Ranked>>, IndexError> {
+    let of_segment = limit.saturating_mul(CANDIDATES);
+    let met = |counts: &[u32]| counts.iter().filter(|events| **events > 0).count();
+    let values: usize = columns.iter().map(|(_, counts)| met(counts)).sum();
+    if of_segment.saturating_mul(columns.len() * WALK_SHARE) > values {
+        return Ok(None);
+    }
+    let mut frequent: BTreeMap<Vec<u8>, Bounds> = BTreeMap::new();
+    let mut others_max = 0;
+    for (column, counts) in columns {
+        let (ordinals, others) = most_frequent(counts, of_segment);
+        others_max += u64::from(others);
+        let mut events = ordinals.iter().map(|ordinal| counts[*ordinal as usize]);
+        column.dictionary().sorted_ords_to_term_cb(&ordinals, |text| {
+            let bounds = frequent.entry(text.to_vec()).or_default();
+            bounds.known += u64::from(events.next().unwrap_or(0));
+            bounds.others += u64::from(others);
+        })?;
+    }
+    let mut known: Vec<u64> = frequent.values().map(|bounds| bounds.known).collect();
+    known.sort_unstable_by_key(|known| Reverse(*known));
+    let Some(reached) = limit.checked_sub(1).and_then(|last| known.get(last)) else {
+        return Ok(None);
+    };
+    frequent.retain(|_, bounds| bounds.known + others_max - bounds.others >= *reached);
+    let texts: Vec<Vec<u8>> = frequent.into_keys().collect();
+    let of_segments = in_parallel(columns.iter().collect(), |(column, counts)| {
+        let count = |text: &Vec<u8>| -> Result<u32, IndexError> {
+            let ordinal = column.dictionary().term_ord(text)?;
+            Ok(ordinal.map_or(0, |ordinal| counts[ordinal as usize]))
+        };
+        texts.iter().map(count).collect::<Result<Vec<u32>, _>>()
+    })?;
+    let mut best = Best { limit, heap: BinaryHeap::new() };
+    for (n, text) in texts.iter().enumerate() {
+        best.offer(text, of_segments.iter().map(|counts| u64::from(counts[n])).sum());
+    }
+    let is_sure = best.worst() > Some(others_max);
+    Ok(is_sure.then(|| best.heap.into_vec()))
+}
+
+/// How many events a value may have, that is frequent in some segments.
+#[derive(Default)]
+struct Bounds {
+    /// Of these segments.
+    known: u64,
+    /// How many it could have at most in them, were it not frequent there.
+    others: u64,
+}
+
+/// The numbers of the values that the most events have, in order, and how many events have the most
+/// frequent of the others.
+fn most_frequent(counts: &[u32], wanted: usize) -> (Vec<u64>, u32) {
+    let mut numbers: Vec<u32> =
+        (0..counts.len() as u32).filter(|number| counts[*number as usize] > 0).collect();
+    let mut others = 0;
+    if numbers.len() > wanted {
+        let (_, first_other, _) =
+            numbers.select_nth_unstable_by_key(wanted, |number| Reverse(counts[*number as usize]));
+        others = counts[*first_other as usize];
+        numbers.truncate(wanted);
+    }
+    numbers.sort_unstable();
+    (numbers.into_iter().map(u64::from).collect(), others)
 }
 
 /// Values from the first up to, and without, the second; None is no bound.
@@ -94,7 +194,7 @@ struct Part {
 }
 
 /// Parts that are about as large, one for each thread.
-fn parts(columns: &[(&StrColumn, &[u32])]) -> Result<Vec<Part>, IndexError> {
+fn parts(columns: &[Counted<'_>]) -> Result<Vec<Part>, IndexError> {
     let largest = columns.iter().map(|(column, _)| *column).max_by_key(|column| column.num_terms());
     let mut bounds = vec![None];
     if let Some(column) = largest.filter(|column| column.num_terms() >= SHARED_VALUES_MIN) {
@@ -111,29 +211,21 @@ fn parts(columns: &[(&StrColumn, &[u32])]) -> Result<Vec<Part>, IndexError> {
 }
 
 /// Visits each value that some event has, in order, with the number of its events; each part of the
-/// values with an answer of its own. Returns these, and how many events have no value.
+/// values with an answer of its own.
 fn walk<T: Send>(
-    counters: &[Counter],
+    columns: &[Counted<'_>],
     new: impl Fn() -> T + Send + Sync,
     visit: impl Fn(&mut T, &[u8], u64) + Send + Sync,
-) -> Result<Option<(Vec<T>, u64)>, IndexError> {
-    let mut columns = Vec::with_capacity(counters.len());
-    let mut without = 0;
-    for counter in counters {
-        let Some((column, counts, none)) = counter.of_one_text() else { return Ok(None) };
-        without += none;
-        columns.extend(column.map(|column| (column, counts)));
-    }
-    let answers = in_parallel(parts(&columns)?, |part| -> Result<T, IndexError> {
+) -> Result<Vec<T>, IndexError> {
+    in_parallel(parts(columns)?, |part| {
         let mut answer = new();
-        walk_part(&columns, &part, |text, events| visit(&mut answer, text, events))?;
+        walk_part(columns, &part, |text, events| visit(&mut answer, text, events))?;
         Ok(answer)
-    })?;
-    Ok(Some((answers, without)))
+    })
 }
 
 fn walk_part(
-    columns: &[(&StrColumn, &[u32])],
+    columns: &[Counted<'_>],
     part: &Part,
     mut visit: impl FnMut(&[u8], u64),
 ) -> Result<(), IndexError> {
@@ -181,10 +273,15 @@ struct Best {
 }
 
 impl Best {
+    /// How many events the worst has.
+    fn worst(&self) -> Option<u64> {
+        self.heap.peek().map(|Reverse((events, _))| *events)
+    }
+
     /// Values come in order: of two that as many events have, the first is better.
     fn offer(&mut self, text: &[u8], events: u64) {
         let is_full = self.heap.len() >= self.limit;
-        if is_full && self.heap.peek().is_none_or(|Reverse((worst, _))| events <= *worst) {
+        if is_full && self.worst().is_none_or(|worst| events <= worst) {
             return;
         }
         self.heap.push(Reverse((events, Reverse((false, text.to_vec())))));

@@ -1,0 +1,196 @@
+//! Tables of a real index, compared with what counting its events by hand comes to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tantivy::query::AllQuery;
+
+use super::*;
+use crate::api::proto::{ApiError, FileState, Reading};
+use crate::event::columns::{EVENT_NAME, USER_AGENT};
+use crate::event::flat::{Event, Scalar};
+use crate::event::paths::PathId;
+use crate::event::time::Micros;
+use crate::index::clauses::{ClauseQuery, Stop, TimeClause};
+use crate::index::ledger::{FileKey, FileRecord};
+use crate::index::store::Store;
+
+/// A name, if the event has one, and a time.
+type Given = (Option<String>, i64);
+
+fn event(file: u64, n: usize, (name, time): &Given) -> Event {
+    let mut event = Event::default();
+    let path = event.path(PathId::ROOT, EVENT_NAME.column().path);
+    if let Some(name) = name {
+        event.add(path, Scalar::Str(name));
+    }
+    event.raw.extend_from_slice(b"{}");
+    event.file = file;
+    event.content = xxhash_rust::xxh3::xxh3_128(format!("{file} {n}").as_bytes());
+    event.finish(Micros(*time));
+    event
+}
+
+/// An index with a segment of each of these.
+fn index_of(segments: &[Vec<Given>]) -> (tempfile::TempDir, Arc<Snapshot>) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), 1 << 20).unwrap();
+    for (number, events) in segments.iter().enumerate() {
+        let mut builder = store.factory().builder().unwrap();
+        for (n, given) in events.iter().enumerate() {
+            builder.add(&event(number as u64, n, given));
+        }
+        let key = FileKey { path: format!("file-{number}"), size: 1, mtime_ns: 1 };
+        let reading = Reading { records: events.len() as u64, ..Reading::default() };
+        builder.end_file(FileRecord::new(number as u64, key, FileState::Indexed, reading));
+        let built = builder.finish().unwrap();
+        store.commit(vec![built]).unwrap();
+    }
+    let snapshot = store.snapshots().load_full();
+    assert_eq!(snapshot.segments.len(), segments.len());
+    (dir, snapshot)
+}
+
+fn table(snapshot: &Snapshot, query: &dyn Query, grouping: &Grouping) -> Grouped {
+    let read: Arc<ReadRecord> = Arc::new(|_, _, _| {});
+    let mut grouped =
+        group::<ApiError>(snapshot, query, grouping, &read, 1 << 24, &|| Ok(())).unwrap();
+    grouped.rows.sort_by(|a, b| (&b[b.len() - 1], &a[0]).cmp(&(&a[a.len() - 1], &b[0])));
+    grouped
+}
+
+fn by_name(largest: Option<usize>) -> Grouping {
+    let keys = vec![Source::Column(EVENT_NAME)];
+    Grouping { keys, measures: vec![Measure::Count], largest }
+}
+
+/// The names, those first that the most events have; no name comes last of as many.
+fn by_hand<'a>(events: impl Iterator<Item = &'a Given>) -> Vec<Vec<Cell>> {
+    let mut counts: BTreeMap<(bool, &str), i128> = BTreeMap::new();
+    for (name, _) in events {
+        *counts.entry((name.is_none(), name.as_deref().unwrap_or(""))).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, events)| -events);
+    let row = |((is_none, name), events): ((bool, &str), i128)| {
+        vec![if is_none { Cell::Null } else { Cell::text(name) }, Cell::Int(events)]
+    };
+    counts.into_iter().map(row).collect()
+}
+
+fn after(snapshot: &Arc<Snapshot>, start: i64) -> Box<dyn Query> {
+    let clause = TimeClause { start: Micros(start), end: Micros(i64::MAX) };
+    ClauseQuery::boxed(snapshot, clause, &Stop::when(|| false))
+}
+
+/// Some names that many events have, and many that few have, unlike in each segment.
+fn uneven() -> Vec<Vec<Given>> {
+    let mut seed: u64 = 7;
+    let mut random = move |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let mut segment = |segment: u64| {
+        let mut events: Vec<Given> = Vec::new();
+        for n in 0..600 {
+            events.push((Some(format!("rare-{}", n + 200 * segment)), n as i64));
+        }
+        for common in 0..8 {
+            // The third is the most frequent, but of no segment.
+            let count =
+                if common == 2 { 100 } else { random(90) + 110 * u64::from(common == segment) };
+            let name = Some(format!("common-{common}"));
+            events.extend((0..count).map(|n| (name.clone(), 1_000 + n as i64)));
+        }
+        events.extend((0..random(150)).map(|n| (None, 2_000 + n as i64)));
+        events
+    };
+    (0..4).map(&mut segment).collect()
+}
+
+#[test]
+fn tables_of_all_events_are_those_of_the_events_one_by_one() {
+    let segments = uneven();
+    let (_dir, snapshot) = index_of(&segments);
+    let events: Vec<&Given> = segments.iter().flatten().collect();
+    for start in [i64::MIN, 100, 1_050] {
+        let expected = by_hand(events.iter().copied().filter(|(_, time)| *time >= start));
+        let query = after(&snapshot, start);
+        let mut queries: Vec<&dyn Query> = vec![&*query];
+        if start == i64::MIN {
+            queries.push(&AllQuery);
+        }
+        for query in queries {
+            let all = table(&snapshot, query, &by_name(None));
+            assert_eq!(all.rows, expected);
+            let total: i128 =
+                expected.iter().map(|row| if let Cell::Int(n) = row[1] { n } else { 0 }).sum();
+            assert_eq!(i128::from(all.events), total);
+            for limit in [1, 2, 3, 5, 9, 200] {
+                let largest = table(&snapshot, query, &by_name(Some(limit)));
+                let first = limit.min(expected.len());
+                assert_eq!(largest.rows[..first], expected[..first], "the first {limit}");
+                assert_eq!(largest.events, all.events);
+            }
+            let values = expected.iter().filter(|row| row[0] != Cell::Null).count() as i128;
+            let distinct = |column| Measure::Distinct(Source::Column(column));
+            let measures = vec![Measure::Count, distinct(EVENT_NAME), distinct(USER_AGENT)];
+            let numbers =
+                table(&snapshot, query, &Grouping { keys: Vec::new(), measures, largest: None });
+            assert_eq!(numbers.rows, [[Cell::Int(total), Cell::Int(values), Cell::Int(0)]]);
+            assert_eq!(numbers.events, all.events);
+        }
+    }
+}
+
+#[test]
+fn without_distinct_values_numbers_are_of_events() {
+    let (_dir, snapshot) = index_of(&[vec![(Some("a".into()), 1), (None, 2)]]);
+    let measures = vec![Measure::Count, Measure::Count];
+    let twice = Grouping { keys: Vec::new(), measures, largest: None };
+    let numbers = table(&snapshot, &AllQuery, &twice);
+    assert_eq!(numbers.rows, [[Cell::Int(2), Cell::Int(2)]]);
+}
+
+#[test]
+fn the_most_frequent_are_told_from_a_few_where_some_stand_out_and_only_there() {
+    let counters = |snapshot: &Snapshot| -> Vec<Counter> {
+        let of = |segment| Counter::of_all(segment, EVENT_NAME).unwrap();
+        let open =
+            |segment| Counter::open(segment, &[Source::Column(EVENT_NAME)]).unwrap().unwrap();
+        let all = snapshot.segments.iter();
+        all.map(|segment| {
+            assert!(of(segment).is_none(), "it has as many values as that, and is counted");
+            let (mut counter, docs) = (open(segment), segment.events());
+            let mut docs = tantivy::query::AllScorer::new(docs);
+            counter.count::<ApiError>(&mut docs, segment.events(), &|| Ok(())).unwrap();
+            counter
+        })
+        .collect()
+    };
+    let is_told = |segments: &[Vec<Given>], limit| {
+        let (_dir, snapshot) = index_of(segments);
+        top::is_told_by_candidates(&counters(&snapshot), limit)
+    };
+    let segments = uneven();
+    assert!(is_told(&segments, 1) && is_told(&segments, 4));
+    // The ninth is as rare as hundreds.
+    assert!(!is_told(&segments, 9));
+    let rare =
+        |segment: &Vec<Given>| segment.iter().filter(|(_, time)| *time < 1_000).cloned().collect();
+    let rare: Vec<Vec<Given>> = segments.iter().map(rare).collect();
+    assert!(!is_told(&rare, 1));
+    let names: BTreeSet<_> = rare.iter().flatten().map(|(name, _)| name).collect();
+    assert!(names.len() > 500);
+}
+
+#[test]
+fn few_values_are_counted_by_the_inverted_index() {
+    let segments = vec![(0..64).map(|n| ((n % 4 > 0).then(|| format!("v{}", n % 3)), n)).collect()];
+    let (_dir, snapshot) = index_of(&segments);
+    let counter = Counter::of_all(&snapshot.segments[0], EVENT_NAME).unwrap().expect("it tells");
+    let (_, counts, without) = counter.of_one_text().unwrap();
+    assert_eq!((counts, without), (&[16, 16, 16][..], 16));
+    let missing = Counter::of_all(&snapshot.segments[0], USER_AGENT).unwrap().expect("it tells");
+    let (_, counts, without) = missing.of_one_text().unwrap();
+    assert_eq!((counts, without), (&[][..], 64));
+}

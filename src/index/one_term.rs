@@ -1,0 +1,72 @@
+//! A search for one term and nothing else: most of what it takes is to find the term in the dictionary
+//! of each segment, so that is kept for the next page, and for the next search.
+
+use std::collections::HashMap;
+
+use tantivy::index::SegmentId;
+use tantivy::postings::TermInfo;
+use tantivy::query::{ConstScorer, EmptyScorer, Explanation, Scorer, Weight};
+use tantivy::schema::IndexRecordOption;
+use tantivy::{DocId, Score, SegmentReader, Term};
+
+use super::IndexError;
+use super::cache::InMemory;
+use super::snapshot::Snapshot;
+
+/// Where a segment has the postings of a term, if it has the term.
+#[derive(Debug)]
+pub struct TermPlace {
+    pub info: Option<TermInfo>,
+    term_bytes: usize,
+}
+
+impl TermPlace {
+    pub fn new(term: &Term, info: Option<TermInfo>) -> Self {
+        Self { info, term_bytes: term.serialized_value_bytes().len() }
+    }
+}
+
+impl InMemory for TermPlace {
+    /// With its name, and what the cache keeps of it.
+    fn memory(&self) -> usize {
+        256 + self.term_bytes
+    }
+}
+
+/// The events that have a term.
+pub struct OneTerm {
+    term: Term,
+    /// Of the segments that have it.
+    places: HashMap<SegmentId, TermInfo>,
+}
+
+impl OneTerm {
+    pub fn look_up(snapshot: &Snapshot, term: &Term) -> Result<Self, IndexError> {
+        let mut places = HashMap::with_capacity(snapshot.segments.len());
+        for segment in &snapshot.segments {
+            if let Some(info) = &segment.place_of(term)?.info {
+                places.insert(segment.reader.segment_id(), info.clone());
+            }
+        }
+        Ok(Self { term: term.clone(), places })
+    }
+}
+
+impl Weight for OneTerm {
+    fn scorer(&self, reader: &SegmentReader, _: Score) -> tantivy::Result<Box<dyn Scorer>> {
+        let Some(info) = self.places.get(&reader.segment_id()) else {
+            return Ok(Box::new(EmptyScorer));
+        };
+        let index = reader.inverted_index(self.term.field())?;
+        let postings = index.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
+        Ok(Box::new(ConstScorer::new(postings, 1.0)))
+    }
+
+    fn count(&self, reader: &SegmentReader) -> tantivy::Result<u32> {
+        Ok(self.places.get(&reader.segment_id()).map_or(0, |info| info.doc_freq))
+    }
+
+    fn explain(&self, _: &SegmentReader, _: DocId) -> tantivy::Result<Explanation> {
+        Ok(Explanation::new("one term", 1.0))
+    }
+}
