@@ -1,5 +1,6 @@
 //! What stays in memory of what was read last, of all segments.
 
+use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -55,10 +56,23 @@ impl Caches {
     }
 }
 
+impl InMemory for String {
+    /// With what the cache keeps of it.
+    fn memory(&self) -> usize {
+        128 + self.capacity()
+    }
+}
+
 /// Keeps what was asked for last, within a number of bytes.
 pub struct Cache<K: Hash + Eq, V> {
     bytes_max: usize,
     kept: Mutex<Kept<K, V>>,
+}
+
+impl<K: Hash + Eq, V> fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("bytes_max", &self.bytes_max).finish_non_exhaustive()
+    }
 }
 
 struct Kept<K: Hash + Eq, V> {

@@ -25,6 +25,7 @@ use xxhash_rust::xxh3::Xxh3;
 pub use lines::LedgerCounts;
 use lines::Lines;
 
+use super::cache::Cache;
 use super::directory::hash_text;
 use super::disk::{Disk, ReadAt};
 use super::manifest::LedgerExtent;
@@ -114,6 +115,9 @@ struct LossLine {
 
 const LOSS_PREFIX: &[u8] = b"{\"loss\":";
 
+/// What paths of files may take of memory: some four thousand.
+const PATHS_BYTES_MAX: usize = 1 << 20;
+
 /// A line to be appended.
 #[derive(Clone, Debug)]
 pub enum Line {
@@ -127,6 +131,8 @@ pub struct LedgerReader {
     path: Arc<Path>,
     file: Arc<File>,
     lines: Arc<RwLock<Lines>>,
+    /// Of files that events were read of last, by their numbers.
+    paths: Arc<Cache<u64, String>>,
 }
 
 impl LedgerReader {
@@ -164,6 +170,12 @@ impl LedgerReader {
         let mut record = self.read_line(offset)?;
         self.lines().amend(&mut record);
         Ok(Some(record))
+    }
+
+    /// The path of a file by its number; none where the ledger does not know the file.
+    pub fn path_of(&self, number: u64) -> Result<Arc<String>, IndexError> {
+        self.paths
+            .get(number, || Ok(self.get(number)?.map_or_else(String::new, |file| file.key.path)))
     }
 
     /// Calls `visit` with every entry, in the order of the commits, until it fails.
@@ -320,6 +332,7 @@ impl Ledger {
             path: path.as_path().into(),
             file: Arc::new(file),
             lines: Arc::new(RwLock::new(lines)),
+            paths: Arc::new(Cache::new(PATHS_BYTES_MAX)),
         };
         Ok(Self { path, extent, hasher, reader })
     }

@@ -70,3 +70,56 @@ impl Weight for OneTerm {
         Ok(Explanation::new("one term", 1.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tantivy::query::{EnableScoring, Query, TermQuery};
+    use tantivy::{DocSet, TERMINATED};
+
+    use super::*;
+    use crate::index::store::Store;
+    use crate::index::store::tests::built;
+
+    fn docs(weight: &dyn Weight, reader: &SegmentReader) -> Vec<DocId> {
+        let mut scorer = weight.scorer(reader, 1.0).unwrap();
+        let mut docs = Vec::new();
+        while scorer.doc() != TERMINATED {
+            docs.push(scorer.doc());
+            scorer.advance();
+        }
+        assert_eq!(weight.count(reader).unwrap() as usize, docs.len());
+        docs
+    }
+
+    #[test]
+    fn a_term_is_found_as_tantivy_finds_it_and_each_segment_is_asked_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), 1 << 20).unwrap();
+        for (number, times) in [(0, [5, 1, 9]), (1, [2, 5, 5]), (2, [1, 2, 3])] {
+            let segment = built(&store, number, &times);
+            store.commit(vec![segment]).unwrap();
+        }
+        let snapshot = store.snapshots().load_full();
+        let mut found = Vec::new();
+        for word in ["5", "1", "7"] {
+            let term = Term::from_field_text(snapshot.fields.words, word);
+            let query = TermQuery::new(term.clone(), IndexRecordOption::Basic);
+            let theirs =
+                query.weight(EnableScoring::disabled_from_schema(snapshot.schema())).unwrap();
+            for _ in 0..2 {
+                let ours = OneTerm::look_up(&snapshot, &term).unwrap();
+                for segment in &snapshot.segments {
+                    let docs = docs(&ours, &segment.reader);
+                    assert_eq!(docs, self::docs(&*theirs, &segment.reader), "{word}");
+                    found.extend(docs);
+                }
+            }
+            let place = |at: usize| snapshot.segments[at].place_of(&term).unwrap();
+            assert!(Arc::ptr_eq(&place(0), &place(0)), "it is kept");
+            assert!(!Arc::ptr_eq(&place(0), &place(1)));
+        }
+        assert_eq!(found.len(), 2 * 5);
+    }
+}

@@ -25,34 +25,22 @@ const SHARE_MIN: usize = 10;
 /// Matches fetched between two looks at how many bytes there are.
 const ROUND: usize = 100;
 
-/// Fetches the records of matches, many of which come from the same files.
+/// Fetches the records of matches.
 pub struct Fetcher<'a> {
     snapshot: &'a Snapshot,
     parser: Parser,
-    /// Paths of files by their numbers.
-    paths: HashMap<u64, String>,
     highlighter: Option<&'a Highlighter>,
 }
 
 impl<'a> Fetcher<'a> {
     pub fn new(snapshot: &'a Snapshot) -> Self {
-        Self { snapshot, parser: Parser::default(), paths: HashMap::new(), highlighter: None }
-    }
-
-    fn path(&mut self, file: u64) -> Result<String, ApiError> {
-        if let Some(path) = self.paths.get(&file) {
-            return Ok(path.clone());
-        }
-        let record = self.snapshot.files.get(file)?;
-        let path = record.map_or_else(String::new, |record| record.key.path);
-        self.paths.insert(file, path.clone());
-        Ok(path)
+        Self { snapshot, parser: Parser::default(), highlighter: None }
     }
 
     fn fetch(&mut self, found: &Match) -> Result<Hit, ApiError> {
         let Match { segment, doc, position: Position { time, file, offset } } = found;
         let raw = segment.record(*doc)?;
-        let path = self.path(*file)?;
+        let path = self.snapshot.files.path_of(*file)?.to_string();
         let (event, text) = self.parser.parse_record(&raw).ok_or_else(|| {
             let message = format!("the stored record of {path}, byte {offset}, cannot be parsed");
             ApiError::new(ErrorKind::Internal, message)
