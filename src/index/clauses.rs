@@ -22,6 +22,11 @@ pub const RECORD_COST: u64 = 1_000;
 /// A condition on events.
 pub trait Clause: fmt::Debug + Send + Sync + 'static {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError>;
+
+    /// The path at which the events that meet it have something, where that is the whole condition.
+    fn path_with_something(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// What a clause is evaluated on.
@@ -118,6 +123,11 @@ impl ClauseQuery {
     pub fn boxed(snapshot: &Arc<Snapshot>, clause: impl Clause, stop: &Stop) -> Box<dyn Query> {
         let (snapshot, clause, stop) = (Arc::clone(snapshot), Arc::new(clause), stop.clone());
         Box::new(Self { snapshot, clause, stop })
+    }
+
+    /// See [`Clause::path_with_something`].
+    pub fn path_with_something(&self) -> Option<&str> {
+        self.clause.path_with_something()
     }
 }
 

@@ -24,6 +24,7 @@ use tantivy::{DocId, DocSet};
 use self::dense::Counter;
 use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
 pub use self::top::top_of_column;
+use super::clauses::ClauseQuery;
 use super::pieces::{Piece, each_piece};
 use super::snapshot::{SegmentView, Snapshot};
 use super::values::{Local, ReadRecord, Source, Values};
@@ -122,17 +123,17 @@ pub fn group<E: From<IndexError> + Send>(
     if is_count && grouping.keys.is_empty() {
         return count(snapshot, &*weight, check);
     }
-    let is_of_all = query.is::<AllQuery>();
-    let matches = Matches { snapshot, weight: &*weight, is_of_all, bytes_max, check };
+    let matches =
+        Matches { snapshot, weight: &*weight, extent: Extent::of(query), bytes_max, check };
     if let Some(grouped) = matches.distinct(grouping)? {
         return Ok(grouped);
     }
     let mut groups = Groups::new(grouping, bytes_max);
     if is_count
         && let [key] = &grouping.keys[..]
-        && let Some(counters) = matches.counted_by_index(key, Counter::of_all)?
+        && let Some(counters) = matches.counted_by_index(key)?
     {
-        groups.events = snapshot.segments.iter().map(|segment| u64::from(segment.events())).sum();
+        groups.events = counters.iter().map(Counter::events).sum();
         return Ok(of_counters(groups, &counters, grouping.largest)?);
     }
     let groups = Mutex::new(groups);
@@ -193,12 +194,30 @@ fn count<E: From<IndexError>>(
     Ok(Grouped::of_numbers(std::iter::once(events), events))
 }
 
+/// Which events match, where their number is known without a look at them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent<'a> {
+    All,
+    /// Those that have something at this path.
+    With(&'a str),
+    Unknown,
+}
+
+impl<'a> Extent<'a> {
+    fn of(query: &'a dyn Query) -> Self {
+        if query.is::<AllQuery>() {
+            return Self::All;
+        }
+        let clause = query.downcast_ref::<ClauseQuery>();
+        clause.and_then(ClauseQuery::path_with_something).map_or(Self::Unknown, Self::With)
+    }
+}
+
 /// What a search looks for, in short tables that need no groups.
 struct Matches<'a, E> {
     snapshot: &'a Snapshot,
     weight: &'a dyn Weight,
-    /// Whether they are all events.
-    is_of_all: bool,
+    extent: Extent<'a>,
     bytes_max: usize,
     check: &'a (dyn Fn() -> Result<(), E> + Sync),
 }
@@ -231,7 +250,8 @@ impl<E: From<IndexError> + Send> Matches<'_, E> {
 
     /// How many values of a field there are, and how many events.
     fn values_of(&self, source: &Source) -> Result<Option<(u64, u64)>, E> {
-        if let Some(counters) = self.counted_by_index(source, Counter::of_each_value)?
+        if self.extent == Extent::All
+            && let Some(counters) = self.counters(source, Counter::of_each_value)?
             && let Some(values) = top::distinct(&counters)?
         {
             let events = self.snapshot.segments.iter().map(|segment| segment.events());
@@ -260,14 +280,37 @@ impl<E: From<IndexError> + Send> Matches<'_, E> {
         Ok(top::distinct(&counters)?.map(|values| (values, events)))
     }
 
-    /// Of each segment, what its index says without a look at events; none where that does not tell it.
-    fn counted_by_index(
+    /// How many events have each value of a field, as the inverted index tells it; none where it does
+    /// not tell.
+    fn counted_by_index(&self, source: &Source) -> Result<Option<Vec<Counter>>, E> {
+        let is_of_value = match (self.extent, source) {
+            (Extent::All, _) => false,
+            (Extent::With(path), Source::Column(id)) if path == id.column().path => {
+                for segment in &self.snapshot.segments {
+                    // Where it is an object, there is something at the path, and no value of the column.
+                    if segment.columns_at_or_below(path)?.len() > 1 {
+                        return Ok(None);
+                    }
+                }
+                true
+            }
+            _ => return Ok(None),
+        };
+        let mut counters = self.counters(source, Counter::of_all)?;
+        if is_of_value {
+            counters.iter_mut().flatten().for_each(Counter::leave_out_none);
+        }
+        Ok(counters)
+    }
+
+    /// A counter of each segment; none where some has none.
+    fn counters(
         &self,
         source: &Source,
         of_segment: fn(&SegmentView, ColumnId) -> Result<Option<Counter>, IndexError>,
     ) -> Result<Option<Vec<Counter>>, E> {
         let column = match source {
-            Source::Column(column) if self.is_of_all && !column.column().is_unique => *column,
+            Source::Column(column) if !column.column().is_unique => *column,
             _ => return Ok(None),
         };
         let (mut counters, mut bytes) = (Vec::with_capacity(self.snapshot.segments.len()), 0);

@@ -355,6 +355,10 @@ impl Clause for ExistsClause {
             .collect();
         Ok(context.union(parts))
     }
+
+    fn path_with_something(&self) -> Option<&str> {
+        Some(&self.path)
+    }
 }
 
 /// Adds the events of a field's terms that begin with `prefix` and pass a test.

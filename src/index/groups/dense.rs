@@ -142,6 +142,18 @@ impl Counter {
         Ok(Some(counter))
     }
 
+    /// The events that were counted, if each has one combination.
+    pub fn events(&self) -> u64 {
+        self.counts.iter().copied().map(u64::from).sum()
+    }
+
+    /// Forgets the events without a value, where there is one key, which is text.
+    pub fn leave_out_none(&mut self) {
+        if let Some(without) = self.counts.last_mut() {
+            *without = 0;
+        }
+    }
+
     /// As if one event had each value that the segment has in a column of the schema.
     pub fn of_each_value(
         segment: &SegmentView,

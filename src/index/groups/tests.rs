@@ -13,15 +13,24 @@ use crate::event::time::Micros;
 use crate::index::clauses::{ClauseQuery, Stop, TimeClause};
 use crate::index::ledger::{FileKey, FileRecord};
 use crate::index::store::Store;
+use crate::index::value_clauses::ExistsClause;
 
-/// A name, if the event has one, and a time.
+/// A name, if the event has one, and a time. [`OBJECT`] is no name.
 type Given = (Option<String>, i64);
+
+/// Instead of a name, the event has something below the path of its name.
+const OBJECT: &str = "an object";
 
 fn event(file: u64, n: usize, (name, time): &Given) -> Event {
     let mut event = Event::default();
     let path = event.path(PathId::ROOT, EVENT_NAME.column().path);
-    if let Some(name) = name {
-        event.add(path, Scalar::Str(name));
+    match name.as_deref() {
+        Some(OBJECT) => {
+            let below = event.path(path, "below");
+            event.add(below, Scalar::I64(1));
+        }
+        Some(name) => event.add(path, Scalar::Str(name)),
+        None => {}
     }
     event.raw.extend_from_slice(b"{}");
     event.file = file;
@@ -77,6 +86,11 @@ fn by_hand<'a>(events: impl Iterator<Item = &'a Given>) -> Vec<Vec<Cell>> {
     counts.into_iter().map(row).collect()
 }
 
+fn with_name(snapshot: &Arc<Snapshot>) -> Box<dyn Query> {
+    let clause = ExistsClause { path: EVENT_NAME.column().path.to_owned() };
+    ClauseQuery::boxed(snapshot, clause, &Stop::when(|| false))
+}
+
 fn after(snapshot: &Arc<Snapshot>, start: i64) -> Box<dyn Query> {
     let clause = TimeClause { start: Micros(start), end: Micros(i64::MAX) };
     ClauseQuery::boxed(snapshot, clause, &Stop::when(|| false))
@@ -107,10 +121,23 @@ fn uneven() -> Vec<Vec<Given>> {
     (0..4).map(&mut segment).collect()
 }
 
+/// The same without the names that few have: the inverted index tells these tables.
+fn few() -> Vec<Vec<Given>> {
+    let is_rare =
+        |name: &Option<String>| name.as_ref().is_some_and(|name| name.starts_with("rare"));
+    let without = |segment: Vec<Given>| segment.into_iter().filter(|(name, _)| !is_rare(name));
+    uneven().into_iter().map(|segment| without(segment).collect()).collect()
+}
+
 #[test]
 fn tables_of_all_events_are_those_of_the_events_one_by_one() {
-    let segments = uneven();
-    let (_dir, snapshot) = index_of(&segments);
+    for segments in [uneven(), few()] {
+        check_tables_of_all(&segments);
+    }
+}
+
+fn check_tables_of_all(segments: &[Vec<Given>]) {
+    let (_dir, snapshot) = index_of(segments);
     let events: Vec<&Given> = segments.iter().flatten().collect();
     for start in [i64::MIN, 100, 1_050] {
         let expected = by_hand(events.iter().copied().filter(|(_, time)| *time >= start));
@@ -138,6 +165,30 @@ fn tables_of_all_events_are_those_of_the_events_one_by_one() {
                 table(&snapshot, query, &Grouping { keys: Vec::new(), measures, largest: None });
             assert_eq!(numbers.rows, [[Cell::Int(total), Cell::Int(values), Cell::Int(0)]]);
             assert_eq!(numbers.events, all.events);
+        }
+    }
+}
+
+#[test]
+fn tables_of_the_events_that_have_a_value_have_no_others() {
+    let limits = [None, Some(1), Some(3), Some(9), Some(2_000)];
+    for (mut segments, has_objects) in
+        [(uneven(), false), (uneven(), true), (few(), false), (few(), true)]
+    {
+        if has_objects {
+            segments[1].extend((0..700).map(|n| (Some(OBJECT.to_owned()), n)));
+        }
+        let (_dir, snapshot) = index_of(&segments);
+        let query = with_name(&snapshot);
+        let with = segments.iter().flatten().filter(|(name, _)| name.is_some()).cloned();
+        let with: Vec<Given> =
+            with.map(|(name, time)| (name.filter(|name| name != OBJECT), time)).collect();
+        let expected = by_hand(with.iter());
+        for limit in limits {
+            let found = table(&snapshot, &*query, &by_name(limit));
+            let first = limit.unwrap_or(usize::MAX).min(expected.len());
+            assert_eq!(found.rows[..first], expected[..first], "{has_objects} {limit:?}");
+            assert_eq!(found.events, with.len() as u64);
         }
     }
 }
