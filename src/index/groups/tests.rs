@@ -202,22 +202,19 @@ fn without_distinct_values_numbers_are_of_events() {
     assert_eq!(numbers.rows, [[Cell::Int(2), Cell::Int(2)]]);
 }
 
+/// The events of each segment, counted one by one.
+fn counters(snapshot: &Snapshot) -> Vec<Counter> {
+    let count = |segment: &Arc<SegmentView>| {
+        let mut counter = Counter::open(segment, &[Source::Column(EVENT_NAME)]).unwrap().unwrap();
+        let mut docs = tantivy::query::AllScorer::new(segment.events());
+        counter.count::<ApiError>(&mut docs, segment.events(), &|| Ok(())).unwrap();
+        counter
+    };
+    snapshot.segments.iter().map(count).collect()
+}
+
 #[test]
 fn the_most_frequent_are_told_from_a_few_where_some_stand_out_and_only_there() {
-    let counters = |snapshot: &Snapshot| -> Vec<Counter> {
-        let of = |segment| Counter::of_all(segment, EVENT_NAME).unwrap();
-        let open =
-            |segment| Counter::open(segment, &[Source::Column(EVENT_NAME)]).unwrap().unwrap();
-        let all = snapshot.segments.iter();
-        all.map(|segment| {
-            assert!(of(segment).is_none(), "it has as many values as that, and is counted");
-            let (mut counter, docs) = (open(segment), segment.events());
-            let mut docs = tantivy::query::AllScorer::new(docs);
-            counter.count::<ApiError>(&mut docs, segment.events(), &|| Ok(())).unwrap();
-            counter
-        })
-        .collect()
-    };
     let is_told = |segments: &[Vec<Given>], limit| {
         let (_dir, snapshot) = index_of(segments);
         top::is_told_by_candidates(&counters(&snapshot), limit)
@@ -232,6 +229,26 @@ fn the_most_frequent_are_told_from_a_few_where_some_stand_out_and_only_there() {
     assert!(!is_told(&rare, 1));
     let names: BTreeSet<_> = rare.iter().flatten().map(|(name, _)| name).collect();
     assert!(names.len() > 500);
+}
+
+#[test]
+fn a_value_is_the_most_frequent_that_other_values_hide_in_most_segments() {
+    let given = |name: String, count: i64| (0..count).map(move |n| (Some(name.clone()), n));
+    let segments: Vec<Vec<Given>> = (0..4)
+        .map(|segment| {
+            let rare = (0..100).flat_map(|n| given(format!("rare-{segment}-{n}"), 1));
+            let local = (0..4).flat_map(|n| given(format!("local-{segment}-{n}"), 70));
+            let (first, second) = if segment == 0 { (300, 0) } else { (60, 150) };
+            rare.chain(local)
+                .chain(given("first".to_owned(), first))
+                .chain(given("second".to_owned(), second))
+                .collect()
+        })
+        .collect();
+    let (_dir, snapshot) = index_of(&segments);
+    assert!(top::is_told_by_candidates(&counters(&snapshot), 1));
+    let found = table(&snapshot, &AllQuery, &by_name(Some(1)));
+    assert_eq!(found.rows[0], [Cell::text("first"), Cell::Int(480)]);
 }
 
 #[test]
