@@ -57,7 +57,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tantivy_sstable", &["index/write/columns.rs"]),
     ("notify", &["ingest/watch.rs"]),
     ("memmap2", &["ingest/read.rs"]),
-    ("zstd", &["ingest/read.rs", "index/records.rs"]),
+    ("zstd", &["ingest/read.rs", "index/records.rs", "zstd_contexts.rs"]),
     ("lru", &["index/cache.rs"]),
     ("regex_syntax", &["query/form.rs"]),
     ("flate2", &["ingest/read.rs"]),
@@ -134,7 +134,8 @@ fn sources() -> Vec<Source> {
     files.sort();
     let mut sources: Vec<Source> = files.iter().map(|path| source(&root, path)).collect();
     let tests: BTreeSet<Vec<String>> = sources.iter().flat_map(test_modules).collect();
-    sources.retain(|source| !tests.contains(&source.module));
+    // What cargo runs before it compiles is no module.
+    sources.retain(|source| !tests.contains(&source.module) && source.path != "build.rs");
     for source in &mut sources {
         source.code = without_tests(&source.code);
     }
