@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""traildex beside ClickHouse, DuckDB, tantivy and zgrep: the same archive, the same questions, one run.
+"""traildex beside ClickHouse, DuckDB, tantivy, VictoriaLogs and zgrep: the same archive, the same questions, one run.
 
     benches/peers/run ARCHIVE [--only NAME,NAME] [--json FILE]
 
@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 
 from common import FIELDS, REPO, disk, hour, second
+from victorialogs import VictoriaLogs
 
 TRAILDEX = REPO / "target/release/traildex"
 
@@ -366,7 +367,7 @@ class Traildex:
         self.daemon.wait()
 
 
-SYSTEMS = [Traildex, ClickHouse, DuckDb, Tantivy, Zgrep]
+SYSTEMS = [Traildex, ClickHouse, DuckDb, Tantivy, VictoriaLogs, Zgrep]
 
 
 def values_of(archive):
