@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""traildex beside ClickHouse, DuckDB, tantivy and zgrep: the same archive, the same questions, one run.
+"""traildex beside ClickHouse, DuckDB, tantivy, VictoriaLogs and zgrep: the same archive, the same questions, one run.
 
     benches/peers/run ARCHIVE [--only NAME,NAME] [--json FILE]
 
@@ -24,15 +24,10 @@ import tempfile
 import time
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[2]
-TRAILDEX = REPO / "target/release/traildex"
+from common import FIELDS, REPO, disk, hour, second
+from victorialogs import VictoriaLogs
 
-# Columns of ten fields, for the systems that want them named.
-FIELDS = {
-    "name": "eventName", "source": "eventSource", "region": "awsRegion", "account": "recipientAccountId",
-    "ip": "sourceIPAddress", "agent": "userAgent", "error": "errorCode", "arn": "userIdentity.arn",
-    "key": "userIdentity.accessKeyId",
-}
+TRAILDEX = REPO / "target/release/traildex"
 
 # A question is asked at most so many times, and not again once it has taken so long in all.
 REPEATS, SECONDS = 15, 20
@@ -46,16 +41,6 @@ def timed(ask):
         answer = ask()
         times.append((time.perf_counter() - started) * 1e3)
     return statistics.median(times[1:] or times), answer
-
-
-def disk(path):
-    path = Path(path)
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)
-
-
-def hour(text):
-    return text[:13]
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -104,7 +89,7 @@ class Sql:
         }
         asked = {}
         for name, where in condition.items():
-            asked[name] = lambda q=newest.format(where): [str(row[0])[:19].replace("T", " ") for row in self.ask(q)]
+            asked[name] = lambda q=newest.format(where): [second(str(row[0])) for row in self.ask(q)]
         for name, sql in rows.items():
             asked[name] = lambda q=sql: [list(row) for row in self.ask(q)]
         asked["hours"] = lambda: [[hour(str(h).replace(" ", "T")), int(n)] for h, n in self.ask(rows["hours"])]
@@ -246,7 +231,7 @@ class Tantivy:
             order = self.tantivy.Order.Desc
             hits = searcher.search(q, limit=50, order_by_field="time", order=order, count=False).hits
             records = [json.loads(searcher.doc(address)["raw"][0]) for _, address in hits]
-            return [record["eventTime"][:19].replace("T", " ") for record in records]
+            return [second(record["eventTime"]) for record in records]
 
         def terms(field, size):
             # Exact: no segment's list is cut.
@@ -311,7 +296,7 @@ class Zgrep:
                 f"jq -c \".Records[] | select({condition}) | .eventTime\"' sh")
             return subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout.split()
 
-        newest = lambda times: [t.strip('"')[:19].replace("T", " ") for t in sorted(times, reverse=True)[:50]]
+        newest = lambda times: [second(t.strip('"')) for t in sorted(times, reverse=True)[:50]]
         return {
             "newest_rare": lambda: newest(count(v["rare"], f'.eventName == \\\"{v["rare"]}\\\"')),
         }
@@ -360,8 +345,7 @@ class Traildex:
 
     def questions(self, v):
         self.serve()
-        newest = lambda query: [hit["event"]["eventTime"][:19].replace("T", " ")
-                                for hit in self.post(query)["hits"]]
+        newest = lambda query: [second(hit["event"]["eventTime"]) for hit in self.post(query)["hits"]]
         rows = lambda query, limit: self.post(query, limit)["table"]["rows"]
         return {
             "newest_all": lambda: newest("*"),
@@ -383,7 +367,7 @@ class Traildex:
         self.daemon.wait()
 
 
-SYSTEMS = [Traildex, ClickHouse, DuckDb, Tantivy, Zgrep]
+SYSTEMS = [Traildex, ClickHouse, DuckDb, Tantivy, VictoriaLogs, Zgrep]
 
 
 def values_of(archive):
