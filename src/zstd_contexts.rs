@@ -147,7 +147,7 @@ mod tests {
 
         let decompress = |compressed: &[u8]| {
             let mut buffer = [0; 100];
-            let length = DCtx::create().decompress(&mut buffer, compressed).ok()?;
+            let length = DCtx::create().decompress(&mut buffer[..], compressed).ok()?;
             Some(buffer[..length].to_vec())
         };
         assert_eq!(decompress(&plain).as_deref(), Some(text));

@@ -78,6 +78,29 @@ fn times(store: &Store, query: &dyn Query, limit: usize, order: Order) -> Vec<i6
 }
 
 #[test]
+fn of_events_of_the_same_time_those_of_the_later_file_are_newer_whatever_segment_is_first() {
+    let expected = [(9, 1), (9, 0), (5, 1), (5, 0), (5, 0)];
+    for files in [[0, 1], [1, 0]] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), CACHE).unwrap();
+        for file in files {
+            let times: &[i64] = if file == 0 { &[5, 5, 9] } else { &[5, 9] };
+            let segment = built(&store, file, times);
+            store.commit(vec![segment]).unwrap();
+        }
+        let snapshot = store.snapshots().load_full();
+        for limit in 1..=expected.len() {
+            let (order, after, total) = (Order::Newest, None, TotalMode::None);
+            let wanted = Wanted { limit, order, after, total, counting: Counting::Known };
+            let (found, _) = collect::<ApiError>(&snapshot, &AllQuery, wanted, &|| Ok(())).unwrap();
+            let found: Vec<_> =
+                found.iter().map(|found| (found.position.time.0, found.position.file)).collect();
+            assert_eq!(found, expected[..limit], "{files:?}");
+        }
+    }
+}
+
+#[test]
 fn a_segment_is_counted_once_for_a_condition() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path(), CACHE).unwrap();
