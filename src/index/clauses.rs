@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use tantivy::columnar::ColumnIndex;
 use tantivy::query::{ConstScorer, EnableScoring, Explanation, Query, Weight};
-use tantivy::{DocId, Score, SegmentReader, TERMINATED, TantivyError};
+use tantivy::{DocId, Score, SegmentReader, TERMINATED, TantivyError, Term};
 
 use super::IndexError;
 use super::docsets::{Docs, Ranges, Scan, Union, Verified, none};
+use super::one_term::docs_with;
 use super::snapshot::{SegmentView, Snapshot};
 use super::value_clauses::RecordTest;
 use crate::event::time::Micros;
@@ -63,6 +64,14 @@ impl Context<'_> {
     pub fn query(&self, query: &dyn Query) -> Result<Docs, IndexError> {
         let weight = query.weight(EnableScoring::disabled_from_schema(self.snapshot.schema()))?;
         Ok(weight.scorer(&self.segment.reader, 1.0)?)
+    }
+
+    /// The documents that have a term.
+    pub fn term(&self, term: &Term) -> Result<Docs, IndexError> {
+        Ok(match &self.segment.place_of(term)?.info {
+            Some(info) => docs_with(&self.segment.reader, term, info)?,
+            None => none(),
+        })
     }
 
     /// The documents for which `test` holds.

@@ -288,7 +288,8 @@ impl<E: From<IndexError> + Send> Matches<'_, E> {
             (Extent::With(path), Source::Column(id)) if path == id.column().path => {
                 for segment in &self.snapshot.segments {
                     // Where it is an object, there is something at the path, and no value of the column.
-                    if segment.columns_at_or_below(path)?.len() > 1 {
+                    let of_values = usize::from(segment.text_column(*id)?.is_some());
+                    if segment.columns_at_or_below(path)?.len() > of_values {
                         return Ok(None);
                     }
                 }

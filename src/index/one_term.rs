@@ -1,16 +1,17 @@
-//! A search for one term and nothing else: most of what it takes is to find the term in the dictionary
+//! The events that have a term. Most of what it takes to find them is to find the term in the dictionary
 //! of each segment, so that is kept for the next page, and for the next search.
 
 use std::collections::HashMap;
 
 use tantivy::index::SegmentId;
 use tantivy::postings::TermInfo;
-use tantivy::query::{ConstScorer, EmptyScorer, Explanation, Scorer, Weight};
+use tantivy::query::{ConstScorer, Explanation, Weight};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocId, Score, SegmentReader, Term};
 
 use super::IndexError;
 use super::cache::InMemory;
+use super::docsets::{Docs, none};
 use super::snapshot::Snapshot;
 
 /// Where a segment has the postings of a term, if it has the term.
@@ -33,7 +34,14 @@ impl InMemory for TermPlace {
     }
 }
 
-/// The events that have a term.
+/// The documents of a segment that have a term.
+pub fn docs_with(reader: &SegmentReader, term: &Term, info: &TermInfo) -> tantivy::Result<Docs> {
+    let index = reader.inverted_index(term.field())?;
+    let postings = index.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
+    Ok(Box::new(ConstScorer::new(postings, 1.0)))
+}
+
+/// A search for a term and nothing else.
 pub struct OneTerm {
     term: Term,
     /// Of the segments that have it.
@@ -53,13 +61,11 @@ impl OneTerm {
 }
 
 impl Weight for OneTerm {
-    fn scorer(&self, reader: &SegmentReader, _: Score) -> tantivy::Result<Box<dyn Scorer>> {
-        let Some(info) = self.places.get(&reader.segment_id()) else {
-            return Ok(Box::new(EmptyScorer));
-        };
-        let index = reader.inverted_index(self.term.field())?;
-        let postings = index.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
-        Ok(Box::new(ConstScorer::new(postings, 1.0)))
+    fn scorer(&self, reader: &SegmentReader, _: Score) -> tantivy::Result<Docs> {
+        match self.places.get(&reader.segment_id()) {
+            Some(info) => docs_with(reader, &self.term, info),
+            None => Ok(none()),
+        }
     }
 
     fn count(&self, reader: &SegmentReader) -> tantivy::Result<u32> {

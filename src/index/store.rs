@@ -486,4 +486,4 @@ pub fn locked(file: File, path: &Path, data_dir: &Path) -> Result<File, IndexErr
 }
 
 #[cfg(test)]
-pub mod tests;
+pub(in crate::index) mod tests;

@@ -5,7 +5,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use tantivy::columnar::{Cardinality, Column, ColumnIndex, DynamicColumn, StrColumn};
-use tantivy::query::{AllQuery, BooleanQuery, TermQuery};
+use tantivy::query::{AllQuery, BooleanQuery};
 use tantivy::schema::{Field, IndexRecordOption, Term};
 use tantivy::{BitSet, DocSet, TERMINATED};
 
@@ -110,8 +110,7 @@ impl LeafClause {
         let is_equal = move |doc| ordinals.values_for_doc(doc).any(|found| found == ordinal);
         match self.rarest_word(context)? {
             Some((word, events)) if events < has_value => {
-                let candidates = context.query(&TermQuery::new(word, IndexRecordOption::Basic))?;
-                Ok(Verified::docs(candidates, 1, is_equal))
+                Ok(Verified::docs(context.term(&word)?, 1, is_equal))
             }
             _ => Ok(context.scan_with_value(index, is_equal)),
         }
@@ -124,11 +123,11 @@ impl LeafClause {
             return Ok(None);
         }
         let field = context.snapshot.fields.words;
-        let index = context.segment.reader.inverted_index(field)?;
         let mut rarest: Option<(Term, u32)> = None;
         for word in words(&self.text) {
             let term = Term::from_field_text(field, &word);
-            let events = index.doc_freq(&term)?;
+            let place = context.segment.place_of(&term)?;
+            let events = place.info.as_ref().map_or(0, |info| info.doc_freq);
             if rarest.as_ref().is_none_or(|(_, fewest)| events < *fewest) {
                 rarest = Some((term, events));
             }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use tantivy::query::{BitSetDocSet, BooleanQuery, ConstScorer};
+use tantivy::query::{BitSetDocSet, ConstScorer};
 use tantivy::schema::Term;
 use tantivy::{BitSet, DocSet as _, TERMINATED};
 
@@ -47,14 +47,8 @@ impl Clause for WordClause {
                 terms.push(Term::from_field_text(field, &upper));
             }
         }
-        let mut known = Vec::new();
-        for term in terms {
-            let index = context.segment.reader.inverted_index(term.field())?;
-            if index.get_term_info(&term)?.is_some() {
-                known.push(term);
-            }
-        }
-        let mut parts = vec![context.query(&BooleanQuery::new_multiterms_query(known))?];
+        let mut parts =
+            terms.iter().map(|term| context.term(term)).collect::<Result<Vec<_>, _>>()?;
         if Key::of(&self.word).is_some() {
             let uuids = Arc::new(HashSet::from([self.word.clone()]));
             for column in columns(Words::Whole) {

@@ -58,9 +58,9 @@ impl Planner<'_> {
                 Ok(self.word_form(expr, compiled(&any_case)?))
             }
             Expr::Field { field, test } => self.test(field, test),
-            Expr::And(parts) => Ok(all_of(self.plan_all(parts)?)),
+            Expr::And(parts) => self.plan_and(parts),
             Expr::Or(parts) => Ok(any_of(self.plan_all(parts)?)),
-            Expr::Not(inner) => Ok(not(self.plan(inner)?)),
+            Expr::Not(inner) => Ok(without(Box::new(AllQuery), vec![self.plan(inner)?])),
         }
     }
 
@@ -73,6 +73,22 @@ impl Planner<'_> {
             Target::Paths(paths) => Source::Paths(paths),
             Target::Object(path) => return Err(has_no_value(field, &path, self.snapshot)),
         })
+    }
+
+    /// What is not to be met takes away from what is, and not from all events.
+    fn plan_and(&self, parts: &[Expr]) -> Planned {
+        let (mut all, mut none) = (Vec::new(), Vec::new());
+        for part in parts {
+            match part {
+                Expr::Not(inner) => none.push(self.plan(inner)?),
+                part => all.push(self.plan(part)?),
+            }
+        }
+        if all.is_empty() {
+            all.push(Box::new(AllQuery));
+        }
+        let all = all_of(all);
+        Ok(if none.is_empty() { all } else { without(all, none) })
     }
 
     fn plan_all(&self, parts: &[Expr]) -> Result<Vec<Box<dyn Query>>, ApiError> {
@@ -190,8 +206,9 @@ fn any_of(mut parts: Vec<Box<dyn Query>>) -> Box<dyn Query> {
     }
 }
 
-fn not(query: Box<dyn Query>) -> Box<dyn Query> {
-    Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(AllQuery)), (Occur::MustNot, query)]))
+fn without(query: Box<dyn Query>, others: Vec<Box<dyn Query>>) -> Box<dyn Query> {
+    let others = others.into_iter().map(|other| (Occur::MustNot, other));
+    Box::new(BooleanQuery::new(std::iter::once((Occur::Must, query)).chain(others).collect()))
 }
 
 fn bad_query(offset: Option<usize>, message: &str) -> ApiError {

@@ -24,7 +24,7 @@ use crate::index::manifest::FORMAT_VERSION;
 const CACHE: usize = 1 << 20;
 
 /// A segment of one file, with an event at each of these times.
-pub fn built(store: &Store, number: u64, times: &[i64]) -> BuiltSegment {
+pub(in crate::index) fn built(store: &Store, number: u64, times: &[i64]) -> BuiltSegment {
     let mut builder = store.factory().builder().unwrap();
     for time in times {
         builder.add(&event(number, *time));
