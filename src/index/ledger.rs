@@ -172,10 +172,17 @@ impl LedgerReader {
         Ok(Some(record))
     }
 
-    /// The path of a file by its number; none where the ledger does not know the file.
-    pub fn path_of(&self, number: u64) -> Result<Arc<String>, IndexError> {
-        self.paths
-            .get(number, || Ok(self.get(number)?.map_or_else(String::new, |file| file.key.path)))
+    /// The path of a file by its number.
+    pub fn path_of(&self, number: u64) -> Result<Option<Arc<String>>, IndexError> {
+        if let Some(path) = self.paths.kept(&number) {
+            return Ok(Some(path));
+        }
+        let path = self.get(number)?.map(|file| Arc::new(file.key.path));
+        // What is not known may be, with the next commit.
+        if let Some(path) = &path {
+            self.paths.keep(number, Arc::clone(path));
+        }
+        Ok(path)
     }
 
     /// Calls `visit` with every entry, in the order of the commits, until it fails.

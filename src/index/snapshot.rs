@@ -322,16 +322,16 @@ impl SegmentView {
         self.caches.counts.kept(&(self.number, condition)).map(|count| count.0)
     }
 
+    pub fn keep_count(&self, condition: u128, count: u64) {
+        self.caches.counts.keep((self.number, condition), Arc::new(Count(count)));
+    }
+
     /// Where the segment has a term.
     pub fn place_of(&self, term: &Term) -> Result<Arc<TermPlace>, IndexError> {
         self.caches.places.get((self.number, term.clone()), || {
             let index = self.reader.inverted_index(term.field())?;
             Ok(TermPlace::new(term, index.get_term_info(term)?))
         })
-    }
-
-    pub fn keep_count(&self, condition: u128, count: u64) {
-        self.caches.counts.keep((self.number, condition), Arc::new(Count(count)));
     }
 
     /// The documents from `start` (inclusive) to `end` (exclusive), in order: of each run a range, since

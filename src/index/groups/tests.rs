@@ -32,15 +32,23 @@ fn event(file: u64, n: usize, (name, time): &Given) -> Event {
         Some(name) => event.add(path, Scalar::Str(name)),
         None => {}
     }
-    event.raw.extend_from_slice(b"{}");
+    let place = format!("{file} {n}");
+    event.raw.extend_from_slice(place.as_bytes());
     event.file = file;
-    event.content = xxhash_rust::xxh3::xxh3_128(format!("{file} {n}").as_bytes());
+    event.content = xxhash_rust::xxh3::xxh3_128(place.as_bytes());
     event.finish(Micros(*time));
     event
 }
 
 /// An index with a segment of each of these.
 fn index_of(segments: &[Vec<Given>]) -> (tempfile::TempDir, Arc<Snapshot>) {
+    let (dir, store) = store_of(segments);
+    let snapshot = store.snapshots().load_full();
+    assert_eq!(snapshot.segments.len(), segments.len());
+    (dir, snapshot)
+}
+
+fn store_of(segments: &[Vec<Given>]) -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path(), 1 << 20).unwrap();
     for (number, events) in segments.iter().enumerate() {
@@ -54,9 +62,7 @@ fn index_of(segments: &[Vec<Given>]) -> (tempfile::TempDir, Arc<Snapshot>) {
         let built = builder.finish().unwrap();
         store.commit(vec![built]).unwrap();
     }
-    let snapshot = store.snapshots().load_full();
-    assert_eq!(snapshot.segments.len(), segments.len());
-    (dir, snapshot)
+    (dir, store)
 }
 
 fn table(snapshot: &Snapshot, query: &dyn Query, grouping: &Grouping) -> Grouped {
@@ -191,6 +197,40 @@ fn tables_of_the_events_that_have_a_value_have_no_others() {
             assert_eq!(found.events, with.len() as u64);
         }
     }
+}
+
+#[test]
+fn names_whose_events_were_dropped_are_in_no_table() {
+    let kept_from = 1_050;
+    let mut segments = few();
+    segments[0].extend((0..30).map(|n| (Some(format!("early-{}", n % 3)), n)));
+    let (_dir, mut store) = store_of(&segments);
+    store.expire(Micros(kept_from)).unwrap();
+    store.drop_expired().unwrap();
+    let mut read_key = |record: &[u8]| {
+        let (file, n) = std::str::from_utf8(record).ok()?.split_once(' ')?;
+        let (file, n): (usize, usize) = (file.parse().ok()?, n.parse().ok()?);
+        Some(event(file as u64, n, &segments[file][n]).key())
+    };
+    while let Some(job) = store.expiry() {
+        let made = job.run(&mut read_key).unwrap();
+        store.replace(&job.inputs, &[made]).unwrap();
+    }
+    let snapshot = store.snapshots().load_full();
+    let kept: Vec<&Given> =
+        segments.iter().flatten().filter(|(_, time)| *time >= kept_from).collect();
+    let expected = by_hand(kept.iter().copied());
+    assert!(expected.len() < by_hand(segments.iter().flatten()).len(), "a name is gone");
+    for limit in [None, Some(3)] {
+        let found = table(&snapshot, &AllQuery, &by_name(limit));
+        let first = limit.unwrap_or(expected.len());
+        assert_eq!(found.rows[..first], expected[..first]);
+        assert_eq!(found.events, kept.len() as u64);
+    }
+    let measures = vec![Measure::Distinct(Source::Column(EVENT_NAME))];
+    let distinct = Grouping { keys: Vec::new(), measures, largest: None };
+    let values = expected.iter().filter(|row| row[0] != Cell::Null).count();
+    assert_eq!(table(&snapshot, &AllQuery, &distinct).rows, [[Cell::Int(values as i128)]]);
 }
 
 #[test]

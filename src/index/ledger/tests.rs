@@ -69,6 +69,23 @@ impl Place {
 }
 
 #[test]
+fn a_path_is_known_from_its_commit_on() {
+    let mut place = Place::new();
+    place.commit(files(&[record(0, "a", 1), record(1, "b", 1)]));
+    let path = |place: &Place, number| {
+        let path = place.ledger.reader().path_of(number).unwrap();
+        path.map(|path| path.to_string())
+    };
+    for _ in 0..2 {
+        assert_eq!(path(&place, 0).as_deref(), Some("a"));
+        assert_eq!(path(&place, 1).as_deref(), Some("b"));
+        assert_eq!(path(&place, 2), None);
+    }
+    place.commit(files(&[record(2, "c", 1)]));
+    assert_eq!(path(&place, 2).as_deref(), Some("c"));
+}
+
+#[test]
 fn only_what_was_published_counts_after_a_restart() {
     let mut place = Place::new();
     place.commit(files(&[record(0, "a", 1), record(2, "b", 1)]));

@@ -40,7 +40,8 @@ impl<'a> Fetcher<'a> {
     fn fetch(&mut self, found: &Match) -> Result<Hit, ApiError> {
         let Match { segment, doc, position: Position { time, file, offset } } = found;
         let raw = segment.record(*doc)?;
-        let path = self.snapshot.files.path_of(*file)?.to_string();
+        let path = self.snapshot.files.path_of(*file)?;
+        let path = path.map_or_else(String::new, |path| path.to_string());
         let (event, text) = self.parser.parse_record(&raw).ok_or_else(|| {
             let message = format!("the stored record of {path}, byte {offset}, cannot be parsed");
             ApiError::new(ErrorKind::Internal, message)
