@@ -1,16 +1,9 @@
 //! traildex: a daemon that indexes an AWS CloudTrail archive and answers over a Unix socket.
+//!
+//! This package puts the rooms below `crates/` together: `config` reads the settings, `daemon` runs what
+//! they ask for, `cli` is the command line. It holds no logic of the index, of the language or of the
+//! socket.
 
-pub mod api;
-pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod daemon;
-pub mod event;
-pub mod index;
-pub mod ingest;
-pub mod limits;
-pub mod query;
-pub mod sample;
-pub mod sigbus;
-#[cfg(target_os = "linux")]
-mod zstd_contexts;

@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bench::generate::{GenerateOptions, generate};
 use common::{Daemon, PATIENCE, PATIENCE_BULK, Place, contents, files_below, trail, wait_until};
 use serde_json::Value;
-use traildex::api::proto::{FileState, FilesRequest};
-use traildex::bench::generate::{GenerateOptions, generate};
+use wire::{FileState, FilesRequest};
 
 /// Kills of one archive's daemons.
 const KILLS: u64 = 100;
@@ -205,9 +205,10 @@ fn committed_lines(data_dir: &Path) -> usize {
 
 /// The names of all steps, from the sources.
 fn steps() -> Vec<String> {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut steps = Vec::new();
-    for path in files_below(&sources) {
+    for path in files_below(&root.join("src")).into_iter().chain(files_below(&root.join("crates")))
+    {
         let text = fs::read_to_string(&path).unwrap_or_default();
         for after in text.split("step(\"").skip(1) {
             steps.push(after.split('"').next().unwrap().to_owned());
@@ -277,7 +278,7 @@ fn crash_at(place: &Place, step: &str) -> bool {
             } else if !has_rebuilt {
                 has_rebuilt = true;
                 // Cut off where the step is on the way.
-                let _ = daemon.client.rebuild(&traildex::api::proto::RebuildRequest::default());
+                let _ = daemon.client.rebuild(&wire::RebuildRequest::default());
             }
         }
         thread::sleep(Duration::from_millis(5));

@@ -15,7 +15,7 @@ use std::thread;
 use common::{PATIENCE_BULK, Place, copy_invictus};
 
 fn checked_in() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api/openapi.json")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/server/src/openapi.json")
 }
 
 #[test]

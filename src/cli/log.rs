@@ -11,13 +11,22 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt as lines, reload};
 
-use super::log_limit::Limited;
-use super::text::escape;
+use crate::cli::log_limit::Limited;
+use crate::cli::text::escape;
 use crate::config::{Config, Format, Level};
+
+/// The crates that the level of the log is meant for, and this package; of others, warnings are logged.
+const OURS: &[&str] = &[
+    "traildex", "trail", "language", "wire", "segment", "store", "search", "ingest", "formats",
+    "server", "lookup", "client", "bench",
+];
 
 /// Starts the log. Returns what changes its level.
 pub fn start(config: &Config) -> Box<dyn Fn(Level) + Send> {
-    let filter = |level: Level| EnvFilter::new(format!("warn,traildex={}", level.name()));
+    let filter = |level: Level| {
+        let ours = OURS.iter().map(|name| format!(",{name}={}", level.name()));
+        EnvFilter::new(format!("warn{}", ours.collect::<String>()))
+    };
     let (level, handle) = reload::Layer::new(filter(config.log.level));
     let lines =
         lines::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);

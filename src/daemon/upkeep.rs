@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::api::proto::{ApiError, FileState, VerifyProblem, VerifyReport, VerifyStatus};
-use crate::index::check;
-use crate::index::opening::SEGMENTS;
-use crate::index::snapshot::{Snapshot, SnapshotCell};
-use crate::ingest::walk::{Found, look};
+use ingest::walk::{Found, look};
+use store::opening::SEGMENTS;
+use store::snapshot::{Snapshot, SnapshotCell};
+use store::verify;
+use wire::{ApiError, FileState, VerifyProblem, VerifyReport, VerifyStatus};
 
 /// After a check, searches that fail cause no other for this long.
 const CHECK_PAUSE: Duration = Duration::from_mins(1);
@@ -47,7 +47,7 @@ impl Checker {
         if !state.is_running {
             self.bytes_done.store(0, Ordering::Relaxed);
             state.report = None;
-            state.bytes_total = check::bytes_to_check(&snapshot);
+            state.bytes_total = verify::bytes_to_check(&snapshot);
             let checker = Arc::clone(self);
             let thread = std::thread::Builder::new().name("verify".to_owned());
             match thread.spawn(move || checker.run(&snapshot)) {
@@ -84,7 +84,7 @@ impl Checker {
             self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
         };
         let segments_dir = self.data_dir.join(SEGMENTS);
-        let report = check::verify(snapshot, &self.data_dir, &segments_dir, &count, false);
+        let report = verify::verify(snapshot, &self.data_dir, &segments_dir, &count, false);
         for VerifyProblem { path, problem } in &report.problems {
             tracing::error!(path, problem, "the index is not as it should be");
         }

@@ -1,0 +1,133 @@
+//! What characters mean in a query: the one place the parser and the printer share.
+
+use std::net::Ipv6Addr;
+
+/// Words with a meaning of their own. Quoted or escaped they are text.
+pub(super) const KEYWORDS: [&str; 4] = ["AND", "OR", "NOT", "TO"];
+
+/// In front of a colon, Lucene's way to ask whether a field is there.
+pub(super) const LUCENE_EXISTS: &str = "_exists_";
+
+/// Characters that mean something inside a bare word, wherever it stands; the printer escapes them.
+pub(super) const SPECIAL: &str = r#"\*?()[]{}"|&"#;
+
+/// Whether a bare word ends before `c`, the first character of `rest`.
+pub(super) fn ends_run(c: char, rest: &str) -> bool {
+    c.is_whitespace() || "()\"|".contains(c) || rest.starts_with("&&")
+}
+
+/// The fields at the top of a CloudTrail record. Behind a comparison, a bare word that is one of these,
+/// or a path below one, is a field; any other word is text.
+const RECORD_FIELDS: [&str; 32] = [
+    "additionalEventData",
+    "addendum",
+    "apiVersion",
+    "awsRegion",
+    "edgeDeviceDetails",
+    "errorCode",
+    "errorMessage",
+    "eventCategory",
+    "eventContext",
+    "eventID",
+    "eventName",
+    "eventSource",
+    "eventTime",
+    "eventType",
+    "eventVersion",
+    "insightDetails",
+    "managementEvent",
+    "readOnly",
+    "recipientAccountId",
+    "requestID",
+    "requestParameters",
+    "resources",
+    "responseElements",
+    "serviceEventDetails",
+    "sessionCredentialFromConsole",
+    "sharedEventID",
+    "sourceIPAddress",
+    "tlsDetails",
+    "userAgent",
+    "userIdentity",
+    "vpcEndpointAccountId",
+    "vpcEndpointId",
+];
+
+/// Whether a word is a field's path rather than text, where both could stand.
+pub(super) fn names_a_field(word: &str) -> bool {
+    let (top, below) = word.split_once('.').map_or((word, None), |(top, rest)| (top, Some(rest)));
+    RECORD_FIELDS.contains(&top) && below != Some("")
+}
+
+/// Whether a bare word is a span of time: `@2026-06-01..2026-06-05`.
+pub(super) fn reads_as_span(word: &str) -> bool {
+    word.strip_prefix('@').is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_digit())
+            || ["-", "..", "now"].iter().any(|start| rest.starts_with(start))
+    })
+}
+
+/// Whether `c` can stand in a field name without a backslash.
+pub(super) fn is_name_char(c: char, is_first: bool) -> bool {
+    c.is_alphabetic() || "_@".contains(c) || (!is_first && (c.is_numeric() || ".-#$/".contains(c)))
+}
+
+/// Whether `token` is one word in spite of its colons: an ARN, a URL or an IPv6 address or network.
+/// People paste these without a field, and `arn`, `https` and `fe80` would pass for field names.
+pub(super) fn reads_as_word(token: &str) -> bool {
+    let is_scheme = |scheme: &str| {
+        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    let is_url = || token.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme));
+    let is_ipv6 = || token.split('/').next().is_some_and(|a| a.parse::<Ipv6Addr>().is_ok());
+    token.starts_with("arn:aws") || is_url() || is_ipv6()
+}
+
+/// The characters of a bare word without their backslashes, and whether each had one. A backslash
+/// at the very end comes as itself.
+pub(super) fn unescape(raw: &str) -> impl Iterator<Item = (char, bool)> {
+    let mut chars = raw.chars();
+    std::iter::from_fn(move || {
+        let c = chars.next()?;
+        let escaped = if c == '\\' { chars.next() } else { None };
+        Some(escaped.map_or((c, false), |escaped| (escaped, true)))
+    })
+}
+
+/// `text` as a bare word, with a backslash before each character that would mean something.
+pub(super) fn escape(text: &str, also: &str) -> String {
+    let mut raw = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_whitespace() || SPECIAL.contains(c) || also.contains(c) {
+            raw.push('\\');
+        }
+        raw.push(c);
+    }
+    raw
+}
+
+/// `raw` with a backslash in front if it is a keyword or starts with a character of `leading`.
+pub(super) fn escape_start(raw: String, leading: &str) -> String {
+    if KEYWORDS.contains(&raw.as_str()) || raw.starts_with(|c| leading.contains(c)) {
+        format!("\\{raw}")
+    } else {
+        raw
+    }
+}
+
+/// `text` in double quotes.
+pub(super) fn quote(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The name that is most like a word, if one is like it.
+pub fn closest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    /// How alike they must be, from 0 to 1.
+    const LIKENESS_MIN: f64 = 0.8;
+    names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(&name.to_lowercase(), &word.to_lowercase()), name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .map(|(_, name)| name)
+}

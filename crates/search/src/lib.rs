@@ -1,0 +1,20 @@
+//! A query on the index.
+
+pub mod arrivals;
+pub mod bins;
+pub mod clauses;
+pub mod collect;
+pub mod compare;
+pub mod fields;
+pub mod form;
+pub mod groups;
+pub mod id_clauses;
+pub mod one_term;
+pub mod pieces;
+pub mod plan;
+pub mod presence;
+pub mod ranked;
+pub mod run;
+pub mod value_clauses;
+pub mod values;
+pub mod word_clauses;

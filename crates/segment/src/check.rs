@@ -1,0 +1,59 @@
+//! Checking the index: whether its files are as they were written, and whether ledger and events agree.
+
+use std::io::Read;
+use std::path::Path;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{IndexError, open_existing};
+use crate::build::{SegmentEntry, ids_name, keys_name, records_name};
+use crate::directory::{SegmentFile, hash_text};
+
+/// Bytes read at a time: they stay in the processor's cache between reading and hashing.
+const READ_STEP: usize = 256 << 10;
+
+/// Compares a segment's files with what the manifest states of them. `read` is told of the bytes that
+/// were read.
+pub fn check_segment(
+    dir: &Path,
+    entry: &SegmentEntry,
+    read: &(dyn Fn(u64) + Sync),
+) -> Result<(), IndexError> {
+    for name in [keys_name(&entry.id), ids_name(&entry.id), records_name(&entry.id)] {
+        if !entry.files.iter().any(|file| file.name == name) {
+            return Err(IndexError::damaged(&dir.join(name), "the manifest does not name it"));
+        }
+    }
+    entry.files.iter().try_for_each(|file| check_file(&dir.join(&file.name), file, read))
+}
+
+/// Compares a file with what the manifest states of it.
+pub fn check_file(
+    path: &Path,
+    expected: &SegmentFile,
+    read: &(dyn Fn(u64) + Sync),
+) -> Result<(), IndexError> {
+    let mut file = open_existing(path)?;
+    let bytes = file.metadata().map_err(IndexError::io(path))?.len();
+    if bytes != expected.bytes {
+        return Err(IndexError::damaged(path, length_problem(bytes, expected.bytes)));
+    }
+    let mut hasher = Xxh3::new();
+    let mut buffer = vec![0; READ_STEP];
+    loop {
+        let length = file.read(&mut buffer).map_err(IndexError::io(path))?;
+        if length == 0 {
+            break;
+        }
+        hasher.update(&buffer[..length]);
+        read(length as u64);
+    }
+    if hash_text(hasher.digest()) != expected.xxh3 {
+        return Err(IndexError::damaged(path, "its hash does not match"));
+    }
+    Ok(())
+}
+
+pub fn length_problem(found: u64, expected: u64) -> String {
+    format!("{found} bytes long in place of {expected}")
+}

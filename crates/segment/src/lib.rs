@@ -1,0 +1,111 @@
+//! One segment: its files, written, read, merged and checked.
+
+pub mod build;
+pub mod cache;
+pub mod check;
+pub mod column_words;
+pub mod directory;
+pub mod disk;
+pub mod docsets;
+mod error;
+pub mod expire;
+pub mod file;
+pub mod ids;
+pub mod keys;
+pub mod merge;
+pub mod position;
+pub mod presence;
+pub mod records;
+pub mod schema;
+pub mod sealed;
+pub mod sigbus;
+pub mod steps;
+pub mod view;
+pub mod write;
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What can go wrong with the index.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{path}: {reason}")]
+    Damaged { path: PathBuf, reason: String },
+    #[error("{0} is used by another traildex process")]
+    Locked(PathBuf),
+    #[error("{0}: a bug in traildex")]
+    Bug(&'static str),
+    #[error("a file was cut short while it was read")]
+    Cut,
+    #[error("nobody waits for the answer")]
+    Stopped,
+    #[error("{path} has {free} bytes of free space left, less than index.free_bytes_min, {wanted}")]
+    NoRoom { path: PathBuf, free: u64, wanted: u64 },
+    #[error("more than {groups} groups do not fit the memory of one search")]
+    TooManyGroups { groups: usize },
+    #[error(transparent)]
+    Tantivy(#[from] tantivy::TantivyError),
+    #[error("a segment cannot be read: {0}")]
+    SegmentIo(#[from] io::Error),
+    #[error("a segment's file cannot be opened: {0}")]
+    SegmentOpen(#[from] tantivy::directory::error::OpenReadError),
+    #[error("a segment's file cannot be made: {0}")]
+    SegmentCreate(#[from] tantivy::directory::error::OpenWriteError),
+    #[error("a segment's file cannot be removed: {0}")]
+    SegmentDelete(#[from] tantivy::directory::error::DeleteError),
+}
+
+impl IndexError {
+    /// A file that cannot be read or written.
+    pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// A file that must be there, and be as long as it was written.
+    pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| match source.kind() {
+            io::ErrorKind::NotFound => Self::damaged(path, "it is missing"),
+            io::ErrorKind::UnexpectedEof => Self::damaged(path, "it ends too early"),
+            _ => Self::io(path)(source),
+        }
+    }
+
+    /// Whether the same may work later: what the disk, or another process, stands in the way of.
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, Self::Damaged { .. } | Self::Bug(_) | Self::TooManyGroups { .. })
+    }
+
+    pub fn damaged(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Damaged { path: path.to_owned(), reason: reason.into() }
+    }
+}
+
+/// Opens a file that must be there.
+pub fn open_existing(path: &Path) -> Result<File, IndexError> {
+    File::open(path).map_err(IndexError::read(path))
+}
+
+/// A lock, also one whose holder panicked: what these guard is whole at every step, or not used then.
+pub fn lock<T>(guarded: &Mutex<T>) -> MutexGuard<'_, T> {
+    guarded.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The number that eight bytes stand for, in the order of the files here.
+pub fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes were taken"))
+}
+
+/// The first number of a range for which `is_before` does not hold; its end where it holds for all.
+pub fn partition_point(range: Range<usize>, is_before: impl Fn(usize) -> bool) -> usize {
+    let Range { start: mut low, end: mut high } = range;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if is_before(middle) { low = middle + 1 } else { high = middle }
+    }
+    low
+}

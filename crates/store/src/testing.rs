@@ -1,0 +1,42 @@
+//! Small indexes, for the tests of this crate and of those above it.
+
+use segment::build::BuiltSegment;
+use segment::file::{FileKey, FileRecord};
+use trail::flat::{Event, Scalar};
+use trail::paths::PathId;
+use trail::time::Micros;
+use wire::{FileState, Reading};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::store::Store;
+
+/// A segment of one file, with an event at each of these times.
+pub fn built(store: &Store, number: u64, times: &[i64]) -> BuiltSegment {
+    let mut builder = store.factory().builder().unwrap();
+    for time in times {
+        builder.add(&event(number, *time));
+    }
+    let key = FileKey { path: format!("file-{number}"), size: 1, mtime_ns: 1 };
+    let (first, last) = (times.iter().min().copied(), times.iter().max().copied());
+    let reading = Reading {
+        records: times.len() as u64,
+        first: first.map(Micros),
+        last: last.map(Micros),
+        ..Reading::default()
+    };
+    builder.end_file(FileRecord::new(number, key, FileState::Indexed, reading));
+    builder.finish().unwrap()
+}
+
+/// An event of a file, at a time in microseconds.
+pub fn event(file: u64, time: i64) -> Event {
+    let mut event = Event::default();
+    let path = event.path(PathId::ROOT, "x");
+    event.add(path, Scalar::I64(time));
+    event.raw.extend_from_slice(format!("{{\"x\":{time}}}").as_bytes());
+    event.file = file;
+    // As two hashes: no two events have the same.
+    event.content = xxh3_128(format!("{file} {time}").as_bytes());
+    event.finish(Micros(time));
+    event
+}

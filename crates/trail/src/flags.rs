@@ -1,0 +1,54 @@
+//! What was odd about a record.
+
+/// What was odd about a record, as bits of one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(pub u64);
+
+impl Flags {
+    /// The record was not JSON and became so by removing stray commas.
+    pub const REPAIRED: Self = Self(1);
+    /// No usable `eventTime`; the time is `@timestamp`'s.
+    pub const TIME_FROM_TIMESTAMP: Self = Self(1 << 1);
+    /// No usable `eventTime`; the time is `timeWindow.windowStart`'s.
+    pub const TIME_FROM_WINDOW: Self = Self(1 << 2);
+    /// No time in the record at all; the time is its file's.
+    pub const TIME_FROM_FILE: Self = Self(1 << 3);
+    /// The record holds bytes that are not UTF-8, or half of a character; they are searched as U+FFFD.
+    pub const INVALID_UTF8: Self = Self(1 << 4);
+    /// The record came from a gzip member after the first, which AWS never writes.
+    pub const SECOND_MEMBER: Self = Self(1 << 5);
+    /// Another event has the same account and `eventID`, and different content.
+    pub const ID_CONFLICT: Self = Self(1 << 6);
+    /// Bytes that are none of the compressed data follow it in the record's file; AWS never writes any.
+    pub const TRAILING_BYTES: Self = Self(1 << 7);
+
+    const NAMES: [(Self, &'static str); 8] = [
+        (Self::REPAIRED, "repaired"),
+        (Self::TIME_FROM_TIMESTAMP, "time-from-timestamp"),
+        (Self::TIME_FROM_WINDOW, "time-from-window"),
+        (Self::TIME_FROM_FILE, "time-from-file"),
+        (Self::INVALID_UTF8, "invalid-utf8"),
+        (Self::SECOND_MEMBER, "second-member"),
+        (Self::ID_CONFLICT, "id-conflict"),
+        (Self::TRAILING_BYTES, "trailing-bytes"),
+    ];
+
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The names of the flags that are set, as the API shows them.
+    pub fn names(self) -> Vec<String> {
+        Self::NAMES
+            .iter()
+            .filter(|(flag, _)| self.contains(*flag))
+            .map(|(_, name)| (*name).to_owned())
+            .collect()
+    }
+}
+
+impl std::ops::BitOrAssign for Flags {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}

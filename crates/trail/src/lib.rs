@@ -1,0 +1,17 @@
+//! From bytes to what a CloudTrail record means.
+
+pub mod cell;
+pub mod columns;
+pub mod content;
+pub mod flags;
+pub mod flat;
+pub mod identity;
+pub mod layout;
+pub mod limits;
+pub mod parse;
+pub mod paths;
+pub mod reject;
+pub mod repair;
+pub mod split;
+pub mod time;
+pub mod words;

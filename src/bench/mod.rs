@@ -1,9 +1,0 @@
-//! What measures: the archives to measure on, the questions, their latencies, what is kept and drawn
-//! of it all.
-
-pub mod generate;
-pub mod latency;
-pub mod plot;
-pub mod questions;
-pub mod report;
-pub mod usage;
