@@ -19,6 +19,7 @@ pub mod request;
 mod routes;
 mod socket;
 mod stall;
+mod table;
 mod tail;
 #[cfg(test)]
 mod tests;

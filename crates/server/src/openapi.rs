@@ -6,16 +6,8 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use crate::routes::{
-    EVENT, EXPORT, FIELDS, FILES, HEALTH, METRICS, OPENAPI, READY, REBUILD, SAVED, SAVED_ONE,
-    SAVED_SEARCH, SEARCH, STATUS, TAIL, VALUES, VERIFY,
-};
-use wire::{
-    ErrorBody, ErrorKind, ExportRequest, FieldsRequest, FieldsResponse, FilesRequest,
-    FilesResponse, Hit, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch,
-    SearchRequest, SearchResponse, Status, TailRequest, ValuesRequest, ValuesResponse,
-    VerifyStatus,
-};
+use crate::table::{ROUTES, Route};
+use wire::{ErrorBody, ErrorKind};
 
 /// The document, as it is served and checked in.
 pub static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
@@ -23,14 +15,10 @@ pub static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     document + "\n"
 });
 
-const JSON: &str = "application/json";
+pub const JSON: &str = "application/json";
 
-/// One method of a path.
-struct Operation {
-    path: &'static str,
-    method: &'static str,
-    id: &'static str,
-    summary: &'static str,
+/// What one method of a path takes and answers.
+pub struct Operation {
     /// Keys of the query string.
     query: Option<Schema>,
     body: Option<Body>,
@@ -49,171 +37,59 @@ struct Answer {
     schema: Schema,
 }
 
-/// Of what costs, and so takes a turn.
-const OF_SEARCH: &[ErrorKind] = &[
-    ErrorKind::BadQuery,
-    ErrorKind::UnknownField,
-    ErrorKind::BadRequest,
-    ErrorKind::Gone,
-    ErrorKind::TooLarge,
-    ErrorKind::Busy,
-    ErrorKind::Timeout,
-    ErrorKind::Damaged,
-];
-const OF_BODY: &[ErrorKind] = &[ErrorKind::BadRequest, ErrorKind::TooLarge];
-const OF_QUERY: &[ErrorKind] = &[ErrorKind::BadRequest];
-const OF_FINDING: &[ErrorKind] =
-    &[ErrorKind::BadRequest, ErrorKind::NotFound, ErrorKind::Busy, ErrorKind::Timeout];
-const OF_REBUILD: &[ErrorKind] = &[ErrorKind::BadRequest, ErrorKind::TooLarge, ErrorKind::Conflict];
-const OF_SAVING: &[ErrorKind] = &[
-    ErrorKind::BadQuery,
-    ErrorKind::BadRequest,
-    ErrorKind::NotFound,
-    ErrorKind::TooLarge,
-    ErrorKind::Conflict,
-];
-const OF_SAVED: &[ErrorKind] = &[
-    ErrorKind::BadQuery,
-    ErrorKind::UnknownField,
-    ErrorKind::BadRequest,
-    ErrorKind::NotFound,
-    ErrorKind::Gone,
-    ErrorKind::TooLarge,
-    ErrorKind::Busy,
-    ErrorKind::Timeout,
-    ErrorKind::Damaged,
-];
-
 /// Any request can meet these.
 const OF_ALL: &[ErrorKind] = &[ErrorKind::Forbidden, ErrorKind::Unavailable, ErrorKind::Internal];
 
-fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
-    let text = || {
-        let mut text = Schema::default();
-        text.insert("type".to_owned(), "string".into());
-        text
-    };
-    let ok = || json!({ "type": "object", "properties": { "ok": { "const": true } } });
-    let ok = || Schema::try_from(ok()).unwrap_or_default();
-    vec![
-        get(SEARCH, "searchByUrl", "What a query finds, or the rows that it makes.")
-            .query(of::<SearchRequest>(types))
-            .answers(of::<SearchResponse>(types), OF_SEARCH),
-        post(SEARCH, "search", "What a query finds, or the rows that it makes.")
-            .body(of::<SearchRequest>(types))
-            .answers(of::<SearchResponse>(types), OF_SEARCH),
-        get(EVENT, "event", "The events of an eventID, or the one of a `meta.id`.")
-            .answers(of::<SearchResponse>(types), OF_FINDING),
-        post(EXPORT, "export", "Everything that a query finds, streamed.")
-            .body(of::<ExportRequest>(types))
-            .answer(200, "application/x-ndjson", text())
-            .answer(200, "text/csv", text())
-            .answer(200, "application/vnd.apache.parquet", text())
-            .errors(OF_SEARCH),
-        get(
-            TAIL,
-            "tail",
-            "Events as they come into the index, each a `Hit`, as server-sent events.",
-        )
-        .query(of::<TailRequest>(types))
-        .answer(200, "text/event-stream", of::<Hit>(types))
-        .errors(OF_SEARCH),
-        get(FIELDS, "fields", "Which fields events have, and how many have them.")
-            .query(of::<FieldsRequest>(types))
-            .answers(of::<FieldsResponse>(types), OF_SEARCH),
-        get(VALUES, "values", "The most frequent values of a field.")
-            .query(of::<ValuesRequest>(types))
-            .answers(of::<ValuesResponse>(types), OF_SEARCH),
-        get(SAVED, "savedSearches", "All saved searches.")
-            .answers(of::<SavedResponse>(types), OF_QUERY),
-        get(SAVED_ONE, "savedSearch", "One saved search.")
-            .answers(of::<SavedSearch>(types), OF_FINDING),
-        operation("put", SAVED_ONE, "saveSearch", "Saves a search, or replaces it.")
-            .body(of::<SavedSearch>(types))
-            .answer(201, JSON, of::<SavedSearch>(types))
-            .answers(of::<SavedSearch>(types), OF_SAVING),
-        operation("delete", SAVED_ONE, "deleteSavedSearch", "Removes a saved search.")
-            .answers(of::<SavedSearch>(types), OF_SAVING),
-        post(SAVED_SEARCH, "runSavedSearch", "Searches with values for the parameters.")
-            .optional_body(of::<SavedRequest>(types))
-            .answers(of::<SearchResponse>(types), OF_SAVED),
-        get(STATUS, "status", "What is indexed, and how far ingest is behind.")
-            .answers(of::<Status>(types), OF_QUERY),
-        get(FILES, "files", "What became of files, or sums of them.")
-            .query(of::<FilesRequest>(types))
-            .answers(of::<FilesResponse>(types), OF_SEARCH),
-        get(VERIFY, "verification", "The check that is running, and what the last one found.")
-            .answers(of::<VerifyStatus>(types), OF_QUERY),
-        post(VERIFY, "verify", "Starts a check of the index.")
-            .answer(202, JSON, of::<VerifyStatus>(types))
-            .errors(OF_BODY),
-        post(REBUILD, "rebuild", "Starts to make the index anew from the archive.")
-            .optional_body(of::<RebuildRequest>(types))
-            .answer(202, JSON, of::<RebuildStatus>(types))
-            .errors(OF_REBUILD),
-        get(OPENAPI, "openapi", "This document.").answers(object(), OF_QUERY),
-        get(HEALTH, "health", "Whether the daemon runs.").answers(ok(), OF_QUERY),
-        get(READY, "ready", "Whether searches are answered.").answers(ok(), OF_QUERY),
-        get(METRICS, "metrics", "Metrics in Prometheus' text format.")
-            .answer(200, "text/plain", text())
-            .errors(OF_QUERY),
-    ]
-}
-
-fn of<T: JsonSchema>(types: &mut SchemaGenerator) -> Schema {
+pub fn of<T: JsonSchema>(types: &mut SchemaGenerator) -> Schema {
     types.subschema_for::<T>()
 }
 
-fn object() -> Schema {
+pub fn object() -> Schema {
     Schema::try_from(json!({ "type": "object" })).unwrap_or_default()
 }
 
-fn get(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
-    operation("get", path, id, summary)
+pub fn text() -> Schema {
+    Schema::try_from(json!({ "type": "string" })).unwrap_or_default()
 }
 
-fn post(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
-    operation("post", path, id, summary)
-}
-
-fn operation(
-    method: &'static str,
-    path: &'static str,
-    id: &'static str,
-    summary: &'static str,
-) -> Operation {
-    let (query, body, answers, errors) = (None, None, Vec::new(), OF_ALL);
-    Operation { path, method, id, summary, query, body, answers, errors }
+/// `{ "ok": true }`.
+pub fn ok() -> Schema {
+    let ok = json!({ "type": "object", "properties": { "ok": { "const": true } } });
+    Schema::try_from(ok).unwrap_or_default()
 }
 
 impl Operation {
-    fn query(self, schema: Schema) -> Self {
+    pub fn new() -> Self {
+        Self { query: None, body: None, answers: Vec::new(), errors: OF_ALL }
+    }
+
+    pub fn query(self, schema: Schema) -> Self {
         Self { query: Some(schema), ..self }
     }
 
-    fn body(self, schema: Schema) -> Self {
+    pub fn body(self, schema: Schema) -> Self {
         Self { body: Some(Body { schema, is_required: true }), ..self }
     }
 
-    fn optional_body(self, schema: Schema) -> Self {
+    pub fn optional_body(self, schema: Schema) -> Self {
         Self { body: Some(Body { schema, is_required: false }), ..self }
     }
 
-    fn answer(mut self, status: u16, content_type: &'static str, schema: Schema) -> Self {
+    pub fn answer(mut self, status: u16, content_type: &'static str, schema: Schema) -> Self {
         self.answers.push(Answer { status, content_type, schema });
         self
     }
 
-    fn answers(self, schema: Schema, errors: &'static [ErrorKind]) -> Self {
+    pub fn answers(self, schema: Schema, errors: &'static [ErrorKind]) -> Self {
         self.answer(200, JSON, schema).errors(errors)
     }
 
-    fn errors(self, errors: &'static [ErrorKind]) -> Self {
+    pub fn errors(self, errors: &'static [ErrorKind]) -> Self {
         Self { errors, ..self }
     }
 
-    fn described(&self, types: &SchemaGenerator) -> Value {
-        let mut parameters: Vec<Value> = self
+    fn described(&self, route: &Route, types: &SchemaGenerator) -> Value {
+        let mut parameters: Vec<Value> = route
             .path
             .split('/')
             .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
@@ -236,8 +112,8 @@ impl Operation {
             responses.entry(status).or_insert(error);
         }
         let mut described = json!({
-            "operationId": self.id,
-            "summary": self.summary,
+            "operationId": route.id,
+            "summary": route.summary,
             "parameters": parameters,
             "responses": responses,
         });
@@ -291,12 +167,15 @@ fn document() -> Value {
     settings.definitions_path = "/components/schemas".into();
     settings.meta_schema = None;
     let mut types = SchemaGenerator::new(settings);
-    let operations = operations(&mut types);
+    let operations: Vec<(&Route, Operation)> = ROUTES
+        .iter()
+        .map(|route| (route, (route.describe)(Operation::new(), &mut types)))
+        .collect();
     let error = of::<ErrorBody>(&mut types);
     let mut paths = Map::new();
-    for operation in &operations {
-        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
-        path[operation.method] = operation.described(&types);
+    for (route, operation) in &operations {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method] = operation.described(route, &types);
     }
     json!({
         "openapi": "3.1.0",
@@ -322,23 +201,13 @@ fn document() -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-    use crate::routes::PATHS;
-
-    #[test]
-    fn every_path_is_described() {
-        let document = document();
-        let described: BTreeSet<&str> =
-            document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(described, BTreeSet::from(PATHS));
-    }
+    use crate::table::OF_SEARCH;
 
     #[test]
     fn every_error_of_an_operation_leads_to_the_error_body() {
         let document = document();
-        let search = &document["paths"][SEARCH]["post"];
+        let search = &document["paths"]["/v1/search"]["post"];
         for kind in OF_SEARCH.iter().chain(OF_ALL) {
             let response = &search["responses"][kind.http_status().to_string()];
             assert_eq!(response["$ref"], "#/components/responses/Error", "{kind:?}");

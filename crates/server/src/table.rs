@@ -1,0 +1,281 @@
+//! The routes of the API: one table of path, method, handler and what OpenAPI tells of it.
+//!
+//! A new route is a line here and a handler.
+
+use axum::routing::{MethodRouter, delete, get, post, put};
+use schemars::generate::SchemaGenerator;
+use wire::{
+    ErrorKind, ExportRequest, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit,
+    RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch, SearchRequest,
+    SearchResponse, Status, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
+};
+
+use crate::ask::App;
+use crate::openapi::{JSON, Operation, object, of, ok, text};
+use crate::routes;
+
+/// One method of a path.
+pub struct Route {
+    /// In lower case, as OpenAPI writes it.
+    pub method: &'static str,
+    pub path: &'static str,
+    /// OpenAPI's `operationId`.
+    pub id: &'static str,
+    pub summary: &'static str,
+    pub handler: fn() -> MethodRouter<App>,
+    pub describe: fn(Operation, &mut SchemaGenerator) -> Operation,
+}
+
+/// Of what costs, and so takes a turn.
+pub const OF_SEARCH: &[ErrorKind] = &[
+    ErrorKind::BadQuery,
+    ErrorKind::UnknownField,
+    ErrorKind::BadRequest,
+    ErrorKind::Gone,
+    ErrorKind::TooLarge,
+    ErrorKind::Busy,
+    ErrorKind::Timeout,
+    ErrorKind::Damaged,
+];
+const OF_BODY: &[ErrorKind] = &[ErrorKind::BadRequest, ErrorKind::TooLarge];
+const OF_QUERY: &[ErrorKind] = &[ErrorKind::BadRequest];
+const OF_FINDING: &[ErrorKind] =
+    &[ErrorKind::BadRequest, ErrorKind::NotFound, ErrorKind::Busy, ErrorKind::Timeout];
+const OF_REBUILD: &[ErrorKind] = &[ErrorKind::BadRequest, ErrorKind::TooLarge, ErrorKind::Conflict];
+const OF_SAVING: &[ErrorKind] = &[
+    ErrorKind::BadQuery,
+    ErrorKind::BadRequest,
+    ErrorKind::NotFound,
+    ErrorKind::TooLarge,
+    ErrorKind::Conflict,
+];
+const OF_SAVED: &[ErrorKind] = &[
+    ErrorKind::BadQuery,
+    ErrorKind::UnknownField,
+    ErrorKind::BadRequest,
+    ErrorKind::NotFound,
+    ErrorKind::Gone,
+    ErrorKind::TooLarge,
+    ErrorKind::Busy,
+    ErrorKind::Timeout,
+    ErrorKind::Damaged,
+];
+
+pub const ROUTES: &[Route] = &[
+    Route {
+        method: "get",
+        path: "/v1/search",
+        id: "searchByUrl",
+        summary: "What a query finds, or the rows that it makes.",
+        handler: || get(routes::search_by_url),
+        describe: |operation, types| {
+            operation
+                .query(of::<SearchRequest>(types))
+                .answers(of::<SearchResponse>(types), OF_SEARCH)
+        },
+    },
+    Route {
+        method: "post",
+        path: "/v1/search",
+        id: "search",
+        summary: "What a query finds, or the rows that it makes.",
+        handler: || post(routes::search_by_body),
+        describe: |operation, types| {
+            operation
+                .body(of::<SearchRequest>(types))
+                .answers(of::<SearchResponse>(types), OF_SEARCH)
+        },
+    },
+    Route {
+        method: "get",
+        path: "/v1/events/{id}",
+        id: "event",
+        summary: "The events of an eventID, or the one of a `meta.id`.",
+        handler: || get(routes::event),
+        describe: |operation, types| operation.answers(of::<SearchResponse>(types), OF_FINDING),
+    },
+    Route {
+        method: "post",
+        path: "/v1/export",
+        id: "export",
+        summary: "Everything that a query finds, streamed.",
+        handler: || post(routes::export),
+        describe: |operation, types| {
+            operation
+                .body(of::<ExportRequest>(types))
+                .answer(200, "application/x-ndjson", text())
+                .answer(200, "text/csv", text())
+                .answer(200, "application/vnd.apache.parquet", text())
+                .errors(OF_SEARCH)
+        },
+    },
+    Route {
+        method: "get",
+        path: "/v1/tail",
+        id: "tail",
+        summary: "Events as they come into the index, each a `Hit`, as server-sent events.",
+        handler: || get(routes::tail),
+        describe: |operation, types| {
+            operation
+                .query(of::<TailRequest>(types))
+                .answer(200, "text/event-stream", of::<Hit>(types))
+                .errors(OF_SEARCH)
+        },
+    },
+    Route {
+        method: "get",
+        path: "/v1/fields",
+        id: "fields",
+        summary: "Which fields events have, and how many have them.",
+        handler: || get(routes::fields),
+        describe: |operation, types| {
+            operation
+                .query(of::<FieldsRequest>(types))
+                .answers(of::<FieldsResponse>(types), OF_SEARCH)
+        },
+    },
+    Route {
+        method: "get",
+        path: "/v1/values",
+        id: "values",
+        summary: "The most frequent values of a field.",
+        handler: || get(routes::values),
+        describe: |operation, types| {
+            operation
+                .query(of::<ValuesRequest>(types))
+                .answers(of::<ValuesResponse>(types), OF_SEARCH)
+        },
+    },
+    Route {
+        method: "get",
+        path: "/v1/saved",
+        id: "savedSearches",
+        summary: "All saved searches.",
+        handler: || get(routes::saved),
+        describe: |operation, types| operation.answers(of::<SavedResponse>(types), OF_QUERY),
+    },
+    Route {
+        method: "get",
+        path: "/v1/saved/{name}",
+        id: "savedSearch",
+        summary: "One saved search.",
+        handler: || get(routes::saved_one),
+        describe: |operation, types| operation.answers(of::<SavedSearch>(types), OF_FINDING),
+    },
+    Route {
+        method: "put",
+        path: "/v1/saved/{name}",
+        id: "saveSearch",
+        summary: "Saves a search, or replaces it.",
+        handler: || put(routes::save),
+        describe: |operation, types| {
+            operation
+                .body(of::<SavedSearch>(types))
+                .answer(201, JSON, of::<SavedSearch>(types))
+                .answers(of::<SavedSearch>(types), OF_SAVING)
+        },
+    },
+    Route {
+        method: "delete",
+        path: "/v1/saved/{name}",
+        id: "deleteSavedSearch",
+        summary: "Removes a saved search.",
+        handler: || delete(routes::delete_saved),
+        describe: |operation, types| operation.answers(of::<SavedSearch>(types), OF_SAVING),
+    },
+    Route {
+        method: "post",
+        path: "/v1/saved/{name}/search",
+        id: "runSavedSearch",
+        summary: "Searches with values for the parameters.",
+        handler: || post(routes::search_saved),
+        describe: |operation, types| {
+            operation
+                .optional_body(of::<SavedRequest>(types))
+                .answers(of::<SearchResponse>(types), OF_SAVED)
+        },
+    },
+    Route {
+        method: "get",
+        path: "/v1/status",
+        id: "status",
+        summary: "What is indexed, and how far ingest is behind.",
+        handler: || get(routes::status),
+        describe: |operation, types| operation.answers(of::<Status>(types), OF_QUERY),
+    },
+    Route {
+        method: "get",
+        path: "/v1/files",
+        id: "files",
+        summary: "What became of files, or sums of them.",
+        handler: || get(routes::files),
+        describe: |operation, types| {
+            operation
+                .query(of::<FilesRequest>(types))
+                .answers(of::<FilesResponse>(types), OF_SEARCH)
+        },
+    },
+    Route {
+        method: "get",
+        path: "/v1/verify",
+        id: "verification",
+        summary: "The check that is running, and what the last one found.",
+        handler: || get(routes::verify),
+        describe: |operation, types| operation.answers(of::<VerifyStatus>(types), OF_QUERY),
+    },
+    Route {
+        method: "post",
+        path: "/v1/verify",
+        id: "verify",
+        summary: "Starts a check of the index.",
+        handler: || post(routes::start_verify),
+        describe: |operation, types| {
+            operation.answer(202, JSON, of::<VerifyStatus>(types)).errors(OF_BODY)
+        },
+    },
+    Route {
+        method: "post",
+        path: "/v1/rebuild",
+        id: "rebuild",
+        summary: "Starts to make the index anew from the archive.",
+        handler: || post(routes::rebuild),
+        describe: |operation, types| {
+            operation
+                .optional_body(of::<RebuildRequest>(types))
+                .answer(202, JSON, of::<RebuildStatus>(types))
+                .errors(OF_REBUILD)
+        },
+    },
+    Route {
+        method: "get",
+        path: "/openapi.json",
+        id: "openapi",
+        summary: "This document.",
+        handler: || get(routes::openapi),
+        describe: |operation, _| operation.answers(object(), OF_QUERY),
+    },
+    Route {
+        method: "get",
+        path: "/healthz",
+        id: "health",
+        summary: "Whether the daemon runs.",
+        handler: || get(routes::health),
+        describe: |operation, _| operation.answers(ok(), OF_QUERY),
+    },
+    Route {
+        method: "get",
+        path: "/readyz",
+        id: "ready",
+        summary: "Whether searches are answered.",
+        handler: || get(routes::ready),
+        describe: |operation, _| operation.answers(ok(), OF_QUERY),
+    },
+    Route {
+        method: "get",
+        path: "/metrics",
+        id: "metrics",
+        summary: "Metrics in Prometheus' text format.",
+        handler: || get(routes::metrics_text),
+        describe: |operation, _| operation.answer(200, "text/plain", text()).errors(OF_QUERY),
+    },
+];
