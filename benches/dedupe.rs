@@ -12,21 +12,23 @@ use std::hint::black_box;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
+use ingest::read::FileReader;
+use ingest::walk::{Found, Walk};
 use rustix::time::{ClockId, clock_gettime};
+use segment::IndexError;
+use segment::build::SegmentBuilder;
+use segment::keys;
+use segment::keys::KeySet;
+use store::dedupe::{Claim, Dedupe};
 use support::Archive;
-use traildex::api::proto::Reject;
+use trail::content::{EventKey, id_hash};
+use trail::flat::Event;
+use trail::parse::{Origin, Parser, Sink};
+use trail::reject::Reject;
+use trail::split;
+use trail::split::Piece;
 use traildex::config::Config;
 use traildex::daemon::{import_options, open_store};
-use traildex::event::content::{EventKey, id_hash};
-use traildex::event::flat::Event;
-use traildex::index::IndexError;
-use traildex::index::build::SegmentBuilder;
-use traildex::index::dedupe::{Claim, Dedupe};
-use traildex::index::keys::{self, KeySet};
-use traildex::ingest::parse::{Origin, Parser, Sink};
-use traildex::ingest::read::FileReader;
-use traildex::ingest::split::{self, Piece};
-use traildex::ingest::walk::{Found, Walk};
 
 /// Events of the archive that ingest is measured on: a few segments.
 const ARCHIVE_EVENTS: u64 = 100_000;

@@ -13,11 +13,11 @@ use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 
+use ingest::inflate::Inflater;
 use support::Archive;
 use support::stages::{self, Files};
-use traildex::ingest::inflate::Inflater;
-use traildex::ingest::parse::Parser;
-use traildex::ingest::split::Piece;
+use trail::parse::Parser;
+use trail::split::Piece;
 
 /// Two thirds of the events at which a worker finishes a segment: enough for the terms of a segment to
 /// outgrow the caches, few enough for ten segments in as many seconds.

@@ -19,14 +19,14 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use ingest::inflate::Inflater;
 use serde::{Deserialize, Serialize};
 use support::search::{Search, newest};
 use support::stages::{self, Files};
 use support::{Archive, trail_files};
+use trail::parse::Parser;
 use traildex::config::Config;
 use traildex::daemon::open_store;
-use traildex::ingest::inflate::Inflater;
-use traildex::ingest::parse::Parser;
 
 /// As few as make a segment whose records are compressed with a dictionary, as those of all larger
 /// segments are: 8 MiB of them.

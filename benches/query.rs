@@ -13,8 +13,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 use support::Archive;
 use support::search::{Search, newest};
-use traildex::api::proto::Order;
 use traildex::daemon::cores;
+use wire::Order;
 
 const EVENTS: u64 = 100_000;
 

@@ -16,8 +16,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-pub use error::{ConfigError, Origin};
-pub use memory::{MemoryPart, MemorySum};
+pub use self::error::{ConfigError, Origin};
+pub use self::memory::{MemoryPart, MemorySum};
 
 /// Checked settings. A field has its key's name, and with it its unit.
 #[derive(Debug, Clone, PartialEq, Eq)]

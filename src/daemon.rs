@@ -23,21 +23,22 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::api::EngineSlot;
-use crate::api::aws::{self, AwsOptions, Keys};
-use crate::api::server::{self, Access, App, LiveOptions, ServerOptions, Socket};
+use self::engine::Daemon;
+use self::manager::Manager;
+use self::reload::{Reloader, Source};
 use crate::config::{Auth, Config, Region};
-use crate::event::time::Micros;
-use crate::index::IndexError;
-use crate::index::store::Store;
-use crate::ingest::IngestOptions;
-use crate::ingest::commit::Retention;
-use crate::ingest::read::ReadLimits;
-use crate::ingest::scan::ScanOptions;
-use crate::ingest::work::WorkOptions;
-use engine::Daemon;
-use manager::Manager;
-use reload::{Reloader, Source};
+use ingest::IngestOptions;
+use ingest::commit::Retention;
+use ingest::read::ReadLimits;
+use ingest::scan::ScanOptions;
+use ingest::work::WorkOptions;
+use lookup as aws;
+use lookup::{AwsOptions, Keys};
+use segment::IndexError;
+use server::{Access, App, LiveOptions, ServerOptions, Socket};
+use store::store::Store;
+use trail::time::Micros;
+use wire::engine::EngineSlot;
 
 /// How long an import lets a segment grow: nobody waits for its events.
 const IMPORT_COMMIT_AGE: Duration = Duration::from_secs(60);

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use traildex::cli::{self, Cli};
+use traildex::cli;
+use traildex::cli::Cli;
 
 /// Segments are built in many small allocations by several threads at once. Chosen for that by its
 /// reputation; not yet measured against the system's.
@@ -12,6 +13,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
-    traildex::index::steps::set_up();
+    segment::steps::set_up();
     cli::run(&Cli::parse())
 }

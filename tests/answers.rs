@@ -3,7 +3,7 @@
 mod common;
 
 use common::{PATIENCE_BULK, Place, copy_invictus};
-use traildex::api::proto::SearchRequest;
+use wire::SearchRequest;
 
 fn request(query: &str) -> SearchRequest {
     SearchRequest { query: query.into(), limit: Some(1), ..SearchRequest::default() }
@@ -17,7 +17,7 @@ fn highlights_are_the_values_that_met_the_query() {
     daemon.wait_indexed(PATIENCE_BULK, 2_900);
     let highlights = |query: &str| -> Vec<(String, Vec<String>)> {
         let found = daemon.search(&SearchRequest { highlights: true, ..request(query) });
-        let told = |h: &traildex::api::proto::Highlight| {
+        let told = |h: &wire::Highlight| {
             let parts = h.ranges.iter().map(|[from, to]| h.value[*from..*to].to_owned());
             (h.field.clone(), parts.collect())
         };

@@ -4,9 +4,9 @@ mod common;
 
 use std::fs;
 
+use bench::generate::{GenerateOptions, generate};
 use common::{Place, Ran, traildex};
 use serde_json::Value;
-use traildex::bench::generate::{GenerateOptions, generate};
 
 const EVENTS: u64 = 5_000;
 

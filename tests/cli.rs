@@ -9,7 +9,7 @@ use common::{
     Daemon, PATIENCE, Place, Ran, Record, ledger, make_old, records_below, run, sample, trail,
 };
 use serde_json::Value;
-use traildex::api::proto::{FilesResponse, SearchResponse, Status};
+use wire::{FilesResponse, SearchResponse, Status};
 
 /// A daemon with the `invictus` trail.
 fn daemon() -> Daemon {

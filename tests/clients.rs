@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bench::generate::{GenerateOptions, generate};
+use client::ClientError;
 use common::{Daemon, PATIENCE, PATIENCE_BULK, Place, wait_until};
-use traildex::api::client::ClientError;
-use traildex::api::proto::{ErrorKind, SearchRequest};
-use traildex::bench::generate::{GenerateOptions, generate};
+use wire::{ErrorKind, SearchRequest};
 
 const GOOD: usize = 80;
 const BAD: usize = 20;

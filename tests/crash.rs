@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bench::generate::{GenerateOptions, generate};
 use common::{Daemon, PATIENCE, PATIENCE_BULK, Place, contents, files_below, trail, wait_until};
 use serde_json::Value;
-use traildex::api::proto::{FileState, FilesRequest};
-use traildex::bench::generate::{GenerateOptions, generate};
+use wire::{FileState, FilesRequest};
 
 /// Kills of one archive's daemons.
 const KILLS: u64 = 100;
@@ -277,7 +277,7 @@ fn crash_at(place: &Place, step: &str) -> bool {
             } else if !has_rebuilt {
                 has_rebuilt = true;
                 // Cut off where the step is on the way.
-                let _ = daemon.client.rebuild(&traildex::api::proto::RebuildRequest::default());
+                let _ = daemon.client.rebuild(&wire::RebuildRequest::default());
             }
         }
         thread::sleep(Duration::from_millis(5));

@@ -18,7 +18,8 @@ use common::{
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
-use traildex::api::proto::{FileState, FilesRequest, Reject};
+use trail::reject::Reject;
+use wire::{FileState, FilesRequest};
 
 /// A file that is closed or renamed into place is searchable within 2 s; a machine that compiles
 /// beside the tests gets more.

@@ -8,13 +8,13 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use client::ClientError;
 use common::{PATIENCE, PATIENCE_BULK, Place, copy_invictus, files_below, run, trail, wait_until};
 use serde_json::Value;
-use traildex::api::client::ClientError;
-use traildex::api::proto::{
+use store::manifest::FORMAT_VERSION;
+use wire::{
     ErrorKind, FileState, FilesRequest, RebuildRequest, RebuildState, SearchRequest, VerifyReport,
 };
-use traildex::index::manifest::FORMAT_VERSION;
 
 /// Segment files of a kind, largest first.
 fn segment_files(place: &Place, extension: &str) -> Vec<PathBuf> {

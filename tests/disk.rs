@@ -10,7 +10,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use common::{Daemon, PATIENCE, Place, run, trail};
-use traildex::api::proto::Status;
+use wire::Status;
 
 /// Bytes of the file system, as `mount` takes them.
 const SIZE: &str = "64m";

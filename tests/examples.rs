@@ -11,8 +11,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use bench::sample;
 use common::{Daemon, PATIENCE, Place, Ran, run};
-use traildex::sample;
 
 const README: &str = include_str!("../README.md");
 

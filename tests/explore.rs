@@ -7,13 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::LazyLock;
 
+use client::ClientError;
 use common::{PATIENCE, Place, Ran, records_below, run, sample, shared_daemon, trail};
+use language::ast::FieldRef;
 use serde_json::{Value, json};
-use traildex::api::client::ClientError;
-use traildex::api::proto::{
-    ApiError, ErrorKind, Field, FieldType, FieldsRequest, ValueCount, ValuesRequest,
-};
-use traildex::query::ast::FieldRef;
+use wire::{ApiError, ErrorKind, Field, FieldType, FieldsRequest, ValueCount, ValuesRequest};
 
 /// The values of each record, by path.
 static EVENTS: LazyLock<Vec<BTreeMap<String, Vec<Value>>>> = LazyLock::new(|| {

@@ -9,11 +9,11 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use bench::generate::{GenerateOptions, generate};
+use client::ClientError;
 use common::{Daemon, PATIENCE_BULK, Place, files_below, records_in_file};
 use rustix::process::{Pid, Signal, kill_process};
-use traildex::api::client::ClientError;
-use traildex::api::proto::{ErrorKind, ExportFormat, ExportRequest, Order};
-use traildex::bench::generate::{GenerateOptions, generate};
+use wire::{ErrorKind, ExportFormat, ExportRequest, Order};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Exports take no more of the daemon's own memory than this, however many events it has: what it has

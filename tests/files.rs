@@ -20,13 +20,11 @@ use common::{
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};
-use traildex::api::proto::{Dimension, FileGroup, FileState, FilesRequest};
+use wire::{Dimension, FileGroup, FileState, FilesRequest};
 
 /// Each reading of a file: its state, records and duplicates, in the order of the readings.
 fn readings(daemon: &Daemon, name: &str) -> Vec<(FileState, u64, u64)> {
-    let of = |file: traildex::api::proto::FileEntry| {
-        (file.state, file.reading.records, file.reading.duplicates)
-    };
+    let of = |file: wire::FileEntry| (file.state, file.reading.records, file.reading.duplicates);
     daemon.files_named(name).into_iter().map(of).collect()
 }
 

@@ -5,10 +5,10 @@ mod common;
 
 use std::fs;
 
+use client::ClientError;
 use common::{Daemon, PATIENCE, Place, Ran, sample, traildex};
 use serde_json::{Value, json};
-use traildex::api::client::ClientError;
-use traildex::api::proto::{ErrorKind, QueryForm, SearchRequest, SearchResponse, Total, TotalMode};
+use wire::{ErrorKind, QueryForm, SearchRequest, SearchResponse, Total, TotalMode};
 
 const PAGE: &str = include_str!("../QUERY.md");
 

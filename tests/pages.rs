@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
+use client::ClientError;
 use common::{Daemon, PATIENCE, PATIENCE_BULK, Place, files_below, generated};
 use jiff::{SignedDuration, Timestamp};
-use traildex::api::client::ClientError;
-use traildex::api::proto::{
+use wire::{
     ApiError, ErrorKind, ExportRequest, Order, RebuildRequest, RebuildState, SearchRequest,
     SearchResponse, TailRequest, TotalMode,
 };

@@ -7,7 +7,7 @@ use std::fs;
 
 use common::{PATIENCE, Place, Ran, sample, traildex};
 use serde_json::{Value, json};
-use traildex::api::proto::{SearchRequest, SearchResponse};
+use wire::{SearchRequest, SearchResponse};
 
 /// Records of the trails, each once.
 const EVENTS: u64 = 4_004;
@@ -52,7 +52,7 @@ fn rows(answer: &SearchResponse) -> Vec<Value> {
     if let Some(table) = &answer.table {
         return table.rows.iter().map(|row| json!(row)).collect();
     }
-    let row = |hit: &traildex::api::proto::Hit| {
+    let row = |hit: &wire::Hit| {
         let event: Value = serde_json::from_str(hit.event.get()).unwrap();
         json!([hit.meta.time, event["eventID"], event["eventName"]])
     };

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
+use bench::generate::{GenerateOptions, generate};
 use common::{Daemon, PATIENCE_BULK, Place, record, records_below};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use traildex::api::proto::{Order, RebuildRequest, RebuildState, SearchRequest};
-use traildex::bench::generate::{GenerateOptions, generate};
+use wire::{Order, RebuildRequest, RebuildState, SearchRequest};
 
 const DAYS: u32 = 40;
 

@@ -6,10 +6,10 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 
+use client::ClientError;
 use common::{PATIENCE, Place, Ran, run, shared_daemon, trail};
 use serde_json::{Value, json};
-use traildex::api::client::ClientError;
-use traildex::api::proto::{
+use wire::{
     ApiError, ErrorKind, Parameter, RebuildRequest, RebuildState, SavedRequest, SavedSearch,
     SearchRequest,
 };
@@ -73,7 +73,7 @@ fn a_run_says_what_it_says_and_the_rest_is_as_saved() {
         limit: Some(3),
         ..SearchRequest::default()
     };
-    let ids = |found: &traildex::api::proto::SearchResponse| -> Vec<String> {
+    let ids = |found: &wire::SearchResponse| -> Vec<String> {
         found.hits.iter().map(|hit| hit.meta.id.clone()).collect()
     };
     let plain = daemon.client.search(&of("2023-07-10T12", "2023-07-10T13")).unwrap();

@@ -15,12 +15,12 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use client::{Client, ClientError};
 use common::{
     Daemon, PATIENCE, PATIENCE_BULK, Place, Ran, copy_invictus, ledger, trail, wait_until,
 };
 use rustix::process::{Signal, geteuid};
-use traildex::api::client::{Client, ClientError};
-use traildex::api::proto::SearchRequest;
+use wire::SearchRequest;
 
 /// A user, and a group, that is neither root nor the daemon.
 const NOBODY: u32 = 65_534;

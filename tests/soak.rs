@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use client::ClientError;
 use common::{Daemon, PATIENCE_BULK, Place, record};
 use jiff::Timestamp;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use traildex::api::client::ClientError;
-use traildex::api::proto::{Order, SearchRequest};
+use wire::{Order, SearchRequest};
 
 const SECONDS: u64 = 20;
 

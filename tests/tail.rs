@@ -8,9 +8,9 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use client::{Client, ClientError};
 use common::{PATIENCE_BULK, Place, files_below, generated};
-use traildex::api::client::{Client, ClientError};
-use traildex::api::proto::{ErrorKind, RebuildRequest, RebuildState, TailRequest};
+use wire::{ErrorKind, RebuildRequest, RebuildState, TailRequest};
 
 fn now_on(query: &str) -> TailRequest {
     TailRequest { q: query.to_owned(), cursor: None }

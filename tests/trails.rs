@@ -11,7 +11,7 @@ use common::{
     Daemon, PATIENCE, Place, Record, contents, escaped, files_below, records_below, sample,
 };
 use serde_json::Value;
-use traildex::api::proto::{FileCounts, FileState, FilesRequest, Hit};
+use wire::{FileCounts, FileState, FilesRequest, Hit};
 
 /// What a folder must come to.
 struct Expected {

@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bench::generate::{GenerateOptions, Generated, generate};
+use ingest::Ingest;
+use ingest::progress::Progress;
+use ingest::walk::{Found, Walk};
+use ingest::watch::Watcher;
+use store::snapshot::Snapshot;
 use tempfile::TempDir;
-use traildex::bench::generate::{GenerateOptions, Generated, generate};
 use traildex::config::Config;
 use traildex::daemon::{import_options, open_store};
-use traildex::index::snapshot::Snapshot;
-use traildex::ingest::Ingest;
-use traildex::ingest::progress::Progress;
-use traildex::ingest::walk::{Found, Walk};
-use traildex::ingest::watch::Watcher;
 
 /// The program's own. Without it the index stage would measure another allocator.
 #[global_allocator]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use traildex::api::Cancel;
-use traildex::api::proto::{Order, SearchRequest, SearchResponse};
-use traildex::index::snapshot::Snapshot;
-use traildex::query::run;
+use search::run;
+use store::snapshot::Snapshot;
+use wire::engine::Cancel;
+use wire::{Order, SearchRequest, SearchResponse};
 
 /// A page of results.
 const LIMIT: usize = 50;

@@ -6,16 +6,17 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::path::Path;
 
-use traildex::api::proto::Reject;
+use ingest::inflate::Inflater;
+use ingest::read::FileReader;
+use segment::IndexError;
+use segment::build::SegmentBuilder;
+use trail::flat::Event;
+use trail::parse::{Origin, Parser, Sink};
+use trail::reject::Reject;
+use trail::split;
+use trail::split::Piece;
 use traildex::config::Config;
 use traildex::daemon::{import_options, open_store};
-use traildex::event::flat::Event;
-use traildex::index::IndexError;
-use traildex::index::build::SegmentBuilder;
-use traildex::ingest::inflate::Inflater;
-use traildex::ingest::parse::{Origin, Parser, Sink};
-use traildex::ingest::read::FileReader;
-use traildex::ingest::split::{self, Piece};
 
 use super::trail_files;
 

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::output::Look;
-use super::table::{Cell, room_beside, table};
-use super::text::escape;
-use crate::api::proto::{QueryForm, Table};
-use crate::query::ast::{Function, Key, Query, Stage};
-use crate::query::parse::parse;
+use crate::cli::output::Look;
+use crate::cli::table::{Cell, room_beside, table};
+use crate::cli::text::escape;
+use language::ast::{Function, Key, Query, Stage};
+use language::parse::parse;
+use wire::{QueryForm, Table};
 
 /// Bars are at most this long: longer ones tell no more.
 const BAR_MAX: usize = 60;

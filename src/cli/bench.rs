@@ -13,17 +13,17 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::ValueEnum;
 
-use super::output::Look;
-use super::table::{Cell, table};
-use super::text::{bytes, labelled, thousands};
 use super::{EXIT_CODES, Exit, named};
-use crate::api::client::Client;
-use crate::api::proto::{SearchRequest, TotalMode};
-use crate::bench::latency::{Load, measure};
-use crate::bench::plot::growth;
-use crate::bench::questions::{Question, from_lines, of_archive};
-use crate::bench::report::{IngestReport, QueryReport, Report, StartReport};
-use crate::bench::usage::Usage;
+use crate::cli::output::Look;
+use crate::cli::table::{Cell, table};
+use crate::cli::text::{bytes, labelled, thousands};
+use bench::latency::{Load, measure};
+use bench::plot::growth;
+use bench::questions::{Question, from_lines, of_archive};
+use bench::report::{IngestReport, QueryReport, Report, StartReport};
+use bench::usage::Usage;
+use client::Client;
+use wire::{SearchRequest, TotalMode};
 
 /// How long a daemon may take until it answers: an index of a hundred million events is read once.
 const READY_WITHIN: Duration = Duration::from_mins(10);

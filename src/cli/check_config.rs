@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Exit;
-use super::serve::{environment, memory_bytes};
+use crate::cli::serve::{environment, memory_bytes};
 use crate::config::{Config, Overrides};
 use crate::daemon::cores;
 

@@ -15,7 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::{Exit, SocketArg};
-use crate::api::client::Client;
+use client::Client;
 
 /// A person at the keyboard notices more.
 const GIVE_UP: Duration = Duration::from_millis(300);

@@ -8,16 +8,16 @@ use anyhow::Context;
 use tokio::sync::oneshot;
 
 use super::Exit;
-use super::answer::answer_table;
-use super::event::describe_hit;
-use super::events::events_table;
-use super::output::Look;
-use super::text::{counted, thousands};
-use crate::api::client::Client;
-use crate::api::proto::SearchRequest;
+use crate::cli::answer::answer_table;
+use crate::cli::event::describe_hit;
+use crate::cli::events::events_table;
+use crate::cli::output::Look;
+use crate::cli::text::{counted, thousands};
 use crate::config::Config;
 use crate::daemon;
-use crate::sample;
+use bench::sample;
+use client::Client;
+use wire::SearchRequest;
 
 /// How long the daemon may take to index the sample: a hundred times what it takes.
 const INDEXED_WITHIN: Duration = Duration::from_secs(60);

@@ -7,9 +7,9 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::Exit;
-use super::text::escape;
-use crate::api::client::ClientError;
-use crate::api::proto::{ApiError, ErrorKind};
+use crate::cli::text::escape;
+use client::ClientError;
+use wire::{ApiError, ErrorKind};
 
 /// Characters of a query shown on either side of its error.
 const QUERY_SHOWN_EACH_SIDE: usize = 60;

@@ -3,14 +3,14 @@
 
 use std::io::Write;
 
-use super::json::{for_terminal, indent};
-use super::output::{Look, Output};
-use super::record::Record;
-use super::search::warn;
-use super::table::Format;
-use super::text::{labelled, thousands};
 use super::{EXIT_CODES, Exit, SocketArg};
-use crate::api::proto::{Hit, SearchResponse};
+use crate::cli::json::{for_terminal, indent};
+use crate::cli::output::{Look, Output};
+use crate::cli::record::Record;
+use crate::cli::search::warn;
+use crate::cli::table::Format;
+use crate::cli::text::{labelled, thousands};
+use wire::{Hit, SearchResponse};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
@@ -96,7 +96,7 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::api::proto::{Meta, Total};
+    use wire::{Meta, Total};
 
     #[track_caller]
     fn check(event: &str, flags: &[&str], expected: &str) {

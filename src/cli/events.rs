@@ -3,10 +3,10 @@
 
 use comfy_table::Color;
 
-use super::output::Look;
-use super::record::Record;
-use super::table::{Cell, paragraph, table, whole};
-use crate::api::proto::Hit;
+use crate::cli::output::Look;
+use crate::cli::record::Record;
+use crate::cli::table::{Cell, paragraph, table, whole};
+use wire::Hit;
 
 const HEADER: [&str; 7] = ["TIME", "ACTOR", "CREDENTIAL", "ACTION", "SOURCE", "REGION", "RESULT"];
 
@@ -93,7 +93,7 @@ pub mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::api::proto::Meta;
+    use wire::Meta;
 
     pub fn hit(actor: &str, credential: &str, event: &str) -> Hit {
         let meta = Meta {

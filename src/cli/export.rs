@@ -12,11 +12,11 @@ use anyhow::{Context as _, bail};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
-use super::errors::QueryError;
 use super::{EXIT_CODES, Exit, SocketArg, named};
-use crate::api::client::Client;
-use crate::api::proto::{ExportFormat, ExportRequest, Order, SearchRequest, TotalMode};
-use crate::limits::SEARCH_LIMIT_MAX;
+use crate::cli::errors::QueryError;
+use client::Client;
+use wire::limits::SEARCH_LIMIT_MAX;
+use wire::{ExportFormat, ExportRequest, Order, SearchRequest, TotalMode};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]

@@ -4,13 +4,13 @@ use std::io::{self, Write};
 
 use clap::builder::RangedU64ValueParser;
 
-use super::answer::text_of;
-use super::list::{List, ListArgs};
-use super::table::{Cell, ListFormat};
-use super::text::{counted, escape, thousands};
 use super::{EXIT_CODES, Exit, SocketArg};
-use crate::api::proto::{Field, FieldType, FieldsRequest};
-use crate::limits::{FIELDS_LIMIT_MAX, VALUES_LIMIT_MAX};
+use crate::cli::answer::text_of;
+use crate::cli::list::{List, ListArgs};
+use crate::cli::table::{Cell, ListFormat};
+use crate::cli::text::{counted, escape, thousands};
+use wire::limits::{FIELDS_LIMIT_MAX, VALUES_LIMIT_MAX};
+use wire::{Field, FieldType, FieldsRequest};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]

@@ -7,17 +7,15 @@ use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser
 use comfy_table::Color;
 use serde_json::Value;
 
-use super::json::for_terminal;
-use super::output::{ColorArg, Look, Output};
-use super::table::{Cell, ListFormat, table};
-use super::text::{bytes, escape, escape_lines, thousands};
 use super::{EXIT_CODES, Exit, SocketArg, named};
-use crate::api::csv::CsvWriter;
-use crate::api::proto::{
-    Dimension, FileEntry, FileGroup, FileState, FileSums, FilesRequest, FilesResponse,
-};
-use crate::event::time::Micros;
-use crate::limits::FILES_LIMIT_MAX;
+use crate::cli::json::for_terminal;
+use crate::cli::output::{ColorArg, Look, Output};
+use crate::cli::table::{Cell, ListFormat, table};
+use crate::cli::text::{bytes, escape, escape_lines, thousands};
+use formats::csv::CsvWriter;
+use trail::time::Micros;
+use wire::limits::FILES_LIMIT_MAX;
+use wire::{Dimension, FileEntry, FileGroup, FileState, FileSums, FilesRequest, FilesResponse};
 
 const STATES: &[&str] =
     &["pending", "indexed", "rejected", "digest", "empty", "replaced", "reread", "skipped"];
@@ -248,7 +246,8 @@ fn path_and_notes(file: &FileEntry) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::proto::{Reading, Reject};
+    use trail::reject::Reject;
+    use wire::Reading;
 
     fn sample() -> FilesResponse {
         let reading = Reading { records: 1200, duplicates: 3, ..Reading::default() };

@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::text::{bytes, thousands};
 use super::{EXIT_CODES, Exit};
-use crate::bench::generate::{GenerateOptions, generate};
+use crate::cli::text::{bytes, thousands};
+use bench::generate::{GenerateOptions, generate};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]

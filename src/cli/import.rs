@@ -9,19 +9,19 @@ use anyhow::Context;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use super::Exit;
-use super::serve::environment;
-use super::table::Format;
-use super::text::{counted, escape};
-use crate::bench::report::IngestReport;
-use crate::bench::usage::Usage;
+use crate::cli::serve::environment;
+use crate::cli::table::Format;
+use crate::cli::text::{counted, escape};
 use crate::config::{Config, Overrides};
 use crate::daemon::{import_options, open_store};
-use crate::index::inspect::disk_bytes_by_part;
-use crate::index::store::Store;
-use crate::ingest::Ingest;
-use crate::ingest::progress::{Busy, Counters, Progress};
-use crate::ingest::walk::{Found, Walk};
-use crate::ingest::watch::Watcher;
+use bench::report::IngestReport;
+use bench::usage::Usage;
+use ingest::Ingest;
+use ingest::progress::{Busy, Counters, Progress};
+use ingest::walk::{Found, Walk};
+use ingest::watch::Watcher;
+use store::inspect::disk_bytes_by_part;
+use store::store::Store;
 
 /// Skipped paths told by name.
 const SKIPPED_TOLD_MAX: usize = 10;

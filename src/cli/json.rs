@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::text::is_unsafe;
-use crate::api::json::{Strings, compact};
+use crate::cli::text::is_unsafe;
+use formats::json::{Strings, compact};
 
 /// Levels that are indented: a record nested by an attacker must not grow by its depth squared.
 const INDENTED_LEVELS_MAX: usize = 32;

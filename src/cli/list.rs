@@ -5,11 +5,11 @@ use std::io::Write;
 use clap::Args;
 use serde::Serialize;
 
-use super::json::for_terminal;
-use super::output::{ColorArg, Look, Output};
-use super::table::{Cell, ListFormat, table};
-use super::text::escape_lines;
-use crate::api::csv::CsvWriter;
+use crate::cli::json::for_terminal;
+use crate::cli::output::{ColorArg, Look, Output};
+use crate::cli::table::{Cell, ListFormat, table};
+use crate::cli::text::escape_lines;
+use formats::csv::CsvWriter;
 
 /// `--format` and `--color`, for commands that show nothing but a list.
 #[derive(Debug, Args)]

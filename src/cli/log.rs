@@ -11,8 +11,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt as lines, reload};
 
-use super::log_limit::Limited;
-use super::text::escape;
+use crate::cli::log_limit::Limited;
+use crate::cli::text::escape;
 use crate::config::{Config, Format, Level};
 
 /// Starts the log. Returns what changes its level.

@@ -46,7 +46,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use serde::de::DeserializeOwned;
 
-use crate::api::client::Client;
+use client::Client;
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -7,15 +7,15 @@ use std::time::Duration;
 use anyhow::bail;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
-use super::import::{absolute, fill, tell_damage};
-use super::serve::environment;
 use super::{EXIT_CODES, Exit, SocketArg};
-use crate::api::client::Client;
-use crate::api::proto::{RebuildRequest, RebuildState, RebuildStatus};
+use crate::cli::import::{absolute, fill, tell_damage};
+use crate::cli::serve::environment;
 use crate::config::{Config, Overrides};
 use crate::daemon::pipeline::replace;
 use crate::daemon::upkeep::missing;
 use crate::daemon::{open_store, rebuilt_from};
+use client::Client;
+use wire::{RebuildRequest, RebuildState, RebuildStatus};
 
 /// Between two looks at a daemon's status.
 const TICK: Duration = Duration::from_millis(200);

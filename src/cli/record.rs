@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::api::json::one_line;
+use formats::json::one_line;
 
 /// The keys of one object; values are read when asked for. A key given twice has its last value, as
 /// in most readers. What is not an object has no keys.

@@ -6,14 +6,14 @@ use std::io::{self, Write as _};
 use clap::Subcommand;
 use clap::builder::RangedU64ValueParser;
 
-use super::errors::QueryError;
-use super::list::{List, ListArgs};
-use super::output::ColorArg;
-use super::search::show;
-use super::table::{Cell, ListFormat};
 use super::{EXIT_CODES, Exit, SocketArg, named};
-use crate::api::proto::{Order, Parameter, SavedRequest, SavedSearch};
-use crate::limits::SEARCH_LIMIT_MAX;
+use crate::cli::errors::QueryError;
+use crate::cli::list::{List, ListArgs};
+use crate::cli::output::ColorArg;
+use crate::cli::search::show;
+use crate::cli::table::{Cell, ListFormat};
+use wire::limits::SEARCH_LIMIT_MAX;
+use wire::{Order, Parameter, SavedRequest, SavedSearch};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]

@@ -5,18 +5,18 @@ use std::io::{self, Write};
 use clap::builder::RangedU64ValueParser;
 use serde::Serializer;
 
-use super::answer::answer_table;
-use super::errors::QueryError;
-use super::events::events_table;
-use super::json::for_terminal;
-use super::output::{ColorArg, Look, Output};
-use super::table::ListFormat;
-use super::text::{counted, escape, escape_lines, thousands};
 use super::{EXIT_CODES, Exit, SocketArg, named};
-use crate::api::csv::{CsvWriter, EVENT_COLUMNS};
-use crate::api::json::one_line;
-use crate::api::proto::{Order, QueryForm, SearchRequest, SearchResponse, TotalMode};
-use crate::limits::SEARCH_LIMIT_MAX;
+use crate::cli::answer::answer_table;
+use crate::cli::errors::QueryError;
+use crate::cli::events::events_table;
+use crate::cli::json::for_terminal;
+use crate::cli::output::{ColorArg, Look, Output};
+use crate::cli::table::ListFormat;
+use crate::cli::text::{counted, escape, escape_lines, thousands};
+use formats::csv::{CsvWriter, EVENT_COLUMNS};
+use formats::json::one_line;
+use wire::limits::SEARCH_LIMIT_MAX;
+use wire::{Order, QueryForm, SearchRequest, SearchResponse, TotalMode};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
@@ -187,8 +187,8 @@ fn footer(response: &SearchResponse) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::proto::Total;
     use crate::cli::events::tests::hit;
+    use wire::Total;
 
     fn sample() -> SearchResponse {
         let hits = vec![

@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::json::for_terminal;
-use super::table::Format;
-use super::text::{bytes, labelled, seconds, thousands};
 use super::{Exit, SocketArg};
-use crate::api::proto::{EventCounts, FileCounts, IndexStatus, Lag, RebuildState, Status};
+use crate::cli::json::for_terminal;
+use crate::cli::table::Format;
+use crate::cli::text::{bytes, labelled, seconds, thousands};
+use wire::{EventCounts, FileCounts, IndexStatus, Lag, RebuildState, Status};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -130,8 +130,8 @@ fn lag(files: &FileCounts, lag: &Lag) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::proto::RebuildStatus;
-    use crate::event::time::Micros;
+    use trail::time::Micros;
+    use wire::RebuildStatus;
 
     fn busy() -> Status {
         Status {

@@ -10,8 +10,8 @@ use comfy_table::{Attribute, CellAlignment, Color, Table};
 use textwrap::core::{Word, display_width};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
-use super::output::Look;
-use super::text::escape;
+use crate::cli::output::Look;
+use crate::cli::text::escape;
 
 /// Between two columns.
 const GAP: usize = 2;

@@ -4,15 +4,15 @@ use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
-use super::errors::QueryError;
-use super::json::for_terminal;
-use super::output::Look;
-use super::record::Record;
-use super::text::escape;
 use super::{EXIT_CODES, Exit, SocketArg};
-use crate::api::client::{Client, ClientError};
-use crate::api::json::one_line;
-use crate::api::proto::{Hit, TailRequest};
+use crate::cli::errors::QueryError;
+use crate::cli::json::for_terminal;
+use crate::cli::output::Look;
+use crate::cli::record::Record;
+use crate::cli::text::escape;
+use client::{Client, ClientError};
+use formats::json::one_line;
+use wire::{Hit, TailRequest};
 
 /// Between two tries to reach the daemon again.
 const PAUSE: Duration = Duration::from_secs(1);

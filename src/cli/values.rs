@@ -2,15 +2,15 @@
 
 use clap::builder::RangedU64ValueParser;
 
-use super::answer::text_of;
-use super::errors::QueryError;
-use super::fields::warn;
-use super::list::{List, ListArgs};
-use super::table::Cell;
-use super::text::thousands;
 use super::{EXIT_CODES, Exit, SocketArg};
-use crate::api::proto::ValuesRequest;
-use crate::limits::VALUES_LIMIT_MAX;
+use crate::cli::answer::text_of;
+use crate::cli::errors::QueryError;
+use crate::cli::fields::warn;
+use crate::cli::list::{List, ListArgs};
+use crate::cli::table::Cell;
+use crate::cli::text::thousands;
+use wire::ValuesRequest;
+use wire::limits::VALUES_LIMIT_MAX;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]

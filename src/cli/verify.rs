@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::json::for_terminal;
-use super::table::Format;
-use super::text::{bytes, escape, thousands};
 use super::{EXIT_CODES, Exit, SocketArg};
-use crate::api::client::Client;
-use crate::api::proto::{VerifyProblem, VerifyReport};
-use crate::index::inspect::inspect;
+use crate::cli::json::for_terminal;
+use crate::cli::table::Format;
+use crate::cli::text::{bytes, escape, thousands};
+use client::Client;
+use store::inspect::inspect;
+use wire::{VerifyProblem, VerifyReport};
 
 /// Between two looks at a daemon's check.
 const TICK: Duration = Duration::from_millis(100);

@@ -4,9 +4,9 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use super::error::Origins;
-use super::keys::quote;
 use super::{Config, ConfigError};
+use crate::config::error::Origins;
+use crate::config::keys::quote;
 
 /// What `sockaddr_un` holds beside its final zero, on Linux.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -123,8 +123,8 @@ fn shown(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Overrides;
     use super::*;
+    use crate::config::Overrides;
 
     fn load(watch: &[&str], data_dir: &str, env: &[(&str, &str)]) -> Result<Config, String> {
         let flags = Overrides {

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::error::Origins;
-use super::keys::{Given, KEYS, Key, quote};
 use super::{Config, ConfigError, Origin, Overrides, check};
+use crate::config::error::Origins;
+use crate::config::keys::{Given, KEYS, Key, quote};
 
 const PREFIX: &str = "TRAILDEX_";
 

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::Config;
-use crate::limits::{
+use wire::limits::{
     EXPORTS_MAX, GROUP_BYTES_MAX, PAGE_BYTES_MAX, TAIL_BATCH_BYTES, TAILS_MAX, UNREAD_BYTES_MAX,
     long_searches_max,
 };

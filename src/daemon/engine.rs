@@ -10,31 +10,31 @@ use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::files;
-use super::pipeline::Pipeline;
 use super::saved;
-use super::upkeep::Checker;
-use crate::api::proto::{
+use crate::config::Config;
+use crate::daemon::pipeline::Pipeline;
+use crate::daemon::upkeep::Checker;
+use ingest::progress::{Fault, Glance};
+use search::pieces::on_long_threads;
+use search::run;
+use segment::IndexError;
+use segment::disk::RealDisk;
+use segment::sigbus;
+use segment::steps::step;
+use store::inspect::{disk_bytes, free_bytes};
+use store::ledger::LedgerCounts;
+use store::manifest::FORMAT_VERSION;
+use store::opening::set_aside_folders;
+use store::saved::Saved;
+use store::snapshot::{Snapshot, SnapshotCell};
+use store::store::Store;
+use wire::engine::{Cancel, Engine};
+use wire::{
     ApiError, ErrorKind, EventCounts, FieldsRequest, FieldsResponse, FileCounts, FilesRequest,
     FilesResponse, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, SavedRequest,
     SavedSearch, SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValuesRequest,
     ValuesResponse, VerifyStatus,
 };
-use crate::api::{Cancel, Engine};
-use crate::config::Config;
-use crate::index::IndexError;
-use crate::index::disk::RealDisk;
-use crate::index::inspect::{disk_bytes, free_bytes};
-use crate::index::ledger::LedgerCounts;
-use crate::index::manifest::FORMAT_VERSION;
-use crate::index::opening::set_aside_folders;
-use crate::index::pieces::on_long_threads;
-use crate::index::saved::Saved;
-use crate::index::snapshot::{Snapshot, SnapshotCell};
-use crate::index::steps::step;
-use crate::index::store::Store;
-use crate::ingest::progress::{Fault, Glance};
-use crate::query::run;
-use crate::sigbus;
 
 /// See the module's documentation.
 pub struct Daemon {

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::api::Cancel;
-use crate::api::proto::{
+use ingest::progress::Progress;
+use language::time::Clock;
+use search::run::parse_bound;
+use store::ledger::LedgerReader;
+use trail::layout::Place;
+use trail::time::Micros;
+use wire::engine::Cancel;
+use wire::limits::{FILE_GROUPS_MAX, FILES_LIMIT_DEFAULT, FILES_LIMIT_MAX};
+use wire::{
     ApiError, Dimension, ErrorKind, FileEntry, FileGroup, FileState, FileSums, FilesRequest,
     FilesResponse,
 };
-use crate::event::time::Micros;
-use crate::index::ledger::LedgerReader;
-use crate::ingest::layout::Place;
-use crate::ingest::progress::Progress;
-use crate::limits::{FILE_GROUPS_MAX, FILES_LIMIT_DEFAULT, FILES_LIMIT_MAX};
-use crate::query::run::parse_bound;
-use crate::query::time::Clock;
 
 /// Entries looked at between two looks at the deadline.
 const CHECK_STEP: u64 = 1 << 10;

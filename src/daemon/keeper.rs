@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::pipeline::{Ground, Pipeline};
-use crate::index::IndexError;
-use crate::index::store::Store;
-use crate::ingest::progress::{Fault, add};
+use crate::daemon::pipeline::{Ground, Pipeline};
+use ingest::progress::{Fault, add};
+use segment::IndexError;
+use store::store::Store;
 
 /// The first pause before ingest is tried again; each one after is twice as long.
 const PAUSE_MIN: Duration = Duration::from_secs(1);

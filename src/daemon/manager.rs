@@ -18,8 +18,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::{interval, timeout};
 
 use super::Daemon;
-use crate::api::Engine;
-use crate::api::proto::Status;
+use wire::Status;
+use wire::engine::Engine;
 
 /// Between two lines of status for a manager that does not ask for signs of life.
 const STATUS_PAUSE: Duration = Duration::from_secs(15);

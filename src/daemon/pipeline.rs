@@ -16,16 +16,16 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Sender, bounded};
 
-use super::keeper::Keeper;
-use super::upkeep::{Missing, missing};
 use super::{rebuilt_from, serve_options};
-use crate::api::proto::{ApiError, ErrorKind, RebuildRequest, RebuildState, RebuildStatus};
 use crate::config::Config;
-use crate::index::snapshot::SnapshotCell;
-use crate::index::store::Store;
-use crate::ingest::Ingest;
-use crate::ingest::progress::{Counters, Fault, Progress};
-use crate::ingest::watch::Watcher;
+use crate::daemon::keeper::Keeper;
+use crate::daemon::upkeep::{Missing, missing};
+use ingest::Ingest;
+use ingest::progress::{Counters, Fault, Progress};
+use ingest::watch::Watcher;
+use store::snapshot::SnapshotCell;
+use store::store::Store;
+use wire::{ApiError, ErrorKind, RebuildRequest, RebuildState, RebuildStatus};
 
 /// How often a rebuild is asked whether it has caught up.
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(100);

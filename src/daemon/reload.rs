@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Access;
-use crate::api::server::{LiveOptions, ServerOptions};
 use crate::config::{Change, Config, Level};
+use server::{LiveOptions, ServerOptions};
 
 /// What reloading needs of whoever started the daemon.
 pub struct Source {

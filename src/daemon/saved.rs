@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::api::proto::{ApiError, ErrorKind, QueryForm, SavedRequest, SavedSearch, SearchRequest};
-use crate::limits::{SAVED_BYTES_MAX, SAVED_MAX, SAVED_NAME_BYTES_MAX, SEARCH_LIMIT_MAX};
-use crate::query::parameters::{bind, is_name, parameters};
-use crate::query::run::{clock_of, parse_bound, refused};
+use language::parameters::{bind, is_name, parameters};
+use search::run::{clock_of, parse_bound, refused};
+use wire::limits::{SAVED_BYTES_MAX, SAVED_MAX, SAVED_NAME_BYTES_MAX, SEARCH_LIMIT_MAX};
+use wire::{ApiError, ErrorKind, QueryForm, SavedRequest, SavedSearch, SearchRequest};
 
 /// Refuses what could not be run, whatever the values of the parameters.
 pub fn check(name: &str, search: &SavedSearch) -> Result<(), ApiError> {

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::api::proto::{ApiError, FileState, VerifyProblem, VerifyReport, VerifyStatus};
-use crate::index::check;
-use crate::index::opening::SEGMENTS;
-use crate::index::snapshot::{Snapshot, SnapshotCell};
-use crate::ingest::walk::{Found, look};
+use ingest::walk::{Found, look};
+use segment::check;
+use store::opening::SEGMENTS;
+use store::snapshot::{Snapshot, SnapshotCell};
+use wire::{ApiError, FileState, VerifyProblem, VerifyReport, VerifyStatus};
 
 /// After a check, searches that fail cause no other for this long.
 const CHECK_PAUSE: Duration = Duration::from_mins(1);

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
+use bench::generate::{GenerateOptions, generate};
 use serde_json::{Value, json};
-use traildex::bench::generate::{GenerateOptions, generate};
 
 use super::common::{Daemon, PATIENCE_BULK, Place};
 use super::{client, python, records, run_client, script, socket_records, try_client, with_keys};
@@ -36,9 +36,8 @@ fn attributes(daemon: &Daemon, address: &str) -> Vec<(&'static str, String, Stri
     let (id, name, source) = (some("EventId"), some("EventName"), some("EventSource"));
     let (key, user) = (some("AccessKeyId"), some("Username"));
     let hits = daemon.find("actor:*").hits;
-    let has_user = |hit: &&traildex::api::proto::Hit| {
-        hit.meta.actor == user || hit.meta.actor.ends_with(&format!("/{user}"))
-    };
+    let has_user =
+        |hit: &&wire::Hit| hit.meta.actor == user || hit.meta.actor.ends_with(&format!("/{user}"));
     assert!(hits.iter().any(|hit| has_user(&hit)));
     let bucket = {
         let request = "eventSource:s3.amazonaws.com AND requestParameters.bucketName:*";

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
+use bench::generate::{GenerateOptions, generate};
 use serde_json::{Value, json};
-use traildex::bench::generate::{GenerateOptions, generate};
 
 use super::common::{PATIENCE_BULK, Place, sample};
 use super::{all, by, page, records, refused, socket_records, without_keys};
@@ -195,7 +195,7 @@ fn pages_lose_and_repeat_nothing_while_events_arrive() {
     assert_eq!(distinct.len(), ids.len(), "an event was repeated");
     println!("{} events paged through, {} of them new", ids.len(), ids.len() - events as usize);
     // Those that were there before, and no other, are in the first archive.
-    let first = traildex::bench::generate::records(&older).unwrap();
+    let first = bench::generate::records(&older).unwrap();
     for record in first {
         let record: Value = serde_json::from_slice(&record).unwrap();
         assert!(distinct.contains(record["eventID"].as_str().unwrap()), "an event was lost");

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 
+use bench::generate::{GenerateOptions, generate};
 use rustix::process::geteuid;
 use serde_json::{Value, json};
-use traildex::bench::generate::{GenerateOptions, generate};
 
 use super::common::{PATIENCE_BULK, Place};
 use super::{KEY, listening, python, records, run_client, socket_records, with_keys, write_keys};

@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use bench::generate::{GenerateOptions, generate};
+use client::Client;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
@@ -24,12 +26,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tempfile::TempDir;
-use traildex::api::client::Client;
-use traildex::api::proto::{
+use wire::{
     FileEntry, FileState, FilesRequest, FilesResponse, Order, SearchRequest, SearchResponse,
     Status, VerifyReport,
 };
-use traildex::bench::generate::{GenerateOptions, generate};
 
 /// Everything that is waited for happens within this time, or never.
 pub const PATIENCE: Duration = Duration::from_secs(20);

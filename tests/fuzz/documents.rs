@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use segment::IndexError;
+use segment::build::SegmentBuilder;
+use segment::file::{FileKey, FileRecord};
+use store::dedupe::Claim;
+use store::store::Store;
 use tempfile::TempDir;
-use traildex::api::proto::{FileState, Reading, Reject};
-use traildex::event::flat::Event;
-use traildex::index::IndexError;
-use traildex::index::build::SegmentBuilder;
-use traildex::index::dedupe::Claim;
-use traildex::index::ledger::{FileKey, FileRecord};
-use traildex::index::store::Store;
-use traildex::ingest::parse::{Origin, Parser, Sink};
-use traildex::ingest::split;
+use trail::flat::Event;
+use trail::parse::{Origin, Parser, Sink};
+use trail::reject::Reject;
+use trail::split;
+use wire::{FileState, Reading};
 
 use crate::records::{TOKENS, seeds};
 use crate::{folder, fuzz, keep, outcome};

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
-use traildex::ingest::read::{Content, FileReader, ReadError, ReadLimits};
+use ingest::read::{Content, FileReader, ReadError, ReadLimits};
 
 use crate::{folder, fuzz, outcome, sample_files};
 

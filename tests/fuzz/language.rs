@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use traildex::limits::QUERY_BYTES_MAX;
-use traildex::query::ast::Query;
-use traildex::query::parse::parse;
+use language::ast::Query;
+use language::limits::QUERY_BYTES_MAX;
+use language::parse::parse;
 
 use crate::{fuzz, outcome};
 

@@ -2,13 +2,15 @@
 
 use std::fs;
 
-use traildex::api::proto::{FileState, Reading, Reject};
-use traildex::event::time::Micros;
-use traildex::index::IndexError;
-use traildex::index::directory::hash_text;
-use traildex::index::disk::RealDisk;
-use traildex::index::ledger::{FileKey, FileRecord, Ledger, Line, Loss};
-use traildex::index::manifest::LedgerExtent;
+use segment::IndexError;
+use segment::directory::hash_text;
+use segment::disk::RealDisk;
+use segment::file::{FileKey, FileRecord};
+use store::ledger::{Ledger, Line, Loss};
+use store::manifest::LedgerExtent;
+use trail::reject::Reject;
+use trail::time::Micros;
+use wire::{FileState, Reading};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{folder, fuzz, outcome};

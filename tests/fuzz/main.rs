@@ -26,10 +26,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use bench::generate::random::Rng;
 use mutate::Mutator;
 use rustc_hash::FxBuildHasher;
 use rustix::time::{ClockId, clock_gettime};
-use traildex::bench::generate::random::Rng;
 
 /// What one target gets in the test command.
 const SHORT: Duration = Duration::from_millis(1_000);

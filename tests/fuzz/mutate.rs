@@ -1,6 +1,6 @@
 //! Inputs made from other inputs.
 
-use traildex::bench::generate::random::Rng;
+use bench::generate::random::Rng;
 
 /// Longest input.
 pub const INPUT_BYTES_MAX: usize = 64 << 10;

@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 
 use serde_json::value::RawValue;
-use traildex::api::proto::Reject;
-use traildex::event::Flags;
-use traildex::event::columns;
-use traildex::event::flat::Event;
-use traildex::ingest::parse::{Origin, Parser, Sink};
-use traildex::ingest::split::{self, Piece};
+use trail::columns;
+use trail::flags::Flags;
+use trail::flat::Event;
+use trail::parse::{Origin, Parser, Sink};
+use trail::reject::Reject;
+use trail::split;
+use trail::split::Piece;
 
 use crate::{fuzz, outcome, sample_files};
 

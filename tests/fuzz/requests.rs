@@ -7,8 +7,8 @@ use axum::body::Body;
 use axum::http::Uri;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use traildex::api::proto::{ApiError, ErrorBody, FilesRequest, RebuildRequest, SearchRequest};
-use traildex::api::server::request::{from_body, from_optional_body, from_query_string};
+use server::request::{from_body, from_optional_body, from_query_string};
+use wire::{ApiError, ErrorBody, FilesRequest, RebuildRequest, SearchRequest};
 
 use crate::language::queries;
 use crate::{fuzz, outcome};
@@ -57,7 +57,7 @@ fn seeds() -> Vec<Vec<u8>> {
     for query in queries() {
         let query = String::from_utf8(query).unwrap();
         seeds.push(serde_json::json!({ "query": query }).to_string().into_bytes());
-        if let Ok(tree) = traildex::query::parse::parse(&query) {
+        if let Ok(tree) = language::parse::parse(&query) {
             let body = serde_json::json!({
                 "query": tree, "start": "-24h", "end": "now", "time_zone": "UTC", "limit": 5,
                 "order": "oldest", "total": "bounded",

@@ -12,7 +12,7 @@ use std::fs;
 
 use cases::{Case, cases};
 use common::{Daemon, PATIENCE_BULK, Place, make_old, record, run, trail};
-use traildex::api::proto::{FileEntry, FilesRequest};
+use wire::{FileEntry, FilesRequest};
 
 /// Bounds small enough to be passed by files that are quickly made.
 pub const FILE_BYTES_MAX: usize = 24 << 20;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-use traildex::api::proto::{FileState, FilesRequest};
+use wire::{FileState, FilesRequest};
 
 use crate::common::{PATIENCE, record, run, trail};
 use crate::place;

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::ops::{Bound, RangeBounds};
 
 use jiff::Timestamp;
+use language::ast::{Comparison, Expr, FieldRef, Pattern, Piece, Query, Regex, Test, Value};
 use serde_json::Value as Json;
-use traildex::query::ast::{Comparison, Expr, FieldRef, Pattern, Piece, Query, Regex, Test, Value};
 
 use crate::record::{COLUMNS, Doc, Scalar, is_column, shown, words_of};
 

@@ -18,14 +18,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
+use bench::generate::{GenerateOptions, generate};
 use common::{Daemon, PATIENCE_BULK, Place, records_below, sample};
 use evaluate::Archive;
+use language::ast::{Expr, FieldRef, Query, SortKey, Stage, Test, Value};
 use random::Queries;
 use record::{Doc, Scalar};
 use serde_json::{Value as Json, json};
-use traildex::api::proto::{Order, QueryForm, SearchRequest, SearchResponse, TotalMode};
-use traildex::bench::generate::{GenerateOptions, generate};
-use traildex::query::ast::{Expr, FieldRef, Query, SortKey, Stage, Test, Value};
+use wire::{Order, QueryForm, SearchRequest, SearchResponse, TotalMode};
 
 /// Queries of each kind.
 const QUERIES: u64 = 500;

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use traildex::query::ast::{
+use language::ast::{
     Bin, BinUnit, Comparison, Expr, FieldRef, Function, FunctionKind, Key, Pattern, Piece, Query,
     Regex, SortKey, Stage, Test, Value,
 };

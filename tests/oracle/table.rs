@@ -7,10 +7,8 @@ use jiff::Timestamp;
 use jiff::ToSpan;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
+use language::ast::{Bin, BinUnit, Expr, Function, FunctionKind, Key, Query, SortKey, Stage};
 use serde_json::Value as Json;
-use traildex::query::ast::{
-    Bin, BinUnit, Expr, Function, FunctionKind, Key, Query, SortKey, Stage,
-};
 
 use crate::evaluate::Archive;
 use crate::record::{Doc, Scalar, time_text};
@@ -104,10 +102,10 @@ impl Archive {
                     keys = 0;
                 }
                 Stage::Filter(Expr::Field { field, test }) => {
-                    use traildex::query::ast::Test;
+                    use language::ast::Test;
                     let at = columns.iter().position(|c| *c == field.name).unwrap();
                     let Test::Range { lower, upper } = test else { panic!("{test}") };
-                    let number = |v: &traildex::query::ast::Value| v.text.parse::<f64>().unwrap();
+                    let number = |v: &language::ast::Value| v.text.parse::<f64>().unwrap();
                     let bounds = (lower.as_ref().map(number), upper.as_ref().map(number));
                     rows.retain(|row| {
                         let value = row[at].as_f64();

@@ -11,10 +11,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use client::ClientError;
 use common::{Record, records_below, sample, shared_daemon};
 use serde_json::{Value, json};
-use traildex::api::client::ClientError;
-use traildex::api::proto::{
+use wire::{
     ApiError, ErrorBody, ErrorKind, FileState, FilesRequest, Hit, Order, SearchRequest,
     SearchResponse, Total, TotalMode,
 };

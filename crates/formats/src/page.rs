@@ -1,0 +1,94 @@
+//! What a search found as lines of JSON, as CSV or as Parquet, a page at a time.
+
+mod parquet;
+
+use std::io;
+
+use serde::Serializer as _;
+
+use crate::csv::{CsvWriter, EVENT_COLUMNS};
+use crate::json::one_line;
+use crate::parquet::ParquetWriter;
+use wire::{ExportFormat, SearchResponse};
+
+/// Writes the pages of one search.
+pub enum Exporter {
+    Ndjson,
+    /// The columns' names are still to be written.
+    Csv {
+        is_begun: bool,
+    },
+    /// Begins with the first page, which tells the columns.
+    Parquet(Option<Box<ParquetWriter>>),
+}
+
+impl Exporter {
+    /// `is_part` where a part before this one has the names of the columns.
+    pub fn new(format: ExportFormat, is_part: bool) -> Self {
+        match format {
+            ExportFormat::Ndjson => Self::Ndjson,
+            ExportFormat::Csv => Self::Csv { is_begun: is_part },
+            ExportFormat::Parquet => Self::Parquet(None),
+        }
+    }
+
+    /// Bytes that a page adds.
+    pub fn page(&mut self, page: &SearchResponse) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Ndjson => ndjson(page),
+            Self::Csv { is_begun } => {
+                let mut out = CsvWriter::new(Vec::new());
+                match &page.table {
+                    _ if *is_begun => {}
+                    Some(table) => out.names(&table.columns)?,
+                    None => out.names(&EVENT_COLUMNS)?,
+                }
+                *is_begun = true;
+                page.hits.iter().try_for_each(|hit| out.event(hit))?;
+                let rows = page.table.iter().flat_map(|table| &table.rows);
+                rows.into_iter().try_for_each(|row| out.row(row))?;
+                out.into_inner()
+            }
+            Self::Parquet(writer) => {
+                let writer = match writer {
+                    Some(writer) => writer,
+                    None => writer.insert(Box::new(ParquetWriter::begin(page)?)),
+                };
+                writer.page(page)
+            }
+        }
+    }
+
+    /// Bytes behind the last page.
+    pub fn end(self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Parquet(Some(writer)) => writer.end(),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    pub fn content_type(format: ExportFormat) -> &'static str {
+        match format {
+            ExportFormat::Ndjson => "application/x-ndjson",
+            ExportFormat::Csv => "text/csv; charset=utf-8",
+            ExportFormat::Parquet => "application/vnd.apache.parquet",
+        }
+    }
+}
+
+fn ndjson(page: &SearchResponse) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    for hit in &page.hits {
+        out.extend_from_slice(one_line(hit.event.get()).as_bytes());
+        out.push(b'\n');
+    }
+    if let Some(table) = &page.table {
+        for row in &table.rows {
+            let mut line = serde_json::Serializer::new(&mut out);
+            // In the order of the columns.
+            line.collect_map(table.columns.iter().zip(row))?;
+            out.push(b'\n');
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,405 @@
+//! The committer: the one thread that owns the store. It commits the segments that the workers built,
+//! a batch at a time and in the order of the batches, and swaps in those that the merger made.
+//!
+//! A batch is committed as soon as its last segment is there; when to finish a segment was the workers'
+//! decision.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, never, select, tick};
+
+use super::batch;
+use crate::batch::Batch;
+use crate::handover::TakenBack;
+use crate::progress::{Fault, Progress, spent};
+use crate::work::Built;
+use segment::IndexError;
+use segment::build::{BuiltSegment, SegmentEntry};
+use store::job::MergeJob;
+use store::store::Store;
+use trail::parse::Parser;
+use trail::time::Micros;
+
+/// See the module's documentation.
+pub struct Committer {
+    pub store: Store,
+    pub progress: Arc<Progress>,
+    pub built: Receiver<Built>,
+    /// Files of batches that were given up.
+    pub give_back: Sender<TakenBack>,
+    /// Whether to merge what can be merged before ending; else a merge under way is given up.
+    pub merge_at_end: bool,
+    /// Bytes of free space below which ingest stops, before searches and other programs have none.
+    pub free_bytes_min: u64,
+    pub retention: Retention,
+}
+
+/// Batches that are not complete, or wait for one before them.
+struct Queue {
+    batches: BTreeMap<u64, Gathered>,
+    /// The number of the batch to be committed next.
+    next: u64,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { batches: BTreeMap::new(), next: batch::FIRST }
+    }
+}
+
+impl Queue {
+    fn put(&mut self, Built { batch, segment }: Built) {
+        let number = batch.number;
+        let new = || Gathered { batch, segments: Vec::new() };
+        self.batches.entry(number).or_insert_with(new).segments.push(segment);
+    }
+
+    /// The next batch, once all of it is there. A later one counts duplicates of its events, so that
+    /// one must wait, even where nothing of this one has come yet.
+    fn take(&mut self) -> Option<Gathered> {
+        let first = self.batches.first_entry()?;
+        let Gathered { batch, segments } = first.get();
+        if batch.number != self.next || segments.len() != batch.members() {
+            return None;
+        }
+        self.next += 1;
+        Some(first.remove())
+    }
+}
+
+/// The segments of a batch that are there.
+struct Gathered {
+    batch: Arc<Batch>,
+    segments: Vec<BuiltSegment>,
+}
+
+/// What is kept: everything, where neither says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Retention {
+    /// Events of today and of so many days before.
+    pub age_days_max: Option<u32>,
+    /// The latest events, as many as take so many bytes of the index.
+    pub bytes_max: Option<u64>,
+}
+
+/// When the index is too large, it is made this much smaller than it may be, in percent: not a little
+/// each time a segment comes.
+const SPARE_PERCENT: u64 = 5;
+
+/// How often time is looked at where nothing else happens.
+const RETENTION_TICK: Duration = Duration::from_secs(60);
+
+const DAY_US: i64 = 86_400_000_000;
+
+impl Retention {
+    /// From when on events are kept.
+    fn kept_from(self, store: &Store, now: Micros) -> Option<Micros> {
+        let of_size = self.bytes_max.filter(|max| store.segment_bytes() > *max);
+        let of_size =
+            of_size.and_then(|max| store.earliest_to_fit(max / 100 * (100 - SPARE_PERCENT)));
+        self.kept_from_by_age(now).max(of_size)
+    }
+
+    pub fn kept_from_by_age(self, now: Micros) -> Option<Micros> {
+        let from = |days| Micros((now.0.div_euclid(DAY_US) - i64::from(days)) * DAY_US);
+        self.age_days_max.map(from)
+    }
+}
+
+/// A merge that ended.
+struct Merged {
+    inputs: Vec<SegmentEntry>,
+    result: Result<SegmentEntry, IndexError>,
+}
+
+impl Committer {
+    /// Runs until the workers are gone and everything they built is committed.
+    pub fn run(mut self) -> Store {
+        let (jobs, job_queue) = bounded(1);
+        let (results, merged) = bounded(1);
+        let progress = Arc::clone(&self.progress);
+        let merger = std::thread::spawn(move || run_merges(&job_queue, &results, &progress));
+        if let Err(error) = self.serve(&jobs, &merged) {
+            self.progress.fail(Fault::of_index("cannot commit", &error));
+        }
+        drop(jobs);
+        // A merge that nobody waits for ends with the process; its files are orphans at the next start.
+        if self.merge_at_end && merger.join().is_err() {
+            tracing::error!("the merge thread panicked");
+        }
+        self.store
+    }
+
+    fn serve(
+        &mut self,
+        jobs: &Sender<MergeJob>,
+        merged: &Receiver<Merged>,
+    ) -> Result<(), IndexError> {
+        let mut built = self.built.clone();
+        let mut queue = Queue::default();
+        let mut is_merging = self.start_work(jobs)?;
+        let mut is_ending = false;
+        let ticks = tick(RETENTION_TICK);
+        loop {
+            select! {
+                recv(ticks) -> _ => {}
+                recv(built) -> segment => match segment {
+                    Ok(segment) => self.gather(segment, &mut queue)?,
+                    Err(_) => {
+                        is_ending = true;
+                        built = never();
+                    }
+                },
+                recv(merged) -> merge => {
+                    is_merging = false;
+                    match merge {
+                        Ok(merge) => self.install(merge)?,
+                        Err(_) => return Ok(()),
+                    }
+                }
+            }
+            if !is_merging && (!is_ending || self.merge_at_end) {
+                is_merging = self.start_work(jobs)?;
+            }
+            if is_ending && !(is_merging && self.merge_at_end) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes in a segment, and commits what is complete.
+    fn gather(&mut self, built: Built, queue: &mut Queue) -> Result<(), IndexError> {
+        queue.put(built);
+        while let Some(Gathered { batch, segments }) = queue.take() {
+            if batch.is_given_up() {
+                self.give_up(&segments);
+            } else {
+                self.commit(&batch, segments)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: &Batch, segments: Vec<BuiltSegment>) -> Result<(), IndexError> {
+        let files = segments.iter().flat_map(|segment| &segment.files);
+        let keys: Vec<_> = files.map(|file| file.key.clone()).collect();
+        let started = Instant::now();
+        if !keys.is_empty() {
+            self.store.commit(segments)?;
+        }
+        self.store.dedupe().release_through(batch.number);
+        spent(&self.progress.counters.busy.committing, started);
+        tracing::debug!(files = keys.len(), took = ?started.elapsed(), "committed");
+        self.progress.committed(keys.into_iter());
+        if self.room()? == 0 {
+            let (path, free) = (self.store.data_dir().to_owned(), self.store.free_bytes()?);
+            return Err(IndexError::NoRoom { path, free, wanted: self.free_bytes_min });
+        }
+        Ok(())
+    }
+
+    /// Bytes that may be written before ingest has to stop.
+    fn room(&self) -> Result<u64, IndexError> {
+        Ok(self.store.free_bytes()?.saturating_sub(self.free_bytes_min))
+    }
+
+    /// Forgets a batch, whose claims are withdrawn already, and has its files read again.
+    fn give_up(&self, segments: &[BuiltSegment]) {
+        for segment in segments {
+            self.store.discard(segment);
+            for file in &segment.files {
+                let _ = self.give_back.send(TakenBack::Unread(file.key.clone()));
+            }
+        }
+    }
+
+    /// Drops what is not kept any more, and starts what there is to do for the merge thread, if
+    /// anything.
+    fn start_work(&mut self, jobs: &Sender<MergeJob>) -> Result<bool, IndexError> {
+        // One thing at a time: what is left of the last horizon tells nothing of the index's size.
+        if self.store.expiry().is_none()
+            && let Some(before) = self.retention.kept_from(&self.store, Micros::now())
+        {
+            self.store.expire(before)?;
+        }
+        self.store.drop_expired()?;
+        match self.store.expiry() {
+            Some(job) => Ok(jobs.send(job).is_ok()),
+            None => self.start_merge(jobs),
+        }
+    }
+
+    /// A merge writes about as much as it reads, before that is removed. One that there is no room for
+    /// is not begun, nor another in its place.
+    fn start_merge(&self, jobs: &Sender<MergeJob>) -> Result<bool, IndexError> {
+        match self.store.merge_candidates() {
+            Some(job) if job.bytes() <= self.room()? => Ok(jobs.send(job).is_ok()),
+            _ => Ok(false),
+        }
+    }
+
+    /// A merge that finds a segment damaged leaves it alone from then on; one that fails for another
+    /// reason stops ingest, and searches go on.
+    fn install(&mut self, merge: Merged) -> Result<(), IndexError> {
+        match merge.result {
+            Ok(segment) => self.store.replace(&merge.inputs, &[segment]),
+            Err(error) if self.store.mark_damaged(&merge.inputs, &error) => Ok(()),
+            // The next merge checks its inputs again.
+            Err(IndexError::Cut) => Ok(()),
+            Err(error) => {
+                tracing::error!(%error, "merging segments failed");
+                Err(error)
+            }
+        }
+    }
+}
+
+fn run_merges(jobs: &Receiver<MergeJob>, results: &Sender<Merged>, progress: &Progress) {
+    let mut parser = Parser::default();
+    let mut read_key = move |record: &[u8]| parser.key(record);
+    for job in jobs {
+        let started = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(|| job.run(&mut read_key)));
+        let result = result.unwrap_or(Err(IndexError::Bug("merging panicked")));
+        spent(&progress.counters.busy.merging, started);
+        tracing::debug!(segments = job.inputs.len(), took = ?started.elapsed(), "merged");
+        let inputs = job.inputs.clone();
+        if let Err(unsent) = results.send(Merged { inputs, result }) {
+            if let Ok(merged) = &unsent.into_inner().result {
+                job.discard(merged);
+            }
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::unbounded;
+
+    use super::*;
+    use crate::batch::{Batches, Membership};
+    use segment::file::{FileKey, FileRecord};
+    use store::dedupe::Claim;
+    use trail::flat::Event;
+    use trail::time::Micros;
+    use wire::{FileState, Reading};
+
+    /// A committer whose segments are built by hand.
+    struct Desk {
+        dir: tempfile::TempDir,
+        committer: Committer,
+        queue: Queue,
+        batches: Arc<Batches>,
+        given_back: Receiver<TakenBack>,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let (give_back, given_back) = unbounded();
+            let committer = Committer {
+                store: Store::open(dir.path(), 1 << 20).unwrap(),
+                progress: Progress::new(),
+                built: never(),
+                give_back,
+                merge_at_end: false,
+                free_bytes_min: 0,
+                retention: Retention::default(),
+            };
+            let batches = Batches::new(Arc::clone(committer.store.dedupe()));
+            Self { dir, committer, queue: Queue::default(), batches, given_back }
+        }
+
+        /// Builds a segment of one file and one event, claimed.
+        fn built(&self, membership: &Membership, number: u64) -> Built {
+            let batch = Arc::clone(&membership.batch);
+            let mut event = Event::default();
+            event.content = u128::from(number) << 64 | u128::from(number);
+            event.finish(Micros(1));
+            let store = &self.committer.store;
+            let claim = store.dedupe().claim(event.key(), batch.number).unwrap();
+            assert_eq!(claim, Claim::New);
+            let mut builder = store.factory().builder().unwrap();
+            builder.add(&event);
+            let key = FileKey { path: number.to_string(), ..FileKey::default() };
+            let reading = Reading { records: 1, ..Reading::default() };
+            builder.end_file(FileRecord::new(number, key, FileState::Indexed, reading));
+            Built { batch, segment: builder.finish().unwrap() }
+        }
+
+        fn gather(&mut self, built: Built) {
+            self.committer.gather(built, &mut self.queue).unwrap();
+        }
+
+        /// Events in the index, files in the ledger, and claims that are not committed.
+        fn check(&self, events: u64, files: u64, claims: usize) {
+            let store = &self.committer.store;
+            assert_eq!(store.snapshots().load().events(), events);
+            assert_eq!(store.ledger().counts().files.indexed, files);
+            assert_eq!(store.dedupe().claims(), claims);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_committed_when_its_last_segment_is_there_and_after_those_before_it() {
+        let mut desk = Desk::new();
+        let (a, b) = (desk.batches.join(), desk.batches.join());
+        let (first, second) = (desk.built(&a, 0), desk.built(&b, 1));
+        drop(a);
+        desk.gather(first);
+        desk.check(0, 0, 2);
+        drop(b);
+        let c = desk.batches.join();
+        let third = desk.built(&c, 2);
+        drop(c);
+        desk.gather(third);
+        desk.check(0, 0, 3);
+        desk.gather(second);
+        desk.check(3, 3, 0);
+        assert!(desk.given_back.is_empty());
+    }
+
+    /// A worker that had no segment reads a file into the next batch while the only member of this one
+    /// is still writing its segment to disk.
+    #[test]
+    fn a_batch_is_not_committed_before_one_of_which_nothing_has_come_yet() {
+        let mut desk = Desk::new();
+        let a = desk.batches.join();
+        let first = desk.built(&a, 0);
+        drop(a);
+        let b = desk.batches.join();
+        let second = desk.built(&b, 1);
+        drop(b);
+        desk.gather(second);
+        desk.check(0, 0, 2);
+        desk.gather(first);
+        desk.check(2, 2, 0);
+    }
+
+    #[test]
+    fn a_batch_that_was_given_up_leaves_nothing_and_has_its_files_read_again() {
+        let mut desk = Desk::new();
+        let (a, b) = (desk.batches.join(), desk.batches.join());
+        let (first, second) = (desk.built(&a, 0), desk.built(&b, 1));
+        drop(a);
+        desk.gather(first);
+        b.give_up();
+        desk.gather(second);
+        desk.check(0, 0, 0);
+        let back: Vec<_> = desk.given_back.try_iter().collect();
+        let is_unread = |file: &TakenBack| matches!(file, TakenBack::Unread(_));
+        assert!(back.len() == 2 && back.iter().all(is_unread), "{back:?}");
+        let segments = desk.dir.path().join("segments");
+        assert_eq!(std::fs::read_dir(segments).unwrap().count(), 0);
+
+        let c = desk.batches.join();
+        let again = desk.built(&c, 2);
+        drop(c);
+        desk.gather(again);
+        desk.check(1, 1, 0);
+    }
+}

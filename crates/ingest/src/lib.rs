@@ -1,0 +1,184 @@
+//! From files to commits: finds, reads, splits, parses and indexes the files of an archive.
+//!
+//! ```text
+//! watch ─hints─► scan ─files─► workers ─segments─► committer ◄─► merger
+//!                  ▲              │                   │
+//!                  └──────────given back──────────────┘
+//! ```
+//!
+//! Every queue is bounded, so a backlog of any size takes the memory of a few segments. Stopping goes
+//! front to back: the scanner ends, the workers finish the segments they have, the committer commits
+//! them.
+
+pub mod batch;
+pub mod commit;
+pub mod inflate;
+pub mod layout;
+pub mod parse;
+pub mod progress;
+pub mod read;
+pub mod repair;
+pub mod scan;
+pub mod split;
+pub mod tally;
+pub mod waiting;
+pub mod walk;
+pub mod watch;
+pub mod work;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::{bounded, unbounded};
+
+use store::store::Store;
+use self::batch::Batches;
+use self::commit::{Committer, Retention};
+use self::progress::{Fault, Progress};
+use self::scan::{ScanOptions, Scanner};
+use self::watch::Watcher;
+use self::work::{WorkOptions, Worker};
+
+/// Files queued for the workers from a walk, and as many from hints.
+const QUEUE_FILES_MAX: usize = 1_024;
+
+/// Segments that wait for the committer. Each holds its ledger entries in memory, its events on disk.
+const BUILT_SEGMENTS_MAX: usize = 4;
+
+/// What an ingest pipeline does, and how.
+pub struct IngestOptions {
+    pub roots: Vec<PathBuf>,
+    pub threads: usize,
+    pub scan: ScanOptions,
+    pub work: WorkOptions,
+    /// Whether to do every merge that is due before ending.
+    pub merge_at_end: bool,
+    /// Bytes of free space below which nothing is written.
+    pub free_bytes_min: u64,
+    pub retention: Retention,
+}
+
+/// A running pipeline.
+pub struct Ingest {
+    progress: Arc<Progress>,
+    scanner: JoinHandle<Option<()>>,
+    workers: JoinHandle<Option<()>>,
+    committer: JoinHandle<Option<Store>>,
+}
+
+impl Ingest {
+    /// Starts reading the archive.
+    pub fn start(
+        store: Store,
+        watcher: Watcher,
+        options: IngestOptions,
+        progress: &Arc<Progress>,
+    ) -> std::io::Result<Self> {
+        let (fresh, fresh_queue) = bounded(QUEUE_FILES_MAX);
+        let (backlog, backlog_queue) = bounded(QUEUE_FILES_MAX);
+        // Unbounded, but never holds more than the workers had: what they were handed and give back.
+        let (give_back, taken_back) = unbounded();
+        let (built, built_queue) = bounded(BUILT_SEGMENTS_MAX);
+
+        let scanner = Scanner {
+            roots: options.roots,
+            options: options.scan,
+            watcher,
+            ledger: store.ledger().clone(),
+            progress: Arc::clone(progress),
+            fresh,
+            backlog,
+            taken_back,
+        };
+        let worker = Worker {
+            options: options.work,
+            factory: store.factory(),
+            dedupe: Arc::clone(store.dedupe()),
+            batches: Batches::new(Arc::clone(store.dedupe())),
+            progress: Arc::clone(progress),
+            horizon: Arc::clone(store.horizon()),
+            next_number: Arc::new(AtomicU64::new(store.ledger().next_number())),
+            fresh: fresh_queue,
+            backlog: backlog_queue,
+            give_back: give_back.clone(),
+            built,
+        };
+        let committer = Committer {
+            store,
+            progress: Arc::clone(progress),
+            built: built_queue,
+            give_back,
+            merge_at_end: options.merge_at_end,
+            free_bytes_min: options.free_bytes_min,
+            retention: options.retention,
+        };
+        let spawn = Spawn { progress };
+        Ok(Self {
+            workers: spawn.thread("workers", move || run_workers(&worker, options.threads))?,
+            scanner: spawn.thread("scan", move || scanner.run())?,
+            committer: spawn.thread("commit", move || committer.run())?,
+            progress: Arc::clone(progress),
+        })
+    }
+
+    /// Ends ingest: files that were begun are finished and committed. Returns the store, unless the
+    /// committer panicked.
+    pub fn stop(self) -> Option<Store> {
+        self.progress.stop();
+        let started = Instant::now();
+        let join = |stage: &str, thread: JoinHandle<Option<()>>| {
+            // A panic was caught, and told, where it happened.
+            let _ = thread.join();
+            tracing::info!(stage, seconds = started.elapsed().as_secs_f32(), "stopped");
+        };
+        join("scan", self.scanner);
+        join("workers", self.workers);
+        let store = self.committer.join().ok().flatten();
+        tracing::info!(stage = "commit", seconds = started.elapsed().as_secs_f32(), "stopped");
+        store
+    }
+}
+
+fn run_workers(worker: &Worker, threads: usize) {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|n| format!("worker-{n}"))
+        .build();
+    match pool {
+        Ok(pool) => drop(pool.broadcast(|_| worker.clone().run())),
+        Err(error) => {
+            worker.progress.fail(Fault::lasting(format!("cannot start the workers: {error}")));
+        }
+    }
+}
+
+/// Starts the threads of a pipeline, none of which may end unasked: whatever one leaves undone, the
+/// others would wait for.
+struct Spawn<'p> {
+    progress: &'p Arc<Progress>,
+}
+
+impl Spawn<'_> {
+    fn thread<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        run: impl FnOnce() -> T + Send + 'static,
+    ) -> std::io::Result<JoinHandle<Option<T>>> {
+        let progress = Arc::clone(self.progress);
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let ended = catch_unwind(AssertUnwindSafe(run)).ok();
+            if ended.is_none() {
+                progress
+                    .fail(Fault::lasting(format!("the {name} thread panicked: a bug in traildex")));
+            } else if !progress.is_stopping() {
+                progress
+                    .fail(Fault::lasting(format!("the {name} thread ended: a bug in traildex")));
+            }
+            ended
+        })
+    }
+}

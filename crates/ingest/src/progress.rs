@@ -1,0 +1,404 @@
+//! What ingest is doing, for status, metrics and progress bars, and whether it shall go on: shared by its
+//! threads, read by anyone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::limits::SKIPPED_LISTED_MAX;
+use segment::IndexError;
+use segment::file::FileKey;
+use trail::time::Micros;
+use wire::{FileEntry, FileState, Reading};
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Progress {
+    state: Mutex<State>,
+    changed: Condvar,
+    pub counters: Counters,
+    /// Dropped when ingest shall end.
+    running: Mutex<Option<Sender<Infallible>>>,
+    stopping: Receiver<Infallible>,
+}
+
+/// Why ingest has stopped by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub reason: String,
+    /// Whether it may work again later: a disk can have room again, but a bug or damage stays.
+    pub may_pass: bool,
+}
+
+impl Fault {
+    pub fn lasting(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), may_pass: false }
+    }
+
+    pub fn of_index(what: &str, error: &IndexError) -> Self {
+        Self { reason: format!("{what}: {error}"), may_pass: error.may_pass() }
+    }
+}
+
+/// What was done since the daemon's start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Events put into segments, committed or not.
+    pub events: AtomicU64,
+    /// Records whose event was in the index or on its way there.
+    pub duplicates: AtomicU64,
+    /// Records that could not be read.
+    pub rejected: AtomicU64,
+    pub files: AtomicU64,
+    pub files_rejected: AtomicU64,
+    /// Uncompressed bytes of the files read.
+    pub bytes_raw: AtomicU64,
+    /// Bytes of the files read, as on disk.
+    pub bytes_read: AtomicU64,
+    /// Files handled after a panic.
+    pub panics: AtomicU64,
+    /// Faults after which ingest was, or will be, started again.
+    pub pauses: AtomicU64,
+    /// Microseconds that threads were busy with each part of the work, on the clock.
+    pub busy: Busy,
+}
+
+/// See [`Counters::busy`]. Reading is mapping and inflating; building is splitting, parsing, telling
+/// duplicates, and adding to a segment; finishing is sorting and writing it.
+#[derive(Debug, Default)]
+pub struct Busy {
+    pub reading: AtomicU64,
+    pub building: AtomicU64,
+    pub finishing: AtomicU64,
+    pub committing: AtomicU64,
+    pub merging: AtomicU64,
+}
+
+/// Adds to one of [`Busy`] the time since `started`.
+pub fn spent(part: &AtomicU64, started: Instant) {
+    add(part, started.elapsed().as_micros() as u64);
+}
+
+impl Counters {
+    /// All of them, with the names of their metrics.
+    pub fn all(&self) -> [(&'static str, &AtomicU64); 14] {
+        let Busy { reading, building, finishing, committing, merging } = &self.busy;
+        [
+            ("traildex_ingest_files_total", &self.files),
+            ("traildex_ingest_files_rejected_total", &self.files_rejected),
+            ("traildex_ingest_events_total", &self.events),
+            ("traildex_ingest_duplicates_total", &self.duplicates),
+            ("traildex_ingest_rejected_total", &self.rejected),
+            ("traildex_ingest_raw_bytes_total", &self.bytes_raw),
+            ("traildex_ingest_read_bytes_total", &self.bytes_read),
+            ("traildex_ingest_panics_total", &self.panics),
+            ("traildex_ingest_pauses_total", &self.pauses),
+            ("traildex_ingest_reading_microseconds_total", reading),
+            ("traildex_ingest_building_microseconds_total", building),
+            ("traildex_ingest_finishing_microseconds_total", finishing),
+            ("traildex_ingest_committing_microseconds_total", committing),
+            ("traildex_ingest_merging_microseconds_total", merging),
+        ]
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Files that are waited for, queued, or in a segment that is not committed.
+    pending: HashMap<FileKey, Pending>,
+    pending_bytes: u64,
+    /// Of the files that were pending when the first scan ended, how many still are; none before.
+    backlog: Option<u64>,
+    skipped: BTreeMap<String, Skipped>,
+    /// Paths that were skipped, beyond those listed.
+    skipped_unlisted: u64,
+    ignored: u64,
+    scans_begun: u64,
+    scans: u64,
+    is_scanning: bool,
+    last_scan: Option<Instant>,
+    last_commit: Option<Instant>,
+    watch_fault: Option<String>,
+    fault: Option<Fault>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    since: Instant,
+    stage: Stage,
+    is_backlog: bool,
+}
+
+/// How far a pending file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The scanner waits for it.
+    Waiting,
+    /// The workers have it, until it is committed or given back.
+    Taken,
+}
+
+#[derive(Debug)]
+struct Skipped {
+    reason: String,
+    /// The scan that came upon it last.
+    scan: u64,
+}
+
+/// A moment's view of [`Progress`].
+#[derive(Clone, Debug, Default)]
+pub struct Glance {
+    pub pending: u64,
+    pub pending_bytes: u64,
+    pub oldest_pending: Duration,
+    pub skipped: u64,
+    pub ignored: u64,
+    pub since_scan: Option<Duration>,
+    pub since_commit: Option<Duration>,
+    /// Why hints may be missing.
+    pub watch_fault: Option<String>,
+    pub fault: Option<Fault>,
+    /// Whole scans of the archive that were finished.
+    pub scans: u64,
+}
+
+impl Progress {
+    pub fn new() -> Arc<Self> {
+        Self::after(&Counters::default())
+    }
+
+    /// The progress of a pipeline that follows another, whose counts go on.
+    pub fn after(before: &Counters) -> Arc<Self> {
+        let counters = Counters::default();
+        for ((_, counter), (_, before)) in counters.all().iter().zip(before.all()) {
+            add(counter, before.load(Ordering::Relaxed));
+        }
+        let (running, stopping) = bounded(0);
+        Arc::new(Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            counters,
+            running: Mutex::new(Some(running)),
+            stopping,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends ingest: the scanner and the workers stop.
+    pub fn stop(&self) {
+        drop(self.running.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Disconnects when ingest shall end.
+    pub fn stopping(&self) -> &Receiver<Infallible> {
+        &self.stopping
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.try_recv().is_err_and(|error| error.is_disconnected())
+    }
+
+    /// Notes that a file is waited for.
+    pub fn wait_for(&self, key: &FileKey) {
+        self.note(key, Stage::Waiting);
+    }
+
+    /// Notes that a file is handed to the workers.
+    pub fn take(&self, key: &FileKey) {
+        self.note(key, Stage::Taken);
+    }
+
+    fn note(&self, key: &FileKey, stage: Stage) {
+        let mut state = self.state();
+        if let Some(pending) = state.pending.get_mut(key) {
+            pending.stage = stage;
+            return;
+        }
+        state.skipped.remove(&key.path);
+        state.pending_bytes += key.size;
+        let pending = Pending { since: Instant::now(), stage, is_backlog: false };
+        state.pending.insert(key.clone(), pending);
+    }
+
+    /// Whether the workers have a file.
+    pub fn is_taken(&self, key: &FileKey) -> bool {
+        self.state().pending.get(key).is_some_and(|pending| pending.stage == Stage::Taken)
+    }
+
+    /// Forgets a file: it is in the ledger now, or gone, or another by now.
+    pub fn release(&self, key: &FileKey) {
+        self.release_if(key, |_| true);
+    }
+
+    /// Forgets a file that was waited for.
+    pub fn release_waiting(&self, key: &FileKey) {
+        self.release_if(key, |stage| stage == Stage::Waiting);
+    }
+
+    fn release_if(&self, key: &FileKey, is_meant: impl Fn(Stage) -> bool) {
+        let mut state = self.state();
+        if state.pending.get(key).is_none_or(|pending| !is_meant(pending.stage)) {
+            return;
+        }
+        if let Some(pending) = state.pending.remove(key) {
+            state.pending_bytes -= key.size;
+            if pending.is_backlog {
+                state.backlog = state.backlog.map(|backlog| backlog - 1);
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub fn committed(&self, keys: impl Iterator<Item = FileKey>) {
+        keys.for_each(|key| self.release(&key));
+        self.state().last_commit = Some(Instant::now());
+        self.changed.notify_all();
+    }
+
+    pub fn scan_started(&self) {
+        let mut state = self.state();
+        state.is_scanning = true;
+        state.scans_begun += 1;
+        state.skipped_unlisted = 0;
+    }
+
+    /// Notes that a scan has gone through the whole archive; what it did not come upon any more is
+    /// forgotten. A scan that left files for another is not `complete`: that one will be.
+    pub fn scan_finished(&self, ignored: u64, is_complete: bool) {
+        let mut state = self.state();
+        let scan = state.scans_begun;
+        state.skipped.retain(|_, skipped| skipped.scan >= scan);
+        state.ignored = ignored;
+        if is_complete {
+            state.is_scanning = false;
+            state.scans += 1;
+            state.last_scan = Some(Instant::now());
+            if state.backlog.is_none() {
+                state.backlog = Some(state.pending.len() as u64);
+                for pending in state.pending.values_mut() {
+                    pending.is_backlog = true;
+                }
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Whether a path is listed as one that is not read.
+    pub fn is_skipped(&self, path: &str) -> bool {
+        self.state().skipped.contains_key(path)
+    }
+
+    /// Notes a path that is not read, and why.
+    pub fn skip(&self, path: String, reason: String) {
+        let mut state = self.state();
+        let scan = state.scans_begun;
+        if state.skipped.len() < SKIPPED_LISTED_MAX || state.skipped.contains_key(&path) {
+            state.skipped.insert(path, Skipped { reason, scan });
+        } else {
+            state.skipped_unlisted += 1;
+        }
+    }
+
+    /// Notes whether the kernel tells of every change.
+    pub fn set_watch_fault(&self, fault: Option<String>) {
+        self.state().watch_fault = fault;
+    }
+
+    /// Stops ingest; the first fault is the one that is told.
+    pub fn fail(&self, fault: Fault) {
+        tracing::error!(fault = fault.reason, "ingest has stopped");
+        self.state().fault.get_or_insert(fault);
+        self.stop();
+        self.changed.notify_all();
+    }
+
+    pub fn fault(&self) -> Option<Fault> {
+        self.state().fault.clone()
+    }
+
+    /// Waits until the archive was scanned and nothing is pending, until ingest fails, or for `wait`.
+    /// True when nothing is pending.
+    pub fn wait_idle(&self, wait: Duration) -> bool {
+        let is_busy = |state: &mut State| {
+            state.fault.is_none()
+                && (state.scans == 0 || state.is_scanning || !state.pending.is_empty())
+        };
+        let (mut state, _) = self
+            .changed
+            .wait_timeout_while(self.state(), wait, is_busy)
+            .unwrap_or_else(PoisonError::into_inner);
+        !is_busy(&mut state)
+    }
+
+    /// Whether the archive was scanned once, and everything found by then is in the index.
+    pub fn has_caught_up(&self) -> bool {
+        let state = self.state();
+        state.backlog == Some(0) && state.fault.is_none()
+    }
+
+    pub fn glance(&self) -> Glance {
+        let state = self.state();
+        let oldest = state.pending.values().map(|pending| pending.since).min();
+        Glance {
+            pending: state.pending.len() as u64,
+            pending_bytes: state.pending_bytes,
+            oldest_pending: oldest.map_or(Duration::ZERO, |since| since.elapsed()),
+            skipped: state.skipped.len() as u64 + state.skipped_unlisted,
+            ignored: state.ignored,
+            since_scan: state.last_scan.map(|at| at.elapsed()),
+            since_commit: state.last_commit.map(|at| at.elapsed()),
+            watch_fault: state.watch_fault.clone(),
+            fault: state.fault.clone(),
+            scans: state.scans,
+        }
+    }
+
+    /// The files that are pending, and what each waits for.
+    pub fn pending(&self) -> Vec<FileEntry> {
+        let state = self.state();
+        let entry = |(key, pending): (&FileKey, &Pending)| FileEntry {
+            path: key.path.clone(),
+            state: FileState::Pending,
+            size: key.size,
+            modified: Some(Micros(key.mtime_ns.div_euclid(1_000))),
+            reading: because(match pending.stage {
+                Stage::Waiting => "not finished yet",
+                Stage::Taken => "queued or being read",
+            }),
+        };
+        let mut files: Vec<FileEntry> = state.pending.iter().map(entry).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files
+    }
+
+    /// The paths that are not read, and why; the first [`SKIPPED_LISTED_MAX`].
+    pub fn skipped(&self) -> Vec<FileEntry> {
+        let state = self.state();
+        let entry = |(path, skipped): (&String, &Skipped)| FileEntry {
+            path: path.clone(),
+            state: FileState::Skipped,
+            size: 0,
+            modified: None,
+            reading: because(&skipped.reason),
+        };
+        state.skipped.iter().map(entry).collect()
+    }
+}
+
+fn because(reason: &str) -> Reading {
+    Reading { reason: Some(reason.to_owned()), ..Reading::default() }
+}
+
+/// Adds to a counter that only reports.
+pub fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}

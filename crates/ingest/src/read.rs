@@ -1,0 +1,455 @@
+//! Files to bytes: maps a file read-only, inflates it, and bounds what comes out. The only file that
+//! knows memmap2 and zstd.
+//!
+//! libdeflate inflates a gzip member in one call. Where it fails it does not say whether the member is
+//! damaged or cut off; flate2, which does, then reads the same bytes again.
+//!
+//! A file can be cut short or written to while it is mapped. What it holds is copied out of the mapping,
+//! inflated or as it is, before anyone looks at it; if the file was cut meanwhile, the copy is nothing.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use flate2::bufread::GzDecoder;
+use memmap2::{Advice, Mmap};
+
+use crate::inflate::{Inflated, Inflater, Unreadable};
+use crate::limits::RATIO_FREE_BYTES;
+use segment::sigbus;
+
+/// Files up to this many bytes are read rather than mapped: for them a system call and a copy cost
+/// less than a mapping and its page faults, and most trail files are far smaller.
+const READ_BYTES_MAX: u64 = 64 << 10;
+
+/// What a gzip member and a zstd frame begin with.
+const GZIP: &[u8] = &[0x1F, 0x8B];
+const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
+
+/// A buffer that grew beyond this for one file is given back after it.
+const KEPT_BYTES_MAX: usize = 64 << 20;
+
+/// Bounds on what a file may inflate to.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadLimits {
+    /// Uncompressed bytes of a file.
+    pub file_bytes_max: usize,
+    /// Uncompressed to compressed, above [`RATIO_FREE_BYTES`].
+    pub inflate_ratio_max: usize,
+}
+
+/// A file's uncompressed bytes.
+#[derive(Debug)]
+pub struct Content<'a> {
+    pub bytes: &'a [u8],
+    /// Where the second gzip member's bytes begin, if there is one.
+    pub second_member: Option<usize>,
+    /// Whether bytes follow that are no compressed data, or none that can be read.
+    pub has_trailing_bytes: bool,
+    /// Why what follows could not be read, though it looks like compressed data. What comes before it is
+    /// whole, checksums included.
+    pub unread: Option<ReadError>,
+}
+
+impl<'a> Content<'a> {
+    fn plain(bytes: &'a [u8]) -> Self {
+        Self { bytes, second_member: None, has_trailing_bytes: false, unread: None }
+    }
+}
+
+/// Why a file has no content.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It was cut short while it was read.
+    #[error("it was cut short while it was read")]
+    Changed,
+    /// It ends too early: cut off, or not written to its end yet.
+    #[error("the compressed data ends too early, at byte {at} of the file")]
+    Cut { at: u64 },
+    #[error("the compressed data that begins at byte {at} is damaged: {reason}")]
+    Damaged { at: u64, reason: String },
+    #[error("it holds more than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("it inflates to more than {ratio} times its size")]
+    Bomb { ratio: usize },
+}
+
+impl ReadError {
+    /// The error of a member, seen from its file.
+    fn in_member_at(self, start: usize) -> Self {
+        let start = start as u64;
+        match self {
+            Self::Cut { at } => Self::Cut { at: start + at },
+            Self::Damaged { at, reason } => Self::Damaged { at: start + at, reason },
+            error => error,
+        }
+    }
+}
+
+/// Reads files, one after another, into buffers it keeps. One a worker.
+pub struct FileReader {
+    limits: ReadLimits,
+    inflater: Inflater,
+    file: Vec<u8>,
+    inflated: Vec<u8>,
+}
+
+/// A file as it lies on disk.
+enum OnDisk<'a> {
+    Mapped(Mmap),
+    Read(&'a [u8]),
+}
+
+impl std::ops::Deref for OnDisk<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+impl FileReader {
+    pub fn new(limits: ReadLimits) -> Self {
+        sigbus::install();
+        Self { limits, inflater: Inflater::default(), file: Vec::new(), inflated: Vec::new() }
+    }
+
+    /// Hands a file's content to `take`.
+    pub fn read<R>(
+        &mut self,
+        path: &Path,
+        take: impl FnOnce(Content<'_>) -> R,
+    ) -> Result<R, ReadError> {
+        let Self { limits, inflater, file, inflated } = self;
+        let cuts_before = sigbus::cuts();
+        let on_disk = open(path, file)?;
+        let content = if on_disk.starts_with(GZIP) {
+            gunzip(inflater, &on_disk, inflated, *limits)
+        } else if on_disk.starts_with(ZSTD) {
+            unzstd(&on_disk, inflated, *limits)
+        } else {
+            plain(&on_disk, inflated, *limits)
+        };
+        // Whose mapping was cut is not known: another's costs a second look.
+        let result = match content {
+            _ if sigbus::cuts() != cuts_before => Err(ReadError::Changed),
+            content => content.map(take),
+        };
+        drop(on_disk);
+        if self.inflated.capacity() > KEPT_BYTES_MAX {
+            self.inflated = Vec::new();
+        }
+        result
+    }
+}
+
+fn open<'a>(path: &Path, buffer: &'a mut Vec<u8>) -> io::Result<OnDisk<'a>> {
+    let file = File::open(path)?;
+    if file.metadata()?.len() <= READ_BYTES_MAX {
+        buffer.clear();
+        // It may be growing; what comes later is read when its size has changed.
+        (&file).take(READ_BYTES_MAX).read_to_end(buffer)?;
+        return Ok(OnDisk::Read(buffer));
+    }
+    // SAFETY: the mapping is read-only and private to this function's caller, who takes its bytes for
+    // nothing more than bytes that may change. A file that is cut short meanwhile raises SIGBUS, which
+    // `sigbus` handles.
+    let map = unsafe { Mmap::map(&file)? };
+    map.advise(Advice::Sequential)?;
+    Ok(OnDisk::Mapped(map))
+}
+
+/// Copies a file that is not compressed.
+fn plain<'a>(
+    file: &[u8],
+    out: &'a mut Vec<u8>,
+    limits: ReadLimits,
+) -> Result<Content<'a>, ReadError> {
+    check_size(file.len(), file.len(), limits)?;
+    out.clear();
+    out.extend_from_slice(file);
+    Ok(Content::plain(out))
+}
+
+/// Inflates every member of a gzip file. One that cannot be read hides none before it.
+fn gunzip<'a>(
+    inflater: &mut Inflater,
+    file: &[u8],
+    out: &'a mut Vec<u8>,
+    limits: ReadLimits,
+) -> Result<Content<'a>, ReadError> {
+    let mut rest = file;
+    let mut end = 0;
+    let mut second_member = None;
+    let mut unread = None;
+    while rest.starts_with(GZIP) {
+        let is_first = rest.len() == file.len();
+        let member = gunzip_member(inflater, rest, out, end, limits).and_then(|inflated| {
+            check_size(end + inflated.written, file.len(), limits)?;
+            Ok(inflated)
+        });
+        let Inflated { read, written } = match member {
+            Ok(inflated) => inflated,
+            Err(error) => {
+                let error = error.in_member_at(file.len() - rest.len());
+                if is_first {
+                    return Err(error);
+                }
+                unread = Some(error);
+                break;
+            }
+        };
+        if !is_first && second_member.is_none() {
+            second_member = Some(end);
+        }
+        rest = &rest[read..];
+        end += written;
+    }
+    let has_trailing_bytes = !rest.is_empty();
+    Ok(Content { bytes: &out[..end], second_member, has_trailing_bytes, unread })
+}
+
+/// Inflates the member at the start of `bytes` into `out[start..]`, which grows as needed.
+fn gunzip_member(
+    inflater: &mut Inflater,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+    start: usize,
+    limits: ReadLimits,
+) -> Result<Inflated, ReadError> {
+    let room = limits.file_bytes_max - start;
+    // The trailer of a file of one member states its size, modulo 4 GiB; a hint, believed as far as the
+    // ratio allows.
+    let stated = bytes.last_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size) as usize);
+    let stated = stated.min(bytes.len().saturating_mul(limits.inflate_ratio_max));
+    let guess = if stated > bytes.len() { stated } else { bytes.len() * 4 };
+    let mut size = guess.max(1 << 10).min(room);
+    loop {
+        make_room(out, start + size, limits);
+        match inflater.gunzip(bytes, &mut out[start..]) {
+            Ok(Some(inflated)) => return Ok(inflated),
+            Ok(None) => {
+                check_size(start + size + 1, bytes.len(), limits)?;
+                size = (size * 2).min(room);
+            }
+            Err(Unreadable) => return Err(diagnose(bytes)),
+        }
+    }
+}
+
+/// Makes a buffer this long at least. It never takes more memory than the largest file: a `Vec` that
+/// grows by itself would take up to twice that.
+fn make_room(out: &mut Vec<u8>, length: usize, limits: ReadLimits) {
+    if out.len() >= length {
+        return;
+    }
+    if out.capacity() < length {
+        let capacity = length.max((out.capacity() * 2).min(limits.file_bytes_max));
+        out.reserve_exact(capacity - out.len());
+    }
+    out.resize(length, 0);
+}
+
+/// Says what is wrong with a member that libdeflate refused.
+fn diagnose(bytes: &[u8]) -> ReadError {
+    match io::copy(&mut GzDecoder::new(bytes), &mut io::sink()) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            ReadError::Cut { at: bytes.len() as u64 }
+        }
+        Err(error) => ReadError::Damaged { at: 0, reason: error.to_string() },
+        Ok(_) => ReadError::Damaged { at: 0, reason: "libdeflate cannot read it".to_owned() },
+    }
+}
+
+/// Decompresses every frame of a zstd file. One that cannot be read hides none before it. Several are
+/// nothing odd: tools that use several cores write them.
+fn unzstd<'a>(
+    file: &[u8],
+    out: &'a mut Vec<u8>,
+    limits: ReadLimits,
+) -> Result<Content<'a>, ReadError> {
+    out.clear();
+    let mut rest = file;
+    let mut unread = None;
+    while rest.starts_with(ZSTD) {
+        let (start, end) = (file.len() - rest.len(), out.len());
+        match zstd_frame(rest, out, file.len(), limits) {
+            Ok(after) => rest = after,
+            Err(error) if start == 0 => return Err(error),
+            Err(error) => {
+                out.truncate(end);
+                unread = Some(error.in_member_at(start));
+                break;
+            }
+        }
+    }
+    let has_trailing_bytes = !rest.is_empty();
+    Ok(Content { bytes: out, second_member: None, has_trailing_bytes, unread })
+}
+
+/// Appends what the frame at the start of `bytes` holds to `out`; returns what follows it.
+fn zstd_frame<'b>(
+    bytes: &'b [u8],
+    out: &mut Vec<u8>,
+    file_bytes: usize,
+    limits: ReadLimits,
+) -> Result<&'b [u8], ReadError> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes)?.single_frame();
+    match read_bounded(&mut decoder, out, file_bytes, limits) {
+        Ok(()) => Ok(decoder.finish()),
+        Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(ReadError::Cut { at: bytes.len() as u64 })
+        }
+        Err(ReadError::Io(error)) => Err(ReadError::Damaged { at: 0, reason: error.to_string() }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Appends what `source` gives to `out`, checking the bounds as it grows.
+fn read_bounded(
+    source: &mut impl Read,
+    out: &mut Vec<u8>,
+    compressed: usize,
+    limits: ReadLimits,
+) -> Result<(), ReadError> {
+    const STEP: u64 = 1 << 20;
+    loop {
+        let read = source.take(STEP).read_to_end(out)?;
+        check_size(out.len(), compressed, limits)?;
+        if read == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn check_size(inflated: usize, compressed: usize, limits: ReadLimits) -> Result<(), ReadError> {
+    if inflated > limits.file_bytes_max {
+        return Err(ReadError::TooLarge { limit: limits.file_bytes_max });
+    }
+    let ratio = limits.inflate_ratio_max;
+    if inflated > RATIO_FREE_BYTES && inflated > compressed.saturating_mul(ratio) {
+        return Err(ReadError::Bomb { ratio });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// The content's length, second member and trailing bytes, or the error.
+    fn read(file: &[u8]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, file).unwrap();
+        let limits = ReadLimits { file_bytes_max: 64 << 20, inflate_ratio_max: 200 };
+        let mut reader = FileReader::new(limits);
+        let describe = |content: Content<'_>| {
+            let second = content.second_member;
+            format!("{} {second:?} {}", content.bytes.len(), content.has_trailing_bytes)
+        };
+        reader.read(&path, describe).unwrap_or_else(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_compression_gives_the_same_bytes() {
+        let text = b"some text, ".repeat(20_000);
+        let expected = "220000 None false";
+        assert_eq!(read(&text), expected);
+        assert_eq!(read(&gzip(&text)), expected);
+        assert_eq!(read(&zstd::encode_all(&text[..], 3).unwrap()), expected);
+        assert_eq!(read(b""), "0 None false");
+        assert_eq!(read(b"{}"), "2 None false");
+    }
+
+    #[test]
+    fn further_members_are_read_and_told() {
+        let two = [gzip(b"one"), gzip(b"three")].concat();
+        assert_eq!(read(&two), "8 Some(3) false");
+        let twins = [gzip(b"one"), gzip(b"one")].concat();
+        assert_eq!(read(&twins), "6 Some(3) false");
+    }
+
+    #[test]
+    fn bytes_behind_the_last_member_are_told() {
+        assert_eq!(read(&[gzip(b"one"), b"tail".to_vec()].concat()), "3 None true");
+        assert_eq!(read(&[gzip(b"one"), vec![0; 100]].concat()), "3 None true");
+    }
+
+    #[test]
+    fn what_cannot_be_read_hides_nothing_before_it() {
+        let limits = ReadLimits { file_bytes_max: 20 << 20, inflate_ratio_max: 200 };
+        let bomb = gzip(&vec![b' '; 19 << 20]);
+        let large = gzip(
+            &(0..21_u32 << 20)
+                .map(|n| (n.wrapping_mul(0x9E37_79B9) >> 21) as u8)
+                .collect::<Vec<_>>(),
+        );
+        let mut damaged = gzip(&b"some text, ".repeat(1_000));
+        damaged[30] ^= 0xFF;
+        let zstd = |text: &[u8]| zstd::encode_all(text, 3).unwrap();
+        let two = [zstd(b"one"), zstd(b"two")].concat();
+        assert_eq!(read(&two), "6 None false", "frames are no members");
+        for (first, behind, expected) in [
+            (gzip(b"one"), bomb, "more than 200 times"),
+            (gzip(b"one"), large, "more than 20971520 bytes"),
+            (gzip(b"one"), damaged, "begins at byte 23 is damaged"),
+            (gzip(b"one"), gzip(b"cut")[..20].to_vec(), "too early, at byte 43 "),
+            (zstd(b"one"), zstd(b"cut")[..9].to_vec(), "too early, at byte 21 "),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("file");
+            std::fs::write(&path, [first, behind].concat()).unwrap();
+            let mut reader = FileReader::new(limits);
+            let take = |content: Content<'_>| {
+                assert_eq!((content.bytes, content.second_member), (&b"one"[..], None));
+                assert!(content.has_trailing_bytes);
+                content.unread.unwrap().to_string()
+            };
+            let unread = reader.read(&path, take).unwrap();
+            assert!(unread.contains(expected), "{unread}");
+            assert!(reader.inflated.capacity() <= limits.file_bytes_max);
+        }
+    }
+
+    #[test]
+    fn a_file_that_ends_too_early_is_told_from_a_damaged_one() {
+        let whole = gzip(&b"some text, ".repeat(1_000));
+        for length in [2, 4, 17, whole.len() / 2, whole.len() - 1] {
+            let error = read(&whole[..length]);
+            assert!(error.contains("ends too early"), "{length}: {error}");
+        }
+        let mut damaged = whole.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 0xFF;
+        assert!(read(&damaged).contains("damaged"), "{}", read(&damaged));
+        let zstd = zstd::encode_all(&b"some text, ".repeat(1_000)[..], 3).unwrap();
+        assert!(read(&zstd[..zstd.len() - 3]).contains("ends too early"));
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_fills_the_memory() {
+        let bomb = gzip(&vec![b' '; 40 << 20]);
+        assert!(read(&bomb).contains("more than 200 times"), "{}", read(&bomb));
+        let large = vec![b' '; 80 << 20];
+        for large in [zstd::encode_all(&large[..], 1).unwrap(), gzip(&large), large] {
+            assert!(read(&large).contains("more than"), "{}", read(&large));
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! The scanner: finds files that were not read yet and have settled, and hands them to the workers.
+//!
+//! It walks the whole archive at the start, every `rescan`, and when hints were lost; in between,
+//! hints tell it where to look. Either way the ledger decides whether a file is new. Files that hints
+//! lead to overtake those that a walk finds, so that new events are searchable while a backlog is
+//! being read.
+//!
+//! A file that no hint told of, although it was there for a while, means that something is not watched:
+//! a file system was mounted, a folder came beyond the kernel's bound on watches. Everything is then
+//! watched anew.
+//!
+//! One thread, which owns all of this. It holds one file at a time that does not fit the workers'
+//! queue, and a bounded number of files that have not settled (`waiting`); those beyond are left to
+//! another walk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, select};
+
+use crate::progress::Progress;
+use crate::waiting::Waiting;
+use crate::walk::age;
+use crate::walk::{Found, Walk, look};
+use crate::watch::{Hint, Watcher};
+use segment::file::FileKey;
+use store::ledger::LedgerReader;
+
+/// Entries walked before hints are looked at again.
+const WALK_STEP: usize = 256;
+
+/// How much longer than a settled file one must be quiet that is known to be open for writing: its
+/// close is awaited, and only a lost hint makes it wait in vain.
+const OPEN_QUIET_FACTOR: u32 = 15;
+
+/// How long a file that was closed or renamed into place must be quiet: downloads set its time right
+/// after, and it would be read twice.
+const FINISHED_QUIET: Duration = Duration::from_millis(50);
+
+/// The longest pause between two looks at a file that is not finished.
+const RETRY_PAUSE_MAX: Duration = Duration::from_mins(1);
+
+/// A file that is older than this when a walk finds it should have been hinted at.
+const HINTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Pause before a walk that another left files to.
+const NEXT_WALK_PAUSE_MIN: Duration = Duration::from_millis(20);
+
+/// When the scanner looks and waits.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanOptions {
+    /// A file whose size and time have not changed for this long is read.
+    pub settle: Duration,
+    /// Time between two scans of everything.
+    pub rescan: Duration,
+}
+
+/// See the module's documentation.
+pub struct Scanner {
+    pub roots: Vec<PathBuf>,
+    pub options: ScanOptions,
+    pub watcher: Watcher,
+    pub ledger: LedgerReader,
+    pub progress: Arc<Progress>,
+    /// Files that hints led to.
+    pub fresh: Sender<FileKey>,
+    /// Files that a walk found.
+    pub backlog: Sender<FileKey>,
+    /// Files that the workers give back.
+    pub taken_back: Receiver<TakenBack>,
+}
+
+/// A file that was taken and is given back. It stays pending until the scanner has it.
+#[derive(Clone, Debug)]
+pub enum TakenBack {
+    /// It ends too early.
+    Unfinished(FileKey),
+    /// It is another by now.
+    Changed(FileKey),
+    /// Another file's panic cost it its segment.
+    Unread(FileKey),
+    /// It cannot be opened or read; and why.
+    Unreadable(FileKey, String),
+}
+
+impl Scanner {
+    /// Runs until ingest ends.
+    pub fn run(self) {
+        let mut scan = Scan {
+            walk: None,
+            walked: Walked::default(),
+            next_walk: Instant::now(),
+            has_lost_hints: false,
+            held: None,
+            waiting: Waiting::default(),
+            scanner: self,
+        };
+        scan.watch();
+        scan.run();
+    }
+}
+
+/// The scanner at work.
+struct Scan {
+    scanner: Scanner,
+    walk: Option<Walk>,
+    walked: Walked,
+    next_walk: Instant,
+    has_lost_hints: bool,
+    /// A file for a queue that was full.
+    held: Option<FileKey>,
+    waiting: Waiting,
+}
+
+/// What a walk came upon so far.
+#[derive(Default)]
+struct Walked {
+    /// Paths that are no trail files.
+    ignored: u64,
+    /// Files that a hint should have told of.
+    unhinted: u64,
+    /// Some files are left to another walk.
+    is_partial: bool,
+    /// New files are no surprise: it is the first walk, or hints were lost, or a walk left some.
+    expects_new: bool,
+}
+
+impl Scan {
+    /// Asks the kernel for hints about everything. What cannot be watched is found by walks, only
+    /// later.
+    fn watch(&mut self) {
+        let Scanner { roots, watcher, progress, .. } = &mut self.scanner;
+        let mut fault = None;
+        for root in roots {
+            if let Err(error) = watcher.watch(root) {
+                let message = format!("cannot watch all of {}: {error}", root.display());
+                tracing::warn!("{message}; relying on scans");
+                fault = Some(message);
+            }
+        }
+        progress.set_watch_fault(fault);
+    }
+
+    fn run(&mut self) {
+        loop {
+            self.start_walk_if_due();
+            self.walk_on();
+            self.look_again();
+            let Scanner { watcher, taken_back, progress, backlog, .. } = &self.scanner;
+            let pause = self.pause();
+            // Nobody receives, and it stays connected: a send that never happens.
+            let (never, _receiver) = crossbeam_channel::bounded(0);
+            let (lane, key) = match &self.held {
+                Some(key) => (backlog, key.clone()),
+                None => (&never, FileKey::default()),
+            };
+            select! {
+                recv(progress.stopping()) -> _ => return,
+                send(lane, key) -> sent => match sent {
+                    Ok(()) => self.held = None,
+                    // The workers are gone, and have said why.
+                    Err(_) => return,
+                },
+                recv(watcher.hints()) -> hint => match hint {
+                    Ok(hint) => self.follow(hint),
+                    Err(_) => return,
+                },
+                recv(taken_back) -> file => match file {
+                    Ok(file) => self.take_back(file),
+                    Err(_) => return,
+                },
+                default(pause) => {}
+            }
+        }
+    }
+
+    fn start_walk_if_due(&mut self) {
+        // Hints lost during a walk may be of what it has passed: then another follows it.
+        self.has_lost_hints |= self.scanner.watcher.take_lossy();
+        let is_due = self.has_lost_hints || Instant::now() >= self.next_walk;
+        if self.walk.is_some() || !is_due {
+            return;
+        }
+        let is_first = self.scanner.progress.glance().scans == 0;
+        let expects_new = is_first || self.has_lost_hints || self.walked.is_partial;
+        self.walked = Walked { expects_new, ..Walked::default() };
+        self.has_lost_hints = false;
+        self.scanner.progress.scan_started();
+        self.walk = Some(Walk::new(self.scanner.roots.iter().cloned()));
+    }
+
+    /// Walks until a file is held, the step is done, or the walk ends.
+    fn walk_on(&mut self) {
+        for _ in 0..WALK_STEP {
+            if self.held.is_some() {
+                return;
+            }
+            let Some(walk) = &mut self.walk else { return };
+            match walk.next() {
+                Some((path, found)) => self.take_walked(&path, found),
+                None => self.end_walk(),
+            }
+        }
+    }
+
+    fn end_walk(&mut self) {
+        let Walked { ignored, unhinted, is_partial, expects_new } = self.walked;
+        self.walk = None;
+        let ScanOptions { rescan, settle } = self.scanner.options;
+        let pause = if is_partial { settle.max(NEXT_WALK_PAUSE_MIN) } else { rescan };
+        self.next_walk = Instant::now() + pause;
+        self.scanner.progress.scan_finished(ignored, !is_partial);
+        if unhinted > 0 && !expects_new {
+            tracing::info!(files = unhinted, "files appeared unseen; watching everything anew");
+            self.watch();
+        }
+    }
+
+    fn take_walked(&mut self, path: &Path, found: std::io::Result<Found>) {
+        match found {
+            Ok(Found::Trail(key)) if self.is_new(&key) && !self.waiting.contains(path) => {
+                let age = age(&key);
+                let is_known_to_fail = self.scanner.progress.is_skipped(&key.path);
+                self.walked.unhinted += u64::from(age >= HINTED_WITHIN && !is_known_to_fail);
+                if age >= self.scanner.options.settle {
+                    self.scanner.progress.take(&key);
+                    self.held = Some(key);
+                } else {
+                    self.wait(key, self.scanner.options.settle);
+                }
+            }
+            Ok(Found::Ignored) => self.walked.ignored += 1,
+            Ok(Found::Skipped(reason)) => self.skip(path, reason.to_owned()),
+            Ok(_) => {}
+            // Gone since its folder was listed.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !self.is_root(path) => {}
+            Err(error) => self.skip(path, error.to_string()),
+        }
+    }
+
+    fn is_root(&self, path: &Path) -> bool {
+        self.scanner.roots.iter().any(|root| root == path)
+    }
+
+    fn skip(&self, path: &Path, reason: String) {
+        self.scanner.progress.skip(path.to_string_lossy().into_owned(), reason);
+    }
+
+    fn follow(&mut self, hint: Hint) {
+        let settle = self.scanner.options.settle;
+        match hint {
+            Hint::Directory(dir) => {
+                for (path, found) in Walk::new([dir]) {
+                    if let Ok(Found::Trail(key)) = found
+                        && !self.waiting.contains(&path)
+                    {
+                        self.wait(key, settle);
+                    }
+                }
+            }
+            Hint::Finished(path) => self.wait_at(&path, FINISHED_QUIET),
+            Hint::Changing(path) => self.wait_at(&path, settle * OPEN_QUIET_FACTOR),
+            Hint::Touched(path) if self.waiting.contains(&path) => {}
+            Hint::Touched(path) => self.wait_at(&path, settle),
+        }
+    }
+
+    /// Waits for the file at a path to be quiet, if there is one.
+    fn wait_at(&mut self, path: &Path, quiet: Duration) {
+        match self.look(path) {
+            Some(key) => self.wait(key, quiet),
+            None => self.forget(path),
+        }
+    }
+
+    /// The trail file at a path, if there is one.
+    fn look(&self, path: &Path) -> Option<FileKey> {
+        match look(path) {
+            Ok(Found::Trail(key)) => Some(key),
+            Ok(Found::Skipped(reason)) => {
+                self.skip(path, reason.to_owned());
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes a file back from a worker.
+    fn take_back(&mut self, file: TakenBack) {
+        let progress = &self.scanner.progress;
+        match file {
+            TakenBack::Unread(key) => {
+                progress.wait_for(&key);
+                self.hand_out(key);
+            }
+            TakenBack::Changed(key) => {
+                progress.release(&key);
+                self.wait_at(Path::new(&key.path), FINISHED_QUIET);
+            }
+            // Looks again when it has been quiet for twice as long, so that the pauses grow.
+            TakenBack::Unfinished(key) => {
+                progress.wait_for(&key);
+                let age = age(&key);
+                let quiet = (age * 2).min(age + RETRY_PAUSE_MAX).max(self.scanner.options.settle);
+                match self.look(Path::new(&key.path)) {
+                    Some(now) if now == key => self.wait(key, quiet),
+                    now => {
+                        self.scanner.progress.release(&key);
+                        if let Some(now) = now {
+                            self.wait(now, quiet);
+                        }
+                    }
+                }
+            }
+            // The next walk tries again.
+            TakenBack::Unreadable(key, reason) => {
+                progress.release(&key);
+                self.skip(Path::new(&key.path), reason);
+            }
+        }
+    }
+
+    /// Whether a file was neither read nor is with the workers. In this order: what they are done with
+    /// is in the ledger before they let it go.
+    fn is_new(&self, key: &FileKey) -> bool {
+        !self.scanner.progress.is_taken(key) && !self.scanner.ledger.is_known(key)
+    }
+
+    /// Puts a new file off until it has been quiet for a while.
+    fn wait(&mut self, key: FileKey, quiet: Duration) {
+        if !self.is_new(&key) {
+            self.forget(Path::new(&key.path));
+            return;
+        }
+        if self.waiting.is_full() && !self.waiting.contains(Path::new(&key.path)) {
+            // Left to a walk, which is made once there can be room.
+            self.scanner.progress.release_waiting(&key);
+            self.walked.is_partial = true;
+            self.next_walk = self.next_walk.min(Instant::now() + self.scanner.options.settle);
+            return;
+        }
+        self.scanner.progress.wait_for(&key);
+        if let Some(changed) = self.waiting.put(key, quiet) {
+            self.scanner.progress.release_waiting(&changed);
+        }
+    }
+
+    /// Waits no longer for what was at a path.
+    fn forget(&mut self, path: &Path) {
+        if let Some(key) = self.waiting.remove(path) {
+            self.scanner.progress.release_waiting(&key);
+        }
+    }
+
+    /// Looks at the waiting files that are due.
+    fn look_again(&mut self) {
+        while let Some(path) = self.waiting.due() {
+            match self.look(&path) {
+                None => self.forget(&path),
+                Some(found) => match self.waiting.check(&path, &found) {
+                    Ok(()) => {
+                        self.waiting.remove(&path);
+                        self.hand_out(found);
+                    }
+                    Err(quiet) => self.wait(found, quiet),
+                },
+            }
+        }
+    }
+
+    /// Queues a new file before the backlog; when that queue is full, puts it off.
+    fn hand_out(&mut self, key: FileKey) {
+        if !self.is_new(&key) {
+            self.scanner.progress.release_waiting(&key);
+            return;
+        }
+        self.scanner.progress.take(&key);
+        if let Err(TrySendError::Full(key)) = self.scanner.fresh.try_send(key) {
+            self.scanner.progress.wait_for(&key);
+            self.wait(key, Duration::ZERO);
+        }
+    }
+
+    /// How long there is nothing to do but to listen.
+    fn pause(&self) -> Duration {
+        if self.walk.is_some() && self.held.is_none() {
+            return Duration::ZERO;
+        }
+        let next_walk = if self.walk.is_some() { None } else { Some(self.next_walk) };
+        let next = next_walk.into_iter().chain(self.waiting.next_look()).min();
+        next.map_or(Duration::from_secs(1), |next| next.saturating_duration_since(Instant::now()))
+    }
+}

@@ -1,0 +1,149 @@
+//! One file being read into a segment: its records are claimed, added and counted, and what was found
+//! becomes its entry in the ledger.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use crate::limits::REJECTS_LISTED_MAX;
+use crate::read::Content;
+use segment::IndexError;
+use segment::build::SegmentBuilder;
+use store::dedupe::{Claim, Dedupe};
+use trail::columns;
+use trail::flags::Flags;
+use trail::flat::Event;
+use trail::layout::Place;
+use trail::parse::Sink;
+use trail::reject::Reject;
+use trail::time::Micros;
+use wire::{FileState, Reading};
+
+/// What stands for the account or region of a file whose records are of more than one.
+const SEVERAL: &str = "several";
+
+/// See the module's documentation.
+pub struct Tally<'a> {
+    builder: &'a mut SegmentBuilder,
+    dedupe: &'a Dedupe,
+    batch: u64,
+    /// Events from before this are not taken in.
+    kept_from: Micros,
+    reading: Reading,
+}
+
+impl<'a> Tally<'a> {
+    /// Begins a file whose events go into a segment of this batch, but for those from before
+    /// `kept_from`.
+    pub fn new(
+        builder: &'a mut SegmentBuilder,
+        dedupe: &'a Dedupe,
+        batch: u64,
+        kept_from: Micros,
+    ) -> Self {
+        Self { builder, dedupe, batch, kept_from, reading: Reading::default() }
+    }
+
+    /// Ends the file. `is_digest` says that it is none of events, `is_cut` that it ends too early.
+    pub fn end(
+        self,
+        path: &str,
+        content: &Content<'_>,
+        is_digest: bool,
+        is_cut: bool,
+    ) -> (FileState, Reading) {
+        let mut reading = self.reading;
+        let state = match (reading.records, reading.rejected) {
+            (1.., _) => FileState::Indexed,
+            (0, _) if is_digest => {
+                reading = Reading::default();
+                FileState::Digest
+            }
+            (0, 0) if content.unread.is_none() => FileState::Empty,
+            (0, _) => FileState::Rejected,
+        };
+        if state == FileState::Rejected {
+            reading.reason = reading.rejects.first().map(|reject| reject.reason.clone());
+        }
+        if let Some(error) = &content.unread {
+            reading.reason = Some(format!("only what comes before was read: {error}"));
+        }
+        if content.second_member.is_some() {
+            reading.flags.push("second-member".to_owned());
+        }
+        if content.has_trailing_bytes {
+            reading.flags.push("trailing-bytes".to_owned());
+        }
+        if is_cut && state == FileState::Indexed {
+            reading.flags.push("cut-off".to_owned());
+        }
+        if reading.records == 0 {
+            let Place { account, region, .. } = Place::of(path);
+            reading.account = account.map(str::to_owned);
+            reading.region = region.map(str::to_owned);
+        }
+        reading.sha256 = Some(hex(&Sha256::digest(content.bytes)));
+        (state, reading)
+    }
+}
+
+impl Sink for Tally<'_> {
+    type Error = IndexError;
+
+    fn event(&mut self, event: &mut Event) -> Result<(), IndexError> {
+        #[cfg(feature = "failpoints")]
+        segment::steps::panic_if("panic-on-marked-event", || {
+            event.column(columns::EVENT_ID) == "TRAILDEX-PANIC"
+        });
+        let reading = &mut self.reading;
+        reading.records += 1;
+        reading.repaired += u64::from(event.flags.contains(Flags::REPAIRED));
+        reading.first =
+            Some(reading.first.map_or(event.time, |first: Micros| first.min(event.time)));
+        reading.last = reading.last.max(Some(event.time));
+        agree(&mut reading.account, event.column(columns::RECIPIENT_ACCOUNT));
+        agree(&mut reading.region, event.column(columns::AWS_REGION));
+        if event.time < self.kept_from {
+            reading.expired += 1;
+            return Ok(());
+        }
+        match self.dedupe.claim(event.key(), self.batch)? {
+            Claim::New => {}
+            Claim::Duplicate => {
+                reading.duplicates += 1;
+                return Ok(());
+            }
+            Claim::Conflict => {
+                reading.conflicting += 1;
+                event.flags |= Flags::ID_CONFLICT;
+            }
+        }
+        self.builder.add(event);
+        Ok(())
+    }
+
+    fn reject(&mut self, reject: Reject) {
+        self.reading.rejected += 1;
+        if self.reading.rejects.len() < REJECTS_LISTED_MAX {
+            self.reading.rejects.push(reject);
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+    }
+    text
+}
+
+/// Takes in a record's value of what a file's records have in common; those without one do not count.
+fn agree(common: &mut Option<String>, value: &str) {
+    match common {
+        _ if value.is_empty() => {}
+        None => *common = Some(value.to_owned()),
+        Some(known) if known == value || known == SEVERAL => {}
+        Some(known) => SEVERAL.clone_into(known),
+    }
+}

@@ -1,0 +1,170 @@
+//! Listing an archive: which files can be trail files. Lazy, so that an archive of millions of files
+//! takes no memory for those that are not looked at yet.
+
+use std::fs::{self, ReadDir};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use segment::file::FileKey;
+
+/// Whether a file of this name can be a trail file: `.json`, `.jsonl`, `.ndjson` or `.cloudtrail`,
+/// plain or compressed. Temporary names of downloads (`x.json.gz.1a2B3c4D`, `.x.json.gz`) are not.
+pub fn is_trail_name(name: &str) -> bool {
+    let stem = [".gz", ".gzip", ".zst", ".zstd"]
+        .into_iter()
+        .find_map(|suffix| name.strip_suffix(suffix))
+        .unwrap_or(name);
+    let has_extension = [".json", ".jsonl", ".ndjson", ".cloudtrail"]
+        .into_iter()
+        .any(|suffix| stem.len() > suffix.len() && stem.ends_with(suffix));
+    has_extension && !name.starts_with('.')
+}
+
+/// What is at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A regular file whose name can be a trail file's.
+    Trail(FileKey),
+    Directory,
+    /// What might be wanted, and is not read; and why not.
+    Skipped(&'static str),
+    /// Other names.
+    Ignored,
+}
+
+const LINK: &str = "a symbolic link: what it leads to is read under its own name, if it is watched";
+const NOT_REGULAR: &str = "not a regular file";
+const NOT_UTF8: &str = "its path is not UTF-8";
+
+/// Looks at a path without following links. An error when it is not there or cannot be looked at.
+pub fn look(path: &Path) -> std::io::Result<Found> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_dir() {
+        return Ok(Found::Directory);
+    }
+    if metadata.is_symlink() {
+        return Ok(Found::Skipped(LINK));
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(if is_trail_name(&name) { trail(path, &metadata) } else { Found::Ignored })
+}
+
+fn trail(path: &Path, metadata: &fs::Metadata) -> Found {
+    let Some(text) = path.to_str() else { return Found::Skipped(NOT_UTF8) };
+    if !metadata.is_file() {
+        return Found::Skipped(NOT_REGULAR);
+    }
+    Found::Trail(FileKey {
+        path: text.to_owned(),
+        size: metadata.len(),
+        mtime_ns: metadata
+            .mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(metadata.mtime_nsec()),
+    })
+}
+
+/// Walks directories, depth first, and files named as roots. Symbolic links are not followed.
+pub struct Walk {
+    /// Directories still to be opened, and open ones.
+    to_open: Vec<PathBuf>,
+    open: Vec<ReadDir>,
+}
+
+impl Walk {
+    pub fn new(roots: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self { to_open: roots.into_iter().collect(), open: Vec::new() }
+    }
+}
+
+impl Iterator for Walk {
+    /// A path that is no directory, and what it is; or a path that cannot be looked at, and why.
+    type Item = (PathBuf, std::io::Result<Found>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(dir) = self.to_open.pop() {
+                match fs::read_dir(&dir) {
+                    Ok(entries) => self.open.push(entries),
+                    // A root that is a file was named by a person, so its name does not matter.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+                        let found = fs::metadata(&dir).map(|metadata| trail(&dir, &metadata));
+                        return Some((dir, found));
+                    }
+                    Err(error) => return Some((dir, Err(error))),
+                }
+            }
+            match self.open.last_mut()?.next() {
+                None => {
+                    self.open.pop();
+                }
+                Some(Err(error)) => return Some((PathBuf::new(), Err(error))),
+                Some(Ok(entry)) => {
+                    let path = entry.path();
+                    match look(&path) {
+                        Ok(Found::Directory) => self.to_open.push(path),
+                        found => return Some((path, found)),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_trail_files_are_told_from_others() {
+        for name in [
+            "1_CloudTrail_us-east-1_20230710T1240Z_C1qUFaqvZS64BcIN.json.gz",
+            "x.json",
+            "x.jsonl.zst",
+            "x.ndjson",
+            "SendEmail.json.cloudtrail",
+        ] {
+            assert!(is_trail_name(name), "{name}");
+        }
+        for name in [
+            "x.json.gz.6eF0a1B2",
+            ".x.json.gz",
+            ".json",
+            "README.md",
+            "x.gz",
+            "json",
+            "",
+            "x.json.tmp",
+        ] {
+            assert!(!is_trail_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_walk_finds_every_file_and_follows_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        for name in ["a/b/1.json", "a/2.json.gz", "3.json", "a/readme.txt"] {
+            fs::write(root.join(name), "{}").unwrap();
+        }
+        std::os::unix::fs::symlink(root.join("a"), root.join("link")).unwrap();
+        std::os::unix::fs::symlink(root.join("3.json"), root.join("link.json")).unwrap();
+        let mut trails = Vec::new();
+        let mut ignored = Vec::new();
+        for (path, found) in Walk::new([root.to_owned()]) {
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            match found.unwrap() {
+                Found::Trail(key) => {
+                    assert_eq!(key.size, 2);
+                    trails.push(name);
+                }
+                _ => ignored.push(name),
+            }
+        }
+        trails.sort();
+        ignored.sort();
+        assert_eq!(trails, ["3.json", "a/2.json.gz", "a/b/1.json"]);
+        assert_eq!(ignored, ["a/readme.txt", "link", "link.json"]);
+    }
+}

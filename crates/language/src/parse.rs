@@ -1,0 +1,234 @@
+//! From a query's text to its tree: recursive descent, one function a rule.
+//!
+//! Pure. An error says where in the text, what was expected there, and where it can what would have
+//! worked. Nesting, conditions and length are bounded by [`trail::limits`].
+//!
+//! ```text
+//! query     = [ any_of | stage ] { "|" stage }       stages: see `stage`
+//! any_of    = all_of { ("OR" | "||") all_of }
+//! all_of    = unary { [ "AND" | "&&" ] unary }
+//! unary     = ("NOT" | "!" | "-" | "+") unary | "(" any_of ")" | condition
+//! condition = quoted | regex | word | span
+//!           | name ":" (test | "(" any_of ")")     in these parentheses a condition is a test
+//!           | name ("=" | "==" | "!=") (item | path)
+//!           | name compare (value | path)
+//!           | name "~" item
+//!           | name [ "NOT" ] "LIKE" item
+//!           | name [ "NOT" ] "IN" ("[" items "]" | "(" items ")" | "(" query ")")
+//! test      = item | compare value | "~" item | ("[" | "{") end "TO" end ("]" | "}")
+//! items     = item { "," item }
+//! item      = quoted | regex | word | "*"
+//! regex     = "/" characters "/" [ "i" ]
+//! compare   = ">" | ">=" | "<" | "<="
+//! end       = value | "*"
+//! value     = quoted | word without wildcards
+//! path      = a field of a CloudTrail record, or a path below one
+//! span      = "@" [ time ] [ ".." [ time ] ]
+//! ```
+
+mod condition;
+#[cfg(test)]
+mod random;
+mod scan;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use self::scan::Scanner;
+pub(super) use self::stage::percentile;
+use crate::ast::{Expr, FieldRef, Query};
+use crate::limits::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
+use crate::syntax::KEYWORDS;
+
+/// Why a text is not a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// Byte offset in the query's text.
+    pub offset: usize,
+    /// What is wrong there, and what was expected.
+    pub message: String,
+    /// What would have worked.
+    pub suggestion: Option<String>,
+}
+
+/// Reads a query. Empty text is every event.
+pub fn parse(text: &str) -> Result<Query, ParseError> {
+    if text.len() > QUERY_BYTES_MAX {
+        let message = format!("the query is longer than {QUERY_BYTES_MAX} bytes");
+        return Err(ParseError::new(text.floor_char_boundary(QUERY_BYTES_MAX), message));
+    }
+    let mut parser = Parser { scan: Scanner::new(text), depth: 0, terms: 0 };
+    let query = parser.query()?;
+    match parser.scan.peek() {
+        None => Ok(query),
+        Some(')') => Err(ParseError::new(parser.scan.offset(), "this ')' has no '(' before it")),
+        Some(_) => Err(parser.unexpected("AND or OR")),
+    }
+}
+
+impl ParseError {
+    fn new(offset: usize, message: impl Into<String>) -> Self {
+        Self { offset, message: message.into(), suggestion: None }
+    }
+
+    /// Keeps a suggestion that is already there.
+    fn suggest(mut self, suggestion: impl Into<String>) -> Self {
+        self.suggestion.get_or_insert_with(|| suggestion.into());
+        self
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.message, self.offset)?;
+        if let Some(suggestion) = &self.suggestion {
+            write!(f, "; {suggestion}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+type Result<T, E = ParseError> = std::result::Result<T, E>;
+
+struct Parser<'a> {
+    scan: Scanner<'a>,
+    /// Parentheses and negations that are open.
+    depth: usize,
+    /// Conditions read so far.
+    terms: usize,
+}
+
+/// Boolean operators. `scope` is the field before the parentheses in `field:(a OR b)`: each
+/// condition inside is then a test of it.
+impl Parser<'_> {
+    fn any_of(&mut self, scope: Option<&FieldRef>) -> Result<Expr> {
+        let mut parts = vec![self.all_of(scope)?];
+        while self.eat_operator("OR", "||") {
+            parts.push(self.all_of(scope)?);
+        }
+        Ok(Expr::any_of(parts))
+    }
+
+    fn all_of(&mut self, scope: Option<&FieldRef>) -> Result<Expr> {
+        let mut parts = vec![self.unary(scope)?];
+        loop {
+            let is_joined = self.eat_operator("AND", "&&");
+            if !is_joined && !self.is_at_operand() {
+                return Ok(Expr::all_of(parts));
+            }
+            if !is_joined && scope.is_some() {
+                // Kibana reads `field:(a b)` as either, so a silent AND would mislead.
+                let error = self.unexpected("OR, AND or ')'");
+                return Err(error.suggest("write field:(a OR b), or quote a phrase"));
+            }
+            parts.push(self.unary(scope)?);
+        }
+    }
+
+    fn unary(&mut self, scope: Option<&FieldRef>) -> Result<Expr> {
+        self.scan.skip_spaces();
+        let sign = self.scan;
+        if self.scan.eat_keyword("NOT") || (!self.is_at("!=") && self.scan.eat("!")) {
+            return self.nested(|parser| parser.unary(scope)).map(Expr::negate);
+        }
+        if !self.scan.eat("-") && !self.scan.eat("+") {
+            return self.primary(scope);
+        }
+        if self.scan.peek().is_none_or(char::is_whitespace) {
+            let message = format!("a condition must follow {} without a space", sign.found());
+            return Err(ParseError::new(sign.offset(), message).suggest("quote it to look for it"));
+        }
+        let expr = self.nested(|parser| parser.unary(scope))?;
+        Ok(if sign.peek() == Some('-') { Expr::negate(expr) } else { expr })
+    }
+
+    fn primary(&mut self, scope: Option<&FieldRef>) -> Result<Expr> {
+        if self.scan.peek() == Some('(') {
+            return self.group(scope);
+        }
+        self.count_term()?;
+        match scope {
+            Some(field) => Ok(Expr::Field { field: field.clone(), test: self.test()? }),
+            None => self.condition(),
+        }
+    }
+
+    fn group(&mut self, scope: Option<&FieldRef>) -> Result<Expr> {
+        let open = self.scan;
+        self.scan.eat("(");
+        let expr = self.nested(|parser| parser.any_of(scope))?;
+        self.close(open, ")", "AND, OR or ')'")?;
+        Ok(expr)
+    }
+
+    fn eat_operator(&mut self, keyword: &str, symbol: &str) -> bool {
+        self.scan.skip_spaces();
+        self.scan.eat_keyword(keyword) || self.scan.eat(symbol)
+    }
+
+    /// Whether another condition follows without `AND`.
+    fn is_at_operand(&self) -> bool {
+        let is_or = { self.scan }.eat_keyword("OR");
+        !is_or && self.scan.peek().is_some_and(|c| c != ')' && c != '|')
+    }
+
+    fn is_at(&self, symbol: &str) -> bool {
+        self.scan.rest().starts_with(symbol)
+    }
+
+    fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth == QUERY_DEPTH_MAX {
+            let message = format!("nested deeper than {QUERY_DEPTH_MAX} levels");
+            return Err(ParseError::new(self.scan.offset(), message));
+        }
+        self.depth += 1;
+        let result = parse(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn count_term(&mut self) -> Result<()> {
+        self.terms += 1;
+        if self.terms <= QUERY_TERMS_MAX {
+            return Ok(());
+        }
+        let message = format!("more than {QUERY_TERMS_MAX} conditions");
+        Err(ParseError::new(self.scan.offset(), message))
+    }
+
+    /// Steps over the bracket that closes the one at `open`.
+    fn close(&mut self, open: Scanner<'_>, bracket: &str, expected: &str) -> Result<()> {
+        self.scan.skip_spaces();
+        if self.scan.eat(bracket) {
+            return Ok(());
+        }
+        if self.scan.peek().is_some() {
+            return Err(self.unexpected(expected));
+        }
+        let message = format!("this {} is never closed", open.found());
+        Err(ParseError::new(open.offset(), message))
+    }
+
+    fn unexpected(&self, expected: &str) -> ParseError {
+        let offset = self.scan.offset();
+        if self.is_at("|") && !self.is_at("||") {
+            let message = format!("expected {expected}, found '|'");
+            let error = ParseError::new(offset, message);
+            return error.suggest("stages follow the whole filter; quote '|' to look for it");
+        }
+        let found = self.scan.found();
+        let error = ParseError::new(offset, format!("expected {expected}, found {found}"));
+        let keyword = KEYWORDS.iter().find(|&keyword| {
+            let run = self.scan.peek_run("[]{}");
+            run != *keyword && run.eq_ignore_ascii_case(keyword)
+        });
+        match keyword {
+            Some(keyword) => error.suggest(format!("write {keyword} in upper case")),
+            None => error,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A cursor over a query's text: spaces, symbols, bare words, quoted text, names.
+
+use super::ParseError;
+use crate::ast::Regex;
+use crate::syntax::{ends_run, is_name_char, unescape};
+
+/// Characters of the text that an error message repeats at most.
+const FOUND_CHARS_MAX: usize = 40;
+
+/// A place in a query's text. A copy remembers it.
+#[derive(Clone, Copy)]
+pub(super) struct Scanner<'a> {
+    text: &'a str,
+    offset: usize,
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, offset: 0 }
+    }
+
+    /// Byte offset in the text.
+    pub(super) fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// The text from a byte offset on.
+    pub(super) fn text_from(&self, offset: usize) -> &'a str {
+        &self.text[offset..]
+    }
+
+    pub(super) fn rest(&self) -> &'a str {
+        &self.text[self.offset..]
+    }
+
+    pub(super) fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    pub(super) fn skip_spaces(&mut self) {
+        self.offset = self.text.len() - self.rest().trim_start().len();
+    }
+
+    /// Steps over `symbol` if it is next.
+    pub(super) fn eat(&mut self, symbol: &str) -> bool {
+        let is_next = self.rest().starts_with(symbol);
+        if is_next {
+            self.offset += symbol.len();
+        }
+        is_next
+    }
+
+    /// Steps over `keyword` if it is the next bare word.
+    pub(super) fn eat_keyword(&mut self, keyword: &str) -> bool {
+        self.rest().starts_with(keyword) && self.peek_run("[]{}") == keyword && self.eat(keyword)
+    }
+
+    /// The bare word that is next, with its backslashes; it also ends before a character of `ends`.
+    pub(super) fn peek_run(&self, ends: &str) -> &'a str {
+        let rest = self.rest();
+        let mut chars = rest.char_indices();
+        while let Some((at, c)) = chars.next() {
+            if c == '\\' {
+                chars.next();
+            } else if ends_run(c, &rest[at..]) || ends.contains(c) {
+                return &rest[..at];
+            }
+        }
+        rest
+    }
+
+    /// Steps over a bare word.
+    pub(super) fn run(&mut self, ends: &str) -> &'a str {
+        let run = self.peek_run(ends);
+        self.offset += run.len();
+        run
+    }
+
+    /// Steps over a field name if one is next; it also ends before a character of `ends`.
+    pub(super) fn name(&mut self, ends: &str) -> Option<String> {
+        let raw = self.peek_run(ends);
+        let mut name = String::new();
+        for (c, is_escaped) in unescape(raw) {
+            if !is_escaped && !is_name_char(c, name.is_empty()) {
+                return None;
+            }
+            name.push(c);
+        }
+        self.offset += raw.len();
+        (!name.is_empty()).then_some(name)
+    }
+
+    /// Steps over quoted text if it is next. `\"` and `\\` stand for `"` and `\`; any other
+    /// backslash is itself, so that Windows paths can be pasted.
+    pub(super) fn quoted(&mut self) -> Result<Option<String>, ParseError> {
+        let Some(rest) = self.rest().strip_prefix('"') else {
+            return Ok(None);
+        };
+        let mut text = String::new();
+        let mut chars = rest.char_indices().peekable();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.offset += at + 2;
+                    return Ok(Some(text));
+                }
+                '\\' => {
+                    let escaped = chars.next_if(|&(_, next)| next == '"' || next == '\\');
+                    text.push(escaped.map_or(c, |(_, escaped)| escaped));
+                }
+                c => text.push(c),
+            }
+        }
+        Err(ParseError::new(self.offset, "this quote is never closed"))
+    }
+
+    /// Steps over `/…/` or `/…/i` if that is next. A slash begins one where another, before which no
+    /// backslash stands, ends a word or an item; else it is text, as in a path.
+    pub(super) fn regex(&mut self) -> Option<Regex> {
+        let rest = self.rest().strip_prefix('/')?;
+        let mut is_escaped = false;
+        let end = rest.find(|c| {
+            let is_end = c == '/' && !is_escaped;
+            is_escaped = c == '\\' && !is_escaped;
+            is_end
+        })?;
+        let mut after = &rest[end + 1..];
+        let ignores_case = after.starts_with('i');
+        after = after.strip_prefix('i').unwrap_or(after);
+        let is_closed = after.chars().next().is_none_or(|c| ends_run(c, after) || ",]".contains(c));
+        if end == 0 || !is_closed {
+            return None;
+        }
+        self.offset = self.text.len() - after.len();
+        Some(Regex::new(&rest[..end], ignores_case))
+    }
+
+    /// Whether nothing, or a space, a bracket or a pipe comes next.
+    pub(super) fn is_at_end_of_word(&self) -> bool {
+        self.peek().is_none_or(|c| ends_run(c, self.rest()) || ",]}".contains(c))
+    }
+
+    /// What is next, for an error message.
+    pub(super) fn found(&self) -> String {
+        let run = self.peek_run("[]{},");
+        let found: String = match self.peek() {
+            None => return "the end of the query".to_owned(),
+            Some(c) if run.is_empty() => c.into(),
+            Some(_) => run.chars().take(FOUND_CHARS_MAX).collect(),
+        };
+        format!("'{found}'")
+    }
+}

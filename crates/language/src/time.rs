@@ -1,0 +1,364 @@
+//! The times a person types: dates, dates with a time of day, times relative to now, epoch numbers.
+//!
+//! Pure: the clock and the time zone are passed in. A text stands for a span, as long as the unit it is written to: a
+//! date is its whole day, `12:30` its whole minute. A range takes the start or the end of it:
+//!
+//! ```text
+//! x >= t   x is at or after start        x > t   x is at or after end
+//! x <= t   x is before end               x < t   x is before start
+//! ```
+//!
+//! So `[2026-06-01 TO 2026-06-05]` is five whole days. Times without an offset are of the clock's zone.
+
+use std::fmt;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Span, Timestamp, ToSpan};
+
+use trail::time::Micros;
+
+/// From `start` up to, and without, `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeSpan {
+    pub start: Micros,
+    pub end: Micros,
+}
+
+/// What relative times and times without an offset are relative to.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    pub now: Timestamp,
+    pub zone: TimeZone,
+}
+
+impl Clock {
+    pub fn utc(now: Timestamp) -> Self {
+        Self { now, zone: TimeZone::UTC }
+    }
+}
+
+/// Why a text is not a time.
+#[derive(Clone, Debug)]
+pub enum TimeError {
+    /// It has no known form.
+    Unknown(String),
+    /// It has a known form, but there is no such time, or it is before year -9999 or after 9999.
+    Impossible { text: String, cause: jiff::Error },
+}
+
+/// The time that `text` stands for.
+///
+/// Forms: `now`, `24h` or `-24h` (ago), `now-7d`, `now+1h` in `s m h d w`; `2026-06`, `2026-06-01`,
+/// `2026-06-01T12`, `2026-06-01T12:30`, seconds and a fraction of them, then `Z`, `+02:00` or `[Europe/Berlin]`, with a
+/// space for the `T` if wanted; seconds (10 digits) or milliseconds (13 digits) since the epoch.
+pub fn parse_time(text: &str, clock: &Clock) -> Result<TimeSpan, TimeError> {
+    let text = text.trim();
+    let calendar = || calendar(text, &clock.zone);
+    read(text, relative(text, clock.now).or_else(|| epoch(text)).or_else(calendar))
+}
+
+/// The same for texts that cannot be taken for a number or a duration, which may be something else.
+/// None where the text does not have the form.
+pub fn parse_plain_time(text: &str, clock: &Clock) -> Option<Result<TimeSpan, TimeError>> {
+    let is_relative = text.starts_with('-') || text.starts_with("now");
+    let parsed = if is_relative { relative(text, clock.now) } else { calendar(text, &clock.zone) };
+    parsed.map(|parsed| read(text, Some(parsed)))
+}
+
+/// The zone of a name like `Europe/Berlin`.
+pub fn parse_zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| {
+        format!("'{name}' is not a time zone: expected UTC or a name like Europe/Berlin")
+    })
+}
+
+fn read(text: &str, parsed: Parsed) -> Result<TimeSpan, TimeError> {
+    match parsed {
+        None => Err(TimeError::Unknown(text.to_owned())),
+        Some(Ok(span)) => Ok(span),
+        Some(Err(cause)) => Err(TimeError::Impossible { text: text.to_owned(), cause }),
+    }
+}
+
+impl fmt::Display for TimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(text) => write!(
+                f,
+                "'{text}' is not a time: expected one like now, -24h, now-7d, 2026-06, 2026-06-01, \
+                 2026-06-01T12:30:00Z, 2026-06-01T12:30+02:00, 2026-06-01T12:30[Europe/Berlin] or \
+                 seconds since 1970"
+            ),
+            Self::Impossible { text, cause } => write!(f, "'{text}' is not a time: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for TimeError {}
+
+/// `None` where the text does not have the form, as for each of the forms below.
+type Parsed = Option<Result<TimeSpan, jiff::Error>>;
+
+fn relative(text: &str, now: Timestamp) -> Parsed {
+    let (from_now, distance) = match text.strip_prefix("now") {
+        Some("") => return Some(lasting(now, 1.microsecond())),
+        Some(distance) => (true, distance),
+        None => (false, text),
+    };
+    let (is_ahead, distance) = match distance.strip_prefix('+') {
+        Some(distance) if from_now => (true, distance),
+        _ => (false, distance.strip_prefix('-').or((!from_now).then_some(distance))?),
+    };
+    let (count, unit) = distance.split_at_checked(distance.len().checked_sub(1)?)?;
+    let unit_s = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        "w" => 7 * 24 * 60 * 60,
+        _ => return None,
+    };
+    if !is_digits(count) {
+        return None;
+    }
+    // A count beyond i64 is beyond the calendar too, which then says so.
+    let seconds = count.parse::<i64>().unwrap_or(i64::MAX).saturating_mul(unit_s);
+    let distance = SignedDuration::from_secs(if is_ahead { seconds } else { -seconds });
+    Some(now.checked_add(distance).and_then(|time| lasting(time, 1.microsecond())))
+}
+
+fn epoch(text: &str) -> Parsed {
+    let count = if is_digits(text) {
+        text.parse().ok()?
+    } else {
+        return None;
+    };
+    match text.len() {
+        10 => Some(Timestamp::from_second(count).and_then(|time| lasting(time, 1.second()))),
+        13 => {
+            Some(Timestamp::from_millisecond(count).and_then(|time| lasting(time, 1.millisecond())))
+        }
+        _ => None,
+    }
+}
+
+fn calendar(text: &str, zone: &TimeZone) -> Parsed {
+    let (text, named) = match text.strip_suffix(']').and_then(|text| text.split_once('[')) {
+        Some((text, name)) => (text, Some(name)),
+        None => (text, None),
+    };
+    let named = match named.map(TimeZone::get).transpose() {
+        Ok(named) => named,
+        Err(cause) => return Some(Err(cause)),
+    };
+    let local = named.as_ref().unwrap_or(zone);
+    let Some((date, clock)) = text.split_once(['T', 't', ' ']) else {
+        return match shape(text).as_str() {
+            "0000-00" => Some(starting(&format!("{text}-01T00:00"), 1.month(), local)),
+            "0000-00-00" => Some(starting(&format!("{text}T00:00"), 1.day(), local)),
+            _ => None,
+        };
+    };
+    let (clock, offset) = clock.split_at(clock.find(['Z', 'z', '+', '-']).unwrap_or(clock.len()));
+    let length = match shape(clock).as_str() {
+        "00" => 1.hour(),
+        "00:00" => 1.minute(),
+        "00:00:00" => 1.second(),
+        shape => {
+            let fraction = shape.strip_prefix("00:00:00.")?;
+            ((1..=9).contains(&fraction.len()) && is_digits(fraction)).then(|| 1.microsecond())?
+        }
+    };
+    if shape(date) != "0000-00-00" {
+        return None;
+    }
+    let minutes = if clock.len() == 2 { ":00" } else { "" };
+    let local_time = format!("{date}T{clock}{minutes}");
+    match shape(offset).as_str() {
+        "" => Some(starting(&local_time, length, local)),
+        // One of the two would be wrong.
+        _ if named.is_some() => None,
+        "Z" | "z" | "+00:00" | "-00:00" | "+0000" | "-0000" => {
+            let start = format!("{local_time}{offset}").parse();
+            Some(start.and_then(|start| lasting(start, length)))
+        }
+        _ => None,
+    }
+}
+
+/// The form of `text`: each digit as a zero.
+fn shape(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect()
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// From a local time on. Where clocks are set forward and it does not exist, it is an hour later; where
+/// they are set back and it exists twice, the first.
+fn starting(start: &str, length: Span, zone: &TimeZone) -> Result<TimeSpan, jiff::Error> {
+    let start = start.parse::<DateTime>()?.to_zoned(zone.clone())?;
+    let end = start.checked_add(length)?.timestamp();
+    let micros = |time: Timestamp| Micros(time.as_microsecond());
+    Ok(TimeSpan { start: micros(start.timestamp()), end: micros(end) })
+}
+
+fn lasting(start: Timestamp, length: Span) -> Result<TimeSpan, jiff::Error> {
+    let end = start.to_zoned(TimeZone::UTC).checked_add(length)?.timestamp();
+    Ok(TimeSpan { start: Micros(start.as_microsecond()), end: Micros(end.as_microsecond()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What `text` stands for at 2026-06-10T08:00:00Z: start and end, or the error.
+    fn read(text: &str) -> String {
+        let now = "2026-06-10T08:00:00Z".parse().unwrap();
+        let print = |Micros(micros)| Timestamp::from_microsecond(micros).unwrap().to_string();
+        match parse_time(text, &Clock::utc(now)) {
+            Ok(span) => format!("{} {}", print(span.start), print(span.end)),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(read(text), expected, "{text}");
+    }
+
+    #[test]
+    fn relative_times_count_from_now() {
+        check("now", "2026-06-10T08:00:00Z 2026-06-10T08:00:00.000001Z");
+        check("24h", "2026-06-09T08:00:00Z 2026-06-09T08:00:00.000001Z");
+        for text in ["-24h", "now-24h", "-1d", "1440m", "86400s", " now-1d "] {
+            assert_eq!(read(text), read("24h"), "{text}");
+        }
+        check("now-2w", "2026-05-27T08:00:00Z 2026-05-27T08:00:00.000001Z");
+        check("now+1h", "2026-06-10T09:00:00Z 2026-06-10T09:00:00.000001Z");
+    }
+
+    #[test]
+    fn a_date_is_its_whole_day_and_a_month_its_whole_month() {
+        check("2026-06-01", "2026-06-01T00:00:00Z 2026-06-02T00:00:00Z");
+        check("2024-02-29", "2024-02-29T00:00:00Z 2024-03-01T00:00:00Z");
+        check("2026-12", "2026-12-01T00:00:00Z 2027-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_time_of_day_lasts_as_long_as_its_last_unit() {
+        check("2026-06-01T12", "2026-06-01T12:00:00Z 2026-06-01T13:00:00Z");
+        check("2026-06-01T12+02:00", "2026-06-01T10:00:00Z 2026-06-01T11:00:00Z");
+        check("2026-06-01T12:30", "2026-06-01T12:30:00Z 2026-06-01T12:31:00Z");
+        check("2026-06-01 12:30:15", "2026-06-01T12:30:15Z 2026-06-01T12:30:16Z");
+        check("2026-06-01T12:30:15.25", "2026-06-01T12:30:15.25Z 2026-06-01T12:30:15.250001Z");
+        check("2026-06-01t12:30z", "2026-06-01T12:30:00Z 2026-06-01T12:31:00Z");
+    }
+
+    #[test]
+    fn offsets_lead_back_to_utc() {
+        check("2026-06-01T12:30+02:00", "2026-06-01T10:30:00Z 2026-06-01T10:31:00Z");
+        check("2026-06-01T23:30:00-0330", "2026-06-02T03:00:00Z 2026-06-02T03:00:01Z");
+    }
+
+    #[test]
+    fn a_zone_is_named_behind_a_time_or_set_for_all_that_name_none() {
+        check("2026-06-01T12:30[Europe/Berlin]", "2026-06-01T10:30:00Z 2026-06-01T10:31:00Z");
+        check("2026-06-01[America/New_York]", "2026-06-01T04:00:00Z 2026-06-02T04:00:00Z");
+        // The day on which clocks are set forward has 23 hours.
+        check("2026-03-29[Europe/Berlin]", "2026-03-28T23:00:00Z 2026-03-29T22:00:00Z");
+        check("2026-06[Asia/Kolkata]", "2026-05-31T18:30:00Z 2026-06-30T18:30:00Z");
+        let error = read("2026-06-01[Europe/Berln]");
+        assert!(error.contains("Berln") && !error.contains("expected one like"), "{error}");
+
+        let zone = parse_zone("Europe/Berlin").unwrap();
+        let clock = Clock { zone, now: Timestamp::UNIX_EPOCH };
+        let start = |text: &str| parse_time(text, &clock).unwrap().start.to_string();
+        assert_eq!(start("2026-06-01"), "2026-05-31T22:00:00Z");
+        assert_eq!(start("2026-06-01T12:00"), "2026-06-01T10:00:00Z");
+        assert_eq!(start("2026-06-01T12:00Z"), "2026-06-01T12:00:00Z");
+        assert_eq!(start("2026-06-01T12:00[UTC]"), "2026-06-01T12:00:00Z");
+        // A time that clocks jump over, and one that comes twice.
+        assert_eq!(start("2026-03-29T02:30"), "2026-03-29T01:30:00Z");
+        assert_eq!(start("2026-10-25T02:30"), "2026-10-25T00:30:00Z");
+        assert!(parse_zone("Berlin").unwrap_err().contains("Europe/Berlin"));
+    }
+
+    #[test]
+    fn a_plain_time_is_no_number() {
+        let clock = Clock::utc(Timestamp::UNIX_EPOCH);
+        let is_plain = |text| parse_plain_time(text, &clock).is_some_and(|time| time.is_ok());
+        assert!(is_plain("2026-06-01") && is_plain("-24h") && is_plain("now"));
+        assert!(!is_plain("24h") && !is_plain("1780315200") && !is_plain("-5") && !is_plain(""));
+    }
+
+    #[test]
+    fn epoch_numbers_are_seconds_or_milliseconds_by_their_length() {
+        check("1780315200", "2026-06-01T12:00:00Z 2026-06-01T12:00:01Z");
+        check("1780315200250", "2026-06-01T12:00:00.25Z 2026-06-01T12:00:00.251Z");
+    }
+
+    #[test]
+    fn other_forms_are_answered_with_examples() {
+        let texts = [
+            "",
+            "yesterday",
+            "now-",
+            "now24h",
+            "-h",
+            "+1h",
+            "24",
+            "24y",
+            "20260601",
+            "2026",
+            "2026-6-1",
+            "2026-06-01T",
+            "2026-06-01T12:30:",
+            "2026-06T12:30",
+            "2026-06-01T12:30:15.",
+            "2026-06-01T12:30+2",
+            "2026-06-01T12:30Z[UTC]",
+            "2026-06-01T12:30[UTC",
+            "２４h",
+            "1é",
+        ];
+        for text in texts {
+            let expected = format!("'{text}' is not a time: expected one like now, -24h, now-7d, ");
+            assert!(read(text).starts_with(&expected), "{}", read(text));
+        }
+    }
+
+    #[test]
+    fn times_that_do_not_exist_say_why() {
+        let texts = [
+            "2026-02-30",
+            "2026-13",
+            "2026-06-01T25:00",
+            "2026-06-01T12:30+99:00",
+            "9999-12",
+            "999999w",
+            "now+9223372036854775807w",
+            "99999999999999999999h",
+        ];
+        for text in texts {
+            let error = read(text);
+            assert!(error.starts_with(&format!("'{text}' is not a time: ")), "{error}");
+            assert!(!error.contains("expected one like"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_time_or_an_error(
+            text in r"\PC*|[0-9TZ:+ .now-]{0,30}|(now)?[+-]?[0-9]{1,25}[smhdw]",
+            now in -377_705_023_201_i64..=253_402_207_200,
+        ) {
+            if let Ok(span) = parse_time(&text, &Clock::utc(Timestamp::from_second(now).unwrap())) {
+                prop_assert!(span.start < span.end);
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What is answered in place of events: AWS's names of errors, and its messages where they are known.
+
+use wire::{ApiError, ErrorKind};
+
+/// An error as AWS's clients know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsError {
+    pub name: &'static str,
+    pub status: u16,
+    pub message: String,
+}
+
+impl AwsError {
+    /// One of the errors that are the client's mistake.
+    pub fn bad(name: &'static str, message: impl Into<String>) -> Self {
+        Self { name, status: 400, message: message.into() }
+    }
+
+    pub fn incomplete_signature(message: impl Into<String>) -> Self {
+        Self::bad("IncompleteSignatureException", message)
+    }
+
+    pub fn invalid_signature(message: impl Into<String>) -> Self {
+        Self::bad("InvalidSignatureException", message)
+    }
+
+    pub fn serialization(message: impl Into<String>) -> Self {
+        Self::bad("SerializationException", message)
+    }
+
+    pub fn invalid_token() -> Self {
+        Self::bad("InvalidNextTokenException", "Invalid token.")
+    }
+
+    pub fn unknown_operation(status: u16, message: impl Into<String>) -> Self {
+        Self { status, ..Self::bad("UnknownOperationException", message) }
+    }
+}
+
+/// The error of a search, or of a body that did not arrive. Clients try again after those that may pass.
+impl From<ApiError> for AwsError {
+    fn from(error: ApiError) -> Self {
+        let (name, status) = match error.kind {
+            ErrorKind::Busy => return Self::bad("ThrottlingException", "Rate exceeded"),
+            ErrorKind::TooLarge => ("RequestEntityTooLargeException", 413),
+            ErrorKind::BadRequest => ("RequestTimeoutException", 408),
+            ErrorKind::Timeout | ErrorKind::Unavailable => ("ServiceUnavailableException", 503),
+            _ => ("InternalFailure", 500),
+        };
+        Self { name, status, message: error.message }
+    }
+}

@@ -1,0 +1,227 @@
+//! CloudTrail's LookupEvents on a loopback TCP port, for AWS's own tools.
+//!
+//! A thin layer over what the socket answers with: the same engine, the same turns and bounds. In
+//! reading order: this file listens and maps a request to an answer, `keys` and `sigv4` say whose it
+//! is, `lookup` makes a search of it, `shown` and `resources` tell of events as AWS does, `error`
+//! names what goes wrong. The protocol is AWS JSON 1.1; every answer has a request id, which the log
+//! names.
+
+mod error;
+mod keys;
+mod lookup;
+mod resources;
+mod shown;
+mod sigv4;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper_util::service::TowerToHyperService;
+use jiff::Timestamp;
+use tokio::net::{TcpListener, TcpStream};
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+pub use self::keys::Keys;
+
+use self::error::AwsError;
+use self::lookup::{Lookup, LookupRequest, Scope};
+use self::sigv4::Authorization;
+use server::{App, Connections, Place, arrived, encode};
+use wire::{ApiError, ErrorKind};
+
+const SERVICE: &str = "cloudtrail";
+const TARGET: &str = "x-amz-target";
+/// By the newer SDKs' model, and by the older ones', which put a package before it.
+const LOOKUP_EVENTS: &str = "CloudTrail_20131101.LookupEvents";
+const TARGET_PACKAGE: &str = "com.amazonaws.cloudtrail.v20131101.";
+const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
+
+/// Who is answered, and what they are told.
+#[derive(Debug)]
+pub struct AwsOptions {
+    /// None answers whoever connects.
+    pub keys: Option<Keys>,
+    /// A client is told only of the region that it states.
+    pub is_by_region: bool,
+    pub has_data_events: bool,
+}
+
+/// Opens the port. A loopback address only: what travels is not encrypted.
+pub fn bind(address: SocketAddr) -> anyhow::Result<StdListener> {
+    debug_assert!(address.ip().is_loopback(), "the configuration refuses others");
+    let listener = StdListener::bind(address)
+        .with_context(|| format!("cannot listen on {address} (`aws.listen`)"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Answers on the port until `shutdown`, as [`server::serve`] does on the socket.
+pub async fn serve(
+    listener: StdListener,
+    app: App,
+    options: AwsOptions,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    tracing::info!(address = %listener.local_addr()?, "answering LookupEvents");
+    let mut connections = Connections::new(app.live_options());
+    let aws = Arc::new(Aws { app, options });
+    let router = Router::new().fallback(answer).with_state(aws);
+    // `arrived` bounds bodies.
+    let service = TowerToHyperService::new(router.layer(DefaultBodyLimit::disable()));
+    let client = |stream: TcpStream, place: Place| place.serve(stream, service.clone());
+    let outcome = tokio::select! {
+        outcome = connections.accept(&listener, client) => outcome,
+        () = shutdown => Ok(()),
+    };
+    drop(listener);
+    connections.end().await;
+    outcome
+}
+
+struct Aws {
+    app: App,
+    options: AwsOptions,
+}
+
+/// Answers one request, and counts, times and logs it.
+async fn answer(State(aws): State<Arc<Aws>>, request: Request) -> Response {
+    let started = Instant::now();
+    let request_id = Uuid::new_v4().to_string();
+    let answered = aws.answer(request).await;
+    let (mut response, error) = match answered {
+        Ok(response) => (response, "none"),
+        Err(error) => (response_of(&error), told(&error, &request_id)),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        headers.insert("x-amzn-requestid", id);
+    }
+    let took = started.elapsed();
+    metrics::counter!("traildex_aws_requests_total", "error" => error).increment(1);
+    metrics::histogram!("traildex_aws_request_seconds").record(took);
+    debug!(request_id, error, took_ms = took.as_secs_f64() * 1e3, "LookupEvents");
+    response
+}
+
+fn response_of(error: &AwsError) -> Response {
+    let status = StatusCode::from_u16(error.status).unwrap_or_default();
+    let body = serde_json::json!({ "__type": error.name, "message": error.message });
+    (status, body.to_string()).into_response()
+}
+
+fn told(error: &AwsError, request_id: &str) -> &'static str {
+    let AwsError { name, status, message } = error;
+    if *status >= 500 {
+        warn!(request_id, status, error = name, message, "LookupEvents failed");
+    } else {
+        debug!(request_id, status, error = name, message, "LookupEvents refused");
+    }
+    name
+}
+
+impl Aws {
+    async fn answer(&self, request: Request) -> Result<Response, AwsError> {
+        let (parts, body) = request.into_parts();
+        // As AWS does: what is asked comes before who asks.
+        check_operation(&parts)?;
+        let body = self.read(body).await?;
+        let scope = self.scope(&parts, &body)?;
+        let request: LookupRequest = serde_json::from_slice(&body)
+            .map_err(|error| AwsError::serialization(error.to_string()))?;
+        let lookup = Lookup::new(request, &scope)?;
+        let has_token = lookup.has_token();
+        let found = self.app.limited(move |engine, cancel| {
+            let found = lookup.run(engine, cancel)?;
+            Ok((encode(&found)?, found.warnings))
+        });
+        let (json, warnings) = found.await.map_err(|error| match error.kind {
+            ErrorKind::BadRequest | ErrorKind::Gone if has_token => AwsError::invalid_token(),
+            // Not the body's, which has arrived.
+            ErrorKind::BadRequest => {
+                AwsError { name: "InternalFailure", status: 500, message: error.message }
+            }
+            _ => error.into(),
+        })?;
+        let mut response = self.app.readable(json)?;
+        warn_in(response.headers_mut(), &warnings);
+        Ok(response)
+    }
+
+    async fn read(&self, body: Body) -> Result<Vec<u8>, ApiError> {
+        arrived(body, self.app.options().read_timeout).await
+    }
+
+    /// What the client may be told of, once it is known who it is.
+    fn scope(&self, request: &Parts, body: &[u8]) -> Result<Scope, AwsError> {
+        let stated = Authorization::of(&request.headers);
+        let AwsOptions { keys, is_by_region, has_data_events } = &self.options;
+        let (region, accounts) = match keys {
+            Some(keys) => {
+                let stated = stated?;
+                let key = keys.get(&stated.key_id).ok_or_else(|| {
+                    let message = "The security token included in the request is invalid.";
+                    AwsError::bad("UnrecognizedClientException", message)
+                })?;
+                stated.verify(request, body, SERVICE, &key.secret, Timestamp::now())?;
+                (Some(stated.region), key.accounts.clone())
+            }
+            None => {
+                check_host(&request.headers)?;
+                (stated.ok().map(|stated| stated.region), None)
+            }
+        };
+        let region = region.filter(|_| *is_by_region);
+        Ok(Scope { region, accounts, has_data_events: *has_data_events })
+    }
+}
+
+fn check_operation(request: &Parts) -> Result<(), AwsError> {
+    let target = request.headers.get(TARGET).map_or("", |target| target.to_str().unwrap_or("?"));
+    if request.method != Method::POST || request.uri.path() != "/" || target.is_empty() {
+        let message = "LookupEvents is a POST to / with an X-Amz-Target header.";
+        return Err(AwsError::unknown_operation(404, message));
+    }
+    if target.strip_prefix(TARGET_PACKAGE).unwrap_or(target) == LOOKUP_EVENTS {
+        return Ok(());
+    }
+    let message = "Of CloudTrail's operations, LookupEvents is answered here.";
+    Err(AwsError::unknown_operation(400, message))
+}
+
+/// Without keys, a web page could have the browser of somebody on this machine ask, by a name of its own
+/// that it points at this address. Such a request carries that name.
+fn check_host(headers: &HeaderMap) -> Result<(), AwsError> {
+    let authority = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
+    let is_ours = authority.is_some_and(|authority: Authority| {
+        let host = authority.host();
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    });
+    if is_ours {
+        return Ok(());
+    }
+    let message = "Without keys, the Host header must be localhost or a loopback address.";
+    Err(AwsError::bad("AccessDeniedException", message))
+}
+
+/// Why events may be missing, where AWS's tools look no further and people can.
+fn warn_in(headers: &mut HeaderMap, warnings: &[String]) {
+    for warning in warnings {
+        if let Ok(warning) = HeaderValue::from_maybe_shared(Bytes::from(warning.clone())) {
+            headers.append("x-traildex-warning", warning);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Conditions that tantivy has no query for, evaluated a segment at a time.
+//!
+//! A [`Clause`] gives the documents of a segment that meet a condition, in order. [`ClauseQuery`]
+//! makes a tantivy query of one, so that clauses and tantivy's own queries combine.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tantivy::columnar::ColumnIndex;
+use tantivy::query::{ConstScorer, EnableScoring, Explanation, Query, Weight};
+use tantivy::{DocId, Score, SegmentReader, TERMINATED, TantivyError, Term};
+
+use crate::one_term::docs_with;
+use crate::value_clauses::RecordTest;
+use segment::IndexError;
+use segment::docsets::{Docs, Ranges, Scan, Union, Verified, none};
+use segment::view::SegmentView;
+use store::snapshot::Snapshot;
+use trail::time::Micros;
+
+/// What fetching and parsing a record costs, in documents of a posting list read.
+pub const RECORD_COST: u64 = 1_000;
+
+/// A condition on events.
+pub trait Clause: fmt::Debug + Send + Sync + 'static {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError>;
+
+    /// The path at which the events that meet it have something, where that is the whole condition.
+    fn path_with_something(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// What a clause is evaluated on.
+pub struct Context<'a> {
+    pub snapshot: &'a Arc<Snapshot>,
+    pub segment: &'a Arc<SegmentView>,
+    pub stop: &'a Stop,
+}
+
+/// Tells whether an evaluation should end, unfinished: nobody waits for it any more. Clones are the
+/// same.
+#[derive(Clone)]
+pub struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Stop {
+    pub fn when(is_due: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_due))
+    }
+
+    /// To be polled while what is looked at is not bounded by what is found.
+    pub fn check(&self) -> Result<(), IndexError> {
+        if (self.0)() { Err(IndexError::Stopped) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stop")
+    }
+}
+
+impl Context<'_> {
+    /// The documents of a tantivy query.
+    pub fn query(&self, query: &dyn Query) -> Result<Docs, IndexError> {
+        let weight = query.weight(EnableScoring::disabled_from_schema(self.snapshot.schema()))?;
+        Ok(weight.scorer(&self.segment.reader, 1.0)?)
+    }
+
+    /// The documents that have a term.
+    pub fn term(&self, term: &Term) -> Result<Docs, IndexError> {
+        Ok(match &self.segment.place_of(term)?.info {
+            Some(info) => docs_with(&self.segment.reader, term, info)?,
+            None => none(),
+        })
+    }
+
+    /// The documents for which `test` holds.
+    pub fn scan(&self, test: impl FnMut(DocId) -> bool + Send + 'static) -> Docs {
+        self.scan_with_value(ColumnIndex::Full, test)
+    }
+
+    /// The documents that have a value in a column, and for which `test` holds.
+    pub fn scan_with_value(
+        &self,
+        index: ColumnIndex,
+        test: impl FnMut(DocId) -> bool + Send + 'static,
+    ) -> Docs {
+        let scan = Scan::new(index, self.segment.events(), Box::new(test));
+        Box::new(ConstScorer::new(scan, 1.0))
+    }
+
+    /// The candidates whose record passes a test.
+    pub fn verified(
+        &self,
+        candidates: Docs,
+        test: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
+    ) -> Docs {
+        let segment = Arc::clone(self.segment);
+        let is_met = move |doc| match segment.record(doc) {
+            Ok(record) => test(&record),
+            Err(error) => fail(&error),
+        };
+        Verified::docs(candidates, RECORD_COST, is_met)
+    }
+
+    /// The candidates whose record passes a clause's test.
+    pub fn verified_by(&self, candidates: Docs, test: &RecordTest) -> Docs {
+        let is_met = Arc::clone(test);
+        self.verified(candidates, move |record| is_met(record))
+    }
+
+    /// The documents that any of the parts has.
+    pub fn union(&self, mut parts: Vec<Docs>) -> Docs {
+        parts.retain(|part| part.doc() != TERMINATED);
+        match parts.len() {
+            0 => none(),
+            1 => parts.remove(0),
+            _ => Box::new(ConstScorer::new(Union::new(parts), 1.0)),
+        }
+    }
+}
+
+/// A clause as a tantivy query.
+#[derive(Clone, Debug)]
+pub struct ClauseQuery {
+    snapshot: Arc<Snapshot>,
+    clause: Arc<dyn Clause>,
+    stop: Stop,
+}
+
+impl ClauseQuery {
+    pub fn boxed(snapshot: &Arc<Snapshot>, clause: impl Clause, stop: &Stop) -> Box<dyn Query> {
+        let (snapshot, clause, stop) = (Arc::clone(snapshot), Arc::new(clause), stop.clone());
+        Box::new(Self { snapshot, clause, stop })
+    }
+
+    /// See [`Clause::path_with_something`].
+    pub fn path_with_something(&self) -> Option<&str> {
+        self.clause.path_with_something()
+    }
+}
+
+impl Query for ClauseQuery {
+    fn weight(&self, _: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Weight for ClauseQuery {
+    fn scorer(&self, reader: &SegmentReader, _: Score) -> tantivy::Result<Docs> {
+        let segment = self.snapshot.view(reader.segment_id()).ok_or_else(|| {
+            TantivyError::InternalError("a query met a segment of another snapshot".to_owned())
+        })?;
+        let context = Context { snapshot: &self.snapshot, segment, stop: &self.stop };
+        self.clause.docs(&context).map_err(|error| match error {
+            IndexError::Tantivy(error) => error,
+            error => TantivyError::InternalError(error.to_string()),
+        })
+    }
+
+    fn explain(&self, _: &SegmentReader, _: DocId) -> tantivy::Result<Explanation> {
+        Ok(Explanation::new("clause", 1.0))
+    }
+}
+
+/// Times from `start` up to, and without, `end`.
+#[derive(Debug)]
+pub struct TimeClause {
+    pub start: Micros,
+    pub end: Micros,
+}
+
+impl Clause for TimeClause {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        Ok(Box::new(Ranges::new(context.segment.docs_between(self.start, self.end))))
+    }
+}
+
+/// The event that came from a place in a file.
+#[derive(Debug)]
+pub struct PlaceClause {
+    /// Number of the file in the ledger.
+    pub file: u64,
+    pub offset: u64,
+}
+
+impl Clause for PlaceClause {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let segment = Arc::clone(context.segment);
+        let Self { file, offset } = *self;
+        Ok(context.scan(move |doc| segment.offset(doc) == offset && segment.file(doc) == file))
+    }
+}
+
+/// Events for which `test` holds, among those of another query: for what only the record itself can
+/// tell.
+pub struct VerifiedClause<F> {
+    pub candidates: Box<dyn Query>,
+    /// Given the record's bytes as delivered.
+    pub test: F,
+}
+
+impl<F> fmt::Debug for VerifiedClause<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "verified {:?}", self.candidates)
+    }
+}
+
+impl<F: Fn(&[u8]) -> bool + Clone + Send + Sync + 'static> Clause for VerifiedClause<F> {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        Ok(context.verified(context.query(&*self.candidates)?, self.test.clone()))
+    }
+}
+
+/// Ends a search in the middle of a condition, which has no way to answer with an error: a record or
+/// a value that cannot be read must not pass for one that does not match. The engine contains it.
+#[allow(clippy::missing_panics_doc)]
+pub fn fail(error: &IndexError) -> ! {
+    panic!("a condition cannot be evaluated: {error}")
+}

@@ -1,0 +1,187 @@
+//! Comparing two fields of an event.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
+use tantivy::DocId;
+
+use crate::clauses::{Clause, Context, fail};
+use crate::values::{Local, ReadRecord, Source, Values};
+use segment::IndexError;
+use segment::docsets::Docs;
+use trail::cell::Cell;
+use trail::time::Micros;
+
+/// How a value of one field and a value of the other must stand. Both fields must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// They have a value in common.
+    Equal,
+    /// They have none in common.
+    Different,
+    Less,
+    AtMost,
+    More,
+    AtLeast,
+}
+
+/// Events in which two fields stand in a relation.
+///
+/// Values are equal that are the same text, or the same number. Numbers, and texts that read as
+/// numbers, are ordered as numbers; a time, and what it is compared with, as times; else texts are.
+pub struct CompareClause {
+    pub left: Source,
+    pub right: Source,
+    pub relation: Relation,
+    pub read: Arc<ReadRecord>,
+}
+
+impl fmt::Debug for CompareClause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {:?} {:?}", self.left, self.relation, self.right)
+    }
+}
+
+impl Clause for CompareClause {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let open = |source| Values::open(context.segment, source, &self.read).map(Side::new);
+        let (mut left, mut right) = (open(&self.left)?, open(&self.right)?);
+        let relation = self.relation;
+        Ok(context.scan(move |doc| {
+            let found = left.of(doc).and_then(|left| Ok((left, right.of(doc)?)));
+            let (left, right) = found.unwrap_or_else(|error| fail(&error));
+            relation.holds(&left, &right)
+        }))
+    }
+}
+
+/// One of the two fields.
+struct Side {
+    values: Values,
+    known: HashMap<Local, Arc<Comparable>, FxBuildHasher>,
+}
+
+/// A value, as it is compared.
+struct Comparable {
+    cell: Cell,
+    number: Option<f64>,
+    time: Option<Micros>,
+}
+
+impl Side {
+    fn new(values: Values) -> Self {
+        Self { values, known: HashMap::default() }
+    }
+
+    fn of(&mut self, doc: DocId) -> Result<Vec<Arc<Comparable>>, IndexError> {
+        let mut found = Vec::new();
+        for local in self.values.of(doc)?.to_vec() {
+            if let Some(known) = self.known.get(&local) {
+                found.push(Arc::clone(known));
+                continue;
+            }
+            let comparable = Arc::new(Comparable::new(self.values.cell(local)?));
+            self.known.insert(local, Arc::clone(&comparable));
+            found.push(comparable);
+        }
+        Ok(found)
+    }
+}
+
+impl Comparable {
+    fn new(cell: Cell) -> Self {
+        let (number, time) = match &cell {
+            Cell::Text(text) => {
+                let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+                (number, Micros::parse_event_time(text))
+            }
+            Cell::Time(time) => (None, Some(*time)),
+            cell => (cell.as_number(), None),
+        };
+        Self { cell, number, time }
+    }
+
+    fn is_time(&self) -> bool {
+        matches!(self.cell, Cell::Time(_))
+    }
+
+    fn equals(&self, other: &Self) -> bool {
+        if self.is_time() || other.is_time() {
+            return self.time.is_some() && self.time == other.time;
+        }
+        self.cell == other.cell
+            // A truth value, or a number, may be text on the other side.
+            || self.cell.to_string() == other.cell.to_string()
+    }
+
+    fn compare(&self, other: &Self) -> Option<Ordering> {
+        if self.is_time() || other.is_time() {
+            return Some(self.time?.cmp(&other.time?));
+        }
+        match (self.number, other.number) {
+            (Some(a), Some(b)) => a.partial_cmp(&b),
+            _ => Some(self.cell.to_string().cmp(&other.cell.to_string())),
+        }
+    }
+}
+
+impl Relation {
+    fn holds(self, left: &[Arc<Comparable>], right: &[Arc<Comparable>]) -> bool {
+        let any = |test: &dyn Fn(&Comparable, &Comparable) -> bool| {
+            left.iter().any(|a| right.iter().any(|b| test(a, b)))
+        };
+        let ordered =
+            |is_meant: fn(Ordering) -> bool| any(&|a, b| a.compare(b).is_some_and(is_meant));
+        match self {
+            Self::Equal => any(&Comparable::equals),
+            Self::Different => !left.is_empty() && !right.is_empty() && !any(&Comparable::equals),
+            Self::Less => ordered(Ordering::is_lt),
+            Self::AtMost => ordered(Ordering::is_le),
+            Self::More => ordered(Ordering::is_gt),
+            Self::AtLeast => ordered(Ordering::is_ge),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(left: &[Cell], relation: Relation, right: &[Cell], expected: bool) {
+        let side = |cells: &[Cell]| -> Vec<Arc<Comparable>> {
+            cells.iter().map(|cell| Arc::new(Comparable::new(cell.clone()))).collect()
+        };
+        let holds = relation.holds(&side(left), &side(right));
+        assert_eq!(holds, expected, "{left:?} {relation:?} {right:?}");
+    }
+
+    #[test]
+    fn fields_are_compared_value_by_value() {
+        use Relation::{AtLeast, AtMost, Different, Equal, Less, More};
+        let text = Cell::text;
+        check(&[text("a")], Equal, &[text("a")], true);
+        check(&[text("a")], Equal, &[text("A")], false);
+        check(&[text("a"), text("b")], Equal, &[text("b")], true);
+        check(&[text("a"), text("b")], Different, &[text("b")], false);
+        check(&[text("a")], Different, &[text("b"), text("c")], true);
+        check(&[], Different, &[text("b")], false);
+        check(&[text("b")], Equal, &[], false);
+        // Account ids are texts: a leading zero counts.
+        check(&[text("012")], Equal, &[text("12")], false);
+        check(&[text("12")], Equal, &[Cell::Int(12)], true);
+        check(&[text("true")], Equal, &[Cell::Bool(true)], true);
+        check(&[text("9")], Less, &[text("10")], true);
+        check(&[text("x9")], Less, &[text("x10")], false);
+        check(&[Cell::number(1.5)], AtLeast, &[Cell::number(1.5)], true);
+        check(&[Cell::Int(1)], More, &[text("0.5")], true);
+        let time = |text| Cell::Time(Micros::parse_event_time(text).unwrap());
+        let noon = "2023-07-10T12:00:00Z";
+        check(&[time(noon)], Equal, &[text("2023-07-10T14:00:00+02:00")], true);
+        check(&[time(noon)], More, &[text("2023-07-10T11:59:59Z")], true);
+        check(&[time(noon)], AtMost, &[text("no time")], false);
+    }
+}

@@ -1,0 +1,170 @@
+//! Which field of the index a name in a query means.
+
+use language::ast::FieldRef;
+use language::syntax::closest;
+use store::snapshot::Snapshot;
+use trail::columns::{COLUMNS, ColumnId};
+use wire::{ApiError, ErrorKind};
+
+/// Names told in an error message.
+const NAMES_TOLD_MAX: usize = 5;
+
+/// The elements of a policy's statement. They are looked for in every policy, wherever it travels.
+const POLICY_ELEMENTS: [&str; 9] = [
+    "Action",
+    "Condition",
+    "Effect",
+    "NotAction",
+    "NotPrincipal",
+    "NotResource",
+    "Principal",
+    "Resource",
+    "Sid",
+];
+
+/// What people of other tools call a field.
+const FOREIGN_NAMES: [(&str, &str); 8] = [
+    ("@timestamp", "time"),
+    ("timestamp", "time"),
+    ("@message", "a word without a field"),
+    ("_all", "a word without a field"),
+    ("username", "user"),
+    ("sourceip", "ip"),
+    ("src_ip", "ip"),
+    ("source.ip", "ip"),
+];
+
+/// A field of the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Column(ColumnId),
+    /// `eventTime`.
+    Time,
+    /// `sourceIPAddress`, as an address.
+    Ip,
+    /// A path that is no column. Of a policy's element, each that ends in it.
+    Paths(Vec<String>),
+    /// A path of an object, good only to ask whether it is there.
+    Object(String),
+}
+
+/// Finds the field that a name means: a short name, a full path, or a last part of one that only one
+/// path has.
+pub fn resolve(field: &FieldRef, snapshot: &Snapshot) -> Result<Target, ApiError> {
+    let name = field.name.as_str();
+    if field.is_path {
+        let column = ColumnId::at_path(name).map(Target::Column);
+        return Ok(column.unwrap_or_else(|| Target::Paths(vec![name.to_owned()])));
+    }
+    match name {
+        "time" | "eventTime" => return Ok(Target::Time),
+        "ip" => return Ok(Target::Ip),
+        _ => {}
+    }
+    if let Some(id) = ColumnId::named(name) {
+        return Ok(Target::Column(id));
+    }
+    if snapshot.has_values_at(name) {
+        return Ok(Target::Paths(vec![name.to_owned()]));
+    }
+    if snapshot.has_values_below(name) || is_above_a_column(name) {
+        return Ok(Target::Object(name.to_owned()));
+    }
+    let first = name.split('.').next().unwrap_or_default();
+    match paths_ending_in(name, snapshot).as_slice() {
+        [] => Err(unknown(field, snapshot)),
+        paths if POLICY_ELEMENTS.contains(&first) => Ok(Target::Paths(paths.to_vec())),
+        [path] => Ok(match ColumnId::named(path) {
+            Some(id) => Target::Column(id),
+            None => Target::Paths(vec![path.clone()]),
+        }),
+        paths => Err(ambiguous(field, paths)),
+    }
+}
+
+/// Whether a name means a field everyone asks for, whatever paths there are.
+pub fn is_taken(name: &str) -> bool {
+    ["time", "eventTime", "ip"].contains(&name) || ColumnId::named(name).is_some()
+}
+
+/// The error of a query that asks for the value of an object.
+pub fn has_no_value(field: &FieldRef, path: &str, snapshot: &Snapshot) -> ApiError {
+    let below = format!("{path}.");
+    let paths = snapshot.paths();
+    let columns = COLUMNS.iter().map(|column| column.path);
+    let inside: Vec<&str> =
+        columns.chain(paths.iter().copied()).filter(|path| path.starts_with(&below)).collect();
+    let message = format!(
+        "'{}' has no value of its own{}, but fields such as {}",
+        field.name,
+        at(field.offset),
+        told(&inside)
+    );
+    ApiError {
+        offset: field.offset,
+        suggestion: inside.first().map(|path| (*path).to_owned()),
+        ..ApiError::new(ErrorKind::UnknownField, message)
+    }
+}
+
+/// ` at byte 7`, where there is a text.
+pub fn at(offset: Option<usize>) -> String {
+    offset.map_or_else(String::new, |offset| format!(" at byte {offset}"))
+}
+
+/// `userIdentity`, say.
+pub fn is_above_a_column(name: &str) -> bool {
+    COLUMNS
+        .iter()
+        .any(|column| column.path.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+}
+
+fn paths_ending_in(name: &str, snapshot: &Snapshot) -> Vec<String> {
+    let end = format!(".{name}");
+    let columns = COLUMNS.iter().map(|column| column.path);
+    columns.chain(snapshot.paths()).filter(|path| path.ends_with(&end)).map(str::to_owned).collect()
+}
+
+fn unknown(field: &FieldRef, snapshot: &Snapshot) -> ApiError {
+    let name = &field.name;
+    let columns = COLUMNS
+        .iter()
+        .flat_map(|column| std::iter::once(&column.path).chain(column.aliases).copied());
+    let paths = snapshot.paths();
+    let last_parts = paths.iter().filter_map(|path| path.rsplit('.').next());
+    let known =
+        columns.chain(["time", "ip", "eventTime"]).chain(paths.iter().copied()).chain(last_parts);
+    let foreign = FOREIGN_NAMES.iter().find(|(foreign, _)| foreign.eq_ignore_ascii_case(name));
+    let best = foreign.map(|(_, ours)| *ours).or_else(|| closest(name, known));
+    let mut message = format!("unknown field '{name}'{}", at(field.offset));
+    match best {
+        Some(known) => message.push_str(&format!("; did you mean '{known}'?")),
+        None => message.push_str(": no event has it"),
+    }
+    ApiError {
+        offset: field.offset,
+        suggestion: best.map(str::to_owned),
+        ..ApiError::new(ErrorKind::UnknownField, message)
+    }
+}
+
+fn ambiguous(field: &FieldRef, paths: &[String]) -> ApiError {
+    let message = format!(
+        "'{}'{} is the last part of several fields: {}; name one of them",
+        field.name,
+        at(field.offset),
+        told(paths)
+    );
+    ApiError {
+        offset: field.offset,
+        suggestion: paths.first().cloned(),
+        ..ApiError::new(ErrorKind::UnknownField, message)
+    }
+}
+
+fn told<T: AsRef<str>>(paths: &[T]) -> String {
+    let told: Vec<&str> = paths.iter().take(NAMES_TOLD_MAX).map(AsRef::as_ref).collect();
+    let more = paths.len().saturating_sub(NAMES_TOLD_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", told.join(", "))
+}

@@ -1,0 +1,481 @@
+//! Tests on values, by their text: forms with wildcards, regular expressions, ranges, words in a row.
+
+use std::collections::HashSet;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+use crate::value_clauses::ValueTest;
+use language::ast::{Pattern, Piece, Regex, Value};
+use language::time::{Clock, TimeError, parse_plain_time, parse_time};
+use trail::limits::WORD_BYTES_MAX;
+use trail::time::Micros;
+use trail::words::{each_word, lowercase, words};
+
+/// Bytes of a prefix that narrow a search.
+const PREFIX_BYTES_MAX: usize = 1 << 10;
+
+/// A pattern, ready to be matched.
+#[derive(Clone, Debug)]
+pub struct Form {
+    pieces: Vec<Piece>,
+    prefix: String,
+}
+
+impl Form {
+    pub fn new(pattern: &Pattern) -> Self {
+        let pieces = pattern.pieces().to_vec();
+        let prefix = match pieces.first() {
+            // What was cut keeps its beginning.
+            Some(Piece::Text(text)) => {
+                text[..text.floor_char_boundary(PREFIX_BYTES_MAX)].to_owned()
+            }
+            _ => String::new(),
+        };
+        Self { pieces, prefix }
+    }
+
+    /// The pattern in lower case, for words.
+    pub fn of_words(pattern: &Pattern) -> Self {
+        Self::new(&Pattern::new(pattern.pieces().iter().map(|piece| match piece {
+            Piece::Text(text) => Piece::Text(lowercase(text)),
+            piece => piece.clone(),
+        })))
+    }
+}
+
+impl ValueTest for Form {
+    /// Greedy from the left: each text goes where it fits first, the last where the value ends.
+    fn is_met_by(&self, value: &str) -> bool {
+        is_of_form(&self.pieces, value)
+    }
+
+    fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    fn can_be_made_of(&self, alphabet: &str) -> bool {
+        self.pieces.iter().all(|piece| match piece {
+            Piece::Text(text) => text.chars().all(|c| alphabet.contains(c)),
+            Piece::AnyRun | Piece::AnyOne => true,
+        })
+    }
+}
+
+/// Matches with one place to go back to: the last `*`, and the text it stands for so far.
+fn is_of_form(pieces: &[Piece], value: &str) -> bool {
+    let (mut piece, mut rest) = (0, value);
+    let mut back: Option<(usize, &str)> = None;
+    loop {
+        let step = match pieces.get(piece) {
+            Some(Piece::AnyRun) => {
+                back = Some((piece, rest));
+                piece += 1;
+                continue;
+            }
+            Some(Piece::AnyOne) => rest.chars().next().map(|c| &rest[c.len_utf8()..]),
+            Some(Piece::Text(text)) => rest.strip_prefix(text.as_str()),
+            None => rest.is_empty().then_some(rest),
+        };
+        match (step, back) {
+            (Some(_), _) if piece == pieces.len() => return true,
+            (Some(after), _) => {
+                rest = after;
+                piece += 1;
+            }
+            (None, None) => return false,
+            (None, Some((star, from))) => {
+                let Some(c) = from.chars().next() else { return false };
+                rest = &from[c.len_utf8()..];
+                back = Some((star, rest));
+                piece = star + 1;
+            }
+        }
+    }
+}
+
+/// A pattern, upper and lower case alike.
+#[derive(Clone, Debug)]
+pub struct AnyCase(Form);
+
+impl AnyCase {
+    pub fn new(pattern: &Pattern) -> Self {
+        Self(Form::of_words(pattern))
+    }
+}
+
+impl ValueTest for AnyCase {
+    fn is_met_by(&self, value: &str) -> bool {
+        self.0.is_met_by(&lowercase(value))
+    }
+
+    fn lower_case_prefix(&self) -> &str {
+        self.0.prefix()
+    }
+
+    /// Of an alphabet without upper case.
+    fn can_be_made_of(&self, alphabet: &str) -> bool {
+        self.0.can_be_made_of(alphabet)
+    }
+}
+
+/// A regular expression that matches the whole value.
+#[derive(Clone, Debug)]
+pub struct Match {
+    regex: regex::Regex,
+    /// The same, taken apart.
+    parts: Arc<Hir>,
+}
+
+impl Match {
+    /// Fails with what is wrong with it.
+    pub fn new(regex: &Regex) -> Result<Self, String> {
+        let compiled = regex.compile()?;
+        let parts = regex_syntax::ParserBuilder::new()
+            .case_insensitive(regex.ignores_case)
+            .dot_matches_new_line(true)
+            .build()
+            .parse(compiled.as_str())
+            .map_err(|error| error.to_string())?;
+        Ok(Self { regex: compiled, parts: Arc::new(parts) })
+    }
+}
+
+impl ValueTest for Match {
+    fn is_met_by(&self, value: &str) -> bool {
+        self.regex.is_match(value)
+    }
+
+    fn can_be_made_of(&self, alphabet: &str) -> bool {
+        can_match_text_of(&self.parts, alphabet)
+    }
+}
+
+/// Whether a regular expression can match text that is made of an alphabet; perhaps wrongly true.
+fn can_match_text_of(parts: &Hir, alphabet: &str) -> bool {
+    let can = |part: &Hir| can_match_text_of(part, alphabet);
+    match parts.kind() {
+        HirKind::Empty | HirKind::Look(_) | HirKind::Class(Class::Bytes(_)) => true,
+        HirKind::Literal(text) => std::str::from_utf8(&text.0)
+            .is_ok_and(|text| text.chars().all(|c| alphabet.contains(c))),
+        HirKind::Class(Class::Unicode(class)) => {
+            let is_in =
+                |c: char| class.iter().any(|range| (range.start()..=range.end()).contains(&c));
+            alphabet.chars().any(is_in)
+        }
+        HirKind::Repetition(repetition) => repetition.min == 0 || can(&repetition.sub),
+        HirKind::Capture(capture) => can(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().all(can),
+        HirKind::Alternation(parts) => parts.iter().any(can),
+    }
+}
+
+/// One of many texts.
+#[derive(Clone, Debug)]
+pub struct AnyOf(Arc<HashSet<String>>);
+
+impl AnyOf {
+    pub fn new<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
+        Self(Arc::new(texts.map(str::to_owned).collect()))
+    }
+}
+
+impl ValueTest for AnyOf {
+    fn is_met_by(&self, value: &str) -> bool {
+        self.0.contains(value)
+    }
+}
+
+/// Any value.
+#[derive(Clone, Debug)]
+pub struct Anything;
+
+impl ValueTest for Anything {
+    fn is_met_by(&self, _: &str) -> bool {
+        true
+    }
+}
+
+/// An address of AWS's own, which is a service's name.
+#[derive(Clone, Debug)]
+pub struct AwsSource;
+
+impl ValueTest for AwsSource {
+    fn is_met_by(&self, value: &str) -> bool {
+        value.starts_with("AWS Internal") || value.ends_with(".amazonaws.com")
+    }
+}
+
+/// A number, however it is written.
+#[derive(Clone, Debug)]
+pub struct SameNumber {
+    whole: Option<i128>,
+    float: Option<f64>,
+}
+
+impl SameNumber {
+    pub fn new(text: &str) -> Self {
+        Self { whole: whole_number(text), float: text.parse().ok() }
+    }
+}
+
+impl ValueTest for SameNumber {
+    fn is_met_by(&self, value: &str) -> bool {
+        match (self.whole, whole_number(value)) {
+            (Some(wanted), Some(found)) => wanted == found,
+            _ => self.float.is_some_and(|wanted| value.parse() == Ok(wanted)),
+        }
+    }
+}
+
+/// A whole number among those that JSON's readers keep whole.
+fn whole_number(text: &str) -> Option<i128> {
+    let text = text.strip_suffix(".0").unwrap_or(text);
+    text.parse::<i64>().map(Into::into).or_else(|_| text.parse::<u64>().map(Into::into)).ok()
+}
+
+/// What is wrong with a bound, and where it stands.
+pub type BadBound = (Option<usize>, TimeError);
+
+/// Values between bounds.
+#[derive(Clone, Debug)]
+pub enum Between {
+    /// As numbers, of values that read as one.
+    Numbers(Bound<f64>, Bound<f64>),
+    /// As times, of values that read as one: from the first up to, and without, the second.
+    Times { start: Option<Micros>, end: Option<Micros> },
+    /// As versions: `1.10` is newer than `1.9`.
+    Versions(Bound<Vec<u64>>, Bound<Vec<u64>>),
+    /// By their bytes.
+    Texts(Bound<String>, Bound<String>),
+}
+
+impl Between {
+    /// Versions between bounds, if the bounds are versions.
+    pub fn versions(lower: &Bound<Value>, upper: &Bound<Value>) -> Option<Self> {
+        let version = |bound: &Bound<Value>| {
+            Some(match bound {
+                Bound::Included(value) => Bound::Included(version(&value.text)?),
+                Bound::Excluded(value) => Bound::Excluded(version(&value.text)?),
+                Bound::Unbounded => Bound::Unbounded,
+            })
+        };
+        Some(Self::Versions(version(lower)?, version(upper)?))
+    }
+
+    /// Numbers where the bounds are numbers, times where they are times, else texts.
+    pub fn new(
+        lower: &Bound<Value>,
+        upper: &Bound<Value>,
+        clock: &Clock,
+    ) -> Result<Self, BadBound> {
+        if let (Some(lower), Some(upper)) = (number_bound(lower), number_bound(upper)) {
+            return Ok(Self::Numbers(lower, upper));
+        }
+        let is_time = |bound: &Bound<Value>| match bound {
+            Bound::Included(value) | Bound::Excluded(value) => {
+                parse_plain_time(&value.text, clock).is_some()
+            }
+            Bound::Unbounded => true,
+        };
+        if is_time(lower) && is_time(upper) {
+            let (start, end) = time_bounds(lower, upper, clock)?;
+            return Ok(Self::Times { start, end });
+        }
+        let text = |value: &Value| value.text.clone();
+        Ok(Self::Texts(lower.as_ref().map(text), upper.as_ref().map(text)))
+    }
+}
+
+impl ValueTest for Between {
+    fn is_met_by(&self, value: &str) -> bool {
+        match self {
+            Self::Numbers(lower, upper) => {
+                let number = value.parse().ok().filter(|number: &f64| number.is_finite());
+                number.is_some_and(|number| (*lower, *upper).contains(&number))
+            }
+            Self::Times { start, end } => Micros::parse_event_time(value)
+                .or_else(|| {
+                    let utc = Clock::utc(jiff::Timestamp::UNIX_EPOCH);
+                    Some(parse_plain_time(value, &utc)?.ok()?.start)
+                })
+                .is_some_and(|time| {
+                    start.is_none_or(|start| time >= start) && end.is_none_or(|end| time < end)
+                }),
+            Self::Versions(lower, upper) => version(value)
+                .is_some_and(|version| (lower.clone(), upper.clone()).contains(&version)),
+            Self::Texts(lower, upper) => {
+                let bounds =
+                    (lower.as_ref().map(String::as_str), upper.as_ref().map(String::as_str));
+                RangeBounds::<str>::contains(&bounds, value)
+            }
+        }
+    }
+}
+
+fn version(text: &str) -> Option<Vec<u64>> {
+    text.split('.').map(|part| part.parse().ok()).collect()
+}
+
+/// A bound that is a number, or none; None for text.
+fn number_bound(bound: &Bound<Value>) -> Option<Bound<f64>> {
+    let number = |value: &Value| value.text.parse().ok().filter(|n: &f64| n.is_finite());
+    Some(match bound {
+        Bound::Included(value) => Bound::Included(number(value)?),
+        Bound::Excluded(value) => Bound::Excluded(number(value)?),
+        Bound::Unbounded => Bound::Unbounded,
+    })
+}
+
+/// From the first time up to, and without, the second; a bound stands for as long as it is written to.
+pub fn time_bounds(
+    lower: &Bound<Value>,
+    upper: &Bound<Value>,
+    clock: &Clock,
+) -> Result<(Option<Micros>, Option<Micros>), BadBound> {
+    let time =
+        |value: &Value| parse_time(&value.text, clock).map_err(|error| (value.offset, error));
+    let start = match lower {
+        Bound::Included(value) => Some(time(value)?.start),
+        Bound::Excluded(value) => Some(time(value)?.end),
+        Bound::Unbounded => None,
+    };
+    let end = match upper {
+        Bound::Included(value) => Some(time(value)?.end),
+        Bound::Excluded(value) => Some(time(value)?.start),
+        Bound::Unbounded => None,
+    };
+    Ok((start, end))
+}
+
+/// Words in a row, or the text itself.
+#[derive(Clone, Debug)]
+pub struct Phrase {
+    row: Row,
+    text: String,
+}
+
+impl Phrase {
+    pub fn new(text: &str) -> Self {
+        Self { row: Row::of(text), text: text.to_owned() }
+    }
+}
+
+impl ValueTest for Phrase {
+    fn is_met_by(&self, value: &str) -> bool {
+        value == self.text || !self.row.0.is_empty() && self.row.is_met_by(value)
+    }
+}
+
+/// Words in a row, in lower case.
+#[derive(Clone, Debug)]
+pub struct Row(pub Vec<String>);
+
+impl Row {
+    pub fn of(text: &str) -> Self {
+        Self(words(text))
+    }
+}
+
+impl ValueTest for Row {
+    fn is_met_by(&self, value: &str) -> bool {
+        if !self.0.iter().all(|word| may_contain(value, word)) {
+            return false;
+        }
+        let mut recent = Vec::new();
+        let mut is_met = false;
+        each_word(value, &mut String::new(), |word| {
+            if !is_met {
+                recent.push(word.to_owned());
+                is_met = recent.ends_with(&self.0);
+            }
+        });
+        is_met
+    }
+}
+
+/// Whether text can contain a word in lower case. Quick, and never wrongly false: it looks at ASCII
+/// only, and a word that was cut ends in a hash that is not in the text.
+fn may_contain(text: &str, word: &str) -> bool {
+    let is_plain = text.is_ascii() && word.is_ascii() && word.len() < WORD_BYTES_MAX;
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    !is_plain || text.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use language::ast::{Expr, Test};
+    use language::parse::parse;
+
+    #[track_caller]
+    fn check(pattern: &str, value: &str, expected: bool) {
+        let query = parse(&format!("f:{pattern}")).unwrap();
+        let Expr::Field { test: Test::Wildcard(pattern), .. } = query.filter else {
+            panic!("{pattern} is no pattern")
+        };
+        assert_eq!(Form::new(&pattern).is_met_by(value), expected, "{pattern:?} {value}");
+    }
+
+    #[test]
+    fn wildcards_match_as_people_expect() {
+        check("Get*", "GetObject", true);
+        check("Get*", "Get", true);
+        check("Get*", "ForGet", false);
+        check("*Unauthorized*", "Client.UnauthorizedOperation", true);
+        check("*aab", "aaab", true);
+        check("a*b*c", "a-b-b-c", true);
+        check("a*b*c", "a-b-b", false);
+        check("a?c", "abc", true);
+        check("a?c", "aéc", true);
+        check("a?c", "ac", false);
+        check("*:i-*", "AROA:i-0abc", true);
+    }
+
+    #[test]
+    fn what_an_alphabet_cannot_write_is_known() {
+        let check = |pattern: &str, ignores_case: bool, expected: bool| {
+            let regex = Regex { pattern: pattern.to_owned(), ignores_case };
+            let found = Match::new(&regex).unwrap().can_be_made_of("0123abcd-");
+            assert_eq!(found, expected, "{pattern}");
+        };
+        check(".*", false, true);
+        check(".*bad.*", false, true);
+        check(".*bed.*", false, false);
+        check("BAD", false, false);
+        check("BAD", true, true);
+        check("(x|a)[0-9]+", false, true);
+        check("[x-z]+", false, false);
+        check("[x-z]*", false, true);
+        check("akia[^ ]+", true, false);
+        let form = |text: &str| Form {
+            pieces: vec![Piece::AnyRun, Piece::Text(text.to_owned())],
+            prefix: String::new(),
+        };
+        assert!(form("bad").can_be_made_of("abcd"));
+        assert!(!form("bed").can_be_made_of("abcd"));
+    }
+
+    #[test]
+    fn numbers_are_the_same_to_the_last_digit() {
+        let check = |wanted: &str, value: &str, expected: bool| {
+            assert_eq!(SameNumber::new(wanted).is_met_by(value), expected, "{wanted} {value}");
+        };
+        check("18446744073709551615", "18446744073709551615", true);
+        check("18446744073709551615", "18446744073709551614", false);
+        check("-9007199254740993", "-9007199254740993", true);
+        check("-9007199254740993", "-9007199254740992", false);
+        check("9007199254740993.0", "9007199254740993", true);
+        check("1e300", &1e300.to_string(), true);
+        check("x", "x", false);
+    }
+
+    #[test]
+    fn words_in_a_row_are_found_wherever_they_begin() {
+        let row = Row::of("Not authorized");
+        assert!(row.is_met_by("User is not not authorized to perform"));
+        assert!(!row.is_met_by("not really authorized"));
+        assert!(!row.is_met_by("not"));
+    }
+}

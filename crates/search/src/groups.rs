@@ -1,0 +1,596 @@
+//! Groups of events and what is computed of them, exactly: every event that matches is visited.
+//!
+//! All cores count, each a piece of a segment at a time. A piece's events are gathered by small numbers;
+//! what was gathered is then merged, by value, into the groups of all segments. That happens at the end
+//! of a piece, and in between when what was gathered grows large, so that memory is bounded by the
+//! number of groups alone, and that by a budget. No answer depends on the order in which pieces come.
+//!
+//! An event with several values in a key is in the group of each; one without a value, in that of
+//! [`Cell::Null`].
+
+mod dense;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod top;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustc_hash::FxBuildHasher;
+use tantivy::query::{AllQuery, EnableScoring, Query, Weight};
+use tantivy::{DocId, DocSet};
+
+use self::dense::Counter;
+use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
+pub use self::top::top_of_column;
+use crate::clauses::ClauseQuery;
+use crate::pieces::{Piece, each_piece};
+use crate::values::{Local, ReadRecord, Source, Values};
+use segment::view::SegmentView;
+use segment::{IndexError, lock};
+use store::snapshot::Snapshot;
+use trail::cell::Cell;
+use trail::columns::ColumnId;
+
+/// Events visited between two looks at the deadline.
+const CHECK_STEP: u64 = 1 << 12;
+
+/// Bytes gathered of a segment before they are merged.
+const GATHERED_BYTES_MAX: usize = 8 << 20;
+
+/// Values of a dictionary that are looked up by their number; more are hashed.
+const DENSE_MAX: usize = 1 << 20;
+
+/// What events are told apart by, and what is computed of each group.
+#[derive(Clone, Debug)]
+pub struct Grouping {
+    pub keys: Vec<Source>,
+    pub measures: Vec<Measure>,
+    /// How many of the largest groups are wanted, where groups are counted by one key; the others may
+    /// be left out.
+    pub largest: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Measure {
+    /// Events.
+    Count,
+    /// Events that have a value.
+    CountOf(Source),
+    /// Different values.
+    Distinct(Source),
+    Sum(Source),
+    Avg(Source),
+    Min(Source),
+    Max(Source),
+    /// The value of the earliest event that has one; of the smallest, where several events are.
+    First(Source),
+    /// The value of the latest event that has one; of the smallest, where several events are.
+    Last(Source),
+    /// In thousandths of a percent, by nearest rank.
+    Percentile(u32, Source),
+}
+
+/// The groups.
+#[derive(Debug, Default)]
+pub struct Grouped {
+    /// Each with the values of its keys, then those of its measures; in no order.
+    pub rows: Vec<Vec<Cell>>,
+    /// How many events match.
+    pub events: u64,
+    /// False where distinct values were too many to remember, and their number is an estimate.
+    pub is_exact: bool,
+}
+
+impl Grouped {
+    /// Numbers of all events.
+    fn of_numbers(numbers: impl Iterator<Item = u64>, events: u64) -> Self {
+        let row = numbers.map(|number| Cell::Int(number.into())).collect();
+        Self { rows: vec![row], events, is_exact: true }
+    }
+}
+
+impl Measure {
+    fn source(&self) -> Option<&Source> {
+        match self {
+            Self::Count => None,
+            Self::CountOf(source)
+            | Self::Distinct(source)
+            | Self::Sum(source)
+            | Self::Avg(source)
+            | Self::Min(source)
+            | Self::Max(source)
+            | Self::First(source)
+            | Self::Last(source)
+            | Self::Percentile(_, source) => Some(source),
+        }
+    }
+}
+
+/// Groups the events that match. `check` is asked now and then whether to go on.
+pub fn group<E: From<IndexError> + Send>(
+    snapshot: &Snapshot,
+    query: &dyn Query,
+    grouping: &Grouping,
+    read: &Arc<ReadRecord>,
+    bytes_max: usize,
+    check: &(dyn Fn() -> Result<(), E> + Sync),
+) -> Result<Grouped, E> {
+    let weight = query
+        .weight(EnableScoring::disabled_from_schema(snapshot.schema()))
+        .map_err(|error| E::from(error.into()))?;
+    let is_count = matches!(grouping.measures.as_slice(), [Measure::Count]);
+    if is_count && grouping.keys.is_empty() {
+        return count(snapshot, &*weight, check);
+    }
+    let matches =
+        Matches { snapshot, weight: &*weight, extent: Extent::of(query), bytes_max, check };
+    if let Some(grouped) = matches.distinct(grouping)? {
+        return Ok(grouped);
+    }
+    let mut groups = Groups::new(grouping, bytes_max);
+    if is_count
+        && let [key] = &grouping.keys[..]
+        && let Some(counters) = matches.counted_by_index(key)?
+    {
+        groups.events = counters.iter().map(Counter::events).sum();
+        return Ok(of_counters(groups, &counters, grouping.largest)?);
+    }
+    let groups = Mutex::new(groups);
+    let counters =
+        Mutex::new(Counters::new(if grouping.largest.is_some() { bytes_max } else { 0 }));
+    each_piece(snapshot, |piece| -> Result<(), E> {
+        let counted =
+            if is_count { count_piece(&piece, &*weight, &grouping.keys, check)? } else { None };
+        let Some((counter, events)) = counted else {
+            let gathering = Gathering::open(piece.segment, grouping, read, bytes_max)?;
+            return gather(&piece, &*weight, gathering, &groups, check);
+        };
+        let counter = lock(&counters).keep(&piece, counter);
+        let mut groups = lock(&groups);
+        groups.events += events;
+        if let Some(counter) = counter {
+            counter.each(|key, events| groups.add_count(key, events))?;
+        }
+        Ok(())
+    })?;
+    let groups = groups.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
+    Ok(of_counters(groups, &counters, grouping.largest)?)
+}
+
+/// Adds what was counted to the groups; of it alone, only the largest, where no more are wanted.
+fn of_counters(
+    mut groups: Groups<'_>,
+    counters: &[Counter],
+    largest: Option<usize>,
+) -> Result<Grouped, IndexError> {
+    if let Some(limit) = largest.filter(|_| groups.is_empty())
+        && let Some(largest) = top::top(counters, limit)?
+    {
+        for (value, events) in largest {
+            groups.add_count(vec![value], events)?;
+        }
+        return Ok(groups.end());
+    }
+    for counter in counters {
+        counter.each(|key, events| groups.add_count(key, events))?;
+    }
+    Ok(groups.end())
+}
+
+/// How many events match.
+fn count<E: From<IndexError>>(
+    snapshot: &Snapshot,
+    weight: &dyn Weight,
+    check: &dyn Fn() -> Result<(), E>,
+) -> Result<Grouped, E> {
+    let mut events = 0;
+    for segment in &snapshot.segments {
+        check()?;
+        let matches = weight.count(&segment.reader).map_err(|error| E::from(error.into()))?;
+        events += u64::from(matches);
+    }
+    Ok(Grouped::of_numbers(std::iter::once(events), events))
+}
+
+/// Which events match, where their number is known without a look at them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent<'a> {
+    All,
+    /// Those that have something at this path.
+    With(&'a str),
+    Unknown,
+}
+
+impl<'a> Extent<'a> {
+    fn of(query: &'a dyn Query) -> Self {
+        if query.is::<AllQuery>() {
+            return Self::All;
+        }
+        let clause = query.downcast_ref::<ClauseQuery>();
+        clause.and_then(ClauseQuery::path_with_something).map_or(Self::Unknown, Self::With)
+    }
+}
+
+/// What a search looks for, in short tables that need no groups.
+struct Matches<'a, E> {
+    snapshot: &'a Snapshot,
+    weight: &'a dyn Weight,
+    extent: Extent<'a>,
+    bytes_max: usize,
+    check: &'a (dyn Fn() -> Result<(), E> + Sync),
+}
+
+impl<E: From<IndexError> + Send> Matches<'_, E> {
+    /// The numbers of fields' values, and of events, where nothing else is asked for; none where that
+    /// takes another way.
+    fn distinct(&self, grouping: &Grouping) -> Result<Option<Grouped>, E> {
+        let measures = &grouping.measures;
+        let is_distinct = |measure: &Measure| matches!(measure, Measure::Distinct(_));
+        let is_number =
+            |measure: &Measure| is_distinct(measure) || matches!(measure, Measure::Count);
+        let are_meant = measures.iter().any(is_distinct) && measures.iter().all(is_number);
+        if !grouping.keys.is_empty() || !are_meant {
+            return Ok(None);
+        }
+        let (mut numbers, mut events) = (Vec::with_capacity(measures.len()), 0);
+        for measure in measures {
+            let Measure::Distinct(source) = measure else {
+                numbers.push(None);
+                continue;
+            };
+            let Some((values, of_events)) = self.values_of(source)? else { return Ok(None) };
+            numbers.push(Some(values));
+            events = of_events;
+        }
+        let numbers = numbers.into_iter().map(|values| values.unwrap_or(events));
+        Ok(Some(Grouped::of_numbers(numbers, events)))
+    }
+
+    /// How many values of a field there are, and how many events.
+    fn values_of(&self, source: &Source) -> Result<Option<(u64, u64)>, E> {
+        if self.extent == Extent::All
+            && let Some(counters) = self.counters(source, Counter::of_each_value)?
+            && let Some(values) = top::distinct(&counters)?
+        {
+            let events = self.snapshot.segments.iter().map(|segment| segment.events());
+            return Ok(Some((values, events.map(u64::from).sum())));
+        }
+        let keys = std::slice::from_ref(source);
+        let mut bytes = 0;
+        for segment in &self.snapshot.segments {
+            let Some(counter) = Counter::open(segment, keys)? else { return Ok(None) };
+            bytes += counter.bytes();
+        }
+        if bytes > self.bytes_max {
+            return Ok(None);
+        }
+        let counters = Mutex::new(Counters::new(self.bytes_max));
+        let counted = each_piece(self.snapshot, |piece| -> Result<Option<u64>, E> {
+            let Some((counter, events)) = count_piece(&piece, self.weight, keys, self.check)?
+            else {
+                return Ok(None);
+            };
+            let is_kept = lock(&counters).keep(&piece, counter).is_none();
+            Ok(is_kept.then_some(events))
+        })?;
+        let Some(events) = counted.into_iter().sum() else { return Ok(None) };
+        let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
+        Ok(top::distinct(&counters)?.map(|values| (values, events)))
+    }
+
+    /// How many events have each value of a field, as the inverted index tells it; none where it does
+    /// not tell.
+    fn counted_by_index(&self, source: &Source) -> Result<Option<Vec<Counter>>, E> {
+        let is_of_value = match (self.extent, source) {
+            (Extent::All, _) => false,
+            (Extent::With(path), Source::Column(id)) if path == id.column().path => {
+                for segment in &self.snapshot.segments {
+                    // Where it is an object, there is something at the path, and no value of the column.
+                    let of_values = usize::from(segment.text_column(*id)?.is_some());
+                    if segment.columns_at_or_below(path)?.len() > of_values {
+                        return Ok(None);
+                    }
+                }
+                true
+            }
+            _ => return Ok(None),
+        };
+        let mut counters = self.counters(source, Counter::of_all)?;
+        if is_of_value {
+            counters.iter_mut().flatten().for_each(Counter::leave_out_none);
+        }
+        Ok(counters)
+    }
+
+    /// A counter of each segment; none where some has none.
+    fn counters(
+        &self,
+        source: &Source,
+        of_segment: fn(&SegmentView, ColumnId) -> Result<Option<Counter>, IndexError>,
+    ) -> Result<Option<Vec<Counter>>, E> {
+        let column = match source {
+            Source::Column(column) if !column.column().is_unique => *column,
+            _ => return Ok(None),
+        };
+        let (mut counters, mut bytes) = (Vec::with_capacity(self.snapshot.segments.len()), 0);
+        for segment in &self.snapshot.segments {
+            (self.check)()?;
+            let Some(counter) = of_segment(segment, column)? else { return Ok(None) };
+            bytes += counter.bytes();
+            if bytes > self.bytes_max {
+                return Ok(None);
+            }
+            counters.push(counter);
+        }
+        Ok(Some(counters))
+    }
+}
+
+/// Counts a piece's matches by their values; none where that takes another way.
+fn count_piece<E: From<IndexError>>(
+    piece: &Piece<'_>,
+    weight: &dyn Weight,
+    keys: &[Source],
+    check: &dyn Fn() -> Result<(), E>,
+) -> Result<Option<(Counter, u64)>, E> {
+    let Some(mut counter) = Counter::open(piece.segment, keys)? else { return Ok(None) };
+    let mut scorer = piece.scorer(weight).map_err(|error| E::from(error.into()))?;
+    let events = counter.count(&mut *scorer, piece.docs.end, check)?;
+    Ok(events.map(|events| (counter, events)))
+}
+
+/// Gathers a piece's matches, and adds them to the groups of all.
+fn gather<'g, E: From<IndexError>>(
+    piece: &Piece<'_>,
+    weight: &dyn Weight,
+    mut gathering: Gathering<'g>,
+    groups: &Mutex<Groups<'g>>,
+    check: &dyn Fn() -> Result<(), E>,
+) -> Result<(), E> {
+    let mut scorer = piece.scorer(weight).map_err(|error| E::from(error.into()))?;
+    let mut events: u64 = 0;
+    let mut doc = scorer.doc();
+    while doc < piece.docs.end {
+        gathering.add(doc)?;
+        events += 1;
+        if events.is_multiple_of(CHECK_STEP) {
+            check()?;
+            if gathering.bytes > GATHERED_BYTES_MAX {
+                gathering.merge_into(&mut lock(groups))?;
+            }
+        }
+        doc = scorer.advance();
+    }
+    let mut groups = lock(groups);
+    groups.events += events;
+    Ok(gathering.merge_into(&mut groups)?)
+}
+
+/// What was counted of each segment.
+struct Counters {
+    of_segments: Vec<(Arc<SegmentView>, Counter)>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Counters {
+    fn new(bytes_max: usize) -> Self {
+        Self { of_segments: Vec::new(), bytes: 0, bytes_max }
+    }
+
+    /// Keeps a counter, or returns it where there is no room.
+    fn keep(&mut self, piece: &Piece<'_>, counter: Counter) -> Option<Counter> {
+        let is_same = |segment: &Arc<SegmentView>| Arc::ptr_eq(segment, piece.segment);
+        if let Some((_, same)) = self.of_segments.iter_mut().find(|(of, _)| is_same(of)) {
+            same.add_counter(&counter);
+            return None;
+        }
+        if self.bytes + counter.bytes() > self.bytes_max {
+            return Some(counter);
+        }
+        self.bytes += counter.bytes();
+        self.of_segments.push((Arc::clone(piece.segment), counter));
+        None
+    }
+
+    fn end(self) -> Vec<Counter> {
+        self.of_segments.into_iter().map(|(_, counter)| counter).collect()
+    }
+}
+
+/// What a piece's events come to.
+struct Gathering<'g> {
+    segment: Arc<SegmentView>,
+    grouping: &'g Grouping,
+    keys: Vec<Level>,
+    /// The values that each measure is of.
+    sources: Vec<Option<Values>>,
+    /// For each measure, by group.
+    tallies: Vec<Vec<LocalTally>>,
+    groups: u32,
+    /// Groups of the event at hand.
+    of_event: Vec<u32>,
+    next: Vec<u32>,
+    /// Values of the event at hand.
+    locals: Vec<Local>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+/// One key: from a group of the keys before it and a value to a group.
+struct Level {
+    values: Values,
+    /// By the value's number, for the first key.
+    dense: Vec<u32>,
+    hashed: HashMap<(u32, Option<Local>), u32, FxBuildHasher>,
+    /// Of each group, what it was made of.
+    made_of: Vec<(u32, Option<Local>)>,
+}
+
+const NO_GROUP: u32 = u32::MAX;
+
+impl Level {
+    fn open(values: Values, is_first: bool) -> Self {
+        let size = values.dictionary_size().filter(|size| is_first && *size <= DENSE_MAX);
+        Self {
+            values,
+            dense: vec![NO_GROUP; size.unwrap_or(0)],
+            hashed: HashMap::default(),
+            made_of: Vec::new(),
+        }
+    }
+
+    /// The group of a value below another group, and whether it is new.
+    fn group(&mut self, parent: u32, local: Option<Local>) -> (u32, bool) {
+        let Self { dense, hashed, made_of, .. } = self;
+        let new = made_of.len() as u32;
+        let dense = local.and_then(|local| dense.get_mut(local.bits as usize));
+        let slot = match dense {
+            Some(slot) => slot,
+            None => hashed.entry((parent, local)).or_insert(NO_GROUP),
+        };
+        if *slot != NO_GROUP {
+            return (*slot, false);
+        }
+        *slot = new;
+        made_of.push((parent, local));
+        (new, true)
+    }
+
+    fn clear(&mut self) {
+        self.dense.fill(NO_GROUP);
+        self.hashed.clear();
+        self.made_of.clear();
+    }
+}
+
+impl<'g> Gathering<'g> {
+    fn open(
+        segment: &Arc<SegmentView>,
+        grouping: &'g Grouping,
+        read: &Arc<ReadRecord>,
+        bytes_max: usize,
+    ) -> Result<Self, IndexError> {
+        let mut keys = Vec::new();
+        for source in &grouping.keys {
+            keys.push(Level::open(Values::open(segment, source, read)?, keys.is_empty()));
+        }
+        let open = |measure: &Measure| {
+            measure.source().map(|source| Values::open(segment, source, read)).transpose()
+        };
+        let sources = grouping.measures.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self {
+            segment: Arc::clone(segment),
+            grouping,
+            keys,
+            sources,
+            tallies: vec![Vec::new(); grouping.measures.len()],
+            groups: 0,
+            of_event: Vec::new(),
+            next: Vec::new(),
+            locals: Vec::new(),
+            bytes: 0,
+            bytes_max,
+        })
+    }
+
+    fn add(&mut self, doc: DocId) -> Result<(), IndexError> {
+        self.of_event.clear();
+        self.of_event.push(0);
+        let mut groups = 1;
+        for level in &mut self.keys {
+            self.next.clear();
+            self.locals.clear();
+            self.locals.extend_from_slice(level.values.of(doc)?);
+            for parent in &self.of_event {
+                let mut add = |local| {
+                    let (group, is_new) = level.group(*parent, local);
+                    self.bytes += if is_new { KEY_BYTES } else { 0 };
+                    self.next.push(group);
+                };
+                if self.locals.is_empty() {
+                    add(None);
+                }
+                for local in &self.locals {
+                    add(Some(*local));
+                }
+                // One event can have thousands of values in each of several keys.
+                if self.bytes > self.bytes_max {
+                    return Err(IndexError::TooManyGroups { groups: level.made_of.len() });
+                }
+            }
+            std::mem::swap(&mut self.of_event, &mut self.next);
+            groups = level.made_of.len() as u32;
+        }
+        if groups > self.groups {
+            let new = (groups - self.groups) as usize;
+            self.bytes += new * (GROUP_BYTES + MEASURE_BYTES * self.tallies.len());
+            self.groups = groups;
+            for tallies in &mut self.tallies {
+                tallies.resize_with(groups as usize, LocalTally::default);
+            }
+        }
+        let time = self.segment.time(doc);
+        let measures = self.grouping.measures.iter().zip(&mut self.sources);
+        for ((measure, source), tallies) in measures.zip(&mut self.tallies) {
+            let Some(values) = source else {
+                for group in &self.of_event {
+                    tallies[*group as usize].count += 1;
+                }
+                continue;
+            };
+            self.locals.clear();
+            self.locals.extend_from_slice(values.of(doc)?);
+            for group in &self.of_event {
+                self.bytes += tallies[*group as usize].add(measure, values, &self.locals, time);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what was gathered to the groups of all segments, and begins anew.
+    fn merge_into(&mut self, groups: &mut Groups<'_>) -> Result<(), IndexError> {
+        let keys = self.key_cells()?;
+        for (group, key) in keys.into_iter().enumerate() {
+            let number = groups.number(key)?;
+            for (measure, tallies) in self.tallies.iter_mut().enumerate() {
+                let tally = std::mem::take(&mut tallies[group]);
+                groups.merge(number, measure, tally, self.sources[measure].as_ref())?;
+            }
+        }
+        for level in &mut self.keys {
+            level.clear();
+        }
+        self.tallies.iter_mut().for_each(Vec::clear);
+        (self.groups, self.bytes) = (0, 0);
+        Ok(())
+    }
+
+    /// The values of each group's keys.
+    fn key_cells(&self) -> Result<Vec<Vec<Cell>>, IndexError> {
+        let mut keys = vec![Vec::new()];
+        if self.groups == 0 {
+            return Ok(Vec::new());
+        }
+        for level in &self.keys {
+            let mut locals: Vec<Local> =
+                level.made_of.iter().filter_map(|(_, local)| *local).collect();
+            locals.sort_unstable();
+            locals.dedup();
+            let cells = level.values.cells(&locals)?;
+            let cell = |local: Option<Local>| {
+                local.and_then(|local| locals.binary_search(&local).ok()).map(|at| &cells[at])
+            };
+            let key = |(parent, local): &(u32, Option<Local>)| {
+                let mut key = keys[*parent as usize].clone();
+                key.push(cell(*local).cloned().unwrap_or_default());
+                key
+            };
+            keys = level.made_of.iter().map(key).collect::<Vec<_>>();
+        }
+        Ok(keys)
+    }
+}

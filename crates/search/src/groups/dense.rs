@@ -1,0 +1,432 @@
+//! Counting events by the values of a few columns, where an array has room for every combination of a
+//! segment's values: most tables, at a few nanoseconds an event.
+//!
+//! An event has at most one value in each of these columns, so that it counts once.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
+use tantivy::columnar::{
+    Cardinality, ColumnValues, DynamicColumn, MonotonicallyMappableToU64, StrColumn,
+};
+use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DateTime, DocId, DocSet};
+
+use super::CHECK_STEP;
+use crate::values::{Bins, Source, time_of};
+use segment::IndexError;
+use segment::schema::{Fields, TIME};
+use segment::view::SegmentView;
+use trail::cell::Cell;
+use trail::columns::ColumnId;
+use trail::time::Micros;
+
+/// Combinations that are counted at most: 16 MiB.
+const CELLS_MAX: usize = 1 << 22;
+
+/// Reading a term of the inverted index takes as long as counting so many events. A few are read
+/// however small the segment is: all segments must be counted the same way.
+const EVENTS_PER_TERM: usize = 16;
+const TERMS_FEW: usize = 500;
+
+/// Events by the values of columns, in one segment.
+pub struct Counter {
+    keys: Vec<Key>,
+    /// How far apart two neighbouring values of each key are; stretches of time come one behind another.
+    strides: Vec<usize>,
+    /// By combination.
+    counts: Vec<u32>,
+    scratch: Box<Scratch>,
+}
+
+/// Of the documents at hand: made once, since zeroing it takes as long as counting.
+#[derive(Default)]
+struct Scratch {
+    cells: Block<usize>,
+    ordinals: Block<u64>,
+    values: Block<Option<u64>>,
+}
+
+struct Block<T>([T; COLLECT_BLOCK_BUFFER_LEN]);
+
+impl<T: Copy + Default> Default for Block<T> {
+    fn default() -> Self {
+        Self([T::default(); COLLECT_BLOCK_BUFFER_LEN])
+    }
+}
+
+enum Key {
+    /// A column that the segment does not have.
+    Missing,
+    /// The last number is that of events without a value.
+    Text {
+        column: StrColumn,
+        size: usize,
+    },
+    Time {
+        segment: Arc<SegmentView>,
+        stretches: Stretches,
+    },
+}
+
+/// The stretches of time that were met, numbered.
+struct Stretches {
+    bins: Bins,
+    times: Arc<dyn ColumnValues>,
+    starts: Vec<Micros>,
+    numbers: HashMap<Micros, usize, FxBuildHasher>,
+    /// Of the document before.
+    current: usize,
+    /// Times of the same stretch, as the column has them.
+    holds: Range<u64>,
+    /// The documents up to, and without, this one are in it: a segment's runs are sorted by time.
+    until: DocId,
+}
+
+impl Counter {
+    /// None where the keys are of other kinds, or have too many combinations.
+    pub fn open(segment: &Arc<SegmentView>, keys: &[Source]) -> Result<Option<Self>, IndexError> {
+        let mut opened = Vec::with_capacity(keys.len());
+        for key in keys {
+            match Key::open(segment, key)? {
+                Some(key) => opened.push(key),
+                None => return Ok(None),
+            }
+        }
+        let is_time = |key: &&Key| matches!(key, Key::Time { .. });
+        if opened.is_empty() || opened.iter().filter(is_time).count() > 1 {
+            return Ok(None);
+        }
+        let mut cells = 1_usize;
+        let mut strides = vec![0; opened.len()];
+        for (key, stride) in opened.iter().zip(&mut strides) {
+            *stride = cells;
+            if let Key::Text { size, .. } = key {
+                cells = cells.saturating_mul(*size);
+            }
+        }
+        for (key, stride) in opened.iter().zip(&mut strides) {
+            if is_time(&key) {
+                *stride = cells;
+            }
+        }
+        Ok((cells <= CELLS_MAX).then(|| Self::with(opened, strides, cells)))
+    }
+
+    /// The counts of all events of a segment by a column of the schema, as the inverted index tells
+    /// them: no event is looked at. None where that is not quicker.
+    pub fn of_all(segment: &SegmentView, column: ColumnId) -> Result<Option<Self>, IndexError> {
+        let (events, Some(mut counter)) = (segment.events(), Self::of_column(segment, column)?)
+        else {
+            return Ok(None);
+        };
+        let (without, counts) = counter.counts.split_last_mut().expect("it is that of no value");
+        if counts.len() > TERMS_FEW.max(events as usize / EVENTS_PER_TERM) {
+            return Ok(None);
+        }
+        let index = segment.reader.inverted_index(Fields::column(column))?;
+        let mut terms = index.terms().stream()?;
+        let mut with = 0;
+        for count in counts {
+            if !terms.advance() {
+                return Ok(None);
+            }
+            *count = terms.value().doc_freq;
+            with += *count;
+        }
+        if terms.advance() || with > events {
+            return Ok(None);
+        }
+        *without = events - with;
+        Ok(Some(counter))
+    }
+
+    /// The events that were counted, if each has one combination.
+    pub fn events(&self) -> u64 {
+        self.counts.iter().copied().map(u64::from).sum()
+    }
+
+    /// Forgets the events without a value, where there is one key, which is text.
+    pub fn leave_out_none(&mut self) {
+        if let Some(without) = self.counts.last_mut() {
+            *without = 0;
+        }
+    }
+
+    /// As if one event had each value that the segment has in a column of the schema.
+    pub fn of_each_value(
+        segment: &SegmentView,
+        column: ColumnId,
+    ) -> Result<Option<Self>, IndexError> {
+        let Some(mut counter) = Self::of_column(segment, column)? else { return Ok(None) };
+        counter.counts.fill(1);
+        Ok(Some(counter))
+    }
+
+    /// A counter of a column whose values are those, and no others, that events have: the terms of the
+    /// inverted index.
+    fn of_column(segment: &SegmentView, column: ColumnId) -> Result<Option<Self>, IndexError> {
+        debug_assert!(!column.column().is_unique, "most of its values are no terms");
+        let counter = match segment.text_column(column)? {
+            None => Self::with(vec![Key::Missing], vec![1], 1),
+            Some(text) if text.ords().get_cardinality() == Cardinality::Multivalued => {
+                return Ok(None);
+            }
+            Some(text) => {
+                let index = segment.reader.inverted_index(Fields::column(column))?;
+                let size = text.num_terms();
+                if index.terms().num_terms() != size || size >= CELLS_MAX {
+                    return Ok(None);
+                }
+                Self::with(vec![Key::Text { column: text, size: size + 1 }], vec![1], size + 1)
+            }
+        };
+        Ok(Some(counter))
+    }
+
+    fn with(keys: Vec<Key>, strides: Vec<usize>, cells: usize) -> Self {
+        Self { keys, strides, counts: vec![0; cells], scratch: Box::default() }
+    }
+
+    /// The bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.counts.as_slice())
+    }
+
+    /// Counts the documents before `end`; returns how many there are, or none where times and values
+    /// have more combinations than there is room for.
+    pub fn count<E: From<IndexError>>(
+        &mut self,
+        docs: &mut dyn DocSet,
+        end: DocId,
+        check: &dyn Fn() -> Result<(), E>,
+    ) -> Result<Option<u64>, E> {
+        let mut block = [0; COLLECT_BLOCK_BUFFER_LEN];
+        let mut events = 0;
+        loop {
+            let found = docs.fill_buffer(&mut block);
+            let found = block[..found].partition_point(|doc| *doc < end);
+            if found == 0 {
+                return Ok(Some(events));
+            }
+            if !self.add(&block[..found]) {
+                return Ok(None);
+            }
+            events += found as u64;
+            if events % CHECK_STEP < found as u64 {
+                check()?;
+            }
+        }
+    }
+
+    /// False where there is no room for the combinations.
+    fn add(&mut self, docs: &[DocId]) -> bool {
+        let Scratch { cells, ordinals, values } = &mut *self.scratch;
+        let cells = &mut cells.0[..docs.len()];
+        let (ordinals, values) = (&mut ordinals.0[..docs.len()], &mut values.0[..docs.len()]);
+        cells.fill(0);
+        for (key, stride) in self.keys.iter_mut().zip(&self.strides) {
+            match key {
+                Key::Missing => {}
+                Key::Text { column, .. } if column.ords().index.get_cardinality().is_full() => {
+                    read_values(&*column.ords().values, docs, ordinals);
+                    for (cell, ordinal) in cells.iter_mut().zip(&*ordinals) {
+                        *cell += *ordinal as usize * stride;
+                    }
+                }
+                Key::Text { column, size } => {
+                    values.fill(None);
+                    column.ords().first_vals(docs, values);
+                    for (cell, ordinal) in cells.iter_mut().zip(&*values) {
+                        *cell += ordinal.map_or(*size - 1, |ordinal| ordinal as usize) * stride;
+                    }
+                }
+                Key::Time { segment, stretches } => {
+                    stretches.add_numbers(segment, docs, ordinals, *stride, cells);
+                    let room = stretches.starts.len() * stride;
+                    if room > CELLS_MAX {
+                        return false;
+                    }
+                    if self.counts.len() < room {
+                        self.counts.resize(room, 0);
+                    }
+                }
+            }
+        }
+        for cell in cells {
+            self.counts[*cell] += 1;
+        }
+        true
+    }
+
+    /// Adds what was counted of other documents of the same segment, by keys that are texts.
+    pub fn add_counter(&mut self, other: &Self) {
+        assert_eq!(self.counts.len(), other.counts.len(), "the same columns have the same values");
+        for (mine, others) in self.counts.iter_mut().zip(&other.counts) {
+            *mine += others;
+        }
+    }
+
+    /// Calls `sink` with each combination of values that some event has, and how many have it.
+    pub fn each(
+        &self,
+        mut sink: impl FnMut(Vec<Cell>, u64) -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
+        let met: Vec<usize> =
+            self.counts.iter().enumerate().filter(|(_, n)| **n > 0).map(|(cell, _)| cell).collect();
+        let mut rows = vec![Vec::with_capacity(self.keys.len()); met.len()];
+        for (key, stride) in self.keys.iter().zip(&self.strides) {
+            let number = |cell: usize| match key {
+                Key::Missing => 0,
+                Key::Text { size, .. } => cell / stride % size,
+                Key::Time { .. } => cell / stride,
+            };
+            let numbers: Vec<usize> = met.iter().map(|cell| number(*cell)).collect();
+            let mut distinct = numbers.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            let cells = key.cells(&distinct)?;
+            for (row, number) in rows.iter_mut().zip(numbers) {
+                let at = distinct.binary_search(&number).expect("it is one of them");
+                row.push(cells[at].clone());
+            }
+        }
+        for (row, cell) in rows.into_iter().zip(met) {
+            sink(row, self.counts[cell].into())?;
+        }
+        Ok(())
+    }
+
+    /// Of a single key that is text: its column, how many events have each value, and how many have
+    /// none.
+    pub fn of_one_text(&self) -> Option<(Option<&StrColumn>, &[u32], u64)> {
+        match self.keys.as_slice() {
+            [Key::Missing] => Some((None, &[], self.counts[0].into())),
+            [Key::Text { column, size }] => {
+                Some((Some(column), &self.counts[..size - 1], self.counts[size - 1].into()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Key {
+    fn open(segment: &Arc<SegmentView>, source: &Source) -> Result<Option<Self>, IndexError> {
+        let column = match source {
+            Source::Column(id) if !id.column().is_unique => segment.text_column(*id)?,
+            Source::Paths(paths) => {
+                let [path] = paths.as_slice() else { return Ok(None) };
+                let mut columns = segment.columns_at(path)?;
+                match (columns.pop(), columns.is_empty()) {
+                    (None, _) => None,
+                    (Some(DynamicColumn::Str(column)), true) => Some(column),
+                    _ => return Ok(None),
+                }
+            }
+            Source::Bin(bins) => {
+                let Some(DynamicColumn::DateTime(times)) = segment.open_column(TIME)? else {
+                    return Ok(None);
+                };
+                let stretches = Stretches::new(bins.clone(), times.to_u64_monotonic().values);
+                return Ok(Some(Self::Time { segment: Arc::clone(segment), stretches }));
+            }
+            Source::Column(_) | Source::Time => return Ok(None),
+        };
+        Ok(match column {
+            None => Some(Self::Missing),
+            Some(column) if column.ords().get_cardinality() == Cardinality::Multivalued => None,
+            Some(column) => Some(Self::Text { size: column.num_terms() + 1, column }),
+        })
+    }
+
+    /// What values are, which are given in order.
+    fn cells(&self, numbers: &[usize]) -> Result<Vec<Cell>, IndexError> {
+        let mut cells = Vec::with_capacity(numbers.len());
+        match self {
+            Self::Missing => cells.resize(numbers.len(), Cell::Null),
+            Self::Time { stretches, .. } => {
+                cells.extend(numbers.iter().map(|number| Cell::Time(stretches.starts[*number])));
+            }
+            Self::Text { column, size } => {
+                let ordinals: Vec<u64> = numbers
+                    .iter()
+                    .filter(|number| **number + 1 < *size)
+                    .map(|number| *number as u64)
+                    .collect();
+                let are_there = column.dictionary().sorted_ords_to_term_cb(&ordinals, |text| {
+                    cells.push(Cell::text(&String::from_utf8_lossy(text)));
+                })?;
+                if !are_there {
+                    return Err(IndexError::Bug("a value without a text"));
+                }
+                cells.resize(numbers.len(), Cell::Null);
+            }
+        }
+        Ok(cells)
+    }
+}
+
+impl Stretches {
+    fn new(bins: Bins, times: Arc<dyn ColumnValues>) -> Self {
+        let (starts, numbers) = (Vec::new(), HashMap::default());
+        Self { bins, times, starts, numbers, current: 0, holds: 0..0, until: 0 }
+    }
+
+    /// Adds to each document's cell the number of the stretch that it is in. Documents come in order.
+    fn add_numbers(
+        &mut self,
+        segment: &SegmentView,
+        docs: &[DocId],
+        times: &mut [u64],
+        stride: usize,
+        cells: &mut [usize],
+    ) {
+        let Some(last) = docs.last() else { return };
+        if *last < self.until {
+            for cell in cells {
+                *cell += self.current * stride;
+            }
+            return;
+        }
+        read_values(&*self.times, docs, times);
+        let mut turns = 0;
+        for (cell, time) in cells.iter_mut().zip(times) {
+            if !self.holds.contains(time) {
+                self.turn_to(*time);
+                turns += 1;
+            }
+            *cell += self.current * stride;
+        }
+        // Where stretches are longer than this, it pays to look where the current one ends.
+        let is_long = turns <= 1;
+        self.until = if is_long { segment.next_before(*last, self.start()) } else { last + 1 };
+    }
+
+    fn turn_to(&mut self, time: u64) {
+        let stretch = (self.bins.0)(time_of(time));
+        let bits =
+            |time: Micros| DateTime::from_timestamp_nanos(time.0.saturating_mul(1_000)).to_u64();
+        self.holds = bits(stretch.holds.start)..bits(stretch.holds.end);
+        let new = self.starts.len();
+        self.current = *self.numbers.entry(stretch.start).or_insert(new);
+        if self.current == new {
+            self.starts.push(stretch.start);
+        }
+    }
+
+    /// The first time of the current stretch.
+    fn start(&self) -> Micros {
+        time_of(self.holds.start)
+    }
+}
+
+/// Reads the values of documents: quickest where they follow each other.
+fn read_values(values: &dyn ColumnValues, docs: &[DocId], into: &mut [u64]) {
+    match docs {
+        [first, .., last] if (last - first) as usize + 1 == docs.len() => {
+            values.get_range(u64::from(*first), into);
+        }
+        _ => values.get_vals(docs, into),
+    }
+}

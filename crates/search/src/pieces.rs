@@ -1,0 +1,112 @@
+//! Work on all cores: on every event of a snapshot, or on what was found of them.
+
+use std::ops::Range;
+use std::sync::{Arc, LazyLock};
+
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use tantivy::query::{Scorer, Weight};
+use tantivy::{DocId, DocSet};
+
+use segment::view::SegmentView;
+use store::snapshot::Snapshot;
+
+/// Fewer documents are not shared between threads: to wake one takes as long as to count some thousand.
+const PIECE_DOCS_MIN: u32 = 1_000;
+
+/// Documents of a segment that follow each other.
+#[derive(Debug)]
+pub struct Piece<'s> {
+    pub segment: &'s Arc<SegmentView>,
+    pub docs: Range<DocId>,
+}
+
+impl Piece<'_> {
+    /// The matches of the segment from the piece's first on; they go on behind its last.
+    pub fn scorer(&self, weight: &dyn Weight) -> tantivy::Result<Box<dyn Scorer>> {
+        let mut scorer = weight.scorer(&self.segment.reader, 1.0)?;
+        if scorer.doc() < self.docs.start {
+            scorer.seek(self.docs.start);
+        }
+        Ok(scorer)
+    }
+}
+
+/// Does the work on each piece; returns what comes of each, in the order of segments and documents.
+pub fn each_piece<T: Send, E: Send>(
+    snapshot: &Snapshot,
+    work: impl Fn(Piece<'_>) -> Result<T, E> + Send + Sync,
+) -> Result<Vec<T>, E> {
+    each_piece_of(&snapshot.segments, work)
+}
+
+/// The same of these segments only.
+pub fn each_piece_of<T: Send, E: Send>(
+    segments: &[Arc<SegmentView>],
+    work: impl Fn(Piece<'_>) -> Result<T, E> + Send + Sync,
+) -> Result<Vec<T>, E> {
+    in_parallel(pieces(segments, threads() as u32), work)
+}
+
+/// Does the work on each item; returns what comes of each, in order.
+pub fn in_parallel<I: Send, T: Send, E: Send>(
+    items: Vec<I>,
+    work: impl Fn(I) -> Result<T, E> + Send + Sync,
+) -> Result<Vec<T>, E> {
+    match items.len() {
+        0 | 1 => items.into_iter().map(work).collect(),
+        _ => items.into_par_iter().map(work).collect(),
+    }
+}
+
+/// Does work that takes long, on threads of its own, so that short work does not wait for it: the
+/// kernel shares the cores between both.
+pub fn on_long_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    static LONG: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+        let pool = ThreadPoolBuilder::new().thread_name(|n| format!("long-{n}")).build();
+        pool.inspect_err(|error| tracing::error!(%error, "no threads for long searches")).ok()
+    });
+    match &*LONG {
+        Some(pool) => pool.install(work),
+        None => work(),
+    }
+}
+
+/// How many threads there are for it.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
+/// As few pieces as keep all threads busy: a condition is evaluated, and memory taken, for each.
+fn pieces(segments: &[Arc<SegmentView>], threads: u32) -> Vec<Piece<'_>> {
+    let all: u64 = segments.iter().map(|segment| u64::from(segment.events())).sum();
+    let wanted = all.div_ceil(threads.into()).max(PIECE_DOCS_MIN.into());
+    let of_segment = |segment| ranges(SegmentView::events(segment), wanted as u32);
+    segments
+        .iter()
+        .flat_map(|segment| of_segment(segment).map(move |docs| Piece { segment, docs }))
+        .collect()
+}
+
+/// Ranges of at most so many documents, all about as long.
+fn ranges(docs: u32, wanted: u32) -> impl Iterator<Item = Range<DocId>> {
+    let count = docs.div_ceil(wanted).max(1);
+    let at = move |n: u32| (u64::from(docs) * u64::from(n) / u64::from(count)) as DocId;
+    (0..count).map(move |n| at(n)..at(n + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_every_document_once() {
+        for (docs, wanted, expected) in [(0, 10, 1), (10, 10, 1), (11, 10, 2), (1_000, 7, 143)] {
+            let ranges: Vec<_> = ranges(docs, wanted).collect();
+            assert_eq!(ranges.len(), expected);
+            assert!(ranges.iter().all(|range| range.len() as u32 <= wanted));
+            let all: Vec<DocId> = ranges.into_iter().flatten().collect();
+            assert_eq!(all, (0..docs).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Searches that find events: which of them, in which order, and a page at a time.
+
+use tantivy::query::Query as Planned;
+
+use super::{Search, read_record};
+use crate::collect::{Counting, Match, Wanted, collect};
+use crate::fields::resolve;
+use crate::ranked::{Ranking, ranked};
+use crate::run::cursor::Cursor;
+use crate::run::fetch::{Chosen, Fetcher, fetch_up_to};
+use crate::run::highlight::Highlighter;
+use crate::run::meaning::meaning;
+use crate::values::Source;
+use language::ast::{Expr, FieldRef, SortKey, Stage, Test};
+use segment::position::Position;
+use trail::columns::ColumnId;
+use wire::limits::{GROUP_BYTES_MAX, PAGE_BYTES_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX};
+use wire::{ApiError, Order, SearchRequest, SearchResponse, Table, Total, TotalMode};
+
+/// The stages of a query that is about events.
+#[derive(Default)]
+struct EventStages {
+    sort: Vec<SortKey>,
+    dedup: Vec<FieldRef>,
+    limit: Option<u64>,
+    fields: Vec<FieldRef>,
+}
+
+impl EventStages {
+    fn gather(stages: Vec<Stage>) -> Self {
+        let mut gathered = Self::default();
+        for stage in stages {
+            match stage {
+                Stage::Sort(keys) => gathered.sort = keys,
+                Stage::Dedup(fields) => gathered.dedup = fields,
+                Stage::Limit { rows, .. } => gathered.limit = Some(rows),
+                Stage::Fields(fields) => gathered.fields = fields,
+                Stage::Filter(_) | Stage::Stats { .. } => unreachable!("gathered, or split off"),
+            }
+        }
+        gathered
+    }
+}
+
+/// In which order events are given.
+enum Arrangement {
+    /// Nothing decides but time: pages can be told by where they end.
+    ByTime(Order),
+    Ranked(Ranking),
+}
+
+/// Why there are fewer events than were asked for.
+fn ends_early(given: usize, wanted: usize, is_paged: bool) -> String {
+    let rest = if is_paged { "the rest are behind the cursor" } else { "ask for fewer" };
+    let mib = PAGE_BYTES_MAX >> 20;
+    format!(
+        "{given} of {wanted} events are given, since a page ends at {mib} MiB of records; {rest}"
+    )
+}
+
+impl Search<'_> {
+    pub(super) fn answer_events(
+        &self,
+        filter: &Expr,
+        stages: Vec<Stage>,
+        request: &SearchRequest,
+    ) -> Result<SearchResponse, ApiError> {
+        let stages = EventStages::gather(stages);
+        let chosen = Chosen::of(&stages.fields, self.snapshot)?;
+        let given = self.cursor.map_or(0, |cursor| cursor.given);
+        let left = stages.limit.map(|limit| limit.saturating_sub(given));
+        let asked = request.limit.map(|limit| limit as u64);
+        let limit = asked.into_iter().chain(left).min();
+        let limit =
+            limit.map_or(SEARCH_LIMIT_DEFAULT, |limit| limit.min(SEARCH_LIMIT_MAX as u64) as usize);
+        let query =
+            self.timed("plan", || self.planner().plan_between(filter, self.start, self.end))?;
+        let is_last = limit == 0 || left == Some(limit as u64);
+        // One more tells whether there are others.
+        let wanted = limit + usize::from(!is_last);
+        let (mut matches, total, is_paged) =
+            match self.arrangement(&stages, request.order, wanted)? {
+                Arrangement::ByTime(order) => {
+                    let wanted = Wanted {
+                        limit: wanted,
+                        order,
+                        after: self.cursor.map(|cursor| cursor.after),
+                        total: request.total,
+                        counting: self.counting(filter, request.total)?,
+                    };
+                    let (matches, total) =
+                        self.timed("collect", || self.collect(&*query, wanted))?;
+                    (matches, total, true)
+                }
+                Arrangement::Ranked(ranking) => {
+                    let (matches, total) = self.timed("rank", || self.rank(&*query, &ranking))?;
+                    (matches, total, false)
+                }
+            };
+        let found = matches.len();
+        matches.truncate(limit);
+        let mut response = SearchResponse { total, ..SearchResponse::default() };
+        let given_now = if stages.fields.is_empty() {
+            let highlighter = request.highlights.then(|| Highlighter::of(filter, self.snapshot));
+            let highlighter = highlighter.transpose()?;
+            let (snapshot, cancel) = (self.snapshot, self.cancel);
+            response.hits = self.timed("fetch", || {
+                fetch_up_to(PAGE_BYTES_MAX, snapshot, &matches, highlighter.as_ref(), cancel)
+            })?;
+            response.hits.len()
+        } else {
+            let mut fetcher = Fetcher::new(self.snapshot);
+            let rows = fetcher.rows_up_to(PAGE_BYTES_MAX, &matches, &chosen, self.cancel)?;
+            let given_now = rows.len();
+            let columns = stages.fields.iter().map(|field| field.name.clone()).collect();
+            let rows_total = stages.limit.map_or(total.value, |limit| limit.min(total.value));
+            response.table = Some(Table { columns, rows, rows_total, exact: total.exact });
+            given_now
+        };
+        if given_now < matches.len() {
+            response.warnings.push(ends_early(given_now, matches.len(), is_paged));
+        }
+        if given_now < found {
+            let last = given_now.checked_sub(1).map(|at| matches[at].position);
+            let given = given + given_now as u64;
+            let cursor = last.map(|last| self.cursor_behind(last, given, request));
+            response.cursor = cursor.filter(|_| is_paged);
+            response.is_cut = !is_paged;
+        }
+        Ok(response)
+    }
+
+    fn arrangement(
+        &self,
+        stages: &EventStages,
+        mut order: Order,
+        limit: usize,
+    ) -> Result<Arrangement, ApiError> {
+        let mut sort = Vec::new();
+        for key in &stages.sort {
+            match self.planner().source(&key.field)? {
+                // Whatever would come behind it decides among events of the same time only.
+                Source::Time if stages.sort.len() == 1 => {
+                    order = if key.is_descending { Order::Newest } else { Order::Oldest };
+                }
+                source => sort.push((source, key.is_descending)),
+            }
+        }
+        if sort.is_empty() && stages.dedup.is_empty() {
+            return Ok(Arrangement::ByTime(order));
+        }
+        let source = |field| self.planner().source(field);
+        let dedup = stages.dedup.iter().map(source).collect::<Result<_, _>>()?;
+        Ok(Arrangement::Ranked(Ranking { sort, dedup, order, limit }))
+    }
+
+    fn collect(
+        &self,
+        query: &dyn Planned,
+        wanted: Wanted,
+    ) -> Result<(Vec<Match>, Total), ApiError> {
+        collect(self.snapshot, query, wanted, &|| self.cancel.check())
+    }
+
+    fn rank(
+        &self,
+        query: &dyn Planned,
+        ranking: &Ranking,
+    ) -> Result<(Vec<Match>, Total), ApiError> {
+        let (read, check) = (read_record(), || self.cancel.check());
+        let (matches, total) =
+            ranked(self.snapshot, query, ranking, &read, GROUP_BYTES_MAX, &check)?;
+        Ok((matches, Total { value: total, exact: true }))
+    }
+
+    fn cursor_behind(&self, last: Position, given: u64, request: &SearchRequest) -> String {
+        Cursor::behind(last, given, self.clock.now, request, self.snapshot).to_string()
+    }
+
+    fn counting(&self, filter: &Expr, total: TotalMode) -> Result<Counting, ApiError> {
+        let is_of_all_times = self.start.is_none() && self.end.is_none();
+        let is_known = match filter {
+            Expr::All => true,
+            Expr::Field { field, test: Test::Is(_) } => {
+                is_of_all_times && ColumnId::named(&field.name).is_some()
+            }
+            _ => false,
+        };
+        if is_known {
+            return Ok(Counting::Known);
+        }
+        if total != TotalMode::Exact {
+            return Ok(Counting::OneByOne(None));
+        }
+        let between = (self.start, self.end);
+        let resolve = |field: &FieldRef| resolve(field, self.snapshot);
+        Ok(Counting::OneByOne(Some(meaning(filter, between, self.clock, resolve)?)))
+    }
+}

@@ -1,0 +1,246 @@
+//! Which fields events have, and the most frequent values of a field.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Search, clock_of, parse_query};
+use crate::fields::{Target, at, is_above_a_column, is_taken, resolve};
+use crate::fields_of::presences;
+use crate::groups::{Grouping, Measure, group, top_of_column};
+use crate::plan::read_record;
+use crate::values::Source;
+use language::ast::{Expr, FieldRef, Pattern, Piece, Query, Test};
+use language::time::Clock;
+use segment::presence::Presence;
+use store::snapshot::Snapshot;
+use trail::cell::Cell;
+use trail::columns::{COLUMNS, Column, ColumnId, SOURCE_IP};
+use trail::time::Micros;
+use wire::engine::Cancel;
+use wire::limits::{FIELDS_LIMIT_DEFAULT, GROUP_BYTES_MAX, VALUES_LIMIT_DEFAULT};
+use wire::{
+    ApiError, ErrorKind, Field, FieldType, FieldsRequest, FieldsResponse, QueryForm, ValueCount,
+    ValuesRequest, ValuesResponse,
+};
+
+/// The path of an event's time.
+const TIME_PATH: &str = "eventTime";
+
+/// Lists the fields that events have.
+pub fn fields(
+    snapshot: &Arc<Snapshot>,
+    request: &FieldsRequest,
+    cancel: &Cancel,
+) -> Result<FieldsResponse, ApiError> {
+    snapshot.check_whole(Micros(i64::MIN), Micros(i64::MAX))?;
+    let mut fields = all_fields(snapshot, cancel)?;
+    if let Some(prefix) = &request.prefix {
+        let prefix = prefix.to_lowercase();
+        fields.retain(|field| is_called(field, &prefix));
+    }
+    fields.sort_unstable_by(|a, b| b.events.cmp(&a.events).then_with(|| a.path.cmp(&b.path)));
+    let total = fields.len() as u64;
+    fields.truncate(request.limit.unwrap_or(FIELDS_LIMIT_DEFAULT));
+    if let Some(limit) = request.values {
+        let clock = Clock::utc(Timestamp::UNIX_EPOCH);
+        let search = Search::between(snapshot, (None, None), &clock, cancel)?;
+        for field in &mut fields {
+            cancel.check()?;
+            field.values = search.examples(&field.path, limit)?;
+        }
+    }
+    Ok(FieldsResponse { fields, total, ..FieldsResponse::default() })
+}
+
+/// Every field that some event has and a query can name, in no order.
+fn all_fields(snapshot: &Snapshot, cancel: &Cancel) -> Result<Vec<Field>, ApiError> {
+    let (by_path, of_columns) = presences(snapshot, &|| cancel.check())?;
+    let field = |path: &str, short: Option<&str>, Presence { kinds, events }: Presence| Field {
+        path: path.to_owned(),
+        short: short.map(str::to_owned),
+        types: kinds.types(),
+        events,
+        values: None,
+    };
+    // What a record calls as queries call another field cannot be asked for.
+    let paths: Vec<(&str, Presence)> =
+        by_path.into_iter().filter(|(path, _)| !is_taken(path)).collect();
+    let mut called: HashMap<&str, usize> = HashMap::new();
+    for path in paths.iter().map(|(path, _)| *path).chain(COLUMNS.iter().map(|c| c.path)) {
+        *called.entry(last_part(path)).or_insert(0) += 1;
+    }
+    let is_free = |name: &str| {
+        !is_taken(name)
+            && !is_above_a_column(name)
+            && !snapshot.has_values_at(name)
+            && !snapshot.has_values_below(name)
+    };
+    let short = |path| {
+        let last = last_part(path);
+        (last.len() < path.len() && called[last] == 1 && is_free(last)).then_some(last)
+    };
+    let mut fields = Vec::with_capacity(paths.len() + COLUMNS.len() + 1);
+    for (path, presence) in paths {
+        fields.push(field(path, short(path), presence));
+    }
+    for (id, presence) in ColumnId::all().zip(of_columns) {
+        let Column { path, aliases, .. } = id.column();
+        let alias = if id == SOURCE_IP { Some("ip") } else { aliases.first().copied() };
+        fields.push(field(path, alias.or_else(|| short(path)), presence));
+    }
+    fields.push(Field {
+        path: TIME_PATH.to_owned(),
+        short: Some("time".to_owned()),
+        types: vec![FieldType::Time],
+        events: snapshot.events(),
+        values: None,
+    });
+    fields.retain(|field| field.events > 0);
+    Ok(fields)
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+/// Whether a name for the field begins with a text in lower case.
+fn is_called(field: &Field, prefix: &str) -> bool {
+    let path = field.path.to_lowercase();
+    let short = field.short.as_ref().map(|short| short.to_lowercase());
+    path.starts_with(prefix)
+        || path.match_indices('.').any(|(dot, _)| path[dot + 1..].starts_with(prefix))
+        || short.is_some_and(|short| short.starts_with(prefix))
+}
+
+/// Lists the most frequent values of a field.
+pub fn values(
+    snapshot: &Arc<Snapshot>,
+    request: &ValuesRequest,
+    now: Timestamp,
+    cancel: &Cancel,
+) -> Result<ValuesResponse, ApiError> {
+    let query = QueryForm::Text(request.query.clone().unwrap_or_default());
+    let Query { filter, stages } = parse_query(&query)?;
+    if !stages.is_empty() {
+        let message = "values are listed of the events that a filter finds; leave out the stages";
+        return Err(ApiError::new(ErrorKind::BadQuery, message));
+    }
+    let clock = clock_of(request.time_zone.as_deref(), now)?;
+    let bounds = (request.start.as_deref(), request.end.as_deref());
+    let search = Search::between(snapshot, bounds, &clock, cancel)?;
+    let field = FieldRef::named(request.field.as_str());
+    let prefix = request.prefix.as_deref().unwrap_or_default();
+    let limit = request.limit.unwrap_or(VALUES_LIMIT_DEFAULT);
+    let answer = search.values(&field, prefix, filter, limit);
+    // An evaluation that was stopped has no error of its own.
+    let values = answer.map_err(|error| cancel.check().err().unwrap_or(error))?;
+    let field = full_path(&field, snapshot)?;
+    Ok(ValuesResponse { field, values, warnings: Vec::new() })
+}
+
+/// The path that a name means; of a policy's element, which has several, the name.
+fn full_path(field: &FieldRef, snapshot: &Snapshot) -> Result<String, ApiError> {
+    Ok(match resolve(field, snapshot)? {
+        Target::Column(id) => id.column().path.to_owned(),
+        Target::Ip => SOURCE_IP.column().path.to_owned(),
+        Target::Time => TIME_PATH.to_owned(),
+        Target::Paths(paths) => match <[String; 1]>::try_from(paths) {
+            Ok([path]) => path,
+            Err(_) => field.name.clone(),
+        },
+        Target::Object(path) => path,
+    })
+}
+
+impl Search<'_> {
+    /// The most frequent values of a field of the schema or a path; none where nearly every event has a
+    /// value of its own.
+    fn examples(&self, path: &str, limit: usize) -> Result<Option<Vec<ValueCount>>, ApiError> {
+        let is_unique = ColumnId::named(path).is_some_and(|id| id.column().is_unique);
+        if path == TIME_PATH || is_unique {
+            return Ok(None);
+        }
+        self.values(&FieldRef::named(path), "", Expr::All, limit).map(Some)
+    }
+
+    /// The most frequent values of a field that begin with a text, of the events that a filter finds.
+    fn values(
+        &self,
+        field: &FieldRef,
+        prefix: &str,
+        filter: Expr,
+        limit: usize,
+    ) -> Result<Vec<ValueCount>, ApiError> {
+        let source = match self.planner().source(field)? {
+            Source::Time => return Err(has_no_list(field)),
+            source => source,
+        };
+        let is_of_all = filter == Expr::All && self.start.is_none() && self.end.is_none();
+        let counted = match &source {
+            Source::Column(id) if is_of_all && !id.column().is_unique => {
+                top_of_column(self.snapshot, *id, prefix, limit, &|| self.cancel.check())?
+            }
+            _ => self.count_values(field, source, prefix, filter, limit)?,
+        };
+        let value = |(cell, events)| {
+            let value = serde_json::to_value(cell).unwrap_or_default();
+            ValueCount { value, events }
+        };
+        Ok(counted.into_iter().map(value).collect())
+    }
+
+    /// The same, by looking at every event that has such a value.
+    fn count_values(
+        &self,
+        field: &FieldRef,
+        source: Source,
+        prefix: &str,
+        filter: Expr,
+        limit: usize,
+    ) -> Result<Vec<(Cell, u64)>, ApiError> {
+        let test = match prefix {
+            "" => Test::Exists,
+            prefix => Test::Wildcard(Pattern::new([Piece::Text(prefix.into()), Piece::AnyRun])),
+        };
+        let has_value = Expr::Field { field: field.clone(), test };
+        let filter = self.without_queries(filter)?;
+        let filter = match filter {
+            Expr::All => has_value,
+            filter => Expr::all_of([has_value, filter]),
+        };
+        let query = self.planner().plan_between(&filter, self.start, self.end)?;
+        // One for events that have fields below the field, but no value at it.
+        let largest = Some(limit + 1);
+        let grouping = Grouping { keys: vec![source], measures: vec![Measure::Count], largest };
+        let (read, check) = (read_record(), || self.cancel.check());
+        let grouped = group(self.snapshot, &*query, &grouping, &read, GROUP_BYTES_MAX, &check)?;
+        let mut counted: Vec<(Cell, u64)> = grouped.rows.into_iter().filter_map(count_of).collect();
+        // Of an event with several values, some may begin otherwise.
+        counted.retain(|(value, _)| *value != Cell::Null && value.to_string().starts_with(prefix));
+        counted.sort_unstable_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
+        counted.truncate(limit);
+        Ok(counted)
+    }
+}
+
+/// A row of one key and a count.
+fn count_of(row: Vec<Cell>) -> Option<(Cell, u64)> {
+    match <[Cell; 2]>::try_from(row) {
+        Ok([value, Cell::Int(events)]) => Some((value, u64::try_from(events).ok()?)),
+        _ => None,
+    }
+}
+
+fn has_no_list(field: &FieldRef) -> ApiError {
+    let message = format!(
+        "'{}'{} is the time, of which nearly every event has its own; ask for a timeline",
+        field.name,
+        at(field.offset)
+    );
+    ApiError {
+        suggestion: Some("the query timeline 1h".to_owned()),
+        ..ApiError::new(ErrorKind::BadRequest, message)
+    }
+}

@@ -1,0 +1,250 @@
+//! From matches to what is answered of them: records, or values of theirs.
+
+use std::collections::HashMap;
+
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
+
+use crate::collect::Match;
+use crate::fields::{Target, resolve};
+use crate::pieces::{in_parallel, threads};
+use crate::run::highlight::Highlighter;
+use language::ast::FieldRef;
+use segment::position::Position;
+use segment::view::separated;
+use store::snapshot::Snapshot;
+use trail::cell::Cell;
+use trail::columns;
+use trail::columns::Words;
+use trail::content::id_hash;
+use trail::flags::Flags;
+use trail::parse::Parser;
+use wire::engine::Cancel;
+use wire::{ApiError, ErrorKind, Hit, Meta};
+
+/// Fewer matches are fetched by one thread.
+const SHARE_MIN: usize = 10;
+
+/// Matches fetched between two looks at how many bytes there are.
+const ROUND: usize = 100;
+
+/// Fetches the records of matches.
+pub struct Fetcher<'a> {
+    snapshot: &'a Snapshot,
+    parser: Parser,
+    highlighter: Option<&'a Highlighter>,
+}
+
+impl<'a> Fetcher<'a> {
+    pub fn new(snapshot: &'a Snapshot) -> Self {
+        Self { snapshot, parser: Parser::default(), highlighter: None }
+    }
+
+    fn fetch(&mut self, found: &Match) -> Result<Hit, ApiError> {
+        let Match { segment, doc, position: Position { time, file, offset } } = found;
+        let raw = segment.record(*doc)?;
+        let path = self.snapshot.files.path_of(*file)?;
+        let path = path.map_or_else(String::new, |path| path.to_string());
+        let (event, text) = self.parser.parse_record(&raw).ok_or_else(|| {
+            let message = format!("the stored record of {path}, byte {offset}, cannot be parsed");
+            ApiError::new(ErrorKind::Internal, message)
+        })?;
+        let is_as_delivered = matches!(text, std::borrow::Cow::Borrowed(_));
+        let id = match event.column(columns::EVENT_ID) {
+            "" => format!("{file}:{offset}"),
+            id => id.to_owned(),
+        };
+        let account = event.column(columns::RECIPIENT_ACCOUNT);
+        let mut flags = segment.flags(*doc);
+        // The event that came first does not know of the other.
+        if self.snapshot.has_conflict(id_hash(account, &id)) {
+            flags |= Flags::ID_CONFLICT;
+        }
+        let meta = Meta {
+            id,
+            time: time.to_string(),
+            actor: event.column(columns::ACTOR).to_owned(),
+            credential: event.column(columns::CREDENTIAL).to_owned(),
+            file: path,
+            offset: *offset,
+            flags: flags.names(),
+            raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
+        };
+        let event = raw_json(text.into_owned())?;
+        let mut highlights = Vec::new();
+        if let Some(highlighter) = self.highlighter {
+            highlights = highlighter.highlights(&raw, &mut self.parser);
+        }
+        Ok(Hit { event, meta, highlights })
+    }
+}
+
+/// Fetches matches until there are so many bytes of records; one, if it is larger. On all cores;
+/// neighbours, which often share a block of records, on the same.
+pub fn fetch_up_to(
+    bytes_max: usize,
+    snapshot: &Snapshot,
+    matches: &[Match],
+    highlighter: Option<&Highlighter>,
+    cancel: &Cancel,
+) -> Result<Vec<Hit>, ApiError> {
+    let mut page = Vec::with_capacity(matches.len());
+    let mut bytes = 0;
+    for round in matches.chunks(ROUND) {
+        let share = round.len().div_ceil(threads()).max(SHARE_MIN);
+        let hits = in_parallel(round.chunks(share).collect(), |share| {
+            let mut fetcher = Fetcher { highlighter, ..Fetcher::new(snapshot) };
+            let (mut hits, mut bytes) = (Vec::with_capacity(share.len()), 0);
+            for found in share {
+                cancel.check()?;
+                let hit = fetcher.fetch(found)?;
+                bytes += hit_bytes(&hit);
+                hits.push(hit);
+                // What would come behind is not given: too much is before it.
+                if bytes > bytes_max {
+                    break;
+                }
+            }
+            Ok::<_, ApiError>(hits)
+        })?;
+        for hit in hits.into_iter().flatten() {
+            bytes += hit_bytes(&hit);
+            if bytes > bytes_max && !page.is_empty() {
+                return Ok(page);
+            }
+            page.push(hit);
+        }
+    }
+    Ok(page)
+}
+
+fn hit_bytes(hit: &Hit) -> usize {
+    hit.event.get().len() + hit.meta.raw.as_ref().map_or(0, String::len)
+}
+
+/// What a value takes in an answer, about.
+fn json_bytes(value: &Json) -> usize {
+    match value {
+        Json::String(text) => text.len(),
+        Json::Array(items) => items.iter().map(json_bytes).sum(),
+        Json::Object(members) => members.iter().map(|(key, v)| key.len() + json_bytes(v)).sum(),
+        _ => size_of::<Json>(),
+    }
+}
+
+fn raw_json(bytes: Vec<u8>) -> Result<Box<RawValue>, ApiError> {
+    let broken = |error: &dyn std::fmt::Display| {
+        ApiError::new(ErrorKind::Internal, format!("a stored record is not JSON: {error}"))
+    };
+    let text = String::from_utf8(bytes).map_err(|error| broken(&error))?;
+    RawValue::from_string(text).map_err(|error| broken(&error))
+}
+
+/// Fields chosen by a query.
+pub struct Chosen {
+    fields: Vec<Target>,
+    /// The paths of records that are read for them.
+    paths: HashMap<String, Vec<usize>>,
+}
+
+impl Chosen {
+    pub fn of(fields: &[FieldRef], snapshot: &Snapshot) -> Result<Self, ApiError> {
+        let fields: Vec<Target> =
+            fields.iter().map(|field| resolve(field, snapshot)).collect::<Result<_, _>>()?;
+        let mut paths: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, target) in fields.iter().enumerate() {
+            let of_target: Vec<&str> = match target {
+                Target::Ip => vec![columns::SOURCE_IP.column().path],
+                Target::Column(id) if id.column().words != Words::Derived => {
+                    vec![id.column().path]
+                }
+                Target::Paths(paths) => paths.iter().map(String::as_str).collect(),
+                Target::Column(_) | Target::Time | Target::Object(_) => Vec::new(),
+            };
+            for path in of_target {
+                paths.entry(separated(path)).or_default().push(at);
+            }
+        }
+        Ok(Self { fields, paths })
+    }
+}
+
+impl Fetcher<'_> {
+    /// Rows of chosen fields, until there are so many bytes; one, if it is larger.
+    pub fn rows_up_to(
+        &mut self,
+        bytes_max: usize,
+        matches: &[Match],
+        chosen: &Chosen,
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<Json>>, ApiError> {
+        let mut rows = Vec::with_capacity(matches.len());
+        let mut bytes = 0;
+        for found in matches {
+            cancel.check()?;
+            let row = self.values(found, chosen)?;
+            bytes += row.iter().map(json_bytes).sum::<usize>();
+            if bytes > bytes_max && !rows.is_empty() {
+                break;
+            }
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// The values of chosen fields: null where there is none, a list where there are several.
+    fn values(&mut self, found: &Match, chosen: &Chosen) -> Result<Vec<Json>, ApiError> {
+        let raw = found.segment.record(found.doc)?;
+        let mut values: Vec<Vec<Json>> = vec![Vec::new(); chosen.fields.len()];
+        self.parser.each_scalar(&raw, |path, scalar| {
+            for at in chosen.paths.get(path).into_iter().flatten() {
+                values[*at].push(serde_json::to_value(Cell::from(scalar)).unwrap_or_default());
+            }
+        });
+        let Some((event, text)) = self.parser.parse_record(&raw) else {
+            let message = "a stored record cannot be parsed";
+            return Err(ApiError::new(ErrorKind::Internal, message));
+        };
+        let mut record = None;
+        for (target, values) in chosen.fields.iter().zip(&mut values) {
+            match target {
+                Target::Time => values.push(found.position.time.to_string().into()),
+                Target::Column(id) if values.is_empty() => {
+                    let of_event = event.columns().filter(|(column, _)| column == id);
+                    values.extend(of_event.map(|(_, text)| Json::from(text)));
+                }
+                Target::Object(path) => {
+                    let record = record
+                        .get_or_insert_with(|| serde_json::from_slice(&text).unwrap_or_default());
+                    values_at(record, path, values);
+                }
+                Target::Ip | Target::Column(_) | Target::Paths(_) => {}
+            }
+        }
+        let one_or_all = |mut values: Vec<Json>| match values.len() {
+            0 => Json::Null,
+            1 => values.remove(0),
+            _ => Json::Array(values),
+        };
+        Ok(values.into_iter().map(one_or_all).collect())
+    }
+}
+
+/// Finds what lies at a path, through lists, and where keys have dots of their own.
+fn values_at(json: &Json, path: &str, found: &mut Vec<Json>) {
+    match json {
+        Json::Array(items) => items.iter().for_each(|item| values_at(item, path, found)),
+        Json::Object(members) => {
+            for (key, value) in members {
+                if key == path {
+                    found.push(value.clone());
+                } else if let Some(rest) =
+                    path.strip_prefix(key.as_str()).and_then(|rest| rest.strip_prefix('.'))
+                {
+                    values_at(value, rest, found);
+                }
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,411 @@
+//! Conditions on the values of a field: one value, values that meet a test, numbers in a range, any.
+
+use std::fmt::{self, Write as _};
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use tantivy::columnar::{Cardinality, Column, ColumnIndex, DynamicColumn, StrColumn};
+use tantivy::query::{AllQuery, BooleanQuery};
+use tantivy::schema::{Field, IndexRecordOption, Term};
+use tantivy::{BitSet, DocSet, TERMINATED};
+
+use crate::clauses::{Clause, Context};
+use segment::IndexError;
+use segment::column_words::each_value;
+use segment::docsets::{Docs, Verified, docs_with_value, none};
+use segment::schema::Fields;
+use segment::view::SegmentView;
+use trail::columns::ColumnId;
+use trail::limits::EXACT_BYTES_MAX;
+use trail::words::{is_shortened, shorten, words};
+
+/// Values looked up in the inverted index one by one; for more of them the column is scanned.
+const VALUES_LOOKED_UP_MAX: usize = 64;
+
+/// From here on, not every whole number has an `f64` of its own (2^53).
+const EXACT_FLOATS_END: f64 = 9_007_199_254_740_992.0;
+
+/// Where a text value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextField {
+    Column(ColumnId),
+    /// A path that is no column.
+    Path(String),
+}
+
+impl TextField {
+    pub fn values(&self, segment: &SegmentView) -> Result<Option<StrColumn>, IndexError> {
+        match self {
+            Self::Column(id) => segment.text_column(*id),
+            Self::Path(path) => segment.text_at(path),
+        }
+    }
+}
+
+/// Events one of whose leaves at a path is a text, or the number or truth value that it reads as.
+///
+/// Leaves have no inverted index of their own: their words have one, and their values a column. The
+/// events that have the value's rarest word, or those that have any value at the path, whichever are
+/// fewer, are checked against the column. A column that has fractions, or signs beside the largest
+/// numbers, holds them all as `f64`: of those too large for it, the record tells.
+pub struct LeafClause {
+    pub path: String,
+    pub text: String,
+    /// Whether a record has the number.
+    pub is_met_by_record: RecordTest,
+}
+
+impl fmt::Debug for LeafClause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{:?}", self.path, self.text)
+    }
+}
+
+impl Clause for LeafClause {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let mut parts = Vec::new();
+        for column in context.segment.columns_at(&self.path)? {
+            parts.push(match column {
+                DynamicColumn::Str(column) => self.text_docs(context, &column)?,
+                DynamicColumn::Bool(column) => self.equal(context, column),
+                DynamicColumn::I64(column) => self.equal(context, column),
+                DynamicColumn::U64(column) => self.equal(context, column),
+                DynamicColumn::F64(column) => {
+                    let is_exact = |n: f64| n.abs() < EXACT_FLOATS_END;
+                    let docs = self.equal(context, column);
+                    if self.text.parse().is_ok_and(is_exact) {
+                        docs
+                    } else {
+                        context.verified_by(docs, &self.is_met_by_record)
+                    }
+                }
+                _ => none(),
+            });
+        }
+        Ok(context.union(parts))
+    }
+}
+
+impl LeafClause {
+    fn equal<V>(&self, context: &Context<'_>, column: Column<V>) -> Docs
+    where
+        V: std::str::FromStr + Copy + PartialOrd + fmt::Debug + Send + Sync + 'static,
+    {
+        // The index keeps a whole number as an integer, however the record wrote it.
+        let text = self.text.strip_suffix(".0").unwrap_or(&self.text);
+        let Ok(wanted) = text.parse::<V>() else { return none() };
+        let index = column.index.clone();
+        context.scan_with_value(index, move |doc| column.values_for_doc(doc).any(|v| v == wanted))
+    }
+
+    fn text_docs(&self, context: &Context<'_>, column: &StrColumn) -> Result<Docs, IndexError> {
+        let mut value = self.text.clone();
+        let Some(ordinal) = column.dictionary().term_ord(shorten(&mut value, EXACT_BYTES_MAX))?
+        else {
+            return Ok(none());
+        };
+        let ordinals = column.ords().clone();
+        let index = ordinals.index.clone();
+        let has_value = docs_with_value(&index, context.segment.events());
+        let is_equal = move |doc| ordinals.values_for_doc(doc).any(|found| found == ordinal);
+        match self.rarest_word(context)? {
+            Some((word, events)) if events < has_value => {
+                Ok(Verified::docs(context.term(&word)?, 1, is_equal))
+            }
+            _ => Ok(context.scan_with_value(index, is_equal)),
+        }
+    }
+
+    /// The word of the value that the fewest events have, and how many have it.
+    fn rarest_word(&self, context: &Context<'_>) -> Result<Option<(Term, u32)>, IndexError> {
+        // As tables tell it, its hash is no word.
+        if is_shortened(&self.text, EXACT_BYTES_MAX) {
+            return Ok(None);
+        }
+        let field = context.snapshot.fields.words;
+        let mut rarest: Option<(Term, u32)> = None;
+        for word in words(&self.text) {
+            let term = Term::from_field_text(field, &word);
+            let place = context.segment.place_of(&term)?;
+            let events = place.info.as_ref().map_or(0, |info| info.doc_freq);
+            if rarest.as_ref().is_none_or(|(_, fewest)| events < *fewest) {
+                rarest = Some((term, events));
+            }
+        }
+        Ok(rarest)
+    }
+}
+
+/// Values looked at between two looks at whether anybody waits.
+const STOP_STEP: u64 = 1 << 12;
+
+/// Which values are meant, by their text.
+pub trait ValueTest: fmt::Debug + Send + Sync + 'static {
+    fn is_met_by(&self, value: &str) -> bool;
+
+    /// What every value meant begins with.
+    fn prefix(&self) -> &str {
+        ""
+    }
+
+    /// What every value meant begins with that is in lower case.
+    fn lower_case_prefix(&self) -> &str {
+        self.prefix()
+    }
+
+    /// Whether a value that is made of these characters alone may be meant; never wrongly false.
+    fn can_be_made_of(&self, _alphabet: &str) -> bool {
+        true
+    }
+}
+
+/// A test of a record's bytes, as delivered.
+pub type RecordTest = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
+/// Fields one of whose values meets a test, found through the field's dictionary.
+///
+/// A value that was cut (see `EXACT_BYTES_MAX`) is there as its beginning, which may tell another
+/// story than the whole: those are looked up in the record.
+pub struct ValuesClause<T> {
+    pub field: TextField,
+    pub test: T,
+    /// Given a record's bytes as delivered.
+    pub is_met_by_record: RecordTest,
+}
+
+impl<T: fmt::Debug> fmt::Debug for ValuesClause<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {:?}", self.field, self.test)
+    }
+}
+
+impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let mut parts = Vec::new();
+        if let TextField::Path(path) = &self.field {
+            for column in context.segment.columns_at(path)? {
+                parts.push(match column {
+                    DynamicColumn::Bool(column) => self.shown(context, column, |_| true),
+                    DynamicColumn::I64(column) => self.shown(context, column, |_| true),
+                    DynamicColumn::U64(column) => self.shown(context, column, |_| true),
+                    DynamicColumn::F64(column) => {
+                        let is_large = |n: f64| n.abs() >= EXACT_FLOATS_END;
+                        let large = numbers_where(context, column.clone(), is_large);
+                        let large = context.verified_by(large, &self.is_met_by_record);
+                        // Shown by what is left of its digits, a large number may be met wrongly.
+                        let others = self.shown(context, column, move |n| !is_large(n));
+                        context.union(vec![others, large])
+                    }
+                    _ => none(),
+                });
+            }
+        }
+        if let Some(column) = self.field.values(context.segment)? {
+            let (mut met, mut cut) = (Vec::new(), Vec::new());
+            let mut stream = column.dictionary().prefix_range(self.test.prefix()).into_stream()?;
+            while stream.advance() {
+                if stream.term_ord().is_multiple_of(STOP_STEP) {
+                    context.stop.check()?;
+                }
+                let value = String::from_utf8_lossy(stream.key());
+                if is_shortened(&value, EXACT_BYTES_MAX) {
+                    cut.push(stream.term_ord());
+                } else if self.test.is_met_by(&value) {
+                    met.push(stream.term_ord());
+                }
+            }
+            parts.push(docs_with_values(context, &self.field, &column, &met)?);
+            let candidates = docs_with_values(context, &self.field, &column, &cut)?;
+            parts.push(context.verified_by(candidates, &self.is_met_by_record));
+        }
+        Ok(context.union(parts))
+    }
+}
+
+impl<T: ValueTest + Clone> ValuesClause<T> {
+    /// Those numbers and truth values that are kept, by their text.
+    fn shown<V>(
+        &self,
+        context: &Context<'_>,
+        column: Column<V>,
+        is_kept: impl Fn(V) -> bool + Send + Sync + 'static,
+    ) -> Docs
+    where
+        V: fmt::Display + Copy + PartialOrd + fmt::Debug + Send + Sync + 'static,
+    {
+        let test = self.test.clone();
+        let index = column.index.clone();
+        let mut text = String::new();
+        context.scan_with_value(index, move |doc| {
+            column.values_for_doc(doc).filter(|value| is_kept(*value)).any(|value| {
+                text.clear();
+                write!(text, "{value}").expect("writing to a String cannot fail");
+                test.is_met_by(&text)
+            })
+        })
+    }
+}
+
+/// The documents that have one of the values, given by their ordinals in the field's dictionary.
+pub fn docs_with_values(
+    context: &Context<'_>,
+    field: &TextField,
+    column: &StrColumn,
+    ordinals: &[u64],
+) -> Result<Docs, IndexError> {
+    if ordinals.is_empty() {
+        return Ok(none());
+    }
+    let TextField::Column(id) = field else {
+        return Ok(scan_ordinals(context, column.ords().clone(), ordinals));
+    };
+    if ordinals.len() > VALUES_LOOKED_UP_MAX {
+        return Ok(scan_ordinals(context, column.ords().clone(), ordinals));
+    }
+    let mut terms = Vec::with_capacity(ordinals.len());
+    let mut value = String::new();
+    for ordinal in ordinals {
+        column.ord_to_str(*ordinal, &mut value)?;
+        terms.push(Term::from_field_text(Fields::column(*id), &value));
+    }
+    context.query(&BooleanQuery::new_multiterms_query(terms))
+}
+
+fn scan_ordinals(context: &Context<'_>, column: Column<u64>, ordinals: &[u64]) -> Docs {
+    let last = ordinals.iter().copied().max().unwrap_or(0);
+    let mut wanted = vec![0_u64; last as usize / 64 + 1];
+    for ordinal in ordinals {
+        wanted[*ordinal as usize / 64] |= 1 << (ordinal % 64);
+    }
+    let is_wanted = move |ordinal: u64| {
+        wanted.get(ordinal as usize / 64).is_some_and(|bits| bits & (1 << (ordinal % 64)) != 0)
+    };
+    match &column.index {
+        // Every event has one value: no need to look for where it is.
+        ColumnIndex::Full => {
+            let values = column.values;
+            context.scan(move |doc| is_wanted(values.get_val(doc)))
+        }
+        index => context
+            .scan_with_value(index.clone(), move |doc| column.values_for_doc(doc).any(&is_wanted)),
+    }
+}
+
+/// Fields one of whose values is a number between the bounds, or a text that reads as one.
+#[derive(Debug)]
+pub struct NumberClause<T> {
+    pub path: String,
+    pub lower: Bound<f64>,
+    pub upper: Bound<f64>,
+    /// The same, of texts.
+    pub texts: T,
+}
+
+impl<T: ValueTest> Clause for NumberClause<T> {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let bounds = (self.lower, self.upper);
+        let is_in = move |n: f64| bounds.contains(&n);
+        let mut parts = Vec::new();
+        for column in context.segment.columns_at(&self.path)? {
+            parts.push(match column {
+                DynamicColumn::I64(column) => {
+                    numbers_where(context, column, move |n| is_in(n as f64))
+                }
+                DynamicColumn::U64(column) => {
+                    numbers_where(context, column, move |n| is_in(n as f64))
+                }
+                DynamicColumn::F64(column) => numbers_where(context, column, is_in),
+                DynamicColumn::Str(column) => {
+                    let met = ordinals_where(context, &column, |text| self.texts.is_met_by(text))?;
+                    docs_with_values(context, &TextField::Path(self.path.clone()), &column, &met)?
+                }
+                _ => none(),
+            });
+        }
+        Ok(context.union(parts))
+    }
+}
+
+fn numbers_where<V: Copy + PartialOrd + fmt::Debug + Send + Sync + 'static>(
+    context: &Context<'_>,
+    column: Column<V>,
+    is_met: impl Fn(V) -> bool + Send + Sync + 'static,
+) -> Docs {
+    let index = column.index.clone();
+    context.scan_with_value(index, move |doc| column.values_for_doc(doc).any(&is_met))
+}
+
+/// Events that have a value at a path or below it.
+#[derive(Debug)]
+pub struct ExistsClause {
+    pub path: String,
+}
+
+impl Clause for ExistsClause {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let columns = context.segment.columns_at_or_below(&self.path)?;
+        let is_everywhere = |column: &DynamicColumn| column.get_cardinality() == Cardinality::Full;
+        if columns.iter().any(is_everywhere) {
+            return context.query(&AllQuery);
+        }
+        let parts = columns
+            .into_iter()
+            .map(|column| context.scan_with_value(column.into_column_index(), |_| true))
+            .collect();
+        Ok(context.union(parts))
+    }
+
+    fn path_with_something(&self) -> Option<&str> {
+        Some(&self.path)
+    }
+}
+
+/// Adds the events of a field's terms that begin with `prefix` and pass a test.
+pub fn add_terms(
+    context: &Context<'_>,
+    field: Field,
+    prefix: &str,
+    mut test: impl FnMut(&str) -> bool,
+    events: &mut BitSet,
+) -> Result<(), IndexError> {
+    let index = context.segment.reader.inverted_index(field)?;
+    let mut terms = index.terms().range().ge(prefix).into_stream()?;
+    while terms.advance() {
+        if !terms.key().starts_with(prefix.as_bytes()) {
+            break;
+        }
+        if terms.term_ord().is_multiple_of(STOP_STEP) {
+            context.stop.check()?;
+        }
+        if !test(std::str::from_utf8(terms.key()).unwrap_or_default()) {
+            continue;
+        }
+        let mut postings =
+            index.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
+        while postings.doc() != TERMINATED {
+            events.insert(postings.doc());
+            postings.advance();
+        }
+    }
+    Ok(())
+}
+
+/// Gathers the ordinals of a column's values that meet a test.
+pub fn ordinals_where(
+    context: &Context<'_>,
+    column: &StrColumn,
+    mut test: impl FnMut(&str) -> bool,
+) -> Result<Vec<u64>, IndexError> {
+    let mut ordinals = Vec::new();
+    let mut stopped = Ok(());
+    each_value(column, |ordinal, value| {
+        if test(value) {
+            ordinals.push(ordinal);
+        }
+        if ordinal.is_multiple_of(STOP_STEP) {
+            stopped = context.stop.check();
+        }
+        stopped.is_ok()
+    })?;
+    stopped.map(|()| ordinals)
+}

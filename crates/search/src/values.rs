@@ -1,0 +1,301 @@
+//! The values that the events of a segment have in a field, for what is computed of them: groups,
+//! sorting, the comparison of two fields.
+//!
+//! Within a segment a value is a small number, a [`Local`]; it becomes a [`Cell`] once the segment is
+//! done with.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
+use tantivy::columnar::{
+    Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64, StrColumn,
+};
+use tantivy::{DateTime, DocId};
+
+use segment::IndexError;
+use segment::schema::TIME;
+use segment::view::SegmentView;
+use trail::cell::Cell;
+use trail::columns::ColumnId;
+use trail::time::Micros;
+
+/// A field whose values are read.
+#[derive(Clone, Debug)]
+pub enum Source {
+    Time,
+    /// The time, as the beginning of the stretch that it is in.
+    Bin(Bins),
+    Column(ColumnId),
+    /// Paths that are no columns, whose values count as one field's.
+    Paths(Vec<String>),
+}
+
+/// The stretches that time is cut into.
+#[derive(Clone)]
+pub struct Bins(pub Arc<dyn Fn(Micros) -> Stretch + Send + Sync>);
+
+/// The stretch that a time is in.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    pub start: Micros,
+    /// Times that are in the same one, for certain.
+    pub holds: Range<Micros>,
+}
+
+impl std::fmt::Debug for Bins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("bins")
+    }
+}
+
+/// Reads the values of columns that the index does not keep by event, from the record.
+pub type ReadRecord = dyn Fn(&[u8], ColumnId, &mut dyn FnMut(&str)) + Send + Sync;
+
+/// A value in one segment. Two that are equal are the same value, and values of one part are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Local {
+    /// Which of the field's columns.
+    pub part: u32,
+    pub bits: u64,
+}
+
+/// Reads a field's values in one segment.
+pub struct Values {
+    parts: Vec<Part>,
+    found: Vec<Local>,
+    same: Same,
+}
+
+/// Which values of a field's columns are the same value, where it has several columns.
+#[derive(Default)]
+struct Same {
+    known: HashMap<Local, Local, FxBuildHasher>,
+    first: HashMap<Cell, Local, FxBuildHasher>,
+}
+
+struct Part {
+    kind: Kind,
+    index: ColumnIndex,
+    values: Option<Column<u64>>,
+}
+
+enum Kind {
+    Text(StrColumn),
+    Bool,
+    I64,
+    U64,
+    F64,
+    Time,
+    Bin { bins: Bins, current: Stretch },
+    Record(Box<FromRecord>),
+}
+
+/// A column that is read from the records; its bits number the texts that were met.
+struct FromRecord {
+    segment: Arc<SegmentView>,
+    column: ColumnId,
+    read: Arc<ReadRecord>,
+    texts: Vec<Box<str>>,
+    numbers: HashMap<Box<str>, u64, FxBuildHasher>,
+}
+
+impl Values {
+    pub fn open(
+        segment: &Arc<SegmentView>,
+        source: &Source,
+        read: &Arc<ReadRecord>,
+    ) -> Result<Self, IndexError> {
+        let mut parts = Vec::new();
+        match source {
+            Source::Time => parts.extend(Part::time(segment, Kind::Time)?),
+            Source::Bin(bins) => {
+                let current = Stretch { start: Micros(0), holds: Micros(0)..Micros(0) };
+                parts.extend(Part::time(segment, Kind::Bin { bins: bins.clone(), current })?);
+            }
+            Source::Column(id) if id.column().is_unique => {
+                let from = FromRecord {
+                    segment: Arc::clone(segment),
+                    column: *id,
+                    read: Arc::clone(read),
+                    texts: Vec::new(),
+                    numbers: HashMap::default(),
+                };
+                let kind = Kind::Record(Box::new(from));
+                parts.push(Part { kind, index: ColumnIndex::Full, values: None });
+            }
+            Source::Column(id) => {
+                let column = segment.text_column(*id)?;
+                parts.extend(column.and_then(|column| Part::of(DynamicColumn::Str(column))));
+            }
+            Source::Paths(paths) => {
+                for path in paths {
+                    parts.extend(segment.columns_at(path)?.into_iter().filter_map(Part::of));
+                }
+            }
+        }
+        Ok(Self { parts, found: Vec::new(), same: Same::default() })
+    }
+
+    /// How many values a field of one part has at most, where its values are numbered from 0.
+    pub fn dictionary_size(&self) -> Option<usize> {
+        match self.parts.as_slice() {
+            [Part { kind: Kind::Text(column), .. }] => Some(column.num_terms()),
+            _ => None,
+        }
+    }
+
+    /// The distinct values of an event, in order.
+    pub fn of(&mut self, doc: DocId) -> Result<&[Local], IndexError> {
+        self.found.clear();
+        for (number, part) in self.parts.iter_mut().enumerate() {
+            part.collect(doc, number as u32, &mut self.found)?;
+        }
+        if self.parts.len() > 1 {
+            for local in &mut self.found {
+                *local = self.same.first_of(*local, &self.parts)?;
+            }
+        }
+        if self.found.len() > 1 {
+            self.found.sort_unstable();
+            self.found.dedup();
+        }
+        Ok(&self.found)
+    }
+
+    /// Compares two values of one part.
+    pub fn compare(&self, a: Local, b: Local) -> Ordering {
+        match &self.parts[a.part as usize].kind {
+            Kind::Record(from) => from.texts[a.bits as usize].cmp(&from.texts[b.bits as usize]),
+            _ => a.bits.cmp(&b.bits),
+        }
+    }
+
+    /// The number that a value is.
+    pub fn number(&self, local: Local) -> Option<Cell> {
+        let part = &self.parts[local.part as usize];
+        matches!(part.kind, Kind::I64 | Kind::U64 | Kind::F64).then(|| part.plain(local.bits))
+    }
+
+    /// What values are, which are given in order.
+    pub fn cells(&self, locals: &[Local]) -> Result<Vec<Cell>, IndexError> {
+        let mut cells = Vec::with_capacity(locals.len());
+        for run in locals.chunk_by(|a, b| a.part == b.part) {
+            self.parts[run[0].part as usize].cells(run, &mut cells)?;
+        }
+        Ok(cells)
+    }
+
+    pub fn cell(&self, local: Local) -> Result<Cell, IndexError> {
+        Ok(self.cells(&[local])?.remove(0))
+    }
+}
+
+impl Same {
+    fn first_of(&mut self, local: Local, parts: &[Part]) -> Result<Local, IndexError> {
+        if let Some(first) = self.known.get(&local) {
+            return Ok(*first);
+        }
+        let mut cells = Vec::with_capacity(1);
+        parts[local.part as usize].cells(&[local], &mut cells)?;
+        let first = *self.first.entry(cells.remove(0)).or_insert(local);
+        self.known.insert(local, first);
+        Ok(first)
+    }
+}
+
+impl Part {
+    fn time(segment: &SegmentView, kind: Kind) -> Result<Option<Self>, IndexError> {
+        Ok(segment.open_column(TIME)?.and_then(Self::of).map(|part| Self { kind, ..part }))
+    }
+
+    fn of(column: DynamicColumn) -> Option<Self> {
+        let (kind, values) = match column {
+            DynamicColumn::Str(column) => {
+                let ordinals = column.ords().clone();
+                (Kind::Text(column), ordinals)
+            }
+            DynamicColumn::Bool(column) => (Kind::Bool, column.to_u64_monotonic()),
+            DynamicColumn::I64(column) => (Kind::I64, column.to_u64_monotonic()),
+            DynamicColumn::U64(column) => (Kind::U64, column),
+            DynamicColumn::F64(column) => (Kind::F64, column.to_u64_monotonic()),
+            DynamicColumn::DateTime(column) => (Kind::Time, column.to_u64_monotonic()),
+            DynamicColumn::IpAddr(_) | DynamicColumn::Bytes(_) => return None,
+        };
+        Some(Self { kind, index: values.index.clone(), values: Some(values) })
+    }
+
+    fn collect(&mut self, doc: DocId, part: u32, found: &mut Vec<Local>) -> Result<(), IndexError> {
+        if let Kind::Record(from) = &mut self.kind {
+            return from.collect(doc, part, found);
+        }
+        let Some(values) = &self.values else { return Ok(()) };
+        let mut add = |bits| found.push(Local { part, bits });
+        match &self.index {
+            ColumnIndex::Full => add(values.values.get_val(doc)),
+            _ => values.values_for_doc(doc).for_each(add),
+        }
+        if let Kind::Bin { bins, current } = &mut self.kind {
+            for local in found.iter_mut().rev().take_while(|local| local.part == part) {
+                let time = time_of(local.bits);
+                if !current.holds.contains(&time) {
+                    *current = (bins.0)(time);
+                }
+                local.bits = current.start.0.to_u64();
+            }
+        }
+        Ok(())
+    }
+
+    fn cells(&self, locals: &[Local], cells: &mut Vec<Cell>) -> Result<(), IndexError> {
+        let Kind::Text(column) = &self.kind else {
+            cells.extend(locals.iter().map(|local| self.plain(local.bits)));
+            return Ok(());
+        };
+        let ordinals: Vec<u64> = locals.iter().map(|local| local.bits).collect();
+        let are_there = column.dictionary().sorted_ords_to_term_cb(&ordinals, |text| {
+            cells.push(Cell::text(&String::from_utf8_lossy(text)));
+        })?;
+        if are_there { Ok(()) } else { Err(IndexError::Bug("a value without a text")) }
+    }
+}
+
+impl Part {
+    /// A value that is no text of a dictionary.
+    fn plain(&self, bits: u64) -> Cell {
+        match &self.kind {
+            Kind::Bool => Cell::Bool(bool::from_u64(bits)),
+            Kind::I64 => Cell::Int(i64::from_u64(bits).into()),
+            Kind::U64 => Cell::Int(bits.into()),
+            Kind::F64 => Cell::number(f64::from_u64(bits)),
+            Kind::Time => Cell::Time(time_of(bits)),
+            Kind::Bin { .. } => Cell::Time(Micros(i64::from_u64(bits))),
+            Kind::Record(from) => Cell::Text(from.texts[bits as usize].clone()),
+            Kind::Text(_) => Cell::Null,
+        }
+    }
+}
+
+impl FromRecord {
+    fn collect(&mut self, doc: DocId, part: u32, found: &mut Vec<Local>) -> Result<(), IndexError> {
+        let record = self.segment.record(doc)?;
+        let Self { texts, numbers, .. } = self;
+        (self.read)(&record, self.column, &mut |text| {
+            let bits = numbers.get(text).copied().unwrap_or_else(|| {
+                let number = texts.len() as u64;
+                texts.push(text.into());
+                numbers.insert(text.into(), number);
+                number
+            });
+            found.push(Local { part, bits });
+        });
+        Ok(())
+    }
+}
+
+/// A time, as columns have it.
+pub fn time_of(bits: u64) -> Micros {
+    Micros(DateTime::from_u64(bits).into_timestamp_micros())
+}

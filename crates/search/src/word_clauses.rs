@@ -1,0 +1,169 @@
+//! Searches that name no field: words and forms of words, anywhere in an event.
+//!
+//! A word is in one of three places: in the words field, where every leaf's words are that is no
+//! column; whole in a column of unique values; or in a value of another column, which is found through
+//! the column's dictionary. See `event::columns::Words`.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use tantivy::query::{BitSetDocSet, ConstScorer};
+use tantivy::schema::Term;
+use tantivy::{BitSet, DocSet as _, TERMINATED};
+
+use crate::clauses::{Clause, Context};
+use crate::id_clauses::{UuidClause, docs_with_uuids, keys_of};
+use crate::value_clauses::{TextField, ValueTest, add_terms, docs_with_values, ordinals_where};
+use crate::values::ReadRecord;
+use segment::IndexError;
+use segment::docsets::Docs;
+use segment::ids::Key;
+use segment::schema::Fields;
+use trail::columns::{ColumnId, Words};
+use trail::words::{each_word, known_part};
+
+/// Events that hold a word, given in lower case.
+pub struct WordClause {
+    pub word: String,
+    pub read: Arc<ReadRecord>,
+}
+
+impl fmt::Debug for WordClause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "word {:?}", self.word)
+    }
+}
+
+impl Clause for WordClause {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let fields = &context.snapshot.fields;
+        let mut terms = vec![Term::from_field_text(fields.words, &self.word)];
+        for id in columns(Words::Whole) {
+            let field = Fields::column(id);
+            terms.push(Term::from_field_text(field, &self.word));
+            let upper = self.word.to_ascii_uppercase();
+            if upper != self.word {
+                terms.push(Term::from_field_text(field, &upper));
+            }
+        }
+        let mut parts =
+            terms.iter().map(|term| context.term(term)).collect::<Result<Vec<_>, _>>()?;
+        if Key::of(&self.word).is_some() {
+            let uuids = Arc::new(HashSet::from([self.word.clone()]));
+            for column in columns(Words::Whole) {
+                let (uuids, read) = (Arc::clone(&uuids), Arc::clone(&self.read));
+                parts.push(UuidClause { column, uuids, read }.docs(context)?);
+            }
+        }
+        for (id, ordinals) in context.segment.column_words.values_with(&self.word)? {
+            if let Some(column) = context.segment.text_column(id)? {
+                parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
+            }
+        }
+        Ok(context.union(parts))
+    }
+}
+
+/// Events that hold a word of a form, which tests words in lower case; of a word that the index has
+/// only the beginning of, it tests that. All words of a segment may be looked at for it, so what is
+/// found is kept for the next page, or the next search.
+pub struct WordFormClause<T> {
+    /// Tells the form from all others.
+    pub name: String,
+    pub test: T,
+    pub read: Arc<ReadRecord>,
+}
+
+impl<T: ValueTest> fmt::Debug for WordFormClause<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "word {}", self.name)
+    }
+}
+
+impl<T: ValueTest + Clone> Clause for WordFormClause<T> {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let events = context.segment.found(&self.name, || self.find(context))?;
+        Ok(Box::new(ConstScorer::new(BitSetDocSet::from((*events).clone()), 1.0)))
+    }
+}
+
+impl<T: ValueTest + Clone> WordFormClause<T> {
+    fn find(&self, context: &Context<'_>) -> Result<BitSet, IndexError> {
+        let mut events = BitSet::with_max_value(context.segment.events());
+        let is_met = |word: &str| self.test.is_met_by(known_part(word));
+        let prefix = self.test.prefix();
+        add_terms(context, context.snapshot.fields.words, prefix, is_met, &mut events)?;
+        let mut buffer = String::new();
+        let mut has_met = |value: &str| {
+            let mut has_met = false;
+            each_word(value, &mut buffer, |word| has_met |= is_met(word));
+            has_met
+        };
+        for id in columns(Words::Whole) {
+            // Its values may be in upper case, so that no prefix narrows the scan.
+            add_terms(context, Fields::column(id), "", &mut has_met, &mut events)?;
+        }
+        let mut parts = Vec::new();
+        for id in columns(Words::Whole) {
+            // A UUID is one word.
+            let test = self.test.clone();
+            let is_met = move |uuid: &str| test.is_met_by(uuid);
+            parts.push(docs_with_uuids(context, id, keys_of(&self.test), &self.read, is_met));
+        }
+        for id in columns(Words::Dictionary) {
+            let Some(column) = context.segment.text_column(id)? else { continue };
+            let ordinals = ordinals_where(context, &column, &mut has_met)?;
+            parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
+        }
+        for mut docs in parts {
+            while docs.doc() != TERMINATED {
+                events.insert(docs.doc());
+                docs.advance();
+            }
+        }
+        Ok(events)
+    }
+}
+
+/// Events with a column value that holds words in a row.
+#[derive(Debug)]
+pub struct ColumnPhraseClause<T> {
+    /// The words, in lower case: a value that meets the test has each of them.
+    pub words: Vec<String>,
+    pub test: T,
+}
+
+impl<T: ValueTest> Clause for ColumnPhraseClause<T> {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        // The values with the rarest word are the fewest to look at.
+        let values_with = |word: &String| context.segment.column_words.values_with(word);
+        let found: Vec<_> = self.words.iter().map(values_with).collect::<Result<_, _>>()?;
+        let values = |found: &[(ColumnId, Vec<u64>)]| -> usize {
+            found.iter().map(|(_, ordinals)| ordinals.len()).sum()
+        };
+        let rarest = found.into_iter().min_by_key(|found| values(found));
+        let mut parts = Vec::new();
+        let mut value = String::new();
+        for (id, mut ordinals) in rarest.unwrap_or_default() {
+            let Some(column) = context.segment.text_column(id)? else { continue };
+            let mut failure = None;
+            ordinals.retain(|ordinal| match column.ord_to_str(*ordinal, &mut value) {
+                Ok(_) => self.test.is_met_by(&value),
+                Err(error) => {
+                    failure = Some(error);
+                    false
+                }
+            });
+            if let Some(error) = failure {
+                return Err(error.into());
+            }
+            parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
+        }
+        Ok(context.union(parts))
+    }
+}
+
+fn columns(words: Words) -> impl Iterator<Item = ColumnId> {
+    ColumnId::all().filter(move |id| id.column().words == words)
+}

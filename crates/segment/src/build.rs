@@ -1,0 +1,239 @@
+//! Building segments: one builder a worker, holding whole files only.
+//!
+//! A worker writes its segments itself ([`crate::write`]), rather than through tantivy's `IndexWriter`
+//! and its queue: that costs less, and it lets a segment carry the ledger entries of the
+//! files whose events it holds, so that both become visible in one commit. The keys of its events,
+//! their ids and their records are written beside it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tantivy::columnar::ColumnarReader;
+use tantivy::directory::TerminatingWrite;
+use tantivy::index::SegmentComponent;
+use tantivy::{Directory, Index, Segment};
+
+use super::IndexError;
+use super::keys;
+use super::records;
+use super::schema;
+use crate::column_words::ColumnWords;
+use crate::directory::{SegmentDirectory, SegmentFile, SegmentFiles};
+use crate::file::FileRecord;
+use crate::ids::Ids;
+use crate::records::{Arena, Dictionaries, Ordered};
+use crate::schema::{Fields, Sorting};
+use crate::steps::step;
+use crate::write::SegmentWriter;
+use trail::content::EventKey;
+use trail::flags::Flags;
+use trail::flat::Event;
+
+/// A file's ledger entry until it is committed, with its path and what else it points to: about as
+/// much. An archive of copies has many files and no event.
+const FILE_BYTES: usize = 1 << 10;
+
+/// A segment that is on disk and in no commit yet.
+#[derive(Debug)]
+pub struct BuiltSegment {
+    /// Absent when the files held no event.
+    pub segment: Option<SegmentEntry>,
+    pub files: Vec<FileRecord>,
+}
+
+/// A segment as the manifest lists it: its id, how long each of its runs is, and its files.
+///
+/// A run is a stretch of documents sorted by time, latest first. A built segment is one run; a merged
+/// one may be several, one behind another.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentEntry {
+    pub id: String,
+    pub runs: Vec<u32>,
+    pub files: Vec<SegmentFile>,
+}
+
+impl SegmentEntry {
+    pub fn events(&self) -> u32 {
+        self.runs.iter().sum()
+    }
+}
+
+/// Opens tantivy's view of the segment directory. A fresh one for each segment built: tantivy
+/// remembers every file it ever wrote.
+pub fn open_index(directory: SegmentDirectory, fields: &Fields) -> Result<Index, IndexError> {
+    Ok(Index::create(directory, fields.schema.clone(), schema::settings(Sorting::None))?)
+}
+
+/// Name of the file of a segment's keys.
+pub fn keys_name(id: &str) -> String {
+    format!("{id}.keys")
+}
+
+/// Name of the file of a segment's ids.
+pub fn ids_name(id: &str) -> String {
+    format!("{id}.ids")
+}
+
+/// Name of the file of the words of a segment's columns.
+pub fn words_name(id: &str) -> String {
+    format!("{id}.words")
+}
+
+/// The words of the columns of a segment whose columns are written.
+pub fn words_of(segment: &Segment) -> Result<ColumnWords, IndexError> {
+    let columns = segment.open_read(SegmentComponent::FastFields)?;
+    ColumnWords::gather(&ColumnarReader::open(columns)?)
+}
+
+pub fn write_words(
+    directory: &SegmentDirectory,
+    segment: &Segment,
+    words: ColumnWords,
+) -> Result<(), IndexError> {
+    let id = segment.id().uuid_string();
+    let mut out = directory.open_write(Path::new(&words_name(&id)))?;
+    words.write(&mut out)?;
+    out.terminate()?;
+    Ok(())
+}
+
+/// Name of the file of a segment's records.
+pub fn records_name(id: &str) -> String {
+    format!("{id}.records")
+}
+
+/// Makes builders; cheap to clone into every worker.
+#[derive(Clone)]
+pub struct SegmentFactory {
+    files: SegmentFiles,
+    fields: Arc<Fields>,
+    dictionaries: Arc<Dictionaries>,
+}
+
+impl SegmentFactory {
+    pub fn new(files: SegmentFiles, fields: Arc<Fields>, dictionaries: Arc<Dictionaries>) -> Self {
+        Self { files, fields, dictionaries }
+    }
+
+    pub fn builder(&self) -> Result<SegmentBuilder, IndexError> {
+        let directory = self.files.directory();
+        let segment = open_index(directory.clone(), &self.fields)?.new_segment();
+        Ok(SegmentBuilder {
+            writer: SegmentWriter::default(),
+            directory,
+            segment,
+            fields: Arc::clone(&self.fields),
+            dictionaries: Arc::clone(&self.dictionaries),
+            records: Arena::default(),
+            ids: Ids::default(),
+            keys: Vec::new(),
+            conflicts: Vec::new(),
+            files: Vec::new(),
+        })
+    }
+}
+
+/// A segment in the making.
+pub struct SegmentBuilder {
+    writer: SegmentWriter,
+    directory: SegmentDirectory,
+    segment: Segment,
+    fields: Arc<Fields>,
+    dictionaries: Arc<Dictionaries>,
+    records: Arena,
+    ids: Ids,
+    keys: Vec<EventKey>,
+    /// Ids of events that are flagged as conflicting.
+    conflicts: Vec<u64>,
+    files: Vec<FileRecord>,
+}
+
+impl SegmentBuilder {
+    /// Adds an event, which must be known to be new.
+    pub fn add(&mut self, event: &Event) {
+        let key = event.key();
+        self.keys.push(key);
+        if event.flags.contains(Flags::ID_CONFLICT) {
+            self.conflicts.push(key.id);
+        }
+        let doc = self.events();
+        for (column, text) in event.columns().filter(|(id, _)| id.column().is_unique) {
+            self.ids.push(column, text, doc);
+        }
+        self.records.push(&event.raw);
+        self.writer.add(event);
+    }
+
+    /// Closes a file: every event since the last call is its.
+    pub fn end_file(&mut self, file: FileRecord) {
+        self.files.push(file);
+    }
+
+    pub fn events(&self) -> u32 {
+        self.writer.events()
+    }
+
+    /// Bytes of memory that the segment takes.
+    pub fn memory(&self) -> usize {
+        self.writer.memory()
+            + self.records.memory()
+            + self.ids.memory()
+            + self.keys.capacity() * size_of::<EventKey>()
+            + self.files.len() * FILE_BYTES
+    }
+
+    /// Gives the segment up, and removes its files. What is left is the files that it held.
+    pub fn abandon(self) -> BuiltSegment {
+        self.directory.give_up();
+        BuiltSegment { segment: None, files: self.files }
+    }
+
+    /// Writes the segment, sorted by time, and syncs its files; their directory is synced by the
+    /// commit.
+    pub fn finish(self) -> Result<BuiltSegment, IndexError> {
+        if self.events() == 0 {
+            return Ok(self.abandon());
+        }
+        step("segment-to-be-written");
+        let runs = vec![self.events()];
+        let Self {
+            writer,
+            directory,
+            segment,
+            fields,
+            records,
+            mut ids,
+            keys,
+            conflicts,
+            files,
+            ..
+        } = self;
+        let order = writer.order();
+        let mut numbers = vec![0; order.len()];
+        for (number, doc) in (0..).zip(&order) {
+            numbers[*doc as usize] = number;
+        }
+        let words = writer.write(&segment, &fields, &order)?;
+        step("segment-written");
+        let id = segment.id().uuid_string();
+        let mut out = directory.open_write(Path::new(&records_name(&id)))?;
+        let source = Ordered { records: &records, order: &order };
+        records::write(source, &self.dictionaries, &mut out)?;
+        out.terminate()?;
+        step("records-written");
+        let mut out = directory.open_write(Path::new(&ids_name(&id)))?;
+        ids.renumber(|doc| numbers[doc as usize]);
+        ids.write(&mut out)?;
+        out.terminate()?;
+        step("ids-written");
+        write_words(&directory, &segment, words)?;
+        step("words-written");
+        let mut out = directory.open_write(Path::new(&keys_name(&id)))?;
+        keys::write(keys, conflicts, &mut out)?;
+        out.terminate()?;
+        step("keys-written");
+        let segment = SegmentEntry { id, runs, files: directory.written() };
+        Ok(BuiltSegment { segment: Some(segment), files })
+    }
+}

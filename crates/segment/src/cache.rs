@@ -1,0 +1,200 @@
+//! What stays in memory of what was read last, of all segments.
+
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+use tantivy::{BitSet, Term};
+
+use super::IndexError;
+use crate::cache::TermPlace;
+use crate::records::Block;
+
+/// What takes more than this share of a cache is not kept.
+const SHARE: usize = 8;
+
+/// The caches that the segments of an index share. A segment has a number in them; no two of a process
+/// have the same.
+pub struct Caches {
+    /// Decompressed blocks of records, by segment and place in it.
+    pub blocks: Cache<(u64, usize), Block>,
+    /// The documents of a segment that meet a condition for which much is looked at, by the condition.
+    pub found: Cache<(u64, String), BitSet>,
+    /// How many documents of a segment meet a condition, by a hash that stands for the condition.
+    pub counts: Cache<(u64, u128), Count>,
+    /// Where terms are in a segment.
+    pub places: Cache<(u64, Term), TermPlace>,
+}
+
+/// A number of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(pub u64);
+
+/// For counts at most, and for places of terms: some eight thousand, and four thousand.
+const SMALL_BYTES_MAX: usize = 1 << 20;
+
+impl InMemory for Count {
+    /// With its name, and what the cache keeps of it.
+    fn memory(&self) -> usize {
+        128
+    }
+}
+
+impl Caches {
+    /// A quarter of the bytes is for what conditions found: of ten million events, a dozen; a little of
+    /// that for how much they found, and for where terms are.
+    pub fn new(bytes_max: usize) -> Self {
+        let for_found = bytes_max / 4;
+        let small = SMALL_BYTES_MAX.min(for_found / 4);
+        Self {
+            blocks: Cache::new(bytes_max - for_found),
+            found: Cache::new(for_found - 2 * small),
+            counts: Cache::new(small),
+            places: Cache::new(small),
+        }
+    }
+}
+
+impl InMemory for String {
+    /// With what the cache keeps of it.
+    fn memory(&self) -> usize {
+        128 + self.capacity()
+    }
+}
+
+/// Keeps what was asked for last, within a number of bytes.
+pub struct Cache<K: Hash + Eq, V> {
+    bytes_max: usize,
+    kept: Mutex<Kept<K, V>>,
+}
+
+impl<K: Hash + Eq, V> fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("bytes_max", &self.bytes_max).finish_non_exhaustive()
+    }
+}
+
+struct Kept<K: Hash + Eq, V> {
+    values: LruCache<K, Arc<V>>,
+    bytes: usize,
+}
+
+/// What can be kept.
+pub trait InMemory {
+    /// Bytes of memory that it takes.
+    fn memory(&self) -> usize;
+}
+
+impl InMemory for BitSet {
+    fn memory(&self) -> usize {
+        self.max_value() as usize / 8 + size_of::<Self>()
+    }
+}
+
+impl<K: Hash + Eq, V: InMemory> Cache<K, V> {
+    pub fn new(bytes_max: usize) -> Self {
+        let kept = Kept { values: LruCache::unbounded(), bytes: 0 };
+        Self { bytes_max, kept: Mutex::new(kept) }
+    }
+
+    /// What has a name; `read` if it is not kept.
+    pub fn get(
+        &self,
+        name: K,
+        read: impl FnOnce() -> Result<V, IndexError>,
+    ) -> Result<Arc<V>, IndexError> {
+        if let Some(value) = self.kept(&name) {
+            return Ok(value);
+        }
+        let value = Arc::new(read()?);
+        self.keep(name, Arc::clone(&value));
+        Ok(value)
+    }
+
+    /// What has a name, if it is kept.
+    pub fn kept(&self, name: &K) -> Option<Arc<V>> {
+        self.lock().values.get(name).map(Arc::clone)
+    }
+
+    pub fn keep(&self, name: K, value: Arc<V>) {
+        if value.memory() > self.bytes_max / SHARE {
+            return;
+        }
+        let mut kept = self.lock();
+        kept.bytes += value.memory();
+        if let Some((_, replaced)) = kept.values.push(name, value) {
+            kept.bytes -= replaced.memory();
+        }
+        while kept.bytes > self.bytes_max {
+            let Some((_, oldest)) = kept.values.pop_lru() else { break };
+            kept.bytes -= oldest.memory();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept<K, V>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records;
+
+    fn block(bytes: usize) -> Block {
+        records::tests::block(&[&vec![b'x'; bytes]])
+    }
+
+    #[test]
+    fn the_blocks_that_were_read_last_stay_within_the_bytes() {
+        let size = block(1_000).memory();
+        let cache = Cache::new(10 * size);
+        for n in 0..10 {
+            cache.get((1, n), || Ok(block(1_000))).unwrap();
+        }
+        let is_kept = |n| cache.get((1, n), || Err(IndexError::Bug("read"))).is_ok();
+        assert!((0..10).all(is_kept));
+        // The first is the oldest, but it is looked at again.
+        assert!(is_kept(0));
+        cache.get((2, 0), || Ok(block(1_000))).unwrap();
+        assert!(is_kept(0) && !is_kept(1), "another segment's block took the place of the oldest");
+        assert!(cache.kept.lock().unwrap().bytes <= 10 * size);
+    }
+
+    #[test]
+    fn a_block_that_would_take_the_place_of_many_is_not_kept() {
+        let cache = Cache::new(8_000);
+        cache.get((1, 0), || Ok(block(100))).unwrap();
+        cache.get((1, 1), || Ok(block(5_000))).unwrap();
+        assert!(cache.get((1, 1), || Err(IndexError::Bug("read"))).is_err());
+        assert!(cache.get((1, 0), || Err(IndexError::Bug("read"))).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_each_time() {
+        let cache: Cache<(u64, usize), Block> = Cache::new(8_000);
+        for _ in 0..2 {
+            assert!(cache.get((1, 0), || Err(IndexError::Bug("read"))).is_err());
+        }
+    }
+
+    #[test]
+    fn what_a_condition_found_is_found_once() {
+        let caches = Caches::new(128 << 10);
+        let find = |documents: u32| {
+            let mut found = BitSet::with_max_value(10_000);
+            found.insert(documents);
+            Ok(found)
+        };
+        let is_first = |name: &str, document| {
+            let found = caches.found.get((1, name.to_owned()), || find(document)).unwrap();
+            found.contains(document)
+        };
+        assert!(is_first("*a*", 1) && is_first("*b*", 2));
+        assert!(!is_first("*a*", 3), "found again");
+        // 1,250 bytes each, 16 KiB in all.
+        (0..12).for_each(|n| assert!(is_first(&format!("*{n}*"), 4)));
+        assert!(is_first("*b*", 5), "kept beyond the bound");
+    }
+}

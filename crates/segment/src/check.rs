@@ -1,0 +1,201 @@
+//! Checking the index: whether its files are as they were written, and whether ledger and events agree.
+
+use std::io::Read;
+use std::path::Path;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{IndexError, open_existing};
+use crate::build::{SegmentEntry, ids_name, keys_name, records_name};
+use crate::directory::{SegmentFile, hash_text};
+use crate::view::SegmentView;
+use store::manifest;
+use store::manifest::Manifest;
+use store::snapshot::Snapshot;
+use trail::time::Micros;
+use wire::{VerifyProblem, VerifyReport};
+
+/// Bytes read at a time: they stay in the processor's cache between reading and hashing.
+const READ_STEP: usize = 256 << 10;
+
+/// Problems listed; the rest are counted. A file for each of a lost segment's must not fill the
+/// memory.
+const PROBLEMS_MAX: usize = 1_000;
+
+/// Compares a segment's files with what the manifest states of them. `read` is told of the bytes that
+/// were read.
+pub fn check_segment(
+    dir: &Path,
+    entry: &SegmentEntry,
+    read: &(dyn Fn(u64) + Sync),
+) -> Result<(), IndexError> {
+    for name in [keys_name(&entry.id), ids_name(&entry.id), records_name(&entry.id)] {
+        if !entry.files.iter().any(|file| file.name == name) {
+            return Err(IndexError::damaged(&dir.join(name), "the manifest does not name it"));
+        }
+    }
+    entry.files.iter().try_for_each(|file| check_file(&dir.join(&file.name), file, read))
+}
+
+/// Compares a file with what the manifest states of it.
+pub fn check_file(
+    path: &Path,
+    expected: &SegmentFile,
+    read: &(dyn Fn(u64) + Sync),
+) -> Result<(), IndexError> {
+    let mut file = open_existing(path)?;
+    let bytes = file.metadata().map_err(IndexError::io(path))?.len();
+    if bytes != expected.bytes {
+        return Err(IndexError::damaged(path, length_problem(bytes, expected.bytes)));
+    }
+    let mut hasher = Xxh3::new();
+    let mut buffer = vec![0; READ_STEP];
+    loop {
+        let length = file.read(&mut buffer).map_err(IndexError::io(path))?;
+        if length == 0 {
+            break;
+        }
+        hasher.update(&buffer[..length]);
+        read(length as u64);
+    }
+    if hash_text(hasher.digest()) != expected.xxh3 {
+        return Err(IndexError::damaged(path, "its hash does not match"));
+    }
+    Ok(())
+}
+
+pub fn length_problem(found: u64, expected: u64) -> String {
+    format!("{found} bytes long in place of {expected}")
+}
+
+/// How many events of each file some segments hold, by the files' numbers, of which there are `files`.
+/// The last counts events of files that there are not.
+pub fn events_by_file<'v>(views: impl Iterator<Item = &'v SegmentView>, files: u64) -> Vec<u32> {
+    let mut events = vec![0; files as usize + 1];
+    for view in views {
+        for doc in 0..view.events() {
+            events[view.file(doc).min(files) as usize] += 1;
+        }
+    }
+    events
+}
+
+/// A file's count in [`events_by_file`].
+pub fn events_of(events: &[u32], file: u64) -> u64 {
+    events.get(file as usize).map_or(0, |events| u64::from(*events))
+}
+
+/// Checks all that one commit made count. A segment that is found to be damaged is marked, so that no
+/// search and no merge reads it. `read` is told of the bytes that were read; there are
+/// [`bytes_to_check`]. `lacks_segments` says that the snapshot is not all of the commit.
+pub fn verify(
+    snapshot: &Snapshot,
+    data_dir: &Path,
+    segments_dir: &Path,
+    read: &(dyn Fn(u64) + Sync),
+    lacks_segments: bool,
+) -> VerifyReport {
+    let mut problems = Problems::default();
+    match Manifest::read(data_dir) {
+        Ok(Some(_)) => {}
+        Ok(None) => problems.add(&data_dir.join(manifest::NAME), "it is missing".to_owned()),
+        Err(error) => problems.add_error(data_dir, &error),
+    }
+    for view in &snapshot.segments {
+        let checked = check_segment(segments_dir, &view.entry, read);
+        // Or it was merged into another meanwhile, and its files removed.
+        if let Err(error) = checked
+            && !view.is_retired()
+        {
+            view.mark_damaged(&error);
+            problems.add_error(segments_dir, &error);
+        }
+    }
+    let mut report = VerifyReport {
+        segments: snapshot.segments.len() as u64,
+        events: snapshot.events(),
+        bytes: bytes_to_check(snapshot),
+        ..VerifyReport::default()
+    };
+    if let Err(error) = compare(snapshot, lacks_segments, &mut report.files, &mut problems) {
+        problems.add_error(data_dir, &error);
+    }
+    report.problems = problems.list();
+    report.checked_at = Micros::now();
+    report
+}
+
+/// Compares the ledger with the events. Of segments that are damaged nothing is believed, so that then
+/// only too many events are a problem of their own.
+fn compare(
+    snapshot: &Snapshot,
+    lacks_segments: bool,
+    files: &mut u64,
+    problems: &mut Problems,
+) -> Result<(), IndexError> {
+    snapshot.files.check(&snapshot.ledger)?;
+    let whole: Vec<&SegmentView> =
+        snapshot.segments.iter().map(|view| &**view).filter(|view| !view.is_damaged()).collect();
+    let is_all_whole = !lacks_segments && whole.len() == snapshot.segments.len();
+    for view in &whole {
+        if view.keys.events() != view.events() as usize {
+            let (keys, events) = (view.keys.events(), view.events());
+            problems.add(Path::new(&view.entry.id), format!("{keys} keys of {events} events"));
+        }
+    }
+    let numbers = snapshot.files.next_number();
+    let events = events_by_file(whole.iter().copied(), numbers);
+    snapshot.files.each_of(&snapshot.ledger, |record| {
+        *files += 1;
+        let found = events_of(&events, record.number);
+        let expected = record.events().saturating_sub(record.reading.lost);
+        // How many of them retention has dropped, nobody knows.
+        let may_lack = record.reading.first.is_some_and(|first| first < snapshot.expired.before);
+        if found > expected || found < expected && is_all_whole && !may_lack {
+            let problem = format!("{found} events in place of {expected}");
+            problems.add(Path::new(&record.key.path), problem);
+        }
+        Ok(())
+    })?;
+    match events_of(&events, numbers) {
+        0 => {}
+        n => problems.add(&snapshot.files.path(), format!("{n} events are of files it lacks")),
+    }
+    Ok(())
+}
+
+/// Bytes that [`verify`] reads of the segments.
+pub fn bytes_to_check(snapshot: &Snapshot) -> u64 {
+    snapshot.segments.iter().flat_map(|view| &view.entry.files).map(|file| file.bytes).sum()
+}
+
+#[derive(Default)]
+struct Problems {
+    listed: Vec<VerifyProblem>,
+    unlisted: u64,
+}
+
+impl Problems {
+    fn add(&mut self, path: &Path, problem: String) {
+        if self.listed.len() < PROBLEMS_MAX {
+            self.listed.push(VerifyProblem { path: path.display().to_string(), problem });
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    fn add_error(&mut self, place: &Path, error: &IndexError) {
+        match error {
+            IndexError::Damaged { path, reason } => self.add(path, reason.clone()),
+            error => self.add(place, error.to_string()),
+        }
+    }
+
+    fn list(mut self) -> Vec<VerifyProblem> {
+        if self.unlisted > 0 {
+            let problem = format!("and {} more problems", self.unlisted);
+            self.listed.push(VerifyProblem { path: String::new(), problem });
+        }
+        self.listed
+    }
+}

@@ -1,0 +1,174 @@
+//! Dropping what is older than is kept: a segment is written again without it.
+//!
+//! Runs are sorted by time, latest first, so of each run the beginning stays. Where nothing stays, the
+//! segment goes as a whole, and nothing is written.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use tantivy::directory::{OwnedBytes, TerminatingWrite};
+use tantivy::fastfield::{AliveBitSet, write_alive_bitset};
+use tantivy::indexer::merge_filtered_segments;
+use tantivy::{BitSet, Directory, DocId};
+
+use super::IndexError;
+use super::keys;
+use super::records;
+use super::schema;
+use crate::build::{
+    SegmentEntry, ids_name, keys_name, open_index, records_name, words_of, write_words,
+};
+use crate::check::check_segment;
+use crate::directory::{SegmentDirectory, SegmentFiles};
+use crate::ids::Ids;
+use crate::merge::segment_id;
+use crate::records::{Dictionaries, Shuffled};
+use crate::schema::{Fields, Sorting};
+use crate::sigbus;
+use crate::view::SegmentView;
+use trail::content::EventKey;
+use trail::time::Micros;
+
+/// Tells the key of a record, as delivered.
+pub type ReadKey<'k> = dyn FnMut(&[u8]) -> Option<EventKey> + 'k;
+
+/// A segment without its events from before a time, some of which stay.
+pub struct Expiry<'a> {
+    pub files: &'a SegmentFiles,
+    pub fields: &'a Fields,
+    pub dictionaries: &'a Dictionaries,
+    pub segment: &'a Arc<SegmentView>,
+    pub before: Micros,
+}
+
+impl Expiry<'_> {
+    /// Writes the segment that is to take the other's place. The other is checked first, as before a
+    /// merge.
+    pub fn write(&self, read_key: &mut ReadKey<'_>) -> Result<SegmentEntry, IndexError> {
+        check_segment(&self.files.dir, &self.segment.entry, &|_| {})?;
+        let output = self.files.directory();
+        let cuts_before = sigbus::cuts();
+        let mut written = self.write_into(&output, read_key);
+        if sigbus::cuts() != cuts_before {
+            written = Err(IndexError::Cut);
+        }
+        if written.is_err() {
+            output.give_up();
+        }
+        written
+    }
+
+    fn write_into(
+        &self,
+        output: &SegmentDirectory,
+        read_key: &mut ReadKey<'_>,
+    ) -> Result<SegmentEntry, IndexError> {
+        let entry = &self.segment.entry;
+        let kept = Kept::of(self.segment, self.before);
+        let index = open_index(self.files.directory(), self.fields)?;
+        let old = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
+        let alive = kept.bits(entry.events())?;
+        let settings = schema::settings(Sorting::None);
+        let new = merge_filtered_segments(&[old], settings, vec![Some(alive)], output.clone())?;
+        let new = new.searchable_segments()?.remove(0);
+        let id = new.id().uuid_string();
+        let records = [self.files.records(&entry.id)?];
+        let mut out = output.open_write(Path::new(&records_name(&id)))?;
+        let source = Shuffled::new(&records, kept.events as usize, |n| (0, kept.old(n as DocId)));
+        records::write(source, self.dictionaries, &mut out)?;
+        out.terminate()?;
+        let mut ids = Ids::default();
+        self.files.ids(&entry.id)?.add_to(&mut ids, |doc| kept.new_number(doc));
+        let mut out = output.open_write(Path::new(&ids_name(&id)))?;
+        ids.write(&mut out)?;
+        out.terminate()?;
+        write_words(output, &new, words_of(&new)?)?;
+        let gone = self.gone(&kept, read_key)?;
+        let mut out = output.open_write(Path::new(&keys_name(&id)))?;
+        let path = self.files.dir.join(keys_name(&entry.id));
+        keys::write_without(&self.segment.keys, &gone, &mut out)
+            .map_err(IndexError::read(&path))?;
+        out.terminate()?;
+        let runs = kept.ranges.iter().map(|range| range.end - range.start).collect();
+        Ok(SegmentEntry { id, runs, files: output.written() })
+    }
+
+    /// The keys of the events that go, sorted. Where a key is, does not say of which event it is.
+    fn gone(&self, kept: &Kept, read_key: &mut ReadKey<'_>) -> Result<Vec<EventKey>, IndexError> {
+        let records = self.files.records(&self.segment.entry.id)?;
+        let mut gone = Vec::with_capacity((self.segment.events() - kept.events) as usize);
+        let mut block = None;
+        for doc in (0..self.segment.events()).filter(|doc| kept.new_number(*doc).is_none()) {
+            let n = records.block_of(doc);
+            if block.as_ref().is_none_or(|(number, _)| *number != n) {
+                block = Some((n, records.block(n)?));
+            }
+            let record = block.as_ref().and_then(|(_, block)| block.record(doc));
+            let key = record.and_then(|record| read_key(&record));
+            gone.push(key.ok_or(IndexError::Bug("a record that cannot be read again"))?);
+        }
+        gone.sort_unstable();
+        Ok(gone)
+    }
+}
+
+/// The documents that stay: of each run the beginning.
+struct Kept {
+    ranges: Vec<Range<DocId>>,
+    /// The new number of the first document of each range.
+    firsts: Vec<DocId>,
+    events: DocId,
+}
+
+impl Kept {
+    fn of(segment: &SegmentView, before: Micros) -> Self {
+        let ranges = segment.docs_between(before, Micros(i64::MAX));
+        let mut events = 0;
+        let first = |range: &Range<DocId>| {
+            events += range.end - range.start;
+            events - (range.end - range.start)
+        };
+        let firsts = ranges.iter().map(first).collect();
+        Self { ranges, firsts, events }
+    }
+
+    fn bits(&self, documents: u32) -> Result<AliveBitSet, IndexError> {
+        let mut bits = BitSet::with_max_value(documents);
+        for doc in self.ranges.iter().cloned().flatten() {
+            bits.insert(doc);
+        }
+        let mut bytes = Vec::new();
+        write_alive_bitset(&bits, &mut bytes)?;
+        Ok(AliveBitSet::open(OwnedBytes::new(bytes)))
+    }
+
+    fn new_number(&self, old: DocId) -> Option<DocId> {
+        let n = self.ranges.partition_point(|range| range.end <= old);
+        let range = self.ranges.get(n).filter(|range| range.contains(&old))?;
+        Some(self.firsts[n] + old - range.start)
+    }
+
+    fn old(&self, new: DocId) -> DocId {
+        let n = self.firsts.partition_point(|first| *first <= new) - 1;
+        self.ranges[n].start + new - self.firsts[n]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_is_numbered_anew() {
+        let kept = Kept { ranges: vec![2..4, 7..8, 10..13], firsts: vec![0, 2, 3], events: 6 };
+        let numbers: Vec<_> =
+            (0..15).filter_map(|old| Some((old, kept.new_number(old)?))).collect();
+        assert_eq!(numbers, [(2, 0), (3, 1), (7, 2), (10, 3), (11, 4), (12, 5)]);
+        for (old, new) in numbers {
+            assert_eq!(kept.old(new), old);
+        }
+        let bits = kept.bits(15).unwrap();
+        assert_eq!(bits.iter_alive().collect::<Vec<_>>(), [2, 3, 7, 10, 11, 12]);
+    }
+}

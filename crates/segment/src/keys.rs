@@ -1,0 +1,465 @@
+//! The keys of a segment's events, sorted, in a file beside the segment: by them an event that is
+//! delivered again is known, whatever file it comes in and however often segments were merged.
+//!
+//! ```text
+//! magic            8 bytes
+//! events           8    how many keys follow
+//! conflicts        8    how many ids follow at the end
+//! keys            16 each   id, content: sorted
+//! fences           8 each   the first id of each page of 128 keys
+//! filter          32 each   a split block Bloom filter of the ids
+//! conflicts        8 each   ids that events of different content share: sorted
+//! ```
+//!
+//! Numbers are little-endian. What follows the keys is kept in memory, little more than 1.5 bytes an
+//! event; a merge makes another filter meanwhile, of at most 15 MB, because segments are bounded. The keys stay on disk: most events are new, which the filter tells; for one that may not be,
+//! a page of them is read.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::iter;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{IndexError, open_existing, partition_point, u64_at};
+use crate::disk::ReadAt;
+use trail::content::EventKey;
+
+const MAGIC: [u8; 8] = *b"tdxkeys1";
+const HEADER_BYTES: u64 = 24;
+const KEY_BYTES: usize = 16;
+
+/// Keys read at a time: enough for few fences, few enough to copy.
+const PAGE_KEYS: usize = 128;
+const PAGE_BYTES: usize = PAGE_KEYS * KEY_BYTES;
+
+/// Bytes of keys read at a time for a merge.
+const MERGE_READ_BYTES: usize = 64 << 10;
+
+/// Of new ids, the filter takes one in 200 for a known one, which costs a look at a page. With 8 bits it
+/// takes one in 40, and a claim three times as long (`cargo bench --bench dedupe`).
+const FILTER_BITS_PER_KEY: usize = 12;
+
+/// A block of the filter is eight words of 32 bits, in each of which an id sets one bit: one cache
+/// line is touched, whatever the filter's size. As in Parquet, whose salts these are.
+type Block = [u32; 8];
+const SALTS: Block = [
+    0x47b6_137b,
+    0x4497_4d91,
+    0x8824_ad5b,
+    0xa2b7_289d,
+    0x7054_95c7,
+    0x2df1_424b,
+    0x9efc_4947,
+    0x5c6b_fb31,
+];
+
+/// The keys of one segment. Clones share it.
+#[derive(Clone)]
+pub struct KeySet(Arc<Inner>);
+
+struct Inner {
+    path: Box<Path>,
+    file: File,
+    events: usize,
+    fences: Vec<u64>,
+    filter: Vec<Block>,
+    conflicts: Vec<u64>,
+    is_damaged: AtomicBool,
+}
+
+impl KeySet {
+    pub fn open(path: &Path) -> Result<Self, IndexError> {
+        let file = open_existing(path)?;
+        let found = file.metadata().map_err(IndexError::io(path))?.len();
+        let mut header = [0; HEADER_BYTES as usize];
+        file.read_exact_at(&mut header, 0).map_err(IndexError::read(path))?;
+        if header[..8] != MAGIC {
+            return Err(IndexError::damaged(path, "it does not begin as a file of keys"));
+        }
+        let [events, conflicts] = [8, 16].map(|at| u64_at(&header, at));
+        let Some(layout) = Layout::of(events, conflicts).filter(|layout| layout.end == found)
+        else {
+            let reason = format!("{found} bytes long, which is not what it states");
+            return Err(IndexError::damaged(path, reason));
+        };
+        let mut kept = vec![0; (found - layout.fences) as usize];
+        file.read_exact_at(&mut kept, layout.fences).map_err(IndexError::read(path))?;
+        let (fences, rest) = kept.split_at((layout.filter - layout.fences) as usize);
+        let (filter, conflicts) = rest.split_at((layout.conflicts - layout.filter) as usize);
+        Ok(Self(Arc::new(Inner {
+            path: path.into(),
+            file,
+            events: events as usize,
+            fences: numbers(fences),
+            filter: filter.chunks_exact(size_of::<Block>()).map(block_at).collect(),
+            conflicts: numbers(conflicts),
+            is_damaged: AtomicBool::new(false),
+        })))
+    }
+
+    /// Refuses to tell anything from now on.
+    pub fn mark_damaged(&self) {
+        self.0.is_damaged.store(true, Ordering::Release);
+    }
+
+    pub fn events(&self) -> usize {
+        self.0.events
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn memory(&self) -> usize {
+        let Inner { fences, filter, conflicts, .. } = &*self.0;
+        size_of_val(&fences[..]) + size_of_val(&filter[..]) + size_of_val(&conflicts[..])
+    }
+
+    /// Calls `visit` with the content of each event of this id.
+    pub fn each_content(&self, id: u64, mut visit: impl FnMut(u64)) -> Result<(), IndexError> {
+        let Inner { path, file, events, fences, is_damaged, .. } = &*self.0;
+        if is_damaged.load(Ordering::Acquire) {
+            return Err(IndexError::damaged(path, "whether an event is new cannot be told"));
+        }
+        if !self.may_have(id) {
+            return Ok(());
+        }
+        // The page before the first that begins with the id or beyond may end with it.
+        let mut page = fences.partition_point(|first| *first < id).saturating_sub(1);
+        let mut buffer = [0; PAGE_BYTES];
+        while page * PAGE_KEYS < *events {
+            let keys = PAGE_KEYS.min(events - page * PAGE_KEYS);
+            let bytes = &mut buffer[..keys * KEY_BYTES];
+            let offset = HEADER_BYTES + (page * PAGE_BYTES) as u64;
+            file.read_exact_at(bytes, offset).map_err(IndexError::read(path))?;
+            let first = partition_point(0..keys, |n| u64_at(bytes, n * KEY_BYTES) < id);
+            for n in first..keys {
+                let key = key_at(&bytes[n * KEY_BYTES..]);
+                if key.id != id {
+                    return Ok(());
+                }
+                visit(key.content);
+            }
+            page += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether events of different content share this id, by what this segment knows: the one that
+    /// came later is in it.
+    pub fn has_conflict(&self, id: u64) -> bool {
+        self.0.conflicts.binary_search(&id).is_ok()
+    }
+
+    fn may_have(&self, id: u64) -> bool {
+        let block = &self.0.filter[block_of(id, self.0.filter.len())];
+        bits_of(id).iter().zip(block).all(|(bit, word)| word & bit != 0)
+    }
+
+    /// All keys, in order.
+    fn keys(&self) -> impl Iterator<Item = io::Result<EventKey>> + '_ {
+        let end = HEADER_BYTES + (self.0.events * KEY_BYTES) as u64;
+        let keys = ReadAt { file: &self.0.file, at: HEADER_BYTES, end };
+        let mut keys = BufReader::with_capacity(MERGE_READ_BYTES, keys);
+        (0..self.0.events).map(move |_| {
+            let mut bytes = [0; KEY_BYTES];
+            keys.read_exact(&mut bytes)?;
+            Ok(key_at(&bytes))
+        })
+    }
+}
+
+impl std::fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} keys", self.0.events)
+    }
+}
+
+/// Where the parts of a file of keys are.
+struct Layout {
+    fences: u64,
+    filter: u64,
+    conflicts: u64,
+    end: u64,
+}
+
+impl Layout {
+    /// None where the numbers are beyond any file.
+    fn of(events: u64, conflicts: u64) -> Option<Self> {
+        let pages = events.div_ceil(PAGE_KEYS as u64);
+        let blocks = blocks(usize::try_from(events).ok()?) as u64;
+        let fences = events.checked_mul(KEY_BYTES as u64)?.checked_add(HEADER_BYTES)?;
+        let filter = fences.checked_add(pages.checked_mul(8)?)?;
+        let conflict_ids = filter.checked_add(blocks.checked_mul(size_of::<Block>() as u64)?)?;
+        let end = conflict_ids.checked_add(conflicts.checked_mul(8)?)?;
+        Some(Self { fences, filter, conflicts: conflict_ids, end })
+    }
+}
+
+/// Writes the keys of a new segment, and the ids among them that another event has.
+pub fn write(
+    mut keys: Vec<EventKey>,
+    mut conflicts: Vec<u64>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    keys.sort_unstable();
+    conflicts.sort_unstable();
+    conflicts.dedup();
+    write_sorted(keys.len(), keys.into_iter().map(Ok), &conflicts, out)
+}
+
+/// Writes the keys of a segment that is merged of others'.
+pub fn merge(sets: &[KeySet], out: &mut impl Write) -> io::Result<()> {
+    let mut conflicts: Vec<u64> = sets.iter().flat_map(|set| &set.0.conflicts).copied().collect();
+    conflicts.sort_unstable();
+    conflicts.dedup();
+    write_sorted(sets.iter().map(KeySet::events).sum(), in_order(sets)?, &conflicts, out)
+}
+
+/// Writes the keys of a segment without some of them, which are sorted.
+/// Fails where it lacks one of those: then it is not what was written with its events.
+pub fn write_without(set: &KeySet, gone: &[EventKey], out: &mut impl Write) -> io::Result<()> {
+    let kept = set.events().saturating_sub(gone.len());
+    let mut gone = gone.iter().peekable();
+    let is_kept = |key: &io::Result<EventKey>| {
+        let is_gone = key.as_ref().is_ok_and(|key| gone.peek() == Some(&key));
+        if is_gone {
+            gone.next();
+        }
+        !is_gone
+    };
+    write_sorted(kept, set.keys().filter(is_kept), &set.0.conflicts, out)?;
+    match gone.next() {
+        None => Ok(()),
+        Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "it lacks the key of an event")),
+    }
+}
+
+/// How many of some sets' keys others lack.
+pub fn count_lacking(sets: &[KeySet], others: &[KeySet]) -> io::Result<u64> {
+    let mut others = in_order(others)?;
+    let mut other = others.next().transpose()?;
+    let mut lacking = 0;
+    for key in in_order(sets)? {
+        let key = key?;
+        while other.is_some_and(|other| other < key) {
+            other = others.next().transpose()?;
+        }
+        lacking += u64::from(other != Some(key));
+    }
+    Ok(lacking)
+}
+
+/// The keys of all sets, in order.
+fn in_order(sets: &[KeySet]) -> io::Result<impl Iterator<Item = io::Result<EventKey>> + '_> {
+    let mut sources: Vec<_> = sets.iter().map(KeySet::keys).collect();
+    let mut heads = Vec::new();
+    for (n, source) in sources.iter_mut().enumerate() {
+        if let Some(key) = source.next().transpose()? {
+            heads.push((key, n));
+        }
+    }
+    // Some tens at most, kept in order from the last to the first: the next is at the end.
+    heads.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(iter::from_fn(move || {
+        let (key, n) = heads.pop()?;
+        match sources[n].next() {
+            None => {}
+            Some(Err(error)) => return Some(Err(error)),
+            Some(Ok(next)) => {
+                let place = heads.partition_point(|head| *head > (next, n));
+                heads.insert(place, (next, n));
+            }
+        }
+        Some(Ok(key))
+    }))
+}
+
+fn write_sorted(
+    count: usize,
+    keys: impl Iterator<Item = io::Result<EventKey>>,
+    conflicts: &[u64],
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut fences = Vec::with_capacity(count.div_ceil(PAGE_KEYS));
+    let mut filter = vec![Block::default(); blocks(count)];
+    out.write_all(&MAGIC)?;
+    for number in [count, conflicts.len()] {
+        out.write_all(&(number as u64).to_le_bytes())?;
+    }
+    for (n, key) in keys.enumerate() {
+        let EventKey { id, content } = key?;
+        if n.is_multiple_of(PAGE_KEYS) {
+            fences.push(id);
+        }
+        out.write_all(&id.to_le_bytes())?;
+        out.write_all(&content.to_le_bytes())?;
+        let block = block_of(id, filter.len());
+        for (word, bit) in filter[block].iter_mut().zip(bits_of(id)) {
+            *word |= bit;
+        }
+    }
+    for id in fences {
+        out.write_all(&id.to_le_bytes())?;
+    }
+    for word in filter.into_iter().flatten() {
+        out.write_all(&word.to_le_bytes())?;
+    }
+    for id in conflicts {
+        out.write_all(&id.to_le_bytes())?;
+    }
+    Ok(())
+}
+
+/// Blocks of the filter for so many events.
+fn blocks(events: usize) -> usize {
+    events.saturating_mul(FILTER_BITS_PER_KEY).div_ceil(size_of::<Block>() * 8).max(1)
+}
+
+/// The high half of an id chooses the block, the low half the bits.
+fn block_of(id: u64, blocks: usize) -> usize {
+    (((id >> 32) * blocks as u64) >> 32) as usize
+}
+
+fn bits_of(id: u64) -> Block {
+    SALTS.map(|salt| 1 << ((id as u32).wrapping_mul(salt) >> 27))
+}
+
+fn key_at(bytes: &[u8]) -> EventKey {
+    EventKey { id: u64_at(bytes, 0), content: u64_at(bytes, 8) }
+}
+
+fn numbers(bytes: &[u8]) -> Vec<u64> {
+    bytes.chunks_exact(8).map(|number| u64_at(number, 0)).collect()
+}
+
+fn block_at(bytes: &[u8]) -> Block {
+    let mut words = bytes
+        .chunks_exact(4)
+        .map(|word| word.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)));
+    Block::default().map(|_| words.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn try_open(bytes: &[u8]) -> Result<KeySet, IndexError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.keys");
+        std::fs::write(&path, bytes).unwrap();
+        KeySet::open(&path)
+    }
+
+    fn open(bytes: &[u8]) -> KeySet {
+        try_open(bytes).unwrap()
+    }
+
+    fn set(keys: &[EventKey], conflicts: &[u64]) -> KeySet {
+        let mut bytes = Vec::new();
+        write(keys.to_vec(), conflicts.to_vec(), &mut bytes).unwrap();
+        open(&bytes)
+    }
+
+    fn contents(set: &KeySet, id: u64) -> Vec<u64> {
+        let mut contents = Vec::new();
+        set.each_content(id, |content| contents.push(content)).unwrap();
+        contents
+    }
+
+    fn key(id: u64, content: u64) -> EventKey {
+        EventKey { id, content }
+    }
+
+    /// Ids as hashes give them, and ids that a hash would not.
+    fn ids() -> impl Strategy<Value = u64> {
+        prop_oneof![any::<u64>(), 0..8_u64, (u64::MAX - 8)..=u64::MAX, Just(1 << 63)]
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_found_and_nothing_else(
+            parts in prop::collection::vec(
+                prop::collection::vec((ids(), any::<u64>()), 0..900), 1..5,
+            ),
+            others in prop::collection::vec(ids(), 50),
+        ) {
+            let parts: Vec<Vec<EventKey>> = parts
+                .into_iter()
+                .map(|part| part.into_iter().map(|(id, content)| key(id, content)).collect())
+                .collect();
+            let sets: Vec<KeySet> = parts.iter().map(|part| set(part, &[])).collect();
+            let mut merged = Vec::new();
+            merge(&sets, &mut merged).unwrap();
+            let merged = open(&merged);
+            let all: Vec<EventKey> = parts.concat();
+            prop_assert_eq!(merged.events(), all.len());
+            for id in all.iter().map(|key| key.id).chain(others) {
+                let mut expected: Vec<u64> =
+                    all.iter().filter(|key| key.id == id).map(|key| key.content).collect();
+                expected.sort_unstable();
+                prop_assert_eq!(contents(&merged, id), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn conflicts_survive_a_merge() {
+        let (a, b) = (set(&[key(1, 1)], &[]), set(&[key(1, 2), key(5, 5)], &[1, 1]));
+        let mut merged = Vec::new();
+        let others = [set(&[], &[]), set(&[key(9, 9)], &[9])];
+        let [c, d] = others;
+        merge(&[a.clone(), b, c, d], &mut merged).unwrap();
+        let merged = open(&merged);
+        assert_eq!([1, 5, 9].map(|id| merged.has_conflict(id)), [true, false, true]);
+        assert!(!a.has_conflict(1), "the one that came first knows nothing of the other");
+    }
+
+    #[test]
+    fn what_others_lack_is_counted() {
+        let old = [set(&[key(1, 1), key(2, 2), key(2, 3)], &[]), set(&[key(9, 9)], &[])];
+        let lacking = |new: &[KeySet]| count_lacking(&old, new).unwrap();
+        assert_eq!(lacking(&old), 0);
+        assert_eq!(lacking(&[set(&[key(2, 3), key(5, 5), key(9, 9)], &[])]), 2);
+        assert_eq!(lacking(&[]), 4);
+        assert_eq!(count_lacking(&[], &old).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_set_that_is_damaged_tells_nothing() {
+        let set = set(&[key(1, 1)], &[]);
+        set.mark_damaged();
+        let error = set.each_content(7, |_| {}).unwrap_err();
+        assert!(matches!(error, IndexError::Damaged { .. }), "{error}");
+    }
+
+    #[test]
+    fn the_filter_lets_few_new_ids_through() {
+        let hash = |n: u64| trail::content::id_hash("1", &n.to_string());
+        let keys: Vec<EventKey> = (0..50_000).map(|n| key(hash(n), n)).collect();
+        let set = set(&keys, &[]);
+        assert!(keys.iter().all(|key| set.may_have(key.id)));
+        let passed = (50_000..150_000).filter(|n| set.may_have(hash(*n))).count();
+        assert!(passed < 1_000, "{passed} of 100,000 new ids pass");
+        assert!(set.memory() <= keys.len() * 16 / 10, "{} bytes", set.memory());
+    }
+
+    #[test]
+    fn a_file_of_another_length_or_kind_is_refused() {
+        let mut bytes = Vec::new();
+        write(vec![key(1, 1)], vec![], &mut bytes).unwrap();
+        let check = |bytes: &[u8], expected: &str| {
+            let error = try_open(bytes).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check(&bytes[..20], "it ends too early");
+        check(&bytes[..bytes.len() - 1], "not what it states");
+        check(&[&bytes[..], &[0]].concat(), "not what it states");
+        bytes[8..16].fill(0xFF);
+        check(&bytes, "not what it states");
+        bytes[0] = b'x';
+        check(&bytes, "does not begin as");
+    }
+}

@@ -1,0 +1,298 @@
+//! Merging: which segments, and doing it.
+//!
+//! Segments are merged ten at a time with others of their size, so an event is rewritten once for
+//! each tenfold growth; among those of a size, the ten that lie closest together in time.
+//!
+//! Small segments are merged into one that is sorted by time. Larger ones are laid one behind another
+//! as they are, each a run of the new segment, because sorting costs more than indexing does: tantivy
+//! looks up every event in every column, and there are a thousand columns. Merging a million events
+//! took 50 CPU seconds sorted (`benches/RESULTS.md`); searches pay some microseconds a run.
+
+use std::path::Path;
+
+use hashbrown::HashMap;
+use tantivy::directory::TerminatingWrite;
+use tantivy::index::SegmentId;
+use tantivy::indexer::merge_filtered_segments;
+use tantivy::{Directory, DocId, Segment, SegmentReader};
+
+use super::IndexError;
+use super::keys;
+use super::records;
+use super::schema;
+use crate::build::{
+    SegmentEntry, ids_name, keys_name, open_index, records_name, words_of, write_words,
+};
+use crate::check::check_segment;
+use crate::directory::{SegmentDirectory, SegmentFiles};
+use crate::ids::{DOC_BITS, Ids};
+use crate::keys::KeySet;
+use crate::records::{Dictionaries, Shuffled};
+use crate::schema::{FILE, Fields, OFFSET, Sorting};
+use crate::sigbus;
+use crate::steps::step;
+use crate::write::stack;
+
+/// Segments merged into one.
+const FACTOR: usize = 10;
+
+/// Events of a merged segment, at most: larger ones would take minutes to merge, and block the disk
+/// space of two for as long.
+const EVENTS_MAX: u64 = 10_000_000;
+const _: () = assert!(EVENTS_MAX < 1 << DOC_BITS);
+
+/// Segments below this many events are of one size: merging them costs next to nothing.
+const SMALL_EVENTS: u32 = 1_000;
+
+/// Events that a merge sorts into one run, at most: about as many as a built segment has.
+const SORTED_EVENTS_MAX: u32 = 50_000;
+
+/// What choosing needs to know of a segment.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub entry: SegmentEntry,
+    /// Microseconds since the Unix epoch, of its latest event.
+    pub latest_us: i64,
+}
+
+/// Chooses the segments to merge next, if any: latest first.
+pub fn choose(candidates: &[Candidate]) -> Option<Vec<SegmentEntry>> {
+    let mut levels: Vec<Vec<&Candidate>> = Vec::new();
+    for candidate in candidates {
+        let level = level(candidate.entry.events());
+        levels.resize_with(levels.len().max(level + 1), Vec::new);
+        levels[level].push(candidate);
+    }
+    levels.into_iter().find_map(|mut level| {
+        level.sort_by_key(|candidate| candidate.latest_us);
+        level
+            .windows(FACTOR)
+            .filter(|window| events(window) <= EVENTS_MAX)
+            .min_by_key(|window| window[FACTOR - 1].latest_us.saturating_sub(window[0].latest_us))
+            .map(|window| window.iter().rev().map(|candidate| candidate.entry.clone()).collect())
+    })
+}
+
+fn events(window: &[&Candidate]) -> u64 {
+    window.iter().map(|candidate| u64::from(candidate.entry.events())).sum()
+}
+
+/// Each level's segments hold ten times as many events as the one's before.
+fn level(events: u32) -> usize {
+    (events.max(SMALL_EVENTS) / SMALL_EVENTS).ilog10() as usize
+}
+
+/// Whether a merge of these sorts them into one run, or lays their runs one behind another.
+pub fn is_sorted(entries: &[SegmentEntry]) -> bool {
+    entries.iter().map(SegmentEntry::events).sum::<u32>() <= SORTED_EVENTS_MAX
+}
+
+/// Merges segments, in their order, into a new one, which is in no commit yet. They are checked first:
+/// a damaged one would become a part of another that looks whole.
+pub fn merge(
+    files: &SegmentFiles,
+    fields: &Fields,
+    dictionaries: &Dictionaries,
+    entries: &[SegmentEntry],
+    is_sorted: bool,
+) -> Result<SegmentEntry, IndexError> {
+    for entry in entries {
+        check_segment(&files.dir, entry, &|_| {})?;
+    }
+    let output = files.directory();
+    let cuts_before = sigbus::cuts();
+    let mut merged = merge_into(&output, files, fields, dictionaries, entries, is_sorted);
+    if sigbus::cuts() != cuts_before {
+        // Perhaps one of these, after it was checked; what was read of it may be zeros.
+        merged = Err(IndexError::Cut);
+    }
+    if merged.is_err() {
+        output.give_up();
+    }
+    merged
+}
+
+fn merge_into(
+    output: &SegmentDirectory,
+    files: &SegmentFiles,
+    fields: &Fields,
+    dictionaries: &Dictionaries,
+    entries: &[SegmentEntry],
+    is_sorted: bool,
+) -> Result<SegmentEntry, IndexError> {
+    let index = open_index(files.directory(), fields)?;
+    let segments = entries
+        .iter()
+        .map(|entry| Ok(index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()))))
+        .collect::<Result<Vec<_>, IndexError>>()?;
+    let merged = if is_sorted {
+        let unfiltered = segments.iter().map(|_| None).collect();
+        let settings = schema::settings(Sorting::ByTime);
+        let merged = merge_filtered_segments(&segments, settings, unfiltered, output.clone())?;
+        merged.searchable_segments()?.remove(0)
+    } else {
+        let merged = open_index(output.clone(), fields)?.new_segment();
+        stack(&segments, &merged, fields)?;
+        merged
+    };
+    let id = merged.id().uuid_string();
+    step("merge-written");
+    let records = entries.iter().map(|entry| files.records(&entry.id));
+    let records = records.collect::<Result<Vec<_>, IndexError>>()?;
+    let events: Vec<u32> = entries.iter().map(SegmentEntry::events).collect();
+    let order = if is_sorted { Some(order(&segments, &merged)?) } else { None };
+    let numbers = numbers(&events, order.as_deref());
+    let mut out = output.open_write(Path::new(&records_name(&id)))?;
+    match order {
+        Some(order) => {
+            let source = Shuffled::new(&records, order.len(), |n| order[n]);
+            records::write(source, dictionaries, &mut out)?;
+        }
+        None => records::concatenate(&records, &events, &mut out)?,
+    }
+    out.terminate()?;
+    step("merge-records-written");
+    let mut ids = Ids::default();
+    for (entry, numbers) in entries.iter().zip(&numbers) {
+        files.ids(&entry.id)?.add_to(&mut ids, |doc| Some(numbers.of(doc)));
+    }
+    let mut out = output.open_write(Path::new(&ids_name(&id)))?;
+    ids.write(&mut out)?;
+    out.terminate()?;
+    step("merge-ids-written");
+    write_words(output, &merged, words_of(&merged)?)?;
+    step("merge-words-written");
+    let sets = entries.iter().map(|entry| KeySet::open(&files.dir.join(keys_name(&entry.id))));
+    let sets = sets.collect::<Result<Vec<_>, IndexError>>()?;
+    let mut out = output.open_write(Path::new(&keys_name(&id)))?;
+    keys::merge(&sets, &mut out)?;
+    out.terminate()?;
+    step("merge-keys-written");
+    let runs = if is_sorted {
+        vec![entries.iter().map(SegmentEntry::events).sum()]
+    } else {
+        entries.iter().flat_map(|entry| &entry.runs).copied().collect()
+    };
+    Ok(SegmentEntry { id, runs, files: output.written() })
+}
+
+/// Where each document of a merged segment comes from: which of the segments, and which document.
+/// A record's file and place in it are found nowhere else.
+fn order(segments: &[Segment], merged: &Segment) -> Result<Vec<(usize, DocId)>, IndexError> {
+    let places = |segment: &Segment| -> Result<Vec<(u64, u64)>, IndexError> {
+        let reader = SegmentReader::open(segment)?;
+        let column = |name| reader.fast_fields().u64(name);
+        let (files, offsets) = (column(FILE)?, column(OFFSET)?);
+        let place = |doc| Some((files.first(doc)?, offsets.first(doc)?));
+        let places: Option<Vec<_>> = (0..reader.max_doc()).map(place).collect();
+        places.ok_or(IndexError::Bug("an event without a place"))
+    };
+    let mut sources = HashMap::new();
+    for (n, segment) in segments.iter().enumerate() {
+        let docs = places(segment)?.into_iter().zip(0..);
+        sources.extend(docs.map(|(place, doc)| (place, (n, doc))));
+    }
+    let found = places(merged)?.iter().map(|place| sources.get(place).copied()).collect();
+    let found: Option<Vec<_>> = found;
+    found.ok_or(IndexError::Bug("an event that a merge made up"))
+}
+
+/// The numbers that the documents of one segment have in the merged one.
+enum Numbers {
+    From(DocId),
+    Each(Vec<DocId>),
+}
+
+impl Numbers {
+    fn of(&self, doc: DocId) -> DocId {
+        match self {
+            Self::From(first) => first + doc,
+            Self::Each(numbers) => numbers[doc as usize],
+        }
+    }
+}
+
+/// The numbers of each segment's documents: as [`order`] says, or one segment behind another.
+fn numbers(events: &[u32], order: Option<&[(usize, DocId)]>) -> Vec<Numbers> {
+    let Some(order) = order else {
+        let firsts = events.iter().scan(0, |first, events| {
+            *first += events;
+            Some(Numbers::From(*first - events))
+        });
+        return firsts.collect();
+    };
+    let mut numbers: Vec<Vec<DocId>> =
+        events.iter().map(|events| vec![0; *events as usize]).collect();
+    for (number, (segment, doc)) in (0..).zip(order) {
+        numbers[*segment][*doc as usize] = number;
+    }
+    numbers.into_iter().map(Numbers::Each).collect()
+}
+
+/// The id of a segment that the manifest names.
+pub fn segment_id(entry: &SegmentEntry) -> Result<SegmentId, IndexError> {
+    SegmentId::from_uuid_string(&entry.id).map_err(|_| IndexError::Damaged {
+        path: "manifest.json".into(),
+        reason: format!("'{}' is not a segment's id", entry.id),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(id: usize, events: u32, latest_us: i64) -> Candidate {
+        Candidate {
+            entry: SegmentEntry { id: id.to_string(), runs: vec![events], files: Vec::new() },
+            latest_us,
+        }
+    }
+
+    fn chosen(candidates: &[Candidate]) -> Option<String> {
+        choose(candidates)
+            .map(|entries| entries.into_iter().map(|entry| entry.id).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn nine_of_a_size_are_left_alone() {
+        let segments: Vec<_> = (0..9).map(|n| candidate(n, 25_000, n as i64)).collect();
+        assert_eq!(chosen(&segments), None);
+        assert_eq!(chosen(&[]), None);
+    }
+
+    #[test]
+    fn the_ten_closest_in_time_are_merged() {
+        let times = [0, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 1_000];
+        let segments: Vec<_> =
+            times.iter().enumerate().map(|(n, time)| candidate(n, 25_000, *time)).collect();
+        assert_eq!(chosen(&segments).as_deref(), Some("10 9 8 7 6 5 4 3 2 1"));
+    }
+
+    #[test]
+    fn documents_have_the_numbers_that_their_order_gives_them() {
+        let of = |numbers: &[Numbers], events: &[u32]| -> Vec<Vec<DocId>> {
+            let each = |(numbers, events): (&Numbers, &u32)| {
+                (0..*events).map(|doc| numbers.of(doc)).collect()
+            };
+            numbers.iter().zip(events).map(each).collect()
+        };
+        let events = [2, 0, 3];
+        assert_eq!(of(&numbers(&events, None), &events), [vec![0, 1], vec![], vec![2, 3, 4]]);
+        let order = [(2, 0), (0, 0), (2, 1), (2, 2), (0, 1)];
+        let found = of(&numbers(&events, Some(&order)), &events);
+        assert_eq!(found, [vec![1, 4], vec![], vec![0, 2, 3]]);
+    }
+
+    #[test]
+    fn sizes_are_not_mixed() {
+        let segments: Vec<_> =
+            (0..18).map(|n| candidate(n, if n % 2 == 0 { 25_000 } else { 250_000 }, 0)).collect();
+        assert_eq!(chosen(&segments), None);
+    }
+
+    #[test]
+    fn no_merge_makes_a_segment_beyond_the_maximum() {
+        let segments: Vec<_> = (0..30).map(|n| candidate(n, 2_000_000, n as i64)).collect();
+        assert_eq!(chosen(&segments), None);
+    }
+}

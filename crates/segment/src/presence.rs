@@ -1,0 +1,188 @@
+//! Which fields the events of a segment have, of what kinds, and how many events have each: told by the
+//! columns, without reading a value.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rustc_hash::FxBuildHasher;
+use tantivy::columnar::{ColumnIndex, ColumnarReader, DynamicColumn, DynamicColumnHandle};
+use tantivy::schema::IndexRecordOption;
+use tantivy::{BitSet, DocId, DocSet, TERMINATED};
+
+use super::IndexError;
+use crate::docsets::{Scan, events_with_value};
+use crate::schema::{Fields, IP, REST};
+use crate::view::SegmentView;
+use search::pieces::in_parallel;
+use store::snapshot::Snapshot;
+use trail::columns;
+use trail::columns::{COLUMNS, ColumnId};
+use trail::paths::SEPARATOR;
+use wire::FieldType;
+
+/// The kinds of a field's values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds(u8);
+
+/// How a field is present in events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presence {
+    pub kinds: Kinds,
+    /// How many events have it.
+    pub events: u64,
+}
+
+/// What the events of one segment have.
+#[derive(Debug)]
+pub struct Presences {
+    /// By the number of the column.
+    columns: Vec<Presence>,
+    /// In the order of [`SegmentView::paths`].
+    paths: Vec<Presence>,
+}
+
+impl Kinds {
+    fn one(kind: FieldType) -> Self {
+        Self(1 << kind as u8)
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub fn types(self) -> Vec<FieldType> {
+        FieldType::ALL.into_iter().filter(|kind| self.0 & Self::one(*kind).0 != 0).collect()
+    }
+}
+
+impl Presence {
+    fn of(kind: FieldType, events: u32) -> Self {
+        Self { kinds: Kinds::one(kind), events: events.into() }
+    }
+
+    /// That of the events of another segment as well.
+    fn add(&mut self, other: Self) {
+        self.kinds = self.kinds.and(other.kinds);
+        self.events += other.events;
+    }
+}
+
+impl Presences {
+    pub fn of(segment: &SegmentView, columnar: &ColumnarReader) -> Result<Self, IndexError> {
+        let mut by_path: BTreeMap<String, Vec<DynamicColumnHandle>> = BTreeMap::new();
+        for (name, column) in columnar.iter_columns()? {
+            if let Some(path) = path_of(&name) {
+                by_path.entry(path).or_default().push(column);
+            }
+        }
+        let paths = by_path.values().map(|columns| of_columns(segment, columns));
+        let paths = paths.collect::<Result<_, _>>()?;
+        let columns = ColumnId::all().map(|id| of_column(segment, id)).collect::<Result<_, _>>()?;
+        Ok(Self { columns, paths })
+    }
+}
+
+/// Of fields that are no columns of the schema.
+pub type ByPath<'s> = HashMap<&'s str, Presence, FxBuildHasher>;
+
+/// How many events of a snapshot have each field that is no column of the schema, by its path, and each
+/// that is, by its number. `check` is asked now and then whether to go on.
+pub fn presences<'s, E: From<IndexError> + Send>(
+    snapshot: &'s Snapshot,
+    check: &(dyn Fn() -> Result<(), E> + Sync),
+) -> Result<(ByPath<'s>, Vec<Presence>), E> {
+    let counted = in_parallel(snapshot.segments.iter().collect(), |segment| {
+        check()?;
+        Ok::<_, E>((segment.paths(), segment.presences()?))
+    })?;
+    let mut by_path = ByPath::default();
+    let mut of_columns = vec![Presence::default(); COLUMNS.len()];
+    for (paths, presences) in counted {
+        for (path, presence) in paths.iter().zip(&presences.paths) {
+            by_path.entry(path).or_default().add(*presence);
+        }
+        for (all, presence) in of_columns.iter_mut().zip(&presences.columns) {
+            all.add(*presence);
+        }
+    }
+    Ok((by_path, of_columns))
+}
+
+/// The path that a column of the index is of, unless it is one of the schema's.
+pub fn path_of(column: &str) -> Option<String> {
+    let path = column.strip_prefix(REST)?.strip_prefix(SEPARATOR)?;
+    Some(path.replace(SEPARATOR, "."))
+}
+
+/// That of the columns at one path, one for each kind of values.
+fn of_columns(
+    segment: &SegmentView,
+    handles: &[DynamicColumnHandle],
+) -> Result<Presence, IndexError> {
+    let mut kinds = Kinds::default();
+    let mut indexes = Vec::with_capacity(handles.len());
+    for handle in handles {
+        let column = handle.open()?;
+        kinds = kinds.and(Kinds::one(kind_of(&column)));
+        indexes.push(column.into_column_index());
+    }
+    Ok(Presence { kinds, events: events_with_any(indexes, segment.events()).into() })
+}
+
+fn of_column(segment: &SegmentView, id: ColumnId) -> Result<Presence, IndexError> {
+    if id.column().is_unique {
+        return Ok(Presence::of(FieldType::Text, events_with_id(segment, id)?));
+    }
+    let Some(column) = segment.text_column(id)? else { return Ok(Presence::default()) };
+    let events = events_with_value(&column.ords().index, segment.events());
+    let mut presence = Presence::of(FieldType::Text, events);
+    if id == columns::SOURCE_IP && segment.open_column(IP)?.is_some() {
+        presence.kinds = presence.kinds.and(Kinds::one(FieldType::Address));
+    }
+    Ok(presence)
+}
+
+/// Of a column that is not kept by event.
+fn events_with_id(segment: &SegmentView, id: ColumnId) -> Result<u32, IndexError> {
+    let mut events = BitSet::with_max_value(segment.events());
+    for doc in segment.ids.docs(id) {
+        events.insert(doc);
+    }
+    let index = segment.reader.inverted_index(Fields::column(id))?;
+    let mut terms = index.terms().stream()?;
+    while terms.advance() {
+        let postings =
+            index.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
+        insert_all(postings, &mut events);
+    }
+    Ok(events.len() as u32)
+}
+
+fn events_with_any(mut indexes: Vec<ColumnIndex>, max_doc: DocId) -> u32 {
+    if let [index] = indexes.as_slice() {
+        return events_with_value(index, max_doc);
+    }
+    let mut events = BitSet::with_max_value(max_doc);
+    for index in indexes.drain(..) {
+        insert_all(Scan::new(index, max_doc, Box::new(|_| true)), &mut events);
+    }
+    events.len() as u32
+}
+
+fn insert_all(mut docs: impl DocSet, into: &mut BitSet) {
+    let mut doc = docs.doc();
+    while doc != TERMINATED {
+        into.insert(doc);
+        doc = docs.advance();
+    }
+}
+
+fn kind_of(column: &DynamicColumn) -> FieldType {
+    match column {
+        DynamicColumn::Bool(_) => FieldType::Boolean,
+        DynamicColumn::I64(_) | DynamicColumn::U64(_) => FieldType::Integer,
+        DynamicColumn::F64(_) => FieldType::Number,
+        DynamicColumn::DateTime(_) => FieldType::Time,
+        DynamicColumn::IpAddr(_) => FieldType::Address,
+        DynamicColumn::Str(_) | DynamicColumn::Bytes(_) => FieldType::Text,
+    }
+}

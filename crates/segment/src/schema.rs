@@ -1,0 +1,111 @@
+//! The shape of the index: which tantivy field holds what.
+//!
+//! A change here is a new format version: see [`store::manifest::FORMAT_VERSION`].
+
+use tantivy::schema::{
+    DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions,
+    NumericOptions, Schema, TextFieldIndexing, TextOptions,
+};
+use tantivy::store::{Compressor, ZstdCompressor};
+use tantivy::{IndexSettings, IndexSortByField, Order};
+
+use trail::columns::ColumnId;
+
+/// Name of the time field: tantivy sorts segments by it.
+pub const TIME: &str = "time";
+/// Names of the fields of where a record is: the number of its file, and the byte in it.
+pub const FILE: &str = "file";
+pub const OFFSET: &str = "offset";
+/// Name of the field of `sourceIPAddress`, where it is an address.
+pub const IP: &str = "ip";
+/// Name of the field of all leaves that are not columns; the prefix of their columns' names.
+pub const REST: &str = "rest";
+/// Name of the field of what is odd about a record.
+pub const FLAGS: &str = "flags";
+
+const RAW_TOKENIZER: &str = "raw";
+
+/// The schema, and handles to its fields.
+#[derive(Clone, Debug)]
+pub struct Fields {
+    pub schema: Schema,
+    pub ip: Field,
+    pub rest: Field,
+    pub words: Field,
+    pub time: Field,
+    pub file: Field,
+    pub offset: Field,
+    pub flags: Field,
+}
+
+impl Fields {
+    pub fn new() -> Self {
+        let mut builder = Schema::builder();
+        for id in ColumnId::all() {
+            let field = builder.add_text_field(id.column().path, column_options(id));
+            debug_assert_eq!(field, Self::column(id));
+        }
+        let ip = builder.add_ip_addr_field(IP, IpAddrOptions::default().set_indexed().set_fast());
+        let rest = builder.add_json_field(
+            REST,
+            // Values only: their words are in the words field. An exact search takes the events with
+            // the value's rarest word and checks the column, which saves a third of all postings.
+            JsonObjectOptions::default().set_fast(RAW_TOKENIZER),
+        );
+        let words = builder
+            .add_text_field("words", TextOptions::default().set_indexing_options(exact_indexing()));
+        let time = builder.add_date_field(
+            TIME,
+            DateOptions::default().set_fast().set_precision(DateTimePrecision::Microseconds),
+        );
+        let number = || NumericOptions::default().set_fast();
+        let file = builder.add_u64_field(FILE, number());
+        let offset = builder.add_u64_field(OFFSET, number());
+        let flags = builder.add_u64_field(FLAGS, number());
+        Self { schema: builder.build(), ip, rest, words, time, file, offset, flags }
+    }
+
+    /// The field of a column.
+    pub fn column(id: ColumnId) -> Field {
+        Field::from_field_id(u32::from(id.0))
+    }
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn column_options(id: ColumnId) -> TextOptions {
+    let options = TextOptions::default().set_indexing_options(exact_indexing());
+    if id.column().is_unique { options } else { options.set_fast(RAW_TOKENIZER) }
+}
+
+/// Whole values, without frequencies, positions or norms: nothing here is scored.
+fn exact_indexing() -> TextFieldIndexing {
+    TextFieldIndexing::default()
+        .set_tokenizer(RAW_TOKENIZER)
+        .set_index_option(IndexRecordOption::Basic)
+        .set_fieldnorms(false)
+}
+
+/// How the documents of a segment are put in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sorting {
+    /// By tantivy, which sorts what it merges by time, latest first.
+    ByTime,
+    /// As they are.
+    None,
+}
+
+pub fn settings(sorting: Sorting) -> IndexSettings {
+    let by_time = IndexSortByField { field: TIME.to_owned(), order: Order::Desc };
+    IndexSettings {
+        sort_by_field: (sorting == Sorting::ByTime).then_some(by_time),
+        // tantivy's store is of empty documents, which zstd makes nothing of: see `records`.
+        docstore_compression: Compressor::Zstd(ZstdCompressor { compression_level: Some(1) }),
+        docstore_compress_dedicated_thread: false,
+        ..IndexSettings::default()
+    }
+}

@@ -1,0 +1,35 @@
+//! A file of two lines: JSON, and the XXH3 hash of that line, so that a damaged one is never taken for
+//! the truth.
+
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::IndexError;
+use crate::directory::hash_text;
+
+pub fn text(value: &impl Serialize) -> io::Result<String> {
+    let json = serde_json::to_string(value)?;
+    let hash = hash_text(xxh3_64(json.as_bytes()));
+    Ok(format!("{json}\n{hash}\n"))
+}
+
+/// The JSON of a file; none where there is no file.
+pub fn read(path: &Path) -> Result<Option<String>, IndexError> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(IndexError::io(path)(error)),
+    };
+    let damaged = |reason: &str| IndexError::damaged(path, reason);
+    let mut text = String::from_utf8(bytes).map_err(|error| damaged(&error.to_string()))?;
+    let (json, hash) =
+        text.split_once('\n').ok_or_else(|| damaged("the line with its hash is missing"))?;
+    if hash.trim_end() != hash_text(xxh3_64(json.as_bytes())) {
+        return Err(damaged("its hash does not match"));
+    }
+    text.truncate(json.len());
+    Ok(Some(text))
+}

@@ -1,0 +1,465 @@
+//! What searches see: the segments of one commit, open. Immutable; a commit replaces the whole
+//! snapshot, sharing the segments that stayed.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHandle, StrColumn};
+use tantivy::directory::OwnedBytes;
+use tantivy::index::{SegmentComponent, SegmentId};
+use tantivy::schema::Schema;
+use tantivy::{BitSet, DateTime, DocId, Index, SegmentReader, Term};
+
+use super::{IndexError, partition_point};
+use crate::build::{SegmentEntry, keys_name};
+use crate::cache::TermPlace;
+use crate::cache::{Caches, Count};
+use crate::check::length_problem;
+use crate::column_words::{WordFile, text_column};
+use crate::directory::SegmentFiles;
+use crate::ids::IdFile;
+use crate::keys::KeySet;
+use crate::merge::segment_id;
+use crate::position::Position;
+use crate::presence::{Presences, path_of};
+use crate::records::Records;
+use crate::schema::{FILE, Fields, OFFSET, REST, TIME};
+use store::ledger::LedgerReader;
+use store::manifest::{Expired, LedgerExtent};
+use trail::columns::ColumnId;
+use trail::flags::Flags;
+use trail::paths::SEPARATOR;
+use trail::time::Micros;
+
+/// Numbers of segments, as they are opened.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// The place where the current snapshot is found.
+pub type SnapshotCell = Arc<ArcSwap<Snapshot>>;
+
+/// The segments of one commit, latest event first, and the ledger.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub fields: Arc<Fields>,
+    pub segments: Vec<Arc<SegmentView>>,
+    pub files: LedgerReader,
+    /// The part of the ledger that counts at this commit.
+    pub ledger: LedgerExtent,
+    pub expired: Expired,
+    /// When the index was begun: numbers of files are those of this index only.
+    pub begun: Micros,
+    /// How many commits and merges there were.
+    pub commit: u64,
+}
+
+impl Snapshot {
+    pub fn new(
+        fields: Arc<Fields>,
+        mut segments: Vec<Arc<SegmentView>>,
+        files: LedgerReader,
+        ledger: LedgerExtent,
+    ) -> Self {
+        segments.sort_by_key(|segment| std::cmp::Reverse(segment.latest));
+        Self {
+            fields,
+            segments,
+            files,
+            ledger,
+            expired: Expired::default(),
+            begun: Micros::default(),
+            commit: 0,
+        }
+    }
+
+    /// Refuses what needs a segment that is damaged: anything about events from `start` up to, and
+    /// without, `end`.
+    pub fn check_whole(&self, start: Micros, end: Micros) -> Result<(), IndexError> {
+        let is_needed = |segment: &&Arc<SegmentView>| {
+            segment.is_damaged() && segment.latest >= start && segment.earliest < end
+        };
+        match self.segments.iter().find(is_needed) {
+            Some(segment) => Err(segment.damage()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether events of different content share this id.
+    pub fn has_conflict(&self, id: u64) -> bool {
+        self.segments.iter().any(|segment| segment.keys.has_conflict(id))
+    }
+
+    pub fn schema(&self) -> &Schema {
+        &self.fields.schema
+    }
+
+    pub fn events(&self) -> u64 {
+        self.segments.iter().map(|segment| u64::from(segment.events())).sum()
+    }
+
+    /// Times of the earliest and the latest event.
+    pub fn time_span(&self) -> Option<(Micros, Micros)> {
+        let earliest = self.segments.iter().map(|segment| segment.earliest).min()?;
+        let latest = self.segments.iter().map(|segment| segment.latest).max()?;
+        Some((earliest, latest))
+    }
+
+    /// The segment that a tantivy reader belongs to.
+    pub fn view(&self, id: SegmentId) -> Option<&Arc<SegmentView>> {
+        self.segments.iter().find(|segment| segment.reader.segment_id() == id)
+    }
+
+    /// Whether some event has a value at this path, which is no column's.
+    pub fn has_values_at(&self, path: &str) -> bool {
+        self.segments.iter().any(|segment| segment.paths().contains(path))
+    }
+
+    /// Whether some event has a value below this path, which is no column's.
+    pub fn has_values_below(&self, path: &str) -> bool {
+        let below = format!("{path}.");
+        self.segments.iter().any(|segment| {
+            let mut paths = segment.paths().range(below.clone()..);
+            paths.next().is_some_and(|path| path.starts_with(&below))
+        })
+    }
+
+    /// Every path, of fields that are no columns, that some event has.
+    pub fn paths(&self) -> BTreeSet<&str> {
+        self.segments.iter().flat_map(|segment| segment.paths()).map(String::as_str).collect()
+    }
+}
+
+/// A stretch of a segment's documents that is sorted by time, latest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub docs: Range<DocId>,
+    pub earliest: Micros,
+    pub latest: Micros,
+}
+
+/// One segment, open.
+pub struct SegmentView {
+    pub entry: SegmentEntry,
+    dir: PathBuf,
+    pub reader: SegmentReader,
+    pub keys: KeySet,
+    pub ids: IdFile,
+    pub column_words: WordFile,
+    /// In the order of the documents; together, all of them.
+    pub runs: Vec<Run>,
+    pub earliest: Micros,
+    pub latest: Micros,
+    columnar: ColumnarReader,
+    times: Column<DateTime>,
+    files: Column<u64>,
+    offsets: Column<u64>,
+    flags: Column<u64>,
+    records: Records,
+    caches: Arc<Caches>,
+    /// The segment's in the caches.
+    number: u64,
+    paths: OnceLock<BTreeSet<String>>,
+    presences: OnceLock<Presences>,
+    /// The damaged file and what is wrong with it, once that was found.
+    damage: OnceLock<(PathBuf, String)>,
+    /// No snapshot to come has it: its files are being removed.
+    is_retired: AtomicBool,
+}
+
+impl std::fmt::Debug for SegmentView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} events)", self.reader.segment_id().uuid_string(), self.events())
+    }
+}
+
+impl SegmentView {
+    /// Opens a segment. `caches` keep what is read of it.
+    pub fn open(
+        index: &Index,
+        files: &SegmentFiles,
+        entry: &SegmentEntry,
+        caches: &Arc<Caches>,
+    ) -> Result<Self, IndexError> {
+        let keys = KeySet::open(&files.dir.join(keys_name(&entry.id)))?;
+        let segment = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
+        let reader = SegmentReader::open(&segment)?;
+        let records = files.records(&entry.id)?;
+        let fast = segment.open_read(SegmentComponent::FastFields)?;
+        let columnar = ColumnarReader::open(fast)?;
+        let number = |name: &str| reader.fast_fields().u64(name);
+        let times = reader.fast_fields().date(TIME)?;
+        let runs = runs(&times, &entry.runs);
+        Ok(Self {
+            earliest: runs.iter().map(|run| run.earliest).min().unwrap_or_default(),
+            latest: runs.iter().map(|run| run.latest).max().unwrap_or_default(),
+            runs,
+            entry: entry.clone(),
+            dir: files.dir.clone(),
+            keys,
+            ids: files.ids(&entry.id)?,
+            column_words: files.words(&entry.id)?,
+            files: number(FILE)?,
+            offsets: number(OFFSET)?,
+            flags: number("flags")?,
+            columnar,
+            times,
+            records,
+            caches: Arc::clone(caches),
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            reader,
+            paths: OnceLock::new(),
+            presences: OnceLock::new(),
+            damage: OnceLock::new(),
+            is_retired: AtomicBool::new(false),
+        })
+    }
+
+    /// Notes that a file of the segment is damaged.
+    pub fn mark_damaged(&self, error: &IndexError) {
+        if let IndexError::Damaged { path, reason } = error
+            && self.damage.set((path.clone(), reason.clone())).is_ok()
+        {
+            tracing::error!(path = %path.display(), reason, "a segment is damaged");
+            if path.ends_with(keys_name(&self.entry.id)) {
+                self.keys.mark_damaged();
+            }
+        }
+    }
+
+    pub fn is_damaged(&self) -> bool {
+        self.damage.get().is_some()
+    }
+
+    /// Marks the segment as damaged if a file is not as long as it was written: a page of it that was
+    /// found cut off once reads as zeros from then on, and no later read notices.
+    pub fn check_lengths(&self) {
+        for file in &self.entry.files {
+            let path = self.dir.join(&file.name);
+            let problem = match std::fs::metadata(&path) {
+                Ok(found) if found.len() == file.bytes => continue,
+                Ok(found) => length_problem(found.len(), file.bytes),
+                Err(_) if self.is_retired() => return,
+                Err(error) => error.to_string(),
+            };
+            self.mark_damaged(&IndexError::damaged(&path, problem));
+        }
+    }
+
+    /// What is wrong with a damaged segment.
+    pub fn damage(&self) -> IndexError {
+        let (path, reason) = self.damage.get().cloned().unwrap_or_default();
+        let (from, to) = (self.earliest, self.latest);
+        let reason = format!(
+            "{reason}; it holds {} events from {from} to {to}. Start the daemon again, and the files \
+             that they came from are read again; or make the index anew with 'traildex rebuild'",
+            self.events()
+        );
+        IndexError::Damaged { path, reason }
+    }
+
+    pub fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Acquire)
+    }
+
+    pub fn events(&self) -> u32 {
+        self.reader.max_doc()
+    }
+
+    pub fn time(&self, doc: DocId) -> Micros {
+        self.times.first(doc).map_or(Micros(0), micros)
+    }
+
+    /// Number of the file that the event came from.
+    pub fn file(&self, doc: DocId) -> u64 {
+        self.files.first(doc).unwrap_or(0)
+    }
+
+    /// The highest number of a file that an event came from.
+    pub fn last_file(&self) -> u64 {
+        self.files.max_value()
+    }
+
+    pub fn offset(&self, doc: DocId) -> u64 {
+        self.offsets.first(doc).unwrap_or(0)
+    }
+
+    pub fn position(&self, doc: DocId) -> Position {
+        Position { time: self.time(doc), file: self.file(doc), offset: self.offset(doc) }
+    }
+
+    pub fn flags(&self, doc: DocId) -> Flags {
+        Flags(self.flags.first(doc).unwrap_or(0))
+    }
+
+    /// The record's bytes, as delivered. Damage that comes to light is noted.
+    pub fn record(&self, doc: DocId) -> Result<OwnedBytes, IndexError> {
+        let n = self.records.block_of(doc);
+        let block = self.caches.blocks.get((self.number, n), || self.records.block(n));
+        let block = block.inspect_err(|error| self.mark_damaged(error))?;
+        block.record(doc).ok_or(IndexError::Bug("an event without its record"))
+    }
+
+    /// The documents that meet a condition of this name, which must tell it from all others: `find`
+    /// finds them, where they are not kept from another search.
+    pub fn found(
+        &self,
+        condition: &str,
+        find: impl FnOnce() -> Result<BitSet, IndexError>,
+    ) -> Result<Arc<BitSet>, IndexError> {
+        self.caches.found.get((self.number, condition.to_owned()), find)
+    }
+
+    /// How many documents meet a condition of this name, which must tell it from all others, if that
+    /// was counted before.
+    pub fn count(&self, condition: u128) -> Option<u64> {
+        self.caches.counts.kept(&(self.number, condition)).map(|count| count.0)
+    }
+
+    pub fn keep_count(&self, condition: u128, count: u64) {
+        self.caches.counts.keep((self.number, condition), Arc::new(Count(count)));
+    }
+
+    /// Where the segment has a term.
+    pub fn place_of(&self, term: &Term) -> Result<Arc<TermPlace>, IndexError> {
+        self.caches.places.get((self.number, term.clone()), || {
+            let index = self.reader.inverted_index(term.field())?;
+            Ok(TermPlace::new(term, index.get_term_info(term)?))
+        })
+    }
+
+    /// The documents from `start` (inclusive) to `end` (exclusive), in order: of each run a range, since
+    /// it is sorted by time.
+    pub fn docs_between(&self, start: Micros, end: Micros) -> Vec<Range<DocId>> {
+        self.runs
+            .iter()
+            .filter(|run| run.latest >= start && run.earliest < end)
+            .map(|run| self.first_before(run, end)..self.first_before(run, start))
+            .filter(|docs| !docs.is_empty())
+            .collect()
+    }
+
+    /// The first document of a run, latest first, that is before `time`.
+    pub fn first_before(&self, run: &Run, time: Micros) -> DocId {
+        self.first_where_not(run, |found| found >= time)
+    }
+
+    /// The first document of a run, latest first, that is at `time` or before it.
+    pub fn first_up_to(&self, run: &Run, time: Micros) -> DocId {
+        self.first_where_not(run, |found| found > time)
+    }
+
+    fn first_where_not(&self, run: &Run, is_later: impl Fn(Micros) -> bool) -> DocId {
+        let docs = run.docs.start as usize..run.docs.end as usize;
+        partition_point(docs, |doc| is_later(self.time(doc as DocId))) as DocId
+    }
+
+    /// The first document behind `doc`, in its run, that is before `time`; else the end of the run. Looks
+    /// nearby first.
+    pub fn next_before(&self, doc: DocId, time: Micros) -> DocId {
+        let run = self.runs.partition_point(|run| run.docs.end <= doc);
+        let end = self.runs.get(run).map_or(doc + 1, |run| run.docs.end);
+        let (mut low, mut step) = (doc, 1);
+        while low + step < end && self.time(low + step) >= time {
+            low += step;
+            step *= 2;
+        }
+        let docs = low as usize + 1..(low + step).min(end) as usize;
+        partition_point(docs, |doc| self.time(doc as DocId) >= time) as DocId
+    }
+
+    /// The text values of a column, if the segment has any and the column is kept for aggregation.
+    pub fn text_column(&self, id: ColumnId) -> Result<Option<StrColumn>, IndexError> {
+        text_column(&self.columnar, id.column().path)
+    }
+
+    /// The text values at a path that is no column.
+    pub fn text_at(&self, path: &str) -> Result<Option<StrColumn>, IndexError> {
+        text_column(&self.columnar, &column_name(path))
+    }
+
+    /// Every typed column at a path that is no column of the schema.
+    pub fn columns_at(&self, path: &str) -> Result<Vec<DynamicColumn>, IndexError> {
+        self.open_columns(&column_name(path))
+    }
+
+    /// Every column at or below a path, be it one of the schema's or not.
+    pub fn columns_at_or_below(&self, path: &str) -> Result<Vec<DynamicColumn>, IndexError> {
+        let name = column_name(path);
+        let mut columns = self.open_columns(&name)?;
+        for handle in self.columnar.read_subpath_columns(&name)? {
+            columns.push(handle.open()?);
+        }
+        let is_at_or_below = |id: &ColumnId| {
+            id.column()
+                .path
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        for id in ColumnId::all().filter(is_at_or_below) {
+            columns.extend(self.open_columns(id.column().path)?);
+        }
+        Ok(columns)
+    }
+
+    /// The column of a field of the schema.
+    pub fn open_column(&self, name: &str) -> Result<Option<DynamicColumn>, IndexError> {
+        Ok(self.open_columns(name)?.into_iter().next())
+    }
+
+    fn open_columns(&self, name: &str) -> Result<Vec<DynamicColumn>, IndexError> {
+        let handles = self.columnar.read_columns(name)?;
+        Ok(handles.iter().map(DynamicColumnHandle::open).collect::<Result<_, _>>()?)
+    }
+
+    /// The paths that events of this segment have, of fields that are no columns; gathered at first
+    /// use.
+    pub fn paths(&self) -> &BTreeSet<String> {
+        self.paths.get_or_init(|| {
+            let names = self.columnar.list_columns().unwrap_or_default();
+            names.iter().filter_map(|(name, _)| path_of(name)).collect()
+        })
+    }
+
+    /// How many events have each field; counted at first use.
+    pub fn presences(&self) -> Result<&Presences, IndexError> {
+        if let Some(known) = self.presences.get() {
+            return Ok(known);
+        }
+        let counted = Presences::of(self, &self.columnar)?;
+        Ok(self.presences.get_or_init(|| counted))
+    }
+}
+
+/// Name of the columns at a path that is no column of the schema.
+fn column_name(path: &str) -> String {
+    format!("{REST}{SEPARATOR}{}", separated(path))
+}
+
+/// A path as queries write it, as the index keeps it.
+pub fn separated(path: &str) -> String {
+    path.replace('.', SEPARATOR.encode_utf8(&mut [0; 4]))
+}
+
+fn runs(times: &Column<DateTime>, lengths: &[u32]) -> Vec<Run> {
+    let time_at = |doc| times.first(doc).map_or(Micros(0), micros);
+    let mut start = 0;
+    lengths
+        .iter()
+        .map(|length| {
+            let docs = start..start + length;
+            start = docs.end;
+            Run { earliest: time_at(docs.end - 1), latest: time_at(docs.start), docs }
+        })
+        .collect()
+}
+
+fn micros(time: DateTime) -> Micros {
+    Micros(time.into_timestamp_micros())
+}

@@ -1,0 +1,42 @@
+//! Writes answers and errors as JSON.
+
+use axum::body::Bytes;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tracing::warn;
+
+use wire::{ApiError, ErrorBody, ErrorKind};
+
+pub type Answer = Result<Response, ApiError>;
+
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(value).map_err(|error| {
+        ApiError::new(ErrorKind::Internal, format!("the answer cannot be written: {error}"))
+    })
+}
+
+pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
+    Ok(with_json(status, encode(value)?))
+}
+
+pub fn with_json(status: StatusCode, body: impl Into<Bytes>) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let kind = self.kind;
+        let status = StatusCode::from_u16(kind.http_status()).unwrap_or_default();
+        if status.is_server_error() {
+            warn!(status = status.as_u16(), error = %self, "request failed");
+        }
+        // An `ErrorBody` is strings and numbers: it can always be written.
+        let body = serde_json::to_vec(&ErrorBody { error: self }).unwrap_or_default();
+        let mut response = with_json(status, body);
+        if kind == ErrorKind::Busy {
+            response.headers_mut().insert(header::RETRY_AFTER, 1.into());
+        }
+        response
+    }
+}

@@ -1,0 +1,236 @@
+//! Puts questions to the engine: on blocking threads, a bounded number at a time, panics contained.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout_at;
+use tracing::error;
+
+use super::{LiveOptions, ServerOptions};
+use crate::answer::{Answer, encode, with_json};
+use crate::request::check_limit;
+use wire::engine::{Cancel, Engine, EngineSlot, timed_out};
+use wire::limits::{EXPORTS_MAX, SEARCH_LIMIT_MAX, TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max};
+use wire::{ApiError, ErrorKind, SearchRequest};
+
+/// What a search takes at most where others run or wait, ten times the usual. One that takes longer
+/// begins again, among those that take long.
+const SHORT: Duration = Duration::from_millis(50);
+
+/// Answers up to this size are bounded by the number of connections.
+const SMALL_ANSWER_BYTES: usize = 64 << 10;
+
+/// What an engine gets past a search's deadline to notice it, before the client is answered anyway.
+const DEADLINE_SLACK: Duration = Duration::from_millis(500);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct App {
+    engine: EngineSlot,
+    options: LiveOptions,
+    /// One for each search that runs.
+    turns: Arc<Semaphore>,
+    /// One for each search that runs longer than [`SHORT`], on threads of their own.
+    long_turns: Arc<Semaphore>,
+    /// Bytes of large answers that may be waiting for their clients to read them.
+    unread: Arc<Semaphore>,
+    /// How many searches run or wait.
+    places: Arc<AtomicUsize>,
+    /// One for each export.
+    exports: Arc<Semaphore>,
+    /// One for each client that is told what comes in.
+    tails: Arc<Semaphore>,
+}
+
+impl App {
+    pub fn new(engine: EngineSlot, options: LiveOptions) -> Self {
+        let searches_max = options.load().searches_max;
+        Self {
+            engine,
+            options,
+            turns: Arc::new(Semaphore::new(searches_max)),
+            long_turns: Arc::new(Semaphore::new(long_searches_max(searches_max))),
+            unread: Arc::new(Semaphore::new(UNREAD_BYTES_MAX)),
+            places: Arc::default(),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            tails: Arc::new(Semaphore::new(TAILS_MAX)),
+        }
+    }
+
+    /// The options as they are now.
+    pub fn options(&self) -> Arc<ServerOptions> {
+        self.options.load_full()
+    }
+
+    pub fn live_options(&self) -> LiveOptions {
+        Arc::clone(&self.options)
+    }
+
+    pub fn engine(&self) -> Result<Arc<dyn Engine>, ApiError> {
+        let opening = || ApiError::new(ErrorKind::Unavailable, "the index is being opened");
+        self.engine.get().cloned().ok_or_else(opening)
+    }
+
+    pub async fn search(&self, request: SearchRequest) -> Answer {
+        check_limit(request.limit.unwrap_or_default(), SEARCH_LIMIT_MAX)?;
+        self.answer(move |engine, cancel| engine.search(&request, cancel)).await
+    }
+
+    /// Asks what is always answered, however busy the searches are.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn Engine) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let engine = self.engine()?;
+        let asked = spawn_blocking(move || contain(|| question(&*engine)));
+        asked.await.map_err(|_| stopping())?
+    }
+
+    /// Answers with what [`App::limited`] finds, as JSON.
+    pub async fn answer<T: Serialize>(
+        &self,
+        question: impl Fn(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + Sync + 'static,
+    ) -> Answer {
+        let body = self.limited(move |engine, cancel| encode(&question(engine, cancel)?)).await?;
+        self.readable(body)
+    }
+
+    /// Asks what costs: one of the places, a turn, and at most the search time-out.
+    pub async fn limited<T: Send + 'static>(
+        &self,
+        question: impl Fn(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + Sync + 'static,
+    ) -> Result<T, ApiError> {
+        let cancel = Cancel::at(Instant::now() + self.options().search_timeout);
+        // This future is dropped when its client leaves.
+        let _hang_up = HangUpOnDrop(cancel.clone());
+        let _place = self.place().map_err(|what| busy(&what))?;
+        let question = Arc::new(question);
+        let turn = a_turn(&self.turns, &cancel).await?;
+        let deadline = cancel.deadline();
+        let short = cancel.making_way(SHORT, &self.places);
+        let mut answer = self.attempt(Arc::clone(&question), short, turn).await;
+        let made_way =
+            |error: &ApiError| error.kind == ErrorKind::Timeout && Instant::now() < deadline;
+        if answer.as_ref().is_err_and(made_way) {
+            let turn = a_turn(&self.long_turns, &cancel).await?;
+            answer = self.attempt(question, cancel.long(), turn).await;
+        }
+        answer
+    }
+
+    async fn attempt<T: Send + 'static>(
+        &self,
+        question: Arc<impl Fn(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + Sync + 'static>,
+        cancel: Cancel,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<T, ApiError> {
+        let engine = self.engine()?;
+        let deadline = cancel.deadline();
+        let asked = spawn_blocking(move || {
+            let answer = contain(|| question(&*engine, &cancel));
+            drop(turn);
+            answer.flatten()
+        });
+        let answer = timeout_at((deadline + DEADLINE_SLACK).into(), asked).await;
+        answer.map_err(|_| timed_out())?.map_err(|_| stopping())?
+    }
+
+    /// The answer's body. Large ones that nobody reads are bounded in their sum: a client that asks for
+    /// them and does not read takes from those who do the same, and from nobody else.
+    pub fn readable(&self, body: Vec<u8>) -> Answer {
+        if body.len() <= SMALL_ANSWER_BYTES {
+            return Ok(with_json(StatusCode::OK, body));
+        }
+        let bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let unread = Arc::clone(&self.unread).try_acquire_many_owned(bytes).map_err(|_| {
+            busy(&format!("answers of {UNREAD_BYTES_MAX} bytes wait to be read by their clients"))
+        })?;
+        Ok(with_json(StatusCode::OK, Bytes::from_owner(Unread { body, _unread: unread })))
+    }
+
+    pub fn export_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let place = Arc::clone(&self.exports).try_acquire_owned();
+        place.map_err(|_| busy(&format!("{EXPORTS_MAX} exports are running")))
+    }
+
+    pub fn tail_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let place = Arc::clone(&self.tails).try_acquire_owned();
+        place.map_err(|_| busy(&format!("{TAILS_MAX} clients are told what comes in")))
+    }
+
+    fn place(&self) -> Result<Place, String> {
+        let ServerOptions { searches_max, queue_max, .. } = *self.options();
+        let more = |taken| (taken < searches_max + queue_max).then_some(taken + 1);
+        self.places
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .map(|_| Place(Arc::clone(&self.places)))
+            .map_err(|_| format!("{searches_max} searches are running and {queue_max} waiting"))
+    }
+}
+
+/// A large answer, which counts as unread for as long as it is in memory.
+struct Unread {
+    body: Vec<u8>,
+    _unread: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Unread {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+fn busy(what: &str) -> ApiError {
+    ApiError::new(ErrorKind::Busy, format!("{what}; try again in a second"))
+}
+
+async fn a_turn(turns: &Arc<Semaphore>, cancel: &Cancel) -> Result<OwnedSemaphorePermit, ApiError> {
+    timeout_at(cancel.deadline().into(), Arc::clone(turns).acquire_owned())
+        .await
+        .map_err(|_| busy("the search waited for its turn until its deadline"))?
+        .map_err(|_| stopping())
+}
+
+/// One of the places for searches that run or wait, given back when it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct HangUpOnDrop(Cancel);
+
+impl Drop for HangUpOnDrop {
+    fn drop(&mut self) {
+        self.0.hang_up();
+    }
+}
+
+/// Makes a panic an error, counted and logged whether or not a client still waits for the answer.
+fn contain<T>(work: impl FnOnce() -> T) -> Result<T, ApiError> {
+    // Nothing of the request outlives it, and the engine's contract says that it may panic.
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        metrics::counter!("traildex_http_panics_total").increment(1);
+        error!(message = panic_message(&*panic), "a request panicked");
+        ApiError::new(ErrorKind::Internal, "the daemon failed on this request; its log says how")
+    })
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+fn stopping() -> ApiError {
+    ApiError::new(ErrorKind::Unavailable, "the daemon is stopping")
+}

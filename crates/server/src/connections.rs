@@ -1,0 +1,166 @@
+//! Connections of any kind of listener: accepted up to a bound, served within bounds on heads and waits,
+//! ended within the grace period.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use super::LiveOptions;
+use crate::stall::StallGuard;
+
+/// Bytes of a request's head that are buffered. A query of [`language::limits::QUERY_BYTES_MAX`] does
+/// not fit a URI (hyper's bound is 64 KiB encoded); such a one is sent by `POST`.
+const HEAD_BYTES_MAX: usize = 128 << 10;
+
+/// Failures of `accept` in a row before the server gives up: with the pause, ten seconds. Running
+/// out of descriptors heals when connections end.
+const ACCEPT_FAILURES_MAX: u32 = 100;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener whose connections are served alike.
+pub trait Listener {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<UnixStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        let (stream, _) = self.accept().await?;
+        // An answer is one or two writes; its end must not wait for the client's acknowledgement.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+/// The open connections of one listener.
+pub struct Connections {
+    tasks: JoinSet<()>,
+    options: LiveOptions,
+    free: Arc<Semaphore>,
+    stop: watch::Sender<()>,
+}
+
+/// A connection's place among those of its listener, given back when it is dropped.
+pub struct Place {
+    options: LiveOptions,
+    /// Changes, by closing, when the server stops.
+    stopping: watch::Receiver<()>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connections {
+    pub fn new(options: LiveOptions) -> Self {
+        let free = Arc::new(Semaphore::new(options.load().connections_max));
+        Self { tasks: JoinSet::new(), options, free, stop: watch::Sender::new(()) }
+    }
+
+    /// Hands each new connection to `client`, in a task of its own. Returns the error of an accept that
+    /// keeps failing.
+    pub async fn accept<L: Listener, F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        listener: &L,
+        client: impl Fn(L::Stream, Place) -> F,
+    ) -> io::Result<()> {
+        let mut failures = 0;
+        loop {
+            let permit = Arc::clone(&self.free).acquire_owned().await.map_err(io::Error::other)?;
+            match listener.next().await {
+                Ok(stream) => {
+                    failures = 0;
+                    let place = Place {
+                        options: Arc::clone(&self.options),
+                        stopping: self.stop.subscribe(),
+                        _permit: permit,
+                    };
+                    self.tasks.spawn(client(stream, place));
+                }
+                Err(error) if failures < ACCEPT_FAILURES_MAX => {
+                    failures += 1;
+                    warn!(%error, "cannot accept a connection; trying again");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+            while self.tasks.try_join_next().is_some() {}
+        }
+    }
+
+    /// Lets running requests finish within the grace period and cuts off the rest.
+    pub async fn end(mut self) {
+        drop(self.stop);
+        let ending = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(self.options.load().stop_grace, ending).await.is_err() {
+            let connections = self.tasks.len();
+            warn!(connections, "requests outlasted the grace period; cut off");
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+impl Place {
+    /// Serves one client until it leaves, breaks a bound, or the server stops.
+    pub async fn serve(
+        mut self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        service: TowerToHyperService<Router>,
+    ) {
+        let _open = OpenConnection::count();
+        let options = self.options.load_full();
+        let stream = TokioIo::new(StallGuard::new(stream, options.write_timeout));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(options.read_timeout)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(stream, service);
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            _ = self.stopping.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            debug!(%error, "a connection broke off");
+        }
+    }
+}
+
+/// Keeps the gauge of open connections right, however a connection ends.
+struct OpenConnection;
+
+impl OpenConnection {
+    fn count() -> Self {
+        metrics::gauge!("traildex_http_connections").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        metrics::gauge!("traildex_http_connections").decrement(1.0);
+    }
+}

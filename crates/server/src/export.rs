@@ -1,0 +1,153 @@
+//! Streams everything that a query finds, a page at a time: an export takes no more memory than two
+//! pages, holds no snapshot, and waits for its turn like any search.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderName, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::try_unfold;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tracing::warn;
+
+use crate::answer::Answer;
+use crate::ask::App;
+use crate::request::check_limit;
+use formats::page::Exporter;
+use wire::limits::{EXPORT_PAGE_EVENTS, PAGE_BYTES_MAX, SEARCH_LIMIT_MAX};
+use wire::{ApiError, ErrorKind, ExportRequest, SearchResponse, Table};
+
+/// Where the next part begins.
+const CURSOR: HeaderName = HeaderName::from_static("traildex-cursor");
+
+/// Between two tries of a page while the daemon is busy, and how many there are: a minute.
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
+const BUSY_TRIES: u32 = 120;
+
+/// An export under way.
+struct Export {
+    app: App,
+    request: Arc<ExportRequest>,
+    exporter: Exporter,
+    next: Next,
+    _place: OwnedSemaphorePermit,
+}
+
+enum Next {
+    /// This page is found already.
+    Page(Box<SearchResponse>),
+    Cursor(String),
+    End,
+}
+
+pub async fn export(app: App, request: ExportRequest) -> Answer {
+    check_limit(request.limit.unwrap_or_default(), SEARCH_LIMIT_MAX)?;
+    let place = app.export_place()?;
+    let request = Arc::new(request);
+    // What is wrong with the query is answered before anything is streamed.
+    let limit = request.limit.unwrap_or(EXPORT_PAGE_EVENTS);
+    let mut page = page(&app, &request, limit, request.cursor.clone()).await?;
+    if page.is_cut {
+        // Rows of groups, and events in another order than that of time, are no pages: all of them,
+        // or an error.
+        page = self::page(&app, &request, SEARCH_LIMIT_MAX, None).await?;
+        check_whole(&page)?;
+    }
+    let cursor = page.cursor.clone().filter(|_| request.limit.is_some());
+    let content_type = Exporter::content_type(request.format);
+    let exporter = Exporter::new(request.format, request.cursor.is_some());
+    let export = Export { app, request, exporter, next: Next::Page(Box::new(page)), _place: place };
+    let body = Body::from_stream(try_unfold(Some(export), async |export| match export {
+        Some(export) => export.go_on().await.map(Some),
+        None => Ok::<_, ApiError>(None),
+    }));
+    let mut response: Response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
+    if let Some(cursor) = cursor.and_then(|cursor| cursor.try_into().ok()) {
+        response.headers_mut().insert(CURSOR, cursor);
+    }
+    Ok(response)
+}
+
+fn check_whole(page: &SearchResponse) -> Result<(), ApiError> {
+    if !page.is_cut {
+        return Ok(());
+    }
+    let (message, suggestion) = match &page.table {
+        Some(Table { rows_total, .. }) => (
+            format!(
+                "the query makes {rows_total} rows; an export of rows holds {SEARCH_LIMIT_MAX} at most"
+            ),
+            "more conditions, or keys with fewer values",
+        ),
+        None => (
+            format!(
+                "the query sorts or dedups more events than an export of them holds, \
+                 {SEARCH_LIMIT_MAX} events or {} MiB",
+                PAGE_BYTES_MAX >> 20
+            ),
+            "more conditions, or the order of time, which has no such bound",
+        ),
+    };
+    let suggestion = Some(suggestion.to_owned());
+    Err(ApiError { suggestion, ..ApiError::new(ErrorKind::BadRequest, message) })
+}
+
+async fn page(
+    app: &App,
+    request: &ExportRequest,
+    limit: usize,
+    cursor: Option<String>,
+) -> Result<SearchResponse, ApiError> {
+    let search = Arc::new(request.page(limit, cursor));
+    let mut tries = 0;
+    loop {
+        let search = Arc::clone(&search);
+        match app.limited(move |engine, cancel| engine.search(&search, cancel)).await {
+            Err(error) if error.kind == ErrorKind::Busy && tries < BUSY_TRIES => {
+                tries += 1;
+                sleep(BUSY_PAUSE).await;
+            }
+            found => return found,
+        }
+    }
+}
+
+impl Export {
+    /// The next bytes, and what is left to do. An error breaks the answer off, so that no client takes
+    /// it for whole.
+    async fn go_on(mut self) -> Result<(Bytes, Option<Self>), ApiError> {
+        let page = match self.next {
+            Next::Page(page) => *page,
+            Next::Cursor(cursor) => {
+                let found = page(&self.app, &self.request, EXPORT_PAGE_EVENTS, Some(cursor)).await;
+                found.inspect_err(|error| warn!(%error, "an export broke off"))?
+            }
+            Next::End => {
+                let end = spawn_blocking(move || self.exporter.end()).await;
+                return Ok((written(end)?.into(), None));
+            }
+        };
+        let is_part = self.request.limit.is_some();
+        self.next = match page.cursor.clone().filter(|_| !is_part) {
+            Some(cursor) => Next::Cursor(cursor),
+            None => Next::End,
+        };
+        let written_page = spawn_blocking(move || {
+            let bytes = self.exporter.page(&page);
+            bytes.map(|bytes| (bytes, self))
+        });
+        let (bytes, left) = written(written_page.await)?;
+        Ok((bytes.into(), Some(left)))
+    }
+}
+
+fn written<T>(outcome: Result<std::io::Result<T>, tokio::task::JoinError>) -> Result<T, ApiError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        warn!(%error, "an export broke off");
+        ApiError::new(ErrorKind::Internal, format!("the export cannot be written: {error}"))
+    };
+    outcome.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+}

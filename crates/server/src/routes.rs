@@ -1,0 +1,289 @@
+//! The paths of the API and what each of them does.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tracing::debug;
+
+use crate::answer::{Answer, json, with_json};
+use crate::ask::App;
+use crate::openapi::DOCUMENT;
+use crate::request::{
+    NoKeys, bad_request, check_limit, from_body, from_optional_body, from_query_string,
+};
+use wire::engine::Engine;
+use wire::limits::{
+    FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX, VALUES_LIMIT_MAX,
+};
+use wire::{
+    ApiError, ErrorKind, FieldsRequest, FilesRequest, SavedRequest, SavedResponse, SavedSearch,
+    ValuesRequest,
+};
+
+pub const SEARCH: &str = "/v1/search";
+pub const EVENT: &str = "/v1/events/{id}";
+pub const TAIL: &str = "/v1/tail";
+pub const EXPORT: &str = "/v1/export";
+pub const STATUS: &str = "/v1/status";
+pub const FIELDS: &str = "/v1/fields";
+pub const VALUES: &str = "/v1/values";
+pub const SAVED: &str = "/v1/saved";
+pub const SAVED_ONE: &str = "/v1/saved/{name}";
+pub const SAVED_SEARCH: &str = "/v1/saved/{name}/search";
+pub const FILES: &str = "/v1/files";
+pub const VERIFY: &str = "/v1/verify";
+pub const REBUILD: &str = "/v1/rebuild";
+pub const OPENAPI: &str = "/openapi.json";
+pub const HEALTH: &str = "/healthz";
+pub const READY: &str = "/readyz";
+pub const METRICS: &str = "/metrics";
+pub const PATHS: [&str; 17] = [
+    SEARCH,
+    EVENT,
+    EXPORT,
+    TAIL,
+    SAVED,
+    SAVED_ONE,
+    SAVED_SEARCH,
+    FIELDS,
+    VALUES,
+    STATUS,
+    FILES,
+    VERIFY,
+    REBUILD,
+    OPENAPI,
+    HEALTH,
+    READY,
+    METRICS,
+];
+
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route(SEARCH, get(search_by_url).post(search_by_body))
+        .route(EVENT, get(event))
+        .route(EXPORT, post(export))
+        .route(TAIL, get(tail))
+        .route(SAVED, get(saved))
+        .route(SAVED_ONE, get(saved_one).put(save).delete(delete_saved))
+        .route(SAVED_SEARCH, post(search_saved))
+        .route(FIELDS, get(fields))
+        .route(VALUES, get(values))
+        .route(STATUS, get(status))
+        .route(FILES, get(files))
+        .route(VERIFY, get(verify).post(start_verify))
+        .route(REBUILD, post(rebuild))
+        .route(OPENAPI, get(openapi))
+        .route(HEALTH, get(health))
+        .route(READY, get(ready))
+        .route(METRICS, get(metrics_text))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(app)
+        // `request` bounds bodies itself.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn(observe))
+}
+
+async fn search_by_body(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    app.search(from_body(body, app.options().read_timeout).await?).await
+}
+
+async fn search_by_url(State(app): State<App>, uri: Uri) -> Answer {
+    app.search(from_query_string(&uri)?).await
+}
+
+async fn event(
+    State(app): State<App>,
+    uri: Uri,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let id = part(id)?;
+    app.answer(move |engine, cancel| engine.event(&id, cancel)).await
+}
+
+async fn export(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let request = from_body(body, app.options().read_timeout).await?;
+    crate::export::export(app, request).await
+}
+
+async fn tail(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Answer {
+    crate::tail::tail(app, from_query_string(&uri)?, &headers).await
+}
+
+async fn saved(State(app): State<App>, uri: Uri) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let saved = app.ask(Engine::saved).await?;
+    json(StatusCode::OK, &SavedResponse { saved: BTreeMap::clone(&saved) })
+}
+
+async fn saved_one(
+    State(app): State<App>,
+    uri: Uri,
+    name: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let name = part(name)?;
+    match app.ask(Engine::saved).await?.get(&name) {
+        Some(search) => json(StatusCode::OK, search),
+        None => Err(ApiError::new(ErrorKind::NotFound, format!("no search is saved as '{name}'"))),
+    }
+}
+
+async fn save(
+    State(app): State<App>,
+    uri: Uri,
+    name: Result<Path<String>, PathRejection>,
+    body: Body,
+) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let name = part(name)?;
+    let search: SavedSearch = from_body(body, app.options().read_timeout).await?;
+    let save =
+        move |engine: &dyn Engine| engine.save(&name, &search).map(|is_new| (is_new, search));
+    let (is_new, search) = app.ask(save).await??;
+    json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &search)
+}
+
+async fn delete_saved(
+    State(app): State<App>,
+    uri: Uri,
+    name: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let name = part(name)?;
+    json(StatusCode::OK, &app.ask(move |engine| engine.delete_saved(&name)).await??)
+}
+
+async fn search_saved(
+    State(app): State<App>,
+    uri: Uri,
+    name: Result<Path<String>, PathRejection>,
+    body: Body,
+) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let name = part(name)?;
+    let request: SavedRequest = from_optional_body(body, app.options().read_timeout).await?;
+    check_limit(request.limit.unwrap_or_default(), SEARCH_LIMIT_MAX)?;
+    app.answer(move |engine, cancel| engine.search_saved(&name, &request, cancel)).await
+}
+
+/// The part of a path that is a name.
+fn part(part: Result<Path<String>, PathRejection>) -> Result<String, ApiError> {
+    let Path(part) = part.map_err(|rejection| bad_request(rejection.body_text()))?;
+    Ok(part)
+}
+
+async fn fields(State(app): State<App>, uri: Uri) -> Answer {
+    let request: FieldsRequest = from_query_string(&uri)?;
+    let limit = request.limit.unwrap_or(FIELDS_LIMIT_DEFAULT);
+    check_limit(limit, FIELDS_LIMIT_MAX)?;
+    let values = limit.saturating_mul(request.values.unwrap_or_default());
+    if values > VALUES_LIMIT_MAX {
+        let message = format!("limit times values is {values}; {VALUES_LIMIT_MAX} are the most");
+        return Err(bad_request(message));
+    }
+    app.answer(move |engine, cancel| engine.fields(&request, cancel)).await
+}
+
+async fn values(State(app): State<App>, uri: Uri) -> Answer {
+    let request: ValuesRequest = from_query_string(&uri)?;
+    check_limit(request.limit.unwrap_or_default(), VALUES_LIMIT_MAX)?;
+    app.answer(move |engine, cancel| engine.values(&request, cancel)).await
+}
+
+async fn status(State(app): State<App>, uri: Uri) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    json(StatusCode::OK, &app.ask(Engine::status).await?)
+}
+
+async fn files(State(app): State<App>, uri: Uri) -> Answer {
+    let request: FilesRequest = from_query_string(&uri)?;
+    check_limit(request.limit.unwrap_or_default(), FILES_LIMIT_MAX)?;
+    app.answer(move |engine, cancel| engine.files(&request, cancel)).await
+}
+
+async fn verify(State(app): State<App>, uri: Uri) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    json(StatusCode::OK, &app.ask(Engine::verify).await?)
+}
+
+async fn start_verify(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let NoKeys {} = from_optional_body(body, app.options().read_timeout).await?;
+    json(StatusCode::ACCEPTED, &app.ask(Engine::start_verify).await?)
+}
+
+async fn rebuild(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let request = from_optional_body(body, app.options().read_timeout).await?;
+    json(StatusCode::ACCEPTED, &app.ask(move |engine| engine.rebuild(request)).await??)
+}
+
+async fn openapi(uri: Uri) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    Ok(with_json(StatusCode::OK, DOCUMENT.as_bytes()))
+}
+
+async fn health() -> Answer {
+    json(StatusCode::OK, &serde_json::json!({ "ok": true }))
+}
+
+async fn ready(State(app): State<App>) -> Answer {
+    app.engine()?;
+    json(StatusCode::OK, &serde_json::json!({ "ok": true }))
+}
+
+async fn metrics_text(State(app): State<App>) -> Answer {
+    let text = app.ask(Engine::metrics).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+async fn unknown_path(uri: Uri) -> ApiError {
+    ApiError {
+        suggestion: Some(PATHS.join(", ")),
+        ..ApiError::new(ErrorKind::NotFound, format!("there is no path {}", uri.path()))
+    }
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{} does not answer {method}", uri.path());
+    ApiError::new(ErrorKind::MethodNotAllowed, message)
+}
+
+/// Counts, times and logs every request.
+async fn observe(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let path = template(request.uri().path());
+    let response = next.run(request).await;
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    metrics::counter!("traildex_http_requests_total", "path" => path, "status" => status.to_string())
+        .increment(1);
+    metrics::histogram!("traildex_http_request_seconds", "path" => path).record(took);
+    debug!(%method, path, status, took_ms = took.as_secs_f64() * 1e3, "request");
+    response
+}
+
+/// The route of a path: what a metric can be labelled with, because there are few.
+fn template(path: &str) -> &'static str {
+    if path.starts_with("/v1/events/") {
+        return EVENT;
+    }
+    match path.strip_prefix("/v1/saved/") {
+        Some(rest) if rest.ends_with("/search") => return SAVED_SEARCH,
+        Some(_) => return SAVED_ONE,
+        None => {}
+    }
+    PATHS.into_iter().find(|known| *known == path).unwrap_or("other")
+}

@@ -1,0 +1,55 @@
+//! What the merge thread does for the store: it makes one segment of others, which do not change
+//! meanwhile.
+
+use std::sync::Arc;
+
+use segment::IndexError;
+use segment::build::SegmentEntry;
+use segment::directory::SegmentFiles;
+use segment::expire::{Expiry, ReadKey};
+use segment::merge;
+use segment::records::Dictionaries;
+use segment::schema::Fields;
+use segment::view::SegmentView;
+use trail::time::Micros;
+
+/// A merge to be done on another thread.
+pub struct MergeJob {
+    pub files: SegmentFiles,
+    pub fields: Arc<Fields>,
+    pub dictionaries: Arc<Dictionaries>,
+    pub inputs: Vec<SegmentEntry>,
+    /// None where all events of the inputs are kept.
+    pub expiring: Option<Expiring>,
+}
+
+/// The only input of a job that leaves out events that are not kept.
+pub struct Expiring {
+    pub segment: Arc<SegmentView>,
+    /// Events from before this are not kept.
+    pub before: Micros,
+}
+
+impl MergeJob {
+    /// What it reads.
+    pub fn bytes(&self) -> u64 {
+        self.inputs.iter().flat_map(|entry| &entry.files).map(|file| file.bytes).sum()
+    }
+
+    /// Removes what it made, where nobody wants it any more.
+    pub fn discard(&self, merged: &SegmentEntry) {
+        self.files.remove(merged.files.iter().map(|file| &file.name));
+    }
+
+    /// Makes the segment that is to take the place of the inputs. `read_key` tells the key of a record.
+    pub fn run(&self, read_key: &mut ReadKey<'_>) -> Result<SegmentEntry, IndexError> {
+        let Self { files, fields, dictionaries, inputs, expiring } = self;
+        match expiring {
+            None => merge::merge(files, fields, dictionaries, inputs, merge::is_sorted(inputs)),
+            Some(Expiring { segment, before }) => {
+                let before = *before;
+                Expiry { files, fields, dictionaries, segment, before }.write(read_key)
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The manifest: the one file whose replacement is a commit.
+//!
+//! It is sealed with its hash, and states the length and the hash of every other file that counts.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use segment::IndexError;
+use segment::build::SegmentEntry;
+use segment::directory::hash_text;
+use segment::disk::Disk;
+use segment::sealed;
+use segment::steps::step;
+use trail::time::Micros;
+
+/// Version of everything in the data directory: schema, word rule, keys, ledger and manifest.
+///
+/// - 1: the first.
+/// - 2: the keys of events; hashes of all files; what a ledger line tells of a file.
+/// - 3: the fields of policies that travel inside of strings.
+/// - 4: records, UUIDs and the words of columns in files of their own.
+pub const FORMAT_VERSION: u32 = 4;
+
+pub const NAME: &str = "manifest.json";
+const NEW_NAME: &str = "manifest.json.new";
+
+/// What the last commit made count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    pub format_version: u32,
+    /// How many commits and merges there were; for people.
+    pub commit: u64,
+    pub ledger: LedgerExtent,
+    pub segments: Vec<SegmentEntry>,
+    #[serde(default, skip_serializing_if = "Expired::is_nothing")]
+    pub expired: Expired,
+    /// When this index was begun; a rebuild begins another. What was numbered in one index means
+    /// nothing in another.
+    #[serde(default)]
+    pub begun: Micros,
+}
+
+/// What retention has dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expired {
+    /// Events from before this are not kept: those that are still there are about to go, and no other
+    /// is taken in.
+    pub before: Micros,
+    /// Events that were in the index and went.
+    pub events: u64,
+}
+
+impl Default for Expired {
+    fn default() -> Self {
+        Self { before: Micros(i64::MIN), events: 0 }
+    }
+}
+
+impl Expired {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The part of the ledger that counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerExtent {
+    /// The ledger's file. A rebuild begins another.
+    pub name: String,
+    pub bytes: u64,
+    /// Of these bytes, in hexadecimal.
+    pub xxh3: String,
+}
+
+impl LedgerExtent {
+    pub fn empty(name: &str) -> Self {
+        Self { name: name.to_owned(), bytes: 0, xxh3: hash_text(xxh3_64(&[])) }
+    }
+}
+
+impl Manifest {
+    /// The manifest of an index without events.
+    pub fn empty(ledger: &str) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            commit: 0,
+            ledger: LedgerExtent::empty(ledger),
+            segments: Vec::new(),
+            expired: Expired::default(),
+            begun: Micros(Timestamp::now().as_microsecond()),
+        }
+    }
+
+    /// Reads the last commit; none where there is no manifest.
+    pub fn read(data_dir: &Path) -> Result<Option<Self>, IndexError> {
+        let path = data_dir.join(NAME);
+        let damaged = |reason: String| IndexError::Damaged { path: path.clone(), reason };
+        let Some(json) = sealed::read(&path)? else { return Ok(None) };
+        let version = serde_json::from_str::<VersionOnly>(&json)
+            .map_err(|error| damaged(error.to_string()))?
+            .format_version;
+        if version != FORMAT_VERSION {
+            return Err(damaged(format!(
+                "format version {version}; this traildex reads and writes version {FORMAT_VERSION}"
+            )));
+        }
+        serde_json::from_str(&json).map(Some).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// Replaces the manifest, durably: when this returns, the commit survives a power loss; when it
+    /// fails or the power does, the one before counts, or this one.
+    pub fn write(&self, data_dir: &Path, disk: &dyn Disk) -> Result<(), IndexError> {
+        let new = data_dir.join(NEW_NAME);
+        let text = sealed::text(self).map_err(IndexError::io(&new))?;
+        let write = || -> std::io::Result<()> {
+            step("manifest-to-be-written");
+            disk.write_at(&new, 0, text.as_bytes())?;
+            step("manifest-written");
+            disk.rename(&new, &data_dir.join(NAME))?;
+            step("manifest-renamed");
+            disk.sync_dir(data_dir)?;
+            step("manifest-durable");
+            Ok(())
+        };
+        write().map_err(IndexError::io(&new))
+    }
+}
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    format_version: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use segment::disk::RealDisk;
+
+    fn manifest() -> Manifest {
+        let segments = vec![SegmentEntry { id: "a".to_owned(), runs: vec![7], files: Vec::new() }];
+        Manifest { commit: 3, segments, begun: Micros(7), ..Manifest::empty("files.jsonl") }
+    }
+
+    #[track_caller]
+    fn check_damage(damage: impl FnOnce(String) -> String, expected: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        manifest().write(dir.path(), &RealDisk).unwrap();
+        let path = dir.path().join(NAME);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, damage(text)).unwrap();
+        let error = Manifest::read(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Manifest::read(dir.path()).unwrap(), None);
+        for _ in 0..2 {
+            manifest().write(dir.path(), &RealDisk).unwrap();
+            assert_eq!(Manifest::read(dir.path()).unwrap(), Some(manifest()));
+        }
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_manifest_is_refused_by_name() {
+        check_damage(|text| text.replace("\"commit\":3", "\"commit\":4"), "hash does not match");
+        check_damage(|text| text.lines().next().unwrap().to_owned(), "hash is missing");
+        for version in [1, 99] {
+            check_damage(
+                |_| {
+                    let json = format!(r#"{{"format_version":{version}}}"#);
+                    format!("{json}\n{}\n", hash_text(xxh3_64(json.as_bytes())))
+                },
+                &format!("format version {version}"),
+            );
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The file of saved searches. It is none of the index's: neither a rebuild nor damage to the index
+//! touches it.
+//!
+//! Written as the manifest is: whole, beside the old one, synced, and renamed into its place. A change
+//! that was answered is on disk; of one that was not, the file before or behind it. A file that cannot be
+//! read is set aside, and there are no saved searches then.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+
+use crate::opening::set_file_aside;
+use segment::disk::Disk;
+use segment::sealed;
+use segment::steps::step;
+use segment::{IndexError, lock};
+use wire::SavedSearch;
+
+pub const NAME: &str = "saved.json";
+const NEW_NAME: &str = "saved.json.new";
+
+const FORMAT_VERSION: u32 = 1;
+
+type Searches = BTreeMap<String, SavedSearch>;
+
+/// See the module's documentation. The directory's lock is held by whoever has one.
+#[derive(Debug)]
+pub struct Saved {
+    data_dir: PathBuf,
+    disk: Arc<dyn Disk>,
+    /// As they are on disk.
+    searches: Mutex<Arc<Searches>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    format_version: u32,
+    searches: Searches,
+}
+
+impl Saved {
+    /// Reads the file, if there is one; also says what was set aside, if it had to be.
+    pub fn open(
+        data_dir: &Path,
+        disk: Arc<dyn Disk>,
+    ) -> Result<(Self, Option<String>), IndexError> {
+        let path = data_dir.join(NAME);
+        let (searches, note) = match read(&path) {
+            Ok(searches) => (searches, None),
+            Err(error @ IndexError::Damaged { .. }) => {
+                let reason = format!("the saved searches were damaged ({error})");
+                let note = set_file_aside(data_dir, &path, &*disk, &reason)?;
+                (Searches::new(), Some(note))
+            }
+            Err(error) => return Err(error),
+        };
+        let searches = Mutex::new(Arc::new(searches));
+        Ok((Self { data_dir: data_dir.to_owned(), disk, searches }, note))
+    }
+
+    pub fn all(&self) -> Arc<Searches> {
+        Arc::clone(&lock(&self.searches))
+    }
+
+    /// Changes them, durably, unless `change` fails.
+    pub fn change<T, E: From<IndexError>>(
+        &self,
+        change: impl FnOnce(&mut Searches) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut current = lock(&self.searches);
+        let mut searches = Searches::clone(&current);
+        let changed = change(&mut searches)?;
+        *current = Arc::new(self.write(searches)?);
+        Ok(changed)
+    }
+
+    fn write(&self, searches: Searches) -> Result<Searches, IndexError> {
+        let new = self.data_dir.join(NEW_NAME);
+        let file = File { format_version: FORMAT_VERSION, searches };
+        let text = sealed::text(&file).map_err(IndexError::io(&new))?;
+        let write = || {
+            step("saved-to-be-written");
+            self.disk.write_at(&new, 0, text.as_bytes())?;
+            step("saved-written");
+            self.disk.rename(&new, &self.data_dir.join(NAME))?;
+            step("saved-renamed");
+            self.disk.sync_dir(&self.data_dir)
+        };
+        write().map_err(IndexError::io(&new))?;
+        Ok(file.searches)
+    }
+}
+
+fn read(path: &Path) -> Result<Searches, IndexError> {
+    let Some(json) = sealed::read(path)? else { return Ok(Searches::new()) };
+    let file: File = serde_json::from_str(&json)
+        .map_err(|error| IndexError::damaged(path, error.to_string()))?;
+    if file.format_version != FORMAT_VERSION {
+        let version = file.format_version;
+        return Err(IndexError::damaged(path, format!("format version {version}")));
+    }
+    Ok(file.searches)
+}

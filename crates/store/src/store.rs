@@ -1,0 +1,493 @@
+//! The one writer of a data directory: commits built segments, swaps merged ones in, and publishes
+//! snapshots.
+//!
+//! Owned by one thread. Invariant: `snapshot`, `manifest.json` and the ledger's published part always
+//! describe the same commit.
+//!
+//! A rebuild fills a second index in the same directory, with other segments and another ledger, which
+//! no manifest names until it takes the place of the first. A crash before that leaves the first as it
+//! was.
+
+mod retention;
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use arc_swap::ArcSwap;
+use rustix::fs::{FlockOperation, flock};
+use tantivy::Index;
+
+use super::opening;
+use crate::dedupe::Dedupe;
+use crate::inspect::free_bytes;
+use crate::job::{Expiring, MergeJob};
+use crate::ledger::{Ledger, LedgerReader, Line};
+use crate::manifest::{Expired, Manifest};
+use crate::opening::{Opened, SEGMENTS};
+use crate::snapshot::{Snapshot, SnapshotCell};
+use segment::IndexError;
+use segment::build::{BuiltSegment, SegmentEntry, SegmentFactory, keys_name, open_index};
+use segment::cache::Caches;
+use segment::check::check_file;
+use segment::directory::SegmentFiles;
+use segment::disk::{Disk, RealDisk};
+use segment::keys;
+use segment::keys::KeySet;
+use segment::merge;
+use segment::merge::Candidate;
+use segment::records::Dictionaries;
+use segment::schema::Fields;
+use segment::sigbus;
+use segment::steps::step;
+use segment::view::SegmentView;
+use trail::time::Micros;
+
+pub const LOCK: &str = "LOCK";
+
+/// See the module's documentation.
+pub struct Store {
+    data_dir: PathBuf,
+    files: SegmentFiles,
+    disk: Arc<dyn Disk>,
+    fields: Arc<Fields>,
+    index: Index,
+    /// What is written to.
+    current: Generation,
+    /// The index that `current` is being filled to take the place of; until then, the one that counts.
+    old: Option<Generation>,
+    caches: Arc<Caches>,
+    dictionaries: Arc<Dictionaries>,
+    set_aside: Vec<String>,
+    is_anew: bool,
+    _lock: File,
+}
+
+/// An index in a data directory, whether or not the manifest on disk names it.
+struct Generation {
+    manifest: Manifest,
+    ledger: Ledger,
+    snapshot: SnapshotCell,
+    dedupe: Arc<Dedupe>,
+    /// The manifest's `expired.before`, for the workers.
+    horizon: Arc<AtomicI64>,
+}
+
+impl Generation {
+    fn new(fields: &Arc<Fields>, manifest: Manifest, ledger: Ledger) -> Self {
+        let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
+        let nothing = Snapshot::new(Arc::clone(fields), Vec::new(), reader, extent);
+        let snapshot = Arc::new(ArcSwap::from_pointee(nothing));
+        let horizon = Arc::new(AtomicI64::new(manifest.expired.before.0));
+        Self { manifest, ledger, snapshot, dedupe: Arc::default(), horizon }
+    }
+
+    fn next_manifest(&self) -> Manifest {
+        let mut manifest = self.manifest.clone();
+        manifest.commit += 1;
+        manifest
+    }
+}
+
+impl Store {
+    /// Opens the index of a data directory, making an empty one where there is none. Whatever a crash
+    /// left beyond the last commit is removed, and what is damaged is set aside. `record_cache_bytes`
+    /// of stored records are kept decompressed.
+    pub fn open(data_dir: &Path, record_cache_bytes: usize) -> Result<Self, IndexError> {
+        Self::open_on(Arc::new(RealDisk), data_dir, record_cache_bytes)
+    }
+
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        data_dir: &Path,
+        record_cache_bytes: usize,
+    ) -> Result<Self, IndexError> {
+        sigbus::install();
+        let segments_dir = data_dir.join(SEGMENTS);
+        fs::create_dir_all(&segments_dir).map_err(IndexError::io(&segments_dir))?;
+        let lock = lock(data_dir)?;
+        step("index-to-be-opened");
+        let Opened { manifest, ledger, set_aside } = opening::open_commit(data_dir, &*disk)?;
+        let files = SegmentFiles::open(&segments_dir, Arc::clone(&disk))?;
+        let fields = Arc::new(Fields::new());
+        let index = open_index(files.directory(), &fields)?;
+        let mut store = Self {
+            data_dir: data_dir.to_owned(),
+            files,
+            disk,
+            current: Generation::new(&fields, manifest, ledger),
+            old: None,
+            fields,
+            index,
+            caches: Arc::new(Caches::new(record_cache_bytes)),
+            dictionaries: Arc::default(),
+            is_anew: set_aside.is_some(),
+            set_aside: set_aside.into_iter().collect(),
+            _lock: lock,
+        };
+        store.open_segments()?;
+        // What was begun before a crash may not be on disk: a rename that only the kernel knows of must
+        // be, before what it made superfluous goes.
+        store.disk.sync_dir(data_dir).map_err(IndexError::io(data_dir))?;
+        store.remove_orphans()?;
+        Ok(store)
+    }
+
+    /// Opens the segments of the last commit, without those that are damaged.
+    fn open_segments(&mut self) -> Result<(), IndexError> {
+        let mut manifest = self.current.manifest.clone();
+        let damaged = opening::check_segments(&self.files.dir, &manifest.segments)?;
+        manifest.segments.retain(|entry| damaged.iter().all(|(other, _)| other != entry));
+        let views = self.open_views(&manifest.segments)?;
+        if damaged.is_empty() {
+            self.publish(&HashSet::new(), views);
+            return Ok(());
+        }
+        let notes = opening::set_segments_aside(&self.data_dir, &damaged, &*self.disk)?;
+        self.set_aside.extend(notes);
+        let healthy: Vec<&SegmentView> = views.iter().map(|view| &**view).collect();
+        let losses = opening::losses(self.ledger(), &healthy, manifest.expired.before)?;
+        let appended = self.current.ledger.append(losses, &*self.disk)?;
+        manifest.commit += 1;
+        manifest.ledger = appended.extent.clone();
+        self.put(manifest)?;
+        self.current.ledger.publish(appended);
+        self.publish(&HashSet::new(), views);
+        Ok(())
+    }
+
+    /// Makes the builders of the segments to be committed here.
+    pub fn factory(&self) -> SegmentFactory {
+        SegmentFactory::new(
+            self.files.clone(),
+            Arc::clone(&self.fields),
+            Arc::clone(&self.dictionaries),
+        )
+    }
+
+    /// Tells which events are new.
+    pub fn dedupe(&self) -> &Arc<Dedupe> {
+        &self.current.dedupe
+    }
+
+    /// Events from before this time, in microseconds since the Unix epoch, are not taken in.
+    pub fn horizon(&self) -> &Arc<AtomicI64> {
+        &self.current.horizon
+    }
+
+    /// Where searches find the snapshot.
+    pub fn snapshots(&self) -> SnapshotCell {
+        Arc::clone(&self.old.as_ref().unwrap_or(&self.current).snapshot)
+    }
+
+    pub fn ledger(&self) -> &LedgerReader {
+        self.current.ledger.reader()
+    }
+
+    /// What was found damaged at the opening, in words.
+    pub fn set_aside(&self) -> &[String] {
+        &self.set_aside
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Bytes that the file system has left for the index.
+    pub fn free_bytes(&self) -> Result<u64, IndexError> {
+        free_bytes(&self.data_dir)
+    }
+
+    /// Whether the whole index was set aside at the opening, and this one begins anew.
+    pub fn is_anew(&self) -> bool {
+        self.is_anew
+    }
+
+    /// Makes built segments, and the files they hold, count: durable and visible when this returns.
+    /// When it fails they do not count; unless what failed was the last sync, after which a restart may
+    /// find that they do.
+    pub fn commit(&mut self, built: Vec<BuiltSegment>) -> Result<(), IndexError> {
+        step("commit-begun");
+        let mut lines = Vec::new();
+        let mut entries = Vec::new();
+        for BuiltSegment { segment, files } in built {
+            entries.extend(segment);
+            lines.extend(files.into_iter().map(|file| Line::File(Box::new(file))));
+        }
+        let appended = self.current.ledger.append(lines, &*self.disk)?;
+        let mut manifest = self.current.next_manifest();
+        manifest.segments.extend(entries.iter().cloned());
+        manifest.ledger = appended.extent.clone();
+        let views = self.open_views(&entries)?;
+        self.put(manifest)?;
+        self.current.ledger.publish(appended);
+        step("ledger-published");
+        self.publish(&HashSet::new(), views);
+        step("commit-published");
+        Ok(())
+    }
+
+    /// After ingest has failed, and nothing writes any more: removes what it left beyond the last
+    /// commit, and forgets what it claimed.
+    pub fn recover(&mut self) -> Result<(), IndexError> {
+        self.current.dedupe.withdraw_all();
+        // A commit that failed at its last sync has replaced the manifest, perhaps.
+        if Manifest::read(&self.data_dir)?.as_ref() != Some(&self.current.manifest) {
+            self.write(&self.current.manifest)?;
+        }
+        self.remove_orphans()
+    }
+
+    /// Removes the files of a segment that will not be committed.
+    pub fn discard(&self, built: &BuiltSegment) {
+        if let Some(entry) = &built.segment {
+            self.remove_segment(entry);
+        }
+    }
+
+    /// The merge to do next, if any. One at a time: it does not know of those under way.
+    pub fn merge_candidates(&self) -> Option<MergeJob> {
+        let snapshot = self.current.snapshot.load();
+        let whole = snapshot.segments.iter().filter(|view| !view.is_damaged());
+        let candidates: Vec<Candidate> = whole
+            .map(|view| Candidate { entry: view.entry.clone(), latest_us: view.latest.0 })
+            .collect();
+        Some(self.job(merge::choose(&candidates)?, None))
+    }
+
+    fn job(&self, inputs: Vec<SegmentEntry>, expiring: Option<Expiring>) -> MergeJob {
+        MergeJob {
+            files: self.files.clone(),
+            fields: Arc::clone(&self.fields),
+            dictionaries: Arc::clone(&self.dictionaries),
+            inputs,
+            expiring,
+        }
+    }
+
+    /// Puts what was made of segments in their place: one with all of their events, or with those that
+    /// are kept; none where none is.
+    pub fn replace(
+        &mut self,
+        inputs: &[SegmentEntry],
+        made: &[SegmentEntry],
+    ) -> Result<(), IndexError> {
+        step("merge-to-be-installed");
+        let mut manifest = self.current.next_manifest();
+        manifest.segments.retain(|entry| !inputs.contains(entry));
+        manifest.segments.extend_from_slice(made);
+        let events = |entries: &[SegmentEntry]| -> u64 {
+            entries.iter().map(|entry| u64::from(entry.events())).sum()
+        };
+        manifest.expired.events += events(inputs) - events(made);
+        let views = self.open_views(made)?;
+        self.put(manifest)?;
+        let replaced = inputs.iter().map(|entry| entry.id.as_str()).collect();
+        self.publish(&replaced, views);
+        step("merge-published");
+        for entry in inputs {
+            self.remove_segment(entry);
+        }
+        step("merge-inputs-removed");
+        Ok(())
+    }
+
+    /// Marks the inputs of a merge that failed, where they are damaged. False where none is, so that
+    /// the fault lies elsewhere.
+    pub fn mark_damaged(&self, inputs: &[SegmentEntry], error: &IndexError) -> bool {
+        let IndexError::Damaged { path, .. } = error else { return false };
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+        let snapshot = self.current.snapshot.load();
+        let is_at_fault = |view: &&Arc<SegmentView>| {
+            inputs.contains(&view.entry) && name.starts_with(&view.entry.id)
+        };
+        let found = snapshot.segments.iter().find(is_at_fault);
+        found.inspect(|view| view.mark_damaged(error)).is_some()
+    }
+
+    /// Begins another index in this directory, empty, to take this one's place when it is filled; it
+    /// is what the store writes to from now on, and takes in events from `kept_from` on. Searches are
+    /// answered by the old one until then.
+    pub fn begin_rebuild(&mut self, kept_from: Micros) -> Result<(), IndexError> {
+        let name = opening::next_ledger(&self.current.manifest.ledger.name);
+        let ledger = Ledger::create(&self.data_dir, &name, &*self.disk)?;
+        let commit = self.current.manifest.commit;
+        // No less than the old one has.
+        let before = self.expired().before.min(kept_from);
+        let expired = Expired { before, events: 0 };
+        let manifest = Manifest { commit, expired, ..Manifest::empty(&name) };
+        let new = Generation::new(&self.fields, manifest, ledger);
+        self.old = Some(std::mem::replace(&mut self.current, new));
+        Ok(())
+    }
+
+    /// How many events of the old index the new one lacks. Of segments whose keys are damaged, none is
+    /// known.
+    pub fn lost_by_promotion(&self) -> Result<u64, IndexError> {
+        let Some(old) = &self.old else { return Ok(0) };
+        let old = old.snapshot.load();
+        let keys = |snapshot: &Snapshot| -> Vec<KeySet> {
+            let views = snapshot.segments.iter();
+            let whole = views.filter(|view| {
+                let keys = keys_name(&view.entry.id);
+                let file = view.entry.files.iter().find(|file| file.name == keys);
+                let path = self.files.dir.join(keys);
+                file.is_some_and(|file| check_file(&path, file, &|_| {}).is_ok())
+            });
+            whole.map(|view| view.keys.clone()).collect()
+        };
+        let lacking = keys::count_lacking(&keys(&old), &keys(&self.current.snapshot.load()));
+        lacking.map_err(IndexError::io(&self.files.dir))
+    }
+
+    /// Makes the index that a rebuild has filled take the old one's place, in one step, and removes
+    /// that. Nobody else writes to the directory meanwhile.
+    pub fn promote(&mut self) -> Result<(), IndexError> {
+        step("promotion-begun");
+        let manifest = self.current.next_manifest();
+        self.write(&manifest)?;
+        self.current.manifest = manifest;
+        if let Some(old) = self.old.take() {
+            let replaced = old.snapshot.swap(self.current.snapshot.load_full());
+            self.current.snapshot = Arc::clone(&old.snapshot);
+            step("promotion-published");
+            for view in &replaced.segments {
+                view.retire();
+            }
+            self.remove_generation(&old);
+        }
+        Ok(())
+    }
+
+    /// Gives up what a rebuild has filled so far; the old index is written to again.
+    pub fn abandon_rebuild(&mut self) {
+        if let Some(old) = self.old.take() {
+            let new = std::mem::replace(&mut self.current, old);
+            self.remove_generation(&new);
+        }
+    }
+
+    fn remove_generation(&self, generation: &Generation) {
+        for entry in &generation.manifest.segments {
+            self.remove_segment(entry);
+        }
+        self.remove_file(&self.data_dir.join(&generation.manifest.ledger.name));
+    }
+
+    /// Opens segments before they count: one that cannot be read must not be committed.
+    fn open_views(&self, entries: &[SegmentEntry]) -> Result<Vec<Arc<SegmentView>>, IndexError> {
+        let open = |entry| {
+            let caches = &self.caches;
+            Ok(Arc::new(SegmentView::open(&self.index, &self.files, entry, caches)?))
+        };
+        entries.iter().map(open).collect()
+    }
+
+    fn put(&mut self, manifest: Manifest) -> Result<(), IndexError> {
+        if self.old.is_none() {
+            self.write(&manifest)?;
+        }
+        self.current.manifest = manifest;
+        Ok(())
+    }
+
+    fn write(&self, manifest: &Manifest) -> Result<(), IndexError> {
+        for dir in [&self.files.dir, &self.data_dir] {
+            self.disk.sync_dir(dir).map_err(IndexError::io(dir))?;
+        }
+        step("segments-durable");
+        manifest.write(&self.data_dir, &*self.disk)
+    }
+
+    fn publish(&self, replaced: &HashSet<&str>, views: Vec<Arc<SegmentView>>) {
+        let Generation { ledger, snapshot, dedupe, .. } = &self.current;
+        let (gone, kept): (Vec<_>, Vec<_>) = snapshot
+            .load()
+            .segments
+            .iter()
+            .cloned()
+            .partition(|view| replaced.contains(view.entry.id.as_str()));
+        let segments: Vec<_> = kept.into_iter().chain(views).collect();
+        dedupe.set_committed(segments.iter().map(|view| view.keys.clone()).collect());
+        let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
+        let mut new = Snapshot::new(Arc::clone(&self.fields), segments, reader, extent);
+        new.expired = self.current.manifest.expired;
+        new.begun = self.current.manifest.begun;
+        new.commit = self.current.manifest.commit;
+        snapshot.store(Arc::new(new));
+        for view in gone {
+            view.retire();
+        }
+    }
+
+    /// Removes the segment files and ledgers that the manifest does not name. Only where nothing else
+    /// writes: else there are files that no manifest names yet.
+    fn remove_orphans(&self) -> Result<(), IndexError> {
+        let manifest = &self.current.manifest;
+        let living: HashSet<&str> = manifest
+            .segments
+            .iter()
+            .flat_map(|s| &s.files)
+            .map(|file| file.name.as_str())
+            .collect();
+        let io = || IndexError::io(&self.files.dir);
+        for entry in fs::read_dir(&self.files.dir).map_err(io())? {
+            let entry = entry.map_err(io())?;
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or("");
+            if is_segment_file(name) && !living.contains(name) {
+                tracing::info!(file = name, "removing a file that no commit names");
+                self.remove_file(&entry.path());
+            }
+        }
+        let ledger = self.data_dir.join(&manifest.ledger.name);
+        for other in opening::ledgers(&self.data_dir)? {
+            if other != ledger {
+                self.remove_file(&other);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a segment's files. Searches that still read them keep them until they end.
+    fn remove_segment(&self, entry: &SegmentEntry) {
+        self.files.remove(entry.files.iter().map(|file| &file.name));
+    }
+
+    /// Removes a file that no commit names. What cannot be removed is an orphan at the next start.
+    fn remove_file(&self, path: &Path) {
+        if let Err(error) = self.disk.remove(path) {
+            tracing::warn!(file = %path.display(), %error, "cannot remove a file");
+        }
+    }
+}
+
+/// Whether a file can be of a segment: an id of 32 hexadecimal digits, and an extension.
+fn is_segment_file(name: &str) -> bool {
+    let id = name.split('.').next().unwrap_or("");
+    id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) && name.len() > id.len()
+}
+
+fn lock(data_dir: &Path) -> Result<File, IndexError> {
+    let path = data_dir.join(LOCK);
+    if !path.exists() {
+        File::create(&path).map_err(IndexError::io(&path))?;
+    }
+    // Nothing is open for writing for good: a file system can be made read-only.
+    let file = File::open(&path).map_err(IndexError::io(&path))?;
+    locked(file, &path, data_dir)
+}
+
+/// Takes the lock, which one process has for as long as the file is open.
+pub fn locked(file: File, path: &Path, data_dir: &Path) -> Result<File, IndexError> {
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(IndexError::Locked(data_dir.to_owned())),
+        Err(error) => Err(IndexError::io(path)(error.into())),
+    }
+}
+
+#[cfg(test)]
+pub(in segment) mod tests;

@@ -1,0 +1,426 @@
+//! One record, flattened into what is indexed: columns and the leaves of every other field; and which
+//! words a value is found by.
+//!
+//! An [`Event`] is built leaf by leaf, then finished, then read by the index; and reused for the next
+//! record, so that a worker allocates nothing in the steady state. It is total: no record can make it
+//! fail. All text lives in one arena; leaves are spans of it.
+
+use std::fmt::{Display, Write as _};
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::columns;
+use crate::columns::{ColumnId, Words};
+use crate::content::EventKey;
+use crate::flags::Flags;
+use crate::identity::Identity;
+use crate::limits::{EXACT_BYTES_MAX, WORD_BYTES_MAX};
+use crate::paths::{Generation, Meaning, PathId, Paths};
+use crate::time::Micros;
+use crate::words::{each_word, shorten};
+
+/// A scalar of a record, as parsed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar<'a> {
+    Str(&'a str),
+    I64(i64),
+    U64(u64),
+    F64(f64),
+    Bool(bool),
+}
+
+/// A piece of the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Leaf {
+    Str(Span),
+    I64(i64),
+    U64(u64),
+    F64(f64),
+    Bool(bool),
+}
+
+/// One record, ready to be indexed.
+#[derive(Debug, Default)]
+pub struct Event {
+    paths: Paths,
+    arena: String,
+    columns: Vec<(ColumnId, Span)>,
+    leaves: Vec<(PathId, Leaf)>,
+    on_behalf_of: Option<Span>,
+    times: Times,
+    /// The record's bytes as delivered: what a search returns.
+    pub raw: Vec<u8>,
+    /// Hash of what the record says; see [`crate::content`].
+    pub content: u128,
+    pub time: Micros,
+    /// The source address, IPv4 mapped into IPv6, where `sourceIPAddress` is one.
+    pub ip: Option<Ipv6Addr>,
+    /// Number of the record's file in the ledger.
+    pub file: u64,
+    /// Byte offset of the record in its file, uncompressed.
+    pub offset: u64,
+    pub flags: Flags,
+}
+
+#[derive(Debug, Default)]
+struct Times {
+    event: Option<Micros>,
+    timestamp: Option<Micros>,
+    window_start: Option<Micros>,
+}
+
+impl Event {
+    /// Empties the event for the next record, keeping its buffers and path table.
+    pub fn clear(&mut self) {
+        self.paths.trim();
+        self.arena.clear();
+        self.columns.clear();
+        self.leaves.clear();
+        self.on_behalf_of = None;
+        self.times = Times::default();
+        self.raw.clear();
+        self.content = 0;
+        self.ip = None;
+        self.flags = Flags::default();
+    }
+
+    /// The path of `key` under `parent`, to hand leaves in with.
+    pub fn path(&mut self, parent: PathId, key: &str) -> PathId {
+        self.paths.child(parent, key)
+    }
+
+    /// The path's text, its parts separated by [`crate::paths::SEPARATOR`].
+    pub fn path_text(&self, path: PathId) -> &str {
+        self.paths.text(path)
+    }
+
+    /// Which table the paths of this event's leaves are of.
+    pub fn path_generation(&self) -> Generation {
+        self.paths.generation()
+    }
+
+    /// Whether the leaves so far have any of the fields by which a CloudTrail record is known.
+    pub fn looks_like_a_record(&self) -> bool {
+        const KNOWN_BY: [ColumnId; 4] =
+            [columns::EVENT_NAME, columns::EVENT_SOURCE, columns::EVENT_ID, columns::EVENT_VERSION];
+        let has_column = |(column, _): &(ColumnId, Span)| {
+            KNOWN_BY.contains(column) || column.column().path.starts_with("userIdentity.")
+        };
+        self.times.event.is_some() || self.columns.iter().any(has_column)
+    }
+
+    /// Takes in one scalar of the record.
+    pub fn add(&mut self, path: PathId, scalar: Scalar<'_>) {
+        match (self.paths.meaning(path), scalar) {
+            (Meaning::Column(column), _) => self.add_column(column, scalar),
+            (Meaning::EventTime, Scalar::Str(text)) if self.times.event.is_none() => {
+                match Micros::parse_event_time(text) {
+                    Some(time) => self.times.event = Some(time),
+                    None => self.add_leaf(path, scalar),
+                }
+            }
+            (Meaning::Timestamp, Scalar::Str(text)) => {
+                self.times.timestamp = Micros::parse_event_time(text);
+                self.add_leaf(path, scalar);
+            }
+            (Meaning::WindowStart, Scalar::Str(text)) => {
+                self.times.window_start = Micros::parse_event_time(text);
+                self.add_leaf(path, scalar);
+            }
+            (Meaning::OnBehalfOf, Scalar::Str(text)) => {
+                self.on_behalf_of = Some(push(&mut self.arena, text));
+                self.add_leaf(path, scalar);
+            }
+            _ => self.add_leaf(path, scalar),
+        }
+    }
+
+    fn add_column(&mut self, column: ColumnId, scalar: Scalar<'_>) {
+        let span = match scalar {
+            Scalar::Str(text) => self.push_exact(text),
+            Scalar::I64(n) => push_display(&mut self.arena, n),
+            Scalar::U64(n) => push_display(&mut self.arena, n),
+            Scalar::F64(n) => push_display(&mut self.arena, n),
+            Scalar::Bool(b) => push_display(&mut self.arena, b),
+        };
+        if column == columns::SOURCE_IP && self.ip.is_none() {
+            self.ip = parse_ip(text(&self.arena, span));
+        }
+        self.columns.push((column, span));
+    }
+
+    fn add_leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
+        let leaf = match scalar {
+            Scalar::Str(text) => Leaf::Str(push(&mut self.arena, text)),
+            Scalar::I64(n) => Leaf::I64(n),
+            Scalar::U64(n) => Leaf::U64(n),
+            Scalar::F64(n) => Leaf::F64(n),
+            Scalar::Bool(b) => Leaf::Bool(b),
+        };
+        self.leaves.push((path, leaf));
+    }
+
+    fn push_exact(&mut self, text: &str) -> Span {
+        if text.len() <= EXACT_BYTES_MAX {
+            return push(&mut self.arena, text);
+        }
+        push(&mut self.arena, shorten(&mut text.to_owned(), EXACT_BYTES_MAX))
+    }
+
+    /// To be called after the last leaf: settles the time and derives actor and credential.
+    /// `file_time` is the time of the record's file, for a record that states none.
+    pub fn finish(&mut self, file_time: Micros) {
+        let times = &self.times;
+        let (time, flags) = match (times.event, times.timestamp, times.window_start) {
+            (Some(time), _, _) => (time, Flags::default()),
+            (None, Some(time), _) => (time, Flags::TIME_FROM_TIMESTAMP),
+            (None, None, Some(time)) => (time, Flags::TIME_FROM_WINDOW),
+            (None, None, None) => (file_time, Flags::TIME_FROM_FILE),
+        };
+        self.time = time;
+        self.flags |= flags;
+        self.derive_identity();
+        self.columns.sort_by_key(|(column, _)| *column);
+    }
+
+    fn derive_identity(&mut self) {
+        let identity = Identity {
+            kind: self.column(columns::IDENTITY_TYPE),
+            arn: self.column(columns::IDENTITY_ARN),
+            user_name: self.column(columns::USER_NAME),
+            principal: self.column(columns::PRINCIPAL),
+            account: self.column(columns::IDENTITY_ACCOUNT),
+            invoked_by: self.column(columns::INVOKED_BY),
+            issuer_name: self.column(columns::ISSUER_NAME),
+            on_behalf_of: self.on_behalf_of.map_or("", |span| text(&self.arena, span)),
+        };
+        let credential = identity.credential().name();
+        let actor = identity.actor().into_owned();
+        let span = push(&mut self.arena, credential);
+        self.columns.push((columns::CREDENTIAL, span));
+        if !actor.is_empty() {
+            let span = push(&mut self.arena, &actor);
+            self.columns.push((columns::ACTOR, span));
+        }
+    }
+
+    /// What the event is known by.
+    pub fn key(&self) -> EventKey {
+        let (account, id) =
+            (self.column(columns::RECIPIENT_ACCOUNT), self.column(columns::EVENT_ID));
+        EventKey::new(account, id, self.content)
+    }
+
+    /// The first value of a column, or nothing.
+    pub fn column(&self, id: ColumnId) -> &str {
+        self.columns
+            .iter()
+            .find(|(column, _)| *column == id)
+            .map_or("", |(_, span)| text(&self.arena, *span))
+    }
+
+    /// Every column's values, in the order of the schema.
+    pub fn columns(&self) -> impl ExactSizeIterator<Item = (ColumnId, &str)> {
+        self.columns.iter().map(|(column, span)| (*column, text(&self.arena, *span)))
+    }
+
+    /// Every other scalar, whole, with its path.
+    pub fn leaves(&self) -> impl ExactSizeIterator<Item = (PathId, Scalar<'_>)> {
+        self.leaves.iter().map(|(path, leaf)| {
+            let scalar = match *leaf {
+                Leaf::Str(span) => Scalar::Str(text(&self.arena, span)),
+                Leaf::I64(n) => Scalar::I64(n),
+                Leaf::U64(n) => Scalar::U64(n),
+                Leaf::F64(n) => Scalar::F64(n),
+                Leaf::Bool(b) => Scalar::Bool(b),
+            };
+            (*path, scalar)
+        })
+    }
+}
+
+/// Calls `sink` with each word by which a search that names no field finds a leaf. `buffer` is
+/// scratch space.
+pub fn each_leaf_word(leaf: Scalar<'_>, buffer: &mut String, mut sink: impl FnMut(&str)) {
+    let mut number = |n: &dyn Display| {
+        buffer.clear();
+        write!(buffer, "{n}").expect("writing to a String cannot fail");
+        // A minus sign is a joiner at the beginning: no part of the word.
+        if buffer.starts_with('-') {
+            buffer.remove(0);
+        }
+        sink(shorten(buffer, WORD_BYTES_MAX));
+    };
+    match leaf {
+        Scalar::Str(text) => each_word(text, buffer, sink),
+        Scalar::I64(n) => number(&n),
+        Scalar::U64(n) => number(&n),
+        Scalar::F64(n) => number(&n),
+        Scalar::Bool(_) => {}
+    }
+}
+
+/// The same of a column's value, but for the words that are found by way of the column.
+pub fn each_column_word(
+    column: ColumnId,
+    value: &str,
+    buffer: &mut String,
+    sink: impl FnMut(&str),
+) {
+    if column.column().words == Words::Whole && !is_found_whole(value) {
+        each_word(value, buffer, sink);
+    }
+}
+
+fn text(arena: &str, span: Span) -> &str {
+    &arena[span.start as usize..span.end as usize]
+}
+
+fn push(arena: &mut String, value: &str) -> Span {
+    let start = arena.len() as u32;
+    arena.push_str(value);
+    Span { start, end: arena.len() as u32 }
+}
+
+fn push_display(arena: &mut String, value: impl Display) -> Span {
+    let start = arena.len() as u32;
+    write!(arena, "{value}").expect("writing to a String cannot fail");
+    Span { start, end: arena.len() as u32 }
+}
+
+/// The address as the index keeps it: IPv4 mapped into IPv6.
+pub fn parse_ip(text: &str) -> Option<Ipv6Addr> {
+    match text.parse().ok()? {
+        IpAddr::V4(address) => Some(address.to_ipv6_mapped()),
+        IpAddr::V6(address) => Some(address),
+    }
+}
+
+/// Whether a search for the value's one word finds it by looking up the word in lower or in upper
+/// case: see [`Words::Whole`].
+fn is_found_whole(value: &str) -> bool {
+    let is_word = |is_letter: fn(u8) -> bool| {
+        value.bytes().all(|b| is_letter(b) || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    let has_ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    value.len() <= WORD_BYTES_MAX
+        && has_ends(value.as_bytes().first())
+        && has_ends(value.as_bytes().last())
+        && (is_word(|b| b.is_ascii_lowercase()) || is_word(|b| b.is_ascii_uppercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(leaves: &[(&str, Scalar<'_>)]) -> Event {
+        let mut event = Event::default();
+        for (name, scalar) in leaves {
+            let path = name.split('/').fold(PathId::ROOT, |parent, key| event.path(parent, key));
+            event.add(path, *scalar);
+        }
+        event.finish(Micros(7));
+        event
+    }
+
+    fn leaves(event: &Event) -> Vec<(&str, Scalar<'_>)> {
+        event.leaves().map(|(path, leaf)| (event.path_text(path), leaf)).collect()
+    }
+
+    #[test]
+    fn a_column_is_kept_out_of_leaves() {
+        let event =
+            event(&[("eventName", Scalar::Str("GetObject")), ("x", Scalar::Str("Two words"))]);
+        assert_eq!(event.column(columns::EVENT_NAME), "GetObject");
+        assert_eq!(leaves(&event), [("x", Scalar::Str("Two words"))]);
+    }
+
+    #[test]
+    fn a_column_takes_any_scalar_as_text() {
+        let event = event(&[
+            ("readOnly", Scalar::Bool(true)),
+            ("recipientAccountId", Scalar::I64(123_456_789_012)),
+        ]);
+        assert_eq!(event.column(columns::READ_ONLY), "true");
+        assert_eq!(event.column(columns::RECIPIENT_ACCOUNT), "123456789012");
+    }
+
+    #[test]
+    fn times_fall_back_in_order_and_say_so() {
+        let time = |leaves: &[(&str, Scalar<'_>)]| {
+            let event = event(leaves);
+            (event.time.to_string(), event.flags.names().join(" "))
+        };
+        let stamp = ("@timestamp", Scalar::Str("2020-09-14T00:44:23.000Z"));
+        let window = ("timeWindow/windowStart", Scalar::Str("2020-01-01T00:00:00Z"));
+        let broken = ("eventTime", Scalar::Str("redacted"));
+        let good = ("eventTime", Scalar::Str("2021-01-01T00:00:00Z"));
+        assert_eq!(time(&[good, stamp]), ("2021-01-01T00:00:00Z".into(), String::new()));
+        assert_eq!(time(&[broken, stamp, window]).1, "time-from-timestamp");
+        assert_eq!(time(&[window]).1, "time-from-window");
+        assert_eq!(
+            time(&[broken]),
+            ("1970-01-01T00:00:00.000007Z".into(), "time-from-file".into())
+        );
+    }
+
+    #[test]
+    fn an_unreadable_event_time_is_still_a_field() {
+        let event = event(&[("eventTime", Scalar::Str("redacted"))]);
+        assert_eq!(leaves(&event), [("eventTime", Scalar::Str("redacted"))]);
+    }
+
+    #[test]
+    fn an_id_that_a_whole_lookup_would_miss_gives_its_words() {
+        let words = |text| {
+            let mut words = Vec::new();
+            each_column_word(columns::REQUEST_ID, text, &mut String::new(), |word| {
+                words.push(word.to_owned());
+            });
+            words.join(" ")
+        };
+        assert_eq!(words("A1B2C3D4"), "");
+        assert_eq!(words("0ab-1"), "");
+        assert_eq!(words("aB3"), "ab3");
+        assert_eq!(words("ab/cd="), "ab cd");
+        assert_eq!(words("ab-"), "ab");
+    }
+
+    #[test]
+    fn numbers_are_words() {
+        let word = |leaf| {
+            let mut words = Vec::new();
+            each_leaf_word(leaf, &mut String::new(), |word| words.push(word.to_owned()));
+            words.join(" ")
+        };
+        assert_eq!(word(Scalar::I64(-5)), "5");
+        assert_eq!(word(Scalar::U64(u64::MAX)), "18446744073709551615");
+        assert_eq!(word(Scalar::F64(0.5)), "0.5");
+        assert_eq!(word(Scalar::Bool(true)), "");
+        assert_eq!(word(Scalar::Str("x Y")), "x y");
+    }
+
+    #[test]
+    fn addresses_are_typed_where_they_parse() {
+        let ip =
+            |text| event(&[("sourceIPAddress", Scalar::Str(text))]).ip.map(|ip| ip.to_string());
+        assert_eq!(ip("192.0.2.1").as_deref(), Some("::ffff:192.0.2.1"));
+        assert_eq!(ip("2001:db8::1").as_deref(), Some("2001:db8::1"));
+        assert_eq!(ip("AWS Internal"), None);
+        assert_eq!(ip("555.1.1.1"), None);
+    }
+
+    #[test]
+    fn a_reused_event_remembers_nothing() {
+        let mut event = event(&[("eventName", Scalar::Str("A")), ("x", Scalar::Str("y"))]);
+        event.clear();
+        event.finish(Micros(0));
+        assert_eq!(event.leaves().count(), 0);
+        assert_eq!(event.columns().collect::<Vec<_>>(), [(columns::CREDENTIAL, "unknown")]);
+    }
+}

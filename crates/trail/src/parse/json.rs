@@ -1,0 +1,340 @@
+//! One JSON text: its tape, and a walk over the scalars of it and of the policies that travel inside. The
+//! only file that knows simd-json.
+//!
+//! A text is copied before it is parsed, because simd-json rewrites its input. Pure, but for the buffers
+//! it reuses.
+
+use std::borrow::Cow;
+
+use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
+
+use crate::content;
+use crate::content::{Container, Label, Numbers, Value};
+use crate::flat::Scalar;
+use crate::limits::NESTING_MAX;
+use crate::paths::PathId;
+use crate::repair::quote_huge_numbers;
+
+/// Takes what a walk over a record finds.
+pub trait Visitor {
+    /// Whether the content's hash is wanted.
+    const IS_HASHED: bool = false;
+    /// The path of `key` under `parent`.
+    fn child(&mut self, parent: PathId, key: &str) -> PathId;
+    /// A scalar that is not null.
+    fn leaf(&mut self, path: PathId, scalar: Scalar<'_>);
+}
+
+/// Visits as `inner` does, and keeps the texts that may be policies, with their paths.
+struct WithPolicies<'v, V> {
+    inner: &'v mut V,
+    texts: Vec<(PathId, Vec<u8>)>,
+}
+
+impl<V: Visitor> Visitor for WithPolicies<'_, V> {
+    const IS_HASHED: bool = V::IS_HASHED;
+
+    fn child(&mut self, parent: PathId, key: &str) -> PathId {
+        self.inner.child(parent, key)
+    }
+
+    fn leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
+        if let Scalar::Str(text) = scalar
+            && let Some(json) = object_in(text)
+        {
+            self.texts.push((path, json.into_owned()));
+        }
+        self.inner.leaf(path, scalar);
+    }
+}
+
+/// Visits what lies below a path.
+struct Below<'v, V> {
+    inner: &'v mut V,
+    path: PathId,
+}
+
+impl<V: Visitor> Visitor for Below<'_, V> {
+    fn child(&mut self, parent: PathId, key: &str) -> PathId {
+        self.inner.child(if parent == PathId::ROOT { self.path } else { parent }, key)
+    }
+
+    fn leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
+        self.inner.leaf(path, scalar);
+    }
+}
+
+/// The JSON object that a text seems to be, plain or URL-encoded.
+fn object_in(text: &str) -> Option<Cow<'_, [u8]>> {
+    let is_encoded = text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%7b"));
+    if is_encoded {
+        return Some(percent_encoding::percent_decode_str(text).into());
+    }
+    text.starts_with('{').then_some(Cow::Borrowed(text.as_bytes()))
+}
+
+/// Whether a tape is of a policy, or of one of its statements.
+fn is_policy(nodes: &[Node<'_>]) -> bool {
+    let Some(Node::Object { .. }) = nodes.first() else { return false };
+    let mut keys = Vec::new();
+    let mut at = 1;
+    while let Some(Node::String(key)) = nodes.get(at) {
+        keys.push(*key);
+        at += match nodes.get(at + 1) {
+            Some(Node::Object { count, .. } | Node::Array { count, .. }) => count + 2,
+            _ => 2,
+        };
+    }
+    let has = |key| keys.contains(&key);
+    has("Statement") || has("Effect") && (has("Action") || has("NotAction"))
+}
+
+/// Why bytes are not JSON, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub at: usize,
+    pub reason: String,
+}
+
+/// simd-json with its buffers.
+pub struct Json {
+    text: Vec<u8>,
+    buffers: Buffers,
+    tape: Tape<'static>,
+    stack: Vec<Frame>,
+}
+
+/// An object or array that the walk is in.
+struct Frame {
+    /// Index of the node after it.
+    end: usize,
+    path: PathId,
+    is_object: bool,
+    content: Container,
+}
+
+impl Default for Json {
+    fn default() -> Self {
+        Self {
+            text: Vec::new(),
+            buffers: Buffers::with_max_depth(4 << 10, NESTING_MAX),
+            tape: Tape(Vec::new()),
+            stack: Vec::new(),
+        }
+    }
+}
+
+impl Json {
+    /// Walks over a record and then over the policies that travel in its texts, whose fields lie below
+    /// the text's path. The hash is of the record as it is.
+    pub fn walk_whole<V: Visitor>(&mut self, bytes: &[u8], visitor: &mut V) -> Result<u128, Fault> {
+        let mut outer = WithPolicies { inner: visitor, texts: Vec::new() };
+        let content = self.walk(bytes, &mut outer)?;
+        for (path, text) in outer.texts {
+            let mut below = Below { inner: visitor, path };
+            // A text that is none is a text, and nothing more.
+            let _ = self.with_tape(&text, |nodes, stack, json| {
+                if is_policy(nodes) {
+                    walk(nodes, stack, &mut below, json);
+                }
+            });
+        }
+        Ok(content)
+    }
+
+    /// Parses one object and walks over its scalars, in order. Returns the hash of its content, where
+    /// the visitor wants it.
+    fn walk<V: Visitor>(&mut self, bytes: &[u8], visitor: &mut V) -> Result<u128, Fault> {
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(Fault { at: 0, reason: "not JSON: a record begins with '{'".to_owned() });
+        }
+        self.with_tape(bytes, |nodes, stack, json| {
+            if !matches!(nodes.first(), Some(Node::Object { .. })) {
+                return Err(Fault { at: 0, reason: "not a JSON object".to_owned() });
+            }
+            let content = walk(nodes, stack, visitor, json);
+            // A number that is read as a text is not the text.
+            Ok(if std::ptr::eq(json, bytes) { content } else { content::of_bytes(bytes) })
+        })?
+    }
+
+    /// The text of a JSON string, given what is between its quotes.
+    pub fn unescape(&mut self, content: &[u8]) -> Result<Vec<u8>, Fault> {
+        let mut quoted = Vec::with_capacity(content.len() + 2);
+        quoted.push(b'"');
+        quoted.extend_from_slice(content);
+        quoted.push(b'"');
+        self.with_tape(&quoted, |nodes, _, _| match nodes {
+            [Node::String(text)] => Ok(text.as_bytes().to_vec()),
+            _ => Err(Fault { at: 0, reason: "not a JSON string".to_owned() }),
+        })?
+    }
+
+    /// Hands the tape of a JSON text to `read`, and the text it was made of: that of `bytes`, or one with
+    /// numbers beyond what 64 bits can hold as texts, because simd-json takes them for no JSON.
+    fn with_tape<R>(
+        &mut self,
+        bytes: &[u8],
+        read: impl FnOnce(&[Node<'_>], &mut Vec<Frame>, &[u8]) -> R,
+    ) -> Result<R, Fault> {
+        let mut read = Some(read);
+        let error = match self.try_tape(bytes, &mut read) {
+            Ok(result) => return Ok(result),
+            Err(error) => error,
+        };
+        if matches!(error.error(), ErrorType::InvalidNumber)
+            && let Some(quoted) = quote_huge_numbers(bytes)
+            && let Ok(result) = self.try_tape(&quoted, &mut read)
+        {
+            return Ok(result);
+        }
+        Err(Fault {
+            at: error.index().min(bytes.len()),
+            reason: format!("not JSON: {}", spaced(&format!("{:?}", error.error()))),
+        })
+    }
+
+    /// Hands the tape of a JSON text to what is in `read`, if it has one.
+    fn try_tape<R>(
+        &mut self,
+        bytes: &[u8],
+        read: &mut Option<impl FnOnce(&[Node<'_>], &mut Vec<Frame>, &[u8]) -> R>,
+    ) -> Result<R, simd_json::Error> {
+        self.text.clear();
+        self.text.extend_from_slice(bytes);
+        self.text.resize(bytes.len() + INPUT_PADDING, b' ');
+        let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
+        let parsed =
+            simd_json::fill_tape_padded(&mut self.text, bytes.len(), &mut self.buffers, &mut tape);
+        let result = parsed.map(|()| {
+            let read = read.take().expect("a text that has a tape is the last that is tried");
+            read(&tape.0, &mut self.stack, bytes)
+        });
+        self.tape = tape.reset();
+        result
+    }
+}
+
+/// Walks over a tape; `json` is what it was made of.
+fn walk<V: Visitor>(
+    nodes: &[Node<'_>],
+    stack: &mut Vec<Frame>,
+    visitor: &mut V,
+    json: &[u8],
+) -> u128 {
+    stack.clear();
+    let mut numbers = NumberTexts { numbers: Numbers::of(json), behind: 0 };
+    let mut content = 0;
+    let mut at = 0;
+    loop {
+        while let Some(frame) = stack.pop_if(|frame| frame.end == at) {
+            if V::IS_HASHED {
+                add_to(stack, &mut content, frame.content.hash());
+            }
+        }
+        if at == nodes.len() {
+            return content;
+        }
+        let mut path = PathId::ROOT;
+        let mut label = Label::ROOT;
+        if let Some(frame) = stack.last() {
+            path = frame.path;
+            if V::IS_HASHED && !frame.is_object {
+                label = frame.content.place();
+            }
+            if frame.is_object {
+                if let Node::String(key) = nodes[at] {
+                    path = visitor.child(path, key);
+                    if V::IS_HASHED {
+                        label = Container::key(key);
+                    }
+                }
+                at += 1;
+            }
+        }
+        match nodes[at] {
+            Node::Object { count, .. } => {
+                let content = Container::object(label);
+                stack.push(Frame { end: at + 1 + count, path, is_object: true, content });
+            }
+            Node::Array { count, .. } => {
+                let content = Container::array(label);
+                stack.push(Frame { end: at + 1 + count, path, is_object: false, content });
+            }
+            Node::String(text) => {
+                visitor.leaf(path, Scalar::Str(text));
+                if V::IS_HASHED {
+                    add_to(stack, &mut content, Value::Str(text).hash(label));
+                }
+            }
+            Node::Static(value) => {
+                if let Some(scalar) = scalar(value) {
+                    visitor.leaf(path, scalar);
+                }
+                if V::IS_HASHED {
+                    add_to(stack, &mut content, numbers.value(value).hash(label));
+                }
+            }
+        }
+        at += 1;
+    }
+}
+
+/// Adds a member's hash to the container that it is in; the record itself is in none.
+fn add_to(stack: &mut [Frame], record: &mut u128, hash: u128) {
+    match stack.last_mut() {
+        Some(frame) => frame.content.add(hash),
+        None => *record = hash,
+    }
+}
+
+fn scalar(value: StaticNode) -> Option<Scalar<'static>> {
+    match value {
+        StaticNode::Null => None,
+        StaticNode::Bool(b) => Some(Scalar::Bool(b)),
+        StaticNode::I64(n) => Some(Scalar::I64(n)),
+        StaticNode::U64(n) => Some(Scalar::U64(n)),
+        StaticNode::F64(n) => Some(Scalar::F64(n)),
+    }
+}
+
+/// The texts of a record's numbers, found when one is asked for.
+struct NumberTexts<'a> {
+    numbers: Numbers<'a>,
+    /// Numbers of the tape that were passed since the last one asked for.
+    behind: usize,
+}
+
+impl<'a> NumberTexts<'a> {
+    /// The tape's next value that is no text, as its content counts.
+    fn value(&mut self, value: StaticNode) -> Value<'a> {
+        match value {
+            StaticNode::Null => Value::Null,
+            StaticNode::Bool(b) => Value::Bool(b),
+            StaticNode::I64(n) => {
+                self.behind += 1;
+                Value::I64(n)
+            }
+            StaticNode::U64(n) => {
+                self.behind += 1;
+                Value::U64(n)
+            }
+            StaticNode::F64(_) => {
+                let behind = std::mem::take(&mut self.behind);
+                Value::Number(self.numbers.nth(behind).unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// simd-json names its errors by an enum's variants: `ExpectedMapComma` reads `expected map comma`.
+fn spaced(variant: &str) -> String {
+    let mut text = String::with_capacity(variant.len() + 8);
+    for c in variant.chars() {
+        if c.is_ascii_uppercase() && text.ends_with(|c: char| c.is_ascii_lowercase()) {
+            text.push(' ');
+        }
+        text.push(c.to_ascii_lowercase());
+    }
+    text
+}

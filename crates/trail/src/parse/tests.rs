@@ -1,0 +1,322 @@
+//! Records in, events and rejects out.
+
+use super::*;
+use crate::columns;
+
+#[derive(Default)]
+struct Collected {
+    events: Vec<String>,
+    rejects: Vec<String>,
+}
+
+impl Sink for Collected {
+    type Error = std::convert::Infallible;
+
+    fn event(&mut self, event: &mut Event) -> Result<(), Self::Error> {
+        let name = event.column(columns::EVENT_NAME);
+        let flags = event.flags.names().join(" ");
+        assert!(!event.raw.is_empty());
+        self.events.push(format!("{} {name} {flags}", event.offset).trim_end().to_owned());
+        Ok(())
+    }
+
+    fn reject(&mut self, reject: Reject) {
+        self.rejects.push(format!("{} {}", reject.offset, reject.reason));
+    }
+}
+
+#[track_caller]
+fn check(text: &str, events: &[&str], rejects: &[&str]) {
+    let mut collected = Collected::default();
+    let origin = Origin { time: Micros(1), ..Origin::default() };
+    Parser::default()
+        .parse_file(&split::collect(text.as_bytes()).0, origin, &mut collected)
+        .unwrap();
+    assert_eq!(collected.events, events);
+    assert_eq!(collected.rejects, rejects);
+}
+
+const TIME: &str = r#""eventTime":"2023-01-01T00:00:00Z""#;
+
+#[test]
+fn records_are_read_with_their_offsets() {
+    check(
+        &format!(r#"{{"Records":[{{"eventName":"A",{TIME}}},{{"eventName":"B",{TIME}}}]}}"#),
+        &["12 A", "65 B"],
+        &[],
+    );
+}
+
+#[test]
+fn stray_commas_are_repaired_and_flagged() {
+    check(&format!(r#"{{"a":{{"b":1,}},"eventName":"A",,{TIME}}}"#), &["0 A repaired"], &[]);
+}
+
+#[test]
+fn a_record_that_cannot_be_repaired_costs_no_neighbour() {
+    check(
+        &format!(
+            r#"{{"Records":[{{"eventName":"A",{TIME}}},{{"eventName":tru}},{{"eventName":"C",{TIME}}}]}}"#
+        ),
+        &["12 A", "83 C"],
+        &["78 not JSON: expected true"],
+    );
+}
+
+#[test]
+fn neighbours_swallowed_by_a_missing_brace_are_found() {
+    check(
+        &format!(
+            r#"{{"Records":[{{"eventName":{{"x":1,{TIME}}},{{"eventName":"B",{TIME}}},{{"eventName":"C",{TIME}}}]}}"#
+        ),
+        &["68 B", "121 C"],
+        &["68 not JSON: expected object key"],
+    );
+}
+
+#[test]
+fn an_escaped_record_is_read() {
+    check(
+        r#"{"Events":[{"CloudTrailEvent":"{\"eventName\":\"A\",\"eventTime\":\"2023-01-01T00:00:00Z\"}"}]}"#,
+        &["31 A"],
+        &[],
+    );
+    check(
+        r#"{"logEvents":[{"message":"START RequestId"}]}"#,
+        &[],
+        &["26 not JSON: a record begins with '{'"],
+    );
+}
+
+#[test]
+fn other_json_is_not_taken_for_a_record() {
+    check(
+        r#"{"name":"package","version":"1.0"}"#,
+        &[],
+        &["0 not a CloudTrail record: it has none of eventName, eventSource, eventID, eventTime, \
+           eventVersion and userIdentity"],
+    );
+    check(r#"{"Records":[{"odd":1}]}"#, &["12  time-from-file"], &[]);
+}
+
+#[test]
+fn a_number_that_no_machine_holds_is_a_text_and_nothing_else_changes() {
+    let digits = "9".repeat(400);
+    let record = format!(r#"{{"eventName":"A",{TIME},"a":1e400,"b":[-{digits},2.5,1]}}"#);
+    check(&record, &["0 A"], &[]);
+    let mut seen = Vec::new();
+    Parser::default().each_scalar(record.as_bytes(), |path, scalar| {
+        seen.push(format!("{path} {scalar:?}"));
+    });
+    let expected = ["a Str(\"1e400\")", &format!("b Str(\"-{digits}\")"), "b F64(2.5)", "b U64(1)"];
+    assert_eq!(&seen[2..], expected);
+    let mut parser = Parser::default();
+    let (_, text) = parser.parse_record(record.as_bytes()).unwrap();
+    assert!(matches!(text, Cow::Borrowed(_)), "it is JSON as it is");
+}
+
+#[test]
+fn nesting_beyond_the_bound_is_rejected_not_followed() {
+    let deep = format!("{{\"eventName\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let mut collected = Collected::default();
+    Parser::default()
+        .parse_file(&split::collect(deep.as_bytes()).0, Origin::default(), &mut collected)
+        .unwrap();
+    assert_eq!(collected.events, [""; 0]);
+    assert_eq!(collected.rejects.len(), 1, "{:?}", collected.rejects);
+}
+
+#[test]
+fn a_record_of_odd_size_is_an_event_up_to_the_bounds_and_named_beyond() {
+    let record = |inside: &str| format!("{{\"eventName\":\"A\",{TIME},\"a\":{inside}}}");
+    let good = record("1");
+    let text = |bytes: usize| record(&format!("\"{}\"", ", [".repeat(bytes / 3)));
+    check(
+        &format!("{}\n{good}", text(10 << 20)),
+        &["0 A", &format!("{} A", text(10 << 20).len() + 1)],
+        &[],
+    );
+    let long = text(RECORD_BYTES_MAX);
+    check(
+        &format!("{long}\n{good}"),
+        &[&format!("{} A", long.len() + 1)],
+        &[&format!("0 the record is longer than {RECORD_BYTES_MAX} bytes")],
+    );
+    let many = |count: usize| record(&format!("[{}1]", "1,".repeat(count)));
+    check(&many(RECORD_VALUES_MAX - 10), &["0 A"], &[]);
+    check(&many(RECORD_VALUES_MAX), &[], &["0 the record has more than 500000 values"]);
+    // What a missing brace swallows is found again, however much it is.
+    let swallowed = format!("[{{\"eventName\":{{\"x\":1,{TIME}}},\n{good},{long}]");
+    let mut collected = Collected::default();
+    let pieces = split::collect(swallowed.as_bytes()).0;
+    Parser::default().parse_file(&pieces, Origin::default(), &mut collected).unwrap();
+    assert_eq!(collected.events.len(), 1, "{:?}", collected.rejects);
+}
+
+#[test]
+fn a_file_of_too_many_records_is_read_up_to_the_bound() {
+    let text = b"{\"eventName\":1}".repeat(FILE_RECORDS_MAX as usize + 3);
+    let mut parser = Parser::default();
+    let mut collected = Collected::default();
+    parser.parse_pieces(&split::Pieces::of(&text), Origin::default(), &mut collected).unwrap();
+    assert_eq!(collected.events.len() as u64, FILE_RECORDS_MAX);
+    assert_eq!(
+        collected.rejects,
+        ["15000000 the file has more than 1000000 records; this and the rest are not read"]
+    );
+}
+
+#[test]
+fn records_of_a_second_member_are_flagged() {
+    let text = format!("{{\"eventName\":\"A\",{TIME}}}\n{{\"eventName\":\"B\",{TIME}}}");
+    let mut collected = Collected::default();
+    let origin = Origin { second_member: Some(10), ..Origin::default() };
+    Parser::default()
+        .parse_file(&split::collect(text.as_bytes()).0, origin, &mut collected)
+        .unwrap();
+    assert_eq!(collected.events, ["0 A", "53 B second-member"]);
+}
+
+/// The content of one record.
+fn content(record: &str) -> u128 {
+    struct Content(u128);
+    impl Sink for Content {
+        type Error = std::convert::Infallible;
+        fn event(&mut self, event: &mut Event) -> Result<(), Self::Error> {
+            self.0 = event.content;
+            Ok(())
+        }
+        fn reject(&mut self, reject: Reject) {
+            panic!("{reject:?}");
+        }
+    }
+    let mut content = Content(0);
+    let pieces = [Piece::Record { offset: 0, bytes: record.as_bytes(), is_listed: true }];
+    Parser::default().parse_file(&pieces, Origin::default(), &mut content).unwrap();
+    content.0
+}
+
+#[test]
+fn white_space_key_order_and_escapes_are_no_content() {
+    let record = r#"{"a":{"x":1,"y":[1,"2",{"z":null,"w":1.50}]},"b":"\u0041/","c":{}}"#;
+    for same in [
+        r#"{"c":{},"b":"A\/","a":{"y":[1,"2",{"w":1.50,"z":null}],"x":1}}"#,
+        "{ \"c\" : { } ,\n\t\"b\":\"A/\",\"a\":{\"x\":1, \"y\":[1,\"2\",{\"z\":null,\"w\":1.50}]}}",
+    ] {
+        assert_eq!(content(same), content(record), "{same}");
+    }
+}
+
+#[test]
+fn anything_else_is_content() {
+    let records = [
+        r#"{"a":1}"#,
+        r#"{"a":2}"#,
+        r#"{"a":"1"}"#,
+        r#"{"a":1.0}"#,
+        r#"{"a":1.00}"#,
+        r#"{"a":true}"#,
+        r#"{"a":false}"#,
+        r#"{"a":null}"#,
+        r#"{"a":{}}"#,
+        r#"{"a":[]}"#,
+        r#"{"a":""}"#,
+        r#"{"a":[1]}"#,
+        r#"{"a":[[1]]}"#,
+        r#"{"a":[1,2]}"#,
+        r#"{"a":[2,1]}"#,
+        r#"{"a":[1,1]}"#,
+        r#"{"a":[null,1]}"#,
+        r#"{"a":{"a":1}}"#,
+        r#"{"b":1}"#,
+        "{}",
+        r#"{"a":1,"b":2}"#,
+        r#"{"a":2,"b":1}"#,
+        r#"{"a":1,"a":1}"#,
+        r#"{"a":{"b":1},"a":{"c":1}}"#,
+        r#"{"a":{"b":1,"c":1}}"#,
+        // Numbers that a double cannot tell apart, behind ones that are passed over.
+        r#"{"a":0.1,"b":[1,-2,18446744073709551617]}"#,
+        r#"{"a":0.1,"b":[1,-2,18446744073709551618]}"#,
+        r#"{"a":0.10000000000000000001,"b":[1,-2,18446744073709551617]}"#,
+        r#"{"a":18446744073709551615}"#,
+        r#"{"a":-1}"#,
+        r#"{"a":1e400}"#,
+        r#"{"a":"1e400"}"#,
+        // Broken, and repaired to the same.
+        r#"{"a":1,}"#,
+        r#"{"a":1,,}"#,
+    ];
+    for (n, a) in records.iter().enumerate() {
+        for b in &records[n + 1..] {
+            assert_ne!(content(a), content(b), "{a} {b}");
+        }
+        assert_eq!(content(a), content(a));
+    }
+}
+
+#[test]
+fn every_scalar_is_visited_whole_with_its_path() {
+    let long = "x".repeat(10_000);
+    let text = format!(r#"{{"a":[{{"b":"{long}"}}],"eventName":"N","n":null,"c":1.5,}}"#);
+    let mut seen = Vec::new();
+    Parser::default().each_scalar(text.as_bytes(), |path, scalar| {
+        seen.push(format!("{path} {}", format!("{scalar:?}").len()));
+    });
+    assert_eq!(seen, ["a\u{1}b 10007", "eventName 8", "c 8"]);
+}
+
+/// Every scalar below `requestParameters`.
+fn scalars(document: &str) -> Vec<String> {
+    let record = serde_json::json!({ "eventName": "A", "requestParameters": { "doc": document } });
+    let mut found = Vec::new();
+    Parser::default().each_scalar(record.to_string().as_bytes(), |path, scalar| {
+        if let Some(path) = path.strip_prefix("requestParameters\u{1}doc\u{1}") {
+            found.push(format!("{} {scalar:?}", path.replace('\u{1}', ".")));
+        }
+    });
+    found
+}
+
+#[test]
+fn a_policy_in_a_text_has_fields() {
+    let policy = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Principal":{"AWS":"*"},"Action":["s3:Get*","s3:Put*"]}]}"#;
+    let expected = [
+        r#"Version Str("2012-10-17")"#,
+        r#"Statement.Effect Str("Allow")"#,
+        r#"Statement.Principal.AWS Str("*")"#,
+        r#"Statement.Action Str("s3:Get*")"#,
+        r#"Statement.Action Str("s3:Put*")"#,
+    ];
+    assert_eq!(scalars(policy), expected);
+    let encode = |text| {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    assert_eq!(scalars(&encode(policy)), expected);
+    assert_eq!(scalars(&encode(policy).replace("%7B", "%7b")), expected);
+
+    let statement =
+        r#"{"Sid":"x","Effect":"Deny","NotAction":"iam:*","Condition":{"Bool":{"a:b":true}}}"#;
+    assert_eq!(scalars(statement).len(), 4);
+    assert_eq!(scalars(statement)[3], "Condition.Bool.a:b Bool(true)");
+    for other in
+        ["{", "%7B", r#"{"Effect":"Allow"}"#, r#"["Statement"]"#, r#"{"Statement":1"#, "%7B%ff"]
+    {
+        assert_eq!(scalars(other), [""; 0], "{other}");
+    }
+}
+
+#[test]
+fn a_policy_in_a_text_changes_nothing_of_what_the_record_says() {
+    let content = |document: &str| {
+        let mut event = Event::default();
+        let record = serde_json::json!({ "eventName": "A", "doc": document }).to_string();
+        Json::default()
+            .walk_whole(record.as_bytes(), &mut Fill::<true>(cleared(&mut event)))
+            .unwrap()
+    };
+    let spaced = content(r#"{"Statement": []}"#);
+    assert_ne!(spaced, content(r#"{"Statement":[]}"#), "a text is what it is, byte for byte");
+    assert_eq!(spaced, content(r#"{"Statement": []}"#));
+}
