@@ -10,6 +10,8 @@ mod damage;
 mod disk;
 mod files;
 mod life;
+mod manager;
+mod rejected;
 mod retention;
 mod service;
 mod units;
