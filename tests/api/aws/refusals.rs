@@ -1,0 +1,103 @@
+//! Who is refused, and by which of AWS's names.
+
+use serde_json::{Value, json};
+
+use super::{TARGET, post, python, refused, run_client, with_keys, without_keys};
+use crate::common::{PATIENCE, Place, trail};
+
+#[test]
+fn requests_that_are_not_signed_as_they_should_be_are_refused_by_awss_names() {
+    let place = Place::new();
+    std::fs::write(place.archive().join("a.json"), trail(&["a"])).unwrap();
+    let daemon = with_keys(place, "").start();
+    daemon.wait_indexed(PATIENCE, 1);
+    let address = super::address(&daemon);
+    let authorization = |text: &str| json!({ "set": { "Authorization": text } });
+    let cases = [
+        ("none", 200, json!({})),
+        ("none", 200, json!({ "seconds": -200 })),
+        ("MissingAuthenticationTokenException", 400, json!({ "set": { "Authorization": null } })),
+        ("UnrecognizedClientException", 400, json!({ "key": "AKIDOTHER" })),
+        ("InvalidSignatureException", 400, json!({ "secret": "another" })),
+        ("InvalidSignatureException", 400, json!({ "body_after": "{ }" })),
+        ("InvalidSignatureException", 400, json!({ "seconds": -400 })),
+        ("InvalidSignatureException", 400, json!({ "seconds": 400 })),
+        ("InvalidSignatureException", 400, json!({ "service": "s3" })),
+        ("InvalidSignatureException", 400, json!({ "set": { "Host": "example.com" } })),
+        ("IncompleteSignatureException", 400, json!({ "set": { "X-Amz-Date": null } })),
+        ("IncompleteSignatureException", 400, json!({ "set": { "X-Amz-Date": "yesterday" } })),
+        ("IncompleteSignatureException", 400, authorization("Basic YTpi")),
+        ("IncompleteSignatureException", 400, authorization("AWS4-HMAC-SHA256 Credential=a")),
+        ("SerializationException", 400, json!({ "body": "{" })),
+        ("SerializationException", 400, json!({ "body": "[" })),
+        ("SerializationException", 400, json!({ "body": r#"{"MaxResults":"five"}"# })),
+        ("RequestEntityTooLargeException", 413, json!({ "body": " ".repeat(2 << 20) })),
+        ("UnknownOperationException", 400, json!({ "target": "DynamoDB_20120810.ListTables" })),
+        ("UnknownOperationException", 400, json!({ "target": TARGET.replace("Lookup", "Look") })),
+        ("UnknownOperationException", 400, json!({ "target": "LookupEvents" })),
+        ("UnknownOperationException", 404, json!({ "set": { "X-Amz-Target": null } })),
+        ("UnknownOperationException", 404, json!({ "method": "GET" })),
+    ];
+    let items: Vec<&Value> = cases.iter().map(|(_, _, item)| item).collect();
+    let endpoint = format!("http://{address}/");
+    let answers = run_client(&mut python("signed.py"), &address, &json!([endpoint, items]));
+    for ((name, status, item), answer) in cases.iter().zip(answers.as_array().unwrap()) {
+        let item = item.to_string().chars().take(200).collect::<String>();
+        assert_eq!(answer["status"], *status, "{item}: {answer}");
+        assert_eq!(answer["type"].as_str().unwrap_or("none"), *name, "{item}: {answer}");
+        assert_eq!(answer["events"], u64::from(*status == 200), "{item}: {answer}");
+        assert_eq!(answer["content_type"], "application/x-amz-json-1.1", "{item}");
+        assert_eq!(answer["request_id"].as_str().map(str::len), Some(36), "{item}");
+    }
+    assert_eq!(
+        answers[3]["message"], "The security token included in the request is invalid.",
+        "AWS's own words"
+    );
+    let metrics = String::from_utf8(daemon.client.get("/metrics").unwrap().1.to_vec()).unwrap();
+    for line in [
+        "traildex_aws_requests_total{error=\"none\"} 2",
+        "traildex_aws_requests_total{error=\"UnrecognizedClientException\"} 1",
+        "traildex_aws_request_seconds_count 23",
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn parameters_that_are_not_valid_are_refused_by_awss_names() {
+    let place = Place::new();
+    let daemon = without_keys(place).start();
+    let address = super::address(&daemon);
+    let attribute = |key: &str, value: &str| super::by(key, value);
+    for (name, request) in [
+        ("InvalidLookupAttributesException", attribute("UserName", "a")),
+        ("InvalidLookupAttributesException", attribute("Username", "")),
+        ("InvalidLookupAttributesException", attribute("Username", &"a".repeat(2_001))),
+        // They count twice.
+        ("InvalidLookupAttributesException", attribute("Username", &"_".repeat(1_001))),
+        ("InvalidMaxResultsException", json!({ "MaxResults": 0 })),
+        ("InvalidMaxResultsException", json!({ "MaxResults": 51 })),
+        ("InvalidMaxResultsException", json!({ "MaxResults": -1 })),
+        ("InvalidTimeRangeException", json!({ "StartTime": 2, "EndTime": 1 })),
+        ("InvalidTimeRangeException", json!({ "StartTime": 1e300 })),
+        ("InvalidEventCategoryException", json!({ "EventCategory": "Insight" })),
+        ("InvalidNextTokenException", json!({ "NextToken": "a" })),
+        ("SerializationException", json!({ "StartTime": "2024-01-01" })),
+        ("SerializationException", json!({ "LookupAttributes": [{ "AttributeKey": "EventId" }] })),
+    ] {
+        assert_eq!(refused(&address, &request).0, name, "{request}");
+    }
+    for request in [
+        attribute("Username", &"a".repeat(2_000)),
+        json!({ "MaxResults": 50, "NextToken": null, "StartTime": 1, "EndTime": 1 }),
+        json!({ "Unknown": 1 }),
+    ] {
+        assert!(super::all(&address, &request).is_empty(), "{request}");
+    }
+    // A page on the web could have a browser send this.
+    let (status, answer) = post(&address, "evil.example.com", TARGET, "{}");
+    assert_eq!((status, answer["__type"].as_str()), (400, Some("AccessDeniedException")));
+    assert_eq!(post(&address, "localhost:1234", TARGET, "{}").0, 200);
+    daemon.stop();
+}

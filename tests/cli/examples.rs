@@ -1,0 +1,193 @@
+//! Every example of the README is run as it is written: its `sh` lines against a daemon on the sample
+//! trail, its Python and Node programs against the same socket. Paths that are somebody else's stand for
+//! the test's own.
+//!
+//! Needs what `.ci/clients` sets up.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use bench::sample;
+
+use crate::common::{self, Daemon, PATIENCE, Place, Ran, run};
+
+const README: &str = include_str!("../../README.md");
+
+/// Lines that are not run, and why.
+const NOT_RUN: &[(&str, &str)] = &[
+    (
+        "aws cloudtrail lookup-events --lookup-attributes AttributeKey=Username,AttributeValue=alice --max-items 200",
+        "tests/api/aws runs the client, against the listener",
+    ),
+    (
+        r#"python3 -c 'import boto3; print(boto3.client("cloudtrail").lookup_events()["Events"])'"#,
+        "tests/api/aws runs the client, against the listener",
+    ),
+    (
+        r#"node --input-type=module -e 'import { CloudTrail } from "@aws-sdk/client-cloudtrail"; console.log((await new CloudTrail().lookupEvents({})).Events)'"#,
+        "tests/api/aws runs the client, against the listener",
+    ),
+    ("uvx awslabs.cloudtrail-mcp-server", "tests/api/aws runs the client, against the listener"),
+    ("cargo run --release -- demo", "tests/cli/commands.rs runs the demo"),
+    ("./.ci/test", "it runs this"),
+    ("cargo install --path .", "a build"),
+    ("apt install ./target/package/traildex_*.deb", ".ci/package does it"),
+    ("editor /etc/traildex/traildex.toml", "needs a person"),
+    ("systemctl enable --now traildex.socket traildex", "needs systemd"),
+    ("adduser $USER traildex", "changes the machine"),
+    ("aws s3 sync s3://YOUR-TRAIL-BUCKET /srv/trail", "needs a bucket; the sample stands for one"),
+];
+
+/// Commands that go on until they are interrupted.
+const ENDLESS: &[&str] = &["traildex tail "];
+
+/// What `timeout` ends with where it had to interrupt.
+const INTERRUPTED: i32 = 124;
+
+/// What starts the daemon that the other lines ask.
+const SERVE: &str = "traildex serve --watch /srv/trail --data-dir /var/lib/traildex --socket \
+                     /run/traildex/traildex.sock";
+
+/// The README's names for what the test has elsewhere, or smaller.
+fn substituted(line: &str, place: &Place) -> String {
+    let path = |name: &str| place.path(name).to_str().unwrap().to_owned();
+    let names = [
+        ("/srv/trail", path("archive")),
+        ("/var/lib/traildex", path("data")),
+        ("/run/traildex/traildex.sock", path("socket")),
+        ("/tmp/archive", path("made")),
+        ("/tmp/index", path("index")),
+        // An unoptimised program, and a test of the command rather than of the figures.
+        ("--events 1000000", "--events 2000".to_owned()),
+        ("traildex bench /", "traildex bench --seconds 0.05 /".to_owned()),
+        ("--clients 8", "--clients 8 --seconds 0.05".to_owned()),
+    ];
+    names.iter().fold(line.to_owned(), |line, (name, own)| line.replace(name, own))
+}
+
+/// The lines of the README's `sh` blocks, without comments.
+fn lines() -> Vec<&'static str> {
+    let lines = blocks("sh").into_iter().flat_map(str::lines);
+    lines.map(|line| line.split_once("  #").map_or(line, |(line, _)| line).trim()).collect()
+}
+
+fn blocks(language: &str) -> Vec<&'static str> {
+    let open = format!("```{language}\n");
+    let parts = README.split(open.as_str()).skip(1);
+    parts.map(|part| part.split_once("```").expect("a block ends").0).collect()
+}
+
+/// The sample trail, and a file that is none.
+fn place() -> Place {
+    let place = Place::new();
+    sample::extract(&place.archive()).unwrap();
+    fs::write(place.archive().join("notes.json"), "no trail").unwrap();
+    common::make_old(&place.archive().join("notes.json"));
+    place
+}
+
+fn indexed(place: &Place, command: Command) -> Daemon {
+    let daemon = place.spawn(command);
+    daemon.wait_indexed(PATIENCE, sample::TRAIL_RECORDS + 1);
+    daemon
+}
+
+/// A command in the test's folder, for which `traildex` is the program under test, and that fails
+/// where curl is answered with an error.
+fn command(program: &str, place: &Place, socket: &Path) -> Command {
+    let programs = place.path("bin");
+    if !programs.exists() {
+        fs::create_dir(&programs).unwrap();
+        symlink(env!("CARGO_BIN_EXE_traildex"), programs.join("traildex")).unwrap();
+        fs::write(place.path(".curlrc"), "fail-with-body\nsilent\nshow-error\n").unwrap();
+    }
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new(program);
+    command.env("PATH", path).env("CURL_HOME", place.path("")).env("TRAILDEX_SOCKET", socket);
+    command.env("XDG_RUNTIME_DIR", "/nonexistent").current_dir(place.path(""));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs a line of shell; a failure anywhere in a pipe is one.
+fn shell(line: &str, place: &Place, socket: &Path) -> Ran {
+    let script = format!("set -euo pipefail\n{line}");
+    command("bash", place, socket).args(["-c", &script]).output().unwrap().into()
+}
+
+#[test]
+fn every_line_of_the_readme_runs_as_it_is_written() {
+    let place = place();
+    let lines = lines();
+    for line in NOT_RUN.iter().map(|(line, _)| line).chain([&SERVE]) {
+        assert!(lines.contains(line), "the README has no line {line}");
+    }
+    // What the examples call so.
+    let dir = place.path("DIR");
+    let archive = place.archive();
+    let import = ["import", archive.to_str().unwrap(), "--data-dir", dir.to_str().unwrap()];
+    assert_eq!(run(&import).code, 0);
+    fs::write(place.path("FILE"), "eventName:ConsoleLogin\nerrorCode:* | count by errorCode\n")
+        .unwrap();
+
+    let (program, args) = SERVE.split_once(' ').unwrap();
+    assert_eq!(program, "traildex");
+    let mut serve = common::traildex();
+    serve.args(args.split(' ').map(|arg| substituted(arg, &place)));
+    let daemon = indexed(&place, serve);
+    let is_left_out = |line: &&str| NOT_RUN.iter().any(|(left_out, _)| left_out == line);
+    let mut ran = 0;
+    for line in lines.iter().filter(|line| !is_left_out(line) && **line != SERVE) {
+        let is_endless = ENDLESS.iter().any(|command| line.starts_with(command));
+        let interrupted = if is_endless { "timeout --signal INT 2 " } else { "" };
+        let script = format!("{interrupted}{}", substituted(line, &place));
+        let shown = shell(&script, &place, &daemon.socket);
+        let code = if is_endless { INTERRUPTED } else { 0 };
+        assert_eq!(shown.code, code, "{line}\n{}\n{}", shown.stdout, shown.stderr);
+        let says_nothing = shown.stdout.is_empty() && shown.stderr.is_empty();
+        let is_meant_to = is_endless
+            || line.starts_with("export ")
+            || [" > ", " --output "].iter().any(|part| line.contains(part));
+        assert!(!says_nothing || is_meant_to, "{line} says nothing");
+        if line.contains("before.json") {
+            for copy in ["small.json", "large.json"] {
+                fs::copy(place.path("before.json"), place.path(copy)).unwrap();
+            }
+        }
+        ran += 1;
+    }
+    assert!(ran > 20, "{ran} lines of {lines:#?}");
+    daemon.stop();
+}
+
+#[test]
+fn the_programs_of_the_readme_ask_and_print_answers() {
+    let place = place();
+    let daemon = indexed(&place, place.serve_command());
+    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients");
+    let python = clients.join("bin/python");
+    assert!(python.exists(), "there is no {}: run ./.ci/clients", python.display());
+    let programs = [("python", python, "py"), ("js", PathBuf::from("node"), "mjs")];
+    for (language, program, extension) in programs {
+        let [code] = blocks(language)[..] else { panic!("one {language} program") };
+        let file = place.path(&format!("example.{extension}"));
+        fs::write(&file, code).unwrap();
+        let program = program.to_str().unwrap();
+        let output = command(program, &place, &daemon.socket).arg(&file).output();
+        let output = output.unwrap_or_else(|error| panic!("{program}: {error}: run ./.ci/clients"));
+        let shown = Ran::from(output);
+        assert_eq!(shown.code, 0, "{}\n{}", shown.stdout, shown.stderr);
+        let errors =
+            daemon.find("errorCode:* | count by errorCode | sort count desc").table.unwrap();
+        let expected: Vec<String> = errors
+            .rows
+            .iter()
+            .map(|row| format!("{} {}", row[1], row[0].as_str().unwrap()))
+            .collect();
+        assert!(expected.len() > 3);
+        assert_eq!(shown.stdout.lines().collect::<Vec<_>>(), expected, "{language}");
+    }
+    daemon.stop();
+}

@@ -1,0 +1,10 @@
+//! The command line, for people and scripts; and the examples of the README.
+//!
+//! Needs what `.ci/clients` sets up.
+
+mod bench;
+mod commands;
+#[path = "../common/mod.rs"]
+mod common;
+mod examples;
+mod terminal;

@@ -1,0 +1,468 @@
+//! A damaged index: named, set aside, made anew from the archive; checks and rebuilds, with a daemon
+//! and without.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use client::ClientError;
+use serde_json::Value;
+use store::manifest::FORMAT_VERSION;
+use wire::{
+    ErrorKind, FileState, FilesRequest, RebuildRequest, RebuildState, SearchRequest, VerifyReport,
+};
+
+use crate::common::{
+    self, PATIENCE, PATIENCE_BULK, Place, copy_invictus, files_below, run, trail, wait_until,
+};
+
+/// Segment files of a kind, largest first.
+fn segment_files(place: &Place, extension: &str) -> Vec<PathBuf> {
+    let mut files = files_below(&place.data_dir().join("segments"));
+    files.retain(|path| path.extension().is_some_and(|found| found == extension));
+    files.sort_by_key(|path| std::cmp::Reverse(fs::metadata(path).unwrap().len()));
+    files
+}
+
+/// Changes a byte in the middle of a file, in place: whoever has it mapped sees it.
+fn damage(path: &Path) {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let middle = file.metadata().unwrap().len() / 2;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, middle).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x55], middle).unwrap();
+}
+
+fn refusal(error: ClientError) -> (ErrorKind, String) {
+    let ClientError::Api(error) = error else { panic!("{error}") };
+    (error.kind, error.message)
+}
+
+/// A place whose index has a few segments of the sample trail.
+fn indexed_place() -> Place {
+    let place = Place::new().with("INGEST_SEGMENT_EVENTS_MAX", "1000");
+    copy_invictus(&place.archive(), 1);
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE_BULK, 2_900);
+    daemon.stop();
+    assert!(segment_files(&place, "idx").len() > 1, "one can be damaged and others not");
+    place
+}
+
+#[test]
+fn a_damaged_segment_is_set_aside_at_the_start_and_its_events_come_back_from_the_archive() {
+    for extension in ["records", "fast", "idx", "term", "keys", "ids"] {
+        let place = indexed_place();
+        let damaged = segment_files(&place, extension).remove(0);
+        damage(&damaged);
+        let daemon = place.start();
+        let name = damaged.file_name().unwrap().to_str().unwrap();
+        let warnings = daemon.status().warnings.join("\n");
+        assert!(warnings.contains(name) && warnings.contains("set aside"), "{warnings}");
+        assert!(daemon.log().contains(name), "{}", daemon.log());
+        daemon.wait_indexed(PATIENCE_BULK, 2_900);
+        daemon.wait_for(PATIENCE, "all is back", |status| {
+            status.events.lost == 0 && status.files.reread == 0
+        });
+        assert_eq!(daemon.count("eventName:AssumeRole"), 49);
+        assert_eq!(daemon.find("*").hits.len(), 2_900);
+        assert_eq!(daemon.verified().problems, []);
+        assert_eq!(daemon.find("*").warnings, [""; 0]);
+        daemon.stop();
+    }
+}
+
+#[test]
+fn what_the_archive_does_not_have_any_more_is_said_with_every_answer() {
+    let place = indexed_place();
+    fs::rename(place.archive(), place.path("gone")).unwrap();
+    fs::create_dir(place.archive()).unwrap();
+    damage(&segment_files(&place, "records")[0]);
+    let daemon = place.start();
+    let events = daemon.status().events;
+    assert!(events.lost > 0 && events.indexed + events.lost == 2_900, "{events:?}");
+    let found = daemon.find("*");
+    assert!(found.warnings[0].contains("damaged part of the index"), "{:?}", found.warnings);
+    let output = run(&["search", "*", "--limit", "1", "--socket", daemon.socket.to_str().unwrap()]);
+    assert!(output.stderr.contains("warning: "), "{}", output.stderr);
+    let reread = FilesRequest { state: Some(FileState::Reread), ..FilesRequest::default() };
+    let listed = daemon.files(&reread);
+    assert_eq!(listed.sums.lost, events.lost);
+    assert!(listed.files[0].reading.reason.as_ref().unwrap().contains("damaged"));
+    assert_eq!(daemon.verified().problems, [], "the loss is accounted for");
+    daemon.stop();
+
+    // It comes back when the archive does.
+    fs::remove_dir(place.archive()).unwrap();
+    fs::rename(place.path("gone"), place.archive()).unwrap();
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE_BULK, 2_900);
+    daemon.wait_for(PATIENCE, "nothing is missing", |status| status.events.lost == 0);
+    assert_eq!(daemon.find("*").warnings, [""; 0]);
+    daemon.stop();
+}
+
+#[test]
+fn an_index_of_another_version_is_set_aside_and_made_anew() {
+    let place = indexed_place();
+    let path = place.data_dir().join("manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let current = format!(r#""format_version":{FORMAT_VERSION}"#);
+    assert!(text.contains(&current));
+    fs::write(&path, text.replace(&current, r#""format_version":1"#)).unwrap();
+    let daemon = place.start();
+    let warnings = daemon.status().warnings.join("\n");
+    assert!(warnings.contains("manifest.json"), "{warnings}");
+    daemon.wait_indexed(PATIENCE_BULK, 2_900);
+    assert_eq!(daemon.find("*").warnings, [""; 0], "once it has caught up");
+    daemon.stop();
+    let [aside] = &fs::read_dir(place.data_dir().join("set-aside"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("one folder");
+    };
+    assert!(aside.join("manifest.json").exists() && aside.join("segments").exists());
+}
+
+#[test]
+fn damage_found_while_running_stops_searches_over_it_and_not_the_daemon() {
+    let place = indexed_place();
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE, 2_900);
+    assert_eq!(daemon.verified().problems, []);
+    let damaged = segment_files(&place, "records").remove(0);
+    damage(&damaged);
+    let name = damaged.file_name().unwrap().to_str().unwrap().to_owned();
+    let report = daemon.verified();
+    let [problem] = report.problems.as_slice() else { panic!("{report:#?}") };
+    assert!(problem.path.ends_with(&name) && problem.problem.contains("hash"), "{problem:?}");
+
+    let search = |start: Option<&str>| {
+        daemon.client.search(&SearchRequest {
+            start: start.map(str::to_owned),
+            limit: Some(1),
+            ..SearchRequest::default()
+        })
+    };
+    let (kind, message) = refusal(search(None).unwrap_err());
+    assert_eq!(kind, ErrorKind::Damaged);
+    assert!(message.contains(&name) && message.contains("traildex rebuild"), "{message}");
+    assert_eq!(search(Some("2024-01-01")).unwrap().total.value, 0, "elsewhere in time it answers");
+    let socket = daemon.socket.to_str().unwrap();
+    let output = run(&["search", "*", "--socket", socket]);
+    assert_eq!(output.code, 4);
+    assert!(output.stderr.contains(&name), "{}", output.stderr);
+    let status = daemon.status();
+    assert_eq!(status.index.damaged, 1);
+    assert!(status.warnings[0].contains(&name), "{:?}", status.warnings);
+    let (_, metrics) = daemon.client.get("/metrics").unwrap();
+    let metrics = String::from_utf8(metrics.to_vec()).unwrap();
+    assert!(metrics.contains("traildex_index_segments_damaged 1"), "{metrics}");
+
+    // Ingest goes on, and its events are found.
+    fs::write(place.archive().join("new.json"), trail(&["new"])).unwrap();
+    daemon.wait_for(PATIENCE, "the new file", |status| status.events.indexed == 2_901);
+    assert_eq!(search(Some("2024-01-01")).unwrap().total.value, 1);
+
+    // A rebuild puts it right, without a restart.
+    let output = run(&["rebuild", "--socket", socket]);
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert_eq!(daemon.find("*").total.value, 2_901);
+    assert_eq!(daemon.status().index.damaged, 0);
+    assert_eq!(daemon.verified().problems, []);
+    daemon.stop();
+}
+
+/// Overwrites half of each file of a kind.
+fn overwrite(place: &Place, extension: &str) {
+    for path in segment_files(place, extension) {
+        let file = File::options().write(true).open(&path).unwrap();
+        let length = file.metadata().unwrap().len() as usize;
+        file.write_all_at(&vec![0xFF; length / 2], 0).unwrap();
+    }
+}
+
+#[test]
+fn a_record_that_is_not_as_it_was_written_marks_its_segment() {
+    let place = indexed_place();
+    let daemon = place.start();
+    overwrite(&place, "records");
+    let request = SearchRequest { limit: Some(10_000), ..SearchRequest::default() };
+    let (kind, message) = refusal(daemon.client.search(&request).unwrap_err());
+    assert_eq!(kind, ErrorKind::Damaged);
+    assert!(message.contains(".records: block "), "{message}");
+    assert!(daemon.status().index.damaged > 0);
+    daemon.stop();
+}
+
+#[test]
+fn a_search_that_fails_on_damage_has_the_index_checked() {
+    let place = indexed_place();
+    let daemon = place.start();
+    overwrite(&place, "term");
+    let fails = || {
+        let request = SearchRequest { query: "getbucket*".into(), ..SearchRequest::default() };
+        refusal(daemon.client.search(&request).unwrap_err()).0
+    };
+    assert_eq!(fails(), ErrorKind::Internal);
+    wait_until(PATIENCE, "the check has marked it", || fails() == ErrorKind::Damaged);
+    assert!(daemon.log().contains("checking it"), "{}", daemon.log());
+    daemon.stop();
+}
+
+/// A page of a mapping behind which there is nothing any more is SIGBUS, which nobody may die of.
+#[test]
+fn a_segment_cut_short_while_it_is_mapped_does_not_end_the_daemon() {
+    let place = indexed_place();
+    let daemon = place.start();
+    for extension in ["records", "idx", "fast", "term"] {
+        for path in segment_files(&place, extension) {
+            File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        }
+    }
+    let fails = || {
+        let request = SearchRequest { limit: Some(10_000), ..SearchRequest::default() };
+        refusal(daemon.client.search(&request).unwrap_err()).0
+    };
+    assert!(matches!(fails(), ErrorKind::Internal | ErrorKind::Damaged));
+    wait_until(PATIENCE, "the check has marked it", || fails() == ErrorKind::Damaged);
+    fs::write(place.archive().join("new.json"), trail(&["new"])).unwrap();
+    daemon.wait_for(PATIENCE, "the new file", |status| status.events.indexed == 2_901);
+    daemon.stop();
+}
+
+/// What is read of a part that was cut off is zeros, which a count cannot tell from documents.
+#[test]
+fn no_count_is_wrong_for_a_segment_that_was_cut_short() {
+    let place = indexed_place();
+    let records = common::records_below(&place.archive());
+    let mut names: BTreeMap<String, u64> = BTreeMap::new();
+    for record in &records {
+        *names.entry(record.json["eventName"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    let daemon = place.start();
+    for extension in ["idx", "fast"] {
+        for path in segment_files(&place, extension) {
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_len(file.metadata().unwrap().len() / 3).unwrap();
+        }
+    }
+    let mut refused = 0;
+    for (name, count) in names {
+        let queries = [format!("eventName:{name}"), format!("eventName:{name}*")];
+        for query in queries {
+            let request = SearchRequest {
+                query: query.as_str().into(),
+                limit: Some(0),
+                ..SearchRequest::default()
+            };
+            match daemon.client.search(&request) {
+                Ok(found) if query.ends_with('*') => assert!(found.total.value >= count),
+                Ok(found) => assert_eq!(found.total.value, count, "{query}"),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn a_rebuild_refuses_to_lose_events_unless_told_to() {
+    let place = indexed_place();
+    let daemon = place.start();
+    let (kept, gone): (Vec<_>, Vec<_>) =
+        files_below(&place.archive()).into_iter().enumerate().partition(|(n, _)| n % 2 == 0);
+    for (_, path) in &gone {
+        fs::remove_file(path).unwrap();
+    }
+    let (kind, message) = refusal(daemon.client.rebuild(&RebuildRequest::default()).unwrap_err());
+    assert_eq!(kind, ErrorKind::Conflict);
+    assert!(message.starts_with(&format!("{} files", gone.len())), "{message}");
+    assert_eq!(daemon.status().rebuild, None);
+    let socket = daemon.socket.to_str().unwrap();
+    let output = run(&["rebuild", "--socket", socket]);
+    assert_eq!(output.code, 4);
+    assert!(output.stderr.contains("--accept-loss"), "{}", output.stderr);
+    assert_eq!(daemon.count("*"), 2_900);
+
+    let output = run(&["rebuild", "--accept-loss", "--socket", socket]);
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    let status = daemon.status();
+    assert_eq!(status.files.indexed, kept.len() as u64);
+    assert!(status.events.indexed < 2_900);
+    assert_eq!(daemon.count("*"), status.events.indexed);
+    // Hints work as before.
+    fs::write(place.archive().join("new.json"), trail(&["new"])).unwrap();
+    daemon.wait_count("eventID:new", 1);
+    daemon.stop();
+    let daemon = place.start();
+    assert_eq!(daemon.count("*"), status.events.indexed + 1);
+    assert_eq!(daemon.verified().problems, []);
+    daemon.stop();
+}
+
+#[test]
+fn searches_see_the_old_index_while_the_new_one_is_made() {
+    let place = Place::new().with("INGEST_SEGMENT_EVENTS_MAX", "1000");
+    copy_invictus(&place.archive(), 3);
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE_BULK, 8_700);
+    daemon.client.rebuild(&RebuildRequest::default()).unwrap();
+    let mut seen_rebuilding = 0;
+    while daemon.status().rebuild.unwrap().state == RebuildState::Running {
+        assert_eq!(daemon.count("*"), 8_700);
+        seen_rebuilding += 1;
+    }
+    assert!(seen_rebuilding > 0);
+    let rebuild = daemon.status().rebuild.unwrap();
+    assert_eq!((rebuild.state, rebuild.events), (RebuildState::Done, 8_700));
+    let again = daemon.client.rebuild(&RebuildRequest::default());
+    assert!(again.is_ok(), "and again");
+    let (kind, _) = refusal(daemon.client.rebuild(&RebuildRequest::default()).unwrap_err());
+    assert_eq!(kind, ErrorKind::Conflict, "one at a time");
+    // Ended in the middle: the old index is there.
+    daemon.stop();
+    let daemon = place.start();
+    assert_eq!(daemon.count("*"), 8_700);
+    assert_eq!(daemon.verified().problems, []);
+    daemon.stop();
+}
+
+/// The archive is whole when the rebuild begins, and is not when it reads it.
+#[test]
+fn a_rebuild_that_finds_less_than_the_old_index_has_is_given_up() {
+    let place = indexed_place();
+    let daemon = place.start();
+    // Its files are there with their sizes and times, and what they said is not.
+    for path in files_below(&place.archive()).into_iter().take(10) {
+        let metadata = fs::metadata(&path).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&vec![b' '; metadata.len() as usize], 0).unwrap();
+        file.set_modified(metadata.modified().unwrap()).unwrap();
+    }
+    let socket = daemon.socket.to_str().unwrap();
+    let output = run(&["rebuild", "--socket", socket]);
+    assert_eq!(output.code, 4);
+    assert!(output.stderr.contains("the old index stays"), "{}", output.stderr);
+    let rebuild = daemon.status().rebuild.unwrap();
+    assert_eq!(rebuild.state, RebuildState::Failed);
+    assert_eq!(daemon.count("*"), 2_900);
+    assert_eq!(daemon.verified().problems, []);
+    // The old index is written to again.
+    fs::write(place.archive().join("new.json"), trail(&["new"])).unwrap();
+    daemon.wait_count("eventID:new", 1);
+    daemon.stop();
+    let daemon = place.start();
+    assert_eq!(daemon.count("*"), 2_901);
+    daemon.stop();
+}
+
+fn verify_offline(place: &Place) -> (i32, VerifyReport, String) {
+    let data_dir = place.data_dir();
+    let data_dir = data_dir.to_str().unwrap();
+    let output = run(&["verify", "--data-dir", data_dir, "--format", "json"]);
+    let report =
+        serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{}", output.stderr));
+    let text = run(&["verify", "--data-dir", data_dir]);
+    assert_eq!(text.code, output.code);
+    (output.code, report, text.stdout)
+}
+
+#[test]
+fn verify_without_a_daemon_names_what_is_wrong_and_changes_nothing() {
+    let place = indexed_place();
+    let (code, report, text) = verify_offline(&place);
+    assert_eq!((code, report.problems.len()), (0, 0));
+    assert_eq!((report.events, report.files), (2_900, 55));
+    assert!(text.starts_with("nothing is wrong: "), "{text}");
+
+    damage(&segment_files(&place, "fast")[0]);
+    let before = files_below(&place.data_dir());
+    let (code, report, text) = verify_offline(&place);
+    assert_eq!(code, 4);
+    assert_eq!(Path::new(&report.problems[0].path).extension().unwrap(), "fast", "{report:?}");
+    assert!(text.contains(".fast") && text.contains("problem"), "{text}");
+    assert_eq!(files_below(&place.data_dir()), before, "nothing is set aside");
+
+    let daemon = place.start();
+    let data_dir = place.data_dir();
+    let output = run(&["verify", "--data-dir", data_dir.to_str().unwrap()]);
+    assert_eq!(output.code, 4);
+    assert!(output.stderr.contains("used by another traildex process"), "{}", output.stderr);
+    daemon.stop();
+    let output = run(&["verify", "--data-dir", "/nonexistent"]);
+    assert_eq!(output.code, 4);
+    assert!(output.stderr.contains("/nonexistent"), "{}", output.stderr);
+}
+
+/// The ledger says of a file what its events do not.
+#[test]
+fn verify_compares_the_ledger_with_the_events() {
+    let place = indexed_place();
+    // A ledger that is whole by its hash, and says too much.
+    let ledger = place.data_dir().join("files.jsonl");
+    let text = fs::read_to_string(&ledger).unwrap();
+    let first = text.lines().next().unwrap();
+    let mut line: Value = serde_json::from_str(first).unwrap();
+    let records = line["records"].as_u64().unwrap();
+    let path = line["path"].as_str().unwrap().to_owned();
+    line["records"] = (records + 1).into();
+    let text = text.replacen(first, &line.to_string(), 1);
+    fs::write(&ledger, &text).unwrap();
+    let manifest = place.data_dir().join("manifest.json");
+    let json = fs::read_to_string(&manifest).unwrap();
+    let mut json: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    json["ledger"]["bytes"] = text.len().into();
+    let hash = |text: &str| format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
+    json["ledger"]["xxh3"] = hash(&text).into();
+    let json = json.to_string();
+    fs::write(&manifest, format!("{json}\n{}\n", hash(&json))).unwrap();
+    let (code, report, _) = verify_offline(&place);
+    assert_eq!(code, 4);
+    let [problem] = report.problems.as_slice() else { panic!("{report:#?}") };
+    assert_eq!(problem.path, path);
+    assert_eq!(problem.problem, format!("{records} events in place of {}", records + 1));
+}
+
+#[test]
+fn rebuild_without_a_daemon_makes_the_index_anew() {
+    let place = indexed_place();
+    for path in segment_files(&place, "idx") {
+        damage(&path);
+    }
+    let (data_dir, archive) = (place.data_dir(), place.archive());
+    let (data_dir, archive) = (data_dir.to_str().unwrap(), archive.to_str().unwrap());
+    let offline = ["rebuild", "--offline", "--data-dir", data_dir, "--watch"];
+    let output = run(&[&offline[..], &[archive]].concat());
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert!(output.stderr.contains("set aside"), "{}", output.stderr);
+    let (code, report, _) = verify_offline(&place);
+    assert_eq!((code, report.events, report.files), (0, 2_900, 55), "{report:?}");
+    let daemon = place.start();
+    assert_eq!(daemon.count("eventName:AssumeRole"), 49);
+    daemon.stop();
+
+    let empty = tempfile::tempdir().unwrap();
+    fs::remove_dir_all(place.archive()).unwrap();
+    let empty = empty.path().to_str().unwrap();
+    let output = run(&[&offline[..], &[empty]].concat());
+    assert_eq!(output.code, 4);
+    assert!(output.stderr.contains("55 files"), "{}", output.stderr);
+    assert_eq!(verify_offline(&place).1.events, 2_900, "nothing was lost by asking");
+}
+
+#[test]
+fn import_into_a_damaged_index_says_so_and_heals_it() {
+    let place = indexed_place();
+    damage(&segment_files(&place, "keys")[0]);
+    let (data_dir, archive) = (place.data_dir(), place.archive());
+    let output =
+        run(&["import", archive.to_str().unwrap(), "--data-dir", data_dir.to_str().unwrap()]);
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert!(output.stderr.contains("warning: a segment of "), "{}", output.stderr);
+    let (code, report, _) = verify_offline(&place);
+    assert_eq!((code, report.events), (0, 2_900));
+}

@@ -1,0 +1,17 @@
+//! The daemon over an archive: files that arrive, restarts, crashes, damage, full disks, retention, and
+//! what a service manager asks of it.
+//!
+//! `cargo test --features failpoints --test daemon crash::` runs one module.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod crash;
+mod damage;
+mod disk;
+mod files;
+mod life;
+mod manager;
+mod rejected;
+mod retention;
+mod service;
+mod units;

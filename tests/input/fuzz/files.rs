@@ -1,0 +1,111 @@
+//! Files to bytes: gzip, zstd and plain.
+
+use std::fs;
+use std::io::{Read, Write};
+
+use flate2::Compression;
+use flate2::bufread::GzDecoder;
+use flate2::write::GzEncoder;
+use ingest::read::{Content, FileReader, ReadError, ReadLimits};
+
+use super::{folder, fuzz, outcome, sample_files};
+
+const FILE_BYTES_MAX: usize = 1 << 20;
+
+const TOKENS: &[&str] = &["\u{1f}", "\0", "{\"Records\":[]}", "\u{feff}", "trailing"];
+
+fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = sample_files(6 << 10);
+    let texts: Vec<Vec<u8>> = seeds.iter().step_by(9).cloned().collect();
+    for (number, text) in texts.iter().enumerate() {
+        let member = gzip(text, number as u32 % 10);
+        seeds.push([member.as_slice(), &gzip(b"{\"eventName\":\"second\"}", 6)].concat());
+        seeds.push([member.as_slice(), b"trailing"].concat());
+        seeds.push(member);
+        seeds.push(zstd::encode_all(text.as_slice(), 3).unwrap());
+    }
+    seeds.push(gzip(&vec![b' '; FILE_BYTES_MAX + 1], 9));
+    seeds.push(gzip(&vec![b' '; FILE_BYTES_MAX], 9));
+    seeds
+}
+
+/// What flate2 makes of a gzip file: what is in its members, where the second begins, and what is left
+/// from the first on that it cannot read. libdeflate reads some more, whose checksums are right.
+fn by_flate2(file: &[u8]) -> (Vec<u8>, Option<usize>, &[u8]) {
+    let (mut bytes, mut second, mut rest) = (Vec::new(), None, file);
+    while rest.starts_with(&[0x1F, 0x8B]) {
+        let before = bytes.len();
+        let mut decoder = GzDecoder::new(rest);
+        let read = decoder.by_ref().take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
+        if read.is_err() || bytes.len() > FILE_BYTES_MAX {
+            bytes.truncate(before);
+            break;
+        }
+        if rest.len() < file.len() && second.is_none() {
+            second = Some(before);
+        }
+        rest = decoder.into_inner();
+    }
+    (bytes, second, rest)
+}
+
+fn check_content(file: &[u8], content: &Content<'_>) -> u64 {
+    assert!(content.bytes.len() <= FILE_BYTES_MAX);
+    let Content { bytes, second_member, has_trailing_bytes, unread } = content;
+    match file {
+        [0x1F, 0x8B, _, _, ..] => {
+            let (expected, second, rest) = by_flate2(file);
+            assert!(bytes.starts_with(&expected), "{} bytes, not {}", bytes.len(), expected.len());
+            if !rest.starts_with(&[0x1F, 0x8B]) || bytes.len() == expected.len() {
+                assert!(*bytes == expected);
+                assert!(second.is_none() || *second_member == second);
+                assert_eq!(*has_trailing_bytes, !rest.is_empty());
+            }
+        }
+        [0x28, 0xB5, 0x2F, 0xFD, ..] => {
+            let whole = zstd::decode_all(file);
+            let is_whole = whole.is_ok_and(|expected| *bytes == expected);
+            assert!(is_whole || *has_trailing_bytes);
+        }
+        _ => assert!(*bytes == file),
+    }
+    assert!(*has_trailing_bytes || unread.is_none());
+    let unread = unread.as_ref().map(|error| check_error(file, error));
+    outcome((bytes.len().min(3), second_member.is_some(), has_trailing_bytes, unread))
+}
+
+fn check_error(file: &[u8], error: &ReadError) -> u64 {
+    match error {
+        ReadError::Cut { at } => assert_eq!(*at, file.len() as u64),
+        ReadError::Damaged { at, .. } => assert!(*at <= file.len() as u64),
+        ReadError::TooLarge { .. } | ReadError::Bomb { .. } => {}
+        ReadError::Io(_) | ReadError::Changed => panic!("{error}"),
+    }
+    let text: String = error.to_string().chars().filter(|c| !c.is_ascii_digit()).collect();
+    outcome(text)
+}
+
+#[test]
+fn files() {
+    let folder = folder();
+    let path = folder.path().join("file");
+    let limits = ReadLimits { file_bytes_max: FILE_BYTES_MAX, inflate_ratio_max: 200 };
+    let mut reader = FileReader::new(limits);
+    fuzz("files", seeds(), TOKENS, |file| {
+        fs::write(&path, file).unwrap();
+        match reader.read(&path, |content| check_content(file, &content)) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let (bytes, _, rest) = by_flate2(file);
+                assert!(bytes.is_empty() && rest.len() == file.len(), "flate2 reads it: {error}");
+                check_error(file, &error)
+            }
+        }
+    });
+}

@@ -1,0 +1,407 @@
+//! What a query means, said again without an index: every record is looked at, one value at a time.
+//!
+//! Written from QUERY.md. It knows the tree of a query, and shares nothing with traildex below it.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::ops::{Bound, RangeBounds};
+
+use jiff::Timestamp;
+use language::ast::{Comparison, Expr, FieldRef, Pattern, Piece, Query, Regex, Test, Value};
+use serde_json::Value as Json;
+
+use super::record::{COLUMNS, Doc, Scalar, is_column, shown, words_of};
+
+type Meets<'a> = Box<dyn Fn(&Doc) -> bool + 'a>;
+type IsMeant = Box<dyn Fn(&Scalar) -> bool>;
+
+/// All records, and what fields they have.
+pub struct Archive {
+    pub docs: Vec<Doc>,
+    pub paths: BTreeSet<String>,
+}
+
+impl Archive {
+    pub fn new(docs: Vec<Doc>) -> Self {
+        let paths = docs.iter().flat_map(|doc| doc.values.keys().cloned()).collect();
+        Self { docs, paths }
+    }
+
+    /// The paths that a name means.
+    pub fn paths_of(&self, field: &FieldRef) -> Vec<String> {
+        const ELEMENTS: [&str; 9] = [
+            "Action",
+            "Condition",
+            "Effect",
+            "NotAction",
+            "NotPrincipal",
+            "NotResource",
+            "Principal",
+            "Resource",
+            "Sid",
+        ];
+        let name = field.name.as_str();
+        if name == "eventTime" {
+            return vec!["time".to_owned()];
+        }
+        if let Some((path, _)) = COLUMNS.iter().find(|(_, short)| *short == name) {
+            return vec![(*path).to_owned()];
+        }
+        if self.paths.contains(name) || is_column(name) {
+            return vec![name.to_owned()];
+        }
+        let end = format!(".{name}");
+        let ending: Vec<String> =
+            self.paths.iter().filter(|path| path.ends_with(&end)).cloned().collect();
+        let element = name.split('.').next().unwrap();
+        assert!(ending.len() == 1 || ELEMENTS.contains(&element), "{name} is {ending:?}");
+        ending
+    }
+
+    /// The events that a filter has.
+    pub fn matching(&self, filter: &Expr) -> Vec<&Doc> {
+        let meets = self.meaning(&self.without_queries(filter));
+        self.docs.iter().filter(|doc| meets(doc)).collect()
+    }
+
+    fn without_queries(&self, expr: &Expr) -> Expr {
+        let all = |parts: &[Expr]| parts.iter().map(|part| self.without_queries(part)).collect();
+        match expr {
+            Expr::And(parts) => Expr::And(all(parts)),
+            Expr::Or(parts) => Expr::Or(all(parts)),
+            Expr::Not(inner) => Expr::Not(Box::new(self.without_queries(inner))),
+            Expr::Field { field, test: Test::InQuery(query) } => {
+                let is = |text: String| Test::Is(Value { text, offset: None });
+                let tests = self.first_column(query).into_iter().map(is).collect();
+                Expr::Field { field: field.clone(), test: Test::OneOf(tests) }
+            }
+            expr => expr.clone(),
+        }
+    }
+
+    fn first_column(&self, query: &Query) -> Vec<String> {
+        let (_, rows) = self.table(query);
+        let text = |row: &Vec<Json>| match &row[0] {
+            Json::Null => None,
+            Json::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        rows.iter().filter_map(text).collect()
+    }
+
+    fn meaning(&self, expr: &Expr) -> Meets<'_> {
+        let all = |parts: &[Expr]| -> Vec<Meets<'_>> {
+            parts.iter().map(|part| self.meaning(part)).collect()
+        };
+        match expr {
+            Expr::All => Box::new(|_| true),
+            Expr::And(parts) => {
+                let parts = all(parts);
+                Box::new(move |doc| parts.iter().all(|part| part(doc)))
+            }
+            Expr::Or(parts) => {
+                let parts = all(parts);
+                Box::new(move |doc| parts.iter().any(|part| part(doc)))
+            }
+            Expr::Not(inner) => {
+                let inner = self.meaning(inner);
+                Box::new(move |doc| !inner(doc))
+            }
+            Expr::Word(text) | Expr::Phrase(text) => {
+                let (row, time) = (words_of(text), text.parse::<Timestamp>());
+                let time = time.ok().map(Timestamp::as_microsecond);
+                Box::new(move |doc| {
+                    time == Some(doc.time) || doc.rows.iter().any(|words| has_row(words, &row))
+                })
+            }
+            Expr::Wildcard(pattern) => {
+                let pattern = lower(pattern);
+                Box::new(move |doc| {
+                    doc.words().iter().any(|word| is_of_form(word, pattern.pieces()))
+                })
+            }
+            Expr::Regex(regex) => {
+                let regex = compile(&regex.pattern, true);
+                Box::new(move |doc| doc.words().iter().any(|word| regex.is_match(word)))
+            }
+            Expr::Field { field, test } => self.field_meaning(field, test),
+        }
+    }
+
+    fn field_meaning(&self, field: &FieldRef, test: &Test) -> Meets<'_> {
+        if *test == Test::Exists {
+            let is_object = !self.paths.contains(&field.name)
+                && self.paths.iter().any(|path| is_below(path, &field.name));
+            let at = if is_object { vec![field.name.clone()] } else { self.paths_of(field) };
+            return Box::new(move |doc| {
+                let is_at = |path: &String| at.iter().any(|at| path == at || is_below(path, at));
+                doc.values.keys().any(is_at)
+            });
+        }
+        let paths = self.paths_of(field);
+        match test {
+            Test::OneOf(tests) => {
+                let each: Vec<Meets<'_>> =
+                    tests.iter().map(|test| self.field_meaning(field, test)).collect();
+                Box::new(move |doc| each.iter().any(|meets| meets(doc)))
+            }
+            Test::Compared { comparison, other } => {
+                let (comparison, others) = (*comparison, self.paths_of(other));
+                Box::new(move |doc| {
+                    let of = |paths: &[String]| -> Vec<Scalar> {
+                        paths.iter().flat_map(|path| doc.of(path)).cloned().collect()
+                    };
+                    compare(&of(&paths), comparison, &of(&others))
+                })
+            }
+            test => {
+                let ip = (field.name == "ip").then(|| address_meaning(test)).flatten();
+                let is_version = field.name == "eventVersion";
+                let is_meant = ip.unwrap_or_else(|| value_meaning(test, is_version));
+                Box::new(move |doc| paths.iter().flat_map(|path| doc.of(path)).any(&is_meant))
+            }
+        }
+    }
+}
+
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn fold(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
+fn lower(pattern: &Pattern) -> Pattern {
+    Pattern::new(pattern.pieces().iter().map(|piece| match piece {
+        Piece::Text(text) => Piece::Text(fold(text)),
+        piece => piece.clone(),
+    }))
+}
+
+fn has_row(words: &[String], row: &[String]) -> bool {
+    !row.is_empty() && words.windows(row.len()).any(|window| window == row)
+}
+
+/// Tries every length for each `*`, but where the text behind it is the last.
+fn is_of_form(text: &str, pieces: &[Piece]) -> bool {
+    match pieces {
+        [] => text.is_empty(),
+        [Piece::Text(start), rest @ ..] => {
+            text.strip_prefix(start.as_str()).is_some_and(|text| is_of_form(text, rest))
+        }
+        [Piece::AnyOne, rest @ ..] => {
+            let mut chars = text.chars();
+            chars.next().is_some() && is_of_form(chars.as_str(), rest)
+        }
+        [Piece::AnyRun] => true,
+        [Piece::AnyRun, Piece::Text(end)] => text.ends_with(end.as_str()),
+        [Piece::AnyRun, rest @ ..] => (0..=text.len())
+            .filter(|at| text.is_char_boundary(*at))
+            .any(|at| is_of_form(&text[at..], rest)),
+    }
+}
+
+fn compile(pattern: &str, ignores_case: bool) -> regex::Regex {
+    let flags = if ignores_case { "(?si)" } else { "(?s)" };
+    regex::Regex::new(&format!("{flags}^(?:{pattern})$")).unwrap()
+}
+
+/// What asks for addresses as such; anything else asks for texts.
+fn address_meaning(test: &Test) -> Option<IsMeant> {
+    match test {
+        Test::Is(value) if value.text == "aws" => Some(Box::new(|source| {
+            let text = source.text();
+            text.starts_with("AWS Internal") || text.ends_with(".amazonaws.com")
+        })),
+        Test::Is(value) => {
+            let (network, length) = value.text.split_once('/').unwrap_or((&value.text, ""));
+            let is_v4 = network.parse::<std::net::Ipv4Addr>().is_ok();
+            let network = address(network)?;
+            let bits = if is_v4 { 32 } else { 128 };
+            let length: u32 = if length.is_empty() { bits } else { length.parse().ok()? };
+            let shift = bits - length;
+            let head = move |address: u128| if shift == 128 { 0 } else { address >> shift };
+            let is_in = move |source: u128| head(source) == head(network);
+            Some(Box::new(move |source| address(&source.text()).is_some_and(is_in)))
+        }
+        Test::Range { lower, upper } => {
+            let bound = |bound: &Bound<Value>| bound.as_ref().map(|v| address(&v.text).unwrap());
+            let bounds = (bound(lower), bound(upper));
+            let is_in = move |source: u128| bounds.contains(&source);
+            Some(Box::new(move |source| address(&source.text()).is_some_and(is_in)))
+        }
+        _ => None,
+    }
+}
+
+/// IPv4 is a part of IPv6.
+fn address(text: &str) -> Option<u128> {
+    Some(match text.parse().ok()? {
+        IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped()),
+        IpAddr::V6(v6) => u128::from(v6),
+    })
+}
+
+/// What a test of texts and times asks of one value.
+fn value_meaning(test: &Test, is_version: bool) -> IsMeant {
+    let of_text = text_meaning(test, is_version);
+    let test = test.clone();
+    Box::new(move |value| match value {
+        Scalar::Time(time) => time_test(*time, &test),
+        value => {
+            let is_that_number = || match (&test, value.number()) {
+                (Test::Is(wanted), Some(number)) => {
+                    let whole = |text: &str| text.parse::<i128>().ok();
+                    let is_other = whole(&wanted.text)
+                        .is_some_and(|n| whole(&value.text()).is_some_and(|found| found != n));
+                    !is_other && wanted.text.parse() == Ok(number)
+                }
+                _ => false,
+            };
+            of_text(&value.text()) || is_that_number()
+        }
+    })
+}
+
+fn text_meaning(test: &Test, is_version: bool) -> Box<dyn Fn(&str) -> bool> {
+    match test.clone() {
+        // What a table shows of a long value, an inner query's for one, means that value.
+        Test::Is(wanted) => Box::new(move |text| text == wanted.text || shown(text) == wanted.text),
+        Test::AnyCase(pattern) => {
+            let pattern = lower(&pattern);
+            Box::new(move |text| is_of_form(&fold(text), pattern.pieces()))
+        }
+        Test::Phrase(wanted) => {
+            let row = words_of(&wanted);
+            Box::new(move |text| text == wanted || has_row(&words_of(text), &row))
+        }
+        Test::Wildcard(pattern) => Box::new(move |text| is_of_form(text, pattern.pieces())),
+        Test::Regex(Regex { pattern, ignores_case, .. }) => {
+            let regex = compile(&pattern, ignores_case);
+            Box::new(move |text| regex.is_match(text))
+        }
+        Test::Range { lower, upper } => range_meaning(&lower, &upper, is_version),
+        Test::Exists => Box::new(|_| true),
+        Test::OneOf(_) | Test::Compared { .. } | Test::InQuery(_) => {
+            unreachable!("taken apart before")
+        }
+    }
+}
+
+/// Bounds, if each of them can be read.
+fn bounds<T>(
+    lower: &Bound<Value>,
+    upper: &Bound<Value>,
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<(Bound<T>, Bound<T>)> {
+    let bound = |bound: &Bound<Value>| match bound {
+        Bound::Included(value) => read(&value.text).map(Bound::Included),
+        Bound::Excluded(value) => read(&value.text).map(Bound::Excluded),
+        Bound::Unbounded => Some(Bound::Unbounded),
+    };
+    Some((bound(lower)?, bound(upper)?))
+}
+
+fn range_meaning(
+    lower: &Bound<Value>,
+    upper: &Bound<Value>,
+    is_version: bool,
+) -> Box<dyn Fn(&str) -> bool> {
+    let version = |text: &str| -> Option<Vec<u64>> {
+        text.split('.').map(|part| part.parse().ok()).collect()
+    };
+    let number = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite());
+    let time = |text: &str| text.parse::<Timestamp>().ok();
+    if is_version && let Some(bounds) = bounds(lower, upper, version) {
+        return Box::new(move |text| {
+            version(text).is_some_and(|version| bounds.contains(&version))
+        });
+    }
+    if let Some(bounds) = bounds(lower, upper, number) {
+        return Box::new(move |text| number(text).is_some_and(|number| bounds.contains(&number)));
+    }
+    if bounds(lower, upper, time).is_some() {
+        let (lower, upper) = (lower.clone(), upper.clone());
+        return Box::new(move |text| {
+            time(text).is_some_and(|time| is_between(time.as_microsecond(), &lower, &upper))
+        });
+    }
+    let bounds = bounds(lower, upper, |text| Some(text.to_owned())).unwrap();
+    Box::new(move |text| bounds.contains(&text.to_owned()))
+}
+
+/// Times are given to the second here, or as a day.
+fn span(text: &str) -> (i64, i64) {
+    let micros = |text: &str| text.parse::<Timestamp>().unwrap().as_microsecond();
+    if text.len() == "2023-07-10".len() {
+        let start = micros(&format!("{text}T00:00:00Z"));
+        (start, start + 24 * 3_600 * 1_000_000)
+    } else {
+        (micros(text), micros(text) + 1_000_000)
+    }
+}
+
+fn is_between(time: i64, lower: &Bound<Value>, upper: &Bound<Value>) -> bool {
+    let is_late_enough = match lower {
+        Bound::Included(value) => time >= span(&value.text).0,
+        Bound::Excluded(value) => time >= span(&value.text).1,
+        Bound::Unbounded => true,
+    };
+    let is_early_enough = match upper {
+        Bound::Included(value) => time < span(&value.text).1,
+        Bound::Excluded(value) => time < span(&value.text).0,
+        Bound::Unbounded => true,
+    };
+    is_late_enough && is_early_enough
+}
+
+fn time_test(time: i64, test: &Test) -> bool {
+    match test {
+        Test::Is(value) => (span(&value.text).0..span(&value.text).1).contains(&time),
+        Test::Range { lower, upper } => is_between(time, lower, upper),
+        Test::Exists => true,
+        test => unreachable!("no test of a time: {test}"),
+    }
+}
+
+fn compare(left: &[Scalar], comparison: Comparison, right: &[Scalar]) -> bool {
+    let time = |scalar: &Scalar| match scalar {
+        Scalar::Time(time) => Some(*time),
+        scalar => scalar.text().parse::<Timestamp>().ok().map(Timestamp::as_microsecond),
+    };
+    let is_time =
+        |a: &Scalar, b: &Scalar| matches!(a, Scalar::Time(_)) || matches!(b, Scalar::Time(_));
+    let equal = |a: &Scalar, b: &Scalar| {
+        if is_time(a, b) {
+            return time(a).is_some() && time(a) == time(b);
+        }
+        a.text() == b.text()
+    };
+    let order = |a: &Scalar, b: &Scalar| {
+        if is_time(a, b) {
+            return Some(time(a)?.cmp(&time(b)?));
+        }
+        let number = |s: &Scalar| s.text().parse::<f64>().ok().filter(|n| n.is_finite());
+        match (number(a), number(b), a, b) {
+            (Some(x), Some(y), a, b)
+                if !matches!(a, Scalar::Bool(_)) && !matches!(b, Scalar::Bool(_)) =>
+            {
+                x.partial_cmp(&y)
+            }
+            _ => Some(a.text().cmp(&b.text())),
+        }
+    };
+    let any = |is_meant: &dyn Fn(&Scalar, &Scalar) -> bool| {
+        left.iter().any(|a| right.iter().any(|b| is_meant(a, b)))
+    };
+    match comparison {
+        Comparison::Equal => any(&equal),
+        Comparison::NotEqual => !left.is_empty() && !right.is_empty() && !any(&equal),
+        Comparison::Less => any(&|a, b| order(a, b).is_some_and(Ordering::is_lt)),
+        Comparison::AtMost => any(&|a, b| order(a, b).is_some_and(Ordering::is_le)),
+        Comparison::More => any(&|a, b| order(a, b).is_some_and(Ordering::is_gt)),
+        Comparison::AtLeast => any(&|a, b| order(a, b).is_some_and(Ordering::is_ge)),
+    }
+}

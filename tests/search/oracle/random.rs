@@ -1,0 +1,495 @@
+//! Random queries, made of what the records hold, so that most of them find something.
+
+use std::ops::Bound;
+
+use language::ast::{
+    Bin, BinUnit, Comparison, Expr, FieldRef, Function, FunctionKind, Key, Pattern, Piece, Query,
+    Regex, SortKey, Stage, Test, Value,
+};
+
+use super::evaluate::Archive;
+use super::record::{Doc, Scalar, is_column, time_text, words_of};
+
+/// SplitMix64.
+pub struct Random(pub u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut n = self.0;
+        n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        n ^ (n >> 31)
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+
+    pub fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    pub fn pick<'t, T>(&mut self, from: &'t [T]) -> &'t T {
+        &from[self.below(from.len())]
+    }
+}
+
+/// Makes queries about an archive.
+pub struct Queries<'a> {
+    pub archive: &'a Archive,
+    pub random: Random,
+    /// Paths with numbers.
+    numbers: Vec<String>,
+    /// Records that have what others rarely have.
+    odd: Vec<&'a Doc>,
+}
+
+const SHORT_NAMES: [(&str, &str); 12] = [
+    ("service", "eventSource"),
+    ("action", "eventName"),
+    ("region", "awsRegion"),
+    ("error", "errorCode"),
+    ("user", "userIdentity.userName"),
+    ("key", "userIdentity.accessKeyId"),
+    ("principal", "userIdentity.principalId"),
+    ("role", "userIdentity.sessionContext.sessionIssuer.userName"),
+    ("arn", "userIdentity.arn"),
+    ("ip", "sourceIPAddress"),
+    ("actor", "actor"),
+    ("credential", "credential"),
+];
+
+impl<'a> Queries<'a> {
+    pub fn new(archive: &'a Archive, seed: u64) -> Self {
+        let is_number = |path: &&String| {
+            archive.docs.iter().any(|doc| doc.of(path).iter().any(|v| v.number().is_some()))
+        };
+        let numbers = archive.paths.iter().filter(is_number).cloned().collect();
+        let odd = archive.docs.iter().filter(|doc| doc.id.starts_with("odd-")).collect();
+        Self { archive, random: Random(seed), numbers, odd }
+    }
+
+    fn doc(&mut self) -> &'a Doc {
+        if self.random.one_in(8) {
+            return self.odd[self.random.below(self.odd.len())];
+        }
+        let archive = self.archive;
+        self.random.pick(&archive.docs)
+    }
+
+    /// A field of some record, by one of its names, with a value that it has there.
+    fn field(&mut self) -> (FieldRef, Scalar) {
+        let doc = self.doc();
+        loop {
+            if self.random.one_in(2) {
+                let (name, path) = *self.random.pick(&SHORT_NAMES);
+                let Some(value) = doc.of(path).first() else { continue };
+                return (FieldRef::named(name), value.clone());
+            }
+            let paths: Vec<&String> = doc.values.keys().collect();
+            let path = *self.random.pick(&paths);
+            let value = self.random.pick(doc.of(path)).clone();
+            return (FieldRef::named(path.as_str()), value);
+        }
+    }
+
+    pub fn expr(&mut self, depth: usize) -> Expr {
+        if depth > 0 && self.random.one_in(2) {
+            let count = 2 + self.random.below(2);
+            let mut parts: Vec<Expr> = (0..count).map(|_| self.expr(depth - 1)).collect();
+            return match self.random.below(5) {
+                0 | 1 => Expr::all_of(parts),
+                2 | 3 => Expr::any_of(parts),
+                _ => Expr::negate(parts.remove(0)),
+            };
+        }
+        match self.random.below(12) {
+            0 => Expr::Word(self.word()),
+            1 => {
+                let word = self.word();
+                match self.pattern(&word) {
+                    pattern if matches!(pattern.pieces(), [Piece::AnyRun]) => Expr::All,
+                    pattern if matches!(pattern.pieces(), [Piece::Text(_)]) => Expr::Word(word),
+                    pattern => Expr::Wildcard(pattern),
+                }
+            }
+            2 => {
+                let word = self.word();
+                Expr::Regex(self.regex(&word))
+            }
+            3 => Expr::Phrase(self.phrase()),
+            4 => self.comparison(),
+            5 => self.ip(),
+            _ => {
+                let (field, value) = self.field();
+                let test = if self.random.one_in(6) {
+                    let others = (0..2).map(|_| self.test(&value));
+                    let mut tests: Vec<Test> = others.collect();
+                    let more = if self.random.one_in(3) { 30 } else { 1 };
+                    for _ in 0..more {
+                        let (_, other) = self.field();
+                        if !matches!(value, Scalar::Time(_)) && !matches!(other, Scalar::Time(_)) {
+                            tests.push(Test::Is(Value::of(other.text())));
+                        }
+                    }
+                    Test::OneOf(tests)
+                } else {
+                    self.test(&value)
+                };
+                // Ranges of `ip` are of addresses.
+                let test = match test {
+                    Test::Range { .. } | Test::OneOf(_) if field.name == "ip" => Test::Exists,
+                    test => test,
+                };
+                Expr::Field { field, test }
+            }
+        }
+    }
+
+    fn word(&mut self) -> String {
+        loop {
+            let words: Vec<&String> = self.doc().words().iter().collect();
+            let word = *self.random.pick(&words);
+            // A longer one is known by its beginning and a hash.
+            if word.len() < 200 {
+                return word.clone();
+            }
+        }
+    }
+
+    /// A few words in a row of some value.
+    fn phrase(&mut self) -> String {
+        loop {
+            let (_, value) = self.field();
+            let words = words_of(&value.text());
+            if words.is_empty() || matches!(value, Scalar::Time(_) | Scalar::Bool(_)) {
+                continue;
+            }
+            let start = self.random.below(words.len());
+            let count = 1 + self.random.below(3);
+            return words[start..(start + count).min(words.len())].join(" ");
+        }
+    }
+
+    fn test(&mut self, value: &Scalar) -> Test {
+        if let Scalar::Time(time) = value {
+            return self.time_test(*time);
+        }
+        let text = value.text();
+        match self.random.below(8) {
+            0 | 1 => Test::Is(Value::of(text)),
+            2 => match self.pattern(&text) {
+                pattern if matches!(pattern.pieces(), [Piece::AnyRun]) => Test::Exists,
+                pattern if matches!(pattern.pieces(), [Piece::Text(_)] | []) => {
+                    Test::Is(Value::of(text))
+                }
+                pattern => Test::Wildcard(pattern),
+            },
+            3 if text.len() < 300 && !text.is_empty() => Test::Regex(self.regex(&text)),
+            4 => {
+                let text =
+                    if self.random.one_in(2) { text.to_uppercase() } else { text.into_owned() };
+                Test::AnyCase(if self.random.one_in(2) {
+                    self.pattern(&text)
+                } else {
+                    Pattern::new([Piece::Text(text)])
+                })
+            }
+            5 => self.range(value),
+            6 => {
+                let words = words_of(&text);
+                match words.as_slice() {
+                    [] if text.is_empty() => Test::Exists,
+                    [] => Test::Phrase(text.into_owned()),
+                    words => {
+                        let start = self.random.below(words.len());
+                        Test::Phrase(words[start..(start + 2).min(words.len())].join(" "))
+                    }
+                }
+            }
+            _ => Test::Exists,
+        }
+    }
+
+    fn time_test(&mut self, time: i64) -> Test {
+        let hours = |n: i64| n * 3_600 * 1_000_000;
+        let earlier = time - hours(self.random.below(48) as i64);
+        let later = time + hours(self.random.below(48) as i64);
+        let mut value = |time: i64| {
+            let text = time_text(time);
+            Value::of(if self.random.one_in(3) { text[..10].to_owned() } else { text })
+        };
+        let (earlier, later) = (value(earlier), value(later));
+        match self.random.below(5) {
+            0 => Test::Is(earlier),
+            1 => Test::Range { lower: Bound::Included(earlier), upper: Bound::Unbounded },
+            2 => Test::Range { lower: Bound::Unbounded, upper: Bound::Excluded(later) },
+            3 => Test::Range { lower: Bound::Excluded(earlier), upper: Bound::Included(later) },
+            _ => Test::Range { lower: Bound::Included(earlier), upper: Bound::Excluded(later) },
+        }
+    }
+
+    fn range(&mut self, value: &Scalar) -> Test {
+        let text = value.text().into_owned();
+        let number = value.number().or_else(|| text.parse().ok()).filter(|n: &f64| n.is_finite());
+        let (low, high) = match number {
+            Some(number) => {
+                let width = self.random.below(1_000) as f64;
+                ((number - width).to_string(), (number + width).to_string())
+            }
+            None => {
+                let starts_like_a_time = |text: &str| {
+                    text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
+                        || text.starts_with("now")
+                        || text.is_empty()
+                };
+                if starts_like_a_time(&text) || text.parse::<f64>().is_ok() {
+                    return Test::Exists;
+                }
+                let cut = text.floor_char_boundary(1 + self.random.below(text.len()));
+                (text[..cut].to_owned(), text.clone())
+            }
+        };
+        let is_version = text.split('.').all(|part| part.parse::<u64>().is_ok());
+        let (low, high) =
+            if is_version && number.is_some() { (text.clone(), text) } else { (low, high) };
+        let low = if low.parse::<f64>().is_ok() == high.parse::<f64>().is_ok() {
+            low
+        } else {
+            high.clone()
+        };
+        let (low, high) = (Value::of(low), Value::of(high));
+        match self.random.below(4) {
+            0 => Test::Range { lower: Bound::Included(low), upper: Bound::Unbounded },
+            1 => Test::Range { lower: Bound::Unbounded, upper: Bound::Excluded(high) },
+            2 => Test::Range { lower: Bound::Excluded(low), upper: Bound::Included(high) },
+            _ => Test::Range { lower: Bound::Included(low), upper: Bound::Included(high) },
+        }
+    }
+
+    /// The text with parts of it replaced by wildcards.
+    fn pattern(&mut self, text: &str) -> Pattern {
+        let chars: Vec<char> = text.chars().take(200).collect();
+        let is_cut = chars.len() < text.chars().count();
+        let from = self.random.below(chars.len());
+        let to = from + self.random.below(chars.len() - from.min(chars.len()));
+        let mut pieces: Vec<Piece> = Vec::new();
+        let is_run = self.random.one_in(2);
+        for (at, c) in chars.iter().enumerate() {
+            pieces.push(if !(from..=to).contains(&at) {
+                Piece::Text(String::from(*c))
+            } else if is_run {
+                Piece::AnyRun
+            } else if at == from {
+                Piece::AnyOne
+            } else {
+                Piece::Text(String::from(*c))
+            });
+        }
+        if is_cut || self.random.one_in(3) {
+            pieces.push(Piece::AnyRun);
+        }
+        Pattern::new(pieces)
+    }
+
+    fn regex(&mut self, text: &str) -> Regex {
+        let chars: Vec<char> = text.chars().collect();
+        let (head, tail) = chars.split_at(self.random.below(chars.len()));
+        let escape = |part: &[char]| regex::escape(&part.iter().collect::<String>());
+        let (head, tail) = (escape(head), escape(tail));
+        let pattern = match self.random.below(4) {
+            0 => format!("{head}.*"),
+            1 => format!("(x+y|{head}){tail}"),
+            2 => format!(".{{0,9}}{tail}"),
+            _ => format!("{head}[^ ]+"),
+        };
+        Regex::new(&pattern, self.random.one_in(3))
+    }
+
+    fn comparison(&mut self) -> Expr {
+        const PAIRS: [(&str, &str); 7] = [
+            ("userIdentity.accountId", "recipientAccountId"),
+            ("eventSource", "userIdentity.invokedBy"),
+            ("sourceIPAddress", "eventSource"),
+            ("userAgent", "sourceIPAddress"),
+            ("time", "userIdentity.sessionContext.attributes.creationDate"),
+            ("requestParameters.maxResults", "eventVersion"),
+            ("eventID", "requestID"),
+        ];
+        use Comparison::{AtLeast, AtMost, Equal, Less, More, NotEqual};
+        let (field, other) = *self.random.pick(&PAIRS);
+        let has = |path: &str| self.archive.paths.contains(path);
+        let comparison = *self.random.pick(&[Equal, NotEqual, Less, AtMost, More, AtLeast]);
+        if !has(field) || !has(other) {
+            return Expr::All;
+        }
+        let other = FieldRef::named(other);
+        Expr::Field { field: FieldRef::named(field), test: Test::Compared { comparison, other } }
+    }
+
+    fn ip(&mut self) -> Expr {
+        let source = loop {
+            if let Some(source) = self.doc().of("sourceIPAddress").first() {
+                break source.text().into_owned();
+            }
+        };
+        let is = |text: String| Test::Is(Value::of(text));
+        let test = match source.parse::<std::net::IpAddr>() {
+            Ok(_) if self.random.one_in(4) => {
+                let [lower, upper] = [(); 2].map(|()| Bound::Included(Value::of(source.as_str())));
+                let ranges = [
+                    Test::Range { lower: lower.clone(), upper: Bound::Unbounded },
+                    Test::Range { lower: Bound::Unbounded, upper: upper.clone() },
+                    Test::Range { lower, upper },
+                ];
+                self.random.pick(&ranges).clone()
+            }
+            Ok(std::net::IpAddr::V4(_)) => is(format!("{source}/{}", self.random.below(33))),
+            Ok(std::net::IpAddr::V6(_)) => is(format!("{source}/{}", self.random.below(129))),
+            Err(_) if self.random.one_in(2) => is("aws".to_owned()),
+            Err(_) => is(source),
+        };
+        Expr::Field { field: FieldRef::named("ip"), test }
+    }
+
+    /// A filter that may ask for what another query finds.
+    pub fn filter(&mut self) -> Expr {
+        let expr = self.expr(2);
+        if !self.random.one_in(8) {
+            return expr;
+        }
+        let inner = self.expr(1);
+        let (field, value) = self.field();
+        if matches!(value, Scalar::Time(_)) || field.name == "ip" {
+            return expr;
+        }
+        let by = vec![Key::Field { field: field.clone(), name: None }];
+        let stats = Stage::Stats { functions: vec![Function::count()], by };
+        let query = Query { filter: inner, stages: vec![stats] };
+        let joined = Expr::Field { field, test: Test::InQuery(Box::new(query)) };
+        Expr::all_of([expr, joined])
+    }
+
+    /// A query that makes a table.
+    pub fn table(&mut self) -> Query {
+        if self.random.one_in(6) {
+            return self.of_one_field();
+        }
+        let mut functions = vec![Function::count()];
+        for _ in 0..self.random.below(3) {
+            let function = self.function();
+            if functions.iter().all(|other| other.column() != function.column()) {
+                functions.push(function);
+            }
+        }
+        let mut by: Vec<Key> = Vec::new();
+        for _ in 0..self.random.below(3) {
+            let key = self.key();
+            if by.iter().all(|other| other.column() != key.column())
+                && functions.iter().all(|other| other.column() != key.column())
+            {
+                by.push(key);
+            }
+        }
+        let columns: Vec<String> = by
+            .iter()
+            .map(|key| key.column().to_owned())
+            .chain(functions.iter().map(Function::column))
+            .collect();
+        let keys: Vec<FieldRef> = by.iter().map(|key| FieldRef::named(key.column())).collect();
+        let mut stages = vec![Stage::Stats { functions, by }];
+        if self.random.one_in(4) {
+            let test = Test::Range {
+                lower: Bound::Excluded(Value::of(self.random.below(5).to_string())),
+                upper: Bound::Unbounded,
+            };
+            stages.push(Stage::Filter(Expr::Field { field: FieldRef::named("count"), test }));
+        }
+        if self.random.one_in(2) {
+            let keys = (0..=self.random.below(2)).map(|_| SortKey {
+                field: FieldRef::named(self.random.pick(&columns).as_str()),
+                is_descending: self.random.one_in(2),
+            });
+            stages.push(Stage::Sort(keys.collect()));
+        }
+        if self.random.one_in(3) {
+            let by =
+                if self.random.one_in(2) { Vec::new() } else { keys[..keys.len().min(1)].to_vec() };
+            stages.push(Stage::Limit { rows: 1 + self.random.below(20) as u64, by });
+        }
+        Query { filter: self.filter(), stages }
+    }
+
+    fn of_one_field(&mut self) -> Query {
+        if self.random.one_in(4) {
+            let (kind, field) = (FunctionKind::Distinct, Some(self.field().0));
+            let functions = vec![Function { kind, field, name: None }];
+            let stages = vec![Stage::Stats { functions, by: Vec::new() }];
+            return Query { filter: self.filter(), stages };
+        }
+        let key = self.key();
+        let count = SortKey { field: FieldRef::named("count"), is_descending: true };
+        let stages = vec![
+            Stage::Stats { functions: vec![Function::count()], by: vec![key] },
+            Stage::Sort(vec![count]),
+            Stage::Limit { rows: self.random.below(12) as u64, by: Vec::new() },
+        ];
+        Query { filter: self.filter(), stages }
+    }
+
+    fn function(&mut self) -> Function {
+        let kinds: Vec<FunctionKind> = FunctionKind::ALL.iter().map(|(_, kind)| *kind).collect();
+        let kind = match self.random.below(9) {
+            8 => FunctionKind::Percentile(*self.random.pick(&[0, 50_000, 95_000, 99_900, 100_000])),
+            _ => *self.random.pick(&kinds),
+        };
+        let is_of_numbers =
+            matches!(kind, FunctionKind::Sum | FunctionKind::Avg | FunctionKind::Percentile(_));
+        let field = if is_of_numbers || self.random.one_in(4) {
+            FieldRef::named(self.random.pick(&self.numbers).as_str())
+        } else {
+            self.field().0
+        };
+        let name = self.random.one_in(4).then(|| format!("n{}", self.random.below(9)));
+        Function { kind, field: Some(field), name }
+    }
+
+    fn key(&mut self) -> Key {
+        if self.random.one_in(4) {
+            let units: Vec<BinUnit> = BinUnit::ALL.iter().map(|(_, unit)| *unit).collect();
+            let unit = *self.random.pick(&units);
+            let is_short = matches!(unit, BinUnit::Second | BinUnit::Minute | BinUnit::Hour);
+            let count = if is_short { 1 + self.random.below(90) as u32 } else { 1 };
+            return Key::Bin { bin: Bin { count, unit }, name: None };
+        }
+        let field = self.field().0;
+        // A column of the table would have the name twice.
+        let name = (field.name == "time").then(|| "when".to_owned());
+        Key::Field { field, name }
+    }
+
+    /// What events are sorted by, and which of them are left out.
+    pub fn sort(&mut self) -> Vec<SortKey> {
+        let key = |queries: &mut Self| {
+            let field = if queries.random.one_in(3) {
+                FieldRef::named(queries.random.pick(&queries.numbers).as_str())
+            } else {
+                queries.field().0
+            };
+            SortKey { field, is_descending: queries.random.one_in(2) }
+        };
+        (0..=self.random.below(2)).map(|_| key(self)).collect()
+    }
+
+    pub fn fields(&mut self) -> Vec<FieldRef> {
+        let mut fields: Vec<FieldRef> = Vec::new();
+        for _ in 0..=self.random.below(2) {
+            let (field, _) = self.field();
+            if !fields.contains(&field) && (is_column(&field.name) || !field.name.is_empty()) {
+                fields.push(field);
+            }
+        }
+        fields
+    }
+}
