@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use traildex::api::client::ClientError;
 use traildex::api::proto::{ErrorKind, QueryForm, SearchRequest, SearchResponse, Total, TotalMode};
 
-const PAGE: &str = include_str!("../QUERY.md");
+const PAGE: &str = include_str!("../docs/query-language.md");
 
 /// The lines of the page's blocks of a kind.
 fn blocks(kind: &str) -> Vec<String> {
