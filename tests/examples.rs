@@ -74,21 +74,46 @@ fn substituted(line: &str, place: &Place) -> String {
     names.iter().fold(line.to_owned(), |line, (name, own)| line.replace(name, own))
 }
 
-/// The README, and then the pages in `docs` by name.
-fn pages() -> Vec<String> {
+/// The README, and then the pages in `docs` by name: where they are, and their text.
+fn pages() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let entries = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<_> =
-        entries.filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
+    let is_page = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
+    let mut paths: Vec<_> = entries.filter(is_page).collect();
     paths.sort();
     paths.insert(0, root.join("README.md"));
-    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+    paths.into_iter().map(page).collect()
+}
+
+fn page(path: PathBuf) -> (PathBuf, String) {
+    let text = fs::read_to_string(&path).unwrap();
+    (path, text)
+}
+
+/// The lines of a page that are in no block.
+fn prose(page: &str) -> impl Iterator<Item = &str> {
+    let mut is_block = false;
+    page.lines().filter(move |line| {
+        let is_fence = line.starts_with("```");
+        is_block ^= is_fence;
+        !is_block && !is_fence
+    })
+}
+
+/// The names under which links find a page's headings.
+fn anchors(page: &str) -> Vec<String> {
+    let heading = |line: &str| {
+        let text = line.strip_prefix('#')?.trim_start_matches('#').trim().to_lowercase();
+        let kept = text.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        Some(kept.map(|c| if c == ' ' { '-' } else { c }).collect())
+    };
+    prose(page).filter_map(heading).collect()
 }
 
 /// The contents of the pages' blocks of a language.
 fn blocks(language: &str) -> Vec<String> {
     let open = format!("```{language}");
-    let in_page = |page: &String| {
+    let in_page = |(_, page): &(PathBuf, String)| {
         let mut blocks = Vec::new();
         let mut lines = page.lines();
         while let Some(line) = lines.next() {
@@ -241,6 +266,31 @@ fn every_output_of_the_pages_is_what_is_printed() {
         );
     }
     daemon.stop();
+}
+
+/// Of the pages that `docs` has no part of, too.
+#[test]
+fn every_link_of_the_pages_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let others = ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+        .map(|name| page(root.join(name)));
+    let mut wrong = Vec::new();
+    let mut links = 0;
+    for (path, text) in pages().into_iter().chain(others) {
+        let targets = prose(&text).flat_map(|line| line.split("](").skip(1));
+        let targets = targets.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+        for target in targets.filter(|target| !target.contains("://")) {
+            links += 1;
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let place = if file.is_empty() { path.clone() } else { path.with_file_name(file) };
+            let is_there = place.exists()
+                && (anchor.is_empty() || anchors(&page(place).1).iter().any(|a| a == anchor));
+            if !is_there {
+                wrong.push(format!("{}: {target}", path.display()));
+            }
+        }
+    }
+    assert!(links > 40 && wrong.is_empty(), "{links} links, and these lead nowhere: {wrong:#?}");
 }
 
 #[test]
