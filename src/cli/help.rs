@@ -6,8 +6,8 @@ use clap::{CommandFactory, error::ErrorKind};
 
 use super::{Cli, Exit};
 
-/// The page that the README links to.
-const QUERY_PAGE: &str = include_str!("../../QUERY.md");
+/// The page of the query language.
+const QUERY_PAGE: &str = include_str!("../../docs/query-language.md");
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

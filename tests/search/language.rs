@@ -9,7 +9,7 @@ use wire::{ErrorKind, QueryForm, SearchRequest, SearchResponse, Total, TotalMode
 
 use crate::common::{Daemon, PATIENCE, Place, Ran, sample, traildex};
 
-const PAGE: &str = include_str!("../../QUERY.md");
+const PAGE: &str = include_str!("../../docs/query-language.md");
 
 /// The lines of the page's blocks of a kind.
 fn blocks(kind: &str) -> Vec<String> {
@@ -25,6 +25,20 @@ fn examples() -> Vec<String> {
     let blocks = blocks("query");
     let lines = blocks.iter().flat_map(|block| block.lines());
     lines.map(|line| line.split("  ").next().unwrap().trim().to_owned()).collect()
+}
+
+/// The last column of the tables for those who come from other tools, here and in the README.
+fn translations() -> Vec<String> {
+    let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    let of_page = |page: &str, head: &str| {
+        let rows = page.lines().skip_while(|line| !line.ends_with(head)).skip(2);
+        let rows = rows.take_while(|line| line.starts_with('|'));
+        let query = |row: &str| row.rsplit('`').nth(1).expect("a query").replace("\\|", "|");
+        rows.map(query).collect::<Vec<_>>()
+    };
+    let (long, short) = (of_page(PAGE, "| traildex |"), of_page(readme, "| here |"));
+    assert!(long.len() > 15 && short.len() == 4, "{long:#?} {short:#?}");
+    [long, short].concat()
 }
 
 /// A daemon that has all the sample trails, and its place.
@@ -58,6 +72,13 @@ fn every_example_of_the_page_finds_something() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    for query in translations() {
+        let request = SearchRequest { query: query.as_str().into(), ..SearchRequest::default() };
+        let answer = daemon.client.search(&request);
+        // Of the last day there is nothing.
+        let finds = answer.map(|answer| rows(&answer) > 0 || query.starts_with('@'));
+        assert!(finds.as_ref().is_ok_and(|finds| *finds), "{query}: {finds:?}");
+    }
     let [tree] = &blocks("json")[..] else { panic!("one tree is on the page") };
     let query: QueryForm = serde_json::from_str(tree).unwrap();
     let request = SearchRequest { query, ..SearchRequest::default() };

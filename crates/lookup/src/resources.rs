@@ -1,5 +1,5 @@
 //! Which resources an event is told to be about. AWS's rules are not published; these follow what it
-//! returns, and AWS.md lists them.
+//! returns, and docs/aws.md lists them.
 //!
 //! A record names resources in its `resources`, with ARN and type. Others are derived from what was
 //! requested and answered: by service, the value at a path is the name of a resource of a type.
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn every_rule_is_in_the_documentation() {
-        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../AWS.md");
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/aws.md");
         let page = fs::read_to_string(page).unwrap();
         let mut lines = page.lines().skip_while(|line| !line.starts_with("| service | type |"));
         let mut next = lines.by_ref().skip(2);

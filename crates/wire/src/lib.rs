@@ -105,7 +105,7 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// A query as text in traildex's language, or as its tree: see QUERY.md.
+/// A query as text in traildex's language, or as its tree: see docs/query-language.md.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(untagged)]
 pub enum QueryForm {

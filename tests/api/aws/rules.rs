@@ -1,4 +1,4 @@
-//! What is told, and what finds it: the rules of AWS.md on the sample trails.
+//! What is told, and what finds it: the rules of docs/aws.md on the sample trails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;

@@ -66,7 +66,7 @@ pub const TOKENS: &[&str] = &[
 /// The lines of code in the pages about the language.
 pub fn queries() -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages = vec![root.join("QUERY.md"), root.join("README.md")];
+    let mut pages = vec![root.join("docs/query-language.md"), root.join("README.md")];
     let questions = fs::read_dir(root.join("tests/questions")).unwrap();
     pages.extend(questions.map(|entry| entry.unwrap().path()));
     pages.sort();

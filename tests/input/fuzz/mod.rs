@@ -1,8 +1,9 @@
 //! Fuzzing of whatever bytes come in from outside: files, records, queries, requests, the ledger.
 //!
-//! On stable Rust and without instrumentation: inputs are real ones (`tests/data`, `QUERY.md`), cut up
-//! and joined (`mutate`); those that made a target do something that none before did are kept and
-//! mutated further. A target does not only not panic, it checks what must hold of each answer.
+//! On stable Rust and without instrumentation: inputs are real ones (`tests/data`,
+//! `docs/query-language.md`), cut up and joined (`mutate`); those that made a target do something that
+//! none before did are kept and mutated further. A target does not only not panic, it checks what must
+//! hold of each answer.
 //!
 //! Each target takes a second in the test command, always with the same inputs. The long form:
 //! `TRAILDEX_FUZZ_SECONDS=600 cargo test --features failpoints --test input fuzz:: -- --nocapture`;

@@ -1,6 +1,7 @@
 //! What a query means, said again without an index: every record is looked at, one value at a time.
 //!
-//! Written from QUERY.md. It knows the tree of a query, and shares nothing with traildex below it.
+//! Written from docs/query-language.md. It knows the tree of a query, and shares nothing with traildex
+//! below it.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
