@@ -9,6 +9,7 @@ use tantivy::schema::IndexRecordOption;
 use tantivy::{BitSet, DocId, DocSet, TERMINATED};
 
 use super::IndexError;
+use super::dictionary::TermWalk;
 use super::docsets::{Scan, events_with_value};
 use super::pieces::in_parallel;
 use super::schema::{Fields, IP, REST};
@@ -146,10 +147,10 @@ fn events_with_id(segment: &SegmentView, id: ColumnId) -> Result<u32, IndexError
         events.insert(doc);
     }
     let index = segment.reader.inverted_index(Fields::column(id))?;
-    let mut terms = index.terms().stream()?;
-    while terms.advance() {
+    let mut terms = TermWalk::of_terms(index.terms(), b"")?;
+    while terms.advance()? {
         let postings =
-            index.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
+            index.read_postings_from_terminfo(terms.info(), IndexRecordOption::Basic)?;
         insert_all(postings, &mut events);
     }
     Ok(events.len() as u32)
