@@ -228,7 +228,10 @@ fn by_column(mut bytes: &[u8]) -> Option<Vec<(ColumnId, Vec<u64>)>> {
 }
 
 /// A column of text.
-pub fn text_column(columnar: &ColumnarReader, name: &str) -> Result<Option<TextColumn>, IndexError> {
+pub fn text_column(
+    columnar: &ColumnarReader,
+    name: &str,
+) -> Result<Option<TextColumn>, IndexError> {
     for handle in columnar.read_columns(name)? {
         if let DynamicColumn::Str(column) = handle.open()? {
             return Ok(Some(column.into()));

@@ -149,8 +149,7 @@ fn events_with_id(segment: &SegmentView, id: ColumnId) -> Result<u32, IndexError
     let index = segment.reader.inverted_index(Fields::column(id))?;
     let mut terms = TermWalk::of_terms(index.terms(), b"")?;
     while terms.advance()? {
-        let postings =
-            index.read_postings_from_terminfo(terms.info(), IndexRecordOption::Basic)?;
+        let postings = index.read_postings_from_terminfo(terms.info(), IndexRecordOption::Basic)?;
         insert_all(postings, &mut events);
     }
     Ok(events.len() as u32)

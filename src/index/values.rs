@@ -10,9 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
-use tantivy::columnar::{
-    Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64,
-};
+use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{DateTime, DocId};
 
 use super::IndexError;

@@ -8,9 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
-use tantivy::columnar::{
-    Cardinality, ColumnValues, DynamicColumn, MonotonicallyMappableToU64,
-};
+use tantivy::columnar::{Cardinality, ColumnValues, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DateTime, DocId, DocSet};
 
 use super::CHECK_STEP;
