@@ -76,22 +76,26 @@ impl TextColumn {
         &self.ordinals
     }
 
-    /// Writes a value to a buffer; false where there is no such ordinal.
+    /// Replaces what is in `value`; false, and nothing in it, where there is no such ordinal.
     pub fn ord_to_str(&self, ordinal: u64, value: &mut String) -> io::Result<bool> {
         let mut bytes = std::mem::take(value).into_bytes();
         bytes.clear();
         let is_there = self.dictionary.ord_to_term(ordinal, &mut bytes)?;
+        if !is_there {
+            bytes.clear();
+        }
         *value = String::from_utf8(bytes).map_err(|_| broken())?;
         Ok(is_there)
     }
 
     /// Walks the values, but for those before `from`.
     pub fn walk(&self, from: &[u8]) -> io::Result<ValueWalk> {
+        let count = self.num_terms() as u64;
         let Some(block) = self.dictionary.sstable_index.get_block_with_key(from) else {
-            return Ok(Walk::new(OwnedBytes::empty(), from, 0));
+            return Ok(Walk::new(OwnedBytes::empty(), from, count, Some(count)));
         };
         let blocks = self.blocks.slice_from(block.byte_range.start).read_bytes()?;
-        Ok(Walk::new(blocks, from, block.first_ordinal))
+        Ok(Walk::new(blocks, from, block.first_ordinal, Some(count)))
     }
 }
 
@@ -114,6 +118,8 @@ pub struct Walk<I> {
     /// Keys before this one are passed over.
     from: Vec<u8>,
     next_ordinal: u64,
+    /// How many keys the dictionary has, where ordinals are known.
+    count: Option<u64>,
 }
 
 impl ValueWalk {
@@ -127,7 +133,7 @@ impl TermWalk {
     /// Walks a field's terms, but for those before `from`.
     pub fn of_terms(terms: &TermDictionary, from: &[u8]) -> io::Result<Self> {
         let range = (Bound::Included(from), Bound::Unbounded);
-        Ok(Self::new(terms.file_slice_for_range(range, None).read_bytes()?, from, 0))
+        Ok(Self::new(terms.file_slice_for_range(range, None).read_bytes()?, from, 0, None))
     }
 
     /// How many terms were read, with those that were passed over.
@@ -142,7 +148,7 @@ impl TermWalk {
 }
 
 impl<I: Infos> Walk<I> {
-    fn new(blocks: OwnedBytes, from: &[u8], next_ordinal: u64) -> Self {
+    fn new(blocks: OwnedBytes, from: &[u8], next_ordinal: u64, count: Option<u64>) -> Self {
         Self {
             rest: blocks,
             block: Vec::new(),
@@ -152,6 +158,7 @@ impl<I: Infos> Walk<I> {
             key: Vec::new(),
             from: from.to_vec(),
             next_ordinal,
+            count,
         }
     }
 
@@ -171,7 +178,11 @@ impl<I: Infos> Walk<I> {
     }
 
     fn next_block(&mut self) -> io::Result<bool> {
-        let Some(block) = Block::first_of(&self.rest)? else { return Ok(false) };
+        let Some(block) = Block::first_of(&self.rest)? else {
+            // A page that was cut off reads as zeros, which end the table too.
+            let is_end = self.count.is_none_or(|count| count == self.next_ordinal);
+            return if is_end { Ok(false) } else { Err(broken()) };
+        };
         block.read(&mut self.block)?;
         let end = block.end;
         self.rest.advance(end);

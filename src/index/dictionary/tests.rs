@@ -146,7 +146,7 @@ proptest! {
             let _ = column.ord_to_str(ordinal, &mut String::new());
         }
         let bytes = OwnedBytes::new(table);
-        let mut walk = TermWalk::new(bytes, b"", 0);
+        let mut walk = TermWalk::new(bytes, b"", 0, None);
         while walk.advance().is_ok_and(|is_there| is_there) {
             walk.info();
         }
@@ -168,7 +168,7 @@ fn blocks_that_are_broken_are_errors() {
     let values = |blocks: &[u8]| {
         let blocks = OwnedBytes::new(blocks.to_vec());
         let looked_up = decompressed(&blocks);
-        let walked = walked(Walk::new(blocks, b"", 0));
+        let walked = walked(Walk::new(blocks, b"", 0, None));
         walked.map(|values| values.len()).map_err(|error| (error.kind(), looked_up.is_err()))
     };
     let is_broken = |looked_up| Err((io::ErrorKind::InvalidData, looked_up));
@@ -204,7 +204,7 @@ fn terms_without_infos_are_errors() {
     // One term, and what is known of it; then two.
     let one = b"\x81\x80\x80\x85\x86\x87";
     let count = |bytes: &[u8]| {
-        let mut walk = TermWalk::new(OwnedBytes::new(block(bytes)), b"", 0);
+        let mut walk = TermWalk::new(OwnedBytes::new(block(bytes)), b"", 0, None);
         let mut count = 0;
         while walk.advance()? {
             count += 1;
@@ -247,5 +247,18 @@ fn a_block_is_decompressed_here_and_once_for_look_ups_in_order() {
     let mut value = String::new();
     assert!(column.ord_to_str(4_999, &mut value).unwrap());
     assert_eq!(value, "value 004999");
-    assert!(!column.ord_to_str(5_000, &mut value).unwrap());
+    assert!(!column.ord_to_str(5_000, &mut value).unwrap() && value.is_empty());
+}
+
+#[test]
+fn values_that_end_too_early_are_an_error() {
+    let keys: Keys = (0..5_000).map(|n| format!("value {n:06}").into_bytes()).collect();
+    let mut table = table(&keys);
+    assert_eq!(walked(ours(&table).walk(b"value 000004").unwrap()).unwrap().len(), 4_996);
+    assert_eq!(walked(ours(&table).walk(b"w").unwrap()).unwrap(), []);
+    // As pages read that were cut off.
+    let last = theirs(&table).sstable_index.get_block_with_key(b"value 004999").unwrap();
+    table[last.byte_range].fill(0);
+    let error = walked(ours(&table).walk(b"value 000004").unwrap()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
 }
