@@ -12,5 +12,3 @@ pub mod limits;
 pub mod query;
 pub mod sample;
 pub mod sigbus;
-#[cfg(target_os = "linux")]
-mod zstd_contexts;

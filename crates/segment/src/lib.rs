@@ -26,6 +26,7 @@ pub mod collect;
 pub mod column_words;
 pub mod compare;
 pub mod dedupe;
+pub mod dictionary;
 pub mod directory;
 pub mod disk;
 pub mod docsets;

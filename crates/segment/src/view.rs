@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHandle, StrColumn};
+use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHandle};
 use tantivy::directory::OwnedBytes;
 use tantivy::index::{SegmentComponent, SegmentId};
 use tantivy::schema::Schema;
@@ -20,6 +20,7 @@ use crate::cache::TermPlace;
 use crate::cache::{Caches, Count};
 use crate::check::length_problem;
 use crate::column_words::{WordFile, text_column};
+use crate::dictionary::TextColumn;
 use crate::directory::SegmentFiles;
 use crate::ids::IdFile;
 use crate::keys::KeySet;
@@ -375,12 +376,12 @@ impl SegmentView {
     }
 
     /// The text values of a column, if the segment has any and the column is kept for aggregation.
-    pub fn text_column(&self, id: ColumnId) -> Result<Option<StrColumn>, IndexError> {
+    pub fn text_column(&self, id: ColumnId) -> Result<Option<TextColumn>, IndexError> {
         text_column(&self.columnar, id.column().path)
     }
 
     /// The text values at a path that is no column.
-    pub fn text_at(&self, path: &str) -> Result<Option<StrColumn>, IndexError> {
+    pub fn text_at(&self, path: &str) -> Result<Option<TextColumn>, IndexError> {
         text_column(&self.columnar, &column_name(path))
     }
 
