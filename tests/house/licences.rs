@@ -167,6 +167,28 @@ fn no_program_has_a_crate_that_is_banned_in_it() {
     }
 }
 
+/// A part of the index's files is what these crates make of them, and we read and write the same bytes
+/// ourselves: no other version comes in by itself, nor two beside each other.
+#[test]
+fn tantivy_is_pinned_and_of_one_version() {
+    let packages = packages();
+    let is_tantivy = |name: &Value| name.as_str().is_some_and(|name| name.starts_with("tantivy"));
+    let ours = packages.iter().filter(|package| package["source"].is_null());
+    let needed = ours.flat_map(|package| package["dependencies"].as_array().unwrap());
+    let mut pinned = BTreeSet::new();
+    for dependency in needed.filter(|dependency| is_tantivy(&dependency["name"])) {
+        let version = dependency["req"].as_str().unwrap().strip_prefix('=');
+        let version = version.unwrap_or_else(|| panic!("{} is not pinned", dependency["name"]));
+        pinned.insert(version.to_owned());
+    }
+    for name in ["tantivy", "tantivy-columnar", "tantivy-sstable"] {
+        let found: Vec<_> = packages.iter().filter(|package| package["name"] == name).collect();
+        assert_eq!(found.len(), 1, "{name}");
+        pinned.insert(found[0]["version"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(pinned.len(), 1, "{pinned:?}");
+}
+
 #[test]
 fn expressions_are_met_as_they_say() {
     assert!(is_allowed("MIT OR GPL-3.0"));

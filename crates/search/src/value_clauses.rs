@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use tantivy::columnar::{Cardinality, Column, ColumnIndex, DynamicColumn, StrColumn};
+use tantivy::columnar::{Cardinality, Column, ColumnIndex, DynamicColumn};
 use tantivy::query::{AllQuery, BooleanQuery};
 use tantivy::schema::{Field, IndexRecordOption, Term};
 use tantivy::{BitSet, DocSet, TERMINATED};
@@ -12,6 +12,7 @@ use tantivy::{BitSet, DocSet, TERMINATED};
 use crate::clauses::{Clause, Context};
 use segment::IndexError;
 use segment::column_words::each_value;
+use segment::dictionary::{TermWalk, TextColumn};
 use segment::docsets::{Docs, Verified, docs_with_value, none};
 use segment::schema::Fields;
 use segment::view::SegmentView;
@@ -34,7 +35,7 @@ pub enum TextField {
 }
 
 impl TextField {
-    pub fn values(&self, segment: &SegmentView) -> Result<Option<StrColumn>, IndexError> {
+    pub fn values(&self, segment: &SegmentView) -> Result<Option<TextColumn>, IndexError> {
         match self {
             Self::Column(id) => segment.text_column(*id),
             Self::Path(path) => segment.text_at(path),
@@ -66,7 +67,7 @@ impl Clause for LeafClause {
         let mut parts = Vec::new();
         for column in context.segment.columns_at(&self.path)? {
             parts.push(match column {
-                DynamicColumn::Str(column) => self.text_docs(context, &column)?,
+                DynamicColumn::Str(column) => self.text_docs(context, &column.into())?,
                 DynamicColumn::Bool(column) => self.equal(context, column),
                 DynamicColumn::I64(column) => self.equal(context, column),
                 DynamicColumn::U64(column) => self.equal(context, column),
@@ -98,7 +99,7 @@ impl LeafClause {
         context.scan_with_value(index, move |doc| column.values_for_doc(doc).any(|v| v == wanted))
     }
 
-    fn text_docs(&self, context: &Context<'_>, column: &StrColumn) -> Result<Docs, IndexError> {
+    fn text_docs(&self, context: &Context<'_>, column: &TextColumn) -> Result<Docs, IndexError> {
         let mut value = self.text.clone();
         let Some(ordinal) = column.dictionary().term_ord(shorten(&mut value, EXACT_BYTES_MAX))?
         else {
@@ -202,16 +203,17 @@ impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
         }
         if let Some(column) = self.field.values(context.segment)? {
             let (mut met, mut cut) = (Vec::new(), Vec::new());
-            let mut stream = column.dictionary().prefix_range(self.test.prefix()).into_stream()?;
-            while stream.advance() {
-                if stream.term_ord().is_multiple_of(STOP_STEP) {
+            let prefix = self.test.prefix().as_bytes();
+            let mut walk = column.walk(prefix)?;
+            while walk.advance()? && walk.key().starts_with(prefix) {
+                if walk.ordinal().is_multiple_of(STOP_STEP) {
                     context.stop.check()?;
                 }
-                let value = String::from_utf8_lossy(stream.key());
+                let value = String::from_utf8_lossy(walk.key());
                 if is_shortened(&value, EXACT_BYTES_MAX) {
-                    cut.push(stream.term_ord());
+                    cut.push(walk.ordinal());
                 } else if self.test.is_met_by(&value) {
-                    met.push(stream.term_ord());
+                    met.push(walk.ordinal());
                 }
             }
             parts.push(docs_with_values(context, &self.field, &column, &met)?);
@@ -250,7 +252,7 @@ impl<T: ValueTest + Clone> ValuesClause<T> {
 pub fn docs_with_values(
     context: &Context<'_>,
     field: &TextField,
-    column: &StrColumn,
+    column: &TextColumn,
     ordinals: &[u64],
 ) -> Result<Docs, IndexError> {
     if ordinals.is_empty() {
@@ -316,6 +318,7 @@ impl<T: ValueTest> Clause for NumberClause<T> {
                 }
                 DynamicColumn::F64(column) => numbers_where(context, column, is_in),
                 DynamicColumn::Str(column) => {
+                    let column = TextColumn::from(column);
                     let met = ordinals_where(context, &column, |text| self.texts.is_met_by(text))?;
                     docs_with_values(context, &TextField::Path(self.path.clone()), &column, &met)?
                 }
@@ -369,19 +372,16 @@ pub fn add_terms(
     events: &mut BitSet,
 ) -> Result<(), IndexError> {
     let index = context.segment.reader.inverted_index(field)?;
-    let mut terms = index.terms().range().ge(prefix).into_stream()?;
-    while terms.advance() {
-        if !terms.key().starts_with(prefix.as_bytes()) {
-            break;
-        }
-        if terms.term_ord().is_multiple_of(STOP_STEP) {
+    let mut terms = TermWalk::of_terms(index.terms(), prefix.as_bytes())?;
+    while terms.advance()? && terms.key().starts_with(prefix.as_bytes()) {
+        if terms.terms_read().is_multiple_of(STOP_STEP) {
             context.stop.check()?;
         }
         if !test(std::str::from_utf8(terms.key()).unwrap_or_default()) {
             continue;
         }
         let mut postings =
-            index.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
+            index.read_postings_from_terminfo(terms.info(), IndexRecordOption::Basic)?;
         while postings.doc() != TERMINATED {
             events.insert(postings.doc());
             postings.advance();
@@ -393,7 +393,7 @@ pub fn add_terms(
 /// Gathers the ordinals of a column's values that meet a test.
 pub fn ordinals_where(
     context: &Context<'_>,
-    column: &StrColumn,
+    column: &TextColumn,
     mut test: impl FnMut(&str) -> bool,
 ) -> Result<Vec<u64>, IndexError> {
     let mut ordinals = Vec::new();

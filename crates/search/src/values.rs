@@ -10,12 +10,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
-use tantivy::columnar::{
-    Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64, StrColumn,
-};
+use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{DateTime, DocId};
 
 use segment::IndexError;
+use segment::dictionary::TextColumn;
 use segment::schema::TIME;
 use segment::view::SegmentView;
 use trail::cell::Cell;
@@ -83,7 +82,7 @@ struct Part {
 }
 
 enum Kind {
-    Text(StrColumn),
+    Text(TextColumn),
     Bool,
     I64,
     U64,
@@ -128,7 +127,7 @@ impl Values {
             }
             Source::Column(id) => {
                 let column = segment.text_column(*id)?;
-                parts.extend(column.and_then(|column| Part::of(DynamicColumn::Str(column))));
+                parts.extend(column.map(Part::text));
             }
             Source::Paths(paths) => {
                 for path in paths {
@@ -213,10 +212,7 @@ impl Part {
 
     fn of(column: DynamicColumn) -> Option<Self> {
         let (kind, values) = match column {
-            DynamicColumn::Str(column) => {
-                let ordinals = column.ords().clone();
-                (Kind::Text(column), ordinals)
-            }
+            DynamicColumn::Str(column) => return Some(Self::text(column.into())),
             DynamicColumn::Bool(column) => (Kind::Bool, column.to_u64_monotonic()),
             DynamicColumn::I64(column) => (Kind::I64, column.to_u64_monotonic()),
             DynamicColumn::U64(column) => (Kind::U64, column),
@@ -225,6 +221,11 @@ impl Part {
             DynamicColumn::IpAddr(_) | DynamicColumn::Bytes(_) => return None,
         };
         Some(Self { kind, index: values.index.clone(), values: Some(values) })
+    }
+
+    fn text(column: TextColumn) -> Self {
+        let values = column.ords().clone();
+        Self { kind: Kind::Text(column), index: values.index.clone(), values: Some(values) }
     }
 
     fn collect(&mut self, doc: DocId, part: u32, found: &mut Vec<Local>) -> Result<(), IndexError> {

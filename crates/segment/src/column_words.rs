@@ -16,11 +16,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxBuildHasher;
-use tantivy::columnar::{ColumnarReader, DynamicColumn, StrColumn};
+use tantivy::columnar::{ColumnarReader, DynamicColumn};
 use tantivy::directory::OwnedBytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{IndexError, partition_point, u64_at};
+use crate::dictionary::TextColumn;
 use trail::columns::{ColumnId, Words};
 use trail::words::each_word;
 
@@ -227,10 +228,13 @@ fn by_column(mut bytes: &[u8]) -> Option<Vec<(ColumnId, Vec<u64>)>> {
 }
 
 /// A column of text.
-pub fn text_column(columnar: &ColumnarReader, name: &str) -> Result<Option<StrColumn>, IndexError> {
+pub fn text_column(
+    columnar: &ColumnarReader,
+    name: &str,
+) -> Result<Option<TextColumn>, IndexError> {
     for handle in columnar.read_columns(name)? {
         if let DynamicColumn::Str(column) = handle.open()? {
-            return Ok(Some(column));
+            return Ok(Some(column.into()));
         }
     }
     Ok(None)
@@ -239,13 +243,13 @@ pub fn text_column(columnar: &ColumnarReader, name: &str) -> Result<Option<StrCo
 /// Calls `visit` with each distinct value of a column and its ordinal, in order, until it answers
 /// false.
 pub fn each_value(
-    column: &StrColumn,
+    column: &TextColumn,
     mut visit: impl FnMut(u64, &str) -> bool,
 ) -> Result<(), IndexError> {
-    let mut stream = column.dictionary().stream()?;
-    while stream.advance() {
-        let value = String::from_utf8_lossy(stream.key());
-        if !visit(stream.term_ord(), &value) {
+    let mut walk = column.walk(b"")?;
+    while walk.advance()? {
+        let value = String::from_utf8_lossy(walk.key());
+        if !visit(walk.ordinal(), &value) {
             break;
         }
     }

@@ -4,6 +4,7 @@ pub mod build;
 pub mod cache;
 pub mod check;
 pub mod column_words;
+pub mod dictionary;
 pub mod directory;
 pub mod disk;
 pub mod docsets;

@@ -8,6 +8,7 @@ use tantivy::schema::IndexRecordOption;
 use tantivy::{BitSet, DocId, DocSet, TERMINATED};
 
 use super::IndexError;
+use crate::dictionary::TermWalk;
 use crate::docsets::{Scan, events_with_value};
 use crate::schema::{Fields, IP, REST};
 use crate::view::SegmentView;
@@ -119,10 +120,9 @@ fn events_with_id(segment: &SegmentView, id: ColumnId) -> Result<u32, IndexError
         events.insert(doc);
     }
     let index = segment.reader.inverted_index(Fields::column(id))?;
-    let mut terms = index.terms().stream()?;
-    while terms.advance() {
-        let postings =
-            index.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
+    let mut terms = TermWalk::of_terms(index.terms(), b"")?;
+    while terms.advance()? {
+        let postings = index.read_postings_from_terminfo(terms.info(), IndexRecordOption::Basic)?;
         insert_all(postings, &mut events);
     }
     Ok(events.len() as u32)

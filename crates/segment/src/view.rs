@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHandle, StrColumn};
+use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHandle};
 use tantivy::directory::OwnedBytes;
 use tantivy::index::SegmentComponent;
 use tantivy::{BitSet, DateTime, DocId, Index, SegmentReader, Term};
@@ -18,6 +18,7 @@ use crate::cache::TermPlace;
 use crate::cache::{Caches, Count};
 use crate::check::length_problem;
 use crate::column_words::{WordFile, text_column};
+use crate::dictionary::TextColumn;
 use crate::directory::SegmentFiles;
 use crate::ids::IdFile;
 use crate::keys::KeySet;
@@ -277,12 +278,12 @@ impl SegmentView {
     }
 
     /// The text values of a column, if the segment has any and the column is kept for aggregation.
-    pub fn text_column(&self, id: ColumnId) -> Result<Option<StrColumn>, IndexError> {
+    pub fn text_column(&self, id: ColumnId) -> Result<Option<TextColumn>, IndexError> {
         text_column(&self.columnar, id.column().path)
     }
 
     /// The text values at a path that is no column.
-    pub fn text_at(&self, path: &str) -> Result<Option<StrColumn>, IndexError> {
+    pub fn text_at(&self, path: &str) -> Result<Option<TextColumn>, IndexError> {
         text_column(&self.columnar, &column_name(path))
     }
 

@@ -8,14 +8,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
-use tantivy::columnar::{
-    Cardinality, ColumnValues, DynamicColumn, MonotonicallyMappableToU64, StrColumn,
-};
+use tantivy::columnar::{Cardinality, ColumnValues, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DateTime, DocId, DocSet};
 
 use super::CHECK_STEP;
 use crate::values::{Bins, Source, time_of};
 use segment::IndexError;
+use segment::dictionary::{TermWalk, TextColumn};
 use segment::schema::{Fields, TIME};
 use segment::view::SegmentView;
 use trail::cell::Cell;
@@ -61,7 +60,7 @@ enum Key {
     Missing,
     /// The last number is that of events without a value.
     Text {
-        column: StrColumn,
+        column: TextColumn,
         size: usize,
     },
     Time {
@@ -126,16 +125,16 @@ impl Counter {
             return Ok(None);
         }
         let index = segment.reader.inverted_index(Fields::column(column))?;
-        let mut terms = index.terms().stream()?;
+        let mut terms = TermWalk::of_terms(index.terms(), b"")?;
         let mut with = 0;
         for count in counts {
-            if !terms.advance() {
+            if !terms.advance()? {
                 return Ok(None);
             }
-            *count = terms.value().doc_freq;
+            *count = terms.info().doc_freq;
             with += *count;
         }
-        if terms.advance() || with > events {
+        if terms.advance()? || with > events {
             return Ok(None);
         }
         *without = events - with;
@@ -300,7 +299,7 @@ impl Counter {
 
     /// Of a single key that is text: its column, how many events have each value, and how many have
     /// none.
-    pub fn of_one_text(&self) -> Option<(Option<&StrColumn>, &[u32], u64)> {
+    pub fn of_one_text(&self) -> Option<(Option<&TextColumn>, &[u32], u64)> {
         match self.keys.as_slice() {
             [Key::Missing] => Some((None, &[], self.counts[0].into())),
             [Key::Text { column, size }] => {
@@ -320,7 +319,7 @@ impl Key {
                 let mut columns = segment.columns_at(path)?;
                 match (columns.pop(), columns.is_empty()) {
                     (None, _) => None,
-                    (Some(DynamicColumn::Str(column)), true) => Some(column),
+                    (Some(DynamicColumn::Str(column)), true) => Some(column.into()),
                     _ => return Ok(None),
                 }
             }

@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use tantivy::InvertedIndexReader;
-use tantivy::columnar::{StrColumn, TermOrdHit};
+use tantivy::columnar::TermOrdHit;
 use tantivy::termdict::TermDictionary;
 
 use super::CHECK_STEP;
 use crate::groups::dense::Counter;
 use crate::pieces::{in_parallel, threads};
 use segment::IndexError;
+use segment::dictionary::{TermWalk, TextColumn};
 use segment::schema::Fields;
 use segment::view::SegmentView;
 use store::snapshot::Snapshot;
@@ -98,7 +99,7 @@ pub fn distinct(counters: &[Counter]) -> Result<Option<u64>, IndexError> {
 }
 
 /// A segment's column, and how many events have each value of its dictionary.
-type Counted<'c> = (&'c StrColumn, &'c [u32]);
+type Counted<'c> = (&'c TextColumn, &'c [u32]);
 
 /// What was counted, and how many events have no value; none where it is not of one text.
 fn of_one_text(counters: &[Counter]) -> Option<(Vec<Counted<'_>>, u64)> {
@@ -241,7 +242,7 @@ fn walk_part(
 }
 
 /// Visits the values of all runs in order, each once, with the number of its events.
-fn merge<E>(
+fn merge<E: From<IndexError>>(
     mut runs: Vec<Run<'_>>,
     mut visit: impl FnMut(&[u8], u64) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -256,7 +257,7 @@ fn merge<E>(
                 continue;
             }
             events += run.events;
-            if run.step() {
+            if run.step()? {
                 at += 1;
             } else {
                 runs.swap_remove(at);
@@ -293,7 +294,7 @@ impl Best {
 }
 
 /// Writes the next value to a buffer, and says how many events have it.
-type Next<'c> = Box<dyn FnMut(&mut Vec<u8>) -> Option<u64> + 'c>;
+type Next<'c> = Box<dyn FnMut(&mut Vec<u8>) -> Result<Option<u64>, IndexError> + 'c>;
 
 /// A segment's values that were met, one after another.
 struct Run<'c> {
@@ -305,7 +306,7 @@ struct Run<'c> {
 impl<'c> Run<'c> {
     /// None where no value of the part was met.
     fn open(
-        column: &'c StrColumn,
+        column: &'c TextColumn,
         counts: &'c [u32],
         part: &Part,
     ) -> Result<Option<Self>, IndexError> {
@@ -321,24 +322,18 @@ impl<'c> Run<'c> {
         let values = first(&part.from, 0)?..first(&part.to, counts.len())?;
         let met = || values.clone().map(|at| (at, counts[at])).filter(|(_, events)| *events > 0);
         let next: Next<'c> = if met().count() * WALK_SHARE > values.len() {
-            let mut range = dictionary.range();
-            if let Some(from) = &part.from {
-                range = range.ge(from);
-            }
-            if let Some(to) = &part.to {
-                range = range.lt(to);
-            }
-            let mut terms = range.into_stream()?;
+            let mut walk = column.walk(part.from.as_deref().unwrap_or_default())?;
+            let end = values.end as u64;
             Box::new(move |text| {
-                while terms.advance() {
-                    let events = counts[terms.term_ord() as usize];
+                while walk.advance()? && walk.ordinal() < end {
+                    let events = counts[walk.ordinal() as usize];
                     if events > 0 {
                         text.clear();
-                        text.extend_from_slice(terms.key());
-                        return Some(events.into());
+                        text.extend_from_slice(walk.key());
+                        return Ok(Some(events.into()));
                     }
                 }
-                None
+                Ok(None)
             })
         } else {
             let ordinals: Vec<u64> = met().map(|(ordinal, _)| ordinal as u64).collect();
@@ -348,37 +343,34 @@ impl<'c> Run<'c> {
             let events: Vec<u32> = met().map(|(_, events)| events).collect();
             let mut values = texts.into_iter().zip(events);
             Box::new(move |text| {
-                let (next, events) = values.next()?;
+                let Some((next, events)) = values.next() else { return Ok(None) };
                 *text = next;
-                Some(events.into())
+                Ok(Some(events.into()))
             })
         };
         let mut run = Self { next, text: Vec::new(), events: 0 };
-        Ok(run.step().then_some(run))
+        Ok(run.step()?.then_some(run))
     }
 
     /// The terms that begin with a prefix, with the numbers of their events; none where there are none.
     fn of_terms(terms: &'c TermDictionary, prefix: &'c [u8]) -> Result<Option<Self>, IndexError> {
-        let mut terms = terms.range().ge(prefix).into_stream()?;
+        let mut terms = TermWalk::of_terms(terms, prefix)?;
         let next: Next<'c> = Box::new(move |text| {
-            (terms.advance() && terms.key().starts_with(prefix)).then(|| {
-                text.clear();
-                text.extend_from_slice(terms.key());
-                terms.value().doc_freq.into()
-            })
+            if !terms.advance()? || !terms.key().starts_with(prefix) {
+                return Ok(None);
+            }
+            text.clear();
+            text.extend_from_slice(terms.key());
+            Ok(Some(terms.info().doc_freq.into()))
         });
         let mut run = Self { next, text: Vec::new(), events: 0 };
-        Ok(run.step().then_some(run))
+        Ok(run.step()?.then_some(run))
     }
 
     /// Goes to the next value that was met; false where there is none.
-    fn step(&mut self) -> bool {
-        match (self.next)(&mut self.text) {
-            Some(events) => {
-                self.events = events;
-                true
-            }
-            None => false,
-        }
+    fn step(&mut self) -> Result<bool, IndexError> {
+        let events = (self.next)(&mut self.text)?;
+        self.events = events.unwrap_or(0);
+        Ok(events.is_some())
     }
 }

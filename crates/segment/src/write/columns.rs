@@ -15,12 +15,15 @@ use tantivy::columnar::column_index::{
 use tantivy::columnar::column_values::{
     CodecType, serialize_column_values_u128, serialize_u64_based_column_values,
 };
-use tantivy::columnar::{CURRENT_VERSION, Cardinality, ColumnType, MonotonicallyMappableToU64};
+use tantivy::columnar::{Cardinality, ColumnType, MonotonicallyMappableToU64, Version};
 use tantivy_sstable::value::{RangeValueWriter, VoidValueWriter};
 use tantivy_sstable::{Dictionary, RangeSSTable, VoidSSTable, Writer};
 
 /// Between a column's name and its type, in the list of columns.
 const NAME_END: u8 = 0;
+/// The layout that is written here, whatever tantivy's own writer has come to.
+const VERSION: u32 = 2;
+const _: () = assert!(VERSION == Version::V2 as u32, "tantivy reads this layout");
 /// The last bytes of the file.
 const MAGIC: [u8; 4] = [2, 113, 119, 66];
 
@@ -101,7 +104,7 @@ impl<W: Write> ColumnFile<W> {
         self.out.write_all(&places)?;
         self.out.write_all(&(places.len() as u64).to_le_bytes())?;
         self.out.write_all(&self.documents.to_le_bytes())?;
-        self.out.write_all(&(CURRENT_VERSION as u32).to_le_bytes())?;
+        self.out.write_all(&VERSION.to_le_bytes())?;
         self.out.write_all(&MAGIC)?;
         Ok(self.out)
     }
@@ -181,5 +184,26 @@ impl Docs {
             out.extend_from_slice(&docs_bytes.to_le_bytes());
         }
         Ok((out.len() - start) as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tantivy::columnar::{ColumnarReader, DynamicColumn};
+
+    use super::*;
+
+    #[test]
+    fn a_file_states_the_layout_that_it_has_and_tantivy_reads_it() {
+        let mut file = ColumnFile::new(Vec::new(), 2).unwrap();
+        let mut docs = Docs::default();
+        docs.push_all(0..2);
+        file.numbers("number", ColumnType::U64, &docs, &[7, 9]).unwrap();
+        let bytes = file.finish().unwrap();
+        assert_eq!(bytes[bytes.len() - 8..], [2, 0, 0, 0, 2, 113, 119, 66]);
+        let reader = ColumnarReader::open(bytes).unwrap();
+        let column = reader.read_columns("number").unwrap()[0].open().unwrap();
+        let DynamicColumn::U64(column) = column else { panic!("another type") };
+        assert_eq!(column.values_for_doc(1).collect::<Vec<_>>(), [9]);
     }
 }
