@@ -14,7 +14,6 @@ use std::path::Path;
 
 use rustix::time::{ClockId, clock_gettime};
 use support::Archive;
-use traildex::api::proto::Reject;
 use traildex::config::Config;
 use traildex::daemon::{import_options, open_store};
 use traildex::event::content::{EventKey, id_hash};
@@ -23,7 +22,7 @@ use traildex::index::IndexError;
 use traildex::index::build::SegmentBuilder;
 use traildex::index::dedupe::{Claim, Dedupe};
 use traildex::index::keys::{self, KeySet};
-use traildex::ingest::parse::{Origin, Parser, Sink};
+use traildex::ingest::parse::{Origin, Parser, Reject, Sink};
 use traildex::ingest::read::FileReader;
 use traildex::ingest::split::{self, Piece};
 use traildex::ingest::walk::{Found, Walk};

@@ -6,14 +6,13 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::path::Path;
 
-use traildex::api::proto::Reject;
 use traildex::config::Config;
 use traildex::daemon::{import_options, open_store};
 use traildex::event::flat::Event;
 use traildex::index::IndexError;
 use traildex::index::build::SegmentBuilder;
 use traildex::ingest::inflate::Inflater;
-use traildex::ingest::parse::{Origin, Parser, Sink};
+use traildex::ingest::parse::{Origin, Parser, Reject, Sink};
 use traildex::ingest::read::FileReader;
 use traildex::ingest::split::{self, Piece};
 

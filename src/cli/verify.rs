@@ -11,6 +11,7 @@ use super::text::{bytes, escape, thousands};
 use super::{EXIT_CODES, Exit, SocketArg};
 use crate::api::client::Client;
 use crate::api::proto::{VerifyProblem, VerifyReport};
+use crate::daemon::upkeep::told;
 use crate::index::inspect::inspect;
 
 /// Between two looks at a daemon's check.
@@ -35,7 +36,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             .expect("the template is valid"),
     );
     let report = match &args.data_dir {
-        Some(data_dir) => inspect(data_dir, &|read| bar.inc(read))?,
+        Some(data_dir) => told(inspect(data_dir, &|read| bar.inc(read))?),
         None => verify_online(&args.socket.client(), &bar)?,
     };
     bar.finish_and_clear();

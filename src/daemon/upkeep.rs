@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::api::proto::{ApiError, FileState, VerifyProblem, VerifyReport, VerifyStatus};
-use crate::index::check;
+use crate::api::proto::{ApiError, VerifyProblem, VerifyReport, VerifyStatus};
+use crate::index::check::{self, Problem, Report};
+use crate::index::ledger::FileState;
 use crate::index::opening::SEGMENTS;
 use crate::index::snapshot::{Snapshot, SnapshotCell};
 use crate::ingest::walk::{Found, look};
@@ -85,13 +86,21 @@ impl Checker {
         };
         let segments_dir = self.data_dir.join(SEGMENTS);
         let report = check::verify(snapshot, &self.data_dir, &segments_dir, &count, false);
-        for VerifyProblem { path, problem } in &report.problems {
+        for Problem { path, problem } in &report.problems {
             tracing::error!(path, problem, "the index is not as it should be");
         }
         let problems = report.problems.len();
         tracing::info!(segments = report.segments, bytes = report.bytes, problems, "index checked");
-        self.state().report = Some(report);
+        self.state().report = Some(told(report));
     }
+}
+
+/// What the API tells of a check.
+pub fn told(report: Report) -> VerifyReport {
+    let Report { checked_at, segments, events, files, bytes, problems } = report;
+    let problem = |Problem { path, problem }| VerifyProblem { path, problem };
+    let problems = problems.into_iter().map(problem).collect();
+    VerifyReport { checked_at, segments, events, files, bytes, problems }
 }
 
 /// Says that a check has ended, however it does.

@@ -11,18 +11,17 @@ use rustix::fs::statvfs;
 use super::IndexError;
 use super::build::open_index;
 use super::cache::Caches;
-use super::check::{check_segment, verify};
+use super::check::{Problem, Report, check_segment, verify};
 use super::directory::SegmentFiles;
 use super::disk::RealDisk;
 use super::opening::{self, SEGMENTS};
 use super::schema::Fields;
 use super::snapshot::{SegmentView, Snapshot};
 use super::store::{LOCK, locked};
-use crate::api::proto::{VerifyProblem, VerifyReport};
 use crate::event::time::Micros;
 
 /// Checks the index of a data directory that no process uses, and changes nothing.
-pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<VerifyReport, IndexError> {
+pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<Report, IndexError> {
     // A copy of an index may lack it, and may not be writable.
     let lock_path = data_dir.join(LOCK);
     let _lock = if lock_path.exists() {
@@ -33,10 +32,10 @@ pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<VerifyRep
     };
     let segments_dir = data_dir.join(SEGMENTS);
     fs::metadata(&segments_dir).map_err(IndexError::io(&segments_dir))?;
-    let problem = |path: &Path, problem: String| VerifyReport {
+    let problem = |path: &Path, problem: String| Report {
         checked_at: Micros::now(),
-        problems: vec![VerifyProblem { path: path.display().to_string(), problem }],
-        ..VerifyReport::default()
+        problems: vec![Problem { path: path.display().to_string(), problem }],
+        ..Report::default()
     };
     let (manifest, ledger) = match opening::read_commit(data_dir) {
         Ok(Some(commit)) => commit,
@@ -67,7 +66,7 @@ pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<VerifyRep
         let told =
             found.map_or_else(|| "it cannot be opened".to_owned(), |error| error.to_string());
         let path = segments_dir.join(&entry.id).display().to_string();
-        report.problems.insert(0, VerifyProblem { path, problem: told });
+        report.problems.insert(0, Problem { path, problem: told });
         report.segments += 1;
     }
     Ok(report)

@@ -21,10 +21,9 @@ use super::IndexError;
 use super::build::SegmentEntry;
 use super::check::{check_segment, events_by_file, events_of};
 use super::disk::Disk;
-use super::ledger::{Ledger, LedgerReader, Line, Loss};
+use super::ledger::{FileState, Ledger, LedgerReader, Line, Loss};
 use super::manifest::{self, Manifest};
 use super::snapshot::SegmentView;
-use crate::api::proto::FileState;
 use crate::event::time::Micros;
 
 /// Where segment files are, in the data directory.

@@ -281,11 +281,10 @@ mod tests {
 
     use super::super::batch::{Batches, Membership};
     use super::*;
-    use crate::api::proto::{FileState, Reading};
     use crate::event::flat::Event;
     use crate::event::time::Micros;
     use crate::index::dedupe::Claim;
-    use crate::index::ledger::{FileKey, FileRecord};
+    use crate::index::ledger::{FileKey, FileRecord, FileState, Reading};
 
     /// A committer whose segments are built by hand.
     struct Desk {

@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use self::json::{Fault, Json, Visitor};
 use super::repair::{Repaired, repair};
 use super::split::{self, Piece, Pieces};
-use crate::api::proto::Reject;
 use crate::event::Flags;
 use crate::event::content::{self, EventKey};
 use crate::event::flat::{Event, Scalar};
@@ -32,6 +31,14 @@ pub struct Origin {
     pub second_member: Option<usize>,
     /// What is odd about the file, and so about each of its records.
     pub flags: Flags,
+}
+
+/// A record that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// Byte offset in the file, uncompressed, of the place that cannot be read.
+    pub offset: u64,
+    pub reason: String,
 }
 
 /// Takes what a file's bytes turn out to be.

@@ -6,9 +6,8 @@ use std::fmt::Write as _;
 use sha2::{Digest, Sha256};
 
 use super::layout::Place;
-use super::parse::Sink;
+use super::parse::{self, Sink};
 use super::read::Content;
-use crate::api::proto::{FileState, Reading, Reject};
 use crate::event::Flags;
 use crate::event::columns;
 use crate::event::flat::Event;
@@ -16,6 +15,7 @@ use crate::event::time::Micros;
 use crate::index::IndexError;
 use crate::index::build::SegmentBuilder;
 use crate::index::dedupe::{Claim, Dedupe};
+use crate::index::ledger::{FileState, Reading, Reject};
 use crate::limits::REJECTS_LISTED_MAX;
 
 /// What stands for the account or region of a file whose records are of more than one.
@@ -121,10 +121,11 @@ impl Sink for Tally<'_> {
         Ok(())
     }
 
-    fn reject(&mut self, reject: Reject) {
+    fn reject(&mut self, reject: parse::Reject) {
         self.reading.rejected += 1;
         if self.reading.rejects.len() < REJECTS_LISTED_MAX {
-            self.reading.rejects.push(reject);
+            let parse::Reject { offset, reason } = reject;
+            self.reading.rejects.push(Reject { offset, reason });
         }
     }
 }

@@ -25,13 +25,12 @@ use super::scan::TakenBack;
 use super::split::{self, Pieces};
 use super::tally::Tally;
 use super::walk::{Found, look};
-use crate::api::proto::{FileState, Reading};
 use crate::event::Flags;
 use crate::event::time::Micros;
 use crate::index::IndexError;
 use crate::index::build::{BuiltSegment, SegmentBuilder, SegmentFactory};
 use crate::index::dedupe::Dedupe;
-use crate::index::ledger::{FileKey, FileRecord};
+use crate::index::ledger::{FileKey, FileRecord, FileState, Reading};
 
 /// When a worker finishes a segment, and what it takes in.
 #[derive(Clone, Copy, Debug)]

@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use tempfile::TempDir;
-use traildex::api::proto::{FileState, Reading, Reject};
 use traildex::event::flat::Event;
 use traildex::index::IndexError;
 use traildex::index::build::SegmentBuilder;
 use traildex::index::dedupe::Claim;
-use traildex::index::ledger::{FileKey, FileRecord};
+use traildex::index::ledger::{FileKey, FileRecord, FileState, Reading};
 use traildex::index::store::Store;
-use traildex::ingest::parse::{Origin, Parser, Sink};
+use traildex::ingest::parse::{Origin, Parser, Reject, Sink};
 use traildex::ingest::split;
 
 use crate::records::{TOKENS, seeds};

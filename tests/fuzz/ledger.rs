@@ -2,12 +2,13 @@
 
 use std::fs;
 
-use traildex::api::proto::{FileState, Reading, Reject};
 use traildex::event::time::Micros;
 use traildex::index::IndexError;
 use traildex::index::directory::hash_text;
 use traildex::index::disk::RealDisk;
-use traildex::index::ledger::{FileKey, FileRecord, Ledger, Line, Loss};
+use traildex::index::ledger::{
+    FileKey, FileRecord, FileState, Ledger, Line, Loss, Reading, Reject,
+};
 use traildex::index::manifest::LedgerExtent;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -66,7 +67,7 @@ fn seeds() -> Vec<Vec<u8>> {
         let mut ledger = Ledger::create(folder.path(), NAME, &RealDisk).unwrap();
         let mut lines = Vec::new();
         for number in 0..count {
-            let (_, state) = FileState::ALL[number as usize % FileState::ALL.len()];
+            let state = FileState::ALL[number as usize % FileState::ALL.len()];
             let path = format!("/archive/{}\u{1b}é.json", number % 4);
             lines.push(Line::File(Box::new(record(number, &path, state))));
         }

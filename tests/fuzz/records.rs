@@ -3,11 +3,10 @@
 use std::convert::Infallible;
 
 use serde_json::value::RawValue;
-use traildex::api::proto::Reject;
 use traildex::event::Flags;
 use traildex::event::columns;
 use traildex::event::flat::Event;
-use traildex::ingest::parse::{Origin, Parser, Sink};
+use traildex::ingest::parse::{Origin, Parser, Reject, Sink};
 use traildex::ingest::split::{self, Piece};
 
 use crate::{fuzz, outcome, sample_files};

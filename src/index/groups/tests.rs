@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use tantivy::query::AllQuery;
 
 use super::*;
-use crate::api::proto::{ApiError, FileState, Reading};
+use crate::api::proto::ApiError;
 use crate::event::columns::{EVENT_NAME, USER_AGENT};
 use crate::event::flat::{Event, Scalar};
 use crate::event::paths::PathId;
 use crate::event::time::Micros;
 use crate::index::clauses::{ClauseQuery, Stop, TimeClause};
-use crate::index::ledger::{FileKey, FileRecord};
+use crate::index::ledger::{FileKey, FileRecord, FileState, Reading};
 use crate::index::store::Store;
 use crate::index::value_clauses::ExistsClause;
 

@@ -1,7 +1,7 @@
 //! The ledger on a real file.
 
 use super::*;
-use crate::api::proto::Reject;
+use crate::event::time::Micros;
 use crate::index::disk::RealDisk;
 
 fn key(path: &str, size: u64) -> FileKey {

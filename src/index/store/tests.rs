@@ -8,7 +8,7 @@ use tantivy::query::{AllQuery, EmptyQuery, Query};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::*;
-use crate::api::proto::{ApiError, FileState, Order, Reading, TotalMode};
+use crate::api::proto::{ApiError, Order, TotalMode};
 use crate::event::content::EventKey;
 use crate::event::flat::{Event, Scalar};
 use crate::event::paths::PathId;
@@ -18,7 +18,7 @@ use crate::index::clauses::{ClauseQuery, Stop, TimeClause};
 use crate::index::collect::{Counting, Wanted, collect};
 use crate::index::dedupe::Claim;
 use crate::index::inspect::inspect;
-use crate::index::ledger::{FileKey, FileRecord};
+use crate::index::ledger::{FileKey, FileRecord, FileState, Reading};
 use crate::index::manifest::FORMAT_VERSION;
 
 const CACHE: usize = 1 << 20;
