@@ -5,9 +5,8 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::build::{SegmentEntry, ids_name, keys_name, records_name};
-use super::directory::{SegmentFile, hash_text};
 use super::manifest::{self, Manifest};
+use super::parts::{self, SegmentEntry, SegmentFile, hash_text, length_problem};
 use super::snapshot::{SegmentView, Snapshot};
 use super::{IndexError, open_existing};
 use crate::event::time::Micros;
@@ -26,7 +25,7 @@ pub fn check_segment(
     entry: &SegmentEntry,
     read: &(dyn Fn(u64) + Sync),
 ) -> Result<(), IndexError> {
-    for name in [keys_name(&entry.id), ids_name(&entry.id), records_name(&entry.id)] {
+    for name in parts::names(&entry.id) {
         if !entry.files.iter().any(|file| file.name == name) {
             return Err(IndexError::damaged(&dir.join(name), "the manifest does not name it"));
         }
@@ -59,10 +58,6 @@ pub fn check_file(
         return Err(IndexError::damaged(path, "its hash does not match"));
     }
     Ok(())
-}
-
-pub fn length_problem(found: u64, expected: u64) -> String {
-    format!("{found} bytes long in place of {expected}")
 }
 
 /// How many events of each file some segments hold, by the files' numbers, of which there are `files`.

@@ -15,6 +15,7 @@ use super::check::{Problem, Report, check_segment, verify};
 use super::directory::SegmentFiles;
 use super::disk::RealDisk;
 use super::opening::{self, SEGMENTS};
+use super::parts;
 use super::schema::Fields;
 use super::snapshot::{SegmentView, Snapshot};
 use super::store::{LOCK, locked};
@@ -79,6 +80,7 @@ pub fn disk_bytes(data_dir: &Path) -> u64 {
 
 /// The same, by what they are for.
 pub fn disk_bytes_by_part(data_dir: &Path) -> BTreeMap<&'static str, u64> {
+    let known: Vec<(String, &str)> = parts::extensions().collect();
     let mut parts = BTreeMap::new();
     for dir in [data_dir, &data_dir.join(SEGMENTS)] {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -86,14 +88,9 @@ pub fn disk_bytes_by_part(data_dir: &Path) -> BTreeMap<&'static str, u64> {
                 continue;
             };
             let path = entry.path();
-            let part = match path.extension().and_then(|extension| extension.to_str()) {
-                Some("records" | "store") => "records",
-                Some("term" | "ids" | "words") => "words and values",
-                Some("idx" | "pos" | "fieldnorm") => "postings",
-                Some("fast") => "columns",
-                Some("keys") => "keys",
-                _ => "ledger",
-            };
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            let of_segment = known.iter().find(|(known, _)| extension == Some(known));
+            let part = of_segment.map_or("ledger", |(_, holds)| *holds);
             *parts.entry(part).or_insert(0) += metadata.len();
         }
     }

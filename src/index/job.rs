@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::IndexError;
-use super::build::SegmentEntry;
 use super::directory::SegmentFiles;
 use super::expire::{Expiry, ReadKey};
 use super::merge;
+use super::parts::SegmentEntry;
 use super::records::Dictionaries;
 use super::schema::Fields;
 use super::snapshot::SegmentView;

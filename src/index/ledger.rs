@@ -29,9 +29,9 @@ use lines::Lines;
 pub use lines::{FilesByState, LedgerCounts};
 
 use super::cache::Cache;
-use super::directory::hash_text;
 use super::disk::{Disk, ReadAt};
 use super::manifest::LedgerExtent;
+use super::parts::hash_text;
 use super::steps::step;
 use super::{IndexError, open_existing};
 

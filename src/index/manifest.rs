@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::IndexError;
-use super::build::SegmentEntry;
-use super::directory::hash_text;
 use super::disk::Disk;
+use super::parts::{SegmentEntry, hash_text};
 use super::sealed;
 use super::steps::step;
 use crate::event::time::Micros;

@@ -41,6 +41,7 @@ pub mod manifest;
 pub mod merge;
 pub mod one_term;
 pub mod opening;
+pub mod parts;
 pub mod pieces;
 pub mod presence;
 pub mod ranked;

@@ -18,11 +18,11 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::IndexError;
-use super::build::SegmentEntry;
 use super::check::{check_segment, events_by_file, events_of};
 use super::disk::Disk;
 use super::ledger::{FileState, Ledger, LedgerReader, Line, Loss};
 use super::manifest::{self, Manifest};
+use super::parts::SegmentEntry;
 use super::snapshot::SegmentView;
 use crate::event::time::Micros;
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::IndexError;
-use super::directory::hash_text;
+use super::parts::hash_text;
 
 pub fn text(value: &impl Serialize) -> io::Result<String> {
     let json = serde_json::to_string(value)?;

@@ -14,9 +14,7 @@ use tantivy::index::{SegmentComponent, SegmentId};
 use tantivy::schema::Schema;
 use tantivy::{BitSet, DateTime, DocId, Index, SegmentReader, Term};
 
-use super::build::{SegmentEntry, keys_name};
 use super::cache::{Caches, Count};
-use super::check::length_problem;
 use super::collect::Position;
 use super::column_words::{WordFile, text_column};
 use super::directory::SegmentFiles;
@@ -24,8 +22,8 @@ use super::ids::IdFile;
 use super::keys::KeySet;
 use super::ledger::LedgerReader;
 use super::manifest::{Expired, LedgerExtent};
-use super::merge::segment_id;
 use super::one_term::TermPlace;
+use super::parts::{Part, SegmentEntry, length_problem, segment_id};
 use super::presence::{Presences, path_of};
 use super::records::Records;
 use super::schema::{FILE, Fields, OFFSET, REST, TIME};
@@ -183,7 +181,7 @@ impl SegmentView {
         entry: &SegmentEntry,
         caches: &Arc<Caches>,
     ) -> Result<Self, IndexError> {
-        let keys = KeySet::open(&files.dir.join(keys_name(&entry.id)))?;
+        let keys = files.keys(&entry.id)?;
         let segment = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
         let reader = SegmentReader::open(&segment)?;
         let records = files.records(&entry.id)?;
@@ -223,7 +221,7 @@ impl SegmentView {
             && self.damage.set((path.clone(), reason.clone())).is_ok()
         {
             tracing::error!(path = %path.display(), reason, "a segment is damaged");
-            if path.ends_with(keys_name(&self.entry.id)) {
+            if path.ends_with(Part::Keys.name(&self.entry.id)) {
                 self.keys.mark_damaged();
             }
         }

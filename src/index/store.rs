@@ -21,7 +21,7 @@ use rustix::fs::{FlockOperation, flock};
 use tantivy::Index;
 
 use super::IndexError;
-use super::build::{BuiltSegment, SegmentEntry, SegmentFactory, keys_name, open_index};
+use super::build::{BuiltSegment, SegmentFactory, open_index};
 use super::cache::Caches;
 use super::check::check_file;
 use super::dedupe::Dedupe;
@@ -34,6 +34,7 @@ use super::ledger::{Ledger, LedgerReader, Line};
 use super::manifest::{Expired, Manifest};
 use super::merge::{self, Candidate};
 use super::opening::{self, Opened, SEGMENTS};
+use super::parts::{Part, SegmentEntry};
 use super::records::Dictionaries;
 use super::schema::Fields;
 use super::snapshot::{SegmentView, Snapshot, SnapshotCell};
@@ -327,7 +328,7 @@ impl Store {
         let keys = |snapshot: &Snapshot| -> Vec<KeySet> {
             let views = snapshot.segments.iter();
             let whole = views.filter(|view| {
-                let keys = keys_name(&view.entry.id);
+                let keys = Part::Keys.name(&view.entry.id);
                 let file = view.entry.files.iter().find(|file| file.name == keys);
                 let path = self.files.dir.join(keys);
                 file.is_some_and(|file| check_file(&path, file, &|_| {}).is_ok())

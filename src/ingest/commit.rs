@@ -18,8 +18,9 @@ use super::scan::TakenBack;
 use super::work::Built;
 use crate::event::time::Micros;
 use crate::index::IndexError;
-use crate::index::build::{BuiltSegment, SegmentEntry};
+use crate::index::build::BuiltSegment;
 use crate::index::job::MergeJob;
+use crate::index::parts::SegmentEntry;
 use crate::index::store::Store;
 
 /// See the module's documentation.

@@ -4,12 +4,12 @@ use std::fs;
 
 use traildex::event::time::Micros;
 use traildex::index::IndexError;
-use traildex::index::directory::hash_text;
 use traildex::index::disk::RealDisk;
 use traildex::index::ledger::{
     FileKey, FileRecord, FileState, Ledger, Line, Loss, Reading, Reject,
 };
 use traildex::index::manifest::LedgerExtent;
+use traildex::index::parts::hash_text;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{folder, fuzz, outcome};

@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 use super::Store;
 use crate::event::time::Micros;
 use crate::index::IndexError;
-use crate::index::build::SegmentEntry;
 use crate::index::job::{Expiring, MergeJob};
 use crate::index::manifest::Expired;
+use crate::index::parts::SegmentEntry;
 use crate::index::snapshot::SegmentView;
 
 impl Store {
