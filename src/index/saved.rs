@@ -2,8 +2,8 @@
 //! touches it.
 //!
 //! Written as the manifest is: whole, beside the old one, synced, and renamed into its place. A change
-//! that was answered is on disk; of one that was not, the file before or behind it. A file that cannot be
-//! read is set aside, and there are no saved searches then.
+//! that was answered is on disk; of one that was not, the file before or behind it. A file that is
+//! damaged is set aside, and there are no saved searches then; one of another version is refused.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -133,11 +133,17 @@ impl Saved {
 
 fn read(path: &Path) -> Result<Searches, IndexError> {
     let Some(json) = sealed::read(path)? else { return Ok(Searches::new()) };
+    let version = sealed::version(path, &json)?;
+    if version != FORMAT_VERSION {
+        return Err(IndexError::UnknownVersion {
+            path: path.to_owned(),
+            found: version,
+            known: FORMAT_VERSION,
+            advice: "Start the version of traildex that wrote it; or move the file away, and there are \
+                     no saved searches",
+        });
+    }
     let file: File = serde_json::from_str(&json)
         .map_err(|error| IndexError::damaged(path, error.to_string()))?;
-    if file.format_version != FORMAT_VERSION {
-        let version = file.format_version;
-        return Err(IndexError::damaged(path, format!("format version {version}")));
-    }
     Ok(file.searches)
 }

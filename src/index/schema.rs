@@ -1,6 +1,6 @@
 //! The shape of the index: which tantivy field holds what.
 //!
-//! A change here is a new format version: see [`super::manifest::FORMAT_VERSION`].
+//! A change here is a new format version: see [`super::versions`].
 
 use tantivy::schema::{
     DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions,
