@@ -15,7 +15,8 @@ use common::{
 use serde_json::Value;
 use traildex::api::client::ClientError;
 use traildex::api::proto::{
-    ErrorKind, FileState, FilesRequest, RebuildRequest, RebuildState, SearchRequest, VerifyReport,
+    ErrorKind, FileState, FilesRequest, RebuildRequest, RebuildState, SearchRequest,
+    SearchResponse, VerifyReport,
 };
 use traildex::index::parts;
 use traildex::index::versions::FORMAT_VERSION;
@@ -489,6 +490,34 @@ fn rebuild_without_a_daemon_makes_the_index_anew() {
     assert_eq!(output.code, 4);
     assert!(output.stderr.contains("55 files"), "{}", output.stderr);
     assert_eq!(verify_offline(&place).1.events, 2_900, "nothing was lost by asking");
+}
+
+/// The records are in the index: nothing is read of the archive, which is gone.
+#[test]
+fn rebuild_from_records_needs_no_archive() {
+    let place = indexed_place();
+    let daemon = place.start();
+    let expected = daemon.find("*");
+    daemon.stop();
+    fs::remove_dir_all(place.archive()).unwrap();
+    fs::create_dir(place.archive()).unwrap();
+    let before = segment_files(&place, "idx");
+    let data_dir = place.data_dir();
+    let args = ["rebuild", "--offline", "--from-records", "--data-dir"];
+    let output = run(&[&args[..], &[data_dir.to_str().unwrap()]].concat());
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert!(output.stderr.contains("2,900 events of 55 files"), "{}", output.stderr);
+    let after = segment_files(&place, "idx");
+    assert!(after.iter().all(|path| !before.contains(path)), "all segments are new");
+    let (code, report, _) = verify_offline(&place);
+    assert_eq!((code, report.events, report.files), (0, 2_900, 55), "{report:?}");
+    let daemon = place.start();
+    let found = daemon.find("*");
+    assert_eq!(found.warnings, [""; 0]);
+    let text = |found: &SearchResponse| serde_json::to_string(&found.hits).unwrap();
+    assert!(text(&found) == text(&expected), "records, files, offsets, flags, order are the same");
+    assert_eq!(daemon.count("eventName:AssumeRole"), 49);
+    daemon.stop();
 }
 
 #[test]

@@ -46,6 +46,7 @@ pub mod pieces;
 pub mod presence;
 pub mod ranked;
 pub mod records;
+pub mod remake;
 pub mod saved;
 pub mod schema;
 pub mod sealed;

@@ -8,6 +8,7 @@
 //! no manifest names until it takes the place of the first. A crash before that leaves the first as it
 //! was.
 
+mod remaking;
 mod retention;
 
 use std::collections::HashSet;

@@ -106,6 +106,21 @@ impl Parser {
         Some(self.event.key())
     }
 
+    /// Makes the event of a record as delivered once more: the same as when it was read from its file, at
+    /// this byte. `origin` has the time of a record that states none, and the flags that the record does
+    /// not tell.
+    pub fn event_again(&mut self, raw: &[u8], offset: u64, origin: Origin) -> Option<&Event> {
+        let repairs = self.fill_as_delivered(raw).ok()?;
+        let event = &mut self.event;
+        event.raw.extend_from_slice(raw);
+        event.flags = origin.flags.among(Flags::NOT_OF_THE_RECORD);
+        event.flags |= repairs;
+        event.file = origin.file;
+        event.offset = offset;
+        event.finish(origin.time);
+        Some(event)
+    }
+
     /// Parses a record into the event, repaired if it needs be, without finishing it. Returns what was
     /// repaired.
     fn fill_as_delivered(&mut self, bytes: &[u8]) -> Result<Flags, Fault> {

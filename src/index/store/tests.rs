@@ -4,6 +4,7 @@ mod expiry;
 mod foreign;
 mod full;
 mod power;
+mod remaking;
 
 use tantivy::query::{AllQuery, EmptyQuery, Query};
 use xxhash_rust::xxh3::xxh3_128;
