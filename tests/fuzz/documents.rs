@@ -7,13 +7,12 @@ use segment::IndexError;
 use segment::build::SegmentBuilder;
 use segment::file::{FileKey, FileRecord};
 use store::dedupe::Claim;
+use store::ledger::{FileState, Reading};
 use store::store::Store;
 use tempfile::TempDir;
 use trail::flat::Event;
-use trail::parse::{Origin, Parser, Sink};
-use trail::reject::Reject;
+use trail::parse::{Origin, Parser, Reject, Sink};
 use trail::split;
-use wire::{FileState, Reading};
 
 use crate::records::{TOKENS, seeds};
 use crate::{folder, fuzz, keep, outcome};

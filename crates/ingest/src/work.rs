@@ -26,13 +26,13 @@ use segment::IndexError;
 use segment::build::{BuiltSegment, SegmentBuilder, SegmentFactory};
 use segment::file::{FileKey, FileRecord};
 use store::dedupe::Dedupe;
+use store::ledger::{FileState, Reading};
 use trail::flags::Flags;
 use trail::layout::Place;
 use trail::parse::{Origin, Parser};
 use trail::split;
 use trail::split::Pieces;
 use trail::time::Micros;
-use wire::{FileState, Reading};
 
 /// When a worker finishes a segment, and what it takes in.
 #[derive(Clone, Copy, Debug)]

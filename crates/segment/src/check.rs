@@ -5,15 +5,14 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::parts;
 use super::{IndexError, open_existing};
-use crate::build::{SegmentEntry, ids_name, keys_name, records_name};
-use crate::directory::{SegmentFile, hash_text};
+use crate::parts::{SegmentEntry, SegmentFile, hash_text, length_problem};
 use crate::view::SegmentView;
 use store::manifest;
 use store::manifest::Manifest;
 use store::snapshot::Snapshot;
 use trail::time::Micros;
-use wire::{VerifyProblem, VerifyReport};
 
 /// Bytes read at a time: they stay in the processor's cache between reading and hashing.
 const READ_STEP: usize = 256 << 10;
@@ -29,7 +28,7 @@ pub fn check_segment(
     entry: &SegmentEntry,
     read: &(dyn Fn(u64) + Sync),
 ) -> Result<(), IndexError> {
-    for name in [keys_name(&entry.id), ids_name(&entry.id), records_name(&entry.id)] {
+    for name in parts::names(&entry.id) {
         if !entry.files.iter().any(|file| file.name == name) {
             return Err(IndexError::damaged(&dir.join(name), "the manifest does not name it"));
         }
@@ -64,10 +63,6 @@ pub fn check_file(
     Ok(())
 }
 
-pub fn length_problem(found: u64, expected: u64) -> String {
-    format!("{found} bytes long in place of {expected}")
-}
-
 /// How many events of each file some segments hold, by the files' numbers, of which there are `files`.
 /// The last counts events of files that there are not.
 pub fn events_by_file<'v>(views: impl Iterator<Item = &'v SegmentView>, files: u64) -> Vec<u32> {
@@ -94,7 +89,7 @@ pub fn verify(
     segments_dir: &Path,
     read: &(dyn Fn(u64) + Sync),
     lacks_segments: bool,
-) -> VerifyReport {
+) -> Report {
     let mut problems = Problems::default();
     match Manifest::read(data_dir) {
         Ok(Some(_)) => {}
@@ -111,11 +106,11 @@ pub fn verify(
             problems.add_error(segments_dir, &error);
         }
     }
-    let mut report = VerifyReport {
+    let mut report = Report {
         segments: snapshot.segments.len() as u64,
         events: snapshot.events(),
         bytes: bytes_to_check(snapshot),
-        ..VerifyReport::default()
+        ..Report::default()
     };
     if let Err(error) = compare(snapshot, lacks_segments, &mut report.files, &mut problems) {
         problems.add_error(data_dir, &error);
@@ -169,16 +164,37 @@ pub fn bytes_to_check(snapshot: &Snapshot) -> u64 {
     snapshot.segments.iter().flat_map(|view| &view.entry.files).map(|file| file.bytes).sum()
 }
 
+/// What a check of the index found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// When it ended.
+    pub checked_at: Micros,
+    pub segments: u64,
+    pub events: u64,
+    pub files: u64,
+    /// Bytes whose hashes were compared.
+    pub bytes: u64,
+    pub problems: Vec<Problem>,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file of the index, or the file of the archive.
+    pub path: String,
+    pub problem: String,
+}
+
 #[derive(Default)]
 struct Problems {
-    listed: Vec<VerifyProblem>,
+    listed: Vec<Problem>,
     unlisted: u64,
 }
 
 impl Problems {
     fn add(&mut self, path: &Path, problem: String) {
         if self.listed.len() < PROBLEMS_MAX {
-            self.listed.push(VerifyProblem { path: path.display().to_string(), problem });
+            self.listed.push(Problem { path: path.display().to_string(), problem });
         } else {
             self.unlisted += 1;
         }
@@ -191,10 +207,10 @@ impl Problems {
         }
     }
 
-    fn list(mut self) -> Vec<VerifyProblem> {
+    fn list(mut self) -> Vec<Problem> {
         if self.unlisted > 0 {
             let problem = format!("and {} more problems", self.unlisted);
-            self.listed.push(VerifyProblem { path: String::new(), problem });
+            self.listed.push(Problem { path: String::new(), problem });
         }
         self.listed
     }

@@ -41,10 +41,12 @@ pub mod manifest;
 pub mod merge;
 pub mod one_term;
 pub mod opening;
+pub mod parts;
 pub mod pieces;
 pub mod presence;
 pub mod ranked;
 pub mod records;
+pub mod remake;
 pub mod saved;
 pub mod schema;
 pub mod sealed;
@@ -53,6 +55,7 @@ pub mod steps;
 pub mod store;
 pub mod value_clauses;
 pub mod values;
+pub mod versions;
 pub mod word_clauses;
 pub mod write;
 
@@ -69,6 +72,11 @@ pub enum IndexError {
     Io { path: PathBuf, source: io::Error },
     #[error("{path}: {reason}")]
     Damaged { path: PathBuf, reason: String },
+    #[error(
+        "{path}: format version {found}, and this traildex reads and writes version {known}. Nothing \
+         was changed. {advice}"
+    )]
+    UnknownVersion { path: PathBuf, found: u32, known: u32, advice: &'static str },
     #[error("{0} is used by another traildex process")]
     Locked(PathBuf),
     #[error("{0}: a bug in traildex")]
@@ -110,7 +118,13 @@ impl IndexError {
 
     /// Whether the same may work later: what the disk, or another process, stands in the way of.
     pub fn may_pass(&self) -> bool {
-        !matches!(self, Self::Damaged { .. } | Self::Bug(_) | Self::TooManyGroups { .. })
+        !matches!(
+            self,
+            Self::Damaged { .. }
+                | Self::UnknownVersion { .. }
+                | Self::Bug(_)
+                | Self::TooManyGroups { .. }
+        )
     }
 
     pub fn damaged(path: &Path, reason: impl Into<String>) -> Self {

@@ -11,6 +11,7 @@
 //! In memory a file costs at most 32 bytes (`lines.rs`). The lines stay on disk and are read when
 //! asked for.
 
+mod format;
 mod lines;
 
 use std::fs::File;
@@ -19,101 +20,23 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use xxhash_rust::xxh3::Xxh3;
 
-pub use self::lines::LedgerCounts;
+pub use self::format::{FileKey, FileRecord, FileState, Loss, Reading, Reject};
+use self::format::{LOSS_PREFIX, LossLine};
 use self::lines::Lines;
+pub use self::lines::{FilesByState, LedgerCounts};
 
 use crate::manifest::LedgerExtent;
 use segment::cache::Cache;
-use segment::directory::hash_text;
 use segment::disk::{Disk, ReadAt};
+use segment::parts::hash_text;
 use segment::steps::step;
 use segment::{IndexError, open_existing};
-use trail::time::Micros;
-use wire::{FileEntry, FileState, Reading};
 
 /// Bytes of the ledger read at a time when all of it is gone through.
 const READ_STEP: usize = 1 << 20;
-
-/// A file as the scan finds it. The same path with another size or time is to be read again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct FileKey {
-    pub path: String,
-    pub size: u64,
-    /// Nanoseconds since the Unix epoch.
-    pub mtime_ns: i64,
-}
-
-/// What became of a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileRecord {
-    /// Its number, which its events carry.
-    pub number: u64,
-    #[serde(flatten)]
-    pub key: FileKey,
-    pub state: FileState,
-    #[serde(flatten)]
-    pub reading: Reading,
-}
-
-impl FileRecord {
-    /// The entry of a file that was read now.
-    pub fn new(number: u64, key: FileKey, state: FileState, reading: Reading) -> Self {
-        let reading = Reading { read_at: Some(Micros::now()), ..reading };
-        Self { number, key, state, reading }
-    }
-
-    /// Events that were put into the index for it.
-    pub fn events(&self) -> u64 {
-        self.reading.records - self.reading.duplicates - self.reading.expired
-    }
-}
-
-impl From<FileRecord> for FileEntry {
-    fn from(record: FileRecord) -> Self {
-        let FileRecord { key, state, reading, .. } = record;
-        Self {
-            path: key.path,
-            state,
-            size: key.size,
-            modified: Some(Micros(key.mtime_ns.div_euclid(1_000))),
-            reading,
-        }
-    }
-}
-
-/// A file's events that were in a damaged segment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loss {
-    /// The file's number.
-    pub file: u64,
-    /// How many of its events. Zero where its duplicates' events may have been in the segment.
-    pub events: u64,
-    pub at: Micros,
-}
-
-impl Loss {
-    fn reason(events: u64) -> String {
-        match events {
-            0 => "it shares events with files whose events were in a damaged part of the index; to be \
-                  read again"
-                .to_owned(),
-            events => {
-                format!("{events} of its events were in a damaged part of the index; to be read again")
-            }
-        }
-    }
-}
-
-/// A line that tells of a loss.
-#[derive(Debug, Serialize, Deserialize)]
-struct LossLine {
-    loss: Loss,
-}
-
-const LOSS_PREFIX: &[u8] = b"{\"loss\":";
 
 /// What paths of files may take of memory: some four thousand.
 const PATHS_BYTES_MAX: usize = 1 << 20;

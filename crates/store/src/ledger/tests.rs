@@ -2,7 +2,7 @@
 
 use super::*;
 use segment::disk::RealDisk;
-use trail::reject::Reject;
+use trail::time::Micros;
 
 fn key(path: &str, size: u64) -> FileKey {
     FileKey { path: path.to_owned(), size, mtime_ns: 2 }
