@@ -246,8 +246,8 @@ fn path_and_notes(file: &FileEntry) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trail::reject::Reject;
     use wire::Reading;
+    use wire::Reject;
 
     fn sample() -> FilesResponse {
         let reading = Reading { records: 1200, duplicates: 3, ..Reading::default() };

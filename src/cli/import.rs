@@ -94,8 +94,7 @@ pub fn fill(
     let report = report(&progress, started.elapsed());
     tell(&report);
     for skipped in progress.skipped().iter().take(SKIPPED_TOLD_MAX) {
-        let reason = skipped.reading.reason.as_deref().unwrap_or_default();
-        eprintln!("skipped {}: {}", escape(&skipped.path), escape(reason));
+        eprintln!("skipped {}: {}", escape(&skipped.path), escape(&skipped.reason));
     }
     Ok((store, report))
 }

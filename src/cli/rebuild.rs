@@ -1,5 +1,6 @@
 //! `traildex rebuild`: make the index anew from the archive, of a running daemon or of a data directory
-//! that nobody uses. The old index is kept until the new one is whole.
+//! that nobody uses. The old index is kept until the new one is whole. Of a data directory that nobody
+//! uses it can be made of the index's own records, too, without the archive.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use crate::daemon::pipeline::replace;
 use crate::daemon::upkeep::missing;
 use crate::daemon::{open_store, rebuilt_from};
 use client::Client;
+use ingest::again::read_again;
+use store::remake::SizeLimits;
 use wire::{RebuildRequest, RebuildState, RebuildStatus};
 
 /// Between two looks at a daemon's status.
@@ -35,6 +38,10 @@ pub struct Args {
     /// With --offline: a directory with trail files, with all below it; may be given several times
     #[arg(long, value_name = "DIR", requires = "offline")]
     watch: Vec<PathBuf>,
+    /// With --offline: make it of the index's own records, and leave the archive alone, which may lack
+    /// files by now
+    #[arg(long, requires = "offline", conflicts_with_all = ["watch", "accept_loss"])]
+    from_records: bool,
     /// Go on although the archive lacks files that the index holds events of
     #[arg(long)]
     accept_loss: bool,
@@ -62,6 +69,9 @@ fn offline(args: &Args, request: RebuildRequest) -> anyhow::Result<()> {
         ..Overrides::default()
     };
     let config = Config::load(args.config.as_deref(), environment(), &flags)?;
+    if args.from_records {
+        return of_records(&config);
+    }
     if config.watch.dirs.is_empty() {
         bail!("no archive to read: give --watch DIR, or watch.dirs in the configuration");
     }
@@ -77,6 +87,21 @@ fn offline(args: &Args, request: RebuildRequest) -> anyhow::Result<()> {
         store.abandon_rebuild();
         bail!(reason);
     }
+    Ok(())
+}
+
+/// Makes each segment anew of its records. What is damaged has none to make it of.
+fn of_records(config: &Config) -> anyhow::Result<()> {
+    let mut store = open_store(&config.index.data_dir, config)?;
+    tell_damage(&store);
+    let limits = SizeLimits {
+        events_max: config.ingest.segment_events_max as u32,
+        bytes_max: config.ingest.segment_bytes_max,
+    };
+    store.remake(limits, &mut read_again())?;
+    let snapshot = store.snapshots().load_full();
+    let files = snapshot.files.counts().files.indexed;
+    eprintln!("{} events of {} files", HumanCount(snapshot.events()), HumanCount(files));
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use super::{EXIT_CODES, Exit, SocketArg};
 use crate::cli::json::for_terminal;
 use crate::cli::table::Format;
 use crate::cli::text::{bytes, escape, thousands};
+use crate::daemon::upkeep::told;
 use client::Client;
 use store::inspect::inspect;
 use wire::{VerifyProblem, VerifyReport};
@@ -35,7 +36,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             .expect("the template is valid"),
     );
     let report = match &args.data_dir {
-        Some(data_dir) => inspect(data_dir, &|read| bar.inc(read))?,
+        Some(data_dir) => told(inspect(data_dir, &|read| bar.inc(read))?),
         None => verify_online(&args.socket.client(), &bar)?,
     };
     bar.finish_and_clear();

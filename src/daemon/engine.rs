@@ -22,7 +22,7 @@ use segment::disk::RealDisk;
 use segment::sigbus;
 use segment::steps::step;
 use store::inspect::{disk_bytes, free_bytes};
-use store::ledger::LedgerCounts;
+use store::ledger::{FilesByState, LedgerCounts};
 use store::manifest::FORMAT_VERSION;
 use store::opening::set_aside_folders;
 use store::saved::Saved;
@@ -229,20 +229,27 @@ impl Engine for Daemon {
     }
 
     fn saved(&self) -> Arc<BTreeMap<String, SavedSearch>> {
-        self.saved.all()
+        let searches = self.saved.all();
+        let told = searches.iter().map(|(name, search)| (name.clone(), saved::told(search)));
+        Arc::new(told.collect())
     }
 
     fn save(&self, name: &str, search: &SavedSearch) -> Result<bool, ApiError> {
         saved::check(name, search)?;
         self.saved.change(|searches| {
-            let is_new = searches.insert(name.to_owned(), search.clone()).is_none();
+            let is_new = searches.insert(name.to_owned(), saved::kept(search)).is_none();
             saved::check_size(searches)?;
             Ok(is_new)
         })
     }
 
     fn delete_saved(&self, name: &str) -> Result<SavedSearch, ApiError> {
-        self.saved.change(|searches| searches.remove(name).ok_or_else(|| saved::unknown(name)))
+        self.saved.change(|searches| {
+            searches
+                .remove(name)
+                .map(|search| saved::told(&search))
+                .ok_or_else(|| saved::unknown(name))
+        })
     }
 
     fn search_saved(
@@ -253,7 +260,7 @@ impl Engine for Daemon {
     ) -> Result<SearchResponse, ApiError> {
         let searches = self.saved.all();
         let search = searches.get(name).ok_or_else(|| saved::unknown(name))?;
-        self.search(&saved::search(search, request)?, cancel)
+        self.search(&saved::search(&saved::told(search), request)?, cancel)
     }
 
     fn fields(&self, request: &FieldsRequest, cancel: &Cancel) -> Result<FieldsResponse, ApiError> {
@@ -273,8 +280,8 @@ impl Engine for Daemon {
         let counts = snapshot.files.counts();
         let glance = self.pipeline.progress().glance();
         let span = snapshot.time_span();
-        let read = &counts.files;
-        let known = read.indexed + read.rejected + read.digest + read.empty + read.reread;
+        let FilesByState { indexed, rejected, digest, empty, replaced, reread } = counts.files;
+        let known = indexed + rejected + digest + empty + reread;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.started.elapsed().as_secs(),
@@ -282,10 +289,15 @@ impl Engine for Daemon {
             data_dir: self.config.index.data_dir.display().to_string(),
             files: FileCounts {
                 seen: known + glance.pending,
+                indexed,
                 pending: glance.pending,
+                rejected,
+                digest,
+                empty,
+                replaced,
+                reread,
                 skipped: glance.skipped,
                 ignored: glance.ignored,
-                ..counts.files
             },
             events: EventCounts {
                 indexed: snapshot.events(),

@@ -1,20 +1,24 @@
-//! `GET /v1/files`: what became of which files, listed or summed up.
+//! `GET /v1/files`: what became of which files, listed or summed up. Here the ledger's lines become what
+//! the API tells.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use ingest::progress::Progress;
+use ingest::progress::{Progress, Unread};
 use language::time::Clock;
 use search::run::parse_bound;
+use segment::file;
+use segment::file::FileRecord;
 use store::ledger::LedgerReader;
 use trail::layout::Place;
 use trail::time::Micros;
+use wire::Reject;
 use wire::engine::Cancel;
 use wire::limits::{FILE_GROUPS_MAX, FILES_LIMIT_DEFAULT, FILES_LIMIT_MAX};
 use wire::{
     ApiError, Dimension, ErrorKind, FileEntry, FileGroup, FileState, FileSums, FilesRequest,
-    FilesResponse,
+    FilesResponse, Reading,
 };
 
 /// Entries looked at between two looks at the deadline.
@@ -46,13 +50,87 @@ pub fn list(
             if seen.is_multiple_of(CHECK_STEP) {
                 cancel.check()?;
             }
-            listing.take(record.into())
+            listing.take(entry_of(record))
         })?;
     }
-    for entry in progress.pending().into_iter().chain(progress.skipped()) {
-        listing.take(entry)?;
+    for file in progress.pending() {
+        listing.take(unread_entry(file, FileState::Pending))?;
+    }
+    for file in progress.skipped() {
+        listing.take(unread_entry(file, FileState::Skipped))?;
     }
     Ok(listing.end())
+}
+
+/// The API's entry of a file that was read.
+fn entry_of(record: FileRecord) -> FileEntry {
+    let FileRecord { key, state, reading, .. } = record;
+    FileEntry {
+        path: key.path,
+        state: state_of(state),
+        size: key.size,
+        modified: Some(Micros(key.mtime_ns.div_euclid(1_000))),
+        reading: reading_of(reading),
+    }
+}
+
+fn state_of(state: file::FileState) -> FileState {
+    match state {
+        file::FileState::Indexed => FileState::Indexed,
+        file::FileState::Rejected => FileState::Rejected,
+        file::FileState::Digest => FileState::Digest,
+        file::FileState::Empty => FileState::Empty,
+        file::FileState::Replaced => FileState::Replaced,
+        file::FileState::Reread => FileState::Reread,
+    }
+}
+
+fn reading_of(reading: file::Reading) -> Reading {
+    let reject = |file::Reject { offset, reason }| Reject { offset, reason };
+    // Every field, so that a new one is not forgotten.
+    let file::Reading {
+        read_at,
+        sha256,
+        records,
+        duplicates,
+        expired,
+        conflicting,
+        repaired,
+        rejected,
+        lost,
+        first,
+        last,
+        account,
+        region,
+        rejects,
+        flags,
+        reason,
+    } = reading;
+    Reading {
+        read_at,
+        sha256,
+        records,
+        duplicates,
+        expired,
+        conflicting,
+        repaired,
+        rejected,
+        lost,
+        first,
+        last,
+        account,
+        region,
+        rejects: rejects.into_iter().map(reject).collect(),
+        flags,
+        reason,
+    }
+}
+
+/// The API's entry of a file that is not read.
+fn unread_entry(file: Unread, state: FileState) -> FileEntry {
+    let Unread { path, size, modified, reason } = file;
+    let reading = Reading { reason: Some(reason), ..Reading::default() };
+    FileEntry { path, state, size, modified, reading }
 }
 
 struct Filter<'r> {

@@ -6,8 +6,12 @@ use jiff::Timestamp;
 
 use language::parameters::{bind, is_name, parameters};
 use search::run::{clock_of, parse_bound, refused};
+use store::saved;
+use store::saved::Search;
 use wire::limits::{SAVED_BYTES_MAX, SAVED_MAX, SAVED_NAME_BYTES_MAX, SEARCH_LIMIT_MAX};
-use wire::{ApiError, ErrorKind, QueryForm, SavedRequest, SavedSearch, SearchRequest};
+use wire::{
+    ApiError, ErrorKind, Order, Parameter, QueryForm, SavedRequest, SavedSearch, SearchRequest,
+};
 
 /// Refuses what could not be run, whatever the values of the parameters.
 pub fn check(name: &str, search: &SavedSearch) -> Result<(), ApiError> {
@@ -79,8 +83,38 @@ pub fn search(search: &SavedSearch, run: &SavedRequest) -> Result<SearchRequest,
     })
 }
 
+/// A search of the API, as it is kept on disk.
+pub fn kept(search: &SavedSearch) -> Search {
+    let SavedSearch { query, description, parameters, start, end, time_zone, limit, order } =
+        search.clone();
+    let parameter = |(name, Parameter { default, description })| {
+        (name, saved::Parameter { default, description })
+    };
+    let order = order.map(|order| match order {
+        Order::Newest => saved::Order::Newest,
+        Order::Oldest => saved::Order::Oldest,
+    });
+    let parameters = parameters.into_iter().map(parameter).collect();
+    Search { query, description, parameters, start, end, time_zone, limit, order }
+}
+
+/// What the API tells of a search on disk.
+pub fn told(search: &Search) -> SavedSearch {
+    let Search { query, description, parameters, start, end, time_zone, limit, order } =
+        search.clone();
+    let parameter = |(name, saved::Parameter { default, description })| {
+        (name, Parameter { default, description })
+    };
+    let order = order.map(|order| match order {
+        saved::Order::Newest => Order::Newest,
+        saved::Order::Oldest => Order::Oldest,
+    });
+    let parameters = parameters.into_iter().map(parameter).collect();
+    SavedSearch { query, description, parameters, start, end, time_zone, limit, order }
+}
+
 /// Refuses more than there is room for.
-pub fn check_size(searches: &BTreeMap<String, SavedSearch>) -> Result<(), ApiError> {
+pub fn check_size(searches: &BTreeMap<String, Search>) -> Result<(), ApiError> {
     let bytes = serde_json::to_string(searches).map_or(0, |json| json.len());
     if searches.len() > SAVED_MAX || bytes > SAVED_BYTES_MAX {
         return Err(bad(format!(

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ingest::walk::{Found, look};
+use segment::file::FileState;
 use store::opening::SEGMENTS;
 use store::snapshot::{Snapshot, SnapshotCell};
-use store::verify;
-use wire::{ApiError, FileState, VerifyProblem, VerifyReport, VerifyStatus};
+use store::verify::{self, Problem, Report};
+use wire::{ApiError, VerifyProblem, VerifyReport, VerifyStatus};
 
 /// After a check, searches that fail cause no other for this long.
 const CHECK_PAUSE: Duration = Duration::from_mins(1);
@@ -85,13 +86,21 @@ impl Checker {
         };
         let segments_dir = self.data_dir.join(SEGMENTS);
         let report = verify::verify(snapshot, &self.data_dir, &segments_dir, &count, false);
-        for VerifyProblem { path, problem } in &report.problems {
+        for Problem { path, problem } in &report.problems {
             tracing::error!(path, problem, "the index is not as it should be");
         }
         let problems = report.problems.len();
         tracing::info!(segments = report.segments, bytes = report.bytes, problems, "index checked");
-        self.state().report = Some(report);
+        self.state().report = Some(told(report));
     }
+}
+
+/// What the API tells of a check.
+pub fn told(report: Report) -> VerifyReport {
+    let Report { checked_at, segments, events, files, bytes, problems } = report;
+    let problem = |Problem { path, problem }| VerifyProblem { path, problem };
+    let problems = problems.into_iter().map(problem).collect();
+    VerifyReport { checked_at, segments, events, files, bytes, problems }
 }
 
 /// Says that a check has ended, however it does.

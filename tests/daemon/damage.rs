@@ -7,14 +7,17 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use client::ClientError;
+use segment::parts;
 use serde_json::Value;
-use store::manifest::FORMAT_VERSION;
+use store::versions::FORMAT_VERSION;
 use wire::{
-    ErrorKind, FileState, FilesRequest, RebuildRequest, RebuildState, SearchRequest, VerifyReport,
+    ErrorKind, FileState, FilesRequest, RebuildRequest, RebuildState, SearchRequest,
+    SearchResponse, VerifyReport,
 };
 
 use crate::common::{
-    self, PATIENCE, PATIENCE_BULK, Place, copy_invictus, files_below, run, trail, wait_until,
+    self, PATIENCE, PATIENCE_BULK, Place, Ran, copy_invictus, files_below, run, trail, traildex,
+    wait_until,
 };
 
 /// Segment files of a kind, largest first.
@@ -52,9 +55,9 @@ fn indexed_place() -> Place {
 
 #[test]
 fn a_damaged_segment_is_set_aside_at_the_start_and_its_events_come_back_from_the_archive() {
-    for extension in ["records", "fast", "idx", "term", "keys", "ids"] {
+    for (extension, _) in parts::extensions() {
         let place = indexed_place();
-        let damaged = segment_files(&place, extension).remove(0);
+        let damaged = segment_files(&place, &extension).remove(0);
         damage(&damaged);
         let daemon = place.start();
         let name = damaged.file_name().unwrap().to_str().unwrap();
@@ -103,28 +106,62 @@ fn what_the_archive_does_not_have_any_more_is_said_with_every_answer() {
     daemon.stop();
 }
 
+/// Has a sealed file state another version of its format.
+fn restate(path: &Path, from: u32, to: u32) {
+    let text = fs::read_to_string(path).unwrap();
+    let stated = |version: u32| format!(r#""format_version":{version}"#);
+    let json = text.lines().next().unwrap();
+    assert!(json.contains(&stated(from)), "{json}");
+    let json = json.replace(&stated(from), &stated(to));
+    let hash = xxhash_rust::xxh3::xxh3_64(json.as_bytes());
+    fs::write(path, format!("{json}\n{hash:016x}\n")).unwrap();
+}
+
+/// The archive does not have the events any more: only the index does.
 #[test]
-fn an_index_of_another_version_is_set_aside_and_made_anew() {
+fn an_index_of_another_version_is_refused_and_not_set_aside() {
     let place = indexed_place();
-    let path = place.data_dir().join("manifest.json");
-    let text = fs::read_to_string(&path).unwrap();
-    let current = format!(r#""format_version":{FORMAT_VERSION}"#);
-    assert!(text.contains(&current));
-    fs::write(&path, text.replace(&current, r#""format_version":1"#)).unwrap();
+    fs::remove_dir_all(place.archive()).unwrap();
+    fs::create_dir(place.archive()).unwrap();
+    let manifest = place.data_dir().join("manifest.json");
+    for version in [FORMAT_VERSION - 1, FORMAT_VERSION + 1] {
+        restate(&manifest, FORMAT_VERSION, version);
+        let files = files_below(&place.data_dir());
+        let data_dir = place.data_dir();
+        let mut verify = traildex();
+        verify.args(["verify", "--data-dir", data_dir.to_str().unwrap()]);
+        for mut command in [place.serve_command(), verify] {
+            let Ran { code, stderr, .. } = command.output().unwrap().into();
+            assert_eq!(code, 4, "{stderr}");
+            let told = format!("manifest.json: format version {version}, and this traildex reads");
+            assert!(stderr.contains(&told), "{stderr}");
+            assert!(stderr.contains("Start the version of traildex that wrote it"), "{stderr}");
+        }
+        assert_eq!(files_below(&place.data_dir()), files, "nothing is set aside");
+        restate(&manifest, version, FORMAT_VERSION);
+    }
+    let daemon = place.start();
+    assert_eq!(daemon.count("*"), 2_900);
+    assert_eq!(daemon.status().warnings, [""; 0]);
+    daemon.stop();
+}
+
+#[test]
+fn an_index_without_its_manifest_is_set_aside_and_made_anew() {
+    let place = indexed_place();
+    fs::remove_file(place.data_dir().join("manifest.json")).unwrap();
     let daemon = place.start();
     let warnings = daemon.status().warnings.join("\n");
-    assert!(warnings.contains("manifest.json"), "{warnings}");
+    assert!(warnings.contains("manifest.json: it is missing"), "{warnings}");
     daemon.wait_indexed(PATIENCE_BULK, 2_900);
     assert_eq!(daemon.find("*").warnings, [""; 0], "once it has caught up");
     daemon.stop();
-    let [aside] = &fs::read_dir(place.data_dir().join("set-aside"))
+    let aside: Vec<PathBuf> = fs::read_dir(place.data_dir().join("set-aside"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .collect::<Vec<_>>()[..]
-    else {
-        panic!("one folder");
-    };
-    assert!(aside.join("manifest.json").exists() && aside.join("segments").exists());
+        .collect();
+    let [aside] = &aside[..] else { panic!("one folder") };
+    assert!(aside.join("files.jsonl").exists() && aside.join("segments").exists());
 }
 
 #[test]
@@ -452,6 +489,34 @@ fn rebuild_without_a_daemon_makes_the_index_anew() {
     assert_eq!(output.code, 4);
     assert!(output.stderr.contains("55 files"), "{}", output.stderr);
     assert_eq!(verify_offline(&place).1.events, 2_900, "nothing was lost by asking");
+}
+
+/// The records are in the index: nothing is read of the archive, which is gone.
+#[test]
+fn rebuild_from_records_needs_no_archive() {
+    let place = indexed_place();
+    let daemon = place.start();
+    let expected = daemon.find("*");
+    daemon.stop();
+    fs::remove_dir_all(place.archive()).unwrap();
+    fs::create_dir(place.archive()).unwrap();
+    let before = segment_files(&place, "idx");
+    let data_dir = place.data_dir();
+    let args = ["rebuild", "--offline", "--from-records", "--data-dir"];
+    let output = run(&[&args[..], &[data_dir.to_str().unwrap()]].concat());
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert!(output.stderr.contains("2,900 events of 55 files"), "{}", output.stderr);
+    let after = segment_files(&place, "idx");
+    assert!(after.iter().all(|path| !before.contains(path)), "all segments are new");
+    let (code, report, _) = verify_offline(&place);
+    assert_eq!((code, report.events, report.files), (0, 2_900, 55), "{report:?}");
+    let daemon = place.start();
+    let found = daemon.find("*");
+    assert_eq!(found.warnings, [""; 0]);
+    let text = |found: &SearchResponse| serde_json::to_string(&found.hits).unwrap();
+    assert!(text(&found) == text(&expected), "records, files, offsets, flags, order are the same");
+    assert_eq!(daemon.count("eventName:AssumeRole"), 49);
+    daemon.stop();
 }
 
 #[test]

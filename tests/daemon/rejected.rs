@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use trail::reject::Reject;
+use wire::Reject;
 use wire::{FileState, FilesRequest};
 
 use super::life::wait_calm;

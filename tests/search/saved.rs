@@ -217,6 +217,23 @@ fn a_damaged_file_is_named_and_set_aside_and_the_daemon_starts() {
     daemon.stop();
 }
 
+#[test]
+fn a_file_of_another_version_is_refused_and_left_as_it_is() {
+    let place = Place::new();
+    place.start().stop();
+    let path = place.data_dir().join("saved.json");
+    let json = r#"{"format_version":2,"searches":{},"unheard":[]}"#;
+    let text = format!("{json}\n{:016x}\n", xxhash_rust::xxh3::xxh3_64(json.as_bytes()));
+    fs::write(&path, &text).unwrap();
+    let Ran { code, stderr, .. } = place.serve_command().output().unwrap().into();
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("saved.json: format version 2"), "{stderr}");
+    assert!(stderr.contains("move the file away"), "{stderr}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    fs::remove_file(&path).unwrap();
+    place.start().stop();
+}
+
 fn ask(args: &[&str]) -> Ran {
     let daemon = shared_daemon();
     run(&[args, &["--socket", daemon.socket.to_str().unwrap()]].concat())

@@ -17,7 +17,8 @@ use crate::handover::TakenBack;
 use crate::progress::{Fault, Progress, spent};
 use crate::work::Built;
 use segment::IndexError;
-use segment::build::{BuiltSegment, SegmentEntry};
+use segment::build::BuiltSegment;
+use segment::parts::SegmentEntry;
 use store::job::MergeJob;
 use store::store::Store;
 use trail::parse::Parser;
@@ -283,10 +284,10 @@ mod tests {
     use super::*;
     use crate::batch::{Batches, Membership};
     use segment::file::{FileKey, FileRecord};
+    use segment::file::{FileState, Reading};
     use store::dedupe::Claim;
     use trail::flat::Event;
     use trail::time::Micros;
-    use wire::{FileState, Reading};
 
     /// A committer whose segments are built by hand.
     struct Desk {

@@ -10,6 +10,7 @@
 //! front to back: the scanner ends, the workers finish the segments they have, the committer commits
 //! them.
 
+pub mod again;
 pub mod batch;
 pub mod commit;
 pub mod handover;

@@ -13,7 +13,6 @@ use crate::limits::SKIPPED_LISTED_MAX;
 use segment::IndexError;
 use segment::file::FileKey;
 use trail::time::Micros;
-use wire::{FileEntry, FileState, Reading};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -363,39 +362,45 @@ impl Progress {
     }
 
     /// The files that are pending, and what each waits for.
-    pub fn pending(&self) -> Vec<FileEntry> {
+    pub fn pending(&self) -> Vec<Unread> {
         let state = self.state();
-        let entry = |(key, pending): (&FileKey, &Pending)| FileEntry {
+        let unread = |(key, pending): (&FileKey, &Pending)| Unread {
             path: key.path.clone(),
-            state: FileState::Pending,
             size: key.size,
             modified: Some(Micros(key.mtime_ns.div_euclid(1_000))),
-            reading: because(match pending.stage {
-                Stage::Waiting => "not finished yet",
-                Stage::Taken => "queued or being read",
-            }),
+            reason: match pending.stage {
+                Stage::Waiting => "not finished yet".to_owned(),
+                Stage::Taken => "queued or being read".to_owned(),
+            },
         };
-        let mut files: Vec<FileEntry> = state.pending.iter().map(entry).collect();
+        let mut files: Vec<Unread> = state.pending.iter().map(unread).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         files
     }
 
     /// The paths that are not read, and why; the first [`SKIPPED_LISTED_MAX`].
-    pub fn skipped(&self) -> Vec<FileEntry> {
+    pub fn skipped(&self) -> Vec<Unread> {
         let state = self.state();
-        let entry = |(path, skipped): (&String, &Skipped)| FileEntry {
+        let unread = |(path, skipped): (&String, &Skipped)| Unread {
             path: path.clone(),
-            state: FileState::Skipped,
             size: 0,
             modified: None,
-            reading: because(&skipped.reason),
+            reason: skipped.reason.clone(),
         };
-        state.skipped.iter().map(entry).collect()
+        state.skipped.iter().map(unread).collect()
     }
 }
 
-fn because(reason: &str) -> Reading {
-    Reading { reason: Some(reason.to_owned()), ..Reading::default() }
+/// A file that is not read yet, or is skipped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    pub path: String,
+    /// Bytes on disk; 0 for what is skipped.
+    pub size: u64,
+    /// Time of the last change; none for what is skipped.
+    pub modified: Option<Micros>,
+    /// What it waits for, or why it is skipped.
+    pub reason: String,
 }
 
 /// Adds to a counter that only reports.

@@ -9,15 +9,15 @@ use crate::limits::REJECTS_LISTED_MAX;
 use crate::read::Content;
 use segment::IndexError;
 use segment::build::SegmentBuilder;
+use segment::file::{FileState, Reading, Reject};
 use store::dedupe::{Claim, Dedupe};
 use trail::columns;
 use trail::flags::Flags;
 use trail::flat::Event;
 use trail::layout::Place;
+use trail::parse;
 use trail::parse::Sink;
-use trail::reject::Reject;
 use trail::time::Micros;
-use wire::{FileState, Reading};
 
 /// What stands for the account or region of a file whose records are of more than one.
 const SEVERAL: &str = "several";
@@ -122,10 +122,11 @@ impl Sink for Tally<'_> {
         Ok(())
     }
 
-    fn reject(&mut self, reject: Reject) {
+    fn reject(&mut self, reject: parse::Reject) {
         self.reading.rejected += 1;
         if self.reading.rejects.len() < REJECTS_LISTED_MAX {
-            self.reading.rejects.push(reject);
+            let parse::Reject { offset, reason } = reject;
+            self.reading.rejects.push(Reject { offset, reason });
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::walk::{Found, age, look};
 use segment::IndexError;
 use segment::build::{BuiltSegment, SegmentBuilder, SegmentFactory};
 use segment::file::{FileKey, FileRecord};
+use segment::file::{FileState, Reading};
 use store::dedupe::Dedupe;
 use trail::flags::Flags;
 use trail::layout::Place;
@@ -32,7 +33,6 @@ use trail::parse::{Origin, Parser};
 use trail::split;
 use trail::split::Pieces;
 use trail::time::Micros;
-use wire::{FileState, Reading};
 
 /// When a worker finishes a segment, and what it takes in.
 #[derive(Clone, Copy, Debug)]

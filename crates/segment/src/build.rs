@@ -5,7 +5,7 @@
 //! files whose events it holds, so that both become visible in one commit. The keys of its events,
 //! their ids and their records are written beside it.
 
-use std::path::Path;
+use std::mem::take;
 use std::sync::Arc;
 
 use tantivy::columnar::ColumnarReader;
@@ -18,9 +18,10 @@ use super::keys;
 use super::records;
 use super::schema;
 use crate::column_words::ColumnWords;
-use crate::directory::{SegmentDirectory, SegmentFile, SegmentFiles};
+use crate::directory::{SegmentDirectory, SegmentFiles};
 use crate::file::FileRecord;
 use crate::ids::Ids;
+use crate::parts::{Part, SegmentEntry};
 use crate::records::{Arena, Dictionaries, Ordered};
 use crate::schema::{Fields, Sorting};
 use crate::steps::step;
@@ -41,66 +42,16 @@ pub struct BuiltSegment {
     pub files: Vec<FileRecord>,
 }
 
-/// A segment as the manifest lists it: its id, how long each of its runs is, and its files.
-///
-/// A run is a stretch of documents sorted by time, latest first. A built segment is one run; a merged
-/// one may be several, one behind another.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SegmentEntry {
-    pub id: String,
-    pub runs: Vec<u32>,
-    pub files: Vec<SegmentFile>,
-}
-
-impl SegmentEntry {
-    pub fn events(&self) -> u32 {
-        self.runs.iter().sum()
-    }
-}
-
 /// Opens tantivy's view of the segment directory. A fresh one for each segment built: tantivy
 /// remembers every file it ever wrote.
 pub fn open_index(directory: SegmentDirectory, fields: &Fields) -> Result<Index, IndexError> {
     Ok(Index::create(directory, fields.schema.clone(), schema::settings(Sorting::None))?)
 }
 
-/// Name of the file of a segment's keys.
-pub fn keys_name(id: &str) -> String {
-    format!("{id}.keys")
-}
-
-/// Name of the file of a segment's ids.
-pub fn ids_name(id: &str) -> String {
-    format!("{id}.ids")
-}
-
-/// Name of the file of the words of a segment's columns.
-pub fn words_name(id: &str) -> String {
-    format!("{id}.words")
-}
-
 /// The words of the columns of a segment whose columns are written.
 pub fn words_of(segment: &Segment) -> Result<ColumnWords, IndexError> {
     let columns = segment.open_read(SegmentComponent::FastFields)?;
     ColumnWords::gather(&ColumnarReader::open(columns)?)
-}
-
-pub fn write_words(
-    directory: &SegmentDirectory,
-    segment: &Segment,
-    words: ColumnWords,
-) -> Result<(), IndexError> {
-    let id = segment.id().uuid_string();
-    let mut out = directory.open_write(Path::new(&words_name(&id)))?;
-    words.write(&mut out)?;
-    out.terminate()?;
-    Ok(())
-}
-
-/// Name of the file of a segment's records.
-pub fn records_name(id: &str) -> String {
-    format!("{id}.records")
 }
 
 /// Makes builders; cheap to clone into every worker.
@@ -204,8 +155,8 @@ impl SegmentBuilder {
             fields,
             records,
             mut ids,
-            keys,
-            conflicts,
+            mut keys,
+            mut conflicts,
             files,
             ..
         } = self;
@@ -214,25 +165,24 @@ impl SegmentBuilder {
         for (number, doc) in (0..).zip(&order) {
             numbers[*doc as usize] = number;
         }
-        let words = writer.write(&segment, &fields, &order)?;
+        let mut words = writer.write(&segment, &fields, &order)?;
         step("segment-written");
         let id = segment.id().uuid_string();
-        let mut out = directory.open_write(Path::new(&records_name(&id)))?;
-        let source = Ordered { records: &records, order: &order };
-        records::write(source, &self.dictionaries, &mut out)?;
-        out.terminate()?;
-        step("records-written");
-        let mut out = directory.open_write(Path::new(&ids_name(&id)))?;
         ids.renumber(|doc| numbers[doc as usize]);
-        ids.write(&mut out)?;
-        out.terminate()?;
-        step("ids-written");
-        write_words(&directory, &segment, words)?;
-        step("words-written");
-        let mut out = directory.open_write(Path::new(&keys_name(&id)))?;
-        keys::write(keys, conflicts, &mut out)?;
-        out.terminate()?;
-        step("keys-written");
+        for part in Part::ALL {
+            let mut out = directory.open_write(&part.path(&id))?;
+            match part {
+                Part::Records => {
+                    let source = Ordered { records: &records, order: &order };
+                    records::write(source, &self.dictionaries, &mut out)?;
+                }
+                Part::Ids => take(&mut ids).write(&mut out)?,
+                Part::Words => take(&mut words).write(&mut out)?,
+                Part::Keys => keys::write(take(&mut keys), take(&mut conflicts), &mut out)?,
+            }
+            out.terminate()?;
+            part.built();
+        }
         let segment = SegmentEntry { id, runs, files: directory.written() };
         Ok(BuiltSegment { segment: Some(segment), files })
     }

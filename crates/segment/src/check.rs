@@ -5,9 +5,9 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::parts;
 use super::{IndexError, open_existing};
-use crate::build::{SegmentEntry, ids_name, keys_name, records_name};
-use crate::directory::{SegmentFile, hash_text};
+use crate::parts::{SegmentEntry, SegmentFile, hash_text, length_problem};
 
 /// Bytes read at a time: they stay in the processor's cache between reading and hashing.
 const READ_STEP: usize = 256 << 10;
@@ -19,7 +19,7 @@ pub fn check_segment(
     entry: &SegmentEntry,
     read: &(dyn Fn(u64) + Sync),
 ) -> Result<(), IndexError> {
-    for name in [keys_name(&entry.id), ids_name(&entry.id), records_name(&entry.id)] {
+    for name in parts::names(&entry.id) {
         if !entry.files.iter().any(|file| file.name == name) {
             return Err(IndexError::damaged(&dir.join(name), "the manifest does not name it"));
         }
@@ -52,8 +52,4 @@ pub fn check_file(
         return Err(IndexError::damaged(path, "its hash does not match"));
     }
     Ok(())
-}
-
-pub fn length_problem(found: u64, expected: u64) -> String {
-    format!("{found} bytes long in place of {expected}")
 }

@@ -13,16 +13,17 @@ use std::sync::{Arc, Mutex};
 
 use tantivy::directory::error::{DeleteError, LockError, OpenReadError, OpenWriteError};
 use tantivy::directory::{
-    AntiCallToken, Directory, DirectoryLock, FileHandle, Lock, MmapDirectory, TerminatingWrite,
-    WatchCallback, WatchHandle, WritePtr,
+    AntiCallToken, Directory, DirectoryLock, FileHandle, Lock, MmapDirectory, OwnedBytes,
+    TerminatingWrite, WatchCallback, WatchHandle, WritePtr,
 };
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{IndexError, lock};
-use crate::build::{ids_name, records_name, words_name};
 use crate::column_words::WordFile;
 use crate::disk::{Disk, Output};
 use crate::ids::IdFile;
+use crate::keys::KeySet;
+use crate::parts::{Part, SegmentFile, hash_text};
 use crate::records::Records;
 
 /// Bytes written to a file at a time. Segments are written by a few writers of long streams.
@@ -53,39 +54,37 @@ impl SegmentFiles {
 
     /// The records of a segment.
     pub fn records(&self, id: &str) -> Result<Records, IndexError> {
-        let name = records_name(id);
-        let file = self.mapped.open_read(Path::new(&name))?;
-        Records::open(&self.dir.join(name), file.read_bytes()?)
+        let (path, file) = self.mapped(Part::Records, id)?;
+        Records::open(&path, file)
     }
 
     /// The ids of a segment.
     pub fn ids(&self, id: &str) -> Result<IdFile, IndexError> {
-        let name = ids_name(id);
-        let file = self.mapped.open_read(Path::new(&name))?;
-        IdFile::open(&self.dir.join(name), file.read_bytes()?)
+        let (path, file) = self.mapped(Part::Ids, id)?;
+        IdFile::open(&path, file)
     }
 
     /// The words of a segment's columns.
     pub fn words(&self, id: &str) -> Result<WordFile, IndexError> {
-        let name = words_name(id);
-        let file = self.mapped.open_read(Path::new(&name))?;
-        WordFile::open(&self.dir.join(name), file.read_bytes()?)
+        let (path, file) = self.mapped(Part::Words, id)?;
+        WordFile::open(&path, file)
+    }
+
+    /// The keys of a segment's events, which are not mapped.
+    pub fn keys(&self, id: &str) -> Result<KeySet, IndexError> {
+        KeySet::open(&self.dir.join(Part::Keys.name(id)))
+    }
+
+    fn mapped(&self, part: Part, id: &str) -> Result<(PathBuf, OwnedBytes), IndexError> {
+        let name = part.path(id);
+        let file = self.mapped.open_read(&name)?;
+        Ok((self.dir.join(name), file.read_bytes()?))
     }
 
     /// A directory to build one segment in, or to read any.
     pub fn directory(&self) -> SegmentDirectory {
         SegmentDirectory { files: self.clone(), bookkeeping: Arc::default(), made: Arc::default() }
     }
-}
-
-/// A file of a segment, as the manifest knows it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SegmentFile {
-    pub name: String,
-    pub bytes: u64,
-    /// Of the whole file, in hexadecimal.
-    pub xxh3: String,
 }
 
 /// See the module's documentation.
@@ -200,9 +199,4 @@ impl TerminatingWrite for Hashed {
         lock(&self.made).insert(self.name.clone(), Some(file));
         Ok(())
     }
-}
-
-/// A hash, as the manifest writes it.
-pub fn hash_text(hash: u64) -> String {
-    format!("{hash:016x}")
 }

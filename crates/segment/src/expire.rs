@@ -4,7 +4,6 @@
 //! segment goes as a whole, and nothing is written.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use tantivy::directory::{OwnedBytes, TerminatingWrite};
@@ -16,13 +15,11 @@ use super::IndexError;
 use super::keys;
 use super::records;
 use super::schema;
-use crate::build::{
-    SegmentEntry, ids_name, keys_name, open_index, records_name, words_of, write_words,
-};
+use crate::build::{open_index, words_of};
 use crate::check::check_segment;
 use crate::directory::{SegmentDirectory, SegmentFiles};
 use crate::ids::Ids;
-use crate::merge::segment_id;
+use crate::parts::{Part, SegmentEntry, segment_id};
 use crate::records::{Dictionaries, Shuffled};
 use crate::schema::{Fields, Sorting};
 use crate::sigbus;
@@ -74,22 +71,29 @@ impl Expiry<'_> {
         let new = new.searchable_segments()?.remove(0);
         let id = new.id().uuid_string();
         let records = [self.files.records(&entry.id)?];
-        let mut out = output.open_write(Path::new(&records_name(&id)))?;
-        let source = Shuffled::new(&records, kept.events as usize, |n| (0, kept.old(n as DocId)));
-        records::write(source, self.dictionaries, &mut out)?;
-        out.terminate()?;
-        let mut ids = Ids::default();
-        self.files.ids(&entry.id)?.add_to(&mut ids, |doc| kept.new_number(doc));
-        let mut out = output.open_write(Path::new(&ids_name(&id)))?;
-        ids.write(&mut out)?;
-        out.terminate()?;
-        write_words(output, &new, words_of(&new)?)?;
-        let gone = self.gone(&kept, read_key)?;
-        let mut out = output.open_write(Path::new(&keys_name(&id)))?;
-        let path = self.files.dir.join(keys_name(&entry.id));
-        keys::write_without(&self.segment.keys, &gone, &mut out)
-            .map_err(IndexError::read(&path))?;
-        out.terminate()?;
+        for part in Part::ALL {
+            let mut out = output.open_write(&part.path(&id))?;
+            match part {
+                Part::Records => {
+                    let old = |n: usize| (0, kept.old(n as DocId));
+                    let source = Shuffled::new(&records, kept.events as usize, old);
+                    records::write(source, self.dictionaries, &mut out)?;
+                }
+                Part::Ids => {
+                    let mut ids = Ids::default();
+                    self.files.ids(&entry.id)?.add_to(&mut ids, |doc| kept.new_number(doc));
+                    ids.write(&mut out)?;
+                }
+                Part::Words => words_of(&new)?.write(&mut out)?,
+                Part::Keys => {
+                    let gone = self.gone(&kept, read_key)?;
+                    let path = self.files.dir.join(Part::Keys.name(&entry.id));
+                    keys::write_without(&self.segment.keys, &gone, &mut out)
+                        .map_err(IndexError::read(&path))?;
+                }
+            }
+            out.terminate()?;
+        }
         let runs = kept.ranges.iter().map(|range| range.end - range.start).collect();
         Ok(SegmentEntry { id, runs, files: output.written() })
     }

@@ -1,8 +1,13 @@
-//! What became of a file that was read, as its segment carries it to the commit.
+//! What became of a file that was read, as its segment carries it to the commit and as a line of the
+//! ledger states it.
+//!
+//! These types are the format: a name that changes here changes the bytes of every ledger, and needs a
+//! new version (`store/versions.rs`). What travels on the socket has types of its own, and so has what the
+//! parser finds; who answers or reads files converts. `docs/format.md` describes the bytes.
 
 use serde::{Deserialize, Serialize};
+
 use trail::time::Micros;
-use wire::{FileEntry, FileState, Reading};
 
 /// A file as the scan finds it. The same path with another size or time is to be read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -38,15 +43,148 @@ impl FileRecord {
     }
 }
 
-impl From<FileRecord> for FileEntry {
-    fn from(record: FileRecord) -> Self {
-        let FileRecord { key, state, reading, .. } = record;
-        Self {
-            path: key.path,
-            state,
-            size: key.size,
-            modified: Some(Micros(key.mtime_ns.div_euclid(1_000))),
-            reading,
-        }
+/// What became of a file that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileState {
+    /// Its events are in the index; single records may have been rejected.
+    Indexed,
+    /// Nothing in it could be indexed; `reason` says why.
+    Rejected,
+    /// A CloudTrail digest file.
+    Digest,
+    /// A trail file without a record.
+    Empty,
+    /// A later line tells of the same path. Never written: the later line says so.
+    Replaced,
+    /// A later line tells of a loss. Never written: the later line says so.
+    Reread,
+}
+
+impl FileState {
+    /// In the order of the variants.
+    pub const ALL: [Self; 6] =
+        [Self::Indexed, Self::Rejected, Self::Digest, Self::Empty, Self::Replaced, Self::Reread];
+}
+
+/// What reading a file found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// When it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Micros>,
+    /// SHA-256 of the uncompressed content, in hexadecimal; absent where it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Records that are events, duplicates included.
+    #[serde(default)]
+    pub records: u64,
+    /// Of these, records whose event was in the index already.
+    #[serde(default)]
+    pub duplicates: u64,
+    /// Of the records, those that were older than is kept when the file was read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expired: u64,
+    /// Of the records, those whose account and `eventID` another event has, with different content.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub conflicting: u64,
+    /// Of the records, those that could be read after a repair.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repaired: u64,
+    /// Records that could not be read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rejected: u64,
+    /// Events that a damaged segment took along. Never written: a line of a loss says so.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
+    /// Time of the earliest and of the latest event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Micros>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Micros>,
+    /// The account and the region that the records are of, `several` where they are of more than one;
+    /// without records, those in the path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The first [`ingest::limits::REJECTS_LISTED_MAX`] records that could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejects: Vec<Reject>,
+    /// What was odd about the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+    /// Why the file is in its state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // The signature is serde's.
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// A record that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reject {
+    /// Byte offset in the file, uncompressed, of the place that cannot be read.
+    pub offset: u64,
+    pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line with everything that a line can have, and one with as little as there can be.
+    #[test]
+    fn the_bytes_of_a_line_are_those_of_version_4() {
+        let reading = Reading {
+            read_at: Some(Micros(1)),
+            sha256: Some("00ff".to_owned()),
+            records: 9,
+            duplicates: 2,
+            expired: 1,
+            conflicting: 1,
+            repaired: 3,
+            rejected: 1,
+            lost: 0,
+            first: Some(Micros(1_500_000)),
+            last: Some(Micros(2_000_000)),
+            account: Some("111122223333".to_owned()),
+            region: Some("several".to_owned()),
+            rejects: vec![Reject { offset: 7, reason: "why".to_owned() }],
+            flags: vec!["trailing-bytes".to_owned()],
+            reason: Some("because".to_owned()),
+        };
+        let key = FileKey { path: "/a/b.json.gz".to_owned(), size: 5, mtime_ns: -6 };
+        let full = FileRecord { number: 4, key, state: FileState::Indexed, reading };
+        check(
+            &full,
+            r#"{"number":4,"path":"/a/b.json.gz","size":5,"mtime_ns":-6,"state":"indexed","#
+                .to_owned()
+                + r#""read_at":"1970-01-01T00:00:00.000001Z","sha256":"00ff","records":9,"#
+                + r#""duplicates":2,"expired":1,"conflicting":1,"repaired":3,"rejected":1,"#
+                + r#""first":"1970-01-01T00:00:01.5Z","last":"1970-01-01T00:00:02Z","#
+                + r#""account":"111122223333","region":"several","#
+                + r#""rejects":[{"offset":7,"reason":"why"}],"flags":["trailing-bytes"],"#
+                + r#""reason":"because"}"#,
+        );
+        let key = FileKey { path: "p".to_owned(), size: 0, mtime_ns: 0 };
+        let (state, reading) = (FileState::Empty, Reading::default());
+        check(
+            &FileRecord { number: 0, key, state, reading },
+            r#"{"number":0,"path":"p","size":0,"mtime_ns":0,"state":"empty","records":0,"duplicates":0}"#
+                .to_owned(),
+        );
+        let names = FileState::ALL.map(|state| serde_json::to_string(&state).unwrap());
+        let expected = ["indexed", "rejected", "digest", "empty", "replaced", "reread"];
+        assert_eq!(names, expected.map(|name| format!("\"{name}\"")));
+    }
+
+    #[track_caller]
+    fn check(record: &FileRecord, line: String) {
+        assert_eq!(serde_json::to_string(record).unwrap(), line);
+        assert_eq!(serde_json::from_str::<FileRecord>(&line).unwrap(), *record);
     }
 }

@@ -14,6 +14,7 @@ pub mod file;
 pub mod ids;
 pub mod keys;
 pub mod merge;
+pub mod parts;
 pub mod position;
 pub mod presence;
 pub mod records;
@@ -37,6 +38,11 @@ pub enum IndexError {
     Io { path: PathBuf, source: io::Error },
     #[error("{path}: {reason}")]
     Damaged { path: PathBuf, reason: String },
+    #[error(
+        "{path}: format version {found}, and this traildex reads and writes version {known}. Nothing \
+         was changed. {advice}"
+    )]
+    UnknownVersion { path: PathBuf, found: u32, known: u32, advice: &'static str },
     #[error("{0} is used by another traildex process")]
     Locked(PathBuf),
     #[error("{0}: a bug in traildex")]
@@ -78,7 +84,13 @@ impl IndexError {
 
     /// Whether the same may work later: what the disk, or another process, stands in the way of.
     pub fn may_pass(&self) -> bool {
-        !matches!(self, Self::Damaged { .. } | Self::Bug(_) | Self::TooManyGroups { .. })
+        !matches!(
+            self,
+            Self::Damaged { .. }
+                | Self::UnknownVersion { .. }
+                | Self::Bug(_)
+                | Self::TooManyGroups { .. }
+        )
     }
 
     pub fn damaged(path: &Path, reason: impl Into<String>) -> Self {

@@ -8,11 +8,8 @@
 //! looks up every event in every column, and there are a thousand columns. Merging a million events
 //! took 50 CPU seconds sorted (`benches/RESULTS.md`); searches pay some microseconds a run.
 
-use std::path::Path;
-
 use hashbrown::HashMap;
 use tantivy::directory::TerminatingWrite;
-use tantivy::index::SegmentId;
 use tantivy::indexer::merge_filtered_segments;
 use tantivy::{Directory, DocId, Segment, SegmentReader};
 
@@ -20,13 +17,11 @@ use super::IndexError;
 use super::keys;
 use super::records;
 use super::schema;
-use crate::build::{
-    SegmentEntry, ids_name, keys_name, open_index, records_name, words_of, write_words,
-};
+use crate::build::{open_index, words_of};
 use crate::check::check_segment;
 use crate::directory::{SegmentDirectory, SegmentFiles};
 use crate::ids::{DOC_BITS, Ids};
-use crate::keys::KeySet;
+use crate::parts::{Part, SegmentEntry, segment_id};
 use crate::records::{Dictionaries, Shuffled};
 use crate::schema::{FILE, Fields, OFFSET, Sorting};
 use crate::sigbus;
@@ -142,32 +137,32 @@ fn merge_into(
     let events: Vec<u32> = entries.iter().map(SegmentEntry::events).collect();
     let order = if is_sorted { Some(order(&segments, &merged)?) } else { None };
     let numbers = numbers(&events, order.as_deref());
-    let mut out = output.open_write(Path::new(&records_name(&id)))?;
-    match order {
-        Some(order) => {
-            let source = Shuffled::new(&records, order.len(), |n| order[n]);
-            records::write(source, dictionaries, &mut out)?;
+    for part in Part::ALL {
+        let mut out = output.open_write(&part.path(&id))?;
+        match part {
+            Part::Records => match &order {
+                Some(order) => {
+                    let source = Shuffled::new(&records, order.len(), |n| order[n]);
+                    records::write(source, dictionaries, &mut out)?;
+                }
+                None => records::concatenate(&records, &events, &mut out)?,
+            },
+            Part::Ids => {
+                let mut ids = Ids::default();
+                for (entry, numbers) in entries.iter().zip(&numbers) {
+                    files.ids(&entry.id)?.add_to(&mut ids, |doc| Some(numbers.of(doc)));
+                }
+                ids.write(&mut out)?;
+            }
+            Part::Words => words_of(&merged)?.write(&mut out)?,
+            Part::Keys => {
+                let sets = entries.iter().map(|entry| files.keys(&entry.id));
+                keys::merge(&sets.collect::<Result<Vec<_>, _>>()?, &mut out)?;
+            }
         }
-        None => records::concatenate(&records, &events, &mut out)?,
+        out.terminate()?;
+        part.merged();
     }
-    out.terminate()?;
-    step("merge-records-written");
-    let mut ids = Ids::default();
-    for (entry, numbers) in entries.iter().zip(&numbers) {
-        files.ids(&entry.id)?.add_to(&mut ids, |doc| Some(numbers.of(doc)));
-    }
-    let mut out = output.open_write(Path::new(&ids_name(&id)))?;
-    ids.write(&mut out)?;
-    out.terminate()?;
-    step("merge-ids-written");
-    write_words(output, &merged, words_of(&merged)?)?;
-    step("merge-words-written");
-    let sets = entries.iter().map(|entry| KeySet::open(&files.dir.join(keys_name(&entry.id))));
-    let sets = sets.collect::<Result<Vec<_>, IndexError>>()?;
-    let mut out = output.open_write(Path::new(&keys_name(&id)))?;
-    keys::merge(&sets, &mut out)?;
-    out.terminate()?;
-    step("merge-keys-written");
     let runs = if is_sorted {
         vec![entries.iter().map(SegmentEntry::events).sum()]
     } else {
@@ -227,14 +222,6 @@ fn numbers(events: &[u32], order: Option<&[(usize, DocId)]>) -> Vec<Numbers> {
         numbers[*segment][*doc as usize] = number;
     }
     numbers.into_iter().map(Numbers::Each).collect()
-}
-
-/// The id of a segment that the manifest names.
-pub fn segment_id(entry: &SegmentEntry) -> Result<SegmentId, IndexError> {
-    SegmentId::from_uuid_string(&entry.id).map_err(|_| IndexError::Damaged {
-        path: "manifest.json".into(),
-        reason: format!("'{}' is not a segment's id", entry.id),
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The shape of the index: which tantivy field holds what.
 //!
-//! A change here is a new format version: see [`store::manifest::FORMAT_VERSION`].
+//! A change here is a new format version: see [`store::versions`].
 
 use tantivy::schema::{
     DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions,

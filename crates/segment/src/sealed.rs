@@ -4,16 +4,27 @@
 use std::io;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::IndexError;
-use crate::directory::hash_text;
+use crate::parts::hash_text;
 
 pub fn text(value: &impl Serialize) -> io::Result<String> {
     let json = serde_json::to_string(value)?;
     let hash = hash_text(xxh3_64(json.as_bytes()));
     Ok(format!("{json}\n{hash}\n"))
+}
+
+/// The version that the JSON of such a file states, whatever else is in it.
+pub fn version(path: &Path, json: &str) -> Result<u32, IndexError> {
+    #[derive(Deserialize)]
+    struct VersionOnly {
+        format_version: u32,
+    }
+    let read = serde_json::from_str::<VersionOnly>(json);
+    read.map(|only| only.format_version)
+        .map_err(|error| IndexError::damaged(path, error.to_string()))
 }
 
 /// The JSON of a file; none where there is no file.

@@ -13,16 +13,14 @@ use tantivy::index::SegmentComponent;
 use tantivy::{BitSet, DateTime, DocId, Index, SegmentReader, Term};
 
 use super::{IndexError, partition_point};
-use crate::build::{SegmentEntry, keys_name};
 use crate::cache::TermPlace;
 use crate::cache::{Caches, Count};
-use crate::check::length_problem;
 use crate::column_words::{WordFile, text_column};
 use crate::dictionary::TextColumn;
 use crate::directory::SegmentFiles;
 use crate::ids::IdFile;
 use crate::keys::KeySet;
-use crate::merge::segment_id;
+use crate::parts::{Part, SegmentEntry, length_problem, segment_id};
 use crate::position::Position;
 use crate::presence::{Presences, path_of};
 use crate::records::Records;
@@ -86,7 +84,7 @@ impl SegmentView {
         entry: &SegmentEntry,
         caches: &Arc<Caches>,
     ) -> Result<Self, IndexError> {
-        let keys = KeySet::open(&files.dir.join(keys_name(&entry.id)))?;
+        let keys = files.keys(&entry.id)?;
         let segment = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
         let reader = SegmentReader::open(&segment)?;
         let records = files.records(&entry.id)?;
@@ -126,7 +124,7 @@ impl SegmentView {
             && self.damage.set((path.clone(), reason.clone())).is_ok()
         {
             tracing::error!(path = %path.display(), reason, "a segment is damaged");
-            if path.ends_with(keys_name(&self.entry.id)) {
+            if path.ends_with(Part::Keys.name(&self.entry.id)) {
                 self.keys.mark_damaged();
             }
         }

@@ -13,19 +13,20 @@ use crate::opening::SEGMENTS;
 use crate::snapshot::Snapshot;
 use crate::store::{LOCK, locked};
 use crate::verify::verify;
+use crate::verify::{Problem, Report};
 use segment::IndexError;
 use segment::build::open_index;
 use segment::cache::Caches;
 use segment::check::check_segment;
 use segment::directory::SegmentFiles;
 use segment::disk::RealDisk;
+use segment::parts;
 use segment::schema::Fields;
 use segment::view::SegmentView;
 use trail::time::Micros;
-use wire::{VerifyProblem, VerifyReport};
 
 /// Checks the index of a data directory that no process uses, and changes nothing.
-pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<VerifyReport, IndexError> {
+pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<Report, IndexError> {
     // A copy of an index may lack it, and may not be writable.
     let lock_path = data_dir.join(LOCK);
     let _lock = if lock_path.exists() {
@@ -36,10 +37,10 @@ pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<VerifyRep
     };
     let segments_dir = data_dir.join(SEGMENTS);
     fs::metadata(&segments_dir).map_err(IndexError::io(&segments_dir))?;
-    let problem = |path: &Path, problem: String| VerifyReport {
+    let problem = |path: &Path, problem: String| Report {
         checked_at: Micros::now(),
-        problems: vec![VerifyProblem { path: path.display().to_string(), problem }],
-        ..VerifyReport::default()
+        problems: vec![Problem { path: path.display().to_string(), problem }],
+        ..Report::default()
     };
     let (manifest, ledger) = match opening::read_commit(data_dir) {
         Ok(Some(commit)) => commit,
@@ -70,7 +71,7 @@ pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<VerifyRep
         let told =
             found.map_or_else(|| "it cannot be opened".to_owned(), |error| error.to_string());
         let path = segments_dir.join(&entry.id).display().to_string();
-        report.problems.insert(0, VerifyProblem { path, problem: told });
+        report.problems.insert(0, Problem { path, problem: told });
         report.segments += 1;
     }
     Ok(report)
@@ -83,6 +84,7 @@ pub fn disk_bytes(data_dir: &Path) -> u64 {
 
 /// The same, by what they are for.
 pub fn disk_bytes_by_part(data_dir: &Path) -> BTreeMap<&'static str, u64> {
+    let known: Vec<(String, &str)> = parts::extensions().collect();
     let mut parts = BTreeMap::new();
     for dir in [data_dir, &data_dir.join(SEGMENTS)] {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -90,14 +92,9 @@ pub fn disk_bytes_by_part(data_dir: &Path) -> BTreeMap<&'static str, u64> {
                 continue;
             };
             let path = entry.path();
-            let part = match path.extension().and_then(|extension| extension.to_str()) {
-                Some("records" | "store") => "records",
-                Some("term" | "ids" | "words") => "words and values",
-                Some("idx" | "pos" | "fieldnorm") => "postings",
-                Some("fast") => "columns",
-                Some("keys") => "keys",
-                _ => "ledger",
-            };
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            let of_segment = known.iter().find(|(known, _)| extension == Some(known));
+            let part = of_segment.map_or("ledger", |(_, holds)| *holds);
             *parts.entry(part).or_insert(0) += metadata.len();
         }
     }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use segment::IndexError;
-use segment::build::SegmentEntry;
 use segment::directory::SegmentFiles;
 use segment::expire::{Expiry, ReadKey};
 use segment::merge;
+use segment::parts::SegmentEntry;
 use segment::records::Dictionaries;
 use segment::schema::Fields;
 use segment::view::SegmentView;

@@ -11,6 +11,7 @@
 //! In memory a file costs at most 32 bytes (`lines.rs`). The lines stay on disk and are read when
 //! asked for.
 
+mod format;
 mod lines;
 
 use std::fs::File;
@@ -19,54 +20,24 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use xxhash_rust::xxh3::Xxh3;
 
-pub use self::lines::LedgerCounts;
+pub use self::format::Loss;
+use self::format::{LOSS_PREFIX, LossLine};
 use self::lines::Lines;
+pub use self::lines::{FilesByState, LedgerCounts};
 
 use crate::manifest::LedgerExtent;
 use segment::cache::Cache;
-use segment::directory::hash_text;
 use segment::disk::{Disk, ReadAt};
-use segment::file::{FileKey, FileRecord};
+use segment::file::{FileKey, FileRecord, FileState};
+use segment::parts::hash_text;
 use segment::steps::step;
 use segment::{IndexError, open_existing};
-use trail::time::Micros;
 
 /// Bytes of the ledger read at a time when all of it is gone through.
 const READ_STEP: usize = 1 << 20;
-
-/// A file's events that were in a damaged segment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loss {
-    /// The file's number.
-    pub file: u64,
-    /// How many of its events. Zero where its duplicates' events may have been in the segment.
-    pub events: u64,
-    pub at: Micros,
-}
-
-impl Loss {
-    fn reason(events: u64) -> String {
-        match events {
-            0 => "it shares events with files whose events were in a damaged part of the index; to be \
-                  read again"
-                .to_owned(),
-            events => {
-                format!("{events} of its events were in a damaged part of the index; to be read again")
-            }
-        }
-    }
-}
-
-/// A line that tells of a loss.
-#[derive(Debug, Serialize, Deserialize)]
-struct LossLine {
-    loss: Loss,
-}
-
-const LOSS_PREFIX: &[u8] = b"{\"loss\":";
 
 /// What paths of files may take of memory: some four thousand.
 const PATHS_BYTES_MAX: usize = 1 << 20;

@@ -23,9 +23,11 @@ pub mod job;
 pub mod ledger;
 pub mod manifest;
 pub mod opening;
+pub mod remake;
 pub mod saved;
 pub mod snapshot;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod verify;
+pub mod versions;

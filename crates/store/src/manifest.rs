@@ -8,21 +8,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use crate::versions::FORMAT_VERSION;
+use crate::versions::admit;
 use segment::IndexError;
-use segment::build::SegmentEntry;
-use segment::directory::hash_text;
 use segment::disk::Disk;
+use segment::parts::{SegmentEntry, hash_text};
 use segment::sealed;
 use segment::steps::step;
 use trail::time::Micros;
-
-/// Version of everything in the data directory: schema, word rule, keys, ledger and manifest.
-///
-/// - 1: the first.
-/// - 2: the keys of events; hashes of all files; what a ledger line tells of a file.
-/// - 3: the fields of policies that travel inside of strings.
-/// - 4: records, UUIDs and the words of columns in files of their own.
-pub const FORMAT_VERSION: u32 = 4;
 
 pub const NAME: &str = "manifest.json";
 const NEW_NAME: &str = "manifest.json.new";
@@ -97,20 +90,14 @@ impl Manifest {
         }
     }
 
-    /// Reads the last commit; none where there is no manifest.
+    /// Reads the last commit; none where there is no manifest. One of a version that is not read is
+    /// refused.
     pub fn read(data_dir: &Path) -> Result<Option<Self>, IndexError> {
         let path = data_dir.join(NAME);
-        let damaged = |reason: String| IndexError::Damaged { path: path.clone(), reason };
         let Some(json) = sealed::read(&path)? else { return Ok(None) };
-        let version = serde_json::from_str::<VersionOnly>(&json)
-            .map_err(|error| damaged(error.to_string()))?
-            .format_version;
-        if version != FORMAT_VERSION {
-            return Err(damaged(format!(
-                "format version {version}; this traildex reads and writes version {FORMAT_VERSION}"
-            )));
-        }
-        serde_json::from_str(&json).map(Some).map_err(|error| damaged(error.to_string()))
+        admit(&path, sealed::version(&path, &json)?)?;
+        let manifest = serde_json::from_str(&json);
+        manifest.map(Some).map_err(|error| IndexError::damaged(&path, error.to_string()))
     }
 
     /// Replaces the manifest, durably: when this returns, the commit survives a power loss; when it
@@ -130,11 +117,6 @@ impl Manifest {
         };
         write().map_err(IndexError::io(&new))
     }
-}
-
-#[derive(Deserialize)]
-struct VersionOnly {
-    format_version: u32,
 }
 
 #[cfg(test)]
@@ -169,17 +151,8 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_or_foreign_manifest_is_refused_by_name() {
+    fn a_damaged_manifest_is_refused_by_name() {
         check_damage(|text| text.replace("\"commit\":3", "\"commit\":4"), "hash does not match");
         check_damage(|text| text.lines().next().unwrap().to_owned(), "hash is missing");
-        for version in [1, 99] {
-            check_damage(
-                |_| {
-                    let json = format!(r#"{{"format_version":{version}}}"#);
-                    format!("{json}\n{}\n", hash_text(xxh3_64(json.as_bytes())))
-                },
-                &format!("format version {version}"),
-            );
-        }
     }
 }

@@ -3,8 +3,10 @@
 //!
 //! - A damaged segment is set aside by itself. The files whose events it held, and those that counted
 //!   duplicates, get a line in the ledger that says so, and are read again when the archive is scanned.
-//! - Without a manifest or a ledger that can be read, or with those of another format version, nothing
-//!   can be told of the rest: all of it is set aside, and the index begins anew.
+//! - Without a manifest or a ledger that can be read, nothing can be told of the rest: all of it is set
+//!   aside, and the index begins anew.
+//! - A manifest of a version that is not read is no damage: the index is refused, and nothing is changed
+//!   (`versions.rs`). It may hold events that the archive does not have any more.
 //!
 //! Nothing damaged is deleted. What cannot be read for another reason, such as its permissions or a
 //! failing disk, is no damage: the daemon does not start, and nothing is changed.
@@ -22,12 +24,12 @@ use crate::ledger::{Ledger, LedgerReader, Line, Loss};
 use crate::manifest::Manifest;
 use crate::verify::{events_by_file, events_of};
 use segment::IndexError;
-use segment::build::SegmentEntry;
 use segment::check::check_segment;
 use segment::disk::Disk;
+use segment::file::FileState;
+use segment::parts::SegmentEntry;
 use segment::view::SegmentView;
 use trail::time::Micros;
-use wire::FileState;
 
 /// Where segment files are, in the data directory.
 pub const SEGMENTS: &str = "segments";

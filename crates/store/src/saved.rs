@@ -2,8 +2,8 @@
 //! touches it.
 //!
 //! Written as the manifest is: whole, beside the old one, synced, and renamed into its place. A change
-//! that was answered is on disk; of one that was not, the file before or behind it. A file that cannot be
-//! read is set aside, and there are no saved searches then.
+//! that was answered is on disk; of one that was not, the file before or behind it. A file that is
+//! damaged is set aside, and there are no saved searches then; one of another version is refused.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,14 +16,51 @@ use segment::disk::Disk;
 use segment::sealed;
 use segment::steps::step;
 use segment::{IndexError, lock};
-use wire::SavedSearch;
 
 pub const NAME: &str = "saved.json";
 const NEW_NAME: &str = "saved.json.new";
 
 const FORMAT_VERSION: u32 = 1;
 
-type Searches = BTreeMap<String, SavedSearch>;
+type Searches = BTreeMap<String, Search>;
+
+/// A search under a name, as it is on disk: what the API tells has types of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    pub query: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// By name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Parameter>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    Newest,
+    Oldest,
+}
 
 /// See the module's documentation. The directory's lock is held by whoever has one.
 #[derive(Debug)]
@@ -96,11 +133,17 @@ impl Saved {
 
 fn read(path: &Path) -> Result<Searches, IndexError> {
     let Some(json) = sealed::read(path)? else { return Ok(Searches::new()) };
+    let version = sealed::version(path, &json)?;
+    if version != FORMAT_VERSION {
+        return Err(IndexError::UnknownVersion {
+            path: path.to_owned(),
+            found: version,
+            known: FORMAT_VERSION,
+            advice: "Start the version of traildex that wrote it; or move the file away, and there are \
+                     no saved searches",
+        });
+    }
     let file: File = serde_json::from_str(&json)
         .map_err(|error| IndexError::damaged(path, error.to_string()))?;
-    if file.format_version != FORMAT_VERSION {
-        let version = file.format_version;
-        return Err(IndexError::damaged(path, format!("format version {version}")));
-    }
     Ok(file.searches)
 }

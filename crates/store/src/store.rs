@@ -8,6 +8,7 @@
 //! no manifest names until it takes the place of the first. A crash before that leaves the first as it
 //! was.
 
+mod remaking;
 mod retention;
 
 use std::collections::HashSet;
@@ -29,7 +30,7 @@ use crate::manifest::{Expired, Manifest};
 use crate::opening::{Opened, SEGMENTS};
 use crate::snapshot::{Snapshot, SnapshotCell};
 use segment::IndexError;
-use segment::build::{BuiltSegment, SegmentEntry, SegmentFactory, keys_name, open_index};
+use segment::build::{BuiltSegment, SegmentFactory, open_index};
 use segment::cache::Caches;
 use segment::check::check_file;
 use segment::directory::SegmentFiles;
@@ -38,6 +39,7 @@ use segment::keys;
 use segment::keys::KeySet;
 use segment::merge;
 use segment::merge::Candidate;
+use segment::parts::{Part, SegmentEntry};
 use segment::records::Dictionaries;
 use segment::schema::Fields;
 use segment::sigbus;
@@ -331,7 +333,7 @@ impl Store {
         let keys = |snapshot: &Snapshot| -> Vec<KeySet> {
             let views = snapshot.segments.iter();
             let whole = views.filter(|view| {
-                let keys = keys_name(&view.entry.id);
+                let keys = Part::Keys.name(&view.entry.id);
                 let file = view.entry.files.iter().find(|file| file.name == keys);
                 let path = self.files.dir.join(keys);
                 file.is_some_and(|file| check_file(&path, file, &|_| {}).is_ok())

@@ -1,11 +1,10 @@
 //! Small indexes, for the tests of this crate and of those above it.
 
 use segment::build::BuiltSegment;
-use segment::file::{FileKey, FileRecord};
+use segment::file::{FileKey, FileRecord, FileState, Reading};
 use trail::flat::{Event, Scalar};
 use trail::paths::PathId;
 use trail::time::Micros;
-use wire::{FileState, Reading};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::store::Store;

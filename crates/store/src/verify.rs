@@ -9,7 +9,6 @@ use segment::IndexError;
 use segment::check::check_segment;
 use segment::view::SegmentView;
 use trail::time::Micros;
-use wire::{VerifyProblem, VerifyReport};
 
 /// Problems listed; the rest are counted. A file for each of a lost segment's must not fill the
 /// memory.
@@ -41,7 +40,7 @@ pub fn verify(
     segments_dir: &Path,
     read: &(dyn Fn(u64) + Sync),
     lacks_segments: bool,
-) -> VerifyReport {
+) -> Report {
     let mut problems = Problems::default();
     match Manifest::read(data_dir) {
         Ok(Some(_)) => {}
@@ -58,11 +57,11 @@ pub fn verify(
             problems.add_error(segments_dir, &error);
         }
     }
-    let mut report = VerifyReport {
+    let mut report = Report {
         segments: snapshot.segments.len() as u64,
         events: snapshot.events(),
         bytes: bytes_to_check(snapshot),
-        ..VerifyReport::default()
+        ..Report::default()
     };
     if let Err(error) = compare(snapshot, lacks_segments, &mut report.files, &mut problems) {
         problems.add_error(data_dir, &error);
@@ -116,16 +115,37 @@ pub fn bytes_to_check(snapshot: &Snapshot) -> u64 {
     snapshot.segments.iter().flat_map(|view| &view.entry.files).map(|file| file.bytes).sum()
 }
 
+/// What a check of the index found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// When it ended.
+    pub checked_at: Micros,
+    pub segments: u64,
+    pub events: u64,
+    pub files: u64,
+    /// Bytes whose hashes were compared.
+    pub bytes: u64,
+    pub problems: Vec<Problem>,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file of the index, or the file of the archive.
+    pub path: String,
+    pub problem: String,
+}
+
 #[derive(Default)]
 struct Problems {
-    listed: Vec<VerifyProblem>,
+    listed: Vec<Problem>,
     unlisted: u64,
 }
 
 impl Problems {
     fn add(&mut self, path: &Path, problem: String) {
         if self.listed.len() < PROBLEMS_MAX {
-            self.listed.push(VerifyProblem { path: path.display().to_string(), problem });
+            self.listed.push(Problem { path: path.display().to_string(), problem });
         } else {
             self.unlisted += 1;
         }
@@ -138,10 +158,10 @@ impl Problems {
         }
     }
 
-    fn list(mut self) -> Vec<VerifyProblem> {
+    fn list(mut self) -> Vec<Problem> {
         if self.unlisted > 0 {
             let problem = format!("and {} more problems", self.unlisted);
-            self.listed.push(VerifyProblem { path: String::new(), problem });
+            self.listed.push(Problem { path: String::new(), problem });
         }
         self.listed
     }

@@ -22,6 +22,10 @@ impl Flags {
     /// Bytes that are none of the compressed data follow it in the record's file; AWS never writes any.
     pub const TRAILING_BYTES: Self = Self(1 << 7);
 
+    /// Those that tell of the file or of other events; a record that is parsed again tells the rest.
+    pub const NOT_OF_THE_RECORD: Self =
+        Self(Self::SECOND_MEMBER.0 | Self::ID_CONFLICT.0 | Self::TRAILING_BYTES.0);
+
     const NAMES: [(Self, &'static str); 8] = [
         (Self::REPAIRED, "repaired"),
         (Self::TIME_FROM_TIMESTAMP, "time-from-timestamp"),
@@ -35,6 +39,12 @@ impl Flags {
 
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Those of some flags that are set.
+    #[must_use]
+    pub fn among(self, others: Self) -> Self {
+        Self(self.0 & others.0)
     }
 
     /// The names of the flags that are set, as the API shows them.

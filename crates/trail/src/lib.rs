@@ -10,7 +10,6 @@ pub mod layout;
 pub mod limits;
 pub mod parse;
 pub mod paths;
-pub mod reject;
 pub mod repair;
 pub mod split;
 pub mod time;

@@ -15,7 +15,6 @@ use crate::limits::{
     FILE_RECORDS_MAX, RECORD_BYTES_MAX, RECORD_VALUES_MAX, RESCUE_BYTES_MAX, RESCUES_MAX,
 };
 use crate::paths::PathId;
-use crate::reject::Reject;
 use crate::repair::{Repaired, repair};
 use crate::split::{Piece, Pieces};
 use crate::time::Micros;
@@ -34,6 +33,14 @@ pub struct Origin {
     pub second_member: Option<usize>,
     /// What is odd about the file, and so about each of its records.
     pub flags: Flags,
+}
+
+/// A record that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// Byte offset in the file, uncompressed, of the place that cannot be read.
+    pub offset: u64,
+    pub reason: String,
 }
 
 /// Takes what a file's bytes turn out to be.
@@ -99,6 +106,21 @@ impl Parser {
         self.fill_as_delivered(raw).ok()?;
         self.event.finish(Micros(0));
         Some(self.event.key())
+    }
+
+    /// Makes the event of a record as delivered once more: the same as when it was read from its file, at
+    /// this byte. `origin` has the time of a record that states none, and the flags that the record does
+    /// not tell.
+    pub fn event_again(&mut self, raw: &[u8], offset: u64, origin: Origin) -> Option<&Event> {
+        let repairs = self.fill_as_delivered(raw).ok()?;
+        let event = &mut self.event;
+        event.raw.extend_from_slice(raw);
+        event.flags = origin.flags.among(Flags::NOT_OF_THE_RECORD);
+        event.flags |= repairs;
+        event.file = origin.file;
+        event.offset = offset;
+        event.finish(origin.time);
+        Some(event)
     }
 
     /// Parses a record into the event, repaired if it needs be, without finishing it. Returns what was

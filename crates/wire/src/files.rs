@@ -5,7 +5,6 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use trail::reject::Reject;
 use trail::time::Micros;
 
 /// What became of a file.
@@ -263,6 +262,14 @@ pub struct Reading {
 #[allow(clippy::trivially_copy_pass_by_ref)] // The signature is serde's.
 fn is_zero(n: &u64) -> bool {
     *n == 0
+}
+
+/// A record that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reject {
+    /// Byte offset in the file, uncompressed, of the place that cannot be read.
+    pub offset: u64,
+    pub reason: String,
 }
 
 #[cfg(test)]

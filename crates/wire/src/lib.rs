@@ -27,6 +27,7 @@ pub use self::fields::{
 };
 pub use self::files::{
     Dimension, FileEntry, FileGroup, FileState, FileSums, FilesRequest, FilesResponse, Reading,
+    Reject,
 };
 pub use self::health::{
     EventCounts, FileCounts, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, Status,
@@ -34,7 +35,6 @@ pub use self::health::{
 };
 pub use self::saved::{Parameter, SavedRequest, SavedResponse, SavedSearch};
 pub use self::tail::{TailPage, TailRequest};
-pub use trail::reject::Reject;
 
 /// Which end of time a search starts from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -6,14 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use segment::IndexError;
 use segment::build::SegmentBuilder;
 use segment::file::{FileKey, FileRecord};
+use segment::file::{FileState, Reading};
 use store::dedupe::Claim;
 use store::store::Store;
 use tempfile::TempDir;
 use trail::flat::Event;
-use trail::parse::{Origin, Parser, Sink};
-use trail::reject::Reject;
+use trail::parse::{Origin, Parser, Reject, Sink};
 use trail::split;
-use wire::{FileState, Reading};
 
 use super::records::{TOKENS, seeds};
 use super::{folder, fuzz, keep, outcome};

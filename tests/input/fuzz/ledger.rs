@@ -3,14 +3,13 @@
 use std::fs;
 
 use segment::IndexError;
-use segment::directory::hash_text;
 use segment::disk::RealDisk;
 use segment::file::{FileKey, FileRecord};
+use segment::file::{FileState, Reading, Reject};
+use segment::parts::hash_text;
 use store::ledger::{Ledger, Line, Loss};
 use store::manifest::LedgerExtent;
-use trail::reject::Reject;
 use trail::time::Micros;
-use wire::{FileState, Reading};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{folder, fuzz, outcome};
@@ -68,7 +67,7 @@ fn seeds() -> Vec<Vec<u8>> {
         let mut ledger = Ledger::create(folder.path(), NAME, &RealDisk).unwrap();
         let mut lines = Vec::new();
         for number in 0..count {
-            let (_, state) = FileState::ALL[number as usize % FileState::ALL.len()];
+            let state = FileState::ALL[number as usize % FileState::ALL.len()];
             let path = format!("/archive/{}\u{1b}é.json", number % 4);
             lines.push(Line::File(Box::new(record(number, &path, state))));
         }

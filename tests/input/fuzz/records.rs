@@ -6,8 +6,7 @@ use serde_json::value::RawValue;
 use trail::columns;
 use trail::flags::Flags;
 use trail::flat::Event;
-use trail::parse::{Origin, Parser, Sink};
-use trail::reject::Reject;
+use trail::parse::{Origin, Parser, Reject, Sink};
 use trail::split;
 use trail::split::Piece;
 

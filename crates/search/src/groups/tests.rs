@@ -8,12 +8,13 @@ use super::*;
 use crate::clauses::{ClauseQuery, Stop, TimeClause};
 use crate::value_clauses::ExistsClause;
 use segment::file::{FileKey, FileRecord};
+use segment::file::{FileState, Reading};
 use store::store::Store;
 use trail::columns::{EVENT_NAME, USER_AGENT};
 use trail::flat::{Event, Scalar};
 use trail::paths::PathId;
 use trail::time::Micros;
-use wire::{ApiError, FileState, Reading};
+use wire::ApiError;
 
 /// A name, if the event has one, and a time. [`OBJECT`] is no name.
 type Given = (Option<String>, i64);

@@ -8,9 +8,8 @@ use hashbrown::HashTable;
 use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Loss;
+use super::{FileState, Loss};
 use segment::file::{FileKey, FileRecord};
-use wire::{FileCounts, FileState};
 
 /// Rows are added so many at a time, and a thirty-second part: doubling would leave half unused.
 const ROWS_STEP: usize = 1_024;
@@ -19,10 +18,21 @@ const ROWS_STEP: usize = 1_024;
 /// committed are missing, some hundred thousand at most; each costs 20 bytes.
 const NUMBERS_MISSING_MAX: u64 = 1 << 24;
 
+/// Files that were read, by what became of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilesByState {
+    pub indexed: u64,
+    pub rejected: u64,
+    pub digest: u64,
+    pub empty: u64,
+    pub replaced: u64,
+    pub reread: u64,
+}
+
 /// Sums over the ledger.
 #[derive(Clone, Debug, Default)]
 pub struct LedgerCounts {
-    pub files: FileCounts,
+    pub files: FilesByState,
     pub records: u64,
     pub duplicates: u64,
     pub expired: u64,
@@ -222,7 +232,7 @@ impl Lines {
     }
 
     fn state_of(&self, row: usize) -> FileState {
-        FileState::ALL[(self.places[row] >> STATE_SHIFT) as usize].1
+        FileState::ALL[(self.places[row] >> STATE_SHIFT) as usize]
     }
 
     fn set_state(&mut self, row: usize, state: FileState) {
@@ -256,7 +266,7 @@ fn version(size: u64, mtime_ns: i64) -> u32 {
     xxh3_64(&bytes) as u32
 }
 
-fn count_of(files: &mut FileCounts, state: FileState) -> &mut u64 {
+fn count_of(files: &mut FilesByState, state: FileState) -> &mut u64 {
     match state {
         FileState::Indexed => &mut files.indexed,
         FileState::Rejected => &mut files.rejected,
@@ -264,7 +274,5 @@ fn count_of(files: &mut FileCounts, state: FileState) -> &mut u64 {
         FileState::Empty => &mut files.empty,
         FileState::Replaced => &mut files.replaced,
         FileState::Reread => &mut files.reread,
-        FileState::Pending => &mut files.pending,
-        FileState::Skipped => &mut files.skipped,
     }
 }

@@ -1,10 +1,10 @@
 //! The ledger on a real file.
 
-use wire::{FileState, Reading};
+use segment::file::{FileState, Reading, Reject};
 
 use super::*;
 use segment::disk::RealDisk;
-use trail::reject::Reject;
+use trail::time::Micros;
 
 fn key(path: &str, size: u64) -> FileKey {
     FileKey { path: path.to_owned(), size, mtime_ns: 2 }

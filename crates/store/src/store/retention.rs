@@ -8,7 +8,7 @@ use super::Store;
 use crate::job::{Expiring, MergeJob};
 use crate::manifest::Expired;
 use segment::IndexError;
-use segment::build::SegmentEntry;
+use segment::parts::SegmentEntry;
 use segment::view::SegmentView;
 use trail::time::Micros;
 

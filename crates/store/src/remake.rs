@@ -1,0 +1,112 @@
+//! Making a segment anew of its own records: the record is the only truth, and a segment has all of its
+//! records whole. So an index that is whole can be rebuilt, or brought to another version of the format,
+//! without the archive, which may have been thinned out since.
+//!
+//! What a record does not say is read from the segment: the number of the file, the byte in it, the time
+//! of a record that states none, and the flags that tell of the file or of other events. The ledger stays
+//! as it is. How records are parsed is the caller's matter.
+
+use std::sync::Arc;
+
+use segment::IndexError;
+use segment::build::{SegmentBuilder, SegmentFactory};
+use segment::check::check_segment;
+use segment::directory::SegmentFiles;
+use segment::parts::SegmentEntry;
+use segment::sigbus;
+use segment::view::SegmentView;
+use trail::flags::Flags;
+use trail::flat::Event;
+use trail::time::Micros;
+
+/// What a segment knows of an event beside its record.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    pub time: Micros,
+    /// Number of the file.
+    pub file: u64,
+    /// Byte in it, uncompressed.
+    pub offset: u64,
+    pub flags: Flags,
+}
+
+/// Makes the event of a record as delivered, and hands it over; false where it cannot be made.
+pub type ReadEvent<'r> = dyn FnMut(&[u8], Facts, &mut dyn FnMut(&Event)) -> bool + 'r;
+
+/// How large the segments become that are made: a large one becomes several, since what is made is held
+/// in memory until it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct SizeLimits {
+    pub events_max: u32,
+    /// Of memory, while a segment is made.
+    pub bytes_max: usize,
+}
+
+/// Writes the segments that are to take a segment's place. It is checked first, as before a merge. When
+/// this fails, what was written is removed, now or with the orphans of the next start.
+pub fn remake(
+    files: &SegmentFiles,
+    factory: &SegmentFactory,
+    segment: &Arc<SegmentView>,
+    limits: SizeLimits,
+    read_event: &mut ReadEvent<'_>,
+) -> Result<Vec<SegmentEntry>, IndexError> {
+    check_segment(&files.dir, &segment.entry, &|_| {})?;
+    let cuts_before = sigbus::cuts();
+    let mut made = Vec::new();
+    let mut written = write(files, factory, segment, limits, read_event, &mut made);
+    if sigbus::cuts() != cuts_before {
+        // Perhaps this one, after it was checked; what was read of it may be zeros.
+        written = Err(IndexError::Cut);
+    }
+    if let Err(error) = written {
+        for entry in &made {
+            files.remove(entry.files.iter().map(|file| &file.name));
+        }
+        return Err(error);
+    }
+    Ok(made)
+}
+
+fn write(
+    files: &SegmentFiles,
+    factory: &SegmentFactory,
+    segment: &SegmentView,
+    limits: SizeLimits,
+    read_event: &mut ReadEvent<'_>,
+    made: &mut Vec<SegmentEntry>,
+) -> Result<(), IndexError> {
+    let records = files.records(&segment.entry.id)?;
+    let mut block = None;
+    let mut building: Option<SegmentBuilder> = None;
+    for doc in 0..segment.events() {
+        let n = records.block_of(doc);
+        if block.as_ref().is_none_or(|(number, _)| *number != n) {
+            block = Some((n, records.block(n)?));
+        }
+        let record = block.as_ref().and_then(|(_, block)| block.record(doc));
+        let record = record.ok_or(IndexError::Bug("an event without its record"))?;
+        let facts = Facts {
+            time: segment.time(doc),
+            file: segment.file(doc),
+            offset: segment.offset(doc),
+            flags: segment.flags(doc),
+        };
+        let mut builder = match building.take() {
+            Some(builder) => builder,
+            None => factory.builder()?,
+        };
+        if !read_event(&record, facts, &mut |event| builder.add(event)) {
+            return Err(IndexError::Bug("a record that cannot be read again"));
+        }
+        if builder.events() >= limits.events_max || builder.memory() >= limits.bytes_max {
+            made.extend(builder.finish()?.segment);
+        } else {
+            building = Some(builder);
+        }
+    }
+    if let Some(builder) = building {
+        made.extend(builder.finish()?.segment);
+    }
+    Ok(())
+}

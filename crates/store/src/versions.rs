@@ -1,0 +1,102 @@
+//! The versions of the format on disk, and what this program does with an index of each.
+//!
+//! A change to any byte that is written is a new version: a row in [`VERSIONS`], a golden index made by
+//! the program that wrote the version before (`tests/golden/make`), and an answer to what becomes of
+//! indexes of that version ([`Support`]). `docs/format.md` draws the bytes of the current one.
+//!
+//! An index of a version that is not read is refused, and left as it is: it may hold events that the
+//! archive does not have any more. So that any version can tell any other, three things never change:
+//! the manifest's name, its seal (`sealed.rs`), and the key `format_version` in its first line.
+
+use std::path::Path;
+
+use segment::IndexError;
+
+/// The version that is written.
+pub const FORMAT_VERSION: u32 = 4;
+
+/// A version of everything that a commit makes count: schema, rule for words, keys, ledger, manifest.
+#[derive(Clone, Copy, Debug)]
+pub struct Version {
+    pub number: u32,
+    /// What it brought.
+    pub history: &'static str,
+    pub support: Support,
+}
+
+/// What becomes of an index of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It is read and written.
+    Current,
+    /// It is not read: the daemon does not start on it.
+    Refused,
+    // A version that is still read gets a variant here, and the compiler names the one place that
+    // decides, `admit`. Its manifest becomes one of today's in `Manifest::read`; its segments are
+    // searched as they are, and made anew of their own records one after another (`remake.rs`), as
+    // segments that expire are. That needs the version of each segment in its entry of the manifest.
+}
+
+/// All versions, oldest first.
+pub const VERSIONS: [Version; 4] = [
+    Version { number: 1, history: "the first", support: Support::Refused },
+    Version {
+        number: 2,
+        history: "keys of events; hashes of all files; what a ledger line tells of a file",
+        support: Support::Refused,
+    },
+    Version {
+        number: 3,
+        history: "the fields of policies that travel inside of strings",
+        support: Support::Refused,
+    },
+    Version {
+        number: FORMAT_VERSION,
+        history: "records, UUIDs and the words of columns in files of their own",
+        support: Support::Current,
+    },
+];
+
+/// Refuses an index whose manifest states a version that is not read.
+pub fn admit(manifest: &Path, number: u32) -> Result<(), IndexError> {
+    let version = VERSIONS.iter().find(|version| version.number == number);
+    match version.map(|version| version.support) {
+        Some(Support::Current) => Ok(()),
+        Some(Support::Refused) | None => Err(IndexError::UnknownVersion {
+            path: manifest.to_owned(),
+            found: number,
+            known: FORMAT_VERSION,
+            advice: "Start the version of traildex that wrote it; or give index.data_dir an empty \
+                     directory, and what the archive still has is indexed anew",
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_version_is_written_and_it_is_the_latest() {
+        let numbers: Vec<u32> = VERSIONS.iter().map(|version| version.number).collect();
+        assert_eq!(numbers, (1..=FORMAT_VERSION).collect::<Vec<_>>());
+        let written = VERSIONS.iter().filter(|version| version.support == Support::Current);
+        assert_eq!(written.map(|version| version.number).collect::<Vec<_>>(), [FORMAT_VERSION]);
+        assert!(VERSIONS.iter().all(|version| !version.history.is_empty()));
+    }
+
+    #[test]
+    fn what_is_not_read_is_refused_with_what_to_do() {
+        let path = Path::new("data/manifest.json");
+        admit(path, FORMAT_VERSION).unwrap();
+        for number in [0, 1, FORMAT_VERSION - 1, FORMAT_VERSION + 1, u32::MAX] {
+            let told = admit(path, number).unwrap_err().to_string();
+            let begin = format!("data/manifest.json: format version {number}, and this traildex");
+            assert!(told.starts_with(&begin), "{told}");
+            assert!(
+                told.contains("Start the version") && told.contains("index.data_dir"),
+                "{told}"
+            );
+        }
+    }
+}
