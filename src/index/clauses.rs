@@ -4,17 +4,18 @@
 //! makes a tantivy query of one, so that clauses and tantivy's own queries combine.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tantivy::columnar::ColumnIndex;
 use tantivy::query::{ConstScorer, EnableScoring, Explanation, Query, Weight};
-use tantivy::{DocId, Score, SegmentReader, TERMINATED, TantivyError, Term};
+use tantivy::{BitSet, DocId, Score, SegmentReader, TERMINATED, TantivyError, Term};
 
-use super::IndexError;
 use super::docsets::{Docs, Ranges, Scan, Union, Verified, none};
 use super::one_term::docs_with;
 use super::snapshot::{SegmentView, Snapshot};
 use super::value_clauses::RecordTest;
+use super::{IndexError, lock};
 use crate::event::time::Micros;
 
 /// What fetching and parsing a record costs, in documents of a posting list read.
@@ -37,19 +38,55 @@ pub struct Context<'a> {
     pub stop: &'a Stop,
 }
 
-/// Tells whether an evaluation should end, unfinished: nobody waits for it any more. Clones are the
-/// same.
+/// Tells whether the evaluation of a search's conditions should end, unfinished: nobody waits for it any
+/// more, or one of them has failed. Clones are the same.
+///
+/// tantivy's docsets cannot answer with an error. So a condition that cannot read what it must leaves its
+/// error here, and says that it is at its end. Whoever walks its documents asks [`Stop::failed`] before
+/// the end is believed; [`super::visit`] does, for all that searches walk.
 #[derive(Clone)]
-pub struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
+pub struct Stop {
+    is_due: Arc<dyn Fn() -> bool + Send + Sync>,
+    failure: Arc<Failure>,
+}
+
+/// The first error of a search's conditions.
+#[derive(Default)]
+struct Failure {
+    is_there: AtomicBool,
+    error: Mutex<Option<IndexError>>,
+}
 
 impl Stop {
     pub fn when(is_due: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(is_due))
+        Self { is_due: Arc::new(is_due), failure: Arc::default() }
     }
 
     /// To be polled while what is looked at is not bounded by what is found.
     pub fn check(&self) -> Result<(), IndexError> {
-        if (self.0)() { Err(IndexError::Stopped) } else { Ok(()) }
+        if self.has_failed() || (self.is_due)() { Err(IndexError::Stopped) } else { Ok(()) }
+    }
+
+    /// Notes that a condition cannot be evaluated.
+    pub fn fail(&self, error: IndexError) {
+        let mut first = lock(&self.failure.error);
+        if matches!(*first, None | Some(IndexError::Stopped)) {
+            *first = Some(error);
+        }
+        self.failure.is_there.store(true, Ordering::Release);
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.failure.is_there.load(Ordering::Acquire)
+    }
+
+    /// The error of a condition that could not be evaluated. It is told once; who asks again is told
+    /// that the evaluation was stopped.
+    pub fn failed(&self) -> Result<(), IndexError> {
+        if !self.has_failed() {
+            return Ok(());
+        }
+        Err(lock(&self.failure.error).replace(IndexError::Stopped).unwrap_or(IndexError::Stopped))
     }
 }
 
@@ -89,6 +126,51 @@ impl Context<'_> {
         Box::new(ConstScorer::new(scan, 1.0))
     }
 
+    /// The documents for which `test` holds; the end where it fails.
+    pub fn scan_reading(
+        &self,
+        test: impl FnMut(DocId) -> Result<bool, IndexError> + Send + 'static,
+    ) -> Docs {
+        let stop = self.stop.clone();
+        let test = Box::new(self.or_failed(test));
+        let scan = Scan::new(ColumnIndex::Full, self.segment.events(), test).until(stop);
+        Box::new(ConstScorer::new(scan, 1.0))
+    }
+
+    /// The candidates for which `test` holds; the end where it fails.
+    pub fn verified_reading(
+        &self,
+        candidates: Docs,
+        cost: u64,
+        test: impl FnMut(DocId) -> Result<bool, IndexError> + Send + 'static,
+    ) -> Docs {
+        Verified::until(candidates, cost, self.or_failed(test), self.stop.clone())
+    }
+
+    /// A test that leaves its error with the search.
+    fn or_failed(
+        &self,
+        mut test: impl FnMut(DocId) -> Result<bool, IndexError> + Send + 'static,
+    ) -> impl FnMut(DocId) -> bool + Send + 'static {
+        let (segment, stop) = (Arc::clone(self.segment), self.stop.clone());
+        move |doc| {
+            test(doc).unwrap_or_else(|error| {
+                stop.fail(segment.failure(error));
+                false
+            })
+        }
+    }
+
+    /// Adds all documents of a condition to a set; an error where the condition fails.
+    pub fn add_all(&self, mut docs: Docs, set: &mut BitSet) -> Result<(), IndexError> {
+        let mut doc = docs.doc();
+        while doc != TERMINATED {
+            set.insert(doc);
+            doc = docs.advance();
+        }
+        self.stop.failed()
+    }
+
     /// The candidates whose record passes a test.
     pub fn verified(
         &self,
@@ -96,11 +178,8 @@ impl Context<'_> {
         test: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
     ) -> Docs {
         let segment = Arc::clone(self.segment);
-        let is_met = move |doc| match segment.record(doc) {
-            Ok(record) => test(&record),
-            Err(error) => fail(&error),
-        };
-        Verified::docs(candidates, RECORD_COST, is_met)
+        let is_met = move |doc| Ok(test(&segment.record(doc)?));
+        self.verified_reading(candidates, RECORD_COST, is_met)
     }
 
     /// The candidates whose record passes a clause's test.
@@ -152,9 +231,12 @@ impl Weight for ClauseQuery {
             TantivyError::InternalError("a query met a segment of another snapshot".to_owned())
         })?;
         let context = Context { snapshot: &self.snapshot, segment, stop: &self.stop };
-        self.clause.docs(&context).map_err(|error| match error {
-            IndexError::Tantivy(error) => error,
-            error => TantivyError::InternalError(error.to_string()),
+        self.clause.docs(&context).map_err(|error| {
+            // tantivy has no place for it. That of a clause inside of this one is there already.
+            if !self.stop.has_failed() {
+                self.stop.fail(segment.failure(error));
+            }
+            TantivyError::InternalError("a condition cannot be evaluated".to_owned())
         })
     }
 
@@ -210,11 +292,4 @@ impl<F: Fn(&[u8]) -> bool + Clone + Send + Sync + 'static> Clause for VerifiedCl
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         Ok(context.verified(context.query(&*self.candidates)?, self.test.clone()))
     }
-}
-
-/// Ends a search in the middle of a condition, which has no way to answer with an error: a record or
-/// a value that cannot be read must not pass for one that does not match. The engine contains it.
-#[allow(clippy::missing_panics_doc)]
-pub fn fail(error: &IndexError) -> ! {
-    panic!("a condition cannot be evaluated: {error}")
 }

@@ -9,7 +9,7 @@ use rustc_hash::FxBuildHasher;
 use tantivy::DocId;
 
 use super::IndexError;
-use super::clauses::{Clause, Context, fail};
+use super::clauses::{Clause, Context};
 use super::docsets::Docs;
 use super::values::{Local, ReadRecord, Source, Values};
 use crate::event::cell::Cell;
@@ -50,11 +50,7 @@ impl Clause for CompareClause {
         let open = |source| Values::open(context.segment, source, &self.read).map(Side::new);
         let (mut left, mut right) = (open(&self.left)?, open(&self.right)?);
         let relation = self.relation;
-        Ok(context.scan(move |doc| {
-            let found = left.of(doc).and_then(|left| Ok((left, right.of(doc)?)));
-            let (left, right) = found.unwrap_or_else(|error| fail(&error));
-            relation.holds(&left, &right)
-        }))
+        Ok(context.scan_reading(move |doc| Ok(relation.holds(&left.of(doc)?, &right.of(doc)?))))
     }
 }
 

@@ -15,24 +15,26 @@ mod tests;
 mod top;
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxBuildHasher;
-use tantivy::query::{AllQuery, EnableScoring, Query, Weight};
-use tantivy::{DocId, DocSet};
+use tantivy::DocId;
+use tantivy::query::{AllQuery, Query};
 
 use self::dense::Counter;
 use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
 pub use self::top::top_of_column;
 use super::clauses::ClauseQuery;
-use super::pieces::{Piece, each_piece};
+use super::pieces::Piece;
 use super::snapshot::{SegmentView, Snapshot};
 use super::values::{Local, ReadRecord, Source, Values};
+use super::visit::{Check, Ended, Matches, Sought, Walk};
 use super::{IndexError, lock};
 use crate::event::cell::Cell;
 use crate::event::columns::ColumnId;
 
-/// Events visited between two looks at the deadline.
+/// Values visited between two looks at the deadline.
 const CHECK_STEP: u64 = 1 << 12;
 
 /// Bytes gathered of a segment before they are merged.
@@ -110,28 +112,26 @@ impl Measure {
 /// Groups the events that match. `check` is asked now and then whether to go on.
 pub fn group<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
-    query: &dyn Query,
+    sought: &Sought,
     grouping: &Grouping,
     read: &Arc<ReadRecord>,
     bytes_max: usize,
-    check: &(dyn Fn() -> Result<(), E> + Sync),
+    check: Check<'_, E>,
 ) -> Result<Grouped, E> {
-    let weight = query
-        .weight(EnableScoring::disabled_from_schema(snapshot.schema()))
-        .map_err(|error| E::from(error.into()))?;
+    let matches = Matches::of(snapshot, sought, check)?;
     let is_count = matches!(grouping.measures.as_slice(), [Measure::Count]);
     if is_count && grouping.keys.is_empty() {
-        return count(snapshot, &*weight, check);
+        return count(&matches);
     }
-    let matches =
-        Matches { snapshot, weight: &*weight, extent: Extent::of(query), bytes_max, check };
-    if let Some(grouped) = matches.distinct(grouping)? {
+    let extent = Extent::of(&*sought.query);
+    let short = ShortTables { matches: &matches, extent, bytes_max, check };
+    if let Some(grouped) = short.distinct(grouping)? {
         return Ok(grouped);
     }
     let mut groups = Groups::new(grouping, bytes_max);
     if is_count
         && let [key] = &grouping.keys[..]
-        && let Some(counters) = matches.counted_by_index(key)?
+        && let Some(counters) = short.counted_by_index(key)?
     {
         groups.events = counters.iter().map(Counter::events).sum();
         return Ok(of_counters(groups, &counters, grouping.largest)?);
@@ -139,14 +139,13 @@ pub fn group<E: From<IndexError> + Send>(
     let groups = Mutex::new(groups);
     let counters =
         Mutex::new(Counters::new(if grouping.largest.is_some() { bytes_max } else { 0 }));
-    each_piece(snapshot, |piece| -> Result<(), E> {
-        let counted =
-            if is_count { count_piece(&piece, &*weight, &grouping.keys, check)? } else { None };
+    matches.each_piece(|walk| {
+        let counted = if is_count { count_piece(&walk, &grouping.keys)? } else { None };
         let Some((counter, events)) = counted else {
-            let gathering = Gathering::open(piece.segment, grouping, read, bytes_max)?;
-            return gather(&piece, &*weight, gathering, &groups, check);
+            let gathering = Gathering::open(walk.piece.segment, grouping, read, bytes_max)?;
+            return gather(&walk, gathering, &groups);
         };
-        let counter = lock(&counters).keep(&piece, counter);
+        let counter = lock(&counters).keep(&walk.piece, counter);
         let mut groups = lock(&groups);
         groups.events += events;
         if let Some(counter) = counter {
@@ -180,16 +179,10 @@ fn of_counters(
 }
 
 /// How many events match.
-fn count<E: From<IndexError>>(
-    snapshot: &Snapshot,
-    weight: &dyn Weight,
-    check: &dyn Fn() -> Result<(), E>,
-) -> Result<Grouped, E> {
+fn count<E: From<IndexError> + Send>(matches: &Matches<'_, E>) -> Result<Grouped, E> {
     let mut events = 0;
-    for segment in &snapshot.segments {
-        check()?;
-        let matches = weight.count(&segment.reader).map_err(|error| E::from(error.into()))?;
-        events += u64::from(matches);
+    for segment in &matches.snapshot.segments {
+        events += matches.count(segment)?;
     }
     Ok(Grouped::of_numbers(std::iter::once(events), events))
 }
@@ -213,16 +206,19 @@ impl<'a> Extent<'a> {
     }
 }
 
-/// What a search looks for, in short tables that need no groups.
-struct Matches<'a, E> {
-    snapshot: &'a Snapshot,
-    weight: &'a dyn Weight,
+/// Short tables, which need no groups.
+struct ShortTables<'a, E> {
+    matches: &'a Matches<'a, E>,
     extent: Extent<'a>,
     bytes_max: usize,
-    check: &'a (dyn Fn() -> Result<(), E> + Sync),
+    check: Check<'a, E>,
 }
 
-impl<E: From<IndexError> + Send> Matches<'_, E> {
+impl<E: From<IndexError> + Send> ShortTables<'_, E> {
+    fn segments(&self) -> &[Arc<SegmentView>] {
+        &self.matches.snapshot.segments
+    }
+
     /// The numbers of fields' values, and of events, where nothing else is asked for; none where that
     /// takes another way.
     fn distinct(&self, grouping: &Grouping) -> Result<Option<Grouped>, E> {
@@ -254,28 +250,26 @@ impl<E: From<IndexError> + Send> Matches<'_, E> {
             && let Some(counters) = self.counters(source, Counter::of_each_value)?
             && let Some(values) = top::distinct(&counters)?
         {
-            let events = self.snapshot.segments.iter().map(|segment| segment.events());
+            let events = self.segments().iter().map(|segment| segment.events());
             return Ok(Some((values, events.map(u64::from).sum())));
         }
         let keys = std::slice::from_ref(source);
         let mut bytes = 0;
-        for segment in &self.snapshot.segments {
-            let Some(counter) = Counter::open(segment, keys)? else { return Ok(None) };
+        for segment in self.segments() {
+            let counter = segment.reading(|| Counter::open(segment, keys))?;
+            let Some(counter) = counter else { return Ok(None) };
             bytes += counter.bytes();
         }
         if bytes > self.bytes_max {
             return Ok(None);
         }
         let counters = Mutex::new(Counters::new(self.bytes_max));
-        let counted = each_piece(self.snapshot, |piece| -> Result<Option<u64>, E> {
-            let Some((counter, events)) = count_piece(&piece, self.weight, keys, self.check)?
-            else {
-                return Ok(None);
-            };
-            let is_kept = lock(&counters).keep(&piece, counter).is_none();
+        let counted = self.matches.each_piece(|walk| {
+            let Some((counter, events)) = count_piece(&walk, keys)? else { return Ok(None) };
+            let is_kept = lock(&counters).keep(&walk.piece, counter).is_none();
             Ok(is_kept.then_some(events))
         })?;
-        let Some(events) = counted.into_iter().sum() else { return Ok(None) };
+        let Some(events) = counted.into_iter().sum::<Option<u64>>() else { return Ok(None) };
         let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
         Ok(top::distinct(&counters)?.map(|values| (values, events)))
     }
@@ -286,10 +280,13 @@ impl<E: From<IndexError> + Send> Matches<'_, E> {
         let is_of_value = match (self.extent, source) {
             (Extent::All, _) => false,
             (Extent::With(path), Source::Column(id)) if path == id.column().path => {
-                for segment in &self.snapshot.segments {
+                for segment in self.segments() {
                     // Where it is an object, there is something at the path, and no value of the column.
-                    let of_values = usize::from(segment.text_column(*id)?.is_some());
-                    if segment.columns_at_or_below(path)?.len() > of_values {
+                    let has_others = segment.reading(|| {
+                        let of_values = usize::from(segment.text_column(*id)?.is_some());
+                        Ok(segment.columns_at_or_below(path)?.len() > of_values)
+                    })?;
+                    if has_others {
                         return Ok(None);
                     }
                 }
@@ -314,10 +311,11 @@ impl<E: From<IndexError> + Send> Matches<'_, E> {
             Source::Column(column) if !column.column().is_unique => *column,
             _ => return Ok(None),
         };
-        let (mut counters, mut bytes) = (Vec::with_capacity(self.snapshot.segments.len()), 0);
-        for segment in &self.snapshot.segments {
+        let (mut counters, mut bytes) = (Vec::with_capacity(self.segments().len()), 0);
+        for segment in self.segments() {
             (self.check)()?;
-            let Some(counter) = of_segment(segment, column)? else { return Ok(None) };
+            let counter = segment.reading(|| of_segment(segment, column))?;
+            let Some(counter) = counter else { return Ok(None) };
             bytes += counter.bytes();
             if bytes > self.bytes_max {
                 return Ok(None);
@@ -329,40 +327,37 @@ impl<E: From<IndexError> + Send> Matches<'_, E> {
 }
 
 /// Counts a piece's matches by their values; none where that takes another way.
-fn count_piece<E: From<IndexError>>(
-    piece: &Piece<'_>,
-    weight: &dyn Weight,
+fn count_piece<E>(
+    walk: &Walk<'_, E>,
     keys: &[Source],
-    check: &dyn Fn() -> Result<(), E>,
-) -> Result<Option<(Counter, u64)>, E> {
-    let Some(mut counter) = Counter::open(piece.segment, keys)? else { return Ok(None) };
-    let mut scorer = piece.scorer(weight).map_err(|error| E::from(error.into()))?;
-    let events = counter.count(&mut *scorer, piece.docs.end, check)?;
-    Ok(events.map(|events| (counter, events)))
+) -> Result<Option<(Counter, u64)>, Ended<E>> {
+    let Some(mut counter) = Counter::open(walk.piece.segment, keys)? else { return Ok(None) };
+    let (mut events, mut has_room) = (0, true);
+    walk.each(|docs| {
+        has_room = counter.add(docs);
+        events += docs.len() as u64;
+        Ok(if has_room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
+    Ok(has_room.then_some((counter, events)))
 }
 
 /// Gathers a piece's matches, and adds them to the groups of all.
-fn gather<'g, E: From<IndexError>>(
-    piece: &Piece<'_>,
-    weight: &dyn Weight,
+fn gather<'g, E>(
+    walk: &Walk<'_, E>,
     mut gathering: Gathering<'g>,
     groups: &Mutex<Groups<'g>>,
-    check: &dyn Fn() -> Result<(), E>,
-) -> Result<(), E> {
-    let mut scorer = piece.scorer(weight).map_err(|error| E::from(error.into()))?;
+) -> Result<(), Ended<E>> {
     let mut events: u64 = 0;
-    let mut doc = scorer.doc();
-    while doc < piece.docs.end {
-        gathering.add(doc)?;
-        events += 1;
-        if events.is_multiple_of(CHECK_STEP) {
-            check()?;
-            if gathering.bytes > GATHERED_BYTES_MAX {
-                gathering.merge_into(&mut lock(groups))?;
-            }
+    walk.each(|docs| {
+        for doc in docs {
+            gathering.add(*doc)?;
         }
-        doc = scorer.advance();
-    }
+        events += docs.len() as u64;
+        if gathering.bytes > GATHERED_BYTES_MAX {
+            gathering.merge_into(&mut lock(groups))?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
     let mut groups = lock(groups);
     groups.events += events;
     Ok(gathering.merge_into(&mut groups)?)

@@ -10,8 +10,8 @@ use tantivy::query::{BitSetDocSet, ConstScorer};
 use tantivy::{BitSet, DocId, DocSet, TERMINATED};
 
 use super::IndexError;
-use super::clauses::{Clause, Context, RECORD_COST, fail};
-use super::docsets::{Docs, Verified, none};
+use super::clauses::{Clause, Context, RECORD_COST};
+use super::docsets::{Docs, none};
 use super::ids::{Id, Key, UUID_ALPHABET};
 use super::schema::Fields;
 use super::snapshot::SegmentView;
@@ -104,11 +104,10 @@ fn verified(
     let segment = Arc::clone(context.segment);
     let read = Arc::clone(read);
     let mut at = 0;
-    Verified::docs(candidates, RECORD_COST, move |doc| {
+    context.verified_reading(candidates, RECORD_COST, move |doc| {
         at += ids[at..].partition_point(|id| id.doc < doc);
         let of_doc = ids[at..].iter().take_while(|id| id.doc == doc);
-        let found = has_uuid(&segment, doc, of_doc.map(|id| id.key), column, &read, &is_met);
-        found.unwrap_or_else(|error| fail(&error))
+        has_uuid(&segment, doc, of_doc.map(|id| id.key), column, &read, &is_met)
     })
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tantivy::query::{BitSetDocSet, ConstScorer};
 use tantivy::schema::Term;
-use tantivy::{BitSet, DocSet as _, TERMINATED};
+use tantivy::BitSet;
 
 use super::IndexError;
 use super::clauses::{Clause, Context};
@@ -116,11 +116,8 @@ impl<T: ValueTest + Clone> WordFormClause<T> {
             let ordinals = ordinals_where(context, &column, &mut has_met)?;
             parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
         }
-        for mut docs in parts {
-            while docs.doc() != TERMINATED {
-                events.insert(docs.doc());
-                docs.advance();
-            }
+        for docs in parts {
+            context.add_all(docs, &mut events)?;
         }
         Ok(events)
     }

@@ -1,7 +1,5 @@
 //! Searches that find events: which of them, in which order, and a page at a time.
 
-use tantivy::query::Query as Planned;
-
 use super::cursor::Cursor;
 use super::fetch::{Chosen, Fetcher, fetch_up_to};
 use super::highlight::Highlighter;
@@ -12,6 +10,7 @@ use crate::event::columns::ColumnId;
 use crate::index::collect::{Counting, Match, Position, Wanted, collect};
 use crate::index::ranked::{Ranking, ranked};
 use crate::index::values::Source;
+use crate::index::visit::Sought;
 use crate::limits::{GROUP_BYTES_MAX, PAGE_BYTES_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX};
 use crate::query::ast::{Expr, FieldRef, SortKey, Stage, Test};
 use crate::query::fields::resolve;
@@ -72,8 +71,7 @@ impl Search<'_> {
         let limit = asked.into_iter().chain(left).min();
         let limit =
             limit.map_or(SEARCH_LIMIT_DEFAULT, |limit| limit.min(SEARCH_LIMIT_MAX as u64) as usize);
-        let query =
-            self.timed("plan", || self.planner().plan_between(filter, self.start, self.end))?;
+        let sought = self.timed("plan", || self.sought(filter))?;
         let is_last = limit == 0 || left == Some(limit as u64);
         // One more tells whether there are others.
         let wanted = limit + usize::from(!is_last);
@@ -88,11 +86,11 @@ impl Search<'_> {
                         counting: self.counting(filter, request.total)?,
                     };
                     let (matches, total) =
-                        self.timed("collect", || self.collect(&*query, wanted))?;
+                        self.timed("collect", || self.collect(&sought, wanted))?;
                     (matches, total, true)
                 }
                 Arrangement::Ranked(ranking) => {
-                    let (matches, total) = self.timed("rank", || self.rank(&*query, &ranking))?;
+                    let (matches, total) = self.timed("rank", || self.rank(&sought, &ranking))?;
                     (matches, total, false)
                 }
             };
@@ -155,20 +153,20 @@ impl Search<'_> {
 
     fn collect(
         &self,
-        query: &dyn Planned,
+        sought: &Sought,
         wanted: Wanted,
     ) -> Result<(Vec<Match>, Total), ApiError> {
-        collect(self.snapshot, query, wanted, &|| self.cancel.check())
+        collect(self.snapshot, sought, wanted, &|| self.cancel.check())
     }
 
     fn rank(
         &self,
-        query: &dyn Planned,
+        sought: &Sought,
         ranking: &Ranking,
     ) -> Result<(Vec<Match>, Total), ApiError> {
         let (read, check) = (read_record(), || self.cancel.check());
         let (matches, total) =
-            ranked(self.snapshot, query, ranking, &read, GROUP_BYTES_MAX, &check)?;
+            ranked(self.snapshot, sought, ranking, &read, GROUP_BYTES_MAX, &check)?;
         Ok((matches, Total { value: total, exact: true }))
     }
 
