@@ -26,7 +26,7 @@ use super::schema::{self, Fields, Sorting};
 use super::snapshot::SegmentView;
 use crate::event::content::EventKey;
 use crate::event::time::Micros;
-use crate::sigbus;
+use crate::sigbus::{self, Lost};
 
 /// Tells the key of a record, as delivered.
 pub type ReadKey<'k> = dyn FnMut(&[u8]) -> Option<EventKey> + 'k;
@@ -45,6 +45,7 @@ impl Expiry<'_> {
     /// merge.
     pub fn write(&self, read_key: &mut ReadKey<'_>) -> Result<SegmentEntry, IndexError> {
         check_segment(&self.files.dir, &self.segment.entry, &|_| {})?;
+        self.files.check_pages(&self.segment.entry.files, &Lost::look())?;
         let output = self.files.directory();
         let cuts_before = sigbus::cuts();
         let mut written = self.write_into(&output, read_key);

@@ -16,6 +16,7 @@ mod top;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxBuildHasher;
@@ -26,6 +27,7 @@ use self::dense::Counter;
 use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
 pub use self::top::top_of_column;
 use super::clauses::ClauseQuery;
+use super::column_words::each_value;
 use super::pieces::Piece;
 use super::snapshot::{SegmentView, Snapshot};
 use super::values::{Local, ReadRecord, Source, Values};
@@ -134,7 +136,7 @@ pub fn group<E: From<IndexError> + Send>(
         && let Some(counters) = short.counted_by_index(key)?
     {
         groups.events = counters.iter().map(Counter::events).sum();
-        return Ok(of_counters(groups, &counters, grouping.largest)?);
+        return Ok(of_counters(groups, &counters, grouping, snapshot)?);
     }
     let groups = Mutex::new(groups);
     let counters =
@@ -155,11 +157,47 @@ pub fn group<E: From<IndexError> + Send>(
     })?;
     let groups = groups.into_inner().unwrap_or_else(PoisonError::into_inner);
     let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
-    Ok(of_counters(groups, &counters, grouping.largest)?)
+    Ok(of_counters(groups, &counters, grouping, snapshot)?)
 }
 
 /// Adds what was counted to the groups; of it alone, only the largest, where no more are wanted.
 fn of_counters(
+    groups: Groups<'_>,
+    counters: &[Counter],
+    grouping: &Grouping,
+    snapshot: &Snapshot,
+) -> Result<Grouped, IndexError> {
+    let keys = &grouping.keys;
+    of_dictionaries(snapshot, keys, || add_counters(groups, counters, grouping.largest))
+}
+
+/// Reads the dictionaries of several segments side by side. If that fails, each is read by itself, which
+/// tells of which segment the failure is.
+fn of_dictionaries<T>(
+    snapshot: &Snapshot,
+    keys: &[Source],
+    work: impl FnOnce() -> Result<T, IndexError>,
+) -> Result<T, IndexError> {
+    // Nothing of it is used after a panic.
+    let done = catch_unwind(AssertUnwindSafe(work));
+    if !matches!(done, Ok(Ok(_) | Err(IndexError::TooManyGroups { .. }))) {
+        for segment in &snapshot.segments {
+            segment.reading(|| keys.iter().try_for_each(|key| read_dictionary(segment, key)))?;
+        }
+    }
+    done.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+fn read_dictionary(segment: &Arc<SegmentView>, key: &Source) -> Result<(), IndexError> {
+    if let Some(counter) = Counter::open(segment, std::slice::from_ref(key))?
+        && let Some((Some(column), ..)) = counter.of_one_text()
+    {
+        each_value(column, |_, _| true)?;
+    }
+    Ok(())
+}
+
+fn add_counters(
     mut groups: Groups<'_>,
     counters: &[Counter],
     largest: Option<usize>,
@@ -248,7 +286,7 @@ impl<E: From<IndexError> + Send> ShortTables<'_, E> {
     fn values_of(&self, source: &Source) -> Result<Option<(u64, u64)>, E> {
         if self.extent == Extent::All
             && let Some(counters) = self.counters(source, Counter::of_each_value)?
-            && let Some(values) = top::distinct(&counters)?
+            && let Some(values) = self.distinct_of(&counters, source)?
         {
             let events = self.segments().iter().map(|segment| segment.events());
             return Ok(Some((values, events.map(u64::from).sum())));
@@ -271,7 +309,12 @@ impl<E: From<IndexError> + Send> ShortTables<'_, E> {
         })?;
         let Some(events) = counted.into_iter().sum::<Option<u64>>() else { return Ok(None) };
         let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
-        Ok(top::distinct(&counters)?.map(|values| (values, events)))
+        Ok(self.distinct_of(&counters, source)?.map(|values| (values, events)))
+    }
+
+    fn distinct_of(&self, counters: &[Counter], of: &Source) -> Result<Option<u64>, IndexError> {
+        let keys = std::slice::from_ref(of);
+        of_dictionaries(self.matches.snapshot, keys, || top::distinct(counters))
     }
 
     /// How many events have each value of a field, as the inverted index tells it; none where it does

@@ -28,7 +28,7 @@ use super::records::{self, Dictionaries, Shuffled};
 use super::schema::{self, FILE, Fields, OFFSET, Sorting};
 use super::steps::step;
 use super::write::stack;
-use crate::sigbus;
+use crate::sigbus::{self, Lost};
 
 /// Segments merged into one.
 const FACTOR: usize = 10;
@@ -95,6 +95,7 @@ pub fn merge(
 ) -> Result<SegmentEntry, IndexError> {
     for entry in entries {
         check_segment(&files.dir, entry, &|_| {})?;
+        files.check_pages(&entry.files, &Lost::look())?;
     }
     let output = files.directory();
     let cuts_before = sigbus::cuts();

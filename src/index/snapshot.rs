@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -37,6 +36,7 @@ use crate::event::Flags;
 use crate::event::columns::ColumnId;
 use crate::event::paths::SEPARATOR;
 use crate::event::time::Micros;
+use crate::sigbus::Lost;
 
 /// Numbers of segments, as they are opened.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -151,7 +151,8 @@ pub struct Run {
 /// One segment, open.
 pub struct SegmentView {
     pub entry: SegmentEntry,
-    dir: PathBuf,
+    /// Where its files are.
+    at: SegmentFiles,
     pub reader: SegmentReader,
     pub keys: KeySet,
     pub ids: IdFile,
@@ -205,7 +206,7 @@ impl SegmentView {
             latest: runs.iter().map(|run| run.latest).max().unwrap_or_default(),
             runs,
             entry: entry.clone(),
-            dir: files.dir.clone(),
+            at: files.clone(),
             keys,
             ids: files.ids(&entry.id)?,
             column_words: files.words(&entry.id)?,
@@ -254,7 +255,7 @@ impl SegmentView {
 
     /// An error of reading the segment, noted on it.
     pub fn failure(&self, error: IndexError) -> IndexError {
-        let (error, is_of_file) = error.of_segment(&self.dir.join(&self.entry.id));
+        let (error, is_of_file) = error.of_segment(&self.at.dir.join(&self.entry.id));
         let is_of_disk = matches!(error, IndexError::Damaged { .. } | IndexError::Io { .. });
         if is_of_disk && is_of_file {
             self.mark_damaged(&error);
@@ -269,7 +270,7 @@ impl SegmentView {
     /// found cut off once reads as zeros from then on, and no later read notices.
     pub fn check_lengths(&self) {
         for file in &self.entry.files {
-            let path = self.dir.join(&file.name);
+            let path = self.at.dir.join(&file.name);
             let problem = match std::fs::metadata(&path) {
                 Ok(found) if found.len() == file.bytes => continue,
                 Ok(found) => length_problem(found.len(), file.bytes),
@@ -277,6 +278,15 @@ impl SegmentView {
                 Err(error) => error.to_string(),
             };
             self.mark_damaged(&IndexError::damaged(&path, problem));
+        }
+    }
+
+    /// Marks the segment as damaged if a page of its mappings was lost: it reads as zeros from then on.
+    pub fn check_pages(&self, lost: &Lost) {
+        if !self.is_retired()
+            && let Err(error) = self.at.check_pages(&self.entry.files, lost)
+        {
+            self.mark_damaged(&error);
         }
     }
 

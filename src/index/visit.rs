@@ -33,6 +33,14 @@ pub struct Sought {
     pub stop: Stop,
 }
 
+#[cfg(test)]
+impl Sought {
+    /// Where no condition fails.
+    pub fn of(query: &dyn Query) -> Self {
+        Self { query: query.box_clone(), stop: Stop::when(|| false) }
+    }
+}
+
 /// Says why a search should end, if it should. Asked now and then.
 pub type Check<'a, E> = &'a (dyn Fn() -> Result<(), E> + Sync);
 

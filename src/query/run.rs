@@ -11,6 +11,7 @@ mod rows;
 mod tail;
 
 use std::iter;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -39,6 +40,7 @@ use crate::index::IndexError;
 use crate::index::clauses::{ClauseQuery, PlaceClause, Stop};
 use crate::index::collect::{Counting, Wanted, collect};
 use crate::index::groups::{Grouping, Measure, group};
+use crate::index::opening::SEGMENTS;
 use crate::index::snapshot::Snapshot;
 use crate::index::values::Source;
 use crate::index::visit::Sought;
@@ -389,9 +391,11 @@ fn largest_wanted(stages: &[Stage]) -> Option<usize> {
 
 impl From<IndexError> for ApiError {
     fn from(error: IndexError) -> Self {
+        // What came from no place that knows its segment is of the disk all the same.
+        let (error, _) = error.of_segment(Path::new(SEGMENTS));
         let kind = match error {
             IndexError::Damaged { .. } => ErrorKind::Damaged,
-            IndexError::Io { .. } => ErrorKind::Io,
+            IndexError::Io { .. } | IndexError::Cut => ErrorKind::Io,
             IndexError::TooManyGroups { .. } => ErrorKind::BadRequest,
             _ => ErrorKind::Internal,
         };
