@@ -4,18 +4,18 @@
 //! makes a tantivy query of one, so that clauses and tantivy's own queries combine.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tantivy::columnar::ColumnIndex;
 use tantivy::query::{ConstScorer, EnableScoring, Explanation, Query, Weight};
 use tantivy::{BitSet, DocId, Score, SegmentReader, TERMINATED, TantivyError, Term};
 
+use super::IndexError;
 use super::docsets::{Docs, Ranges, Scan, Union, Verified, none};
 use super::one_term::docs_with;
 use super::snapshot::{SegmentView, Snapshot};
+pub use super::stop::Stop;
 use super::value_clauses::RecordTest;
-use super::{IndexError, lock};
 use crate::event::time::Micros;
 
 /// What fetching and parsing a record costs, in documents of a posting list read.
@@ -36,64 +36,6 @@ pub struct Context<'a> {
     pub snapshot: &'a Arc<Snapshot>,
     pub segment: &'a Arc<SegmentView>,
     pub stop: &'a Stop,
-}
-
-/// Tells whether the evaluation of a search's conditions should end, unfinished: nobody waits for it any
-/// more, or one of them has failed. Clones are the same.
-///
-/// tantivy's docsets cannot answer with an error. So a condition that cannot read what it must leaves its
-/// error here, and says that it is at its end. Whoever walks its documents asks [`Stop::failed`] before
-/// the end is believed; [`super::visit`] does, for all that searches walk.
-#[derive(Clone)]
-pub struct Stop {
-    is_due: Arc<dyn Fn() -> bool + Send + Sync>,
-    failure: Arc<Failure>,
-}
-
-/// The first error of a search's conditions.
-#[derive(Default)]
-struct Failure {
-    is_there: AtomicBool,
-    error: Mutex<Option<IndexError>>,
-}
-
-impl Stop {
-    pub fn when(is_due: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self { is_due: Arc::new(is_due), failure: Arc::default() }
-    }
-
-    /// To be polled while what is looked at is not bounded by what is found.
-    pub fn check(&self) -> Result<(), IndexError> {
-        if self.has_failed() || (self.is_due)() { Err(IndexError::Stopped) } else { Ok(()) }
-    }
-
-    /// Notes that a condition cannot be evaluated.
-    pub fn fail(&self, error: IndexError) {
-        let mut first = lock(&self.failure.error);
-        if matches!(*first, None | Some(IndexError::Stopped)) {
-            *first = Some(error);
-        }
-        self.failure.is_there.store(true, Ordering::Release);
-    }
-
-    pub fn has_failed(&self) -> bool {
-        self.failure.is_there.load(Ordering::Acquire)
-    }
-
-    /// The error of a condition that could not be evaluated. It is told once; who asks again is told
-    /// that the evaluation was stopped.
-    pub fn failed(&self) -> Result<(), IndexError> {
-        if !self.has_failed() {
-            return Ok(());
-        }
-        Err(lock(&self.failure.error).replace(IndexError::Stopped).unwrap_or(IndexError::Stopped))
-    }
-}
-
-impl fmt::Debug for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Stop")
-    }
 }
 
 impl Context<'_> {

@@ -8,7 +8,7 @@ use tantivy::columnar::column_index::MultiValueIndex;
 use tantivy::query::{ConstScorer, EmptyScorer, Scorer};
 use tantivy::{DocId, DocSet, Score, SeekDangerResult, TERMINATED};
 
-use super::clauses::Stop;
+use super::stop::Stop;
 
 /// The documents of a segment that meet a condition.
 pub type Docs = Box<dyn Scorer>;

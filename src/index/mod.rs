@@ -51,6 +51,7 @@ pub mod schema;
 pub mod sealed;
 pub mod snapshot;
 pub mod steps;
+pub mod stop;
 pub mod store;
 pub mod value_clauses;
 pub mod values;

@@ -16,11 +16,11 @@ use tantivy::query::{EnableScoring, Query, TermQuery, Weight};
 use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocId};
 
 use super::IndexError;
-use super::clauses::Stop;
 use super::docsets::Docs;
 use super::one_term::OneTerm;
 use super::pieces::{Piece, each_piece_of};
 use super::snapshot::{SegmentView, Snapshot};
+use super::stop::Stop;
 
 /// Matches looked at between two looks at the deadline.
 const CHECK_STEP: usize = 1 << 12;
@@ -182,3 +182,6 @@ impl<E> Walk<'_, E> {
         Ok(docs)
     }
 }
+
+#[cfg(test)]
+mod tests;
