@@ -262,7 +262,7 @@ fn a_read_that_fails_is_told_with_its_file_and_is_no_fault_of_ours() {
         "* | sort requestID",
         "* | stats count by eventID",
     ];
-    for query in queries {
+    for (before, query) in queries.into_iter().enumerate() {
         let mut command = place.serve_command();
         command.env("FAILPOINTS", format!("record-read=return({id})"));
         let daemon = place.spawn(command);
@@ -274,7 +274,8 @@ fn a_read_that_fails_is_told_with_its_file_and_is_no_fault_of_ours() {
         let metrics = metrics(&daemon);
         assert!(metrics.contains("traildex_disk_faults_total{kind=\"io\"} 3"), "{metrics}");
         assert!(!metrics.contains("traildex_http_panics_total"), "{metrics}");
-        assert_eq!(daemon.log().matches("checking it").count(), 1, "{}", daemon.log());
+        // The log is that of all daemons of the place.
+        assert_eq!(daemon.log().matches("checking it").count(), before + 1, "{}", daemon.log());
         let status = daemon.status();
         assert_eq!(status.index.damaged, 1);
         assert!(status.warnings[0].contains(id), "{:?}", status.warnings);
@@ -296,24 +297,20 @@ fn a_page_that_was_lost_marks_its_segment_though_the_file_is_whole_again() {
     let store = Store::open(&place.data_dir(), 1 << 20).unwrap();
     let snapshot = store.snapshots().load_full();
     let segment = &snapshot.segments[0];
-    let path = place.data_dir().join(format!("segments/{}.records", segment.entry.id));
+    let path = place.data_dir().join(format!("segments/{}.fast", segment.entry.id));
     let whole = fs::read(&path).unwrap();
     let file = File::options().write(true).open(&path).unwrap();
     file.set_len(0).unwrap();
-    let is_read = segment.record(0).is_ok();
+    let _zeros = segment.position(0);
     file.write_all_at(&whole, 0).unwrap();
-    assert!(!is_read && sigbus::cuts() > 0);
+    assert!(sigbus::cuts() > 0);
     let checked = check_segment(&place.data_dir().join("segments"), &segment.entry, &|_| {});
     assert!(checked.is_ok(), "{checked:?}");
-    segment.health.was_whole();
-    let others = |is_damaged: bool| {
-        snapshot.segments.iter().filter(|other| other.is_damaged() == is_damaged).count()
-    };
     snapshot.segments.iter().for_each(|segment| segment.check_lengths());
     snapshot.segments.iter().for_each(|segment| segment.check_pages(&sigbus::Lost::look()));
-    assert!(segment.is_damaged() && others(true) == 1, "{others:?}", others = others(false));
     let damage = segment.damage().to_string();
-    assert!(damage.contains(".records: the page of byte 0 "), "{damage}");
+    assert!(damage.contains(".fast: the page of byte "), "{damage}");
+    assert_eq!(snapshot.segments.iter().filter(|segment| segment.is_damaged()).count(), 1);
 }
 
 /// A page of a mapping behind which there is nothing any more is SIGBUS, which nobody may die of.

@@ -229,7 +229,11 @@ impl SegmentView {
     /// Notes that a file of the segment is damaged, or cannot be read.
     pub fn mark_damaged(&self, error: &IndexError) {
         let Some(fault) = self.health.mark(error) else { return };
-        tracing::error!(path = %fault.path.display(), reason = fault.reason, "a segment is damaged");
+        let (path, reason) = (fault.path.display(), &fault.reason);
+        match fault.io {
+            Some(_) => tracing::error!(%path, reason, "a segment cannot be read"),
+            None => tracing::error!(%path, reason, "a segment is damaged"),
+        }
         if fault.io.is_none() && fault.path.ends_with(keys_name(&self.entry.id)) {
             self.keys.mark_damaged();
         }

@@ -29,7 +29,7 @@ struct Failing {
 impl Clause for Failing {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let at = self.at;
-        let test = move |doc| match doc == at {
+        let test = move |doc: DocId| match doc == at {
             true => Err(IndexError::damaged(Path::new("x.records"), "block 7")),
             false => Ok(doc.is_multiple_of(2)),
         };
