@@ -52,7 +52,8 @@ pub struct Lost(Vec<Range<usize>>);
 
 impl Lost {
     pub fn look() -> Self {
-        let maps = if cuts() > 0 { fs::read_to_string("/proc/self/maps") } else { Ok(String::new()) };
+        let maps =
+            if cuts() > 0 { fs::read_to_string("/proc/self/maps") } else { Ok(String::new()) };
         let maps = maps.unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot tell which pages of the index were cut off");
             String::new()

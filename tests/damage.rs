@@ -223,7 +223,8 @@ fn finds_what_is_new(place: &Place, daemon: &Daemon) -> bool {
 /// tantivy panics on most of what is damaged in a dictionary.
 #[test]
 fn a_search_that_fails_on_damage_says_so_and_its_segment_alone_is_checked() {
-    let queries = ["getbucket*", "NOT getbucket*", "* | top eventName", "* | stats distinct(userAgent)"];
+    let queries =
+        ["getbucket*", "NOT getbucket*", "* | top eventName", "* | stats distinct(userAgent)"];
     for (extension, query) in [("term", 0), ("term", 1), ("fast", 2), ("fast", 3)] {
         let query = queries[query];
         let place = indexed_place();

@@ -125,9 +125,8 @@ impl Daemon {
         search: impl Fn(&Arc<Snapshot>) -> Result<T, ApiError>,
     ) -> Result<(T, Vec<String>), ApiError> {
         let snapshot = self.snapshots.load_full();
-        let found = self
-            .attempt(&snapshot, || search(&snapshot))
-            .unwrap_or_else(|cut| Ok(Err(cut.into())));
+        let found =
+            self.attempt(&snapshot, || search(&snapshot)).unwrap_or_else(|cut| Ok(Err(cut.into())));
         let found = match found {
             Ok(Err(error)) if may_be_of_disk(error.kind) => {
                 Err(self.look_into(&snapshot).map_or(error, ApiError::from))
@@ -160,9 +159,8 @@ impl Daemon {
         };
         let suspects = with(|segment| segment.health.is_suspect());
         // Those that may be whole again were refused, and are not what this search failed on.
-        self.checker.suspect(&with(|segment| {
-            segment.health.is_suspect() || segment.health.may_pass()
-        }));
+        self.checker
+            .suspect(&with(|segment| segment.health.is_suspect() || segment.health.may_pass()));
         suspects.iter().find(|segment| segment.is_damaged()).map(|segment| segment.damage())
     }
 

@@ -111,9 +111,8 @@ impl Checker {
                 }
             }
         }
-        let is_pending = |suspects: &mut Suspects| {
-            names.iter().any(|name| suspects.pending.contains(*name))
-        };
+        let is_pending =
+            |suspects: &mut Suspects| names.iter().any(|name| suspects.pending.contains(*name));
         let waited = self.is_checked.wait_timeout_while(suspects, CHECK_WAIT, is_pending);
         drop(waited);
     }

@@ -418,10 +418,7 @@ fn last_of_run<E>(
     }
 }
 
-fn matches_within<E>(
-    walk: &Walk<'_, E>,
-    within: Range<DocId>,
-) -> Result<Vec<DocId>, IndexError> {
+fn matches_within<E>(walk: &Walk<'_, E>, within: Range<DocId>) -> Result<Vec<DocId>, IndexError> {
     let mut docs = walk.from(within.start)?;
     let mut doc = docs.doc();
     let mut found = Vec::new();

@@ -77,7 +77,9 @@ impl SegmentFiles {
     /// long as the file stays mapped, so nothing more is to be read of it.
     pub fn check_pages(&self, files: &[SegmentFile], lost: &Lost) -> Result<(), IndexError> {
         // The keys are not mapped.
-        for SegmentFile { name, .. } in files.iter().filter(|file| !file.name.ends_with(&keys_name(""))) {
+        for SegmentFile { name, .. } in
+            files.iter().filter(|file| !file.name.ends_with(&keys_name("")))
+        {
             // The mapping that all readers share.
             let mapped = self.mapped.open_read(Path::new(name))?.read_bytes()?;
             if let Some(at) = lost.first_in(&mapped) {

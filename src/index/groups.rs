@@ -370,10 +370,7 @@ impl<E: From<IndexError> + Send> ShortTables<'_, E> {
 }
 
 /// Counts a piece's matches by their values; none where that takes another way.
-fn count_piece<E>(
-    walk: &Walk<'_, E>,
-    keys: &[Source],
-) -> Result<Option<(Counter, u64)>, Ended<E>> {
+fn count_piece<E>(walk: &Walk<'_, E>, keys: &[Source]) -> Result<Option<(Counter, u64)>, Ended<E>> {
     let Some(mut counter) = Counter::open(walk.piece.segment, keys)? else { return Ok(None) };
     let (mut events, mut has_room) = (0, true);
     walk.each(|docs| {

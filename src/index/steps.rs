@@ -38,9 +38,7 @@ pub fn read_fails(_name: &str, _of: &str) -> std::io::Result<()> {
 #[cfg(feature = "failpoints")]
 pub fn read_fails(name: &str, of: &str) -> std::io::Result<()> {
     match fail::eval(name, |part| part) {
-        Some(part) if part.as_deref() == Some(of) => {
-            Err(rustix::io::Errno::IO.into())
-        }
+        Some(part) if part.as_deref() == Some(of) => Err(rustix::io::Errno::IO.into()),
         _ => Ok(()),
     }
 }

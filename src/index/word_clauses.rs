@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use tantivy::BitSet;
 use tantivy::query::{BitSetDocSet, ConstScorer};
 use tantivy::schema::Term;
-use tantivy::BitSet;
 
 use super::IndexError;
 use super::clauses::{Clause, Context};

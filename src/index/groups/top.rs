@@ -63,7 +63,8 @@ pub fn top_of_column<E: From<IndexError> + Send>(
     check: &(dyn Fn() -> Result<(), E> + Sync),
 ) -> Result<Vec<(Cell, u64)>, E> {
     debug_assert!(!column.column().is_unique, "most of its values are no terms");
-    let found = catch_unwind(AssertUnwindSafe(|| top_of_terms(snapshot, column, prefix, limit, check)));
+    let found =
+        catch_unwind(AssertUnwindSafe(|| top_of_terms(snapshot, column, prefix, limit, check)));
     if !matches!(found, Ok(Ok(_))) {
         // Each is read by itself, which tells of which segment the failure is.
         for segment in &snapshot.segments {

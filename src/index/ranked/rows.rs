@@ -97,8 +97,7 @@ impl SortKeys {
 
     fn compare_places(&self, a: Row<'_>, b: Row<'_>) -> Ordering {
         let place = |doc| (self.segment.file(doc), self.segment.offset(doc));
-        let oldest_first =
-            a.time.cmp(&b.time).then_with(|| place(a.doc).cmp(&place(b.doc)));
+        let oldest_first = a.time.cmp(&b.time).then_with(|| place(a.doc).cmp(&place(b.doc)));
         if self.order == Order::Newest { oldest_first.reverse() } else { oldest_first }
     }
 

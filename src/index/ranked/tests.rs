@@ -159,7 +159,10 @@ fn rankings_are_those_of_sorting_all_events() {
         let limit = [0, 1, 7, 300, 10_000][random(&mut seed, 5) as usize];
         let source = |field: usize| sources()[field].clone();
         let ranking = Ranking {
-            sort: sort.iter().map(|(field, is_descending)| (source(*field), *is_descending)).collect(),
+            sort: sort
+                .iter()
+                .map(|(field, is_descending)| (source(*field), *is_descending))
+                .collect(),
             dedup: dedup.iter().map(|field| source(*field)).collect(),
             order,
             limit,

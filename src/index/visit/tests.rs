@@ -87,15 +87,15 @@ fn a_condition_that_fails_is_an_error_and_never_one_that_does_not_match() {
     let mut store = Store::open(dir.path(), 1 << 20).unwrap();
     let snapshot = snapshot(&mut store);
     for has_candidates in [false, true] {
-        let clause = |at, stop: &Stop| {
-            ClauseQuery::boxed(&snapshot, Failing { at, has_candidates }, stop)
-        };
+        let clause =
+            |at, stop: &Stop| ClauseQuery::boxed(&snapshot, Failing { at, has_candidates }, stop);
         let sought = |at: DocId, is_negated: bool| {
             let stop = Stop::when(|| false);
             let mut query = clause(at, &stop);
             if is_negated {
                 let all: Box<dyn Query> = Box::new(AllQuery);
-                query = Box::new(BooleanQuery::new(vec![(Occur::Must, all), (Occur::MustNot, query)]));
+                query =
+                    Box::new(BooleanQuery::new(vec![(Occur::Must, all), (Occur::MustNot, query)]));
             }
             Sought { query, stop }
         };

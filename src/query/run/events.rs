@@ -151,19 +151,11 @@ impl Search<'_> {
         Ok(Arrangement::Ranked(Ranking { sort, dedup, order, limit }))
     }
 
-    fn collect(
-        &self,
-        sought: &Sought,
-        wanted: Wanted,
-    ) -> Result<(Vec<Match>, Total), ApiError> {
+    fn collect(&self, sought: &Sought, wanted: Wanted) -> Result<(Vec<Match>, Total), ApiError> {
         collect(self.snapshot, sought, wanted, &|| self.cancel.check())
     }
 
-    fn rank(
-        &self,
-        sought: &Sought,
-        ranking: &Ranking,
-    ) -> Result<(Vec<Match>, Total), ApiError> {
+    fn rank(&self, sought: &Sought, ranking: &Ranking) -> Result<(Vec<Match>, Total), ApiError> {
         let (read, check) = (read_record(), || self.cancel.check());
         let (matches, total) =
             ranked(self.snapshot, sought, ranking, &read, GROUP_BYTES_MAX, &check)?;

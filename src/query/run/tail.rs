@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 
-use super::{events_query, why_ended};
 use super::fetch::fetch_up_to;
+use super::{events_query, why_ended};
 use crate::api::Cancel;
 use crate::api::proto::{ApiError, ErrorKind, TailPage, TailRequest};
 use crate::event::time::Micros;
