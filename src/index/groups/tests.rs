@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tantivy::query::AllQuery;
+use tantivy::query::{AllQuery, Query};
 
 use super::*;
 use crate::api::proto::{ApiError, FileState, Reading};

@@ -50,7 +50,12 @@ fn snapshot(store: &mut Store) -> Arc<Snapshot> {
 }
 
 /// What each of those who make something of matches answers, as an error's text.
-fn answers(snapshot: &Snapshot, sought: &dyn Fn() -> Sought) -> Vec<(&'static str, String)> {
+/// `condition` tells what is sought from all else.
+fn answers(
+    snapshot: &Snapshot,
+    condition: u128,
+    sought: &dyn Fn() -> Sought,
+) -> Vec<(&'static str, String)> {
     let go_on = || Ok::<_, IndexError>(());
     let read: Arc<ReadRecord> = Arc::new(|_, _, _| {});
     let mut answers = Vec::new();
@@ -61,7 +66,7 @@ fn answers(snapshot: &Snapshot, sought: &dyn Fn() -> Sought) -> Vec<(&'static st
         let wanted = Wanted { limit, order, after: None, total, counting };
         collect(snapshot, &sought(), wanted, &go_on).err()
     };
-    let one_by_one = Counting::OneByOne(Some(9));
+    let one_by_one = Counting::OneByOne(Some(condition));
     add("newest", collected(1_000, Order::Newest, TotalMode::None, one_by_one));
     add("oldest", collected(1_000, Order::Oldest, TotalMode::None, one_by_one));
     add("counted", collected(5, Order::Newest, TotalMode::Exact, one_by_one));
@@ -86,6 +91,7 @@ fn a_condition_that_fails_is_an_error_and_never_one_that_does_not_match() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path(), 1 << 20).unwrap();
     let snapshot = snapshot(&mut store);
+    let mut condition = 0;
     for has_candidates in [false, true] {
         let clause =
             |at, stop: &Stop| ClauseQuery::boxed(&snapshot, Failing { at, has_candidates }, stop);
@@ -100,11 +106,13 @@ fn a_condition_that_fails_is_an_error_and_never_one_that_does_not_match() {
             Sought { query, stop }
         };
         for (at, is_negated) in [(0, false), (0, true), (151, false), (151, true), (299, true)] {
-            for (who, answer) in answers(&snapshot, &|| sought(at, is_negated)) {
+            condition += 1;
+            for (who, answer) in answers(&snapshot, condition, &|| sought(at, is_negated)) {
                 assert_eq!(answer, "x.records: block 7", "{who} of {at}, negated: {is_negated}");
             }
         }
-        for (who, answer) in answers(&snapshot, &|| sought(300, false)) {
+        condition += 1;
+        for (who, answer) in answers(&snapshot, condition, &|| sought(300, false)) {
             assert_eq!(answer, "it answered", "{who}: no segment has that document");
         }
     }
