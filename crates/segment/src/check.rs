@@ -102,12 +102,7 @@ pub fn verify(
         Err(error) => problems.add_error(data_dir, &error),
     }
     for view in &snapshot.segments {
-        let checked = check_segment(segments_dir, &view.entry, read);
-        // Or it was merged into another meanwhile, and its files removed.
-        if let Err(error) = checked
-            && !view.is_retired()
-        {
-            view.mark_damaged(&error);
+        if let Err(error) = check_view(segments_dir, view, read) {
             problems.add_error(segments_dir, &error);
         }
     }
@@ -123,6 +118,30 @@ pub fn verify(
     report.problems = problems.list();
     report.checked_at = Micros::now();
     report
+}
+
+/// Checks a segment on which a search failed; what is found is noted on it.
+pub fn check_suspect(segments_dir: &Path, view: &SegmentView) -> Result<(), IndexError> {
+    check_view(segments_dir, view, &|_| {})
+}
+
+/// Checks a segment; what is found is noted on it.
+fn check_view(
+    segments_dir: &Path,
+    view: &SegmentView,
+    read: &(dyn Fn(u64) + Sync),
+) -> Result<(), IndexError> {
+    match check_segment(segments_dir, &view.entry, read) {
+        Ok(()) => view.health.was_whole(),
+        // It was merged into another meanwhile, and its files removed.
+        Err(_) if view.is_retired() => {}
+        Err(error) => {
+            view.mark_damaged(&error);
+            view.health.was_checked();
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 /// Compares the ledger with the events. Of segments that are damaged nothing is believed, so that then

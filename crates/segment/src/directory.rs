@@ -19,11 +19,12 @@ use tantivy::directory::{
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{IndexError, lock};
-use crate::build::{ids_name, records_name, words_name};
+use crate::build::{ids_name, keys_name, records_name, words_name};
 use crate::column_words::WordFile;
 use crate::disk::{Disk, Output};
 use crate::ids::IdFile;
 use crate::records::Records;
+use crate::sigbus::Lost;
 
 /// Bytes written to a file at a time. Segments are written by a few writers of long streams.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
@@ -70,6 +71,23 @@ impl SegmentFiles {
         let name = words_name(id);
         let file = self.mapped.open_read(Path::new(&name))?;
         WordFile::open(&self.dir.join(name), file.read_bytes()?)
+    }
+
+    /// Fails where a page of a segment's files was lost while it was mapped. It reads as zeros for as
+    /// long as the file stays mapped, so nothing more is to be read of it.
+    pub fn check_pages(&self, files: &[SegmentFile], lost: &Lost) -> Result<(), IndexError> {
+        // The keys are not mapped.
+        for SegmentFile { name, .. } in
+            files.iter().filter(|file| !file.name.ends_with(&keys_name("")))
+        {
+            // The mapping that all readers share.
+            let mapped = self.mapped.open_read(Path::new(name))?.read_bytes()?;
+            if let Some(at) = lost.first_in(&mapped) {
+                let reason = format!("the page of byte {at} could not be read");
+                return Err(IndexError::damaged(&self.dir.join(name), reason));
+            }
+        }
+        Ok(())
     }
 
     /// A directory to build one segment in, or to read any.

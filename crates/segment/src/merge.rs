@@ -30,6 +30,7 @@ use crate::keys::KeySet;
 use crate::records::{Dictionaries, Shuffled};
 use crate::schema::{FILE, Fields, OFFSET, Sorting};
 use crate::sigbus;
+use crate::sigbus::Lost;
 use crate::steps::step;
 use crate::write::stack;
 
@@ -98,6 +99,7 @@ pub fn merge(
 ) -> Result<SegmentEntry, IndexError> {
     for entry in entries {
         check_segment(&files.dir, entry, &|_| {})?;
+        files.check_pages(&entry.files, &Lost::look())?;
     }
     let output = files.directory();
     let cuts_before = sigbus::cuts();

@@ -14,6 +14,7 @@ use crate::manifest::FORMAT_VERSION;
 use crate::verify::verify;
 use search::clauses::{ClauseQuery, Stop, TimeClause};
 use search::collect::{Counting, Wanted, collect};
+use search::visit::Sought;
 use segment::file::{FileKey, FileRecord};
 use trail::content::EventKey;
 use trail::flat::{Event, Scalar};
@@ -66,7 +67,8 @@ fn times(store: &Store, query: &dyn Query, limit: usize, order: Order) -> Vec<i6
     let ask = |counting| {
         let after = None;
         let wanted = Wanted { limit, order, after, total: TotalMode::Exact, counting };
-        let (found, total) = collect::<ApiError>(&snapshot, query, wanted, &|| Ok(())).unwrap();
+        let (found, total) =
+            collect::<ApiError>(&snapshot, &Sought::of(query), wanted, &|| Ok(())).unwrap();
         let times: Vec<i64> = found.iter().map(|found| found.position.time.0).collect();
         (times, total)
     };
@@ -92,7 +94,8 @@ fn of_events_of_the_same_time_those_of_the_later_file_are_newer_whatever_segment
         for limit in 1..=expected.len() {
             let (order, after, total) = (Order::Newest, None, TotalMode::None);
             let wanted = Wanted { limit, order, after, total, counting: Counting::Known };
-            let (found, _) = collect::<ApiError>(&snapshot, &AllQuery, wanted, &|| Ok(())).unwrap();
+            let (found, _) =
+                collect::<ApiError>(&snapshot, &Sought::of(&AllQuery), wanted, &|| Ok(())).unwrap();
             let found: Vec<_> =
                 found.iter().map(|found| (found.position.time.0, found.position.file)).collect();
             assert_eq!(found, expected[..limit], "{files:?}");
@@ -109,7 +112,8 @@ fn a_segment_is_counted_once_for_a_condition() {
         let (order, after, total) = (Order::Newest, None, TotalMode::Exact);
         let wanted = Wanted { limit, order, after, total, counting };
         let snapshot = store.snapshots().load_full();
-        let (found, total) = collect::<ApiError>(&snapshot, query, wanted, &|| Ok(())).unwrap();
+        let (found, total) =
+            collect::<ApiError>(&snapshot, &Sought::of(query), wanted, &|| Ok(())).unwrap();
         assert!(total.exact);
         (found.iter().map(|found| found.position.time.0).collect::<Vec<_>>(), total.value)
     };
