@@ -174,6 +174,8 @@ help: start one with 'traildex serve', or name its socket with --socket";
             (ErrorKind::NotFound, Exit::NothingFound),
             (ErrorKind::Busy, Exit::Failed),
             (ErrorKind::Timeout, Exit::Failed),
+            (ErrorKind::Damaged, Exit::Failed),
+            (ErrorKind::Io, Exit::Failed),
         ] {
             assert_eq!(exit(&ClientError::Api(ApiError::new(kind, "m")).into()), code);
         }

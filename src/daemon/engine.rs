@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -20,7 +21,9 @@ use search::run;
 use segment::IndexError;
 use segment::disk::RealDisk;
 use segment::sigbus;
+use segment::sigbus::Lost;
 use segment::steps::step;
+use segment::view::SegmentView;
 use store::inspect::{disk_bytes, free_bytes};
 use store::ledger::{FilesByState, LedgerCounts};
 use store::manifest::FORMAT_VERSION;
@@ -79,18 +82,27 @@ impl Daemon {
         self.pipeline.stop();
     }
 
-    /// Tries a search. A page that is cut off is noticed once and is zeros from then on, so the files'
-    /// lengths are compared before anything is read after a cut.
-    fn attempt<R>(&self, snapshot: &Snapshot, search: impl Fn() -> R) -> Result<R, IndexError> {
-        const ATTEMPTS: usize = 2;
+    /// Tries a search. A page that is cut off, or that cannot be read, is noticed once and is zeros from
+    /// then on, so the files' lengths are compared, and lost pages looked for, before anything is read
+    /// after a cut. An answer that was found while a segment was marked may lack what it has.
+    fn attempt<T>(
+        &self,
+        snapshot: &Snapshot,
+        search: impl Fn() -> Result<T, ApiError>,
+    ) -> Result<thread::Result<Result<T, ApiError>>, IndexError> {
+        const ATTEMPTS: usize = 3;
         for _ in 0..ATTEMPTS {
             let cuts = sigbus::cuts();
             if self.cuts_checked.load(Ordering::Acquire) != cuts {
+                let lost = Lost::look();
                 snapshot.segments.iter().for_each(|segment| segment.check_lengths());
+                snapshot.segments.iter().for_each(|segment| segment.check_pages(&lost));
                 self.cuts_checked.store(cuts, Ordering::Release);
             }
-            let found = search();
-            if sigbus::cuts() == cuts {
+            let marks = snapshot.marks();
+            let found = catch_unwind(AssertUnwindSafe(&search));
+            let is_answer = matches!(found, Ok(Ok(_)));
+            if sigbus::cuts() == cuts && (!is_answer || snapshot.marks() == marks) {
                 return Ok(found);
             }
             // Perhaps a file of the archive, which is none of this search's.
@@ -108,25 +120,27 @@ impl Daemon {
         Ok(response)
     }
 
-    /// Runs what reads the index. If it fails on that, with an error or a panic, the index is checked.
+    /// Runs what reads the index. If it fails on that, with an error or a panic, the segments that it
+    /// failed on are checked, and what is wrong with the disk is told as that.
     fn run<T>(
         &self,
         search: impl Fn(&Arc<Snapshot>) -> Result<T, ApiError>,
     ) -> Result<(T, Vec<String>), ApiError> {
         let snapshot = self.snapshots.load_full();
-        let found = self
-            .attempt(&snapshot, || catch_unwind(AssertUnwindSafe(|| search(&snapshot))))
-            .unwrap_or_else(|cut| Ok(Err(cut.into())));
-        let is_suspect = match &found {
-            Ok(Ok(_)) => false,
-            Ok(Err(error)) => error.kind == ErrorKind::Internal,
-            Err(_) => true,
+        let found =
+            self.attempt(&snapshot, || search(&snapshot)).unwrap_or_else(|cut| Ok(Err(cut.into())));
+        let found = match found {
+            Ok(Err(error)) if may_be_of_disk(error.kind) => {
+                Err(self.look_into(&snapshot).map_or(error, ApiError::from))
+            }
+            Ok(found) => found,
+            Err(panic) => match self.look_into(&snapshot) {
+                Some(damage) => Err(damage.into()),
+                None => resume_unwind(panic),
+            },
         };
-        if is_suspect {
-            self.checker.suspect();
-        }
         let gaps = self.gaps(&snapshot);
-        match found.unwrap_or_else(|panic| resume_unwind(panic)) {
+        match found {
             Ok(found) => Ok((found, gaps)),
             Err(mut error) => {
                 if error.kind == ErrorKind::NotFound {
@@ -134,9 +148,22 @@ impl Daemon {
                         error.message.push_str(&format!("; but {gap}"));
                     }
                 }
+                count_disk_fault(error.kind);
                 Err(error)
             }
         }
+    }
+
+    /// Has the segments checked that searches failed on; returns what is found wrong with one of them.
+    fn look_into(&self, snapshot: &Snapshot) -> Option<IndexError> {
+        let with = |is_meant: fn(&SegmentView) -> bool| -> Vec<_> {
+            snapshot.segments.iter().filter(|segment| is_meant(segment)).cloned().collect()
+        };
+        let suspects = with(|segment| segment.health.is_suspect());
+        // Those that may be whole again were refused, and are not what this search failed on.
+        self.checker
+            .suspect(&with(|segment| segment.health.is_suspect() || segment.health.may_pass()));
+        suspects.iter().find(|segment| segment.is_damaged()).map(|segment| segment.damage())
     }
 
     /// Why searches may lack events that the archive had.
@@ -392,6 +419,21 @@ impl Daemon {
             metrics::counter!(name).absolute(value.load(Ordering::Relaxed));
         }
     }
+}
+
+/// Whether an error of this kind may come of what the disk has.
+fn may_be_of_disk(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Internal | ErrorKind::Damaged | ErrorKind::Io)
+}
+
+/// Counts a search that could not be answered because of the disk.
+fn count_disk_fault(kind: ErrorKind) {
+    let kind = match kind {
+        ErrorKind::Damaged => "damaged",
+        ErrorKind::Io => "io",
+        _ => return,
+    };
+    metrics::counter!("traildex_disk_faults_total", "kind" => kind).increment(1);
 }
 
 /// A fault, and what comes of it.

@@ -1,26 +1,37 @@
 //! Looking after the index while it is searched: checks and rebuilds.
 
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ingest::walk::{Found, look};
+use segment::check;
 use segment::file::FileState;
+use segment::view::SegmentView;
 use store::opening::SEGMENTS;
 use store::snapshot::{Snapshot, SnapshotCell};
 use store::verify::{self, Problem, Report};
 use wire::{ApiError, VerifyProblem, VerifyReport, VerifyStatus};
 
-/// After a check, searches that fail cause no other for this long.
+/// After a check of a segment, searches that fail on it cause no other for this long.
 const CHECK_PAUSE: Duration = Duration::from_mins(1);
 
-/// Checks the index, one check at a time, on a thread of its own.
+/// What a search that failed waits for the check of its segment, whose finding it answers. A segment is
+/// read at a gigabyte a second and more; where it takes longer, the answer is about what was seen.
+const CHECK_WAIT: Duration = Duration::from_secs(2);
+
+/// Checks the index, one check at a time, on a thread of its own; and single segments that searches
+/// failed on, one after another, on another.
 pub struct Checker {
     data_dir: PathBuf,
     snapshots: SnapshotCell,
     bytes_done: AtomicU64,
     state: Mutex<State>,
+    suspects: Mutex<Suspects>,
+    /// A suspect was checked.
+    is_checked: Condvar,
 }
 
 #[derive(Default)]
@@ -28,13 +39,29 @@ struct State {
     is_running: bool,
     bytes_total: u64,
     report: Option<VerifyReport>,
-    ended: Option<Instant>,
+}
+
+/// Segments that searches failed on.
+#[derive(Default)]
+struct Suspects {
+    waiting: VecDeque<Arc<SegmentView>>,
+    /// By their names, with the one that is being checked.
+    pending: HashSet<String>,
+    /// When they were checked last.
+    checked: HashMap<String, Instant>,
+    is_running: bool,
 }
 
 impl Checker {
     pub fn new(data_dir: PathBuf, snapshots: SnapshotCell) -> Arc<Self> {
-        let (bytes_done, state) = (AtomicU64::new(0), Mutex::default());
-        Arc::new(Self { data_dir, snapshots, bytes_done, state })
+        Arc::new(Self {
+            data_dir,
+            snapshots,
+            bytes_done: AtomicU64::new(0),
+            state: Mutex::default(),
+            suspects: Mutex::default(),
+            is_checked: Condvar::new(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -60,12 +87,63 @@ impl Checker {
         self.status()
     }
 
-    /// Starts a check because a search failed in a way that damage would explain.
-    pub fn suspect(self: &Arc<Self>) {
-        let is_recent = self.state().ended.is_some_and(|ended| ended.elapsed() < CHECK_PAUSE);
-        if !is_recent {
-            tracing::warn!("a search failed on the index; checking it");
-            self.start();
+    /// Has segments checked that a search failed on, in a way that damage would explain; each once a
+    /// minute at most. Waits a little for what comes of it, which is noted on the segments.
+    pub fn suspect(self: &Arc<Self>, segments: &[Arc<SegmentView>]) {
+        let mut suspects = self.suspects();
+        let names: Vec<&str> = segments.iter().map(|segment| segment.entry.id.as_str()).collect();
+        suspects.checked.retain(|_, checked| checked.elapsed() < CHECK_PAUSE);
+        for segment in segments {
+            let name = &segment.entry.id;
+            if suspects.checked.contains_key(name) || suspects.pending.contains(name) {
+                continue;
+            }
+            tracing::warn!(segment = name, "a search failed on a segment; checking it");
+            suspects.pending.insert(name.clone());
+            suspects.waiting.push_back(Arc::clone(segment));
+        }
+        if !suspects.is_running && !suspects.waiting.is_empty() {
+            let checker = Arc::clone(self);
+            let thread = std::thread::Builder::new().name("verify-segment".to_owned());
+            match thread.spawn(move || checker.check_suspects()) {
+                Ok(_) => suspects.is_running = true,
+                Err(error) => {
+                    tracing::error!(%error, "cannot start a check of a segment");
+                    suspects.pending.clear();
+                    suspects.waiting.clear();
+                }
+            }
+        }
+        let is_pending =
+            |suspects: &mut Suspects| names.iter().any(|name| suspects.pending.contains(*name));
+        let waited = self.is_checked.wait_timeout_while(suspects, CHECK_WAIT, is_pending);
+        drop(waited);
+    }
+
+    fn suspects(&self) -> MutexGuard<'_, Suspects> {
+        self.suspects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check_suspects(&self) {
+        let _checking = Checking(self);
+        let segments_dir = self.data_dir.join(SEGMENTS);
+        loop {
+            let mut suspects = self.suspects();
+            let Some(segment) = suspects.waiting.pop_front() else {
+                suspects.is_running = false;
+                return;
+            };
+            drop(suspects);
+            match check::check_suspect(&segments_dir, &segment) {
+                Ok(()) => tracing::info!(segment = segment.entry.id, "the segment is whole"),
+                Err(error) => {
+                    tracing::error!(%error, "a segment is not as it should be");
+                }
+            }
+            let mut suspects = self.suspects();
+            suspects.pending.remove(&segment.entry.id);
+            suspects.checked.insert(segment.entry.id.clone(), Instant::now());
+            self.is_checked.notify_all();
         }
     }
 
@@ -103,14 +181,27 @@ pub fn told(report: Report) -> VerifyReport {
     VerifyReport { checked_at, segments, events, files, bytes, problems }
 }
 
+/// Lets go of all suspects, should their check panic.
+struct Checking<'c>(&'c Checker);
+
+impl Drop for Checking<'_> {
+    fn drop(&mut self) {
+        let mut suspects = self.0.suspects();
+        if suspects.is_running && std::thread::panicking() {
+            suspects.is_running = false;
+            suspects.pending.clear();
+            suspects.waiting.clear();
+            self.0.is_checked.notify_all();
+        }
+    }
+}
+
 /// Says that a check has ended, however it does.
 struct Running<'c>(&'c Checker);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.is_running = false;
-        state.ended = Some(Instant::now());
+        self.0.state().is_running = false;
     }
 }
 

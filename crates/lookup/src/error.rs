@@ -44,7 +44,9 @@ impl From<ApiError> for AwsError {
             ErrorKind::Busy => return Self::bad("ThrottlingException", "Rate exceeded"),
             ErrorKind::TooLarge => ("RequestEntityTooLargeException", 413),
             ErrorKind::BadRequest => ("RequestTimeoutException", 408),
-            ErrorKind::Timeout | ErrorKind::Unavailable => ("ServiceUnavailableException", 503),
+            ErrorKind::Timeout | ErrorKind::Unavailable | ErrorKind::Io => {
+                ("ServiceUnavailableException", 503)
+            }
             _ => ("InternalFailure", 500),
         };
         Self { name, status, message: error.message }

@@ -4,15 +4,16 @@
 //! batch before all of the one before are closed (`ingest/batch.rs`). So what a later commit adds has
 //! higher numbers than all that was there, and merges change no event's number.
 
-use tantivy::TERMINATED;
-use tantivy::query::{EnableScoring, Query};
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use crate::collect::Match;
+use crate::visit::{Check, Matches, Sought};
 use segment::IndexError;
 use store::snapshot::Snapshot;
 
-/// Events looked at between two looks at the deadline.
-const CHECK_STEP: u32 = 1 << 14;
+/// Events kept beyond those that are wanted, before the last ones are dropped.
+const SURPLUS: usize = 1_000;
 
 /// Where an event came in: the number of its file, and the byte in it.
 pub type Arrival = (u64, u64);
@@ -25,38 +26,35 @@ pub fn next_arrival(snapshot: &Snapshot) -> Arrival {
 }
 
 /// The first events that match and came in at `from` or behind it, in order. Fewer than `limit` are all.
-pub fn arrivals<E: From<IndexError>>(
+pub fn arrivals<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
-    query: &dyn Query,
+    sought: &Sought,
     from: Arrival,
     limit: usize,
-    check: &dyn Fn() -> Result<(), E>,
+    check: Check<'_, E>,
 ) -> Result<Vec<Match>, E> {
-    let weight = query
-        .weight(EnableScoring::disabled_from_schema(snapshot.schema()))
-        .map_err(|error| E::from(error.into()))?;
-    let mut found: Vec<(Arrival, Match)> = Vec::new();
-    for segment in snapshot.segments.iter().filter(|segment| segment.last_file() >= from.0) {
-        check()?;
-        let mut scorer =
-            weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
-        let mut doc = scorer.doc();
-        let mut looked_at = 0_u32;
-        while doc != TERMINATED {
-            looked_at += 1;
-            if looked_at.is_multiple_of(CHECK_STEP) {
-                check()?;
-            }
-            let file = segment.file(doc);
-            if file >= from.0 && (file, segment.offset(doc)) >= from {
-                found.push(((file, segment.offset(doc)), Match::new(segment, doc)));
-                if found.len() >= 2 * limit + 1_000 {
-                    keep_first(&mut found, limit);
+    let segments = snapshot.segments.iter().filter(|segment| segment.last_file() >= from.0);
+    let segments: Vec<_> = segments.map(Arc::clone).collect();
+    let matches = Matches::of(snapshot, sought, check)?;
+    let of_pieces = matches.each_piece_of(&segments, |walk| {
+        let segment = walk.piece.segment;
+        let mut found: Vec<(Arrival, Match)> = Vec::new();
+        walk.each(|docs| {
+            for doc in docs {
+                let file = segment.file(*doc);
+                if file >= from.0 && (file, segment.offset(*doc)) >= from {
+                    found.push(((file, segment.offset(*doc)), Match::new(segment, *doc)));
                 }
             }
-            doc = scorer.advance();
-        }
-    }
+            if found.len() >= 2 * limit + SURPLUS {
+                keep_first(&mut found, limit);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        keep_first(&mut found, limit);
+        Ok(found)
+    })?;
+    let mut found = of_pieces.into_iter().flatten().collect();
     keep_first(&mut found, limit);
     Ok(found.into_iter().map(|(_, found)| found).collect())
 }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use tantivy::columnar::ColumnIndex;
 use tantivy::query::{ConstScorer, EnableScoring, Explanation, Query, Weight};
-use tantivy::{DocId, Score, SegmentReader, TERMINATED, TantivyError, Term};
+use tantivy::{BitSet, DocId, Score, SegmentReader, TERMINATED, TantivyError, Term};
 
 use crate::one_term::docs_with;
 use crate::value_clauses::RecordTest;
 use segment::IndexError;
 use segment::docsets::{Docs, Ranges, Scan, Union, Verified, none};
+pub use segment::stop::Stop;
 use segment::view::SegmentView;
 use store::snapshot::Snapshot;
 use trail::time::Micros;
@@ -36,28 +37,6 @@ pub struct Context<'a> {
     pub snapshot: &'a Arc<Snapshot>,
     pub segment: &'a Arc<SegmentView>,
     pub stop: &'a Stop,
-}
-
-/// Tells whether an evaluation should end, unfinished: nobody waits for it any more. Clones are the
-/// same.
-#[derive(Clone)]
-pub struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
-
-impl Stop {
-    pub fn when(is_due: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(is_due))
-    }
-
-    /// To be polled while what is looked at is not bounded by what is found.
-    pub fn check(&self) -> Result<(), IndexError> {
-        if (self.0)() { Err(IndexError::Stopped) } else { Ok(()) }
-    }
-}
-
-impl fmt::Debug for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Stop")
-    }
 }
 
 impl Context<'_> {
@@ -90,6 +69,51 @@ impl Context<'_> {
         Box::new(ConstScorer::new(scan, 1.0))
     }
 
+    /// The documents for which `test` holds; the end where it fails.
+    pub fn scan_reading(
+        &self,
+        test: impl FnMut(DocId) -> Result<bool, IndexError> + Send + 'static,
+    ) -> Docs {
+        let stop = self.stop.clone();
+        let test = Box::new(self.or_failed(test));
+        let scan = Scan::new(ColumnIndex::Full, self.segment.events(), test).until(stop);
+        Box::new(ConstScorer::new(scan, 1.0))
+    }
+
+    /// The candidates for which `test` holds; the end where it fails.
+    pub fn verified_reading(
+        &self,
+        candidates: Docs,
+        cost: u64,
+        test: impl FnMut(DocId) -> Result<bool, IndexError> + Send + 'static,
+    ) -> Docs {
+        Verified::until(candidates, cost, self.or_failed(test), self.stop.clone())
+    }
+
+    /// A test that leaves its error with the search.
+    fn or_failed(
+        &self,
+        mut test: impl FnMut(DocId) -> Result<bool, IndexError> + Send + 'static,
+    ) -> impl FnMut(DocId) -> bool + Send + 'static {
+        let (segment, stop) = (Arc::clone(self.segment), self.stop.clone());
+        move |doc| {
+            test(doc).unwrap_or_else(|error| {
+                stop.fail(segment.failure(error));
+                false
+            })
+        }
+    }
+
+    /// Adds all documents of a condition to a set; an error where the condition fails.
+    pub fn add_all(&self, mut docs: Docs, set: &mut BitSet) -> Result<(), IndexError> {
+        let mut doc = docs.doc();
+        while doc != TERMINATED {
+            set.insert(doc);
+            doc = docs.advance();
+        }
+        self.stop.failed()
+    }
+
     /// The candidates whose record passes a test.
     pub fn verified(
         &self,
@@ -97,11 +121,8 @@ impl Context<'_> {
         test: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
     ) -> Docs {
         let segment = Arc::clone(self.segment);
-        let is_met = move |doc| match segment.record(doc) {
-            Ok(record) => test(&record),
-            Err(error) => fail(&error),
-        };
-        Verified::docs(candidates, RECORD_COST, is_met)
+        let is_met = move |doc| Ok(test(&segment.record(doc)?));
+        self.verified_reading(candidates, RECORD_COST, is_met)
     }
 
     /// The candidates whose record passes a clause's test.
@@ -153,9 +174,12 @@ impl Weight for ClauseQuery {
             TantivyError::InternalError("a query met a segment of another snapshot".to_owned())
         })?;
         let context = Context { snapshot: &self.snapshot, segment, stop: &self.stop };
-        self.clause.docs(&context).map_err(|error| match error {
-            IndexError::Tantivy(error) => error,
-            error => TantivyError::InternalError(error.to_string()),
+        self.clause.docs(&context).map_err(|error| {
+            // tantivy has no place for it. That of a clause inside of this one is there already.
+            if !self.stop.has_failed() {
+                self.stop.fail(segment.failure(error));
+            }
+            TantivyError::InternalError("a condition cannot be evaluated".to_owned())
         })
     }
 
@@ -211,11 +235,4 @@ impl<F: Fn(&[u8]) -> bool + Clone + Send + Sync + 'static> Clause for VerifiedCl
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         Ok(context.verified(context.query(&*self.candidates)?, self.test.clone()))
     }
-}
-
-/// Ends a search in the middle of a condition, which has no way to answer with an error: a record or
-/// a value that cannot be read must not pass for one that does not match. The engine contains it.
-#[allow(clippy::missing_panics_doc)]
-pub fn fail(error: &IndexError) -> ! {
-    panic!("a condition cannot be evaluated: {error}")
 }

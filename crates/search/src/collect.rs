@@ -8,14 +8,12 @@
 //! Events of the same time, which a run holds in any order, are told apart by their place: the file
 //! and the byte in it. So of those that have the time of the last one wanted, all are collected.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use tantivy::query::{EnableScoring, Query, TermQuery, Weight};
-use tantivy::{DocId, DocSet, SegmentReader, TERMINATED};
+use tantivy::{DocId, DocSet};
 
-use crate::one_term::OneTerm;
-use crate::pieces::{Piece, each_piece_of};
+use crate::visit::{Check, Matches, Sought, Walk};
 use segment::IndexError;
 use segment::position::Position;
 use segment::view::{Run, SegmentView};
@@ -26,9 +24,6 @@ use wire::{Order, Total, TotalMode};
 
 /// Documents of a run's end looked at first for its oldest matches.
 const TAIL_DOCS: u32 = 1_024;
-
-/// Matches counted between two looks at the deadline.
-const COUNT_STEP: u64 = 1 << 14;
 
 /// Matches gathered, of which the last are wanted, before those that are not are dropped.
 const SURPLUS: usize = 1 << 12;
@@ -71,17 +66,11 @@ pub enum Counting {
 /// Collects matches and counts them. `check` is asked now and then whether to go on.
 pub fn collect<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
-    query: &dyn Query,
+    sought: &Sought,
     wanted: Wanted,
-    check: &(dyn Fn() -> Result<(), E> + Sync),
+    check: Check<'_, E>,
 ) -> Result<(Vec<Match>, Total), E> {
-    let schema = snapshot.schema();
-    let weight: Box<dyn Weight> = match query.downcast_ref::<TermQuery>() {
-        Some(query) => Box::new(OneTerm::look_up(snapshot, query.term())?),
-        None => query
-            .weight(EnableScoring::disabled_from_schema(schema))
-            .map_err(|error| E::from(error.into()))?,
-    };
+    let matches = Matches::of(snapshot, sought, check)?;
     let segments = &snapshot.segments;
     if let (TotalMode::Exact, Counting::OneByOne(condition)) = (wanted.total, wanted.counting) {
         let (mut known, mut unknown, mut before) = (Vec::new(), Vec::new(), 0);
@@ -95,53 +84,38 @@ pub fn collect<E: From<IndexError> + Send>(
                 None => unknown.push(Arc::clone(segment)),
             }
         }
-        let (found, value) = matches_and_count(&unknown, &*weight, wanted, check)?;
-        let found = matches(&known, &*weight, wanted, found, check)?;
+        let (found, value) = matches_and_count(&unknown, &matches, wanted)?;
+        let found = best_matches(&known, &matches, wanted, found)?;
         return Ok((found, Total { value: before + value, exact: true }));
     }
-    let matches = matches(segments, &*weight, wanted, Vec::new(), check)?;
+    let found = best_matches(segments, &matches, wanted, Vec::new())?;
     if wanted.total == TotalMode::None {
-        let value = matches.len() as u64;
-        return Ok((matches, Total { value, exact: false }));
+        let value = found.len() as u64;
+        return Ok((found, Total { value, exact: false }));
     }
     let is_known = matches!(wanted.counting, Counting::Known);
     let is_bounded = !is_known && wanted.total == TotalMode::Bounded;
-    let total = count(snapshot, &*weight, is_bounded, check)?;
-    Ok((matches, total))
+    let total = count(&matches, is_bounded)?;
+    Ok((found, total))
 }
 
 /// Collects matches of these segments while visiting, and counting, all of them.
 fn matches_and_count<E: From<IndexError> + Send>(
     segments: &[Arc<SegmentView>],
-    weight: &dyn Weight,
+    matches: &Matches<'_, E>,
     wanted: Wanted,
-    check: &(dyn Fn() -> Result<(), E> + Sync),
 ) -> Result<(Vec<Match>, u64), E> {
-    let of_piece = |piece: Piece<'_>| -> Result<_, E> {
-        let mut scorer = piece.scorer(weight).map_err(|error| E::from(error.into()))?;
-        let mut docs = Vec::new();
-        let mut value: u64 = 0;
-        for run in &piece.segment.runs {
-            let mut of_run = OfRun::new(piece.segment, run, &wanted, None);
-            let mut is_wanted = wanted.limit > 0;
-            let end = run.docs.end.min(piece.docs.end);
-            let mut doc = scorer.doc();
-            while doc < end {
-                is_wanted = is_wanted && of_run.add(doc);
-                value += 1;
-                if value.is_multiple_of(COUNT_STEP) {
-                    check()?;
-                }
-                doc = scorer.advance();
-            }
-            docs.extend(of_run.end());
-        }
-        check()?;
-        Ok((Arc::clone(piece.segment), docs, value))
-    };
+    let pieces = matches.each_piece_of(segments, |walk| {
+        let mut of_piece = OfPiece::new(walk.piece.segment, &wanted);
+        walk.each(|docs| {
+            of_piece.add(docs);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let (docs, value) = of_piece.end();
+        Ok((Arc::clone(walk.piece.segment), docs, value))
+    })?;
     let mut found = Vec::new();
     let mut value = 0;
-    let pieces = each_piece_of(segments, of_piece)?;
     for pieces in pieces.chunk_by(|(a, ..), (b, ..)| Arc::ptr_eq(a, b)) {
         let (segment, ..) = &pieces[0];
         let docs: Vec<DocId> = pieces.iter().flat_map(|(_, docs, _)| docs).copied().collect();
@@ -153,6 +127,55 @@ fn matches_and_count<E: From<IndexError> + Send>(
         value += of_segment;
     }
     Ok((found, value))
+}
+
+/// Matches of a piece, those that may be among the ones wanted, and how many there are.
+struct OfPiece<'a> {
+    segment: &'a SegmentView,
+    wanted: &'a Wanted,
+    /// The run of the match at hand; before the first, none.
+    run: Option<OfRun<'a>>,
+    run_end: DocId,
+    /// Whether later matches of the run may be wanted.
+    is_wanted: bool,
+    docs: Vec<DocId>,
+    value: u64,
+}
+
+impl<'a> OfPiece<'a> {
+    fn new(segment: &'a SegmentView, wanted: &'a Wanted) -> Self {
+        let (docs, is_wanted) = (Vec::new(), false);
+        Self { segment, wanted, run: None, run_end: 0, is_wanted, docs, value: 0 }
+    }
+
+    /// Adds the next matches.
+    fn add(&mut self, mut docs: &[DocId]) {
+        self.value += docs.len() as u64;
+        while let Some(first) = docs.first() {
+            if *first >= self.run_end {
+                self.begin_run_of(*first);
+            }
+            let of_run = docs.partition_point(|doc| *doc < self.run_end);
+            if let Some(run) = self.run.as_mut().filter(|_| self.is_wanted) {
+                self.is_wanted = docs[..of_run].iter().all(|doc| run.add(*doc));
+            }
+            docs = &docs[of_run..];
+        }
+    }
+
+    fn begin_run_of(&mut self, doc: DocId) {
+        self.docs.extend(self.run.take().into_iter().flat_map(OfRun::end));
+        let runs = &self.segment.runs;
+        let run = &runs[runs.partition_point(|run| run.docs.end <= doc)];
+        self.run = Some(OfRun::new(self.segment, run, self.wanted, None));
+        self.run_end = run.docs.end;
+        self.is_wanted = self.wanted.limit > 0;
+    }
+
+    fn end(mut self) -> (Vec<DocId>, u64) {
+        self.docs.extend(self.run.into_iter().flat_map(OfRun::end));
+        (self.docs, self.value)
+    }
 }
 
 /// Matches of a run, those that may be among the ones wanted.
@@ -254,23 +277,26 @@ fn keep_best(
 }
 
 /// Collects matches of these segments, beside those that were found in others.
-fn matches<E: From<IndexError>>(
+fn best_matches<E: From<IndexError> + Send>(
     segments: &[Arc<SegmentView>],
-    weight: &dyn Weight,
+    matches: &Matches<'_, E>,
     wanted: Wanted,
     mut found: Vec<Match>,
-    check: &dyn Fn() -> Result<(), E>,
 ) -> Result<Vec<Match>, E> {
     if wanted.limit == 0 {
         return Ok(found);
     }
     for (segment, runs) in runs_in_order(segments, wanted.order) {
-        check()?;
-        let added = match wanted.order {
-            Order::Newest => add_first_matches(weight, segment, runs, &wanted, &mut found),
-            Order::Oldest => add_last_matches(weight, segment, runs, &wanted, &mut found),
-        };
-        added.map_err(|error| E::from(error.into()))?;
+        let bar = bar(&found, wanted.limit);
+        if runs.iter().all(|run| is_beyond(run, &wanted, bar)) {
+            continue;
+        }
+        matches.in_segment(segment, |walk| {
+            Ok(match wanted.order {
+                Order::Newest => add_first_matches(&walk, runs, &wanted, &mut found)?,
+                Order::Oldest => add_last_matches(&walk, runs, &wanted, &mut found)?,
+            })
+        })?;
     }
     Ok(found)
 }
@@ -298,64 +324,66 @@ fn bar(found: &[Match], limit: usize) -> Option<Micros> {
     found.get(limit - 1).map(|last| last.position.time)
 }
 
-fn add_first_matches(
-    weight: &dyn Weight,
-    segment: &Arc<SegmentView>,
+/// Whether all of a run's events are on the other side of the last match that was given, or of the bar.
+fn is_beyond(run: &Run, wanted: &Wanted, bar: Option<Micros>) -> bool {
+    match wanted.order {
+        Order::Newest => {
+            bar.is_some_and(|bar| run.latest < bar)
+                || wanted.after.is_some_and(|after| run.earliest > after.time)
+        }
+        Order::Oldest => bar.is_some_and(|bar| run.earliest > bar),
+    }
+}
+
+fn add_first_matches<E>(
+    walk: &Walk<'_, E>,
     runs: &[Run],
     wanted: &Wanted,
     found: &mut Vec<Match>,
-) -> tantivy::Result<()> {
-    let is_beyond = |run: &Run, bar: Option<Micros>| {
-        bar.is_some_and(|bar| run.latest < bar)
-            || wanted.after.is_some_and(|after| run.earliest > after.time)
-    };
-    let bar_before = bar(found, wanted.limit);
-    if runs.iter().all(|run| is_beyond(run, bar_before)) {
-        return Ok(());
-    }
-    let mut scorer = weight.scorer(&segment.reader, 1.0)?;
+) -> Result<(), IndexError> {
+    let segment = walk.piece.segment;
+    let mut docs = walk.from(0)?;
     for run in runs {
-        let mut doc = scorer.doc();
+        let mut doc = docs.doc();
         let bar = bar(found, wanted.limit);
-        if doc >= run.docs.end || is_beyond(run, bar) {
+        if doc >= run.docs.end || is_beyond(run, wanted, bar) {
             continue;
         }
         let mut of_run = OfRun::new(segment, run, wanted, bar);
         if doc < of_run.within.start {
-            doc = scorer.seek(of_run.within.start);
+            doc = docs.seek(of_run.within.start);
         }
         while doc < of_run.within.end && of_run.add(doc) {
-            doc = scorer.advance();
+            doc = docs.advance();
         }
         keep_best(found, segment, of_run.end(), wanted);
     }
     Ok(())
 }
 
-fn add_last_matches(
-    weight: &dyn Weight,
-    segment: &Arc<SegmentView>,
+fn add_last_matches<E>(
+    walk: &Walk<'_, E>,
     runs: &[Run],
     wanted: &Wanted,
     found: &mut Vec<Match>,
-) -> tantivy::Result<()> {
+) -> Result<(), IndexError> {
     for run in runs {
         let bar = bar(found, wanted.limit);
-        if bar.is_none_or(|bar| run.earliest <= bar) {
-            let docs = last_of_run(weight, segment, run, wanted, bar)?;
-            keep_best(found, segment, docs, wanted);
+        if !is_beyond(run, wanted, bar) {
+            let docs = last_of_run(walk, run, wanted, bar)?;
+            keep_best(found, walk.piece.segment, docs, wanted);
         }
     }
     Ok(())
 }
 
-fn last_of_run(
-    weight: &dyn Weight,
-    segment: &SegmentView,
+fn last_of_run<E>(
+    walk: &Walk<'_, E>,
     run: &Run,
     wanted: &Wanted,
     bar: Option<Micros>,
-) -> tantivy::Result<Vec<DocId>> {
+) -> Result<Vec<DocId>, IndexError> {
+    let segment = walk.piece.segment;
     let of_run = OfRun::new(segment, run, wanted, bar);
     let Range { start, end } = of_run.within;
     let mut tail = TAIL_DOCS;
@@ -364,7 +392,7 @@ fn last_of_run(
         if from >= end {
             return Ok(Vec::new());
         }
-        let mut docs = matches_within(weight, segment, from..end)?;
+        let mut docs = matches_within(walk, from..end)?;
         docs.retain(|doc| !of_run.is_given(*doc));
         let first = first_wanted(segment, &docs, wanted.limit);
         if first > 0 || from == start {
@@ -374,63 +402,48 @@ fn last_of_run(
     }
 }
 
-fn matches_within(
-    weight: &dyn Weight,
-    segment: &SegmentView,
-    docs: Range<DocId>,
-) -> tantivy::Result<Vec<DocId>> {
-    let mut scorer = weight.scorer(&segment.reader, 1.0)?;
-    let mut doc = scorer.doc();
-    if doc < docs.start {
-        doc = scorer.seek(docs.start);
-    }
+fn matches_within<E>(walk: &Walk<'_, E>, within: Range<DocId>) -> Result<Vec<DocId>, IndexError> {
+    let mut docs = walk.from(within.start)?;
+    let mut doc = docs.doc();
     let mut found = Vec::new();
-    while doc < docs.end {
+    while doc < within.end {
         found.push(doc);
-        doc = scorer.advance();
+        doc = docs.advance();
     }
     Ok(found)
 }
 
-fn count<E: From<IndexError>>(
-    snapshot: &Snapshot,
-    weight: &dyn Weight,
+fn count<E: From<IndexError> + Send>(
+    matches: &Matches<'_, E>,
     is_bounded: bool,
-    check: &dyn Fn() -> Result<(), E>,
 ) -> Result<Total, E> {
     let mut value = 0;
-    for segment in &snapshot.segments {
-        check()?;
+    for segment in &matches.snapshot.segments {
         if is_bounded {
-            let left = TOTAL_BOUND - value;
-            value += count_up_to(weight, &segment.reader, left, check)?;
+            value += count_up_to(matches, segment, TOTAL_BOUND - value)?;
             if value >= TOTAL_BOUND {
                 return Ok(Total { value, exact: false });
             }
         } else {
-            let count = weight.count(&segment.reader).map_err(|error| E::from(error.into()))?;
-            value += u64::from(count);
+            value += matches.count(segment)?;
         }
     }
     Ok(Total { value, exact: true })
 }
 
-fn count_up_to<E: From<IndexError>>(
-    weight: &dyn Weight,
-    reader: &SegmentReader,
+fn count_up_to<E: From<IndexError> + Send>(
+    matches: &Matches<'_, E>,
+    segment: &Arc<SegmentView>,
     bound: u64,
-    check: &dyn Fn() -> Result<(), E>,
 ) -> Result<u64, E> {
-    let mut scorer = weight.scorer(reader, 1.0).map_err(|error| E::from(error.into()))?;
-    let mut count = 0;
-    while scorer.doc() != TERMINATED && count < bound {
-        count += 1;
-        if count.is_multiple_of(COUNT_STEP) {
-            check()?;
-        }
-        scorer.advance();
-    }
-    Ok(count)
+    matches.in_segment(segment, |walk| {
+        let mut count = 0;
+        walk.each(|docs| {
+            count = bound.min(count + docs.len() as u64);
+            Ok(if count < bound { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        Ok(count)
+    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustc_hash::FxBuildHasher;
 use tantivy::DocId;
 
-use crate::clauses::{Clause, Context, fail};
+use crate::clauses::{Clause, Context};
 use crate::values::{Local, ReadRecord, Source, Values};
 use segment::IndexError;
 use segment::docsets::Docs;
@@ -50,11 +50,7 @@ impl Clause for CompareClause {
         let open = |source| Values::open(context.segment, source, &self.read).map(Side::new);
         let (mut left, mut right) = (open(&self.left)?, open(&self.right)?);
         let relation = self.relation;
-        Ok(context.scan(move |doc| {
-            let found = left.of(doc).and_then(|left| Ok((left, right.of(doc)?)));
-            let (left, right) = found.unwrap_or_else(|error| fail(&error));
-            relation.holds(&left, &right)
-        }))
+        Ok(context.scan_reading(move |doc| Ok(relation.holds(&left.of(doc)?, &right.of(doc)?))))
     }
 }
 

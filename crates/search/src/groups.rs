@@ -9,31 +9,34 @@
 //! [`Cell::Null`].
 
 mod dense;
+mod short;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod top;
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxBuildHasher;
-use tantivy::query::{AllQuery, EnableScoring, Query, Weight};
-use tantivy::{DocId, DocSet};
+use tantivy::DocId;
 
 use self::dense::Counter;
+use self::short::{Extent, ShortTables};
 use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
 pub use self::top::top_of_column;
-use crate::clauses::ClauseQuery;
-use crate::pieces::{Piece, each_piece};
+use crate::pieces::Piece;
 use crate::values::{Local, ReadRecord, Source, Values};
+use crate::visit::{Check, Ended, Matches, Sought, Walk};
+use segment::column_words::each_value;
 use segment::view::SegmentView;
 use segment::{IndexError, lock};
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
-use trail::columns::ColumnId;
 
-/// Events visited between two looks at the deadline.
+/// Values visited between two looks at the deadline.
 const CHECK_STEP: u64 = 1 << 12;
 
 /// Bytes gathered of a segment before they are merged.
@@ -111,43 +114,40 @@ impl Measure {
 /// Groups the events that match. `check` is asked now and then whether to go on.
 pub fn group<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
-    query: &dyn Query,
+    sought: &Sought,
     grouping: &Grouping,
     read: &Arc<ReadRecord>,
     bytes_max: usize,
-    check: &(dyn Fn() -> Result<(), E> + Sync),
+    check: Check<'_, E>,
 ) -> Result<Grouped, E> {
-    let weight = query
-        .weight(EnableScoring::disabled_from_schema(snapshot.schema()))
-        .map_err(|error| E::from(error.into()))?;
+    let matches = Matches::of(snapshot, sought, check)?;
     let is_count = matches!(grouping.measures.as_slice(), [Measure::Count]);
     if is_count && grouping.keys.is_empty() {
-        return count(snapshot, &*weight, check);
+        return count(&matches);
     }
-    let matches =
-        Matches { snapshot, weight: &*weight, extent: Extent::of(query), bytes_max, check };
-    if let Some(grouped) = matches.distinct(grouping)? {
+    let extent = Extent::of(&*sought.query);
+    let short = ShortTables { matches: &matches, extent, bytes_max, check };
+    if let Some(grouped) = short.distinct(grouping)? {
         return Ok(grouped);
     }
     let mut groups = Groups::new(grouping, bytes_max);
     if is_count
         && let [key] = &grouping.keys[..]
-        && let Some(counters) = matches.counted_by_index(key)?
+        && let Some(counters) = short.counted_by_index(key)?
     {
         groups.events = counters.iter().map(Counter::events).sum();
-        return Ok(of_counters(groups, &counters, grouping.largest)?);
+        return Ok(of_counters(groups, &counters, grouping, snapshot)?);
     }
     let groups = Mutex::new(groups);
     let counters =
         Mutex::new(Counters::new(if grouping.largest.is_some() { bytes_max } else { 0 }));
-    each_piece(snapshot, |piece| -> Result<(), E> {
-        let counted =
-            if is_count { count_piece(&piece, &*weight, &grouping.keys, check)? } else { None };
+    matches.each_piece(|walk| {
+        let counted = if is_count { count_piece(&walk, &grouping.keys)? } else { None };
         let Some((counter, events)) = counted else {
-            let gathering = Gathering::open(piece.segment, grouping, read, bytes_max)?;
-            return gather(&piece, &*weight, gathering, &groups, check);
+            let gathering = Gathering::open(walk.piece.segment, grouping, read, bytes_max)?;
+            return gather(&walk, gathering, &groups);
         };
-        let counter = lock(&counters).keep(&piece, counter);
+        let counter = lock(&counters).keep(&walk.piece, counter);
         let mut groups = lock(&groups);
         groups.events += events;
         if let Some(counter) = counter {
@@ -157,11 +157,47 @@ pub fn group<E: From<IndexError> + Send>(
     })?;
     let groups = groups.into_inner().unwrap_or_else(PoisonError::into_inner);
     let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
-    Ok(of_counters(groups, &counters, grouping.largest)?)
+    Ok(of_counters(groups, &counters, grouping, snapshot)?)
 }
 
 /// Adds what was counted to the groups; of it alone, only the largest, where no more are wanted.
 fn of_counters(
+    groups: Groups<'_>,
+    counters: &[Counter],
+    grouping: &Grouping,
+    snapshot: &Snapshot,
+) -> Result<Grouped, IndexError> {
+    let keys = &grouping.keys;
+    of_dictionaries(snapshot, keys, || add_counters(groups, counters, grouping.largest))
+}
+
+/// Reads the dictionaries of several segments side by side. If that fails, each is read by itself, which
+/// tells of which segment the failure is.
+fn of_dictionaries<T>(
+    snapshot: &Snapshot,
+    keys: &[Source],
+    work: impl FnOnce() -> Result<T, IndexError>,
+) -> Result<T, IndexError> {
+    // Nothing of it is used after a panic.
+    let done = catch_unwind(AssertUnwindSafe(work));
+    if !matches!(done, Ok(Ok(_) | Err(IndexError::TooManyGroups { .. }))) {
+        for segment in &snapshot.segments {
+            segment.reading(|| keys.iter().try_for_each(|key| read_dictionary(segment, key)))?;
+        }
+    }
+    done.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+fn read_dictionary(segment: &Arc<SegmentView>, key: &Source) -> Result<(), IndexError> {
+    if let Some(counter) = Counter::open(segment, std::slice::from_ref(key))?
+        && let Some((Some(column), ..)) = counter.of_one_text()
+    {
+        each_value(column, |_, _| true)?;
+    }
+    Ok(())
+}
+
+fn add_counters(
     mut groups: Groups<'_>,
     counters: &[Counter],
     largest: Option<usize>,
@@ -181,189 +217,43 @@ fn of_counters(
 }
 
 /// How many events match.
-fn count<E: From<IndexError>>(
-    snapshot: &Snapshot,
-    weight: &dyn Weight,
-    check: &dyn Fn() -> Result<(), E>,
-) -> Result<Grouped, E> {
+fn count<E: From<IndexError> + Send>(matches: &Matches<'_, E>) -> Result<Grouped, E> {
     let mut events = 0;
-    for segment in &snapshot.segments {
-        check()?;
-        let matches = weight.count(&segment.reader).map_err(|error| E::from(error.into()))?;
-        events += u64::from(matches);
+    for segment in &matches.snapshot.segments {
+        events += matches.count(segment)?;
     }
     Ok(Grouped::of_numbers(std::iter::once(events), events))
 }
 
-/// Which events match, where their number is known without a look at them.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Extent<'a> {
-    All,
-    /// Those that have something at this path.
-    With(&'a str),
-    Unknown,
-}
-
-impl<'a> Extent<'a> {
-    fn of(query: &'a dyn Query) -> Self {
-        if query.is::<AllQuery>() {
-            return Self::All;
-        }
-        let clause = query.downcast_ref::<ClauseQuery>();
-        clause.and_then(ClauseQuery::path_with_something).map_or(Self::Unknown, Self::With)
-    }
-}
-
-/// What a search looks for, in short tables that need no groups.
-struct Matches<'a, E> {
-    snapshot: &'a Snapshot,
-    weight: &'a dyn Weight,
-    extent: Extent<'a>,
-    bytes_max: usize,
-    check: &'a (dyn Fn() -> Result<(), E> + Sync),
-}
-
-impl<E: From<IndexError> + Send> Matches<'_, E> {
-    /// The numbers of fields' values, and of events, where nothing else is asked for; none where that
-    /// takes another way.
-    fn distinct(&self, grouping: &Grouping) -> Result<Option<Grouped>, E> {
-        let measures = &grouping.measures;
-        let is_distinct = |measure: &Measure| matches!(measure, Measure::Distinct(_));
-        let is_number =
-            |measure: &Measure| is_distinct(measure) || matches!(measure, Measure::Count);
-        let are_meant = measures.iter().any(is_distinct) && measures.iter().all(is_number);
-        if !grouping.keys.is_empty() || !are_meant {
-            return Ok(None);
-        }
-        let (mut numbers, mut events) = (Vec::with_capacity(measures.len()), 0);
-        for measure in measures {
-            let Measure::Distinct(source) = measure else {
-                numbers.push(None);
-                continue;
-            };
-            let Some((values, of_events)) = self.values_of(source)? else { return Ok(None) };
-            numbers.push(Some(values));
-            events = of_events;
-        }
-        let numbers = numbers.into_iter().map(|values| values.unwrap_or(events));
-        Ok(Some(Grouped::of_numbers(numbers, events)))
-    }
-
-    /// How many values of a field there are, and how many events.
-    fn values_of(&self, source: &Source) -> Result<Option<(u64, u64)>, E> {
-        if self.extent == Extent::All
-            && let Some(counters) = self.counters(source, Counter::of_each_value)?
-            && let Some(values) = top::distinct(&counters)?
-        {
-            let events = self.snapshot.segments.iter().map(|segment| segment.events());
-            return Ok(Some((values, events.map(u64::from).sum())));
-        }
-        let keys = std::slice::from_ref(source);
-        let mut bytes = 0;
-        for segment in &self.snapshot.segments {
-            let Some(counter) = Counter::open(segment, keys)? else { return Ok(None) };
-            bytes += counter.bytes();
-        }
-        if bytes > self.bytes_max {
-            return Ok(None);
-        }
-        let counters = Mutex::new(Counters::new(self.bytes_max));
-        let counted = each_piece(self.snapshot, |piece| -> Result<Option<u64>, E> {
-            let Some((counter, events)) = count_piece(&piece, self.weight, keys, self.check)?
-            else {
-                return Ok(None);
-            };
-            let is_kept = lock(&counters).keep(&piece, counter).is_none();
-            Ok(is_kept.then_some(events))
-        })?;
-        let Some(events) = counted.into_iter().sum() else { return Ok(None) };
-        let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
-        Ok(top::distinct(&counters)?.map(|values| (values, events)))
-    }
-
-    /// How many events have each value of a field, as the inverted index tells it; none where it does
-    /// not tell.
-    fn counted_by_index(&self, source: &Source) -> Result<Option<Vec<Counter>>, E> {
-        let is_of_value = match (self.extent, source) {
-            (Extent::All, _) => false,
-            (Extent::With(path), Source::Column(id)) if path == id.column().path => {
-                for segment in &self.snapshot.segments {
-                    // Where it is an object, there is something at the path, and no value of the column.
-                    let of_values = usize::from(segment.text_column(*id)?.is_some());
-                    if segment.columns_at_or_below(path)?.len() > of_values {
-                        return Ok(None);
-                    }
-                }
-                true
-            }
-            _ => return Ok(None),
-        };
-        let mut counters = self.counters(source, Counter::of_all)?;
-        if is_of_value {
-            counters.iter_mut().flatten().for_each(Counter::leave_out_none);
-        }
-        Ok(counters)
-    }
-
-    /// A counter of each segment; none where some has none.
-    fn counters(
-        &self,
-        source: &Source,
-        of_segment: fn(&SegmentView, ColumnId) -> Result<Option<Counter>, IndexError>,
-    ) -> Result<Option<Vec<Counter>>, E> {
-        let column = match source {
-            Source::Column(column) if !column.column().is_unique => *column,
-            _ => return Ok(None),
-        };
-        let (mut counters, mut bytes) = (Vec::with_capacity(self.snapshot.segments.len()), 0);
-        for segment in &self.snapshot.segments {
-            (self.check)()?;
-            let Some(counter) = of_segment(segment, column)? else { return Ok(None) };
-            bytes += counter.bytes();
-            if bytes > self.bytes_max {
-                return Ok(None);
-            }
-            counters.push(counter);
-        }
-        Ok(Some(counters))
-    }
-}
-
 /// Counts a piece's matches by their values; none where that takes another way.
-fn count_piece<E: From<IndexError>>(
-    piece: &Piece<'_>,
-    weight: &dyn Weight,
-    keys: &[Source],
-    check: &dyn Fn() -> Result<(), E>,
-) -> Result<Option<(Counter, u64)>, E> {
-    let Some(mut counter) = Counter::open(piece.segment, keys)? else { return Ok(None) };
-    let mut scorer = piece.scorer(weight).map_err(|error| E::from(error.into()))?;
-    let events = counter.count(&mut *scorer, piece.docs.end, check)?;
-    Ok(events.map(|events| (counter, events)))
+fn count_piece<E>(walk: &Walk<'_, E>, keys: &[Source]) -> Result<Option<(Counter, u64)>, Ended<E>> {
+    let Some(mut counter) = Counter::open(walk.piece.segment, keys)? else { return Ok(None) };
+    let (mut events, mut has_room) = (0, true);
+    walk.each(|docs| {
+        has_room = counter.add(docs);
+        events += docs.len() as u64;
+        Ok(if has_room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
+    Ok(has_room.then_some((counter, events)))
 }
 
 /// Gathers a piece's matches, and adds them to the groups of all.
-fn gather<'g, E: From<IndexError>>(
-    piece: &Piece<'_>,
-    weight: &dyn Weight,
+fn gather<'g, E>(
+    walk: &Walk<'_, E>,
     mut gathering: Gathering<'g>,
     groups: &Mutex<Groups<'g>>,
-    check: &dyn Fn() -> Result<(), E>,
-) -> Result<(), E> {
-    let mut scorer = piece.scorer(weight).map_err(|error| E::from(error.into()))?;
+) -> Result<(), Ended<E>> {
     let mut events: u64 = 0;
-    let mut doc = scorer.doc();
-    while doc < piece.docs.end {
-        gathering.add(doc)?;
-        events += 1;
-        if events.is_multiple_of(CHECK_STEP) {
-            check()?;
-            if gathering.bytes > GATHERED_BYTES_MAX {
-                gathering.merge_into(&mut lock(groups))?;
-            }
+    walk.each(|docs| {
+        for doc in docs {
+            gathering.add(*doc)?;
         }
-        doc = scorer.advance();
-    }
+        events += docs.len() as u64;
+        if gathering.bytes > GATHERED_BYTES_MAX {
+            gathering.merge_into(&mut lock(groups))?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
     let mut groups = lock(groups);
     groups.events += events;
     Ok(gathering.merge_into(&mut groups)?)

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use tantivy::query::{BitSetDocSet, ConstScorer};
 use tantivy::{BitSet, DocId, DocSet, TERMINATED};
 
-use crate::clauses::{Clause, Context, RECORD_COST, fail};
+use crate::clauses::{Clause, Context, RECORD_COST};
 use crate::value_clauses::{ValueTest, add_terms};
 use crate::values::ReadRecord;
 use segment::IndexError;
-use segment::docsets::{Docs, Verified, none};
+use segment::docsets::{Docs, none};
 use segment::ids::{Id, Key, UUID_ALPHABET};
 use segment::schema::Fields;
 use segment::view::SegmentView;
@@ -104,11 +104,10 @@ fn verified(
     let segment = Arc::clone(context.segment);
     let read = Arc::clone(read);
     let mut at = 0;
-    Verified::docs(candidates, RECORD_COST, move |doc| {
+    context.verified_reading(candidates, RECORD_COST, move |doc| {
         at += ids[at..].partition_point(|id| id.doc < doc);
         let of_doc = ids[at..].iter().take_while(|id| id.doc == doc);
-        let found = has_uuid(&segment, doc, of_doc.map(|id| id.key), column, &read, &is_met);
-        found.unwrap_or_else(|error| fail(&error))
+        has_uuid(&segment, doc, of_doc.map(|id| id.key), column, &read, &is_met)
     })
 }
 

@@ -17,4 +17,5 @@ pub mod ranked;
 pub mod run;
 pub mod value_clauses;
 pub mod values;
+pub mod visit;
 pub mod word_clauses;

@@ -31,7 +31,8 @@ impl OneTerm {
     pub fn look_up(snapshot: &Snapshot, term: &Term) -> Result<Self, IndexError> {
         let mut places = HashMap::with_capacity(snapshot.segments.len());
         for segment in &snapshot.segments {
-            if let Some(info) = &segment.place_of(term)?.info {
+            let place = segment.reading(|| segment.place_of(term))?;
+            if let Some(info) = &place.info {
                 places.insert(segment.reader.segment_id(), info.clone());
             }
         }

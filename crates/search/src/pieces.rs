@@ -5,11 +5,9 @@ use std::sync::{Arc, LazyLock};
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use tantivy::query::{Scorer, Weight};
-use tantivy::{DocId, DocSet};
+use tantivy::DocId;
 
 use segment::view::SegmentView;
-use store::snapshot::Snapshot;
 
 /// Fewer documents are not shared between threads: to wake one takes as long as to count some thousand.
 const PIECE_DOCS_MIN: u32 = 1_000;
@@ -21,26 +19,8 @@ pub struct Piece<'s> {
     pub docs: Range<DocId>,
 }
 
-impl Piece<'_> {
-    /// The matches of the segment from the piece's first on; they go on behind its last.
-    pub fn scorer(&self, weight: &dyn Weight) -> tantivy::Result<Box<dyn Scorer>> {
-        let mut scorer = weight.scorer(&self.segment.reader, 1.0)?;
-        if scorer.doc() < self.docs.start {
-            scorer.seek(self.docs.start);
-        }
-        Ok(scorer)
-    }
-}
-
-/// Does the work on each piece; returns what comes of each, in the order of segments and documents.
-pub fn each_piece<T: Send, E: Send>(
-    snapshot: &Snapshot,
-    work: impl Fn(Piece<'_>) -> Result<T, E> + Send + Sync,
-) -> Result<Vec<T>, E> {
-    each_piece_of(&snapshot.segments, work)
-}
-
-/// The same of these segments only.
+/// Does the work on each piece of these segments; returns what comes of each, in the order of segments and
+/// documents.
 pub fn each_piece_of<T: Send, E: Send>(
     segments: &[Arc<SegmentView>],
     work: impl Fn(Piece<'_>) -> Result<T, E> + Send + Sync,

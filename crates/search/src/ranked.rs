@@ -1,29 +1,37 @@
 //! The first events by the values of fields, and the first of those that agree in some.
+//!
+//! All cores rank, each a piece of a segment at a time. In a piece a value is a small number and an event
+//! a row of fixed size, of which no more are kept than are wanted, or one for each group; nothing is
+//! allocated for a match. What is left of a piece is put into values, and into the ranking of all. No
+//! answer depends on which piece is done first: no two events have the same position.
+
+mod firsts;
+mod rows;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxBuildHasher;
-use tantivy::query::{EnableScoring, Query};
-use tantivy::{DocId, DocSet, TERMINATED};
 
+use self::firsts::Firsts;
+use self::rows::{Rows, SortKeys};
 use crate::collect::Match;
-use crate::values::{Local, ReadRecord, Source, Values};
-use segment::IndexError;
-use segment::view::SegmentView;
+use crate::values::{ReadRecord, Source};
+use crate::visit::{Check, Ended, Matches, Sought, Walk};
+use segment::{IndexError, lock};
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
 use wire::Order;
 
-/// Events visited between two looks at the deadline.
-const CHECK_STEP: u64 = 1 << 12;
-
-/// Events kept beyond those that are wanted, before the last ones are dropped.
-const SURPLUS: usize = 4_096;
-
 /// What a kept event costs in memory, about, beside its texts.
 const EVENT_BYTES: usize = 160;
+
+/// Bytes of a piece's groups before they are put into those of all.
+const GATHERED_BYTES_MAX: usize = 8 << 20;
 
 /// In which order events are wanted.
 #[derive(Clone, Debug)]
@@ -45,107 +53,91 @@ struct Ranked {
 }
 
 /// The first events that match, and how many match. `check` is asked now and then whether to go on.
-pub fn ranked<E: From<IndexError>>(
+pub fn ranked<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
-    query: &dyn Query,
+    sought: &Sought,
     ranking: &Ranking,
     read: &Arc<ReadRecord>,
     bytes_max: usize,
-    check: &dyn Fn() -> Result<(), E>,
+    check: Check<'_, E>,
 ) -> Result<(Vec<Match>, u64), E> {
-    let weight = query
-        .weight(EnableScoring::disabled_from_schema(snapshot.schema()))
-        .map_err(|error| E::from(error.into()))?;
-    let mut kept = Kept { ranking, all: Vec::new(), firsts: HashMap::default(), bytes: 0 };
-    let mut total = 0_u64;
-    for segment in &snapshot.segments {
-        check()?;
-        let open = |source| Reader::open(segment, source, read);
-        let mut sort: Vec<Reader> =
-            ranking.sort.iter().map(|(source, _)| open(source)).collect::<Result<_, _>>()?;
-        let mut dedup: Vec<Reader> = ranking.dedup.iter().map(open).collect::<Result<_, _>>()?;
-        let mut scorer =
-            weight.scorer(&segment.reader, 1.0).map_err(|error| E::from(error.into()))?;
-        let mut doc = scorer.doc();
-        while doc != TERMINATED {
-            let mut keys = Vec::with_capacity(sort.len());
-            for (reader, (_, is_descending)) in sort.iter_mut().zip(&ranking.sort) {
-                keys.push(reader.first(doc, *is_descending)?);
-            }
-            let mut group = Vec::with_capacity(dedup.len());
-            for reader in &mut dedup {
-                group.push(reader.of(doc)?);
-            }
-            kept.add(Ranked { found: Match::new(segment, doc), keys }, group, bytes_max)?;
-            total += 1;
-            if total.is_multiple_of(CHECK_STEP) {
-                check()?;
-            }
-            doc = scorer.advance();
+    let kept = Kept { ranking, all: Vec::new(), firsts: HashMap::default(), bytes: 0, bytes_max };
+    let kept = Mutex::new(kept);
+    let matches = Matches::of(snapshot, sought, check)?;
+    let totals = matches.each_piece(|walk| match ranking.dedup.is_empty() {
+        true => rank_piece(&walk, ranking, read, &kept),
+        false => first_of_piece(&walk, ranking, read, &kept),
+    })?;
+    let kept = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((kept.end(), totals.iter().sum()))
+}
+
+/// Ranks a piece's matches; returns how many there are.
+fn rank_piece<E>(
+    walk: &Walk<'_, E>,
+    ranking: &Ranking,
+    read: &Arc<ReadRecord>,
+    kept: &Mutex<Kept<'_>>,
+) -> Result<u64, Ended<E>> {
+    let segment = walk.piece.segment;
+    let mut keys = SortKeys::open(segment, ranking, read)?;
+    let mut rows = Rows::new(ranking.limit);
+    let mut total = 0;
+    walk.each(|docs| {
+        total += docs.len() as u64;
+        for doc in docs {
+            keys.read(*doc)?;
+            rows.offer(&keys, *doc);
         }
-    }
-    Ok((kept.end(), total))
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let ranked = keys.ranked(rows.end(&keys))?;
+    let mut kept = lock(kept);
+    kept.all.extend(ranked);
+    kept.drop_surplus();
+    Ok(total)
 }
 
-/// Reads a field's values as cells.
-struct Reader {
-    values: Values,
-    known: HashMap<Local, Cell, FxBuildHasher>,
-}
-
-impl Reader {
-    fn open(
-        segment: &Arc<SegmentView>,
-        source: &Source,
-        read: &Arc<ReadRecord>,
-    ) -> Result<Self, IndexError> {
-        Ok(Self { values: Values::open(segment, source, read)?, known: HashMap::default() })
-    }
-
-    /// Every value, in order.
-    fn of(&mut self, doc: DocId) -> Result<Vec<Cell>, IndexError> {
-        let mut cells = Vec::new();
-        for local in self.values.of(doc)?.to_vec() {
-            if let Some(cell) = self.known.get(&local) {
-                cells.push(cell.clone());
-                continue;
-            }
-            let cell = self.values.cell(local)?;
-            self.known.insert(local, cell.clone());
-            cells.push(cell);
+/// Finds the first of each group of a piece's matches; returns how many matches there are.
+fn first_of_piece<E>(
+    walk: &Walk<'_, E>,
+    ranking: &Ranking,
+    read: &Arc<ReadRecord>,
+    kept: &Mutex<Kept<'_>>,
+) -> Result<u64, Ended<E>> {
+    let segment = walk.piece.segment;
+    let mut keys = SortKeys::open(segment, ranking, read)?;
+    let mut firsts = Firsts::open(segment, &ranking.dedup, read)?;
+    let mut total = 0;
+    walk.each(|docs| {
+        total += docs.len() as u64;
+        for doc in docs {
+            keys.read(*doc)?;
+            firsts.offer(&keys, *doc)?;
         }
-        cells.sort();
-        Ok(cells)
-    }
-
-    fn first(&mut self, doc: DocId, is_descending: bool) -> Result<Cell, IndexError> {
-        let mut cells = self.of(doc)?;
-        let first = if is_descending { cells.pop() } else { cells.into_iter().next() };
-        Ok(first.unwrap_or_default())
-    }
+        if firsts.bytes() > GATHERED_BYTES_MAX {
+            firsts.drain(&keys, |group, first| lock(kept).add_first(group, first))?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    firsts.drain(&keys, |group, first| lock(kept).add_first(group, first))?;
+    Ok(total)
 }
 
+/// The values of an event in each of the fields that groups are told apart by.
+type Group = Vec<Vec<Cell>>;
+
+/// The ranking of all.
 struct Kept<'r> {
     ranking: &'r Ranking,
     all: Vec<Ranked>,
-    firsts: HashMap<Vec<Vec<Cell>>, Ranked, FxBuildHasher>,
+    firsts: HashMap<Group, Ranked, FxBuildHasher>,
     bytes: usize,
+    bytes_max: usize,
 }
 
 impl Kept<'_> {
-    fn add(
-        &mut self,
-        ranked: Ranked,
-        group: Vec<Vec<Cell>>,
-        bytes_max: usize,
-    ) -> Result<(), IndexError> {
-        if self.ranking.dedup.is_empty() {
-            self.all.push(ranked);
-            if self.all.len() > self.ranking.limit + SURPLUS {
-                self.drop_surplus();
-            }
-            return Ok(());
-        }
+    fn add_first(&mut self, group: Group, ranked: Ranked) -> Result<(), IndexError> {
         match self.firsts.get_mut(&group) {
             Some(first) => {
                 if self.ranking.compare(&ranked, first).is_lt() {
@@ -155,7 +147,7 @@ impl Kept<'_> {
             None => {
                 let texts: usize = group.iter().flatten().map(bytes).sum();
                 self.bytes += EVENT_BYTES + texts;
-                if self.bytes > bytes_max {
+                if self.bytes > self.bytes_max {
                     return Err(IndexError::TooManyGroups { groups: self.firsts.len() });
                 }
                 self.firsts.insert(group, ranked);
@@ -164,6 +156,7 @@ impl Kept<'_> {
         Ok(())
     }
 
+    /// What is sorted already, that of one piece or of all before it, is merged.
     fn drop_surplus(&mut self) {
         self.all.sort_by(|a, b| self.ranking.compare(a, b));
         self.all.truncate(self.ranking.limit);

@@ -16,7 +16,6 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tantivy::query::Query as Planned;
 
 use self::cursor::Cursor;
 use self::explain::Steps;
@@ -30,6 +29,7 @@ use crate::collect::{Counting, Wanted, collect};
 use crate::groups::{Grouping, Measure, group};
 use crate::plan::{Planner, read_record};
 use crate::values::Source;
+use crate::visit::Sought;
 use language::ast::{Expr, FieldRef, Function, FunctionKind, Key, Query, Stage, Test, Value};
 use language::parse::{ParseError, parse};
 use language::time::{Clock, parse_time, parse_zone};
@@ -63,7 +63,7 @@ pub fn search(
     let text = request.explain.then(|| query.to_string());
     let conditions = request.explain.then(|| query.filter.clone());
     let answer = search.answer(query, request);
-    let mut response = answer.map_err(|error| cancel.check().err().unwrap_or(error))?;
+    let mut response = answer.map_err(|error| why_ended(error, cancel))?;
     response.took_ms = started.elapsed().as_secs_f64() * 1e3;
     if let (Some(text), Some(filter)) = (text, conditions) {
         response.explain = Some(search.explain(text, &filter)?);
@@ -107,7 +107,8 @@ pub fn event(
     let stop = stop_of(cancel);
     let by_id = Planner { snapshot, clock: &clock, stop: stop.clone() }.is(columns::EVENT_ID, id);
     let by_place = parse_place(id).map(|place| ClauseQuery::boxed(snapshot, place, &stop));
-    for query in iter::once(by_id).chain(by_place) {
+    let sought = |query| Sought { query, stop: stop.clone() };
+    for sought in iter::once(by_id).chain(by_place).map(sought) {
         let wanted = Wanted {
             limit: SEARCH_LIMIT_MAX,
             order: Order::Newest,
@@ -115,7 +116,7 @@ pub fn event(
             total: TotalMode::Exact,
             counting: Counting::Known,
         };
-        let (matches, total) = collect(snapshot, &*query, wanted, &|| cancel.check())?;
+        let (matches, total) = collect(snapshot, &sought, wanted, &|| cancel.check())?;
         if !matches.is_empty() {
             let hits = fetch_up_to(PAGE_BYTES_MAX, snapshot, &matches, None, cancel)?;
             let mut warnings = Vec::new();
@@ -142,7 +143,7 @@ fn events_query(
     text: &str,
     now: Timestamp,
     cancel: &Cancel,
-) -> Result<Box<dyn Planned>, ApiError> {
+) -> Result<Sought, ApiError> {
     let query = parsed(text)?;
     if !query.stages.is_empty() {
         let message =
@@ -160,7 +161,16 @@ fn events_query(
         steps: Steps::default(),
     };
     let filter = search.without_queries(query.filter)?;
-    search.planner().plan_between(&filter, None, None)
+    search.sought(&filter)
+}
+
+/// The error of a search that has ended before it was done. One that was told to end has no error of its
+/// own, but a fault of the disk is one in any case.
+fn why_ended(error: ApiError, cancel: &Cancel) -> ApiError {
+    match error.kind {
+        ErrorKind::Damaged | ErrorKind::Io => error,
+        _ => cancel.check().err().unwrap_or(error),
+    }
 }
 
 fn stop_of(cancel: &Cancel) -> Stop {
@@ -218,6 +228,13 @@ impl Search<'_> {
         Planner { snapshot: self.snapshot, clock: self.clock, stop }
     }
 
+    /// The events of a filter, between the search's bounds.
+    fn sought(&self, filter: &Expr) -> Result<Sought, ApiError> {
+        let planner = self.planner();
+        let query = planner.plan_between(filter, self.start, self.end)?;
+        Ok(Sought { query, stop: planner.stop })
+    }
+
     fn answer(&self, query: Query, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
         let Query { filter, mut stages } = query;
         let filter = self.timed("inner queries", || self.without_queries(filter))?;
@@ -254,10 +271,10 @@ impl Search<'_> {
             measures: functions.iter().map(|f| self.measure(f)).collect::<Result<_, _>>()?,
             largest,
         };
-        let query = self.planner().plan_between(filter, self.start, self.end)?;
+        let sought = self.sought(filter)?;
         let (read, check) = (read_record(), || self.cancel.check());
         let grouped = self.timed("group", || {
-            group(self.snapshot, &*query, &grouping, &read, GROUP_BYTES_MAX, &check)
+            group(self.snapshot, &sought, &grouping, &read, GROUP_BYTES_MAX, &check)
         })?;
         let columns = by
             .iter()

@@ -146,6 +146,16 @@ impl Values {
         }
     }
 
+    /// Whether the order of its numbers is that of the values.
+    pub fn are_ordered(&self) -> bool {
+        !self.has_several_columns()
+            && !self.parts.iter().any(|part| matches!(part.kind, Kind::Record(_)))
+    }
+
+    pub fn has_several_columns(&self) -> bool {
+        self.parts.len() > 1
+    }
+
     /// The distinct values of an event, in order.
     pub fn of(&mut self, doc: DocId) -> Result<&[Local], IndexError> {
         self.found.clear();
@@ -237,6 +247,12 @@ impl Part {
         match &self.index {
             ColumnIndex::Full => add(values.values.get_val(doc)),
             _ => values.values_for_doc(doc).for_each(add),
+        }
+        if let Kind::F64 = self.kind {
+            let (zero, minus_zero) = (0.0_f64.to_u64(), (-0.0_f64).to_u64());
+            for local in found.iter_mut().filter(|local| local.bits == minus_zero) {
+                local.bits = zero;
+            }
         }
         if let Kind::Bin { bins, current } = &mut self.kind {
             for local in found.iter_mut().rev().take_while(|local| local.part == part) {

@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use tantivy::BitSet;
 use tantivy::query::{BitSetDocSet, ConstScorer};
 use tantivy::schema::Term;
-use tantivy::{BitSet, DocSet as _, TERMINATED};
 
 use crate::clauses::{Clause, Context};
 use crate::id_clauses::{UuidClause, docs_with_uuids, keys_of};
@@ -116,11 +116,8 @@ impl<T: ValueTest + Clone> WordFormClause<T> {
             let ordinals = ordinals_where(context, &column, &mut has_met)?;
             parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
         }
-        for mut docs in parts {
-            while docs.doc() != TERMINATED {
-                events.insert(docs.doc());
-                docs.advance();
-            }
+        for docs in parts {
+            context.add_all(docs, &mut events)?;
         }
         Ok(events)
     }

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::parts;
 use super::{IndexError, open_existing};
 use crate::parts::{SegmentEntry, SegmentFile, hash_text, length_problem};
+use crate::view::SegmentView;
 
 /// Bytes read at a time: they stay in the processor's cache between reading and hashing.
 const READ_STEP: usize = 256 << 10;
@@ -50,6 +51,30 @@ pub fn check_file(
     }
     if hash_text(hasher.digest()) != expected.xxh3 {
         return Err(IndexError::damaged(path, "its hash does not match"));
+    }
+    Ok(())
+}
+
+/// Checks a segment on which a search failed; what is found is noted on it.
+pub fn check_suspect(segments_dir: &Path, view: &SegmentView) -> Result<(), IndexError> {
+    check_view(segments_dir, view, &|_| {})
+}
+
+/// Checks a segment; what is found is noted on it.
+pub fn check_view(
+    segments_dir: &Path,
+    view: &SegmentView,
+    read: &(dyn Fn(u64) + Sync),
+) -> Result<(), IndexError> {
+    match check_segment(segments_dir, &view.entry, read) {
+        Ok(()) => view.health.was_whole(),
+        // It was merged into another meanwhile, and its files removed.
+        Err(_) if view.is_retired() => {}
+        Err(error) => {
+            view.mark_damaged(&error);
+            view.health.was_checked();
+            return Err(error);
+        }
     }
     Ok(())
 }

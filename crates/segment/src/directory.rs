@@ -25,9 +25,13 @@ use crate::ids::IdFile;
 use crate::keys::KeySet;
 use crate::parts::{Part, SegmentFile, hash_text};
 use crate::records::Records;
+use crate::sigbus::Lost;
 
 /// Bytes written to a file at a time. Segments are written by a few writers of long streams.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
+
+/// The folder of segment files, in the data directory.
+pub const SEGMENTS: &str = "segments";
 
 /// Where segment files are.
 #[derive(Clone, Debug)]
@@ -79,6 +83,23 @@ impl SegmentFiles {
         let name = part.path(id);
         let file = self.mapped.open_read(&name)?;
         Ok((self.dir.join(name), file.read_bytes()?))
+    }
+
+    /// Fails where a page of a segment's files was lost while it was mapped. It reads as zeros for as
+    /// long as the file stays mapped, so nothing more is to be read of it.
+    pub fn check_pages(&self, files: &[SegmentFile], lost: &Lost) -> Result<(), IndexError> {
+        // The keys are not mapped.
+        for SegmentFile { name, .. } in
+            files.iter().filter(|file| !file.name.ends_with(&Part::Keys.name("")))
+        {
+            // The mapping that all readers share.
+            let mapped = self.mapped.open_read(Path::new(name))?.read_bytes()?;
+            if let Some(at) = lost.first_in(&mapped) {
+                let reason = format!("the page of byte {at} could not be read");
+                return Err(IndexError::damaged(&self.dir.join(name), reason));
+            }
+        }
+        Ok(())
     }
 
     /// A directory to build one segment in, or to read any.

@@ -8,6 +8,8 @@ use tantivy::columnar::column_index::MultiValueIndex;
 use tantivy::query::{ConstScorer, EmptyScorer, Scorer};
 use tantivy::{DocId, DocSet, Score, SeekDangerResult, TERMINATED};
 
+use crate::stop::Stop;
+
 /// The documents of a segment that meet a condition.
 pub type Docs = Box<dyn Scorer>;
 
@@ -82,6 +84,8 @@ pub struct Scan {
     max_doc: DocId,
     index: ColumnIndex,
     test: Box<dyn FnMut(DocId) -> bool + Send>,
+    /// Of a test that can fail.
+    stop: Option<Stop>,
 }
 
 impl Scan {
@@ -90,9 +94,20 @@ impl Scan {
         max_doc: DocId,
         test: Box<dyn FnMut(DocId) -> bool + Send>,
     ) -> Self {
-        let mut scan = Self { doc: 0, max_doc, index, test };
+        let mut scan = Self { doc: 0, max_doc, index, test, stop: None };
         scan.seek(0);
         scan
+    }
+
+    /// For a test that leaves its error there: the scan is at its end then.
+    #[must_use]
+    pub fn until(self, stop: Stop) -> Self {
+        let doc = if stop.has_failed() { TERMINATED } else { self.doc };
+        Self { doc, stop: Some(stop), ..self }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.stop.as_ref().is_some_and(Stop::has_failed)
     }
 
     /// The first document from `target` on that has a value.
@@ -120,6 +135,7 @@ impl DocSet for Scan {
             match self.next_with_value(target) {
                 None => break TERMINATED,
                 Some(doc) if (self.test)(doc) => break doc,
+                Some(_) if self.has_failed() => break TERMINATED,
                 Some(doc) => target = doc + 1,
             }
         };
@@ -135,6 +151,10 @@ impl DocSet for Scan {
         if self.index.has_value(target) && (self.test)(target) {
             self.doc = target;
             return SeekDangerResult::Found;
+        }
+        if self.has_failed() {
+            self.doc = TERMINATED;
+            return SeekDangerResult::SeekLowerBound(TERMINATED);
         }
         SeekDangerResult::SeekLowerBound(target + 1)
     }
@@ -225,6 +245,9 @@ pub struct Verified {
     /// What the test costs, in documents of a posting list read.
     cost: u64,
     test: Box<dyn FnMut(DocId) -> bool + Send>,
+    /// Of a test that can fail.
+    stop: Option<Stop>,
+    has_ended: bool,
 }
 
 impl Verified {
@@ -233,17 +256,37 @@ impl Verified {
         cost: u64,
         test: impl FnMut(DocId) -> bool + Send + 'static,
     ) -> Docs {
-        let mut docs = Self { candidates, cost, test: Box::new(test) };
+        Self::new(candidates, cost, Box::new(test), None)
+    }
+
+    /// For a test that leaves its error there: the candidates are at their end then.
+    pub fn until(
+        candidates: Docs,
+        cost: u64,
+        test: impl FnMut(DocId) -> bool + Send + 'static,
+        stop: Stop,
+    ) -> Docs {
+        Self::new(candidates, cost, Box::new(test), Some(stop))
+    }
+
+    fn new(
+        candidates: Docs,
+        cost: u64,
+        test: Box<dyn FnMut(DocId) -> bool + Send>,
+        stop: Option<Stop>,
+    ) -> Docs {
+        let mut docs = Self { candidates, cost, test, stop, has_ended: false };
         docs.settle();
         Box::new(ConstScorer::new(docs, 1.0))
     }
 
     fn settle(&mut self) -> DocId {
         let mut doc = self.candidates.doc();
-        while doc != TERMINATED && !(self.test)(doc) {
+        while doc != TERMINATED && !self.has_ended && !(self.test)(doc) {
+            self.has_ended = self.stop.as_ref().is_some_and(Stop::has_failed);
             doc = self.candidates.advance();
         }
-        doc
+        self.doc()
     }
 }
 
@@ -259,7 +302,7 @@ impl DocSet for Verified {
     }
 
     fn doc(&self) -> DocId {
-        self.candidates.doc()
+        if self.has_ended { TERMINATED } else { self.candidates.doc() }
     }
 
     fn size_hint(&self) -> u32 {

@@ -1,13 +1,19 @@
-//! What can go wrong with the index, and how it is told.
+//! How an error of the index is told to who asked.
+
+use std::path::Path;
 
 use wire::{ApiError, ErrorKind};
 
 use crate::IndexError;
+use crate::directory::SEGMENTS;
 
 impl From<IndexError> for ApiError {
     fn from(error: IndexError) -> Self {
+        // What came from no place that knows its segment is of the disk all the same.
+        let (error, _) = error.of_segment(Path::new(SEGMENTS));
         let kind = match error {
             IndexError::Damaged { .. } => ErrorKind::Damaged,
+            IndexError::Io { .. } | IndexError::Cut => ErrorKind::Io,
             IndexError::TooManyGroups { .. } => ErrorKind::BadRequest,
             _ => ErrorKind::Internal,
         };

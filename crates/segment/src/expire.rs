@@ -23,6 +23,7 @@ use crate::parts::{Part, SegmentEntry, segment_id};
 use crate::records::{Dictionaries, Shuffled};
 use crate::schema::{Fields, Sorting};
 use crate::sigbus;
+use crate::sigbus::Lost;
 use crate::view::SegmentView;
 use trail::content::EventKey;
 use trail::time::Micros;
@@ -44,6 +45,7 @@ impl Expiry<'_> {
     /// merge.
     pub fn write(&self, read_key: &mut ReadKey<'_>) -> Result<SegmentEntry, IndexError> {
         check_segment(&self.files.dir, &self.segment.entry, &|_| {})?;
+        self.files.check_pages(&self.segment.entry.files, &Lost::look())?;
         let output = self.files.directory();
         let cuts_before = sigbus::cuts();
         let mut written = self.write_into(&output, read_key);

@@ -11,6 +11,7 @@ pub mod docsets;
 mod error;
 pub mod expire;
 pub mod file;
+pub mod health;
 pub mod ids;
 pub mod keys;
 pub mod merge;
@@ -22,6 +23,7 @@ pub mod schema;
 pub mod sealed;
 pub mod sigbus;
 pub mod steps;
+pub mod stop;
 pub mod view;
 pub mod write;
 
@@ -30,6 +32,9 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tantivy::TantivyError;
+use tantivy::directory::error::OpenReadError;
 
 /// What can go wrong with the index.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +100,59 @@ impl IndexError {
 
     pub fn damaged(path: &Path, reason: impl Into<String>) -> Self {
         Self::Damaged { path: path.to_owned(), reason: reason.into() }
+    }
+
+    /// What an error of reading a segment is: damage, a read that failed, or what it was. And whether it
+    /// says which of the segment's files it is of; `place` stands for any.
+    ///
+    /// Most files are mapped, of which tantivy's errors tell that bytes make no sense: that is damage. A
+    /// read that failed has a number of the operating system's.
+    pub fn of_segment(self, place: &Path) -> (Self, bool) {
+        let of_io = |error: &io::Error| match error.raw_os_error() {
+            Some(_) => Self::Io { path: place.to_owned(), source: copied(error) },
+            None => Self::damaged(place, format!("a file of the segment cannot be read: {error}")),
+        };
+        match self {
+            Self::SegmentIo(error) => (of_io(&error), false),
+            Self::Tantivy(TantivyError::IoError(error)) => (of_io(&error), false),
+            Self::Tantivy(TantivyError::DataCorruption(error)) => {
+                (Self::damaged(place, format!("{error:?}")), false)
+            }
+            Self::SegmentOpen(error) | Self::Tantivy(TantivyError::OpenReadError(error)) => {
+                of_open(error, place)
+            }
+            error => {
+                let is_of_file = match &error {
+                    Self::Damaged { path, .. } | Self::Io { path, .. } => path != place,
+                    _ => false,
+                };
+                (error, is_of_file)
+            }
+        }
+    }
+}
+
+/// A file of a segment that cannot be opened.
+fn of_open(error: OpenReadError, place: &Path) -> (IndexError, bool) {
+    let named = |path: &Path| place.with_file_name(path.file_name().unwrap_or_default());
+    match error {
+        OpenReadError::FileDoesNotExist(path) => {
+            (IndexError::damaged(&named(&path), "it is missing"), true)
+        }
+        OpenReadError::IoError { io_error, filepath } => {
+            (IndexError::Io { path: named(&filepath), source: copied(&io_error) }, true)
+        }
+        error @ OpenReadError::IncompatibleIndex(_) => {
+            (IndexError::damaged(place, format!("{error:?}")), false)
+        }
+    }
+}
+
+/// The same error again: tantivy's are shared.
+fn copied(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
     }
 }
 

@@ -25,6 +25,7 @@ use crate::parts::{Part, SegmentEntry, segment_id};
 use crate::records::{Dictionaries, Shuffled};
 use crate::schema::{FILE, Fields, OFFSET, Sorting};
 use crate::sigbus;
+use crate::sigbus::Lost;
 use crate::steps::step;
 use crate::write::stack;
 
@@ -93,6 +94,7 @@ pub fn merge(
 ) -> Result<SegmentEntry, IndexError> {
     for entry in entries {
         check_segment(&files.dir, entry, &|_| {})?;
+        files.check_pages(&entry.files, &Lost::look())?;
     }
     let output = files.directory();
     let cuts_before = sigbus::cuts();

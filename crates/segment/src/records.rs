@@ -415,6 +415,10 @@ impl Records {
         Ok(Self { path, file, blocks, blocks_end, places, dictionaries: known })
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The number of a document's block.
     pub fn block_of(&self, doc: DocId) -> usize {
         partition_point(0..self.blocks, |n| self.place(n).first <= doc).saturating_sub(1)

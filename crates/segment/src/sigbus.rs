@@ -7,6 +7,8 @@
 //!
 //! One handler for the process; it allocates nothing, takes no lock, and may run on any thread.
 
+use std::fs;
+use std::ops::Range;
 use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -40,6 +42,41 @@ pub fn install() {
 /// mapping in between may not be what was there.
 pub fn cuts() -> u64 {
     CUTS.load(Ordering::Acquire)
+}
+
+/// Where pages of mappings were replaced, as far as the kernel tells; none before the first cut.
+///
+/// The replaced page stays as it is, zeros, for as long as its mapping is there, whether the file is whole
+/// again or not: the read may have failed for another reason than a cut.
+pub struct Lost(Vec<Range<usize>>);
+
+impl Lost {
+    pub fn look() -> Self {
+        let maps =
+            if cuts() > 0 { fs::read_to_string("/proc/self/maps") } else { Ok(String::new()) };
+        let maps = maps.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot tell which pages of the index were cut off");
+            String::new()
+        });
+        Self(maps.lines().filter_map(anonymous).collect())
+    }
+
+    /// The first byte of a mapping that is on a page that was replaced.
+    pub fn first_in(&self, mapped: &[u8]) -> Option<usize> {
+        let start = mapped.as_ptr() as usize;
+        let end = start + mapped.len();
+        let lost = self.0.iter().filter(|lost| lost.start < end && lost.end > start);
+        lost.map(|lost| lost.start.max(start) - start).min()
+    }
+}
+
+/// The addresses of a line of the kernel's list that has no file behind it.
+fn anonymous(line: &str) -> Option<Range<usize>> {
+    let mut words = line.split_ascii_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    let inode = words.nth(3)?;
+    let address = |text| usize::from_str_radix(text, 16).ok();
+    (inode == "0").then_some(address(start)?..address(end)?)
 }
 
 extern "C" fn on_sigbus(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
@@ -88,8 +125,12 @@ mod tests {
         let map = unsafe { memmap2::Mmap::map(&file) }.unwrap();
         assert_eq!(map[0], 7);
         let before = cuts();
+        assert_eq!(Lost::look().first_in(&map), None);
         file.set_len(0).unwrap();
         assert_eq!(map.iter().map(|byte| u64::from(*byte)).sum::<u64>(), 0);
         assert!(cuts() >= before + pages as u64);
+        file.set_len((pages * rustix::param::page_size()) as u64).unwrap();
+        assert_eq!(Lost::look().first_in(&map), Some(0), "it stays lost");
+        assert_eq!(Lost::look().first_in(&[0; 8]), None);
     }
 }

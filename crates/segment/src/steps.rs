@@ -21,6 +21,28 @@ pub fn panic_if(name: &str, is_marked: impl FnOnce() -> bool) {
     assert!(!is_due, "{name}, as a test wants it");
 }
 
+/// Reads a part of an index, in builds without failpoints.
+///
+/// # Errors
+/// Never.
+#[cfg(not(feature = "failpoints"))]
+pub fn read_fails(_name: &str, _of: &str) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Fails as a disk does that cannot be read, where a test says so of this part of the index:
+/// `FAILPOINTS="record-read=return(the segment's id)"`.
+///
+/// # Errors
+/// EIO, as a test wants it.
+#[cfg(feature = "failpoints")]
+pub fn read_fails(name: &str, of: &str) -> std::io::Result<()> {
+    match fail::eval(name, |part| part) {
+        Some(part) if part.as_deref() == Some(of) => Err(rustix::io::Errno::IO.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Reads which steps the environment says to end at.
 #[cfg(feature = "failpoints")]
 pub fn set_up() {

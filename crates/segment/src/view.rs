@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -18,6 +18,7 @@ use crate::cache::{Caches, Count};
 use crate::column_words::{WordFile, text_column};
 use crate::dictionary::TextColumn;
 use crate::directory::SegmentFiles;
+use crate::health::Health;
 use crate::ids::IdFile;
 use crate::keys::KeySet;
 use crate::parts::{Part, SegmentEntry, length_problem, segment_id};
@@ -25,6 +26,8 @@ use crate::position::Position;
 use crate::presence::{Presences, path_of};
 use crate::records::Records;
 use crate::schema::{FILE, OFFSET, REST, TIME};
+use crate::sigbus::Lost;
+use crate::steps::read_fails;
 use trail::columns::ColumnId;
 use trail::flags::Flags;
 use trail::paths::SEPARATOR;
@@ -44,7 +47,8 @@ pub struct Run {
 /// One segment, open.
 pub struct SegmentView {
     pub entry: SegmentEntry,
-    dir: PathBuf,
+    /// Where its files are.
+    at: SegmentFiles,
     pub reader: SegmentReader,
     pub keys: KeySet,
     pub ids: IdFile,
@@ -64,8 +68,8 @@ pub struct SegmentView {
     number: u64,
     paths: OnceLock<BTreeSet<String>>,
     presences: OnceLock<Presences>,
-    /// The damaged file and what is wrong with it, once that was found.
-    damage: OnceLock<(PathBuf, String)>,
+    /// What was found wrong with its files.
+    pub health: Health,
     /// No snapshot to come has it: its files are being removed.
     is_retired: AtomicBool,
 }
@@ -98,7 +102,7 @@ impl SegmentView {
             latest: runs.iter().map(|run| run.latest).max().unwrap_or_default(),
             runs,
             entry: entry.clone(),
-            dir: files.dir.clone(),
+            at: files.clone(),
             keys,
             ids: files.ids(&entry.id)?,
             column_words: files.words(&entry.id)?,
@@ -113,32 +117,60 @@ impl SegmentView {
             reader,
             paths: OnceLock::new(),
             presences: OnceLock::new(),
-            damage: OnceLock::new(),
+            health: Health::default(),
             is_retired: AtomicBool::new(false),
         })
     }
 
-    /// Notes that a file of the segment is damaged.
+    /// Notes that a file of the segment is damaged, or cannot be read.
     pub fn mark_damaged(&self, error: &IndexError) {
-        if let IndexError::Damaged { path, reason } = error
-            && self.damage.set((path.clone(), reason.clone())).is_ok()
-        {
-            tracing::error!(path = %path.display(), reason, "a segment is damaged");
-            if path.ends_with(Part::Keys.name(&self.entry.id)) {
-                self.keys.mark_damaged();
-            }
+        let Some(fault) = self.health.mark(error) else { return };
+        let (path, reason) = (fault.path.display(), &fault.reason);
+        match fault.io {
+            Some(_) => tracing::error!(%path, reason, "a segment cannot be read"),
+            None => tracing::error!(%path, reason, "a segment is damaged"),
+        }
+        if fault.io.is_none() && fault.path.ends_with(Part::Keys.name(&self.entry.id)) {
+            self.keys.mark_damaged();
         }
     }
 
     pub fn is_damaged(&self) -> bool {
-        self.damage.get().is_some()
+        self.health.is_marked()
+    }
+
+    /// Does what reads the segment. A fault of the disk is noted on the segment, and its error says of
+    /// which file it is; after any other failure, and after a panic, the segment is suspect.
+    pub fn reading<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        // Nothing of it is used after a panic.
+        let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            self.health.suspect();
+            resume_unwind(panic)
+        });
+        done.map_err(|error| self.failure(error))
+    }
+
+    /// An error of reading the segment, noted on it.
+    pub fn failure(&self, error: IndexError) -> IndexError {
+        let (error, is_of_file) = error.of_segment(&self.at.dir.join(&self.entry.id));
+        let is_of_disk = matches!(error, IndexError::Damaged { .. } | IndexError::Io { .. });
+        if is_of_disk && is_of_file {
+            self.mark_damaged(&error);
+        }
+        if is_of_disk || matches!(error, IndexError::Tantivy(_)) {
+            self.health.suspect();
+        }
+        error
     }
 
     /// Marks the segment as damaged if a file is not as long as it was written: a page of it that was
     /// found cut off once reads as zeros from then on, and no later read notices.
     pub fn check_lengths(&self) {
         for file in &self.entry.files {
-            let path = self.dir.join(&file.name);
+            let path = self.at.dir.join(&file.name);
             let problem = match std::fs::metadata(&path) {
                 Ok(found) if found.len() == file.bytes => continue,
                 Ok(found) => length_problem(found.len(), file.bytes),
@@ -149,16 +181,30 @@ impl SegmentView {
         }
     }
 
+    /// Marks the segment as damaged if a page of its mappings was lost: it reads as zeros from then on.
+    pub fn check_pages(&self, lost: &Lost) {
+        if !self.is_retired()
+            && let Err(error) = self.at.check_pages(&self.entry.files, lost)
+        {
+            self.mark_damaged(&error);
+        }
+    }
+
     /// What is wrong with a damaged segment.
     pub fn damage(&self) -> IndexError {
-        let (path, reason) = self.damage.get().cloned().unwrap_or_default();
-        let (from, to) = (self.earliest, self.latest);
-        let reason = format!(
-            "{reason}; it holds {} events from {from} to {to}. Start the daemon again, and the files \
-             that they came from are read again; or make the index anew with 'traildex rebuild'",
-            self.events()
-        );
-        IndexError::Damaged { path, reason }
+        let Some(fault) = self.health.fault() else {
+            return IndexError::Bug("a segment that is whole was taken for damaged");
+        };
+        let (events, from, to) = (self.events(), self.earliest, self.latest);
+        let held = format!("it holds {events} events from {from} to {to}");
+        let then = match fault.io {
+            Some(_) => "It is read again once a minute, when a search needs it",
+            None => {
+                "Start the daemon again, and the files that they came from are read again; or make \
+                 the index anew with 'traildex rebuild'"
+            }
+        };
+        fault.error(&format!("{held}. {then}"))
     }
 
     pub fn retire(&self) {
@@ -199,12 +245,16 @@ impl SegmentView {
         Flags(self.flags.first(doc).unwrap_or(0))
     }
 
-    /// The record's bytes, as delivered. Damage that comes to light is noted.
+    /// The record's bytes, as delivered. What is wrong with the disk is noted.
     pub fn record(&self, doc: DocId) -> Result<OwnedBytes, IndexError> {
-        let n = self.records.block_of(doc);
-        let block = self.caches.blocks.get((self.number, n), || self.records.block(n));
-        let block = block.inspect_err(|error| self.mark_damaged(error))?;
-        block.record(doc).ok_or(IndexError::Bug("an event without its record"))
+        let read = || -> Result<OwnedBytes, IndexError> {
+            read_fails("record-read", &self.entry.id)
+                .map_err(IndexError::io(self.records.path()))?;
+            let n = self.records.block_of(doc);
+            let block = self.caches.blocks.get((self.number, n), || self.records.block(n))?;
+            block.record(doc).ok_or(IndexError::Bug("an event without its record"))
+        };
+        read().map_err(|error| self.failure(error))
     }
 
     /// The documents that meet a condition of this name, which must tell it from all others: `find`
@@ -320,12 +370,21 @@ impl SegmentView {
     }
 
     /// The paths that events of this segment have, of fields that are no columns; gathered at first
-    /// use.
+    /// use. None where they cannot be read, which is noted: the engine believes no answer then.
     pub fn paths(&self) -> &BTreeSet<String> {
-        self.paths.get_or_init(|| {
-            let names = self.columnar.list_columns().unwrap_or_default();
-            names.iter().filter_map(|(name, _)| path_of(name)).collect()
-        })
+        static NONE: BTreeSet<String> = BTreeSet::new();
+        if let Some(known) = self.paths.get() {
+            return known;
+        }
+        match self.reading(|| Ok(self.columnar.list_columns()?)) {
+            Ok(names) => self
+                .paths
+                .get_or_init(|| names.iter().filter_map(|(name, _)| path_of(name)).collect()),
+            Err(error) => {
+                self.mark_damaged(&error);
+                &NONE
+            }
+        }
     }
 
     /// How many events have each field; counted at first use.
@@ -333,7 +392,7 @@ impl SegmentView {
         if let Some(known) = self.presences.get() {
             return Ok(known);
         }
-        let counted = Presences::of(self, &self.columnar)?;
+        let counted = self.reading(|| Presences::of(self, &self.columnar))?;
         Ok(self.presences.get_or_init(|| counted))
     }
 }

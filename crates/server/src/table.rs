@@ -36,11 +36,18 @@ pub const OF_SEARCH: &[ErrorKind] = &[
     ErrorKind::Busy,
     ErrorKind::Timeout,
     ErrorKind::Damaged,
+    ErrorKind::Io,
 ];
 const OF_BODY: &[ErrorKind] = &[ErrorKind::BadRequest, ErrorKind::TooLarge];
 const OF_QUERY: &[ErrorKind] = &[ErrorKind::BadRequest];
-const OF_FINDING: &[ErrorKind] =
-    &[ErrorKind::BadRequest, ErrorKind::NotFound, ErrorKind::Busy, ErrorKind::Timeout];
+const OF_FINDING: &[ErrorKind] = &[
+    ErrorKind::BadRequest,
+    ErrorKind::NotFound,
+    ErrorKind::Busy,
+    ErrorKind::Timeout,
+    ErrorKind::Damaged,
+    ErrorKind::Io,
+];
 const OF_REBUILD: &[ErrorKind] = &[ErrorKind::BadRequest, ErrorKind::TooLarge, ErrorKind::Conflict];
 const OF_SAVING: &[ErrorKind] = &[
     ErrorKind::BadQuery,
@@ -59,6 +66,7 @@ const OF_SAVED: &[ErrorKind] = &[
     ErrorKind::Busy,
     ErrorKind::Timeout,
     ErrorKind::Damaged,
+    ErrorKind::Io,
 ];
 
 pub const ROUTES: &[Route] = &[

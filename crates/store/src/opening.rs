@@ -32,7 +32,7 @@ use segment::view::SegmentView;
 use trail::time::Micros;
 
 /// Where segment files are, in the data directory.
-pub const SEGMENTS: &str = "segments";
+pub use segment::directory::SEGMENTS;
 
 /// The ledger of a new index. A rebuild's is `files.N.jsonl`.
 pub const LEDGER: &str = "files.jsonl";

@@ -64,6 +64,11 @@ impl Snapshot {
         }
     }
 
+    /// How often a fault was noted of any segment; see [`segment::health::Health::marks`].
+    pub fn marks(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.health.marks()).sum()
+    }
+
     /// Whether events of different content share this id.
     pub fn has_conflict(&self, id: u64) -> bool {
         self.segments.iter().any(|segment| segment.keys.has_conflict(id))

@@ -6,7 +6,7 @@ use crate::manifest;
 use crate::manifest::Manifest;
 use crate::snapshot::Snapshot;
 use segment::IndexError;
-use segment::check::check_segment;
+use segment::check::check_view;
 use segment::view::SegmentView;
 use trail::time::Micros;
 
@@ -48,12 +48,7 @@ pub fn verify(
         Err(error) => problems.add_error(data_dir, &error),
     }
     for view in &snapshot.segments {
-        let checked = check_segment(segments_dir, &view.entry, read);
-        // Or it was merged into another meanwhile, and its files removed.
-        if let Err(error) = checked
-            && !view.is_retired()
-        {
-            view.mark_damaged(&error);
+        if let Err(error) = check_view(segments_dir, view, read) {
             problems.add_error(segments_dir, &error);
         }
     }

@@ -352,6 +352,8 @@ pub enum ErrorKind {
     Unavailable,
     /// 503: a part of the index that the search needs is damaged.
     Damaged,
+    /// 503: a part of the index that the search needs could not be read, which may pass.
+    Io,
     /// 500: our fault.
     Internal,
 }
@@ -368,7 +370,7 @@ impl ErrorKind {
             Self::TooLarge => 413,
             Self::Busy => 429,
             Self::Internal => 500,
-            Self::Timeout | Self::Unavailable | Self::Damaged => 503,
+            Self::Timeout | Self::Unavailable | Self::Damaged | Self::Io => 503,
         }
     }
 }

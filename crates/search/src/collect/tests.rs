@@ -10,7 +10,9 @@ use trail::time::Micros;
 use wire::{ApiError, Order, TotalMode};
 
 use super::{Counting, Wanted, collect};
-use crate::clauses::{ClauseQuery, Stop, TimeClause};
+use crate::clauses::{ClauseQuery, TimeClause};
+use crate::visit::Sought;
+use segment::stop::Stop;
 
 const CACHE: usize = 1 << 20;
 
@@ -19,7 +21,8 @@ fn times(store: &Store, query: &dyn Query, limit: usize, order: Order) -> Vec<i6
     let ask = |counting| {
         let after = None;
         let wanted = Wanted { limit, order, after, total: TotalMode::Exact, counting };
-        let (found, total) = collect::<ApiError>(&snapshot, query, wanted, &|| Ok(())).unwrap();
+        let (found, total) =
+            collect::<ApiError>(&snapshot, &Sought::of(query), wanted, &|| Ok(())).unwrap();
         let times: Vec<i64> = found.iter().map(|found| found.position.time.0).collect();
         (times, total)
     };
@@ -45,7 +48,8 @@ fn of_events_of_the_same_time_those_of_the_later_file_are_newer_whatever_segment
         for limit in 1..=expected.len() {
             let (order, after, total) = (Order::Newest, None, TotalMode::None);
             let wanted = Wanted { limit, order, after, total, counting: Counting::Known };
-            let (found, _) = collect::<ApiError>(&snapshot, &AllQuery, wanted, &|| Ok(())).unwrap();
+            let (found, _) =
+                collect::<ApiError>(&snapshot, &Sought::of(&AllQuery), wanted, &|| Ok(())).unwrap();
             let found: Vec<_> =
                 found.iter().map(|found| (found.position.time.0, found.position.file)).collect();
             assert_eq!(found, expected[..limit], "{files:?}");
@@ -62,7 +66,8 @@ fn a_segment_is_counted_once_for_a_condition() {
         let (order, after, total) = (Order::Newest, None, TotalMode::Exact);
         let wanted = Wanted { limit, order, after, total, counting };
         let snapshot = store.snapshots().load_full();
-        let (found, total) = collect::<ApiError>(&snapshot, query, wanted, &|| Ok(())).unwrap();
+        let (found, total) =
+            collect::<ApiError>(&snapshot, &Sought::of(query), wanted, &|| Ok(())).unwrap();
         assert!(total.exact);
         (found.iter().map(|found| found.position.time.0).collect::<Vec<_>>(), total.value)
     };

@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 use tantivy::columnar::{Cardinality, ColumnValues, DynamicColumn, MonotonicallyMappableToU64};
-use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DateTime, DocId, DocSet};
+use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DateTime, DocId};
 
-use super::CHECK_STEP;
 use crate::values::{Bins, Source, time_of};
 use segment::IndexError;
 use segment::dictionary::{TermWalk, TextColumn};
@@ -193,34 +192,9 @@ impl Counter {
         size_of_val(self.counts.as_slice())
     }
 
-    /// Counts the documents before `end`; returns how many there are, or none where times and values
-    /// have more combinations than there is room for.
-    pub fn count<E: From<IndexError>>(
-        &mut self,
-        docs: &mut dyn DocSet,
-        end: DocId,
-        check: &dyn Fn() -> Result<(), E>,
-    ) -> Result<Option<u64>, E> {
-        let mut block = [0; COLLECT_BLOCK_BUFFER_LEN];
-        let mut events = 0;
-        loop {
-            let found = docs.fill_buffer(&mut block);
-            let found = block[..found].partition_point(|doc| *doc < end);
-            if found == 0 {
-                return Ok(Some(events));
-            }
-            if !self.add(&block[..found]) {
-                return Ok(None);
-            }
-            events += found as u64;
-            if events % CHECK_STEP < found as u64 {
-                check()?;
-            }
-        }
-    }
-
-    /// False where there is no room for the combinations.
-    fn add(&mut self, docs: &[DocId]) -> bool {
+    /// Counts documents, which come in order, a block at a time. False where times and values have more
+    /// combinations than there is room for.
+    pub fn add(&mut self, docs: &[DocId]) -> bool {
         let Scratch { cells, ordinals, values } = &mut *self.scratch;
         let cells = &mut cells.0[..docs.len()];
         let (ordinals, values) = (&mut ordinals.0[..docs.len()], &mut values.0[..docs.len()]);

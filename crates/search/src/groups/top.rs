@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use tantivy::InvertedIndexReader;
@@ -64,6 +65,32 @@ pub fn top_of_column<E: From<IndexError> + Send>(
     check: &(dyn Fn() -> Result<(), E> + Sync),
 ) -> Result<Vec<(Cell, u64)>, E> {
     debug_assert!(!column.column().is_unique, "most of its values are no terms");
+    let found =
+        catch_unwind(AssertUnwindSafe(|| top_of_terms(snapshot, column, prefix, limit, check)));
+    if !matches!(found, Ok(Ok(_))) {
+        // Each is read by itself, which tells of which segment the failure is.
+        for segment in &snapshot.segments {
+            check()?;
+            segment.reading(|| read_terms(segment, column))?;
+        }
+    }
+    found.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+fn read_terms(segment: &SegmentView, column: ColumnId) -> Result<(), IndexError> {
+    let index = segment.reader.inverted_index(Fields::column(column))?;
+    let mut terms = index.terms().stream()?;
+    while terms.advance() {}
+    Ok(())
+}
+
+fn top_of_terms<E: From<IndexError> + Send>(
+    snapshot: &Snapshot,
+    column: ColumnId,
+    prefix: &str,
+    limit: usize,
+    check: &(dyn Fn() -> Result<(), E> + Sync),
+) -> Result<Vec<(Cell, u64)>, E> {
     let field = Fields::column(column);
     let open = |segment: &Arc<SegmentView>| segment.reader.inverted_index(field);
     let indexes: Vec<Arc<InvertedIndexReader>> =

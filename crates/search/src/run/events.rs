@@ -1,7 +1,5 @@
 //! Searches that find events: which of them, in which order, and a page at a time.
 
-use tantivy::query::Query as Planned;
-
 use super::{Search, read_record};
 use crate::collect::{Counting, Match, Wanted, collect};
 use crate::fields::resolve;
@@ -11,6 +9,7 @@ use crate::run::fetch::{Chosen, Fetcher, fetch_up_to};
 use crate::run::highlight::Highlighter;
 use crate::run::meaning::meaning;
 use crate::values::Source;
+use crate::visit::Sought;
 use language::ast::{Expr, FieldRef, SortKey, Stage, Test};
 use segment::position::Position;
 use trail::columns::ColumnId;
@@ -73,8 +72,7 @@ impl Search<'_> {
         let limit = asked.into_iter().chain(left).min();
         let limit =
             limit.map_or(SEARCH_LIMIT_DEFAULT, |limit| limit.min(SEARCH_LIMIT_MAX as u64) as usize);
-        let query =
-            self.timed("plan", || self.planner().plan_between(filter, self.start, self.end))?;
+        let sought = self.timed("plan", || self.sought(filter))?;
         let is_last = limit == 0 || left == Some(limit as u64);
         // One more tells whether there are others.
         let wanted = limit + usize::from(!is_last);
@@ -89,11 +87,11 @@ impl Search<'_> {
                         counting: self.counting(filter, request.total)?,
                     };
                     let (matches, total) =
-                        self.timed("collect", || self.collect(&*query, wanted))?;
+                        self.timed("collect", || self.collect(&sought, wanted))?;
                     (matches, total, true)
                 }
                 Arrangement::Ranked(ranking) => {
-                    let (matches, total) = self.timed("rank", || self.rank(&*query, &ranking))?;
+                    let (matches, total) = self.timed("rank", || self.rank(&sought, &ranking))?;
                     (matches, total, false)
                 }
             };
@@ -154,22 +152,14 @@ impl Search<'_> {
         Ok(Arrangement::Ranked(Ranking { sort, dedup, order, limit }))
     }
 
-    fn collect(
-        &self,
-        query: &dyn Planned,
-        wanted: Wanted,
-    ) -> Result<(Vec<Match>, Total), ApiError> {
-        collect(self.snapshot, query, wanted, &|| self.cancel.check())
+    fn collect(&self, sought: &Sought, wanted: Wanted) -> Result<(Vec<Match>, Total), ApiError> {
+        collect(self.snapshot, sought, wanted, &|| self.cancel.check())
     }
 
-    fn rank(
-        &self,
-        query: &dyn Planned,
-        ranking: &Ranking,
-    ) -> Result<(Vec<Match>, Total), ApiError> {
+    fn rank(&self, sought: &Sought, ranking: &Ranking) -> Result<(Vec<Match>, Total), ApiError> {
         let (read, check) = (read_record(), || self.cancel.check());
         let (matches, total) =
-            ranked(self.snapshot, query, ranking, &read, GROUP_BYTES_MAX, &check)?;
+            ranked(self.snapshot, sought, ranking, &read, GROUP_BYTES_MAX, &check)?;
         Ok((matches, Total { value: total, exact: true }))
     }
 

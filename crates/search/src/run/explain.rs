@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::Instant;
 
-use super::Search;
+use super::{Search, why_ended};
 use crate::collect::{Counting, Wanted, collect};
 use language::ast::{Expr, Query};
 use trail::time::Micros;
@@ -55,7 +55,7 @@ impl Search<'_> {
     fn counted(&self, condition: String, expr: Expr) -> Result<ExplainCondition, ApiError> {
         let started = Instant::now();
         let expr = self.without_queries(expr)?;
-        let query = self.planner().plan_between(&expr, self.start, self.end)?;
+        let sought = self.sought(&expr)?;
         let wanted = Wanted {
             limit: 0,
             order: Order::Newest,
@@ -63,8 +63,8 @@ impl Search<'_> {
             total: TotalMode::Exact,
             counting: Counting::Known,
         };
-        let (_, total) = collect(self.snapshot, &*query, wanted, &|| self.cancel.check())
-            .map_err(|error| self.cancel.check().err().unwrap_or(error))?;
+        let (_, total) = collect(self.snapshot, &sought, wanted, &|| self.cancel.check())
+            .map_err(|error| why_ended(error, self.cancel))?;
         let ms = started.elapsed().as_secs_f64() * 1e3;
         Ok(ExplainCondition { condition, events: total.value, ms })
     }

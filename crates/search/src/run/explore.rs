@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Search, clock_of, parse_query};
+use super::{Search, clock_of, parse_query, why_ended};
 use crate::fields::{Target, at, is_above_a_column, is_taken, resolve};
 use crate::groups::{Grouping, Measure, group, top_of_column};
 use crate::plan::read_record;
@@ -135,7 +135,7 @@ pub fn values(
     let limit = request.limit.unwrap_or(VALUES_LIMIT_DEFAULT);
     let answer = search.values(&field, prefix, filter, limit);
     // An evaluation that was stopped has no error of its own.
-    let values = answer.map_err(|error| cancel.check().err().unwrap_or(error))?;
+    let values = answer.map_err(|error| why_ended(error, cancel))?;
     let field = full_path(&field, snapshot)?;
     Ok(ValuesResponse { field, values, warnings: Vec::new() })
 }
@@ -210,12 +210,12 @@ impl Search<'_> {
             Expr::All => has_value,
             filter => Expr::all_of([has_value, filter]),
         };
-        let query = self.planner().plan_between(&filter, self.start, self.end)?;
+        let sought = self.sought(&filter)?;
         // One for events that have fields below the field, but no value at it.
         let largest = Some(limit + 1);
         let grouping = Grouping { keys: vec![source], measures: vec![Measure::Count], largest };
         let (read, check) = (read_record(), || self.cancel.check());
-        let grouped = group(self.snapshot, &*query, &grouping, &read, GROUP_BYTES_MAX, &check)?;
+        let grouped = group(self.snapshot, &sought, &grouping, &read, GROUP_BYTES_MAX, &check)?;
         let mut counted: Vec<(Cell, u64)> = grouped.rows.into_iter().filter_map(count_of).collect();
         // Of an event with several values, some may begin otherwise.
         counted.retain(|(value, _)| *value != Cell::Null && value.to_string().starts_with(prefix));

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 
-use super::events_query;
+use super::{events_query, why_ended};
 use crate::arrivals::{Arrival, arrivals, next_arrival};
 use crate::run::fetch::fetch_up_to;
 use store::snapshot::Snapshot;
@@ -51,7 +51,7 @@ pub fn tail(
     let cursor = |next| Seen { begun, next }.text();
     let next = next_arrival(snapshot);
     // What is wrong with the query is told at once.
-    let query = events_query(snapshot, &request.q, Timestamp::now(), cancel)?;
+    let sought = events_query(snapshot, &request.q, Timestamp::now(), cancel)?;
     let Some(text) = &request.cursor else {
         return Ok(TailPage { hits: Vec::new(), cursor: cursor(next), has_more: false });
     };
@@ -66,8 +66,8 @@ pub fn tail(
     }
     snapshot.check_whole(Micros(i64::MIN), Micros(i64::MAX))?;
     let check = || cancel.check();
-    let found = arrivals(snapshot, &*query, seen.next, limit, &check)
-        .map_err(|error| cancel.check().err().unwrap_or(error))?;
+    let found = arrivals(snapshot, &sought, seen.next, limit, &check)
+        .map_err(|error| why_ended(error, cancel))?;
     let places = found.iter().map(|found| (found.position.file, found.position.offset + 1));
     let cursors: Vec<String> = places.map(cursor).collect();
     let hits = fetch_up_to(TAIL_BATCH_BYTES, snapshot, &found, None, cancel)?;

@@ -1,0 +1,159 @@
+//! Short tables, which need no groups: how many values fields have, and counts that the inverted index
+//! knows.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tantivy::query::{AllQuery, Query};
+
+use super::{Counters, Grouped, Grouping, Measure, count_piece, of_dictionaries, top};
+use crate::clauses::ClauseQuery;
+use crate::groups::dense::Counter;
+use crate::values::Source;
+use crate::visit::{Check, Matches};
+use segment::view::SegmentView;
+use segment::{IndexError, lock};
+use trail::columns::ColumnId;
+
+/// Which events match, where their number is known without a look at them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Extent<'a> {
+    All,
+    /// Those that have something at this path.
+    With(&'a str),
+    Unknown,
+}
+
+impl<'a> Extent<'a> {
+    pub fn of(query: &'a dyn Query) -> Self {
+        if query.is::<AllQuery>() {
+            return Self::All;
+        }
+        let clause = query.downcast_ref::<ClauseQuery>();
+        clause.and_then(ClauseQuery::path_with_something).map_or(Self::Unknown, Self::With)
+    }
+}
+
+/// Short tables, which need no groups.
+pub struct ShortTables<'a, E> {
+    pub matches: &'a Matches<'a, E>,
+    pub extent: Extent<'a>,
+    pub bytes_max: usize,
+    pub check: Check<'a, E>,
+}
+
+impl<E: From<IndexError> + Send> ShortTables<'_, E> {
+    fn segments(&self) -> &[Arc<SegmentView>] {
+        &self.matches.snapshot.segments
+    }
+
+    /// The numbers of fields' values, and of events, where nothing else is asked for; none where that
+    /// takes another way.
+    pub fn distinct(&self, grouping: &Grouping) -> Result<Option<Grouped>, E> {
+        let measures = &grouping.measures;
+        let is_distinct = |measure: &Measure| matches!(measure, Measure::Distinct(_));
+        let is_number =
+            |measure: &Measure| is_distinct(measure) || matches!(measure, Measure::Count);
+        let are_meant = measures.iter().any(is_distinct) && measures.iter().all(is_number);
+        if !grouping.keys.is_empty() || !are_meant {
+            return Ok(None);
+        }
+        let (mut numbers, mut events) = (Vec::with_capacity(measures.len()), 0);
+        for measure in measures {
+            let Measure::Distinct(source) = measure else {
+                numbers.push(None);
+                continue;
+            };
+            let Some((values, of_events)) = self.values_of(source)? else { return Ok(None) };
+            numbers.push(Some(values));
+            events = of_events;
+        }
+        let numbers = numbers.into_iter().map(|values| values.unwrap_or(events));
+        Ok(Some(Grouped::of_numbers(numbers, events)))
+    }
+
+    /// How many values of a field there are, and how many events.
+    fn values_of(&self, source: &Source) -> Result<Option<(u64, u64)>, E> {
+        if self.extent == Extent::All
+            && let Some(counters) = self.counters(source, Counter::of_each_value)?
+            && let Some(values) = self.distinct_of(&counters, source)?
+        {
+            let events = self.segments().iter().map(|segment| segment.events());
+            return Ok(Some((values, events.map(u64::from).sum())));
+        }
+        let keys = std::slice::from_ref(source);
+        let mut bytes = 0;
+        for segment in self.segments() {
+            let counter = segment.reading(|| Counter::open(segment, keys))?;
+            let Some(counter) = counter else { return Ok(None) };
+            bytes += counter.bytes();
+        }
+        if bytes > self.bytes_max {
+            return Ok(None);
+        }
+        let counters = Mutex::new(Counters::new(self.bytes_max));
+        let counted = self.matches.each_piece(|walk| {
+            let Some((counter, events)) = count_piece(&walk, keys)? else { return Ok(None) };
+            let is_kept = lock(&counters).keep(&walk.piece, counter).is_none();
+            Ok(is_kept.then_some(events))
+        })?;
+        let Some(events) = counted.into_iter().sum::<Option<u64>>() else { return Ok(None) };
+        let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
+        Ok(self.distinct_of(&counters, source)?.map(|values| (values, events)))
+    }
+
+    fn distinct_of(&self, counters: &[Counter], of: &Source) -> Result<Option<u64>, IndexError> {
+        let keys = std::slice::from_ref(of);
+        of_dictionaries(self.matches.snapshot, keys, || top::distinct(counters))
+    }
+
+    /// How many events have each value of a field, as the inverted index tells it; none where it does
+    /// not tell.
+    pub fn counted_by_index(&self, source: &Source) -> Result<Option<Vec<Counter>>, E> {
+        let is_of_value = match (self.extent, source) {
+            (Extent::All, _) => false,
+            (Extent::With(path), Source::Column(id)) if path == id.column().path => {
+                for segment in self.segments() {
+                    // Where it is an object, there is something at the path, and no value of the column.
+                    let has_others = segment.reading(|| {
+                        let of_values = usize::from(segment.text_column(*id)?.is_some());
+                        Ok(segment.columns_at_or_below(path)?.len() > of_values)
+                    })?;
+                    if has_others {
+                        return Ok(None);
+                    }
+                }
+                true
+            }
+            _ => return Ok(None),
+        };
+        let mut counters = self.counters(source, Counter::of_all)?;
+        if is_of_value {
+            counters.iter_mut().flatten().for_each(Counter::leave_out_none);
+        }
+        Ok(counters)
+    }
+
+    /// A counter of each segment; none where some has none.
+    fn counters(
+        &self,
+        source: &Source,
+        of_segment: fn(&SegmentView, ColumnId) -> Result<Option<Counter>, IndexError>,
+    ) -> Result<Option<Vec<Counter>>, E> {
+        let column = match source {
+            Source::Column(column) if !column.column().is_unique => *column,
+            _ => return Ok(None),
+        };
+        let (mut counters, mut bytes) = (Vec::with_capacity(self.segments().len()), 0);
+        for segment in self.segments() {
+            (self.check)()?;
+            let counter = segment.reading(|| of_segment(segment, column))?;
+            let Some(counter) = counter else { return Ok(None) };
+            bytes += counter.bytes();
+            if bytes > self.bytes_max {
+                return Ok(None);
+            }
+            counters.push(counter);
+        }
+        Ok(Some(counters))
+    }
+}

@@ -1,0 +1,178 @@
+//! The first event of each group of a piece: of those with the same values in some fields.
+//!
+//! What values an event has in a field is a small number, and so is what it has in several fields: a new
+//! group takes memory, and another event of it none.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
+use tantivy::DocId;
+
+use super::{Group, Ranked};
+use crate::ranked::rows::{Cells, Row, SortKeys};
+use crate::values::{Local, ReadRecord, Source, Values};
+use segment::IndexError;
+use segment::view::SegmentView;
+use trail::time::Micros;
+
+/// What a group takes in memory, about, beside what it is sorted by.
+const GROUP_BYTES: usize = 96;
+
+/// See the module's documentation.
+pub struct Firsts {
+    fields: Vec<Field>,
+    /// The first event of each group so far, and what it is sorted by.
+    events: Vec<(DocId, Micros)>,
+    keys: Vec<Local>,
+    bytes: usize,
+}
+
+/// One field: from a group of the fields before it and an event's values to a group.
+struct Field {
+    values: Values,
+    sets: Sets,
+    groups: HashMap<(u32, u32), u32, FxBuildHasher>,
+    /// Of each group, what it is made of.
+    made_of: Vec<(u32, u32)>,
+}
+
+/// The values that events have, numbered.
+#[derive(Default)]
+struct Sets {
+    none: Option<u32>,
+    of_one: HashMap<Local, u32, FxBuildHasher>,
+    of_several: HashMap<Box<[Local]>, u32, FxBuildHasher>,
+}
+
+impl Sets {
+    fn len(&self) -> u32 {
+        u32::from(self.none.is_some()) + (self.of_one.len() + self.of_several.len()) as u32
+    }
+
+    fn number(&mut self, values: &[Local]) -> u32 {
+        let new = self.len();
+        match values {
+            [] => *self.none.get_or_insert(new),
+            [one] => *self.of_one.entry(*one).or_insert(new),
+            several => match self.of_several.get(several) {
+                Some(number) => *number,
+                None => {
+                    self.of_several.insert(several.into(), new);
+                    new
+                }
+            },
+        }
+    }
+
+    fn clear(&mut self) {
+        self.none = None;
+        self.of_one.clear();
+        self.of_several.clear();
+    }
+
+    /// By number.
+    fn all(&self) -> Vec<&[Local]> {
+        let mut all: Vec<&[Local]> = vec![&[]; self.len() as usize];
+        for (one, number) in &self.of_one {
+            all[*number as usize] = std::slice::from_ref(one);
+        }
+        for (several, number) in &self.of_several {
+            all[*number as usize] = several;
+        }
+        all
+    }
+}
+
+impl Firsts {
+    pub fn open(
+        segment: &Arc<SegmentView>,
+        sources: &[Source],
+        read: &Arc<ReadRecord>,
+    ) -> Result<Self, IndexError> {
+        let mut fields = Vec::with_capacity(sources.len());
+        for source in sources {
+            let values = Values::open(segment, source, read)?;
+            let (sets, groups) = (Sets::default(), HashMap::default());
+            fields.push(Field { values, sets, groups, made_of: Vec::new() });
+        }
+        Ok(Self { fields, events: Vec::new(), keys: Vec::new(), bytes: 0 })
+    }
+
+    /// Takes in the event at hand, if it is the first of its group so far.
+    pub fn offer(&mut self, keys: &SortKeys, doc: DocId) -> Result<(), IndexError> {
+        let mut group = 0;
+        for field in &mut self.fields {
+            let values = field.values.of(doc)?;
+            let new = field.made_of.len() as u32;
+            let made_of = (group, field.sets.number(values));
+            group = *field.groups.entry(made_of).or_insert(new);
+            if group == new {
+                field.made_of.push(made_of);
+                self.bytes += GROUP_BYTES + size_of_val(values);
+            }
+        }
+        let at = group as usize;
+        if at == self.events.len() {
+            let Row { keys: at_hand, time, .. } = keys.at_hand(doc);
+            self.keys.extend_from_slice(at_hand);
+            self.events.push((doc, time));
+        } else if keys.compare_at_hand(doc, self.row(at)).is_lt() {
+            let Row { keys: at_hand, time, .. } = keys.at_hand(doc);
+            self.keys[at * at_hand.len()..][..at_hand.len()].copy_from_slice(at_hand);
+            self.events[at] = (doc, time);
+        }
+        Ok(())
+    }
+
+    /// What the groups take in memory, about.
+    pub fn bytes(&self) -> usize {
+        self.bytes + size_of_val(self.keys.as_slice())
+    }
+
+    fn row(&self, group: usize) -> Row<'_> {
+        let (doc, time) = self.events[group];
+        let width = self.keys.len() / self.events.len();
+        Row { keys: &self.keys[group * width..][..width], doc, time }
+    }
+
+    /// Gives each group and its first event away, and begins anew.
+    pub fn drain(
+        &mut self,
+        keys: &SortKeys,
+        mut sink: impl FnMut(Group, Ranked) -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
+        let firsts = keys.ranked((0..self.events.len()).map(|group| self.row(group)))?;
+        for (group, first) in self.groups()?.into_iter().zip(firsts) {
+            sink(group, first)?;
+        }
+        for field in &mut self.fields {
+            field.sets.clear();
+            field.groups.clear();
+            field.made_of.clear();
+        }
+        self.events.clear();
+        self.keys.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+
+    /// The values of each group.
+    fn groups(&self) -> Result<Vec<Group>, IndexError> {
+        let mut groups = vec![Group::new()];
+        for field in &self.fields {
+            let sets = field.sets.all();
+            let cells = Cells::of(&field.values, sets.iter().copied().flatten().copied())?;
+            let group = |(parent, set): &(u32, u32)| {
+                let mut values: Vec<_> =
+                    sets[*set as usize].iter().map(|local| cells.get(*local)).collect();
+                values.sort();
+                let mut group = groups[*parent as usize].clone();
+                group.push(values);
+                group
+            };
+            groups = field.made_of.iter().map(group).collect();
+        }
+        Ok(groups)
+    }
+}

@@ -1,0 +1,239 @@
+//! Events of a piece by what they are sorted by: rows of small numbers.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
+use tantivy::DocId;
+
+use super::{Ranked, Ranking};
+use crate::collect::Match;
+use crate::values::{Local, ReadRecord, Values};
+use segment::IndexError;
+use segment::view::SegmentView;
+use trail::cell::Cell;
+use trail::time::Micros;
+use wire::Order;
+
+/// Rows kept beyond those that are wanted, at least, before the last ones are dropped.
+const SURPLUS_MIN: usize = 256;
+
+/// The value of an event that has none. No part has this number.
+const NOTHING: Local = Local { part: u32::MAX, bits: 0 };
+
+/// The fields that events of a segment are sorted by, and the values of the event at hand.
+pub struct SortKeys {
+    segment: Arc<SegmentView>,
+    fields: Vec<Field>,
+    order: Order,
+    /// One a field.
+    at_hand: Vec<Local>,
+}
+
+/// A field to sort by.
+struct Field {
+    values: Values,
+    is_descending: bool,
+    /// Of a field with several columns, whose numbers do not tell which value comes first.
+    cells: HashMap<Local, Cell, FxBuildHasher>,
+    /// The values of the event at hand.
+    found: Vec<Local>,
+}
+
+/// An event of the segment, with the values that it is sorted by.
+#[derive(Clone, Copy)]
+pub struct Row<'r> {
+    pub keys: &'r [Local],
+    pub doc: DocId,
+    pub time: Micros,
+}
+
+impl SortKeys {
+    pub fn open(
+        segment: &Arc<SegmentView>,
+        ranking: &Ranking,
+        read: &Arc<ReadRecord>,
+    ) -> Result<Self, IndexError> {
+        let mut fields = Vec::with_capacity(ranking.sort.len());
+        for (source, is_descending) in &ranking.sort {
+            let values = Values::open(segment, source, read)?;
+            let (cells, found) = (HashMap::default(), Vec::new());
+            fields.push(Field { values, is_descending: *is_descending, cells, found });
+        }
+        let at_hand = vec![NOTHING; fields.len()];
+        Ok(Self { segment: Arc::clone(segment), fields, order: ranking.order, at_hand })
+    }
+
+    /// Takes an event in hand.
+    pub fn read(&mut self, doc: DocId) -> Result<(), IndexError> {
+        for (field, key) in self.fields.iter_mut().zip(&mut self.at_hand) {
+            *key = field.first(doc)?;
+        }
+        Ok(())
+    }
+
+    /// The event at hand, as a row.
+    pub fn at_hand(&self, doc: DocId) -> Row<'_> {
+        Row { keys: &self.at_hand, doc, time: self.segment.time(doc) }
+    }
+
+    pub fn compare(&self, a: Row<'_>, b: Row<'_>) -> Ordering {
+        self.compare_keys(a.keys, b.keys).then_with(|| self.compare_places(a, b))
+    }
+
+    /// How the event at hand stands to a row; its time is read where nothing else decides.
+    pub fn compare_at_hand(&self, doc: DocId, row: Row<'_>) -> Ordering {
+        self.compare_keys(&self.at_hand, row.keys)
+            .then_with(|| self.compare_places(self.at_hand(doc), row))
+    }
+
+    fn compare_keys(&self, a: &[Local], b: &[Local]) -> Ordering {
+        let each = self.fields.iter().zip(a.iter().zip(b));
+        each.map(|(field, (a, b))| field.in_order(*a, *b))
+            .find(|ordering| ordering.is_ne())
+            .unwrap_or(Ordering::Equal)
+    }
+
+    fn compare_places(&self, a: Row<'_>, b: Row<'_>) -> Ordering {
+        let place = |doc| (self.segment.file(doc), self.segment.offset(doc));
+        let oldest_first = a.time.cmp(&b.time).then_with(|| place(a.doc).cmp(&place(b.doc)));
+        if self.order == Order::Newest { oldest_first.reverse() } else { oldest_first }
+    }
+
+    /// Rows as they are compared with those of other segments.
+    pub fn ranked<'r>(
+        &self,
+        rows: impl Iterator<Item = Row<'r>> + Clone,
+    ) -> Result<Vec<Ranked>, IndexError> {
+        let new = |row: Row<'_>| Ranked {
+            found: Match::new(&self.segment, row.doc),
+            keys: Vec::with_capacity(self.fields.len()),
+        };
+        let mut ranked: Vec<Ranked> = rows.clone().map(new).collect();
+        for (n, field) in self.fields.iter().enumerate() {
+            let keys = rows.clone().map(|row| row.keys[n]);
+            let cells = Cells::of(&field.values, keys.clone().filter(|key| *key != NOTHING))?;
+            for (ranked, key) in ranked.iter_mut().zip(keys) {
+                ranked.keys.push(cells.get(key));
+            }
+        }
+        Ok(ranked)
+    }
+}
+
+/// What some values are.
+pub struct Cells {
+    locals: Vec<Local>,
+    cells: Vec<Cell>,
+}
+
+impl Cells {
+    /// All at once: a dictionary is read from its front to its end.
+    pub fn of(values: &Values, locals: impl Iterator<Item = Local>) -> Result<Self, IndexError> {
+        let mut locals: Vec<Local> = locals.collect();
+        locals.sort_unstable();
+        locals.dedup();
+        let cells = values.cells(&locals)?;
+        Ok(Self { locals, cells })
+    }
+
+    /// That of no value, where it is none of them.
+    pub fn get(&self, local: Local) -> Cell {
+        let at = self.locals.binary_search(&local).ok();
+        at.map(|at| self.cells[at].clone()).unwrap_or_default()
+    }
+}
+
+impl Field {
+    /// The value of an event that counts: the one that comes first.
+    fn first(&mut self, doc: DocId) -> Result<Local, IndexError> {
+        if self.values.are_ordered() {
+            let found = self.values.of(doc)?;
+            let first = if self.is_descending { found.last() } else { found.first() };
+            return Ok(first.copied().unwrap_or(NOTHING));
+        }
+        self.found.clear();
+        self.found.extend_from_slice(self.values.of(doc)?);
+        for local in &self.found {
+            if self.values.has_several_columns() && !self.cells.contains_key(local) {
+                self.cells.insert(*local, self.values.cell(*local)?);
+            }
+        }
+        let first = self.found.iter().copied().min_by(|a, b| self.in_order(*a, *b));
+        Ok(first.unwrap_or(NOTHING))
+    }
+
+    fn in_order(&self, a: Local, b: Local) -> Ordering {
+        if a == b {
+            return Ordering::Equal;
+        }
+        if a == NOTHING || b == NOTHING {
+            return (a == NOTHING).cmp(&(b == NOTHING));
+        }
+        let by_value = if a.part == b.part {
+            self.values.compare(a, b)
+        } else {
+            self.cells[&a].cmp(&self.cells[&b])
+        };
+        if self.is_descending { by_value.reverse() } else { by_value }
+    }
+}
+
+/// The first rows of those that were offered.
+pub struct Rows {
+    limit: usize,
+    /// As many are kept before the last ones are dropped.
+    full: usize,
+    keys: Vec<Local>,
+    events: Vec<(DocId, Micros)>,
+    /// Whether rows were dropped: the first are in order then, and none that comes behind the last of
+    /// them is wanted.
+    is_trimmed: bool,
+}
+
+impl Rows {
+    pub fn new(limit: usize) -> Self {
+        let full = limit + limit.max(SURPLUS_MIN);
+        Self { limit, full, keys: Vec::new(), events: Vec::new(), is_trimmed: false }
+    }
+
+    /// Takes in the event at hand, if it can be one of the first.
+    pub fn offer(&mut self, keys: &SortKeys, doc: DocId) {
+        if self.limit == 0 {
+            return;
+        }
+        if self.is_trimmed && keys.compare_at_hand(doc, self.row(self.limit - 1)).is_gt() {
+            return;
+        }
+        let Row { keys: at_hand, time, .. } = keys.at_hand(doc);
+        self.keys.extend_from_slice(at_hand);
+        self.events.push((doc, time));
+        if self.events.len() >= self.full {
+            self.trim(keys);
+        }
+    }
+
+    fn row(&self, n: usize) -> Row<'_> {
+        let (doc, time) = self.events[n];
+        let width = self.keys.len() / self.events.len();
+        Row { keys: &self.keys[n * width..(n + 1) * width], doc, time }
+    }
+
+    fn trim(&mut self, keys: &SortKeys) {
+        let mut order: Vec<usize> = (0..self.events.len()).collect();
+        order.sort_unstable_by(|a, b| keys.compare(self.row(*a), self.row(*b)));
+        order.truncate(self.limit);
+        let kept = order.iter().map(|n| self.row(*n));
+        let kept_keys = kept.clone().flat_map(|row| row.keys).copied().collect();
+        let events = kept.map(|row| (row.doc, row.time)).collect();
+        (self.keys, self.events) = (kept_keys, events);
+        self.is_trimmed = self.events.len() == self.limit;
+    }
+
+    /// The first rows, in order.
+    pub fn end(&mut self, keys: &SortKeys) -> impl Iterator<Item = Row<'_>> + Clone {
+        self.trim(keys);
+        (0..self.events.len()).map(|n| self.row(n))
+    }
+}

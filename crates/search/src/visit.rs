@@ -1,0 +1,188 @@
+//! The one way over the matches of a query, for all that is made of them: pages, rankings, tables, tails.
+//!
+//! Matches are walked a piece of a segment at a time, on all cores where all matches are visited. The
+//! user says what happens to the matches of a piece, and joins what comes of the pieces; no answer may
+//! depend on which piece is done first.
+//!
+//! **Nothing that was made of matches is believed before the conditions were asked whether they failed.**
+//! A condition that cannot read what it must says that it is at its end, and `NOT` makes matches of that.
+//! [`Matches`] asks behind each walk, and users get at the matches in no other way. It also looks at the
+//! deadline, and has what goes wrong noted on the segment that was read.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use tantivy::query::{EnableScoring, Query, TermQuery, Weight};
+use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocId};
+
+use crate::one_term::OneTerm;
+use crate::pieces::{Piece, each_piece_of};
+use segment::IndexError;
+use segment::docsets::Docs;
+use segment::stop::Stop;
+use segment::view::SegmentView;
+use store::snapshot::Snapshot;
+
+/// Matches looked at between two looks at the deadline.
+const CHECK_STEP: usize = 1 << 12;
+
+/// What a search looks for.
+#[derive(Debug)]
+pub struct Sought {
+    pub query: Box<dyn Query>,
+    /// The one that the query's conditions have, where they say that they failed.
+    pub stop: Stop,
+}
+
+#[cfg(test)]
+impl Sought {
+    /// Where no condition fails.
+    pub fn of(query: &dyn Query) -> Self {
+        Self { query: query.box_clone(), stop: Stop::when(|| false) }
+    }
+}
+
+/// Says why a search should end, if it should. Asked now and then.
+pub type Check<'a, E> = &'a (dyn Fn() -> Result<(), E> + Sync);
+
+/// The matches of a query in a snapshot.
+pub struct Matches<'a, E> {
+    pub snapshot: &'a Snapshot,
+    weight: Box<dyn Weight>,
+    stop: &'a Stop,
+    check: Check<'a, E>,
+}
+
+/// Why a walk over matches ended.
+pub enum Ended<E> {
+    /// The search should end.
+    Check(E),
+    Failed(IndexError),
+}
+
+impl<E> From<IndexError> for Ended<E> {
+    fn from(error: IndexError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
+    pub fn of(snapshot: &'a Snapshot, sought: &'a Sought, check: Check<'a, E>) -> Result<Self, E> {
+        let Sought { query, stop } = sought;
+        let weight: Box<dyn Weight> = match query.downcast_ref::<TermQuery>() {
+            Some(query) => Box::new(OneTerm::look_up(snapshot, query.term())?),
+            None => query
+                .weight(EnableScoring::disabled_from_schema(snapshot.schema()))
+                .map_err(|error| E::from(error.into()))?,
+        };
+        Ok(Self { snapshot, weight, stop, check })
+    }
+
+    /// Does the work on each piece of the snapshot, on all cores; returns what comes of each, in the
+    /// order of segments and documents.
+    pub fn each_piece<T: Send>(
+        &self,
+        work: impl Fn(Walk<'_, E>) -> Result<T, Ended<E>> + Send + Sync,
+    ) -> Result<Vec<T>, E> {
+        self.each_piece_of(&self.snapshot.segments, work)
+    }
+
+    /// The same of these segments only.
+    pub fn each_piece_of<T: Send>(
+        &self,
+        segments: &[Arc<SegmentView>],
+        work: impl Fn(Walk<'_, E>) -> Result<T, Ended<E>> + Send + Sync,
+    ) -> Result<Vec<T>, E> {
+        self.believed(each_piece_of(segments, |piece| self.in_piece(piece, &work)))
+    }
+
+    /// Does the work on a segment, here.
+    pub fn in_segment<T>(
+        &self,
+        segment: &Arc<SegmentView>,
+        work: impl FnOnce(Walk<'_, E>) -> Result<T, Ended<E>>,
+    ) -> Result<T, E> {
+        let piece = Piece { segment, docs: 0..segment.events() };
+        self.believed(self.in_piece(piece, work))
+    }
+
+    /// How many events of a segment match; the index may know without a look at them.
+    pub fn count(&self, segment: &Arc<SegmentView>) -> Result<u64, E> {
+        self.in_segment(segment, |walk| {
+            let count = self.weight.count(&walk.piece.segment.reader).map_err(IndexError::from)?;
+            Ok(count.into())
+        })
+    }
+
+    fn in_piece<T>(
+        &self,
+        piece: Piece<'_>,
+        work: impl FnOnce(Walk<'_, E>) -> Result<T, Ended<E>>,
+    ) -> Result<T, E> {
+        (self.check)()?;
+        let segment = piece.segment;
+        segment.reading(|| match work(Walk { piece, matches: self }) {
+            // The whole search ends, and tells which error was first.
+            _ if self.stop.has_failed() => Ok(Err(IndexError::Stopped.into())),
+            Err(Ended::Failed(error)) => Err(error),
+            // No error of reading.
+            Err(Ended::Check(error)) => Ok(Err(error)),
+            Ok(done) => Ok(Ok(done)),
+        })?
+    }
+
+    /// What was made of matches, unless a condition failed meanwhile.
+    fn believed<T>(&self, done: Result<T, E>) -> Result<T, E> {
+        match self.stop.failed() {
+            Ok(()) => done,
+            Err(IndexError::Stopped) => {
+                (self.check)()?;
+                Err(IndexError::Stopped.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The matches of a piece, to be walked.
+pub struct Walk<'w, E> {
+    pub piece: Piece<'w>,
+    matches: &'w Matches<'w, E>,
+}
+
+impl<E> Walk<'_, E> {
+    /// Calls `visit` with the piece's matches, in order, some at a time, until it breaks off.
+    pub fn each(
+        &self,
+        mut visit: impl FnMut(&[DocId]) -> Result<ControlFlow<()>, IndexError>,
+    ) -> Result<(), Ended<E>> {
+        let mut docs = self.from(self.piece.docs.start)?;
+        let mut block = [0; COLLECT_BLOCK_BUFFER_LEN];
+        let mut looked_at = 0;
+        loop {
+            let filled = docs.fill_buffer(&mut block);
+            let found = block[..filled].partition_point(|doc| *doc < self.piece.docs.end);
+            if found == 0 || visit(&block[..found])?.is_break() || found < filled {
+                return Ok(());
+            }
+            looked_at += found;
+            if looked_at >= CHECK_STEP {
+                looked_at = 0;
+                (self.matches.check)().map_err(Ended::Check)?;
+            }
+        }
+    }
+
+    /// The matches of the piece's segment from a document on, for who does not want all; they go on
+    /// behind the piece.
+    pub fn from(&self, start: DocId) -> Result<Docs, IndexError> {
+        let mut docs = self.matches.weight.scorer(&self.piece.segment.reader, 1.0)?;
+        if docs.doc() < start {
+            docs.seek(start);
+        }
+        Ok(docs)
+    }
+}
+
+#[cfg(test)]
+mod tests;
