@@ -84,7 +84,7 @@ pub enum Test {
 }
 
 /// How two values compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Comparison {
     Equal,
     NotEqual,
@@ -95,7 +95,7 @@ pub enum Comparison {
 }
 
 /// A regular expression, in the syntax of the `regex` crate. It matches whole values or words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Regex {
     pub pattern: String,
     /// Upper and lower case alike.
@@ -116,7 +116,7 @@ pub struct Value {
 pub struct Pattern(Vec<Piece>);
 
 /// A part of a [`Pattern`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Piece {
     Text(String),
     /// `*`: any characters, or none.
