@@ -88,12 +88,12 @@ fn values() -> Vec<Json> {
         json!(""),
         json!("ÄÖ ẞ"),
     ];
-    values.extend([json!(5), json!(-7), json!(5.5), json!(9_007_199_254_740_993_u64), json!(true)]);
+    values.extend([json!(5), json!(-7), json!(5.5), json!(true)]);
     values
 }
 
 /// What is asked of the field `F`, and of words.
-const ASKED: [&str; 58] = [
+const ASKED: [&str; 54] = [
     "F:CreateUser",
     "F:createuser",
     "F:Create*",
@@ -128,9 +128,6 @@ const ASKED: [&str; 58] = [
     "F:-7",
     "F:-7.0",
     "F:5.5",
-    "F:9007199254740993",
-    "F:9007199254740992",
-    "F:9007199254740993.0",
     "F != 5",
     "F:true",
     "F:true.0",
@@ -151,11 +148,11 @@ const ASKED: [&str; 58] = [
     "/CREATEU.*/",
     "\"create user\"",
     "NOT (*eateu* OR F:5)",
-    "2023-07-10T12:00:00Z",
 ];
 
 /// The same of special fields, by their names.
-const OF_SPECIAL_FIELDS: [(&str, &[&str]); 3] = [
+const OF_SPECIAL_FIELDS: [(&str, &[&str]); 4] = [
+    ("requestParameters.w", &["F:9007199254740993", "F:9007199254740992", "F:9007199254740993.0"]),
     (
         "time",
         &[
@@ -200,7 +197,7 @@ fn one_of_each() -> (Place, Daemon, usize) {
                 "eventTime": (["2023-07-10T12:00:00Z", "2023-06-30T23:59:59Z"][n % 2]),
                 "eventID": format!("id{n}"), "eventName": format!("Name{n}"),
                 "sourceIPAddress": (["10.1.2.3", "ec2.amazonaws.com", "AWS Internal"][n % 3]),
-                "requestParameters": { "v": value, "large": "a long value ".repeat(500) },
+                "requestParameters": { "v": value, "w": 9_007_199_254_740_992_u64 + n as u64 % 2, "large": "a long value ".repeat(500) },
             })
         })
         .collect();

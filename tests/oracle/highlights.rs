@@ -105,7 +105,12 @@ fn gather_tests(archive: &Archive, field: &FieldRef, test: &Test, wanted: &mut V
         Test::OneOf(tests) => {
             tests.iter().for_each(|test| gather_tests(archive, field, test, wanted));
         }
-        // Bounds, and that something is there, are in no text.
+        // Bounds of addresses are a network, said in another way.
+        Test::Range { .. } if kind == Kind::Address => {
+            let (paths, is_meant) = (archive.paths_of(field), kind.meaning(test));
+            wanted.push(Wanted::Value { paths, is_meant, phrase: None });
+        }
+        // Other bounds, and that something is there, are in no text.
         Test::Range { .. } | Test::Exists | Test::Compared { .. } | Test::InQuery(_) => {}
         _ if kind == Kind::Time => {}
         Test::Is(_) | Test::AnyCase(_) | Test::Phrase(_) | Test::Wildcard(_) | Test::Regex(_) => {

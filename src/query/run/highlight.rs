@@ -19,8 +19,8 @@ use crate::query::meaning::{
 };
 
 /// The conditions of a query that an event's values can meet. What a `NOT` asks for is in no value, and
-/// neither is what is derived from several; and where only a bound was asked for, or that there is
-/// something, the values say nothing that the query does not.
+/// neither is what is derived from several; and where only bounds were asked for, but of addresses, or that
+/// there is something, the values say nothing that the query does not.
 pub struct Highlighter {
     words: Vec<WordMeaning>,
     values: Vec<OfField>,
