@@ -152,7 +152,15 @@ const ASKED: [&str; 54] = [
 
 /// The same of special fields, by their names.
 const OF_SPECIAL_FIELDS: [(&str, &[&str]); 4] = [
-    ("requestParameters.w", &["F:9007199254740993", "F:9007199254740992", "F:9007199254740993.0"]),
+    (
+        "requestParameters.w",
+        &[
+            "F:9007199254740993",
+            "F:9007199254740992",
+            "F:9007199254740993.0",
+            "F:9.007199254740992e15",
+        ],
+    ),
     (
         "time",
         &[

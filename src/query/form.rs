@@ -510,6 +510,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_of_a_long_text_means_the_whole() {
+        let long = |end: &str| format!("{}{end}", "long ".repeat(1_000));
+        let (one, other) = (long("one"), long("other"));
+        for wanted in [one.clone(), shown(&one).into_owned()] {
+            let texts = AnyOf::new(["short", &wanted].into_iter());
+            for value in [one.clone(), shown(&one).into_owned()] {
+                assert!(SameText(wanted.clone()).is_met_by(&value) && texts.is_met_by(&value));
+            }
+            assert!(!SameText(wanted).is_met_by(&other) && !texts.is_met_by(&other));
+            assert!(texts.is_met_by("short") && !texts.is_met_by("shor"));
+        }
+    }
+
+    #[test]
     fn numbers_are_the_same_to_the_last_digit() {
         let check = |wanted: &str, value: &str, expected: bool| {
             assert_eq!(SameNumber::new(wanted).is_met_by(value), expected, "{wanted} {value}");
@@ -520,6 +534,9 @@ mod tests {
         check("-9007199254740993", "-9007199254740992", false);
         check("9007199254740993.0", "9007199254740993", true);
         check("1e300", &1e300.to_string(), true);
+        check("5e0", "5", true);
+        check("5.00", "5", true);
+        check("5", "5.5", false);
         check("x", "x", false);
     }
 

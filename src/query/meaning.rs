@@ -268,3 +268,35 @@ fn text_of(value: &Cell) -> Cow<'_, str> {
         value => Cow::Owned(value.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_helps_to_meet_a_condition_is_behind_no_not_or_behind_two() {
+        use Meaning::{And, Not, Or, Test};
+        let not = |inner| Not(Box::new(inner));
+        let meaning = And(vec![
+            Test(1),
+            not(Test(2)),
+            not(And(vec![Test(3), not(Test(4)), not(Or(vec![Test(5), not(Test(6))]))])),
+            Meaning::All,
+        ]);
+        let mut wanted = Vec::new();
+        meaning.each_wanted(&mut |test| wanted.push(*test));
+        assert_eq!(wanted, [1, 4, 5]);
+        assert!(meaning.is_met(&|test| [1, 4].contains(test)));
+        assert!(!meaning.is_met(&|test| [1, 2, 4].contains(test)));
+        assert!(!Meaning::<u8>::nothing().is_met(&|_| true));
+    }
+
+    #[test]
+    fn words_in_a_row_are_found_where_they_are() {
+        let row = Row::of("Not Authorized");
+        let value = "User is not authorized, NOT  authorized, and not quite authorized";
+        let found: Vec<&str> = row_places(&row, value).into_iter().map(|r| &value[r]).collect();
+        assert_eq!(found, ["not authorized", "NOT  authorized"]);
+        assert_eq!(row_places(&Row::of("*"), value), []);
+    }
+}
