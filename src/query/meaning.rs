@@ -297,6 +297,6 @@ mod tests {
         let value = "User is not authorized, NOT  authorized, and not quite authorized";
         let found: Vec<&str> = row_places(&row, value).into_iter().map(|r| &value[r]).collect();
         assert_eq!(found, ["not authorized", "NOT  authorized"]);
-        assert_eq!(row_places(&Row::of("*"), value), []);
+        assert!(row_places(&Row::of("*"), value).is_empty());
     }
 }

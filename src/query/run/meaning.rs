@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn between() -> impl Strategy<Value = Between> {
-        let number = prop::sample::select(vec![0.0, 1.0, 1.5, 1.500_000_000_000_000_2]);
+        let number = prop::sample::select(vec![1.5, 1.500_000_000_000_000_2]);
         let number = bound(number.prop_map(Number).boxed());
         let version = bound(prop::collection::vec(0..2_u64, 0..3).boxed());
         let text = bound(text().boxed());
@@ -218,12 +218,25 @@ mod tests {
         })
     }
 
+    /// Many conditions, with the times between which they are asked; often all of one kind, so that some
+    /// differ in next to nothing.
+    fn conditions() -> impl Strategy<Value = Vec<(EventMeaning, Option<Micros>, Option<Micros>)>> {
+        let value =
+            |test| Meaning::Test(EventTest::Value { field: EventField::Column(EVENT_NAME), test });
+        let kinds = [
+            meaning().boxed(),
+            value_meaning().prop_map(value).boxed(),
+            between().prop_map(move |between| value(ValueMeaning::Range(between))).boxed(),
+            regex().prop_map(move |regex| value(ValueMeaning::Regex(regex))).boxed(),
+        ];
+        let many = |kind| prop::collection::vec((kind, time(), time()), 100);
+        let [any, values, ranges, regexes] = kinds.map(many);
+        prop_oneof![any, values, ranges, regexes]
+    }
+
     proptest! {
-        /// Of a few hundred that are alike, each two.
         #[test]
-        fn conditions_are_the_same_bytes_where_they_are_equal_and_only_there(
-            all in prop::collection::vec((meaning(), time(), time()), 100)
-        ) {
+        fn conditions_are_the_same_bytes_where_they_are_equal_and_only_there(all in conditions()) {
             let written: Vec<Vec<u8>> =
                 all.iter().map(|(meaning, start, end)| bytes(meaning, (*start, *end))).collect();
             for (n, one) in all.iter().enumerate() {
