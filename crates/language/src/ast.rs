@@ -84,7 +84,7 @@ pub enum Test {
 }
 
 /// How two values compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Comparison {
     Equal,
     NotEqual,
@@ -95,7 +95,7 @@ pub enum Comparison {
 }
 
 /// A regular expression, in the syntax of the `regex` crate. It matches whole values or words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Regex {
     pub pattern: String,
     /// Upper and lower case alike.
@@ -116,7 +116,7 @@ pub struct Value {
 pub struct Pattern(Vec<Piece>);
 
 /// A part of a [`Pattern`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Piece {
     Text(String),
     /// `*`: any characters, or none.
@@ -126,26 +126,6 @@ pub enum Piece {
 }
 
 impl Expr {
-    /// Visits each field that is named, with what is tested of it; with nothing, where values of another
-    /// field are compared with its.
-    pub fn each_field<'a>(&'a self, visit: &mut impl FnMut(&'a FieldRef, Option<&'a Test>)) {
-        match self {
-            Self::Field { field, test } => test.each(&mut |test| {
-                visit(field, Some(test));
-                if let Test::Compared { other, .. } = test {
-                    visit(other, None);
-                }
-            }),
-            Self::And(parts) | Self::Or(parts) => {
-                for part in parts {
-                    part.each_field(visit);
-                }
-            }
-            Self::Not(inner) => inner.each_field(visit),
-            Self::All | Self::Word(_) | Self::Wildcard(_) | Self::Regex(_) | Self::Phrase(_) => {}
-        }
-    }
-
     /// The conjunction of `parts`; of none it is every event.
     pub fn all_of(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut flat = Vec::new();
@@ -257,14 +237,6 @@ impl Regex {
 }
 
 impl Test {
-    /// Visits the test, or those that it is made of.
-    fn each<'a>(&'a self, visit: &mut impl FnMut(&'a Self)) {
-        match self {
-            Self::OneOf(tests) => tests.iter().for_each(|test| test.each(visit)),
-            test => visit(test),
-        }
-    }
-
     /// Whether it is about values alone, and so can stand beside others in `field:(a OR b)`.
     pub fn is_of_values(&self) -> bool {
         !matches!(self, Self::Compared { .. } | Self::InQuery(_))
@@ -302,7 +274,7 @@ impl Pattern {
         }
     }
 
-    pub(super) fn escape(&self, also: &str) -> String {
+    pub fn escape(&self, also: &str) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => escape(text, also),
             Piece::AnyRun => "*".to_owned(),

@@ -1,8 +1,10 @@
-//! Which stages can follow which.
+//! Which stages can follow which: a query becomes one that finds events or one that makes rows.
+//!
+//! What runs a query takes only a [`Checked`] one, so that nothing has to be believed of its stages.
 
 use std::collections::BTreeSet;
 
-use crate::ast::{Expr, Query, Stage};
+use crate::ast::{Expr, FieldRef, Function, Key, Query, SortKey, Stage};
 
 /// What is wrong with a query's stages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,45 +14,129 @@ pub struct Fault {
     pub message: String,
 }
 
-/// Before `stats`, stages are about events, in this order: filters, sort, dedup, limit; `fields` can
-/// stand anywhere. Behind it they are about rows, in any order.
+/// A query whose stages follow each other as they can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    Events(EventsQuery),
+    Rows(RowsQuery),
+}
+
+/// A query that finds events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsQuery {
+    pub filter: Expr,
+    /// Of no keys it is the time.
+    pub sort: Vec<SortKey>,
+    pub dedup: Vec<FieldRef>,
+    pub limit: Option<u64>,
+    /// A table of these in place of whole events, if there are any.
+    pub fields: Vec<FieldRef>,
+}
+
+/// A query that makes rows of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowsQuery {
+    pub filter: Expr,
+    pub functions: Vec<Function>,
+    pub by: Vec<Key>,
+    /// What is made of the rows, one after another.
+    pub stages: Vec<RowStage>,
+}
+
+/// A stage behind `stats`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowStage {
+    /// Only rows that meet this.
+    Filter(Expr),
+    Sort(Vec<SortKey>),
+    /// At most so many; with fields, so many of each combination of their values.
+    Limit {
+        rows: u64,
+        by: Vec<FieldRef>,
+    },
+    /// Only these columns.
+    Fields(Vec<FieldRef>),
+}
+
+/// Tells what is wrong with stages, if something is.
 pub fn check_stages(stages: &[Stage]) -> Result<(), Fault> {
-    let mut last = "";
-    let mut last_rank = 0;
-    let mut seen = BTreeSet::new();
-    for (at, stage) in stages.iter().enumerate() {
-        let fault = |message: String| Err(Fault { stage: at, message });
-        let (name, rank) = event_rank(stage);
-        if let Stage::Stats { functions, by } = stage {
-            check_columns(functions, by).or_else(fault)?;
-        }
-        if seen.contains("stats") {
+    let query = Query { filter: Expr::All, stages: stages.to_vec() };
+    query.checked().map(|_| ())
+}
+
+impl Query {
+    /// Before `stats`, stages are about events, in this order: filters, sort, dedup, limit; `fields` can
+    /// stand anywhere. Behind it they are about rows, in any order.
+    pub fn checked(self) -> Result<Checked, Fault> {
+        let mut filters = vec![self.filter];
+        let (mut sort, mut dedup, mut limit, mut fields) =
+            (Vec::new(), Vec::new(), None, Vec::new());
+        let mut order = Order::default();
+        let mut stages = self.stages.into_iter().enumerate();
+        while let Some((at, stage)) = stages.next() {
+            let fault = |message| Fault { stage: at, message };
+            order.follow(&stage).map_err(fault)?;
             match stage {
-                Stage::Stats { .. } => {
-                    return fault("a table cannot be grouped again: there is one stats".to_owned());
+                Stage::Filter(filter) => filters.push(filter),
+                Stage::Sort(keys) => sort = keys,
+                Stage::Dedup(by) => dedup = by,
+                Stage::Limit { rows, by } if by.is_empty() => limit = Some(rows),
+                Stage::Limit { .. } => {
+                    return Err(fault("limit … by is for rows, behind stats".to_owned()));
                 }
-                Stage::Dedup(_) => {
-                    return fault("rows are distinct already; dedup comes before stats".to_owned());
+                Stage::Fields(chosen) => fields = chosen,
+                Stage::Stats { functions, by } => {
+                    check_columns(&functions, &by).map_err(fault)?;
+                    let stages = stages.map(row_stage).collect::<Result<_, _>>()?;
+                    let filter = all_of(filters);
+                    return Ok(Checked::Rows(RowsQuery { filter, functions, by, stages }));
                 }
-                _ => continue,
             }
         }
-        if rank > 0 {
-            if rank < last_rank {
-                return fault(format!("{name} comes before {last}"));
-            }
-            (last, last_rank) = (name, rank);
-        }
-        if !matches!(stage, Stage::Filter(_)) && !seen.insert(name) {
-            return fault(format!("there is another {name} before this one"));
-        }
-        if let Stage::Limit { by, .. } = stage
-            && !by.is_empty()
-        {
-            return fault("limit … by is for rows, behind stats".to_owned());
-        }
+        let filter = all_of(filters);
+        Ok(Checked::Events(EventsQuery { filter, sort, dedup, limit, fields }))
     }
-    Ok(())
+}
+
+fn row_stage((at, stage): (usize, Stage)) -> Result<RowStage, Fault> {
+    let fault = |message: &str| Err(Fault { stage: at, message: message.to_owned() });
+    Ok(match stage {
+        Stage::Filter(filter) => RowStage::Filter(filter),
+        Stage::Sort(keys) => RowStage::Sort(keys),
+        Stage::Limit { rows, by } => RowStage::Limit { rows, by },
+        Stage::Fields(fields) => RowStage::Fields(fields),
+        Stage::Stats { .. } => return fault("a table cannot be grouped again: there is one stats"),
+        Stage::Dedup(_) => return fault("rows are distinct already; dedup comes before stats"),
+    })
+}
+
+fn all_of(mut filters: Vec<Expr>) -> Expr {
+    filters.retain(|filter| *filter != Expr::All);
+    Expr::all_of(filters)
+}
+
+/// The order of the stages of events, as far as they were seen.
+#[derive(Default)]
+struct Order {
+    last: &'static str,
+    last_rank: u32,
+    seen: BTreeSet<&'static str>,
+}
+
+impl Order {
+    fn follow(&mut self, stage: &Stage) -> Result<(), String> {
+        let (name, rank) = event_rank(stage);
+        if rank > 0 {
+            if rank < self.last_rank {
+                return Err(format!("{name} comes before {}", self.last));
+            }
+            (self.last, self.last_rank) = (name, rank);
+        }
+        if !matches!(stage, Stage::Filter(_)) && !self.seen.insert(name) {
+            return Err(format!("there is another {name} before this one"));
+        }
+        Ok(())
+    }
 }
 
 /// A stage's name and its place among those of events; 0 for any place.
@@ -66,10 +152,10 @@ fn event_rank(stage: &Stage) -> (&'static str, u32) {
     }
 }
 
-fn check_columns(functions: &[crate::ast::Function], by: &[crate::ast::Key]) -> Result<(), String> {
+fn check_columns(functions: &[Function], by: &[Key]) -> Result<(), String> {
     let mut columns = BTreeSet::new();
     let by = by.iter().map(|key| key.column().to_owned());
-    for column in by.chain(functions.iter().map(crate::ast::Function::column)) {
+    for column in by.chain(functions.iter().map(Function::column)) {
         if columns.contains(&column) {
             return Err(format!("two columns are called '{column}'; name one with as"));
         }
@@ -96,7 +182,60 @@ impl Query {
                 stage => stages.push(stage),
             }
         }
-        filters.retain(|filter| *filter != Expr::All);
-        Self { filter: Expr::all_of(filters), stages }
+        Self { filter: all_of(filters), stages }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::parse;
+
+    #[test]
+    fn a_query_finds_events_or_makes_rows() {
+        let checked = |text: &str| parse(text).unwrap().checked().unwrap();
+        let Checked::Events(events) =
+            checked("a | filter b | sort x | dedup y | limit 3 | fields z")
+        else {
+            panic!("it finds events")
+        };
+        assert_eq!(events.filter, parse("a b").unwrap().filter);
+        assert_eq!((events.sort.len(), events.dedup.len(), events.limit), (1, 1, Some(3)));
+        assert_eq!(events.fields, [FieldRef::named("z")]);
+        let Checked::Rows(rows) = checked("a | filter b | count by x | filter c | limit 3 by x")
+        else {
+            panic!("it makes rows")
+        };
+        assert_eq!(rows.filter, parse("a b").unwrap().filter);
+        assert_eq!((rows.functions.len(), rows.by.len()), (1, 1));
+        let [RowStage::Sort(_), RowStage::Filter(filter), RowStage::Limit { rows: 3, by }] =
+            &rows.stages[..]
+        else {
+            panic!("{:?}", rows.stages)
+        };
+        assert_eq!((filter, &by[..]), (&parse("c").unwrap().filter, &[FieldRef::named("x")][..]));
+    }
+
+    #[test]
+    fn stages_that_no_text_can_have_are_refused_where_they_are() {
+        let stats = || Stage::Stats { functions: vec![Function::count()], by: Vec::new() };
+        let check = |stages: Vec<Stage>, stage: usize, message: &str| {
+            let fault = Fault { stage, message: message.to_owned() };
+            assert_eq!(Query { filter: Expr::All, stages }.checked(), Err(fault));
+        };
+        let limit = |by| Stage::Limit { rows: 1, by };
+        check(vec![stats(), stats()], 1, "a table cannot be grouped again: there is one stats");
+        check(
+            vec![stats(), Stage::Dedup(Vec::new())],
+            1,
+            "rows are distinct already; dedup comes before stats",
+        );
+        check(vec![limit(Vec::new()), Stage::Sort(Vec::new())], 1, "sort comes before limit");
+        check(vec![limit(vec![FieldRef::named("x")])], 0, "limit … by is for rows, behind stats");
+        check(
+            vec![limit(Vec::new()), limit(Vec::new())],
+            1,
+            "there is another limit before this one",
+        );
     }
 }

@@ -148,6 +148,10 @@ fn calendar(text: &str, zone: &TimeZone) -> Parsed {
         Some((text, name)) => (text, Some(name)),
         None => (text, None),
     };
+    // What stands in brackets behind no date is no zone.
+    if named.is_some() && !shape(text).starts_with("0000-00") {
+        return None;
+    }
     let named = match named.map(TimeZone::get).transpose() {
         Ok(named) => named,
         Err(cause) => return Some(Err(cause)),
@@ -292,6 +296,7 @@ mod tests {
         let clock = Clock::utc(Timestamp::UNIX_EPOCH);
         let is_plain = |text| parse_plain_time(text, &clock).is_some_and(|time| time.is_ok());
         assert!(is_plain("2026-06-01") && is_plain("-24h") && is_plain("now"));
+        assert!(parse_plain_time("[APN/1.0 (+https://example.com)]", &clock).is_none());
         assert!(!is_plain("24h") && !is_plain("1780315200") && !is_plain("-5") && !is_plain(""));
     }
 

@@ -1,23 +1,27 @@
 //! Tests on values, by their text: forms with wildcards, regular expressions, ranges, words in a row.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+pub use crate::value_clauses::SameNumber;
 use crate::value_clauses::ValueTest;
 use language::ast::{Pattern, Piece, Regex, Value};
 use language::time::{Clock, TimeError, parse_plain_time, parse_time};
-use trail::limits::WORD_BYTES_MAX;
+use trail::limits::{EXACT_BYTES_MAX, WORD_BYTES_MAX};
 use trail::time::Micros;
-use trail::words::{each_word, lowercase, words};
+use trail::words::{each_word, lowercase, shorten, words};
 
 /// Bytes of a prefix that narrow a search.
 const PREFIX_BYTES_MAX: usize = 1 << 10;
 
 /// A pattern, ready to be matched.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Form {
     pieces: Vec<Piece>,
     prefix: String,
@@ -42,6 +46,13 @@ impl Form {
             Piece::Text(text) => Piece::Text(lowercase(text)),
             piece => piece.clone(),
         })))
+    }
+}
+
+/// As the language writes it, so that no two forms are written alike.
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&Pattern::new(self.pieces.iter().cloned()).escape(""))
     }
 }
 
@@ -96,7 +107,7 @@ fn is_of_form(pieces: &[Piece], value: &str) -> bool {
 }
 
 /// A pattern, upper and lower case alike.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AnyCase(Form);
 
 impl AnyCase {
@@ -120,9 +131,10 @@ impl ValueTest for AnyCase {
     }
 }
 
-/// A regular expression that matches the whole value.
+/// A regular expression that matches the whole value. It is compared and hashed by what it was made of.
 #[derive(Clone, Debug)]
 pub struct Match {
+    source: Regex,
     regex: regex::Regex,
     /// The same, taken apart.
     parts: Arc<Hir>,
@@ -138,7 +150,30 @@ impl Match {
             .build()
             .parse(compiled.as_str())
             .map_err(|error| error.to_string())?;
-        Ok(Self { regex: compiled, parts: Arc::new(parts) })
+        Ok(Self { source: regex.clone(), regex: compiled, parts: Arc::new(parts) })
+    }
+
+    /// The same for words, which are in lower case.
+    pub fn of_words(regex: &Regex) -> Result<Self, String> {
+        Self::new(&Regex { ignores_case: true, ..regex.clone() })
+    }
+
+    pub fn source(&self) -> &Regex {
+        &self.source
+    }
+}
+
+impl PartialEq for Match {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for Match {}
+
+impl Hash for Match {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.source.hash(state);
     }
 }
 
@@ -171,19 +206,53 @@ fn can_match_text_of(parts: &Hir, alphabet: &str) -> bool {
     }
 }
 
+/// A text, or one that tables show in its place: of a long one, its beginning and a hash.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SameText(pub String);
+
+impl ValueTest for SameText {
+    fn is_met_by(&self, value: &str) -> bool {
+        let is_short = self.0.len() <= EXACT_BYTES_MAX && value.len() <= EXACT_BYTES_MAX;
+        self.0 == value || !is_short && shown(&self.0) == shown(value)
+    }
+}
+
+/// A text as tables show it, and the index keeps it.
+fn shown(text: &str) -> Cow<'_, str> {
+    if text.len() <= EXACT_BYTES_MAX {
+        return text.into();
+    }
+    let mut text = text.to_owned();
+    shorten(&mut text, EXACT_BYTES_MAX);
+    text.into()
+}
+
 /// One of many texts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnyOf(Arc<HashSet<String>>);
 
 impl AnyOf {
     pub fn new<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
-        Self(Arc::new(texts.map(str::to_owned).collect()))
+        Self(Arc::new(texts.map(|text| shown(text).into_owned()).collect()))
+    }
+
+    /// The texts, in order.
+    pub fn texts(&self) -> Vec<&str> {
+        let mut texts: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        texts.sort_unstable();
+        texts
+    }
+}
+
+impl Hash for AnyOf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.texts().hash(state);
     }
 }
 
 impl ValueTest for AnyOf {
     fn is_met_by(&self, value: &str) -> bool {
-        self.0.contains(value)
+        self.0.contains(&*shown(value))
     }
 }
 
@@ -197,52 +266,32 @@ impl ValueTest for Anything {
     }
 }
 
-/// An address of AWS's own, which is a service's name.
-#[derive(Clone, Debug)]
-pub struct AwsSource;
-
-impl ValueTest for AwsSource {
-    fn is_met_by(&self, value: &str) -> bool {
-        value.starts_with("AWS Internal") || value.ends_with(".amazonaws.com")
-    }
-}
-
-/// A number, however it is written.
-#[derive(Clone, Debug)]
-pub struct SameNumber {
-    whole: Option<i128>,
-    float: Option<f64>,
-}
-
-impl SameNumber {
-    pub fn new(text: &str) -> Self {
-        Self { whole: whole_number(text), float: text.parse().ok() }
-    }
-}
-
-impl ValueTest for SameNumber {
-    fn is_met_by(&self, value: &str) -> bool {
-        match (self.whole, whole_number(value)) {
-            (Some(wanted), Some(found)) => wanted == found,
-            _ => self.float.is_some_and(|wanted| value.parse() == Ok(wanted)),
-        }
-    }
-}
-
-/// A whole number among those that JSON's readers keep whole.
-fn whole_number(text: &str) -> Option<i128> {
-    let text = text.strip_suffix(".0").unwrap_or(text);
-    text.parse::<i64>().map(Into::into).or_else(|_| text.parse::<u64>().map(Into::into)).ok()
-}
-
 /// What is wrong with a bound, and where it stands.
 pub type BadBound = (Option<usize>, TimeError);
 
+/// A finite number. It is compared and hashed by its bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Number(pub f64);
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Number {}
+
+impl Hash for Number {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
 /// Values between bounds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Between {
     /// As numbers, of values that read as one.
-    Numbers(Bound<f64>, Bound<f64>),
+    Numbers(Bound<Number>, Bound<Number>),
     /// As times, of values that read as one: from the first up to, and without, the second.
     Times { start: Option<Micros>, end: Option<Micros> },
     /// As versions: `1.10` is newer than `1.9`.
@@ -293,7 +342,8 @@ impl ValueTest for Between {
         match self {
             Self::Numbers(lower, upper) => {
                 let number = value.parse().ok().filter(|number: &f64| number.is_finite());
-                number.is_some_and(|number| (*lower, *upper).contains(&number))
+                let bounds = (lower.map(|number| number.0), upper.map(|number| number.0));
+                number.is_some_and(|number| bounds.contains(&number))
             }
             Self::Times { start, end } => Micros::parse_event_time(value)
                 .or_else(|| {
@@ -319,8 +369,9 @@ fn version(text: &str) -> Option<Vec<u64>> {
 }
 
 /// A bound that is a number, or none; None for text.
-fn number_bound(bound: &Bound<Value>) -> Option<Bound<f64>> {
-    let number = |value: &Value| value.text.parse().ok().filter(|n: &f64| n.is_finite());
+fn number_bound(bound: &Bound<Value>) -> Option<Bound<Number>> {
+    let number =
+        |value: &Value| value.text.parse().ok().filter(|n: &f64| n.is_finite()).map(Number);
     Some(match bound {
         Bound::Included(value) => Bound::Included(number(value)?),
         Bound::Excluded(value) => Bound::Excluded(number(value)?),
@@ -350,26 +401,27 @@ pub fn time_bounds(
 }
 
 /// Words in a row, or the text itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Phrase {
-    row: Row,
-    text: String,
+    /// Empty, where the text has no words.
+    pub row: Row,
+    pub text: SameText,
 }
 
 impl Phrase {
     pub fn new(text: &str) -> Self {
-        Self { row: Row::of(text), text: text.to_owned() }
+        Self { row: Row::of(text), text: SameText(text.to_owned()) }
     }
 }
 
 impl ValueTest for Phrase {
     fn is_met_by(&self, value: &str) -> bool {
-        value == self.text || !self.row.0.is_empty() && self.row.is_met_by(value)
+        self.text.is_met_by(value) || !self.row.0.is_empty() && self.row.is_met_by(value)
     }
 }
 
 /// Words in a row, in lower case.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Row(pub Vec<String>);
 
 impl Row {
@@ -458,6 +510,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_of_a_long_text_means_the_whole() {
+        let long = |end: &str| format!("{}{end}", "long ".repeat(1_000));
+        let (one, other) = (long("one"), long("other"));
+        for wanted in [one.clone(), shown(&one).into_owned()] {
+            let texts = AnyOf::new(["short", &wanted].into_iter());
+            for value in [one.clone(), shown(&one).into_owned()] {
+                assert!(SameText(wanted.clone()).is_met_by(&value) && texts.is_met_by(&value));
+            }
+            assert!(!SameText(wanted).is_met_by(&other) && !texts.is_met_by(&other));
+            assert!(texts.is_met_by("short") && !texts.is_met_by("shor"));
+        }
+    }
+
+    #[test]
     fn numbers_are_the_same_to_the_last_digit() {
         let check = |wanted: &str, value: &str, expected: bool| {
             assert_eq!(SameNumber::new(wanted).is_met_by(value), expected, "{wanted} {value}");
@@ -468,6 +534,9 @@ mod tests {
         check("-9007199254740993", "-9007199254740992", false);
         check("9007199254740993.0", "9007199254740993", true);
         check("1e300", &1e300.to_string(), true);
+        check("5e0", "5", true);
+        check("5.00", "5", true);
+        check("5", "5.5", false);
         check("x", "x", false);
     }
 

@@ -1,5 +1,6 @@
 //! A query on the index.
 
+mod addresses;
 pub mod arrivals;
 pub mod bins;
 pub mod clauses;
@@ -9,6 +10,8 @@ pub mod fields;
 pub mod form;
 pub mod groups;
 pub mod id_clauses;
+pub mod lower;
+pub mod meaning;
 pub mod one_term;
 pub mod pieces;
 pub mod plan;

@@ -21,16 +21,20 @@ use self::cursor::Cursor;
 use self::explain::Steps;
 pub use self::explore::{fields, values};
 use self::fetch::fetch_up_to;
-use self::rows::Rows;
+use self::rows::{Column, Rows};
 pub use self::tail::tail;
 use crate::bins::bins;
 use crate::clauses::{ClauseQuery, PlaceClause, Stop};
 use crate::collect::{Counting, Wanted, collect};
+use crate::fields::{has_no_value, resolve};
 use crate::groups::{Grouping, Measure, group};
+use crate::lower::{ColumnKind, EventNames, Kind, RowNames, column_kind, lower};
+use crate::meaning::{EventMeaning, RowMeaning};
 use crate::plan::{Planner, read_record};
 use crate::values::Source;
 use crate::visit::Sought;
-use language::ast::{Expr, FieldRef, Function, FunctionKind, Key, Query, Stage, Test, Value};
+use language::ast::{Expr, FieldRef, Function, FunctionKind, Key, Query, Value};
+use language::check::{Checked, Fault, RowStage, RowsQuery};
 use language::parse::{ParseError, parse};
 use language::time::{Clock, parse_time, parse_zone};
 use store::snapshot::Snapshot;
@@ -62,7 +66,7 @@ pub fn search(
     // An evaluation that was stopped has no error of its own.
     let text = request.explain.then(|| query.to_string());
     let conditions = request.explain.then(|| query.filter.clone());
-    let answer = search.answer(query, request);
+    let answer = search.answer(query.checked().map_err(out_of_order)?, request);
     let mut response = answer.map_err(|error| why_ended(error, cancel))?;
     response.took_ms = started.elapsed().as_secs_f64() * 1e3;
     if let (Some(text), Some(filter)) = (text, conditions) {
@@ -103,9 +107,8 @@ pub fn event(
 ) -> Result<SearchResponse, ApiError> {
     let started = Instant::now();
     snapshot.check_whole(Micros(i64::MIN), Micros(i64::MAX))?;
-    let clock = Clock::utc(Timestamp::UNIX_EPOCH);
     let stop = stop_of(cancel);
-    let by_id = Planner { snapshot, clock: &clock, stop: stop.clone() }.is(columns::EVENT_ID, id);
+    let by_id = Planner { snapshot, stop: stop.clone() }.is(columns::EVENT_ID, id);
     let by_place = parse_place(id).map(|place| ClauseQuery::boxed(snapshot, place, &stop));
     let sought = |query| Sought { query, stop: stop.clone() };
     for sought in iter::once(by_id).chain(by_place).map(sought) {
@@ -131,6 +134,11 @@ pub fn event(
         }
     }
     Err(ApiError::new(ErrorKind::NotFound, format!("no event has the id '{id}'")))
+}
+
+/// The answer to stages that cannot follow each other; text and JSON are refused before.
+fn out_of_order(Fault { stage, message }: Fault) -> ApiError {
+    ApiError::new(ErrorKind::BadQuery, format!("stage {}: {message}", stage + 1))
 }
 
 fn parsed(text: &str) -> Result<Query, ApiError> {
@@ -160,8 +168,7 @@ fn events_query(
         cancel,
         steps: Steps::default(),
     };
-    let filter = search.without_queries(query.filter)?;
-    search.sought(&filter)
+    Ok(search.sought(&search.meaning(&query.filter)?))
 }
 
 /// The error of a search that has ended before it was done. One that was told to end has no error of its
@@ -224,34 +231,43 @@ impl<'s> Search<'s> {
 
 impl Search<'_> {
     fn planner(&self) -> Planner<'_> {
-        let stop = stop_of(self.cancel);
-        Planner { snapshot: self.snapshot, clock: self.clock, stop }
+        Planner { snapshot: self.snapshot, stop: stop_of(self.cancel) }
     }
 
-    /// The events of a filter, between the search's bounds.
-    fn sought(&self, filter: &Expr) -> Result<Sought, ApiError> {
+    /// The events of a filter that means this, between the search's bounds.
+    fn sought(&self, filter: &EventMeaning) -> Sought {
         let planner = self.planner();
-        let query = planner.plan_between(filter, self.start, self.end)?;
-        Ok(Sought { query, stop: planner.stop })
+        let query = planner.plan_between(filter, self.start, self.end);
+        Sought { query, stop: planner.stop }
     }
 
-    fn answer(&self, query: Query, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
-        let Query { filter, mut stages } = query;
-        let filter = self.timed("inner queries", || self.without_queries(filter))?;
-        if let Some(at) = stages.iter().position(|stage| matches!(stage, Stage::Stats { .. })) {
-            let rows = stages.split_off(at);
-            return self.answer_rows(&filter, rows, request.limit);
+    fn answer(&self, query: Checked, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
+        match query {
+            Checked::Events(query) => self.answer_events(&query, request),
+            Checked::Rows(query) => self.answer_rows(&query, request.limit),
         }
-        self.answer_events(&filter, stages, request)
+    }
+
+    /// What a condition on events means, its inner queries answered.
+    fn meaning(&self, filter: &Expr) -> Result<EventMeaning, ApiError> {
+        let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
+        let has_no_value = |field: &FieldRef, path: &str| has_no_value(field, path, self.snapshot);
+        let names = EventNames {
+            resolve: &|field| resolve(field, self.snapshot),
+            has_no_value: &has_no_value,
+            clock: self.clock,
+            answer: &answer,
+        };
+        lower(filter, &names)
     }
 
     fn answer_rows(
         &self,
-        filter: &Expr,
-        stages: Vec<Stage>,
+        query: &RowsQuery,
         limit: Option<usize>,
     ) -> Result<SearchResponse, ApiError> {
-        let (rows, events) = self.rows(filter, stages)?;
+        let meaning = self.timed("inner queries", || self.meaning(&query.filter))?;
+        let (rows, events) = self.rows(query, &meaning)?;
         let limit = limit.unwrap_or(TABLE_ROWS_DEFAULT).min(SEARCH_LIMIT_MAX);
         let table = rows.into_table(limit);
         let is_cut = (table.rows.len() as u64) < table.rows_total;
@@ -259,39 +275,58 @@ impl Search<'_> {
         Ok(SearchResponse { table: Some(table), total, is_cut, ..SearchResponse::default() })
     }
 
-    /// The rows of a query, whose first stage is `stats`; and how many events they are of.
-    fn rows(&self, filter: &Expr, stages: Vec<Stage>) -> Result<(Rows, u64), ApiError> {
-        let largest = largest_wanted(&stages);
-        let mut stages = stages.into_iter();
-        let Some(Stage::Stats { functions, by }) = stages.next() else {
-            unreachable!("the caller has split the stages before stats")
-        };
+    /// The rows of a query, whose filter means this, and how many events they are of.
+    fn rows(&self, query: &RowsQuery, filter: &EventMeaning) -> Result<(Rows, u64), ApiError> {
+        let RowsQuery { functions, by, stages, .. } = query;
         let grouping = Grouping {
             keys: by.iter().map(|key| self.key(key)).collect::<Result<_, _>>()?,
             measures: functions.iter().map(|f| self.measure(f)).collect::<Result<_, _>>()?,
-            largest,
+            largest: largest_wanted(query),
         };
-        let sought = self.sought(filter)?;
+        let sought = self.sought(filter);
         let (read, check) = (read_record(), || self.cancel.check());
         let grouped = self.timed("group", || {
             group(self.snapshot, &sought, &grouping, &read, GROUP_BYTES_MAX, &check)
         })?;
-        let columns = by
-            .iter()
-            .map(|key| key.column().to_owned())
-            .chain(functions.iter().map(Function::column))
-            .collect();
+        let columns = by.iter().map(|key| self.key_column(key));
+        let columns = columns.chain(functions.iter().map(|function| self.measure_column(function)));
+        let columns = columns.collect::<Result<_, _>>()?;
         let mut rows = Rows::new(columns, by.len(), grouped.rows, grouped.is_exact);
         for stage in stages {
             match stage {
-                Stage::Filter(filter) => rows.filter(&self.without_queries(filter)?, self.clock)?,
-                Stage::Sort(keys) => rows.sort(&keys)?,
-                Stage::Limit { rows: limit, by } => rows.limit(limit, &by)?,
-                Stage::Fields(fields) => rows.choose(&fields)?,
-                Stage::Stats { .. } | Stage::Dedup(_) => unreachable!("refused by the check"),
+                RowStage::Filter(filter) => rows.filter(&self.row_meaning(filter, &rows)?),
+                RowStage::Sort(keys) => rows.sort(keys)?,
+                RowStage::Limit { rows: limit, by } => rows.limit(*limit, by)?,
+                RowStage::Fields(fields) => rows.choose(fields)?,
             }
         }
         Ok((rows, grouped.events))
+    }
+
+    /// What a condition on rows means, its inner queries answered.
+    fn row_meaning(&self, filter: &Expr, rows: &Rows) -> Result<RowMeaning, ApiError> {
+        let column = |field: &FieldRef| rows.named(field);
+        let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
+        lower(filter, &RowNames { column: &column, clock: self.clock, answer: &answer })
+    }
+
+    fn key_column(&self, key: &Key) -> Result<Column, ApiError> {
+        let kind = match key {
+            Key::Field { field, .. } => column_kind(&resolve(field, self.snapshot)?),
+            Key::Bin { .. } => ColumnKind::Time,
+        };
+        Ok(Column { name: key.column().to_owned(), kind })
+    }
+
+    fn measure_column(&self, function: &Function) -> Result<Column, ApiError> {
+        let kind = match (function.kind, &function.field) {
+            (
+                FunctionKind::Min | FunctionKind::Max | FunctionKind::First | FunctionKind::Last,
+                Some(field),
+            ) => column_kind(&resolve(field, self.snapshot)?),
+            _ => ColumnKind::Values(Kind::Any),
+        };
+        Ok(Column { name: function.column(), kind })
     }
 
     fn key(&self, key: &Key) -> Result<Source, ApiError> {
@@ -317,68 +352,44 @@ impl Search<'_> {
         })
     }
 
-    /// Puts the values that inner queries find in the place of the queries.
-    fn without_queries(&self, expr: Expr) -> Result<Expr, ApiError> {
-        Ok(match expr {
-            Expr::And(parts) => Expr::And(self.each_without_queries(parts)?),
-            Expr::Or(parts) => Expr::Or(self.each_without_queries(parts)?),
-            Expr::Not(inner) => Expr::negate(self.without_queries(*inner)?),
-            Expr::Field { field, test: Test::InQuery(query) } => {
-                let values = self.values_of(*query, &field)?;
-                if values.is_empty() {
-                    // The field must be one even where nothing is found.
-                    self.planner().source(&field)?;
-                    return Ok(Expr::any_of([]));
-                }
-                Expr::Field { field, test: Test::one_of(values) }
-            }
-            expr => expr,
-        })
-    }
-
-    fn each_without_queries(&self, parts: Vec<Expr>) -> Result<Vec<Expr>, ApiError> {
-        parts.into_iter().map(|part| self.without_queries(part)).collect()
-    }
-
-    /// The values in the first column of a query's rows.
-    fn values_of(&self, query: Query, field: &FieldRef) -> Result<Vec<Test>, ApiError> {
-        let Query { filter, stages } = query;
-        let filter = self.without_queries(filter)?;
-        if !matches!(stages.first(), Some(Stage::Stats { .. })) {
-            let message = format!(
+    /// The values in the first column of an inner query's rows.
+    fn values_of(&self, query: &Query, field: &FieldRef) -> Result<Vec<Value>, ApiError> {
+        let refuse = |message| {
+            let offset = field.offset;
+            Err(ApiError { offset, ..ApiError::new(ErrorKind::BadQuery, message) })
+        };
+        let Checked::Rows(query) = query.clone().checked().map_err(out_of_order)? else {
+            return refuse(format!(
                 "the query behind '{} IN' finds events; end it with | values and a field",
                 field.name
-            );
-            let offset = field.offset;
-            return Err(ApiError { offset, ..ApiError::new(ErrorKind::BadQuery, message) });
-        }
-        let (rows, _) = self.rows(&filter, stages)?;
-        let values: Vec<Test> = rows
+            ));
+        };
+        let (rows, _) = self.rows(&query, &self.meaning(&query.filter)?)?;
+        let values: Vec<Value> = rows
             .first_column()
             .filter(|cell| **cell != Cell::Null)
-            .map(|cell| Test::Is(Value { text: cell.to_string(), offset: field.offset }))
+            .map(|cell| Value { text: cell.to_string(), offset: field.offset })
             .collect();
         if values.len() > SUBQUERY_VALUES_MAX {
-            let message = format!(
+            return refuse(format!(
                 "the query behind '{} IN' finds {} values; {SUBQUERY_VALUES_MAX} are the most",
                 field.name,
                 values.len()
-            );
-            let offset = field.offset;
-            return Err(ApiError { offset, ..ApiError::new(ErrorKind::BadQuery, message) });
+            ));
         }
         Ok(values)
     }
 }
 
 /// How many rows are kept of a table that counts by one field and begins with the most frequent.
-fn largest_wanted(stages: &[Stage]) -> Option<usize> {
-    let [Stage::Stats { functions, by }, Stage::Sort(sort), Stage::Limit { rows, by: of_each }, ..] =
-        stages
+fn largest_wanted(query: &RowsQuery) -> Option<usize> {
+    let [RowStage::Sort(sort), RowStage::Limit { rows, by: of_each }, ..] = &query.stages[..]
     else {
         return None;
     };
-    let ([function], [Key::Field { .. }], [first]) = (&functions[..], &by[..], &sort[..]) else {
+    let ([function], [Key::Field { .. }], [first]) =
+        (&query.functions[..], &query.by[..], &sort[..])
+    else {
         return None;
     };
     let is_count = function.kind == FunctionKind::Count && function.field.is_none();

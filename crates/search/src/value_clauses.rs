@@ -65,16 +65,16 @@ impl fmt::Debug for LeafClause {
 impl Clause for LeafClause {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let mut parts = Vec::new();
+        let number = SameNumber::new(&self.text);
         for column in context.segment.columns_at(&self.path)? {
             parts.push(match column {
                 DynamicColumn::Str(column) => self.text_docs(context, &column.into())?,
-                DynamicColumn::Bool(column) => self.equal(context, column),
-                DynamicColumn::I64(column) => self.equal(context, column),
-                DynamicColumn::U64(column) => self.equal(context, column),
+                DynamicColumn::Bool(column) => equal(context, column, self.text.parse().ok()),
+                DynamicColumn::I64(column) => same(context, column, number, |n| n as f64),
+                DynamicColumn::U64(column) => same(context, column, number, |n| n as f64),
                 DynamicColumn::F64(column) => {
-                    let is_exact = |n: f64| n.abs() < EXACT_FLOATS_END;
-                    let docs = self.equal(context, column);
-                    if self.text.parse().is_ok_and(is_exact) {
+                    let docs = equal(context, column, number.float);
+                    if number.float.is_some_and(|n| n.abs() < EXACT_FLOATS_END) {
                         docs
                     } else {
                         context.verified_by(docs, &self.is_met_by_record)
@@ -87,18 +87,65 @@ impl Clause for LeafClause {
     }
 }
 
-impl LeafClause {
-    fn equal<V>(&self, context: &Context<'_>, column: Column<V>) -> Docs
-    where
-        V: std::str::FromStr + Copy + PartialOrd + fmt::Debug + Send + Sync + 'static,
-    {
-        // The index keeps a whole number as an integer, however the record wrote it.
-        let text = self.text.strip_suffix(".0").unwrap_or(&self.text);
-        let Ok(wanted) = text.parse::<V>() else { return none() };
-        let index = column.index.clone();
-        context.scan_with_value(index, move |doc| column.values_for_doc(doc).any(|v| v == wanted))
-    }
+/// Events one of whose values in a column is this one, if there is one.
+fn equal<V>(context: &Context<'_>, column: Column<V>, wanted: Option<V>) -> Docs
+where
+    V: Copy + PartialOrd + fmt::Debug + Send + Sync + 'static,
+{
+    let Some(wanted) = wanted else { return none() };
+    let index = column.index.clone();
+    context.scan_with_value(index, move |doc| column.values_for_doc(doc).any(|v| v == wanted))
+}
 
+/// Events one of whose whole numbers in a column is this number.
+fn same<V>(
+    context: &Context<'_>,
+    column: Column<V>,
+    number: SameNumber,
+    float: impl Fn(V) -> f64 + Send + Sync + 'static,
+) -> Docs
+where
+    V: TryFrom<i128> + Copy + PartialOrd + fmt::Debug + Send + Sync + 'static,
+{
+    match number {
+        SameNumber { whole: Some(whole), .. } => equal(context, column, whole.try_into().ok()),
+        SameNumber { float: Some(wanted), .. } => {
+            numbers_where(context, column, move |n| float(n) == wanted)
+        }
+        SameNumber { whole: None, float: None } => none(),
+    }
+}
+
+/// A number, however it is written: `5`, `5.0` and `5e0` are one.
+#[derive(Clone, Copy, Debug)]
+pub struct SameNumber {
+    /// Where the text is a whole number's digits: to the last of them.
+    whole: Option<i128>,
+    float: Option<f64>,
+}
+
+impl SameNumber {
+    pub fn new(text: &str) -> Self {
+        Self { whole: whole_number(text), float: text.parse().ok() }
+    }
+}
+
+impl ValueTest for SameNumber {
+    fn is_met_by(&self, value: &str) -> bool {
+        match (self.whole, whole_number(value)) {
+            (Some(wanted), Some(found)) => wanted == found,
+            _ => self.float.is_some_and(|wanted| value.parse() == Ok(wanted)),
+        }
+    }
+}
+
+/// A whole number among those that JSON's readers keep whole.
+fn whole_number(text: &str) -> Option<i128> {
+    let text = text.strip_suffix(".0").unwrap_or(text);
+    text.parse::<i64>().map(Into::into).or_else(|_| text.parse::<u64>().map(Into::into)).ok()
+}
+
+impl LeafClause {
     fn text_docs(&self, context: &Context<'_>, column: &TextColumn) -> Result<Docs, IndexError> {
         let mut value = self.text.clone();
         let Some(ordinal) = column.dictionary().term_ord(shorten(&mut value, EXACT_BYTES_MAX))?

@@ -50,6 +50,12 @@ impl ColumnId {
         Self::all().find(|id| id.column().path == path && id.column().words != Words::Derived)
     }
 
+    /// The paths of the record at which the column's values are; of a derived one, its name.
+    pub fn paths(self) -> impl Iterator<Item = &'static str> {
+        let other = (self == EVENT_ID).then_some(AGGREGATED_EVENT_ID);
+        std::iter::once(self.column().path).chain(other)
+    }
+
     /// The column that a query means by a name: its path or an alias.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|id| {
@@ -58,6 +64,9 @@ impl ColumnId {
         })
     }
 }
+
+/// The path of the event's time, which is no column.
+pub const EVENT_TIME_PATH: &str = "eventTime";
 
 /// Aggregated records spell `eventID` this way.
 const AGGREGATED_EVENT_ID: &str = "eventId";
@@ -139,5 +148,8 @@ mod tests {
         assert_eq!(ColumnId::at_path("actor"), None);
         assert_eq!(ColumnId::named("actor"), Some(ACTOR));
         assert_eq!(ColumnId::at_path("eventId"), Some(EVENT_ID));
+        for id in ColumnId::all().filter(|id| id.column().words != Words::Derived) {
+            assert!(id.paths().all(|path| ColumnId::at_path(path) == Some(id)));
+        }
     }
 }

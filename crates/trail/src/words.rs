@@ -4,6 +4,8 @@
 //! host names, instance ids and version numbers are one word each, and an ARN is a few. Words are
 //! compared in lower case. Indexing and querying both cut text with [`each_word`], so they agree.
 
+use std::ops::Range;
+
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::limits::WORD_BYTES_MAX;
@@ -31,13 +33,20 @@ fn class(c: char) -> Class {
 
 /// Calls `sink` with each word of `text`, in order, in lower case. `buffer` is scratch space.
 pub fn each_word(text: &str, buffer: &mut String, mut sink: impl FnMut(&str)) {
+    each_placed_word(text, buffer, |word, _| sink(word));
+}
+
+/// The same, with the bytes of `text` that the word stands for.
+#[inline]
+pub fn each_placed_word(text: &str, buffer: &mut String, mut sink: impl FnMut(&str, Range<usize>)) {
     let mut rest = text;
     while let Some(start) = rest.find(|c| class(c) == Class::Letter) {
         rest = &rest[start..];
         let run = rest.find(|c| class(c) == Class::Separator).unwrap_or(rest.len());
         let word = rest[..run].trim_end_matches(|c| class(c) == Class::Joiner);
         lower(word, buffer);
-        sink(shorten(buffer, WORD_BYTES_MAX));
+        let at = text.len() - rest.len();
+        sink(shorten(buffer, WORD_BYTES_MAX), at..at + word.len());
         rest = &rest[run..];
     }
 }
@@ -119,6 +128,17 @@ mod tests {
         );
         check("aws-cli/2.13.5 Python/3.11.4", "aws-cli | 2.13.5 | python | 3.11.4");
         check("alice@example.com", "alice | example.com");
+    }
+
+    #[test]
+    fn a_word_has_its_place_in_the_text() {
+        let text = format!("ẞ-İx: {} Été-", "a".repeat(300));
+        let mut places = Vec::new();
+        each_placed_word(&text, &mut String::new(), |word, place| {
+            assert_eq!(words(&text[place.clone()]), [word]);
+            places.push(text[place].to_owned());
+        });
+        assert_eq!(places, ["ẞ-İx", "a".repeat(300).as_str(), "Été"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use super::record::{COLUMNS, Doc, Scalar, is_column, shown, words_of};
 
 type Meets<'a> = Box<dyn Fn(&Doc) -> bool + 'a>;
-type IsMeant = Box<dyn Fn(&Scalar) -> bool>;
+pub type IsMeant = Box<dyn Fn(&Scalar) -> bool>;
 
 /// All records, and what fields they have.
 pub struct Archive {
@@ -66,7 +66,7 @@ impl Archive {
         self.docs.iter().filter(|doc| meets(doc)).collect()
     }
 
-    fn without_queries(&self, expr: &Expr) -> Expr {
+    pub fn without_queries(&self, expr: &Expr) -> Expr {
         let all = |parts: &[Expr]| parts.iter().map(|part| self.without_queries(part)).collect();
         match expr {
             Expr::And(parts) => Expr::And(all(parts)),
@@ -157,12 +157,40 @@ impl Archive {
                 })
             }
             test => {
-                let ip = (field.name == "ip").then(|| address_meaning(test)).flatten();
-                let is_version = field.name == "eventVersion";
-                let is_meant = ip.unwrap_or_else(|| value_meaning(test, is_version));
+                let is_meant = Kind::of(&field.name).meaning(test);
                 Box::new(move |doc| paths.iter().flat_map(|path| doc.of(path)).any(&is_meant))
             }
         }
+    }
+}
+
+/// What is special about a field's values, in events and in the columns of a table.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Kind {
+    Plain,
+    Time,
+    Address,
+    Version,
+}
+
+impl Kind {
+    pub fn of(name: &str) -> Self {
+        match name {
+            "time" | "eventTime" => Self::Time,
+            "ip" => Self::Address,
+            "eventVersion" => Self::Version,
+            _ => Self::Plain,
+        }
+    }
+
+    /// What a test asks of one value, or one of several tests.
+    pub fn meaning(self, test: &Test) -> IsMeant {
+        if let Test::OneOf(tests) = test {
+            let each: Vec<IsMeant> = tests.iter().map(|test| self.meaning(test)).collect();
+            return Box::new(move |value| each.iter().any(|is_meant| is_meant(value)));
+        }
+        let address = (self == Self::Address).then(|| address_meaning(test)).flatten();
+        address.unwrap_or_else(|| value_meaning(test, self == Self::Version))
     }
 }
 
@@ -174,19 +202,19 @@ fn fold(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).collect()
 }
 
-fn lower(pattern: &Pattern) -> Pattern {
+pub fn lower(pattern: &Pattern) -> Pattern {
     Pattern::new(pattern.pieces().iter().map(|piece| match piece {
         Piece::Text(text) => Piece::Text(fold(text)),
         piece => piece.clone(),
     }))
 }
 
-fn has_row(words: &[String], row: &[String]) -> bool {
+pub fn has_row(words: &[String], row: &[String]) -> bool {
     !row.is_empty() && words.windows(row.len()).any(|window| window == row)
 }
 
 /// Tries every length for each `*`, but where the text behind it is the last.
-fn is_of_form(text: &str, pieces: &[Piece]) -> bool {
+pub fn is_of_form(text: &str, pieces: &[Piece]) -> bool {
     match pieces {
         [] => text.is_empty(),
         [Piece::Text(start), rest @ ..] => {
@@ -204,7 +232,7 @@ fn is_of_form(text: &str, pieces: &[Piece]) -> bool {
     }
 }
 
-fn compile(pattern: &str, ignores_case: bool) -> regex::Regex {
+pub fn compile(pattern: &str, ignores_case: bool) -> regex::Regex {
     let flags = if ignores_case { "(?si)" } else { "(?s)" };
     regex::Regex::new(&format!("{flags}^(?:{pattern})$")).unwrap()
 }
@@ -252,12 +280,17 @@ fn value_meaning(test: &Test, is_version: bool) -> IsMeant {
     Box::new(move |value| match value {
         Scalar::Time(time) => time_test(*time, &test),
         value => {
-            let is_that_number = || match (&test, value.number()) {
-                (Test::Is(wanted), Some(number)) => {
+            let wanted = match &test {
+                Test::Is(wanted) => Some(wanted.text.as_str()),
+                Test::Phrase(wanted) => Some(wanted.as_str()),
+                _ => None,
+            };
+            let is_that_number = || match (wanted, value.number()) {
+                (Some(wanted), Some(number)) => {
                     let whole = |text: &str| text.parse::<i128>().ok();
-                    let is_other = whole(&wanted.text)
+                    let is_other = whole(wanted)
                         .is_some_and(|n| whole(&value.text()).is_some_and(|found| found != n));
-                    !is_other && wanted.text.parse() == Ok(number)
+                    !is_other && wanted.parse() == Ok(number)
                 }
                 _ => false,
             };
@@ -268,8 +301,11 @@ fn value_meaning(test: &Test, is_version: bool) -> IsMeant {
 
 fn text_meaning(test: &Test, is_version: bool) -> Box<dyn Fn(&str) -> bool> {
     match test.clone() {
-        // What a table shows of a long value, an inner query's for one, means that value.
-        Test::Is(wanted) => Box::new(move |text| text == wanted.text || shown(text) == wanted.text),
+        // What a table shows of a long value, an inner query's for one, means that value; and a row has
+        // nothing else of it.
+        Test::Is(wanted) => {
+            Box::new(move |text| text == wanted.text || shown(text) == shown(&wanted.text))
+        }
         Test::AnyCase(pattern) => {
             let pattern = lower(&pattern);
             Box::new(move |text| is_of_form(&fold(text), pattern.pieces()))

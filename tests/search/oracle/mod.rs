@@ -3,8 +3,10 @@
 //! `TRAILDEX_SEED=$RANDOM TRAILDEX_QUERIES=100000 cargo test --features failpoints --test search oracle::`.
 
 mod evaluate;
+mod highlights;
 mod random;
 mod record;
+mod rows;
 mod table;
 
 use std::cmp::Ordering;
@@ -28,6 +30,9 @@ use record::{Doc, Scalar};
 
 /// Queries of each kind.
 const QUERIES: u64 = 500;
+
+/// Events of each query whose highlights are looked at.
+const HIGHLIGHTED: usize = 20;
 
 const SEED: u64 = 4034;
 
@@ -80,6 +85,11 @@ impl<'a> Comparison<'a> {
         }
         if let Some(scope) = &self.scope {
             within(&mut query.filter, scope);
+            for stage in &mut query.stages {
+                if let Stage::Filter(filter) = stage {
+                    within(filter, scope);
+                }
+            }
             let filter = std::mem::replace(&mut query.filter, Expr::All);
             query.filter = match filter {
                 Expr::All => scope.clone(),
@@ -121,6 +131,17 @@ impl<'a> Comparison<'a> {
         docs.sort_by_key(|doc| if order == Order::Newest { -doc.time } else { doc.time });
         check_page(&query, &answer, &docs, limit);
         self.check_order(&query, order, &answer);
+        self.check_highlights(&query, order, &docs);
+    }
+
+    /// Whatever is highlighted of an event meets the filter, and whatever meets it is highlighted.
+    fn check_highlights(&self, query: &Query, order: Order, docs: &[&Doc]) {
+        let limit = Some(HIGHLIGHTED);
+        let request = SearchRequest { order, limit, highlights: true, ..SearchRequest::default() };
+        for hit in ask(self.daemon, query, false, request).hits {
+            let doc = docs.iter().find(|doc| doc.id == hit.meta.id).expect("a match");
+            highlights::check(self.archive, &query.filter, doc, &hit.highlights);
+        }
     }
 
     /// There is one order of all events, from whatever end and however many of them are asked for.
@@ -173,6 +194,7 @@ impl<'a> Comparison<'a> {
         let request = SearchRequest { limit: Some(10_000), ..SearchRequest::default() };
         let answer = ask(self.daemon, &query, as_text, request);
         let Some(table) = answer.table else { panic!("{query}: no table") };
+        let columns: Vec<String> = columns.into_iter().map(|column| column.name).collect();
         assert_eq!(table.columns, columns, "{query}");
         assert_eq!(table.rows_total, rows.len() as u64, "{query}\n{:?}\n{rows:?}", table.rows);
         assert!(table.exact);

@@ -6,9 +6,11 @@ use language::ast::{
     Bin, BinUnit, Comparison, Expr, FieldRef, Function, FunctionKind, Key, Pattern, Piece, Query,
     Regex, SortKey, Stage, Test, Value,
 };
+use serde_json::Value as Json;
 
-use super::evaluate::Archive;
+use super::evaluate::{Archive, Kind};
 use super::record::{Doc, Scalar, is_column, time_text, words_of};
+use super::rows::{Column, words_in};
 
 /// SplitMix64.
 pub struct Random(pub u64);
@@ -178,7 +180,12 @@ impl<'a> Queries<'a> {
         }
         let text = value.text();
         match self.random.below(8) {
-            0 | 1 => Test::Is(Value::of(text)),
+            0 | 1 => match value.number().filter(|_| self.random.one_in(2)) {
+                // However it is written.
+                Some(number) if self.random.one_in(2) => Test::Is(Value::of(format!("{number:e}"))),
+                Some(_) if !text.contains('.') => Test::Is(Value::of(format!("{text}.0"))),
+                _ => Test::Is(Value::of(text)),
+            },
             2 => match self.pattern(&text) {
                 pattern if matches!(pattern.pieces(), [Piece::AnyRun]) => Test::Exists,
                 pattern if matches!(pattern.pieces(), [Piece::Text(_)] | []) => {
@@ -334,10 +341,16 @@ impl<'a> Queries<'a> {
                 break source.text().into_owned();
             }
         };
+        let test = self.address(&source);
+        Expr::Field { field: FieldRef::named("ip"), test }
+    }
+
+    /// What can be asked of a source address as such.
+    fn address(&mut self, source: &str) -> Test {
         let is = |text: String| Test::Is(Value::of(text));
-        let test = match source.parse::<std::net::IpAddr>() {
+        match source.parse::<std::net::IpAddr>() {
             Ok(_) if self.random.one_in(4) => {
-                let [lower, upper] = [(); 2].map(|()| Bound::Included(Value::of(source.as_str())));
+                let [lower, upper] = [(); 2].map(|()| Bound::Included(Value::of(source)));
                 let ranges = [
                     Test::Range { lower: lower.clone(), upper: Bound::Unbounded },
                     Test::Range { lower: Bound::Unbounded, upper: upper.clone() },
@@ -348,9 +361,8 @@ impl<'a> Queries<'a> {
             Ok(std::net::IpAddr::V4(_)) => is(format!("{source}/{}", self.random.below(33))),
             Ok(std::net::IpAddr::V6(_)) => is(format!("{source}/{}", self.random.below(129))),
             Err(_) if self.random.one_in(2) => is("aws".to_owned()),
-            Err(_) => is(source),
-        };
-        Expr::Field { field: FieldRef::named("ip"), test }
+            Err(_) => is(source.to_owned()),
+        }
     }
 
     /// A filter that may ask for what another query finds.
@@ -359,16 +371,20 @@ impl<'a> Queries<'a> {
         if !self.random.one_in(8) {
             return expr;
         }
-        let inner = self.expr(1);
         let (field, value) = self.field();
         if matches!(value, Scalar::Time(_)) || field.name == "ip" {
             return expr;
         }
-        let by = vec![Key::Field { field: field.clone(), name: None }];
-        let stats = Stage::Stats { functions: vec![Function::count()], by };
-        let query = Query { filter: inner, stages: vec![stats] };
+        let query = self.values_of(field.clone());
         let joined = Expr::Field { field, test: Test::InQuery(Box::new(query)) };
         Expr::all_of([expr, joined])
+    }
+
+    /// A query that finds values of a field.
+    fn values_of(&mut self, field: FieldRef) -> Query {
+        let by = vec![Key::Field { field, name: None }];
+        let stats = Stage::Stats { functions: vec![Function::count()], by };
+        Query { filter: self.expr(1), stages: vec![stats] }
     }
 
     /// A query that makes a table.
@@ -398,14 +414,12 @@ impl<'a> Queries<'a> {
             .chain(functions.iter().map(Function::column))
             .collect();
         let keys: Vec<FieldRef> = by.iter().map(|key| FieldRef::named(key.column())).collect();
-        let mut stages = vec![Stage::Stats { functions, by }];
-        if self.random.one_in(4) {
-            let test = Test::Range {
-                lower: Bound::Excluded(Value::of(self.random.below(5).to_string())),
-                upper: Bound::Unbounded,
-            };
-            stages.push(Stage::Filter(Expr::Field { field: FieldRef::named("count"), test }));
+        let stages = vec![Stage::Stats { functions, by }];
+        let mut query = Query { filter: self.filter(), stages };
+        if self.random.one_in(2) {
+            self.filter_rows(&mut query);
         }
+        let stages = &mut query.stages;
         if self.random.one_in(2) {
             let keys = (0..=self.random.below(2)).map(|_| SortKey {
                 field: FieldRef::named(self.random.pick(&columns).as_str()),
@@ -417,8 +431,91 @@ impl<'a> Queries<'a> {
             let by =
                 if self.random.one_in(2) { Vec::new() } else { keys[..keys.len().min(1)].to_vec() };
             stages.push(Stage::Limit { rows: 1 + self.random.below(20) as u64, by });
+            if self.random.one_in(3) {
+                self.filter_rows(&mut query);
+            }
         }
-        Query { filter: self.filter(), stages }
+        query
+    }
+
+    /// A filter of the rows that a query makes, if there are any, made of what they hold.
+    fn filter_rows(&mut self, query: &mut Query) {
+        let (columns, rows) = self.archive.table(query);
+        if rows.is_empty() {
+            return;
+        }
+        let filter = self.row_expr(&columns, &rows, 1);
+        query.stages.push(Stage::Filter(filter));
+    }
+
+    fn row_expr(&mut self, columns: &[Column], rows: &[Vec<Json>], depth: usize) -> Expr {
+        if depth > 0 && self.random.one_in(3) {
+            let mut parts = [(); 2].map(|()| self.row_expr(columns, rows, depth - 1)).to_vec();
+            return match self.random.below(3) {
+                0 => Expr::all_of(parts),
+                1 => Expr::any_of(parts),
+                _ => Expr::negate(parts.remove(0)),
+            };
+        }
+        let row = self.random.pick(rows);
+        // The last digits of fractions depend on the order in which they are added up.
+        let is_fraction = |cell: &Json| cell.is_f64();
+        if self.random.one_in(3) && !rows.iter().flatten().any(is_fraction) {
+            let cells: Vec<Scalar> =
+                columns.iter().zip(row).filter_map(|(column, cell)| column.read(cell)).collect();
+            if let Some(expr) = self.words_of_one(&cells) {
+                return expr;
+            }
+        }
+        // A function is called as it is written, which is no name behind `filter`.
+        let named: Vec<usize> =
+            (0..columns.len()).filter(|at| !columns[*at].name.contains('(')).collect();
+        let at = *self.random.pick(&named);
+        let field = FieldRef::named(columns[at].name.as_str());
+        let is_field = self.archive.paths.contains(&field.name);
+        let test = match (columns[at].kind, columns[at].read(&row[at])) {
+            (_, None) => Test::Exists,
+            (Kind::Plain, _) if is_field && self.random.one_in(12) => {
+                Test::InQuery(Box::new(self.values_of(field.clone())))
+            }
+            (Kind::Address, Some(source)) if self.random.one_in(2) => self.address(&source.text()),
+            // Ranges are of addresses.
+            (Kind::Address, Some(source)) => match self.test(&source) {
+                Test::Range { .. } => Test::Is(Value::of(source.text())),
+                test => test,
+            },
+            (_, Some(value)) if is_fraction(&row[at]) => {
+                let number = value.number().unwrap();
+                let width = 0.5 + number.abs() * 1e-6;
+                let bound = |number: f64| Bound::Included(Value::of(number.to_string()));
+                Test::Range { lower: bound(number - width), upper: bound(number + width) }
+            }
+            (_, Some(value)) if self.random.one_in(5) => {
+                Test::OneOf((0..2 + self.random.below(3)).map(|_| self.test(&value)).collect())
+            }
+            (_, Some(value)) => self.test(&value),
+        };
+        Expr::Field { field, test }
+    }
+
+    /// A condition without a field on the words of some value, if there are any.
+    fn words_of_one(&mut self, values: &[Scalar]) -> Option<Expr> {
+        let value = values.get(self.random.below(values.len()))?;
+        if let Scalar::Time(time) = value {
+            return Some(Expr::Word(time_text(*time)));
+        }
+        let words = words_in(value);
+        let at = self.random.below(words.len());
+        let word = words.get(at).filter(|word| word.len() < 200)?;
+        Some(match self.random.below(3) {
+            0 => Expr::Phrase(words[at..(at + 2).min(words.len())].join(" ")),
+            1 => Expr::Regex(self.regex(word)),
+            _ => match self.pattern(&word.to_uppercase()) {
+                pattern if matches!(pattern.pieces(), [Piece::AnyRun]) => Expr::All,
+                pattern if matches!(pattern.pieces(), [Piece::Text(_)]) => Expr::Word(word.clone()),
+                pattern => Expr::Wildcard(pattern),
+            },
+        })
     }
 
     fn of_one_field(&mut self) -> Query {

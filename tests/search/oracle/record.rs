@@ -48,7 +48,7 @@ pub enum Scalar {
 }
 
 impl Scalar {
-    fn of(json: &Json) -> Option<Self> {
+    pub fn of(json: &Json) -> Option<Self> {
         Some(match json {
             Json::String(text) => Self::Text(text.clone()),
             Json::Bool(truth) => Self::Bool(*truth),
@@ -227,7 +227,7 @@ pub fn words_of(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn known_part(word: &str) -> &str {
+pub fn known_part(word: &str) -> &str {
     if word.len() > 256 { &word[..word.floor_char_boundary(223)] } else { word }
 }
 

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use jiff::ToSpan;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
-use language::ast::{Bin, BinUnit, Expr, Function, FunctionKind, Key, Query, SortKey, Stage};
+use language::ast::{Bin, BinUnit, Function, FunctionKind, Key, Query, SortKey, Stage};
 use serde_json::Value as Json;
 
 use super::evaluate::Archive;
 use super::record::{Doc, Scalar, time_text};
+use super::rows::{self, Column};
 
 /// The order of values: none, truth values, numbers, texts.
 pub fn order(a: &Json, b: &Json) -> Ordering {
@@ -37,7 +38,7 @@ pub fn in_order(a: &Json, b: &Json, is_descending: bool) -> Ordering {
 
 impl Archive {
     /// Columns and rows of a query whose first stage is `stats`.
-    pub fn table(&self, query: &Query) -> (Vec<String>, Vec<Vec<Json>>) {
+    pub fn table(&self, query: &Query) -> (Vec<Column>, Vec<Vec<Json>>) {
         let Some((Stage::Stats { functions, by }, rest)) = query.stages.split_first() else {
             panic!("{query} makes no table")
         };
@@ -69,11 +70,9 @@ impl Archive {
                 row
             })
             .collect();
-        let mut columns: Vec<String> = by
-            .iter()
-            .map(|key| key.column().to_owned())
-            .chain(functions.iter().map(Function::column))
-            .collect();
+        let of_keys = by.iter().map(Column::of_key);
+        let mut columns: Vec<Column> =
+            of_keys.chain(functions.iter().map(Column::of_function)).collect();
         let mut keys = by.len();
         let all: Vec<SortKey> = Vec::new();
         sort_rows(&mut rows, &columns, &all, keys);
@@ -84,7 +83,8 @@ impl Archive {
                     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
                     rows.retain(|row| {
                         let key = by.iter().map(|field| {
-                            row[columns.iter().position(|c| *c == field.name).unwrap()].to_string()
+                            row[columns.iter().position(|c| c.name == field.name).unwrap()]
+                                .to_string()
                         });
                         let seen = seen.entry(key.collect::<Vec<_>>().join("\n")).or_default();
                         *seen += 1;
@@ -94,24 +94,14 @@ impl Archive {
                 Stage::Fields(fields) => {
                     let at: Vec<usize> = fields
                         .iter()
-                        .map(|field| columns.iter().position(|c| *c == field.name).unwrap())
+                        .map(|field| columns.iter().position(|c| c.name == field.name).unwrap())
                         .collect();
                     rows =
                         rows.iter().map(|r| at.iter().map(|at| r[*at].clone()).collect()).collect();
-                    columns = fields.iter().map(|field| field.name.clone()).collect();
+                    columns = at.iter().map(|at| columns[*at].clone()).collect();
                     keys = 0;
                 }
-                Stage::Filter(Expr::Field { field, test }) => {
-                    use language::ast::Test;
-                    let at = columns.iter().position(|c| *c == field.name).unwrap();
-                    let Test::Range { lower, upper } = test else { panic!("{test}") };
-                    let number = |v: &language::ast::Value| v.text.parse::<f64>().unwrap();
-                    let bounds = (lower.as_ref().map(number), upper.as_ref().map(number));
-                    rows.retain(|row| {
-                        let value = row[at].as_f64();
-                        value.is_some_and(|value| std::ops::RangeBounds::contains(&bounds, &value))
-                    });
-                }
+                Stage::Filter(expr) => rows::filter(self, &columns, expr, &mut rows),
                 stage => panic!("{stage}"),
             }
         }
@@ -207,8 +197,8 @@ fn key_values(doc: &Doc, key: &Key, paths: &[String]) -> Vec<Json> {
     values
 }
 
-fn sort_rows(rows: &mut [Vec<Json>], columns: &[String], sort: &[SortKey], keys: usize) {
-    let place = |key: &SortKey| columns.iter().position(|c| *c == key.field.name).unwrap();
+fn sort_rows(rows: &mut [Vec<Json>], columns: &[Column], sort: &[SortKey], keys: usize) {
+    let place = |key: &SortKey| columns.iter().position(|c| c.name == key.field.name).unwrap();
     rows.sort_by(|a, b| {
         for key in sort {
             let at = place(key);

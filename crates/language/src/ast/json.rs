@@ -64,12 +64,13 @@ fn write_expr(expr: &Expr) -> Json {
 }
 
 fn write_test(test: &Test) -> Map<String, Json> {
-    let json = match test {
-        Test::Is(value) => json!({ "is": value.text }),
-        Test::AnyCase(pattern) => json!({ "any_case": pattern.to_text() }),
-        Test::Phrase(text) => json!({ "phrase": text }),
-        Test::Wildcard(pattern) => json!({ "wildcard": pattern.to_text() }),
-        Test::Regex(regex) => return write_regex(regex),
+    let of = |kind: &str, inner: Json| Map::from_iter([(kind.to_owned(), inner)]);
+    match test {
+        Test::Is(value) => of("is", json!(value.text)),
+        Test::AnyCase(pattern) => of("any_case", json!(pattern.to_text())),
+        Test::Phrase(text) => of("phrase", json!(text)),
+        Test::Wildcard(pattern) => of("wildcard", json!(pattern.to_text())),
+        Test::Regex(regex) => write_regex(regex),
         Test::Range { lower, upper } => {
             let mut range = Map::new();
             for (bound, included, excluded) in [(lower, "gte", "gt"), (upper, "lte", "lt")] {
@@ -79,18 +80,16 @@ fn write_test(test: &Test) -> Map<String, Json> {
                     Bound::Unbounded => None,
                 };
             }
-            json!({ "range": range })
+            of("range", range.into())
         }
-        Test::Exists => json!({ "exists": true }),
-        Test::OneOf(tests) => json!({ "one_of": tests.iter().map(write_test).collect::<Vec<_>>() }),
+        Test::Exists => of("exists", json!(true)),
+        Test::OneOf(tests) => of("one_of", json!(tests.iter().map(write_test).collect::<Vec<_>>())),
         Test::Compared { comparison, other } => {
-            json!({ "compare": comparison.to_string(), "other": other.name })
+            let mut json = of("compare", json!(comparison.to_string()));
+            json.insert("other".to_owned(), json!(other.name));
+            json
         }
-        Test::InQuery(query) => json!({ "in": write_query(query) }),
-    };
-    match json {
-        Json::Object(json) => json,
-        _ => unreachable!("a test is written as an object"),
+        Test::InQuery(query) => of("in", write_query(query)),
     }
 }
 

@@ -18,12 +18,34 @@ const LIST_AND_RANGE: &str = "a list is field IN [a, b], a range is field:[a TO 
 #[derive(Clone, Copy)]
 enum Operator {
     Colon,
-    Compare(Comparison),
+    Equal,
+    NotEqual,
+    Order(Order),
     AnyCase,
     Like,
     NotLike,
     In,
     NotIn,
+}
+
+/// A comparison that says which value is the larger.
+#[derive(Clone, Copy)]
+enum Order {
+    More,
+    AtLeast,
+    Less,
+    AtMost,
+}
+
+impl Order {
+    fn comparison(self) -> Comparison {
+        match self {
+            Self::More => Comparison::More,
+            Self::AtLeast => Comparison::AtLeast,
+            Self::Less => Comparison::Less,
+            Self::AtMost => Comparison::AtMost,
+        }
+    }
 }
 
 impl Parser<'_> {
@@ -88,13 +110,13 @@ impl Parser<'_> {
         }
         self.scan.skip_spaces();
         if self.scan.eat("!=") {
-            return Some(Operator::Compare(Comparison::NotEqual));
+            return Some(Operator::NotEqual);
         }
         if self.scan.eat("==") || self.scan.eat("=") {
-            return Some(Operator::Compare(Comparison::Equal));
+            return Some(Operator::Equal);
         }
-        if let Some(comparison) = self.eat_order() {
-            return Some(Operator::Compare(comparison));
+        if let Some(order) = self.eat_order() {
+            return Some(Operator::Order(order));
         }
         if self.scan.eat("~") {
             return Some(Operator::AnyCase);
@@ -110,10 +132,10 @@ impl Parser<'_> {
         is_list.then_some(if is_negated { Operator::NotIn } else { Operator::In })
     }
 
-    fn eat_order(&mut self) -> Option<Comparison> {
-        use Comparison::{AtLeast, AtMost, Less, More};
+    fn eat_order(&mut self) -> Option<Order> {
+        use Order::{AtLeast, AtMost, Less, More};
         let symbols = [(">=", AtLeast), (">", More), ("<=", AtMost), ("<", Less)];
-        symbols.into_iter().find(|(symbol, _)| self.scan.eat(symbol)).map(|(_, kind)| kind)
+        symbols.into_iter().find(|(symbol, _)| self.scan.eat(symbol)).map(|(_, order)| order)
     }
 
     fn field_condition(&mut self, field: FieldRef, operator: Operator) -> Result<Expr> {
@@ -130,20 +152,21 @@ impl Parser<'_> {
                 }
                 test => test,
             },
-            Operator::Compare(Comparison::Equal | Comparison::NotEqual) if self.is_at_bracket() => {
+            Operator::Equal | Operator::NotEqual if self.is_at_bracket() => {
                 return Err(self.unexpected("a value").suggest(LIST_AND_RANGE));
             }
-            Operator::Compare(comparison) => match self.other_field() {
-                Some(other) => Test::Compared { comparison, other },
-                None => match comparison {
-                    Comparison::Equal => self.item("")?,
-                    Comparison::NotEqual => {
-                        let test = self.item("")?;
-                        return Ok(Expr::negate(Expr::Field { field, test }));
-                    }
-                    comparison => self.order(comparison)?,
-                },
+            Operator::Equal => match self.other_field() {
+                Some(other) => Test::Compared { comparison: Comparison::Equal, other },
+                None => self.item("")?,
             },
+            Operator::NotEqual => match self.other_field() {
+                Some(other) => Test::Compared { comparison: Comparison::NotEqual, other },
+                None => {
+                    let test = self.item("")?;
+                    return Ok(Expr::negate(Expr::Field { field, test }));
+                }
+            },
+            Operator::Order(order) => self.order(order)?,
             Operator::AnyCase => self.any_case()?,
             Operator::Like | Operator::NotLike => self.like()?,
             Operator::In | Operator::NotIn => self.list()?,
@@ -197,11 +220,8 @@ impl Parser<'_> {
     /// What may follow `field:`.
     pub(super) fn test(&mut self) -> Result<Test> {
         let offset = Some(self.scan.offset());
-        if let Some(comparison) = self.eat_order() {
-            return match self.other_field() {
-                Some(other) => Ok(Test::Compared { comparison, other }),
-                None => self.order(comparison),
-            };
+        if let Some(order) = self.eat_order() {
+            return self.order(order);
         }
         if self.scan.eat("~") {
             return self.any_case();
@@ -359,20 +379,23 @@ impl Parser<'_> {
         Ok(Test::Range { lower: bound(lower, has_lower), upper: bound(upper, has_upper) })
     }
 
-    fn order(&mut self, comparison: Comparison) -> Result<Test> {
+    /// What follows `>`, say.
+    fn order(&mut self, order: Order) -> Result<Test> {
         use Bound::{Excluded, Included, Unbounded};
+        if let Some(other) = self.other_field() {
+            return Ok(Test::Compared { comparison: order.comparison(), other });
+        }
         self.scan.skip_spaces();
         let start = self.scan;
         let Some(value) = self.range_end("")? else {
             self.scan = start;
             return Err(self.unexpected("a value"));
         };
-        let (lower, upper) = match comparison {
-            Comparison::AtLeast => (Included(value), Unbounded),
-            Comparison::More => (Excluded(value), Unbounded),
-            Comparison::AtMost => (Unbounded, Included(value)),
-            Comparison::Less => (Unbounded, Excluded(value)),
-            Comparison::Equal | Comparison::NotEqual => unreachable!("they have no order"),
+        let (lower, upper) = match order {
+            Order::AtLeast => (Included(value), Unbounded),
+            Order::More => (Excluded(value), Unbounded),
+            Order::AtMost => (Unbounded, Included(value)),
+            Order::Less => (Unbounded, Excluded(value)),
         };
         Ok(Test::Range { lower, upper })
     }

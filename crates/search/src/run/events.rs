@@ -2,44 +2,18 @@
 
 use super::{Search, read_record};
 use crate::collect::{Counting, Match, Wanted, collect};
-use crate::fields::resolve;
+use crate::meaning::{EventField, EventMeaning, EventTest, Meaning, ValueMeaning};
 use crate::ranked::{Ranking, ranked};
 use crate::run::cursor::Cursor;
 use crate::run::fetch::{Chosen, Fetcher, fetch_up_to};
 use crate::run::highlight::Highlighter;
-use crate::run::meaning::meaning;
+use crate::run::meaning::key;
 use crate::values::Source;
 use crate::visit::Sought;
-use language::ast::{Expr, FieldRef, SortKey, Stage, Test};
+use language::check::EventsQuery;
 use segment::position::Position;
-use trail::columns::ColumnId;
 use wire::limits::{GROUP_BYTES_MAX, PAGE_BYTES_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX};
 use wire::{ApiError, Order, SearchRequest, SearchResponse, Table, Total, TotalMode};
-
-/// The stages of a query that is about events.
-#[derive(Default)]
-struct EventStages {
-    sort: Vec<SortKey>,
-    dedup: Vec<FieldRef>,
-    limit: Option<u64>,
-    fields: Vec<FieldRef>,
-}
-
-impl EventStages {
-    fn gather(stages: Vec<Stage>) -> Self {
-        let mut gathered = Self::default();
-        for stage in stages {
-            match stage {
-                Stage::Sort(keys) => gathered.sort = keys,
-                Stage::Dedup(fields) => gathered.dedup = fields,
-                Stage::Limit { rows, .. } => gathered.limit = Some(rows),
-                Stage::Fields(fields) => gathered.fields = fields,
-                Stage::Filter(_) | Stage::Stats { .. } => unreachable!("gathered, or split off"),
-            }
-        }
-        gathered
-    }
-}
 
 /// In which order events are given.
 enum Arrangement {
@@ -60,11 +34,10 @@ fn ends_early(given: usize, wanted: usize, is_paged: bool) -> String {
 impl Search<'_> {
     pub(super) fn answer_events(
         &self,
-        filter: &Expr,
-        stages: Vec<Stage>,
+        stages: &EventsQuery,
         request: &SearchRequest,
     ) -> Result<SearchResponse, ApiError> {
-        let stages = EventStages::gather(stages);
+        let filter = self.timed("inner queries", || self.meaning(&stages.filter))?;
         let chosen = Chosen::of(&stages.fields, self.snapshot)?;
         let given = self.cursor.map_or(0, |cursor| cursor.given);
         let left = stages.limit.map(|limit| limit.saturating_sub(given));
@@ -72,19 +45,19 @@ impl Search<'_> {
         let limit = asked.into_iter().chain(left).min();
         let limit =
             limit.map_or(SEARCH_LIMIT_DEFAULT, |limit| limit.min(SEARCH_LIMIT_MAX as u64) as usize);
-        let sought = self.timed("plan", || self.sought(filter))?;
+        let sought = self.timed("plan", || self.sought(&filter));
         let is_last = limit == 0 || left == Some(limit as u64);
         // One more tells whether there are others.
         let wanted = limit + usize::from(!is_last);
         let (mut matches, total, is_paged) =
-            match self.arrangement(&stages, request.order, wanted)? {
+            match self.arrangement(stages, request.order, wanted)? {
                 Arrangement::ByTime(order) => {
                     let wanted = Wanted {
                         limit: wanted,
                         order,
                         after: self.cursor.map(|cursor| cursor.after),
                         total: request.total,
-                        counting: self.counting(filter, request.total)?,
+                        counting: self.counting(&filter, request.total),
                     };
                     let (matches, total) =
                         self.timed("collect", || self.collect(&sought, wanted))?;
@@ -99,8 +72,7 @@ impl Search<'_> {
         matches.truncate(limit);
         let mut response = SearchResponse { total, ..SearchResponse::default() };
         let given_now = if stages.fields.is_empty() {
-            let highlighter = request.highlights.then(|| Highlighter::of(filter, self.snapshot));
-            let highlighter = highlighter.transpose()?;
+            let highlighter = request.highlights.then(|| Highlighter::of(&filter));
             let (snapshot, cancel) = (self.snapshot, self.cancel);
             response.hits = self.timed("fetch", || {
                 fetch_up_to(PAGE_BYTES_MAX, snapshot, &matches, highlighter.as_ref(), cancel)
@@ -130,7 +102,7 @@ impl Search<'_> {
 
     fn arrangement(
         &self,
-        stages: &EventStages,
+        stages: &EventsQuery,
         mut order: Order,
         limit: usize,
     ) -> Result<Arrangement, ApiError> {
@@ -167,23 +139,20 @@ impl Search<'_> {
         Cursor::behind(last, given, self.clock.now, request, self.snapshot).to_string()
     }
 
-    fn counting(&self, filter: &Expr, total: TotalMode) -> Result<Counting, ApiError> {
+    fn counting(&self, filter: &EventMeaning, total: TotalMode) -> Counting {
         let is_of_all_times = self.start.is_none() && self.end.is_none();
         let is_known = match filter {
-            Expr::All => true,
-            Expr::Field { field, test: Test::Is(_) } => {
-                is_of_all_times && ColumnId::named(&field.name).is_some()
-            }
+            Meaning::All => true,
+            Meaning::Test(EventTest::Value {
+                field: EventField::Column(_),
+                test: ValueMeaning::Exact(_),
+            }) => is_of_all_times,
             _ => false,
         };
         if is_known {
-            return Ok(Counting::Known);
+            return Counting::Known;
         }
-        if total != TotalMode::Exact {
-            return Ok(Counting::OneByOne(None));
-        }
-        let between = (self.start, self.end);
-        let resolve = |field: &FieldRef| resolve(field, self.snapshot);
-        Ok(Counting::OneByOne(Some(meaning(filter, between, self.clock, resolve)?)))
+        let key = || key(filter, (self.start, self.end));
+        Counting::OneByOne((total == TotalMode::Exact).then(key))
     }
 }

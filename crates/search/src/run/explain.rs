@@ -30,7 +30,7 @@ impl Search<'_> {
         each_condition(filter, &mut |condition| {
             let text = Query::of(condition.clone()).to_string();
             if !conditions.iter().any(|(known, _)| *known == text) {
-                conditions.push((text, condition.clone()));
+                conditions.push((text, condition));
             }
         });
         let conditions =
@@ -52,10 +52,9 @@ impl Search<'_> {
         })
     }
 
-    fn counted(&self, condition: String, expr: Expr) -> Result<ExplainCondition, ApiError> {
+    fn counted(&self, condition: String, expr: &Expr) -> Result<ExplainCondition, ApiError> {
         let started = Instant::now();
-        let expr = self.without_queries(expr)?;
-        let sought = self.sought(&expr)?;
+        let sought = self.sought(&self.meaning(expr)?);
         let wanted = Wanted {
             limit: 0,
             order: Order::Newest,

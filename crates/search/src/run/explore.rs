@@ -16,7 +16,7 @@ use language::time::Clock;
 use segment::presence::Presence;
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
-use trail::columns::{COLUMNS, Column, ColumnId, SOURCE_IP};
+use trail::columns::{COLUMNS, Column, ColumnId, EVENT_TIME_PATH, SOURCE_IP};
 use trail::time::Micros;
 use wire::engine::Cancel;
 use wire::limits::{FIELDS_LIMIT_DEFAULT, GROUP_BYTES_MAX, VALUES_LIMIT_DEFAULT};
@@ -24,9 +24,6 @@ use wire::{
     ApiError, ErrorKind, Field, FieldType, FieldsRequest, FieldsResponse, QueryForm, ValueCount,
     ValuesRequest, ValuesResponse,
 };
-
-/// The path of an event's time.
-const TIME_PATH: &str = "eventTime";
 
 /// Lists the fields that events have.
 pub fn fields(
@@ -91,7 +88,7 @@ fn all_fields(snapshot: &Snapshot, cancel: &Cancel) -> Result<Vec<Field>, ApiErr
         fields.push(field(path, alias.or_else(|| short(path)), presence));
     }
     fields.push(Field {
-        path: TIME_PATH.to_owned(),
+        path: EVENT_TIME_PATH.to_owned(),
         short: Some("time".to_owned()),
         types: vec![FieldType::Time],
         events: snapshot.events(),
@@ -145,7 +142,7 @@ fn full_path(field: &FieldRef, snapshot: &Snapshot) -> Result<String, ApiError> 
     Ok(match resolve(field, snapshot)? {
         Target::Column(id) => id.column().path.to_owned(),
         Target::Ip => SOURCE_IP.column().path.to_owned(),
-        Target::Time => TIME_PATH.to_owned(),
+        Target::Time => EVENT_TIME_PATH.to_owned(),
         Target::Paths(paths) => match <[String; 1]>::try_from(paths) {
             Ok([path]) => path,
             Err(_) => field.name.clone(),
@@ -159,7 +156,7 @@ impl Search<'_> {
     /// value of its own.
     fn examples(&self, path: &str, limit: usize) -> Result<Option<Vec<ValueCount>>, ApiError> {
         let is_unique = ColumnId::named(path).is_some_and(|id| id.column().is_unique);
-        if path == TIME_PATH || is_unique {
+        if path == EVENT_TIME_PATH || is_unique {
             return Ok(None);
         }
         self.values(&FieldRef::named(path), "", Expr::All, limit).map(Some)
@@ -205,12 +202,11 @@ impl Search<'_> {
             prefix => Test::Wildcard(Pattern::new([Piece::Text(prefix.into()), Piece::AnyRun])),
         };
         let has_value = Expr::Field { field: field.clone(), test };
-        let filter = self.without_queries(filter)?;
         let filter = match filter {
             Expr::All => has_value,
             filter => Expr::all_of([has_value, filter]),
         };
-        let sought = self.sought(&filter)?;
+        let sought = self.sought(&self.meaning(&filter)?);
         // One for events that have fields below the field, but no value at it.
         let largest = Some(limit + 1);
         let grouping = Grouping { keys: vec![source], measures: vec![Measure::Count], largest };

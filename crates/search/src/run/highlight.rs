@@ -1,50 +1,52 @@
 //! Which values of an event met the query, and where in them.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::fields::{Target, resolve};
-use crate::form::{AnyCase, Form, Match};
-use crate::value_clauses::ValueTest;
-use language::ast::{Expr, FieldRef, Regex, Test};
+use crate::form::Phrase;
+use crate::meaning::{EventField, EventMeaning, EventTest, ValueMeaning, WordMeaning, row_places};
+use crate::value_clauses::ValueTest as _;
 use segment::view::separated;
-use store::snapshot::Snapshot;
 use trail::cell::Cell;
-use trail::columns;
-use trail::columns::Words;
+use trail::columns::{ColumnId, EVENT_TIME_PATH, Words};
+use trail::flat::Scalar;
 use trail::limits::EXACT_BYTES_MAX;
 use trail::parse::Parser;
-use trail::words::{lowercase, words};
+use trail::paths::SEPARATOR;
+use trail::time::Micros;
+use wire::Highlight;
 use wire::limits::HIGHLIGHTS_MAX;
-use wire::{ApiError, Highlight};
 
 /// The conditions of a query that an event's values can meet. What a `NOT` asks for is in no value, and
-/// neither is what is derived from several.
+/// neither is what is derived from several; and where only bounds were asked for, but of addresses, or that
+/// there is something, the values say nothing that the query does not.
 pub struct Highlighter {
-    conditions: Vec<Condition>,
+    words: Vec<WordMeaning>,
+    values: Vec<OfField>,
+    /// The paths of columns, whose values are texts whatever the record has.
+    columns: HashSet<String>,
 }
 
-struct Condition {
-    /// Where, as records are walked; anywhere if there are none.
+/// What is asked of the values of one field.
+struct OfField {
+    /// As records are walked.
     paths: Vec<String>,
-    wanted: Wanted,
-}
-
-enum Wanted {
-    /// Words in a row.
-    Words(Vec<String>),
-    /// A word that meets a test.
-    Word(Box<dyn ValueTest>),
-    /// The whole value meets a test.
-    Value(Box<dyn ValueTest>),
-    /// The whole value is this.
-    Text(String),
+    test: ValueMeaning,
 }
 
 impl Highlighter {
-    pub fn of(filter: &Expr, snapshot: &Snapshot) -> Result<Self, ApiError> {
-        let mut conditions = Vec::new();
-        gather(filter, snapshot, &mut conditions)?;
-        Ok(Self { conditions })
+    pub fn of(filter: &EventMeaning) -> Self {
+        let columns = ColumnId::all().flat_map(paths_of_column).collect();
+        let mut highlighter = Self { words: Vec::new(), values: Vec::new(), columns };
+        filter.each_wanted(&mut |test| match test {
+            EventTest::Words(words) => highlighter.words.push(words.clone()),
+            EventTest::Value { field, test } if says_more(test) => {
+                let (paths, test) = (paths_of(field), test.clone());
+                highlighter.values.push(OfField { paths, test });
+            }
+            EventTest::Value { .. } | EventTest::Time(_) | EventTest::Compared { .. } => {}
+        });
+        highlighter
     }
 
     pub fn highlights(&self, raw: &[u8], parser: &mut Parser) -> Vec<Highlight> {
@@ -53,13 +55,17 @@ impl Highlighter {
             if found.len() >= HIGHLIGHTS_MAX {
                 return;
             }
-            let value = Cell::from(scalar).to_string();
-            let mut ranges: Vec<[usize; 2]> = self
-                .conditions
+            let (cell, value) = self.read(path, scalar);
+            let of_words = self.words.iter().flat_map(|words| places(words, &cell, &value));
+            let of_field = self
+                .values
                 .iter()
-                .filter(|condition| condition.is_about(path))
-                .flat_map(|condition| condition.wanted.ranges(&value))
-                .filter(|range| range.end <= EXACT_BYTES_MAX)
+                .filter(|of_field| of_field.paths.iter().any(|known| known == path))
+                .flat_map(|of_field| ranges(&of_field.test, &cell, &value));
+            let mut ranges: Vec<[usize; 2]> = of_words
+                .chain(of_field)
+                // What bounds how many there are of a value.
+                .filter(|range| range.start < EXACT_BYTES_MAX)
                 .map(|range| [range.start, range.end])
                 .collect();
             if ranges.is_empty() {
@@ -67,136 +73,79 @@ impl Highlighter {
             }
             ranges.sort_unstable();
             ranges.dedup();
-            let field = path.replace(trail::paths::SEPARATOR, ".");
+            let field = path.replace(SEPARATOR, ".");
             found.push(Highlight { field, value, ranges });
         });
         found
     }
-}
 
-impl Condition {
-    fn is_about(&self, path: &str) -> bool {
-        self.paths.is_empty() || self.paths.iter().any(|known| known == path)
+    /// A value of a record as conditions see it, and as a text.
+    fn read(&self, path: &str, scalar: Scalar<'_>) -> (Cell, String) {
+        let cell = Cell::from(scalar);
+        let text = cell.to_string();
+        if path == EVENT_TIME_PATH
+            && let Some(time) = Micros::parse_event_time(&text)
+        {
+            return (Cell::Time(time), text);
+        }
+        // Only truth values and numbers are looked up.
+        let is_text = matches!(cell, Cell::Text(_)) || self.columns.contains(path);
+        (if is_text { Cell::text(&text) } else { cell }, text)
     }
 }
 
-fn gather(
-    expr: &Expr,
-    snapshot: &Snapshot,
-    conditions: &mut Vec<Condition>,
-) -> Result<(), ApiError> {
-    let anywhere = |wanted| Condition { paths: Vec::new(), wanted };
-    match expr {
-        Expr::All | Expr::Not(_) => {}
-        Expr::And(parts) | Expr::Or(parts) => {
-            parts.iter().try_for_each(|part| gather(part, snapshot, conditions))?;
-        }
-        Expr::Word(text) | Expr::Phrase(text) => {
-            conditions.push(anywhere(Wanted::Words(words(text))));
-        }
-        Expr::Wildcard(pattern) => {
-            conditions.push(anywhere(Wanted::Word(Box::new(Form::of_words(pattern)))));
-        }
-        Expr::Regex(regex) => {
-            conditions.extend(matching(regex).map(|test| anywhere(Wanted::Word(test))));
-        }
-        Expr::Field { field, test } => {
-            let paths = paths_of(field, snapshot)?;
-            if !paths.is_empty() {
-                gather_tests(test, &paths, conditions);
-            }
-        }
-    }
-    Ok(())
-}
-
-fn gather_tests(test: &Test, paths: &[String], conditions: &mut Vec<Condition>) {
-    let wanted = match test {
-        Test::Is(value) => Wanted::Text(value.text.clone()),
-        Test::AnyCase(pattern) => Wanted::Value(Box::new(AnyCase::new(pattern))),
-        Test::Wildcard(pattern) => Wanted::Value(Box::new(Form::new(pattern))),
-        Test::Phrase(text) => Wanted::Words(words(text)),
-        Test::Regex(regex) => match matching(regex) {
-            Some(test) => Wanted::Value(test),
-            None => return,
-        },
-        Test::OneOf(tests) => {
-            return tests.iter().for_each(|test| gather_tests(test, paths, conditions));
-        }
-        // Their values say nothing that the query does not.
-        Test::Range { .. } | Test::Exists | Test::Compared { .. } | Test::InQuery(_) => return,
-    };
-    conditions.push(Condition { paths: paths.to_vec(), wanted });
-}
-
-fn matching(regex: &Regex) -> Option<Box<dyn ValueTest>> {
-    let test = Match::new(regex).ok()?;
-    Some(Box::new(test))
-}
-
-fn paths_of(field: &FieldRef, snapshot: &Snapshot) -> Result<Vec<String>, ApiError> {
-    Ok(match resolve(field, snapshot)? {
-        Target::Ip => vec![separated(columns::SOURCE_IP.column().path)],
-        Target::Column(id) if id.column().words != Words::Derived => {
-            vec![separated(id.column().path)]
-        }
-        Target::Paths(paths) => paths.iter().map(|path| separated(path)).collect(),
-        Target::Column(_) | Target::Time | Target::Object(_) => Vec::new(),
-    })
-}
-
-impl Wanted {
-    fn ranges(&self, value: &str) -> Vec<Range<usize>> {
-        let whole = |is_met: bool| is_met.then_some(0..value.len()).into_iter().collect();
-        match self {
-            Self::Text(text) => whole(text == value),
-            Self::Value(test) => whole(test.is_met_by(value)),
-            Self::Words(wanted) => {
-                let placed = placed_words(value);
-                let in_a_row = |row: &&[(String, Range<usize>)]| {
-                    row.iter().map(|(word, _)| word).eq(wanted.iter())
-                };
-                let rows = placed.windows(wanted.len().max(1)).filter(in_a_row);
-                rows.map(|row| row[0].1.start..row[row.len() - 1].1.end).collect()
-            }
-            Self::Word(test) => {
-                let placed = placed_words(value).into_iter();
-                placed.filter(|(word, _)| test.is_met_by(word)).map(|(_, place)| place).collect()
-            }
-        }
+/// Whether a value that passes a test says more than the test.
+fn says_more(test: &ValueMeaning) -> bool {
+    match test {
+        ValueMeaning::Exists | ValueMeaning::Range(_) => false,
+        ValueMeaning::Exact(_)
+        | ValueMeaning::OneOf(_)
+        | ValueMeaning::AnyCase(_)
+        | ValueMeaning::Wildcard(_)
+        | ValueMeaning::Regex(_)
+        | ValueMeaning::Phrase(_)
+        | ValueMeaning::Address(_)
+        | ValueMeaning::AwsSource => true,
     }
 }
 
-/// The words of a value, each with its place.
-fn placed_words(value: &str) -> Vec<(String, Range<usize>)> {
-    let mut placed = Vec::new();
-    let mut from = 0;
-    // In lower case a text can be longer; its words are found in it one by one.
-    let lower = lowercase(value);
-    if lower.len() != value.len() {
-        return words(value).into_iter().map(|word| (word, 0..value.len())).collect();
+/// Where in a value words are; a time is met as a whole.
+fn places(words: &WordMeaning, cell: &Cell, value: &str) -> Vec<Range<usize>> {
+    if !words.is_met_by(cell) {
+        return Vec::new();
     }
-    for word in words(value) {
-        if let Some(at) = lower[from..].find(&word) {
-            let place = from + at..from + at + word.len();
-            from = place.end;
-            placed.push((word, place));
-        }
-    }
-    placed
+    if matches!(cell, Cell::Time(_)) { whole(value) } else { words.places(value) }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_in_a_row_are_found_where_they_are() {
-        let wanted = Wanted::Words(words("Not Authorized"));
-        let value = "User is not authorized, NOT  authorized, and not quite authorized";
-        let found: Vec<&str> = wanted.ranges(value).into_iter().map(|r| &value[r]).collect();
-        assert_eq!(found, ["not authorized", "NOT  authorized"]);
-        assert!(Wanted::Text("User".to_owned()).ranges(value).is_empty());
-        assert_eq!(Wanted::Text("é".to_owned()).ranges("é"), vec![0..2; 1]);
+/// Where in a value what was asked for is.
+fn ranges(test: &ValueMeaning, cell: &Cell, value: &str) -> Vec<Range<usize>> {
+    if !test.is_met_by(cell) {
+        return Vec::new();
     }
+    match test {
+        ValueMeaning::Phrase(Phrase { row, text }) if !text.is_met_by(value) => {
+            let rows = row_places(row, value);
+            // A number that is written in another way.
+            if rows.is_empty() { whole(value) } else { rows }
+        }
+        _ => whole(value),
+    }
+}
+
+fn whole(value: &str) -> Vec<Range<usize>> {
+    std::iter::once(0..value.len()).collect()
+}
+
+/// The paths at which a record has a field's values, as records are walked.
+fn paths_of(field: &EventField) -> Vec<String> {
+    match field {
+        EventField::Column(id) => paths_of_column(*id).collect(),
+        EventField::Paths(paths) => paths.iter().map(|path| separated(path)).collect(),
+    }
+}
+
+/// None for what is derived.
+fn paths_of_column(id: ColumnId) -> impl Iterator<Item = String> {
+    let is_derived = id.column().words == Words::Derived;
+    id.paths().filter(move |_| !is_derived).map(separated)
 }

@@ -1,58 +1,63 @@
 //! What a filter means in one search, as a number under which what was found out about it is kept.
 
-use std::ops::Bound;
+use std::hash::{Hash, Hasher};
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::fields::Target;
-use language::ast::{Expr, FieldRef, Test};
-use language::time::{Clock, parse_time};
+use crate::meaning::EventMeaning;
 use trail::time::Micros;
-use wire::ApiError;
 
-/// A hash of the tree, of the times between which events are looked for, and of what else decides
-/// whether an event matches: the fields that names stand for now, and the times that texts stand for.
-pub fn meaning(
-    filter: &Expr,
-    between: (Option<Micros>, Option<Micros>),
-    clock: &Clock,
-    resolve: impl Fn(&FieldRef) -> Result<Target, ApiError>,
-) -> Result<u128, ApiError> {
-    let (mut targets, mut times) = (Vec::new(), Vec::new());
-    filter.each_field(&mut |field, test| {
-        let target = resolve(field);
-        let mut time = |text: &str| times.push(parse_time(text, clock).ok());
-        match test {
-            // Whatever the field is: ranges compare texts that look like times as times.
-            Some(Test::Range { lower, upper }) => {
-                for bound in [lower, upper] {
-                    if let Bound::Included(value) | Bound::Excluded(value) = bound {
-                        time(&value.text);
-                    }
-                }
-            }
-            Some(Test::Is(value)) if matches!(target, Ok(Target::Time)) => time(&value.text),
-            Some(Test::Phrase(text)) if matches!(target, Ok(Target::Time)) => time(text),
-            _ => {}
-        }
-        targets.push(target);
-    });
-    let targets = targets.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let zone = (!times.is_empty()).then_some(&clock.zone);
-    let meaning = (filter, between, targets, times, zone);
-    Ok(xxh3_128(format!("{meaning:?}").as_bytes()))
+/// A hash of what is asked, whole: names are fields, and texts are times, by then. The times between
+/// which events are looked for belong to it.
+pub fn key(meaning: &EventMeaning, between: (Option<Micros>, Option<Micros>)) -> u128 {
+    xxh3_128(&bytes(meaning, between))
+}
+
+/// All that derived code hashes of a meaning, one after another. It visits every part of every variant,
+/// and writes the length of what has one, so that no two meanings are the same bytes.
+fn bytes(meaning: &EventMeaning, between: (Option<Micros>, Option<Micros>)) -> Vec<u8> {
+    let mut written = Written(Vec::new());
+    (meaning, between).hash(&mut written);
+    written.0
+}
+
+/// Keeps what is hashed.
+struct Written(Vec<u8>);
+
+impl Hasher for Written {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Of what was written there is no hash but [`key`].
+    fn finish(&self) -> u64 {
+        0
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Bound;
+
     use jiff::Timestamp;
+    use proptest::prelude::*;
 
     use super::*;
+    use crate::addresses::Addresses;
+    use crate::fields::Target;
+    use crate::form::{AnyCase, AnyOf, Between, Form, Match, Number, Phrase, Row, SameText};
+    use crate::lower::{EventNames, lower};
+    use crate::meaning::{
+        EventField, EventTest, Meaning, Operand, TimeBetween, ValueMeaning, WordMeaning,
+    };
+    use language::ast::{Comparison, FieldRef, Pattern, Piece, Regex};
     use language::parse::parse;
-    use trail::columns::ColumnId;
+    use language::time::Clock;
+    use trail::columns::{ColumnId, EVENT_NAME, USER_NAME};
+    use wire::{ApiError, ErrorKind};
 
+    /// The key of a query at a second, where names that are no columns stand for a path.
     fn at(text: &str, second: i64, path: &str) -> u128 {
-        let clock = Clock::utc(Timestamp::from_second(second).unwrap());
         let resolve = |field: &FieldRef| {
             Ok(match field.name.as_str() {
                 "time" => Target::Time,
@@ -62,7 +67,13 @@ mod tests {
                 },
             })
         };
-        meaning(&parse(text).unwrap().filter, (None, None), &clock, resolve).unwrap()
+        let names = EventNames {
+            resolve: &resolve,
+            has_no_value: &|_, path| ApiError::new(ErrorKind::BadQuery, path),
+            clock: &Clock::utc(Timestamp::from_second(second).unwrap()),
+            answer: &|_, _| Ok(Vec::new()),
+        };
+        key(&lower(&parse(text).unwrap().filter, &names).unwrap(), (None, None))
     }
 
     #[test]
@@ -91,15 +102,147 @@ mod tests {
 
     #[test]
     fn other_bounds_mean_something_else() {
-        let clock = Clock::utc(Timestamp::UNIX_EPOCH);
-        let between = |start, end| {
-            let filter = parse("a").unwrap().filter;
-            meaning(&filter, (start, end), &clock, |_| Ok(Target::Time)).unwrap()
-        };
+        let between = |start, end| key(&Meaning::All, (start, end));
         let all = [(None, None), (Some(Micros(1)), None), (None, Some(Micros(1)))];
         for (n, (start, end)) in all.into_iter().enumerate() {
             for (other_start, other_end) in &all[..n] {
                 assert_ne!(between(start, end), between(*other_start, *other_end));
+            }
+        }
+    }
+
+    /// Texts of which one is the beginning of another, or what another comes to in lower case.
+    fn text() -> impl Strategy<Value = String> {
+        prop::sample::select(vec!["", "a", "A", "ab", "b", "*", "1", "1.0"]).prop_map(str::to_owned)
+    }
+
+    fn texts() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec(text(), 0..3)
+    }
+
+    fn pattern() -> impl Strategy<Value = Pattern> {
+        let piece =
+            prop_oneof![text().prop_map(Piece::Text), Just(Piece::AnyRun), Just(Piece::AnyOne),];
+        prop::collection::vec(piece, 0..3).prop_map(Pattern::new)
+    }
+
+    fn regex() -> impl Strategy<Value = Match> {
+        let pattern = prop::sample::select(vec!["a", "ab", "a.", "a|b"]);
+        (pattern, any::<bool>()).prop_map(|(pattern, ignores_case)| {
+            Match::new(&Regex::new(pattern, ignores_case)).unwrap()
+        })
+    }
+
+    fn bound<T: Clone + std::fmt::Debug + 'static>(
+        value: impl Strategy<Value = T> + Clone + 'static,
+    ) -> impl Strategy<Value = Bound<T>> {
+        prop_oneof![
+            value.clone().prop_map(Bound::Included),
+            value.prop_map(Bound::Excluded),
+            Just(Bound::Unbounded),
+        ]
+    }
+
+    fn time() -> impl Strategy<Value = Option<Micros>> {
+        prop::option::of((0..3_i64).prop_map(Micros))
+    }
+
+    fn between() -> impl Strategy<Value = Between> {
+        let number = prop::sample::select(vec![1.5, 1.500_000_000_000_000_2]);
+        let number = bound(number.prop_map(Number).boxed());
+        let version = bound(prop::collection::vec(0..2_u64, 0..3).boxed());
+        let text = bound(text().boxed());
+        let numbers = (number.boxed(), version.boxed(), text.boxed());
+        let (number, version, text) = numbers;
+        prop_oneof![
+            (number.clone(), number).prop_map(|(lower, upper)| Between::Numbers(lower, upper)),
+            (time(), time()).prop_map(|(start, end)| Between::Times { start, end }),
+            (version.clone(), version).prop_map(|(lower, upper)| Between::Versions(lower, upper)),
+            (text.clone(), text).prop_map(|(lower, upper)| Between::Texts(lower, upper)),
+        ]
+    }
+
+    fn value_meaning() -> impl Strategy<Value = ValueMeaning> {
+        let network = prop::sample::select(vec!["10.0.0.1", "10.0.0.0/8", "::/0"]);
+        prop_oneof![
+            Just(ValueMeaning::Exists),
+            Just(ValueMeaning::AwsSource),
+            text().prop_map(|text| ValueMeaning::Exact(SameText(text))),
+            texts().prop_map(|texts| {
+                ValueMeaning::OneOf(AnyOf::new(texts.iter().map(String::as_str)))
+            }),
+            pattern().prop_map(|pattern| ValueMeaning::AnyCase(AnyCase::new(&pattern))),
+            pattern().prop_map(|pattern| ValueMeaning::Wildcard(Form::new(&pattern))),
+            regex().prop_map(ValueMeaning::Regex),
+            text().prop_map(|text| ValueMeaning::Phrase(Phrase::new(&text))),
+            between().prop_map(ValueMeaning::Range),
+            network.prop_map(|text| ValueMeaning::Address(Addresses::of_network(text).unwrap())),
+        ]
+    }
+
+    fn field() -> impl Strategy<Value = EventField> {
+        prop_oneof![
+            prop::sample::select(vec![EVENT_NAME, USER_NAME]).prop_map(EventField::Column),
+            texts().prop_map(EventField::Paths),
+        ]
+    }
+
+    fn operand() -> impl Strategy<Value = Operand> {
+        prop_oneof![Just(Operand::Time), field().prop_map(Operand::Field)]
+    }
+
+    fn meaning() -> impl Strategy<Value = EventMeaning> {
+        use Comparison::{AtLeast, AtMost, Equal, Less, More, NotEqual};
+        let comparison = prop::sample::select(vec![Equal, NotEqual, Less, AtMost, More, AtLeast]);
+        let words = prop_oneof![
+            (texts(), time()).prop_map(|(row, time)| WordMeaning::Row { row: Row(row), time }),
+            pattern().prop_map(|pattern| WordMeaning::Wildcard(Form::of_words(&pattern))),
+            regex().prop_map(WordMeaning::Regex),
+        ];
+        let test = prop_oneof![
+            words.prop_map(EventTest::Words),
+            (time(), time()).prop_map(|(start, end)| EventTest::Time(TimeBetween { start, end })),
+            (field(), value_meaning()).prop_map(|(field, test)| EventTest::Value { field, test }),
+            (operand(), comparison, operand()).prop_map(|(left, comparison, right)| {
+                EventTest::Compared { left, comparison, right }
+            }),
+        ];
+        let leaf = prop_oneof![1 => Just(Meaning::All), 5 => test.prop_map(Meaning::Test)];
+        leaf.prop_recursive(2, 6, 3, |inner| {
+            let parts = prop::collection::vec(inner.clone(), 0..3);
+            prop_oneof![
+                parts.clone().prop_map(Meaning::And),
+                parts.prop_map(Meaning::Or),
+                inner.prop_map(|inner| Meaning::Not(Box::new(inner))),
+            ]
+        })
+    }
+
+    /// Many conditions, with the times between which they are asked; often all of one kind, so that some
+    /// differ in next to nothing.
+    fn conditions() -> impl Strategy<Value = Vec<(EventMeaning, Option<Micros>, Option<Micros>)>> {
+        let value =
+            |test| Meaning::Test(EventTest::Value { field: EventField::Column(EVENT_NAME), test });
+        let kinds = [
+            meaning().boxed(),
+            value_meaning().prop_map(value).boxed(),
+            between().prop_map(move |between| value(ValueMeaning::Range(between))).boxed(),
+            regex().prop_map(move |regex| value(ValueMeaning::Regex(regex))).boxed(),
+        ];
+        let many = |kind| prop::collection::vec((kind, time(), time()), 100);
+        let [any, values, ranges, regexes] = kinds.map(many);
+        prop_oneof![any, values, ranges, regexes]
+    }
+
+    proptest! {
+        #[test]
+        fn conditions_are_the_same_bytes_where_they_are_equal_and_only_there(all in conditions()) {
+            let written: Vec<Vec<u8>> =
+                all.iter().map(|(meaning, start, end)| bytes(meaning, (*start, *end))).collect();
+            for (n, one) in all.iter().enumerate() {
+                for (m, other) in all[..n].iter().enumerate() {
+                    prop_assert_eq!(one == other, written[n] == written[m], "{:?} {:?}", one, other);
+                }
             }
         }
     }

@@ -1,0 +1,410 @@
+//! From the tree of a condition to what it means: the one place that says what a test asks, of events
+//! and of rows alike.
+//!
+//! What a text stands for depends on the field: a moment on a time, a network on an address, a version
+//! on `eventVersion`. Whatever is wrong with a condition (a field that no event has, a text that is no
+//! time) is found here, so that what reads a meaning has nothing left to refuse.
+
+use std::net::Ipv6Addr;
+use std::ops::Bound;
+
+use crate::addresses::Addresses;
+use crate::fields::{Target, at};
+use crate::form::{AnyCase, AnyOf, Between, Form, Match, Phrase, Row, SameText, time_bounds};
+use crate::meaning::{
+    EventField, EventTest, Meaning, Operand, RowTest, TimeBetween, ValueMeaning, WordMeaning,
+};
+use language::ast::{Comparison, Expr, FieldRef, Pattern, Query, Regex, Test, Value};
+use language::time::{Clock, TimeError, parse_time};
+use trail::columns;
+use trail::columns::ColumnId;
+use trail::flat::parse_ip;
+use trail::time::Micros;
+use wire::{ApiError, ErrorKind};
+
+type Result<T, E = ApiError> = std::result::Result<T, E>;
+
+/// What the names in a condition stand for: fields of events, or columns of a table.
+pub trait Names {
+    type Test;
+
+    fn words(&self, words: WordMeaning) -> Self::Test;
+
+    fn exists(&self, field: &FieldRef) -> Result<Self::Test>;
+
+    fn asked(&self, field: &FieldRef, asked: Asked<'_>) -> Result<Self::Test>;
+
+    /// One of some texts, none of which is a number; nothing where the field's values are not compared
+    /// as texts.
+    fn one_of(&self, field: &FieldRef, texts: &[&str]) -> Result<Option<Self::Test>>;
+
+    fn compared(&self, left: &FieldRef, how: Comparison, right: &FieldRef) -> Result<Self::Test>;
+
+    /// The values that an inner query finds.
+    fn found(&self, field: &FieldRef, query: &Query) -> Result<Vec<Value>>;
+}
+
+/// What is asked of one value.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked<'t> {
+    Is(&'t Value),
+    AnyCase(&'t Pattern),
+    Phrase(&'t str),
+    Wildcard(&'t Pattern),
+    Regex(&'t Regex),
+    Range(&'t Bound<Value>, &'t Bound<Value>),
+}
+
+/// What the values of a field are, which decides what a text means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Texts, numbers and truth values.
+    Any,
+    /// Texts that can be addresses.
+    Address,
+    Version,
+}
+
+/// What the values of a table's column are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    Time,
+    Values(Kind),
+}
+
+/// What a condition means.
+pub fn lower<N: Names>(expr: &Expr, names: &N) -> Result<Meaning<N::Test>> {
+    let all = |parts: &[Expr]| parts.iter().map(|part| lower(part, names)).collect::<Result<_>>();
+    let words = |words| Meaning::Test(names.words(words));
+    Ok(match expr {
+        Expr::All => Meaning::All,
+        Expr::And(parts) => Meaning::And(all(parts)?),
+        Expr::Or(parts) => Meaning::Or(all(parts)?),
+        Expr::Not(inner) => Meaning::Not(Box::new(lower(inner, names)?)),
+        Expr::Word(text) | Expr::Phrase(text) => {
+            let row = Row::of(text);
+            if row.0.is_empty() {
+                return Err(no_word(text));
+            }
+            words(WordMeaning::Row { row, time: Micros::parse_event_time(text) })
+        }
+        Expr::Wildcard(pattern) => words(WordMeaning::Wildcard(Form::of_words(pattern))),
+        Expr::Regex(regex) => words(WordMeaning::Regex(compiled(regex, Match::of_words)?)),
+        Expr::Field { field, test } => lower_test(field, test, names)?,
+    })
+}
+
+fn lower_test<N: Names>(field: &FieldRef, test: &Test, names: &N) -> Result<Meaning<N::Test>> {
+    let asked = match test {
+        Test::Is(value) => Asked::Is(value),
+        Test::AnyCase(pattern) => Asked::AnyCase(pattern),
+        Test::Phrase(text) => Asked::Phrase(text),
+        Test::Wildcard(pattern) => Asked::Wildcard(pattern),
+        Test::Regex(regex) => Asked::Regex(regex),
+        Test::Range { lower, upper } => Asked::Range(lower, upper),
+        Test::Exists => return Ok(Meaning::Test(names.exists(field)?)),
+        Test::OneOf(tests) => return one_of(field, tests, names),
+        Test::Compared { comparison, other } => {
+            return Ok(Meaning::Test(names.compared(field, *comparison, other)?));
+        }
+        Test::InQuery(query) => {
+            let found: Vec<Test> = names.found(field, query)?.into_iter().map(Test::Is).collect();
+            if found.is_empty() {
+                // The field must be one even where nothing is found.
+                names.one_of(field, &[])?;
+            }
+            return one_of(field, &found, names);
+        }
+    };
+    Ok(Meaning::Test(names.asked(field, asked)?))
+}
+
+/// One of some tests; texts that are looked for as such are gathered into one.
+fn one_of<N: Names>(field: &FieldRef, tests: &[Test], names: &N) -> Result<Meaning<N::Test>> {
+    let (mut texts, mut others) = (Vec::new(), Vec::new());
+    for test in tests {
+        match test {
+            Test::Is(value) if value.text.parse::<f64>().is_err() => texts.push(&*value.text),
+            test => others.push(test),
+        }
+    }
+    let gathered = if texts.len() > 1 { names.one_of(field, &texts)? } else { None };
+    let rest: Vec<&Test> = if gathered.is_some() { others } else { tests.iter().collect() };
+    let mut parts: Vec<_> = gathered.into_iter().map(Meaning::Test).collect();
+    for test in rest {
+        parts.push(lower_test(field, test, names)?);
+    }
+    Ok(if parts.len() == 1 { parts.remove(0) } else { Meaning::Or(parts) })
+}
+
+impl Asked<'_> {
+    /// What is asked of a time.
+    fn of_time(self, field: &FieldRef, clock: &Clock) -> Result<TimeBetween> {
+        let span = |text: &str, offset| {
+            let span = parse_time(text, clock).map_err(|error| bad_time((offset, error)))?;
+            Ok(TimeBetween { start: Some(span.start), end: Some(span.end) })
+        };
+        match self {
+            Self::Is(value) => span(&value.text, value.offset),
+            Self::Phrase(text) => span(text, field.offset),
+            Self::Range(lower, upper) => {
+                let (start, end) = time_bounds(lower, upper, clock).map_err(bad_time)?;
+                Ok(TimeBetween { start, end })
+            }
+            Self::AnyCase(_) | Self::Wildcard(_) | Self::Regex(_) => {
+                let message = format!(
+                    "'{}' is a time: compare it (>= 2026-06-01) or give a range ([-24h TO now])",
+                    field.name
+                );
+                Err(bad_query(field.offset, &message))
+            }
+        }
+    }
+
+    /// What is asked of any other value.
+    fn of_value(self, kind: Kind, clock: &Clock) -> Result<ValueMeaning> {
+        Ok(match (self, kind) {
+            (Self::Is(Value { text, .. }), Kind::Address) if text == "aws" => {
+                ValueMeaning::AwsSource
+            }
+            (Self::Is(Value { text, offset }), Kind::Address) => {
+                address(text, *offset)?.unwrap_or_else(|| exact(text))
+            }
+            (Self::Is(Value { text, .. }), Kind::Any | Kind::Version) => exact(text),
+            (Self::Phrase(text), Kind::Address) => {
+                address(text, None)?.unwrap_or_else(|| ValueMeaning::Phrase(Phrase::new(text)))
+            }
+            (Self::Phrase(text), Kind::Any | Kind::Version) => {
+                ValueMeaning::Phrase(Phrase::new(text))
+            }
+            (Self::AnyCase(pattern), _) => ValueMeaning::AnyCase(AnyCase::new(pattern)),
+            (Self::Wildcard(pattern), _) => ValueMeaning::Wildcard(Form::new(pattern)),
+            (Self::Regex(regex), _) => ValueMeaning::Regex(compiled(regex, Match::new)?),
+            (Self::Range(lower, upper), Kind::Address) => ValueMeaning::Address(Addresses {
+                lower: address_bound(lower)?,
+                upper: address_bound(upper)?,
+            }),
+            (Self::Range(lower, upper), Kind::Version) => {
+                ValueMeaning::Range(match Between::versions(lower, upper) {
+                    Some(versions) => versions,
+                    None => Between::new(lower, upper, clock).map_err(bad_time)?,
+                })
+            }
+            (Self::Range(lower, upper), Kind::Any) => {
+                ValueMeaning::Range(Between::new(lower, upper, clock).map_err(bad_time)?)
+            }
+        })
+    }
+}
+
+fn exact(text: &str) -> ValueMeaning {
+    ValueMeaning::Exact(SameText(text.to_owned()))
+}
+
+/// An address or a network, if the text is one; an error where it is meant for one.
+fn address(text: &str, offset: Option<usize>) -> Result<Option<ValueMeaning>> {
+    if let Some(addresses) = Addresses::of_network(text) {
+        return Ok(Some(ValueMeaning::Address(addresses)));
+    }
+    let is_meant_for_one = text.split_once('/').is_some_and(|(address, _)| {
+        address.chars().all(|c| c.is_ascii_hexdigit() || ".:".contains(c))
+    });
+    if is_meant_for_one {
+        let message = format!("'{text}' is not a network like 10.0.0.0/8");
+        return Err(bad_query(offset, &message));
+    }
+    Ok(None)
+}
+
+fn address_bound(bound: &Bound<Value>) -> Result<Bound<Ipv6Addr>> {
+    let address = |value: &Value| {
+        parse_ip(&value.text)
+            .ok_or_else(|| bad_query(value.offset, &format!("'{}' is not an address", value.text)))
+    };
+    Ok(match bound {
+        Bound::Included(value) => Bound::Included(address(value)?),
+        Bound::Excluded(value) => Bound::Excluded(address(value)?),
+        Bound::Unbounded => Bound::Unbounded,
+    })
+}
+
+/// Answers an inner query: the values in the first column of its table.
+pub type Answer<'a> = dyn Fn(&FieldRef, &Query) -> Result<Vec<Value>> + 'a;
+
+/// Names as events have them.
+pub struct EventNames<'a> {
+    /// Which field a name is.
+    pub resolve: &'a dyn Fn(&FieldRef) -> Result<Target>,
+    /// The error of a condition on the value of an object, given by its path.
+    pub has_no_value: &'a dyn Fn(&FieldRef, &str) -> ApiError,
+    pub clock: &'a Clock,
+    pub answer: &'a Answer<'a>,
+}
+
+/// What a name stands for that asks for values.
+enum Found {
+    Time,
+    Values(EventField, Kind),
+}
+
+impl EventNames<'_> {
+    fn find(&self, field: &FieldRef) -> Result<Found> {
+        Ok(match (self.resolve)(field)? {
+            Target::Time => Found::Time,
+            Target::Ip => Found::Values(EventField::Column(columns::SOURCE_IP), Kind::Address),
+            Target::Column(id) => Found::Values(EventField::Column(id), kind_of_column(id)),
+            Target::Paths(paths) => Found::Values(EventField::Paths(paths), Kind::Any),
+            Target::Object(path) => return Err((self.has_no_value)(field, &path)),
+        })
+    }
+
+    fn operand(&self, field: &FieldRef) -> Result<Operand> {
+        Ok(match self.find(field)? {
+            Found::Time => Operand::Time,
+            Found::Values(field, _) => Operand::Field(field),
+        })
+    }
+}
+
+impl Names for EventNames<'_> {
+    type Test = EventTest;
+
+    fn words(&self, words: WordMeaning) -> EventTest {
+        EventTest::Words(words)
+    }
+
+    fn exists(&self, field: &FieldRef) -> Result<EventTest> {
+        let field = match (self.resolve)(field)? {
+            // Whatever has something below it is there.
+            Target::Object(path) => EventField::Paths(vec![path]),
+            _ => match self.find(field)? {
+                // Every event has one.
+                Found::Time => return Ok(EventTest::Time(TimeBetween { start: None, end: None })),
+                Found::Values(field, _) => field,
+            },
+        };
+        Ok(EventTest::Value { field, test: ValueMeaning::Exists })
+    }
+
+    fn asked(&self, field: &FieldRef, asked: Asked<'_>) -> Result<EventTest> {
+        Ok(match self.find(field)? {
+            Found::Time => EventTest::Time(asked.of_time(field, self.clock)?),
+            Found::Values(field, kind) => {
+                EventTest::Value { field, test: asked.of_value(kind, self.clock)? }
+            }
+        })
+    }
+
+    fn one_of(&self, field: &FieldRef, texts: &[&str]) -> Result<Option<EventTest>> {
+        Ok(match self.find(field)? {
+            Found::Values(field, Kind::Any | Kind::Version) => {
+                Some(EventTest::Value { field, test: one_of_texts(texts) })
+            }
+            Found::Time | Found::Values(_, Kind::Address) => None,
+        })
+    }
+
+    fn compared(&self, left: &FieldRef, how: Comparison, right: &FieldRef) -> Result<EventTest> {
+        let (left, right) = (self.operand(left)?, self.operand(right)?);
+        Ok(EventTest::Compared { left, comparison: how, right })
+    }
+
+    fn found(&self, field: &FieldRef, query: &Query) -> Result<Vec<Value>> {
+        (self.answer)(field, query)
+    }
+}
+
+/// What is in a column of a table that has values of a field of events.
+pub fn column_kind(field: &Target) -> ColumnKind {
+    match field {
+        Target::Time => ColumnKind::Time,
+        Target::Ip => ColumnKind::Values(Kind::Address),
+        Target::Column(id) => ColumnKind::Values(kind_of_column(*id)),
+        Target::Paths(_) | Target::Object(_) => ColumnKind::Values(Kind::Any),
+    }
+}
+
+fn kind_of_column(id: ColumnId) -> Kind {
+    if id == columns::EVENT_VERSION { Kind::Version } else { Kind::Any }
+}
+
+fn one_of_texts(texts: &[&str]) -> ValueMeaning {
+    ValueMeaning::OneOf(AnyOf::new(texts.iter().copied()))
+}
+
+/// Names as the columns of a table have them.
+pub struct RowNames<'a> {
+    /// Which column a name is, and what is in it.
+    pub column: &'a dyn Fn(&FieldRef) -> Result<(usize, ColumnKind)>,
+    pub clock: &'a Clock,
+    pub answer: &'a Answer<'a>,
+}
+
+impl Names for RowNames<'_> {
+    type Test = RowTest;
+
+    fn words(&self, words: WordMeaning) -> RowTest {
+        RowTest::Words(words)
+    }
+
+    fn exists(&self, field: &FieldRef) -> Result<RowTest> {
+        let (column, _) = (self.column)(field)?;
+        Ok(RowTest::Value { column, test: ValueMeaning::Exists })
+    }
+
+    fn asked(&self, field: &FieldRef, asked: Asked<'_>) -> Result<RowTest> {
+        Ok(match (self.column)(field)? {
+            (column, ColumnKind::Time) => {
+                RowTest::Time { column, between: asked.of_time(field, self.clock)? }
+            }
+            (column, ColumnKind::Values(kind)) => {
+                RowTest::Value { column, test: asked.of_value(kind, self.clock)? }
+            }
+        })
+    }
+
+    fn one_of(&self, field: &FieldRef, texts: &[&str]) -> Result<Option<RowTest>> {
+        Ok(match (self.column)(field)? {
+            (column, ColumnKind::Values(Kind::Any | Kind::Version)) => {
+                Some(RowTest::Value { column, test: one_of_texts(texts) })
+            }
+            (_, ColumnKind::Time | ColumnKind::Values(Kind::Address)) => None,
+        })
+    }
+
+    fn compared(&self, _: &FieldRef, _: Comparison, _: &FieldRef) -> Result<RowTest> {
+        let message = "columns are compared with values; quote the value";
+        Err(ApiError::new(ErrorKind::BadQuery, message))
+    }
+
+    fn found(&self, field: &FieldRef, query: &Query) -> Result<Vec<Value>> {
+        (self.answer)(field, query)
+    }
+}
+
+fn compiled(
+    regex: &Regex,
+    compile: impl Fn(&Regex) -> std::result::Result<Match, String>,
+) -> Result<Match> {
+    compile(regex).map_err(|reason| {
+        let message = format!("/{}/ is no regular expression: {reason}", regex.pattern);
+        ApiError::new(ErrorKind::BadQuery, message)
+    })
+}
+
+fn bad_time((offset, error): (Option<usize>, TimeError)) -> ApiError {
+    bad_query(offset, &error.to_string())
+}
+
+fn bad_query(offset: Option<usize>, message: &str) -> ApiError {
+    let message = format!("{message}{}", at(offset));
+    ApiError { offset, ..ApiError::new(ErrorKind::BadQuery, message) }
+}
+
+fn no_word(text: &str) -> ApiError {
+    let message = format!("'{text}' holds no word: words are letters and digits");
+    ApiError {
+        suggestion: Some("look in a field, as field:value".to_owned()),
+        ..ApiError::new(ErrorKind::BadQuery, message)
+    }
+}

@@ -1,0 +1,302 @@
+//! What a condition means, once its names are fields and its texts are words, numbers, times and
+//! addresses.
+//!
+//! [`crate::lower`] makes it from the tree. The planner, the filter of rows and the highlighter read it,
+//! and none of them looks at a test of the tree: whatever one of them finds, the others find too.
+//!
+//! Everything here is compared and hashed by derived code or by what it was made of, so that two
+//! conditions that are equal find the same events (see `run::meaning`).
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::addresses::{Addresses, AwsSource};
+use crate::form::{AnyCase, AnyOf, Between, Form, Match, Phrase, Row, SameNumber, SameText};
+use crate::value_clauses::ValueTest;
+use language::ast::Comparison;
+use trail::cell::Cell;
+use trail::columns::ColumnId;
+use trail::time::Micros;
+use trail::words::{each_placed_word, each_word, known_part};
+
+/// Tests joined by AND, OR and NOT.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Meaning<T> {
+    All,
+    And(Vec<Self>),
+    /// Of no parts it is nothing.
+    Or(Vec<Self>),
+    Not(Box<Self>),
+    Test(T),
+}
+
+/// A condition on events.
+pub type EventMeaning = Meaning<EventTest>;
+
+/// A condition on the rows of a table.
+pub type RowMeaning = Meaning<RowTest>;
+
+/// What is asked of an event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum EventTest {
+    /// Of one of its values, whichever.
+    Words(WordMeaning),
+    /// Of its time.
+    Time(TimeBetween),
+    /// Of one of the values of a field.
+    Value { field: EventField, test: ValueMeaning },
+    /// Of the values of two fields.
+    Compared { left: Operand, comparison: Comparison, right: Operand },
+}
+
+/// A field of events whose values are asked for, but for the time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum EventField {
+    Column(ColumnId),
+    /// Paths that are no columns, whose values count as one field's.
+    Paths(Vec<String>),
+}
+
+/// One of two fields that are compared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Operand {
+    Time,
+    Field(EventField),
+}
+
+/// What is asked of a row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RowTest {
+    /// Of one of its cells, whichever.
+    Words(WordMeaning),
+    /// Of the time in a column.
+    Time { column: usize, between: TimeBetween },
+    /// Of the value in a column.
+    Value { column: usize, test: ValueMeaning },
+}
+
+/// From `start` up to, and without, `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimeBetween {
+    pub start: Option<Micros>,
+    pub end: Option<Micros>,
+}
+
+/// What is asked of the words of a value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum WordMeaning {
+    /// These words in a row, one at least. A text that is a whole time is an event's time as well, which
+    /// is kept as a time and not as words.
+    Row { row: Row, time: Option<Micros> },
+    /// One word has this form, which is in lower case.
+    Wildcard(Form),
+    /// The regular expression matches one word whole, upper and lower case alike.
+    Regex(Match),
+}
+
+/// What is asked of a value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ValueMeaning {
+    /// That it is there.
+    Exists,
+    /// It is this text, or this number.
+    Exact(SameText),
+    /// It is one of these texts, none of which is a number.
+    OneOf(AnyOf),
+    /// It has this form, upper and lower case alike.
+    AnyCase(AnyCase),
+    /// It has this form.
+    Wildcard(Form),
+    /// The regular expression matches it whole.
+    Regex(Match),
+    /// It has these words in a row, or is this text or this number.
+    Phrase(Phrase),
+    /// It is between two numbers, times, versions or texts.
+    Range(Between),
+    /// It is an address between two.
+    Address(Addresses),
+    /// It is what AWS writes for a service of its own in place of an address.
+    AwsSource,
+}
+
+impl<T> Meaning<T> {
+    /// What nothing meets.
+    pub fn nothing() -> Self {
+        Self::Or(Vec::new())
+    }
+
+    /// Whether the tests, each answered by `test`, come to a yes.
+    pub fn is_met(&self, test: &impl Fn(&T) -> bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::And(parts) => parts.iter().all(|part| part.is_met(test)),
+            Self::Or(parts) => parts.iter().any(|part| part.is_met(test)),
+            Self::Not(inner) => !inner.is_met(test),
+            Self::Test(own) => test(own),
+        }
+    }
+
+    /// Visits the tests that help to meet the condition where they are met themselves: those behind no
+    /// `NOT`, or behind two.
+    pub fn each_wanted<'a>(&'a self, visit: &mut impl FnMut(&'a T)) {
+        self.each_of(true, visit);
+    }
+
+    fn each_of<'a>(&'a self, is_wanted: bool, visit: &mut impl FnMut(&'a T)) {
+        match self {
+            Self::All => {}
+            Self::And(parts) | Self::Or(parts) => {
+                for part in parts {
+                    part.each_of(is_wanted, visit);
+                }
+            }
+            Self::Not(inner) => inner.each_of(!is_wanted, visit),
+            Self::Test(test) if is_wanted => visit(test),
+            Self::Test(_) => {}
+        }
+    }
+}
+
+impl RowTest {
+    pub fn is_met_by(&self, row: &[Cell]) -> bool {
+        match self {
+            Self::Words(words) => row.iter().any(|cell| words.is_met_by(cell)),
+            Self::Time { column, between } => match &row[*column] {
+                Cell::Time(time) => between.contains(*time),
+                _ => false,
+            },
+            Self::Value { column, test } => test.is_met_by(&row[*column]),
+        }
+    }
+}
+
+impl TimeBetween {
+    pub fn contains(self, time: Micros) -> bool {
+        self.start.is_none_or(|start| time >= start) && self.end.is_none_or(|end| time < end)
+    }
+}
+
+impl WordMeaning {
+    /// Whether a value of an event, or of a row, has such words. Truth values have no words; neither
+    /// have times, which are equal as a whole.
+    pub fn is_met_by(&self, value: &Cell) -> bool {
+        match value {
+            Cell::Null | Cell::Bool(_) => false,
+            Cell::Time(found) => {
+                matches!(self, Self::Row { time: Some(time), .. } if time == found)
+            }
+            Cell::Int(_) | Cell::Float(_) | Cell::Text(_) => self.is_in(&text_of(value)),
+        }
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        match self {
+            Self::Row { row, .. } => row.is_met_by(text),
+            Self::Wildcard(form) => has_word(text, form),
+            Self::Regex(regex) => has_word(text, regex),
+        }
+    }
+
+    /// Where in a text the words are.
+    pub fn places(&self, text: &str) -> Vec<Range<usize>> {
+        match self {
+            Self::Row { row, .. } => row_places(row, text),
+            Self::Wildcard(form) => word_places(text, form),
+            Self::Regex(regex) => word_places(text, regex),
+        }
+    }
+}
+
+fn has_word(text: &str, test: &impl ValueTest) -> bool {
+    let mut has_word = false;
+    each_word(text, &mut String::new(), |word| has_word |= test.is_met_by(known_part(word)));
+    has_word
+}
+
+fn word_places(text: &str, test: &impl ValueTest) -> Vec<Range<usize>> {
+    let mut places = Vec::new();
+    each_placed_word(text, &mut String::new(), |word, place| {
+        if test.is_met_by(known_part(word)) {
+            places.push(place);
+        }
+    });
+    places
+}
+
+/// Where in a text words are in a row.
+pub fn row_places(Row(row): &Row, text: &str) -> Vec<Range<usize>> {
+    let mut placed: Vec<(String, Range<usize>)> = Vec::new();
+    each_placed_word(text, &mut String::new(), |word, place| placed.push((word.to_owned(), place)));
+    let is_the_row =
+        |found: &&[(String, Range<usize>)]| found.iter().map(|(word, _)| word).eq(row.iter());
+    let found = placed.windows(row.len().max(1)).filter(is_the_row);
+    found.map(|found| found[0].1.start..found[found.len() - 1].1.end).collect()
+}
+
+impl ValueMeaning {
+    /// Whether a value of an event or of a row is meant. A value of a column of events is a text,
+    /// whatever the record has.
+    pub fn is_met_by(&self, value: &Cell) -> bool {
+        if *value == Cell::Null {
+            return false;
+        }
+        let text = text_of(value);
+        match self {
+            Self::Exists => true,
+            Self::Exact(wanted) => wanted.is_met_by(&text) || is_number(value, wanted),
+            Self::OneOf(texts) => texts.is_met_by(&text),
+            Self::AnyCase(form) => form.is_met_by(&text),
+            Self::Wildcard(form) => form.is_met_by(&text),
+            Self::Regex(regex) => regex.is_met_by(&text),
+            Self::Phrase(phrase) => phrase.is_met_by(&text) || is_number(value, &phrase.text),
+            Self::Range(between) => between.is_met_by(&text),
+            Self::Address(addresses) => addresses.is_met_by(&text),
+            Self::AwsSource => AwsSource.is_met_by(&text),
+        }
+    }
+}
+
+/// Whether a value is a number, and the one that a text reads as.
+fn is_number(value: &Cell, SameText(wanted): &SameText) -> bool {
+    let is_number = matches!(value, Cell::Int(_) | Cell::Float(_));
+    is_number && SameNumber::new(wanted).is_met_by(&text_of(value))
+}
+
+fn text_of(value: &Cell) -> Cow<'_, str> {
+    match value {
+        Cell::Text(text) => Cow::Borrowed(text),
+        value => Cow::Owned(value.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_helps_to_meet_a_condition_is_behind_no_not_or_behind_two() {
+        use Meaning::{And, Not, Or, Test};
+        let not = |inner| Not(Box::new(inner));
+        let meaning = And(vec![
+            Test(1),
+            not(Test(2)),
+            not(And(vec![Test(3), not(Test(4)), not(Or(vec![Test(5), not(Test(6))]))])),
+            Meaning::All,
+        ]);
+        let mut wanted = Vec::new();
+        meaning.each_wanted(&mut |test| wanted.push(*test));
+        assert_eq!(wanted, [1, 4, 5]);
+        assert!(meaning.is_met(&|test| [1, 4].contains(test)));
+        assert!(!meaning.is_met(&|test| [1, 2, 4].contains(test)));
+        assert!(!Meaning::<u8>::nothing().is_met(&|_| true));
+    }
+
+    #[test]
+    fn words_in_a_row_are_found_where_they_are() {
+        let row = Row::of("Not Authorized");
+        let value = "User is not authorized, NOT  authorized, and not quite authorized";
+        let found: Vec<&str> = row_places(&row, value).into_iter().map(|r| &value[r]).collect();
+        assert_eq!(found, ["not authorized", "NOT  authorized"]);
+        assert!(row_places(&Row::of("*"), value).is_empty());
+    }
+}

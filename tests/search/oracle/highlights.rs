@@ -1,0 +1,160 @@
+//! Highlights, said again: what of a filter helps an event to match where it is met, and in which values
+//! of a record it is.
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+use language::ast::{Expr, FieldRef, Test};
+use wire::Highlight;
+
+use super::evaluate::{Archive, IsMeant, Kind, compile, has_row, is_of_form, lower};
+use super::record::{Doc, Scalar, known_part, words_of};
+use super::rows::words_in;
+
+/// Values of an event that are given, at most.
+const HIGHLIGHTS_MAX: usize = 20;
+
+/// What is not looked at of a value.
+const BYTES_MAX: usize = 4_096;
+
+/// What is in no value of the record.
+const DERIVED: [&str; 3] = ["actor", "credential", "time"];
+
+/// A condition whose values are highlighted.
+enum Wanted {
+    Row { words: Vec<String>, time: Option<i64> },
+    Word(Box<dyn Fn(&str) -> bool>),
+    Value { paths: Vec<String>, is_meant: IsMeant, phrase: Option<Vec<String>> },
+}
+
+/// Checks what is highlighted of an event.
+pub fn check(archive: &Archive, filter: &Expr, doc: &Doc, highlights: &[Highlight]) {
+    let mut wanted = Vec::new();
+    gather(archive, &archive.without_queries(filter), true, &mut wanted);
+    for highlight in highlights {
+        let Highlight { field, value, ranges } = highlight;
+        assert!(!ranges.is_empty(), "{filter}: {highlight:?}");
+        let found = doc.of(field).iter().find(|scalar| scalar.text() == value.as_str());
+        let scalar = match (field.as_str(), found) {
+            ("eventTime", _) => Scalar::Time(micros(value).expect("a time")),
+            (_, Some(scalar)) => scalar.clone(),
+            (_, None) => panic!("{filter}: {} has no such {highlight:?}", doc.id),
+        };
+        for [start, end] in ranges {
+            let part = *start..*end;
+            assert!(value.get(part.clone()).is_some(), "{filter}: {highlight:?}");
+            let is_met = wanted.iter().any(|one| one.is_at(field, &scalar, value, &part));
+            assert!(is_met, "{filter}: {part:?} of {highlight:?} in {}", doc.id);
+        }
+    }
+    if highlights.len() >= HIGHLIGHTS_MAX {
+        return;
+    }
+    for one in &wanted {
+        for (path, scalar) in
+            doc.values.iter().flat_map(|(path, of)| of.iter().map(move |s| (path, s)))
+        {
+            let text = scalar.text();
+            if DERIVED.contains(&path.as_str())
+                || text.len() > BYTES_MAX
+                || !one.is_in(path, scalar)
+            {
+                continue;
+            }
+            let has_one = highlights.iter().any(|Highlight { field, value, ranges }| {
+                let is_at =
+                    |[start, end]: &[usize; 2]| one.is_at(field, scalar, value, &(*start..*end));
+                field == path && *value == text && ranges.iter().any(is_at)
+            });
+            assert!(has_one, "{filter}: {path} {scalar:?} of {} is not in {highlights:?}", doc.id);
+        }
+    }
+}
+
+fn micros(text: &str) -> Option<i64> {
+    text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond)
+}
+
+/// `NOT NOT a` is `a`.
+fn gather(archive: &Archive, expr: &Expr, is_positive: bool, wanted: &mut Vec<Wanted>) {
+    match expr {
+        Expr::All => {}
+        Expr::And(parts) | Expr::Or(parts) => {
+            parts.iter().for_each(|part| gather(archive, part, is_positive, wanted));
+        }
+        Expr::Not(inner) => gather(archive, inner, !is_positive, wanted),
+        _ if !is_positive => {}
+        Expr::Word(text) | Expr::Phrase(text) => {
+            wanted.push(Wanted::Row { words: words_of(text), time: micros(text) });
+        }
+        Expr::Wildcard(pattern) => {
+            let pattern = lower(pattern);
+            wanted.push(Wanted::Word(Box::new(move |word| is_of_form(word, pattern.pieces()))));
+        }
+        Expr::Regex(regex) => {
+            let regex = compile(&regex.pattern, true);
+            wanted.push(Wanted::Word(Box::new(move |word| regex.is_match(word))));
+        }
+        Expr::Field { field, test } => gather_tests(archive, field, test, wanted),
+    }
+}
+
+fn gather_tests(archive: &Archive, field: &FieldRef, test: &Test, wanted: &mut Vec<Wanted>) {
+    let kind = Kind::of(&field.name);
+    match test {
+        Test::OneOf(tests) => {
+            tests.iter().for_each(|test| gather_tests(archive, field, test, wanted));
+        }
+        // Bounds of addresses are a network, said in another way.
+        Test::Range { .. } if kind == Kind::Address => {
+            let (paths, is_meant) = (archive.paths_of(field), kind.meaning(test));
+            wanted.push(Wanted::Value { paths, is_meant, phrase: None });
+        }
+        // Other bounds, and that something is there, are in no text.
+        Test::Range { .. } | Test::Exists | Test::Compared { .. } | Test::InQuery(_) => {}
+        _ if kind == Kind::Time => {}
+        Test::Is(_) | Test::AnyCase(_) | Test::Phrase(_) | Test::Wildcard(_) | Test::Regex(_) => {
+            let phrase = if let Test::Phrase(text) = test { Some(words_of(text)) } else { None };
+            let (paths, is_meant) = (archive.paths_of(field), kind.meaning(test));
+            wanted.push(Wanted::Value { paths, is_meant, phrase });
+        }
+    }
+}
+
+impl Wanted {
+    /// Whether a value of a record meets the condition.
+    fn is_in(&self, path: &str, scalar: &Scalar) -> bool {
+        match self {
+            Self::Row { words, .. } => has_row(&words_in(scalar), words),
+            Self::Word(test) => words_in(scalar).iter().any(|word| test(known_part(word))),
+            Self::Value { paths, is_meant, .. } => {
+                paths.iter().any(|known| known == path) && is_meant(scalar)
+            }
+        }
+    }
+
+    /// Whether a part of a value is what is meant.
+    fn is_at(&self, path: &str, scalar: &Scalar, value: &str, part: &Range<usize>) -> bool {
+        let is_whole = *part == (0..value.len());
+        if let Scalar::Time(found) = scalar {
+            return is_whole && matches!(self, Self::Row { time, .. } if *time == Some(*found));
+        }
+        if !self.is_in(path, scalar) {
+            return false;
+        }
+        let of_part = words_of(&value[part.clone()]);
+        // Neither begins nor ends inside of a word.
+        let has_ends = || {
+            let (before, behind) = (words_of(&value[..part.start]), words_of(&value[part.end..]));
+            [before, of_part.clone(), behind].concat() == words_of(value)
+        };
+        match self {
+            Self::Row { words, .. } => of_part == *words && has_ends(),
+            Self::Word(test) => {
+                has_ends() && matches!(&of_part[..], [word] if test(known_part(word)))
+            }
+            Self::Value { phrase: Some(words), .. } => is_whole || of_part == *words && has_ends(),
+            Self::Value { phrase: None, .. } => is_whole,
+        }
+    }
+}
