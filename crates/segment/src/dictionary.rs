@@ -166,7 +166,9 @@ impl<I: Infos> Walk<I> {
     pub fn advance(&mut self) -> io::Result<bool> {
         while self.at < self.block.len() || self.next_block()? {
             self.next_entry().ok_or_else(broken)?;
-            if self.key >= self.from {
+            // Once reached, it is not compared with any more: that would double the time of a walk.
+            if self.from.is_empty() || self.key >= self.from {
+                self.from.clear();
                 return Ok(true);
             }
         }

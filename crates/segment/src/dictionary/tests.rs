@@ -29,7 +29,9 @@ fn keys() -> impl Strategy<Value = Keys> {
 
 fn table(keys: &Keys) -> Vec<u8> {
     let mut table = <Dictionary>::builder(Vec::new()).unwrap();
-    keys.iter().for_each(|key| table.insert(key, &()).unwrap());
+    for key in keys {
+        table.insert(key, &()).unwrap();
+    }
     table.finish().unwrap()
 }
 
@@ -105,7 +107,9 @@ proptest! {
         }
         // As tantivy's own functions walk it.
         let mut stream = ours.dictionary().stream().unwrap();
-        keys.iter().for_each(|key| assert!(stream.advance() && stream.key() == key));
+        for key in &keys {
+            prop_assert!(stream.advance() && stream.key() == key);
+        }
         prop_assert!(!stream.advance());
     }
 
