@@ -11,10 +11,10 @@ use tantivy::query::{ConstScorer, EnableScoring, Explanation, Query, Weight};
 use tantivy::{BitSet, DocId, Score, SegmentReader, TERMINATED, TantivyError, Term};
 
 use crate::one_term::docs_with;
-pub use crate::stop::Stop;
 use crate::value_clauses::RecordTest;
 use segment::IndexError;
 use segment::docsets::{Docs, Ranges, Scan, Union, Verified, none};
+pub use segment::stop::Stop;
 use segment::view::SegmentView;
 use store::snapshot::Snapshot;
 use trail::time::Micros;

@@ -17,9 +17,9 @@ use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocId};
 
 use crate::one_term::OneTerm;
 use crate::pieces::{Piece, each_piece_of};
-use crate::stop::Stop;
 use segment::IndexError;
 use segment::docsets::Docs;
+use segment::stop::Stop;
 use segment::view::SegmentView;
 use store::snapshot::Snapshot;
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use segment::{IndexError, lock};
+use super::{IndexError, lock};
 
 /// Tells whether the evaluation of a search's conditions should end, unfinished. Clones are the same.
 #[derive(Clone)]
