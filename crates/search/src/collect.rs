@@ -292,10 +292,11 @@ fn best_matches<E: From<IndexError> + Send>(
             continue;
         }
         matches.in_segment(segment, |walk| {
-            Ok(match wanted.order {
+            match wanted.order {
                 Order::Newest => add_first_matches(&walk, runs, &wanted, &mut found)?,
                 Order::Oldest => add_last_matches(&walk, runs, &wanted, &mut found)?,
-            })
+            }
+            Ok(())
         })?;
     }
     Ok(found)

@@ -64,9 +64,12 @@ pub fn ranked<E: From<IndexError> + Send>(
     let kept = Kept { ranking, all: Vec::new(), firsts: HashMap::default(), bytes: 0, bytes_max };
     let kept = Mutex::new(kept);
     let matches = Matches::of(snapshot, sought, check)?;
-    let totals = matches.each_piece(|walk| match ranking.dedup.is_empty() {
-        true => rank_piece(&walk, ranking, read, &kept),
-        false => first_of_piece(&walk, ranking, read, &kept),
+    let totals = matches.each_piece(|walk| {
+        if ranking.dedup.is_empty() {
+            rank_piece(&walk, ranking, read, &kept)
+        } else {
+            first_of_piece(&walk, ranking, read, &kept)
+        }
     })?;
     let kept = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok((kept.end(), totals.iter().sum()))
@@ -91,7 +94,7 @@ fn rank_piece<E>(
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    let ranked = keys.ranked(rows.end(&keys))?;
+    let ranked = keys.ranked(&rows.end(&keys))?;
     let mut kept = lock(kept);
     kept.all.extend(ranked);
     kept.drop_surplus();

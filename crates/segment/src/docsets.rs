@@ -256,7 +256,7 @@ impl Verified {
         cost: u64,
         test: impl FnMut(DocId) -> bool + Send + 'static,
     ) -> Docs {
-        Self::new(candidates, cost, Box::new(test), None)
+        Self::settled(candidates, cost, Box::new(test), None)
     }
 
     /// For a test that leaves its error there: the candidates are at their end then.
@@ -266,10 +266,10 @@ impl Verified {
         test: impl FnMut(DocId) -> bool + Send + 'static,
         stop: Stop,
     ) -> Docs {
-        Self::new(candidates, cost, Box::new(test), Some(stop))
+        Self::settled(candidates, cost, Box::new(test), Some(stop))
     }
 
-    fn new(
+    fn settled(
         candidates: Docs,
         cost: u64,
         test: Box<dyn FnMut(DocId) -> bool + Send>,

@@ -142,7 +142,7 @@ impl Firsts {
         keys: &SortKeys,
         mut sink: impl FnMut(Group, Ranked) -> Result<(), IndexError>,
     ) -> Result<(), IndexError> {
-        let firsts = keys.ranked((0..self.events.len()).map(|group| self.row(group)))?;
+        let firsts = keys.ranked(&(0..self.events.len()).map(|group| self.row(group)))?;
         for (group, first) in self.groups()?.into_iter().zip(firsts) {
             sink(group, first)?;
         }

@@ -104,7 +104,7 @@ impl SortKeys {
     /// Rows as they are compared with those of other segments.
     pub fn ranked<'r>(
         &self,
-        rows: impl Iterator<Item = Row<'r>> + Clone,
+        rows: &(impl Iterator<Item = Row<'r>> + Clone),
     ) -> Result<Vec<Ranked>, IndexError> {
         let new = |row: Row<'_>| Ranked {
             found: Match::new(&self.segment, row.doc),

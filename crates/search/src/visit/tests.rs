@@ -29,9 +29,11 @@ struct Failing {
 impl Clause for Failing {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let at = self.at;
-        let test = move |doc: DocId| match doc == at {
-            true => Err(IndexError::damaged(Path::new("x.records"), "block 7")),
-            false => Ok(doc.is_multiple_of(2)),
+        let test = move |doc: DocId| {
+            if doc == at {
+                return Err(IndexError::damaged(Path::new("x.records"), "block 7"));
+            }
+            Ok(doc.is_multiple_of(2))
         };
         if !self.has_candidates {
             return Ok(context.scan_reading(test));
