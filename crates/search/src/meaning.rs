@@ -144,7 +144,6 @@ impl<T> Meaning<T> {
 
     fn each_of<'a>(&'a self, is_wanted: bool, visit: &mut impl FnMut(&'a T)) {
         match self {
-            Self::All => {}
             Self::And(parts) | Self::Or(parts) => {
                 for part in parts {
                     part.each_of(is_wanted, visit);
@@ -152,7 +151,7 @@ impl<T> Meaning<T> {
             }
             Self::Not(inner) => inner.each_of(!is_wanted, visit),
             Self::Test(test) if is_wanted => visit(test),
-            Self::Test(_) => {}
+            Self::All | Self::Test(_) => {}
         }
     }
 }

@@ -109,8 +109,8 @@ where
 {
     match number {
         SameNumber { whole: Some(whole), .. } => equal(context, column, whole.try_into().ok()),
-        SameNumber { float: Some(wanted), .. } => {
-            numbers_where(context, column, move |n| float(n) == wanted)
+        SameNumber { float: wanted @ Some(_), .. } => {
+            numbers_where(context, column, move |n| Some(float(n)) == wanted)
         }
         SameNumber { whole: None, float: None } => none(),
     }

@@ -80,7 +80,9 @@ fn gather(archive: &Archive, expr: &Expr, is_positive: bool, wanted: &mut Vec<Wa
     match expr {
         Expr::All => {}
         Expr::And(parts) | Expr::Or(parts) => {
-            parts.iter().for_each(|part| gather(archive, part, is_positive, wanted));
+            for part in parts {
+                gather(archive, part, is_positive, wanted);
+            }
         }
         Expr::Not(inner) => gather(archive, inner, !is_positive, wanted),
         _ if !is_positive => {}
@@ -103,7 +105,9 @@ fn gather_tests(archive: &Archive, field: &FieldRef, test: &Test, wanted: &mut V
     let kind = Kind::of(&field.name);
     match test {
         Test::OneOf(tests) => {
-            tests.iter().for_each(|test| gather_tests(archive, field, test, wanted));
+            for test in tests {
+                gather_tests(archive, field, test, wanted);
+            }
         }
         // Bounds of addresses are a network, said in another way.
         Test::Range { .. } if kind == Kind::Address => {
