@@ -25,6 +25,7 @@ const TICK: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Args {
     /// Rebuild the index in a data directory that no daemon uses, in place of a daemon's
     #[arg(long)]

@@ -165,16 +165,19 @@ impl Pipeline {
             None => ApiError::new(ErrorKind::Unavailable, "ingest has ended"),
         };
         let mut store = ingest.take().and_then(Ingest::stop).ok_or_else(ended)?;
+        // Before the new pipeline counts anything.
+        let progress = self.progress.load_full();
+        let Counters { files, events, .. } = &progress.counters;
+        let before = (files.load(Ordering::Relaxed), events.load(Ordering::Relaxed));
         let begun = store.begin_rebuild(rebuilt_from(&self.config));
         *ingest = Some(self.begin(store, ground).map_err(|error| self.fail(&error))?);
         begun?;
         tracing::info!("rebuilding the index from the archive");
-        let counters = &self.progress.load().counters;
         *self.last_rebuild() = Some(Rebuild {
             state: RebuildState::Running,
             message: None,
-            files_before: counters.files.load(Ordering::Relaxed),
-            events_before: counters.events.load(Ordering::Relaxed),
+            files_before: before.0,
+            events_before: before.1,
         });
         let pipeline = Arc::clone(self);
         std::thread::Builder::new()
