@@ -130,7 +130,7 @@ pub fn records(options: &GenerateOptions) -> Result<Vec<Vec<u8>>> {
 }
 
 /// All events as the text of a single trail file, `{"Records":[…]}`, of one account and region.
-pub fn trail_file(options: &GenerateOptions) -> Result<Vec<u8>> {
+pub(crate) fn trail_file(options: &GenerateOptions) -> Result<Vec<u8>> {
     check(options)?;
     let mut rng = Rng(options.seed);
     let place = Place::draw(&mut rng, options);

@@ -36,13 +36,13 @@ pub struct Load {
 /// What was measured, in milliseconds, and in requests a second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latencies {
-    pub requests: u64,
+    pub(crate) requests: u64,
     pub rate_per_s: f64,
     pub median_ms: f64,
     pub p95_ms: f64,
     pub p99_ms: f64,
     pub p999_ms: f64,
-    pub max_ms: f64,
+    pub(crate) max_ms: f64,
     /// Requests a second that the connections get through, each sending its next at once.
     pub throughput_per_s: f64,
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use include_dir::{Dir, include_dir};
 
 /// Laid out as in S3, beginning with `AWSLogs`.
-pub static TRAIL: Dir = include_dir!("$CARGO_MANIFEST_DIR/../../tests/data/invictus");
+pub(crate) static TRAIL: Dir = include_dir!("$CARGO_MANIFEST_DIR/../../tests/data/invictus");
 
 /// Records of [`TRAIL`].
 pub const TRAIL_RECORDS: u64 = 2_900;

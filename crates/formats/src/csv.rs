@@ -34,7 +34,7 @@ pub const EVENT_COLUMNS: [&str; 12] = [
 ];
 
 /// An event as a row, in [`EVENT_COLUMNS`].
-pub fn event_row(hit: &Hit) -> [Value; EVENT_COLUMNS.len()] {
+pub(crate) fn event_row(hit: &Hit) -> [Value; EVENT_COLUMNS.len()] {
     let meta = &hit.meta;
     // A key that is there twice counts as the last of them, as in most readers.
     let record: BTreeMap<String, &RawValue> =
@@ -83,7 +83,7 @@ impl<W: Write> CsvWriter<W> {
         self.row(&event_row(hit))
     }
 
-    pub fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
 

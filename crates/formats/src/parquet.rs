@@ -40,7 +40,7 @@ enum Kind {
 impl ParquetWriter {
     /// The columns are those of the first page. Where it is the only one, a column of numbers is one; of
     /// rows that are still to come, nothing is known, and all is text.
-    pub fn begin(first: &SearchResponse) -> io::Result<Self> {
+    pub(crate) fn begin(first: &SearchResponse) -> io::Result<Self> {
         let (names, kinds): (Vec<&str>, Vec<Kind>) = match &first.table {
             None => {
                 let events = EVENT_COLUMNS.iter().map(|name| match *name {
@@ -68,7 +68,7 @@ impl ParquetWriter {
     }
 
     /// Bytes that are written once the page's rows are there.
-    pub fn page(&mut self, page: &SearchResponse) -> io::Result<Vec<u8>> {
+    pub(crate) fn page(&mut self, page: &SearchResponse) -> io::Result<Vec<u8>> {
         for hit in &page.hits {
             let mut row = event_row(hit).to_vec();
             row.push(hit.event.get().into());
@@ -89,7 +89,7 @@ impl ParquetWriter {
         self.write_group().map_err(io::Error::other)
     }
 
-    pub fn end(mut self) -> io::Result<Vec<u8>> {
+    pub(crate) fn end(mut self) -> io::Result<Vec<u8>> {
         self.write_group().map_err(io::Error::other)?;
         let Self { file, .. } = self;
         // It has what was not taken, and the footer.

@@ -22,14 +22,14 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use store::dedupe::Dedupe;
 
 /// The number of the first batch; they count up from it.
-pub const FIRST: u64 = 1;
+pub(crate) const FIRST: u64 = 1;
 
 /// How long a worker waits for the others before it says so: the largest file takes seconds to read.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The batches of an ingest pipeline, one after another.
 #[derive(Debug)]
-pub struct Batches {
+pub(crate) struct Batches {
     dedupe: Arc<Dedupe>,
     state: Mutex<State>,
     begun: Condvar,
@@ -46,11 +46,11 @@ struct State {
 
 /// Segments that are committed together.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// They count up from [`FIRST`].
-    pub number: u64,
+    pub(crate) number: u64,
     /// Disconnects when the batch closes.
-    pub closing: Receiver<Infallible>,
+    pub(crate) closing: Receiver<Infallible>,
     members: AtomicUsize,
     is_given_up: AtomicBool,
 }
@@ -64,12 +64,12 @@ impl Batch {
     }
 
     /// How many segments it has. Final once any of them is closed.
-    pub fn members(&self) -> usize {
+    pub(crate) fn members(&self) -> usize {
         self.members.load(Ordering::Acquire)
     }
 
     /// Whether its segments must not be committed.
-    pub fn is_given_up(&self) -> bool {
+    pub(crate) fn is_given_up(&self) -> bool {
         self.is_given_up.load(Ordering::Acquire)
     }
 }
@@ -77,13 +77,13 @@ impl Batch {
 /// A worker's part in a batch, for as long as its segment takes in events. Dropping it closes the
 /// batch.
 #[derive(Debug)]
-pub struct Membership {
-    pub batch: Arc<Batch>,
+pub(crate) struct Membership {
+    pub(crate) batch: Arc<Batch>,
     batches: Arc<Batches>,
 }
 
 impl Batches {
-    pub fn new(dedupe: Arc<Dedupe>) -> Arc<Self> {
+    pub(crate) fn new(dedupe: Arc<Dedupe>) -> Arc<Self> {
         let (batch, closing) = Batch::new(FIRST);
         let state = State { batch, open: 0, closing: Some(closing) };
         Arc::new(Self { dedupe, state: Mutex::new(state), begun: Condvar::new() })
@@ -94,7 +94,7 @@ impl Batches {
     }
 
     /// Joins the batch under way; while one is closing, waits for the next.
-    pub fn join(self: &Arc<Self>) -> Membership {
+    pub(crate) fn join(self: &Arc<Self>) -> Membership {
         let is_closing = |state: &mut State| state.closing.is_none();
         let mut state = self.state();
         while state.closing.is_none() {
@@ -116,13 +116,13 @@ impl Batches {
 
 impl Membership {
     /// Gives the whole batch up: some of its segments may count duplicates of an event that was lost.
-    pub fn give_up(self) -> Arc<Batch> {
+    pub(crate) fn give_up(self) -> Arc<Batch> {
         self.batch.is_given_up.store(true, Ordering::Release);
         self.close()
     }
 
     /// Closes the batch.
-    pub fn close(self) -> Arc<Batch> {
+    pub(crate) fn close(self) -> Arc<Batch> {
         Arc::clone(&self.batch)
     }
 }

@@ -25,17 +25,17 @@ use trail::parse::Parser;
 use trail::time::Micros;
 
 /// See the module's documentation.
-pub struct Committer {
-    pub store: Store,
-    pub progress: Arc<Progress>,
-    pub built: Receiver<Built>,
+pub(crate) struct Committer {
+    pub(crate) store: Store,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) built: Receiver<Built>,
     /// Files of batches that were given up.
-    pub give_back: Sender<TakenBack>,
+    pub(crate) give_back: Sender<TakenBack>,
     /// Whether to merge what can be merged before ending; else a merge under way is given up.
-    pub merge_at_end: bool,
+    pub(crate) merge_at_end: bool,
     /// Bytes of free space below which ingest stops, before searches and other programs have none.
-    pub free_bytes_min: u64,
-    pub retention: Retention,
+    pub(crate) free_bytes_min: u64,
+    pub(crate) retention: Retention,
 }
 
 /// Batches that are not complete, or wait for one before them.
@@ -118,7 +118,7 @@ struct Merged {
 
 impl Committer {
     /// Runs until the workers are gone and everything they built is committed.
-    pub fn run(mut self) -> Store {
+    pub(crate) fn run(mut self) -> Store {
         let (jobs, job_queue) = bounded(1);
         let (results, merged) = bounded(1);
         let progress = Arc::clone(&self.progress);

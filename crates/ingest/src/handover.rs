@@ -4,7 +4,7 @@ use segment::file::FileKey;
 
 /// A file that was taken and is given back. It stays pending until the scanner has it.
 #[derive(Clone, Debug)]
-pub enum TakenBack {
+pub(crate) enum TakenBack {
     /// It ends too early.
     Unfinished(FileKey),
     /// It is another by now.

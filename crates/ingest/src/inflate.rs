@@ -20,8 +20,8 @@ pub struct Unreadable;
 /// How much of the input was read and of the output written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inflated {
-    pub read: usize,
-    pub written: usize,
+    pub(crate) read: usize,
+    pub(crate) written: usize,
 }
 
 // SAFETY: a libdeflate decompressor is plain memory without thread affinity; `gunzip` takes `&mut`.

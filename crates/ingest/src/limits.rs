@@ -2,11 +2,11 @@
 
 /// Rejected records listed with their file; the rest are counted. A file of garbage must not fill
 /// the ledger.
-pub const REJECTS_LISTED_MAX: usize = 20;
+pub(crate) const REJECTS_LISTED_MAX: usize = 20;
 
 /// Paths listed that are not read, such as links; the rest are counted. A tree of links must not fill
 /// the memory.
-pub const SKIPPED_LISTED_MAX: usize = 1_000;
+pub(crate) const SKIPPED_LISTED_MAX: usize = 1_000;
 
 /// Below this many uncompressed bytes no ratio is suspicious: a trail of one repeated record has 1,000.
-pub const RATIO_FREE_BYTES: usize = 16 << 20;
+pub(crate) const RATIO_FREE_BYTES: usize = 16 << 20;

@@ -38,7 +38,7 @@ impl Fault {
         Self { reason: reason.into(), may_pass: false }
     }
 
-    pub fn of_index(what: &str, error: &IndexError) -> Self {
+    pub(crate) fn of_index(what: &str, error: &IndexError) -> Self {
         Self { reason: format!("{what}: {error}"), may_pass: error.may_pass() }
     }
 }
@@ -59,7 +59,7 @@ pub struct Counters {
     /// Bytes of the files read, as on disk.
     pub bytes_read: AtomicU64,
     /// Files handled after a panic.
-    pub panics: AtomicU64,
+    pub(crate) panics: AtomicU64,
     /// Faults after which ingest was, or will be, started again.
     pub pauses: AtomicU64,
     /// Microseconds that threads were busy with each part of the work, on the clock.
@@ -78,7 +78,7 @@ pub struct Busy {
 }
 
 /// Adds to one of [`Busy`] the time since `started`.
-pub fn spent(part: &AtomicU64, started: Instant) {
+pub(crate) fn spent(part: &AtomicU64, started: Instant) {
     add(part, started.elapsed().as_micros() as u64);
 }
 
@@ -162,7 +162,7 @@ pub struct Glance {
     pub watch_fault: Option<String>,
     pub fault: Option<Fault>,
     /// Whole scans of the archive that were finished.
-    pub scans: u64,
+    pub(crate) scans: u64,
 }
 
 impl Progress {
@@ -191,7 +191,7 @@ impl Progress {
     }
 
     /// Ends ingest: the scanner and the workers stop.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         drop(self.running.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
@@ -200,17 +200,17 @@ impl Progress {
         &self.stopping
     }
 
-    pub fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.try_recv().is_err_and(|error| error.is_disconnected())
     }
 
     /// Notes that a file is waited for.
-    pub fn wait_for(&self, key: &FileKey) {
+    pub(crate) fn wait_for(&self, key: &FileKey) {
         self.note(key, Stage::Waiting);
     }
 
     /// Notes that a file is handed to the workers.
-    pub fn take(&self, key: &FileKey) {
+    pub(crate) fn take(&self, key: &FileKey) {
         self.note(key, Stage::Taken);
     }
 
@@ -227,17 +227,17 @@ impl Progress {
     }
 
     /// Whether the workers have a file.
-    pub fn is_taken(&self, key: &FileKey) -> bool {
+    pub(crate) fn is_taken(&self, key: &FileKey) -> bool {
         self.state().pending.get(key).is_some_and(|pending| pending.stage == Stage::Taken)
     }
 
     /// Forgets a file: it is in the ledger now, or gone, or another by now.
-    pub fn release(&self, key: &FileKey) {
+    pub(crate) fn release(&self, key: &FileKey) {
         self.release_if(key, |_| true);
     }
 
     /// Forgets a file that was waited for.
-    pub fn release_waiting(&self, key: &FileKey) {
+    pub(crate) fn release_waiting(&self, key: &FileKey) {
         self.release_if(key, |stage| stage == Stage::Waiting);
     }
 
@@ -256,13 +256,13 @@ impl Progress {
         self.changed.notify_all();
     }
 
-    pub fn committed(&self, keys: impl Iterator<Item = FileKey>) {
+    pub(crate) fn committed(&self, keys: impl Iterator<Item = FileKey>) {
         keys.for_each(|key| self.release(&key));
         self.state().last_commit = Some(Instant::now());
         self.changed.notify_all();
     }
 
-    pub fn scan_started(&self) {
+    pub(crate) fn scan_started(&self) {
         let mut state = self.state();
         state.is_scanning = true;
         state.scans_begun += 1;
@@ -271,7 +271,7 @@ impl Progress {
 
     /// Notes that a scan has gone through the whole archive; what it did not come upon any more is
     /// forgotten. A scan that left files for another is not `complete`: that one will be.
-    pub fn scan_finished(&self, ignored: u64, is_complete: bool) {
+    pub(crate) fn scan_finished(&self, ignored: u64, is_complete: bool) {
         let mut state = self.state();
         let scan = state.scans_begun;
         state.skipped.retain(|_, skipped| skipped.scan >= scan);
@@ -292,12 +292,12 @@ impl Progress {
     }
 
     /// Whether a path is listed as one that is not read.
-    pub fn is_skipped(&self, path: &str) -> bool {
+    pub(crate) fn is_skipped(&self, path: &str) -> bool {
         self.state().skipped.contains_key(path)
     }
 
     /// Notes a path that is not read, and why.
-    pub fn skip(&self, path: String, reason: String) {
+    pub(crate) fn skip(&self, path: String, reason: String) {
         let mut state = self.state();
         let scan = state.scans_begun;
         if state.skipped.len() < SKIPPED_LISTED_MAX || state.skipped.contains_key(&path) {
@@ -308,7 +308,7 @@ impl Progress {
     }
 
     /// Notes whether the kernel tells of every change.
-    pub fn set_watch_fault(&self, fault: Option<String>) {
+    pub(crate) fn set_watch_fault(&self, fault: Option<String>) {
         self.state().watch_fault = fault;
     }
 

@@ -58,23 +58,23 @@ pub struct ScanOptions {
 }
 
 /// See the module's documentation.
-pub struct Scanner {
-    pub roots: Vec<PathBuf>,
-    pub options: ScanOptions,
-    pub watcher: Watcher,
-    pub ledger: LedgerReader,
-    pub progress: Arc<Progress>,
+pub(crate) struct Scanner {
+    pub(crate) roots: Vec<PathBuf>,
+    pub(crate) options: ScanOptions,
+    pub(crate) watcher: Watcher,
+    pub(crate) ledger: LedgerReader,
+    pub(crate) progress: Arc<Progress>,
     /// Files that hints led to.
-    pub fresh: Sender<FileKey>,
+    pub(crate) fresh: Sender<FileKey>,
     /// Files that a walk found.
-    pub backlog: Sender<FileKey>,
+    pub(crate) backlog: Sender<FileKey>,
     /// Files that the workers give back.
-    pub taken_back: Receiver<TakenBack>,
+    pub(crate) taken_back: Receiver<TakenBack>,
 }
 
 impl Scanner {
     /// Runs until ingest ends.
-    pub fn run(self) {
+    pub(crate) fn run(self) {
         let mut scan = Scan {
             walk: None,
             walked: Walked::default(),

@@ -23,7 +23,7 @@ use trail::time::Micros;
 const SEVERAL: &str = "several";
 
 /// See the module's documentation.
-pub struct Tally<'a> {
+pub(crate) struct Tally<'a> {
     builder: &'a mut SegmentBuilder,
     dedupe: &'a Dedupe,
     batch: u64,
@@ -35,7 +35,7 @@ pub struct Tally<'a> {
 impl<'a> Tally<'a> {
     /// Begins a file whose events go into a segment of this batch, but for those from before
     /// `kept_from`.
-    pub fn new(
+    pub(crate) fn new(
         builder: &'a mut SegmentBuilder,
         dedupe: &'a Dedupe,
         batch: u64,
@@ -45,7 +45,7 @@ impl<'a> Tally<'a> {
     }
 
     /// Ends the file. `is_digest` says that it is none of events, `is_cut` that it ends too early.
-    pub fn end(
+    pub(crate) fn end(
         self,
         path: &str,
         content: &Content<'_>,

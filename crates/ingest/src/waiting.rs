@@ -11,14 +11,14 @@ use segment::file::FileKey;
 
 /// Files that are waited for at a time. At some 800 bytes each this is 3 MB, however large a tree
 /// appears at once.
-pub const WAITING_MAX: usize = 4_096;
+pub(crate) const WAITING_MAX: usize = 4_096;
 
 /// The shortest pause before a file is looked at again.
 const LOOK_PAUSE_MIN: Duration = Duration::from_millis(20);
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     files: HashMap<PathBuf, Unsettled>,
     /// When each is looked at next.
     looks: BTreeSet<(Instant, PathBuf)>,
@@ -35,17 +35,17 @@ struct Unsettled {
 }
 
 impl Waiting {
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.files.len() >= WAITING_MAX
     }
 
-    pub fn contains(&self, path: &Path) -> bool {
+    pub(crate) fn contains(&self, path: &Path) -> bool {
         self.files.contains_key(path)
     }
 
     /// Waits until a file has not changed for this long. Returns what it was before, where it was
     /// waited for and has changed.
-    pub fn put(&mut self, key: FileKey, quiet: Duration) -> Option<FileKey> {
+    pub(crate) fn put(&mut self, key: FileKey, quiet: Duration) -> Option<FileKey> {
         let path = PathBuf::from(&key.path);
         let before = self.take(&path);
         let now = Instant::now();
@@ -62,7 +62,7 @@ impl Waiting {
     }
 
     /// Waits no longer.
-    pub fn remove(&mut self, path: &Path) -> Option<FileKey> {
+    pub(crate) fn remove(&mut self, path: &Path) -> Option<FileKey> {
         self.take(path).map(|unsettled| unsettled.key)
     }
 
@@ -73,18 +73,18 @@ impl Waiting {
     }
 
     /// When the next file is due.
-    pub fn next_look(&self) -> Option<Instant> {
+    pub(crate) fn next_look(&self) -> Option<Instant> {
         self.looks.first().map(|(at, _)| *at)
     }
 
     /// A file that is due, if any.
-    pub fn due(&self) -> Option<PathBuf> {
+    pub(crate) fn due(&self) -> Option<PathBuf> {
         let (at, path) = self.looks.first()?;
         (*at <= Instant::now()).then(|| path.clone())
     }
 
     /// Whether a file, found as it is now, has settled; else how long it must be quiet.
-    pub fn check(&self, path: &Path, found: &FileKey) -> Result<(), Duration> {
+    pub(crate) fn check(&self, path: &Path, found: &FileKey) -> Result<(), Duration> {
         let Some(Unsettled { key, quiet, since, .. }) = self.files.get(path) else {
             return Ok(());
         };

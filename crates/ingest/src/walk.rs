@@ -10,7 +10,7 @@ use segment::file::FileKey;
 
 /// Whether a file of this name can be a trail file: `.json`, `.jsonl`, `.ndjson` or `.cloudtrail`,
 /// plain or compressed. Temporary names of downloads (`x.json.gz.1a2B3c4D`, `.x.json.gz`) are not.
-pub fn is_trail_name(name: &str) -> bool {
+pub(crate) fn is_trail_name(name: &str) -> bool {
     let stem = [".gz", ".gzip", ".zst", ".zstd"]
         .into_iter()
         .find_map(|suffix| name.strip_suffix(suffix))
@@ -113,7 +113,7 @@ impl Iterator for Walk {
 }
 
 /// How long ago a file changed last; zero for a time in the future.
-pub fn age(key: &FileKey) -> Duration {
+pub(crate) fn age(key: &FileKey) -> Duration {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let changed = Duration::from_nanos(u64::try_from(key.mtime_ns).unwrap_or(0));
     now.saturating_sub(changed)

@@ -23,7 +23,7 @@ const HINTS_MAX: usize = 1 << 16;
 
 /// Where to look.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hint {
+pub(crate) enum Hint {
     /// A file that somebody finished: closed after writing, or renamed into place.
     Finished(PathBuf),
     /// A file that is being written.
@@ -64,19 +64,19 @@ impl Watcher {
         Self { hints: crossbeam_channel::never(), is_lossy: Arc::default(), watcher: None }
     }
 
-    pub fn watch(&mut self, dir: &Path) -> notify::Result<()> {
+    pub(crate) fn watch(&mut self, dir: &Path) -> notify::Result<()> {
         match &mut self.watcher {
             Some(watcher) => lock(watcher).watch(dir, RecursiveMode::Recursive),
             None => Ok(()),
         }
     }
 
-    pub fn hints(&self) -> &Receiver<Hint> {
+    pub(crate) fn hints(&self) -> &Receiver<Hint> {
         &self.hints
     }
 
     /// Whether hints were lost since the last call, so that everything must be scanned.
-    pub fn take_lossy(&self) -> bool {
+    pub(crate) fn take_lossy(&self) -> bool {
         self.is_lossy.swap(false, Ordering::AcqRel)
     }
 }

@@ -54,31 +54,31 @@ const FRESH_AGE_MAX: Duration = Duration::from_millis(300);
 
 /// What a worker is connected to.
 #[derive(Clone)]
-pub struct Worker {
-    pub options: WorkOptions,
-    pub factory: SegmentFactory,
-    pub dedupe: Arc<Dedupe>,
-    pub batches: Arc<Batches>,
-    pub progress: Arc<Progress>,
-    pub next_number: Arc<AtomicU64>,
-    pub fresh: Receiver<FileKey>,
-    pub backlog: Receiver<FileKey>,
+pub(crate) struct Worker {
+    pub(crate) options: WorkOptions,
+    pub(crate) factory: SegmentFactory,
+    pub(crate) dedupe: Arc<Dedupe>,
+    pub(crate) batches: Arc<Batches>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) next_number: Arc<AtomicU64>,
+    pub(crate) fresh: Receiver<FileKey>,
+    pub(crate) backlog: Receiver<FileKey>,
     /// See [`Store::horizon`](store::store::Store::horizon).
-    pub horizon: Arc<AtomicI64>,
+    pub(crate) horizon: Arc<AtomicI64>,
     /// Files that the scanner takes back.
-    pub give_back: Sender<TakenBack>,
-    pub built: Sender<Built>,
+    pub(crate) give_back: Sender<TakenBack>,
+    pub(crate) built: Sender<Built>,
 }
 
 /// A segment that is closed, on its way to the committer.
-pub struct Built {
-    pub batch: Arc<Batch>,
-    pub segment: BuiltSegment,
+pub(crate) struct Built {
+    pub(crate) batch: Arc<Batch>,
+    pub(crate) segment: BuiltSegment,
 }
 
 impl Worker {
     /// Works until ingest ends.
-    pub fn run(self) {
+    pub(crate) fn run(self) {
         let progress = Arc::clone(&self.progress);
         let mut work = Work {
             reader: FileReader::new(self.options.read),

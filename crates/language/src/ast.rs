@@ -178,7 +178,7 @@ impl FieldRef {
     }
 
     /// A field that a query's text names at that byte.
-    pub fn typed(name: impl Into<String>, offset: Option<usize>) -> Self {
+    pub(crate) fn typed(name: impl Into<String>, offset: Option<usize>) -> Self {
         Self { name: name.into(), offset, is_path: false }
     }
 
@@ -238,7 +238,7 @@ impl Regex {
 
 impl Test {
     /// Whether it is about values alone, and so can stand beside others in `field:(a OR b)`.
-    pub fn is_of_values(&self) -> bool {
+    pub(crate) fn is_of_values(&self) -> bool {
         !matches!(self, Self::Compared { .. } | Self::InQuery(_))
     }
 
@@ -267,7 +267,7 @@ impl Pattern {
     }
 
     /// The text before the `*`, for a pattern like `Create*`.
-    pub fn as_prefix(&self) -> Option<&str> {
+    pub(crate) fn as_prefix(&self) -> Option<&str> {
         match self.pieces() {
             [Piece::Text(prefix), Piece::AnyRun] => Some(prefix),
             _ => None,

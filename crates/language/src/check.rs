@@ -59,7 +59,7 @@ pub enum RowStage {
 }
 
 /// Tells what is wrong with stages, if something is.
-pub fn check_stages(stages: &[Stage]) -> Result<(), Fault> {
+pub(crate) fn check_stages(stages: &[Stage]) -> Result<(), Fault> {
     let query = Query { filter: Expr::All, stages: stages.to_vec() };
     query.checked().map(|_| ())
 }
@@ -171,7 +171,7 @@ fn check_columns(functions: &[Function], by: &[Key]) -> Result<(), String> {
 impl Query {
     /// The same query with the filters of events in one place.
     #[must_use]
-    pub fn with_filters_gathered(self) -> Self {
+    pub(crate) fn with_filters_gathered(self) -> Self {
         let mut filters = vec![self.filter];
         let mut stages = Vec::new();
         let mut is_of_events = true;

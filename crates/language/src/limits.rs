@@ -4,7 +4,7 @@
 pub const QUERY_BYTES_MAX: usize = 64 << 10;
 
 /// Nesting of a query. The tree is walked recursively; 64 levels are more than a person can read.
-pub const QUERY_DEPTH_MAX: usize = 64;
+pub(crate) const QUERY_DEPTH_MAX: usize = 64;
 
 /// Conditions in one query.
-pub const QUERY_TERMS_MAX: usize = 1_024;
+pub(crate) const QUERY_TERMS_MAX: usize = 1_024;

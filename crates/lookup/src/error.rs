@@ -4,35 +4,35 @@ use wire::{ApiError, ErrorKind};
 
 /// An error as AWS's clients know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AwsError {
-    pub name: &'static str,
-    pub status: u16,
-    pub message: String,
+pub(crate) struct AwsError {
+    pub(crate) name: &'static str,
+    pub(crate) status: u16,
+    pub(crate) message: String,
 }
 
 impl AwsError {
     /// One of the errors that are the client's mistake.
-    pub fn bad(name: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn bad(name: &'static str, message: impl Into<String>) -> Self {
         Self { name, status: 400, message: message.into() }
     }
 
-    pub fn incomplete_signature(message: impl Into<String>) -> Self {
+    pub(crate) fn incomplete_signature(message: impl Into<String>) -> Self {
         Self::bad("IncompleteSignatureException", message)
     }
 
-    pub fn invalid_signature(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid_signature(message: impl Into<String>) -> Self {
         Self::bad("InvalidSignatureException", message)
     }
 
-    pub fn serialization(message: impl Into<String>) -> Self {
+    pub(crate) fn serialization(message: impl Into<String>) -> Self {
         Self::bad("SerializationException", message)
     }
 
-    pub fn invalid_token() -> Self {
+    pub(crate) fn invalid_token() -> Self {
         Self::bad("InvalidNextTokenException", "Invalid token.")
     }
 
-    pub fn unknown_operation(status: u16, message: impl Into<String>) -> Self {
+    pub(crate) fn unknown_operation(status: u16, message: impl Into<String>) -> Self {
         Self { status, ..Self::bad("UnknownOperationException", message) }
     }
 }

@@ -21,10 +21,10 @@ pub struct Keys(HashMap<String, Key>);
 /// What a client proves to know, and what it is told.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Key {
-    pub secret: String,
+pub(crate) struct Key {
+    pub(crate) secret: String,
     /// The accounts whose events it is told; without them, all.
-    pub accounts: Option<Vec<String>>,
+    pub(crate) accounts: Option<Vec<String>>,
 }
 
 impl fmt::Debug for Key {
@@ -60,7 +60,7 @@ impl Keys {
         Self::parse(&text).map_err(|what| anyhow::anyhow!("the access keys {shown}: {what}"))
     }
 
-    pub fn get(&self, id: &str) -> Option<&Key> {
+    pub(crate) fn get(&self, id: &str) -> Option<&Key> {
         self.0.get(id)
     }
 

@@ -30,7 +30,7 @@ const INSIGHT: &str = "Insight";
 /// As it travels. Keys that are not known are left alone, as AWS does.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub struct LookupRequest {
+pub(crate) struct LookupRequest {
     lookup_attributes: Option<Vec<Attribute>>,
     start_time: Option<f64>,
     end_time: Option<f64>,
@@ -48,7 +48,7 @@ struct Attribute {
 
 /// What an event can be looked up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttributeKey {
+pub(crate) enum AttributeKey {
     EventId,
     EventName,
     ReadOnly,
@@ -83,17 +83,17 @@ impl AttributeKey {
 
 /// What a client is told of at all.
 #[derive(Clone, Debug)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// Of all regions where none is named.
-    pub region: Option<String>,
+    pub(crate) region: Option<String>,
     /// Of all accounts where none are named.
-    pub accounts: Option<Vec<String>>,
-    pub has_data_events: bool,
+    pub(crate) accounts: Option<Vec<String>>,
+    pub(crate) has_data_events: bool,
 }
 
 /// A request that has been checked.
 #[derive(Clone, Debug)]
-pub struct Lookup {
+pub(crate) struct Lookup {
     search: SearchRequest,
     wanted: Vec<(AttributeKey, String)>,
     max_results: usize,
@@ -102,17 +102,17 @@ pub struct Lookup {
 /// AWS's response.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct LookupResponse {
+pub(crate) struct LookupResponse {
     events: Vec<ShownEvent>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
     /// Why events may be missing; AWS's shape has no place for it.
     #[serde(skip)]
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Lookup {
-    pub fn new(request: LookupRequest, scope: &Scope) -> Result<Self, AwsError> {
+    pub(crate) fn new(request: LookupRequest, scope: &Scope) -> Result<Self, AwsError> {
         let is_insight = match request.event_category.as_deref() {
             None => false,
             Some("insight") => true,
@@ -152,12 +152,16 @@ impl Lookup {
     }
 
     /// Whether an error about the request itself can only be about its token.
-    pub fn has_token(&self) -> bool {
+    pub(crate) fn has_token(&self) -> bool {
         self.search.cursor.is_some()
     }
 
     /// Finds a page.
-    pub fn run(&self, engine: &dyn Engine, cancel: &Cancel) -> Result<LookupResponse, ApiError> {
+    pub(crate) fn run(
+        &self,
+        engine: &dyn Engine,
+        cancel: &Cancel,
+    ) -> Result<LookupResponse, ApiError> {
         let mut search = self.search.clone();
         let mut events = Vec::new();
         loop {

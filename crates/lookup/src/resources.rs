@@ -144,14 +144,14 @@ rules! {
 
 /// Something that an event is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resource {
+pub(crate) struct Resource {
     /// None where a record's list does not say.
-    pub kind: Option<String>,
-    pub name: String,
+    pub(crate) kind: Option<String>,
+    pub(crate) name: String,
 }
 
 /// The resources of a record, each once.
-pub fn resources(record: &Value) -> Vec<Resource> {
+pub(crate) fn resources(record: &Value) -> Vec<Resource> {
     let mut found: Vec<Resource> = Vec::new();
     let mut add = |kind: Option<&str>, name: String| {
         let resource = Resource { kind: kind.map(str::to_owned), name };
@@ -174,7 +174,7 @@ pub fn resources(record: &Value) -> Vec<Resource> {
 }
 
 /// The events that may be about a resource of this name; not fewer than those which are.
-pub fn with_name(name: &str) -> Expr {
+pub(crate) fn with_name(name: &str) -> Expr {
     let is_at = |path: &str| is(path, name);
     let by_rules = services().map(|service| {
         let paths = RULES.iter().filter(|rule| rule.service == service).map(|rule| rule.path);
@@ -184,7 +184,7 @@ pub fn with_name(name: &str) -> Expr {
 }
 
 /// The events that may be about a resource of this type; not fewer than those which are.
-pub fn with_kind(kind: &str) -> Expr {
+pub(crate) fn with_kind(kind: &str) -> Expr {
     let there = |path: &str| Expr::Field { field: FieldRef::at_path(path), test: Test::Exists };
     let by_rules = RULES
         .iter()
@@ -194,7 +194,7 @@ pub fn with_kind(kind: &str) -> Expr {
 }
 
 /// The events with this value at a path.
-pub fn is(path: &str, value: &str) -> Expr {
+pub(crate) fn is(path: &str, value: &str) -> Expr {
     Expr::Field { field: FieldRef::at_path(path), test: Test::Is(Wanted::of(value)) }
 }
 
@@ -208,7 +208,7 @@ fn services() -> impl Iterator<Item = &'static str> {
 }
 
 /// Calls with each text, number and truth value at a path, through lists.
-pub fn each_scalar(json: &Value, path: &str, visit: &mut dyn FnMut(String)) {
+pub(crate) fn each_scalar(json: &Value, path: &str, visit: &mut dyn FnMut(String)) {
     match (json, path) {
         (Value::Array(items), _) => items.iter().for_each(|item| each_scalar(item, path, visit)),
         (Value::String(text), "") if !text.is_empty() => visit(text.clone()),

@@ -12,7 +12,7 @@ use wire::{ApiError, ErrorKind, Hit};
 /// AWS's `Event`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct ShownEvent {
+pub(crate) struct ShownEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,7 +42,7 @@ struct ShownResource {
 }
 
 impl ShownEvent {
-    pub fn new(hit: Hit) -> Result<Self, ApiError> {
+    pub(crate) fn new(hit: Hit) -> Result<Self, ApiError> {
         let broken = |what: String| ApiError::new(ErrorKind::Internal, what);
         let text = String::from(Box::<str>::from(hit.event));
         let record: Value = serde_json::from_str(&text)
@@ -68,7 +68,7 @@ impl ShownEvent {
     }
 
     /// Whether the attribute is told to have this value.
-    pub fn has(&self, key: AttributeKey, value: &str) -> bool {
+    pub(crate) fn has(&self, key: AttributeKey, value: &str) -> bool {
         let is = |told: &Option<String>| told.as_deref() == Some(value);
         match key {
             AttributeKey::EventId => is(&self.event_id),

@@ -30,9 +30,9 @@ const MISMATCH: &str = "The request signature we calculated does not match the s
 
 /// What an `Authorization` header states.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authorization {
-    pub key_id: String,
-    pub region: String,
+pub(crate) struct Authorization {
+    pub(crate) key_id: String,
+    pub(crate) region: String,
     date: String,
     service: String,
     signed_headers: Vec<String>,
@@ -41,7 +41,7 @@ pub struct Authorization {
 
 impl Authorization {
     /// Reads a request's header, without believing it.
-    pub fn of(headers: &HeaderMap) -> Result<Self, AwsError> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, AwsError> {
         let Some(header) = headers.get(AUTHORIZATION).filter(|header| !header.is_empty()) else {
             let message = "Missing Authentication Token";
             return Err(AwsError::bad("MissingAuthenticationTokenException", message));
@@ -111,7 +111,7 @@ impl Authorization {
     }
 
     /// Whether the request was made for this service, just now, by who knows the secret.
-    pub fn verify(
+    pub(crate) fn verify(
         &self,
         request: &Parts,
         body: &[u8],

@@ -8,14 +8,14 @@ use trail::flat::parse_ip;
 
 /// Addresses between bounds; IPv4 mapped into IPv6.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Addresses {
-    pub lower: Bound<Ipv6Addr>,
-    pub upper: Bound<Ipv6Addr>,
+pub(crate) struct Addresses {
+    pub(crate) lower: Bound<Ipv6Addr>,
+    pub(crate) upper: Bound<Ipv6Addr>,
 }
 
 impl Addresses {
     /// Those of a network, or of one address.
-    pub fn of_network(text: &str) -> Option<Self> {
+    pub(crate) fn of_network(text: &str) -> Option<Self> {
         let (first, last) = network(text)?;
         Some(Self { lower: Bound::Included(first), upper: Bound::Included(last) })
     }
@@ -44,7 +44,7 @@ fn network(text: &str) -> Option<(Ipv6Addr, Ipv6Addr)> {
 
 /// An address of AWS's own, which is a service's name.
 #[derive(Clone, Debug)]
-pub struct AwsSource;
+pub(crate) struct AwsSource;
 
 impl ValueTest for AwsSource {
     fn is_met_by(&self, value: &str) -> bool {

@@ -16,17 +16,17 @@ use store::snapshot::Snapshot;
 const SURPLUS: usize = 1_000;
 
 /// Where an event came in: the number of its file, and the byte in it.
-pub type Arrival = (u64, u64);
+pub(crate) type Arrival = (u64, u64);
 
 /// The first place behind everything that has come.
-pub fn next_arrival(snapshot: &Snapshot) -> Arrival {
+pub(crate) fn next_arrival(snapshot: &Snapshot) -> Arrival {
     let files = snapshot.segments.iter().map(|segment| segment.last_file());
     // The first file of an index is number 0.
     (files.max().map_or(0, |last| last + 1), 0)
 }
 
 /// The first events that match and came in at `from` or behind it, in order. Fewer than `limit` are all.
-pub fn arrivals<E: From<IndexError> + Send>(
+pub(crate) fn arrivals<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     sought: &Sought,
     from: Arrival,

@@ -14,7 +14,7 @@ const SECOND_US: i64 = 1_000_000;
 
 /// Stretches by a zone's clocks: seconds, minutes and hours of equal length, counted from midnight of
 /// 1970; days, weeks from Monday on, and months by the calendar.
-pub fn bins(bin: Bin, zone: TimeZone) -> Bins {
+pub(crate) fn bins(bin: Bin, zone: TimeZone) -> Bins {
     let seconds = match bin.unit {
         BinUnit::Second => 1,
         BinUnit::Minute => 60,

@@ -14,16 +14,16 @@ use crate::one_term::docs_with;
 use crate::value_clauses::RecordTest;
 use segment::IndexError;
 use segment::docsets::{Docs, Ranges, Scan, Union, Verified, none};
-pub use segment::stop::Stop;
+pub(crate) use segment::stop::Stop;
 use segment::view::SegmentView;
 use store::snapshot::Snapshot;
 use trail::time::Micros;
 
 /// What fetching and parsing a record costs, in documents of a posting list read.
-pub const RECORD_COST: u64 = 1_000;
+pub(crate) const RECORD_COST: u64 = 1_000;
 
 /// A condition on events.
-pub trait Clause: fmt::Debug + Send + Sync + 'static {
+pub(crate) trait Clause: fmt::Debug + Send + Sync + 'static {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError>;
 
     /// The path at which the events that meet it have something, where that is the whole condition.
@@ -33,21 +33,21 @@ pub trait Clause: fmt::Debug + Send + Sync + 'static {
 }
 
 /// What a clause is evaluated on.
-pub struct Context<'a> {
-    pub snapshot: &'a Arc<Snapshot>,
-    pub segment: &'a Arc<SegmentView>,
-    pub stop: &'a Stop,
+pub(crate) struct Context<'a> {
+    pub(crate) snapshot: &'a Arc<Snapshot>,
+    pub(crate) segment: &'a Arc<SegmentView>,
+    pub(crate) stop: &'a Stop,
 }
 
 impl Context<'_> {
     /// The documents of a tantivy query.
-    pub fn query(&self, query: &dyn Query) -> Result<Docs, IndexError> {
+    pub(crate) fn query(&self, query: &dyn Query) -> Result<Docs, IndexError> {
         let weight = query.weight(EnableScoring::disabled_from_schema(self.snapshot.schema()))?;
         Ok(weight.scorer(&self.segment.reader, 1.0)?)
     }
 
     /// The documents that have a term.
-    pub fn term(&self, term: &Term) -> Result<Docs, IndexError> {
+    pub(crate) fn term(&self, term: &Term) -> Result<Docs, IndexError> {
         Ok(match &self.segment.place_of(term)?.info {
             Some(info) => docs_with(&self.segment.reader, term, info)?,
             None => none(),
@@ -55,12 +55,12 @@ impl Context<'_> {
     }
 
     /// The documents for which `test` holds.
-    pub fn scan(&self, test: impl FnMut(DocId) -> bool + Send + 'static) -> Docs {
+    pub(crate) fn scan(&self, test: impl FnMut(DocId) -> bool + Send + 'static) -> Docs {
         self.scan_with_value(ColumnIndex::Full, test)
     }
 
     /// The documents that have a value in a column, and for which `test` holds.
-    pub fn scan_with_value(
+    pub(crate) fn scan_with_value(
         &self,
         index: ColumnIndex,
         test: impl FnMut(DocId) -> bool + Send + 'static,
@@ -70,7 +70,7 @@ impl Context<'_> {
     }
 
     /// The documents for which `test` holds; the end where it fails.
-    pub fn scan_reading(
+    pub(crate) fn scan_reading(
         &self,
         test: impl FnMut(DocId) -> Result<bool, IndexError> + Send + 'static,
     ) -> Docs {
@@ -81,7 +81,7 @@ impl Context<'_> {
     }
 
     /// The candidates for which `test` holds; the end where it fails.
-    pub fn verified_reading(
+    pub(crate) fn verified_reading(
         &self,
         candidates: Docs,
         cost: u64,
@@ -105,7 +105,7 @@ impl Context<'_> {
     }
 
     /// Adds all documents of a condition to a set; an error where the condition fails.
-    pub fn add_all(&self, mut docs: Docs, set: &mut BitSet) -> Result<(), IndexError> {
+    pub(crate) fn add_all(&self, mut docs: Docs, set: &mut BitSet) -> Result<(), IndexError> {
         let mut doc = docs.doc();
         while doc != TERMINATED {
             set.insert(doc);
@@ -115,7 +115,7 @@ impl Context<'_> {
     }
 
     /// The candidates whose record passes a test.
-    pub fn verified(
+    pub(crate) fn verified(
         &self,
         candidates: Docs,
         test: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
@@ -126,13 +126,13 @@ impl Context<'_> {
     }
 
     /// The candidates whose record passes a clause's test.
-    pub fn verified_by(&self, candidates: Docs, test: &RecordTest) -> Docs {
+    pub(crate) fn verified_by(&self, candidates: Docs, test: &RecordTest) -> Docs {
         let is_met = Arc::clone(test);
         self.verified(candidates, move |record| is_met(record))
     }
 
     /// The documents that any of the parts has.
-    pub fn union(&self, mut parts: Vec<Docs>) -> Docs {
+    pub(crate) fn union(&self, mut parts: Vec<Docs>) -> Docs {
         parts.retain(|part| part.doc() != TERMINATED);
         match parts.len() {
             0 => none(),
@@ -144,20 +144,24 @@ impl Context<'_> {
 
 /// A clause as a tantivy query.
 #[derive(Clone, Debug)]
-pub struct ClauseQuery {
+pub(crate) struct ClauseQuery {
     snapshot: Arc<Snapshot>,
     clause: Arc<dyn Clause>,
     stop: Stop,
 }
 
 impl ClauseQuery {
-    pub fn boxed(snapshot: &Arc<Snapshot>, clause: impl Clause, stop: &Stop) -> Box<dyn Query> {
+    pub(crate) fn boxed(
+        snapshot: &Arc<Snapshot>,
+        clause: impl Clause,
+        stop: &Stop,
+    ) -> Box<dyn Query> {
         let (snapshot, clause, stop) = (Arc::clone(snapshot), Arc::new(clause), stop.clone());
         Box::new(Self { snapshot, clause, stop })
     }
 
     /// See [`Clause::path_with_something`].
-    pub fn path_with_something(&self) -> Option<&str> {
+    pub(crate) fn path_with_something(&self) -> Option<&str> {
         self.clause.path_with_something()
     }
 }
@@ -190,9 +194,9 @@ impl Weight for ClauseQuery {
 
 /// Times from `start` up to, and without, `end`.
 #[derive(Debug)]
-pub struct TimeClause {
-    pub start: Micros,
-    pub end: Micros,
+pub(crate) struct TimeClause {
+    pub(crate) start: Micros,
+    pub(crate) end: Micros,
 }
 
 impl Clause for TimeClause {
@@ -203,10 +207,10 @@ impl Clause for TimeClause {
 
 /// The event that came from a place in a file.
 #[derive(Debug)]
-pub struct PlaceClause {
+pub(crate) struct PlaceClause {
     /// Number of the file in the ledger.
-    pub file: u64,
-    pub offset: u64,
+    pub(crate) file: u64,
+    pub(crate) offset: u64,
 }
 
 impl Clause for PlaceClause {
@@ -219,10 +223,10 @@ impl Clause for PlaceClause {
 
 /// Events for which `test` holds, among those of another query: for what only the record itself can
 /// tell.
-pub struct VerifiedClause<F> {
-    pub candidates: Box<dyn Query>,
+pub(crate) struct VerifiedClause<F> {
+    pub(crate) candidates: Box<dyn Query>,
     /// Given the record's bytes as delivered.
-    pub test: F,
+    pub(crate) test: F,
 }
 
 impl<F> fmt::Debug for VerifiedClause<F> {

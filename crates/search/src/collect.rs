@@ -30,32 +30,32 @@ const SURPLUS: usize = 1 << 12;
 
 /// A match.
 #[derive(Clone, Debug)]
-pub struct Match {
-    pub position: Position,
-    pub segment: Arc<SegmentView>,
-    pub doc: DocId,
+pub(crate) struct Match {
+    pub(crate) position: Position,
+    pub(crate) segment: Arc<SegmentView>,
+    pub(crate) doc: DocId,
 }
 
 impl Match {
-    pub fn new(segment: &Arc<SegmentView>, doc: DocId) -> Self {
+    pub(crate) fn new(segment: &Arc<SegmentView>, doc: DocId) -> Self {
         Self { position: segment.position(doc), segment: Arc::clone(segment), doc }
     }
 }
 
 /// What to collect.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    pub limit: usize,
-    pub order: Order,
+pub(crate) struct Wanted {
+    pub(crate) limit: usize,
+    pub(crate) order: Order,
     /// Only what comes behind this is collected, though all is counted.
-    pub after: Option<Position>,
-    pub total: TotalMode,
-    pub counting: Counting,
+    pub(crate) after: Option<Position>,
+    pub(crate) total: TotalMode,
+    pub(crate) counting: Counting,
 }
 
 /// How matches are counted.
 #[derive(Clone, Copy, Debug)]
-pub enum Counting {
+pub(crate) enum Counting {
     /// The index knows how many there are, as for one term.
     Known,
     /// While they are collected, so that a condition that is costly to evaluate is evaluated once. With
@@ -64,7 +64,7 @@ pub enum Counting {
 }
 
 /// Collects matches and counts them. `check` is asked now and then whether to go on.
-pub fn collect<E: From<IndexError> + Send>(
+pub(crate) fn collect<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     sought: &Sought,
     wanted: Wanted,

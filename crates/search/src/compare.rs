@@ -17,7 +17,7 @@ use trail::time::Micros;
 
 /// How a value of one field and a value of the other must stand. Both fields must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Relation {
+pub(crate) enum Relation {
     /// They have a value in common.
     Equal,
     /// They have none in common.
@@ -32,11 +32,11 @@ pub enum Relation {
 ///
 /// Values are equal that are the same text, or the same number. Numbers, and texts that read as
 /// numbers, are ordered as numbers; a time, and what it is compared with, as times; else texts are.
-pub struct CompareClause {
-    pub left: Source,
-    pub right: Source,
-    pub relation: Relation,
-    pub read: Arc<ReadRecord>,
+pub(crate) struct CompareClause {
+    pub(crate) left: Source,
+    pub(crate) right: Source,
+    pub(crate) relation: Relation,
+    pub(crate) read: Arc<ReadRecord>,
 }
 
 impl fmt::Debug for CompareClause {

@@ -36,7 +36,7 @@ const FOREIGN_NAMES: [(&str, &str); 8] = [
 
 /// A field of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     Column(ColumnId),
     /// `eventTime`.
     Time,
@@ -50,7 +50,7 @@ pub enum Target {
 
 /// Finds the field that a name means: a short name, a full path, or a last part of one that only one
 /// path has.
-pub fn resolve(field: &FieldRef, snapshot: &Snapshot) -> Result<Target, ApiError> {
+pub(crate) fn resolve(field: &FieldRef, snapshot: &Snapshot) -> Result<Target, ApiError> {
     let name = field.name.as_str();
     if field.is_path {
         let column = ColumnId::at_path(name).map(Target::Column);
@@ -83,12 +83,12 @@ pub fn resolve(field: &FieldRef, snapshot: &Snapshot) -> Result<Target, ApiError
 }
 
 /// Whether a name means a field everyone asks for, whatever paths there are.
-pub fn is_taken(name: &str) -> bool {
+pub(crate) fn is_taken(name: &str) -> bool {
     ["time", "eventTime", "ip"].contains(&name) || ColumnId::named(name).is_some()
 }
 
 /// The error of a query that asks for the value of an object.
-pub fn has_no_value(field: &FieldRef, path: &str, snapshot: &Snapshot) -> ApiError {
+pub(crate) fn has_no_value(field: &FieldRef, path: &str, snapshot: &Snapshot) -> ApiError {
     let below = format!("{path}.");
     let paths = snapshot.paths();
     let columns = COLUMNS.iter().map(|column| column.path);
@@ -108,12 +108,12 @@ pub fn has_no_value(field: &FieldRef, path: &str, snapshot: &Snapshot) -> ApiErr
 }
 
 /// ` at byte 7`, where there is a text.
-pub fn at(offset: Option<usize>) -> String {
+pub(crate) fn at(offset: Option<usize>) -> String {
     offset.map_or_else(String::new, |offset| format!(" at byte {offset}"))
 }
 
 /// `userIdentity`, say.
-pub fn is_above_a_column(name: &str) -> bool {
+pub(crate) fn is_above_a_column(name: &str) -> bool {
     COLUMNS
         .iter()
         .any(|column| column.path.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))

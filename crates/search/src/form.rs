@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-pub use crate::value_clauses::SameNumber;
+pub(crate) use crate::value_clauses::SameNumber;
 use crate::value_clauses::ValueTest;
 use language::ast::{Pattern, Piece, Regex, Value};
 use language::time::{Clock, TimeError, parse_plain_time, parse_time};
@@ -22,13 +22,13 @@ const PREFIX_BYTES_MAX: usize = 1 << 10;
 
 /// A pattern, ready to be matched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Form {
+pub(crate) struct Form {
     pieces: Vec<Piece>,
     prefix: String,
 }
 
 impl Form {
-    pub fn new(pattern: &Pattern) -> Self {
+    pub(crate) fn new(pattern: &Pattern) -> Self {
         let pieces = pattern.pieces().to_vec();
         let prefix = match pieces.first() {
             // What was cut keeps its beginning.
@@ -41,7 +41,7 @@ impl Form {
     }
 
     /// The pattern in lower case, for words.
-    pub fn of_words(pattern: &Pattern) -> Self {
+    pub(crate) fn of_words(pattern: &Pattern) -> Self {
         Self::new(&Pattern::new(pattern.pieces().iter().map(|piece| match piece {
             Piece::Text(text) => Piece::Text(lowercase(text)),
             piece => piece.clone(),
@@ -108,10 +108,10 @@ fn is_of_form(pieces: &[Piece], value: &str) -> bool {
 
 /// A pattern, upper and lower case alike.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct AnyCase(Form);
+pub(crate) struct AnyCase(Form);
 
 impl AnyCase {
-    pub fn new(pattern: &Pattern) -> Self {
+    pub(crate) fn new(pattern: &Pattern) -> Self {
         Self(Form::of_words(pattern))
     }
 }
@@ -133,7 +133,7 @@ impl ValueTest for AnyCase {
 
 /// A regular expression that matches the whole value. It is compared and hashed by what it was made of.
 #[derive(Clone, Debug)]
-pub struct Match {
+pub(crate) struct Match {
     source: Regex,
     regex: regex::Regex,
     /// The same, taken apart.
@@ -142,7 +142,7 @@ pub struct Match {
 
 impl Match {
     /// Fails with what is wrong with it.
-    pub fn new(regex: &Regex) -> Result<Self, String> {
+    pub(crate) fn new(regex: &Regex) -> Result<Self, String> {
         let compiled = regex.compile()?;
         let parts = regex_syntax::ParserBuilder::new()
             .case_insensitive(regex.ignores_case)
@@ -154,11 +154,11 @@ impl Match {
     }
 
     /// The same for words, which are in lower case.
-    pub fn of_words(regex: &Regex) -> Result<Self, String> {
+    pub(crate) fn of_words(regex: &Regex) -> Result<Self, String> {
         Self::new(&Regex { ignores_case: true, ..regex.clone() })
     }
 
-    pub fn source(&self) -> &Regex {
+    pub(crate) fn source(&self) -> &Regex {
         &self.source
     }
 }
@@ -208,7 +208,7 @@ fn can_match_text_of(parts: &Hir, alphabet: &str) -> bool {
 
 /// A text, or one that tables show in its place: of a long one, its beginning and a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SameText(pub String);
+pub(crate) struct SameText(pub String);
 
 impl ValueTest for SameText {
     fn is_met_by(&self, value: &str) -> bool {
@@ -229,15 +229,15 @@ fn shown(text: &str) -> Cow<'_, str> {
 
 /// One of many texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnyOf(Arc<HashSet<String>>);
+pub(crate) struct AnyOf(Arc<HashSet<String>>);
 
 impl AnyOf {
-    pub fn new<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
+    pub(crate) fn new<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
         Self(Arc::new(texts.map(|text| shown(text).into_owned()).collect()))
     }
 
     /// The texts, in order.
-    pub fn texts(&self) -> Vec<&str> {
+    pub(crate) fn texts(&self) -> Vec<&str> {
         let mut texts: Vec<&str> = self.0.iter().map(String::as_str).collect();
         texts.sort_unstable();
         texts
@@ -258,7 +258,7 @@ impl ValueTest for AnyOf {
 
 /// Any value.
 #[derive(Clone, Debug)]
-pub struct Anything;
+pub(crate) struct Anything;
 
 impl ValueTest for Anything {
     fn is_met_by(&self, _: &str) -> bool {
@@ -267,11 +267,11 @@ impl ValueTest for Anything {
 }
 
 /// What is wrong with a bound, and where it stands.
-pub type BadBound = (Option<usize>, TimeError);
+pub(crate) type BadBound = (Option<usize>, TimeError);
 
 /// A finite number. It is compared and hashed by its bits.
 #[derive(Clone, Copy, Debug)]
-pub struct Number(pub f64);
+pub(crate) struct Number(pub f64);
 
 impl PartialEq for Number {
     fn eq(&self, other: &Self) -> bool {
@@ -289,7 +289,7 @@ impl Hash for Number {
 
 /// Values between bounds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Between {
+pub(crate) enum Between {
     /// As numbers, of values that read as one.
     Numbers(Bound<Number>, Bound<Number>),
     /// As times, of values that read as one: from the first up to, and without, the second.
@@ -302,7 +302,7 @@ pub enum Between {
 
 impl Between {
     /// Versions between bounds, if the bounds are versions.
-    pub fn versions(lower: &Bound<Value>, upper: &Bound<Value>) -> Option<Self> {
+    pub(crate) fn versions(lower: &Bound<Value>, upper: &Bound<Value>) -> Option<Self> {
         let version = |bound: &Bound<Value>| {
             Some(match bound {
                 Bound::Included(value) => Bound::Included(version(&value.text)?),
@@ -314,7 +314,7 @@ impl Between {
     }
 
     /// Numbers where the bounds are numbers, times where they are times, else texts.
-    pub fn new(
+    pub(crate) fn new(
         lower: &Bound<Value>,
         upper: &Bound<Value>,
         clock: &Clock,
@@ -380,7 +380,7 @@ fn number_bound(bound: &Bound<Value>) -> Option<Bound<Number>> {
 }
 
 /// From the first time up to, and without, the second; a bound stands for as long as it is written to.
-pub fn time_bounds(
+pub(crate) fn time_bounds(
     lower: &Bound<Value>,
     upper: &Bound<Value>,
     clock: &Clock,
@@ -402,14 +402,14 @@ pub fn time_bounds(
 
 /// Words in a row, or the text itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Phrase {
+pub(crate) struct Phrase {
     /// Empty, where the text has no words.
-    pub row: Row,
-    pub text: SameText,
+    pub(crate) row: Row,
+    pub(crate) text: SameText,
 }
 
 impl Phrase {
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self { row: Row::of(text), text: SameText(text.to_owned()) }
     }
 }
@@ -422,10 +422,10 @@ impl ValueTest for Phrase {
 
 /// Words in a row, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Row(pub Vec<String>);
+pub(crate) struct Row(pub Vec<String>);
 
 impl Row {
-    pub fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         Self(words(text))
     }
 }

@@ -26,7 +26,7 @@ use tantivy::DocId;
 use self::dense::Counter;
 use self::short::{Extent, ShortTables};
 use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
-pub use self::top::top_of_column;
+pub(crate) use self::top::top_of_column;
 use crate::pieces::Piece;
 use crate::values::{Local, ReadRecord, Source, Values};
 use crate::visit::{Check, Ended, Matches, Sought, Walk};
@@ -47,16 +47,16 @@ const DENSE_MAX: usize = 1 << 20;
 
 /// What events are told apart by, and what is computed of each group.
 #[derive(Clone, Debug)]
-pub struct Grouping {
-    pub keys: Vec<Source>,
-    pub measures: Vec<Measure>,
+pub(crate) struct Grouping {
+    pub(crate) keys: Vec<Source>,
+    pub(crate) measures: Vec<Measure>,
     /// How many of the largest groups are wanted, where groups are counted by one key; the others may
     /// be left out.
-    pub largest: Option<usize>,
+    pub(crate) largest: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
-pub enum Measure {
+pub(crate) enum Measure {
     /// Events.
     Count,
     /// Events that have a value.
@@ -77,13 +77,13 @@ pub enum Measure {
 
 /// The groups.
 #[derive(Debug, Default)]
-pub struct Grouped {
+pub(crate) struct Grouped {
     /// Each with the values of its keys, then those of its measures; in no order.
-    pub rows: Vec<Vec<Cell>>,
+    pub(crate) rows: Vec<Vec<Cell>>,
     /// How many events match.
-    pub events: u64,
+    pub(crate) events: u64,
     /// False where distinct values were too many to remember, and their number is an estimate.
-    pub is_exact: bool,
+    pub(crate) is_exact: bool,
 }
 
 impl Grouped {
@@ -112,7 +112,7 @@ impl Measure {
 }
 
 /// Groups the events that match. `check` is asked now and then whether to go on.
-pub fn group<E: From<IndexError> + Send>(
+pub(crate) fn group<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     sought: &Sought,
     grouping: &Grouping,

@@ -20,10 +20,10 @@ use segment::view::SegmentView;
 use trail::columns::ColumnId;
 
 /// Events with one of some UUIDs in a column.
-pub struct UuidClause {
-    pub column: ColumnId,
-    pub uuids: Arc<HashSet<String>>,
-    pub read: Arc<ReadRecord>,
+pub(crate) struct UuidClause {
+    pub(crate) column: ColumnId,
+    pub(crate) uuids: Arc<HashSet<String>>,
+    pub(crate) read: Arc<ReadRecord>,
 }
 
 impl fmt::Debug for UuidClause {
@@ -43,10 +43,10 @@ impl Clause for UuidClause {
 }
 
 /// Events with a value that meets a test, in a column.
-pub struct IdClause<T> {
-    pub column: ColumnId,
-    pub test: T,
-    pub read: Arc<ReadRecord>,
+pub(crate) struct IdClause<T> {
+    pub(crate) column: ColumnId,
+    pub(crate) test: T,
+    pub(crate) read: Arc<ReadRecord>,
 }
 
 impl<T: ValueTest> fmt::Debug for IdClause<T> {
@@ -71,12 +71,12 @@ impl<T: ValueTest + Clone> Clause for IdClause<T> {
 }
 
 /// The keys of the UUIDs that can meet a test; none if there cannot be any.
-pub fn keys_of(test: &impl ValueTest) -> Option<RangeInclusive<Key>> {
+pub(crate) fn keys_of(test: &impl ValueTest) -> Option<RangeInclusive<Key>> {
     Key::begun_by(test.lower_case_prefix()).filter(|_| test.can_be_made_of(UUID_ALPHABET))
 }
 
 /// The documents that have a UUID with one of some keys, in a column, for which `is_met` holds.
-pub fn docs_with_uuids(
+pub(crate) fn docs_with_uuids(
     context: &Context<'_>,
     column: ColumnId,
     keys: Option<RangeInclusive<Key>>,

@@ -25,7 +25,7 @@ use wire::{ApiError, ErrorKind};
 type Result<T, E = ApiError> = std::result::Result<T, E>;
 
 /// What the names in a condition stand for: fields of events, or columns of a table.
-pub trait Names {
+pub(crate) trait Names {
     type Test;
 
     fn words(&self, words: WordMeaning) -> Self::Test;
@@ -46,7 +46,7 @@ pub trait Names {
 
 /// What is asked of one value.
 #[derive(Clone, Copy, Debug)]
-pub enum Asked<'t> {
+pub(crate) enum Asked<'t> {
     Is(&'t Value),
     AnyCase(&'t Pattern),
     Phrase(&'t str),
@@ -57,7 +57,7 @@ pub enum Asked<'t> {
 
 /// What the values of a field are, which decides what a text means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Texts, numbers and truth values.
     Any,
     /// Texts that can be addresses.
@@ -67,13 +67,13 @@ pub enum Kind {
 
 /// What the values of a table's column are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ColumnKind {
+pub(crate) enum ColumnKind {
     Time,
     Values(Kind),
 }
 
 /// What a condition means.
-pub fn lower<N: Names>(expr: &Expr, names: &N) -> Result<Meaning<N::Test>> {
+pub(crate) fn lower<N: Names>(expr: &Expr, names: &N) -> Result<Meaning<N::Test>> {
     let all = |parts: &[Expr]| parts.iter().map(|part| lower(part, names)).collect::<Result<_>>();
     let words = |words| Meaning::Test(names.words(words));
     Ok(match expr {
@@ -229,16 +229,16 @@ fn address_bound(bound: &Bound<Value>) -> Result<Bound<Ipv6Addr>> {
 }
 
 /// Answers an inner query: the values in the first column of its table.
-pub type Answer<'a> = dyn Fn(&FieldRef, &Query) -> Result<Vec<Value>> + 'a;
+pub(crate) type Answer<'a> = dyn Fn(&FieldRef, &Query) -> Result<Vec<Value>> + 'a;
 
 /// Names as events have them.
-pub struct EventNames<'a> {
+pub(crate) struct EventNames<'a> {
     /// Which field a name is.
-    pub resolve: &'a dyn Fn(&FieldRef) -> Result<Target>,
+    pub(crate) resolve: &'a dyn Fn(&FieldRef) -> Result<Target>,
     /// The error of a condition on the value of an object, given by its path.
-    pub has_no_value: &'a dyn Fn(&FieldRef, &str) -> ApiError,
-    pub clock: &'a Clock,
-    pub answer: &'a Answer<'a>,
+    pub(crate) has_no_value: &'a dyn Fn(&FieldRef, &str) -> ApiError,
+    pub(crate) clock: &'a Clock,
+    pub(crate) answer: &'a Answer<'a>,
 }
 
 /// What a name stands for that asks for values.
@@ -315,7 +315,7 @@ impl Names for EventNames<'_> {
 }
 
 /// What is in a column of a table that has values of a field of events.
-pub fn column_kind(field: &Target) -> ColumnKind {
+pub(crate) fn column_kind(field: &Target) -> ColumnKind {
     match field {
         Target::Time => ColumnKind::Time,
         Target::Ip => ColumnKind::Values(Kind::Address),
@@ -333,11 +333,11 @@ fn one_of_texts(texts: &[&str]) -> ValueMeaning {
 }
 
 /// Names as the columns of a table have them.
-pub struct RowNames<'a> {
+pub(crate) struct RowNames<'a> {
     /// Which column a name is, and what is in it.
-    pub column: &'a dyn Fn(&FieldRef) -> Result<(usize, ColumnKind)>,
-    pub clock: &'a Clock,
-    pub answer: &'a Answer<'a>,
+    pub(crate) column: &'a dyn Fn(&FieldRef) -> Result<(usize, ColumnKind)>,
+    pub(crate) clock: &'a Clock,
+    pub(crate) answer: &'a Answer<'a>,
 }
 
 impl Names for RowNames<'_> {

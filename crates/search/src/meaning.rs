@@ -21,7 +21,7 @@ use trail::words::{each_placed_word, each_word, known_part};
 
 /// Tests joined by AND, OR and NOT.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Meaning<T> {
+pub(crate) enum Meaning<T> {
     All,
     And(Vec<Self>),
     /// Of no parts it is nothing.
@@ -31,14 +31,14 @@ pub enum Meaning<T> {
 }
 
 /// A condition on events.
-pub type EventMeaning = Meaning<EventTest>;
+pub(crate) type EventMeaning = Meaning<EventTest>;
 
 /// A condition on the rows of a table.
-pub type RowMeaning = Meaning<RowTest>;
+pub(crate) type RowMeaning = Meaning<RowTest>;
 
 /// What is asked of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum EventTest {
+pub(crate) enum EventTest {
     /// Of one of its values, whichever.
     Words(WordMeaning),
     /// Of its time.
@@ -51,7 +51,7 @@ pub enum EventTest {
 
 /// A field of events whose values are asked for, but for the time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum EventField {
+pub(crate) enum EventField {
     Column(ColumnId),
     /// Paths that are no columns, whose values count as one field's.
     Paths(Vec<String>),
@@ -59,14 +59,14 @@ pub enum EventField {
 
 /// One of two fields that are compared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Operand {
+pub(crate) enum Operand {
     Time,
     Field(EventField),
 }
 
 /// What is asked of a row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum RowTest {
+pub(crate) enum RowTest {
     /// Of one of its cells, whichever.
     Words(WordMeaning),
     /// Of the time in a column.
@@ -77,14 +77,14 @@ pub enum RowTest {
 
 /// From `start` up to, and without, `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TimeBetween {
-    pub start: Option<Micros>,
-    pub end: Option<Micros>,
+pub(crate) struct TimeBetween {
+    pub(crate) start: Option<Micros>,
+    pub(crate) end: Option<Micros>,
 }
 
 /// What is asked of the words of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum WordMeaning {
+pub(crate) enum WordMeaning {
     /// These words in a row, one at least. A text that is a whole time is an event's time as well, which
     /// is kept as a time and not as words.
     Row { row: Row, time: Option<Micros> },
@@ -96,7 +96,7 @@ pub enum WordMeaning {
 
 /// What is asked of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ValueMeaning {
+pub(crate) enum ValueMeaning {
     /// That it is there.
     Exists,
     /// It is this text, or this number.
@@ -121,12 +121,12 @@ pub enum ValueMeaning {
 
 impl<T> Meaning<T> {
     /// What nothing meets.
-    pub fn nothing() -> Self {
+    pub(crate) fn nothing() -> Self {
         Self::Or(Vec::new())
     }
 
     /// Whether the tests, each answered by `test`, come to a yes.
-    pub fn is_met(&self, test: &impl Fn(&T) -> bool) -> bool {
+    pub(crate) fn is_met(&self, test: &impl Fn(&T) -> bool) -> bool {
         match self {
             Self::All => true,
             Self::And(parts) => parts.iter().all(|part| part.is_met(test)),
@@ -138,7 +138,7 @@ impl<T> Meaning<T> {
 
     /// Visits the tests that help to meet the condition where they are met themselves: those behind no
     /// `NOT`, or behind two.
-    pub fn each_wanted<'a>(&'a self, visit: &mut impl FnMut(&'a T)) {
+    pub(crate) fn each_wanted<'a>(&'a self, visit: &mut impl FnMut(&'a T)) {
         self.each_of(true, visit);
     }
 
@@ -157,7 +157,7 @@ impl<T> Meaning<T> {
 }
 
 impl RowTest {
-    pub fn is_met_by(&self, row: &[Cell]) -> bool {
+    pub(crate) fn is_met_by(&self, row: &[Cell]) -> bool {
         match self {
             Self::Words(words) => row.iter().any(|cell| words.is_met_by(cell)),
             Self::Time { column, between } => match &row[*column] {
@@ -170,7 +170,7 @@ impl RowTest {
 }
 
 impl TimeBetween {
-    pub fn contains(self, time: Micros) -> bool {
+    pub(crate) fn contains(self, time: Micros) -> bool {
         self.start.is_none_or(|start| time >= start) && self.end.is_none_or(|end| time < end)
     }
 }
@@ -178,7 +178,7 @@ impl TimeBetween {
 impl WordMeaning {
     /// Whether a value of an event, or of a row, has such words. Truth values have no words; neither
     /// have times, which are equal as a whole.
-    pub fn is_met_by(&self, value: &Cell) -> bool {
+    pub(crate) fn is_met_by(&self, value: &Cell) -> bool {
         match value {
             Cell::Null | Cell::Bool(_) => false,
             Cell::Time(found) => {
@@ -197,7 +197,7 @@ impl WordMeaning {
     }
 
     /// Where in a text the words are.
-    pub fn places(&self, text: &str) -> Vec<Range<usize>> {
+    pub(crate) fn places(&self, text: &str) -> Vec<Range<usize>> {
         match self {
             Self::Row { row, .. } => row_places(row, text),
             Self::Wildcard(form) => word_places(text, form),
@@ -223,7 +223,7 @@ fn word_places(text: &str, test: &impl ValueTest) -> Vec<Range<usize>> {
 }
 
 /// Where in a text words are in a row.
-pub fn row_places(Row(row): &Row, text: &str) -> Vec<Range<usize>> {
+pub(crate) fn row_places(Row(row): &Row, text: &str) -> Vec<Range<usize>> {
     let mut placed: Vec<(String, Range<usize>)> = Vec::new();
     each_placed_word(text, &mut String::new(), |word, place| placed.push((word.to_owned(), place)));
     let is_the_row =
@@ -235,7 +235,7 @@ pub fn row_places(Row(row): &Row, text: &str) -> Vec<Range<usize>> {
 impl ValueMeaning {
     /// Whether a value of an event or of a row is meant. A value of a column of events is a text,
     /// whatever the record has.
-    pub fn is_met_by(&self, value: &Cell) -> bool {
+    pub(crate) fn is_met_by(&self, value: &Cell) -> bool {
         if *value == Cell::Null {
             return false;
         }

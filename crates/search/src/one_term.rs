@@ -14,21 +14,25 @@ use segment::docsets::{Docs, none};
 use store::snapshot::Snapshot;
 
 /// The documents of a segment that have a term.
-pub fn docs_with(reader: &SegmentReader, term: &Term, info: &TermInfo) -> tantivy::Result<Docs> {
+pub(crate) fn docs_with(
+    reader: &SegmentReader,
+    term: &Term,
+    info: &TermInfo,
+) -> tantivy::Result<Docs> {
     let index = reader.inverted_index(term.field())?;
     let postings = index.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
     Ok(Box::new(ConstScorer::new(postings, 1.0)))
 }
 
 /// A search for a term and nothing else.
-pub struct OneTerm {
+pub(crate) struct OneTerm {
     term: Term,
     /// Of the segments that have it.
     places: HashMap<SegmentId, TermInfo>,
 }
 
 impl OneTerm {
-    pub fn look_up(snapshot: &Snapshot, term: &Term) -> Result<Self, IndexError> {
+    pub(crate) fn look_up(snapshot: &Snapshot, term: &Term) -> Result<Self, IndexError> {
         let mut places = HashMap::with_capacity(snapshot.segments.len());
         for segment in &snapshot.segments {
             let place = segment.reading(|| segment.place_of(term))?;

@@ -14,14 +14,14 @@ const PIECE_DOCS_MIN: u32 = 1_000;
 
 /// Documents of a segment that follow each other.
 #[derive(Debug)]
-pub struct Piece<'s> {
-    pub segment: &'s Arc<SegmentView>,
-    pub docs: Range<DocId>,
+pub(crate) struct Piece<'s> {
+    pub(crate) segment: &'s Arc<SegmentView>,
+    pub(crate) docs: Range<DocId>,
 }
 
 /// Does the work on each piece of these segments; returns what comes of each, in the order of segments and
 /// documents.
-pub fn each_piece_of<T: Send, E: Send>(
+pub(crate) fn each_piece_of<T: Send, E: Send>(
     segments: &[Arc<SegmentView>],
     work: impl Fn(Piece<'_>) -> Result<T, E> + Send + Sync,
 ) -> Result<Vec<T>, E> {
@@ -29,7 +29,7 @@ pub fn each_piece_of<T: Send, E: Send>(
 }
 
 /// Does the work on each item; returns what comes of each, in order.
-pub fn in_parallel<I: Send, T: Send, E: Send>(
+pub(crate) fn in_parallel<I: Send, T: Send, E: Send>(
     items: Vec<I>,
     work: impl Fn(I) -> Result<T, E> + Send + Sync,
 ) -> Result<Vec<T>, E> {
@@ -53,7 +53,7 @@ pub fn on_long_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 /// How many threads there are for it.
-pub fn threads() -> usize {
+pub(crate) fn threads() -> usize {
     rayon::current_num_threads()
 }
 

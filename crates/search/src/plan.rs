@@ -29,14 +29,14 @@ use trail::time::Micros;
 use wire::ApiError;
 
 /// Plans queries on one snapshot.
-pub struct Planner<'a> {
-    pub snapshot: &'a Arc<Snapshot>,
-    pub stop: Stop,
+pub(crate) struct Planner<'a> {
+    pub(crate) snapshot: &'a Arc<Snapshot>,
+    pub(crate) stop: Stop,
 }
 
 impl Planner<'_> {
     /// Plans the events that meet a condition, from `start` up to, and without, `end`.
-    pub fn plan_between(
+    pub(crate) fn plan_between(
         &self,
         meaning: &EventMeaning,
         start: Option<Micros>,
@@ -50,7 +50,7 @@ impl Planner<'_> {
         if *meaning == Meaning::All { span } else { all_of(vec![query, span]) }
     }
 
-    pub fn plan(&self, meaning: &EventMeaning) -> Box<dyn Query> {
+    pub(crate) fn plan(&self, meaning: &EventMeaning) -> Box<dyn Query> {
         match meaning {
             Meaning::All => Box::new(AllQuery),
             Meaning::And(parts) => self.plan_and(parts),
@@ -79,7 +79,7 @@ impl Planner<'_> {
     }
 
     /// The field whose values a name stands for.
-    pub fn source(&self, field: &FieldRef) -> Result<Source, ApiError> {
+    pub(crate) fn source(&self, field: &FieldRef) -> Result<Source, ApiError> {
         Ok(match resolve(field, self.snapshot)? {
             Target::Time => Source::Time,
             Target::Ip => Source::Column(columns::SOURCE_IP),
@@ -153,7 +153,7 @@ impl Planner<'_> {
 }
 
 /// Reads a column's values from a record, for columns that are not kept by event.
-pub fn read_record() -> Arc<ReadRecord> {
+pub(crate) fn read_record() -> Arc<ReadRecord> {
     Arc::new(|record, column, visit| {
         if let Some((event, _)) = Parser::default().parse_record(record) {
             event.columns().filter(|(id, _)| *id == column).for_each(|(_, text)| visit(text));

@@ -12,11 +12,11 @@ use store::snapshot::Snapshot;
 use trail::columns::COLUMNS;
 
 /// Of fields that are no columns of the schema.
-pub type ByPath<'s> = HashMap<&'s str, Presence, FxBuildHasher>;
+pub(crate) type ByPath<'s> = HashMap<&'s str, Presence, FxBuildHasher>;
 
 /// How many events of a snapshot have each field that is no column of the schema, by its path, and each
 /// that is, by its number. `check` is asked now and then whether to go on.
-pub fn presences<'s, E: From<IndexError> + Send>(
+pub(crate) fn presences<'s, E: From<IndexError> + Send>(
     snapshot: &'s Snapshot,
     check: &(dyn Fn() -> Result<(), E> + Sync),
 ) -> Result<(ByPath<'s>, Vec<Presence>), E> {

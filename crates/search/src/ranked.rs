@@ -35,15 +35,15 @@ const GATHERED_BYTES_MAX: usize = 8 << 20;
 
 /// In which order events are wanted.
 #[derive(Clone, Debug)]
-pub struct Ranking {
+pub(crate) struct Ranking {
     /// By these, descending where it is true; events without a value come last. Of several values
     /// the one that comes first counts.
-    pub sort: Vec<(Source, bool)>,
+    pub(crate) sort: Vec<(Source, bool)>,
     /// Of events with the same values in these, the first.
-    pub dedup: Vec<Source>,
+    pub(crate) dedup: Vec<Source>,
     /// By time, and by place, where all else is equal.
-    pub order: Order,
-    pub limit: usize,
+    pub(crate) order: Order,
+    pub(crate) limit: usize,
 }
 
 /// An event with what it is ranked by.
@@ -53,7 +53,7 @@ struct Ranked {
 }
 
 /// The first events that match, and how many match. `check` is asked now and then whether to go on.
-pub fn ranked<E: From<IndexError> + Send>(
+pub(crate) fn ranked<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     sought: &Sought,
     ranking: &Ranking,
@@ -182,7 +182,7 @@ impl Ranking {
 }
 
 /// Compares two values; one that is not there comes last in either direction.
-pub fn in_order(a: &Cell, b: &Cell, is_descending: bool) -> Ordering {
+pub(crate) fn in_order(a: &Cell, b: &Cell, is_descending: bool) -> Ordering {
     let is_null = |cell: &Cell| *cell == Cell::Null;
     let by_value = if is_descending { b.cmp(a) } else { a.cmp(b) };
     is_null(a).cmp(&is_null(b)).then(by_value)

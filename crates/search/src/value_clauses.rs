@@ -28,7 +28,7 @@ const EXACT_FLOATS_END: f64 = 9_007_199_254_740_992.0;
 
 /// Where a text value is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TextField {
+pub(crate) enum TextField {
     Column(ColumnId),
     /// A path that is no column.
     Path(String),
@@ -49,11 +49,11 @@ impl TextField {
 /// events that have the value's rarest word, or those that have any value at the path, whichever are
 /// fewer, are checked against the column. A column that has fractions, or signs beside the largest
 /// numbers, holds them all as `f64`: of those too large for it, the record tells.
-pub struct LeafClause {
-    pub path: String,
-    pub text: String,
+pub(crate) struct LeafClause {
+    pub(crate) path: String,
+    pub(crate) text: String,
     /// Whether a record has the number.
-    pub is_met_by_record: RecordTest,
+    pub(crate) is_met_by_record: RecordTest,
 }
 
 impl fmt::Debug for LeafClause {
@@ -118,14 +118,14 @@ where
 
 /// A number, however it is written: `5`, `5.0` and `5e0` are one.
 #[derive(Clone, Copy, Debug)]
-pub struct SameNumber {
+pub(crate) struct SameNumber {
     /// Where the text is a whole number's digits: to the last of them.
     whole: Option<i128>,
     float: Option<f64>,
 }
 
 impl SameNumber {
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self { whole: whole_number(text), float: text.parse().ok() }
     }
 }
@@ -188,7 +188,7 @@ impl LeafClause {
 const STOP_STEP: u64 = 1 << 12;
 
 /// Which values are meant, by their text.
-pub trait ValueTest: fmt::Debug + Send + Sync + 'static {
+pub(crate) trait ValueTest: fmt::Debug + Send + Sync + 'static {
     fn is_met_by(&self, value: &str) -> bool;
 
     /// What every value meant begins with.
@@ -208,17 +208,17 @@ pub trait ValueTest: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A test of a record's bytes, as delivered.
-pub type RecordTest = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+pub(crate) type RecordTest = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// Fields one of whose values meets a test, found through the field's dictionary.
 ///
 /// A value that was cut (see `EXACT_BYTES_MAX`) is there as its beginning, which may tell another
 /// story than the whole: those are looked up in the record.
-pub struct ValuesClause<T> {
-    pub field: TextField,
-    pub test: T,
+pub(crate) struct ValuesClause<T> {
+    pub(crate) field: TextField,
+    pub(crate) test: T,
     /// Given a record's bytes as delivered.
-    pub is_met_by_record: RecordTest,
+    pub(crate) is_met_by_record: RecordTest,
 }
 
 impl<T: fmt::Debug> fmt::Debug for ValuesClause<T> {
@@ -296,7 +296,7 @@ impl<T: ValueTest + Clone> ValuesClause<T> {
 }
 
 /// The documents that have one of the values, given by their ordinals in the field's dictionary.
-pub fn docs_with_values(
+pub(crate) fn docs_with_values(
     context: &Context<'_>,
     field: &TextField,
     column: &TextColumn,
@@ -342,12 +342,12 @@ fn scan_ordinals(context: &Context<'_>, column: Column<u64>, ordinals: &[u64]) -
 
 /// Fields one of whose values is a number between the bounds, or a text that reads as one.
 #[derive(Debug)]
-pub struct NumberClause<T> {
-    pub path: String,
-    pub lower: Bound<f64>,
-    pub upper: Bound<f64>,
+pub(crate) struct NumberClause<T> {
+    pub(crate) path: String,
+    pub(crate) lower: Bound<f64>,
+    pub(crate) upper: Bound<f64>,
     /// The same, of texts.
-    pub texts: T,
+    pub(crate) texts: T,
 }
 
 impl<T: ValueTest> Clause for NumberClause<T> {
@@ -387,8 +387,8 @@ fn numbers_where<V: Copy + PartialOrd + fmt::Debug + Send + Sync + 'static>(
 
 /// Events that have a value at a path or below it.
 #[derive(Debug)]
-pub struct ExistsClause {
-    pub path: String,
+pub(crate) struct ExistsClause {
+    pub(crate) path: String,
 }
 
 impl Clause for ExistsClause {
@@ -411,7 +411,7 @@ impl Clause for ExistsClause {
 }
 
 /// Adds the events of a field's terms that begin with `prefix` and pass a test.
-pub fn add_terms(
+pub(crate) fn add_terms(
     context: &Context<'_>,
     field: Field,
     prefix: &str,
@@ -438,7 +438,7 @@ pub fn add_terms(
 }
 
 /// Gathers the ordinals of a column's values that meet a test.
-pub fn ordinals_where(
+pub(crate) fn ordinals_where(
     context: &Context<'_>,
     column: &TextColumn,
     mut test: impl FnMut(&str) -> bool,

@@ -23,7 +23,7 @@ use trail::time::Micros;
 
 /// A field whose values are read.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub(crate) enum Source {
     Time,
     /// The time, as the beginning of the stretch that it is in.
     Bin(Bins),
@@ -34,14 +34,14 @@ pub enum Source {
 
 /// The stretches that time is cut into.
 #[derive(Clone)]
-pub struct Bins(pub Arc<dyn Fn(Micros) -> Stretch + Send + Sync>);
+pub(crate) struct Bins(pub Arc<dyn Fn(Micros) -> Stretch + Send + Sync>);
 
 /// The stretch that a time is in.
 #[derive(Clone, Debug)]
-pub struct Stretch {
-    pub start: Micros,
+pub(crate) struct Stretch {
+    pub(crate) start: Micros,
     /// Times that are in the same one, for certain.
-    pub holds: Range<Micros>,
+    pub(crate) holds: Range<Micros>,
 }
 
 impl std::fmt::Debug for Bins {
@@ -51,18 +51,18 @@ impl std::fmt::Debug for Bins {
 }
 
 /// Reads the values of columns that the index does not keep by event, from the record.
-pub type ReadRecord = dyn Fn(&[u8], ColumnId, &mut dyn FnMut(&str)) + Send + Sync;
+pub(crate) type ReadRecord = dyn Fn(&[u8], ColumnId, &mut dyn FnMut(&str)) + Send + Sync;
 
 /// A value in one segment. Two that are equal are the same value, and values of one part are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Local {
+pub(crate) struct Local {
     /// Which of the field's columns.
-    pub part: u32,
-    pub bits: u64,
+    pub(crate) part: u32,
+    pub(crate) bits: u64,
 }
 
 /// Reads a field's values in one segment.
-pub struct Values {
+pub(crate) struct Values {
     parts: Vec<Part>,
     found: Vec<Local>,
     same: Same,
@@ -102,7 +102,7 @@ struct FromRecord {
 }
 
 impl Values {
-    pub fn open(
+    pub(crate) fn open(
         segment: &Arc<SegmentView>,
         source: &Source,
         read: &Arc<ReadRecord>,
@@ -139,7 +139,7 @@ impl Values {
     }
 
     /// How many values a field of one part has at most, where its values are numbered from 0.
-    pub fn dictionary_size(&self) -> Option<usize> {
+    pub(crate) fn dictionary_size(&self) -> Option<usize> {
         match self.parts.as_slice() {
             [Part { kind: Kind::Text(column), .. }] => Some(column.num_terms()),
             _ => None,
@@ -147,17 +147,17 @@ impl Values {
     }
 
     /// Whether the order of its numbers is that of the values.
-    pub fn are_ordered(&self) -> bool {
+    pub(crate) fn are_ordered(&self) -> bool {
         !self.has_several_columns()
             && !self.parts.iter().any(|part| matches!(part.kind, Kind::Record(_)))
     }
 
-    pub fn has_several_columns(&self) -> bool {
+    pub(crate) fn has_several_columns(&self) -> bool {
         self.parts.len() > 1
     }
 
     /// The distinct values of an event, in order.
-    pub fn of(&mut self, doc: DocId) -> Result<&[Local], IndexError> {
+    pub(crate) fn of(&mut self, doc: DocId) -> Result<&[Local], IndexError> {
         self.found.clear();
         for (number, part) in self.parts.iter_mut().enumerate() {
             part.collect(doc, number as u32, &mut self.found)?;
@@ -175,7 +175,7 @@ impl Values {
     }
 
     /// Compares two values of one part.
-    pub fn compare(&self, a: Local, b: Local) -> Ordering {
+    pub(crate) fn compare(&self, a: Local, b: Local) -> Ordering {
         match &self.parts[a.part as usize].kind {
             Kind::Record(from) => from.texts[a.bits as usize].cmp(&from.texts[b.bits as usize]),
             _ => a.bits.cmp(&b.bits),
@@ -183,13 +183,13 @@ impl Values {
     }
 
     /// The number that a value is.
-    pub fn number(&self, local: Local) -> Option<Cell> {
+    pub(crate) fn number(&self, local: Local) -> Option<Cell> {
         let part = &self.parts[local.part as usize];
         matches!(part.kind, Kind::I64 | Kind::U64 | Kind::F64).then(|| part.plain(local.bits))
     }
 
     /// What values are, which are given in order.
-    pub fn cells(&self, locals: &[Local]) -> Result<Vec<Cell>, IndexError> {
+    pub(crate) fn cells(&self, locals: &[Local]) -> Result<Vec<Cell>, IndexError> {
         let mut cells = Vec::with_capacity(locals.len());
         for run in locals.chunk_by(|a, b| a.part == b.part) {
             self.parts[run[0].part as usize].cells(run, &mut cells)?;
@@ -197,7 +197,7 @@ impl Values {
         Ok(cells)
     }
 
-    pub fn cell(&self, local: Local) -> Result<Cell, IndexError> {
+    pub(crate) fn cell(&self, local: Local) -> Result<Cell, IndexError> {
         Ok(self.cells(&[local])?.remove(0))
     }
 }
@@ -313,6 +313,6 @@ impl FromRecord {
 }
 
 /// A time, as columns have it.
-pub fn time_of(bits: u64) -> Micros {
+pub(crate) fn time_of(bits: u64) -> Micros {
     Micros(DateTime::from_u64(bits).into_timestamp_micros())
 }

@@ -28,33 +28,33 @@ const CHECK_STEP: usize = 1 << 12;
 
 /// What a search looks for.
 #[derive(Debug)]
-pub struct Sought {
-    pub query: Box<dyn Query>,
+pub(crate) struct Sought {
+    pub(crate) query: Box<dyn Query>,
     /// The one that the query's conditions have, where they say that they failed.
-    pub stop: Stop,
+    pub(crate) stop: Stop,
 }
 
 #[cfg(test)]
 impl Sought {
     /// Where no condition fails.
-    pub fn of(query: &dyn Query) -> Self {
+    pub(crate) fn of(query: &dyn Query) -> Self {
         Self { query: query.box_clone(), stop: Stop::when(|| false) }
     }
 }
 
 /// Says why a search should end, if it should. Asked now and then.
-pub type Check<'a, E> = &'a (dyn Fn() -> Result<(), E> + Sync);
+pub(crate) type Check<'a, E> = &'a (dyn Fn() -> Result<(), E> + Sync);
 
 /// The matches of a query in a snapshot.
-pub struct Matches<'a, E> {
-    pub snapshot: &'a Snapshot,
+pub(crate) struct Matches<'a, E> {
+    pub(crate) snapshot: &'a Snapshot,
     weight: Box<dyn Weight>,
     stop: &'a Stop,
     check: Check<'a, E>,
 }
 
 /// Why a walk over matches ended.
-pub enum Ended<E> {
+pub(crate) enum Ended<E> {
     /// The search should end.
     Check(E),
     Failed(IndexError),
@@ -67,7 +67,11 @@ impl<E> From<IndexError> for Ended<E> {
 }
 
 impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
-    pub fn of(snapshot: &'a Snapshot, sought: &'a Sought, check: Check<'a, E>) -> Result<Self, E> {
+    pub(crate) fn of(
+        snapshot: &'a Snapshot,
+        sought: &'a Sought,
+        check: Check<'a, E>,
+    ) -> Result<Self, E> {
         let Sought { query, stop } = sought;
         let weight: Box<dyn Weight> = match query.downcast_ref::<TermQuery>() {
             Some(query) => Box::new(OneTerm::look_up(snapshot, query.term())?),
@@ -80,7 +84,7 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
 
     /// Does the work on each piece of the snapshot, on all cores; returns what comes of each, in the
     /// order of segments and documents.
-    pub fn each_piece<T: Send>(
+    pub(crate) fn each_piece<T: Send>(
         &self,
         work: impl Fn(Walk<'_, E>) -> Result<T, Ended<E>> + Send + Sync,
     ) -> Result<Vec<T>, E> {
@@ -88,7 +92,7 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
     }
 
     /// The same of these segments only.
-    pub fn each_piece_of<T: Send>(
+    pub(crate) fn each_piece_of<T: Send>(
         &self,
         segments: &[Arc<SegmentView>],
         work: impl Fn(Walk<'_, E>) -> Result<T, Ended<E>> + Send + Sync,
@@ -97,7 +101,7 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
     }
 
     /// Does the work on a segment, here.
-    pub fn in_segment<T>(
+    pub(crate) fn in_segment<T>(
         &self,
         segment: &Arc<SegmentView>,
         work: impl FnOnce(Walk<'_, E>) -> Result<T, Ended<E>>,
@@ -107,7 +111,7 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
     }
 
     /// How many events of a segment match; the index may know without a look at them.
-    pub fn count(&self, segment: &Arc<SegmentView>) -> Result<u64, E> {
+    pub(crate) fn count(&self, segment: &Arc<SegmentView>) -> Result<u64, E> {
         self.in_segment(segment, |walk| {
             let count = self.weight.count(&walk.piece.segment.reader).map_err(IndexError::from)?;
             Ok(count.into())
@@ -145,14 +149,14 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
 }
 
 /// The matches of a piece, to be walked.
-pub struct Walk<'w, E> {
-    pub piece: Piece<'w>,
+pub(crate) struct Walk<'w, E> {
+    pub(crate) piece: Piece<'w>,
     matches: &'w Matches<'w, E>,
 }
 
 impl<E> Walk<'_, E> {
     /// Calls `visit` with the piece's matches, in order, some at a time, until it breaks off.
-    pub fn each(
+    pub(crate) fn each(
         &self,
         mut visit: impl FnMut(&[DocId]) -> Result<ControlFlow<()>, IndexError>,
     ) -> Result<(), Ended<E>> {
@@ -175,7 +179,7 @@ impl<E> Walk<'_, E> {
 
     /// The matches of the piece's segment from a document on, for who does not want all; they go on
     /// behind the piece.
-    pub fn from(&self, start: DocId) -> Result<Docs, IndexError> {
+    pub(crate) fn from(&self, start: DocId) -> Result<Docs, IndexError> {
         let mut docs = self.matches.weight.scorer(&self.piece.segment.reader, 1.0)?;
         if docs.doc() < start {
             docs.seek(start);

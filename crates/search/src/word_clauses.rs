@@ -24,9 +24,9 @@ use trail::columns::{ColumnId, Words};
 use trail::words::{each_word, known_part};
 
 /// Events that hold a word, given in lower case.
-pub struct WordClause {
-    pub word: String,
-    pub read: Arc<ReadRecord>,
+pub(crate) struct WordClause {
+    pub(crate) word: String,
+    pub(crate) read: Arc<ReadRecord>,
 }
 
 impl fmt::Debug for WordClause {
@@ -68,11 +68,11 @@ impl Clause for WordClause {
 /// Events that hold a word of a form, which tests words in lower case; of a word that the index has
 /// only the beginning of, it tests that. All words of a segment may be looked at for it, so what is
 /// found is kept for the next page, or the next search.
-pub struct WordFormClause<T> {
+pub(crate) struct WordFormClause<T> {
     /// Tells the form from all others.
-    pub name: String,
-    pub test: T,
-    pub read: Arc<ReadRecord>,
+    pub(crate) name: String,
+    pub(crate) test: T,
+    pub(crate) read: Arc<ReadRecord>,
 }
 
 impl<T: ValueTest> fmt::Debug for WordFormClause<T> {
@@ -125,10 +125,10 @@ impl<T: ValueTest + Clone> WordFormClause<T> {
 
 /// Events with a column value that holds words in a row.
 #[derive(Debug)]
-pub struct ColumnPhraseClause<T> {
+pub(crate) struct ColumnPhraseClause<T> {
     /// The words, in lower case: a value that meets the test has each of them.
-    pub words: Vec<String>,
-    pub test: T,
+    pub(crate) words: Vec<String>,
+    pub(crate) test: T,
 }
 
 impl<T: ValueTest> Clause for ColumnPhraseClause<T> {

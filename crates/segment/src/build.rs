@@ -49,7 +49,7 @@ pub fn open_index(directory: SegmentDirectory, fields: &Fields) -> Result<Index,
 }
 
 /// The words of the columns of a segment whose columns are written.
-pub fn words_of(segment: &Segment) -> Result<ColumnWords, IndexError> {
+pub(crate) fn words_of(segment: &Segment) -> Result<ColumnWords, IndexError> {
     let columns = segment.open_read(SegmentComponent::FastFields)?;
     ColumnWords::gather(&ColumnarReader::open(columns)?)
 }

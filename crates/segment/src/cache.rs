@@ -20,16 +20,16 @@ pub struct Caches {
     /// Decompressed blocks of records, by segment and place in it.
     pub blocks: Cache<(u64, usize), Block>,
     /// The documents of a segment that meet a condition for which much is looked at, by the condition.
-    pub found: Cache<(u64, String), BitSet>,
+    pub(crate) found: Cache<(u64, String), BitSet>,
     /// How many documents of a segment meet a condition, by a hash that stands for the condition.
-    pub counts: Cache<(u64, u128), Count>,
+    pub(crate) counts: Cache<(u64, u128), Count>,
     /// Where terms are in a segment.
-    pub places: Cache<(u64, Term), TermPlace>,
+    pub(crate) places: Cache<(u64, Term), TermPlace>,
 }
 
 /// A number of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count(pub u64);
+pub(crate) struct Count(pub u64);
 
 /// For counts at most, and for places of terms: some eight thousand, and four thousand.
 const SMALL_BYTES_MAX: usize = 1 << 20;
@@ -64,7 +64,7 @@ pub struct TermPlace {
 }
 
 impl TermPlace {
-    pub fn new(term: &Term, info: Option<TermInfo>) -> Self {
+    pub(crate) fn new(term: &Term, info: Option<TermInfo>) -> Self {
         Self { info, term_bytes: term.serialized_value_bytes().len() }
     }
 }
@@ -119,7 +119,7 @@ impl<K: Hash + Eq, V: InMemory> Cache<K, V> {
     }
 
     /// What has a name; `read` if it is not kept.
-    pub fn get(
+    pub(crate) fn get(
         &self,
         name: K,
         read: impl FnOnce() -> Result<V, IndexError>,

@@ -35,13 +35,13 @@ const HEAD: usize = MAGIC.len() + 8;
 const PLACE_BITS: u32 = 27;
 
 /// The columns whose words are gathered.
-pub fn dictionary_columns() -> impl Iterator<Item = ColumnId> {
+pub(crate) fn dictionary_columns() -> impl Iterator<Item = ColumnId> {
     ColumnId::all().filter(|id| id.column().words == Words::Dictionary)
 }
 
 /// The words of a segment that is being written, by their hashes.
 #[derive(Default)]
-pub struct ColumnWords {
+pub(crate) struct ColumnWords {
     words: HashMap<u64, Values, FxBuildHasher>,
     buffer: String,
 }
@@ -56,7 +56,7 @@ struct Values {
 }
 
 impl ColumnWords {
-    pub fn gather(columnar: &ColumnarReader) -> Result<Self, IndexError> {
+    pub(crate) fn gather(columnar: &ColumnarReader) -> Result<Self, IndexError> {
         let mut words = Self::default();
         for id in dictionary_columns() {
             let Some(column) = text_column(columnar, id.column().path)? else { continue };
@@ -69,13 +69,13 @@ impl ColumnWords {
     }
 
     /// Takes in the words of a value, by its place among its column's. Values come in order.
-    pub fn add_value(&mut self, column: ColumnId, place: u32, text: &str) {
+    pub(crate) fn add_value(&mut self, column: ColumnId, place: u32, text: &str) {
         let value = u32::from(column.0) << PLACE_BITS | place;
         let Self { words, buffer } = self;
         each_word(text, buffer, |word| add(words, word, value));
     }
 
-    pub fn write(self, out: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn write(self, out: &mut impl Write) -> io::Result<()> {
         let mut words: Vec<(u64, Vec<u8>)> =
             self.words.into_iter().map(|(hash, values)| (hash, values.end())).collect();
         words.sort_unstable_by_key(|(hash, _)| *hash);
@@ -156,7 +156,7 @@ pub struct WordFile {
 
 impl WordFile {
     /// Opens a mapped file.
-    pub fn open(path: &Path, file: OwnedBytes) -> Result<Self, IndexError> {
+    pub(crate) fn open(path: &Path, file: OwnedBytes) -> Result<Self, IndexError> {
         if !file.starts_with(&MAGIC) {
             return Err(IndexError::damaged(path, "it does not begin as a file of words does"));
         }
@@ -228,7 +228,7 @@ fn by_column(mut bytes: &[u8]) -> Option<Vec<(ColumnId, Vec<u64>)>> {
 }
 
 /// A column of text.
-pub fn text_column(
+pub(crate) fn text_column(
     columnar: &ColumnarReader,
     name: &str,
 ) -> Result<Option<TextColumn>, IndexError> {

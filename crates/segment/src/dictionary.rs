@@ -100,7 +100,7 @@ impl TextColumn {
 }
 
 /// Walks the values of a column.
-pub type ValueWalk = Walk<NoInfos>;
+pub(crate) type ValueWalk = Walk<NoInfos>;
 /// Walks the terms of a field, and what is known of each.
 pub type TermWalk = Walk<TermInfos>;
 

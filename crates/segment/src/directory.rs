@@ -63,19 +63,19 @@ impl SegmentFiles {
     }
 
     /// The ids of a segment.
-    pub fn ids(&self, id: &str) -> Result<IdFile, IndexError> {
+    pub(crate) fn ids(&self, id: &str) -> Result<IdFile, IndexError> {
         let (path, file) = self.mapped(Part::Ids, id)?;
         IdFile::open(&path, file)
     }
 
     /// The words of a segment's columns.
-    pub fn words(&self, id: &str) -> Result<WordFile, IndexError> {
+    pub(crate) fn words(&self, id: &str) -> Result<WordFile, IndexError> {
         let (path, file) = self.mapped(Part::Words, id)?;
         WordFile::open(&path, file)
     }
 
     /// The keys of a segment's events, which are not mapped.
-    pub fn keys(&self, id: &str) -> Result<KeySet, IndexError> {
+    pub(crate) fn keys(&self, id: &str) -> Result<KeySet, IndexError> {
         KeySet::open(&self.dir.join(Part::Keys.name(id)))
     }
 
@@ -87,7 +87,7 @@ impl SegmentFiles {
 
     /// Fails where a page of a segment's files was lost while it was mapped. It reads as zeros for as
     /// long as the file stays mapped, so nothing more is to be read of it.
-    pub fn check_pages(&self, files: &[SegmentFile], lost: &Lost) -> Result<(), IndexError> {
+    pub(crate) fn check_pages(&self, files: &[SegmentFile], lost: &Lost) -> Result<(), IndexError> {
         // The keys are not mapped.
         for SegmentFile { name, .. } in
             files.iter().filter(|file| !file.name.ends_with(&Part::Keys.name("")))
@@ -119,12 +119,12 @@ pub struct SegmentDirectory {
 
 impl SegmentDirectory {
     /// The files written here, in the order of their names.
-    pub fn written(&self) -> Vec<SegmentFile> {
+    pub(crate) fn written(&self) -> Vec<SegmentFile> {
         lock(&self.made).values().flatten().cloned().collect()
     }
 
     /// Removes the files made here.
-    pub fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         self.files.remove(std::mem::take(&mut *lock(&self.made)).keys());
     }
 }

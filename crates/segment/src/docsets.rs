@@ -178,7 +178,7 @@ pub fn docs_with_value(index: &ColumnIndex, max_doc: DocId) -> u32 {
 }
 
 /// How many documents have a value in a column.
-pub fn events_with_value(index: &ColumnIndex, max_doc: DocId) -> u32 {
+pub(crate) fn events_with_value(index: &ColumnIndex, max_doc: DocId) -> u32 {
     match index {
         ColumnIndex::Multivalued(MultiValueIndex::MultiValueIndexV2(index)) => {
             index.optional_index.num_non_nulls()

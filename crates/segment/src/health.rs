@@ -10,11 +10,11 @@ use super::{IndexError, lock};
 
 /// What is wrong with a file of a segment.
 #[derive(Clone, Debug)]
-pub struct Fault {
-    pub path: PathBuf,
-    pub reason: String,
+pub(crate) struct Fault {
+    pub(crate) path: PathBuf,
+    pub(crate) reason: String,
     /// Of a read that failed. None of damage.
-    pub io: Option<io::ErrorKind>,
+    pub(crate) io: Option<io::ErrorKind>,
 }
 
 impl Fault {
@@ -37,7 +37,7 @@ impl Fault {
     }
 
     /// The fault as an error, with more to say behind its reason.
-    pub fn error(self, more: &str) -> IndexError {
+    pub(crate) fn error(self, more: &str) -> IndexError {
         let Self { path, reason, io } = self;
         let reason = format!("{reason}; {more}");
         match io {
@@ -60,7 +60,7 @@ pub struct Health {
 impl Health {
     /// Notes an error of reading, if it is a fault of the disk; returns the fault if it is news. What
     /// lasts takes the place of what may pass.
-    pub fn mark(&self, error: &IndexError) -> Option<Fault> {
+    pub(crate) fn mark(&self, error: &IndexError) -> Option<Fault> {
         let new = Fault::of(error)?;
         let mut fault = lock(&self.fault);
         if fault.as_ref().is_some_and(|known| known.is_lasting() || !new.is_lasting()) {
@@ -71,11 +71,11 @@ impl Health {
         Some(new)
     }
 
-    pub fn fault(&self) -> Option<Fault> {
+    pub(crate) fn fault(&self) -> Option<Fault> {
         lock(&self.fault).clone()
     }
 
-    pub fn is_marked(&self) -> bool {
+    pub(crate) fn is_marked(&self) -> bool {
         lock(&self.fault).is_some()
     }
 
@@ -90,7 +90,7 @@ impl Health {
         self.marks.load(Ordering::Acquire)
     }
 
-    pub fn suspect(&self) {
+    pub(crate) fn suspect(&self) {
         self.is_suspect.store(true, Ordering::Release);
     }
 
@@ -99,13 +99,13 @@ impl Health {
     }
 
     /// All files were read and are as they were written: what may pass is forgotten.
-    pub fn was_whole(&self) {
+    pub(crate) fn was_whole(&self) {
         lock(&self.fault).take_if(|fault| !fault.is_lasting());
         self.is_suspect.store(false, Ordering::Release);
     }
 
     /// A check has found what is wrong, and has noted it.
-    pub fn was_checked(&self) {
+    pub(crate) fn was_checked(&self) {
         self.is_suspect.store(false, Ordering::Release);
     }
 }

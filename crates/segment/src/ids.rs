@@ -23,7 +23,7 @@ use trail::columns::ColumnId;
 const MAGIC: [u8; 8] = *b"tdxids1\n";
 
 /// More documents than any segment has.
-pub const DOC_BITS: u32 = 24;
+pub(crate) const DOC_BITS: u32 = 24;
 const DIGITS: usize = 10;
 const UUID_BYTES: usize = 36;
 const DASHES: [usize; 4] = [8, 13, 18, 23];
@@ -109,11 +109,11 @@ fn columns() -> impl Iterator<Item = ColumnId> {
 
 /// The ids of a segment in the making.
 #[derive(Default)]
-pub struct Ids(Vec<Vec<u64>>);
+pub(crate) struct Ids(Vec<Vec<u64>>);
 
 impl Ids {
     /// Takes a value of a column, if it is an id that belongs here.
-    pub fn push(&mut self, column: ColumnId, text: &str, doc: DocId) {
+    pub(crate) fn push(&mut self, column: ColumnId, text: &str, doc: DocId) {
         if let Some(place) = columns().position(|id| id == column)
             && let Some(key) = Key::of(text)
         {
@@ -129,19 +129,19 @@ impl Ids {
     }
 
     /// Bytes of memory that they take.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.0.iter().map(|ids| ids.capacity() * size_of::<u64>()).sum()
     }
 
     /// Gives the documents new numbers.
-    pub fn renumber(&mut self, number: impl Fn(DocId) -> DocId) {
+    pub(crate) fn renumber(&mut self, number: impl Fn(DocId) -> DocId) {
         for bits in self.0.iter_mut().flatten() {
             let id = Id::of_bits(*bits);
             *bits = Id { doc: number(id.doc), ..id }.bits();
         }
     }
 
-    pub fn write(mut self, out: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn write(mut self, out: &mut impl Write) -> io::Result<()> {
         self.0.resize_with(columns().count(), Vec::new);
         out.write_all(&MAGIC)?;
         for ids in &self.0 {
@@ -168,7 +168,7 @@ pub struct IdFile {
 
 impl IdFile {
     /// Opens a mapped file.
-    pub fn open(path: &Path, file: OwnedBytes) -> Result<Self, IndexError> {
+    pub(crate) fn open(path: &Path, file: OwnedBytes) -> Result<Self, IndexError> {
         let broken = || IndexError::damaged(path, "it is not what it states");
         if !file.starts_with(&MAGIC) {
             return Err(IndexError::damaged(path, "it does not begin as a file of ids does"));
@@ -201,7 +201,7 @@ impl IdFile {
     }
 
     /// The documents that have an id in a column, once for each.
-    pub fn docs(&self, column: ColumnId) -> impl Iterator<Item = DocId> {
+    pub(crate) fn docs(&self, column: ColumnId) -> impl Iterator<Item = DocId> {
         let place = columns().position(|id| id == column);
         let ids = place.map(|place| (0..self.columns[place].1).map(move |n| self.id(place, n).doc));
         ids.into_iter().flatten()
@@ -213,7 +213,7 @@ impl IdFile {
 
     /// All of them, under other numbers, into those of another segment; but for documents that are
     /// given none.
-    pub fn add_to(&self, ids: &mut Ids, number: impl Fn(DocId) -> Option<DocId>) {
+    pub(crate) fn add_to(&self, ids: &mut Ids, number: impl Fn(DocId) -> Option<DocId>) {
         for (place, (_, count)) in self.columns.iter().enumerate() {
             for id in (0..*count).map(|n| self.id(place, n)) {
                 if let Some(doc) = number(id.doc) {

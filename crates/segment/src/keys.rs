@@ -101,7 +101,7 @@ impl KeySet {
     }
 
     /// Refuses to tell anything from now on.
-    pub fn mark_damaged(&self) {
+    pub(crate) fn mark_damaged(&self) {
         self.0.is_damaged.store(true, Ordering::Release);
     }
 
@@ -218,7 +218,11 @@ pub fn merge(sets: &[KeySet], out: &mut impl Write) -> io::Result<()> {
 
 /// Writes the keys of a segment without some of them, which are sorted.
 /// Fails where it lacks one of those: then it is not what was written with its events.
-pub fn write_without(set: &KeySet, gone: &[EventKey], out: &mut impl Write) -> io::Result<()> {
+pub(crate) fn write_without(
+    set: &KeySet,
+    gone: &[EventKey],
+    out: &mut impl Write,
+) -> io::Result<()> {
     let kept = set.events().saturating_sub(gone.len());
     let mut gone = gone.iter().peekable();
     let is_kept = |key: &io::Result<EventKey>| {

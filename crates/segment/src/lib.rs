@@ -107,7 +107,7 @@ impl IndexError {
     ///
     /// Most files are mapped, of which tantivy's errors tell that bytes make no sense: that is damage. A
     /// read that failed has a number of the operating system's.
-    pub fn of_segment(self, place: &Path) -> (Self, bool) {
+    pub(crate) fn of_segment(self, place: &Path) -> (Self, bool) {
         let of_io = |error: &io::Error| match error.raw_os_error() {
             Some(_) => Self::Io { path: place.to_owned(), source: copied(error) },
             None => Self::damaged(place, format!("a file of the segment cannot be read: {error}")),
@@ -167,12 +167,12 @@ pub fn lock<T>(guarded: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The number that eight bytes stand for, in the order of the files here.
-pub fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes were taken"))
 }
 
 /// The first number of a range for which `is_before` does not hold; its end where it holds for all.
-pub fn partition_point(range: Range<usize>, is_before: impl Fn(usize) -> bool) -> usize {
+pub(crate) fn partition_point(range: Range<usize>, is_before: impl Fn(usize) -> bool) -> usize {
     let Range { start: mut low, end: mut high } = range;
     while low < high {
         let middle = low + (high - low) / 2;

@@ -57,9 +57,9 @@ pub enum Part {
 
 impl Part {
     /// In the order in which they are written.
-    pub const ALL: [Self; 4] = [Self::Records, Self::Ids, Self::Words, Self::Keys];
+    pub(crate) const ALL: [Self; 4] = [Self::Records, Self::Ids, Self::Words, Self::Keys];
 
-    pub fn extension(self) -> &'static str {
+    pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::Records => "records",
             Self::Ids => "ids",
@@ -74,7 +74,7 @@ impl Part {
     }
 
     /// The same, as tantivy's directory is asked for it.
-    pub fn path(self, id: &str) -> PathBuf {
+    pub(crate) fn path(self, id: &str) -> PathBuf {
         self.name(id).into()
     }
 
@@ -88,7 +88,7 @@ impl Part {
     }
 
     /// Passes the step behind writing it in a new segment.
-    pub fn built(self) {
+    pub(crate) fn built(self) {
         match self {
             Self::Records => step("records-written"),
             Self::Ids => step("ids-written"),
@@ -98,7 +98,7 @@ impl Part {
     }
 
     /// Passes the step behind writing it in a merged segment.
-    pub fn merged(self) {
+    pub(crate) fn merged(self) {
         match self {
             Self::Records => step("merge-records-written"),
             Self::Ids => step("merge-ids-written"),
@@ -131,7 +131,7 @@ pub fn names(id: &str) -> impl Iterator<Item = String> {
 }
 
 /// The id of a segment that the manifest names.
-pub fn segment_id(entry: &SegmentEntry) -> Result<SegmentId, IndexError> {
+pub(crate) fn segment_id(entry: &SegmentEntry) -> Result<SegmentId, IndexError> {
     SegmentId::from_uuid_string(&entry.id).map_err(|_| IndexError::Damaged {
         path: "manifest.json".into(),
         reason: format!("'{}' is not a segment's id", entry.id),
@@ -139,7 +139,7 @@ pub fn segment_id(entry: &SegmentEntry) -> Result<SegmentId, IndexError> {
 }
 
 /// What is wrong with a file of another length than was written.
-pub fn length_problem(found: u64, expected: u64) -> String {
+pub(crate) fn length_problem(found: u64, expected: u64) -> String {
     format!("{found} bytes long in place of {expected}")
 }
 

@@ -65,7 +65,7 @@ impl Presence {
 }
 
 impl Presences {
-    pub fn of(segment: &SegmentView, columnar: &ColumnarReader) -> Result<Self, IndexError> {
+    pub(crate) fn of(segment: &SegmentView, columnar: &ColumnarReader) -> Result<Self, IndexError> {
         let mut by_path: BTreeMap<String, Vec<DynamicColumnHandle>> = BTreeMap::new();
         for (name, column) in columnar.iter_columns()? {
             if let Some(path) = path_of(&name) {
@@ -80,7 +80,7 @@ impl Presences {
 }
 
 /// The path that a column of the index is of, unless it is one of the schema's.
-pub fn path_of(column: &str) -> Option<String> {
+pub(crate) fn path_of(column: &str) -> Option<String> {
     let path = column.strip_prefix(REST)?.strip_prefix(SEPARATOR)?;
     Some(path.replace(SEPARATOR, "."))
 }

@@ -61,7 +61,7 @@ const PLACE_BYTES: usize = 20;
 const NO_DICTIONARY: u32 = u32::MAX;
 
 /// A dictionary, to compress with.
-pub struct Dictionary {
+pub(crate) struct Dictionary {
     bytes: Vec<u8>,
     prepared: EncoderDictionary<'static>,
 }
@@ -116,7 +116,7 @@ impl Dictionaries {
 }
 
 /// Records in the order of their documents.
-pub trait Source {
+pub(crate) trait Source {
     fn records(&self) -> usize;
     /// Of all records, about.
     fn bytes(&self) -> usize;
@@ -126,7 +126,7 @@ pub trait Source {
 /// Records in memory, as they came. In chunks: one that grows would be copied again and again, and take
 /// twice the space.
 #[derive(Default)]
-pub struct Arena {
+pub(crate) struct Arena {
     chunks: Vec<Vec<u8>>,
     /// Chunk, start and end of each.
     places: Vec<(u32, Range<u32>)>,
@@ -134,7 +134,7 @@ pub struct Arena {
 }
 
 impl Arena {
-    pub fn push(&mut self, record: &[u8]) {
+    pub(crate) fn push(&mut self, record: &[u8]) {
         let has_room = |chunk: &Vec<u8>| chunk.capacity() - chunk.len() >= record.len();
         if !self.chunks.last().is_some_and(has_room) {
             self.chunks.push(Vec::with_capacity(CHUNK_BYTES.max(record.len())));
@@ -153,16 +153,16 @@ impl Arena {
     }
 
     /// Bytes of memory that it takes.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         let chunks: usize = self.chunks.iter().map(Vec::capacity).sum();
         chunks + self.places.capacity() * size_of::<(u32, Range<u32>)>()
     }
 }
 
 /// Records in memory, in the order of documents: `order` has the number of each document's.
-pub struct Ordered<'a> {
-    pub records: &'a Arena,
-    pub order: &'a [DocId],
+pub(crate) struct Ordered<'a> {
+    pub(crate) records: &'a Arena,
+    pub(crate) order: &'a [DocId],
 }
 
 impl Source for Ordered<'_> {
@@ -181,7 +181,7 @@ impl Source for Ordered<'_> {
 }
 
 /// Records of other segments, in another order: which part's, and which of its documents'.
-pub struct Shuffled<'a, F> {
+pub(crate) struct Shuffled<'a, F> {
     parts: &'a [Records],
     records: usize,
     order: F,
@@ -190,7 +190,7 @@ pub struct Shuffled<'a, F> {
 }
 
 impl<'a, F: Fn(usize) -> (usize, DocId)> Shuffled<'a, F> {
-    pub fn new(parts: &'a [Records], records: usize, order: F) -> Self {
+    pub(crate) fn new(parts: &'a [Records], records: usize, order: F) -> Self {
         Self { parts, records, order, blocks: parts.iter().map(|_| None).collect() }
     }
 }
@@ -217,7 +217,7 @@ impl<F: Fn(usize) -> (usize, DocId)> Source for Shuffled<'_, F> {
 }
 
 /// Writes the records of a segment.
-pub fn write(
+pub(crate) fn write(
     mut source: impl Source,
     dictionaries: &Dictionaries,
     out: &mut impl Write,
@@ -267,7 +267,7 @@ pub fn write(
 
 /// Writes the records of several segments one behind another: their blocks as they are. `events` says
 /// how many each has.
-pub fn concatenate(
+pub(crate) fn concatenate(
     parts: &[Records],
     events: &[u32],
     out: &mut impl Write,
@@ -387,7 +387,7 @@ pub struct Records {
 
 impl Records {
     /// Opens a mapped file.
-    pub fn open(path: &Path, file: OwnedBytes) -> Result<Self, IndexError> {
+    pub(crate) fn open(path: &Path, file: OwnedBytes) -> Result<Self, IndexError> {
         let broken = || IndexError::damaged(path, "it is not what it states");
         if !file.starts_with(&MAGIC) {
             return Err(IndexError::damaged(path, "it does not begin as a file of records does"));
@@ -415,7 +415,7 @@ impl Records {
         Ok(Self { path, file, blocks, blocks_end, places, dictionaries: known })
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 

@@ -15,13 +15,13 @@ use trail::columns::ColumnId;
 pub const TIME: &str = "time";
 /// Names of the fields of where a record is: the number of its file, and the byte in it.
 pub const FILE: &str = "file";
-pub const OFFSET: &str = "offset";
+pub(crate) const OFFSET: &str = "offset";
 /// Name of the field of `sourceIPAddress`, where it is an address.
-pub const IP: &str = "ip";
+pub(crate) const IP: &str = "ip";
 /// Name of the field of all leaves that are not columns; the prefix of their columns' names.
-pub const REST: &str = "rest";
+pub(crate) const REST: &str = "rest";
 /// Name of the field of what is odd about a record.
-pub const FLAGS: &str = "flags";
+pub(crate) const FLAGS: &str = "flags";
 
 const RAW_TOKENIZER: &str = "raw";
 
@@ -30,12 +30,12 @@ const RAW_TOKENIZER: &str = "raw";
 pub struct Fields {
     pub schema: Schema,
     pub ip: Field,
-    pub rest: Field,
+    pub(crate) rest: Field,
     pub words: Field,
-    pub time: Field,
-    pub file: Field,
-    pub offset: Field,
-    pub flags: Field,
+    pub(crate) time: Field,
+    pub(crate) file: Field,
+    pub(crate) offset: Field,
+    pub(crate) flags: Field,
 }
 
 impl Fields {
@@ -92,14 +92,14 @@ fn exact_indexing() -> TextFieldIndexing {
 
 /// How the documents of a segment are put in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sorting {
+pub(crate) enum Sorting {
     /// By tantivy, which sorts what it merges by time, latest first.
     ByTime,
     /// As they are.
     None,
 }
 
-pub fn settings(sorting: Sorting) -> IndexSettings {
+pub(crate) fn settings(sorting: Sorting) -> IndexSettings {
     let by_time = IndexSortByField { field: TIME.to_owned(), order: Order::Desc };
     IndexSettings {
         sort_by_field: (sorting == Sorting::ByTime).then_some(by_time),

@@ -62,7 +62,7 @@ impl Lost {
     }
 
     /// The first byte of a mapping that is on a page that was replaced.
-    pub fn first_in(&self, mapped: &[u8]) -> Option<usize> {
+    pub(crate) fn first_in(&self, mapped: &[u8]) -> Option<usize> {
         let start = mapped.as_ptr() as usize;
         let end = start + mapped.len();
         let lost = self.0.iter().filter(|lost| lost.start < end && lost.end > start);

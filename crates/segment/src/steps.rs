@@ -4,7 +4,7 @@
 
 /// Passes a step.
 #[cfg(not(feature = "failpoints"))]
-pub fn step(_name: &str) {}
+pub(crate) fn step(_name: &str) {}
 
 /// Passes a step, or ends the process as a crash does: nothing is flushed, no destructor runs.
 #[cfg(feature = "failpoints")]
@@ -26,7 +26,7 @@ pub fn panic_if(name: &str, is_marked: impl FnOnce() -> bool) {
 /// # Errors
 /// Never.
 #[cfg(not(feature = "failpoints"))]
-pub fn read_fails(_name: &str, _of: &str) -> std::io::Result<()> {
+pub(crate) fn read_fails(_name: &str, _of: &str) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -36,7 +36,7 @@ pub fn read_fails(_name: &str, _of: &str) -> std::io::Result<()> {
 /// # Errors
 /// EIO, as a test wants it.
 #[cfg(feature = "failpoints")]
-pub fn read_fails(name: &str, of: &str) -> std::io::Result<()> {
+pub(crate) fn read_fails(name: &str, of: &str) -> std::io::Result<()> {
     match fail::eval(name, |part| part) {
         Some(part) if part.as_deref() == Some(of) => Err(rustix::io::Errno::IO.into()),
         _ => Ok(()),

@@ -211,7 +211,7 @@ impl SegmentView {
         self.is_retired.store(true, Ordering::Release);
     }
 
-    pub fn is_retired(&self) -> bool {
+    pub(crate) fn is_retired(&self) -> bool {
         self.is_retired.load(Ordering::Acquire)
     }
 

@@ -32,7 +32,7 @@ use tantivy::{DateTime, DocId, Segment, TantivyDocument};
 use self::columns::{ColumnFile, Docs, Texts};
 use self::distinct::{ColumnNo, Distinct, ValueNo, WordNo, sort_by_text};
 use self::grouped::Grouped;
-pub use self::stack::stack;
+pub(crate) use self::stack::stack;
 use super::IndexError;
 use super::column_words;
 use super::ids;
@@ -112,7 +112,7 @@ struct Facts {
 
 /// See the module's documentation.
 #[derive(Default)]
-pub struct SegmentWriter {
+pub(crate) struct SegmentWriter {
     distinct: Distinct,
     leaf_columns: LeafColumns,
     /// The values of each event, one event behind another.
@@ -124,7 +124,7 @@ pub struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    pub fn add(&mut self, event: &Event) {
+    pub(crate) fn add(&mut self, event: &Event) {
         let Self { distinct, leaf_columns, values, ends, facts, scratch } = self;
         for (column, text) in event.columns() {
             if column.column().is_unique && ids::Key::of(text).is_some() {
@@ -159,12 +159,12 @@ impl SegmentWriter {
         facts.flags.push(event.flags.0);
     }
 
-    pub fn events(&self) -> u32 {
+    pub(crate) fn events(&self) -> u32 {
         self.ends.len() as u32
     }
 
     /// Bytes of memory that the events take, and will take while they are written.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         let of_event = size_of::<(usize, Micros, Option<Ipv6Addr>, [u64; 3])>();
         // See `Columns`, and the documents of each word.
         let to_write = self.values.len() * size_of::<(DocId, ValueNo, DocId)>()
@@ -178,7 +178,7 @@ impl SegmentWriter {
 
     /// The events in the order in which they are written: latest first, and as they came where their
     /// time is the same.
-    pub fn order(&self) -> Vec<DocId> {
+    pub(crate) fn order(&self) -> Vec<DocId> {
         let mut order: Vec<DocId> = (0..self.events()).collect();
         order.sort_by_key(|doc| Reverse(self.facts.times[*doc as usize]));
         order
@@ -186,7 +186,7 @@ impl SegmentWriter {
 
     /// Writes tantivy's files of the segment, with its events in this order. Returns the words of its
     /// columns, which have a file of their own.
-    pub fn write(
+    pub(crate) fn write(
         self,
         segment: &Segment,
         fields: &Fields,

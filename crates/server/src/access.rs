@@ -14,10 +14,10 @@ pub struct Access {
 
 /// A client as it was when it connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    pub user: u32,
+pub(crate) struct Peer {
+    pub(crate) user: u32,
     /// The one that its process ran as.
-    pub group: u32,
+    pub(crate) group: u32,
 }
 
 /// A name of a configuration that the user database does not have.
@@ -53,7 +53,7 @@ impl Access {
     }
 
     /// Whether the client may ask. Can block.
-    pub fn allows(&self, peer: Peer) -> bool {
+    pub(crate) fn allows(&self, peer: Peer) -> bool {
         self.is_open()
             || peer.user == 0
             || peer.user == geteuid().as_raw()

@@ -9,10 +9,10 @@ use tracing::warn;
 use wire::{ApiError, ErrorBody, ErrorKind};
 
 /// What a route answers.
-pub type Answer = Result<Response, Refusal>;
+pub(crate) type Answer = Result<Response, Refusal>;
 
 /// An error as an answer.
-pub struct Refusal(pub ApiError);
+pub(crate) struct Refusal(pub ApiError);
 
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
@@ -26,11 +26,11 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, ApiError> {
     })
 }
 
-pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
+pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
     Ok(with_json(status, encode(value)?))
 }
 
-pub fn with_json(status: StatusCode, body: impl Into<Bytes>) -> Response {
+pub(crate) fn with_json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
 

@@ -75,18 +75,18 @@ impl App {
         Arc::clone(&self.options)
     }
 
-    pub fn engine(&self) -> Result<Arc<dyn Engine>, ApiError> {
+    pub(crate) fn engine(&self) -> Result<Arc<dyn Engine>, ApiError> {
         let opening = || ApiError::new(ErrorKind::Unavailable, "the index is being opened");
         self.engine.get().cloned().ok_or_else(opening)
     }
 
-    pub async fn search(&self, request: SearchRequest) -> Answer {
+    pub(crate) async fn search(&self, request: SearchRequest) -> Answer {
         check_limit(request.limit.unwrap_or_default(), SEARCH_LIMIT_MAX)?;
         self.answer(move |engine, cancel| engine.search(&request, cancel)).await
     }
 
     /// Asks what is always answered, however busy the searches are.
-    pub async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&dyn Engine) -> T + Send + 'static,
     ) -> Result<T, ApiError> {
@@ -96,7 +96,7 @@ impl App {
     }
 
     /// Answers with what [`App::limited`] finds, as JSON.
-    pub async fn answer<T: Serialize>(
+    pub(crate) async fn answer<T: Serialize>(
         &self,
         question: impl Fn(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + Sync + 'static,
     ) -> Answer {
@@ -157,12 +157,12 @@ impl App {
         Ok(with_json(StatusCode::OK, Bytes::from_owner(Unread { body, _unread: unread })))
     }
 
-    pub fn export_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+    pub(crate) fn export_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let place = Arc::clone(&self.exports).try_acquire_owned();
         place.map_err(|_| busy(&format!("{EXPORTS_MAX} exports are running")))
     }
 
-    pub fn tail_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+    pub(crate) fn tail_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let place = Arc::clone(&self.tails).try_acquire_owned();
         place.map_err(|_| busy(&format!("{TAILS_MAX} clients are told what comes in")))
     }

@@ -43,7 +43,7 @@ enum Next {
     End,
 }
 
-pub async fn export(app: App, request: ExportRequest) -> Answer {
+pub(crate) async fn export(app: App, request: ExportRequest) -> Answer {
     check_limit(request.limit.unwrap_or_default(), SEARCH_LIMIT_MAX)?;
     let place = app.export_place()?;
     let request = Arc::new(request);

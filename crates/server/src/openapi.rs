@@ -10,15 +10,15 @@ use crate::table::{ROUTES, Route};
 use wire::{ErrorBody, ErrorKind};
 
 /// The document, as it is served and checked in.
-pub static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let document = serde_json::to_string_pretty(&document()).unwrap_or_default();
     document + "\n"
 });
 
-pub const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 
 /// What one method of a path takes and answers.
-pub struct Operation {
+pub(crate) struct Operation {
     /// Keys of the query string.
     query: Option<Schema>,
     body: Option<Body>,
@@ -40,51 +40,56 @@ struct Answer {
 /// Any request can meet these.
 const OF_ALL: &[ErrorKind] = &[ErrorKind::Forbidden, ErrorKind::Unavailable, ErrorKind::Internal];
 
-pub fn of<T: JsonSchema>(types: &mut SchemaGenerator) -> Schema {
+pub(crate) fn of<T: JsonSchema>(types: &mut SchemaGenerator) -> Schema {
     types.subschema_for::<T>()
 }
 
-pub fn object() -> Schema {
+pub(crate) fn object() -> Schema {
     Schema::try_from(json!({ "type": "object" })).unwrap_or_default()
 }
 
-pub fn text() -> Schema {
+pub(crate) fn text() -> Schema {
     Schema::try_from(json!({ "type": "string" })).unwrap_or_default()
 }
 
 /// `{ "ok": true }`.
-pub fn ok() -> Schema {
+pub(crate) fn ok() -> Schema {
     let ok = json!({ "type": "object", "properties": { "ok": { "const": true } } });
     Schema::try_from(ok).unwrap_or_default()
 }
 
 impl Operation {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { query: None, body: None, answers: Vec::new(), errors: OF_ALL }
     }
 
-    pub fn query(self, schema: Schema) -> Self {
+    pub(crate) fn query(self, schema: Schema) -> Self {
         Self { query: Some(schema), ..self }
     }
 
-    pub fn body(self, schema: Schema) -> Self {
+    pub(crate) fn body(self, schema: Schema) -> Self {
         Self { body: Some(Body { schema, is_required: true }), ..self }
     }
 
-    pub fn optional_body(self, schema: Schema) -> Self {
+    pub(crate) fn optional_body(self, schema: Schema) -> Self {
         Self { body: Some(Body { schema, is_required: false }), ..self }
     }
 
-    pub fn answer(mut self, status: u16, content_type: &'static str, schema: Schema) -> Self {
+    pub(crate) fn answer(
+        mut self,
+        status: u16,
+        content_type: &'static str,
+        schema: Schema,
+    ) -> Self {
         self.answers.push(Answer { status, content_type, schema });
         self
     }
 
-    pub fn answers(self, schema: Schema, errors: &'static [ErrorKind]) -> Self {
+    pub(crate) fn answers(self, schema: Schema, errors: &'static [ErrorKind]) -> Self {
         self.answer(200, JSON, schema).errors(errors)
     }
 
-    pub fn errors(self, errors: &'static [ErrorKind]) -> Self {
+    pub(crate) fn errors(self, errors: &'static [ErrorKind]) -> Self {
         Self { errors, ..self }
     }
 

@@ -30,7 +30,7 @@ const HEAD_BYTES_MAX: usize = 8 << 10;
 /// Between two lines of the log: a client that tries in a loop must not fill it.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
 
-pub struct Refusals {
+pub(crate) struct Refusals {
     places: Semaphore,
     log: Mutex<Log>,
 }
@@ -49,7 +49,7 @@ impl Default for Refusals {
 
 impl Refusals {
     /// Tells the client, if it asks within a second, that it may not.
-    pub async fn refuse(&self, stream: UnixStream, peer: Peer) {
+    pub(crate) async fn refuse(&self, stream: UnixStream, peer: Peer) {
         metrics::counter!("traildex_http_refused_total").increment(1);
         self.tell(peer);
         let Ok(_place) = self.places.try_acquire() else { return };

@@ -17,7 +17,7 @@ use wire::{ApiError, ErrorKind};
 /// The query string, or the body, of a path that takes none.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NoKeys {}
+pub(crate) struct NoKeys {}
 
 /// Bytes of a body that is too large that are still read, and thrown away: a client that is answered
 /// while it writes sees its connection reset, and never the answer.
@@ -129,13 +129,13 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
-pub fn check_limit(limit: usize, max: usize) -> Result<(), ApiError> {
+pub(crate) fn check_limit(limit: usize, max: usize) -> Result<(), ApiError> {
     if limit > max {
         return Err(bad_request(format!("limit {limit} is more than {max}, the most there is")));
     }
     Ok(())
 }
 
-pub fn bad_request(message: impl Into<String>) -> ApiError {
+pub(crate) fn bad_request(message: impl Into<String>) -> ApiError {
     ApiError::new(ErrorKind::BadRequest, message)
 }

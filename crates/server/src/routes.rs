@@ -28,7 +28,7 @@ use wire::{
     ValuesRequest,
 };
 
-pub fn router(app: App) -> Router {
+pub(crate) fn router(app: App) -> Router {
     let router = ROUTES
         .iter()
         .fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
@@ -41,16 +41,16 @@ pub fn router(app: App) -> Router {
         .layer(from_fn(observe))
 }
 
-pub async fn search_by_body(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+pub(crate) async fn search_by_body(State(app): State<App>, uri: Uri, body: Body) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     app.search(from_body(body, app.options().read_timeout).await?).await
 }
 
-pub async fn search_by_url(State(app): State<App>, uri: Uri) -> Answer {
+pub(crate) async fn search_by_url(State(app): State<App>, uri: Uri) -> Answer {
     app.search(from_query_string(&uri)?).await
 }
 
-pub async fn event(
+pub(crate) async fn event(
     State(app): State<App>,
     uri: Uri,
     id: Result<Path<String>, PathRejection>,
@@ -60,23 +60,23 @@ pub async fn event(
     app.answer(move |engine, cancel| engine.event(&id, cancel)).await
 }
 
-pub async fn export(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+pub(crate) async fn export(State(app): State<App>, uri: Uri, body: Body) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let request = from_body(body, app.options().read_timeout).await?;
     crate::export::export(app, request).await
 }
 
-pub async fn tail(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Answer {
+pub(crate) async fn tail(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Answer {
     crate::tail::tail(app, from_query_string(&uri)?, &headers).await
 }
 
-pub async fn saved(State(app): State<App>, uri: Uri) -> Answer {
+pub(crate) async fn saved(State(app): State<App>, uri: Uri) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let saved = app.ask(Engine::saved).await?;
     json(StatusCode::OK, &SavedResponse { saved: BTreeMap::clone(&saved) })
 }
 
-pub async fn saved_one(
+pub(crate) async fn saved_one(
     State(app): State<App>,
     uri: Uri,
     name: Result<Path<String>, PathRejection>,
@@ -92,7 +92,7 @@ pub async fn saved_one(
     }
 }
 
-pub async fn save(
+pub(crate) async fn save(
     State(app): State<App>,
     uri: Uri,
     name: Result<Path<String>, PathRejection>,
@@ -107,7 +107,7 @@ pub async fn save(
     json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &search)
 }
 
-pub async fn delete_saved(
+pub(crate) async fn delete_saved(
     State(app): State<App>,
     uri: Uri,
     name: Result<Path<String>, PathRejection>,
@@ -117,7 +117,7 @@ pub async fn delete_saved(
     json(StatusCode::OK, &app.ask(move |engine| engine.delete_saved(&name)).await??)
 }
 
-pub async fn search_saved(
+pub(crate) async fn search_saved(
     State(app): State<App>,
     uri: Uri,
     name: Result<Path<String>, PathRejection>,
@@ -136,7 +136,7 @@ fn part(part: Result<Path<String>, PathRejection>) -> Result<String, ApiError> {
     Ok(part)
 }
 
-pub async fn fields(State(app): State<App>, uri: Uri) -> Answer {
+pub(crate) async fn fields(State(app): State<App>, uri: Uri) -> Answer {
     let request: FieldsRequest = from_query_string(&uri)?;
     let limit = request.limit.unwrap_or(FIELDS_LIMIT_DEFAULT);
     check_limit(limit, FIELDS_LIMIT_MAX)?;
@@ -148,55 +148,55 @@ pub async fn fields(State(app): State<App>, uri: Uri) -> Answer {
     app.answer(move |engine, cancel| engine.fields(&request, cancel)).await
 }
 
-pub async fn values(State(app): State<App>, uri: Uri) -> Answer {
+pub(crate) async fn values(State(app): State<App>, uri: Uri) -> Answer {
     let request: ValuesRequest = from_query_string(&uri)?;
     check_limit(request.limit.unwrap_or_default(), VALUES_LIMIT_MAX)?;
     app.answer(move |engine, cancel| engine.values(&request, cancel)).await
 }
 
-pub async fn status(State(app): State<App>, uri: Uri) -> Answer {
+pub(crate) async fn status(State(app): State<App>, uri: Uri) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     json(StatusCode::OK, &app.ask(Engine::status).await?)
 }
 
-pub async fn files(State(app): State<App>, uri: Uri) -> Answer {
+pub(crate) async fn files(State(app): State<App>, uri: Uri) -> Answer {
     let request: FilesRequest = from_query_string(&uri)?;
     check_limit(request.limit.unwrap_or_default(), FILES_LIMIT_MAX)?;
     app.answer(move |engine, cancel| engine.files(&request, cancel)).await
 }
 
-pub async fn verify(State(app): State<App>, uri: Uri) -> Answer {
+pub(crate) async fn verify(State(app): State<App>, uri: Uri) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     json(StatusCode::OK, &app.ask(Engine::verify).await?)
 }
 
-pub async fn start_verify(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+pub(crate) async fn start_verify(State(app): State<App>, uri: Uri, body: Body) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let NoKeys {} = from_optional_body(body, app.options().read_timeout).await?;
     json(StatusCode::ACCEPTED, &app.ask(Engine::start_verify).await?)
 }
 
-pub async fn rebuild(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+pub(crate) async fn rebuild(State(app): State<App>, uri: Uri, body: Body) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let request = from_optional_body(body, app.options().read_timeout).await?;
     json(StatusCode::ACCEPTED, &app.ask(move |engine| engine.rebuild(request)).await??)
 }
 
-pub async fn openapi(uri: Uri) -> Answer {
+pub(crate) async fn openapi(uri: Uri) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     Ok(with_json(StatusCode::OK, DOCUMENT.as_bytes()))
 }
 
-pub async fn health() -> Answer {
+pub(crate) async fn health() -> Answer {
     json(StatusCode::OK, &serde_json::json!({ "ok": true }))
 }
 
-pub async fn ready(State(app): State<App>) -> Answer {
+pub(crate) async fn ready(State(app): State<App>) -> Answer {
     app.engine()?;
     json(StatusCode::OK, &serde_json::json!({ "ok": true }))
 }
 
-pub async fn metrics_text(State(app): State<App>) -> Answer {
+pub(crate) async fn metrics_text(State(app): State<App>) -> Answer {
     let text = app.ask(Engine::metrics).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

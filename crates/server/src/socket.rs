@@ -26,10 +26,10 @@ const STICKY: u32 = 0o1000;
 /// A socket that listens.
 #[derive(Debug)]
 pub struct Socket {
-    pub listener: UnixListener,
+    pub(crate) listener: UnixListener,
     pub path: PathBuf,
     /// Opened by a service manager, who keeps it when the daemon ends.
-    pub is_inherited: bool,
+    pub(crate) is_inherited: bool,
 }
 
 /// Opens the socket, in place of one that a daemon left behind; never in place of one that a daemon

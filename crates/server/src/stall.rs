@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 /// A stream whose writes fail once the other side has taken nothing for `limit`.
-pub struct StallGuard<S> {
+pub(crate) struct StallGuard<S> {
     stream: S,
     limit: Duration,
     /// Runs while a write waits.
@@ -17,7 +17,7 @@ pub struct StallGuard<S> {
 }
 
 impl<S> StallGuard<S> {
-    pub fn new(stream: S, limit: Duration) -> Self {
+    pub(crate) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, stalled: None }
     }
 

@@ -15,19 +15,19 @@ use crate::openapi::{JSON, Operation, object, of, ok, text};
 use crate::routes;
 
 /// One method of a path.
-pub struct Route {
+pub(crate) struct Route {
     /// In lower case, as OpenAPI writes it.
-    pub method: &'static str,
-    pub path: &'static str,
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
     /// OpenAPI's `operationId`.
-    pub id: &'static str,
-    pub summary: &'static str,
-    pub handler: fn() -> MethodRouter<App>,
-    pub describe: fn(Operation, &mut SchemaGenerator) -> Operation,
+    pub(crate) id: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) handler: fn() -> MethodRouter<App>,
+    pub(crate) describe: fn(Operation, &mut SchemaGenerator) -> Operation,
 }
 
 /// Of what costs, and so takes a turn.
-pub const OF_SEARCH: &[ErrorKind] = &[
+pub(crate) const OF_SEARCH: &[ErrorKind] = &[
     ErrorKind::BadQuery,
     ErrorKind::UnknownField,
     ErrorKind::BadRequest,
@@ -69,7 +69,7 @@ const OF_SAVED: &[ErrorKind] = &[
     ErrorKind::Io,
 ];
 
-pub const ROUTES: &[Route] = &[
+pub(crate) const ROUTES: &[Route] = &[
     Route {
         method: "get",
         path: "/v1/search",

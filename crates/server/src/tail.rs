@@ -42,7 +42,7 @@ struct Tail {
     _place: OwnedSemaphorePermit,
 }
 
-pub async fn tail(app: App, mut request: TailRequest, headers: &HeaderMap) -> Answer {
+pub(crate) async fn tail(app: App, mut request: TailRequest, headers: &HeaderMap) -> Answer {
     let place = app.tail_place()?;
     // A client that connects again by itself has the first cursor in the address, and the last here.
     if let Some(last) = headers.get("last-event-id").and_then(|id| id.to_str().ok())

@@ -100,7 +100,7 @@ impl Dedupe {
     }
 
     /// Forgets every claim: nothing that is not committed will be.
-    pub fn withdraw_all(&self) {
+    pub(crate) fn withdraw_all(&self) {
         self.retain(|_| false);
     }
 

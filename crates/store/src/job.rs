@@ -20,14 +20,14 @@ pub struct MergeJob {
     pub dictionaries: Arc<Dictionaries>,
     pub inputs: Vec<SegmentEntry>,
     /// None where all events of the inputs are kept.
-    pub expiring: Option<Expiring>,
+    pub(crate) expiring: Option<Expiring>,
 }
 
 /// The only input of a job that leaves out events that are not kept.
-pub struct Expiring {
-    pub segment: Arc<SegmentView>,
+pub(crate) struct Expiring {
+    pub(crate) segment: Arc<SegmentView>,
     /// Events from before this are not kept.
-    pub before: Micros,
+    pub(crate) before: Micros,
 }
 
 impl MergeJob {

@@ -64,7 +64,7 @@ impl LedgerReader {
         self.lines.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn path(&self) -> Arc<Path> {
+    pub(crate) fn path(&self) -> Arc<Path> {
         Arc::clone(&self.path)
     }
 
@@ -119,7 +119,7 @@ impl LedgerReader {
     }
 
     /// The same of what counted at some commit.
-    pub fn each_of(
+    pub(crate) fn each_of(
         &self,
         extent: &LedgerExtent,
         visit: impl FnMut(FileRecord) -> Result<(), IndexError>,
@@ -128,7 +128,7 @@ impl LedgerReader {
     }
 
     /// Whether the part that counted at some commit is as it was written.
-    pub fn check(&self, extent: &LedgerExtent) -> Result<(), IndexError> {
+    pub(crate) fn check(&self, extent: &LedgerExtent) -> Result<(), IndexError> {
         hash(&self.path, &self.file, extent).map(|_| ())
     }
 
@@ -273,7 +273,7 @@ impl Ledger {
     }
 
     /// The part that counts.
-    pub fn extent(&self) -> &LedgerExtent {
+    pub(crate) fn extent(&self) -> &LedgerExtent {
         &self.extent
     }
 
@@ -327,7 +327,7 @@ pub struct Appended {
     offsets: Vec<u64>,
     hasher: Xxh3,
     /// The part of the ledger that counts with them.
-    pub extent: LedgerExtent,
+    pub(crate) extent: LedgerExtent,
 }
 
 #[cfg(test)]

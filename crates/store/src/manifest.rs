@@ -17,24 +17,24 @@ use segment::sealed;
 use segment::steps::step;
 use trail::time::Micros;
 
-pub const NAME: &str = "manifest.json";
+pub(crate) const NAME: &str = "manifest.json";
 const NEW_NAME: &str = "manifest.json.new";
 
 /// What the last commit made count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Manifest {
-    pub format_version: u32,
+pub(crate) struct Manifest {
+    pub(crate) format_version: u32,
     /// How many commits and merges there were; for people.
-    pub commit: u64,
-    pub ledger: LedgerExtent,
-    pub segments: Vec<SegmentEntry>,
+    pub(crate) commit: u64,
+    pub(crate) ledger: LedgerExtent,
+    pub(crate) segments: Vec<SegmentEntry>,
     #[serde(default, skip_serializing_if = "Expired::is_nothing")]
-    pub expired: Expired,
+    pub(crate) expired: Expired,
     /// When this index was begun; a rebuild begins another. What was numbered in one index means
     /// nothing in another.
     #[serde(default)]
-    pub begun: Micros,
+    pub(crate) begun: Micros,
 }
 
 /// What retention has dropped.
@@ -72,14 +72,14 @@ pub struct LedgerExtent {
 }
 
 impl LedgerExtent {
-    pub fn empty(name: &str) -> Self {
+    pub(crate) fn empty(name: &str) -> Self {
         Self { name: name.to_owned(), bytes: 0, xxh3: hash_text(xxh3_64(&[])) }
     }
 }
 
 impl Manifest {
     /// The manifest of an index without events.
-    pub fn empty(ledger: &str) -> Self {
+    pub(crate) fn empty(ledger: &str) -> Self {
         Self {
             format_version: FORMAT_VERSION,
             commit: 0,
@@ -92,7 +92,7 @@ impl Manifest {
 
     /// Reads the last commit; none where there is no manifest. One of a version that is not read is
     /// refused.
-    pub fn read(data_dir: &Path) -> Result<Option<Self>, IndexError> {
+    pub(crate) fn read(data_dir: &Path) -> Result<Option<Self>, IndexError> {
         let path = data_dir.join(NAME);
         let Some(json) = sealed::read(&path)? else { return Ok(None) };
         admit(&path, sealed::version(&path, &json)?)?;
@@ -102,7 +102,7 @@ impl Manifest {
 
     /// Replaces the manifest, durably: when this returns, the commit survives a power loss; when it
     /// fails or the power does, the one before counts, or this one.
-    pub fn write(&self, data_dir: &Path, disk: &dyn Disk) -> Result<(), IndexError> {
+    pub(crate) fn write(&self, data_dir: &Path, disk: &dyn Disk) -> Result<(), IndexError> {
         let new = data_dir.join(NEW_NAME);
         let text = sealed::text(self).map_err(IndexError::io(&new))?;
         let write = || -> std::io::Result<()> {

@@ -35,24 +35,24 @@ use trail::time::Micros;
 pub use segment::directory::SEGMENTS;
 
 /// The ledger of a new index. A rebuild's is `files.N.jsonl`.
-pub const LEDGER: &str = "files.jsonl";
+pub(crate) const LEDGER: &str = "files.jsonl";
 
 /// Where damaged files go, each time into a folder of its own.
-pub const SET_ASIDE: &str = "set-aside";
+pub(crate) const SET_ASIDE: &str = "set-aside";
 
 /// Says, in a folder of damaged files, why they are there.
 const REASON: &str = "reason.txt";
 
 /// The last commit and its ledger, or those of an index that begins.
-pub struct Opened {
-    pub manifest: Manifest,
-    pub ledger: Ledger,
+pub(crate) struct Opened {
+    pub(crate) manifest: Manifest,
+    pub(crate) ledger: Ledger,
     /// Why the index begins anew, where another was there and is set aside.
-    pub set_aside: Option<String>,
+    pub(crate) set_aside: Option<String>,
 }
 
 /// Opens the last commit; one that is damaged is set aside with all the rest.
-pub fn open_commit(data_dir: &Path, disk: &dyn Disk) -> Result<Opened, IndexError> {
+pub(crate) fn open_commit(data_dir: &Path, disk: &dyn Disk) -> Result<Opened, IndexError> {
     let set_aside = match read_commit(data_dir) {
         Ok(Some((manifest, ledger))) => return Ok(Opened { manifest, ledger, set_aside: None }),
         Ok(None) => None,
@@ -74,7 +74,7 @@ pub fn open_commit(data_dir: &Path, disk: &dyn Disk) -> Result<Opened, IndexErro
 }
 
 /// The last commit and its ledger, where there is one; nothing is changed.
-pub fn read_commit(data_dir: &Path) -> Result<Option<(Manifest, Ledger)>, IndexError> {
+pub(crate) fn read_commit(data_dir: &Path) -> Result<Option<(Manifest, Ledger)>, IndexError> {
     let Some(manifest) = Manifest::read(data_dir)? else {
         // The manifest is the first that is written to an index, and never removed.
         if is_empty(data_dir)? {
@@ -97,7 +97,7 @@ fn is_empty(data_dir: &Path) -> Result<bool, IndexError> {
 }
 
 /// Ledger files in a data directory, whichever count.
-pub fn ledgers(data_dir: &Path) -> Result<Vec<PathBuf>, IndexError> {
+pub(crate) fn ledgers(data_dir: &Path) -> Result<Vec<PathBuf>, IndexError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(data_dir).map_err(IndexError::io(data_dir))? {
         let entry = entry.map_err(IndexError::io(data_dir))?;
@@ -111,7 +111,7 @@ pub fn ledgers(data_dir: &Path) -> Result<Vec<PathBuf>, IndexError> {
 }
 
 /// The name of the ledger that takes the place of one of this name.
-pub fn next_ledger(name: &str) -> String {
+pub(crate) fn next_ledger(name: &str) -> String {
     format!("files.{}.jsonl", ledger_number(name).unwrap_or(1) + 1)
 }
 
@@ -121,7 +121,7 @@ fn ledger_number(name: &str) -> Option<u64> {
 
 /// Which segments are as the manifest states, and which are not and why. Segments are checked on all
 /// cores: the time is that of reading the index once.
-pub fn check_segments(
+pub(crate) fn check_segments(
     segments_dir: &Path,
     entries: &[SegmentEntry],
 ) -> Result<Vec<(SegmentEntry, String)>, IndexError> {
@@ -151,7 +151,7 @@ pub fn check_segments(
 }
 
 /// Sets damaged segments aside. Returns what to tell of it.
-pub fn set_segments_aside(
+pub(crate) fn set_segments_aside(
     data_dir: &Path,
     damaged: &[(SegmentEntry, String)],
     disk: &dyn Disk,
@@ -172,7 +172,7 @@ pub fn set_segments_aside(
 }
 
 /// Sets a file of the data directory aside that is none of the index's. Returns what to tell of it.
-pub fn set_file_aside(
+pub(crate) fn set_file_aside(
     data_dir: &Path,
     path: &Path,
     disk: &dyn Disk,
@@ -191,7 +191,7 @@ pub fn set_file_aside(
 /// The ledger lines of the files that lack events now that these views are all there is.
 /// What retention has dropped, all events from before `kept_from`, is no loss; which it was of a file that
 /// has some from before and some from after, nobody knows: such a one is read again.
-pub fn losses(
+pub(crate) fn losses(
     ledger: &LedgerReader,
     views: &[&SegmentView],
     kept_from: Micros,

@@ -31,7 +31,7 @@ pub struct Facts {
 }
 
 /// Makes the event of a record as delivered, and hands it over; false where it cannot be made.
-pub type ReadEvent<'r> = dyn FnMut(&[u8], Facts, &mut dyn FnMut(&Event)) -> bool + 'r;
+pub(crate) type ReadEvent<'r> = dyn FnMut(&[u8], Facts, &mut dyn FnMut(&Event)) -> bool + 'r;
 
 /// How large the segments become that are made: a large one becomes several, since what is made is held
 /// in memory until it is written.
@@ -44,7 +44,7 @@ pub struct SizeLimits {
 
 /// Writes the segments that are to take a segment's place. It is checked first, as before a merge. When
 /// this fails, what was written is removed, now or with the orphans of the next start.
-pub fn remake(
+pub(crate) fn remake(
     files: &SegmentFiles,
     factory: &SegmentFactory,
     segment: &Arc<SegmentView>,

@@ -17,7 +17,7 @@ use segment::sealed;
 use segment::steps::step;
 use segment::{IndexError, lock};
 
-pub const NAME: &str = "saved.json";
+pub(crate) const NAME: &str = "saved.json";
 const NEW_NAME: &str = "saved.json.new";
 
 const FORMAT_VERSION: u32 = 1;

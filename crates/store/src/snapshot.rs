@@ -25,7 +25,7 @@ pub struct Snapshot {
     pub segments: Vec<Arc<SegmentView>>,
     pub files: LedgerReader,
     /// The part of the ledger that counts at this commit.
-    pub ledger: LedgerExtent,
+    pub(crate) ledger: LedgerExtent,
     pub expired: Expired,
     /// When the index was begun: numbers of files are those of this index only.
     pub begun: Micros,
@@ -34,7 +34,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub fn new(
+    pub(crate) fn new(
         fields: Arc<Fields>,
         mut segments: Vec<Arc<SegmentView>>,
         files: LedgerReader,

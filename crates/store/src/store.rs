@@ -47,7 +47,7 @@ use segment::steps::step;
 use segment::view::SegmentView;
 use trail::time::Micros;
 
-pub const LOCK: &str = "LOCK";
+pub(crate) const LOCK: &str = "LOCK";
 
 /// See the module's documentation.
 pub struct Store {
@@ -101,7 +101,7 @@ impl Store {
         Self::open_on(Arc::new(RealDisk), data_dir, record_cache_bytes)
     }
 
-    pub fn open_on(
+    pub(crate) fn open_on(
         disk: Arc<dyn Disk>,
         data_dir: &Path,
         record_cache_bytes: usize,
@@ -483,7 +483,7 @@ fn lock(data_dir: &Path) -> Result<File, IndexError> {
 }
 
 /// Takes the lock, which one process has for as long as the file is open.
-pub fn locked(file: File, path: &Path, data_dir: &Path) -> Result<File, IndexError> {
+pub(crate) fn locked(file: File, path: &Path, data_dir: &Path) -> Result<File, IndexError> {
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(IndexError::Locked(data_dir.to_owned())),

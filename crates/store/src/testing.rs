@@ -28,7 +28,7 @@ pub fn built(store: &Store, number: u64, times: &[i64]) -> BuiltSegment {
 }
 
 /// An event of a file, at a time in microseconds.
-pub fn event(file: u64, time: i64) -> Event {
+pub(crate) fn event(file: u64, time: i64) -> Event {
     let mut event = Event::default();
     let path = event.path(PathId::ROOT, "x");
     event.add(path, Scalar::I64(time));

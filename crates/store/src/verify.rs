@@ -16,7 +16,10 @@ const PROBLEMS_MAX: usize = 1_000;
 
 /// How many events of each file some segments hold, by the files' numbers, of which there are `files`.
 /// The last counts events of files that there are not.
-pub fn events_by_file<'v>(views: impl Iterator<Item = &'v SegmentView>, files: u64) -> Vec<u32> {
+pub(crate) fn events_by_file<'v>(
+    views: impl Iterator<Item = &'v SegmentView>,
+    files: u64,
+) -> Vec<u32> {
     let mut events = vec![0; files as usize + 1];
     for view in views {
         for doc in 0..view.events() {
@@ -27,7 +30,7 @@ pub fn events_by_file<'v>(views: impl Iterator<Item = &'v SegmentView>, files: u
 }
 
 /// A file's count in [`events_by_file`].
-pub fn events_of(events: &[u32], file: u64) -> u64 {
+pub(crate) fn events_of(events: &[u32], file: u64) -> u64 {
     events.get(file as usize).map_or(0, |events| u64::from(*events))
 }
 

@@ -17,16 +17,16 @@ pub const FORMAT_VERSION: u32 = 4;
 
 /// A version of everything that a commit makes count: schema, rule for words, keys, ledger, manifest.
 #[derive(Clone, Copy, Debug)]
-pub struct Version {
-    pub number: u32,
+pub(crate) struct Version {
+    pub(crate) number: u32,
     /// What it brought.
-    pub history: &'static str,
-    pub support: Support,
+    pub(crate) history: &'static str,
+    pub(crate) support: Support,
 }
 
 /// What becomes of an index of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Support {
+pub(crate) enum Support {
     /// It is read and written.
     Current,
     /// It is not read: the daemon does not start on it.
@@ -38,7 +38,7 @@ pub enum Support {
 }
 
 /// All versions, oldest first.
-pub const VERSIONS: [Version; 4] = [
+pub(crate) const VERSIONS: [Version; 4] = [
     Version { number: 1, history: "the first", support: Support::Refused },
     Version {
         number: 2,
@@ -58,7 +58,7 @@ pub const VERSIONS: [Version; 4] = [
 ];
 
 /// Refuses an index whose manifest states a version that is not read.
-pub fn admit(manifest: &Path, number: u32) -> Result<(), IndexError> {
+pub(crate) fn admit(manifest: &Path, number: u32) -> Result<(), IndexError> {
     let version = VERSIONS.iter().find(|version| version.number == number);
     match version.map(|version| version.support) {
         Some(Support::Current) => Ok(()),

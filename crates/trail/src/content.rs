@@ -24,7 +24,7 @@ pub struct EventKey {
 }
 
 impl EventKey {
-    pub fn new(account: &str, event_id: &str, content: u128) -> Self {
+    pub(crate) fn new(account: &str, event_id: &str, content: u128) -> Self {
         let id = match event_id {
             "" => (content >> 64) as u64,
             event_id => id_hash(account, event_id),
@@ -39,22 +39,22 @@ pub fn id_hash(account: &str, event_id: &str) -> u64 {
 }
 
 /// The content of bytes that are not JSON: the bytes themselves.
-pub fn of_bytes(bytes: &[u8]) -> u128 {
+pub(crate) fn of_bytes(bytes: &[u8]) -> u128 {
     Value::Bytes(bytes).hash(Label::ROOT)
 }
 
 /// Where a value stands in the object or array that it is in.
 #[derive(Clone, Copy, Debug)]
-pub struct Label(u64);
+pub(crate) struct Label(u64);
 
 impl Label {
     /// The label of the record itself.
-    pub const ROOT: Self = Self(0);
+    pub(crate) const ROOT: Self = Self(0);
 }
 
 /// A value that holds no other.
 #[derive(Clone, Copy, Debug)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     Null,
     Bool(bool),
     I64(i64),
@@ -66,7 +66,7 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    pub fn hash(self, label: Label) -> u128 {
+    pub(crate) fn hash(self, label: Label) -> u128 {
         match self {
             Self::Null => seeded(label, Kind::Null, &[]),
             Self::Bool(b) => seeded(label, Kind::Bool, &[u8::from(b)]),
@@ -99,7 +99,7 @@ fn seeded(label: Label, kind: Kind, bytes: &[u8]) -> u128 {
 
 /// An object or array whose members are being hashed.
 #[derive(Clone, Copy, Debug)]
-pub struct Container {
+pub(crate) struct Container {
     label: Label,
     is_object: bool,
     members: u64,
@@ -107,31 +107,31 @@ pub struct Container {
 }
 
 impl Container {
-    pub fn object(label: Label) -> Self {
+    pub(crate) fn object(label: Label) -> Self {
         Self { label, is_object: true, members: 0, sum: 0 }
     }
 
-    pub fn array(label: Label) -> Self {
+    pub(crate) fn array(label: Label) -> Self {
         Self { is_object: false, ..Self::object(label) }
     }
 
     /// The label of an object's member.
-    pub fn key(key: &str) -> Label {
+    pub(crate) fn key(key: &str) -> Label {
         Label(xxh3_64(key.as_bytes()))
     }
 
     /// The label of an array's next member.
-    pub fn place(&self) -> Label {
+    pub(crate) fn place(&self) -> Label {
         Label(xxh3_64(&self.members.to_le_bytes()))
     }
 
     /// Adds a member by its hash.
-    pub fn add(&mut self, hash: u128) {
+    pub(crate) fn add(&mut self, hash: u128) {
         self.members += 1;
         self.sum = self.sum.wrapping_add(hash);
     }
 
-    pub fn hash(&self) -> u128 {
+    pub(crate) fn hash(&self) -> u128 {
         let mut bytes = [0; 24];
         bytes[..16].copy_from_slice(&self.sum.to_le_bytes());
         bytes[16..].copy_from_slice(&self.members.to_le_bytes());
@@ -141,18 +141,18 @@ impl Container {
 }
 
 /// The numbers in a text of JSON, as they are written, in order.
-pub struct Numbers<'a> {
+pub(crate) struct Numbers<'a> {
     json: &'a [u8],
     at: usize,
 }
 
 impl<'a> Numbers<'a> {
-    pub fn of(json: &'a [u8]) -> Self {
+    pub(crate) fn of(json: &'a [u8]) -> Self {
         Self { json, at: 0 }
     }
 
     /// Where the number that was found last ends.
-    pub fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.at
     }
 }
@@ -177,7 +177,7 @@ impl<'a> Iterator for Numbers<'a> {
 }
 
 /// The byte after the text whose quote is at `start`.
-pub fn text_end(json: &[u8], start: usize) -> usize {
+pub(crate) fn text_end(json: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(found) = memchr::memchr2(b'"', b'\\', &json[at..]) {
         at += found + 1;

@@ -8,22 +8,22 @@ impl Flags {
     /// The record was not JSON and became so by removing stray commas.
     pub const REPAIRED: Self = Self(1);
     /// No usable `eventTime`; the time is `@timestamp`'s.
-    pub const TIME_FROM_TIMESTAMP: Self = Self(1 << 1);
+    pub(crate) const TIME_FROM_TIMESTAMP: Self = Self(1 << 1);
     /// No usable `eventTime`; the time is `timeWindow.windowStart`'s.
-    pub const TIME_FROM_WINDOW: Self = Self(1 << 2);
+    pub(crate) const TIME_FROM_WINDOW: Self = Self(1 << 2);
     /// No time in the record at all; the time is its file's.
-    pub const TIME_FROM_FILE: Self = Self(1 << 3);
+    pub(crate) const TIME_FROM_FILE: Self = Self(1 << 3);
     /// The record holds bytes that are not UTF-8, or half of a character; they are searched as U+FFFD.
-    pub const INVALID_UTF8: Self = Self(1 << 4);
+    pub(crate) const INVALID_UTF8: Self = Self(1 << 4);
     /// The record came from a gzip member after the first, which AWS never writes.
-    pub const SECOND_MEMBER: Self = Self(1 << 5);
+    pub(crate) const SECOND_MEMBER: Self = Self(1 << 5);
     /// Another event has the same account and `eventID`, and different content.
     pub const ID_CONFLICT: Self = Self(1 << 6);
     /// Bytes that are none of the compressed data follow it in the record's file; AWS never writes any.
     pub const TRAILING_BYTES: Self = Self(1 << 7);
 
     /// Those that tell of the file or of other events; a record that is parsed again tells the rest.
-    pub const NOT_OF_THE_RECORD: Self =
+    pub(crate) const NOT_OF_THE_RECORD: Self =
         Self(Self::SECOND_MEMBER.0 | Self::ID_CONFLICT.0 | Self::TRAILING_BYTES.0);
 
     const NAMES: [(Self, &'static str); 8] = [
@@ -43,7 +43,7 @@ impl Flags {
 
     /// Those of some flags that are set.
     #[must_use]
-    pub fn among(self, others: Self) -> Self {
+    pub(crate) fn among(self, others: Self) -> Self {
         Self(self.0 & others.0)
     }
 

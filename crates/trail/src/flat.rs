@@ -76,7 +76,7 @@ struct Times {
 
 impl Event {
     /// Empties the event for the next record, keeping its buffers and path table.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.paths.trim();
         self.arena.clear();
         self.columns.clear();
@@ -105,7 +105,7 @@ impl Event {
     }
 
     /// Whether the leaves so far have any of the fields by which a CloudTrail record is known.
-    pub fn looks_like_a_record(&self) -> bool {
+    pub(crate) fn looks_like_a_record(&self) -> bool {
         const KNOWN_BY: [ColumnId; 4] =
             [columns::EVENT_NAME, columns::EVENT_SOURCE, columns::EVENT_ID, columns::EVENT_VERSION];
         let has_column = |(column, _): &(ColumnId, Span)| {

@@ -36,7 +36,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Root => "root",
             Self::IamUser => "iam-user",
@@ -85,7 +85,7 @@ impl<'a> Identity<'a> {
     /// Who made the call, in one readable name; empty when the record does not say.
     ///
     /// `root`, a user's name, `role/session`, a service's host name, or an account number.
-    pub fn actor(&self) -> Cow<'a, str> {
+    pub(crate) fn actor(&self) -> Cow<'a, str> {
         match self.credential() {
             Credential::Root => "root".into(),
             Credential::Anonymous => "anonymous".into(),

@@ -48,7 +48,7 @@ impl Generation {
 
 /// What the value at a path is to the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub(crate) enum Meaning {
     /// A value of this column.
     Column(ColumnId),
     /// `eventTime`.
@@ -86,7 +86,7 @@ struct Entry {
 
 /// Every path seen by one worker.
 #[derive(Debug)]
-pub struct Paths {
+pub(crate) struct Paths {
     entries: Vec<Entry>,
     /// Of their keys and texts: a key can be as long as a record.
     bytes: usize,
@@ -114,7 +114,7 @@ impl Default for Paths {
 
 impl Paths {
     /// The path of `key` under `parent`.
-    pub fn child(&mut self, parent: PathId, key: &str) -> PathId {
+    pub(crate) fn child(&mut self, parent: PathId, key: &str) -> PathId {
         let hash = FxBuildHasher.hash_one((parent, key));
         let found = self.by_parent_and_key.find(hash, |&id| {
             let entry = &self.entries[id as usize];
@@ -151,21 +151,21 @@ impl Paths {
     }
 
     /// The path's text, its parts separated by [`SEPARATOR`].
-    pub fn text(&self, id: PathId) -> &str {
+    pub(crate) fn text(&self, id: PathId) -> &str {
         &self.entries[id.0 as usize].text
     }
 
-    pub fn meaning(&self, id: PathId) -> Meaning {
+    pub(crate) fn meaning(&self, id: PathId) -> Meaning {
         self.entries[id.0 as usize].meaning
     }
 
-    pub fn generation(&self) -> Generation {
+    pub(crate) fn generation(&self) -> Generation {
         self.generation
     }
 
     /// To be called between records: starts anew when the table is full. Ids from before are void,
     /// which the generation tells.
-    pub fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         if self.entries.len() > PATHS_MAX || self.bytes > PATH_TABLE_BYTES_MAX {
             *self = Self::default();
         }

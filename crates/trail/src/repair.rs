@@ -10,15 +10,15 @@ use crate::flags::Flags;
 
 /// A record's repaired text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repaired {
-    pub bytes: Vec<u8>,
-    pub flags: Flags,
+pub(crate) struct Repaired {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) flags: Flags,
 }
 
 /// Removes commas that separate nothing, escapes control characters inside strings, and replaces
 /// bytes that are not UTF-8, and halves of characters (`\ud83d` alone, where a text was cut in UTF-16),
 /// by U+FFFD. None when there is nothing of the kind.
-pub fn repair(record: &[u8]) -> Option<Repaired> {
+pub(crate) fn repair(record: &[u8]) -> Option<Repaired> {
     let text = String::from_utf8_lossy(record);
     let whole = without_halves(text.as_bytes());
     let bytes = repair_text(&whole);
@@ -34,7 +34,7 @@ pub fn repair(record: &[u8]) -> Option<Repaired> {
 
 /// Puts numbers that 64 bits of floating point cannot hold into quotes: `1e400`, and whole numbers of
 /// 309 digits and more. They are JSON, and searched as they are written. None when there is none.
-pub fn quote_huge_numbers(json: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn quote_huge_numbers(json: &[u8]) -> Option<Vec<u8>> {
     let mut quoted = Vec::new();
     let mut copied = 0;
     let mut numbers = Numbers::of(json);

@@ -43,7 +43,7 @@ pub struct Outcome {
 }
 
 /// Finds the pieces of a file, in order.
-pub fn split<'a>(bytes: &'a [u8], sink: &mut impl FnMut(Piece<'a>)) -> Outcome {
+pub(crate) fn split<'a>(bytes: &'a [u8], sink: &mut impl FnMut(Piece<'a>)) -> Outcome {
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
         sink(Piece::Broken { offset: 0, reason: "the file is UTF-16; a trail is UTF-8" });
         return Outcome::default();
@@ -80,7 +80,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// Calls `visit` with each, in order. Where not all are held, the file is split again.
-    pub fn each(&self, mut visit: impl FnMut(Piece<'a>)) {
+    pub(crate) fn each(&self, mut visit: impl FnMut(Piece<'a>)) {
         if self.count == self.held.len() {
             self.held.iter().copied().for_each(visit);
         } else {
@@ -99,7 +99,7 @@ pub fn collect(bytes: &[u8]) -> (Vec<Piece<'_>>, Outcome) {
 /// Finds the pieces of a span that is not one record although it looked like one: whatever follows
 /// the next place in it where a record can begin. For use after a record failed to parse, because a
 /// missing quote or brace makes it swallow its neighbours.
-pub fn split_after_broken<'a>(record: &'a [u8], sink: &mut impl FnMut(Piece<'a>)) {
+pub(crate) fn split_after_broken<'a>(record: &'a [u8], sink: &mut impl FnMut(Piece<'a>)) {
     if let Some(start) = next_record(record, 0) {
         Splitter::new(record, sink).values(start, 0, Context::List);
     }

@@ -113,12 +113,15 @@ mod list {
 
     use super::Dimension;
 
-    pub fn serialize<S: Serializer>(by: &[Dimension], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        by: &[Dimension],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let names: Vec<&str> = by.iter().map(|dimension| dimension.name()).collect();
         serializer.serialize_str(&names.join(","))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Dimension>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Dimension>, D::Error> {
         let text = String::deserialize(d)?;
         let dimension = |name: &str| {
             let found = Dimension::ALL.iter().find(|(known, _)| *known == name.trim());

@@ -19,7 +19,7 @@ const TEMPLATES_MAX: usize = 100_000;
 const TEMPLATE_FILE_BYTES_MAX: usize = 64 << 20;
 
 /// Records without an event id or time are passed over.
-pub fn load_templates(from: &[PathBuf]) -> Result<Vec<Template>> {
+pub(crate) fn load_templates(from: &[PathBuf]) -> Result<Vec<Template>> {
     let mut templates = Vec::new();
     if from.is_empty() {
         load_embedded(&sample::TRAIL, &mut templates)?;

@@ -1,6 +1,6 @@
 //! `SplitMix64`: random enough for test data, and the same on every machine.
 
-pub const HEX: &[u8] = b"0123456789abcdef";
+pub(crate) const HEX: &[u8] = b"0123456789abcdef";
 
 /// The state of one stream; any number will do as a seed.
 #[derive(Clone, Copy)]
@@ -9,7 +9,7 @@ pub struct Rng(pub u64);
 impl Rng {
     /// An independent stream for each `number`; the generator itself stays as it is.
     #[must_use]
-    pub fn fork(self, number: u64) -> Self {
+    pub(crate) fn fork(self, number: u64) -> Self {
         Self(mix(self.0 ^ mix(number.wrapping_add(GOLDEN))))
     }
 
@@ -36,12 +36,12 @@ impl Rng {
     }
 
     /// Characters of `alphabet`.
-    pub fn write(&mut self, alphabet: &[u8], len: usize, out: &mut Vec<u8>) {
+    pub(crate) fn write(&mut self, alphabet: &[u8], len: usize, out: &mut Vec<u8>) {
         out.extend((0..len).map(|_| alphabet[self.below(alphabet.len() as u64) as usize]));
     }
 
     /// A UUID of version 4.
-    pub fn write_uuid(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn write_uuid(&mut self, out: &mut Vec<u8>) {
         let start = out.len();
         self.write(HEX, 36, out);
         let uuid = &mut out[start..];

@@ -20,7 +20,7 @@ use crate::generate::values::{Event, Fresh};
 const OFFSET_S_MAX: i64 = 366 * 86_400;
 
 #[derive(Default)]
-pub struct Template {
+pub(crate) struct Template {
     text: Vec<u8>,
     slots: Vec<Slot>,
     /// One for each distinct original, so that equal originals stay equal.
@@ -36,7 +36,7 @@ struct Slot {
 
 impl Template {
     /// `None` for a record without an event id and time to replace: its events would be alike.
-    pub fn new(raw: &str) -> Option<Self> {
+    pub(crate) fn new(raw: &str) -> Option<Self> {
         let record: Value = serde_json::from_str(raw).ok()?;
         let event_time: Timestamp = record["eventTime"].as_str()?.parse().ok()?;
         let known = known_values(&record);
@@ -63,7 +63,7 @@ impl Template {
     }
 
     /// Appends an event made from this record to `out`. `values` is scratch space.
-    pub fn write(
+    pub(crate) fn write(
         &self,
         event: &Event,
         rng: &mut Rng,

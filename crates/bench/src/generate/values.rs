@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::generate::random::{HEX, Rng};
 
-pub const REGIONS: [&str; 12] = [
+pub(crate) const REGIONS: [&str; 12] = [
     "us-east-1",
     "eu-west-1",
     "us-west-2",
@@ -23,8 +23,8 @@ pub const REGIONS: [&str; 12] = [
     "ca-central-1",
     "sa-east-1",
 ];
-pub const ACCOUNTS: u64 = 20;
-pub const USERS_PER_ACCOUNT: u64 = 100;
+pub(crate) const ACCOUNTS: u64 = 20;
+pub(crate) const USERS_PER_ACCOUNT: u64 = 100;
 const USERS: u64 = ACCOUNTS * USERS_PER_ACCOUNT;
 const SESSIONS_PER_USER: u64 = 10;
 /// Client addresses, and resources of each kind: enough that most occur a few times in a million
@@ -37,18 +37,18 @@ const SYLLABLES: [&str; 13] =
 
 /// What the values of one event have in common.
 #[derive(Clone, Copy)]
-pub struct Event {
+pub(crate) struct Event {
     /// Numbers in the pools of accounts and users.
-    pub account: u64,
-    pub user: u64,
-    pub region: &'static str,
+    pub(crate) account: u64,
+    pub(crate) user: u64,
+    pub(crate) region: &'static str,
     /// Unix seconds.
-    pub second: i64,
+    pub(crate) second: i64,
 }
 
 /// What is written in place of a template's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Fresh {
+pub(crate) enum Fresh {
     /// The event's time, so many seconds later.
     Time(i64),
     /// The account and the region that the file is of.
@@ -72,7 +72,7 @@ pub enum Fresh {
 }
 
 impl Fresh {
-    pub fn write(self, event: &Event, rng: &mut Rng, out: &mut Vec<u8>) {
+    pub(crate) fn write(self, event: &Event, rng: &mut Rng, out: &mut Vec<u8>) {
         match self {
             // Writing to a vector cannot fail.
             Fresh::Time(offset) => drop(write!(out, "{}", time(event.second + offset))),
@@ -105,11 +105,11 @@ impl Fresh {
     }
 }
 
-pub fn time(second: i64) -> Timestamp {
+pub(crate) fn time(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("start, days and offsets are bounded")
 }
 
-pub fn account_id(account: u64) -> String {
+pub(crate) fn account_id(account: u64) -> String {
     (100_000_000_000 + member(*b"acct", account).below(900_000_000_000)).to_string()
 }
 

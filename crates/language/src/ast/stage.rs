@@ -88,7 +88,7 @@ pub struct SortKey {
 const BIN_COLUMN: &str = "time";
 
 /// Thousandths of a percent in one.
-pub const PERCENT: u32 = 1_000;
+pub(crate) const PERCENT: u32 = 1_000;
 
 impl Function {
     pub fn count() -> Self {
@@ -135,7 +135,7 @@ impl Bin {
     }
 
     /// The calendar ends before 20,000 times the longest unit.
-    pub const COUNT_MAX: u32 = 10_000;
+    pub(crate) const COUNT_MAX: u32 = 10_000;
 }
 
 impl FunctionKind {

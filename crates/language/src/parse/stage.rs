@@ -384,7 +384,7 @@ fn function_kind(word: &str) -> Option<Option<FunctionKind>> {
 }
 
 /// `95` or `99.9`.
-pub fn percentile(text: &str) -> Option<FunctionKind> {
+pub(crate) fn percentile(text: &str) -> Option<FunctionKind> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if !is_number(whole) || !is_number(fraction) || fraction.len() > 3 || whole.len() > 3 {

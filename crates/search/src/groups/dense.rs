@@ -29,7 +29,7 @@ const EVENTS_PER_TERM: usize = 16;
 const TERMS_FEW: usize = 500;
 
 /// Events by the values of columns, in one segment.
-pub struct Counter {
+pub(crate) struct Counter {
     keys: Vec<Key>,
     /// How far apart two neighbouring values of each key are; stretches of time come one behind another.
     strides: Vec<usize>,
@@ -84,7 +84,10 @@ struct Stretches {
 
 impl Counter {
     /// None where the keys are of other kinds, or have too many combinations.
-    pub fn open(segment: &Arc<SegmentView>, keys: &[Source]) -> Result<Option<Self>, IndexError> {
+    pub(crate) fn open(
+        segment: &Arc<SegmentView>,
+        keys: &[Source],
+    ) -> Result<Option<Self>, IndexError> {
         let mut opened = Vec::with_capacity(keys.len());
         for key in keys {
             match Key::open(segment, key)? {
@@ -114,7 +117,10 @@ impl Counter {
 
     /// The counts of all events of a segment by a column of the schema, as the inverted index tells
     /// them: no event is looked at. None where that is not quicker.
-    pub fn of_all(segment: &SegmentView, column: ColumnId) -> Result<Option<Self>, IndexError> {
+    pub(crate) fn of_all(
+        segment: &SegmentView,
+        column: ColumnId,
+    ) -> Result<Option<Self>, IndexError> {
         let (events, Some(mut counter)) = (segment.events(), Self::of_column(segment, column)?)
         else {
             return Ok(None);
@@ -141,19 +147,19 @@ impl Counter {
     }
 
     /// The events that were counted, if each has one combination.
-    pub fn events(&self) -> u64 {
+    pub(crate) fn events(&self) -> u64 {
         self.counts.iter().copied().map(u64::from).sum()
     }
 
     /// Forgets the events without a value, where there is one key, which is text.
-    pub fn leave_out_none(&mut self) {
+    pub(crate) fn leave_out_none(&mut self) {
         if let Some(without) = self.counts.last_mut() {
             *without = 0;
         }
     }
 
     /// As if one event had each value that the segment has in a column of the schema.
-    pub fn of_each_value(
+    pub(crate) fn of_each_value(
         segment: &SegmentView,
         column: ColumnId,
     ) -> Result<Option<Self>, IndexError> {
@@ -188,13 +194,13 @@ impl Counter {
     }
 
     /// The bytes that it takes.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         size_of_val(self.counts.as_slice())
     }
 
     /// Counts documents, which come in order, a block at a time. False where times and values have more
     /// combinations than there is room for.
-    pub fn add(&mut self, docs: &[DocId]) -> bool {
+    pub(crate) fn add(&mut self, docs: &[DocId]) -> bool {
         let Scratch { cells, ordinals, values } = &mut *self.scratch;
         let cells = &mut cells.0[..docs.len()];
         let (ordinals, values) = (&mut ordinals.0[..docs.len()], &mut values.0[..docs.len()]);
@@ -234,7 +240,7 @@ impl Counter {
     }
 
     /// Adds what was counted of other documents of the same segment, by keys that are texts.
-    pub fn add_counter(&mut self, other: &Self) {
+    pub(crate) fn add_counter(&mut self, other: &Self) {
         assert_eq!(self.counts.len(), other.counts.len(), "the same columns have the same values");
         for (mine, others) in self.counts.iter_mut().zip(&other.counts) {
             *mine += others;
@@ -242,7 +248,7 @@ impl Counter {
     }
 
     /// Calls `sink` with each combination of values that some event has, and how many have it.
-    pub fn each(
+    pub(crate) fn each(
         &self,
         mut sink: impl FnMut(Vec<Cell>, u64) -> Result<(), IndexError>,
     ) -> Result<(), IndexError> {
@@ -273,7 +279,7 @@ impl Counter {
 
     /// Of a single key that is text: its column, how many events have each value, and how many have
     /// none.
-    pub fn of_one_text(&self) -> Option<(Option<&TextColumn>, &[u32], u64)> {
+    pub(crate) fn of_one_text(&self) -> Option<(Option<&TextColumn>, &[u32], u64)> {
         match self.keys.as_slice() {
             [Key::Missing] => Some((None, &[], self.counts[0].into())),
             [Key::Text { column, size }] => {

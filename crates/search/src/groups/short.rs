@@ -16,7 +16,7 @@ use trail::columns::ColumnId;
 
 /// Which events match, where their number is known without a look at them.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Extent<'a> {
+pub(crate) enum Extent<'a> {
     All,
     /// Those that have something at this path.
     With(&'a str),
@@ -24,7 +24,7 @@ pub enum Extent<'a> {
 }
 
 impl<'a> Extent<'a> {
-    pub fn of(query: &'a dyn Query) -> Self {
+    pub(crate) fn of(query: &'a dyn Query) -> Self {
         if query.is::<AllQuery>() {
             return Self::All;
         }
@@ -34,11 +34,11 @@ impl<'a> Extent<'a> {
 }
 
 /// Short tables, which need no groups.
-pub struct ShortTables<'a, E> {
-    pub matches: &'a Matches<'a, E>,
-    pub extent: Extent<'a>,
-    pub bytes_max: usize,
-    pub check: Check<'a, E>,
+pub(crate) struct ShortTables<'a, E> {
+    pub(crate) matches: &'a Matches<'a, E>,
+    pub(crate) extent: Extent<'a>,
+    pub(crate) bytes_max: usize,
+    pub(crate) check: Check<'a, E>,
 }
 
 impl<E: From<IndexError> + Send> ShortTables<'_, E> {
@@ -48,7 +48,7 @@ impl<E: From<IndexError> + Send> ShortTables<'_, E> {
 
     /// The numbers of fields' values, and of events, where nothing else is asked for; none where that
     /// takes another way.
-    pub fn distinct(&self, grouping: &Grouping) -> Result<Option<Grouped>, E> {
+    pub(crate) fn distinct(&self, grouping: &Grouping) -> Result<Option<Grouped>, E> {
         let measures = &grouping.measures;
         let is_distinct = |measure: &Measure| matches!(measure, Measure::Distinct(_));
         let is_number =
@@ -108,7 +108,7 @@ impl<E: From<IndexError> + Send> ShortTables<'_, E> {
 
     /// How many events have each value of a field, as the inverted index tells it; none where it does
     /// not tell.
-    pub fn counted_by_index(&self, source: &Source) -> Result<Option<Vec<Counter>>, E> {
+    pub(crate) fn counted_by_index(&self, source: &Source) -> Result<Option<Vec<Counter>>, E> {
         let is_of_value = match (self.extent, source) {
             (Extent::All, _) => false,
             (Extent::With(path), Source::Column(id)) if path == id.column().path => {

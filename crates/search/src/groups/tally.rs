@@ -17,15 +17,15 @@ use trail::time::Micros;
 const DISTINCT_MAX: usize = 1 << 21;
 
 /// What a group, a key of it, a measure of it and a number cost in memory, about.
-pub const GROUP_BYTES: usize = 64;
-pub const KEY_BYTES: usize = 40;
-pub const MEASURE_BYTES: usize = 64;
+pub(crate) const GROUP_BYTES: usize = 64;
+pub(crate) const KEY_BYTES: usize = 40;
+pub(crate) const MEASURE_BYTES: usize = 64;
 const NUMBER_BYTES: usize = 16;
 
 /// What one segment's events of a group come to, for one measure.
 #[derive(Clone, Default)]
-pub struct LocalTally {
-    pub count: u64,
+pub(crate) struct LocalTally {
+    pub(crate) count: u64,
     sum: Sum,
     /// At most one of each part; with the time of its event, for the first and the last.
     best: Vec<(Micros, Local)>,
@@ -35,7 +35,7 @@ pub struct LocalTally {
 
 impl LocalTally {
     /// Takes in an event's values; returns how many bytes that took.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         measure: &Measure,
         values: &Values,
@@ -177,12 +177,12 @@ fn nearest(parts: &[f64]) -> f64 {
 }
 
 /// The groups of all segments.
-pub struct Groups<'g> {
+pub(crate) struct Groups<'g> {
     grouping: &'g Grouping,
     numbers: HashMap<Vec<Cell>, usize, FxBuildHasher>,
     /// For each group, by measure.
     tallies: Vec<Vec<Tally>>,
-    pub events: u64,
+    pub(crate) events: u64,
     bytes: usize,
     bytes_max: usize,
     distinct: usize,
@@ -201,7 +201,7 @@ struct Tally {
 }
 
 impl<'g> Groups<'g> {
-    pub fn new(grouping: &'g Grouping, bytes_max: usize) -> Self {
+    pub(crate) fn new(grouping: &'g Grouping, bytes_max: usize) -> Self {
         Self {
             grouping,
             numbers: HashMap::default(),
@@ -222,7 +222,7 @@ impl<'g> Groups<'g> {
         Ok(())
     }
 
-    pub fn number(&mut self, key: Vec<Cell>) -> Result<usize, IndexError> {
+    pub(crate) fn number(&mut self, key: Vec<Cell>) -> Result<usize, IndexError> {
         if let Some(number) = self.numbers.get(&key) {
             return Ok(*number);
         }
@@ -235,18 +235,18 @@ impl<'g> Groups<'g> {
         Ok(number)
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.tallies.is_empty()
     }
 
     /// Adds to a group that is only counted.
-    pub fn add_count(&mut self, key: Vec<Cell>, events: u64) -> Result<(), IndexError> {
+    pub(crate) fn add_count(&mut self, key: Vec<Cell>, events: u64) -> Result<(), IndexError> {
         let number = self.number(key)?;
         self.tallies[number][0].count += events;
         Ok(())
     }
 
-    pub fn merge(
+    pub(crate) fn merge(
         &mut self,
         group: usize,
         measure: usize,
@@ -296,7 +296,7 @@ impl<'g> Groups<'g> {
         }
     }
 
-    pub fn end(mut self) -> Grouped {
+    pub(crate) fn end(mut self) -> Grouped {
         // Without keys there is one group, be it of no events.
         if self.grouping.keys.is_empty() && self.tallies.is_empty() {
             self.numbers.insert(Vec::new(), 0);

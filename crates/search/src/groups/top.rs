@@ -39,7 +39,10 @@ const SHARED_VALUES_MIN: usize = 1_000;
 type Ranked = Reverse<(u64, Reverse<(bool, Vec<u8>)>)>;
 
 /// The values that the most events have, in no order; none where the counters are not of one text.
-pub fn top(counters: &[Counter], limit: usize) -> Result<Option<Vec<(Cell, u64)>>, IndexError> {
+pub(crate) fn top(
+    counters: &[Counter],
+    limit: usize,
+) -> Result<Option<Vec<(Cell, u64)>>, IndexError> {
     let Some((columns, without)) = of_one_text(counters) else { return Ok(None) };
     let mut all = match candidates(&columns, limit)? {
         Some(all) => all,
@@ -57,7 +60,7 @@ pub fn top(counters: &[Counter], limit: usize) -> Result<Option<Vec<(Cell, u64)>
 
 /// The values of a column of the schema that begin with `prefix`, those first that the most events of
 /// the snapshot have, and how many have each. `check` is asked now and then whether to go on.
-pub fn top_of_column<E: From<IndexError> + Send>(
+pub(crate) fn top_of_column<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     column: ColumnId,
     prefix: &str,
@@ -120,7 +123,7 @@ fn first(mut all: Vec<Ranked>, limit: usize) -> Vec<(Cell, u64)> {
 }
 
 /// How many values some event has; none where the counters are not of one text.
-pub fn distinct(counters: &[Counter]) -> Result<Option<u64>, IndexError> {
+pub(crate) fn distinct(counters: &[Counter]) -> Result<Option<u64>, IndexError> {
     let Some((columns, _)) = of_one_text(counters) else { return Ok(None) };
     Ok(Some(walk(&columns, || 0, |values, _, _| *values += 1)?.into_iter().sum()))
 }
@@ -142,7 +145,7 @@ fn of_one_text(counters: &[Counter]) -> Option<(Vec<Counted<'_>>, u64)> {
 
 /// Whether the values that the most events have are told without walking the dictionaries.
 #[cfg(test)]
-pub fn is_told_by_candidates(counters: &[Counter], limit: usize) -> bool {
+pub(crate) fn is_told_by_candidates(counters: &[Counter], limit: usize) -> bool {
     let (columns, _) = of_one_text(counters).expect("of one text");
     candidates(&columns, limit).expect("it can be read").is_some()
 }

@@ -170,7 +170,7 @@ impl Planner<'_> {
     }
 
     /// Events with a value in a column.
-    pub fn is(&self, id: ColumnId, text: &str) -> Box<dyn Query> {
+    pub(crate) fn is(&self, id: ColumnId, text: &str) -> Box<dyn Query> {
         any_of(self.is_any_of(id, iter::once(text)))
     }
 

@@ -20,7 +20,7 @@ use trail::time::Micros;
 const GROUP_BYTES: usize = 96;
 
 /// See the module's documentation.
-pub struct Firsts {
+pub(crate) struct Firsts {
     fields: Vec<Field>,
     /// The first event of each group so far, and what it is sorted by.
     events: Vec<(DocId, Micros)>,
@@ -85,7 +85,7 @@ impl Sets {
 }
 
 impl Firsts {
-    pub fn open(
+    pub(crate) fn open(
         segment: &Arc<SegmentView>,
         sources: &[Source],
         read: &Arc<ReadRecord>,
@@ -100,7 +100,7 @@ impl Firsts {
     }
 
     /// Takes in the event at hand, if it is the first of its group so far.
-    pub fn offer(&mut self, keys: &SortKeys, doc: DocId) -> Result<(), IndexError> {
+    pub(crate) fn offer(&mut self, keys: &SortKeys, doc: DocId) -> Result<(), IndexError> {
         let mut group = 0;
         for field in &mut self.fields {
             let values = field.values.of(doc)?;
@@ -126,7 +126,7 @@ impl Firsts {
     }
 
     /// What the groups take in memory, about.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes + size_of_val(self.keys.as_slice())
     }
 
@@ -137,7 +137,7 @@ impl Firsts {
     }
 
     /// Gives each group and its first event away, and begins anew.
-    pub fn drain(
+    pub(crate) fn drain(
         &mut self,
         keys: &SortKeys,
         mut sink: impl FnMut(Group, Ranked) -> Result<(), IndexError>,

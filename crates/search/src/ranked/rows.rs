@@ -23,7 +23,7 @@ const SURPLUS_MIN: usize = 256;
 const NOTHING: Local = Local { part: u32::MAX, bits: 0 };
 
 /// The fields that events of a segment are sorted by, and the values of the event at hand.
-pub struct SortKeys {
+pub(crate) struct SortKeys {
     segment: Arc<SegmentView>,
     fields: Vec<Field>,
     order: Order,
@@ -43,14 +43,14 @@ struct Field {
 
 /// An event of the segment, with the values that it is sorted by.
 #[derive(Clone, Copy)]
-pub struct Row<'r> {
-    pub keys: &'r [Local],
-    pub doc: DocId,
-    pub time: Micros,
+pub(crate) struct Row<'r> {
+    pub(crate) keys: &'r [Local],
+    pub(crate) doc: DocId,
+    pub(crate) time: Micros,
 }
 
 impl SortKeys {
-    pub fn open(
+    pub(crate) fn open(
         segment: &Arc<SegmentView>,
         ranking: &Ranking,
         read: &Arc<ReadRecord>,
@@ -66,7 +66,7 @@ impl SortKeys {
     }
 
     /// Takes an event in hand.
-    pub fn read(&mut self, doc: DocId) -> Result<(), IndexError> {
+    pub(crate) fn read(&mut self, doc: DocId) -> Result<(), IndexError> {
         for (field, key) in self.fields.iter_mut().zip(&mut self.at_hand) {
             *key = field.first(doc)?;
         }
@@ -74,16 +74,16 @@ impl SortKeys {
     }
 
     /// The event at hand, as a row.
-    pub fn at_hand(&self, doc: DocId) -> Row<'_> {
+    pub(crate) fn at_hand(&self, doc: DocId) -> Row<'_> {
         Row { keys: &self.at_hand, doc, time: self.segment.time(doc) }
     }
 
-    pub fn compare(&self, a: Row<'_>, b: Row<'_>) -> Ordering {
+    pub(crate) fn compare(&self, a: Row<'_>, b: Row<'_>) -> Ordering {
         self.compare_keys(a.keys, b.keys).then_with(|| self.compare_places(a, b))
     }
 
     /// How the event at hand stands to a row; its time is read where nothing else decides.
-    pub fn compare_at_hand(&self, doc: DocId, row: Row<'_>) -> Ordering {
+    pub(crate) fn compare_at_hand(&self, doc: DocId, row: Row<'_>) -> Ordering {
         self.compare_keys(&self.at_hand, row.keys)
             .then_with(|| self.compare_places(self.at_hand(doc), row))
     }
@@ -102,7 +102,7 @@ impl SortKeys {
     }
 
     /// Rows as they are compared with those of other segments.
-    pub fn ranked<'r>(
+    pub(crate) fn ranked<'r>(
         &self,
         rows: &(impl Iterator<Item = Row<'r>> + Clone),
     ) -> Result<Vec<Ranked>, IndexError> {
@@ -123,14 +123,17 @@ impl SortKeys {
 }
 
 /// What some values are.
-pub struct Cells {
+pub(crate) struct Cells {
     locals: Vec<Local>,
     cells: Vec<Cell>,
 }
 
 impl Cells {
     /// All at once: a dictionary is read from its front to its end.
-    pub fn of(values: &Values, locals: impl Iterator<Item = Local>) -> Result<Self, IndexError> {
+    pub(crate) fn of(
+        values: &Values,
+        locals: impl Iterator<Item = Local>,
+    ) -> Result<Self, IndexError> {
         let mut locals: Vec<Local> = locals.collect();
         locals.sort_unstable();
         locals.dedup();
@@ -139,7 +142,7 @@ impl Cells {
     }
 
     /// That of no value, where it is none of them.
-    pub fn get(&self, local: Local) -> Cell {
+    pub(crate) fn get(&self, local: Local) -> Cell {
         let at = self.locals.binary_search(&local).ok();
         at.map(|at| self.cells[at].clone()).unwrap_or_default()
     }
@@ -181,7 +184,7 @@ impl Field {
 }
 
 /// The first rows of those that were offered.
-pub struct Rows {
+pub(crate) struct Rows {
     limit: usize,
     /// As many are kept before the last ones are dropped.
     full: usize,
@@ -193,13 +196,13 @@ pub struct Rows {
 }
 
 impl Rows {
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         let full = limit + limit.max(SURPLUS_MIN);
         Self { limit, full, keys: Vec::new(), events: Vec::new(), is_trimmed: false }
     }
 
     /// Takes in the event at hand, if it can be one of the first.
-    pub fn offer(&mut self, keys: &SortKeys, doc: DocId) {
+    pub(crate) fn offer(&mut self, keys: &SortKeys, doc: DocId) {
         if self.limit == 0 {
             return;
         }
@@ -232,7 +235,7 @@ impl Rows {
     }
 
     /// The first rows, in order.
-    pub fn end(&mut self, keys: &SortKeys) -> impl Iterator<Item = Row<'_>> + Clone {
+    pub(crate) fn end(&mut self, keys: &SortKeys) -> impl Iterator<Item = Row<'_>> + Clone {
         self.trim(keys);
         (0..self.events.len()).map(|n| self.row(n))
     }

@@ -21,11 +21,11 @@ const NUMBERS: usize = 8;
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     /// Of the last event that was given.
-    pub after: Position,
+    pub(crate) after: Position,
     /// How many were given, for a query's own limit.
-    pub given: u64,
+    pub(crate) given: u64,
     /// What relative times are relative to, in microseconds.
     now: i64,
     /// Hash of what must not change from page to page.
@@ -36,7 +36,7 @@ pub struct Cursor {
 
 impl Cursor {
     /// The cursor behind a page of a search.
-    pub fn behind(
+    pub(crate) fn behind(
         after: Position,
         given: u64,
         now: Timestamp,
@@ -48,7 +48,10 @@ impl Cursor {
     }
 
     /// Reads the cursor of a request, if it has one.
-    pub fn of(request: &SearchRequest, snapshot: &Snapshot) -> Result<Option<Self>, ApiError> {
+    pub(crate) fn of(
+        request: &SearchRequest,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Self>, ApiError> {
         let Some(text) = &request.cursor else { return Ok(None) };
         let bad = |message: &str| Err(ApiError::new(ErrorKind::BadRequest, message));
         let Some(cursor) = Self::parse(text) else {
@@ -67,7 +70,7 @@ impl Cursor {
         Ok(Some(cursor))
     }
 
-    pub fn now(&self) -> Option<Timestamp> {
+    pub(crate) fn now(&self) -> Option<Timestamp> {
         Timestamp::from_microsecond(self.now).ok()
     }
 

@@ -11,7 +11,7 @@ use wire::{ApiError, Explain, ExplainCondition, ExplainStep, Order, TotalMode};
 
 /// Times of what was done, in order.
 #[derive(Default)]
-pub struct Steps(RefCell<Vec<ExplainStep>>);
+pub(crate) struct Steps(RefCell<Vec<ExplainStep>>);
 
 impl Search<'_> {
     /// Does something, and notes how long it took.

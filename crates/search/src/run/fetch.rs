@@ -29,14 +29,14 @@ const SHARE_MIN: usize = 10;
 const ROUND: usize = 100;
 
 /// Fetches the records of matches.
-pub struct Fetcher<'a> {
+pub(crate) struct Fetcher<'a> {
     snapshot: &'a Snapshot,
     parser: Parser,
     highlighter: Option<&'a Highlighter>,
 }
 
 impl<'a> Fetcher<'a> {
-    pub fn new(snapshot: &'a Snapshot) -> Self {
+    pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
         Self { snapshot, parser: Parser::default(), highlighter: None }
     }
 
@@ -81,7 +81,7 @@ impl<'a> Fetcher<'a> {
 
 /// Fetches matches until there are so many bytes of records; one, if it is larger. On all cores;
 /// neighbours, which often share a block of records, on the same.
-pub fn fetch_up_to(
+pub(crate) fn fetch_up_to(
     bytes_max: usize,
     snapshot: &Snapshot,
     matches: &[Match],
@@ -141,14 +141,14 @@ fn raw_json(bytes: Vec<u8>) -> Result<Box<RawValue>, ApiError> {
 }
 
 /// Fields chosen by a query.
-pub struct Chosen {
+pub(crate) struct Chosen {
     fields: Vec<Target>,
     /// The paths of records that are read for them.
     paths: HashMap<String, Vec<usize>>,
 }
 
 impl Chosen {
-    pub fn of(fields: &[FieldRef], snapshot: &Snapshot) -> Result<Self, ApiError> {
+    pub(crate) fn of(fields: &[FieldRef], snapshot: &Snapshot) -> Result<Self, ApiError> {
         let fields: Vec<Target> =
             fields.iter().map(|field| resolve(field, snapshot)).collect::<Result<_, _>>()?;
         let mut paths: HashMap<String, Vec<usize>> = HashMap::new();
@@ -171,7 +171,7 @@ impl Chosen {
 
 impl Fetcher<'_> {
     /// Rows of chosen fields, until there are so many bytes; one, if it is larger.
-    pub fn rows_up_to(
+    pub(crate) fn rows_up_to(
         &mut self,
         bytes_max: usize,
         matches: &[Match],

@@ -20,7 +20,7 @@ use wire::limits::HIGHLIGHTS_MAX;
 /// The conditions of a query that an event's values can meet. What a `NOT` asks for is in no value, and
 /// neither is what is derived from several; and where only bounds were asked for, but of addresses, or that
 /// there is something, the values say nothing that the query does not.
-pub struct Highlighter {
+pub(crate) struct Highlighter {
     words: Vec<WordMeaning>,
     values: Vec<OfField>,
     /// The paths of columns, whose values are texts whatever the record has.
@@ -35,7 +35,7 @@ struct OfField {
 }
 
 impl Highlighter {
-    pub fn of(filter: &EventMeaning) -> Self {
+    pub(crate) fn of(filter: &EventMeaning) -> Self {
         let columns = ColumnId::all().flat_map(paths_of_column).collect();
         let mut highlighter = Self { words: Vec::new(), values: Vec::new(), columns };
         filter.each_wanted(&mut |test| match test {
@@ -49,7 +49,7 @@ impl Highlighter {
         highlighter
     }
 
-    pub fn highlights(&self, raw: &[u8], parser: &mut Parser) -> Vec<Highlight> {
+    pub(crate) fn highlights(&self, raw: &[u8], parser: &mut Parser) -> Vec<Highlight> {
         let mut found: Vec<Highlight> = Vec::new();
         parser.each_scalar(raw, |path, scalar| {
             if found.len() >= HIGHLIGHTS_MAX {

@@ -9,7 +9,7 @@ use trail::time::Micros;
 
 /// A hash of what is asked, whole: names are fields, and texts are times, by then. The times between
 /// which events are looked for belong to it.
-pub fn key(meaning: &EventMeaning, between: (Option<Micros>, Option<Micros>)) -> u128 {
+pub(crate) fn key(meaning: &EventMeaning, between: (Option<Micros>, Option<Micros>)) -> u128 {
     xxh3_128(&bytes(meaning, between))
 }
 

@@ -14,14 +14,14 @@ use wire::{ApiError, ErrorKind, Table};
 
 /// A column of a table.
 #[derive(Clone)]
-pub struct Column {
-    pub name: String,
+pub(crate) struct Column {
+    pub(crate) name: String,
     /// What is in it.
-    pub kind: ColumnKind,
+    pub(crate) kind: ColumnKind,
 }
 
 /// A table in the making.
-pub struct Rows {
+pub(crate) struct Rows {
     columns: Vec<Column>,
     /// How many columns are keys; rows that compare equal are in their order.
     keys: usize,
@@ -31,7 +31,7 @@ pub struct Rows {
 
 impl Rows {
     /// In the order of their keys.
-    pub fn new(
+    pub(crate) fn new(
         columns: Vec<Column>,
         keys: usize,
         mut rows: Vec<Vec<Cell>>,
@@ -41,12 +41,12 @@ impl Rows {
         Self { columns, keys, rows, is_exact }
     }
 
-    pub fn first_column(&self) -> impl Iterator<Item = &Cell> {
+    pub(crate) fn first_column(&self) -> impl Iterator<Item = &Cell> {
         self.rows.iter().filter_map(|row| row.first())
     }
 
     /// The first rows, as they are answered.
-    pub fn into_table(self, limit: usize) -> Table {
+    pub(crate) fn into_table(self, limit: usize) -> Table {
         let rows_total = self.rows.len() as u64;
         let json = |cell: Cell| serde_json::to_value(cell).unwrap_or_default();
         let rows = self.rows.into_iter().take(limit);
@@ -56,7 +56,7 @@ impl Rows {
     }
 
     /// The column that a name means, and what is in it.
-    pub fn named(&self, field: &FieldRef) -> Result<(usize, ColumnKind), ApiError> {
+    pub(crate) fn named(&self, field: &FieldRef) -> Result<(usize, ColumnKind), ApiError> {
         let at = self.column(field)?;
         Ok((at, self.columns[at].kind))
     }
@@ -85,7 +85,7 @@ impl Rows {
     }
 
     /// Sorts by columns, then by the keys.
-    pub fn sort(&mut self, sort: &[SortKey]) -> Result<(), ApiError> {
+    pub(crate) fn sort(&mut self, sort: &[SortKey]) -> Result<(), ApiError> {
         let mut columns = Vec::with_capacity(sort.len());
         for key in sort {
             columns.push((self.column(&key.field)?, key.is_descending));
@@ -101,7 +101,7 @@ impl Rows {
     }
 
     /// Keeps the first rows, of each combination of some columns' values.
-    pub fn limit(&mut self, limit: u64, by: &[FieldRef]) -> Result<(), ApiError> {
+    pub(crate) fn limit(&mut self, limit: u64, by: &[FieldRef]) -> Result<(), ApiError> {
         let by = self.columns(by)?;
         let mut seen: HashMap<Vec<Cell>, u64> = HashMap::new();
         self.rows.retain(|row| {
@@ -113,7 +113,7 @@ impl Rows {
     }
 
     /// Keeps some columns.
-    pub fn choose(&mut self, fields: &[FieldRef]) -> Result<(), ApiError> {
+    pub(crate) fn choose(&mut self, fields: &[FieldRef]) -> Result<(), ApiError> {
         let columns = self.columns(fields)?;
         for row in &mut self.rows {
             *row = columns.iter().map(|at| row[*at].clone()).collect();
@@ -125,7 +125,7 @@ impl Rows {
     }
 
     /// Keeps the rows that meet a condition on these columns.
-    pub fn filter(&mut self, filter: &RowMeaning) {
+    pub(crate) fn filter(&mut self, filter: &RowMeaning) {
         self.rows.retain(|row| filter.is_met(&|test| test.is_met_by(row)));
     }
 }

@@ -28,7 +28,7 @@ const _: () = assert!(VERSION == Version::V2 as u32, "tantivy reads this layout"
 const MAGIC: [u8; 4] = [2, 113, 119, 66];
 
 /// See the module's documentation.
-pub struct ColumnFile<W> {
+pub(crate) struct ColumnFile<W> {
     out: W,
     written: u64,
     places: Writer<Vec<u8>, RangeValueWriter>,
@@ -37,14 +37,14 @@ pub struct ColumnFile<W> {
 }
 
 impl<W: Write> ColumnFile<W> {
-    pub fn new(out: W, documents: u32) -> io::Result<Self> {
+    pub(crate) fn new(out: W, documents: u32) -> io::Result<Self> {
         let places = Dictionary::<RangeSSTable>::builder(Vec::new())?;
         Ok(Self { out, written: 0, places, documents, buffer: Vec::new() })
     }
 
     /// A column of texts: its dictionary, and the place in it of each value of each document, in the
     /// order of documents. Columns come in the order of their names and types.
-    pub fn texts(
+    pub(crate) fn texts(
         &mut self,
         name: &str,
         dictionary: Texts,
@@ -60,7 +60,7 @@ impl<W: Write> ColumnFile<W> {
     }
 
     /// A column of numbers, times or booleans, as tantivy maps them to `u64`.
-    pub fn numbers(
+    pub(crate) fn numbers(
         &mut self,
         name: &str,
         kind: ColumnType,
@@ -71,7 +71,12 @@ impl<W: Write> ColumnFile<W> {
         self.end(name, kind)
     }
 
-    pub fn addresses(&mut self, name: &str, docs: &Docs, values: &[Ipv6Addr]) -> io::Result<()> {
+    pub(crate) fn addresses(
+        &mut self,
+        name: &str,
+        docs: &Docs,
+        values: &[Ipv6Addr],
+    ) -> io::Result<()> {
         let index_bytes = docs.write(self.documents, &mut self.buffer)?;
         serialize_column_values_u128(&values, &mut self.buffer)?;
         self.buffer.extend_from_slice(&index_bytes.to_le_bytes());
@@ -99,7 +104,7 @@ impl<W: Write> ColumnFile<W> {
     }
 
     /// Ends the file, and hands its writer back.
-    pub fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         let places = self.places.finish()?;
         self.out.write_all(&places)?;
         self.out.write_all(&(places.len() as u64).to_le_bytes())?;
@@ -111,22 +116,22 @@ impl<W: Write> ColumnFile<W> {
 }
 
 /// A dictionary of a column in the making.
-pub struct Texts(Writer<Vec<u8>, VoidValueWriter>);
+pub(crate) struct Texts(Writer<Vec<u8>, VoidValueWriter>);
 
 impl Texts {
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self(Dictionary::<VoidSSTable>::builder(Vec::new())?))
     }
 
     /// Takes in the next text, in order.
-    pub fn push(&mut self, text: &[u8]) -> io::Result<()> {
+    pub(crate) fn push(&mut self, text: &[u8]) -> io::Result<()> {
         self.0.insert(text, &())
     }
 }
 
 /// Which document each value of a column is of.
 #[derive(Default)]
-pub struct Docs {
+pub(crate) struct Docs {
     /// The first documents have one value each, as far as that: most columns have no more to tell.
     full: DocId,
     /// The documents of the other values, in order.
@@ -134,13 +139,13 @@ pub struct Docs {
 }
 
 impl Docs {
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.full = 0;
         self.more.clear();
     }
 
     /// Takes in the document of the next value.
-    pub fn push(&mut self, doc: DocId) {
+    pub(crate) fn push(&mut self, doc: DocId) {
         if self.more.is_empty() && doc == self.full {
             self.full += 1;
         } else {
@@ -149,7 +154,7 @@ impl Docs {
     }
 
     /// Takes in documents with one value each.
-    pub fn push_all(&mut self, docs: Range<DocId>) {
+    pub(crate) fn push_all(&mut self, docs: Range<DocId>) {
         if self.more.is_empty() && docs.start == self.full {
             self.full = docs.end;
         } else {

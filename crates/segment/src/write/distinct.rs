@@ -12,11 +12,11 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A column by its place among those of the segment.
-pub type ColumnNo = u32;
+pub(crate) type ColumnNo = u32;
 /// A value of a column, by the order in which they came.
-pub type ValueNo = u32;
+pub(crate) type ValueNo = u32;
 /// A word, by the order in which they came.
-pub type WordNo = u32;
+pub(crate) type WordNo = u32;
 
 /// Different texts, numbered as they come.
 struct Texts {
@@ -93,7 +93,7 @@ impl Texts {
 
 /// See the module's documentation.
 #[derive(Default)]
-pub struct Distinct {
+pub(crate) struct Distinct {
     values: Texts,
     /// Where the words of each value end.
     word_ends: Vec<u32>,
@@ -105,7 +105,7 @@ pub struct Distinct {
 
 impl Distinct {
     /// The number of a column's value. `each_word` is asked for the words of a new one.
-    pub fn value(
+    pub(crate) fn value(
         &mut self,
         column: ColumnNo,
         value: &[u8],
@@ -128,33 +128,33 @@ impl Distinct {
         number
     }
 
-    pub fn values(&self) -> usize {
+    pub(crate) fn values(&self) -> usize {
         self.values.entries.len()
     }
 
-    pub fn column(&self, value: ValueNo) -> ColumnNo {
+    pub(crate) fn column(&self, value: ValueNo) -> ColumnNo {
         self.values.entries[value as usize].of
     }
 
-    pub fn bytes(&self, value: ValueNo) -> &[u8] {
+    pub(crate) fn bytes(&self, value: ValueNo) -> &[u8] {
         self.values.text(value)
     }
 
     /// The words of a value, some of them perhaps more than once.
-    pub fn words_of(&self, value: ValueNo) -> &[WordNo] {
+    pub(crate) fn words_of(&self, value: ValueNo) -> &[WordNo] {
         let start = value.checked_sub(1).map_or(0, |before| self.word_ends[before as usize]);
         &self.value_words[start as usize..self.word_ends[value as usize] as usize]
     }
 
-    pub fn words(&self) -> usize {
+    pub(crate) fn words(&self) -> usize {
         self.words.entries.len()
     }
 
-    pub fn word(&self, word: WordNo) -> &[u8] {
+    pub(crate) fn word(&self, word: WordNo) -> &[u8] {
         self.words.text(word)
     }
 
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         let numbers =
             self.word_ends.capacity() + self.value_words.capacity() + self.latest.capacity();
         self.values.memory() + self.words.memory() + numbers * size_of::<u32>()
@@ -162,7 +162,7 @@ impl Distinct {
 }
 
 /// Puts numbers into the order of their texts.
-pub fn sort_by_text<'a>(numbers: &mut [u32], text: impl Fn(u32) -> &'a [u8]) {
+pub(crate) fn sort_by_text<'a>(numbers: &mut [u32], text: impl Fn(u32) -> &'a [u8]) {
     let Some((first, rest)) = numbers.split_first() else { return };
     let first = text(*first);
     let shared = rest.iter().fold(first.len(), |shared, number| {

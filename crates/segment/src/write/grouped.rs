@@ -1,7 +1,7 @@
 //! Things by their keys, which are small numbers.
 
 /// For each key, its things, in the order in which they came.
-pub struct Grouped<T> {
+pub(crate) struct Grouped<T> {
     things: Vec<T>,
     /// Where the things of each key end.
     ends: Vec<usize>,
@@ -9,7 +9,7 @@ pub struct Grouped<T> {
 
 impl<T: Copy + Default> Grouped<T> {
     /// Of pairs whose keys are below `keys`.
-    pub fn of(pairs: impl Iterator<Item = (u32, T)> + Clone, keys: usize) -> Self {
+    pub(crate) fn of(pairs: impl Iterator<Item = (u32, T)> + Clone, keys: usize) -> Self {
         let mut ends = vec![0; keys + 1];
         pairs.clone().for_each(|(key, _)| ends[key as usize + 1] += 1);
         for key in 0..keys {
@@ -31,16 +31,16 @@ impl<T: Copy + Default> Grouped<T> {
         start..self.ends[key as usize]
     }
 
-    pub fn of_key(&self, key: u32) -> &[T] {
+    pub(crate) fn of_key(&self, key: u32) -> &[T] {
         &self.things[self.range(key)]
     }
 
-    pub fn of_key_mut(&mut self, key: u32) -> &mut [T] {
+    pub(crate) fn of_key_mut(&mut self, key: u32) -> &mut [T] {
         let range = self.range(key);
         &mut self.things[range]
     }
 
-    pub fn things(&self) -> usize {
+    pub(crate) fn things(&self) -> usize {
         self.things.len()
     }
 }

@@ -30,7 +30,11 @@ use crate::write::columns::{ColumnFile, Docs, Texts};
 const BLOCK: usize = 1_024;
 
 /// Writes tantivy's files of a segment that has the documents of others, one behind another.
-pub fn stack(segments: &[Segment], target: &Segment, fields: &Fields) -> Result<(), IndexError> {
+pub(crate) fn stack(
+    segments: &[Segment],
+    target: &Segment,
+    fields: &Fields,
+) -> Result<(), IndexError> {
     let readers = segments.iter().map(SegmentReader::open).collect::<tantivy::Result<Vec<_>>>()?;
     let mut documents = 0;
     let ranges = readers.iter().map(|reader| {

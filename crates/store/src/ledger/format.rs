@@ -32,7 +32,7 @@ impl Loss {
 /// A line that tells of a loss.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct LossLine {
-    pub loss: Loss,
+    pub(crate) loss: Loss,
 }
 
 /// How such a line begins, and no other does.

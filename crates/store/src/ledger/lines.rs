@@ -52,7 +52,7 @@ impl LedgerCounts {
 
 /// What memory keeps of a file's line. Borrowed from the line, and nothing else of it is read.
 #[derive(Deserialize)]
-pub struct Summary<'l> {
+pub(crate) struct Summary<'l> {
     number: u64,
     #[serde(borrow)]
     path: Cow<'l, str>,
@@ -93,10 +93,10 @@ impl<'r> From<&'r FileRecord> for Summary<'r> {
 /// See the module's documentation. Rows are numbered as the files are; a number that no file has is a
 /// row without a line.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub(crate) struct Lines {
     /// Bytes of the ledger that count.
-    pub bytes: u64,
-    pub counts: LedgerCounts,
+    pub(crate) bytes: u64,
+    pub(crate) counts: LedgerCounts,
     /// Where the line is, with the file's state in the highest byte.
     places: Vec<u64>,
     /// Hash of the path.
@@ -115,7 +115,7 @@ const STATE_SHIFT: u32 = 56;
 
 impl Lines {
     /// Whether a line that was read from disk can be a file's: none of a writer in its senses fails.
-    pub fn check(&self, file: &Summary<'_>) -> Result<(), &'static str> {
+    pub(crate) fn check(&self, file: &Summary<'_>) -> Result<(), &'static str> {
         if file.number > self.next_number() + NUMBERS_MISSING_MAX {
             return Err("the file's number is far beyond those before it");
         }
@@ -129,7 +129,7 @@ impl Lines {
     }
 
     /// Takes in a file's line.
-    pub fn add(&mut self, file: &Summary<'_>, offset: u64) {
+    pub(crate) fn add(&mut self, file: &Summary<'_>, offset: u64) {
         let row = file.number as usize;
         self.make_room(row + 1);
         let path = xxh3_64(file.path.as_bytes());
@@ -180,7 +180,7 @@ impl Lines {
 
     /// Takes in that a damaged segment took events of a file along. A file that is replaced cannot be
     /// read again; what it lost is counted all the same.
-    pub fn lose(&mut self, loss: &Loss) {
+    pub(crate) fn lose(&mut self, loss: &Loss) {
         if self.offset(loss.file).is_none() {
             return;
         }
@@ -195,7 +195,7 @@ impl Lines {
     }
 
     /// Tells an entry what later lines made of it.
-    pub fn amend(&self, record: &mut FileRecord) {
+    pub(crate) fn amend(&self, record: &mut FileRecord) {
         let row = record.number as usize;
         record.state = self.state_of(row);
         record.reading.lost = self.lost(row);
@@ -204,7 +204,7 @@ impl Lines {
         }
     }
 
-    pub fn is_known(&self, key: &FileKey) -> bool {
+    pub(crate) fn is_known(&self, key: &FileKey) -> bool {
         let path = xxh3_64(key.path.as_bytes());
         let latest = self.latest.find(path, |row| self.paths[*row as usize] == path);
         latest.is_some_and(|row| {
@@ -214,16 +214,16 @@ impl Lines {
         })
     }
 
-    pub fn next_number(&self) -> u64 {
+    pub(crate) fn next_number(&self) -> u64 {
         self.places.len() as u64
     }
 
-    pub fn offset(&self, number: u64) -> Option<u64> {
+    pub(crate) fn offset(&self, number: u64) -> Option<u64> {
         let place = self.places.get(number as usize).copied().unwrap_or(NO_LINE);
         (place != NO_LINE).then_some(place & ((1 << STATE_SHIFT) - 1))
     }
 
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.places.capacity() * size_of::<u64>()
             + self.paths.capacity() * size_of::<u64>()
             + self.versions.capacity() * size_of::<u32>()

@@ -14,7 +14,7 @@ use trail::time::Micros;
 
 impl Store {
     /// What retention has dropped, and drops.
-    pub fn expired(&self) -> Expired {
+    pub(crate) fn expired(&self) -> Expired {
         self.current.manifest.expired
     }
 

@@ -16,7 +16,7 @@ use crate::paths::PathId;
 use crate::repair::quote_huge_numbers;
 
 /// Takes what a walk over a record finds.
-pub trait Visitor {
+pub(crate) trait Visitor {
     /// Whether the content's hash is wanted.
     const IS_HASHED: bool = false;
     /// The path of `key` under `parent`.
@@ -91,13 +91,13 @@ fn is_policy(nodes: &[Node<'_>]) -> bool {
 
 /// Why bytes are not JSON, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    pub at: usize,
-    pub reason: String,
+pub(crate) struct Fault {
+    pub(crate) at: usize,
+    pub(crate) reason: String,
 }
 
 /// simd-json with its buffers.
-pub struct Json {
+pub(crate) struct Json {
     text: Vec<u8>,
     buffers: Buffers,
     tape: Tape<'static>,
@@ -127,7 +127,11 @@ impl Default for Json {
 impl Json {
     /// Walks over a record and then over the policies that travel in its texts, whose fields lie below
     /// the text's path. The hash is of the record as it is.
-    pub fn walk_whole<V: Visitor>(&mut self, bytes: &[u8], visitor: &mut V) -> Result<u128, Fault> {
+    pub(crate) fn walk_whole<V: Visitor>(
+        &mut self,
+        bytes: &[u8],
+        visitor: &mut V,
+    ) -> Result<u128, Fault> {
         let mut outer = WithPolicies { inner: visitor, texts: Vec::new() };
         let content = self.walk(bytes, &mut outer)?;
         for (path, text) in outer.texts {
@@ -159,7 +163,7 @@ impl Json {
     }
 
     /// The text of a JSON string, given what is between its quotes.
-    pub fn unescape(&mut self, content: &[u8]) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn unescape(&mut self, content: &[u8]) -> Result<Vec<u8>, Fault> {
         let mut quoted = Vec::with_capacity(content.len() + 2);
         quoted.push(b'"');
         quoted.extend_from_slice(content);
