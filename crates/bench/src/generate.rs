@@ -129,16 +129,6 @@ pub fn records(options: &GenerateOptions) -> Result<Vec<Vec<u8>>> {
     Ok(all)
 }
 
-/// All events as the text of a single trail file, `{"Records":[…]}`, of one account and region.
-pub(crate) fn trail_file(options: &GenerateOptions) -> Result<Vec<u8>> {
-    check(options)?;
-    let mut rng = Rng(options.seed);
-    let place = Place::draw(&mut rng, options);
-    let own = Batch { place, rng, events: options.events, repeated: 0 };
-    let again = Batch { events: 0, ..own };
-    Ok(TrailFile { own, again }.text(&load_templates(&options.from)?))
-}
-
 fn new_gzip() -> Compressor {
     Compressor::new(CompressionLvl::new(GZIP_LEVEL).expect("libdeflate has levels 0 to 12"))
 }

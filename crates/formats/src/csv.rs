@@ -83,10 +83,6 @@ impl<W: Write> CsvWriter<W> {
         self.row(&event_row(hit))
     }
 
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-
     /// What it writes to, with all that was written.
     pub fn into_inner(self) -> io::Result<W> {
         self.0.into_inner().map_err(csv::IntoInnerError::into_error)

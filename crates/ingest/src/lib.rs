@@ -11,16 +11,16 @@
 //! them.
 
 pub mod again;
-pub mod batch;
+mod batch;
 pub mod commit;
-pub mod handover;
+mod handover;
 pub mod inflate;
-pub mod limits;
+mod limits;
 pub mod progress;
 pub mod read;
 pub mod scan;
-pub mod tally;
-pub mod waiting;
+mod tally;
+mod waiting;
 pub mod walk;
 pub mod watch;
 pub mod work;

@@ -266,14 +266,6 @@ impl Pattern {
         &self.0
     }
 
-    /// The text before the `*`, for a pattern like `Create*`.
-    pub(crate) fn as_prefix(&self) -> Option<&str> {
-        match self.pieces() {
-            [Piece::Text(prefix), Piece::AnyRun] => Some(prefix),
-            _ => None,
-        }
-    }
-
     pub fn escape(&self, also: &str) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => escape(text, also),

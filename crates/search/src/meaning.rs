@@ -120,11 +120,6 @@ pub(crate) enum ValueMeaning {
 }
 
 impl<T> Meaning<T> {
-    /// What nothing meets.
-    pub(crate) fn nothing() -> Self {
-        Self::Or(Vec::new())
-    }
-
     /// Whether the tests, each answered by `test`, come to a yes.
     pub(crate) fn is_met(&self, test: &impl Fn(&T) -> bool) -> bool {
         match self {

@@ -25,7 +25,7 @@ pub mod sigbus;
 pub mod steps;
 pub mod stop;
 pub mod view;
-pub mod write;
+mod write;
 
 use std::fs::File;
 use std::io;

@@ -30,12 +30,7 @@ const RAW_TOKENIZER: &str = "raw";
 pub struct Fields {
     pub schema: Schema,
     pub ip: Field,
-    pub(crate) rest: Field,
     pub words: Field,
-    pub(crate) time: Field,
-    pub(crate) file: Field,
-    pub(crate) offset: Field,
-    pub(crate) flags: Field,
 }
 
 impl Fields {
@@ -46,7 +41,7 @@ impl Fields {
             debug_assert_eq!(field, Self::column(id));
         }
         let ip = builder.add_ip_addr_field(IP, IpAddrOptions::default().set_indexed().set_fast());
-        let rest = builder.add_json_field(
+        builder.add_json_field(
             REST,
             // Values only: their words are in the words field. An exact search takes the events with
             // the value's rarest word and checks the column, which saves a third of all postings.
@@ -54,15 +49,15 @@ impl Fields {
         );
         let words = builder
             .add_text_field("words", TextOptions::default().set_indexing_options(exact_indexing()));
-        let time = builder.add_date_field(
+        builder.add_date_field(
             TIME,
             DateOptions::default().set_fast().set_precision(DateTimePrecision::Microseconds),
         );
         let number = || NumericOptions::default().set_fast();
-        let file = builder.add_u64_field(FILE, number());
-        let offset = builder.add_u64_field(OFFSET, number());
-        let flags = builder.add_u64_field(FLAGS, number());
-        Self { schema: builder.build(), ip, rest, words, time, file, offset, flags }
+        builder.add_u64_field(FILE, number());
+        builder.add_u64_field(OFFSET, number());
+        builder.add_u64_field(FLAGS, number());
+        Self { schema: builder.build(), ip, words }
     }
 
     /// The field of a column.

@@ -19,8 +19,6 @@ pub const FORMAT_VERSION: u32 = 4;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Version {
     pub(crate) number: u32,
-    /// What it brought.
-    pub(crate) history: &'static str,
     pub(crate) support: Support,
 }
 
@@ -39,22 +37,14 @@ pub(crate) enum Support {
 
 /// All versions, oldest first.
 pub(crate) const VERSIONS: [Version; 4] = [
-    Version { number: 1, history: "the first", support: Support::Refused },
-    Version {
-        number: 2,
-        history: "keys of events; hashes of all files; what a ledger line tells of a file",
-        support: Support::Refused,
-    },
-    Version {
-        number: 3,
-        history: "the fields of policies that travel inside of strings",
-        support: Support::Refused,
-    },
-    Version {
-        number: FORMAT_VERSION,
-        history: "records, UUIDs and the words of columns in files of their own",
-        support: Support::Current,
-    },
+    // The first.
+    Version { number: 1, support: Support::Refused },
+    // Keys of events; hashes of all files; what a ledger line tells of a file.
+    Version { number: 2, support: Support::Refused },
+    // The fields of policies that travel inside of strings.
+    Version { number: 3, support: Support::Refused },
+    // Records, UUIDs and the words of columns in files of their own.
+    Version { number: FORMAT_VERSION, support: Support::Current },
 ];
 
 /// Refuses an index whose manifest states a version that is not read.
@@ -82,7 +72,6 @@ mod tests {
         assert_eq!(numbers, (1..=FORMAT_VERSION).collect::<Vec<_>>());
         let written = VERSIONS.iter().filter(|version| version.support == Support::Current);
         assert_eq!(written.map(|version| version.number).collect::<Vec<_>>(), [FORMAT_VERSION]);
-        assert!(VERSIONS.iter().all(|version| !version.history.is_empty()));
     }
 
     #[test]

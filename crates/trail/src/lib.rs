@@ -10,7 +10,7 @@ pub mod layout;
 pub mod limits;
 pub mod parse;
 pub mod paths;
-pub mod repair;
+mod repair;
 pub mod split;
 pub mod time;
 pub mod words;

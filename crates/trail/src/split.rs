@@ -9,10 +9,7 @@
 
 use memchr::memmem;
 
-use crate::limits::{CUT_BYTES_MAX, CUTS_MAX, PIECES_HELD_MAX};
-
-/// Envelopes inside envelopes. An array of EventBridge events that hold records is 3.
-const ENVELOPE_DEPTH_MAX: u32 = 4;
+use crate::limits::{CUT_BYTES_MAX, CUTS_MAX, ENVELOPE_DEPTH_MAX, PIECES_HELD_MAX};
 
 /// Bytes looked at in the first step of the search for the next record, which is near as a rule, and in
 /// the longest.

@@ -10,6 +10,7 @@ use tantivy::store::StoreReader;
 use tantivy::{Index, TantivyDocument};
 
 use super::*;
+use crate::schema;
 use crate::build::words_of;
 use trail::paths::PathId;
 
@@ -117,14 +118,14 @@ fn document(event: &Event, fields: &Fields) -> TantivyDocument {
         (event.path_text(path).to_owned(), value)
     });
     let leaves = OwnedValue::Object(leaves.collect());
-    document.add_field_value(fields.rest, &leaves);
+    document.add_field_value(fields.schema.get_field(schema::REST).unwrap(), &leaves);
     for word in &words {
         document.add_text(fields.words, word);
     }
-    document.add_date(fields.time, DateTime::from_timestamp_micros(event.time.0));
-    document.add_u64(fields.file, event.file);
-    document.add_u64(fields.offset, event.offset);
-    document.add_u64(fields.flags, event.flags.0);
+    document.add_date(fields.schema.get_field(schema::TIME).unwrap(), DateTime::from_timestamp_micros(event.time.0));
+    document.add_u64(fields.schema.get_field(schema::FILE).unwrap(), event.file);
+    document.add_u64(fields.schema.get_field(schema::OFFSET).unwrap(), event.offset);
+    document.add_u64(fields.schema.get_field(schema::FLAGS).unwrap(), event.flags.0);
     document
 }
 
