@@ -95,8 +95,12 @@ impl Daemon {
             let cuts = sigbus::cuts();
             if self.cuts_checked.load(Ordering::Acquire) != cuts {
                 let lost = Lost::look();
-                snapshot.segments.iter().for_each(|segment| segment.check_lengths());
-                snapshot.segments.iter().for_each(|segment| segment.check_pages(&lost));
+                // Those of a newer commit too, whose searches find that the cut was looked into.
+                let newest = self.snapshots.load_full();
+                for segment in snapshot.segments.iter().chain(&newest.segments) {
+                    segment.check_lengths();
+                    segment.check_pages(&lost);
+                }
                 self.cuts_checked.store(cuts, Ordering::Release);
             }
             let marks = snapshot.marks();
