@@ -225,7 +225,7 @@ fn the_segments_made_anew_of_their_records_are_the_same_to_the_byte() {
     };
     let before = files(&store);
     let limits = SizeLimits { events_max: 1_000, bytes_max: 1 << 30 };
-    store.remake(limits, &mut read_again()).unwrap();
+    store.remake(limits, &mut *read_again()).unwrap();
     assert_eq!(files(&store), before);
 }
 
