@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use client::ClientError;
 use common::{
-    PATIENCE, PATIENCE_BULK, Place, Ran, copy_invictus, files_below, run, trail, traildex,
+    PATIENCE, PATIENCE_BULK, Place, Ran, copy_invictus, ended, files_below, run, trail, traildex,
     wait_until,
 };
 use segment::parts;
@@ -132,7 +132,7 @@ fn an_index_of_another_version_is_refused_and_not_set_aside() {
         let mut verify = traildex();
         verify.args(["verify", "--data-dir", data_dir.to_str().unwrap()]);
         for mut command in [place.serve_command(), verify] {
-            let Ran { code, stderr, .. } = command.output().unwrap().into();
+            let Ran { code, stderr, .. } = ended(&mut command);
             assert_eq!(code, 4, "{stderr}");
             let told = format!("manifest.json: format version {version}, and this traildex reads");
             assert!(stderr.contains(&told), "{stderr}");

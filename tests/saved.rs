@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use client::ClientError;
-use common::{PATIENCE, Place, Ran, run, shared_daemon, trail};
+use common::{PATIENCE, Place, Ran, ended, run, shared_daemon, trail};
 use serde_json::{Value, json};
 use wire::{
     ApiError, ErrorKind, Parameter, RebuildRequest, RebuildState, SavedRequest, SavedSearch,
@@ -226,7 +226,7 @@ fn a_file_of_another_version_is_refused_and_left_as_it_is() {
     let json = r#"{"format_version":2,"searches":{},"unheard":[]}"#;
     let text = format!("{json}\n{:016x}\n", xxhash_rust::xxh3::xxh3_64(json.as_bytes()));
     fs::write(&path, &text).unwrap();
-    let Ran { code, stderr, .. } = place.serve_command().output().unwrap().into();
+    let Ran { code, stderr, .. } = ended(&mut place.serve_command());
     assert_eq!(code, 4, "{stderr}");
     assert!(stderr.contains("saved.json: format version 2"), "{stderr}");
     assert!(stderr.contains("move the file away"), "{stderr}");
