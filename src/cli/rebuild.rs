@@ -99,7 +99,7 @@ fn of_records(config: &Config) -> anyhow::Result<()> {
         events_max: config.ingest.segment_events_max as u32,
         bytes_max: config.ingest.segment_bytes_max,
     };
-    store.remake(limits, &mut read_again())?;
+    store.remake(limits, &mut *read_again())?;
     let snapshot = store.snapshots().load_full();
     let files = snapshot.files.counts().files.indexed;
     eprintln!("{} events of {} files", HumanCount(snapshot.events()), HumanCount(files));

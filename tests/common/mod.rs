@@ -439,6 +439,21 @@ impl From<Output> for Ran {
     }
 }
 
+/// Runs a command that ends by itself; one that does not, such as a daemon that starts though it should
+/// not, fails the test.
+pub fn ended(command: &mut Command) -> Ran {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it does not end: {:?}", child.wait_with_output().unwrap());
+        }
+        thread::sleep(POLL);
+    }
+    child.wait_with_output().unwrap().into()
+}
+
 /// Runs the program to its end.
 pub fn run(args: &[&str]) -> Ran {
     traildex().args(args).stdin(Stdio::null()).output().unwrap().into()

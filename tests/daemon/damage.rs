@@ -18,8 +18,8 @@ use wire::{
 };
 
 use crate::common::{
-    self, Daemon, PATIENCE, PATIENCE_BULK, Place, Ran, copy_invictus, files_below, run, trail,
-    traildex,
+    self, Daemon, PATIENCE, PATIENCE_BULK, Place, Ran, copy_invictus, ended, files_below, run,
+    trail, traildex,
 };
 
 /// Segment files of a kind, largest first.
@@ -133,7 +133,7 @@ fn an_index_of_another_version_is_refused_and_not_set_aside() {
         let mut verify = traildex();
         verify.args(["verify", "--data-dir", data_dir.to_str().unwrap()]);
         for mut command in [place.serve_command(), verify] {
-            let Ran { code, stderr, .. } = command.output().unwrap().into();
+            let Ran { code, stderr, .. } = ended(&mut command);
             assert_eq!(code, 4, "{stderr}");
             let told = format!("manifest.json: format version {version}, and this traildex reads");
             assert!(stderr.contains(&told), "{stderr}");

@@ -169,7 +169,22 @@ fn the_ledger_and_the_saved_searches_are_read() {
         assert_eq!(listed.total, 20);
         let broken = daemon.file("broken.json");
         assert_eq!((broken.state, broken.reading.records), (FileState::Indexed, 2));
-        assert_eq!(broken.reading.rejects.len(), 1);
+        assert_eq!((broken.reading.rejected, broken.reading.rejects.len()), (1, 1));
+        let values = daemon.file("values.json");
+        assert_eq!((values.size, values.reading.conflicting), (8_359, 1));
+        assert_eq!(values.modified.unwrap().to_string(), "2024-03-05T00:00:00Z");
+        let sha256 = "50ea21c10d4fb0d4fea27d508175d9d8202a2bea2aff1b938c73879cbb618a79";
+        assert_eq!(values.reading.sha256.as_deref(), Some(sha256));
+        assert_eq!(values.reading.account.as_deref(), Some("111122223333"));
+        assert_eq!(values.reading.region.as_deref(), Some("eu-central-1"));
+        assert!(values.reading.read_at.is_some());
+        let (first, last) = (values.reading.first.unwrap(), values.reading.last.unwrap());
+        assert_eq!(
+            (last.0 - first.0, last.to_string().as_str()),
+            (4_000_000, "2024-02-29T23:59:59Z")
+        );
+        assert_eq!(daemon.file("access-analyzer-documented-entry.json").reading.repaired, 1);
+        assert_eq!(daemon.file_now("changed.json").reading.duplicates, 1);
         assert_eq!(daemon.file_now("trailing.json.gz").reading.flags, ["trailing-bytes"]);
         let saved = daemon.client.saved().unwrap().saved;
         assert_eq!(saved.keys().collect::<Vec<_>>(), ["by-action", "everything"]);
@@ -210,7 +225,7 @@ fn the_segments_made_anew_of_their_records_are_the_same_to_the_byte() {
     };
     let before = files(&store);
     let limits = SizeLimits { events_max: 1_000, bytes_max: 1 << 30 };
-    store.remake(limits, &mut read_again()).unwrap();
+    store.remake(limits, &mut *read_again()).unwrap();
     assert_eq!(files(&store), before);
 }
 

@@ -11,7 +11,7 @@ use wire::{
     SearchRequest,
 };
 
-use crate::common::{self, PATIENCE, Place, Ran, run, shared_daemon, trail};
+use crate::common::{self, PATIENCE, Place, Ran, ended, run, shared_daemon, trail};
 
 fn search(query: &str) -> SavedSearch {
     SavedSearch { query: query.into(), ..SavedSearch::default() }
@@ -225,7 +225,7 @@ fn a_file_of_another_version_is_refused_and_left_as_it_is() {
     let json = r#"{"format_version":2,"searches":{},"unheard":[]}"#;
     let text = format!("{json}\n{:016x}\n", xxhash_rust::xxh3::xxh3_64(json.as_bytes()));
     fs::write(&path, &text).unwrap();
-    let Ran { code, stderr, .. } = place.serve_command().output().unwrap().into();
+    let Ran { code, stderr, .. } = ended(&mut place.serve_command());
     assert_eq!(code, 4, "{stderr}");
     assert!(stderr.contains("saved.json: format version 2"), "{stderr}");
     assert!(stderr.contains("move the file away"), "{stderr}");

@@ -133,8 +133,7 @@ mod tests {
         let mut out = Vec::new();
         let mut writer = CsvWriter::new(&mut out);
         write(&mut writer).unwrap();
-        writer.flush().unwrap();
-        drop(writer);
+        writer.into_inner().unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 

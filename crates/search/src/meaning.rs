@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(wanted, [1, 4, 5]);
         assert!(meaning.is_met(&|test| [1, 4].contains(test)));
         assert!(!meaning.is_met(&|test| [1, 2, 4].contains(test)));
-        assert!(!Meaning::<u8>::nothing().is_met(&|_| true));
+        assert!(!Meaning::<u8>::Or(Vec::new()).is_met(&|_| true));
     }
 
     #[test]

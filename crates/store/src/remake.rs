@@ -31,7 +31,7 @@ pub struct Facts {
 }
 
 /// Makes the event of a record as delivered, and hands it over; false where it cannot be made.
-pub(crate) type ReadEvent<'r> = dyn FnMut(&[u8], Facts, &mut dyn FnMut(&Event)) -> bool + 'r;
+pub type ReadEvent<'r> = dyn FnMut(&[u8], Facts, &mut dyn FnMut(&Event)) -> bool + 'r;
 
 /// How large the segments become that are made: a large one becomes several, since what is made is held
 /// in memory until it is written.

@@ -584,7 +584,12 @@ fn the_tree_knows_where_fields_and_values_stand() {
 #[test]
 fn a_prefix_is_text_before_a_single_star() {
     let prefix = |text| match parse(text).unwrap().filter {
-        Expr::Wildcard(pattern) => pattern.as_prefix().map(str::to_owned),
+        Expr::Wildcard(pattern) => match pattern.pieces() {
+            [crate::ast::Piece::Text(prefix), crate::ast::Piece::AnyRun] => {
+                Some(prefix.to_string())
+            }
+            _ => None,
+        },
         _ => None,
     };
     assert_eq!(prefix(r"Create\**"), Some("Create*".to_owned()));

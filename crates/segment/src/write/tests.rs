@@ -10,8 +10,8 @@ use tantivy::store::StoreReader;
 use tantivy::{Index, TantivyDocument};
 
 use super::*;
-use crate::schema;
 use crate::build::words_of;
+use crate::schema;
 use trail::paths::PathId;
 
 /// A scalar, owned.
@@ -122,7 +122,10 @@ fn document(event: &Event, fields: &Fields) -> TantivyDocument {
     for word in &words {
         document.add_text(fields.words, word);
     }
-    document.add_date(fields.schema.get_field(schema::TIME).unwrap(), DateTime::from_timestamp_micros(event.time.0));
+    document.add_date(
+        fields.schema.get_field(schema::TIME).unwrap(),
+        DateTime::from_timestamp_micros(event.time.0),
+    );
     document.add_u64(fields.schema.get_field(schema::FILE).unwrap(), event.file);
     document.add_u64(fields.schema.get_field(schema::OFFSET).unwrap(), event.offset);
     document.add_u64(fields.schema.get_field(schema::FLAGS).unwrap(), event.flags.0);
