@@ -19,7 +19,7 @@ const BAR_MIN: usize = 8;
 const EIGHTHS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
 /// A table of an answer to this query.
-pub fn answer_table(answer: &Table, query: &QueryForm, look: Look) -> String {
+pub(super) fn answer_table(answer: &Table, query: &QueryForm, look: Look) -> String {
     let header: Vec<String> = answer.columns.iter().map(|name| escape(name).into_owned()).collect();
     let mut header: Vec<&str> = header.iter().map(String::as_str).collect();
     let mut rows: Vec<Vec<Cell>> =
@@ -84,7 +84,7 @@ fn cell(value: &Value) -> Cell {
 }
 
 /// A value as text; none where there is none.
-pub fn text_of(value: &Value) -> Option<String> {
+pub(super) fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),

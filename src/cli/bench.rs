@@ -35,7 +35,7 @@ const READY_PAUSE: Duration = Duration::from_millis(2);
 const REST: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BenchFormat {
+pub(super) enum BenchFormat {
     Table,
     Json,
 }
@@ -80,7 +80,7 @@ pub struct Args {
     format: BenchFormat,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if !args.plot.is_empty() {
         let reports = args.plot.iter().map(|path| read_report(path)).collect::<Result<Vec<_>, _>>();
         let drawing =

@@ -14,7 +14,7 @@ pub struct Args {
     pub config: Option<PathBuf>,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = Config::load(args.config.as_deref(), environment(), &Overrides::default())?;
     print!("{}", config.to_toml());
     println!("\n{}", config.memory(cores()));

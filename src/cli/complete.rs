@@ -35,7 +35,7 @@ pub struct Args {
     socket: SocketArg,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let (sender, found) = mpsc::channel();
     let (client, text) = (args.socket.client(), args.text.clone());
     // The program ends without it where it takes too long.

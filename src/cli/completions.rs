@@ -13,7 +13,7 @@ pub struct Args {
     shell: Shell,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     // Into memory first: the generator panics when a pipe closes.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "traildex", &mut script);

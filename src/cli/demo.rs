@@ -47,7 +47,7 @@ struct Question {
     shows_whole: bool,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let dir = tempfile::Builder::new().prefix("traildex-demo-").tempdir()?;
     let trail = dir.path().join("trail");
     let records = sample::extract(&trail).context("cannot write the sample trail")?;

@@ -16,14 +16,14 @@ const QUERY_SHOWN_EACH_SIDE: usize = 60;
 
 /// A refused query, kept with its text.
 #[derive(Debug)]
-pub struct QueryError {
+pub(super) struct QueryError {
     pub query: String,
     pub error: ApiError,
 }
 
 impl QueryError {
     /// Keeps the query with an error that has a place in it.
-    pub fn locate(error: ClientError, query: &str) -> anyhow::Error {
+    pub(super) fn locate(error: ClientError, query: &str) -> anyhow::Error {
         match error {
             ClientError::Api(error) if error.offset.is_some() => {
                 Self { query: query.to_string(), error }.into()
@@ -52,7 +52,7 @@ impl fmt::Display for QueryError {
 impl std::error::Error for QueryError {}
 
 /// Prints an error and says how the process ends.
-pub fn report(error: &anyhow::Error) -> Exit {
+pub(super) fn report(error: &anyhow::Error) -> Exit {
     let exit = exit(error);
     if exit != Exit::Done {
         // Standard error is the last place to complain at.

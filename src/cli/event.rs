@@ -24,7 +24,7 @@ pub struct Args {
     socket: SocketArg,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let response = args.socket.client().event(&args.id)?;
     let look = Look::of_stdout();
     let mut out = Output::open(look);
@@ -47,7 +47,7 @@ fn describe(response: &SearchResponse) -> String {
 }
 
 /// One event in readable lines, and then the record.
-pub fn describe_hit(hit: &Hit) -> String {
+pub(super) fn describe_hit(hit: &Hit) -> String {
     let record = Record::new(&hit.event);
     let meta = &hit.meta;
     let lines = [

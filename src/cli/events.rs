@@ -17,7 +17,7 @@ const FIRST_LINE: [&str; 3] = ["TIME", "ACTION", "RESULT"];
 const INDENT: usize = 4;
 
 /// Events as this place can show them.
-pub fn events_table(hits: &[Hit], look: Look) -> String {
+pub(super) fn events_table(hits: &[Hit], look: Look) -> String {
     let rows: Vec<Vec<Cell>> = hits.iter().map(row).collect();
     whole(&HEADER, &rows, look).unwrap_or_else(|| in_two_lines(hits, look))
 }

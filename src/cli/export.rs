@@ -57,7 +57,7 @@ struct Progress {
     events: u64,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let request = ExportRequest {
         query: args.query.join(" ").into(),
         format: args.format,

@@ -32,7 +32,7 @@ pub struct Args {
     socket: SocketArg,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let answer = args.socket.client().fields(&FieldsRequest {
         prefix: args.prefix.clone(),
         limit: args.limit,
@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Says why an answer may lack events.
-pub fn warn(warnings: &[String]) {
+pub(super) fn warn(warnings: &[String]) {
     for warning in warnings {
         let _ = writeln!(io::stderr(), "warning: {}", escape(warning));
     }

@@ -65,7 +65,7 @@ fn dimensions() -> impl TypedValueParser<Value = Dimension> {
     })
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let response = args.socket.client().files(&FilesRequest {
         state: args.state,
         path: args.path.clone(),

@@ -31,7 +31,7 @@ pub struct Args {
     out: PathBuf,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let options = GenerateOptions {
         events: args.events,
         seed: args.seed,

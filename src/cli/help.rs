@@ -16,7 +16,7 @@ pub struct Args {
     topic: Option<String>,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut program = Cli::command();
     program.build();
     match args.topic.as_deref() {

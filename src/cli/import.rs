@@ -42,7 +42,7 @@ pub struct Args {
     pub format: Format,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = Config::load(None, environment(), &Overrides::default())?;
     let roots = absolute(&args.paths)?;
     let store = open_store(&args.data_dir, &config)?;
@@ -63,14 +63,14 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Says what was found damaged and set aside.
-pub fn tell_damage(store: &Store) {
+pub(super) fn tell_damage(store: &Store) {
     for note in store.set_aside() {
         eprintln!("warning: {note}");
     }
 }
 
 /// Reads the archive into the store, showing how far it is, and says what was read.
-pub fn fill(
+pub(super) fn fill(
     store: Store,
     roots: &[PathBuf],
     config: &Config,
@@ -142,7 +142,7 @@ fn tell(report: &IngestReport) {
     );
 }
 
-pub fn absolute(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn absolute(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let absolute = |path: &PathBuf| {
         path.canonicalize().with_context(|| format!("cannot read {}", path.display()))
     };

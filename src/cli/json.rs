@@ -10,7 +10,7 @@ use formats::json::{Strings, compact};
 const INDENTED_LEVELS_MAX: usize = 32;
 
 /// One key or element a line.
-pub fn indent(json: &str) -> String {
+pub(super) fn indent(json: &str) -> String {
     let json = compact(json);
     let mut laid_out = String::with_capacity(json.len() * 2);
     let mut strings = Strings::default();
@@ -49,7 +49,7 @@ pub fn indent(json: &str) -> String {
 
 /// The same value without a character that a terminal would obey. Those are allowed inside strings
 /// only, where JSON's own escape says the same. Line ends are layout and stay.
-pub fn for_terminal(json: &str) -> Cow<'_, str> {
+pub(super) fn for_terminal(json: &str) -> Cow<'_, str> {
     let must_go = |c| is_unsafe(c) && c != '\n';
     if !json.contains(must_go) {
         return Cow::Borrowed(json);

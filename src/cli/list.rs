@@ -13,7 +13,7 @@ use formats::csv::CsvWriter;
 
 /// `--format` and `--color`, for commands that show nothing but a list.
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub(super) struct ListArgs {
     /// table, json (the daemon's whole answer), ndjson (one entry a line), or csv, safe to open in a
     /// spreadsheet
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = ListFormat::Table)]
@@ -23,7 +23,7 @@ pub struct ListArgs {
 }
 
 /// An answer and what it lists.
-pub struct List<'a, A, T> {
+pub(super) struct List<'a, A, T> {
     pub answer: &'a A,
     pub entries: &'a [T],
     /// Keys of the entries, each a column of CSV.
@@ -31,7 +31,7 @@ pub struct List<'a, A, T> {
 }
 
 impl ListArgs {
-    pub fn show<A: Serialize, T: Serialize>(
+    pub(super) fn show<A: Serialize, T: Serialize>(
         &self,
         list: &List<'_, A, T>,
         header: &[&str],

@@ -22,7 +22,7 @@ const OURS: &[&str] = &[
 ];
 
 /// Starts the log. Returns what changes its level.
-pub fn start(config: &Config) -> Box<dyn Fn(Level) + Send> {
+pub(super) fn start(config: &Config) -> Box<dyn Fn(Level) + Send> {
     let filter = |level: Level| {
         let ours = OURS.iter().map(|name| format!(",{name}={}", level.name()));
         EnvFilter::new(format!("warn{}", ours.collect::<String>()))

@@ -20,7 +20,7 @@ const LINES_MAX: u32 = 100;
 const SPAN: Duration = Duration::from_secs(60);
 
 /// Writes events as `inner` does, as long as their place has not said too much.
-pub struct Limited<F> {
+pub(super) struct Limited<F> {
     inner: F,
     /// The line that says that there would be more.
     notice: fn(&str) -> String,
@@ -42,7 +42,7 @@ enum Turn {
 }
 
 impl<F> Limited<F> {
-    pub fn new(inner: F, notice: fn(&str) -> String) -> Self {
+    pub(super) fn new(inner: F, notice: fn(&str) -> String) -> Self {
         Self { inner, notice, places: Mutex::default() }
     }
 

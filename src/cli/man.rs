@@ -14,7 +14,7 @@ pub struct Args {
     dir: PathBuf,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let shown = args.dir.display();
     fs::create_dir_all(&args.dir).with_context(|| format!("cannot make {shown}"))?;
     clap_mangen::generate_to(Cli::command(), &args.dir)

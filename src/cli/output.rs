@@ -17,7 +17,7 @@ const PAGER: &str = "less -FRX";
 
 /// How results may look where they go.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Look {
+pub(super) struct Look {
     pub is_terminal: bool,
     /// Columns of the terminal.
     pub width: Option<u16>,
@@ -25,7 +25,7 @@ pub struct Look {
 }
 
 impl Look {
-    pub fn of_stdout() -> Self {
+    pub(super) fn of_stdout() -> Self {
         Self::coloured(ColorChoice::Auto)
     }
 
@@ -53,7 +53,7 @@ fn is_dumb() -> bool {
 
 /// `--color`, for the commands that show tables.
 #[derive(Debug, clap::Args)]
-pub struct ColorArg {
+pub(super) struct ColorArg {
     /// Colours: auto (on a terminal, unless NO_COLOR is set), always or never
     #[arg(long, value_name = "WHEN", value_enum, hide_possible_values = true,
         default_value_t = ColorChoice::Auto)]
@@ -61,13 +61,13 @@ pub struct ColorArg {
 }
 
 impl ColorArg {
-    pub fn look(&self) -> Look {
+    pub(super) fn look(&self) -> Look {
         Look::coloured(self.color)
     }
 }
 
 /// What results are written to.
-pub struct Output(Sink);
+pub(super) struct Output(Sink);
 
 enum Sink {
     Stdout(BufWriter<Stdout>),
@@ -76,13 +76,13 @@ enum Sink {
 
 impl Output {
     /// Standard output, through a pager where that is a terminal.
-    pub fn open(look: Look) -> Self {
+    pub(super) fn open(look: Look) -> Self {
         let pager = if look.is_terminal && !is_dumb() { start_pager() } else { None };
         Self(pager.unwrap_or_else(|| Sink::Stdout(BufWriter::new(io::stdout()))))
     }
 
     /// Writes out what is left, and waits until the pager has ended.
-    pub fn close(mut self) -> io::Result<()> {
+    pub(super) fn close(mut self) -> io::Result<()> {
         self.flush()?;
         if let Sink::Pager { pager, pipe } = &mut self.0 {
             drop(pipe.take());

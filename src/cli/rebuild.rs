@@ -53,7 +53,7 @@ pub struct Args {
     socket: SocketArg,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let request = RebuildRequest { accept_loss: args.accept_loss };
     if args.offline {
         offline(args, request)?;

@@ -8,15 +8,15 @@ use formats::json::one_line;
 
 /// The keys of one object; values are read when asked for. A key given twice has its last value, as
 /// in most readers. What is not an object has no keys.
-pub struct Record<'a>(BTreeMap<String, &'a RawValue>);
+pub(super) struct Record<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Record<'a> {
-    pub fn new(json: &'a RawValue) -> Self {
+    pub(super) fn new(json: &'a RawValue) -> Self {
         Self(serde_json::from_str(json.get()).unwrap_or_default())
     }
 
     /// The value at a path: a string's text, anything else as JSON. Neither null nor empty.
-    pub fn text(&self, path: &[&str]) -> Option<String> {
+    pub(super) fn text(&self, path: &[&str]) -> Option<String> {
         let (key, rest) = path.split_first()?;
         let value = *self.0.get(*key)?;
         if !rest.is_empty() {
@@ -29,7 +29,7 @@ impl<'a> Record<'a> {
     }
 
     /// What was done, `s3:GetObject`, by the names that IAM policies use.
-    pub fn action(&self) -> Option<String> {
+    pub(super) fn action(&self) -> Option<String> {
         let name = self.text(&["eventName"]);
         let Some(source) = self.text(&["eventSource"]) else {
             return name;
@@ -39,7 +39,7 @@ impl<'a> Record<'a> {
     }
 
     /// The error code, or `ok`.
-    pub fn result(&self) -> String {
+    pub(super) fn result(&self) -> String {
         self.text(&["errorCode"]).unwrap_or_else(|| "ok".into())
     }
 }

@@ -61,7 +61,7 @@ pub struct Args {
     socket: SocketArg,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let request = SearchRequest {
         query: args.query.join(" ").into(),
         start: args.since.clone(),
@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Prints what a query found or made.
-pub fn show(
+pub(super) fn show(
     response: &SearchResponse,
     query: &QueryForm,
     format: ListFormat,
@@ -101,7 +101,7 @@ pub fn show(
 }
 
 /// Says why the answer may lack events.
-pub fn warn(response: &SearchResponse) {
+pub(super) fn warn(response: &SearchResponse) {
     for warning in &response.warnings {
         let _ = writeln!(io::stderr(), "warning: {}", escape(warning));
     }

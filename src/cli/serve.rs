@@ -24,7 +24,7 @@ pub struct Args {
     pub socket: Option<PathBuf>,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = load(args)?;
     let set_level = log::start(&config);
     let args = args.clone();
@@ -48,13 +48,13 @@ fn load(args: &Args) -> anyhow::Result<Config> {
 }
 
 /// The environment, but for variables that are not UTF-8.
-pub fn environment() -> impl Iterator<Item = (String, String)> {
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// The machine's memory, or the control group's where that is less.
-pub fn memory_bytes() -> Option<u64> {
+pub(super) fn memory_bytes() -> Option<u64> {
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
         Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)

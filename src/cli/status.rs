@@ -17,7 +17,7 @@ pub struct Args {
     socket: SocketArg,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let status = args.socket.client().status()?;
     let text = match args.format {
         Format::Text => describe(&status),

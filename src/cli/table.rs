@@ -27,7 +27,7 @@ const PUNCTUATION: &[char] = &['/', ':', '.', ',', '-', '_', '@', '=', ';', '?',
 
 /// The forms of an answer that is a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ListFormat {
+pub(super) enum ListFormat {
     Table,
     Json,
     Ndjson,
@@ -43,7 +43,7 @@ pub enum Format {
 
 /// What a cell shows, and how.
 #[derive(Clone, Debug, Default)]
-pub struct Cell {
+pub(super) struct Cell {
     text: String,
     is_number: bool,
     colour: Option<Color>,
@@ -52,25 +52,25 @@ pub struct Cell {
 
 impl Cell {
     /// A text that cannot harm the terminal; `-` where there is nothing to show.
-    pub fn text(text: Option<&str>) -> Self {
+    pub(super) fn text(text: Option<&str>) -> Self {
         Self { text: text.map_or("-".into(), escape).into_owned(), ..Self::default() }
     }
 
     /// Lines that were made harmless already.
-    pub fn lines(lines: String) -> Self {
+    pub(super) fn lines(lines: String) -> Self {
         Self { text: lines, ..Self::default() }
     }
 
     /// A column of nothing but these is aligned by its last digit.
-    pub fn number(number: impl Into<String>) -> Self {
+    pub(super) fn number(number: impl Into<String>) -> Self {
         Self { text: number.into(), is_number: true, ..Self::default() }
     }
 
-    pub fn coloured(self, colour: Color) -> Self {
+    pub(super) fn coloured(self, colour: Color) -> Self {
         Self { colour: Some(colour), ..self }
     }
 
-    pub fn bold(self) -> Self {
+    pub(super) fn bold(self) -> Self {
         Self { is_bold: true, ..self }
     }
 
@@ -92,7 +92,7 @@ impl Cell {
 }
 
 /// Rows under a header, as this place can show them.
-pub fn table(header: &[&str], rows: &[Vec<Cell>], look: Look) -> String {
+pub(super) fn table(header: &[&str], rows: &[Vec<Cell>], look: Look) -> String {
     let natural = natural_widths(header, rows);
     let widths = match look.width {
         Some(width) => fit(&natural, width.into()),
@@ -105,7 +105,7 @@ pub fn table(header: &[&str], rows: &[Vec<Cell>], look: Look) -> String {
 }
 
 /// The same with no cell broken, and nothing where the terminal is too narrow for that.
-pub fn whole(header: &[&str], rows: &[Vec<Cell>], look: Look) -> Option<String> {
+pub(super) fn whole(header: &[&str], rows: &[Vec<Cell>], look: Look) -> Option<String> {
     let natural = natural_widths(header, rows);
     let width: usize = natural.iter().map(|column| column + GAP).sum();
     let fits = look.width.is_none_or(|columns| width <= usize::from(columns) + GAP);
@@ -130,7 +130,7 @@ fn columns(header: &[&str], rows: &[Vec<Cell>], widths: &[usize], look: Look) ->
 }
 
 /// A text in lines of the terminal's width, those behind the first indented by as much as the first.
-pub fn paragraph(cell: &Cell, indent: usize, look: Look) -> String {
+pub(super) fn paragraph(cell: &Cell, indent: usize, look: Look) -> String {
     let indent = " ".repeat(indent);
     let width = look.width.map_or(usize::MAX, usize::from);
     let options = breaking(width).initial_indent(&indent).subsequent_indent(&indent);
@@ -153,7 +153,7 @@ fn plain_table(look: Look) -> Table {
 }
 
 /// What a table of these leaves of the terminal's width beside itself.
-pub fn room_beside(header: &[&str], rows: &[Vec<Cell>], width: usize) -> usize {
+pub(super) fn room_beside(header: &[&str], rows: &[Vec<Cell>], width: usize) -> usize {
     let taken: usize = natural_widths(header, rows).iter().map(|column| column + GAP).sum();
     width.saturating_sub(taken)
 }
@@ -199,7 +199,7 @@ fn list(header: &[&str], rows: &[Vec<Cell>], look: Look) -> String {
 
 /// How a text is broken into lines of this width: as the module's documentation says, and anywhere
 /// where a word has no better place.
-pub fn breaking<'a>(width: usize) -> Options<'a> {
+pub(super) fn breaking<'a>(width: usize) -> Options<'a> {
     Options::new(width.max(1))
         .word_separator(WordSeparator::Custom(|line| Box::new(words(line))))
         .word_splitter(WordSplitter::NoHyphenation)

@@ -39,7 +39,7 @@ enum Format {
     Ndjson,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let client = args.socket.client();
     let mut request = TailRequest { q: args.query.join(" "), cursor: args.cursor.clone() };
     // The first connection says what is wrong with the query; others are made again.

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 /// Whether a terminal might obey a character instead of showing it, or show its neighbours in
 /// another order: control characters, line separators, and the marks of writing direction.
-pub fn is_unsafe(c: char) -> bool {
+pub(super) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The text on one line, with unsafe characters in Rust's notation (`\n`, `\u{1b}`).
-pub fn escape(text: &str) -> Cow<'_, str> {
+pub(super) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
@@ -27,7 +27,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 }
 
 /// The same of a text of several lines, whose ends stay.
-pub fn escape_lines(text: &str) -> String {
+pub(super) fn escape_lines(text: &str) -> String {
     let lines = text.split_inclusive('\n').map(|line| match line.strip_suffix('\n') {
         Some(line) => escape(line) + "\n",
         None => escape(line),
@@ -36,7 +36,7 @@ pub fn escape_lines(text: &str) -> String {
 }
 
 /// Lines of a label and a value each, the values aligned and escaped; empty ones are left out.
-pub fn labelled(lines: &[(&str, String)]) -> String {
+pub(super) fn labelled(lines: &[(&str, String)]) -> String {
     let width = lines.iter().map(|(label, _)| label.len() + 2).max().unwrap_or(0);
     let shown = lines.iter().filter(|(_, value)| !value.is_empty());
     let lines = shown.map(|(label, value)| format!("{label:<width$}{}\n", escape(value)));
@@ -44,7 +44,7 @@ pub fn labelled(lines: &[(&str, String)]) -> String {
 }
 
 /// `1234567` as `1,234,567`.
-pub fn thousands(number: u64) -> String {
+pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -57,12 +57,12 @@ pub fn thousands(number: u64) -> String {
 }
 
 /// How many there are: `1 event`, `1,234 events`.
-pub fn counted(number: u64, noun: &str) -> String {
+pub(super) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", thousands(number), if number == 1 { "" } else { "s" })
 }
 
 /// A size in decimal units, as disks are sold: `310.2 MB`.
-pub fn bytes(bytes: u64) -> String {
+pub(super) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
         return format!("{bytes} B");
@@ -78,7 +78,7 @@ pub fn bytes(bytes: u64) -> String {
 }
 
 /// A duration by its two largest units: `0.4 s`, `3 min 20 s`, `2 d 4 h`.
-pub fn seconds(seconds: f64) -> String {
+pub(super) fn seconds(seconds: f64) -> String {
     if seconds < 59.95 {
         return format!("{seconds:.1} s");
     }

@@ -43,7 +43,7 @@ pub struct Args {
     socket: SocketArg,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let request = ValuesRequest {
         field: args.field.clone(),
         prefix: args.prefix.clone(),

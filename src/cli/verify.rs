@@ -30,7 +30,7 @@ pub struct Args {
     socket: SocketArg,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let bar = ProgressBar::no_length().with_style(
         ProgressStyle::with_template("checking  {bytes}  {binary_bytes_per_sec}")
             .expect("the template is valid"),

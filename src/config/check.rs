@@ -15,7 +15,7 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 const KEPT_BYTES_MIN: usize = 1 << 20;
 
 /// Makes the directories absolute, then checks every rule.
-pub fn check(config: &mut Config, origins: &Origins) -> Result<(), ConfigError> {
+pub(super) fn check(config: &mut Config, origins: &Origins) -> Result<(), ConfigError> {
     for dir in &mut config.watch.dirs {
         *dir = absolute("watch.dirs", dir)?;
     }

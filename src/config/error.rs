@@ -58,20 +58,20 @@ pub enum Origin {
 pub(super) struct Origins(HashMap<&'static str, Origin>);
 
 impl Origins {
-    pub fn put(&mut self, key: &'static str, origin: Origin) {
+    pub(super) fn put(&mut self, key: &'static str, origin: Origin) {
         self.0.insert(key, origin);
     }
 
-    pub fn of(&self, key: &'static str) -> Origin {
+    pub(super) fn of(&self, key: &'static str) -> Origin {
         self.0.get(key).cloned().unwrap_or(Origin::Default)
     }
 
     /// The other side of a rule between two keys, for the reason of a refusal.
-    pub fn setting(&self, key: &'static str, value: impl fmt::Display) -> String {
+    pub(super) fn setting(&self, key: &'static str, value: impl fmt::Display) -> String {
         format!("`{key} = {value}` ({})", self.of(key))
     }
 
-    pub fn refuse(&self, key: &'static str, value: String, reason: String) -> ConfigError {
+    pub(super) fn refuse(&self, key: &'static str, value: String, reason: String) -> ConfigError {
         ConfigError::Value { origin: self.of(key), key, value, reason }
     }
 }

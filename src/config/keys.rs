@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::{Auth, Config, Format, Level, Region, bytes};
 
 /// One setting that a person can make.
-pub struct Key {
+pub(super) struct Key {
     /// Section and name: `search.deadline_ms`.
     pub path: &'static str,
     /// Where its value lives, and what it may be.
@@ -17,7 +17,7 @@ pub struct Key {
 }
 
 /// In the order of `config/traildex.toml`.
-pub static KEYS: [Key; 31] = [
+pub(super) static KEYS: [Key; 31] = [
     Key { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
     Key { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
     Key { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },
@@ -94,7 +94,7 @@ pub static KEYS: [Key; 31] = [
 ];
 
 /// What SIGHUP changes in a daemon that runs; anything else waits for a restart.
-pub const RELOADED: [&str; 5] = [
+pub(super) const RELOADED: [&str; 5] = [
     "socket.allowed_users",
     "socket.allowed_groups",
     "search.queue_max",
@@ -166,16 +166,16 @@ const DEADLINE_MS: Range = 100..=600_000;
 const RECORD_CACHE_BYTES: Range = MIB..=64 * GIB;
 
 impl Key {
-    pub fn section(&self) -> &'static str {
+    pub(super) fn section(&self) -> &'static str {
         self.split().0
     }
 
-    pub fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         self.split().1
     }
 
     /// Its environment variable: `TRAILDEX_SEARCH_DEADLINE_MS`.
-    pub fn variable(&self) -> String {
+    pub(super) fn variable(&self) -> String {
         format!("TRAILDEX_{}_{}", self.section(), self.name()).to_ascii_uppercase()
     }
 
@@ -185,7 +185,7 @@ impl Key {
 }
 
 /// A key's place in a [`Config`], with what it takes. Ranges are in the key's own unit.
-pub enum Field<'a> {
+pub(super) enum Field<'a> {
     Count(&'a mut usize, Range),
     Time(&'a mut u64, Range),
     Bytes(&'a mut usize, Range),
@@ -205,7 +205,7 @@ pub enum Field<'a> {
 
 impl Field<'_> {
     /// Stores the value; `None` where it is not [`Field::allowed`].
-    pub fn set(self, given: &Given) -> Option<()> {
+    pub(super) fn set(self, given: &Given) -> Option<()> {
         match self {
             Self::Count(field, range) => *field = within(given.integer()?, &range)? as usize,
             Self::Time(field, range) => *field = within(given.integer()?, &range)?,
@@ -230,7 +230,7 @@ impl Field<'_> {
     }
 
     /// What it takes, for a message and for the comments of `config/traildex.toml`.
-    pub fn allowed(&self) -> String {
+    pub(super) fn allowed(&self) -> String {
         match self {
             Self::Count(_, range) | Self::Time(_, range) => {
                 format!("{} to {}", range.start(), range.end())
@@ -254,7 +254,7 @@ impl Field<'_> {
         }
     }
 
-    pub fn to_toml(&self) -> String {
+    pub(super) fn to_toml(&self) -> String {
         match self {
             Self::Count(value, _) => value.to_string(),
             Self::Time(value, _) => value.to_string(),
@@ -279,7 +279,7 @@ impl Field<'_> {
 }
 
 /// A value as a person gave it, before its key has taken it.
-pub enum Given<'a> {
+pub(super) enum Given<'a> {
     Toml(&'a DeValue<'a>),
     Variable(&'a str),
 }
@@ -366,6 +366,6 @@ fn list(items: impl Iterator<Item = String>) -> String {
 }
 
 /// A TOML string.
-pub fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     toml::Value::from(text).to_string()
 }

@@ -25,7 +25,7 @@ const SHOWN_CHARS_MAX: usize = 80;
 /// in five may differ. Lower, and unrelated names are suggested.
 const SLIP_SIMILARITY: f64 = 0.6;
 
-pub fn load(
+pub(super) fn load(
     file: Option<&Path>,
     env: impl IntoIterator<Item = (String, String)>,
     flags: &Overrides,

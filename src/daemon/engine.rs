@@ -40,7 +40,7 @@ use wire::{
 };
 
 /// See the module's documentation.
-pub struct Daemon {
+pub(super) struct Daemon {
     config: Config,
     started: Instant,
     snapshots: SnapshotCell,
@@ -57,7 +57,11 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub fn start(config: &Config, store: Store, metrics: PrometheusHandle) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        config: &Config,
+        store: Store,
+        metrics: PrometheusHandle,
+    ) -> anyhow::Result<Self> {
         let snapshots = store.snapshots();
         let mut set_aside = store.set_aside().to_vec();
         let (saved, note) = Saved::open(&config.index.data_dir, Arc::new(RealDisk))?;
@@ -78,7 +82,7 @@ impl Daemon {
     }
 
     /// Ends ingest, whose files are committed.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.pipeline.stop();
     }
 

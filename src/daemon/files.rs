@@ -25,7 +25,7 @@ use wire::{
 const CHECK_STEP: u64 = 1 << 10;
 
 /// Answers a request for files: those of the ledger, then those that are pending or skipped.
-pub fn list(
+pub(super) fn list(
     ledger: &LedgerReader,
     progress: &Progress,
     request: &FilesRequest,

@@ -25,7 +25,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 const RECOVERED: Duration = Duration::from_secs(300);
 
 /// See the module's documentation.
-pub struct Keeper {
+pub(super) struct Keeper {
     pub pipeline: Arc<Pipeline>,
     /// Disconnects when the daemon stops.
     pub stopping: Receiver<Infallible>,
@@ -33,7 +33,7 @@ pub struct Keeper {
 
 impl Keeper {
     /// Runs until the daemon stops.
-    pub fn run(self) {
+    pub(super) fn run(self) {
         let mut pause = PAUSE_MIN;
         loop {
             let progress = self.pipeline.progress();

@@ -25,7 +25,7 @@ use wire::engine::Engine;
 const STATUS_PAUSE: Duration = Duration::from_secs(15);
 
 /// See the module's documentation.
-pub struct Manager {
+pub(super) struct Manager {
     socket: Option<(UnixDatagram, SocketAddr)>,
     /// How often it wants a sign of life at least.
     watchdog: Option<Duration>,
@@ -34,7 +34,7 @@ pub struct Manager {
 
 impl Manager {
     /// The one that started this process, by `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
-    pub fn from_env() -> anyhow::Result<Self> {
+    pub(super) fn from_env() -> anyhow::Result<Self> {
         let socket = match env::var("NOTIFY_SOCKET") {
             Ok(address) => {
                 Some(connect(&address).with_context(|| format!("NOTIFY_SOCKET={address}"))?)
@@ -48,26 +48,26 @@ impl Manager {
         Ok(Self { socket, watchdog, is_ready: AtomicBool::new(false) })
     }
 
-    pub fn opening(&self) {
+    pub(super) fn opening(&self) {
         self.tell("STATUS=opening the index");
     }
 
-    pub fn ready(&self) {
+    pub(super) fn ready(&self) {
         self.is_ready.store(true, Ordering::Release);
         self.tell("READY=1\nSTATUS=answering");
     }
 
-    pub fn reloading(&self) {
+    pub(super) fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let usec = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
         self.tell_if_ready(&format!("RELOADING=1\nMONOTONIC_USEC={usec}"));
     }
 
-    pub fn reloaded(&self) {
+    pub(super) fn reloaded(&self) {
         self.tell_if_ready("READY=1");
     }
 
-    pub fn stopping(&self) {
+    pub(super) fn stopping(&self) {
         self.is_ready.store(false, Ordering::Release);
         self.tell("STOPPING=1\nSTATUS=stopping");
     }
@@ -120,7 +120,7 @@ fn connect(address: &str) -> std::io::Result<(UnixDatagram, SocketAddr)> {
 
 /// Tells the manager the status, and as long as the daemon is alive that it is, twice in the time
 /// within which it wants to hear that.
-pub async fn report(manager: Arc<Manager>, engine: Arc<Daemon>) {
+pub(super) async fn report(manager: Arc<Manager>, engine: Arc<Daemon>) {
     if manager.socket.is_none() {
         return;
     }

@@ -14,7 +14,7 @@ use wire::{
 };
 
 /// Refuses what could not be run, whatever the values of the parameters.
-pub fn check(name: &str, search: &SavedSearch) -> Result<(), ApiError> {
+pub(super) fn check(name: &str, search: &SavedSearch) -> Result<(), ApiError> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let is_begun = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     if !is_begun || !name.chars().all(is_plain) || name.len() > SAVED_NAME_BYTES_MAX {
@@ -46,7 +46,7 @@ pub fn check(name: &str, search: &SavedSearch) -> Result<(), ApiError> {
 }
 
 /// The search that a run is: what the run says, then what was saved.
-pub fn search(search: &SavedSearch, run: &SavedRequest) -> Result<SearchRequest, ApiError> {
+pub(super) fn search(search: &SavedSearch, run: &SavedRequest) -> Result<SearchRequest, ApiError> {
     let used = parameters(&search.query).map_err(refused)?;
     if let Some(unknown) = run.parameters.keys().find(|name| !used.contains(*name)) {
         let known: Vec<String> = used.iter().map(|name| format!("'{name}'")).collect();
@@ -84,7 +84,7 @@ pub fn search(search: &SavedSearch, run: &SavedRequest) -> Result<SearchRequest,
 }
 
 /// A search of the API, as it is kept on disk.
-pub fn kept(search: &SavedSearch) -> Search {
+pub(super) fn kept(search: &SavedSearch) -> Search {
     let SavedSearch { query, description, parameters, start, end, time_zone, limit, order } =
         search.clone();
     let parameter = |(name, Parameter { default, description })| {
@@ -99,7 +99,7 @@ pub fn kept(search: &SavedSearch) -> Search {
 }
 
 /// What the API tells of a search on disk.
-pub fn told(search: &Search) -> SavedSearch {
+pub(super) fn told(search: &Search) -> SavedSearch {
     let Search { query, description, parameters, start, end, time_zone, limit, order } =
         search.clone();
     let parameter = |(name, saved::Parameter { default, description })| {
@@ -114,7 +114,7 @@ pub fn told(search: &Search) -> SavedSearch {
 }
 
 /// Refuses more than there is room for.
-pub fn check_size(searches: &BTreeMap<String, Search>) -> Result<(), ApiError> {
+pub(super) fn check_size(searches: &BTreeMap<String, Search>) -> Result<(), ApiError> {
     let bytes = serde_json::to_string(searches).map_or(0, |json| json.len());
     if searches.len() > SAVED_MAX || bytes > SAVED_BYTES_MAX {
         return Err(bad(format!(
@@ -124,7 +124,7 @@ pub fn check_size(searches: &BTreeMap<String, Search>) -> Result<(), ApiError> {
     Ok(())
 }
 
-pub fn unknown(name: &str) -> ApiError {
+pub(super) fn unknown(name: &str) -> ApiError {
     ApiError::new(ErrorKind::NotFound, format!("no search is saved as '{name}'"))
 }
 

@@ -35,7 +35,7 @@ pub(crate) enum TextField {
 }
 
 impl TextField {
-    pub fn values(&self, segment: &SegmentView) -> Result<Option<TextColumn>, IndexError> {
+    pub(crate) fn values(&self, segment: &SegmentView) -> Result<Option<TextColumn>, IndexError> {
         match self {
             Self::Column(id) => segment.text_column(*id),
             Self::Path(path) => segment.text_at(path),
