@@ -4,8 +4,7 @@
 //! they ask for, `cli` is the command line. It holds no logic of the index, of the language or of the
 //! socket.
 
-// Nothing but the program and its tests uses this library: what its parts are for, the modules say.
-#![allow(missing_docs)]
+#![warn(unreachable_pub)]
 
 pub mod cli;
 pub mod config;

@@ -121,6 +121,14 @@ fn every_crate_knows_only_those_below_it() {
 }
 
 #[test]
+fn the_face_of_every_crate_is_documented_and_no_wider_than_it_says() {
+    for name in layers() {
+        let text = fs::read_to_string(root().join(format!("crates/{name}/src/lib.rs"))).unwrap();
+        assert!(text.contains("#![warn(missing_docs, unreachable_pub)]"), "{name}");
+    }
+}
+
+#[test]
 fn the_log_tells_of_every_crate() {
     let log = fs::read_to_string(root().join("src/cli/log.rs")).unwrap();
     let named: BTreeSet<&str> =

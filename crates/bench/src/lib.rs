@@ -1,6 +1,8 @@
 //! What measures: the archives to measure on, the questions, their latencies, what is kept and drawn
 //! of it all.
 
+#![warn(missing_docs, unreachable_pub)]
+
 pub mod generate;
 pub mod latency;
 pub mod plot;

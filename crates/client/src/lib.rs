@@ -4,6 +4,8 @@
 //! requests is then no special case. It waits as long as the daemon takes, because the daemon
 //! bounds its own searches. A [`Connection`] is for those who measure, and stays open.
 
+#![warn(missing_docs, unreachable_pub)]
+
 mod stream;
 
 use std::error::Error;

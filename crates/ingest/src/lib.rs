@@ -10,6 +10,8 @@
 //! front to back: the scanner ends, the workers finish the segments they have, the committer commits
 //! them.
 
+#![warn(missing_docs, unreachable_pub)]
+
 pub mod again;
 mod batch;
 pub mod commit;

@@ -1,5 +1,7 @@
 //! The query language: text to a tree, and back.
 
+#![warn(missing_docs, unreachable_pub)]
+
 pub mod ast;
 pub mod check;
 pub mod limits;

@@ -6,6 +6,8 @@
 //! names what goes wrong. The protocol is AWS JSON 1.1; every answer has a request id, which the log
 //! names.
 
+#![warn(missing_docs, unreachable_pub)]
+
 mod error;
 mod keys;
 mod lookup;

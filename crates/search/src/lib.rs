@@ -1,5 +1,7 @@
 //! A query on the index.
 
+#![warn(missing_docs, unreachable_pub)]
+
 mod addresses;
 mod arrivals;
 mod bins;

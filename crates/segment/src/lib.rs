@@ -1,5 +1,7 @@
 //! One segment: its files, written, read, merged and checked.
 
+#![warn(missing_docs, unreachable_pub)]
+
 pub mod build;
 pub mod cache;
 pub mod check;

@@ -8,6 +8,8 @@
 //! that are not HTTP, which hyper answers with a bare 400, 414 or 431. An engine's panic is the 500
 //! of one request.
 
+#![warn(missing_docs, unreachable_pub)]
+
 mod access;
 mod answer;
 mod ask;

@@ -17,6 +17,8 @@
 //! manifest is removed at the next start. The manifest states length and hash of every file that it
 //! makes count; what is not so is damaged, and never read as if it were whole.
 
+#![warn(missing_docs, unreachable_pub)]
+
 pub mod dedupe;
 pub mod inspect;
 pub mod job;

@@ -1,5 +1,7 @@
 //! From bytes to what a CloudTrail record means.
 
+#![warn(missing_docs, unreachable_pub)]
+
 pub mod cell;
 pub mod columns;
 pub mod content;

@@ -4,6 +4,8 @@
 //! here needs a line in CHANGELOG.md. Times are RFC 3339 in UTC. Sizes are bytes. Unknown request
 //! keys are refused.
 
+#![warn(missing_docs, unreachable_pub)]
+
 pub mod engine;
 mod export;
 mod fields;
