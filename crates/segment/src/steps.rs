@@ -4,7 +4,7 @@
 
 /// Passes a step.
 #[cfg(not(feature = "failpoints"))]
-pub(crate) fn step(_name: &str) {}
+pub fn step(_name: &str) {}
 
 /// Passes a step, or ends the process as a crash does: nothing is flushed, no destructor runs.
 #[cfg(feature = "failpoints")]
