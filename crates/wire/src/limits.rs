@@ -20,31 +20,33 @@ pub const TABLE_ROWS_DEFAULT: usize = 1_000;
 /// keys.
 pub const GROUP_BYTES_MAX: usize = 64 << 20;
 
-/// Values that `field IN (query | values …)` takes over from the inner query.
+/// Values that `field IN (query | values …)` takes from the inner query.
 pub const SUBQUERY_VALUES_MAX: usize = 10_000;
 
-/// Bytes of large answers that may wait for their clients to read them: two of the largest, or
-/// five hundred pages of events. Whoever asks for more is told that the daemon is busy.
+/// Bytes of large answers that may wait for their clients to read them: two of the largest, or five
+/// hundred pages of events. Beyond that the daemon answers that it is busy.
 pub const UNREAD_BYTES_MAX: usize = 32 << 20;
 
-/// Events of one page of an export, 1.3 MB as a rule: what is in memory of it, twice.
+/// Events of one page of an export, usually 1.3 MB; an export holds two pages in memory.
 pub const EXPORT_PAGE_EVENTS: usize = 1_000;
 
-/// Exports at once.
+/// Exports that may run at once.
 pub const EXPORTS_MAX: usize = 4;
 
-/// Rows, and bytes of records, with which a Parquet file's row group ends, which is in memory until it is
-/// written.
+/// Rows after which a Parquet file's row group ends; it is in memory until it is written.
 pub const EXPORT_GROUP_ROWS: usize = 5_000;
+/// Bytes of records after which a Parquet file's row group ends; it is in memory until it is
+/// written.
 pub const EXPORT_GROUP_BYTES: usize = 8 << 20;
 
-/// Clients of `GET /v1/tail` at once, and what is in memory for one of them: events, and bytes of records
-/// behind which no more are fetched.
+/// Clients of `GET /v1/tail` at once.
 pub const TAILS_MAX: usize = 64;
+/// Events in memory for one client of `GET /v1/tail`.
 pub const TAIL_BATCH_EVENTS: usize = 100;
+/// Bytes of records in memory for one client of `GET /v1/tail`; after these, no more are fetched.
 pub const TAIL_BATCH_BYTES: usize = 256 << 10;
 
-/// Of so many searches that run at once, as many again may take long.
+/// How many long searches may run at once: half of all that may, and at least one.
 pub fn long_searches_max(searches_max: usize) -> usize {
     (searches_max / 2).max(1)
 }
@@ -83,8 +85,8 @@ pub const FILES_LIMIT_DEFAULT: usize = 100;
 /// Files one `GET /v1/files` can list.
 pub const FILES_LIMIT_MAX: usize = 10_000;
 
-/// Groups that `GET /v1/files?by=…` tells apart: a thousand accounts in seventeen regions over two
-/// months. More would be an export.
+/// Groups that one `GET /v1/files?by=…` can make: a thousand accounts in seventeen regions over two
+/// months. Larger answers belong to an export.
 pub const FILE_GROUPS_MAX: usize = 100_000;
 
 /// Bytes of a request body. A query is text that a person typed or a program built; AWS's longest
