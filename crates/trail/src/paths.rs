@@ -18,10 +18,10 @@ use crate::limits::{
 };
 use crate::words::shorten;
 
-/// Between the parts of a path, in the index.
+/// Separates the parts of a path in the index, as tantivy does.
 pub const SEPARATOR: char = '\u{1}';
 
-/// A path, by its place in its [`Paths`].
+/// A path, by its place in one [`Paths`] table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PathId(u32);
 
@@ -29,13 +29,13 @@ impl PathId {
     /// The record itself.
     pub const ROOT: Self = Self(0);
 
-    /// For tables beside [`Paths`].
+    /// The place as a number, for tables that run beside [`Paths`].
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// Tells tables of paths apart, those too that one [`Paths`] had one after another.
+/// Identifies one filling of a path table, so that a [`PathId`] is never used with another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation(u64);
 
