@@ -2,7 +2,7 @@
 
 pub(crate) const HEX: &[u8] = b"0123456789abcdef";
 
-/// The state of one stream; any number will do as a seed.
+/// The state of one random stream; any number is a valid seed.
 #[derive(Clone, Copy)]
 pub struct Rng(pub u64);
 
@@ -13,6 +13,7 @@ impl Rng {
         Self(mix(self.0 ^ mix(number.wrapping_add(GOLDEN))))
     }
 
+    /// The next number of the stream, uniform over all 64 bits.
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(GOLDEN);
         mix(self.0)
