@@ -43,8 +43,8 @@ pub struct ExportRequest {
     /// Newest or oldest event first; newest by default.
     #[serde(default)]
     pub order: Order,
-    /// Export only this many events, at most [`crate::limits::SEARCH_LIMIT_MAX`]. The response
-    /// header `traildex-cursor` is present if more follow. If absent, everything.
+    /// Export only this many events, at most 10,000. The response header `traildex-cursor` is
+    /// present if more follow. If absent, everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// The cursor of an earlier export with a limit, or of a page of the same search: the export

@@ -14,11 +14,11 @@ pub struct FieldsRequest {
     /// on, or their short name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// At most this many fields; [`crate::limits::FIELDS_LIMIT_DEFAULT`] if absent.
+    /// At most this many fields; 100 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Also return this many of each field's most frequent values. The product with `limit` is at
-    /// most [`crate::limits::VALUES_LIMIT_MAX`]. If absent, no values.
+    /// most 10,000. If absent, no values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<usize>,
 }
@@ -111,7 +111,7 @@ pub struct ValuesRequest {
     /// Only values whose text begins with this prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// At most this many values; [`crate::limits::VALUES_LIMIT_DEFAULT`] if absent.
+    /// At most this many values; 10 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Only values of events that match this filter, which has no stages.

@@ -82,8 +82,7 @@ pub struct FilesRequest {
     #[serde(default, with = "list", skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "String", regex(pattern = "^(account|region|day)(,(account|region|day))*$"))]
     pub by: Vec<Dimension>,
-    /// At most this many files (default [`crate::limits::FILES_LIMIT_DEFAULT`]), or groups of them
-    /// (default [`crate::limits::FILES_LIMIT_MAX`]).
+    /// At most this many files (100 if absent), or groups of them (10,000 if absent).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }

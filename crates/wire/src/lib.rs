@@ -59,8 +59,8 @@ pub enum TotalMode {
     /// Every match is counted.
     #[default]
     Exact,
-    /// Counting stops at [`crate::limits::TOTAL_BOUND`]; `exact` is then false. A total that needs
-    /// no counting is exact all the same: one term, all events, or all events of a time range.
+    /// Counting stops at 10,000; `exact` is then false. A total that needs no counting is exact all
+    /// the same: one term, all events, or all events of a time range.
     Bounded,
     /// Nothing is counted; the total is at least the number of events returned.
     None,
@@ -82,9 +82,8 @@ pub struct SearchRequest {
     /// The zone of times without an offset, and of days: `Europe/Berlin`. UTC if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// How many events or rows to return, at most [`crate::limits::SEARCH_LIMIT_MAX`], and no more than
-    /// the query's own limit. By default that, or [`crate::limits::SEARCH_LIMIT_DEFAULT`] events, or
-    /// [`crate::limits::TABLE_ROWS_DEFAULT`] rows.
+    /// How many events or rows to return, at most 10,000, and at most the query's own `limit`. If
+    /// absent, the query's own, or else 50 events or 1,000 rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Newest or oldest event first; newest by default. A `sort` stage in the query comes before
@@ -373,7 +372,7 @@ pub enum ErrorKind {
     Gone,
     /// 409: the daemon cannot do it now, or needs an explicit confirmation.
     Conflict,
-    /// 413: the body is larger than [`crate::limits::REQUEST_BODY_BYTES_MAX`].
+    /// 413: the request's body is larger than 1 MiB.
     TooLarge,
     /// 429: every search slot is taken and the queue is full.
     Busy,

@@ -46,7 +46,7 @@ pub const TAIL_BATCH_EVENTS: usize = 100;
 /// Bytes of records in memory for one client of `GET /v1/tail`; after these, no more are fetched.
 pub const TAIL_BATCH_BYTES: usize = 256 << 10;
 
-/// How many long searches may run at once: half of all that may, and at least one.
+/// How many long searches may run beside `searches_max` short ones: half as many, and at least one.
 pub fn long_searches_max(searches_max: usize) -> usize {
     (searches_max / 2).max(1)
 }
