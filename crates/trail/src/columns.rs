@@ -69,7 +69,7 @@ impl ColumnId {
     }
 }
 
-/// The path of the event's time, which is no column.
+/// The path of the event's time, which has a place of its own and is not a column.
 pub const EVENT_TIME_PATH: &str = "eventTime";
 
 /// Aggregated records spell `eventID` this way.

@@ -17,9 +17,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
 /// two ids are equal by chance with one of 10^-5, which costs a wrong flag and no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey {
-    /// Of `recipientAccountId` and `eventID`; of the content where there is no `eventID`.
+    /// Hash of `recipientAccountId` and `eventID`; without an `eventID`, of the content.
     pub id: u64,
-    /// Of the record's content.
+    /// Hash of the record's content.
     pub content: u64,
 }
 
@@ -33,7 +33,7 @@ impl EventKey {
     }
 }
 
-/// The `id` of the key of events that have an `eventID`.
+/// The `id` of an [`EventKey`], for an event that has an `eventID`.
 pub fn id_hash(account: &str, event_id: &str) -> u64 {
     xxh3_64_with_seed(event_id.as_bytes(), xxh3_64(account.as_bytes()))
 }

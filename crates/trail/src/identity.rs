@@ -67,7 +67,7 @@ impl Credential {
 }
 
 impl<'a> Identity<'a> {
-    /// With which kind of credentials the call was made.
+    /// The kind of credentials of the call.
     pub fn credential(&self) -> Credential {
         if self.account == "anonymous" || self.principal == "Anonymous" {
             return Credential::Anonymous;

@@ -5,7 +5,7 @@
 //! EventBridge and CloudWatch envelopes. It follows strings and brackets only, so it is fast, and a
 //! fault inside a record costs that record alone.
 //!
-//! Pure, total, and without recursion except for envelopes, which it follows [`ENVELOPE_DEPTH_MAX`]
+//! Pure, total, and without recursion except for envelopes, which it follows `ENVELOPE_DEPTH_MAX`
 //! deep.
 
 use memchr::memmem;
