@@ -57,7 +57,7 @@ pub enum Expr {
 pub struct FieldRef {
     /// The name, without backslashes.
     pub name: String,
-    /// Byte offset of the name in the query's text, if there is a text.
+    /// Byte offset of the name in the query's text; None if there is no text.
     pub offset: Option<usize>,
     /// Whether the name is the whole path. No event needs to have that path; if none does, none
     /// matches.

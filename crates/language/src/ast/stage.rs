@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Expr, FieldRef};
 
-/// One stage, behind a `|`.
+/// One stage of a query, behind a `|`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Keeps what meets this: events, or rows behind `Stats`.
@@ -180,7 +180,7 @@ impl Bin {
 }
 
 impl FunctionKind {
-    /// The names of the functions, but for the percentiles: `p95`.
+    /// Every function with its name in queries, except percentiles, which are named like `p95`.
     pub const ALL: [(&'static str, Self); 8] = [
         ("count", Self::Count),
         ("distinct", Self::Distinct),
