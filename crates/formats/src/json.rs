@@ -23,7 +23,7 @@ pub struct Strings {
 }
 
 impl Strings {
-    /// Whether the next character belongs to a string, its quotes included.
+    /// Takes the next character; returns whether it belongs to a string, quotes included.
     pub fn contain(&mut self, c: char) -> bool {
         let was_inside = self.is_inside;
         if self.is_escaped {
