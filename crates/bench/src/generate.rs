@@ -48,18 +48,18 @@ const FILE_SIZES: [(u64, u64, u64); 5] =
 /// What to generate. Equal options give equal bytes.
 #[derive(Clone, Debug)]
 pub struct GenerateOptions {
-    /// Distinct events.
+    /// How many distinct events to generate.
     pub events: u64,
     /// Seed of all random choices.
     pub seed: u64,
     /// Trail files, or directories of them, to resample: `{"Records":[…]}` or an array of records,
-    /// `.json` or `.json.gz`. Empty means the sample trail in the program.
+    /// `.json` or `.json.gz`. If empty, the sample trail in the program.
     pub from: Vec<PathBuf>,
     /// Events happen from this time on.
     pub start: Timestamp,
     /// Days from `start` on over which the events are spread.
     pub days: u32,
-    /// Of a thousand events, how many are delivered twice.
+    /// How many of a thousand events are delivered twice.
     pub duplicates_per_mille: u32,
     /// Whether to write `.json.gz` rather than `.json`.
     pub compress: bool,

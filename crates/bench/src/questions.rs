@@ -15,7 +15,7 @@ const SAMPLE: usize = 200;
 const COLUMNS: [&str; 5] =
     ["sourceIPAddress", "userAgent", "key", "principal", "requestParameters.bucketName"];
 
-/// A search with a name.
+/// A search to measure, with a name.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// What the report calls it.

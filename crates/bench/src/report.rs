@@ -12,7 +12,7 @@ use wire::TotalMode;
 pub struct Report {
     /// Version of the program that was measured.
     pub version: String,
-    /// Cores that the program sees.
+    /// Processor cores available to the program.
     pub cores: usize,
     /// When the run began, RFC 3339.
     pub started_at: String,
@@ -84,7 +84,7 @@ pub struct QueryReport {
     pub name: String,
     /// The query's text.
     pub query: String,
-    /// Events that match.
+    /// How many events match the query.
     pub matches: u64,
     /// Milliseconds of the first answer after a start, with the index out of the page cache; None
     /// if not measured.
@@ -106,7 +106,7 @@ impl IngestReport {
         self.index_bytes.values().sum()
     }
 
-    /// The index as a share of the uncompressed records.
+    /// Bytes of the index divided by bytes of the uncompressed files.
     pub fn share_of_raw(&self) -> f64 {
         self.index_bytes_all() as f64 / self.raw_bytes.max(1) as f64
     }

@@ -19,13 +19,13 @@ impl Rng {
         mix(self.0)
     }
 
-    /// Uniform in `0..n`.
+    /// A number in `0..n`, uniformly distributed.
     pub fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.draw()) * u128::from(n)) >> 64) as u64
     }
 
-    /// In `0..n`, each octave (1, 2 to 3, 4 to 7, …) as likely as the next: Zipf's law without
-    /// floating point, whose rounding differs between machines.
+    /// A number in `0..n`, where each octave (1, 2 to 3, 4 to 7, …) is as likely as the next:
+    /// Zipf's law without floating point, whose rounding differs between machines.
     pub fn zipf(&mut self, n: u64) -> u64 {
         loop {
             let octave = 1 << self.below(u64::from(n.ilog2()) + 1);
