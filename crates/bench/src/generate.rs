@@ -48,18 +48,20 @@ const FILE_SIZES: [(u64, u64, u64); 5] =
 /// What to generate. Equal options give equal bytes.
 #[derive(Clone, Debug)]
 pub struct GenerateOptions {
-    /// Distinct events.
+    /// How many distinct events to generate.
     pub events: u64,
+    /// Seed of all random choices.
     pub seed: u64,
     /// Trail files, or directories of them, to resample: `{"Records":[…]}` or an array of records,
-    /// `.json` or `.json.gz`. Empty means the sample trail in the program.
+    /// `.json` or `.json.gz`. If empty, the sample trail in the program.
     pub from: Vec<PathBuf>,
-    /// Events happen from here on, for so many days.
+    /// Events happen from this time on.
     pub start: Timestamp,
+    /// Days from `start` on over which the events are spread.
     pub days: u32,
-    /// Of a thousand events, how many are delivered twice.
+    /// How many of a thousand events are delivered twice.
     pub duplicates_per_mille: u32,
-    /// Write `.json.gz`, else `.json`.
+    /// Whether to write `.json.gz` rather than `.json`.
     pub compress: bool,
 }
 
@@ -80,14 +82,15 @@ impl Default for GenerateOptions {
 /// What was generated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generated {
+    /// Trail files written.
     pub files: u64,
     /// Distinct events.
     pub events: u64,
-    /// Events with those delivered twice.
+    /// Records written: events, with those delivered twice counted twice.
     pub records: u64,
-    /// Bytes of JSON.
+    /// Bytes of JSON, uncompressed.
     pub bytes_raw: u64,
-    /// Bytes of the files.
+    /// Bytes of the files on disk.
     pub bytes_written: u64,
 }
 
@@ -114,7 +117,7 @@ pub fn generate(options: &GenerateOptions, out: &Path) -> Result<Generated> {
         .try_reduce(Generated::default, |a, b| Ok(a.plus(b)))
 }
 
-/// The distinct events alone, each a JSON record, in the order of the files.
+/// The distinct events alone, each as a JSON record, in the order of the files.
 pub fn records(options: &GenerateOptions) -> Result<Vec<Vec<u8>>> {
     let templates = load_templates(&options.from)?;
     let mut all = Vec::new();

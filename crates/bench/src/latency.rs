@@ -1,8 +1,8 @@
 //! How long a daemon takes to answer a search, asked again and again on several connections.
 //!
-//! Open loop: requests are due at a steady rate, whether or not the last has been answered, and a
-//! request that had to wait for a connection counts from when it was due. A daemon that stalls makes all
-//! of them late, not one (coordinated omission).
+//! Open loop: requests are due at a steady rate, whether or not the last one has its answer, and a
+//! request that waits for a connection counts from when it was due. A daemon that stalls delays all
+//! of them, not one (coordinated omission).
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,32 +22,37 @@ const CALIBRATION_SHARE: u32 = 4;
 /// Without a rate given, requests come at this share of what the daemon can take.
 const RATE_SHARE: f64 = 0.5;
 
-/// How requests come.
+/// How often, how long and over how many connections to send requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Connections.
+    /// Connections at once.
     pub clients: u64,
-    /// Requests a second, over all connections.
+    /// Requests per second over all connections; None for a share of what the daemon can take.
     pub rate: Option<f64>,
-    /// How long requests come.
+    /// How long requests are sent.
     pub duration: Duration,
 }
 
-/// What was measured, in milliseconds, and in requests a second.
+/// The latencies of one search.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latencies {
     pub(crate) requests: u64,
+    /// Requests per second that were sent.
     pub rate_per_s: f64,
+    /// Half of the requests took at most this many milliseconds.
     pub median_ms: f64,
+    /// 95 % of the requests took at most this many milliseconds.
     pub p95_ms: f64,
+    /// 99 % of the requests took at most this many milliseconds.
     pub p99_ms: f64,
+    /// 99.9 % of the requests took at most this many milliseconds.
     pub p999_ms: f64,
     pub(crate) max_ms: f64,
-    /// Requests a second that the connections get through, each sending its next at once.
+    /// Requests per second that the daemon answers when each connection sends its next one at once.
     pub throughput_per_s: f64,
 }
 
-/// Measures one request.
+/// Sends one search, given as JSON, at a steady rate and measures the answers.
 pub fn measure(socket: &Path, body: &[u8], load: Load) -> Result<Latencies, ClientError> {
     let calibration = load.duration / CALIBRATION_SHARE;
     let at_once = Schedule { started: Instant::now(), pause: Duration::ZERO, requests: u64::MAX };

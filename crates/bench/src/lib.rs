@@ -1,5 +1,8 @@
-//! What measures: the archives to measure on, the questions, their latencies, what is kept and drawn
-//! of it all.
+//! Benchmarks: archives to index, questions to ask, and what the answers cost.
+//!
+//! The crate never knows the index; it asks a daemon as any client does. Start at
+//! [`generate::generate`], which writes an archive, at [`latency::measure`], which times a search,
+//! and at [`report::Report`], which [`plot::growth`] draws.
 
 #![warn(missing_docs, unreachable_pub)]
 

@@ -28,8 +28,9 @@ const COLOURS: [&str; 6] = ["#3b82c4", "#c4632f", "#2f9e6e", "#b0539b", "#a07d1c
 const STYLE: &str = "text{font:12px sans-serif;fill:#7a838d}.title{font-weight:bold}\
     .grid{stroke:#7a838d;stroke-opacity:.3}.leader{stroke-opacity:.4}polyline{fill:none;stroke-width:1.5}";
 
-/// What loading costs, what the index takes and how long each query takes, by the number of events.
-/// Where two results have as many events, the later one counts. None where there is nothing to draw.
+/// What loading costs, what the index takes and how long each query takes, by the number of events,
+/// as an SVG. If two reports have equally many events, the later one counts. None if there is
+/// nothing to draw.
 pub fn growth(reports: &[Report]) -> Option<String> {
     let ingest = |name: &str, value: fn(&IngestReport) -> f64| {
         vec![Curve::of(name, reports, |report| report.ingest.as_ref().map(value))]

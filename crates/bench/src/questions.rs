@@ -1,4 +1,4 @@
-//! What a daemon is asked when it is measured: queries of every shape, made of what its archive holds.
+//! The questions of a benchmark: queries of every shape, made from what the archive holds.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,16 @@ const SAMPLE: usize = 200;
 const COLUMNS: [&str; 5] =
     ["sourceIPAddress", "userAgent", "key", "principal", "requestParameters.bucketName"];
 
-/// A search with a name.
+/// A search to measure, with a name.
 #[derive(Clone, Debug)]
 pub struct Question {
+    /// What the report calls it.
     pub name: String,
+    /// The search to send.
     pub request: SearchRequest,
 }
 
-/// One query a line; empty lines, and those that begin with `#`, are none.
+/// Reads one query from each line; skips empty lines and those that begin with `#`.
 pub fn from_lines(text: &str) -> Vec<Question> {
     let lines = text.lines().map(str::trim);
     lines
@@ -36,7 +38,8 @@ fn question(name: &str, query: &str) -> Question {
     Question { name: name.to_owned(), request }
 }
 
-/// The shapes that a benchmark must cover.
+/// Asks the daemon what its archive holds, and makes a question of each shape that a benchmark must
+/// cover.
 pub fn of_archive(client: &Client) -> anyhow::Result<Vec<Question>> {
     let archive = Archive::look(client)?;
     let Archive { common, rare, service, region, day, .. } = &archive;

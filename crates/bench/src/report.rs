@@ -1,4 +1,4 @@
-//! What a benchmark found, as it is kept and compared.
+//! The results of a benchmark, as it saves and compares them.
 
 use std::collections::BTreeMap;
 
@@ -10,85 +10,103 @@ use wire::TotalMode;
 /// Everything that one run measured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
+    /// Version of the program that was measured.
     pub version: String,
-    /// Cores that the program sees.
+    /// Processor cores available to the program.
     pub cores: usize,
+    /// When the run began, RFC 3339.
     pub started_at: String,
-    /// How far the searches counted.
+    /// How far the searches counted their matches.
     #[serde(default)]
     pub total: TotalMode,
-    /// Where an archive was indexed.
+    /// What indexing cost; None if the run indexed nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingest: Option<IngestReport>,
-    /// Where a daemon was started.
+    /// What starting the daemon cost; None if the run started none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<StartReport>,
+    /// Events in the index that was searched.
     pub events: u64,
+    /// One entry for each query, in the order asked.
     pub queries: Vec<QueryReport>,
 }
 
-/// What indexing an archive came to.
+/// What indexing an archive cost, and what it found.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct IngestReport {
+    /// Events indexed.
     pub events: u64,
+    /// Files indexed.
     pub files: u64,
+    /// Records whose event was in the index already.
     pub duplicates: u64,
+    /// Records that could not be read.
     pub rejected: u64,
+    /// Files in which nothing could be indexed.
     pub files_rejected: u64,
+    /// Files that were not read, such as links and pipes.
     pub skipped: u64,
-    /// Uncompressed.
+    /// Bytes of the files, uncompressed.
     pub raw_bytes: u64,
-    /// As on disk.
+    /// Bytes of the files on disk.
     pub read_bytes: u64,
+    /// Seconds on the clock, from start to end.
     pub wall_s: f64,
-    /// Of the whole process, merges and its start included.
+    /// Processor seconds of the whole process, its start and merges included.
     pub cpu_s: f64,
+    /// The most memory resident at once, pages of mapped files included.
     pub peak_resident_bytes: u64,
-    /// Seconds that threads were busy with each part of the work, on the clock.
+    /// Seconds on the clock that threads were busy, by part of the work.
     pub busy_s: BTreeMap<String, f64>,
-    /// The index on disk, by what it is for.
+    /// Bytes of the index on disk, by purpose.
     pub index_bytes: BTreeMap<String, u64>,
 }
 
-/// What it takes until a daemon answers searches.
+/// What a daemon costs from its start until it answers searches, and at rest.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct StartReport {
-    /// With the index out of the page cache.
+    /// Milliseconds until it is ready, with the index out of the page cache.
     pub cold_ms: f64,
+    /// Milliseconds until it is ready, with the index in the page cache.
     pub warm_ms: f64,
-    /// When all queries were measured: resident, without pages of mapped files.
+    /// Memory resident after all queries, without pages of mapped files.
     pub own_bytes: u64,
-    /// The same, at its peak, pages of mapped files included.
+    /// The most memory resident at once, pages of mapped files included.
     pub peak_resident_bytes: u64,
-    /// Processor seconds in a second of rest.
+    /// Processor seconds that the daemon takes in one second of rest.
     pub idle_cpu_s: f64,
 }
 
-/// One query.
+/// What one query cost.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct QueryReport {
+    /// What the question is called.
     pub name: String,
+    /// The query's text.
     pub query: String,
-    /// Events that match.
+    /// How many events match the query.
     pub matches: u64,
-    /// The first answer of a daemon that was just started, with the index out of the page cache.
+    /// Milliseconds of the first answer after a start, with the index out of the page cache; None
+    /// if not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold_ms: Option<f64>,
+    /// Latencies with the index in the page cache.
     #[serde(flatten)]
     pub warm: Latencies,
 }
 
 impl IngestReport {
-    /// CPU seconds for a million events.
+    /// Processor seconds for a million events.
     pub fn cpu_s_per_million(&self) -> f64 {
         self.cpu_s * 1e6 / self.events.max(1) as f64
     }
 
+    /// Bytes of the whole index on disk.
     pub fn index_bytes_all(&self) -> u64 {
         self.index_bytes.values().sum()
     }
 
-    /// The index as a share of the uncompressed records.
+    /// Bytes of the index divided by bytes of the uncompressed files.
     pub fn share_of_raw(&self) -> f64 {
         self.index_bytes_all() as f64 / self.raw_bytes.max(1) as f64
     }

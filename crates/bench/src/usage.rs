@@ -1,24 +1,26 @@
-//! What a process has used, from `/proc`.
+//! What a process uses, from `/proc`.
 
 use std::fs;
 use std::io;
 
-/// Processor time and memory of a process so far.
+/// Processor time and memory that a process has used so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
-    /// Of all its threads, in and out of the kernel.
+    /// Processor seconds of all its threads, in user and kernel mode.
     pub cpu_s: f64,
-    /// The most that was resident at one time, pages of mapped files included.
+    /// The most memory resident at once, pages of mapped files included.
     pub peak_resident_bytes: u64,
-    /// What is resident now, without pages of mapped files.
+    /// Memory resident now, without pages of mapped files.
     pub own_bytes: u64,
 }
 
 impl Usage {
+    /// The usage of this process.
     pub fn of_self() -> io::Result<Self> {
         Self::read("self")
     }
 
+    /// The usage of the process with this id.
     pub fn of(pid: u32) -> io::Result<Self> {
         Self::read(&pid.to_string())
     }

@@ -1,8 +1,11 @@
-//! A blocking client of the socket, for the command line and the tests.
+//! A blocking client of the daemon's socket, for the command line and the tests.
 //!
-//! One connection a request: the socket is local, and a daemon that was restarted between two
-//! requests is then no special case. It waits as long as the daemon takes, because the daemon
-//! bounds its own searches. A [`Connection`] is for those who measure, and stays open.
+//! The client never knows the index: it sends requests and reads answers, as `wire` defines them.
+//! Start at [`Client`]; [`Streamed`] and [`Tail`] are answers that it reads as they arrive.
+//!
+//! A client opens one connection for each request: the socket is local, and a restart of the daemon
+//! between two requests needs no special case. It sets no deadline, because the daemon bounds its
+//! own searches. A [`Connection`] stays open, for measurements.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -39,6 +42,7 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(20);
 /// Between two questions to a daemon that does not answer yet.
 const READY_PAUSE: Duration = Duration::from_millis(100);
 
+/// Sends requests to one daemon, each over a connection of its own.
 #[derive(Debug)]
 pub struct Client {
     socket: PathBuf,
@@ -46,21 +50,27 @@ pub struct Client {
     patience: Duration,
 }
 
+/// Why a request has no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody could be reached: no such socket, nobody behind it, or no right to open it.
+    /// The client could not connect: no such socket, nobody listening, or no permission to open it.
     #[error("no daemon can be reached at {}", socket.display())]
-    NoDaemon { socket: PathBuf, source: io::Error },
+    NoDaemon {
+        /// The socket that the client tried.
+        socket: PathBuf,
+        /// Why the connection failed.
+        source: io::Error,
+    },
     /// The daemon refused the request, or failed.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// What answered does not speak as a traildex daemon does, or stopped in the middle.
+    /// The answer is not that of a traildex daemon, or it broke off.
     #[error("the socket's answer cannot be read")]
     Protocol(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl ClientError {
-    /// What the caller could do about it.
+    /// What the caller can do about it; None if nothing is known to help.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoDaemon { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
@@ -75,30 +85,34 @@ impl ClientError {
 }
 
 impl Client {
+    /// A client of the daemon at `socket`; it does not connect yet.
     pub fn new(socket: &Path) -> Self {
         Self { socket: socket.to_path_buf(), patience: Duration::ZERO }
     }
 
-    /// Waits so long for a daemon that is starting, rather than saying so.
+    /// Waits up to `patience` for a daemon that is still starting, instead of failing at once.
     #[must_use]
     pub fn patient(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
+    /// Runs a search: `POST /v1/search`.
     pub fn search(&self, request: &SearchRequest) -> Result<SearchResponse, ClientError> {
         let body = serde_json::to_vec(request).map_err(|e| ClientError::Protocol(e.into()))?;
         decode(self.send(Request::post("/v1/search"), body)?)
     }
 
-    /// The events of that id; [`wire::ErrorKind::NotFound`] when there are none.
+    /// The events with that id; [`wire::ErrorKind::NotFound`] if there is none.
     pub fn event(&self, id: &str) -> Result<SearchResponse, ClientError> {
         decode(self.get(&format!("/v1/events/{}", percent_encode(id)))?)
     }
 
+    /// The daemon's state: `GET /v1/status`.
     pub fn status(&self) -> Result<Status, ClientError> {
         decode(self.get("/v1/status")?)
     }
 
+    /// Files of the archive, or sums over them: `GET /v1/files`.
     pub fn files(&self, request: &FilesRequest) -> Result<FilesResponse, ClientError> {
         let FilesRequest { state, path, start, end, read_start, read_end, by, limit } = request;
         let by: Vec<&str> = by.iter().copied().map(Dimension::name).collect();
@@ -115,19 +129,23 @@ impl Client {
         decode(self.get(&with_keys("/v1/files", keys))?)
     }
 
+    /// All saved searches: `GET /v1/saved`.
     pub fn saved(&self) -> Result<SavedResponse, ClientError> {
         decode(self.get("/v1/saved")?)
     }
 
+    /// Saves a search under a name, in place of an earlier one, and returns it.
     pub fn save(&self, name: &str, search: &SavedSearch) -> Result<SavedSearch, ClientError> {
         let body = serde_json::to_vec(search).map_err(|e| ClientError::Protocol(e.into()))?;
         decode(self.send(Request::put(saved_path(name)), body)?)
     }
 
+    /// Deletes a saved search and returns it.
     pub fn delete_saved(&self, name: &str) -> Result<SavedSearch, ClientError> {
         decode(self.send(Request::delete(saved_path(name)), Vec::new())?)
     }
 
+    /// Runs a saved search with values for its parameters.
     pub fn search_saved(
         &self,
         name: &str,
@@ -137,6 +155,7 @@ impl Client {
         decode(self.send(Request::post(format!("{}/search", saved_path(name))), body)?)
     }
 
+    /// The fields that events have: `GET /v1/fields`.
     pub fn fields(&self, request: &FieldsRequest) -> Result<FieldsResponse, ClientError> {
         let FieldsRequest { prefix, limit, values } = request;
         let keys = [
@@ -147,6 +166,7 @@ impl Client {
         decode(self.get(&with_keys("/v1/fields", keys))?)
     }
 
+    /// The most frequent values of a field: `GET /v1/values`.
     pub fn values(&self, request: &ValuesRequest) -> Result<ValuesResponse, ClientError> {
         let ValuesRequest { field, prefix, limit, query, start, end, time_zone } = request;
         let keys = [
@@ -161,20 +181,23 @@ impl Client {
         decode(self.get(&with_keys("/v1/values", keys))?)
     }
 
+    /// Starts a check of the index, unless one is running.
     pub fn start_verify(&self) -> Result<VerifyStatus, ClientError> {
         decode(self.send(Request::post("/v1/verify"), Vec::new())?)
     }
 
+    /// How far a check is, and what the last one found.
     pub fn verify(&self) -> Result<VerifyStatus, ClientError> {
         decode(self.get("/v1/verify")?)
     }
 
+    /// Starts a rebuild of the index; returns once it has begun.
     pub fn rebuild(&self, request: &RebuildRequest) -> Result<RebuildStatus, ClientError> {
         let body = serde_json::to_vec(request).map_err(|e| ClientError::Protocol(e.into()))?;
         decode(self.send(Request::post("/v1/rebuild"), body)?)
     }
 
-    /// Status and body of any path, for what is not JSON.
+    /// Status code and body of any path, for answers that are not JSON.
     pub fn get(&self, path: &str) -> Result<(u16, Bytes), ClientError> {
         self.send(Request::get(path), Vec::new())
     }
@@ -218,6 +241,7 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Connects to the daemon at `socket`.
     pub fn open(socket: &Path) -> Result<Self, ClientError> {
         let runtime = runtime()?;
         let sender = runtime.block_on(async {
@@ -230,7 +254,7 @@ impl Connection {
         Ok(Self { runtime, sender })
     }
 
-    /// Sends a search, as JSON, and reads its whole answer, which is not looked into.
+    /// Sends a search, as JSON, and returns the whole body without parsing it.
     pub fn search(&mut self, body: &[u8]) -> Result<Bytes, ClientError> {
         let request = Request::post("/v1/search").header("host", "traildex");
         let body = Full::new(Bytes::copy_from_slice(body));

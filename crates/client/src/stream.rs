@@ -1,4 +1,4 @@
-//! Answers that are read as they come: exports, and events as they come in.
+//! Answers read as they arrive: exports and tails.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -14,11 +14,11 @@ use tokio::runtime::Runtime;
 use super::{Client, ClientError, connect, decode, percent_encode, runtime};
 use wire::{ErrorBody, ExportRequest, Hit, TailRequest};
 
-/// An answer under way.
+/// The body of an answer that is still arriving.
 pub struct Streamed {
     runtime: Runtime,
     body: Incoming,
-    /// The header `traildex-cursor`.
+    /// The header `traildex-cursor`: where the next part begins; None if nothing follows.
     pub cursor: Option<String>,
 }
 
@@ -42,7 +42,7 @@ impl Streamed {
         Err(decode::<()>((status, body)).expect_err("no other status is a success"))
     }
 
-    /// The next bytes; none at the end of a whole answer. One that breaks off is an error.
+    /// Waits for the next bytes; None at the end. An answer that breaks off is an error.
     pub fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
         loop {
             match self.runtime.block_on(self.body.frame()) {
@@ -63,6 +63,7 @@ fn protocol(error: hyper::Error) -> ClientError {
 }
 
 impl Client {
+    /// Starts an export: `POST /v1/export`.
     pub fn export(&self, request: &ExportRequest) -> Result<Streamed, ClientError> {
         let body = serde_json::to_vec(request).map_err(|e| ClientError::Protocol(e.into()))?;
         let request = Request::post("/v1/export").header("host", "traildex");
@@ -70,6 +71,7 @@ impl Client {
         Streamed::begin(&self.socket, request.map_err(|e| ClientError::Protocol(e.into()))?)
     }
 
+    /// Starts a stream of new events: `GET /v1/tail`.
     pub fn tail(&self, request: &TailRequest) -> Result<Tail, ClientError> {
         let mut path = format!("/v1/tail?q={}", percent_encode(&request.q));
         if let Some(cursor) = &request.cursor {
@@ -83,7 +85,7 @@ impl Client {
     }
 }
 
-/// Events as they come in.
+/// New events as they enter the index.
 pub struct Tail {
     answer: Streamed,
     /// The beginning of a message.
@@ -91,15 +93,17 @@ pub struct Tail {
     pending: VecDeque<Told>,
 }
 
-/// What the daemon tells: how far it is, and an event if there was one.
+/// A message of the daemon: how far it has searched, and an event if one matches.
 #[derive(Debug)]
 pub struct Told {
+    /// The cursor to go on from after a lost connection.
     pub cursor: String,
+    /// The event; None for a message that reports progress only.
     pub hit: Option<Hit>,
 }
 
 impl Tail {
-    /// Waits for the next; none where the daemon ends the answer.
+    /// Waits for the next message; None when the daemon ends the stream.
     pub fn told(&mut self) -> Result<Option<Told>, ClientError> {
         loop {
             if let Some(told) = self.pending.pop_front() {

@@ -1,8 +1,8 @@
 //! Answers as CSV (RFC 4180, lines end in `\n`), for the command line and for exports.
 //!
-//! What records contain is written by whoever called AWS, and spreadsheets take a cell that begins
-//! with `=` for a formula. Such a text is written behind a single quote. Numbers are none of that:
-//! they stay as they are, minus signs included.
+//! Whoever calls AWS decides what records contain, and spreadsheets take a cell that begins with
+//! `=` for a formula. Such a text gets a single quote in front. Numbers stay as they are, minus
+//! signs included.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use wire::Hit;
 /// Chinese keyboard types.
 const FORMULA_STARTS: &[char] = &['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
-/// What a row says of an event: its fields by their short names, and where its record is.
+/// The columns of an event's row: its fields by their short names, and the place of its record.
 pub const EVENT_COLUMNS: [&str; 12] = [
     "time",
     "actor",
@@ -60,30 +60,31 @@ pub(crate) fn event_row(hit: &Hit) -> [Value; EVENT_COLUMNS.len()] {
     ]
 }
 
-/// Writes rows one by one; whoever makes it writes the names of the columns first.
+/// Writes rows one by one. The caller writes the names of the columns first.
 pub struct CsvWriter<W: Write>(csv::Writer<W>);
 
 impl<W: Write> CsvWriter<W> {
+    /// A writer to `out`, which has no row yet.
     pub fn new(out: W) -> Self {
         Self(csv::Writer::from_writer(out))
     }
 
-    /// The names of the columns. A query can name them as it likes.
+    /// Writes the header. Queries choose column names freely, so they are escaped too.
     pub fn names(&mut self, names: &[impl AsRef<str>]) -> io::Result<()> {
         self.record(names.iter().map(|name| guarded(name.as_ref())))
     }
 
-    /// A row of a table.
+    /// Writes one row of a table.
     pub fn row(&mut self, values: &[Value]) -> io::Result<()> {
         self.record(values.iter().map(cell))
     }
 
-    /// An event, in [`EVENT_COLUMNS`].
+    /// Writes one event, in [`EVENT_COLUMNS`].
     pub fn event(&mut self, hit: &Hit) -> io::Result<()> {
         self.row(&event_row(hit))
     }
 
-    /// What it writes to, with all that was written.
+    /// Flushes, and returns what it writes to.
     pub fn into_inner(self) -> io::Result<W> {
         self.0.into_inner().map_err(csv::IntoInnerError::into_error)
     }

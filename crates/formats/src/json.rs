@@ -1,20 +1,21 @@
-//! Valid JSON laid out anew, and nothing else: numbers, escapes, keys and their order stay as they
-//! are. A parsed tree could not promise that.
+//! JSON with other white space, and nothing else changed: numbers, escapes, keys and their order
+//! stay as they are. A parsed tree could not promise that.
 
 use std::borrow::Cow;
 
-/// The same bytes where they are on one line; else without the whitespace between tokens.
+/// The JSON on one line: the same bytes if it is on one line already, else without white space
+/// between tokens.
 pub fn one_line(json: &str) -> Cow<'_, str> {
     if json.contains(['\n', '\r']) { Cow::Owned(compact(json)) } else { Cow::Borrowed(json) }
 }
 
-/// Without the whitespace between tokens.
+/// The JSON without white space between tokens.
 pub fn compact(json: &str) -> String {
     let mut strings = Strings::default();
     json.chars().filter(|&c| strings.contain(c) || !c.is_ascii_whitespace()).collect()
 }
 
-/// Tells, character by character, what belongs to a string.
+/// Tells, character by character, which parts of a JSON text are strings.
 #[derive(Default)]
 pub struct Strings {
     is_inside: bool,
@@ -22,7 +23,7 @@ pub struct Strings {
 }
 
 impl Strings {
-    /// Whether the next character belongs to a string, its quotes included.
+    /// Takes the next character; returns whether it belongs to a string, quotes included.
     pub fn contain(&mut self, c: char) -> bool {
         let was_inside = self.is_inside;
         if self.is_escaped {

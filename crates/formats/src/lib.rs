@@ -1,4 +1,8 @@
-//! What was found, as CSV, JSON lines or Parquet.
+//! Search results as CSV, JSON lines or Parquet.
+//!
+//! The crate never knows where the events come from, or where the bytes go. Start at
+//! [`page::Exporter`], which turns pages of results into bytes; [`csv::CsvWriter`] and
+//! [`json::one_line`] are for the command line.
 
 #![warn(missing_docs, unreachable_pub)]
 

@@ -1,4 +1,4 @@
-//! What a search found as lines of JSON, as CSV or as Parquet, a page at a time.
+//! Pages of search results as JSON lines, CSV or Parquet.
 
 use std::io;
 
@@ -9,19 +9,21 @@ use crate::json::one_line;
 use crate::parquet::ParquetWriter;
 use wire::{ExportFormat, SearchResponse};
 
-/// Writes the pages of one search.
+/// Writes the pages of one search in one format, from first to last.
 pub enum Exporter {
+    /// JSON lines, where each page stands alone.
     Ndjson,
-    /// The columns' names are still to be written.
+    /// CSV, whose header comes before the first page.
     Csv {
+        /// Whether the header is written already.
         is_begun: bool,
     },
-    /// Begins with the first page, which tells the columns.
+    /// Parquet; None before the first page, which defines the columns.
     Parquet(Option<Box<ParquetWriter>>),
 }
 
 impl Exporter {
-    /// `is_part` where a part before this one has the names of the columns.
+    /// An exporter in this format. `is_part` says that an earlier part has the header.
     pub fn new(format: ExportFormat, is_part: bool) -> Self {
         match format {
             ExportFormat::Ndjson => Self::Ndjson,
@@ -30,7 +32,7 @@ impl Exporter {
         }
     }
 
-    /// Bytes that a page adds.
+    /// The bytes that a page adds to the output.
     pub fn page(&mut self, page: &SearchResponse) -> io::Result<Vec<u8>> {
         match self {
             Self::Ndjson => ndjson(page),
@@ -57,7 +59,7 @@ impl Exporter {
         }
     }
 
-    /// Bytes behind the last page.
+    /// The bytes behind the last page.
     pub fn end(self) -> io::Result<Vec<u8>> {
         match self {
             Self::Parquet(Some(writer)) => writer.end(),
@@ -65,6 +67,7 @@ impl Exporter {
         }
     }
 
+    /// The media type of the format, for the header `Content-Type`.
     pub fn content_type(format: ExportFormat) -> &'static str {
         match format {
             ExportFormat::Ndjson => "application/x-ndjson",

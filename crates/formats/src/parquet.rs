@@ -1,4 +1,4 @@
-//! Pages as Parquet, which is written a row group at a time.
+//! Pages of search results as Parquet, written one row group at a time.
 
 use std::io;
 use std::mem;
@@ -19,7 +19,7 @@ use wire::limits::{EXPORT_GROUP_BYTES, EXPORT_GROUP_ROWS};
 /// The column of the whole record.
 const RECORD: &str = "record";
 
-/// See the module's documentation.
+/// Writes one Parquet file, page by page.
 pub struct ParquetWriter {
     file: SerializedFileWriter<Vec<u8>>,
     kinds: Vec<Kind>,

@@ -15,12 +15,12 @@ use std::ops::Bound;
 pub use self::stage::{Bin, BinUnit, Function, FunctionKind, Key, SortKey, Stage};
 use crate::syntax::escape;
 
-/// A whole query.
+/// A whole query: a filter, and stages behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Which events.
+    /// Which events the query finds.
     pub filter: Expr,
-    /// What is made of them, one after another.
+    /// What happens to these events, in order; empty for a plain search.
     pub stages: Vec<Stage>,
 }
 
@@ -31,83 +31,108 @@ pub enum Expr {
     All,
     /// The word anywhere in the event.
     Word(String),
-    /// A word of this form anywhere in the event.
+    /// A word that matches this wildcard, anywhere in the event.
     Wildcard(Pattern),
-    /// A word that the regular expression matches whole, anywhere in the event.
+    /// A word that the regular expression matches as a whole, anywhere in the event.
     Regex(Regex),
-    /// These words in a row anywhere in the event.
+    /// These words, one behind the other, anywhere in the event.
     Phrase(String),
     /// A test on the values of one field.
     Field {
+        /// The field whose values are tested.
         field: FieldRef,
+        /// What at least one of its values must pass.
         test: Test,
     },
+    /// Events that meet all of these.
     And(Vec<Expr>),
+    /// Events that meet at least one of these.
     Or(Vec<Expr>),
+    /// Events that do not meet this.
     Not(Box<Expr>),
 }
 
-/// A field as the person named it: a path, its last part, or a short name.
+/// A field as a person names it: a path, the last part of a path, or a short name.
 #[derive(Clone, Debug)]
 pub struct FieldRef {
+    /// The name, without backslashes.
     pub name: String,
-    /// Byte offset of the name in the query's text, if there is a text.
+    /// Byte offset of the name in the query's text; None if there is no text.
     pub offset: Option<usize>,
-    /// The name is the whole path, which no event may have; then none passes a test of it.
+    /// Whether the name is the whole path. No event needs to have that path; if none does, none
+    /// matches.
     pub is_path: bool,
 }
 
-/// What is asked of a field's value.
+/// A test on a field's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Test {
     /// The whole value is this.
     Is(Value),
-    /// The whole value has this form, upper and lower case alike; it may have no wildcards.
+    /// The whole value matches this pattern in any case; the pattern may have no wildcard.
     AnyCase(Pattern),
-    /// The value contains these words in a row, or is this text.
+    /// The value contains these words, one behind the other, or it is this text.
     Phrase(String),
-    /// The whole value has this form.
+    /// The whole value matches this wildcard.
     Wildcard(Pattern),
     /// The regular expression matches the whole value.
     Regex(Regex),
-    /// The value lies between these.
-    Range { lower: Bound<Value>, upper: Bound<Value> },
-    /// The field is there.
+    /// The value lies between two bounds.
+    Range {
+        /// The lower bound; unbounded if the range is open there.
+        lower: Bound<Value>,
+        /// The upper bound; unbounded if the range is open there.
+        upper: Bound<Value>,
+    },
+    /// The event has the field.
     Exists,
-    /// The value passes one of these.
+    /// The value passes at least one of these tests.
     OneOf(Vec<Test>),
-    /// Some value of this field and some value of another compare so. Of `NotEqual`, that both are
-    /// there and have no value in common.
-    Compared { comparison: Comparison, other: FieldRef },
-    /// The value is one that a query finds: the first column of its table.
+    /// Some value of this field compares so with some value of the other. For `NotEqual`: both
+    /// fields exist and share no value.
+    Compared {
+        /// How this field's value must compare with the other's.
+        comparison: Comparison,
+        /// The field on the right.
+        other: FieldRef,
+    },
+    /// The value is one of those that another query finds: the first column of its table.
     InQuery(Box<Query>),
 }
 
 /// How two values compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Comparison {
+    /// `=`
     Equal,
+    /// `!=`
     NotEqual,
+    /// `>`
     More,
+    /// `>=`
     AtLeast,
+    /// `<`
     Less,
+    /// `<=`
     AtMost,
 }
 
-/// A regular expression, in the syntax of the `regex` crate. It matches whole values or words.
+/// A regular expression, in the syntax of the `regex` crate. It must match a whole value or word.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Regex {
+    /// The expression, without its slashes.
     pub pattern: String,
-    /// Upper and lower case alike.
+    /// Whether it matches in any case.
     pub ignores_case: bool,
 }
 
-/// A value as typed, without its quotes and backslashes. Whether it is a number, a time, a truth
-/// value or text depends on the field, so the planner decides.
+/// A value as typed, without quotes and backslashes. The planner decides by the field whether it is
+/// a number, a time, a boolean or text.
 #[derive(Clone, Debug)]
 pub struct Value {
+    /// The characters that the value stands for.
     pub text: String,
-    /// Byte offset of the value in the query's text, at its quote if it has one.
+    /// Byte offset of the value, or of its quote, in the query's text; None if there is no text.
     pub offset: Option<usize>,
 }
 
@@ -118,6 +143,7 @@ pub struct Pattern(Vec<Piece>);
 /// A part of a [`Pattern`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Piece {
+    /// These characters.
     Text(String),
     /// `*`: any characters, or none.
     AnyRun,
@@ -126,7 +152,7 @@ pub enum Piece {
 }
 
 impl Expr {
-    /// The conjunction of `parts`; of none it is every event.
+    /// Events that meet all of `parts`; without parts, every event.
     pub fn all_of(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut flat = Vec::new();
         for part in parts {
@@ -142,7 +168,7 @@ impl Expr {
         }
     }
 
-    /// The disjunction of `parts`; of none it is no event.
+    /// Events that meet at least one of `parts`; without parts, no event.
     pub fn any_of(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut flat = Vec::new();
         for part in parts {
@@ -158,21 +184,21 @@ impl Expr {
         }
     }
 
-    /// The events that `expr` leaves out.
+    /// Events that do not meet `expr`.
     pub fn negate(expr: Self) -> Self {
         Self::Not(Box::new(expr))
     }
 }
 
 impl Query {
-    /// Events, with nothing made of them.
+    /// A query for events, without stages.
     pub fn of(filter: Expr) -> Self {
         Self { filter, stages: Vec::new() }
     }
 }
 
 impl FieldRef {
-    /// A field that no query's text names.
+    /// A field that a program names; it has no place in a query's text.
     pub fn named(name: impl Into<String>) -> Self {
         Self::typed(name, None)
     }
@@ -182,14 +208,15 @@ impl FieldRef {
         Self { name: name.into(), offset, is_path: false }
     }
 
-    /// The field at a path of the record, for programs that know paths which no event of this index may
-    /// have.
+    /// The field at a whole path of the record, for programs that know paths which perhaps no event
+    /// of the index has.
     pub fn at_path(path: impl Into<String>) -> Self {
         Self { name: path.into(), offset: None, is_path: true }
     }
 }
 
 impl Value {
+    /// A value that a program makes; it has no place in a query's text.
     pub fn of(text: impl Into<String>) -> Self {
         Self { text: text.into(), offset: None }
     }
@@ -199,7 +226,8 @@ impl Regex {
     /// Bytes of the program that an expression may come to.
     const PROGRAM_BYTES_MAX: usize = 1 << 20;
 
-    /// An escaped slash is a slash, so that one expression has one form.
+    /// An expression from its text between the slashes. An escaped slash becomes a slash, so that
+    /// equal expressions have equal text.
     pub fn new(pattern: &str, ignores_case: bool) -> Self {
         let mut plain = String::with_capacity(pattern.len());
         let mut chars = pattern.chars();
@@ -217,7 +245,8 @@ impl Regex {
         Self { pattern: plain, ignores_case }
     }
 
-    /// Compiles it to match whole texts, line breaks included; the error says what is wrong.
+    /// Compiles the expression to match whole texts, line breaks included. The error says what is
+    /// wrong, for a person.
     pub fn compile(&self) -> Result<regex::Regex, String> {
         let whole = format!("^(?:{})$", self.pattern);
         regex::RegexBuilder::new(&whole)
@@ -242,13 +271,14 @@ impl Test {
         !matches!(self, Self::Compared { .. } | Self::InQuery(_))
     }
 
-    /// Passes if one of `tests` does.
+    /// A test that passes if at least one of `tests` does.
     pub fn one_of(mut tests: Vec<Self>) -> Self {
         if tests.len() == 1 { tests.remove(0) } else { Self::OneOf(tests) }
     }
 }
 
 impl Pattern {
+    /// A pattern from its pieces, with neighbouring texts and neighbouring `*` merged.
     pub fn new(pieces: impl IntoIterator<Item = Piece>) -> Self {
         let mut merged: Vec<Piece> = Vec::new();
         for piece in pieces {
@@ -262,10 +292,12 @@ impl Pattern {
         Self(merged)
     }
 
+    /// The pieces, from left to right.
     pub fn pieces(&self) -> &[Piece] {
         &self.0
     }
 
+    /// The pattern as a bare word of a query; it also escapes the characters in `also`.
     pub fn escape(&self, also: &str) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => escape(text, also),

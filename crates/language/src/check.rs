@@ -1,6 +1,6 @@
-//! Which stages can follow which: a query becomes one that finds events or one that makes rows.
+//! The order of stages: a query becomes one that finds events, or one that makes rows.
 //!
-//! What runs a query takes only a [`Checked`] one, so that nothing has to be believed of its stages.
+//! What runs a query takes a [`Checked`] one only, so it never meets stages in a wrong order.
 
 use std::collections::BTreeSet;
 
@@ -9,52 +9,64 @@ use crate::ast::{Expr, FieldRef, Function, Key, Query, SortKey, Stage};
 /// What is wrong with a query's stages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Which stage, by its place.
+    /// The faulty stage's place among the stages, from 0.
     pub stage: usize,
+    /// What is wrong with it, for a person.
     pub message: String,
 }
 
-/// A query whose stages follow each other as they can.
+/// A query whose stages are in a valid order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checked {
+    /// A query that finds events.
     Events(EventsQuery),
+    /// A query that makes rows.
     Rows(RowsQuery),
 }
 
 /// A query that finds events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventsQuery {
+    /// Which events the query finds.
     pub filter: Expr,
-    /// Of no keys it is the time.
+    /// The keys to sort by; empty for the order by time.
     pub sort: Vec<SortKey>,
+    /// Of all events with equal values in these fields, only the first stays; empty to keep all.
     pub dedup: Vec<FieldRef>,
+    /// How many events stay at most; None for all.
     pub limit: Option<u64>,
-    /// A table of these in place of whole events, if there are any.
+    /// The columns of a table in place of whole events; empty for whole events.
     pub fields: Vec<FieldRef>,
 }
 
-/// A query that makes rows of events.
+/// A query that makes rows out of events, with `stats`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowsQuery {
+    /// Which events the rows are made of.
     pub filter: Expr,
+    /// What is computed for each row.
     pub functions: Vec<Function>,
+    /// The keys that form the groups; empty for a single row.
     pub by: Vec<Key>,
-    /// What is made of the rows, one after another.
+    /// What happens to the rows, in order.
     pub stages: Vec<RowStage>,
 }
 
 /// A stage behind `stats`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowStage {
-    /// Only rows that meet this.
+    /// Keeps the rows that meet this.
     Filter(Expr),
+    /// Sorts the rows by these keys, the first before the second.
     Sort(Vec<SortKey>),
-    /// At most so many; with fields, so many of each combination of their values.
+    /// Keeps the first rows.
     Limit {
+        /// How many are kept.
         rows: u64,
+        /// With fields, `rows` are kept for each combination of their values; else, of all.
         by: Vec<FieldRef>,
     },
-    /// Only these columns.
+    /// Keeps only these columns.
     Fields(Vec<FieldRef>),
 }
 
@@ -65,8 +77,8 @@ pub(crate) fn check_stages(stages: &[Stage]) -> Result<(), Fault> {
 }
 
 impl Query {
-    /// Before `stats`, stages are about events, in this order: filters, sort, dedup, limit; `fields` can
-    /// stand anywhere. Behind it they are about rows, in any order.
+    /// Checks the order of the stages. Those before `stats` work on events, in this order: filters,
+    /// sort, dedup, limit; `fields` may stand anywhere. Those behind it work on rows, in any order.
     pub fn checked(self) -> Result<Checked, Fault> {
         let mut filters = vec![self.filter];
         let (mut sort, mut dedup, mut limit, mut fields) =

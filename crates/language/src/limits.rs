@@ -1,6 +1,6 @@
 //! Bounds of a query.
 
-/// Bytes of a query's text.
+/// Bytes of a query's text; far more than a person types.
 pub const QUERY_BYTES_MAX: usize = 64 << 10;
 
 /// Nesting of a query. The tree is walked recursively; 64 levels are more than a person can read.

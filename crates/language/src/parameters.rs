@@ -1,8 +1,8 @@
 //! Parameters of a query: `$name` in place of a field's value, or of a word.
 //!
-//! Values are put into the tree, never into the text, so that none can change what a query asks. A `$`
-//! that is quoted, or has a backslash before it, is text; so is one inside of a wildcard or a phrase. No
-//! word has a `$` in it, so that a bare `$name` can be nothing else.
+//! Values go into the tree, never into the text, so no value can change the structure of a query. A
+//! `$` that is quoted, or has a backslash before it, is text; so is one inside a wildcard or a
+//! phrase. No word contains a `$`, so a bare `$name` can only be a parameter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -10,14 +10,15 @@ use std::ops::Bound;
 use crate::ast::{Expr, Query, Stage, Test, Value};
 use crate::parse::{ParseError, parse};
 
-/// Whether a text can be the name of a parameter.
+/// Whether a text is a valid parameter name: ASCII letters, digits and `_`, not starting with a
+/// digit.
 pub fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The names of a query's parameters.
+/// The names of a query's parameters, without the `$`.
 pub fn parameters(text: &str) -> Result<BTreeSet<String>, ParseError> {
     let mut names = BTreeSet::new();
     let mut query = parse(text)?;
@@ -27,7 +28,8 @@ pub fn parameters(text: &str) -> Result<BTreeSet<String>, ParseError> {
     Ok(names)
 }
 
-/// The query with values in place of its parameters; those without a value stay as they are.
+/// Parses the query and puts values in place of its parameters. A parameter without a value stays
+/// as the text `$name`.
 pub fn bind(text: &str, values: &BTreeMap<String, String>) -> Result<Query, ParseError> {
     let mut query = parse(text)?;
     each_parameter(&mut query, text, &mut |name| {

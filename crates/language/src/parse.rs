@@ -1,7 +1,7 @@
 //! From a query's text to its tree: recursive descent, one function a rule.
 //!
 //! Pure. An error says where in the text, what was expected there, and where it can what would have
-//! worked. Nesting, conditions and length are bounded by [`trail::limits`].
+//! worked. Nesting, conditions and length are bounded by [`crate::limits`].
 //!
 //! ```text
 //! query     = [ any_of | stage ] { "|" stage }       stages: see `stage`
@@ -45,15 +45,15 @@ use crate::syntax::KEYWORDS;
 /// Why a text is not a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
-    /// Byte offset in the query's text.
+    /// Byte offset of the fault in the query's text.
     pub offset: usize,
     /// What is wrong there, and what was expected.
     pub message: String,
-    /// What would have worked.
+    /// What would work instead; None where the parser knows nothing better.
     pub suggestion: Option<String>,
 }
 
-/// Reads a query. Empty text is every event.
+/// Parses a query. Empty text matches every event.
 pub fn parse(text: &str) -> Result<Query, ParseError> {
     if text.len() > QUERY_BYTES_MAX {
         let message = format!("the query is longer than {QUERY_BYTES_MAX} bytes");

@@ -120,7 +120,7 @@ pub(super) fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The name that is most like a word, if one is like it.
+/// The name most similar to `word`, for a suggestion; None if no name is similar.
 pub fn closest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     /// How alike they must be, from 0 to 1.
     const LIKENESS_MIN: f64 = 0.8;

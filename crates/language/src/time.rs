@@ -1,14 +1,16 @@
 //! The times a person types: dates, dates with a time of day, times relative to now, epoch numbers.
 //!
-//! Pure: the clock and the time zone are passed in. A text stands for a span, as long as the unit it is written to: a
-//! date is its whole day, `12:30` its whole minute. A range takes the start or the end of it:
+//! Pure: the caller passes the clock and the time zone in. A text stands for a span, as long as its
+//! smallest unit: a date is its whole day, `12:30` its whole minute. A range takes the start or the
+//! end of it:
 //!
 //! ```text
 //! x >= t   x is at or after start        x > t   x is at or after end
 //! x <= t   x is before end               x < t   x is before start
 //! ```
 //!
-//! So `[2026-06-01 TO 2026-06-05]` is five whole days. Times without an offset are of the clock's zone.
+//! So `[2026-06-01 TO 2026-06-05]` is five whole days. Times without an offset are in the clock's
+//! zone.
 
 use std::fmt;
 
@@ -18,21 +20,26 @@ use jiff::{SignedDuration, Span, Timestamp, ToSpan};
 
 use trail::time::Micros;
 
-/// From `start` up to, and without, `end`.
+/// A span of time, from `start`, inclusive, to `end`, exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeSpan {
+    /// The first moment of the span.
     pub start: Micros,
+    /// The first moment behind the span.
     pub end: Micros,
 }
 
-/// What relative times and times without an offset are relative to.
+/// What relative times, and times without an offset, refer to.
 #[derive(Clone, Debug)]
 pub struct Clock {
+    /// The present moment, for `now` and `-24h`.
     pub now: Timestamp,
+    /// The zone of times without an offset, and of days.
     pub zone: TimeZone,
 }
 
 impl Clock {
+    /// A clock at `now` in the zone UTC.
     pub fn utc(now: Timestamp) -> Self {
         Self { now, zone: TimeZone::UTC }
     }
@@ -41,32 +48,38 @@ impl Clock {
 /// Why a text is not a time.
 #[derive(Clone, Debug)]
 pub enum TimeError {
-    /// It has no known form.
+    /// The text, which has no known form.
     Unknown(String),
-    /// It has a known form, but there is no such time, or it is before year -9999 or after 9999.
-    Impossible { text: String, cause: jiff::Error },
+    /// A text of a known form that names no time, or one outside the years -9999 to 9999.
+    Impossible {
+        /// The text as typed.
+        text: String,
+        /// Why there is no such time.
+        cause: jiff::Error,
+    },
 }
 
-/// The time that `text` stands for.
+/// Parses a time.
 ///
 /// Forms: `now`, `24h` or `-24h` (ago), `now-7d`, `now+1h` in `s m h d w`; `2026-06`, `2026-06-01`,
-/// `2026-06-01T12`, `2026-06-01T12:30`, seconds and a fraction of them, then `Z`, `+02:00` or `[Europe/Berlin]`, with a
-/// space for the `T` if wanted; seconds (10 digits) or milliseconds (13 digits) since the epoch.
+/// `2026-06-01T12`, `2026-06-01T12:30`, seconds and a fraction of them, then `Z`, `+02:00` or
+/// `[Europe/Berlin]`, optionally with a space for the `T`; seconds (10 digits) or milliseconds (13
+/// digits) since the epoch.
 pub fn parse_time(text: &str, clock: &Clock) -> Result<TimeSpan, TimeError> {
     let text = text.trim();
     let calendar = || calendar(text, &clock.zone);
     read(text, relative(text, clock.now).or_else(|| epoch(text)).or_else(calendar))
 }
 
-/// The same for texts that cannot be taken for a number or a duration, which may be something else.
-/// None where the text does not have the form.
+/// Parses a time like [`parse_time`], but without the forms that could be a number or a duration.
+/// None where the text has no such form, and so may be something else.
 pub fn parse_plain_time(text: &str, clock: &Clock) -> Option<Result<TimeSpan, TimeError>> {
     let is_relative = text.starts_with('-') || text.starts_with("now");
     let parsed = if is_relative { relative(text, clock.now) } else { calendar(text, &clock.zone) };
     parsed.map(|parsed| read(text, Some(parsed)))
 }
 
-/// The zone of a name like `Europe/Berlin`.
+/// The time zone with a name like `Europe/Berlin`. The error is for a person.
 pub fn parse_zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| {
         format!("'{name}' is not a time zone: expected UTC or a name like Europe/Berlin")

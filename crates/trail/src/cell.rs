@@ -1,7 +1,7 @@
-//! One value of a field, as tables hold it: with an order over all kinds of values, and a hash.
+//! One value of a field, as tables hold it, with an order over all kinds of values, and a hash.
 //!
-//! Numbers are told apart by what they are, not by how a record writes them: `5` and `5.0` are the
-//! same cell. The text `"5"` is another.
+//! Numbers are equal by value, however a record writes them: `5` and `5.0` are the same cell. The
+//! text `"5"` is another.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -12,17 +12,22 @@ use serde::{Serialize, Serializer};
 use crate::flat::Scalar;
 use crate::time::Micros;
 
-/// See the module's documentation. The order is that of the variants, then that of the values.
+/// A value in a table. Cells are ordered by variant first, as listed here, with all numbers as one
+/// kind, then by value.
 #[derive(Clone, Debug, Default)]
 pub enum Cell {
-    /// The field is not there.
+    /// The event has no such field.
     #[default]
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// A whole number.
     Int(i128),
-    /// No whole number of less than 2^53, which are `Int`.
+    /// A number with a fraction, or of 2^53 or more; smaller whole numbers are `Int`.
     Float(f64),
+    /// A point in time.
     Time(Micros),
+    /// Any other value, as text.
     Text(Box<str>),
 }
 
@@ -30,6 +35,7 @@ pub enum Cell {
 const EXACT_MAX: f64 = (1_u64 << 53) as f64;
 
 impl Cell {
+    /// The cell of a number: `Int` if it is whole and below 2^53.
     pub fn number(number: f64) -> Self {
         if number.fract() == 0.0 && number.abs() < EXACT_MAX {
             Self::Int(number as i128)
@@ -38,10 +44,12 @@ impl Cell {
         }
     }
 
+    /// The cell of a text, which is copied.
     pub fn text(text: &str) -> Self {
         Self::Text(text.into())
     }
 
+    /// The value as a double, for sums and means; None if it is not a number.
     pub fn as_number(&self) -> Option<f64> {
         match self {
             Self::Int(n) => Some(*n as f64),

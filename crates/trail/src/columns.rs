@@ -1,31 +1,34 @@
-//! The fields everyone asks for. Each is a column of its own in the index: exact, aggregatable, and
-//! left out of the general fields, which is most of what makes the index small.
+//! The columns: the fields everyone asks for, each with a place of its own in the index.
+//!
+//! Columns are exact, can be aggregated, and stay out of the general fields, which is most of what
+//! makes the index small.
 //!
 //! Invariant: a column holds every scalar at its path, as text. `readOnly` is `true` whether the
 //! record says `true` or `"true"`; an array at the path gives the column several values.
 
-/// How the words of a column's values are found by a search that names no field.
+/// How a search without a field finds the words of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Words {
-    /// Few distinct values: the column's dictionary is searched for values that contain the word.
+    /// The column has few distinct values: the search looks through its dictionary for values that
+    /// contain the word.
     Dictionary,
-    /// Nearly one value an event, and each value one word: the value is looked up whole. Values
-    /// that this cannot find (several words, or mixed case) put their words in the words field.
+    /// Nearly every event has its own value, and each value is one word: the search looks the value
+    /// up whole. Values of several words or of mixed case put their words into the words field.
     Whole,
-    /// Derived from other columns, whose words are found already.
+    /// Derived from other columns, which the search finds already.
     Derived,
 }
 
-/// A column.
+/// The definition of a column.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
     /// The path in the record, or the derived field's name; also the field's name in queries.
     pub path: &'static str,
     /// Short names that people use for it in queries.
     pub aliases: &'static [&'static str],
+    /// How a search without a field finds the words of its values.
     pub words: Words,
-    /// Nearly every event has a value of its own: not kept for aggregation, which could only list
-    /// events.
+    /// Whether nearly every event has its own value. Such a column is not kept for aggregation.
     pub is_unique: bool,
 }
 
@@ -34,6 +37,7 @@ pub struct Column {
 pub struct ColumnId(pub u8);
 
 impl ColumnId {
+    /// The definition that this id stands for.
     pub fn column(self) -> &'static Column {
         &COLUMNS[self.0 as usize]
     }
@@ -43,20 +47,20 @@ impl ColumnId {
         (0..COLUMNS.len() as u8).map(Self)
     }
 
-    /// The column at a path of the record. The derived ones have none.
+    /// The column at a path of the record; None for other paths and for derived columns.
     pub fn at_path(path: &str) -> Option<Self> {
         let path =
             if path == AGGREGATED_EVENT_ID { COLUMNS[EVENT_ID.0 as usize].path } else { path };
         Self::all().find(|id| id.column().path == path && id.column().words != Words::Derived)
     }
 
-    /// The paths of the record at which the column's values are; of a derived one, its name.
+    /// The paths of the record where the column's values are; for a derived column, its name.
     pub fn paths(self) -> impl Iterator<Item = &'static str> {
         let other = (self == EVENT_ID).then_some(AGGREGATED_EVENT_ID);
         std::iter::once(self.column().path).chain(other)
     }
 
-    /// The column that a query means by a name: its path or an alias.
+    /// The column with this path or alias; None if there is none.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|id| {
             let column = id.column();
@@ -65,7 +69,7 @@ impl ColumnId {
     }
 }
 
-/// The path of the event's time, which is no column.
+/// The path of the event's time, which has a place of its own and is not a column.
 pub const EVENT_TIME_PATH: &str = "eventTime";
 
 /// Aggregated records spell `eventID` this way.
@@ -85,6 +89,7 @@ macro_rules! columns {
         columns!(@ids 0u8; $($id)*);
     };
     (@ids $n:expr; $id:ident $($rest:ident)*) => {
+        /// The id of the column that stands at this place in [`COLUMNS`].
         pub const $id: ColumnId = ColumnId($n);
         columns!(@ids $n + 1; $($rest)*);
     };

@@ -1,25 +1,25 @@
-//! What makes two records the same event: their id, and a hash of what they say.
+//! What makes two records the same event: their id, and a hash of their content.
 //!
-//! White space and the order of keys make no difference to the hash, nor does how a text is escaped.
-//! A number with a fraction or an exponent, or beyond 64 bits, counts as it is written, so that none
-//! is taken for another that a double cannot tell from it.
+//! White space, the order of keys and the way a text is escaped do not change the hash. A number
+//! with a fraction or an exponent, or beyond 64 bits, is hashed as written, because a double could
+//! not tell it from its neighbours.
 //!
 //! The hash of an object or array is the sum of its members' hashes, each seeded with the member's
-//! label: its key, or its place in the array. So keys may come in any order, and elements may not.
-//! Pure.
+//! label: its key, or its place in the array. So the order of keys does not matter, and the order
+//! of elements does. Pure.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
 
-/// What the index knows an event by. Two records with equal keys are one event; two with the
-/// same `id` only are two events that claim to be one.
+/// The key of an event in the index. Two records with equal keys are one event; two with the same
+/// `id` only are two events that claim the same `eventID`.
 ///
-/// Among 30 million events, two different ones are taken for the same with a probability of 10^-24,
-/// and two ids for the same with one of 10^-5, which costs a wrong flag and no event.
+/// Among 30 million events, two different ones have equal keys with a probability of 10^-24, and
+/// two ids are equal by chance with one of 10^-5, which costs a wrong flag and no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey {
-    /// Of `recipientAccountId` and `eventID`; of the content where there is no `eventID`.
+    /// Hash of `recipientAccountId` and `eventID`; without an `eventID`, of the content.
     pub id: u64,
-    /// Of the record's content.
+    /// Hash of the record's content.
     pub content: u64,
 }
 
@@ -33,7 +33,7 @@ impl EventKey {
     }
 }
 
-/// The `id` of the key of events that have an `eventID`.
+/// The `id` of an [`EventKey`], for an event that has an `eventID`.
 pub fn id_hash(account: &str, event_id: &str) -> u64 {
     xxh3_64_with_seed(event_id.as_bytes(), xxh3_64(account.as_bytes()))
 }

@@ -1,6 +1,6 @@
-//! What was odd about a record.
+//! Flags of a record: what is odd about it or its file.
 
-/// What was odd about a record, as bits of one number.
+/// A set of flags, as bits of one number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(pub u64);
 
@@ -19,7 +19,7 @@ impl Flags {
     pub(crate) const SECOND_MEMBER: Self = Self(1 << 5);
     /// Another event has the same account and `eventID`, and different content.
     pub const ID_CONFLICT: Self = Self(1 << 6);
-    /// Bytes that are none of the compressed data follow it in the record's file; AWS never writes any.
+    /// The record's file has bytes behind its compressed data; AWS never writes any.
     pub const TRAILING_BYTES: Self = Self(1 << 7);
 
     /// Those that tell of the file or of other events; a record that is parsed again tells the rest.
@@ -37,6 +37,7 @@ impl Flags {
         (Self::TRAILING_BYTES, "trailing-bytes"),
     ];
 
+    /// Whether every flag of `other` is set.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }

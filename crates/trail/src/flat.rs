@@ -1,9 +1,9 @@
-//! One record, flattened into what is indexed: columns and the leaves of every other field; and which
-//! words a value is found by.
+//! One record, flattened into what the index holds: columns, the scalars of every other field, and
+//! the words of each value.
 //!
-//! An [`Event`] is built leaf by leaf, then finished, then read by the index; and reused for the next
-//! record, so that a worker allocates nothing in the steady state. It is total: no record can make it
-//! fail. All text lives in one arena; leaves are spans of it.
+//! A parser builds an [`Event`] scalar by scalar, finishes it, lets the index read it, and reuses
+//! it for the next record, so that a worker allocates nothing in the steady state. No record makes
+//! it fail. All text lives in one arena; leaves are spans of it.
 
 use std::fmt::{Display, Write as _};
 use std::net::{IpAddr, Ipv6Addr};
@@ -21,10 +21,15 @@ use crate::words::{each_word, shorten};
 /// A scalar of a record, as parsed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scalar<'a> {
+    /// A text, without quotes and escapes.
     Str(&'a str),
+    /// A whole number that fits into 64 bits with a sign.
     I64(i64),
+    /// A whole number above `i64::MAX`.
     U64(u64),
+    /// Any other number.
     F64(f64),
+    /// `true` or `false`.
     Bool(bool),
 }
 
@@ -53,17 +58,19 @@ pub struct Event {
     leaves: Vec<(PathId, Leaf)>,
     on_behalf_of: Option<Span>,
     times: Times,
-    /// The record's bytes as delivered: what a search returns.
+    /// The record's bytes as delivered, which a search returns.
     pub raw: Vec<u8>,
-    /// Hash of what the record says; see [`crate::content`].
+    /// Hash of the record's content; see [`crate::content`].
     pub content: u128,
+    /// When the event happened; settled by [`Event::finish`].
     pub time: Micros,
-    /// The source address, IPv4 mapped into IPv6, where `sourceIPAddress` is one.
+    /// The source address, with IPv4 mapped into IPv6; None if `sourceIPAddress` is not an address.
     pub ip: Option<Ipv6Addr>,
     /// Number of the record's file in the ledger.
     pub file: u64,
     /// Byte offset of the record in its file, uncompressed.
     pub offset: u64,
+    /// What is odd about the record or its file.
     pub flags: Flags,
 }
 
@@ -89,7 +96,7 @@ impl Event {
         self.flags = Flags::default();
     }
 
-    /// The path of `key` under `parent`, to hand leaves in with.
+    /// The path of `key` below `parent`, for [`Event::add`].
     pub fn path(&mut self, parent: PathId, key: &str) -> PathId {
         self.paths.child(parent, key)
     }
@@ -99,7 +106,7 @@ impl Event {
         self.paths.text(path)
     }
 
-    /// Which table the paths of this event's leaves are of.
+    /// The path table that this event's leaves refer to.
     pub fn path_generation(&self) -> Generation {
         self.paths.generation()
     }
@@ -114,7 +121,7 @@ impl Event {
         self.times.event.is_some() || self.columns.iter().any(has_column)
     }
 
-    /// Takes in one scalar of the record.
+    /// Adds one scalar of the record.
     pub fn add(&mut self, path: PathId, scalar: Scalar<'_>) {
         match (self.paths.meaning(path), scalar) {
             (Meaning::Column(column), _) => self.add_column(column, scalar),
@@ -172,8 +179,8 @@ impl Event {
         push(&mut self.arena, shorten(&mut text.to_owned(), EXACT_BYTES_MAX))
     }
 
-    /// To be called after the last leaf: settles the time and derives actor and credential.
-    /// `file_time` is the time of the record's file, for a record that states none.
+    /// Settles the time, and derives actor and credential; call it after the last scalar.
+    /// `file_time` is the time of an event whose record states none.
     pub fn finish(&mut self, file_time: Micros) {
         let times = &self.times;
         let (time, flags) = match (times.event, times.timestamp, times.window_start) {
@@ -209,14 +216,14 @@ impl Event {
         }
     }
 
-    /// What the event is known by.
+    /// The key that makes the event unique.
     pub fn key(&self) -> EventKey {
         let (account, id) =
             (self.column(columns::RECIPIENT_ACCOUNT), self.column(columns::EVENT_ID));
         EventKey::new(account, id, self.content)
     }
 
-    /// The first value of a column, or nothing.
+    /// The first value of a column; empty if it has none.
     pub fn column(&self, id: ColumnId) -> &str {
         self.columns
             .iter()
@@ -229,7 +236,7 @@ impl Event {
         self.columns.iter().map(|(column, span)| (*column, text(&self.arena, *span)))
     }
 
-    /// Every other scalar, whole, with its path.
+    /// Every scalar that is in no column, with its path.
     pub fn leaves(&self) -> impl ExactSizeIterator<Item = (PathId, Scalar<'_>)> {
         self.leaves.iter().map(|(path, leaf)| {
             let scalar = match *leaf {
@@ -244,8 +251,8 @@ impl Event {
     }
 }
 
-/// Calls `sink` with each word by which a search that names no field finds a leaf. `buffer` is
-/// scratch space.
+/// Calls `sink` with each word by which a search without a field finds a leaf. `buffer` is scratch
+/// space.
 pub fn each_leaf_word(leaf: Scalar<'_>, buffer: &mut String, mut sink: impl FnMut(&str)) {
     let mut number = |n: &dyn Display| {
         buffer.clear();
@@ -265,7 +272,8 @@ pub fn each_leaf_word(leaf: Scalar<'_>, buffer: &mut String, mut sink: impl FnMu
     }
 }
 
-/// The same of a column's value, but for the words that are found by way of the column.
+/// Calls `sink` with each word of a column's value that the words field must hold, because a search
+/// cannot find it in the column itself.
 pub fn each_column_word(
     column: ColumnId,
     value: &str,
@@ -293,7 +301,8 @@ fn push_display(arena: &mut String, value: impl Display) -> Span {
     Span { start, end: arena.len() as u32 }
 }
 
-/// The address as the index keeps it: IPv4 mapped into IPv6.
+/// Parses an address, and maps IPv4 into IPv6 as the index keeps it; None if the text is no
+/// address.
 pub fn parse_ip(text: &str) -> Option<Ipv6Addr> {
     match text.parse().ok()? {
         IpAddr::V4(address) => Some(address.to_ipv6_mapped()),

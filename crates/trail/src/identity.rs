@@ -1,19 +1,25 @@
-//! Who acted and with which kind of credentials, derived from `userIdentity`.
+//! Who acted, and with which kind of credentials, derived from `userIdentity`.
 //!
-//! `userIdentity` is often incomplete, and its `type` absent; each rule takes the best field there is
-//! and falls through to the next. Source: AWS's "CloudTrail userIdentity element", and the records
-//! seen (`cloudtrail.md`).
+//! `userIdentity` is often incomplete, and its `type` absent; each rule takes the best field
+//! present, and falls through to the next. Source: AWS's "CloudTrail userIdentity element", and the
+//! records seen (`cloudtrail.md`).
 
 use std::borrow::Cow;
 
-/// The fields of `userIdentity` that say who it is. Empty where absent.
+/// The fields of `userIdentity` that say who acted. Absent ones are empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Identity<'a> {
+    /// `type`, such as `IAMUser` or `AssumedRole`.
     pub kind: &'a str,
+    /// `arn` of the user, role session or root.
     pub arn: &'a str,
+    /// `userName` of an IAM user or a federated one.
     pub user_name: &'a str,
+    /// `principalId`, AWS's unique id of the caller.
     pub principal: &'a str,
+    /// `accountId`, twelve digits.
     pub account: &'a str,
+    /// `invokedBy`, the AWS service that made the request.
     pub invoked_by: &'a str,
     /// `sessionContext.sessionIssuer.userName`: the role, for a temporary role.
     pub issuer_name: &'a str,
@@ -24,14 +30,23 @@ pub struct Identity<'a> {
 /// Kinds of credentials, as the `credential` column and the API name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
+    /// `root`: the account's root user.
     Root,
+    /// `iam-user`: an IAM user's own keys or password.
     IamUser,
+    /// `assumed-role`: a role's temporary credentials.
     AssumedRole,
+    /// `federated`: a user of an external identity provider.
     Federated,
+    /// `identity-center`: a user of IAM Identity Center.
     IdentityCenter,
+    /// `aws-service`: a service of AWS itself.
     AwsService,
+    /// `aws-account`: a caller from another account.
     AwsAccount,
+    /// `anonymous`: no credentials.
     Anonymous,
+    /// `unknown`: the record does not say.
     Unknown,
 }
 
@@ -52,7 +67,7 @@ impl Credential {
 }
 
 impl<'a> Identity<'a> {
-    /// With which kind of credentials the call was made.
+    /// The kind of credentials of the call.
     pub fn credential(&self) -> Credential {
         if self.account == "anonymous" || self.principal == "Anonymous" {
             return Credential::Anonymous;

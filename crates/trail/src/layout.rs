@@ -1,16 +1,20 @@
-//! What a trail file's path says of its records, by S3's layout. A hint: the records decide. Pure.
+//! The account, region and day that a trail file's path names, by S3's layout. A hint: the records
+//! decide.
 
 /// The parts of a path that follow the layout:
 /// `…/ACCOUNT/KIND/REGION/YYYY/MM/DD/NAME`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place<'p> {
+    /// Twelve digits; None where the path has none there.
     pub account: Option<&'p str>,
+    /// Such as `us-east-1`; None where the path has none there.
     pub region: Option<&'p str>,
-    /// Year, month and day of delivery.
+    /// Year, month and day of delivery; None where the path has none there.
     pub day: Option<[&'p str; 3]>,
 }
 
 impl<'p> Place<'p> {
+    /// Reads a path; parts that do not follow the layout are None.
     pub fn of(path: &'p str) -> Self {
         let parts: Vec<&str> = path.split('/').collect();
         let is_kind = |part: &str| part == "CloudTrail" || part.starts_with("CloudTrail-");

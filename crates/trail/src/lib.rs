@@ -1,4 +1,10 @@
-//! From bytes to what a CloudTrail record means.
+//! From bytes to the meaning of a CloudTrail record: splitting, repair, parsing, identity, time,
+//! words.
+//!
+//! The crate never opens a file, never starts a thread, and reads the clock in
+//! [`time::Micros::now`] only. Start at [`split::Pieces`], which finds the records in a file's
+//! bytes, and at [`parse::Parser`], which makes a [`flat::Event`] of each. [`columns::COLUMNS`]
+//! lists the fields that the index keeps in columns of their own.
 
 #![warn(missing_docs, unreachable_pub)]
 

@@ -46,13 +46,13 @@ pub(crate) const KEY_BYTES_MAX: usize = 128;
 /// Bytes of a path; a longer one is cut and hashed. It is a column's name in the index.
 pub(crate) const PATH_BYTES_MAX: usize = 1_024;
 
-/// Longest value that is a term as it is, in bytes. A longer one (a policy document, a user-data
-/// script) is a term of its beginning and a hash: an exact search finds it, its words are all indexed,
-/// and a wildcard sees its beginning only. tantivy drops terms above 65,530 bytes.
+/// Bytes of the longest value that is a term as it is. The term of a longer one (a policy document,
+/// a user-data script) is its beginning and a hash: an exact search finds it, all its words are
+/// indexed, and a wildcard sees its beginning only. tantivy drops terms above 65,530 bytes.
 pub const EXACT_BYTES_MAX: usize = 4_096;
 
-/// Longest word kept as it is, in bytes; a longer one (a pagination token, a base64 blob) is kept as
-/// its beginning and a hash, which an exact search for it still finds.
+/// Bytes of the longest word that is a term as it is. The term of a longer one (a pagination token,
+/// a base64 blob) is its beginning and a hash, which an exact search still finds.
 pub const WORD_BYTES_MAX: usize = 256;
 
 /// Paths kept in a worker's table, and bytes of these. Real archives have some 2,000; what is above this

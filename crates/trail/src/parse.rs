@@ -22,35 +22,40 @@ use crate::time::Micros;
 /// Buffers that parsed a longer record than this are given back after it: they take ten times as much.
 const KEPT_RECORD_BYTES_MAX: usize = 1 << 20;
 
-/// What is known of a file's records beside the records.
+/// What is known of a file that its records do not say.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Origin {
     /// Number of the file in the ledger.
     pub file: u64,
     /// The time of a record that states none.
     pub time: Micros,
-    /// Where the second gzip member begins in the uncompressed bytes, if there is one.
+    /// Offset of the second gzip member in the uncompressed bytes; None if there is one member
+    /// only.
     pub second_member: Option<usize>,
-    /// What is odd about the file, and so about each of its records.
+    /// What is odd about the file, and so applies to each of its records.
     pub flags: Flags,
 }
 
 /// A record that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
-    /// Byte offset in the file, uncompressed, of the place that cannot be read.
+    /// Byte offset of the unreadable place in the file, uncompressed.
     pub offset: u64,
+    /// Why the record cannot be read, for a person.
     pub reason: String,
 }
 
-/// Takes what a file's bytes turn out to be.
+/// Receives the events and rejects of a file, in order.
 pub trait Sink {
+    /// Why the sink takes no more; it ends the parsing of the file.
     type Error;
+    /// Takes one event, which the parser reuses afterwards.
     fn event(&mut self, event: &mut Event) -> Result<(), Self::Error>;
+    /// Takes one record that cannot be read.
     fn reject(&mut self, reject: Reject);
 }
 
-/// Parses files, one after another. One a worker.
+/// Parses files, one after another. Each worker has one.
 #[derive(Default)]
 pub struct Parser {
     event: Event,
@@ -58,7 +63,7 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// Hands every record of a file to `sink`, in order. Fails only where the sink does.
+    /// Passes every record of a file to `sink`, in order. Fails only if the sink does.
     pub fn parse_file<S: Sink>(
         &mut self,
         pieces: &[Piece<'_>],
@@ -72,7 +77,8 @@ impl Parser {
         run.end()
     }
 
-    /// The same of a file whose pieces may be too many to be held.
+    /// Parses a file like [`Parser::parse_file`], even if its pieces are too many to be held in
+    /// memory.
     pub fn parse_pieces<S: Sink>(
         &mut self,
         pieces: &Pieces<'_>,
@@ -84,8 +90,8 @@ impl Parser {
         run.end()
     }
 
-    /// Parses one record as delivered, for a search that returns it. The text is the record's, or its
-    /// repaired form.
+    /// Parses one record as delivered, for a search that returns it. Returns its text too, repaired
+    /// if needed; None if it cannot be read.
     pub fn parse_record<'a>(&mut self, raw: &'a [u8]) -> Option<(&Event, Cow<'a, [u8]>)> {
         let Self { event, json } = self;
         let mut fill = |bytes: &[u8]| json.walk_whole(bytes, &mut Fill::<false>(cleared(event)));
@@ -101,16 +107,17 @@ impl Parser {
         Some((&self.event, repaired.map_or(Cow::Borrowed(raw), Cow::Owned)))
     }
 
-    /// The key of a record's event, as delivered: the same as when it was read from its file.
+    /// The event key of a record as delivered, equal to the one from its file; None if the record
+    /// cannot be read.
     pub fn key(&mut self, raw: &[u8]) -> Option<EventKey> {
         self.fill_as_delivered(raw).ok()?;
         self.event.finish(Micros(0));
         Some(self.event.key())
     }
 
-    /// Makes the event of a record as delivered once more: the same as when it was read from its file, at
-    /// this byte. `origin` has the time of a record that states none, and the flags that the record does
-    /// not tell.
+    /// Makes the event of a record as delivered once more, equal to the one from its file. `origin`
+    /// has the time of a record that states none, and the flags that the record does not show. None
+    /// if it cannot be read.
     pub fn event_again(&mut self, raw: &[u8], offset: u64, origin: Origin) -> Option<&Event> {
         let repairs = self.fill_as_delivered(raw).ok()?;
         let event = &mut self.event;
@@ -145,8 +152,8 @@ impl Parser {
         Ok(())
     }
 
-    /// Calls `visit` with every scalar of a record and its path, texts whole; a record that needs repair
-    /// is repaired first.
+    /// Calls `visit` with every scalar of a record and its path, texts uncut; repairs the record
+    /// first if needed.
     pub fn each_scalar(&mut self, raw: &[u8], visit: impl FnMut(&str, Scalar<'_>)) {
         let mut scalars = Scalars { paths: cleared(&mut self.event), visit };
         if self.json.walk_whole(raw, &mut scalars).is_err()

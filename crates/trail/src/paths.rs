@@ -4,7 +4,7 @@
 //! A key that contains dots is taken as several parts, so `{"a.b":1}` and `{"a":{"b":1}}` are both
 //! the field `a.b`.
 //!
-//! Invariants: a path has at most [`PATH_DEPTH_MAX`] parts and [`PATH_BYTES_MAX`] bytes, and never holds a
+//! Invariants: a path has at most `PATH_DEPTH_MAX` parts and `PATH_BYTES_MAX` bytes, and never holds a
 //! NUL, which ends a path in the index. Keys beyond these bounds are cut, not dropped.
 
 use hashbrown::HashTable;
@@ -18,24 +18,24 @@ use crate::limits::{
 };
 use crate::words::shorten;
 
-/// Between the parts of a path, in the index.
+/// Separates the parts of a path in the index, as tantivy does.
 pub const SEPARATOR: char = '\u{1}';
 
-/// A path, by its place in its [`Paths`].
+/// A path, by its place in a worker's table of paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PathId(u32);
 
 impl PathId {
-    /// The record itself.
+    /// The path of the record itself.
     pub const ROOT: Self = Self(0);
 
-    /// For tables beside [`Paths`].
+    /// The place as a number, for tables that run beside the table of paths.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// Tells tables of paths apart, those too that one [`Paths`] had one after another.
+/// Identifies one filling of a path table, so that a [`PathId`] is never used with another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation(u64);
 

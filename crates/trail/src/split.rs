@@ -1,11 +1,12 @@
 //! Bytes to record spans: finds where each record of a file begins and ends, without parsing it.
 //!
 //! Takes every shape that trails are kept in (`cloudtrail.md`, "Files"): `{"Records":[…]}`, arrays,
-//! single records, one record a line or simply one after another, `lookup-events` output, EventBridge
-//! and CloudWatch envelopes. It follows strings and brackets only, so it is quick, and it does not
-//! mind what is wrong inside a record: that costs the record alone.
+//! single records, one record a line or simply one after another, `lookup-events` output,
+//! EventBridge and CloudWatch envelopes. It follows strings and brackets only, so it is fast, and a
+//! fault inside a record costs that record alone.
 //!
-//! Pure, total, and without recursion but for envelopes, which it follows [`ENVELOPE_DEPTH_MAX`] deep.
+//! Pure, total, and without recursion except for envelopes, which it follows `ENVELOPE_DEPTH_MAX`
+//! deep.
 
 use memchr::memmem;
 
@@ -18,24 +19,40 @@ const SEARCH_STEP_MAX: usize = 64 << 10;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Something found in a file. Offsets are into the bytes that were split.
+/// A piece of a file. Offsets count bytes from the beginning of what was split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// A record's bytes, from brace to brace.
-    /// It is listed when it stood in a `Records` array, so that it is one whatever it looks like.
-    Record { offset: usize, bytes: &'a [u8], is_listed: bool },
-    /// A record as the content of a JSON string, still escaped.
-    Escaped { offset: usize, content: &'a [u8] },
-    /// Bytes that are no record.
-    Broken { offset: usize, reason: &'static str },
+    Record {
+        /// Where its opening brace is.
+        offset: usize,
+        /// The record as delivered.
+        bytes: &'a [u8],
+        /// Whether it stood in a `Records` array; it then counts as a record whatever it contains.
+        is_listed: bool,
+    },
+    /// A record inside a JSON string, still escaped.
+    Escaped {
+        /// Where the string's content begins.
+        offset: usize,
+        /// What stands between the quotes.
+        content: &'a [u8],
+    },
+    /// Bytes that are not a record.
+    Broken {
+        /// Where the fault is.
+        offset: usize,
+        /// What is wrong there, for a person.
+        reason: &'static str,
+    },
 }
 
-/// What a file was besides its pieces.
+/// What splitting found out about the file as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// It is a CloudTrail digest file.
+    /// It is a CloudTrail digest file, which holds no records.
     pub is_digest: bool,
-    /// It ends inside a record or a list: cut off, or not written to its end yet.
+    /// It ends inside a record or a list: truncated, or not completely written yet.
     pub is_cut: bool,
 }
 
@@ -57,10 +74,12 @@ pub struct Pieces<'a> {
     /// The first of them: a file of nothing but braces would hold twenty times its size in pieces.
     held: Vec<Piece<'a>>,
     count: usize,
+    /// What splitting found out about the file as a whole.
     pub outcome: Outcome,
 }
 
 impl<'a> Pieces<'a> {
+    /// Splits a file's uncompressed bytes.
     pub fn of(bytes: &'a [u8]) -> Self {
         let (mut held, mut count) = (Vec::new(), 0);
         let outcome = split(bytes, &mut |piece| {
@@ -72,6 +91,7 @@ impl<'a> Pieces<'a> {
         Self { bytes, held, count, outcome }
     }
 
+    /// Whether the file has neither a record nor broken bytes.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -86,7 +106,7 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// The pieces of a file, all at once.
+/// Splits a file and returns all its pieces at once.
 pub fn collect(bytes: &[u8]) -> (Vec<Piece<'_>>, Outcome) {
     let mut pieces = Vec::new();
     let outcome = split(bytes, &mut |piece| pieces.push(piece));

@@ -16,8 +16,8 @@ pub struct Micros(pub i64);
 
 impl Micros {
     /// Parses a time as records state it: `2023-07-10T12:40:14Z`, with a fraction or an offset, or
-    /// `2025-02-19 20:13:49` as exports write it. Without an offset it is UTC. None also for a time that
-    /// the index cannot hold.
+    /// `2025-02-19 20:13:49` as exports write it. Without an offset it is UTC. None also for a time
+    /// that the index cannot hold.
     pub fn parse_event_time(text: &str) -> Option<Self> {
         Self::parse(text).filter(|time| time.is_indexable())
     }
@@ -63,6 +63,7 @@ impl Micros {
         })
     }
 
+    /// The system clock's time.
     pub fn now() -> Self {
         Self(Timestamp::now().as_microsecond())
     }

@@ -36,7 +36,7 @@ pub fn each_word(text: &str, buffer: &mut String, mut sink: impl FnMut(&str)) {
     each_placed_word(text, buffer, |word, _| sink(word));
 }
 
-/// The same, with the bytes of `text` that the word stands for.
+/// Like [`each_word`], with the byte range of `text` where the word stands.
 #[inline]
 pub fn each_placed_word(text: &str, buffer: &mut String, mut sink: impl FnMut(&str, Range<usize>)) {
     let mut rest = text;
@@ -58,7 +58,7 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// Text in lower case, letter by letter, as words are.
+/// Text in lower case, character by character, as words are.
 pub fn lowercase(text: &str) -> String {
     let mut lowercase = String::with_capacity(text.len());
     lower(text, &mut lowercase);
@@ -76,8 +76,8 @@ fn lower(word: &str, buffer: &mut String) {
 }
 
 /// Cuts text longer than `bytes_max` to its beginning and a hash of the whole, in place. The index
-/// bounds a term's length; this keeps equality exact (but for a collision of 128 bits). The hash is
-/// part of the index's format: XXH3, whose output is fixed by its specification.
+/// bounds a term's length; the hash keeps equality exact, except for collisions of 128 bits. It is
+/// XXH3, whose specification fixes its output, because it is part of the index's format.
 pub fn shorten(text: &mut String, bytes_max: usize) -> &str {
     if text.len() > bytes_max {
         let hash = xxh3_128(text.as_bytes());
@@ -87,7 +87,7 @@ pub fn shorten(text: &mut String, bytes_max: usize) -> &str {
     text
 }
 
-/// Whether [`shorten`] may have cut a text: it has the form of one that was.
+/// Whether a text looks like one that [`shorten`] has cut.
 pub fn is_shortened(text: &str, bytes_max: usize) -> bool {
     // The cut is before a character, of 4 bytes at most.
     let is_long = (bytes_max - 3..=bytes_max).contains(&text.len());
@@ -97,7 +97,7 @@ pub fn is_shortened(text: &str, bytes_max: usize) -> bool {
         })
 }
 
-/// A word without the hash that stands for its end: as much of it as the index can tell.
+/// The beginning of a word that [`shorten`] has cut, without its hash; any other word whole.
 pub fn known_part(word: &str) -> &str {
     let is_cut = is_shortened(word, WORD_BYTES_MAX);
     if is_cut { &word[..word.len() - HASH_BYTES] } else { word }

@@ -1,6 +1,6 @@
-//! What answers the requests, and how one is told to stop.
+//! The trait of whatever answers the requests, and the way to stop a search.
 //!
-//! The server knows no index. It asks an [`Engine`]: the daemon's is one, the tests' another.
+//! The server knows no index. It asks an [`Engine`]: the daemon has one, the tests have another.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,18 +13,21 @@ use crate::{
     Status, TailPage, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
-/// What answers the requests.
+/// Answers the requests.
 ///
-/// Every method is called on a blocking thread, several at a time, and may panic: the request then
-/// answers 500 and the server goes on. Limits of a request are checked before the call.
+/// Every method is called on a blocking thread, several at a time, and may panic: that request is
+/// then answered with 500, and the server goes on. The limits of a request are checked before the
+/// call.
 pub trait Engine: Send + Sync + 'static {
-    /// Polls `cancel` at least every few milliseconds of work and passes its error on.
+    /// Answers a search. Polls `cancel` at least every few milliseconds of work, and returns its
+    /// error.
     fn search(&self, request: &SearchRequest, cancel: &Cancel) -> Result<SearchResponse, ApiError>;
 
-    /// A number that changes whenever [`Engine::tail`] may find more. Cheap.
+    /// A number that changes whenever [`Engine::tail`] may find more events. Cheap to call.
     fn commits(&self) -> u64;
 
-    /// The next events that came behind the request's cursor; polls `cancel` as [`Engine::search`] does.
+    /// The next events behind the request's cursor, at most `limit`. Polls `cancel` as
+    /// [`Engine::search`] does.
     fn tail(
         &self,
         request: &TailRequest,
@@ -32,22 +35,26 @@ pub trait Engine: Send + Sync + 'static {
         cancel: &Cancel,
     ) -> Result<TailPage, ApiError>;
 
-    /// The events of that `eventID`, or of that `Meta::id`; [`ErrorKind::NotFound`] when none.
+    /// The events with that `eventID` or that `Meta::id`; [`ErrorKind::NotFound`] where there is
+    /// none.
     fn event(&self, id: &str, cancel: &Cancel) -> Result<SearchResponse, ApiError>;
 
-    /// Must answer while searches are running and while ingest stands still.
+    /// The daemon's state. Answers even while searches run and while ingest stands still.
     fn status(&self) -> Status;
 
-    /// By name.
+    /// All saved searches, by name.
     fn saved(&self) -> Arc<BTreeMap<String, SavedSearch>>;
 
-    /// Saves a search, durably; says whether none had the name.
+    /// Saves a search durably under a name. Returns true where the name is new, false where it was
+    /// replaced.
     fn save(&self, name: &str, search: &SavedSearch) -> Result<bool, ApiError>;
 
-    /// Returns the search that is not saved any more; [`ErrorKind::NotFound`] when there was none.
+    /// Deletes a saved search and returns it; [`ErrorKind::NotFound`] where there is none of that
+    /// name.
     fn delete_saved(&self, name: &str) -> Result<SavedSearch, ApiError>;
 
-    /// Polls `cancel` as [`Engine::search`] does.
+    /// Runs a saved search with the request's parameters. Polls `cancel` as [`Engine::search`]
+    /// does.
     fn search_saved(
         &self,
         name: &str,
@@ -55,33 +62,34 @@ pub trait Engine: Send + Sync + 'static {
         cancel: &Cancel,
     ) -> Result<SearchResponse, ApiError>;
 
-    /// Polls `cancel` as [`Engine::search`] does.
+    /// Lists the fields of events. Polls `cancel` as [`Engine::search`] does.
     fn fields(&self, request: &FieldsRequest, cancel: &Cancel) -> Result<FieldsResponse, ApiError>;
 
-    /// Polls `cancel` as [`Engine::search`] does.
+    /// Lists the most frequent values of a field. Polls `cancel` as [`Engine::search`] does.
     fn values(&self, request: &ValuesRequest, cancel: &Cancel) -> Result<ValuesResponse, ApiError>;
 
-    /// Polls `cancel` as [`Engine::search`] does.
+    /// Lists files of the archive, or sums over them. Polls `cancel` as [`Engine::search`] does.
     fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError>;
 
-    /// Starts checking the index, unless a check is running already.
+    /// Starts a check of the index, unless one is running. Returns how far it is.
     fn start_verify(&self) -> VerifyStatus;
 
-    /// The check that is running, and what the last one found.
+    /// How far a running check is, and what the last one found.
     fn verify(&self) -> VerifyStatus;
 
-    /// Starts making the index anew; returns once that has begun.
+    /// Starts a rebuild of the index from the archive; returns once it has begun.
     fn rebuild(&self, request: RebuildRequest) -> Result<RebuildStatus, ApiError>;
 
-    /// Metrics in Prometheus' text format.
+    /// The daemon's metrics, in Prometheus' text format.
     fn metrics(&self) -> String;
 }
 
-/// Where the server finds the engine, once there is one: until then everything but `/healthz` is answered
-/// [`ErrorKind::Unavailable`].
+/// Where the server finds the engine once there is one. Until then, it answers everything but
+/// `/healthz` with [`ErrorKind::Unavailable`].
 pub type EngineSlot = Arc<OnceLock<Arc<dyn Engine>>>;
 
-/// Why a search should stop: its deadline has passed, or nobody waits for it. Clones are the same.
+/// Tells a search when to stop: at its deadline, or when its client has hung up. Clones share the
+/// client's state.
 #[derive(Clone, Debug)]
 pub struct Cancel {
     has_hung_up: Arc<AtomicBool>,
@@ -111,12 +119,14 @@ impl MakesWay {
 }
 
 impl Cancel {
+    /// A cancel that stops the search at `deadline`.
     pub fn at(deadline: Instant) -> Self {
         Self { has_hung_up: Arc::default(), deadline, is_long: false, makes_way: None }
     }
 
-    /// For an attempt at the same search that ends after this time, as if it were the deadline, where
-    /// other searches run or wait; `searches` counts all of them.
+    /// For a first, short attempt at the same search. Once `after` has passed, the attempt ends as
+    /// if at its deadline if other searches run or wait; `searches` counts them all, this one
+    /// included.
     #[must_use]
     pub fn making_way(&self, after: Duration, searches: &Arc<AtomicUsize>) -> Self {
         let searches = Arc::clone(searches);
@@ -125,27 +135,28 @@ impl Cancel {
         Self { makes_way, ..self.clone() }
     }
 
-    /// For an attempt at the same search, which is known to take long.
+    /// For a second attempt at the same search, once it is known to take long.
     #[must_use]
     pub fn long(&self) -> Self {
         Self { is_long: true, ..self.clone() }
     }
 
-    /// Whether others must not have to wait for this search's threads.
+    /// Whether the search is long, and so must run on threads that short searches do not wait for.
     pub fn is_long(&self) -> bool {
         self.is_long
     }
 
+    /// When the search ends with [`ErrorKind::Timeout`].
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Says that nobody waits for the answer any more.
+    /// Records that the client has hung up, so that the search and all clones stop.
     pub fn hang_up(&self) {
         self.has_hung_up.store(true, Ordering::Relaxed);
     }
 
-    /// To be polled while searching: an error is the search's answer.
+    /// Returns an error once the search must stop. Searches poll it, and answer with that error.
     pub fn check(&self) -> Result<(), ApiError> {
         if self.has_hung_up.load(Ordering::Relaxed) {
             return Err(ApiError::new(ErrorKind::Unavailable, "the client hung up"));

@@ -5,29 +5,30 @@ use serde::{Deserialize, Serialize};
 
 use super::{Order, QueryForm, SearchRequest, TotalMode};
 
-/// What an export is written as.
+/// The file format of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ExportFormat {
-    /// The records as they were delivered, or rows as objects, one a line.
+    /// One line of JSON for each event, its record as delivered, or for each row, an object.
     #[default]
     Ndjson,
-    /// One line an event or row. A text that a spreadsheet would take for a formula has a single quote
-    /// before it.
+    /// One line for each event or row. A text that a spreadsheet would take for a formula gets a
+    /// single quote in front.
     Csv,
-    /// The columns of CSV, and the record, in Parquet with zstd.
+    /// The columns of CSV and the whole record, in Parquet with zstd.
     Parquet,
 }
 
-/// `POST /v1/export`: everything that a query finds, streamed. An answer that ends without the last
-/// chunk is not whole.
+/// `POST /v1/export`: everything that a query finds, streamed. A body without its last chunk is
+/// incomplete.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportRequest {
-    /// As in a search; of a query that makes rows, the rows are exported, where they are no more than
+    /// The same as in a search. A query that makes rows exports its rows, if they are no more than
     /// a search can return.
     #[serde(default)]
     pub query: QueryForm,
+    /// The file format; JSON lines by default.
     #[serde(default)]
     pub format: ExportFormat,
     /// Earliest event time, inclusive.
@@ -36,21 +37,24 @@ pub struct ExportRequest {
     /// Latest event time, exclusive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
+    /// The zone of times without an offset, and of days: `Europe/Berlin`. UTC if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    /// Newest or oldest event first; newest by default.
     #[serde(default)]
     pub order: Order,
-    /// A part of so many events, at most [`crate::limits::SEARCH_LIMIT_MAX`]: the header `traildex-cursor`
-    /// is there if others follow. Without it, everything.
+    /// Export only this many events, at most 10,000. The response header `traildex-cursor` is
+    /// present if more follow. If absent, everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Of a part, or of a page of the same search: goes on behind it.
+    /// The cursor of an earlier export with a limit, or of a page of the same search: the export
+    /// starts behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
 
 impl ExportRequest {
-    /// The search for a page of it.
+    /// The search for one page of this export.
     pub fn page(&self, limit: usize, cursor: Option<String>) -> SearchRequest {
         SearchRequest {
             query: self.query.clone(),

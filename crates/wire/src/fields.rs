@@ -1,4 +1,4 @@
-//! Fields and their values, for those who explore and for completion.
+//! Fields and their values: what a person explores, and what completion offers.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FieldsRequest {
-    /// Only fields whose path, or the rest of it from any of its parts on, or whose short name begins
-    /// with this, upper and lower case alike.
+    /// Only fields that begin with this, in any case: their path, their path from any of its parts
+    /// on, or their short name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// At most this many fields; [`crate::limits::FIELDS_LIMIT_DEFAULT`] where nothing says.
+    /// At most this many fields; 100 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// This many of the most frequent values of each field as well. Together with the limit at most
-    /// [`crate::limits::VALUES_LIMIT_MAX`] values.
+    /// Also return this many of each field's most frequent values. The product with `limit` is at
+    /// most 10,000. If absent, no values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<usize>,
 }
@@ -26,51 +26,56 @@ pub struct FieldsRequest {
 /// The fields that events have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldsResponse {
-    /// Those that the most events have first; of as many, by their paths.
+    /// Most frequent fields first; fields in equally many events are sorted by path.
     pub fields: Vec<Field>,
-    /// How many there are, returned or not.
+    /// How many fields match, returned or not.
     pub total: u64,
     /// Why the answer may lack events.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// A field that some event has.
+/// A field that at least one event has.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Field {
-    /// The full path; of what is derived, its name.
+    /// The full path in the record; for a field that traildex derives, its name.
     pub path: String,
-    /// A shorter name for it in queries: its short name, or the last part of its path where no other
-    /// field is called so.
+    /// A shorter name for it in queries: its short name, or the last part of its path where no
+    /// other field ends the same. Absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short: Option<String>,
-    /// The kinds of its values, of which there can be several.
+    /// The types of its values; a field can have several.
     pub types: Vec<FieldType>,
     /// How many events have it.
     pub events: u64,
-    /// Its most frequent values, where they are asked for. Times and ids have none: nearly every event
+    /// Its most frequent values, if requested. Times and ids have none, because nearly every event
     /// has a value of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<ValueCount>>,
 }
 
-/// What a value is.
+/// The type of a value.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum FieldType {
+    /// Any text.
     Text,
+    /// Whole numbers only.
     Integer,
-    /// Of numbers, some of which have fractions.
+    /// Numbers, some with a fraction.
     Number,
+    /// `true` or `false`.
     Boolean,
+    /// A point in time.
     Time,
-    /// Of some texts, which are addresses too.
+    /// Texts, some of which are IP addresses.
     Address,
 }
 
 impl FieldType {
+    /// Every type, in the order of declaration.
     pub const ALL: [Self; 6] =
         [Self::Text, Self::Integer, Self::Number, Self::Boolean, Self::Time, Self::Address];
 }
@@ -91,8 +96,9 @@ impl fmt::Display for FieldType {
 /// A value, and how many events have it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValueCount {
-    /// A text, a number or a truth value.
+    /// A text, a number or a boolean.
     pub value: Value,
+    /// How many events have this value.
     pub events: u64,
 }
 
@@ -100,34 +106,35 @@ pub struct ValueCount {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ValuesRequest {
-    /// A field as queries name it.
+    /// The field, by any name that a query accepts.
     pub field: String,
-    /// Only values whose text begins with this.
+    /// Only values whose text begins with this prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// At most this many values; [`crate::limits::VALUES_LIMIT_DEFAULT`] where nothing says.
+    /// At most this many values; 10 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Only of the events that this query's filter finds; it has no stages.
+    /// Only values of events that match this filter, which has no stages.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "q", alias = "query")]
     pub query: Option<String>,
-    /// Only of events at or after this time, and before `end`; the forms of a search's `start`.
+    /// Only values of events at or after this time, in the forms of a search's `start`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
+    /// Only values of events before this time, in the same forms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
-    /// The zone of times without an offset. UTC if there is none.
+    /// The zone of times without an offset. UTC if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
 }
 
-/// The values of a field.
+/// The most frequent values of a field.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValuesResponse {
     /// The full path of the field.
     pub field: String,
-    /// Those that the most events have first; of as many, in order. An event with several values counts
-    /// under each.
+    /// Most frequent values first; equally frequent ones in the order of the values. An event with
+    /// several values counts for each.
     pub values: Vec<ValueCount>,
     /// Why the answer may lack events.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

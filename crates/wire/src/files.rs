@@ -1,4 +1,4 @@
-//! Files: what became of each, and sums over them.
+//! The archive's files: what became of each, and sums over them.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use trail::time::Micros;
 
-/// What became of a file.
+/// What became of a file of the archive.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum FileState {
-    /// Waiting, settling, or being read.
+    /// Found; it waits, settles, or is being read.
     Pending,
-    /// Read, its events durable; single records may still have been rejected.
+    /// Read, and its events are durable; single records may have been rejected.
     Indexed,
     /// Nothing in it could be indexed; `reason` says why.
     Rejected,
@@ -23,18 +23,19 @@ pub enum FileState {
     Digest,
     /// A trail file without a record.
     Empty,
-    /// Read, and read again since, because its size or its time changed; the events of both readings
-    /// are in the index.
+    /// Read, and read again later because its size or modification time changed; the events of both
+    /// readings are in the index.
     Replaced,
-    /// Read, but a part of the index that held events of it was damaged: it is read again as soon as
-    /// it is found in the archive.
+    /// Read, but a damaged segment held some of its events. It is read again as soon as a scan
+    /// finds it.
     Reread,
-    /// Not read: a link, a pipe, a socket, a device, a name that is not UTF-8, or one that cannot be
-    /// opened. Looked at again by every scan.
+    /// Not read: a link, a pipe, a socket, a device, a name that is not UTF-8, or a file that
+    /// cannot be opened. Every scan looks at it again.
     Skipped,
 }
 
 impl FileState {
+    /// Every state with its name in the API, in the order of declaration.
     pub const ALL: [(&'static str, Self); 8] = [
         ("pending", Self::Pending),
         ("indexed", Self::Indexed),
@@ -76,32 +77,34 @@ pub struct FilesRequest {
     /// Only files that were read before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_end: Option<String>,
-    /// Sums by these, separated by commas, in place of a list: `account`, `region`, `day`.
+    /// Return sums by these dimensions in place of a list of files: `account`, `region`, `day`,
+    /// separated by commas.
     #[serde(default, with = "list", skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "String", regex(pattern = "^(account|region|day)(,(account|region|day))*$"))]
     pub by: Vec<Dimension>,
-    /// At most this many files (default [`crate::limits::FILES_LIMIT_DEFAULT`]), or groups of them
-    /// (default [`crate::limits::FILES_LIMIT_MAX`]).
+    /// At most this many files (100 if absent), or groups of them (10,000 if absent).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
 
-/// What files are grouped by.
+/// What `by` can group files by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dimension {
-    /// The account that the file's records are of; `several` where they are of more than one.
+    /// The account of the file's records; `several` where they have more than one.
     Account,
-    /// The region, likewise.
+    /// The region of the file's records; `several` where they have more than one.
     Region,
-    /// The day of the file's first event, UTC; without events, the day in its path, or of its last
-    /// change.
+    /// The day of the file's first event, UTC. For a file without events, the day in its path, or
+    /// of its last change.
     Day,
 }
 
 impl Dimension {
+    /// Every dimension with its name in the API, in the order of declaration.
     pub const ALL: [(&'static str, Self); 3] =
         [("account", Self::Account), ("region", Self::Region), ("day", Self::Day)];
 
+    /// The name in the API: `account`, `region` or `day`.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].0
     }
@@ -135,29 +138,37 @@ mod list {
     }
 }
 
-/// The answer to `GET /v1/files`: files in the order in which they were read, or groups in the order
-/// of their keys.
+/// The answer to `GET /v1/files`: files in the order in which they were read, or groups in the
+/// order of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FilesResponse {
+    /// The matching files; empty where the request groups them with `by`.
     #[serde(default)]
     pub files: Vec<FileEntry>,
+    /// One entry for each group; empty without `by`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<FileGroup>,
-    /// How many files match, or how many groups there are; listed or not.
+    /// How many files match, or how many groups there are, listed or not.
     pub total: u64,
-    /// Over all files that match.
+    /// Sums over all matching files, listed or not.
     pub sums: FileSums,
 }
 
-/// Files of one account, region and day, as far as was asked for.
+/// The files of one account, region and day, as far as the request groups by them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileGroup {
+    /// The account of the group, or `several`; absent where files are not grouped by it, or have
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// The region of the group, or `several`; absent where files are not grouped by it, or have
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// The day of the group, `YYYY-MM-DD`; absent where files are not grouped by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day: Option<String>,
+    /// Sums over the files of the group.
     #[serde(flatten)]
     pub sums: FileSums,
 }
@@ -165,20 +176,28 @@ pub struct FileGroup {
 /// Sums over files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileSums {
+    /// How many files the sums are over.
     pub files: u64,
-    /// The other sums are those of [`Reading`].
+    /// Records that are events, duplicates included.
     pub records: u64,
+    /// Of `records`, those whose event was in the index already.
     pub duplicates: u64,
+    /// Of `records`, those that share account and `eventID` with an event of different content.
     pub conflicting: u64,
+    /// Of `records`, those that needed a repair to be read.
     pub repaired: u64,
+    /// Records that could not be read.
     pub rejected: u64,
+    /// Events that a damaged segment held and that are not in the index now.
     pub lost: u64,
-    /// Earliest and latest event.
+    /// Time of the earliest event; null without events.
     pub first: Option<Micros>,
+    /// Time of the latest event; null without events.
     pub last: Option<Micros>,
 }
 
 impl FileSums {
+    /// Adds one file, with the counts of its reading.
     pub fn add(&mut self, reading: &Reading) {
         self.files += 1;
         self.records += reading.records;
@@ -192,16 +211,19 @@ impl FileSums {
     }
 }
 
-/// What happened to one file.
+/// One file of the archive, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileEntry {
+    /// The file's path in the archive.
     pub path: String,
+    /// What became of the file.
     pub state: FileState,
-    /// Size on disk.
+    /// Bytes on disk, compressed.
     pub size: u64,
-    /// Time of the last change; absent for what is skipped.
+    /// The file's modification time; absent for a skipped file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<Micros>,
+    /// What reading the file found; all zero while it is pending.
     #[serde(flatten)]
     pub reading: Reading,
 }
@@ -212,52 +234,55 @@ pub struct Reading {
     /// When it was indexed or rejected; absent while pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_at: Option<Micros>,
-    /// SHA-256 of the uncompressed content, in hexadecimal: the `hashValue` by which CloudTrail's
-    /// digest files know it. Absent where the content could not be read.
+    /// SHA-256 of the uncompressed content, in hexadecimal: the `hashValue` in CloudTrail's digest
+    /// files. Absent where the content could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Records that are events, duplicates included.
     #[serde(default)]
     pub records: u64,
-    /// Of these, records whose event was in the index already.
+    /// Of `records`, those whose event was in the index already.
     #[serde(default)]
     pub duplicates: u64,
-    /// Of the records, those that were older than is kept when the file was read.
+    /// Of `records`, those that were older than the retention period when the file was read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub expired: u64,
-    /// Of the records, those whose account and `eventID` another event has, with different content;
+    /// Of `records`, those that share account and `eventID` with an event of different content;
     /// both are indexed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub conflicting: u64,
-    /// Of the records, those that could be read after a repair.
+    /// Of `records`, those that needed a repair to be read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repaired: u64,
     /// Records that could not be read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rejected: u64,
-    /// Events that were in a damaged part of the index and are not in it now.
+    /// Events that a damaged segment held and that are not in the index now.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
-    /// Time of the earliest and of the latest event.
+    /// Time of the earliest event; absent without events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Micros>,
+    /// Time of the latest event; absent without events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Micros>,
-    /// The account that the records are of, `several` where they are of more than one; without
-    /// records, the one in the path.
+    /// The account of the records, `several` where they have more than one; without records, the
+    /// account in the path. Absent where neither names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// The region, likewise.
+    /// The region of the records, `several` where they have more than one; without records, the
+    /// region in the path. Absent where neither names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// The first 20 records that could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<Reject>,
-    /// What was odd about the file: `second-member`, `trailing-bytes`, and `cut-off` where it ends inside of
-    /// a list of records.
+    /// What is odd about the file: `second-member` and `trailing-bytes` for data behind the first
+    /// gzip member, `cut-off` where it ends inside a list of records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
-    /// Why the file is in its state, or what a pending one waits for.
+    /// Why the file is in its state, or what a pending file waits for; absent where there is
+    /// nothing to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -270,8 +295,9 @@ fn is_zero(n: &u64) -> bool {
 /// A record that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reject {
-    /// Byte offset in the file, uncompressed, of the place that cannot be read.
+    /// Byte offset of the unreadable place in the file, uncompressed.
     pub offset: u64,
+    /// Why the record cannot be read, for a person.
     pub reason: String,
 }
 

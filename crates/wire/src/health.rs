@@ -5,104 +5,119 @@ use serde::{Deserialize, Serialize};
 
 use trail::time::Micros;
 
-/// `GET /v1/status`.
+/// The answer to `GET /v1/status`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
+    /// The daemon's version, as in `traildex --version`.
     pub version: String,
     /// Seconds since the daemon started.
     pub uptime_s: u64,
+    /// Directories of the archive that the daemon watches.
     pub watch: Vec<String>,
+    /// The directory that holds the index.
     pub data_dir: String,
+    /// Files of the archive, counted by state.
     pub files: FileCounts,
+    /// Records of the archive, counted by what became of them.
     pub events: EventCounts,
+    /// The index on disk.
     pub index: IndexStatus,
+    /// How far the index is behind the archive.
     pub lag: Lag,
-    /// False while ingest is paused, and once it has stopped for good; `fault` says which, and why.
-    /// Searches go on.
+    /// False while ingest is paused, and after it has stopped for good; `fault` says which, and
+    /// why. Searches go on.
     pub is_ingesting: bool,
-    /// Ingest waits for its fault to pass, and goes on by itself.
+    /// True while ingest waits for a fault to pass; it then goes on by itself.
     #[serde(default)]
     pub is_paused: bool,
+    /// Why ingest is paused or stopped; absent while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// A rebuild that is under way, or how the last one ended.
+    /// The rebuild that is running, or how the last one ended; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuild: Option<RebuildStatus>,
-    /// What a person should know: damage, what was set aside, what cannot be watched.
+    /// What a person should know: damage, data that was set aside, directories that cannot be
+    /// watched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// Files by what became of them.
+/// Files counted by state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileCounts {
-    /// Files that were found and whose names can be a trail file's.
+    /// Files found whose names can be those of trail files.
     pub seen: u64,
+    /// Files that were read, with durable events.
     pub indexed: u64,
     /// Waiting, settling, or being read.
     pub pending: u64,
-    /// Nothing in them could be read as a record, or the file itself could not be read.
+    /// Files that could not be read, or in which nothing could be read as a record.
     pub rejected: u64,
-    /// CloudTrail digest files: recognised, not events.
+    /// CloudTrail digest files, which hold no events.
     pub digest: u64,
     /// Trail files without a record.
     pub empty: u64,
-    /// Readings of files that were read again since, because they changed.
+    /// Earlier readings of files that changed and were read again.
     pub replaced: u64,
-    /// To be read again, because a part of the index that held events of them was damaged.
+    /// Files to be read again, because a damaged segment held some of their events.
     pub reread: u64,
-    /// Links, pipes, sockets, devices, names that are not UTF-8, and what cannot be opened.
+    /// Links, pipes, sockets, devices, names that are not UTF-8, and files that cannot be opened.
     pub skipped: u64,
-    /// Other names.
+    /// Files whose names cannot be those of trail files.
     pub ignored: u64,
 }
 
-/// Records by what became of them.
+/// Records counted by what became of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventCounts {
+    /// Events in the index.
     pub indexed: u64,
-    /// Events that are older than is kept: they were dropped, or not taken in.
+    /// Events older than the retention period: deleted from the index, or never added.
     #[serde(default)]
     pub expired: u64,
     /// Records whose event was in the index already.
     pub duplicates: u64,
-    /// Events whose account and `eventID` an earlier one has, with different content.
+    /// Events that share account and `eventID` with an earlier event of different content.
     pub conflicting: u64,
     /// Records that could not be read; each is listed with its file by `GET /v1/files`.
     pub rejected: u64,
-    /// Records that could be read after a repair.
+    /// Records that needed a repair to be read.
     pub repaired: u64,
-    /// Events that were in a damaged part of the index, of files that were not read again yet.
+    /// Events that a damaged segment held, of files that have not been read again yet.
     pub lost: u64,
-    /// Time of the earliest and of the latest event.
+    /// Time of the earliest event; null while the index is empty.
     pub first: Option<Micros>,
+    /// Time of the latest event; null while the index is empty.
     pub last: Option<Micros>,
 }
 
 /// The index on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IndexStatus {
+    /// Bytes that the index takes on disk.
     pub bytes: u64,
-    /// What its file system has left; see `index.free_bytes_min`.
+    /// Bytes free on the index's file system; ingest needs `index.free_bytes_min`.
     #[serde(default)]
     pub free_bytes: u64,
+    /// Segments in the current snapshot.
     pub segments: u64,
-    /// Segments that are damaged: searches over them are refused.
+    /// Damaged segments; a search that needs one is refused.
     pub damaged: u64,
+    /// Version of the index's format on disk: see docs/format.md.
     pub format_version: u32,
 }
 
 /// How far the index is behind the archive.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Lag {
-    /// Bytes, as on disk, of the files that are pending.
+    /// Bytes on disk of the pending files.
     pub pending_bytes: u64,
     /// Seconds since the oldest pending file was first seen; 0 when nothing is pending.
     pub oldest_pending_s: f64,
-    /// Seconds since the last commit; absent before the first.
+    /// Seconds since the last commit; null before the first.
     pub last_commit_s: Option<f64>,
-    /// Seconds since the last whole scan of the archive ended; absent before the first. What no
-    /// event of the kernel told of is at most this much behind.
+    /// Seconds since the last full scan of the archive ended; null before the first. A change that
+    /// the kernel did not report is at most this far behind.
     pub last_scan_s: Option<f64>,
 }
 
@@ -110,23 +125,24 @@ pub struct Lag {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RebuildRequest {
-    /// Whether to go on although files have left the archive, whose events the new index would lack.
+    /// Rebuild even if files have left the archive; the new index then lacks their events.
     #[serde(default)]
     pub accept_loss: bool,
 }
 
-/// A rebuild: searches are answered by the old index until the new one has caught up.
+/// A rebuild of the index. The old index answers searches until the new one has caught up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RebuildStatus {
+    /// Whether the rebuild runs, is done or failed.
     pub state: RebuildState,
-    /// Why it failed.
+    /// Why it failed; absent unless it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Files read since it began.
     pub files: u64,
     /// Events indexed since it began.
     pub events: u64,
-    /// Files that are known to be left.
+    /// Files found that are still to be read.
     pub pending: u64,
 }
 
@@ -134,22 +150,25 @@ pub struct RebuildStatus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RebuildState {
+    /// The new index is being filled.
     #[default]
     Running,
     /// The new index has taken the place of the old one.
     Done,
-    /// It was given up, and the old index stays.
+    /// The rebuild was given up; the old index stays.
     Failed,
 }
 
-/// `GET /v1/verify`; `POST /v1/verify` starts a check and answers the same.
+/// The answer to `GET /v1/verify`, and to `POST /v1/verify`, which starts a check of the index.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyStatus {
+    /// Whether a check is running now.
     pub is_running: bool,
-    /// Bytes of the running check that were read, and that are to be read.
+    /// Bytes that the running check has read.
     pub bytes_done: u64,
+    /// Bytes that the running check has to read.
     pub bytes_total: u64,
-    /// What the last check found.
+    /// What the last check found; absent before the first has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<VerifyReport>,
 }
@@ -157,20 +176,25 @@ pub struct VerifyStatus {
 /// What a check of the index found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyReport {
-    /// When it ended.
+    /// When the check ended.
     pub checked_at: Micros,
+    /// Segments checked.
     pub segments: u64,
+    /// Events in these segments.
     pub events: u64,
+    /// Files of the archive that the ledger lists.
     pub files: u64,
     /// Bytes whose checksums were compared.
     pub bytes: u64,
+    /// One entry for each fault found; empty for a healthy index.
     pub problems: Vec<VerifyProblem>,
 }
 
-/// Something that is not as it should be.
+/// A fault that a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyProblem {
-    /// The file of the index, or the file of the archive.
+    /// The file of the index or of the archive that has the fault.
     pub path: String,
+    /// What is wrong with it, for a person.
     pub problem: String,
 }

@@ -1,8 +1,11 @@
-//! Requests and responses of the socket API, as they travel: JSON over HTTP/1.1.
+//! The requests and answers of the socket API, as they travel: JSON over HTTP/1.1.
 //!
-//! Pure data, shared by the server, the command line and the tests. Keys are an interface: a change
-//! here needs a line in CHANGELOG.md. Times are RFC 3339 in UTC. Sizes are bytes. Unknown request
-//! keys are refused.
+//! The crate is data, shared by the server, the command line and the tests. It never knows who
+//! answers, and it opens no socket and no index. Start at [`SearchRequest`] and [`SearchResponse`],
+//! at [`ApiError`], and at [`engine::Engine`], the trait of whatever answers.
+//!
+//! Keys are an interface: a change here needs a line in CHANGELOG.md. Times are RFC 3339 in UTC.
+//! Sizes are bytes. Unknown request keys are refused.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -38,7 +41,7 @@ pub use self::health::{
 pub use self::saved::{Parameter, SavedRequest, SavedResponse, SavedSearch};
 pub use self::tail::{TailPage, TailRequest};
 
-/// Which end of time a search starts from.
+/// The order by time in which a search returns events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
@@ -49,17 +52,17 @@ pub enum Order {
     Oldest,
 }
 
-/// How far a search counts its matches.
+/// How far a search counts the events that match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TotalMode {
     /// Every match is counted.
     #[default]
     Exact,
-    /// Counting stops at [`crate::limits::TOTAL_BOUND`]; `exact` is false when it was reached. What
-    /// needs no counting is exact all the same: one term, all events, those of a time range.
+    /// Counting stops at 10,000; `exact` is then false. A total that needs no counting is exact all
+    /// the same: one term, all events, or all events of a time range.
     Bounded,
-    /// Nothing is counted: there are at least as many as are returned.
+    /// Nothing is counted; the total is at least the number of events returned.
     None,
 }
 
@@ -67,7 +70,7 @@ pub enum TotalMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchRequest {
-    /// What to look for; empty or `*` is every event.
+    /// What to look for; empty or `*` matches every event.
     #[serde(default, alias = "q")]
     pub query: QueryForm,
     /// Earliest event time, inclusive: a date, a date and time, or relative (`-24h`, `now`).
@@ -79,24 +82,26 @@ pub struct SearchRequest {
     /// The zone of times without an offset, and of days: `Europe/Berlin`. UTC if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// How many events or rows to return, at most [`crate::limits::SEARCH_LIMIT_MAX`], and no more than
-    /// the query's own limit. By default that, or [`crate::limits::SEARCH_LIMIT_DEFAULT`] events, or
-    /// [`crate::limits::TABLE_ROWS_DEFAULT`] rows.
+    /// How many events or rows to return, at most 10,000, and at most the query's own `limit`. If
+    /// absent, the query's own, or else 50 events or 1,000 rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Newest or oldest event first; newest by default. A `sort` stage in the query comes before
+    /// it.
     #[serde(default)]
     pub order: Order,
+    /// How far to count the matches; all of them by default.
     #[serde(default)]
     pub total: TotalMode,
-    /// From an earlier answer: goes on behind its last event. All other keys but `limit` and `total` must
-    /// be as they were.
+    /// The cursor of an earlier answer: the page starts behind that answer's last event. All other
+    /// keys but `limit` and `total` must be as they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// Tell of each event which of its values met the query.
+    /// Return, with each event, the values that match the query.
     #[serde(default, skip_serializing_if = "is_false")]
     pub highlights: bool,
-    /// Tell what the search did, and what each of its conditions finds by itself, which takes as long
-    /// as searching for it.
+    /// Return the steps of the search, and how many events each condition matches by itself.
+    /// Counting them takes as long as searching for each.
     #[serde(default, skip_serializing_if = "is_false")]
     pub explain: bool,
 }
@@ -111,32 +116,36 @@ fn is_false(value: &bool) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(untagged)]
 pub enum QueryForm {
+    /// The query's text, as a person types it.
     Text(String),
+    /// The query's tree, as a JSON object.
     Tree(#[schemars(with = "serde_json::Map<String, serde_json::Value>")] Box<Query>),
 }
 
 /// The answer to a search, and to `GET /v1/events/{id}`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SearchResponse {
+    /// The events of this page, in the order asked for; empty where there is a table.
     pub hits: Vec<Hit>,
-    /// In place of hits, where the query's stages make a table.
+    /// The rows that the query's stages make, in place of hits; absent where the query finds
+    /// events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<Table>,
-    /// How many events match the query's conditions, on whatever page they are.
+    /// How many events match the query's conditions, over all pages.
     pub total: Total,
-    /// For the next page, where more events follow.
+    /// The cursor of the next page; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
     /// Milliseconds from the parsed request to the last record fetched.
     pub took_ms: f64,
-    /// Where it was asked for.
+    /// What the search did; absent unless the request asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
-    /// Why the answer may lack events, such as a damaged part of the index that is being made anew, or
-    /// records so large that a page holds fewer.
+    /// Why the answer may lack events: a damaged part of the index that is being rebuilt, or
+    /// records so large that the page holds fewer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// Whether more is found than is here, and no cursor leads there.
+    /// Whether more was found than is returned, with no cursor that leads to it.
     #[serde(skip)]
     pub is_cut: bool,
 }
@@ -188,95 +197,110 @@ impl<'de> Deserialize<'de> for QueryForm {
     }
 }
 
-/// What a query's stages made of its events.
+/// The rows that a query's stages make.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Table {
+    /// Names of the columns, from left to right.
     pub columns: Vec<String>,
-    /// Numbers are numbers; times are texts. Null where there is no value, and in a table of events'
-    /// fields a list where there are several, or the object that is there.
+    /// One list for each row, with a value for each column. Numbers are numbers, times are texts,
+    /// and null means no value. In a table of events' fields, a field with several values is a
+    /// list, and an object stays an object.
     pub rows: Vec<Vec<serde_json::Value>>,
     /// How many rows there are, returned or not.
     pub rows_total: u64,
-    /// False where numbers of distinct values are estimates, or not every event was counted.
+    /// False where counts of distinct values are estimates, or where not every event was counted.
     pub exact: bool,
 }
 
 /// How many events match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Total {
+    /// The number of matching events, as far as they were counted.
     pub value: u64,
-    /// False when counting stopped early: there are at least `value`.
+    /// False where counting stopped early: at least `value` events match.
     pub exact: bool,
 }
 
 /// One event.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Hit {
-    /// The record, byte for byte as AWS delivered it, unless `meta.raw` is there.
+    /// The record, byte for byte as AWS delivered it; its repaired form where `meta.raw` is
+    /// present.
     pub event: Box<RawValue>,
+    /// What traildex adds: the event's place, time, actor and flags.
     pub meta: Meta,
-    /// Where they were asked for.
+    /// The values that match the query; empty unless the request asks for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub highlights: Vec<Highlight>,
 }
 
-/// A value of an event that met the query.
+/// A value of an event that matches the query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Highlight {
-    /// The full path.
+    /// The field's full path.
     pub field: String,
+    /// The whole value, as text.
     pub value: String,
-    /// From which byte of the value to which, this excluded.
+    /// The matching parts of the value, each as two byte offsets: its start, and its end,
+    /// exclusive.
     pub ranges: Vec<[usize; 2]>,
 }
 
 /// What a search did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explain {
-    /// The query as it was understood.
+    /// The query as traildex understood it, printed anew.
     pub query: String,
-    /// The times that it is bounded to, from `start` and `end`.
+    /// Earliest event time searched, inclusive, from the request's `start`; absent where it sets
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
+    /// Latest event time searched, exclusive, from the request's `end`; absent where it sets none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
+    /// Segments in the snapshot that was searched.
     pub segments: u64,
-    /// Segments without an event between `start` and `end`.
+    /// Segments that have no event between `start` and `end`, and so were not searched.
     pub segments_skipped: u64,
-    /// In the order in which they were taken: inner queries, plan, collect or group, fetch.
+    /// The steps in the order in which they ran: inner queries, plan, collect or group, fetch.
     pub steps: Vec<ExplainStep>,
     /// Each condition of the filter by itself, within `start` and `end`.
     pub conditions: Vec<ExplainCondition>,
 }
 
+/// One step of a search, and how long it took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainStep {
+    /// What the step did, in a word or two.
     pub step: String,
+    /// Milliseconds the step took.
     pub ms: f64,
 }
 
+/// One condition of a query, searched for by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainCondition {
+    /// The condition in the query language.
     pub condition: String,
-    /// Events that meet it.
+    /// How many events match it.
     pub events: u64,
-    /// What finding and counting them took.
+    /// Milliseconds that finding and counting these events took.
     pub ms: f64,
 }
 
-/// What traildex knows of an event beside the record itself.
+/// What traildex knows of an event besides its record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Meta {
-    /// The `eventID`; where a record has none, its place (`file number:offset`).
+    /// The record's `eventID`; for a record without one, its place as `file number:offset`.
     pub id: String,
-    /// When it happened, RFC 3339, UTC.
+    /// The event's time, RFC 3339, UTC.
     pub time: String,
-    /// Who, in one readable name.
+    /// Who acted, as one readable name.
     pub actor: String,
-    /// With which kind of credentials: `root`, `iam-user`, `assumed-role`, `federated`,
+    /// The kind of credentials used: `root`, `iam-user`, `assumed-role`, `federated`,
     /// `identity-center`, `aws-service`, `aws-account`, `anonymous` or `unknown`.
     pub credential: String,
-    /// The file the record came from.
+    /// Path of the file that the record came from.
     pub file: String,
     /// Byte offset of the record in that file, uncompressed.
     pub offset: u64,
@@ -285,8 +309,8 @@ pub struct Meta {
     /// account and `eventID`, and different content).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
-    /// The record as delivered, where that is not valid JSON and `event` is its repaired form.
-    /// Bytes that are not UTF-8 are shown as U+FFFD.
+    /// The record as delivered, where that is not valid JSON; `event` is then its repaired form.
+    /// Bytes that are not UTF-8 become U+FFFD. Absent for valid records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
 }
@@ -294,23 +318,27 @@ pub struct Meta {
 /// The body of every answer that is not a success.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
+    /// What went wrong, and where.
     pub error: ApiError,
 }
 
 /// What went wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiError {
+    /// The kind of error, which also decides the HTTP status.
     pub kind: ErrorKind,
+    /// What is wrong, in a sentence for a person.
     pub message: String,
-    /// Byte offset in the query, where the error has a place there.
+    /// Byte offset of the error in the query's text; absent where the error has no place there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<usize>,
-    /// What would have worked.
+    /// What would work instead; absent where traildex knows nothing better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<String>,
 }
 
 impl ApiError {
+    /// An error with neither offset nor suggestion.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), offset: None, suggestion: None }
     }
@@ -324,7 +352,7 @@ impl fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
-/// Kinds of error, and the HTTP status of each.
+/// The kinds of error, each with its HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
@@ -334,33 +362,34 @@ pub enum ErrorKind {
     UnknownField,
     /// 400: anything else about the request.
     BadRequest,
-    /// 403: the client's user may not ask this daemon.
+    /// 403: the client's user has no permission to ask this daemon.
     Forbidden,
-    /// 404: no such event or path.
+    /// 404: no event, saved search or path has this name.
     NotFound,
-    /// 405: the path is there, for another method.
+    /// 405: the path exists, but not for this method.
     MethodNotAllowed,
-    /// 410: the cursor is from before the index was made anew.
+    /// 410: the cursor is older than the last rebuild of the index.
     Gone,
-    /// 409: it cannot be done now, or not without more being said.
+    /// 409: the daemon cannot do it now, or needs an explicit confirmation.
     Conflict,
-    /// 413: the body is larger than [`crate::limits::REQUEST_BODY_BYTES_MAX`].
+    /// 413: the request's body is larger than 1 MiB.
     TooLarge,
     /// 429: every search slot is taken and the queue is full.
     Busy,
     /// 503: the search reached its deadline.
     Timeout,
-    /// 503: not ready yet.
+    /// 503: the daemon is not ready yet.
     Unavailable,
     /// 503: a part of the index that the search needs is damaged.
     Damaged,
-    /// 503: a part of the index that the search needs could not be read, which may pass.
+    /// 503: a part of the index that the search needs could not be read; a later attempt may work.
     Io,
-    /// 500: our fault.
+    /// 500: a fault of traildex.
     Internal,
 }
 
 impl ErrorKind {
+    /// The HTTP status code that the answer has.
     pub fn http_status(self) -> u16 {
         match self {
             Self::BadQuery | Self::UnknownField | Self::BadRequest => 400,

@@ -2,91 +2,95 @@
 //!
 //! A bound that a person may want to move is a configuration key instead.
 
-/// Events a search returns when the request does not say: what fits a screen, and AWS's own page.
+/// Events that a search returns if the request sets no limit: what fits on a screen, and AWS's own
+/// page.
 pub const SEARCH_LIMIT_DEFAULT: usize = 50;
 
-/// Events, or rows, one search can return. Larger answers belong to an export: at 1.2 KB a record this is a
-/// body of 12 MB, held in memory while it is written.
+/// Events or rows that one search can return. Larger answers belong to an export: at 1.2 KB a
+/// record, this is a body of 12 MB, held in memory while it is written.
 pub const SEARCH_LIMIT_MAX: usize = 10_000;
 
-/// Bytes of records after which a page of events ends, however many it may have: ten thousand of the usual
-/// size, or sixty of the largest that CloudTrail delivers.
+/// Bytes of records after which a page of events ends: ten thousand of the usual size, or sixty of
+/// the largest that CloudTrail delivers.
 pub const PAGE_BYTES_MAX: usize = 16 << 20;
 
-/// Rows of a table that a search returns when neither it nor its query says.
+/// Rows that a search returns if neither the request nor the query sets a limit.
 pub const TABLE_ROWS_DEFAULT: usize = 1_000;
 
-/// Memory that one search's groups, sorting and distinct values may take: some 300,000 groups by two
+/// Bytes of memory for one search's groups, sorting and distinct values: some 300,000 groups by two
 /// keys.
 pub const GROUP_BYTES_MAX: usize = 64 << 20;
 
-/// Values that `field IN (query | values …)` takes over from the inner query.
+/// Values that `field IN (query | values …)` takes from the inner query.
 pub const SUBQUERY_VALUES_MAX: usize = 10_000;
 
-/// Bytes of large answers that may wait for their clients to read them: two of the largest, or
-/// five hundred pages of events. Whoever asks for more is told that the daemon is busy.
+/// Bytes of large answers that may wait for their clients to read them: two of the largest, or five
+/// hundred pages of events. Beyond that the daemon answers that it is busy.
 pub const UNREAD_BYTES_MAX: usize = 32 << 20;
 
-/// Events of one page of an export, 1.3 MB as a rule: what is in memory of it, twice.
+/// Events of one page of an export, usually 1.3 MB; an export holds two pages in memory.
 pub const EXPORT_PAGE_EVENTS: usize = 1_000;
 
-/// Exports at once.
+/// Exports that may run at once.
 pub const EXPORTS_MAX: usize = 4;
 
-/// Rows, and bytes of records, with which a Parquet file's row group ends, which is in memory until it is
-/// written.
+/// Rows after which a Parquet file's row group ends; it is in memory until it is written.
 pub const EXPORT_GROUP_ROWS: usize = 5_000;
+/// Bytes of records after which a Parquet file's row group ends; it is in memory until it is
+/// written.
 pub const EXPORT_GROUP_BYTES: usize = 8 << 20;
 
-/// Clients of `GET /v1/tail` at once, and what is in memory for one of them: events, and bytes of records
-/// behind which no more are fetched.
+/// Clients of `GET /v1/tail` at once.
 pub const TAILS_MAX: usize = 64;
+/// Events in memory for one client of `GET /v1/tail`.
 pub const TAIL_BATCH_EVENTS: usize = 100;
+/// Bytes of records in memory for one client of `GET /v1/tail`; after these, no more are fetched.
 pub const TAIL_BATCH_BYTES: usize = 256 << 10;
 
-/// Of so many searches that run at once, as many again may take long.
+/// How many long searches may run beside `searches_max` short ones: half as many, and at least one.
 pub fn long_searches_max(searches_max: usize) -> usize {
     (searches_max / 2).max(1)
 }
 
-/// Where `"total":"bounded"` stops counting.
+/// Matches at which `"total":"bounded"` stops counting.
 pub const TOTAL_BOUND: u64 = 10_000;
 
-/// Values of one event that are highlighted.
+/// Values that one event's highlights list.
 pub const HIGHLIGHTS_MAX: usize = 20;
 
-/// Bytes of the name of a saved search. It is typed, and a part of a path.
+/// Bytes of a saved search's name, which a person types and which is a part of a URL.
 pub const SAVED_NAME_BYTES_MAX: usize = 64;
 
-/// Saved searches. Each change writes all of them.
+/// Saved searches in all. Each change writes all of them.
 pub const SAVED_MAX: usize = 1_000;
 
-/// Bytes of all saved searches, as JSON, which are in memory: a thousand of 4 KB.
+/// Bytes of all saved searches as JSON, which stay in memory: a thousand of 4 KB.
 pub const SAVED_BYTES_MAX: usize = 4 << 20;
 
-/// Fields one `GET /v1/fields` lists when the request does not say.
+/// Fields that `GET /v1/fields` lists if the request sets no limit.
 pub const FIELDS_LIMIT_DEFAULT: usize = 100;
 
-/// Fields one `GET /v1/fields` can list: five times as many as real archives have.
+/// Fields that one `GET /v1/fields` can list: five times as many as real archives have.
 pub const FIELDS_LIMIT_MAX: usize = 10_000;
 
-/// Values one `GET /v1/values` lists when the request does not say, as `top` does.
+/// Values that `GET /v1/values` lists if the request sets no limit; the same as for the stage
+/// `top`.
 pub const VALUES_LIMIT_DEFAULT: usize = 10;
 
-/// Values one `GET /v1/values` can list, or one `GET /v1/fields` of all its fields. A value has 4 KB at
-/// most.
+/// Values that one `GET /v1/values` can list, or one `GET /v1/fields` over all its fields. A value
+/// has at most 4 KB.
 pub const VALUES_LIMIT_MAX: usize = 10_000;
 
-/// Files one `GET /v1/files` lists when the request does not say.
+/// Files that `GET /v1/files` lists if the request sets no limit.
 pub const FILES_LIMIT_DEFAULT: usize = 100;
 
-/// Files one `GET /v1/files` can list.
+/// Files that one `GET /v1/files` can list.
 pub const FILES_LIMIT_MAX: usize = 10_000;
 
-/// Groups that `GET /v1/files?by=…` tells apart: a thousand accounts in seventeen regions over two
-/// months. More would be an export.
+/// Groups that one `GET /v1/files?by=…` can make: a thousand accounts in seventeen regions over two
+/// months. Larger answers belong to an export.
 pub const FILE_GROUPS_MAX: usize = 100_000;
 
-/// Bytes of a request body. A query is text that a person typed or a program built; AWS's longest
-/// is a tenth of this.
+/// Bytes of a request's body. A query is text that a person types or a program builds; AWS's
+/// longest is a tenth of this.
 pub const REQUEST_BODY_BYTES_MAX: usize = 1 << 20;

@@ -5,26 +5,26 @@ use serde::{Deserialize, Serialize};
 
 use super::Hit;
 
-/// `GET /v1/tail?q=…`: events as they come into the index, as server-sent events.
+/// `GET /v1/tail?q=…`: streams events as they enter the index, as server-sent events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TailRequest {
-    /// Which events; a filter, without stages. Empty or `*` is every event.
+    /// A filter without stages; empty or `*` matches every event.
     #[serde(default, alias = "query")]
     pub q: String,
-    /// The `id` of the last event that was received, which the header `Last-Event-ID` can carry, too: goes
-    /// on behind it. Without one, what comes from now on.
+    /// The `id` of the last event received; the stream goes on behind it. The header
+    /// `Last-Event-ID` can carry it, too. If absent, the stream starts now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
 
-/// What has come since.
+/// The events that entered the index since the request's cursor.
 #[derive(Clone, Debug)]
 pub struct TailPage {
-    /// Each with the cursor behind it.
+    /// The events, each with the cursor behind it.
     pub hits: Vec<(String, Hit)>,
-    /// Behind everything that was looked at.
+    /// The cursor behind everything that was searched, matching or not.
     pub cursor: String,
-    /// Whether more is there already.
+    /// Whether more events are in the index already.
     pub has_more: bool,
 }

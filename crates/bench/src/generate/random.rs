@@ -2,7 +2,7 @@
 
 pub(crate) const HEX: &[u8] = b"0123456789abcdef";
 
-/// The state of one stream; any number will do as a seed.
+/// The state of one random stream; any number is a valid seed.
 #[derive(Clone, Copy)]
 pub struct Rng(pub u64);
 
@@ -13,18 +13,19 @@ impl Rng {
         Self(mix(self.0 ^ mix(number.wrapping_add(GOLDEN))))
     }
 
+    /// The next number of the stream, uniform over all 64 bits.
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(GOLDEN);
         mix(self.0)
     }
 
-    /// Uniform in `0..n`.
+    /// A number in `0..n`, uniformly distributed.
     pub fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.draw()) * u128::from(n)) >> 64) as u64
     }
 
-    /// In `0..n`, each octave (1, 2 to 3, 4 to 7, …) as likely as the next: Zipf's law without
-    /// floating point, whose rounding differs between machines.
+    /// A number in `0..n`, where each octave (1, 2 to 3, 4 to 7, …) is as likely as the next:
+    /// Zipf's law without floating point, whose rounding differs between machines.
     pub fn zipf(&mut self, n: u64) -> u64 {
         loop {
             let octave = 1 << self.below(u64::from(n.ilog2()) + 1);

@@ -1,86 +1,123 @@
-//! What a query makes of its events, stage by stage.
+//! The stages of a query: what happens to the events it finds.
 
 use std::fmt;
 
 use super::{Expr, FieldRef};
 
-/// One stage, behind a `|`.
+/// One stage of a query, behind a `|`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Only events that meet this; behind `Stats`, only rows.
+    /// Keeps what meets this: events, or rows behind `Stats`.
     Filter(Expr),
-    /// A row for each combination of the keys' values, or one row where there are no keys.
-    Stats { functions: Vec<Function>, by: Vec<Key> },
-    /// By these, the first before the second.
+    /// Makes one row for each combination of the keys' values; without keys, one row.
+    Stats {
+        /// What is computed for each row; never empty.
+        functions: Vec<Function>,
+        /// The keys that form the groups.
+        by: Vec<Key>,
+    },
+    /// Sorts by these keys, the first before the second.
     Sort(Vec<SortKey>),
-    /// At most so many; with fields, so many of each combination of their values.
-    Limit { rows: u64, by: Vec<FieldRef> },
-    /// A table of these in place of whole events; behind `Stats`, only these columns.
+    /// Keeps the first events or rows.
+    Limit {
+        /// How many are kept.
+        rows: u64,
+        /// With fields, `rows` are kept for each combination of their values; else, of all.
+        by: Vec<FieldRef>,
+    },
+    /// Makes a table of these fields in place of whole events; behind `Stats`, keeps only these
+    /// columns.
     Fields(Vec<FieldRef>),
-    /// Of events that agree in all of these, the first.
+    /// Keeps the first of all events that have equal values in these fields.
     Dedup(Vec<FieldRef>),
 }
 
-/// What is computed of the events of a row.
+/// A value computed over the events of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
+    /// What is computed.
     pub kind: FunctionKind,
-    /// `Count` may go without: then it counts events, else those that have the field.
+    /// The field whose values it takes. `Count` needs none: it then counts events, else the events
+    /// that have the field.
     pub field: Option<FieldRef>,
-    /// Name of the column, in place of the function's own.
+    /// The column's name; None for the function's own, such as `sum(x)`.
     pub name: Option<String>,
 }
 
+/// The functions of `stats`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FunctionKind {
+    /// How many events there are, or how many have the field.
     Count,
-    /// How many values there are.
+    /// How many distinct values there are.
     Distinct,
+    /// The sum of the values.
     Sum,
+    /// The mean of the values.
     Avg,
+    /// The least value.
     Min,
+    /// The greatest value.
     Max,
     /// The value of the earliest event that has one.
     First,
     /// The value of the latest event that has one.
     Last,
-    /// In thousandths of a percent.
+    /// The value at this percentile, in thousandths of a percent: 95,000 is p95.
     Percentile(u32),
 }
 
-/// What rows are told apart by.
+/// A key of `stats`: what its rows are grouped by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
+    /// The values of a field.
     Field {
+        /// The field whose values form the groups.
         field: FieldRef,
-        /// Name of the column, in place of the field's.
+        /// The column's name; None for the field's.
         name: Option<String>,
     },
-    /// The event's time, rounded down.
-    Bin { bin: Bin, name: Option<String> },
+    /// The event's time, rounded down to a multiple of the bin.
+    Bin {
+        /// The length of one bin.
+        bin: Bin,
+        /// The column's name; None for `time`.
+        name: Option<String>,
+    },
 }
 
-/// A stretch of time: days and longer ones by the calendar.
+/// The length of a time bin. Days and longer units follow the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bin {
+    /// How many units the bin has; at least 1.
     pub count: u32,
+    /// The unit of time.
     pub unit: BinUnit,
 }
 
+/// The units of a time bin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BinUnit {
+    /// `s`
     Second,
+    /// `m`
     Minute,
+    /// `h`
     Hour,
+    /// `d`, a day of the time zone.
     Day,
+    /// `w`, a week of the time zone.
     Week,
+    /// `mo`, a calendar month.
     Month,
 }
 
-/// A column of the table, or a field of the events, and its direction.
+/// A column or field to sort by, and its direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortKey {
+    /// The column of the table, or the field of the events.
     pub field: FieldRef,
+    /// Whether the greatest value comes first.
     pub is_descending: bool,
 }
 
@@ -91,10 +128,12 @@ const BIN_COLUMN: &str = "time";
 pub(crate) const PERCENT: u32 = 1_000;
 
 impl Function {
+    /// The count of a row's events.
     pub fn count() -> Self {
         Self { kind: FunctionKind::Count, field: None, name: None }
     }
 
+    /// The name of the column that holds the result.
     pub fn column(&self) -> String {
         self.name.clone().unwrap_or_else(|| match &self.field {
             Some(field) => format!("{}({})", self.kind, field.name),
@@ -104,6 +143,7 @@ impl Function {
 }
 
 impl Key {
+    /// The name of the column that holds the key's values.
     pub fn column(&self) -> &str {
         match self {
             Self::Field { name: Some(name), .. } | Self::Bin { name: Some(name), .. } => name,
@@ -114,6 +154,7 @@ impl Key {
 }
 
 impl BinUnit {
+    /// Every unit with its name in queries, shortest first.
     pub const ALL: [(&'static str, Self); 6] = [
         ("s", Self::Second),
         ("m", Self::Minute),
@@ -125,7 +166,7 @@ impl BinUnit {
 }
 
 impl Bin {
-    /// `5m`, say.
+    /// Parses a bin such as `5m` or `d`; None if the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
         let (count, unit) = text.split_at(unit_at);
@@ -139,7 +180,7 @@ impl Bin {
 }
 
 impl FunctionKind {
-    /// The names of the functions, but for the percentiles: `p95`.
+    /// Every function with its name in queries, except percentiles, which are named like `p95`.
     pub const ALL: [(&'static str, Self); 8] = [
         ("count", Self::Count),
         ("distinct", Self::Distinct),
