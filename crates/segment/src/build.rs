@@ -39,6 +39,7 @@ const FILE_BYTES: usize = 1 << 10;
 pub struct BuiltSegment {
     /// Absent when the files held no event.
     pub segment: Option<SegmentEntry>,
+    /// Ledger entries of the files whose events the segment holds, and of files without events.
     pub files: Vec<FileRecord>,
 }
 
@@ -63,10 +64,12 @@ pub struct SegmentFactory {
 }
 
 impl SegmentFactory {
+    /// Returns a factory whose segments go to `files`; `dictionaries` are shared with the merger.
     pub fn new(files: SegmentFiles, fields: Arc<Fields>, dictionaries: Arc<Dictionaries>) -> Self {
         Self { files, fields, dictionaries }
     }
 
+    /// Begins an empty segment with an id of its own; no file is written yet.
     pub fn builder(&self) -> Result<SegmentBuilder, IndexError> {
         let directory = self.files.directory();
         let segment = open_index(directory.clone(), &self.fields)?.new_segment();
@@ -121,6 +124,7 @@ impl SegmentBuilder {
         self.files.push(file);
     }
 
+    /// How many events were added so far.
     pub fn events(&self) -> u32 {
         self.writer.events()
     }

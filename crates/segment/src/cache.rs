@@ -59,6 +59,7 @@ impl Caches {
 /// Where a segment has the postings of a term, if it has the term.
 #[derive(Debug)]
 pub struct TermPlace {
+    /// Where tantivy finds the postings; None where the segment does not have the term.
     pub info: Option<TermInfo>,
     term_bytes: usize,
 }
@@ -113,6 +114,7 @@ impl InMemory for BitSet {
 }
 
 impl<K: Hash + Eq, V: InMemory> Cache<K, V> {
+    /// Makes an empty cache that drops what was used least recently beyond this many bytes.
     pub fn new(bytes_max: usize) -> Self {
         let kept = Kept { values: LruCache::unbounded(), bytes: 0 };
         Self { bytes_max, kept: Mutex::new(kept) }
@@ -137,6 +139,8 @@ impl<K: Hash + Eq, V: InMemory> Cache<K, V> {
         self.lock().values.get(name).map(Arc::clone)
     }
 
+    /// Stores a value in place of the one of this name; a value that is too large for the cache is
+    /// left out.
     pub fn keep(&self, name: K, value: Arc<V>) {
         if value.memory() > self.bytes_max / SHARE {
             return;

@@ -68,10 +68,12 @@ impl TextColumn {
         &self.dictionary
     }
 
+    /// How many distinct values the column has in this segment.
     pub fn num_terms(&self) -> usize {
         self.dictionary.num_terms()
     }
 
+    /// The ordinal of each document's values in the dictionary.
     pub fn ords(&self) -> &Column<u64> {
         &self.ordinals
     }
@@ -175,6 +177,7 @@ impl<I: Infos> Walk<I> {
         Ok(false)
     }
 
+    /// The current key's bytes; empty before the first [`Walk::advance`].
     pub fn key(&self) -> &[u8] {
         &self.key
     }

@@ -36,12 +36,14 @@ pub const SEGMENTS: &str = "segments";
 /// Where segment files are.
 #[derive(Clone, Debug)]
 pub struct SegmentFiles {
+    /// Absolute path of the directory, `segments/` in the data directory.
     pub dir: PathBuf,
     disk: Arc<dyn Disk>,
     mapped: MmapDirectory,
 }
 
 impl SegmentFiles {
+    /// Opens a directory that exists. Files are written through `disk` and read through mappings.
     pub fn open(dir: &Path, disk: Arc<dyn Disk>) -> Result<Self, IndexError> {
         let mapped = MmapDirectory::open(dir).map_err(tantivy::TantivyError::from)?;
         Ok(Self { dir: dir.to_owned(), disk, mapped })

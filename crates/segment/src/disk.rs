@@ -20,8 +20,10 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// and syncs it.
     fn write_at(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
+    /// Renames a file, in place of one that has the new name; both names are in one file system.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Removes a file; fails where there is none.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Makes the names in a directory durable.
@@ -36,8 +38,11 @@ pub trait Output: Write + Send + Sync {
 
 /// Reads a stretch of a file, whose cursor others share.
 pub struct ReadAt<'f> {
+    /// The file, open for reading.
     pub file: &'f File,
+    /// Offset of the next byte to read.
     pub at: u64,
+    /// Offset behind the last byte to read.
     pub end: u64,
 }
 

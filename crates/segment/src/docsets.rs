@@ -27,6 +27,7 @@ pub struct Ranges {
 }
 
 impl Ranges {
+    /// Takes ranges in ascending order that do not overlap.
     pub fn new(ranges: Vec<Range<DocId>>) -> Self {
         let mut docs = Self { doc: 0, ranges: ranges.into_iter(), current: 0..0 };
         docs.seek(0);
@@ -89,6 +90,7 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// Tests each of the `max_doc` documents that `index` has a value for.
     pub fn new(
         index: ColumnIndex,
         max_doc: DocId,
@@ -195,6 +197,7 @@ pub struct Union {
 }
 
 impl Union {
+    /// Takes a few sets, each at its first document; a document of several sets is visited once.
     pub fn new(parts: Vec<Docs>) -> Self {
         let mut union = Self { parts, doc: 0 };
         union.settle();
@@ -251,6 +254,8 @@ pub struct Verified {
 }
 
 impl Verified {
+    /// Keeps the candidates for which `test` holds. `cost` is that of one test, in documents of a
+    /// posting list.
     pub fn docs(
         candidates: Docs,
         cost: u64,

@@ -33,10 +33,15 @@ pub type ReadKey<'k> = dyn FnMut(&[u8]) -> Option<EventKey> + 'k;
 
 /// A segment without its events from before a time, some of which stay.
 pub struct Expiry<'a> {
+    /// Where the new segment is written.
     pub files: &'a SegmentFiles,
+    /// The schema of the index.
     pub fields: &'a Fields,
+    /// Compression dictionaries for the records of the new segment.
     pub dictionaries: &'a Dictionaries,
+    /// The segment to cut, open.
     pub segment: &'a Arc<SegmentView>,
+    /// Events from before this time go.
     pub before: Micros,
 }
 

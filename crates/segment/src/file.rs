@@ -12,7 +12,9 @@ use trail::time::Micros;
 /// A file as the scan finds it. The same path with another size or time is to be read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileKey {
+    /// Path as the scan found it, in UTF-8.
     pub path: String,
+    /// Bytes on disk, usually compressed.
     pub size: u64,
     /// Nanoseconds since the Unix epoch.
     pub mtime_ns: i64,
@@ -23,9 +25,12 @@ pub struct FileKey {
 pub struct FileRecord {
     /// Its number, which its events carry.
     pub number: u64,
+    /// Path, size and modification time when the file was read.
     #[serde(flatten)]
     pub key: FileKey,
+    /// Whether the file was indexed, rejected or skipped.
     pub state: FileState,
+    /// Counts, hash and flags of the last time that the file was read.
     #[serde(flatten)]
     pub reading: Reading,
 }
@@ -100,12 +105,14 @@ pub struct Reading {
     /// Time of the earliest and of the latest event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Micros>,
+    /// Time of the latest event; None where the file has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Micros>,
     /// The account and the region that the records are of, `several` where they are of more than one;
     /// without records, those in the path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// AWS region of the records; see `account`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// The first [`ingest::limits::REJECTS_LISTED_MAX`] records that could not be read.
@@ -129,6 +136,7 @@ fn is_zero(n: &u64) -> bool {
 pub struct Reject {
     /// Byte offset in the file, uncompressed, of the place that cannot be read.
     pub offset: u64,
+    /// The error of the splitter or the parser, in words.
     pub reason: String,
 }
 

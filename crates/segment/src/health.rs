@@ -94,6 +94,7 @@ impl Health {
         self.is_suspect.store(true, Ordering::Release);
     }
 
+    /// Whether a read failed in a way that damage would explain, and no check has run since.
     pub fn is_suspect(&self) -> bool {
         self.is_suspect.load(Ordering::Acquire)
     }

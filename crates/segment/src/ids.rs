@@ -38,7 +38,9 @@ pub struct Key(u64);
 /// A document, and the key of an id that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id {
+    /// The document's number in its segment.
     pub doc: DocId,
+    /// The first 40 bits of the UUID.
     pub key: Key,
 }
 

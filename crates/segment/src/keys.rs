@@ -71,6 +71,8 @@ struct Inner {
 }
 
 impl KeySet {
+    /// Opens a file of keys and reads all of it but the keys into memory; [`IndexError::Damaged`]
+    /// where header and length disagree.
     pub fn open(path: &Path) -> Result<Self, IndexError> {
         let file = open_existing(path)?;
         let found = file.metadata().map_err(IndexError::io(path))?.len();
@@ -105,6 +107,7 @@ impl KeySet {
         self.0.is_damaged.store(true, Ordering::Release);
     }
 
+    /// How many keys the file holds, one for each event of the segment.
     pub fn events(&self) -> usize {
         self.0.events
     }

@@ -41,35 +41,78 @@ use tantivy::directory::error::OpenReadError;
 /// What can go wrong with the index.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
+    /// The operating system refused to read, write or open a file.
     #[error("{path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file is missing, or its bytes are not those that were written.
     #[error("{path}: {reason}")]
-    Damaged { path: PathBuf, reason: String },
+    Damaged {
+        /// The damaged file.
+        path: PathBuf,
+        /// How the damage shows, in words.
+        reason: String,
+    },
+    /// The index was written by a traildex of another format.
     #[error(
         "{path}: format version {found}, and this traildex reads and writes version {known}. Nothing \
          was changed. {advice}"
     )]
-    UnknownVersion { path: PathBuf, found: u32, known: u32, advice: &'static str },
+    UnknownVersion {
+        /// The file that states the version.
+        path: PathBuf,
+        /// The version that it states.
+        found: u32,
+        /// The version that this program reads and writes.
+        known: u32,
+        /// What the reader of the message can do, as a sentence.
+        advice: &'static str,
+    },
+    /// Another process holds the lock of this data directory.
     #[error("{0} is used by another traildex process")]
     Locked(PathBuf),
+    /// The program broke a rule of its own; the text says which.
     #[error("{0}: a bug in traildex")]
     Bug(&'static str),
+    /// A mapped file lost bytes while it was read, so nothing that was read counts.
     #[error("a file was cut short while it was read")]
     Cut,
+    /// The search's deadline has passed, or the client has gone.
     #[error("nobody waits for the answer")]
     Stopped,
+    /// The disk is too full to write more.
     #[error("{path} has {free} bytes of free space left, less than index.free_bytes_min, {wanted}")]
-    NoRoom { path: PathBuf, free: u64, wanted: u64 },
+    NoRoom {
+        /// The data directory.
+        path: PathBuf,
+        /// Bytes that its file system has left.
+        free: u64,
+        /// Bytes that `index.free_bytes_min` asks for.
+        wanted: u64,
+    },
+    /// A query makes more groups than one search may hold in memory.
     #[error("more than {groups} groups do not fit the memory of one search")]
-    TooManyGroups { groups: usize },
+    TooManyGroups {
+        /// How many groups did fit.
+        groups: usize,
+    },
+    /// An error of tantivy's that is none of those below.
     #[error(transparent)]
     Tantivy(#[from] tantivy::TantivyError),
+    /// An error from reading a segment through tantivy, which does not say of which file.
     #[error("a segment cannot be read: {0}")]
     SegmentIo(#[from] io::Error),
+    /// tantivy could not open a file of a segment.
     #[error("a segment's file cannot be opened: {0}")]
     SegmentOpen(#[from] tantivy::directory::error::OpenReadError),
+    /// tantivy could not create a file of a segment.
     #[error("a segment's file cannot be made: {0}")]
     SegmentCreate(#[from] tantivy::directory::error::OpenWriteError),
+    /// tantivy could not remove a file of a segment.
     #[error("a segment's file cannot be removed: {0}")]
     SegmentDelete(#[from] tantivy::directory::error::DeleteError),
 }
@@ -100,6 +143,7 @@ impl IndexError {
         )
     }
 
+    /// Makes a [`Self::Damaged`] of a file and what is wrong with it.
     pub fn damaged(path: &Path, reason: impl Into<String>) -> Self {
         Self::Damaged { path: path.to_owned(), reason: reason.into() }
     }

@@ -46,6 +46,7 @@ const SORTED_EVENTS_MAX: u32 = 50_000;
 /// What choosing needs to know of a segment.
 #[derive(Clone, Debug)]
 pub struct Candidate {
+    /// The segment as the manifest lists it.
     pub entry: SegmentEntry,
     /// Microseconds since the Unix epoch, of its latest event.
     pub latest_us: i64,

@@ -21,12 +21,16 @@ use crate::steps::step;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentEntry {
+    /// tantivy's id of the segment, 32 hexadecimal digits, which its file names begin with.
     pub id: String,
+    /// How many events each run has, in the order of the documents.
     pub runs: Vec<u32>,
+    /// All files of the segment, tantivy's and ours.
     pub files: Vec<SegmentFile>,
 }
 
 impl SegmentEntry {
+    /// How many events the segment holds: the sum of its runs.
     pub fn events(&self) -> u32 {
         self.runs.iter().sum()
     }
@@ -36,7 +40,9 @@ impl SegmentEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentFile {
+    /// File name without a directory: the segment's id and an extension.
     pub name: String,
+    /// Length of the whole file.
     pub bytes: u64,
     /// Of the whole file, in hexadecimal.
     pub xxh3: String,

@@ -8,6 +8,7 @@ use wire::Order;
 /// Where an event stands in the one order of all events, oldest first, whatever segments they are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
+    /// The event's time.
     pub time: Micros,
     /// The number of its file.
     pub file: u64,
@@ -16,6 +17,7 @@ pub struct Position {
 }
 
 impl Position {
+    /// Compares in the order of a query: `Less` means that `self` comes first.
     pub fn compare(&self, other: &Self, order: Order) -> Ordering {
         let oldest_first = self.cmp(other);
         if order == Order::Newest { oldest_first.reverse() } else { oldest_first }

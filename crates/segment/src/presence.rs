@@ -24,6 +24,7 @@ pub struct Kinds(u8);
 /// How a field is present in events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Presence {
+    /// The types of values that the field has in these events.
     pub kinds: Kinds,
     /// How many events have it.
     pub events: u64,
@@ -47,6 +48,7 @@ impl Kinds {
         Self(self.0 | other.0)
     }
 
+    /// Lists the kinds as the types that answers name.
     pub fn types(self) -> Vec<FieldType> {
         FieldType::ALL.into_iter().filter(|kind| self.0 & Self::one(*kind).0 != 0).collect()
     }

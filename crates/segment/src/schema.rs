@@ -28,12 +28,17 @@ const RAW_TOKENIZER: &str = "raw";
 /// The schema, and handles to its fields.
 #[derive(Clone, Debug)]
 pub struct Fields {
+    /// tantivy's schema, which every segment is written with.
     pub schema: Schema,
+    /// The address in `sourceIPAddress`, as an IPv6 number; events whose value is no address have
+    /// none.
     pub ip: Field,
+    /// The words of those values whose words [`crate::column_words`] does not gather.
     pub words: Field,
 }
 
 impl Fields {
+    /// Builds the schema; it is the same each time.
     pub fn new() -> Self {
         let mut builder = Schema::builder();
         for id in ColumnId::all() {

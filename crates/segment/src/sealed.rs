@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::IndexError;
 use crate::parts::hash_text;
 
+/// Renders a value as the file's two lines.
 pub fn text(value: &impl Serialize) -> io::Result<String> {
     let json = serde_json::to_string(value)?;
     let hash = hash_text(xxh3_64(json.as_bytes()));

@@ -51,6 +51,8 @@ pub fn cuts() -> u64 {
 pub struct Lost(Vec<Range<usize>>);
 
 impl Lost {
+    /// Reads the kernel's list of this process's mappings; empty if no page was cut off, or the
+    /// list cannot be read.
     pub fn look() -> Self {
         let maps =
             if cuts() > 0 { fs::read_to_string("/proc/self/maps") } else { Ok(String::new()) };

@@ -25,6 +25,8 @@ struct Failure {
 }
 
 impl Stop {
+    /// Makes a stop that is due once `is_due` returns true, which is asked often and from many
+    /// threads.
     pub fn when(is_due: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { is_due: Arc::new(is_due), failure: Arc::default() }
     }
@@ -43,6 +45,7 @@ impl Stop {
         self.failure.is_there.store(true, Ordering::Release);
     }
 
+    /// Whether a condition could not be evaluated.
     pub fn has_failed(&self) -> bool {
         self.failure.is_there.load(Ordering::Acquire)
     }

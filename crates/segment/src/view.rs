@@ -39,23 +39,33 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 /// A stretch of a segment's documents that is sorted by time, latest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
+    /// The numbers of the run's documents.
     pub docs: Range<DocId>,
+    /// Time of the run's last document.
     pub earliest: Micros,
+    /// Time of the run's first document.
     pub latest: Micros,
 }
 
 /// One segment, open.
 pub struct SegmentView {
+    /// The segment as the manifest lists it.
     pub entry: SegmentEntry,
     /// Where its files are.
     at: SegmentFiles,
+    /// tantivy's reader of the segment.
     pub reader: SegmentReader,
+    /// The keys by which ingest recognises duplicates.
     pub keys: KeySet,
+    /// The UUIDs of the columns that keep them outside the inverted index.
     pub ids: IdFile,
+    /// From each word to the column values that contain it.
     pub column_words: WordFile,
     /// In the order of the documents; together, all of them.
     pub runs: Vec<Run>,
+    /// Time of the segment's earliest event.
     pub earliest: Micros,
+    /// Time of the segment's latest event.
     pub latest: Micros,
     columnar: ColumnarReader,
     times: Column<DateTime>,
@@ -135,6 +145,7 @@ impl SegmentView {
         }
     }
 
+    /// Whether a fault of the segment is known: damage, or a read that failed.
     pub fn is_damaged(&self) -> bool {
         self.health.is_marked()
     }
@@ -207,6 +218,7 @@ impl SegmentView {
         fault.error(&format!("{held}. {then}"))
     }
 
+    /// Notes that no later snapshot has this segment, so that its missing files are no damage.
     pub fn retire(&self) {
         self.is_retired.store(true, Ordering::Release);
     }
@@ -215,10 +227,12 @@ impl SegmentView {
         self.is_retired.load(Ordering::Acquire)
     }
 
+    /// How many events the segment holds.
     pub fn events(&self) -> u32 {
         self.reader.max_doc()
     }
 
+    /// The time of a document's event.
     pub fn time(&self, doc: DocId) -> Micros {
         self.times.first(doc).map_or(Micros(0), micros)
     }
@@ -233,14 +247,17 @@ impl SegmentView {
         self.files.max_value()
     }
 
+    /// Byte offset of the record in its file, uncompressed.
     pub fn offset(&self, doc: DocId) -> u64 {
         self.offsets.first(doc).unwrap_or(0)
     }
 
+    /// Where a document's event stands in the one order of all events.
     pub fn position(&self, doc: DocId) -> Position {
         Position { time: self.time(doc), file: self.file(doc), offset: self.offset(doc) }
     }
 
+    /// What was odd about a document's record.
     pub fn flags(&self, doc: DocId) -> Flags {
         Flags(self.flags.first(doc).unwrap_or(0))
     }
@@ -273,6 +290,7 @@ impl SegmentView {
         self.caches.counts.kept(&(self.number, condition)).map(|count| count.0)
     }
 
+    /// Stores how many documents meet a condition, for [`Self::count`].
     pub fn keep_count(&self, condition: u128, count: u64) {
         self.caches.counts.keep((self.number, condition), Arc::new(Count(count)));
     }
