@@ -15,9 +15,13 @@ use trail::time::Micros;
 
 /// A merge to be done on another thread.
 pub struct MergeJob {
+    /// Where the inputs are and the new segment goes.
     pub files: SegmentFiles,
+    /// The schema of the index.
     pub fields: Arc<Fields>,
+    /// Compression dictionaries for the records of the new segment.
     pub dictionaries: Arc<Dictionaries>,
+    /// The segments to merge, in the order in which their documents follow each other.
     pub inputs: Vec<SegmentEntry>,
     /// None where all events of the inputs are kept.
     pub(crate) expiring: Option<Expiring>,

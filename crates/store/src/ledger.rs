@@ -45,7 +45,9 @@ const PATHS_BYTES_MAX: usize = 1 << 20;
 /// A line to be appended.
 #[derive(Clone, Debug)]
 pub enum Line {
+    /// What became of a file that was read.
     File(Box<FileRecord>),
+    /// Events of an earlier file that went with a damaged segment.
     Loss(Loss),
 }
 
@@ -73,6 +75,7 @@ impl LedgerReader {
         self.lines().is_known(key)
     }
 
+    /// Sums over all lines that count.
     pub fn counts(&self) -> LedgerCounts {
         self.lines().counts.clone()
     }
@@ -268,6 +271,7 @@ impl Ledger {
         Ok(Self { path, extent, hasher, reader })
     }
 
+    /// The part that other threads may read; it follows each publish.
     pub fn reader(&self) -> &LedgerReader {
         &self.reader
     }

@@ -66,6 +66,7 @@ impl Expired {
 pub struct LedgerExtent {
     /// The ledger's file. A rebuild begins another.
     pub name: String,
+    /// Length of the part that counts; what follows is ignored.
     pub bytes: u64,
     /// Of these bytes, in hexadecimal.
     pub xxh3: String,

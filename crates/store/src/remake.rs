@@ -22,11 +22,13 @@ use trail::time::Micros;
 /// What a segment knows of an event beside its record.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
+    /// The event's time.
     pub time: Micros,
     /// Number of the file.
     pub file: u64,
     /// Byte in it, uncompressed.
     pub offset: u64,
+    /// What was odd about the record when it was indexed.
     pub flags: Flags,
 }
 
@@ -37,6 +39,7 @@ pub type ReadEvent<'r> = dyn FnMut(&[u8], Facts, &mut dyn FnMut(&Event)) -> bool
 /// in memory until it is written.
 #[derive(Clone, Copy, Debug)]
 pub struct SizeLimits {
+    /// A segment is finished once it holds this many events.
     pub events_max: u32,
     /// Of memory, while a segment is made.
     pub bytes_max: usize,

@@ -28,37 +28,51 @@ type Searches = BTreeMap<String, Search>;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
+    /// The query's text, with `$name` where a parameter goes.
     pub query: String,
+    /// What the search is for, in its author's words; None where nothing was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// By name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, Parameter>,
+    /// Start of the time range as a person writes it, such as `-7d`; None is the API's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
+    /// End of the time range, written as `start` is; None is the API's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
+    /// IANA name of the zone that `start`, `end` and `bin(…)` are read in; None is the API's
+    /// default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    /// How many events or rows a page has; None is the API's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Which events come first; None is the API's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
 }
 
+/// A parameter of a saved search.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
+    /// The value where the caller gives none; None makes the parameter mandatory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
+    /// What the parameter means, for people; None where nothing was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
 
+/// Which events of a saved search come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
+    /// The latest.
     Newest,
+    /// The earliest.
     Oldest,
 }
 
@@ -98,6 +112,7 @@ impl Saved {
         Ok((Self { data_dir: data_dir.to_owned(), disk, searches }, note))
     }
 
+    /// Returns the searches by name, as they are on disk now; later changes do not show in it.
     pub fn all(&self) -> Arc<Searches> {
         Arc::clone(&lock(&self.searches))
     }

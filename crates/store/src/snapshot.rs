@@ -21,11 +21,15 @@ pub type SnapshotCell = Arc<ArcSwap<Snapshot>>;
 /// The segments of one commit, latest event first, and the ledger.
 #[derive(Debug)]
 pub struct Snapshot {
+    /// The schema of the index.
     pub fields: Arc<Fields>,
+    /// The segments of the commit, open; damaged ones are among them once they are found out.
     pub segments: Vec<Arc<SegmentView>>,
+    /// The ledger, whose lines grow with later commits.
     pub files: LedgerReader,
     /// The part of the ledger that counts at this commit.
     pub(crate) ledger: LedgerExtent,
+    /// What retention has dropped up to this commit.
     pub expired: Expired,
     /// When the index was begun: numbers of files are those of this index only.
     pub begun: Micros,
@@ -74,10 +78,12 @@ impl Snapshot {
         self.segments.iter().any(|segment| segment.keys.has_conflict(id))
     }
 
+    /// tantivy's schema, which all segments share.
     pub fn schema(&self) -> &Schema {
         &self.fields.schema
     }
 
+    /// How many events all segments hold.
     pub fn events(&self) -> u64 {
         self.segments.iter().map(|segment| u64::from(segment.events())).sum()
     }

@@ -184,6 +184,7 @@ impl Store {
         Arc::clone(&self.old.as_ref().unwrap_or(&self.current).snapshot)
     }
 
+    /// The ledger of the index that is written to: during a rebuild, the new one's.
     pub fn ledger(&self) -> &LedgerReader {
         self.current.ledger.reader()
     }
@@ -193,6 +194,7 @@ impl Store {
         &self.set_aside
     }
 
+    /// The directory that holds manifest, ledger and segments.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }

@@ -118,11 +118,15 @@ pub fn bytes_to_check(snapshot: &Snapshot) -> u64 {
 pub struct Report {
     /// When it ended.
     pub checked_at: Micros,
+    /// How many segments were checked.
     pub segments: u64,
+    /// How many events these hold.
     pub events: u64,
+    /// How many files the ledger lists.
     pub files: u64,
     /// Bytes whose hashes were compared.
     pub bytes: u64,
+    /// What is wrong; past a bound, the last entry says how many more problems there are.
     pub problems: Vec<Problem>,
 }
 
@@ -131,6 +135,7 @@ pub struct Report {
 pub struct Problem {
     /// The file of the index, or the file of the archive.
     pub path: String,
+    /// What is wrong with the file, in words.
     pub problem: String,
 }
 

@@ -13,6 +13,7 @@ pub struct Loss {
     pub file: u64,
     /// How many of its events. Zero where its duplicates' events may have been in the segment.
     pub events: u64,
+    /// When the damage was found.
     pub at: Micros,
 }
 
