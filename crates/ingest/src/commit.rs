@@ -104,6 +104,8 @@ impl Retention {
         self.kept_from_by_age(now).max(of_size)
     }
 
+    /// Returns the start of the UTC day from which the age limit keeps events; None where age is
+    /// unlimited.
     pub fn kept_from_by_age(self, now: Micros) -> Option<Micros> {
         let from = |days| Micros((now.0.div_euclid(DAY_US) - i64::from(days)) * DAY_US);
         self.age_days_max.map(from)

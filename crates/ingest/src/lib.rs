@@ -52,14 +52,19 @@ const BUILT_SEGMENTS_MAX: usize = 4;
 
 /// What an ingest pipeline does, and how.
 pub struct IngestOptions {
+    /// Directories to walk and watch, and single files to read.
     pub roots: Vec<PathBuf>,
+    /// How many workers read and index files.
     pub threads: usize,
+    /// When a file counts as settled, and how often the archive is scanned.
     pub scan: ScanOptions,
+    /// When a worker finishes a segment, and the bounds of what it reads.
     pub work: WorkOptions,
     /// Whether to do every merge that is due before ending.
     pub merge_at_end: bool,
     /// Bytes of free space below which nothing is written.
     pub free_bytes_min: u64,
+    /// Which events are dropped because of their age, or for want of space.
     pub retention: Retention,
 }
 

@@ -19,6 +19,7 @@ use trail::time::Micros;
 pub struct Progress {
     state: Mutex<State>,
     changed: Condvar,
+    /// Totals for the metrics, which the threads of the pipeline add to.
     pub counters: Counters,
     /// Dropped when ingest shall end.
     running: Mutex<Option<Sender<Infallible>>>,
@@ -28,12 +29,14 @@ pub struct Progress {
 /// Why ingest has stopped by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
+    /// A sentence for people, which the daemon logs and status shows.
     pub reason: String,
     /// Whether it may work again later: a disk can have room again, but a bug or damage stays.
     pub may_pass: bool,
 }
 
 impl Fault {
+    /// Makes a fault after which a restart of ingest would not help, such as a bug.
     pub fn lasting(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), may_pass: false }
     }
@@ -52,7 +55,9 @@ pub struct Counters {
     pub duplicates: AtomicU64,
     /// Records that could not be read.
     pub rejected: AtomicU64,
+    /// Files that were read, among them those that were rejected.
     pub files: AtomicU64,
+    /// Files of which nothing could be indexed.
     pub files_rejected: AtomicU64,
     /// Uncompressed bytes of the files read.
     pub bytes_raw: AtomicU64,
@@ -70,10 +75,15 @@ pub struct Counters {
 /// duplicates, and adding to a segment; finishing is sorting and writing it.
 #[derive(Debug, Default)]
 pub struct Busy {
+    /// Mapping and inflating.
     pub reading: AtomicU64,
+    /// Splitting, parsing, finding duplicates and adding events to segments.
     pub building: AtomicU64,
+    /// Sorting segments and writing them to disk.
     pub finishing: AtomicU64,
+    /// Writing ledger and manifest, and publishing the snapshot.
     pub committing: AtomicU64,
+    /// Merging segments, and rewriting those that retention cuts.
     pub merging: AtomicU64,
 }
 
@@ -151,21 +161,30 @@ struct Skipped {
 /// A moment's view of [`Progress`].
 #[derive(Clone, Debug, Default)]
 pub struct Glance {
+    /// Files that are found and not committed yet.
     pub pending: u64,
+    /// Bytes of these files, as on disk.
     pub pending_bytes: u64,
+    /// How long the oldest of these files has been pending; zero where there is none.
     pub oldest_pending: Duration,
+    /// Paths that could hold a trail file and are not read.
     pub skipped: u64,
+    /// Files that the last scan saw whose names are no trail file's.
     pub ignored: u64,
+    /// Time since the last scan ended; None before the first has ended.
     pub since_scan: Option<Duration>,
+    /// Time since the last commit; None before the first.
     pub since_commit: Option<Duration>,
     /// Why hints may be missing.
     pub watch_fault: Option<String>,
+    /// Why ingest has stopped; None while it runs.
     pub fault: Option<Fault>,
     /// Whole scans of the archive that were finished.
     pub(crate) scans: u64,
 }
 
 impl Progress {
+    /// Returns a state in which nothing is pending and all totals are zero.
     pub fn new() -> Arc<Self> {
         Self::after(&Counters::default())
     }
@@ -320,6 +339,7 @@ impl Progress {
         self.changed.notify_all();
     }
 
+    /// Returns the first fault that stopped ingest; None where there was none.
     pub fn fault(&self) -> Option<Fault> {
         self.state().fault.clone()
     }
@@ -344,6 +364,7 @@ impl Progress {
         state.backlog == Some(0) && state.fault.is_none()
     }
 
+    /// Copies the present state, for status and metrics.
     pub fn glance(&self) -> Glance {
         let state = self.state();
         let oldest = state.pending.values().map(|pending| pending.since).min();
@@ -394,6 +415,7 @@ impl Progress {
 /// A file that is not read yet, or is skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unread {
+    /// Where the file is; absolute if the root that it was found below is.
     pub path: String,
     /// Bytes on disk; 0 for what is skipped.
     pub size: u64,

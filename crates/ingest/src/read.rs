@@ -41,6 +41,8 @@ pub struct ReadLimits {
 /// A file's uncompressed bytes.
 #[derive(Debug)]
 pub struct Content<'a> {
+    /// All gzip members or zstd frames that could be inflated, one behind another; a plain file as
+    /// it is.
     pub bytes: &'a [u8],
     /// Where the second gzip member's bytes begin, if there is one.
     pub second_member: Option<usize>,
@@ -60,6 +62,7 @@ impl<'a> Content<'a> {
 /// Why a file has no content.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
+    /// The operating system could not open, map or read the file.
     #[error("{0}")]
     Io(#[from] io::Error),
     /// It was cut short while it was read.
@@ -67,13 +70,30 @@ pub enum ReadError {
     Changed,
     /// It ends too early: cut off, or not written to its end yet.
     #[error("the compressed data ends too early, at byte {at} of the file")]
-    Cut { at: u64 },
+    Cut {
+        /// Byte of the file, as on disk, where the data ends.
+        at: u64,
+    },
+    /// The compressed data, or a checksum in it, is wrong.
     #[error("the compressed data that begins at byte {at} is damaged: {reason}")]
-    Damaged { at: u64, reason: String },
+    Damaged {
+        /// Byte of the file, as on disk, where the damaged member or frame begins.
+        at: u64,
+        /// What the decompressor said.
+        reason: String,
+    },
+    /// The content is longer than [`ReadLimits::file_bytes_max`].
     #[error("it holds more than {limit} bytes")]
-    TooLarge { limit: usize },
+    TooLarge {
+        /// The limit, in uncompressed bytes.
+        limit: usize,
+    },
+    /// The content is so much longer than the file that it is taken for an attack.
     #[error("it inflates to more than {ratio} times its size")]
-    Bomb { ratio: usize },
+    Bomb {
+        /// The limit, as uncompressed bytes to compressed.
+        ratio: usize,
+    },
 }
 
 impl ReadError {
@@ -114,6 +134,7 @@ impl std::ops::Deref for OnDisk<'_> {
 }
 
 impl FileReader {
+    /// Returns a reader without buffers, and installs the handler that survives cut files.
     pub fn new(limits: ReadLimits) -> Self {
         sigbus::install();
         Self { limits, inflater: Inflater::default(), file: Vec::new(), inflated: Vec::new() }

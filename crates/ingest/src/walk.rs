@@ -26,6 +26,7 @@ pub(crate) fn is_trail_name(name: &str) -> bool {
 pub enum Found {
     /// A regular file whose name can be a trail file's.
     Trail(FileKey),
+    /// A directory, which the walk opens next.
     Directory,
     /// What might be wanted, and is not read; and why not.
     Skipped(&'static str),
@@ -73,6 +74,7 @@ pub struct Walk {
 }
 
 impl Walk {
+    /// Starts at these paths; none of them is opened yet.
     pub fn new(roots: impl IntoIterator<Item = PathBuf>) -> Self {
         Self { to_open: roots.into_iter().collect(), open: Vec::new() }
     }

@@ -37,10 +37,13 @@ use trail::time::Micros;
 /// When a worker finishes a segment, and what it takes in.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkOptions {
+    /// Bounds on what one file may inflate to.
     pub read: ReadLimits,
     /// A file that ends too early is given up when it has not changed for this long.
     pub unfinished: Duration,
+    /// A worker finishes its segment once it holds this many events.
     pub segment_events_max: u32,
+    /// A worker finishes its segment once it takes this many bytes of memory.
     pub segment_bytes_max: usize,
     /// Age of the oldest event in a segment that is not committed.
     pub commit_age_max: Duration,
