@@ -56,6 +56,7 @@ pub struct AwsOptions {
     pub keys: Option<Keys>,
     /// A client is told only of the region that it states.
     pub is_by_region: bool,
+    /// Whether answers include data events, which AWS's own LookupEvents leaves out.
     pub has_data_events: bool,
 }
 

@@ -20,6 +20,7 @@ impl From<ApiError> for Refusal {
     }
 }
 
+/// Serializes an answer as JSON; a failure is [`ErrorKind::Internal`].
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, ApiError> {
     serde_json::to_vec(value).map_err(|error| {
         ApiError::new(ErrorKind::Internal, format!("the answer cannot be written: {error}"))

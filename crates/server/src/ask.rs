@@ -52,6 +52,8 @@ pub struct App {
 }
 
 impl App {
+    /// Returns an app without requests under way; it answers [`ErrorKind::Unavailable`] until the
+    /// slot holds an engine.
     pub fn new(engine: EngineSlot, options: LiveOptions) -> Self {
         let searches_max = options.load().searches_max;
         Self {
@@ -71,6 +73,7 @@ impl App {
         self.options.load_full()
     }
 
+    /// Returns the shared options, which change while the server runs.
     pub fn live_options(&self) -> LiveOptions {
         Arc::clone(&self.options)
     }

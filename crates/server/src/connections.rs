@@ -72,6 +72,7 @@ pub struct Place {
 }
 
 impl Connections {
+    /// Starts without connections; `connections_max` is read now and never again.
     pub fn new(options: LiveOptions) -> Self {
         let free = Arc::new(Semaphore::new(options.load().connections_max));
         Self { tasks: JoinSet::new(), options, free, stop: watch::Sender::new(()) }

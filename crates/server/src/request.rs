@@ -92,6 +92,8 @@ fn json_error(path: &str, error: &serde_json::Error) -> ApiError {
     }
 }
 
+/// Parses the query string; an unknown key, a bad value, or bytes that are not UTF-8 are a
+/// [`ErrorKind::BadRequest`].
 pub fn from_query_string<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
     // serde_urlencoded, behind `Query`, would put U+FFFD in place of bytes that are not UTF-8.
     String::from_utf8(percent_decode(uri.query().unwrap_or_default()))

@@ -27,6 +27,7 @@ const STICKY: u32 = 0o1000;
 #[derive(Debug)]
 pub struct Socket {
     pub(crate) listener: UnixListener,
+    /// Where clients find the socket, for messages and for removal.
     pub path: PathBuf,
     /// Opened by a service manager, who keeps it when the daemon ends.
     pub(crate) is_inherited: bool,
