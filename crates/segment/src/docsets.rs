@@ -1,5 +1,5 @@
-//! Sets of documents that tantivy does not have: ranges, scans of a column, small unions, candidates
-//! that pass a test. Each visits its documents in order, as tantivy's `DocSet` asks.
+//! Sets of documents that tantivy has no `DocSet` for: ranges, scans of a column, small unions, and
+//! candidates that pass a test. Each visits its documents in ascending order.
 
 use std::ops::Range;
 
@@ -13,12 +13,12 @@ use crate::stop::Stop;
 /// The documents of a segment that meet a condition.
 pub type Docs = Box<dyn Scorer>;
 
-/// No documents.
+/// Returns the empty set.
 pub fn none() -> Docs {
     Box::new(EmptyScorer)
 }
 
-/// Documents of ranges that lie one behind another.
+/// The documents of several ranges.
 pub struct Ranges {
     doc: DocId,
     ranges: std::vec::IntoIter<Range<DocId>>,
@@ -101,7 +101,7 @@ impl Scan {
         scan
     }
 
-    /// For a test that leaves its error there: the scan is at its end then.
+    /// Ends the scan once `stop` has failed; for a test that leaves its error there.
     #[must_use]
     pub fn until(self, stop: Stop) -> Self {
         let doc = if stop.has_failed() { TERMINATED } else { self.doc };
@@ -190,7 +190,7 @@ pub(crate) fn events_with_value(index: &ColumnIndex, max_doc: DocId) -> u32 {
     }
 }
 
-/// Documents of any of a few docsets.
+/// The union of a few sets.
 pub struct Union {
     parts: Vec<Docs>,
     doc: DocId,
@@ -264,7 +264,8 @@ impl Verified {
         Self::settled(candidates, cost, Box::new(test), None)
     }
 
-    /// For a test that leaves its error there: the candidates are at their end then.
+    /// As [`Verified::docs`], and ends once `stop` has failed; for a test that leaves its error
+    /// there.
     pub fn until(
         candidates: Docs,
         cost: u64,

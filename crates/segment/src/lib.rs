@@ -1,4 +1,31 @@
-//! One segment: its files, written, read, merged and checked.
+//! One segment: this crate writes its files, opens them, merges them and checks them.
+//!
+//! A segment holds the events of whole files and never changes. This crate never knows which segments
+//! count; that is the business of `store`. It never knows queries or archives either.
+//!
+//! Entry points: [`build::SegmentBuilder`] writes a segment from events, [`view::SegmentView`] opens one
+//! for searches, and [`merge::merge`] makes one of several.
+//!
+//! What lies on disk:
+//!
+//! - the inverted index and the columns, as tantivy would write them: `write`, [`schema`],
+//!   [`directory`], read by [`dictionary`] and [`docsets`]
+//! - the records as delivered: [`records`]
+//! - ids that are UUIDs: [`ids`]
+//! - the words of column values: [`column_words`]
+//! - the keys that duplicates are recognised by: [`keys`]
+//! - small files of JSON with a hash, for `store`: [`sealed`]
+//!
+//! The making of a segment: [`build`] from events, [`merge`] from segments, [`expire`] without its
+//! oldest events; [`parts`] is the table of its files, [`file`](mod@file) the ledger entry of each archive file in
+//! it.
+//!
+//! The reading: [`view`] opens a segment, [`position`] orders its events, [`presence`] counts which
+//! fields they have, [`cache`] keeps what was read last, [`stop`] ends a condition early.
+//!
+//! The disk: [`disk`] makes every change, [`check`] compares files with their hashes, [`health`] keeps
+//! what is wrong with them, [`sigbus`] survives files that are cut while they are mapped, and [`steps`]
+//! lets tests crash between two changes.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -38,7 +65,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tantivy::TantivyError;
 use tantivy::directory::error::OpenReadError;
 
-/// What can go wrong with the index.
+/// Why reading or writing the index failed.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// The operating system refused to read, write or open a file.
@@ -118,12 +145,13 @@ pub enum IndexError {
 }
 
 impl IndexError {
-    /// A file that cannot be read or written.
+    /// Makes an [`Self::Io`] of a file that cannot be read or written.
     pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
     }
 
-    /// A file that must be there, and be as long as it was written.
+    /// Makes the error of reading a file that a commit names: damage where it is missing or too
+    /// short.
     pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
             io::ErrorKind::NotFound => Self::damaged(path, "it is missing"),
@@ -132,7 +160,8 @@ impl IndexError {
         }
     }
 
-    /// Whether the same may work later: what the disk, or another process, stands in the way of.
+    /// Whether the same call may succeed later, because only the disk or another process is in its
+    /// way.
     pub fn may_pass(&self) -> bool {
         !matches!(
             self,
@@ -202,17 +231,18 @@ fn copied(error: &io::Error) -> io::Error {
     }
 }
 
-/// Opens a file that must be there.
+/// Opens a file that a commit names; one that is missing is [`IndexError::Damaged`].
 pub fn open_existing(path: &Path) -> Result<File, IndexError> {
     File::open(path).map_err(IndexError::read(path))
 }
 
-/// A lock, also one whose holder panicked: what these guard is whole at every step, or not used then.
+/// Takes a lock, even if its holder panicked: what these locks guard is valid at every step, or is
+/// not used after a panic.
 pub fn lock<T>(guarded: &Mutex<T>) -> MutexGuard<'_, T> {
     guarded.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The number that eight bytes stand for, in the order of the files here.
+/// Reads a `u64` from eight little-endian bytes at an offset.
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes were taken"))
 }

@@ -1,6 +1,6 @@
 //! The shape of the index: which tantivy field holds what.
 //!
-//! A change here is a new format version: see [`store::versions`].
+//! A change here is a new version of the format (`crates/store/src/versions.rs`).
 
 use tantivy::schema::{
     DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions,
@@ -13,7 +13,8 @@ use trail::columns::ColumnId;
 
 /// Name of the time field: tantivy sorts segments by it.
 pub const TIME: &str = "time";
-/// Names of the fields of where a record is: the number of its file, and the byte in it.
+/// Names of the fields that say where a record is: the number of its file, and the byte offset in
+/// it.
 pub const FILE: &str = "file";
 pub(crate) const OFFSET: &str = "offset";
 /// Name of the field of `sourceIPAddress`, where it is an address.
@@ -25,7 +26,7 @@ pub(crate) const FLAGS: &str = "flags";
 
 const RAW_TOKENIZER: &str = "raw";
 
-/// The schema, and handles to its fields.
+/// The schema and handles to its fields.
 #[derive(Clone, Debug)]
 pub struct Fields {
     /// tantivy's schema, which every segment is written with.
@@ -65,7 +66,7 @@ impl Fields {
         Self { schema: builder.build(), ip, words }
     }
 
-    /// The field of a column.
+    /// Returns tantivy's field of a column.
     pub fn column(id: ColumnId) -> Field {
         Field::from_field_id(u32::from(id.0))
     }

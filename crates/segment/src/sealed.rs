@@ -1,5 +1,5 @@
-//! A file of two lines: JSON, and the XXH3 hash of that line, so that a damaged one is never taken for
-//! the truth.
+//! A sealed file has two lines: JSON, and the XXH3 hash of that JSON, so that damage is always
+//! noticed.
 
 use std::io;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub fn text(value: &impl Serialize) -> io::Result<String> {
     Ok(format!("{json}\n{hash}\n"))
 }
 
-/// The version that the JSON of such a file states, whatever else is in it.
+/// Reads `format_version` from the JSON of a sealed file, whatever else it holds.
 pub fn version(path: &Path, json: &str) -> Result<u32, IndexError> {
     #[derive(Deserialize)]
     struct VersionOnly {
@@ -28,7 +28,8 @@ pub fn version(path: &Path, json: &str) -> Result<u32, IndexError> {
         .map_err(|error| IndexError::damaged(path, error.to_string()))
 }
 
-/// The JSON of a file; none where there is no file.
+/// Reads the JSON of a sealed file; None where there is no file, [`IndexError::Damaged`] where the
+/// hash differs.
 pub fn read(path: &Path) -> Result<Option<String>, IndexError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
