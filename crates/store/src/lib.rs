@@ -1,5 +1,11 @@
-//! The index on disk: segments built by tantivy, the ledger of files, and the manifest that says which
-//! of them count. Knows nothing of how files are found or read.
+//! The index on disk: this crate decides which segments count.
+//!
+//! It commits segments together with the ledger of files, publishes snapshots for searches, drops what
+//! retention does not keep, and sets aside what is damaged. It never knows queries, and never how files
+//! of an archive are found or read.
+//!
+//! Entry points: [`store::Store`] is the one writer, [`snapshot::Snapshot`] is what a search reads, and
+//! [`inspect::inspect`] checks a data directory that no process uses.
 //!
 //! ```text
 //! data directory

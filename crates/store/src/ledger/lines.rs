@@ -18,7 +18,7 @@ const ROWS_STEP: usize = 1_024;
 /// committed are missing, some hundred thousand at most; each costs 20 bytes.
 const NUMBERS_MISSING_MAX: u64 = 1 << 24;
 
-/// Files that were read, by what became of them.
+/// How many lines of the ledger have each [`FileState`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilesByState {
     /// Trail files whose events are in the index.
@@ -52,12 +52,12 @@ pub struct LedgerCounts {
     pub repaired: u64,
     /// Records that could not be read.
     pub rejected: u64,
-    /// Events lost with a damaged segment, of files that were not read again since.
+    /// Events lost with a damaged segment, in files that were not read again since.
     pub lost: u64,
 }
 
 impl LedgerCounts {
-    /// Events that were put into the index.
+    /// How many events were indexed.
     pub fn events(&self) -> u64 {
         self.records - self.duplicates - self.expired
     }
