@@ -8,10 +8,10 @@ use tracing::warn;
 
 use wire::{ApiError, ErrorBody, ErrorKind};
 
-/// What a route answers.
+/// The result of a handler.
 pub(crate) type Answer = Result<Response, Refusal>;
 
-/// An error as an answer.
+/// An API error as an HTTP response.
 pub(crate) struct Refusal(pub ApiError);
 
 impl From<ApiError> for Refusal {
