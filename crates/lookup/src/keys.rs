@@ -14,7 +14,7 @@ use serde::Deserialize;
 /// Bits of a mode that let others than the owner in.
 const OTHERS: u32 = 0o077;
 
-/// Access keys by their ids, as `AKIA…`.
+/// The access keys, by their ids.
 #[derive(Debug)]
 pub struct Keys(HashMap<String, Key>);
 
