@@ -399,7 +399,7 @@ impl Progress {
         files
     }
 
-    /// Lists the paths that are not read and why, at most [`SKIPPED_LISTED_MAX`].
+    /// Lists the paths that are not read and why, at most `SKIPPED_LISTED_MAX`.
     pub fn skipped(&self) -> Vec<Unread> {
         let state = self.state();
         let unread = |(path, skipped): (&String, &Skipped)| Unread {

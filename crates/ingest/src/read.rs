@@ -35,7 +35,7 @@ const KEPT_BYTES_MAX: usize = 64 << 20;
 pub struct ReadLimits {
     /// Uncompressed bytes of one file.
     pub file_bytes_max: usize,
-    /// Uncompressed bytes to compressed; checked only above [`RATIO_FREE_BYTES`].
+    /// Uncompressed bytes to compressed; checked only above `RATIO_FREE_BYTES`.
     pub inflate_ratio_max: usize,
 }
 

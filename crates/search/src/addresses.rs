@@ -1,4 +1,4 @@
-//! Tests on addresses: networks, ranges, and AWS services that call on somebody's behalf.
+//! Tests on addresses: networks, ranges, and the names that AWS writes for its own services.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::{Bound, RangeBounds as _};

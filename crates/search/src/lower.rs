@@ -44,7 +44,7 @@ pub(crate) trait Names {
     fn found(&self, field: &FieldRef, query: &Query) -> Result<Vec<Value>>;
 }
 
-/// What is asked of one value.
+/// The test on one value, before the field's kind decides what its text means.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asked<'t> {
     Is(&'t Value),

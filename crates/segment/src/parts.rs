@@ -3,8 +3,8 @@
 //! A segment is tantivy's files and, beside them, ours ([`Part`]), all named by the segment's id
 //! and an extension. Every file is hashed while it is written (`directory.rs`), checked by its hash
 //! (`check.rs`), and removed with the segment. Code that builds, merges or expires a segment
-//! matches each of [`Part::ALL`], so the compiler names the places that a new part needs. A new
-//! part is a variant and a row here, and a module for its format.
+//! matches each of `Part::ALL`, so the compiler names the places that a new part needs. A new part
+//! is a variant and a row here, and a module for its format.
 
 use std::path::PathBuf;
 

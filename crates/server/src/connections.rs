@@ -20,8 +20,9 @@ use tracing::{debug, warn};
 use super::LiveOptions;
 use crate::stall::StallGuard;
 
-/// Bytes of a request's head that are buffered. A query of [`language::limits::QUERY_BYTES_MAX`] does
-/// not fit a URI (hyper's bound is 64 KiB encoded); such a one is sent by `POST`.
+/// Bytes of a request's head that are buffered. A query of `QUERY_BYTES_MAX`
+/// (`crates/language/src/limits.rs`) does not fit a URI (hyper's bound is 64 KiB encoded); such a
+/// one is sent by `POST`.
 const HEAD_BYTES_MAX: usize = 128 << 10;
 
 /// Failures of `accept` in a row before the server gives up: with the pause, ten seconds. Running

@@ -1,7 +1,8 @@
 //! The API: HTTP/1.1 with JSON on a Unix socket.
 //!
-//! This crate never knows the index; it asks a [`wire::Engine`]. Entry points: [`bind`] opens the socket,
-//! [`App`] holds the engine and the limits on searches, and [`serve`] answers until shutdown.
+//! This crate never knows the index; it asks a [`wire::engine::Engine`]. Entry points: [`bind`]
+//! opens the socket, [`App`] holds the engine and the limits on searches, and [`serve`] answers
+//! until shutdown.
 //!
 //! In reading order: `socket` opens the socket, `connections` accepts and serves, `access` decides which
 //! users may ask, `refuse` answers the others, `routes` maps paths to handlers, `request` reads a request,

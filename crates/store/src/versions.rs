@@ -1,8 +1,8 @@
 //! The versions of the format on disk, and what this program does with an index of each.
 //!
-//! A change to any byte that is written is a new version. It takes a row in [`VERSIONS`], a golden
+//! A change to any byte that is written is a new version. It takes a row in `VERSIONS`, a golden
 //! index written by the program of the version before (`tests/golden/make`), and a decision on
-//! indexes of that version ([`Support`]). `docs/format.md` draws the bytes of the current version.
+//! indexes of that version (`Support`). `docs/format.md` draws the bytes of the current version.
 //!
 //! An index of a version that this program cannot read is refused and left as it is, because it may
 //! hold events that the archive no longer has. Three things never change, so that any version can
