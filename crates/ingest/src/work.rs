@@ -45,7 +45,7 @@ pub struct WorkOptions {
     pub segment_events_max: u32,
     /// A worker finishes its segment once it takes this many bytes of memory.
     pub segment_bytes_max: usize,
-    /// Age of the oldest event in a segment that is not committed.
+    /// The most time that an event may wait in a segment before the worker finishes it.
     pub commit_age_max: Duration,
     /// A worker finishes its segment when no file has come for this long.
     pub commit_idle: Duration,

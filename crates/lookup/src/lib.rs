@@ -170,7 +170,7 @@ impl Aws {
         arrived(body, self.app.options().read_timeout).await
     }
 
-    /// What the client may be told of, once it is known who it is.
+    /// Authenticates the client and returns the events that it may see.
     fn scope(&self, request: &Parts, body: &[u8]) -> Result<Scope, AwsError> {
         let stated = Authorization::of(&request.headers);
         let AwsOptions { keys, is_by_region, has_data_events } = &self.options;

@@ -48,7 +48,7 @@ impl FileRecord {
     }
 }
 
-/// What became of a file that was read.
+/// The result of reading an archive file, as one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileState {

@@ -46,7 +46,7 @@ const PATHS_BYTES_MAX: usize = 1 << 20;
 /// A line to be appended.
 #[derive(Clone, Debug)]
 pub enum Line {
-    /// What became of a file that was read.
+    /// The result of reading a file.
     File(Box<FileRecord>),
     /// Events of an earlier file that went with a damaged segment.
     Loss(Loss),
