@@ -89,13 +89,13 @@ fn result(record: &Record) -> Cell {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
     use wire::Meta;
 
-    pub fn hit(actor: &str, credential: &str, event: &str) -> Hit {
+    pub(crate) fn hit(actor: &str, credential: &str, event: &str) -> Hit {
         let meta = Meta {
             id: "e1".into(),
             time: "2023-07-10T11:42:36Z".into(),

@@ -119,8 +119,7 @@ pub struct Reading {
     /// None where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// The first records that could not be read, at most `REJECTS_LISTED_MAX` of
-    /// `crates/ingest/src/limits.rs`.
+    /// The first 20 records that could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<Reject>,
     /// Names of what was odd about the file, such as bytes behind its end.

@@ -4,7 +4,7 @@
 
 /// Does nothing: the build has no failpoints.
 #[cfg(not(feature = "failpoints"))]
-pub(crate) fn step(_name: &str) {}
+pub fn step(_name: &str) {}
 
 /// Passes a step, or ends the process as a crash does: nothing is flushed, no destructor runs.
 #[cfg(feature = "failpoints")]

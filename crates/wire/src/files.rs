@@ -250,7 +250,7 @@ pub struct Reading {
     /// The region, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// The first [`ingest::limits::REJECTS_LISTED_MAX`] records that could not be read.
+    /// The first 20 records that could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<Reject>,
     /// What was odd about the file: `second-member`, `trailing-bytes`, and `cut-off` where it ends inside of

@@ -118,7 +118,8 @@ fn a_condition_that_fails_is_an_error_and_never_one_that_does_not_match() {
             assert_eq!(answer, "it answered", "{who}: no segment has that document");
         }
     }
-    assert!(snapshot.segments.iter().all(|segment| segment.is_damaged()), "and it is noted");
+    // The first failure ends the search, so perhaps not of every segment.
+    assert!(snapshot.segments.iter().any(|segment| segment.is_damaged()), "and it is noted");
 }
 
 #[test]
