@@ -18,10 +18,10 @@
 //! └── set-aside/      what was found damaged, for a person to look at
 //! ```
 //!
-//! A commit is the rename of `manifest.json`. Before it, the segments and the ledger lines it names
-//! are synced to disk; after it they are visible, all of them. What a crash leaves beyond the last
-//! manifest is removed at the next start. The manifest states length and hash of every file that it
-//! makes count; what is not so is damaged, and never read as if it were whole.
+//! A commit is the rename of `manifest.json`. The segments and the ledger lines that it names are
+//! synced to disk before it, and visible after it, all of them. The next start removes what a crash
+//! leaves beyond the last manifest. The manifest holds the length and hash of every file that
+//! counts. A file that differs is damaged, and is never read as if it were whole.
 
 #![warn(missing_docs, unreachable_pub)]
 
