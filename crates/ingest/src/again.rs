@@ -1,10 +1,10 @@
-//! Events made once more of the records that an index has, for an index that is rebuilt of them.
+//! Parses the records of an index again, for an index that is rebuilt from them.
 
 use store::remake::{Facts, ReadEvent};
 use trail::parse::{Origin, Parser};
 
-/// Makes the event of a record as delivered, and hands it over; false where it cannot be read, which
-/// none is that was read before.
+/// Returns a function that parses a record as delivered and passes on its event. It returns false
+/// for a record that cannot be read, which no record of an index should be.
 pub fn read_again() -> Box<ReadEvent<'static>> {
     let mut parser = Parser::default();
     Box::new(move |record, facts, take| {

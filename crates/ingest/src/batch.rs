@@ -1,16 +1,17 @@
-//! Which segments are committed together.
+//! Batches: the segments that are committed together.
 //!
-//! A worker that comes upon an event which another worker has put into a segment counts a duplicate.
-//! Were the duplicate's file committed first, and the power lost, the event would be gone although its
-//! file counts as read. So the segments that are in the making at the same time form a batch, which is
-//! committed as one; nothing is read into the next batch before every segment of this one is closed.
+//! A worker that finds an event which another worker has put into a segment counts a duplicate. If
+//! the duplicate's file were committed first and the power lost, the event would be gone although
+//! its file counts as read. So the segments that are built at the same time form a batch, which is
+//! committed as one. Nothing is read into the next batch before every segment of this one is
+//! closed.
 //!
 //! The first worker whose segment is due closes the batch; the others close theirs after the file that
 //! they are reading, or at once when they wait for one. While the others do, the first writes its
 //! segment to disk, which takes longer.
 //!
-//! A batch that is given up takes its claims along before the next begins, so nobody counts a duplicate
-//! of an event that will not be committed.
+//! The claims of a batch that is given up are withdrawn before the next batch begins. So nobody
+//! counts a duplicate of an event that will not be committed.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -44,10 +45,10 @@ struct State {
     closing: Option<Sender<Infallible>>,
 }
 
-/// Segments that are committed together.
+/// One batch of segments.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// They count up from [`FIRST`].
+    /// The batch's number; they count up from [`FIRST`].
     pub(crate) number: u64,
     /// Disconnects when the batch closes.
     pub(crate) closing: Receiver<Infallible>,
@@ -63,7 +64,7 @@ impl Batch {
         (Arc::new(Self { number, closing: closed, members, is_given_up }), closing)
     }
 
-    /// How many segments it has. Final once any of them is closed.
+    /// How many segments the batch has; final once one of them is closed.
     pub(crate) fn members(&self) -> usize {
         self.members.load(Ordering::Acquire)
     }
@@ -74,8 +75,8 @@ impl Batch {
     }
 }
 
-/// A worker's part in a batch, for as long as its segment takes in events. Dropping it closes the
-/// batch.
+/// A worker's membership in a batch, for as long as its segment takes events. Dropping it closes
+/// the batch.
 #[derive(Debug)]
 pub(crate) struct Membership {
     pub(crate) batch: Arc<Batch>,

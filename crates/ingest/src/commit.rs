@@ -1,8 +1,8 @@
-//! The committer: the one thread that owns the store. It commits the segments that the workers built,
-//! a batch at a time and in the order of the batches, and swaps in those that the merger made.
+//! The committer: the one thread that owns the store. It commits the segments that workers built, a
+//! batch at a time and in the order of the batches, and installs those that the merge thread made.
 //!
-//! A batch is committed as soon as its last segment is there; when to finish a segment was the workers'
-//! decision.
+//! It commits a batch as soon as its last segment arrives. The workers decide when to finish a
+//! segment. An error that it cannot handle ends ingest with a fault; searches go on.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -77,12 +77,12 @@ struct Gathered {
     segments: Vec<BuiltSegment>,
 }
 
-/// What is kept: everything, where neither says.
+/// The limits on age and size of the index. Without limits, all events are kept.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Retention {
-    /// Events of today and of so many days before.
+    /// Keep the events of today (UTC) and of this many days before; None is no limit.
     pub age_days_max: Option<u32>,
-    /// The latest events, as many as take so many bytes of the index.
+    /// Keep the latest events that fit this many bytes of segment files; None is no limit.
     pub bytes_max: Option<u64>,
 }
 
@@ -104,6 +104,8 @@ impl Retention {
         self.kept_from_by_age(now).max(of_size)
     }
 
+    /// Returns the start of the UTC day from which the age limit keeps events; None where age is
+    /// unlimited.
     pub fn kept_from_by_age(self, now: Micros) -> Option<Micros> {
         let from = |days| Micros((now.0.div_euclid(DAY_US) - i64::from(days)) * DAY_US);
         self.age_days_max.map(from)

@@ -2,15 +2,15 @@
 
 use segment::file::FileKey;
 
-/// A file that was taken and is given back. It stays pending until the scanner has it.
+/// A file that a worker took and gives back. It stays pending until the scanner has it.
 #[derive(Clone, Debug)]
 pub(crate) enum TakenBack {
-    /// It ends too early.
+    /// The file ends too early.
     Unfinished(FileKey),
-    /// It is another by now.
+    /// The file has changed since it was taken.
     Changed(FileKey),
-    /// Another file's panic cost it its segment.
+    /// Another file's panic cost the segment that held this file.
     Unread(FileKey),
-    /// It cannot be opened or read; and why.
+    /// The file cannot be opened or read, for the reason given.
     Unreadable(FileKey, String),
 }

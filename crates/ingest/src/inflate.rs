@@ -1,5 +1,5 @@
-//! libdeflate, as far as it is needed here: one gzip member, and how many bytes it took. The safe
-//! crates over libdeflate do not tell the latter, without which a second member cannot be found.
+//! A binding of libdeflate for one gzip member. It says how many bytes the member took, so that a
+//! second member can be found; the safe crates over libdeflate do not.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -10,7 +10,7 @@ use libdeflate_sys::{
     libdeflate_result_LIBDEFLATE_SUCCESS,
 };
 
-/// A decompressor, to be used again and again.
+/// A reusable decompressor.
 pub struct Inflater(NonNull<libdeflate_decompressor>);
 
 /// The member is damaged or cut off.
@@ -43,7 +43,7 @@ impl Drop for Inflater {
 }
 
 impl Inflater {
-    /// Inflates the gzip member at the start of `input`. None when `output` is too small.
+    /// Inflates the gzip member at the start of `input`; returns None where `output` is too small.
     pub fn gunzip(
         &mut self,
         input: &[u8],

@@ -1,4 +1,7 @@
-//! From files to commits: finds, reads, splits, parses and indexes the files of an archive.
+//! From files to commits: this crate finds, reads, splits, parses and indexes the files of an archive.
+//!
+//! It never knows queries. Entry points: [`Ingest::start`] runs the pipeline, [`Ingest::stop`] ends it,
+//! and [`progress::Progress`] says what it is doing.
 //!
 //! ```text
 //! watch ─hints─► scan ─files─► workers ─segments─► committer ◄─► merger
@@ -50,16 +53,22 @@ const QUEUE_FILES_MAX: usize = 1_024;
 /// Segments that wait for the committer. Each holds its ledger entries in memory, its events on disk.
 const BUILT_SEGMENTS_MAX: usize = 4;
 
-/// What an ingest pipeline does, and how.
+/// The settings of a pipeline.
 pub struct IngestOptions {
+    /// Directories to walk and watch, and single files to read.
     pub roots: Vec<PathBuf>,
+    /// How many workers read and index files.
     pub threads: usize,
+    /// When a file counts as settled, and how often the archive is scanned.
     pub scan: ScanOptions,
+    /// When a worker finishes a segment, and the bounds of what it reads.
     pub work: WorkOptions,
-    /// Whether to do every merge that is due before ending.
+    /// Whether the pipeline does every merge that is due before it ends; if not, it gives up a
+    /// merge under way.
     pub merge_at_end: bool,
     /// Bytes of free space below which nothing is written.
     pub free_bytes_min: u64,
+    /// Which events are dropped because of their age, or for want of space.
     pub retention: Retention,
 }
 
@@ -72,7 +81,8 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Starts reading the archive.
+    /// Starts the threads of a pipeline, which commits to `store` until [`Ingest::stop`]. Fails
+    /// where a thread cannot be started.
     pub fn start(
         store: Store,
         watcher: Watcher,
@@ -126,8 +136,8 @@ impl Ingest {
         })
     }
 
-    /// Ends ingest: files that were begun are finished and committed. Returns the store, unless the
-    /// committer panicked.
+    /// Ends the pipeline: finishes and commits the files that were begun. Returns the store; None
+    /// where the committer panicked.
     pub fn stop(self) -> Option<Store> {
         self.progress.stop();
         let started = Instant::now();

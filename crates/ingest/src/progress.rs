@@ -1,5 +1,5 @@
-//! What ingest is doing, for status, metrics and progress bars, and whether it shall go on: shared by its
-//! threads, read by anyone.
+//! The state of ingest: what it is doing, for status, metrics and progress bars, and whether it
+//! should go on. The threads of ingest share it; anyone may read it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -19,21 +19,25 @@ use trail::time::Micros;
 pub struct Progress {
     state: Mutex<State>,
     changed: Condvar,
+    /// Totals for the metrics, which the threads of the pipeline add to.
     pub counters: Counters,
     /// Dropped when ingest shall end.
     running: Mutex<Option<Sender<Infallible>>>,
     stopping: Receiver<Infallible>,
 }
 
-/// Why ingest has stopped by itself.
+/// The reason why ingest has stopped by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
+    /// A sentence for people, which the daemon logs and status shows.
     pub reason: String,
-    /// Whether it may work again later: a disk can have room again, but a bug or damage stays.
+    /// Whether a restart of ingest may help later: a disk can have room again, but a bug or damage
+    /// stays.
     pub may_pass: bool,
 }
 
 impl Fault {
+    /// Makes a fault after which a restart of ingest would not help, such as a bug.
     pub fn lasting(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), may_pass: false }
     }
@@ -43,16 +47,18 @@ impl Fault {
     }
 }
 
-/// What was done since the daemon's start.
+/// Totals since the start of the daemon.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Events put into segments, committed or not.
     pub events: AtomicU64,
-    /// Records whose event was in the index or on its way there.
+    /// Records whose event was in the index already, or claimed for it.
     pub duplicates: AtomicU64,
     /// Records that could not be read.
     pub rejected: AtomicU64,
+    /// Files that were read, among them those that were rejected.
     pub files: AtomicU64,
+    /// Files of which nothing could be indexed.
     pub files_rejected: AtomicU64,
     /// Uncompressed bytes of the files read.
     pub bytes_raw: AtomicU64,
@@ -60,20 +66,24 @@ pub struct Counters {
     pub bytes_read: AtomicU64,
     /// Files handled after a panic.
     pub(crate) panics: AtomicU64,
-    /// Faults after which ingest was, or will be, started again.
+    /// Faults after which the daemon restarts ingest.
     pub pauses: AtomicU64,
-    /// Microseconds that threads were busy with each part of the work, on the clock.
+    /// Time that threads spent on each part of the work.
     pub busy: Busy,
 }
 
-/// See [`Counters::busy`]. Reading is mapping and inflating; building is splitting, parsing, telling
-/// duplicates, and adding to a segment; finishing is sorting and writing it.
+/// Wall time that threads spent on each part of the work, in microseconds, summed over threads.
 #[derive(Debug, Default)]
 pub struct Busy {
+    /// Mapping and inflating.
     pub reading: AtomicU64,
+    /// Splitting, parsing, finding duplicates and adding events to segments.
     pub building: AtomicU64,
+    /// Sorting segments and writing them to disk.
     pub finishing: AtomicU64,
+    /// Writing ledger and manifest, and publishing the snapshot.
     pub committing: AtomicU64,
+    /// Merging segments, and rewriting those that retention cuts.
     pub merging: AtomicU64,
 }
 
@@ -83,7 +93,7 @@ pub(crate) fn spent(part: &AtomicU64, started: Instant) {
 }
 
 impl Counters {
-    /// All of them, with the names of their metrics.
+    /// All counters with the names of their metrics.
     pub fn all(&self) -> [(&'static str, &AtomicU64); 14] {
         let Busy { reading, building, finishing, committing, merging } = &self.busy;
         [
@@ -148,29 +158,38 @@ struct Skipped {
     scan: u64,
 }
 
-/// A moment's view of [`Progress`].
+/// A copy of [`Progress`] at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Glance {
+    /// Files that are found and not committed yet.
     pub pending: u64,
+    /// Bytes of these files, as on disk.
     pub pending_bytes: u64,
+    /// How long the oldest of these files has been pending; zero where there is none.
     pub oldest_pending: Duration,
+    /// Paths that could hold a trail file and are not read.
     pub skipped: u64,
+    /// Files that the last scan saw whose names are no trail file's.
     pub ignored: u64,
+    /// Time since the last scan ended; None before the first has ended.
     pub since_scan: Option<Duration>,
+    /// Time since the last commit; None before the first.
     pub since_commit: Option<Duration>,
-    /// Why hints may be missing.
+    /// Why the kernel may not report some changes, in words; None where it reports all.
     pub watch_fault: Option<String>,
+    /// Why ingest has stopped; None while it runs.
     pub fault: Option<Fault>,
     /// Whole scans of the archive that were finished.
     pub(crate) scans: u64,
 }
 
 impl Progress {
+    /// Returns a state in which nothing is pending and all totals are zero.
     pub fn new() -> Arc<Self> {
         Self::after(&Counters::default())
     }
 
-    /// The progress of a pipeline that follows another, whose counts go on.
+    /// Returns the state of a new pipeline that continues the totals of an earlier one.
     pub fn after(before: &Counters) -> Arc<Self> {
         let counters = Counters::default();
         for ((_, counter), (_, before)) in counters.all().iter().zip(before.all()) {
@@ -195,7 +214,7 @@ impl Progress {
         drop(self.running.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// Disconnects when ingest shall end.
+    /// A channel that disconnects when ingest is to end; nothing is ever sent on it.
     pub fn stopping(&self) -> &Receiver<Infallible> {
         &self.stopping
     }
@@ -312,7 +331,7 @@ impl Progress {
         self.state().watch_fault = fault;
     }
 
-    /// Stops ingest; the first fault is the one that is told.
+    /// Logs a fault and stops ingest. Of several faults, the first is kept.
     pub fn fail(&self, fault: Fault) {
         tracing::error!(fault = fault.reason, "ingest has stopped");
         self.state().fault.get_or_insert(fault);
@@ -320,12 +339,13 @@ impl Progress {
         self.changed.notify_all();
     }
 
+    /// Returns the first fault that stopped ingest; None where there was none.
     pub fn fault(&self) -> Option<Fault> {
         self.state().fault.clone()
     }
 
-    /// Waits until the archive was scanned and nothing is pending, until ingest fails, or for `wait`.
-    /// True when nothing is pending.
+    /// Waits until the archive was scanned and nothing is pending, until ingest fails, or until
+    /// `wait` has passed. Returns whether ingest is no longer busy.
     pub fn wait_idle(&self, wait: Duration) -> bool {
         let is_busy = |state: &mut State| {
             state.fault.is_none()
@@ -338,12 +358,13 @@ impl Progress {
         !is_busy(&mut state)
     }
 
-    /// Whether the archive was scanned once, and everything found by then is in the index.
+    /// Whether the archive was scanned once and all files found by then are committed.
     pub fn has_caught_up(&self) -> bool {
         let state = self.state();
         state.backlog == Some(0) && state.fault.is_none()
     }
 
+    /// Copies the present state, for status and metrics.
     pub fn glance(&self) -> Glance {
         let state = self.state();
         let oldest = state.pending.values().map(|pending| pending.since).min();
@@ -361,7 +382,7 @@ impl Progress {
         }
     }
 
-    /// The files that are pending, and what each waits for.
+    /// Lists the pending files and what each waits for.
     pub fn pending(&self) -> Vec<Unread> {
         let state = self.state();
         let unread = |(key, pending): (&FileKey, &Pending)| Unread {
@@ -378,7 +399,7 @@ impl Progress {
         files
     }
 
-    /// The paths that are not read, and why; the first [`SKIPPED_LISTED_MAX`].
+    /// Lists the paths that are not read and why, at most `SKIPPED_LISTED_MAX`.
     pub fn skipped(&self) -> Vec<Unread> {
         let state = self.state();
         let unread = |(path, skipped): (&String, &Skipped)| Unread {
@@ -391,19 +412,20 @@ impl Progress {
     }
 }
 
-/// A file that is not read yet, or is skipped.
+/// A file that is not committed yet, or is skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unread {
+    /// Where the file is; absolute if the root that it was found below is.
     pub path: String,
     /// Bytes on disk; 0 for what is skipped.
     pub size: u64,
-    /// Time of the last change; none for what is skipped.
+    /// Modification time; None for what is skipped.
     pub modified: Option<Micros>,
-    /// What it waits for, or why it is skipped.
+    /// What the file waits for, or why it is skipped.
     pub reason: String,
 }
 
-/// Adds to a counter that only reports.
+/// Adds to a counter that only reports, without ordering other memory.
 pub fn add(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Ordering::Relaxed);
 }

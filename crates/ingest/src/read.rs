@@ -1,11 +1,12 @@
-//! Files to bytes: maps a file read-only, inflates it, and bounds what comes out. The only file that
-//! knows memmap2 and zstd.
+//! From files to bytes: maps a file read-only, inflates it, and limits the output. No other file of
+//! this crate uses memmap2 or zstd.
 //!
 //! libdeflate inflates a gzip member in one call. Where it fails it does not say whether the member is
 //! damaged or cut off; flate2, which does, then reads the same bytes again.
 //!
-//! A file can be cut short or written to while it is mapped. What it holds is copied out of the mapping,
-//! inflated or as it is, before anyone looks at it; if the file was cut meanwhile, the copy is nothing.
+//! A file can be cut short or written to while it is mapped. So its content is copied or inflated
+//! out of the mapping before anyone looks at it. If the file was cut meanwhile, the copy is
+//! discarded.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -32,22 +33,24 @@ const KEPT_BYTES_MAX: usize = 64 << 20;
 /// Bounds on what a file may inflate to.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
-    /// Uncompressed bytes of a file.
+    /// Uncompressed bytes of one file.
     pub file_bytes_max: usize,
-    /// Uncompressed to compressed, above [`RATIO_FREE_BYTES`].
+    /// Uncompressed bytes to compressed; checked only above `RATIO_FREE_BYTES`.
     pub inflate_ratio_max: usize,
 }
 
-/// A file's uncompressed bytes.
+/// The uncompressed content of a file.
 #[derive(Debug)]
 pub struct Content<'a> {
+    /// All gzip members or zstd frames that could be inflated, one behind another; a plain file as
+    /// it is.
     pub bytes: &'a [u8],
-    /// Where the second gzip member's bytes begin, if there is one.
+    /// Where in `bytes` the second gzip member begins; None where there is one member or none.
     pub second_member: Option<usize>,
-    /// Whether bytes follow that are no compressed data, or none that can be read.
+    /// Whether the file goes on with bytes that are not compressed data, or cannot be read.
     pub has_trailing_bytes: bool,
-    /// Why what follows could not be read, though it looks like compressed data. What comes before it is
-    /// whole, checksums included.
+    /// Why a later member or frame could not be read. What comes before it is whole, checksums
+    /// included. None where all could be read.
     pub unread: Option<ReadError>,
 }
 
@@ -60,20 +63,38 @@ impl<'a> Content<'a> {
 /// Why a file has no content.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
+    /// The operating system could not open, map or read the file.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// It was cut short while it was read.
+    /// The file was cut short while it was read.
     #[error("it was cut short while it was read")]
     Changed,
-    /// It ends too early: cut off, or not written to its end yet.
+    /// The compressed data ends too early: it is cut off, or still being written.
     #[error("the compressed data ends too early, at byte {at} of the file")]
-    Cut { at: u64 },
+    Cut {
+        /// Byte of the file, as on disk, where the data ends.
+        at: u64,
+    },
+    /// The compressed data, or a checksum in it, is wrong.
     #[error("the compressed data that begins at byte {at} is damaged: {reason}")]
-    Damaged { at: u64, reason: String },
+    Damaged {
+        /// Byte of the file, as on disk, where the damaged member or frame begins.
+        at: u64,
+        /// What the decompressor said.
+        reason: String,
+    },
+    /// The content is longer than [`ReadLimits::file_bytes_max`].
     #[error("it holds more than {limit} bytes")]
-    TooLarge { limit: usize },
+    TooLarge {
+        /// The limit, in uncompressed bytes.
+        limit: usize,
+    },
+    /// The content is so much longer than the file that it is taken for an attack.
     #[error("it inflates to more than {ratio} times its size")]
-    Bomb { ratio: usize },
+    Bomb {
+        /// The limit, as uncompressed bytes to compressed.
+        ratio: usize,
+    },
 }
 
 impl ReadError {
@@ -88,7 +109,7 @@ impl ReadError {
     }
 }
 
-/// Reads files, one after another, into buffers it keeps. One a worker.
+/// Reads files one after another into buffers that it keeps. Each worker has one.
 pub struct FileReader {
     limits: ReadLimits,
     inflater: Inflater,
@@ -114,12 +135,13 @@ impl std::ops::Deref for OnDisk<'_> {
 }
 
 impl FileReader {
+    /// Returns a reader without buffers, and installs the handler that survives cut files.
     pub fn new(limits: ReadLimits) -> Self {
         sigbus::install();
         Self { limits, inflater: Inflater::default(), file: Vec::new(), inflated: Vec::new() }
     }
 
-    /// Hands a file's content to `take`.
+    /// Reads a file and returns what `take` makes of its content.
     pub fn read<R>(
         &mut self,
         path: &Path,

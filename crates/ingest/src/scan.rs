@@ -1,17 +1,16 @@
 //! The scanner: finds files that were not read yet and have settled, and hands them to the workers.
 //!
-//! It walks the whole archive at the start, every `rescan`, and when hints were lost; in between,
-//! hints tell it where to look. Either way the ledger decides whether a file is new. Files that hints
-//! lead to overtake those that a walk finds, so that new events are searchable while a backlog is
-//! being read.
+//! It walks the whole archive at the start, every `rescan`, and when hints were lost. In between,
+//! hints tell it where to look. In both cases the ledger decides whether a file is new. Files from
+//! hints overtake files from a walk, so that new events are searchable while a backlog is read.
 //!
-//! A file that no hint told of, although it was there for a while, means that something is not watched:
-//! a file system was mounted, a folder came beyond the kernel's bound on watches. Everything is then
-//! watched anew.
+//! If a walk finds a file that has been there for a while without a hint, something is not watched:
+//! a file system was mounted, or the kernel's limit on watches is reached. The scanner then watches
+//! everything again.
 //!
-//! One thread, which owns all of this. It holds one file at a time that does not fit the workers'
-//! queue, and a bounded number of files that have not settled (`waiting`); those beyond are left to
-//! another walk.
+//! One thread owns all of this. It holds one file at a time that does not fit the workers' queue,
+//! and a bounded number of files that have not settled (`waiting`). It leaves further files to the
+//! next walk.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,12 +47,12 @@ const HINTED_WITHIN: Duration = Duration::from_secs(5);
 /// Pause before a walk that another left files to.
 const NEXT_WALK_PAUSE_MIN: Duration = Duration::from_millis(20);
 
-/// When the scanner looks and waits.
+/// How long the scanner waits.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanOptions {
-    /// A file whose size and time have not changed for this long is read.
+    /// A file settles when its size and modification time have not changed for this long.
     pub settle: Duration,
-    /// Time between two scans of everything.
+    /// Time between two scans of the whole archive.
     pub rescan: Duration,
 }
 

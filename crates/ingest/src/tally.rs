@@ -1,5 +1,5 @@
-//! One file being read into a segment: its records are claimed, added and counted, and what was found
-//! becomes its entry in the ledger.
+//! Reads one file into a segment: claims its records, adds and counts them, and makes the file's
+//! entry in the ledger.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,6 @@
-//! The files that the scanner looks at again later, because they have not settled.
+//! The files that have not settled, which the scanner looks at again later.
 //!
-//! At most [`WAITING_MAX`]; what is due next is found without looking at the rest.
+//! At most [`WAITING_MAX`], ordered by when they are due.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Listing an archive: which files can be trail files. Lazy, so that an archive of millions of files
-//! takes no memory for those that are not looked at yet.
+//! Lists the files of an archive that can be trail files. The walk is lazy: it takes no memory for
+//! files that it has not reached.
 
 use std::fs::{self, ReadDir};
 use std::os::unix::fs::MetadataExt;
@@ -21,15 +21,16 @@ pub(crate) fn is_trail_name(name: &str) -> bool {
     has_extension && !name.starts_with('.')
 }
 
-/// What is at a path.
+/// What lies at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// A regular file whose name can be a trail file's.
     Trail(FileKey),
+    /// A directory, which the walk opens next.
     Directory,
-    /// What might be wanted, and is not read; and why not.
+    /// A path that could hold a trail file and is not read, for the reason given.
     Skipped(&'static str),
-    /// Other names.
+    /// A file whose name is no trail file's.
     Ignored,
 }
 
@@ -37,7 +38,8 @@ const LINK: &str = "a symbolic link: what it leads to is read under its own name
 const NOT_REGULAR: &str = "not a regular file";
 const NOT_UTF8: &str = "its path is not UTF-8";
 
-/// Looks at a path without following links. An error when it is not there or cannot be looked at.
+/// Looks at a path without following links; an error where it does not exist or cannot be looked
+/// at.
 pub fn look(path: &Path) -> std::io::Result<Found> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_dir() {
@@ -65,7 +67,7 @@ fn trail(path: &Path, metadata: &fs::Metadata) -> Found {
     })
 }
 
-/// Walks directories, depth first, and files named as roots. Symbolic links are not followed.
+/// Walks directories, depth first, and single files. It does not follow symbolic links.
 pub struct Walk {
     /// Directories still to be opened, and open ones.
     to_open: Vec<PathBuf>,
@@ -73,6 +75,7 @@ pub struct Walk {
 }
 
 impl Walk {
+    /// Starts at these paths; none of them is opened yet.
     pub fn new(roots: impl IntoIterator<Item = PathBuf>) -> Self {
         Self { to_open: roots.into_iter().collect(), open: Vec::new() }
     }

@@ -1,12 +1,13 @@
-//! notify to hints. Hints only say where to look; the scan decides what there is. The only file that
-//! knows notify.
+//! Turns the events of notify into hints. A hint only says where to look; the scan decides what is
+//! there. No other file uses notify.
 //!
-//! Hints that do not fit their queue, and events that the kernel dropped, become one hint to scan
-//! everything. Our own reads cause events of kind `Access`, of which only the closing of a file
-//! written by somebody counts.
+//! If hints do not fit their queue, or the kernel drops events, one hint says to scan everything.
+//! Our own reads cause events of kind `Access`; only the close of a file that somebody wrote
+//! counts.
 //!
-//! A new directory is hinted at twice. When the kernel tells of it, nothing in it is watched yet: what
-//! comes into it before it is, comes unseen. So a thread waits until it is watched, and hints again.
+//! A new directory gets two hints. When the kernel reports it, its content is not watched yet, so
+//! files that arrive meanwhile go unseen. A thread waits until the directory is watched and hints
+//! again.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,20 +22,20 @@ use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watche
 /// cheaper hint.
 const HINTS_MAX: usize = 1 << 16;
 
-/// Where to look.
+/// A place where the scanner should look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Hint {
-    /// A file that somebody finished: closed after writing, or renamed into place.
+    /// A finished file: it was closed after writing, or renamed into place.
     Finished(PathBuf),
     /// A file that is being written.
     Changing(PathBuf),
     /// A file whose time or permissions have changed.
     Touched(PathBuf),
-    /// A directory that appeared, with whatever is in it.
+    /// A new directory, with all that is in it.
     Directory(PathBuf),
 }
 
-/// Watches directories, recursively, for as long as it lives.
+/// Watches directories recursively until it is dropped.
 pub struct Watcher {
     hints: Receiver<Hint>,
     is_lossy: Arc<AtomicBool>,
@@ -42,7 +43,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Starts a watcher that watches nothing yet.
+    /// Starts a watcher that watches nothing yet; fails where the kernel has no watcher to give.
     pub fn new() -> notify::Result<Self> {
         let (sender, hints) = bounded(HINTS_MAX);
         let is_lossy = Arc::new(AtomicBool::new(false));
@@ -59,7 +60,7 @@ impl Watcher {
         Ok(Self { hints, is_lossy, watcher: Some(watcher) })
     }
 
-    /// A watcher that never hints, for a one-time import.
+    /// Returns a watcher that never hints, for a one-time import.
     pub fn none() -> Self {
         Self { hints: crossbeam_channel::never(), is_lossy: Arc::default(), watcher: None }
     }

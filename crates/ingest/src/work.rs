@@ -34,17 +34,20 @@ use trail::split;
 use trail::split::Pieces;
 use trail::time::Micros;
 
-/// When a worker finishes a segment, and what it takes in.
+/// When a worker finishes a segment, and the limits on what it reads.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkOptions {
+    /// Bounds on what one file may inflate to.
     pub read: ReadLimits,
-    /// A file that ends too early is given up when it has not changed for this long.
+    /// A file that ends too early is rejected once it has not changed for this long.
     pub unfinished: Duration,
+    /// A worker finishes its segment once it holds this many events.
     pub segment_events_max: u32,
+    /// A worker finishes its segment once it takes this many bytes of memory.
     pub segment_bytes_max: usize,
-    /// Age of the oldest event in a segment that is not committed.
+    /// The most time that an event may wait in a segment before the worker finishes it.
     pub commit_age_max: Duration,
-    /// A segment is finished when no file came for this long.
+    /// A worker finishes its segment when no file has come for this long.
     pub commit_idle: Duration,
 }
 

@@ -1,8 +1,8 @@
-//! What is answered in place of events: AWS's names of errors, and its messages where they are known.
+//! Errors in AWS's terms: its names, and its messages where they are known.
 
 use wire::{ApiError, ErrorKind};
 
-/// An error as AWS's clients know it.
+/// An error that AWS's clients understand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AwsError {
     pub(crate) name: &'static str,
@@ -11,7 +11,7 @@ pub(crate) struct AwsError {
 }
 
 impl AwsError {
-    /// One of the errors that are the client's mistake.
+    /// Makes an error with status 400, which is the client's mistake.
     pub(crate) fn bad(name: &'static str, message: impl Into<String>) -> Self {
         Self { name, status: 400, message: message.into() }
     }

@@ -14,16 +14,16 @@ use serde::Deserialize;
 /// Bits of a mode that let others than the owner in.
 const OTHERS: u32 = 0o077;
 
-/// Access keys by their ids.
+/// The access keys, by their ids.
 #[derive(Debug)]
 pub struct Keys(HashMap<String, Key>);
 
-/// What a client proves to know, and what it is told.
+/// A secret, and the accounts whose events its owner may see.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Key {
     pub(crate) secret: String,
-    /// The accounts whose events it is told; without them, all.
+    /// The accounts whose events it may see; None is all accounts.
     pub(crate) accounts: Option<Vec<String>>,
 }
 
@@ -34,7 +34,8 @@ impl fmt::Debug for Key {
 }
 
 impl Keys {
-    /// Reads the file, which must belong to root or our own user and be closed to others.
+    /// Reads the file of keys. It must belong to root or our own user and be closed to others. The
+    /// error never repeats its text.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let cannot = || format!("cannot read the access keys {shown} (`aws.keys_file`)");

@@ -1,10 +1,13 @@
 //! CloudTrail's LookupEvents on a loopback TCP port, for AWS's own tools.
 //!
-//! A thin layer over what the socket answers with: the same engine, the same turns and bounds. In
-//! reading order: this file listens and maps a request to an answer, `keys` and `sigv4` say whose it
-//! is, `lookup` makes a search of it, `shown` and `resources` tell of events as AWS does, `error`
-//! names what goes wrong. The protocol is AWS JSON 1.1; every answer has a request id, which the log
-//! names.
+//! This crate never knows the index; it asks the same engine as the socket, through [`server::App`], under
+//! the same limits. Entry points: [`bind`] opens the port, [`Keys`] holds the access keys that clients
+//! may sign with, and [`serve`] answers until shutdown.
+//!
+//! In reading order: this file listens and maps a request to a response, `keys` and `sigv4` find out who
+//! asks, `lookup` turns the request into a search, `shown` and `resources` present events as AWS does,
+//! `error` names what goes wrong. The protocol is AWS JSON 1.1. Every response has a request id, which the
+//! log names.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -44,22 +47,23 @@ use wire::{ApiError, ErrorKind};
 
 const SERVICE: &str = "cloudtrail";
 const TARGET: &str = "x-amz-target";
-/// By the newer SDKs' model, and by the older ones', which put a package before it.
+/// The target that newer SDKs send; older ones put [`TARGET_PACKAGE`] before it.
 const LOOKUP_EVENTS: &str = "CloudTrail_20131101.LookupEvents";
 const TARGET_PACKAGE: &str = "com.amazonaws.cloudtrail.v20131101.";
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 
-/// Who is answered, and what they are told.
+/// Who is answered, and which events they see.
 #[derive(Debug)]
 pub struct AwsOptions {
-    /// None answers whoever connects.
+    /// The access keys that requests must be signed with; None answers everyone who connects.
     pub keys: Option<Keys>,
-    /// A client is told only of the region that it states.
+    /// Whether a client sees only events of the region that it signs for.
     pub is_by_region: bool,
+    /// Whether answers include data events, which AWS's own LookupEvents leaves out.
     pub has_data_events: bool,
 }
 
-/// Opens the port. A loopback address only: what travels is not encrypted.
+/// Opens the port. The address must be a loopback one, because nothing is encrypted.
 pub fn bind(address: SocketAddr) -> anyhow::Result<StdListener> {
     debug_assert!(address.ip().is_loopback(), "the configuration refuses others");
     let listener = StdListener::bind(address)
@@ -166,7 +170,7 @@ impl Aws {
         arrived(body, self.app.options().read_timeout).await
     }
 
-    /// What the client may be told of, once it is known who it is.
+    /// Authenticates the client and returns the events that it may see.
     fn scope(&self, request: &Parts, body: &[u8]) -> Result<Scope, AwsError> {
         let stated = Authorization::of(&request.headers);
         let AwsOptions { keys, is_by_region, has_data_events } = &self.options;

@@ -1,7 +1,8 @@
-//! LookupEvents: from AWS's request to a search, and from what it finds to AWS's response.
+//! LookupEvents: turns AWS's request into a search, and the events found into AWS's response.
 //!
-//! The search finds candidates by the index; what is told of an event decides whether it is one. So no
-//! event is returned that does not show what it was looked up by, whatever shape its record has.
+//! The search finds candidates through the index. Then the event as AWS would show it decides
+//! whether it matches. So every event in a response shows the attribute that it was looked up by,
+//! whatever shape its record has.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ const IDENTITY_ACCOUNT: &str = "userIdentity.accountId";
 const CATEGORY: &str = "eventCategory";
 const INSIGHT: &str = "Insight";
 
-/// As it travels. Keys that are not known are left alone, as AWS does.
+/// AWS's request as it travels. Unknown keys are ignored, as AWS does.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct LookupRequest {
@@ -46,7 +47,7 @@ struct Attribute {
     attribute_value: String,
 }
 
-/// What an event can be looked up by.
+/// The attributes that AWS can look events up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AttributeKey {
     EventId,
@@ -81,12 +82,12 @@ impl AttributeKey {
     }
 }
 
-/// What a client is told of at all.
+/// The events that a client may see.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
-    /// Of all regions where none is named.
+    /// The one region that it may see; None is all regions.
     pub(crate) region: Option<String>,
-    /// Of all accounts where none are named.
+    /// The accounts that it may see; None is all accounts.
     pub(crate) accounts: Option<Vec<String>>,
     pub(crate) has_data_events: bool,
 }
@@ -106,7 +107,8 @@ pub(crate) struct LookupResponse {
     events: Vec<ShownEvent>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
-    /// Why events may be missing; AWS's shape has no place for it.
+    /// Why events may be missing; these go into a header, because AWS's shape has no place for
+    /// them.
     #[serde(skip)]
     pub(crate) warnings: Vec<String>,
 }
@@ -151,12 +153,13 @@ impl Lookup {
         Ok(Self { search, wanted, max_results })
     }
 
-    /// Whether an error about the request itself can only be about its token.
+    /// Whether the request has a page token, so that an error about the request can only be about
+    /// that.
     pub(crate) fn has_token(&self) -> bool {
         self.search.cursor.is_some()
     }
 
-    /// Finds a page.
+    /// Finds one page of events.
     pub(crate) fn run(
         &self,
         engine: &dyn Engine,

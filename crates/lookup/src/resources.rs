@@ -1,8 +1,9 @@
-//! Which resources an event is told to be about. AWS's rules are not published; these follow what it
-//! returns, and docs/aws.md lists them.
+//! The resources that a LookupEvents response names for an event. AWS does not publish its rules;
+//! these follow what it returns, and `docs/aws.md` lists them.
 //!
-//! A record names resources in its `resources`, with ARN and type. Others are derived from what was
-//! requested and answered: by service, the value at a path is the name of a resource of a type.
+//! A record names resources in its `resources`, with ARN and type. Others are derived from request
+//! and response: for each service, a table says at which path the name of a resource stands, and of
+//! which type it is.
 
 use serde_json::Value;
 
@@ -142,15 +143,15 @@ rules! {
     }
 }
 
-/// Something that an event is about.
+/// A resource that an event is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resource {
-    /// None where a record's list does not say.
+    /// The resource's type, such as `AWS::S3::Bucket`; None where the record's list does not say.
     pub(crate) kind: Option<String>,
     pub(crate) name: String,
 }
 
-/// The resources of a record, each once.
+/// Lists the resources of a record, each once.
 pub(crate) fn resources(record: &Value) -> Vec<Resource> {
     let mut found: Vec<Resource> = Vec::new();
     let mut add = |kind: Option<&str>, name: String| {
@@ -173,7 +174,7 @@ pub(crate) fn resources(record: &Value) -> Vec<Resource> {
     found
 }
 
-/// The events that may be about a resource of this name; not fewer than those which are.
+/// Makes a condition that all events about a resource of this name meet, and perhaps others.
 pub(crate) fn with_name(name: &str) -> Expr {
     let is_at = |path: &str| is(path, name);
     let by_rules = services().map(|service| {
@@ -183,7 +184,7 @@ pub(crate) fn with_name(name: &str) -> Expr {
     Expr::any_of(std::iter::once(is_at(LISTED_NAME)).chain(by_rules))
 }
 
-/// The events that may be about a resource of this type; not fewer than those which are.
+/// Makes a condition that all events about a resource of this type meet, and perhaps others.
 pub(crate) fn with_kind(kind: &str) -> Expr {
     let there = |path: &str| Expr::Field { field: FieldRef::at_path(path), test: Test::Exists };
     let by_rules = RULES
@@ -193,7 +194,7 @@ pub(crate) fn with_kind(kind: &str) -> Expr {
     Expr::any_of(std::iter::once(is(LISTED_TYPE, kind)).chain(by_rules))
 }
 
-/// The events with this value at a path.
+/// Makes a condition that a path has this value.
 pub(crate) fn is(path: &str, value: &str) -> Expr {
     Expr::Field { field: FieldRef::at_path(path), test: Test::Is(Wanted::of(value)) }
 }
@@ -207,7 +208,7 @@ fn services() -> impl Iterator<Item = &'static str> {
     RULES.chunk_by(|a, b| a.service == b.service).map(|rules| rules[0].service)
 }
 
-/// Calls with each text, number and truth value at a path, through lists.
+/// Calls `visit` with each text, number and truth value at a path, through lists.
 pub(crate) fn each_scalar(json: &Value, path: &str, visit: &mut dyn FnMut(String)) {
     match (json, path) {
         (Value::Array(items), _) => items.iter().for_each(|item| each_scalar(item, path, visit)),

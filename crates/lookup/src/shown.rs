@@ -1,4 +1,4 @@
-//! An event as LookupEvents tells it. What is told decides what an attribute finds.
+//! An event as LookupEvents shows it. An attribute finds an event if the shown event has its value.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -67,7 +67,7 @@ impl ShownEvent {
         })
     }
 
-    /// Whether the attribute is told to have this value.
+    /// Whether the shown event has this value in an attribute.
     pub(crate) fn has(&self, key: AttributeKey, value: &str) -> bool {
         let is = |told: &Option<String>| told.as_deref() == Some(value);
         match key {
@@ -95,7 +95,8 @@ fn first(record: &Value, path: &str) -> Option<String> {
     found
 }
 
-/// Who AWS says it was. Of a role's session, the session; services and other accounts have no name.
+/// The user name that AWS shows: for a role's session, the session's name; None for services and
+/// other accounts.
 fn username(record: &Value) -> Option<String> {
     let field = |path: &str| first(&record["userIdentity"], path).unwrap_or_default();
     let (kind, arn, user_name) = (field("type"), field("arn"), field("userName"));

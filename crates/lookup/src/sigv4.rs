@@ -1,4 +1,4 @@
-//! Signature version 4, from the side of who is asked. Pure: the clock is passed in.
+//! Checks AWS's signature version 4. Pure: the clock is passed in.
 //!
 //! Source: AWS's "Create a signed AWS API request", and its published test suite. A request has the
 //! path `/`, so there is nothing to normalise in a path.
@@ -28,7 +28,7 @@ const MISMATCH: &str = "The request signature we calculated does not match the s
                         provided. Check your AWS Secret Access Key and signing method. Consult the \
                         service documentation for details.";
 
-/// What an `Authorization` header states.
+/// The parts of an `Authorization` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authorization {
     pub(crate) key_id: String,
@@ -40,7 +40,7 @@ pub(crate) struct Authorization {
 }
 
 impl Authorization {
-    /// Reads a request's header, without believing it.
+    /// Parses a request's header; checks nothing yet.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, AwsError> {
         let Some(header) = headers.get(AUTHORIZATION).filter(|header| !header.is_empty()) else {
             let message = "Missing Authentication Token";
@@ -110,7 +110,8 @@ impl Authorization {
         })
     }
 
-    /// Whether the request was made for this service, just now, by who knows the secret.
+    /// Checks that the request was made for this service, within the allowed time, by a client that
+    /// knows the secret.
     pub(crate) fn verify(
         &self,
         request: &Parts,

@@ -1,4 +1,4 @@
-//! Tests on addresses: networks, ranges, and services of AWS.
+//! Tests on addresses: networks, ranges, and the names that AWS writes for its own services.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::{Bound, RangeBounds as _};
@@ -6,7 +6,7 @@ use std::ops::{Bound, RangeBounds as _};
 use crate::value_clauses::ValueTest;
 use trail::flat::parse_ip;
 
-/// Addresses between bounds; IPv4 mapped into IPv6.
+/// A range of addresses, bounds included. IPv4 is mapped into IPv6.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Addresses {
     pub(crate) lower: Bound<Ipv6Addr>,
@@ -14,7 +14,7 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    /// Those of a network, or of one address.
+    /// Parses a network (`10.0.0.0/8`) or one address; None where the text is neither.
     pub(crate) fn of_network(text: &str) -> Option<Self> {
         let (first, last) = network(text)?;
         Some(Self { lower: Bound::Included(first), upper: Bound::Included(last) })
@@ -42,7 +42,7 @@ fn network(text: &str) -> Option<(Ipv6Addr, Ipv6Addr)> {
     Some((first.into(), (first | hosts).into()))
 }
 
-/// An address of AWS's own, which is a service's name.
+/// The test for values that name an AWS service in place of an address.
 #[derive(Clone, Debug)]
 pub(crate) struct AwsSource;
 

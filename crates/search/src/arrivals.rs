@@ -1,8 +1,8 @@
-//! Events in the order in which they came into the index.
+//! Events in the order in which they came into the index, for tails.
 //!
-//! Files are numbered as they are read, and committed in the order of their numbers: nobody reads into a
-//! batch before all of the one before are closed (`ingest/batch.rs`). So what a later commit adds has
-//! higher numbers than all that was there, and merges change no event's number.
+//! Files are numbered as they are read, and batches are committed in the order of these numbers
+//! (`crates/ingest/src/batch.rs`). So the events of a later commit have higher file numbers than
+//! all events before, and merges change no event's number.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,17 +15,18 @@ use store::snapshot::Snapshot;
 /// Events kept beyond those that are wanted, before the last ones are dropped.
 const SURPLUS: usize = 1_000;
 
-/// Where an event came in: the number of its file, and the byte in it.
+/// An event's place in the order of arrival: the number of its file, and the byte offset in it.
 pub(crate) type Arrival = (u64, u64);
 
-/// The first place behind everything that has come.
+/// Returns the place behind all events of a snapshot.
 pub(crate) fn next_arrival(snapshot: &Snapshot) -> Arrival {
     let files = snapshot.segments.iter().map(|segment| segment.last_file());
     // The first file of an index is number 0.
     (files.max().map_or(0, |last| last + 1), 0)
 }
 
-/// The first events that match and came in at `from` or behind it, in order. Fewer than `limit` are all.
+/// Returns the first matches that came in at `from` or later, in order of arrival. Fewer than
+/// `limit` means that there are no more.
 pub(crate) fn arrivals<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     sought: &Sought,

@@ -1,4 +1,4 @@
-//! The stretches that `bin(…)` cuts time into.
+//! The intervals of a histogram: how `bin(…)` cuts time.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use trail::time::Micros;
 
 const SECOND_US: i64 = 1_000_000;
 
-/// Stretches by a zone's clocks: seconds, minutes and hours of equal length, counted from midnight of
-/// 1970; days, weeks from Monday on, and months by the calendar.
+/// Cuts time by the clocks of a zone. Seconds, minutes and hours have equal length and count from
+/// midnight of 1970. Days, weeks (from Monday) and months follow the calendar.
 pub(crate) fn bins(bin: Bin, zone: TimeZone) -> Bins {
     let seconds = match bin.unit {
         BinUnit::Second => 1,

@@ -1,7 +1,7 @@
-//! Conditions that tantivy has no query for, evaluated a segment at a time.
+//! Conditions that tantivy has no query for. They are evaluated a segment at a time.
 //!
-//! A [`Clause`] gives the documents of a segment that meet a condition, in order. [`ClauseQuery`]
-//! makes a tantivy query of one, so that clauses and tantivy's own queries combine.
+//! A [`Clause`] returns the documents of a segment that meet a condition, in order. [`ClauseQuery`]
+//! wraps one as a tantivy query, so that clauses and tantivy's own queries combine.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use trail::time::Micros;
 /// What fetching and parsing a record costs, in documents of a posting list read.
 pub(crate) const RECORD_COST: u64 = 1_000;
 
-/// A condition on events.
+/// A condition on events that finds its own documents.
 pub(crate) trait Clause: fmt::Debug + Send + Sync + 'static {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError>;
 
-    /// The path at which the events that meet it have something, where that is the whole condition.
+    /// The path, if the condition only asks whether an event has a value at a path; otherwise None.
     fn path_with_something(&self) -> Option<&str> {
         None
     }
 }
 
-/// What a clause is evaluated on.
+/// The segment that a clause is evaluated on, and its snapshot.
 pub(crate) struct Context<'a> {
     pub(crate) snapshot: &'a Arc<Snapshot>,
     pub(crate) segment: &'a Arc<SegmentView>,
@@ -40,13 +40,13 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// The documents of a tantivy query.
+    /// Returns the documents of a tantivy query.
     pub(crate) fn query(&self, query: &dyn Query) -> Result<Docs, IndexError> {
         let weight = query.weight(EnableScoring::disabled_from_schema(self.snapshot.schema()))?;
         Ok(weight.scorer(&self.segment.reader, 1.0)?)
     }
 
-    /// The documents that have a term.
+    /// Returns the documents that have a term.
     pub(crate) fn term(&self, term: &Term) -> Result<Docs, IndexError> {
         Ok(match &self.segment.place_of(term)?.info {
             Some(info) => docs_with(&self.segment.reader, term, info)?,
@@ -54,12 +54,12 @@ impl Context<'_> {
         })
     }
 
-    /// The documents for which `test` holds.
+    /// Returns the documents that pass `test`, by testing all of them.
     pub(crate) fn scan(&self, test: impl FnMut(DocId) -> bool + Send + 'static) -> Docs {
         self.scan_with_value(ColumnIndex::Full, test)
     }
 
-    /// The documents that have a value in a column, and for which `test` holds.
+    /// Returns the documents that have a value in a column and pass `test`.
     pub(crate) fn scan_with_value(
         &self,
         index: ColumnIndex,
@@ -69,7 +69,8 @@ impl Context<'_> {
         Box::new(ConstScorer::new(scan, 1.0))
     }
 
-    /// The documents for which `test` holds; the end where it fails.
+    /// Returns the documents that pass `test`; ends where the test fails with an error, which goes
+    /// to the search.
     pub(crate) fn scan_reading(
         &self,
         test: impl FnMut(DocId) -> Result<bool, IndexError> + Send + 'static,
@@ -80,7 +81,8 @@ impl Context<'_> {
         Box::new(ConstScorer::new(scan, 1.0))
     }
 
-    /// The candidates for which `test` holds; the end where it fails.
+    /// Returns the candidates that pass `test`; ends where the test fails with an error, which goes
+    /// to the search.
     pub(crate) fn verified_reading(
         &self,
         candidates: Docs,
@@ -104,7 +106,8 @@ impl Context<'_> {
         }
     }
 
-    /// Adds all documents of a condition to a set; an error where the condition fails.
+    /// Adds all documents of a condition to a set; an error where the condition cannot be
+    /// evaluated.
     pub(crate) fn add_all(&self, mut docs: Docs, set: &mut BitSet) -> Result<(), IndexError> {
         let mut doc = docs.doc();
         while doc != TERMINATED {
@@ -114,7 +117,7 @@ impl Context<'_> {
         self.stop.failed()
     }
 
-    /// The candidates whose record passes a test.
+    /// Returns the candidates whose record passes a test.
     pub(crate) fn verified(
         &self,
         candidates: Docs,
@@ -125,13 +128,13 @@ impl Context<'_> {
         self.verified_reading(candidates, RECORD_COST, is_met)
     }
 
-    /// The candidates whose record passes a clause's test.
+    /// Returns the candidates whose record passes a shared test.
     pub(crate) fn verified_by(&self, candidates: Docs, test: &RecordTest) -> Docs {
         let is_met = Arc::clone(test);
         self.verified(candidates, move |record| is_met(record))
     }
 
-    /// The documents that any of the parts has.
+    /// Returns the union of several sets.
     pub(crate) fn union(&self, mut parts: Vec<Docs>) -> Docs {
         parts.retain(|part| part.doc() != TERMINATED);
         match parts.len() {
@@ -192,7 +195,7 @@ impl Weight for ClauseQuery {
     }
 }
 
-/// Times from `start` up to, and without, `end`.
+/// Events from `start` (inclusive) to `end` (exclusive).
 #[derive(Debug)]
 pub(crate) struct TimeClause {
     pub(crate) start: Micros,
@@ -205,10 +208,10 @@ impl Clause for TimeClause {
     }
 }
 
-/// The event that came from a place in a file.
+/// The event of a record at a byte offset in a file.
 #[derive(Debug)]
 pub(crate) struct PlaceClause {
-    /// Number of the file in the ledger.
+    /// The file's number in the ledger.
     pub(crate) file: u64,
     pub(crate) offset: u64,
 }
@@ -221,11 +224,11 @@ impl Clause for PlaceClause {
     }
 }
 
-/// Events for which `test` holds, among those of another query: for what only the record itself can
-/// tell.
+/// Events of another query whose record passes `test`; for conditions that only the record can
+/// decide.
 pub(crate) struct VerifiedClause<F> {
     pub(crate) candidates: Box<dyn Query>,
-    /// Given the record's bytes as delivered.
+    /// Takes the record's bytes as delivered.
     pub(crate) test: F,
 }
 

@@ -1,12 +1,12 @@
-//! Collecting the newest or the oldest matches without visiting all of them, and counting them all.
+//! Collects the newest or the oldest matches without visiting all of them, and counts all of them.
 //!
-//! Segments are made of runs that are sorted by time, latest first. So a run's newest matches are its
-//! first ones, and collecting stops after as many as were asked for; its oldest are its last, and are
-//! found from the end, in growing steps. A run all of whose events are beyond the last one collected
-//! is left out.
+//! A segment consists of runs that are sorted by time, latest first. The newest matches of a run
+//! are its first, and collecting stops at the limit. The oldest are its last, and are found from
+//! the end, in growing steps. A run is skipped if all of its events are beyond the last match
+//! collected.
 //!
-//! Events of the same time, which a run holds in any order, are told apart by their place: the file
-//! and the byte in it. So of those that have the time of the last one wanted, all are collected.
+//! A run holds events of the same time in any order. Their file and byte offset decide between
+//! them. So all matches with the time of the last one wanted are collected first.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ const TAIL_DOCS: u32 = 1_024;
 /// Matches gathered, of which the last are wanted, before those that are not are dropped.
 const SURPLUS: usize = 1 << 12;
 
-/// A match.
+/// A document that matches, with its position in the order of all events.
 #[derive(Clone, Debug)]
 pub(crate) struct Match {
     pub(crate) position: Position,
@@ -42,28 +42,28 @@ impl Match {
     }
 }
 
-/// What to collect.
+/// Which matches to collect, and how to count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
     pub(crate) limit: usize,
     pub(crate) order: Order,
-    /// Only what comes behind this is collected, though all is counted.
+    /// Collects only matches behind this position, but counts all; None collects from the first.
     pub(crate) after: Option<Position>,
     pub(crate) total: TotalMode,
     pub(crate) counting: Counting,
 }
 
-/// How matches are counted.
+/// How to count matches.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Counting {
-    /// The index knows how many there are, as for one term.
+    /// Ask the index, which knows the number, as for one term.
     Known,
-    /// While they are collected, so that a condition that is costly to evaluate is evaluated once. With
-    /// a hash that stands for the condition, so that no segment is counted again.
+    /// Count while collecting, so that a costly condition is evaluated once. The hash stands for
+    /// the condition in the cache of counts; None does not use the cache.
     OneByOne(Option<u128>),
 }
 
-/// Collects matches and counts them. `check` is asked now and then whether to go on.
+/// Collects matches and counts them. Polls `check`, and stops at its error.
 pub(crate) fn collect<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     sought: &Sought,

@@ -1,4 +1,4 @@
-//! Comparing two fields of an event.
+//! Conditions that compare two fields of an event.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -15,12 +15,12 @@ use segment::docsets::Docs;
 use trail::cell::Cell;
 use trail::time::Micros;
 
-/// How a value of one field and a value of the other must stand. Both fields must be there.
+/// The relation between the values of two fields. Both fields must have a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Relation {
-    /// They have a value in common.
+    /// The fields have a value in common.
     Equal,
-    /// They have none in common.
+    /// The fields have no value in common.
     Different,
     Less,
     AtMost,
@@ -28,10 +28,10 @@ pub(crate) enum Relation {
     AtLeast,
 }
 
-/// Events in which two fields stand in a relation.
+/// The events in which two fields are in a relation.
 ///
-/// Values are equal that are the same text, or the same number. Numbers, and texts that read as
-/// numbers, are ordered as numbers; a time, and what it is compared with, as times; else texts are.
+/// Two values are equal if they are the same text or the same number. Numbers, and texts that read
+/// as numbers, are ordered as numbers; values compared with a time, as times; all others, as texts.
 pub(crate) struct CompareClause {
     pub(crate) left: Source,
     pub(crate) right: Source,

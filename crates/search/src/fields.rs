@@ -1,4 +1,4 @@
-//! Which field of the index a name in a query means.
+//! Finds the field of the index that a name in a query means.
 
 use language::ast::FieldRef;
 use language::syntax::closest;
@@ -42,14 +42,14 @@ pub(crate) enum Target {
     Time,
     /// `sourceIPAddress`, as an address.
     Ip,
-    /// A path that is no column. Of a policy's element, each that ends in it.
+    /// Paths that are not columns: one, or for an element of a policy, all that end in it.
     Paths(Vec<String>),
-    /// A path of an object, good only to ask whether it is there.
+    /// The path of an object, which has no value: a query can only ask whether it exists.
     Object(String),
 }
 
-/// Finds the field that a name means: a short name, a full path, or a last part of one that only one
-/// path has.
+/// Finds the field that a name means: a short name, a full path, or the last part of exactly one
+/// path. An unknown or ambiguous name is an error with suggestions.
 pub(crate) fn resolve(field: &FieldRef, snapshot: &Snapshot) -> Result<Target, ApiError> {
     let name = field.name.as_str();
     if field.is_path {
@@ -82,12 +82,12 @@ pub(crate) fn resolve(field: &FieldRef, snapshot: &Snapshot) -> Result<Target, A
     }
 }
 
-/// Whether a name means a field everyone asks for, whatever paths there are.
+/// Whether a name always means a column or the time, whatever paths events have.
 pub(crate) fn is_taken(name: &str) -> bool {
     ["time", "eventTime", "ip"].contains(&name) || ColumnId::named(name).is_some()
 }
 
-/// The error of a query that asks for the value of an object.
+/// Makes the error of a query that asks for the value of an object.
 pub(crate) fn has_no_value(field: &FieldRef, path: &str, snapshot: &Snapshot) -> ApiError {
     let below = format!("{path}.");
     let paths = snapshot.paths();
@@ -107,7 +107,7 @@ pub(crate) fn has_no_value(field: &FieldRef, path: &str, snapshot: &Snapshot) ->
     }
 }
 
-/// ` at byte 7`, where there is a text.
+/// Formats an offset for an error message, as ` at byte 7`; empty for None.
 pub(crate) fn at(offset: Option<usize>) -> String {
     offset.map_or_else(String::new, |offset| format!(" at byte {offset}"))
 }

@@ -1,4 +1,4 @@
-//! Tests on values, by their text: forms with wildcards, regular expressions, ranges, words in a row.
+//! Tests on the text of a value: wildcards, regular expressions, lists, ranges and phrases.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -20,7 +20,7 @@ use trail::words::{each_word, lowercase, shorten, words};
 /// Bytes of a prefix that narrow a search.
 const PREFIX_BYTES_MAX: usize = 1 << 10;
 
-/// A pattern, ready to be matched.
+/// A pattern with wildcards, ready to be matched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Form {
     pieces: Vec<Piece>,
@@ -40,7 +40,7 @@ impl Form {
         Self { pieces, prefix }
     }
 
-    /// The pattern in lower case, for words.
+    /// Makes a pattern in lower case, to match words.
     pub(crate) fn of_words(pattern: &Pattern) -> Self {
         Self::new(&Pattern::new(pattern.pieces().iter().map(|piece| match piece {
             Piece::Text(text) => Piece::Text(lowercase(text)),
@@ -106,7 +106,7 @@ fn is_of_form(pieces: &[Piece], value: &str) -> bool {
     }
 }
 
-/// A pattern, upper and lower case alike.
+/// A pattern with wildcards that ignores case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AnyCase(Form);
 
@@ -131,7 +131,8 @@ impl ValueTest for AnyCase {
     }
 }
 
-/// A regular expression that matches the whole value. It is compared and hashed by what it was made of.
+/// A regular expression that must match the whole value. Equality and hash are those of its text
+/// and flags.
 #[derive(Clone, Debug)]
 pub(crate) struct Match {
     source: Regex,
@@ -141,7 +142,7 @@ pub(crate) struct Match {
 }
 
 impl Match {
-    /// Fails with what is wrong with it.
+    /// Compiles a regular expression; the error says in words what is wrong with it.
     pub(crate) fn new(regex: &Regex) -> Result<Self, String> {
         let compiled = regex.compile()?;
         let parts = regex_syntax::ParserBuilder::new()
@@ -153,7 +154,7 @@ impl Match {
         Ok(Self { source: regex.clone(), regex: compiled, parts: Arc::new(parts) })
     }
 
-    /// The same for words, which are in lower case.
+    /// As [`Match::new`], for words, which are in lower case.
     pub(crate) fn of_words(regex: &Regex) -> Result<Self, String> {
         Self::new(&Regex { ignores_case: true, ..regex.clone() })
     }
@@ -206,7 +207,7 @@ fn can_match_text_of(parts: &Hir, alphabet: &str) -> bool {
     }
 }
 
-/// A text, or one that tables show in its place: of a long one, its beginning and a hash.
+/// A text. It also equals the form in which tables show a long text: its beginning and a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SameText(pub String);
 
@@ -227,7 +228,7 @@ fn shown(text: &str) -> Cow<'_, str> {
     text.into()
 }
 
-/// One of many texts.
+/// A list of texts, one of which the value must equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AnyOf(Arc<HashSet<String>>);
 
@@ -256,7 +257,7 @@ impl ValueTest for AnyOf {
     }
 }
 
-/// Any value.
+/// The test that every value passes.
 #[derive(Clone, Debug)]
 pub(crate) struct Anything;
 
@@ -266,10 +267,10 @@ impl ValueTest for Anything {
     }
 }
 
-/// What is wrong with a bound, and where it stands.
+/// The error of a bound of a range, and its byte offset in the query, where known.
 pub(crate) type BadBound = (Option<usize>, TimeError);
 
-/// A finite number. It is compared and hashed by its bits.
+/// A finite number. Equality and hash are those of its bits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Number(pub f64);
 
@@ -287,21 +288,22 @@ impl Hash for Number {
     }
 }
 
-/// Values between bounds.
+/// A range of values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Between {
-    /// As numbers, of values that read as one.
+    /// Compares as numbers; only values that read as numbers match.
     Numbers(Bound<Number>, Bound<Number>),
-    /// As times, of values that read as one: from the first up to, and without, the second.
+    /// Compares as times, from `start` (inclusive) to `end` (exclusive); only values that read as
+    /// times match.
     Times { start: Option<Micros>, end: Option<Micros> },
-    /// As versions: `1.10` is newer than `1.9`.
+    /// Compares as versions: `1.10` is newer than `1.9`.
     Versions(Bound<Vec<u64>>, Bound<Vec<u64>>),
-    /// By their bytes.
+    /// Compares texts byte by byte.
     Texts(Bound<String>, Bound<String>),
 }
 
 impl Between {
-    /// Versions between bounds, if the bounds are versions.
+    /// Makes a range of versions; None where the bounds are not versions.
     pub(crate) fn versions(lower: &Bound<Value>, upper: &Bound<Value>) -> Option<Self> {
         let version = |bound: &Bound<Value>| {
             Some(match bound {
@@ -313,7 +315,8 @@ impl Between {
         Some(Self::Versions(version(lower)?, version(upper)?))
     }
 
-    /// Numbers where the bounds are numbers, times where they are times, else texts.
+    /// Makes a range of numbers where the bounds are numbers, of times where they are times,
+    /// otherwise of texts.
     pub(crate) fn new(
         lower: &Bound<Value>,
         upper: &Bound<Value>,
@@ -379,7 +382,8 @@ fn number_bound(bound: &Bound<Value>) -> Option<Bound<Number>> {
     })
 }
 
-/// From the first time up to, and without, the second; a bound stands for as long as it is written to.
+/// Turns bounds into times, the second exclusive. A bound stands for its whole span: `2024-05` is
+/// the whole month.
 pub(crate) fn time_bounds(
     lower: &Bound<Value>,
     upper: &Bound<Value>,
@@ -400,10 +404,10 @@ pub(crate) fn time_bounds(
     Ok((start, end))
 }
 
-/// Words in a row, or the text itself.
+/// A phrase: the words in a row, or the whole text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Phrase {
-    /// Empty, where the text has no words.
+    /// The words; empty where the text has none.
     pub(crate) row: Row,
     pub(crate) text: SameText,
 }
@@ -420,7 +424,7 @@ impl ValueTest for Phrase {
     }
 }
 
-/// Words in a row, in lower case.
+/// The words of a phrase, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Row(pub Vec<String>);
 

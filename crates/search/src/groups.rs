@@ -1,12 +1,13 @@
-//! Groups of events and what is computed of them, exactly: every event that matches is visited.
+//! Groups events by values and computes their counts and other measures. Results are exact, because
+//! every match is visited.
 //!
-//! All cores count, each a piece of a segment at a time. A piece's events are gathered by small numbers;
-//! what was gathered is then merged, by value, into the groups of all segments. That happens at the end
-//! of a piece, and in between when what was gathered grows large, so that memory is bounded by the
-//! number of groups alone, and that by a budget. No answer depends on the order in which pieces come.
+//! All cores count, each a piece of a segment at a time. Within a piece, small numbers stand for
+//! values. At the end of the piece, its groups are merged by value into the groups of all segments;
+//! also before, when they grow large. So memory depends only on the number of groups, and a budget
+//! limits that. No answer depends on the order of the pieces.
 //!
-//! An event with several values in a key is in the group of each; one without a value, in that of
-//! [`Cell::Null`].
+//! An event with several values in a key counts in the group of each. An event without a value
+//! counts in the group of [`Cell::Null`].
 
 mod dense;
 mod short;
@@ -45,23 +46,23 @@ const GATHERED_BYTES_MAX: usize = 8 << 20;
 /// Values of a dictionary that are looked up by their number; more are hashed.
 const DENSE_MAX: usize = 1 << 20;
 
-/// What events are told apart by, and what is computed of each group.
+/// The keys that events are grouped by, and the measures of each group.
 #[derive(Clone, Debug)]
 pub(crate) struct Grouping {
     pub(crate) keys: Vec<Source>,
     pub(crate) measures: Vec<Measure>,
-    /// How many of the largest groups are wanted, where groups are counted by one key; the others may
-    /// be left out.
+    /// How many of the largest groups are wanted, where groups are counted by one key; None wants
+    /// all.
     pub(crate) largest: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Measure {
-    /// Events.
+    /// The number of events.
     Count,
-    /// Events that have a value.
+    /// The number of events that have a value.
     CountOf(Source),
-    /// Different values.
+    /// The number of distinct values.
     Distinct(Source),
     Sum(Source),
     Avg(Source),
@@ -71,14 +72,14 @@ pub(crate) enum Measure {
     First(Source),
     /// The value of the latest event that has one; of the smallest, where several events are.
     Last(Source),
-    /// In thousandths of a percent, by nearest rank.
+    /// A percentile by nearest rank, in thousandths of a percent.
     Percentile(u32, Source),
 }
 
-/// The groups.
+/// The groups of all matches.
 #[derive(Debug, Default)]
 pub(crate) struct Grouped {
-    /// Each with the values of its keys, then those of its measures; in no order.
+    /// One row a group, in no order: the values of its keys, then of its measures.
     pub(crate) rows: Vec<Vec<Cell>>,
     /// How many events match.
     pub(crate) events: u64,
@@ -111,7 +112,7 @@ impl Measure {
     }
 }
 
-/// Groups the events that match. `check` is asked now and then whether to go on.
+/// Groups the events that match. Polls `check`, and stops at its error.
 pub(crate) fn group<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     sought: &Sought,

@@ -1,5 +1,5 @@
-//! Conditions on ids, in columns in which nearly every event has a value of its own: UUIDs by their
-//! keys and the record (see [`segment::ids`]), all others as terms.
+//! Conditions on ids, in columns where nearly every event has its own value. UUIDs are found by
+//! their keys and checked on the record (see [`segment::ids`]); all other ids are terms.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,7 +19,7 @@ use segment::schema::Fields;
 use segment::view::SegmentView;
 use trail::columns::ColumnId;
 
-/// Events with one of some UUIDs in a column.
+/// The events that have one of several UUIDs in a column.
 pub(crate) struct UuidClause {
     pub(crate) column: ColumnId,
     pub(crate) uuids: Arc<HashSet<String>>,
@@ -42,7 +42,7 @@ impl Clause for UuidClause {
     }
 }
 
-/// Events with a value that meets a test, in a column.
+/// The events that have a value which passes a test, in a column of ids.
 pub(crate) struct IdClause<T> {
     pub(crate) column: ColumnId,
     pub(crate) test: T,
@@ -70,12 +70,13 @@ impl<T: ValueTest + Clone> Clause for IdClause<T> {
     }
 }
 
-/// The keys of the UUIDs that can meet a test; none if there cannot be any.
+/// Returns the range of keys whose UUIDs can pass a test; None where no UUID can.
 pub(crate) fn keys_of(test: &impl ValueTest) -> Option<RangeInclusive<Key>> {
     Key::begun_by(test.lower_case_prefix()).filter(|_| test.can_be_made_of(UUID_ALPHABET))
 }
 
-/// The documents that have a UUID with one of some keys, in a column, for which `is_met` holds.
+/// Returns the documents that have a UUID in a column whose key is in a range and which passes
+/// `is_met`.
 pub(crate) fn docs_with_uuids(
     context: &Context<'_>,
     column: ColumnId,

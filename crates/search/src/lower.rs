@@ -1,9 +1,9 @@
-//! From the tree of a condition to what it means: the one place that says what a test asks, of events
-//! and of rows alike.
+//! Turns the tree of a condition into its meaning. This is the one place that decides what a test
+//! asks, both of events and of rows.
 //!
-//! What a text stands for depends on the field: a moment on a time, a network on an address, a version
-//! on `eventVersion`. Whatever is wrong with a condition (a field that no event has, a text that is no
-//! time) is found here, so that what reads a meaning has nothing left to refuse.
+//! What a text means depends on the field: a moment for a time, a network for an address, a version
+//! for `eventVersion`. All errors of a condition (a field that no event has, a text that is not a
+//! time) are found here, so code that reads a meaning has nothing left to refuse.
 
 use std::net::Ipv6Addr;
 use std::ops::Bound;
@@ -24,7 +24,7 @@ use wire::{ApiError, ErrorKind};
 
 type Result<T, E = ApiError> = std::result::Result<T, E>;
 
-/// What the names in a condition stand for: fields of events, or columns of a table.
+/// Resolves the names in a condition, to fields of events or to columns of a table.
 pub(crate) trait Names {
     type Test;
 
@@ -34,17 +34,17 @@ pub(crate) trait Names {
 
     fn asked(&self, field: &FieldRef, asked: Asked<'_>) -> Result<Self::Test>;
 
-    /// One of some texts, none of which is a number; nothing where the field's values are not compared
-    /// as texts.
+    /// Makes a test for one of several texts, none of which is a number; None where the field's
+    /// values are not compared as texts.
     fn one_of(&self, field: &FieldRef, texts: &[&str]) -> Result<Option<Self::Test>>;
 
     fn compared(&self, left: &FieldRef, how: Comparison, right: &FieldRef) -> Result<Self::Test>;
 
-    /// The values that an inner query finds.
+    /// Returns the values that an inner query finds.
     fn found(&self, field: &FieldRef, query: &Query) -> Result<Vec<Value>>;
 }
 
-/// What is asked of one value.
+/// The test on one value, before the field's kind decides what its text means.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asked<'t> {
     Is(&'t Value),
@@ -55,7 +55,7 @@ pub(crate) enum Asked<'t> {
     Range(&'t Bound<Value>, &'t Bound<Value>),
 }
 
-/// What the values of a field are, which decides what a text means.
+/// The kind of a field's values, which decides what a text means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Texts, numbers and truth values.
@@ -65,14 +65,14 @@ pub(crate) enum Kind {
     Version,
 }
 
-/// What the values of a table's column are.
+/// The kind of the values in a table's column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ColumnKind {
     Time,
     Values(Kind),
 }
 
-/// What a condition means.
+/// Returns the meaning of a condition; an error names the byte at fault.
 pub(crate) fn lower<N: Names>(expr: &Expr, names: &N) -> Result<Meaning<N::Test>> {
     let all = |parts: &[Expr]| parts.iter().map(|part| lower(part, names)).collect::<Result<_>>();
     let words = |words| Meaning::Test(names.words(words));
@@ -231,9 +231,9 @@ fn address_bound(bound: &Bound<Value>) -> Result<Bound<Ipv6Addr>> {
 /// Answers an inner query: the values in the first column of its table.
 pub(crate) type Answer<'a> = dyn Fn(&FieldRef, &Query) -> Result<Vec<Value>> + 'a;
 
-/// Names as events have them.
+/// Resolves names to fields of events.
 pub(crate) struct EventNames<'a> {
-    /// Which field a name is.
+    /// Finds the field that a name means.
     pub(crate) resolve: &'a dyn Fn(&FieldRef) -> Result<Target>,
     /// The error of a condition on the value of an object, given by its path.
     pub(crate) has_no_value: &'a dyn Fn(&FieldRef, &str) -> ApiError,
@@ -314,7 +314,7 @@ impl Names for EventNames<'_> {
     }
 }
 
-/// What is in a column of a table that has values of a field of events.
+/// Returns the kind of a table's column that holds values of a field.
 pub(crate) fn column_kind(field: &Target) -> ColumnKind {
     match field {
         Target::Time => ColumnKind::Time,
@@ -332,9 +332,9 @@ fn one_of_texts(texts: &[&str]) -> ValueMeaning {
     ValueMeaning::OneOf(AnyOf::new(texts.iter().copied()))
 }
 
-/// Names as the columns of a table have them.
+/// Resolves names to columns of a table.
 pub(crate) struct RowNames<'a> {
-    /// Which column a name is, and what is in it.
+    /// Finds the column that a name means, and the kind of its values.
     pub(crate) column: &'a dyn Fn(&FieldRef) -> Result<(usize, ColumnKind)>,
     pub(crate) clock: &'a Clock,
     pub(crate) answer: &'a Answer<'a>,

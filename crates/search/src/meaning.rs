@@ -1,11 +1,11 @@
-//! What a condition means, once its names are fields and its texts are words, numbers, times and
-//! addresses.
+//! The meaning of a condition: names have become fields, and texts have become words, numbers,
+//! times and addresses.
 //!
-//! [`crate::lower`] makes it from the tree. The planner, the filter of rows and the highlighter read it,
-//! and none of them looks at a test of the tree: whatever one of them finds, the others find too.
+//! [`crate::lower`] makes it from the tree. The planner, the filter of rows and the highlighter
+//! read it, and none of them looks at the tree. So all three agree on what matches.
 //!
-//! Everything here is compared and hashed by derived code or by what it was made of, so that two
-//! conditions that are equal find the same events (see `run::meaning`).
+//! Derived code, or the source text, decides equality and hash of everything here. So two equal
+//! conditions find the same events, and the hash can be a cache key (see `run::meaning`).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -24,7 +24,7 @@ use trail::words::{each_placed_word, each_word, known_part};
 pub(crate) enum Meaning<T> {
     All,
     And(Vec<Self>),
-    /// Of no parts it is nothing.
+    /// Matches if any part does; without parts, never.
     Or(Vec<Self>),
     Not(Box<Self>),
     Test(T),
@@ -36,91 +36,91 @@ pub(crate) type EventMeaning = Meaning<EventTest>;
 /// A condition on the rows of a table.
 pub(crate) type RowMeaning = Meaning<RowTest>;
 
-/// What is asked of an event.
+/// A test on an event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum EventTest {
-    /// Of one of its values, whichever.
+    /// Some value of the event has these words.
     Words(WordMeaning),
-    /// Of its time.
+    /// The event's time is in a range.
     Time(TimeBetween),
-    /// Of one of the values of a field.
+    /// Some value of a field passes a test.
     Value { field: EventField, test: ValueMeaning },
-    /// Of the values of two fields.
+    /// The values of two fields are in a relation.
     Compared { left: Operand, comparison: Comparison, right: Operand },
 }
 
-/// A field of events whose values are asked for, but for the time.
+/// A field of events other than the time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum EventField {
     Column(ColumnId),
-    /// Paths that are no columns, whose values count as one field's.
+    /// Paths that are not columns; their values count as those of one field.
     Paths(Vec<String>),
 }
 
-/// One of two fields that are compared.
+/// One side of a comparison of two fields.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Operand {
     Time,
     Field(EventField),
 }
 
-/// What is asked of a row.
+/// A test on a row of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RowTest {
-    /// Of one of its cells, whichever.
+    /// Some cell of the row has these words.
     Words(WordMeaning),
-    /// Of the time in a column.
+    /// The time in a column is in a range.
     Time { column: usize, between: TimeBetween },
-    /// Of the value in a column.
+    /// The value in a column passes a test.
     Value { column: usize, test: ValueMeaning },
 }
 
-/// From `start` up to, and without, `end`.
+/// A range of time, from `start` (inclusive) to `end` (exclusive); None is no bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TimeBetween {
     pub(crate) start: Option<Micros>,
     pub(crate) end: Option<Micros>,
 }
 
-/// What is asked of the words of a value.
+/// A test on the words of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum WordMeaning {
-    /// These words in a row, one at least. A text that is a whole time is an event's time as well, which
-    /// is kept as a time and not as words.
+    /// The value has this phrase of at least one word. If the phrase is a whole time, an event at
+    /// that time matches as well, because its time is not kept as words.
     Row { row: Row, time: Option<Micros> },
-    /// One word has this form, which is in lower case.
+    /// One word matches this pattern, which is in lower case.
     Wildcard(Form),
-    /// The regular expression matches one word whole, upper and lower case alike.
+    /// The regular expression matches one whole word and ignores case.
     Regex(Match),
 }
 
-/// What is asked of a value.
+/// A test on a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ValueMeaning {
-    /// That it is there.
+    /// The value exists.
     Exists,
-    /// It is this text, or this number.
+    /// The value is this text, or this number.
     Exact(SameText),
-    /// It is one of these texts, none of which is a number.
+    /// The value is one of these texts, none of which is a number.
     OneOf(AnyOf),
-    /// It has this form, upper and lower case alike.
+    /// The value matches this pattern; case is ignored.
     AnyCase(AnyCase),
-    /// It has this form.
+    /// The value matches this pattern.
     Wildcard(Form),
-    /// The regular expression matches it whole.
+    /// The regular expression matches the whole value.
     Regex(Match),
-    /// It has these words in a row, or is this text or this number.
+    /// The value contains this phrase, or is this text or this number.
     Phrase(Phrase),
-    /// It is between two numbers, times, versions or texts.
+    /// The value is in a range of numbers, times, versions or texts.
     Range(Between),
-    /// It is an address between two.
+    /// The value is an address in a range.
     Address(Addresses),
-    /// It is what AWS writes for a service of its own in place of an address.
+    /// The value names an AWS service, which AWS writes in place of an address.
     AwsSource,
 }
 
 impl<T> Meaning<T> {
-    /// Whether the tests, each answered by `test`, come to a yes.
+    /// Evaluates the condition, with `test` to answer each test.
     pub(crate) fn is_met(&self, test: &impl Fn(&T) -> bool) -> bool {
         match self {
             Self::All => true,
@@ -131,8 +131,8 @@ impl<T> Meaning<T> {
         }
     }
 
-    /// Visits the tests that help to meet the condition where they are met themselves: those behind no
-    /// `NOT`, or behind two.
+    /// Visits the tests that can make the condition true by being true: those under an even number
+    /// of `NOT`s.
     pub(crate) fn each_wanted<'a>(&'a self, visit: &mut impl FnMut(&'a T)) {
         self.each_of(true, visit);
     }
@@ -171,8 +171,8 @@ impl TimeBetween {
 }
 
 impl WordMeaning {
-    /// Whether a value of an event, or of a row, has such words. Truth values have no words; neither
-    /// have times, which are equal as a whole.
+    /// Whether a value of an event or of a row has such words. Truth values and times have no
+    /// words; a time can only be equal as a whole.
     pub(crate) fn is_met_by(&self, value: &Cell) -> bool {
         match value {
             Cell::Null | Cell::Bool(_) => false,
@@ -191,7 +191,7 @@ impl WordMeaning {
         }
     }
 
-    /// Where in a text the words are.
+    /// Returns the byte ranges of the words in a text.
     pub(crate) fn places(&self, text: &str) -> Vec<Range<usize>> {
         match self {
             Self::Row { row, .. } => row_places(row, text),
@@ -217,7 +217,7 @@ fn word_places(text: &str, test: &impl ValueTest) -> Vec<Range<usize>> {
     places
 }
 
-/// Where in a text words are in a row.
+/// Returns the byte ranges of a phrase in a text.
 pub(crate) fn row_places(Row(row): &Row, text: &str) -> Vec<Range<usize>> {
     let mut placed: Vec<(String, Range<usize>)> = Vec::new();
     each_placed_word(text, &mut String::new(), |word, place| placed.push((word.to_owned(), place)));
@@ -228,7 +228,7 @@ pub(crate) fn row_places(Row(row): &Row, text: &str) -> Vec<Range<usize>> {
 }
 
 impl ValueMeaning {
-    /// Whether a value of an event or of a row is meant. A value of a column of events is a text,
+    /// Whether a value of an event or of a row passes the test. A column's value is a text,
     /// whatever the record has.
     pub(crate) fn is_met_by(&self, value: &Cell) -> bool {
         if *value == Cell::Null {

@@ -1,5 +1,5 @@
-//! The events that have a term. Most of what it takes to find them is to find the term in the dictionary
-//! of each segment, so that is kept for the next page, and for the next search.
+//! The events that have a term. Most of the cost is to find the term in each segment's dictionary,
+//! so the place is cached for the next page and the next search.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use segment::IndexError;
 use segment::docsets::{Docs, none};
 use store::snapshot::Snapshot;
 
-/// The documents of a segment that have a term.
+/// Returns the documents of a segment that have a term.
 pub(crate) fn docs_with(
     reader: &SegmentReader,
     term: &Term,
@@ -24,7 +24,7 @@ pub(crate) fn docs_with(
     Ok(Box::new(ConstScorer::new(postings, 1.0)))
 }
 
-/// A search for a term and nothing else.
+/// A query for one term and nothing else.
 pub(crate) struct OneTerm {
     term: Term,
     /// Of the segments that have it.

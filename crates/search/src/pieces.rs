@@ -1,4 +1,4 @@
-//! Work on all cores: on every event of a snapshot, or on what was found of them.
+//! Spreads work over all cores: over the events of a snapshot, or over results.
 
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -12,14 +12,14 @@ use segment::view::SegmentView;
 /// Fewer documents are not shared between threads: to wake one takes as long as to count some thousand.
 const PIECE_DOCS_MIN: u32 = 1_000;
 
-/// Documents of a segment that follow each other.
+/// A range of a segment's documents, the unit of parallel work.
 #[derive(Debug)]
 pub(crate) struct Piece<'s> {
     pub(crate) segment: &'s Arc<SegmentView>,
     pub(crate) docs: Range<DocId>,
 }
 
-/// Does the work on each piece of these segments; returns what comes of each, in the order of segments and
+/// Runs the work on each piece of these segments. Returns the results in the order of segments and
 /// documents.
 pub(crate) fn each_piece_of<T: Send, E: Send>(
     segments: &[Arc<SegmentView>],
@@ -28,7 +28,7 @@ pub(crate) fn each_piece_of<T: Send, E: Send>(
     in_parallel(pieces(segments, threads() as u32), work)
 }
 
-/// Does the work on each item; returns what comes of each, in order.
+/// Runs the work on each item. Returns the results in order.
 pub(crate) fn in_parallel<I: Send, T: Send, E: Send>(
     items: Vec<I>,
     work: impl Fn(I) -> Result<T, E> + Send + Sync,
@@ -39,8 +39,8 @@ pub(crate) fn in_parallel<I: Send, T: Send, E: Send>(
     }
 }
 
-/// Does work that takes long, on threads of its own, so that short work does not wait for it: the
-/// kernel shares the cores between both.
+/// Runs long work on threads of its own, so that short work does not wait for it. The kernel shares
+/// the cores between both.
 pub fn on_long_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     static LONG: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
         let pool = ThreadPoolBuilder::new().thread_name(|n| format!("long-{n}")).build();
@@ -52,7 +52,7 @@ pub fn on_long_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
-/// How many threads there are for it.
+/// Returns how many threads the current work can use.
 pub(crate) fn threads() -> usize {
     rayon::current_num_threads()
 }

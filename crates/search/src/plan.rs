@@ -1,8 +1,8 @@
-//! Planning: from what a condition means to a query on the index. With `run`, the only part of this folder that knows
-//! tantivy.
+//! The planner: turns the meaning of a condition into a tantivy query, with clauses of our own
+//! where tantivy has no query.
 //!
-//! Values are compared whole and with their case (`eventName:GetObject`), words in lower case. A value
-//! that reads as a number or a truth value is looked for as text and as that.
+//! A value is compared whole and with its case (`eventName:GetObject`), a word in lower case. A
+//! value that reads as a number or a truth value is looked up as text and as that.
 
 mod field;
 
@@ -35,7 +35,7 @@ pub(crate) struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// Plans the events that meet a condition, from `start` up to, and without, `end`.
+    /// Plans a condition on events from `start` (inclusive) to `end` (exclusive).
     pub(crate) fn plan_between(
         &self,
         meaning: &EventMeaning,
@@ -78,7 +78,7 @@ impl Planner<'_> {
         }
     }
 
-    /// The field whose values a name stands for.
+    /// Finds the field whose values a name in a stage stands for.
     pub(crate) fn source(&self, field: &FieldRef) -> Result<Source, ApiError> {
         Ok(match resolve(field, self.snapshot)? {
             Target::Time => Source::Time,
@@ -89,7 +89,8 @@ impl Planner<'_> {
         })
     }
 
-    /// What is not to be met takes away from what is, and not from all events.
+    /// Plans an AND. Its negated parts are subtracted from its other parts, and not from all
+    /// events.
     fn plan_and(&self, parts: &[EventMeaning]) -> Box<dyn Query> {
         let (mut all, mut none) = (Vec::new(), Vec::new());
         for part in parts {
@@ -139,7 +140,8 @@ impl Planner<'_> {
         self.clause(VerifiedClause { candidates, test })
     }
 
-    /// Words that pass a test, whose name tells it from all others.
+    /// Plans events with a word that passes a test. The name is the test's cache key, so no other
+    /// test may have it.
     fn word_form(&self, name: String, test: impl ValueTest + Clone) -> Box<dyn Query> {
         self.clause(WordFormClause { name, test, read: read_record() })
     }

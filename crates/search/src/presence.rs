@@ -1,4 +1,4 @@
-//! How many events of a snapshot have each field.
+//! Counts the events of a snapshot that have each field.
 
 use std::collections::HashMap;
 
@@ -11,11 +11,11 @@ use segment::presence::Presence;
 use store::snapshot::Snapshot;
 use trail::columns::COLUMNS;
 
-/// Of fields that are no columns of the schema.
+/// The presence of each field that is not a column of the schema, by its path.
 pub(crate) type ByPath<'s> = HashMap<&'s str, Presence, FxBuildHasher>;
 
-/// How many events of a snapshot have each field that is no column of the schema, by its path, and each
-/// that is, by its number. `check` is asked now and then whether to go on.
+/// Counts the events that have each field: paths that are not columns by path, columns of the
+/// schema by number. Polls `check`, and stops at its error.
 pub(crate) fn presences<'s, E: From<IndexError> + Send>(
     snapshot: &'s Snapshot,
     check: &(dyn Fn() -> Result<(), E> + Sync),

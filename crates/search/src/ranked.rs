@@ -1,9 +1,11 @@
-//! The first events by the values of fields, and the first of those that agree in some.
+//! Sorts events by the values of fields, and keeps the first ones; with `dedup`, the first of each
+//! group.
 //!
-//! All cores rank, each a piece of a segment at a time. In a piece a value is a small number and an event
-//! a row of fixed size, of which no more are kept than are wanted, or one for each group; nothing is
-//! allocated for a match. What is left of a piece is put into values, and into the ranking of all. No
-//! answer depends on which piece is done first: no two events have the same position.
+//! All cores rank, each a piece of a segment at a time. Within a piece a value is a small number
+//! and an event a row of fixed size. Only as many rows are kept as are wanted, or one a group, and
+//! a match allocates nothing. At the end of a piece, its numbers become values and its rows join
+//! the ranking of all. No answer depends on the order of the pieces, because no two events have the
+//! same position.
 
 mod firsts;
 mod rows;
@@ -33,15 +35,15 @@ const EVENT_BYTES: usize = 160;
 /// Bytes of a piece's groups before they are put into those of all.
 const GATHERED_BYTES_MAX: usize = 8 << 20;
 
-/// In which order events are wanted.
+/// The order in which events are wanted, and how many.
 #[derive(Clone, Debug)]
 pub(crate) struct Ranking {
-    /// By these, descending where it is true; events without a value come last. Of several values
-    /// the one that comes first counts.
+    /// The fields to sort by; true is descending. Events without a value come last. Of several
+    /// values, the one that sorts first counts.
     pub(crate) sort: Vec<(Source, bool)>,
-    /// Of events with the same values in these, the first.
+    /// Of events with the same values in these fields, only the first is kept; empty keeps all.
     pub(crate) dedup: Vec<Source>,
-    /// By time, and by place, where all else is equal.
+    /// The order by time and place of events that are equal otherwise.
     pub(crate) order: Order,
     pub(crate) limit: usize,
 }
@@ -52,7 +54,8 @@ struct Ranked {
     keys: Vec<Cell>,
 }
 
-/// The first events that match, and how many match. `check` is asked now and then whether to go on.
+/// Returns the first matches in the order of a ranking, and how many events match. Polls `check`,
+/// and stops at its error.
 pub(crate) fn ranked<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     sought: &Sought,

@@ -1,4 +1,4 @@
-//! Running a search: parse, plan, collect, fetch.
+//! Runs a search: parse, plan, collect, fetch.
 
 mod cursor;
 mod events;
@@ -49,7 +49,8 @@ use wire::{
     ApiError, ErrorKind, Order, QueryForm, SearchRequest, SearchResponse, Total, TotalMode,
 };
 
-/// Answers a search.
+/// Answers a search request on a snapshot. A query with an error is refused with the byte at fault;
+/// `cancel` ends the search early.
 pub fn search(
     snapshot: &Arc<Snapshot>,
     request: &SearchRequest,
@@ -82,7 +83,7 @@ fn parse_query(query: &QueryForm) -> Result<Query, ApiError> {
     }
 }
 
-/// The answer to a text that is no query.
+/// Makes the API's error for a text that is not a query.
 pub fn refused(error: ParseError) -> ApiError {
     let message = error.to_string();
     ApiError {
@@ -92,14 +93,16 @@ pub fn refused(error: ParseError) -> ApiError {
     }
 }
 
-/// The moment and the zone of a search.
+/// Returns the clock of a search: its `now`, and its time zone (UTC for None). An unknown zone is
+/// an error.
 pub fn clock_of(time_zone: Option<&str>, now: Timestamp) -> Result<Clock, ApiError> {
     let zone = time_zone.map(parse_zone).transpose();
     let zone = zone.map_err(|error| ApiError::new(ErrorKind::BadRequest, error))?;
     Ok(Clock { now, zone: zone.unwrap_or(TimeZone::UTC) })
 }
 
-/// Finds the events of an `eventID`, or of an id made of file number and offset.
+/// Finds events by `eventID`, or by an id made of file number and byte offset. An `eventID` can
+/// have several events.
 pub fn event(
     snapshot: &Arc<Snapshot>,
     id: &str,
@@ -190,7 +193,8 @@ fn parse_place(id: &str) -> Option<PlaceClause> {
     Some(PlaceClause { file: file.parse().ok()?, offset: offset.parse().ok()? })
 }
 
-/// A bound of time in a request: where the span that its text stands for begins.
+/// Parses a bound of time in a request. A text that stands for a span, such as a day, means its
+/// beginning; None stays None. The error begins with `key`, the name of the bound.
 pub fn parse_bound(
     key: &str,
     text: Option<&str>,

@@ -1,4 +1,5 @@
-//! Conditions on the values of a field: one value, values that meet a test, numbers in a range, any.
+//! Conditions on the values of a field: one value, values that pass a test, numbers in a range, or
+//! any value.
 
 use std::fmt::{self, Write as _};
 use std::ops::{Bound, RangeBounds};
@@ -26,11 +27,11 @@ const VALUES_LOOKED_UP_MAX: usize = 64;
 /// From here on, not every whole number has an `f64` of its own (2^53).
 const EXACT_FLOATS_END: f64 = 9_007_199_254_740_992.0;
 
-/// Where a text value is.
+/// The place of a text value: a column of the schema, or a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TextField {
     Column(ColumnId),
-    /// A path that is no column.
+    /// A path that is not a column.
     Path(String),
 }
 
@@ -43,16 +44,16 @@ impl TextField {
     }
 }
 
-/// Events one of whose leaves at a path is a text, or the number or truth value that it reads as.
+/// The events that have a text at a path, or the number or truth value that the text reads as.
 ///
-/// Leaves have no inverted index of their own: their words have one, and their values a column. The
-/// events that have the value's rarest word, or those that have any value at the path, whichever are
-/// fewer, are checked against the column. A column that has fractions, or signs beside the largest
-/// numbers, holds them all as `f64`: of those too large for it, the record tells.
+/// Values at paths have a column, and only their words are in the inverted index. So the candidates
+/// are the events with the value's rarest word, or those with any value at the path, whichever are
+/// fewer, and the column is checked for each. A column with fractions, or with negative numbers
+/// beside the largest, holds `f64`; numbers too large for that are checked on the record.
 pub(crate) struct LeafClause {
     pub(crate) path: String,
     pub(crate) text: String,
-    /// Whether a record has the number.
+    /// Whether a record has the number at the path.
     pub(crate) is_met_by_record: RecordTest,
 }
 
@@ -116,7 +117,7 @@ where
     }
 }
 
-/// A number, however it is written: `5`, `5.0` and `5e0` are one.
+/// A number, however it is written: `5`, `5.0` and `5e0` are the same.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SameNumber {
     /// Where the text is a whole number's digits: to the last of them.
@@ -187,21 +188,22 @@ impl LeafClause {
 /// Values looked at between two looks at whether anybody waits.
 const STOP_STEP: u64 = 1 << 12;
 
-/// Which values are meant, by their text.
+/// A test on the text of a value.
 pub(crate) trait ValueTest: fmt::Debug + Send + Sync + 'static {
     fn is_met_by(&self, value: &str) -> bool;
 
-    /// What every value meant begins with.
+    /// A prefix that every value which passes has; empty where there is none.
     fn prefix(&self) -> &str {
         ""
     }
 
-    /// What every value meant begins with that is in lower case.
+    /// A prefix that every value in lower case which passes has.
     fn lower_case_prefix(&self) -> &str {
         self.prefix()
     }
 
-    /// Whether a value that is made of these characters alone may be meant; never wrongly false.
+    /// Whether a value of these characters alone may pass; may be wrongly true, never wrongly
+    /// false.
     fn can_be_made_of(&self, _alphabet: &str) -> bool {
         true
     }
@@ -210,14 +212,14 @@ pub(crate) trait ValueTest: fmt::Debug + Send + Sync + 'static {
 /// A test of a record's bytes, as delivered.
 pub(crate) type RecordTest = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
-/// Fields one of whose values meets a test, found through the field's dictionary.
+/// The events with a value that passes a test, found through the field's dictionary.
 ///
-/// A value that was cut (see `EXACT_BYTES_MAX`) is there as its beginning, which may tell another
-/// story than the whole: those are looked up in the record.
+/// The dictionary holds only the beginning of a long value (see `EXACT_BYTES_MAX`), on which the
+/// test may decide otherwise. Such values are tested on the record.
 pub(crate) struct ValuesClause<T> {
     pub(crate) field: TextField,
     pub(crate) test: T,
-    /// Given a record's bytes as delivered.
+    /// Takes a record's bytes as delivered.
     pub(crate) is_met_by_record: RecordTest,
 }
 
@@ -295,7 +297,8 @@ impl<T: ValueTest + Clone> ValuesClause<T> {
     }
 }
 
-/// The documents that have one of the values, given by their ordinals in the field's dictionary.
+/// Returns the documents that have one of several values, given by their ordinals in the field's
+/// dictionary.
 pub(crate) fn docs_with_values(
     context: &Context<'_>,
     field: &TextField,
@@ -340,13 +343,13 @@ fn scan_ordinals(context: &Context<'_>, column: Column<u64>, ordinals: &[u64]) -
     }
 }
 
-/// Fields one of whose values is a number between the bounds, or a text that reads as one.
+/// The events with a number in a range, or a text that reads as one.
 #[derive(Debug)]
 pub(crate) struct NumberClause<T> {
     pub(crate) path: String,
     pub(crate) lower: Bound<f64>,
     pub(crate) upper: Bound<f64>,
-    /// The same, of texts.
+    /// The same test for texts.
     pub(crate) texts: T,
 }
 
@@ -385,7 +388,7 @@ fn numbers_where<V: Copy + PartialOrd + fmt::Debug + Send + Sync + 'static>(
     context.scan_with_value(index, move |doc| column.values_for_doc(doc).any(&is_met))
 }
 
-/// Events that have a value at a path or below it.
+/// The events that have a value at a path or below it.
 #[derive(Debug)]
 pub(crate) struct ExistsClause {
     pub(crate) path: String,
@@ -410,7 +413,7 @@ impl Clause for ExistsClause {
     }
 }
 
-/// Adds the events of a field's terms that begin with `prefix` and pass a test.
+/// Adds to a set the events of all terms of a field that begin with `prefix` and pass a test.
 pub(crate) fn add_terms(
     context: &Context<'_>,
     field: Field,
@@ -437,7 +440,7 @@ pub(crate) fn add_terms(
     Ok(())
 }
 
-/// Gathers the ordinals of a column's values that meet a test.
+/// Returns the ordinals of a column's values that pass a test.
 pub(crate) fn ordinals_where(
     context: &Context<'_>,
     column: &TextColumn,

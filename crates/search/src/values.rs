@@ -1,8 +1,7 @@
-//! The values that the events of a segment have in a field, for what is computed of them: groups,
-//! sorting, the comparison of two fields.
+//! Reads the values of a field in a segment, for groups, sorting and the comparison of two fields.
 //!
-//! Within a segment a value is a small number, a [`Local`]; it becomes a [`Cell`] once the segment is
-//! done with.
+//! Within a segment, a small number stands for a value: a [`Local`]. It becomes a [`Cell`] when the
+//! segment is finished.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -25,22 +24,22 @@ use trail::time::Micros;
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     Time,
-    /// The time, as the beginning of the stretch that it is in.
+    /// The time, as the beginning of its interval.
     Bin(Bins),
     Column(ColumnId),
-    /// Paths that are no columns, whose values count as one field's.
+    /// Paths that are not columns; their values count as those of one field.
     Paths(Vec<String>),
 }
 
-/// The stretches that time is cut into.
+/// The intervals of a histogram: a function from a time to its interval.
 #[derive(Clone)]
 pub(crate) struct Bins(pub Arc<dyn Fn(Micros) -> Stretch + Send + Sync>);
 
-/// The stretch that a time is in.
+/// One interval of time.
 #[derive(Clone, Debug)]
 pub(crate) struct Stretch {
     pub(crate) start: Micros,
-    /// Times that are in the same one, for certain.
+    /// Times that are certainly in the same interval.
     pub(crate) holds: Range<Micros>,
 }
 
@@ -50,13 +49,14 @@ impl std::fmt::Debug for Bins {
     }
 }
 
-/// Reads the values of columns that the index does not keep by event, from the record.
+/// Reads a column's values from a record, for columns that the index does not keep by event.
 pub(crate) type ReadRecord = dyn Fn(&[u8], ColumnId, &mut dyn FnMut(&str)) + Send + Sync;
 
-/// A value in one segment. Two that are equal are the same value, and values of one part are ordered.
+/// A value in one segment. Equal numbers are equal values, and [`Values::compare`] orders those of
+/// one part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Local {
-    /// Which of the field's columns.
+    /// The number of the column among the field's columns.
     pub(crate) part: u32,
     pub(crate) bits: u64,
 }
@@ -138,7 +138,8 @@ impl Values {
         Ok(Self { parts, found: Vec::new(), same: Same::default() })
     }
 
-    /// How many values a field of one part has at most, where its values are numbered from 0.
+    /// The number of values in the dictionary of a field with one part; None where values are not
+    /// numbered from 0.
     pub(crate) fn dictionary_size(&self) -> Option<usize> {
         match self.parts.as_slice() {
             [Part { kind: Kind::Text(column), .. }] => Some(column.num_terms()),
@@ -146,7 +147,7 @@ impl Values {
         }
     }
 
-    /// Whether the order of its numbers is that of the values.
+    /// Whether numbers are in the order of their values.
     pub(crate) fn are_ordered(&self) -> bool {
         !self.has_several_columns()
             && !self.parts.iter().any(|part| matches!(part.kind, Kind::Record(_)))
@@ -156,7 +157,7 @@ impl Values {
         self.parts.len() > 1
     }
 
-    /// The distinct values of an event, in order.
+    /// Returns the distinct values of an event, in order.
     pub(crate) fn of(&mut self, doc: DocId) -> Result<&[Local], IndexError> {
         self.found.clear();
         for (number, part) in self.parts.iter_mut().enumerate() {
@@ -182,13 +183,13 @@ impl Values {
         }
     }
 
-    /// The number that a value is.
+    /// Returns a value if it is a number; otherwise None.
     pub(crate) fn number(&self, local: Local) -> Option<Cell> {
         let part = &self.parts[local.part as usize];
         matches!(part.kind, Kind::I64 | Kind::U64 | Kind::F64).then(|| part.plain(local.bits))
     }
 
-    /// What values are, which are given in order.
+    /// Looks up several values, given in order.
     pub(crate) fn cells(&self, locals: &[Local]) -> Result<Vec<Cell>, IndexError> {
         let mut cells = Vec::with_capacity(locals.len());
         for run in locals.chunk_by(|a, b| a.part == b.part) {
@@ -312,7 +313,7 @@ impl FromRecord {
     }
 }
 
-/// A time, as columns have it.
+/// Converts a time from the form that columns have.
 pub(crate) fn time_of(bits: u64) -> Micros {
     Micros(DateTime::from_u64(bits).into_timestamp_micros())
 }

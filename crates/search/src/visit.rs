@@ -1,13 +1,13 @@
-//! The one way over the matches of a query, for all that is made of them: pages, rankings, tables, tails.
+//! The one visitor of a query's matches. Pages, rankings, tables and tails all use it.
 //!
-//! Matches are walked a piece of a segment at a time, on all cores where all matches are visited. The
-//! user says what happens to the matches of a piece, and joins what comes of the pieces; no answer may
-//! depend on which piece is done first.
+//! It walks matches a piece of a segment at a time, on all cores where all matches are visited. Its
+//! user handles the matches of a piece and joins the results of the pieces. No answer may depend on
+//! the order of the pieces.
 //!
-//! **Nothing that was made of matches is believed before the conditions were asked whether they failed.**
-//! A condition that cannot read what it must says that it is at its end, and `NOT` makes matches of that.
-//! [`Matches`] asks behind each walk, and users get at the matches in no other way. It also looks at the
-//! deadline, and has what goes wrong noted on the segment that was read.
+//! **No result is returned before the conditions were asked whether they failed.** A condition that
+//! cannot read the segment reports its end, and `NOT` turns that into matches. [`Matches`] asks
+//! after each walk, and there is no other way to the matches. It also polls the deadline, and notes
+//! faults on the segment that was read.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -26,11 +26,11 @@ use store::snapshot::Snapshot;
 /// Matches looked at between two looks at the deadline.
 const CHECK_STEP: usize = 1 << 12;
 
-/// What a search looks for.
+/// A planned query with its stop.
 #[derive(Debug)]
 pub(crate) struct Sought {
     pub(crate) query: Box<dyn Query>,
-    /// The one that the query's conditions have, where they say that they failed.
+    /// The stop that the query's conditions share, in which they leave their errors.
     pub(crate) stop: Stop,
 }
 

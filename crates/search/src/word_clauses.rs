@@ -1,8 +1,8 @@
-//! Searches that name no field: words and forms of words, anywhere in an event.
+//! Searches that name no field: words, and patterns of words, anywhere in an event.
 //!
-//! A word is in one of three places: in the words field, where every leaf's words are that is no
-//! column; whole in a column of unique values; or in a value of another column, which is found through
-//! the column's dictionary. See `event::columns::Words`.
+//! A word is in one of three places: in the words field, which has the words of all values that are
+//! not columns; as a whole value in a column of unique values; or in a value of another column,
+//! which is found through the column's dictionary. See [`trail::columns::Words`].
 
 use std::collections::HashSet;
 use std::fmt;
@@ -23,7 +23,7 @@ use segment::schema::Fields;
 use trail::columns::{ColumnId, Words};
 use trail::words::{each_word, known_part};
 
-/// Events that hold a word, given in lower case.
+/// The events that contain a word, given in lower case.
 pub(crate) struct WordClause {
     pub(crate) word: String,
     pub(crate) read: Arc<ReadRecord>,
@@ -65,11 +65,11 @@ impl Clause for WordClause {
     }
 }
 
-/// Events that hold a word of a form, which tests words in lower case; of a word that the index has
-/// only the beginning of, it tests that. All words of a segment may be looked at for it, so what is
-/// found is kept for the next page, or the next search.
+/// The events that contain a word which passes a test. The test sees words in lower case, and only
+/// the beginning of a word that the index has cut. It may take a look at all words of a segment, so
+/// the result is cached for the next page and the next search.
 pub(crate) struct WordFormClause<T> {
-    /// Tells the form from all others.
+    /// The test's cache key, so no other test may have it.
     pub(crate) name: String,
     pub(crate) test: T,
     pub(crate) read: Arc<ReadRecord>,
@@ -123,10 +123,10 @@ impl<T: ValueTest + Clone> WordFormClause<T> {
     }
 }
 
-/// Events with a column value that holds words in a row.
+/// The events with a phrase in a column's value.
 #[derive(Debug)]
 pub(crate) struct ColumnPhraseClause<T> {
-    /// The words, in lower case: a value that meets the test has each of them.
+    /// The words of the phrase, in lower case.
     pub(crate) words: Vec<String>,
     pub(crate) test: T,
 }

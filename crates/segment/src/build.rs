@@ -1,9 +1,9 @@
-//! Building segments: one builder a worker, holding whole files only.
+//! Builds segments from events. Each worker has one builder, which holds whole files only.
 //!
-//! A worker writes its segments itself ([`crate::write`]), rather than through tantivy's `IndexWriter`
-//! and its queue: that costs less, and it lets a segment carry the ledger entries of the
-//! files whose events it holds, so that both become visible in one commit. The keys of its events,
-//! their ids and their records are written beside it.
+//! A worker writes its segments itself (`write.rs`) rather than through tantivy's `IndexWriter` and
+//! its queue. That costs less. It also lets a segment carry the ledger entries of the files whose
+//! events it holds, so that one commit makes both visible. The worker writes the keys, ids and
+//! records of the events beside tantivy's files.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -37,13 +37,14 @@ const FILE_BYTES: usize = 1 << 10;
 /// A segment that is on disk and in no commit yet.
 #[derive(Debug)]
 pub struct BuiltSegment {
-    /// Absent when the files held no event.
+    /// The segment's files; None where the archive files held no event.
     pub segment: Option<SegmentEntry>,
+    /// Ledger entries of the files whose events the segment holds, and of files without events.
     pub files: Vec<FileRecord>,
 }
 
-/// Opens tantivy's view of the segment directory. A fresh one for each segment built: tantivy
-/// remembers every file it ever wrote.
+/// Opens tantivy's view of the segment directory. Each segment gets a new one, because tantivy
+/// remembers every file that it ever wrote.
 pub fn open_index(directory: SegmentDirectory, fields: &Fields) -> Result<Index, IndexError> {
     Ok(Index::create(directory, fields.schema.clone(), schema::settings(Sorting::None))?)
 }
@@ -63,10 +64,12 @@ pub struct SegmentFactory {
 }
 
 impl SegmentFactory {
+    /// Returns a factory whose segments go to `files`; `dictionaries` are shared with the merger.
     pub fn new(files: SegmentFiles, fields: Arc<Fields>, dictionaries: Arc<Dictionaries>) -> Self {
         Self { files, fields, dictionaries }
     }
 
+    /// Begins an empty segment with an id of its own; no file is written yet.
     pub fn builder(&self) -> Result<SegmentBuilder, IndexError> {
         let directory = self.files.directory();
         let segment = open_index(directory.clone(), &self.fields)?.new_segment();
@@ -101,7 +104,7 @@ pub struct SegmentBuilder {
 }
 
 impl SegmentBuilder {
-    /// Adds an event, which must be known to be new.
+    /// Adds an event that the caller has claimed as new.
     pub fn add(&mut self, event: &Event) {
         let key = event.key();
         self.keys.push(key);
@@ -116,11 +119,12 @@ impl SegmentBuilder {
         self.writer.add(event);
     }
 
-    /// Closes a file: every event since the last call is its.
+    /// Closes a file, to which all events since the last call belong.
     pub fn end_file(&mut self, file: FileRecord) {
         self.files.push(file);
     }
 
+    /// How many events were added so far.
     pub fn events(&self) -> u32 {
         self.writer.events()
     }
@@ -134,7 +138,7 @@ impl SegmentBuilder {
             + self.files.len() * FILE_BYTES
     }
 
-    /// Gives the segment up, and removes its files. What is left is the files that it held.
+    /// Gives the segment up and removes its files. Returns the archive files that it held.
     pub fn abandon(self) -> BuiltSegment {
         self.directory.give_up();
         BuiltSegment { segment: None, files: self.files }

@@ -1,4 +1,4 @@
-//! What stays in memory of what was read last, of all segments.
+//! Caches that all segments share, each of which keeps what was used last within a number of bytes.
 
 use std::fmt;
 use std::hash::Hash;
@@ -14,12 +14,12 @@ use crate::records::Block;
 /// What takes more than this share of a cache is not kept.
 const SHARE: usize = 8;
 
-/// The caches that the segments of an index share. A segment has a number in them; no two of a process
-/// have the same.
+/// The caches that the segments of an index share. Their keys begin with a segment's number, which
+/// is unique in the process.
 pub struct Caches {
-    /// Decompressed blocks of records, by segment and place in it.
+    /// Decompressed blocks of records, by the segment's number and the block's.
     pub blocks: Cache<(u64, usize), Block>,
-    /// The documents of a segment that meet a condition for which much is looked at, by the condition.
+    /// The documents of a segment that meet a costly condition, by the condition's text.
     pub(crate) found: Cache<(u64, String), BitSet>,
     /// How many documents of a segment meet a condition, by a hash that stands for the condition.
     pub(crate) counts: Cache<(u64, u128), Count>,
@@ -42,8 +42,9 @@ impl InMemory for Count {
 }
 
 impl Caches {
-    /// A quarter of the bytes is for what conditions found: of ten million events, a dozen; a little of
-    /// that for how much they found, and for where terms are.
+    /// Divides the bytes: a quarter is for the documents that conditions found, about a dozen
+    /// conditions on ten million events, and a little of that for counts and terms. Blocks of
+    /// records have the rest.
     pub fn new(bytes_max: usize) -> Self {
         let for_found = bytes_max / 4;
         let small = SMALL_BYTES_MAX.min(for_found / 4);
@@ -56,9 +57,10 @@ impl Caches {
     }
 }
 
-/// Where a segment has the postings of a term, if it has the term.
+/// The result of looking a term up in a segment's dictionary.
 #[derive(Debug)]
 pub struct TermPlace {
+    /// Where tantivy finds the postings; None where the segment does not have the term.
     pub info: Option<TermInfo>,
     term_bytes: usize,
 }
@@ -83,7 +85,7 @@ impl InMemory for String {
     }
 }
 
-/// Keeps what was asked for last, within a number of bytes.
+/// A map that drops the least recently used values beyond a number of bytes.
 pub struct Cache<K: Hash + Eq, V> {
     bytes_max: usize,
     kept: Mutex<Kept<K, V>>,
@@ -100,7 +102,7 @@ struct Kept<K: Hash + Eq, V> {
     bytes: usize,
 }
 
-/// What can be kept.
+/// A value that a [`Cache`] can keep.
 pub trait InMemory {
     /// Bytes of memory that it takes.
     fn memory(&self) -> usize;
@@ -113,12 +115,13 @@ impl InMemory for BitSet {
 }
 
 impl<K: Hash + Eq, V: InMemory> Cache<K, V> {
+    /// Makes an empty cache that drops what was used least recently beyond this many bytes.
     pub fn new(bytes_max: usize) -> Self {
         let kept = Kept { values: LruCache::unbounded(), bytes: 0 };
         Self { bytes_max, kept: Mutex::new(kept) }
     }
 
-    /// What has a name; `read` if it is not kept.
+    /// Returns the value of this name; calls `read` and keeps the result where it is not cached.
     pub(crate) fn get(
         &self,
         name: K,
@@ -132,11 +135,13 @@ impl<K: Hash + Eq, V: InMemory> Cache<K, V> {
         Ok(value)
     }
 
-    /// What has a name, if it is kept.
+    /// Returns the value of this name; None where it is not cached.
     pub fn kept(&self, name: &K) -> Option<Arc<V>> {
         self.lock().values.get(name).map(Arc::clone)
     }
 
+    /// Stores a value in place of the one of this name; a value that is too large for the cache is
+    /// left out.
     pub fn keep(&self, name: K, value: Arc<V>) {
         if value.memory() > self.bytes_max / SHARE {
             return;

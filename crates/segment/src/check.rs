@@ -1,4 +1,4 @@
-//! Checking the index: whether its files are as they were written, and whether ledger and events agree.
+//! Checks whether the files of a segment are as they were written.
 
 use std::io::Read;
 use std::path::Path;
@@ -13,8 +13,8 @@ use crate::view::SegmentView;
 /// Bytes read at a time: they stay in the processor's cache between reading and hashing.
 const READ_STEP: usize = 256 << 10;
 
-/// Compares a segment's files with what the manifest states of them. `read` is told of the bytes that
-/// were read.
+/// Compares a segment's files with the lengths and hashes in the manifest. Calls `read` with the
+/// number of bytes after each read.
 pub fn check_segment(
     dir: &Path,
     entry: &SegmentEntry,
@@ -28,7 +28,8 @@ pub fn check_segment(
     entry.files.iter().try_for_each(|file| check_file(&dir.join(&file.name), file, read))
 }
 
-/// Compares a file with what the manifest states of it.
+/// Compares a file with the length and the hash in the manifest; [`IndexError::Damaged`] where they
+/// differ.
 pub fn check_file(
     path: &Path,
     expected: &SegmentFile,
@@ -55,12 +56,12 @@ pub fn check_file(
     Ok(())
 }
 
-/// Checks a segment on which a search failed; what is found is noted on it.
+/// Checks a segment on which a search failed, and notes damage on the segment.
 pub fn check_suspect(segments_dir: &Path, view: &SegmentView) -> Result<(), IndexError> {
     check_view(segments_dir, view, &|_| {})
 }
 
-/// Checks a segment; what is found is noted on it.
+/// Checks an open segment, and notes damage on it.
 pub fn check_view(
     segments_dir: &Path,
     view: &SegmentView,

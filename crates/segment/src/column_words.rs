@@ -1,8 +1,9 @@
 //! The words of the columns' values, for searches that name no field.
 //!
-//! A column's values are few and repeat in every event, so their words are not indexed with each event
-//! but gathered from the column's dictionary once a segment: from a word to the values that contain
-//! it, and from these to their events. That halves the cost of indexing (`design.md`, "lean").
+//! A column has few distinct values, which repeat in every event. So their words are not indexed
+//! with each event: they are gathered once a segment from the column's dictionary. A search goes
+//! from a word to the values that contain it, and from these to their events. That halves the cost
+//! of indexing (`docs/decisions.md`).
 //!
 //! ```text
 //! magic │ number of words │ hash of each word, sorted │ where its values end │ values of each word
@@ -147,7 +148,7 @@ fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// A file of words, open.
+/// An open file of words.
 pub struct WordFile {
     path: PathBuf,
     file: OwnedBytes,
@@ -185,7 +186,8 @@ impl WordFile {
         u32::from_le_bytes(self.file[at..at + 4].try_into().expect("four bytes")) as usize
     }
 
-    /// The ordinals of the values that contain `word`, a column at a time. The word is in lower case.
+    /// Returns, for each column, the ordinals of the values that contain `word`, which is in lower
+    /// case.
     pub fn values_with(&self, word: &str) -> Result<Vec<(ColumnId, Vec<u64>)>, IndexError> {
         let wanted = xxh3_64(word.as_bytes());
         let hash = |n| u64_at(&self.file, HEAD + 8 * n);

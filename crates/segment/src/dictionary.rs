@@ -63,20 +63,24 @@ impl TextColumn {
         Self { dictionary, blocks, ordinals }
     }
 
-    /// For look-ups, best in the order of the values: the block that was read last is kept.
+    /// tantivy's dictionary, for look-ups. Look up in ascending order: only the block read last is
+    /// kept.
     pub fn dictionary(&self) -> &Dictionary {
         &self.dictionary
     }
 
+    /// How many distinct values the column has in this segment.
     pub fn num_terms(&self) -> usize {
         self.dictionary.num_terms()
     }
 
+    /// The ordinal of each document's values in the dictionary.
     pub fn ords(&self) -> &Column<u64> {
         &self.ordinals
     }
 
-    /// Replaces what is in `value`; false, and nothing in it, where there is no such ordinal.
+    /// Writes the text of an ordinal to `value`; returns false and empties it where there is no
+    /// such ordinal.
     pub fn ord_to_str(&self, ordinal: u64, value: &mut String) -> io::Result<bool> {
         let mut bytes = std::mem::take(value).into_bytes();
         bytes.clear();
@@ -88,7 +92,7 @@ impl TextColumn {
         Ok(is_there)
     }
 
-    /// Walks the values, but for those before `from`.
+    /// Walks the values in order, starting at the first that is not before `from`.
     pub fn walk(&self, from: &[u8]) -> io::Result<ValueWalk> {
         let count = self.num_terms() as u64;
         let Some(block) = self.dictionary.sstable_index.get_block_with_key(from) else {
@@ -101,7 +105,7 @@ impl TextColumn {
 
 /// Walks the values of a column.
 pub(crate) type ValueWalk = Walk<NoInfos>;
-/// Walks the terms of a field, and what is known of each.
+/// Walks the terms of a field, with document count and postings of each.
 pub type TermWalk = Walk<TermInfos>;
 
 /// Walks a dictionary in order.
@@ -123,25 +127,25 @@ pub struct Walk<I> {
 }
 
 impl ValueWalk {
-    /// The ordinal of the value.
+    /// The ordinal of the current value.
     pub fn ordinal(&self) -> u64 {
         self.next_ordinal - 1
     }
 }
 
 impl TermWalk {
-    /// Walks a field's terms, but for those before `from`.
+    /// Walks a field's terms in order, starting at the first that is not before `from`.
     pub fn of_terms(terms: &TermDictionary, from: &[u8]) -> io::Result<Self> {
         let range = (Bound::Included(from), Bound::Unbounded);
         Ok(Self::new(terms.file_slice_for_range(range, None).read_bytes()?, from, 0, None))
     }
 
-    /// How many terms were read, with those that were passed over.
+    /// How many terms were read, including those that were skipped.
     pub fn terms_read(&self) -> u64 {
         self.next_ordinal
     }
 
-    /// Where the term's postings are.
+    /// Where tantivy finds the postings of the current term.
     pub fn info(&self) -> &TermInfo {
         &self.infos.0[self.of_block - 1]
     }
@@ -175,6 +179,7 @@ impl<I: Infos> Walk<I> {
         Ok(false)
     }
 
+    /// The current key's bytes; empty before the first [`Walk::advance`].
     pub fn key(&self) -> &[u8] {
         &self.key
     }
@@ -334,12 +339,13 @@ impl Entry {
     }
 }
 
-/// What a block holds beside its keys.
+/// The part of a block beside its keys.
 pub trait Infos: Default {
-    /// Reads it from the beginning of a block; returns how many bytes it takes.
+    /// Reads the part from the beginning of a block; returns its length in bytes, or None where it
+    /// is damaged.
     fn read(&mut self, block: &[u8]) -> Option<usize>;
 
-    /// Whether it tells of the key of this number, from 0.
+    /// Whether the part covers the block's key of this number, counted from 0.
     fn has(&self, key: usize) -> bool;
 }
 

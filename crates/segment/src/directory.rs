@@ -1,8 +1,9 @@
 //! The directory that tantivy sees: segment files on disk, its own bookkeeping in memory.
 //!
-//! tantivy builds, merges and reads segments for us; which segments make the index is decided by our
-//! manifest alone (`manifest.rs`). So tantivy's `meta.json` and `.managed.json` never reach the disk:
-//! each segment is built under a directory of its own that keeps them in memory and forgets them.
+//! tantivy builds, merges and reads segments for us. The manifest alone decides which segments make
+//! the index (`crates/store/src/manifest.rs`). So tantivy's `meta.json` and `.managed.json` never
+//! reach the disk: each segment is built under a directory of its own that keeps them in memory and
+//! forgets them.
 //!
 //! What is written is hashed as it goes by, for the manifest.
 
@@ -33,21 +34,23 @@ const WRITE_BUFFER_BYTES: usize = 64 << 10;
 /// The folder of segment files, in the data directory.
 pub const SEGMENTS: &str = "segments";
 
-/// Where segment files are.
+/// The directory that holds the files of all segments.
 #[derive(Clone, Debug)]
 pub struct SegmentFiles {
+    /// Absolute path of the directory, `segments/` in the data directory.
     pub dir: PathBuf,
     disk: Arc<dyn Disk>,
     mapped: MmapDirectory,
 }
 
 impl SegmentFiles {
+    /// Opens a directory that exists. Files are written through `disk` and read through mappings.
     pub fn open(dir: &Path, disk: Arc<dyn Disk>) -> Result<Self, IndexError> {
         let mapped = MmapDirectory::open(dir).map_err(tantivy::TantivyError::from)?;
         Ok(Self { dir: dir.to_owned(), disk, mapped })
     }
 
-    /// Removes files that no commit names. What cannot be removed is an orphan at the next start.
+    /// Removes files that no commit names. If that fails, the next start removes them.
     pub fn remove<'n>(&self, names: impl IntoIterator<Item = &'n String>) {
         for name in names {
             if let Err(error) = self.disk.remove(&self.dir.join(name)) {
@@ -56,7 +59,7 @@ impl SegmentFiles {
         }
     }
 
-    /// The records of a segment.
+    /// Opens the file of a segment's records.
     pub fn records(&self, id: &str) -> Result<Records, IndexError> {
         let (path, file) = self.mapped(Part::Records, id)?;
         Records::open(&path, file)
@@ -102,7 +105,7 @@ impl SegmentFiles {
         Ok(())
     }
 
-    /// A directory to build one segment in, or to read any.
+    /// Returns a tantivy directory, to build one segment in or to read any.
     pub fn directory(&self) -> SegmentDirectory {
         SegmentDirectory { files: self.clone(), bookkeeping: Arc::default(), made: Arc::default() }
     }

@@ -1,9 +1,9 @@
-//! The one way by which the data directory changes, so that a test can put in its place one that
-//! loses power.
+//! The one way by which the data directory changes. A test replaces it with a disk that loses
+//! power.
 //!
-//! What a crash may leave is POSIX's least: bytes written to a file are lost or torn unless the file
-//! was synced after them, and a name made, replaced or removed in a directory is there or not unless
-//! the directory was synced after it, in any order.
+//! A crash may leave as little as POSIX allows. Bytes written to a file can be lost or torn until
+//! the file is synced. A name that was made, replaced or removed can be there or not until its
+//! directory is synced. Changes can reach the disk in any order.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -13,31 +13,36 @@ use std::path::Path;
 
 /// Changes to a directory tree. Paths are absolute.
 pub trait Disk: fmt::Debug + Send + Sync {
-    /// Makes a file, or empties the one that is there.
+    /// Creates a file; empties it where it exists.
     fn create(&self, path: &Path) -> io::Result<Box<dyn Output>>;
 
-    /// Writes at an offset of a file, which is made where it is missing, cuts it off after the bytes,
-    /// and syncs it.
+    /// Writes bytes at an offset of a file, cuts the file off behind them, and syncs it; creates a
+    /// file that is missing.
     fn write_at(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
+    /// Renames a file, in place of one that has the new name; both names are in one file system.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Removes a file; fails where there is none.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes the names in a directory durable.
+    /// Syncs a directory, so that its names survive a power loss.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 }
 
 /// A file being written.
 pub trait Output: Write + Send + Sync {
-    /// Makes the bytes written so far durable.
+    /// Syncs the file, so that the bytes written so far survive a power loss.
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// Reads a stretch of a file, whose cursor others share.
+/// Reads a part of a file without moving the file's cursor, which others share.
 pub struct ReadAt<'f> {
+    /// The file, open for reading.
     pub file: &'f File,
+    /// Offset of the next byte to read.
     pub at: u64,
+    /// Offset behind the last byte to read.
     pub end: u64,
 }
 
@@ -50,7 +55,7 @@ impl Read for ReadAt<'_> {
     }
 }
 
-/// The file system.
+/// The operating system's file system.
 #[derive(Clone, Copy, Debug)]
 pub struct RealDisk;
 

@@ -1,5 +1,5 @@
-//! Sets of documents that tantivy does not have: ranges, scans of a column, small unions, candidates
-//! that pass a test. Each visits its documents in order, as tantivy's `DocSet` asks.
+//! Sets of documents that tantivy has no `DocSet` for: ranges, scans of a column, small unions, and
+//! candidates that pass a test. Each visits its documents in ascending order.
 
 use std::ops::Range;
 
@@ -13,12 +13,12 @@ use crate::stop::Stop;
 /// The documents of a segment that meet a condition.
 pub type Docs = Box<dyn Scorer>;
 
-/// No documents.
+/// Returns the empty set.
 pub fn none() -> Docs {
     Box::new(EmptyScorer)
 }
 
-/// Documents of ranges that lie one behind another.
+/// The documents of several ranges.
 pub struct Ranges {
     doc: DocId,
     ranges: std::vec::IntoIter<Range<DocId>>,
@@ -27,6 +27,7 @@ pub struct Ranges {
 }
 
 impl Ranges {
+    /// Takes ranges in ascending order that do not overlap.
     pub fn new(ranges: Vec<Range<DocId>>) -> Self {
         let mut docs = Self { doc: 0, ranges: ranges.into_iter(), current: 0..0 };
         docs.seek(0);
@@ -89,6 +90,7 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// Tests each of the `max_doc` documents that `index` has a value for.
     pub fn new(
         index: ColumnIndex,
         max_doc: DocId,
@@ -99,7 +101,7 @@ impl Scan {
         scan
     }
 
-    /// For a test that leaves its error there: the scan is at its end then.
+    /// Ends the scan once `stop` has failed; for a test that leaves its error there.
     #[must_use]
     pub fn until(self, stop: Stop) -> Self {
         let doc = if stop.has_failed() { TERMINATED } else { self.doc };
@@ -188,13 +190,14 @@ pub(crate) fn events_with_value(index: &ColumnIndex, max_doc: DocId) -> u32 {
     }
 }
 
-/// Documents of any of a few docsets.
+/// The union of a few sets.
 pub struct Union {
     parts: Vec<Docs>,
     doc: DocId,
 }
 
 impl Union {
+    /// Takes a few sets, each at its first document; a document of several sets is visited once.
     pub fn new(parts: Vec<Docs>) -> Self {
         let mut union = Self { parts, doc: 0 };
         union.settle();
@@ -251,6 +254,8 @@ pub struct Verified {
 }
 
 impl Verified {
+    /// Keeps the candidates for which `test` holds. `cost` is that of one test, in documents of a
+    /// posting list.
     pub fn docs(
         candidates: Docs,
         cost: u64,
@@ -259,7 +264,8 @@ impl Verified {
         Self::settled(candidates, cost, Box::new(test), None)
     }
 
-    /// For a test that leaves its error there: the candidates are at their end then.
+    /// As [`Verified::docs`], and ends once `stop` has failed; for a test that leaves its error
+    /// there.
     pub fn until(
         candidates: Docs,
         cost: u64,

@@ -1,4 +1,4 @@
-//! How an error of the index is told to who asked.
+//! Turns an error of the index into an error of the API.
 
 use std::path::Path;
 

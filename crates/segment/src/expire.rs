@@ -1,7 +1,7 @@
-//! Dropping what is older than is kept: a segment is written again without it.
+//! Retention on one segment: writes the segment again without its oldest events.
 //!
-//! Runs are sorted by time, latest first, so of each run the beginning stays. Where nothing stays, the
-//! segment goes as a whole, and nothing is written.
+//! Runs are sorted by time, latest first, so the beginning of each run stays. Where no event stays,
+//! the caller drops the whole segment and writes nothing.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,21 +28,26 @@ use crate::view::SegmentView;
 use trail::content::EventKey;
 use trail::time::Micros;
 
-/// Tells the key of a record, as delivered.
+/// Computes an event's key from its record as delivered; None where the record cannot be read.
 pub type ReadKey<'k> = dyn FnMut(&[u8]) -> Option<EventKey> + 'k;
 
-/// A segment without its events from before a time, some of which stay.
+/// A segment to be cut: some of its events are before a time, others are not.
 pub struct Expiry<'a> {
+    /// Where the new segment is written.
     pub files: &'a SegmentFiles,
+    /// The schema of the index.
     pub fields: &'a Fields,
+    /// Compression dictionaries for the records of the new segment.
     pub dictionaries: &'a Dictionaries,
+    /// The segment to cut, open.
     pub segment: &'a Arc<SegmentView>,
+    /// Events from before this time go.
     pub before: Micros,
 }
 
 impl Expiry<'_> {
-    /// Writes the segment that is to take the other's place. The other is checked first, as before a
-    /// merge.
+    /// Checks the segment, then writes the new one that replaces it. Returns the new one, which is
+    /// in no commit yet.
     pub fn write(&self, read_key: &mut ReadKey<'_>) -> Result<SegmentEntry, IndexError> {
         check_segment(&self.files.dir, &self.segment.entry, &|_| {})?;
         self.files.check_pages(&self.segment.entry.files, &Lost::look())?;

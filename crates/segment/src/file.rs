@@ -1,76 +1,82 @@
-//! What became of a file that was read, as its segment carries it to the commit and as a line of the
-//! ledger states it.
+//! The ledger entry of an archive file: a segment carries it to the commit, and a line of the
+//! ledger holds it.
 //!
-//! These types are the format: a name that changes here changes the bytes of every ledger, and needs a
-//! new version (`store/versions.rs`). What travels on the socket has types of its own, and so has what the
-//! parser finds; who answers or reads files converts. `docs/format.md` describes the bytes.
+//! These types are the format. A name that changes here changes the bytes of every ledger, and
+//! needs a new version (`crates/store/src/versions.rs`). The API and the parser have types of their
+//! own; `search` and `ingest` convert. `docs/format.md` describes the bytes.
 
 use serde::{Deserialize, Serialize};
 
 use trail::time::Micros;
 
-/// A file as the scan finds it. The same path with another size or time is to be read again.
+/// A file's identity. If size or modification time at a path changes, ingest reads the file again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileKey {
+    /// Path as the scan found it, in UTF-8.
     pub path: String,
+    /// Bytes on disk, usually compressed.
     pub size: u64,
     /// Nanoseconds since the Unix epoch.
     pub mtime_ns: i64,
 }
 
-/// What became of a file.
+/// The ledger entry of one archive file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
-    /// Its number, which its events carry.
+    /// The file's number in the ledger, which each of its events carries.
     pub number: u64,
+    /// Path, size and modification time when the file was read.
     #[serde(flatten)]
     pub key: FileKey,
+    /// Whether the file was indexed, rejected or skipped.
     pub state: FileState,
+    /// Counts, hash and flags of the last time that the file was read.
     #[serde(flatten)]
     pub reading: Reading,
 }
 
 impl FileRecord {
-    /// The entry of a file that was read now.
+    /// Makes an entry whose `read_at` is now.
     pub fn new(number: u64, key: FileKey, state: FileState, reading: Reading) -> Self {
         let reading = Reading { read_at: Some(Micros::now()), ..reading };
         Self { number, key, state, reading }
     }
 
-    /// Events that were put into the index for it.
+    /// How many events of the file were indexed.
     pub fn events(&self) -> u64 {
         self.reading.records - self.reading.duplicates - self.reading.expired
     }
 }
 
-/// What became of a file that was read.
+/// The result of reading an archive file, as one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileState {
     /// Its events are in the index; single records may have been rejected.
     Indexed,
-    /// Nothing in it could be indexed; `reason` says why.
+    /// No record of the file could be indexed; [`Reading::reason`] says why.
     Rejected,
     /// A CloudTrail digest file.
     Digest,
     /// A trail file without a record.
     Empty,
-    /// A later line tells of the same path. Never written: the later line says so.
+    /// A later line has the same path. The ledger derives this state and never writes it.
     Replaced,
-    /// A later line tells of a loss. Never written: the later line says so.
+    /// A damaged segment lost events of the file, so it is to be read again. The ledger derives
+    /// this state and never writes it.
     Reread,
 }
 
 impl FileState {
-    /// In the order of the variants.
+    /// All states, in the order of the variants.
     pub const ALL: [Self; 6] =
         [Self::Indexed, Self::Rejected, Self::Digest, Self::Empty, Self::Replaced, Self::Reread];
 }
 
-/// What reading a file found.
+/// The result of reading one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
-    /// When it was read.
+    /// When the file was read; None until [`FileRecord::new`] sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_at: Option<Micros>,
     /// SHA-256 of the uncompressed content, in hexadecimal; absent where it could not be read.
@@ -79,42 +85,47 @@ pub struct Reading {
     /// Records that are events, duplicates included.
     #[serde(default)]
     pub records: u64,
-    /// Of these, records whose event was in the index already.
+    /// Records among these whose event was in the index already.
     #[serde(default)]
     pub duplicates: u64,
-    /// Of the records, those that were older than is kept when the file was read.
+    /// Records among these that were older than retention keeps when the file was read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub expired: u64,
-    /// Of the records, those whose account and `eventID` another event has, with different content.
+    /// Records among these whose account and `eventID` belong to another event of different
+    /// content.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub conflicting: u64,
-    /// Of the records, those that could be read after a repair.
+    /// Records among these that the parser had to repair.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repaired: u64,
     /// Records that could not be read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rejected: u64,
-    /// Events that a damaged segment took along. Never written: a line of a loss says so.
+    /// Events that were lost with a damaged segment. The ledger derives this number from the lines
+    /// of losses and never writes it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
-    /// Time of the earliest and of the latest event.
+    /// Time of the earliest event; None where the file has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Micros>,
+    /// Time of the latest event; None where the file has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Micros>,
-    /// The account and the region that the records are of, `several` where they are of more than one;
-    /// without records, those in the path.
+    /// AWS account of the records, or `several`. A file without records has the account in its
+    /// path; None where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// AWS region of the records, or `several`. A file without records has the region in its path;
+    /// None where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// The first 20 records that could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<Reject>,
-    /// What was odd about the file.
+    /// Names of what was odd about the file, such as bytes behind its end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
-    /// Why the file is in its state.
+    /// Why the file is in its state, in words; None where the state says all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -127,8 +138,9 @@ fn is_zero(n: &u64) -> bool {
 /// A record that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reject {
-    /// Byte offset in the file, uncompressed, of the place that cannot be read.
+    /// Byte offset in the uncompressed file at which reading failed.
     pub offset: u64,
+    /// The error of the splitter or the parser, in words.
     pub reason: String,
 }
 

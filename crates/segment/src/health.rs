@@ -1,5 +1,5 @@
-//! What is known to be wrong with a segment: damage of a file, which stays, and what may pass: a read that
-//! failed, and damage of nobody knows which file, until a check has looked at all of them.
+//! The known faults of a segment. Damage of a file stays. A read that failed may pass, and so may
+//! damage in an unknown file: a check of all files decides.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{IndexError, lock};
 
-/// What is wrong with a file of a segment.
+/// A fault of one file of a segment.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) path: PathBuf,
     pub(crate) reason: String,
-    /// Of a read that failed. None of damage.
+    /// The operating system's error of a failed read; None for damage.
     pub(crate) io: Option<io::ErrorKind>,
 }
 
@@ -36,7 +36,7 @@ impl Fault {
         }
     }
 
-    /// The fault as an error, with more to say behind its reason.
+    /// Turns the fault into an error whose reason ends with `more`.
     pub(crate) fn error(self, more: &str) -> IndexError {
         let Self { path, reason, io } = self;
         let reason = format!("{reason}; {more}");
@@ -58,8 +58,8 @@ pub struct Health {
 }
 
 impl Health {
-    /// Notes an error of reading, if it is a fault of the disk; returns the fault if it is news. What
-    /// lasts takes the place of what may pass.
+    /// Notes an error of reading if the disk is at fault. Returns the fault if it is new. A lasting
+    /// fault replaces one that may pass.
     pub(crate) fn mark(&self, error: &IndexError) -> Option<Fault> {
         let new = Fault::of(error)?;
         let mut fault = lock(&self.fault);
@@ -79,13 +79,13 @@ impl Health {
         lock(&self.fault).is_some()
     }
 
-    /// Whether it is marked for what may pass.
+    /// Whether a fault is noted that may pass.
     pub fn may_pass(&self) -> bool {
         lock(&self.fault).as_ref().is_some_and(|fault| !fault.is_lasting())
     }
 
-    /// Who reads the segment compares this before and after: what was read while a fault was noted may
-    /// lack something.
+    /// How often a fault was noted. A reader compares this before and after, and discards what it
+    /// read if the number has grown.
     pub fn marks(&self) -> u64 {
         self.marks.load(Ordering::Acquire)
     }
@@ -94,17 +94,18 @@ impl Health {
         self.is_suspect.store(true, Ordering::Release);
     }
 
+    /// Whether a read failed in a way that damage would explain, and no check has run since.
     pub fn is_suspect(&self) -> bool {
         self.is_suspect.load(Ordering::Acquire)
     }
 
-    /// All files were read and are as they were written: what may pass is forgotten.
+    /// Notes that a check found all files whole, and forgets a fault that may pass.
     pub(crate) fn was_whole(&self) {
         lock(&self.fault).take_if(|fault| !fault.is_lasting());
         self.is_suspect.store(false, Ordering::Release);
     }
 
-    /// A check has found what is wrong, and has noted it.
+    /// Notes that a check has run and has noted the damage that it found.
     pub(crate) fn was_checked(&self) {
         self.is_suspect.store(false, Ordering::Release);
     }

@@ -1,14 +1,14 @@
-//! Ids that are UUIDs, of columns in which nearly every event has a value of its own.
+//! Ids that are UUIDs, in columns where nearly every event has its own value.
 //!
-//! As terms of an inverted index they were a quarter of the index without its records, and most of what
-//! there was to sort and to merge, though a UUID is either known whole or not at all. So they are kept
-//! as numbers: the first 40 bits of the UUID, and the document. What the rest of it is, the record
-//! tells; among ten million UUIDs a hundred share their first 40 bits with another.
+//! As terms of an inverted index, UUIDs took a quarter of the index (records aside), and most of
+//! the time of sorting and merging. So they are kept as numbers: the first 40 bits of the UUID, and
+//! the document. The record holds the rest. Among ten million UUIDs, a hundred share their first 40
+//! bits with another.
 //!
 //! ```text
 //! magic │ number of ids of each column │ the ids of each column, sorted
 //! ```
-//! Values that are no UUIDs in lower case are terms of the column, as any other column's are.
+//! A value that is not a UUID in lower case is a term of its column, as in any other column.
 
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
@@ -28,17 +28,19 @@ const DIGITS: usize = 10;
 const UUID_BYTES: usize = 36;
 const DASHES: [usize; 4] = [8, 13, 18, 23];
 
-/// What UUIDs are written with.
+/// The characters of a UUID in lower case.
 pub const UUID_ALPHABET: &str = "0123456789abcdef-";
 
-/// The first digits of a UUID.
+/// The first 40 bits of a UUID, which are its first ten digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(u64);
 
-/// A document, and the key of an id that it has.
+/// A document and the key of one of its ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id {
+    /// The document's number in its segment.
     pub doc: DocId,
+    /// The first 40 bits of the UUID.
     pub key: Key,
 }
 
@@ -53,12 +55,12 @@ impl Id {
 }
 
 impl Key {
-    /// None of what is no UUID in lower case.
+    /// Returns the key of a UUID; None where the text is not a UUID in lower case.
     pub fn of(text: &str) -> Option<Self> {
         (text.len() == UUID_BYTES).then(|| Self::begun_by(text).map(|keys| *keys.start()))?
     }
 
-    /// The keys of the UUIDs that begin with a text; none if there cannot be any.
+    /// Returns the keys of the UUIDs with a prefix; None where no UUID can have it.
     pub fn begun_by(prefix: &str) -> Option<RangeInclusive<Self>> {
         let (mut key, mut digits) = (0, 0);
         for (at, byte) in prefix.bytes().enumerate() {
@@ -79,8 +81,8 @@ impl Key {
         Some(Self(first)..=Self(first | ((1 << open) - 1)))
     }
 
-    /// The UUID that begins with this key, of a record that has one; None where only parsing can tell
-    /// which it is.
+    /// Finds the UUID with this key in a record's bytes; None where only parsing the record can
+    /// decide which it is.
     pub fn uuid_in(self, record: &[u8]) -> Option<&str> {
         let digits = format!("{:010x}", self.0);
         let start = format!("\"{}-{}", &digits[..8], &digits[8..]);
@@ -159,7 +161,7 @@ impl Ids {
     }
 }
 
-/// A file of ids, open.
+/// An open file of ids.
 pub struct IdFile {
     file: OwnedBytes,
     /// Where each column's ids start, and how many they are.
@@ -191,7 +193,7 @@ impl IdFile {
         Ok(Self { file, columns: places })
     }
 
-    /// The ids of a column with one of some keys, in the order of the keys.
+    /// Returns the ids of a column whose keys are in a range, in the order of the keys.
     pub fn find(&self, column: ColumnId, keys: &RangeInclusive<Key>) -> Vec<Id> {
         let Some(place) = columns().position(|id| id == column) else { return Vec::new() };
         let (_, count) = self.columns[place];
@@ -200,7 +202,7 @@ impl IdFile {
         rest.take_while(|id| id.key <= *keys.end()).collect()
     }
 
-    /// The documents that have an id in a column, once for each.
+    /// The documents with an id in a column, repeated for each id.
     pub(crate) fn docs(&self, column: ColumnId) -> impl Iterator<Item = DocId> {
         let place = columns().position(|id| id == column);
         let ids = place.map(|place| (0..self.columns[place].1).map(move |n| self.id(place, n).doc));
@@ -211,8 +213,8 @@ impl IdFile {
         Id::of_bits(u64_at(&self.file, self.columns[place].0 + 8 * n))
     }
 
-    /// All of them, under other numbers, into those of another segment; but for documents that are
-    /// given none.
+    /// Adds all ids to those of a new segment. `number` gives each document its new number, or None
+    /// to leave it out.
     pub(crate) fn add_to(&self, ids: &mut Ids, number: impl Fn(DocId) -> Option<DocId>) {
         for (place, (_, count)) in self.columns.iter().enumerate() {
             for id in (0..*count).map(|n| self.id(place, n)) {

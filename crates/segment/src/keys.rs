@@ -1,5 +1,5 @@
-//! The keys of a segment's events, sorted, in a file beside the segment: by them an event that is
-//! delivered again is known, whatever file it comes in and however often segments were merged.
+//! The sorted keys of a segment's events, in a file of their own. Ingest recognises an event that
+//! is delivered again by its key, in whatever file it comes and however often segments were merged.
 //!
 //! ```text
 //! magic            8 bytes
@@ -56,7 +56,7 @@ const SALTS: Block = [
     0x5c6b_fb31,
 ];
 
-/// The keys of one segment. Clones share it.
+/// The open file of one segment's keys. Clones share it.
 #[derive(Clone)]
 pub struct KeySet(Arc<Inner>);
 
@@ -71,6 +71,8 @@ struct Inner {
 }
 
 impl KeySet {
+    /// Opens a file of keys and reads all of it but the keys into memory; [`IndexError::Damaged`]
+    /// where header and length disagree.
     pub fn open(path: &Path) -> Result<Self, IndexError> {
         let file = open_existing(path)?;
         let found = file.metadata().map_err(IndexError::io(path))?.len();
@@ -100,22 +102,23 @@ impl KeySet {
         })))
     }
 
-    /// Refuses to tell anything from now on.
+    /// Makes every later look-up fail.
     pub(crate) fn mark_damaged(&self) {
         self.0.is_damaged.store(true, Ordering::Release);
     }
 
+    /// How many keys the file holds, one for each event of the segment.
     pub fn events(&self) -> usize {
         self.0.events
     }
 
-    /// Bytes of memory that it takes.
+    /// Bytes of memory that fences, filter and conflicts take.
     pub fn memory(&self) -> usize {
         let Inner { fences, filter, conflicts, .. } = &*self.0;
         size_of_val(&fences[..]) + size_of_val(&filter[..]) + size_of_val(&conflicts[..])
     }
 
-    /// Calls `visit` with the content of each event of this id.
+    /// Calls `visit` with the content hash of each event that has this id.
     pub fn each_content(&self, id: u64, mut visit: impl FnMut(u64)) -> Result<(), IndexError> {
         let Inner { path, file, events, fences, is_damaged, .. } = &*self.0;
         if is_damaged.load(Ordering::Acquire) {
@@ -145,8 +148,8 @@ impl KeySet {
         Ok(())
     }
 
-    /// Whether events of different content share this id, by what this segment knows: the one that
-    /// came later is in it.
+    /// Whether this segment holds an event that shares its id with an earlier one of different
+    /// content.
     pub fn has_conflict(&self, id: u64) -> bool {
         self.0.conflicts.binary_search(&id).is_ok()
     }
@@ -196,7 +199,7 @@ impl Layout {
     }
 }
 
-/// Writes the keys of a new segment, and the ids among them that another event has.
+/// Writes the keys of a new segment, and the ids that another event shares.
 pub fn write(
     mut keys: Vec<EventKey>,
     mut conflicts: Vec<u64>,
@@ -208,7 +211,7 @@ pub fn write(
     write_sorted(keys.len(), keys.into_iter().map(Ok), &conflicts, out)
 }
 
-/// Writes the keys of a segment that is merged of others'.
+/// Writes the keys of a merged segment.
 pub fn merge(sets: &[KeySet], out: &mut impl Write) -> io::Result<()> {
     let mut conflicts: Vec<u64> = sets.iter().flat_map(|set| &set.0.conflicts).copied().collect();
     conflicts.sort_unstable();
@@ -216,8 +219,8 @@ pub fn merge(sets: &[KeySet], out: &mut impl Write) -> io::Result<()> {
     write_sorted(sets.iter().map(KeySet::events).sum(), in_order(sets)?, &conflicts, out)
 }
 
-/// Writes the keys of a segment without some of them, which are sorted.
-/// Fails where it lacks one of those: then it is not what was written with its events.
+/// Writes the keys of a segment except some, which are sorted. Fails where one of these is missing,
+/// because then the file does not belong to the events.
 pub(crate) fn write_without(
     set: &KeySet,
     gone: &[EventKey],
@@ -239,7 +242,7 @@ pub(crate) fn write_without(
     }
 }
 
-/// How many of some sets' keys others lack.
+/// Counts the keys of `sets` that are not in `others`.
 pub fn count_lacking(sets: &[KeySet], others: &[KeySet]) -> io::Result<u64> {
     let mut others = in_order(others)?;
     let mut other = others.next().transpose()?;

@@ -1,4 +1,31 @@
-//! One segment: its files, written, read, merged and checked.
+//! One segment: this crate writes its files, opens them, merges them and checks them.
+//!
+//! A segment holds the events of whole files and never changes. This crate never knows which segments
+//! count; that is the business of `store`. It never knows queries or archives either.
+//!
+//! Entry points: [`build::SegmentBuilder`] writes a segment from events, [`view::SegmentView`] opens one
+//! for searches, and [`merge::merge`] makes one of several.
+//!
+//! What lies on disk:
+//!
+//! - the inverted index and the columns, as tantivy would write them: `write`, [`schema`],
+//!   [`directory`], read by [`dictionary`] and [`docsets`]
+//! - the records as delivered: [`records`]
+//! - ids that are UUIDs: [`ids`]
+//! - the words of column values: [`column_words`]
+//! - the keys that duplicates are recognised by: [`keys`]
+//! - small files of JSON with a hash, for `store`: [`sealed`]
+//!
+//! The making of a segment: [`build`] from events, [`merge`] from segments, [`expire`] without its
+//! oldest events; [`parts`] is the table of its files, [`file`](mod@file) the ledger entry of each archive file in
+//! it.
+//!
+//! The reading: [`view`] opens a segment, [`position`] orders its events, [`presence`] counts which
+//! fields they have, [`cache`] keeps what was read last, [`stop`] ends a condition early.
+//!
+//! The disk: [`disk`] makes every change, [`check`] compares files with their hashes, [`health`] keeps
+//! what is wrong with them, [`sigbus`] survives files that are cut while they are mapped, and [`steps`]
+//! lets tests crash between two changes.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -38,49 +65,93 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tantivy::TantivyError;
 use tantivy::directory::error::OpenReadError;
 
-/// What can go wrong with the index.
+/// Why reading or writing the index failed.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
+    /// The operating system refused to read, write or open a file.
     #[error("{path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file is missing, or its bytes are not those that were written.
     #[error("{path}: {reason}")]
-    Damaged { path: PathBuf, reason: String },
+    Damaged {
+        /// The damaged file.
+        path: PathBuf,
+        /// How the damage shows, in words.
+        reason: String,
+    },
+    /// The index was written by a traildex of another format.
     #[error(
         "{path}: format version {found}, and this traildex reads and writes version {known}. Nothing \
          was changed. {advice}"
     )]
-    UnknownVersion { path: PathBuf, found: u32, known: u32, advice: &'static str },
+    UnknownVersion {
+        /// The file that states the version.
+        path: PathBuf,
+        /// The version that it states.
+        found: u32,
+        /// The version that this program reads and writes.
+        known: u32,
+        /// What the reader of the message can do, as a sentence.
+        advice: &'static str,
+    },
+    /// Another process holds the lock of this data directory.
     #[error("{0} is used by another traildex process")]
     Locked(PathBuf),
+    /// The program broke a rule of its own; the text says which.
     #[error("{0}: a bug in traildex")]
     Bug(&'static str),
+    /// A mapped file lost bytes while it was read, so nothing that was read counts.
     #[error("a file was cut short while it was read")]
     Cut,
+    /// The search's deadline has passed, or the client has gone.
     #[error("nobody waits for the answer")]
     Stopped,
+    /// The disk is too full to write more.
     #[error("{path} has {free} bytes of free space left, less than index.free_bytes_min, {wanted}")]
-    NoRoom { path: PathBuf, free: u64, wanted: u64 },
+    NoRoom {
+        /// The data directory.
+        path: PathBuf,
+        /// Bytes that its file system has left.
+        free: u64,
+        /// Bytes that `index.free_bytes_min` asks for.
+        wanted: u64,
+    },
+    /// A query makes more groups than one search may hold in memory.
     #[error("more than {groups} groups do not fit the memory of one search")]
-    TooManyGroups { groups: usize },
+    TooManyGroups {
+        /// How many groups did fit.
+        groups: usize,
+    },
+    /// An error of tantivy's that is none of those below.
     #[error(transparent)]
     Tantivy(#[from] tantivy::TantivyError),
+    /// An error from reading a segment through tantivy, which does not say of which file.
     #[error("a segment cannot be read: {0}")]
     SegmentIo(#[from] io::Error),
+    /// tantivy could not open a file of a segment.
     #[error("a segment's file cannot be opened: {0}")]
     SegmentOpen(#[from] tantivy::directory::error::OpenReadError),
+    /// tantivy could not create a file of a segment.
     #[error("a segment's file cannot be made: {0}")]
     SegmentCreate(#[from] tantivy::directory::error::OpenWriteError),
+    /// tantivy could not remove a file of a segment.
     #[error("a segment's file cannot be removed: {0}")]
     SegmentDelete(#[from] tantivy::directory::error::DeleteError),
 }
 
 impl IndexError {
-    /// A file that cannot be read or written.
+    /// Makes an [`Self::Io`] of a file that cannot be read or written.
     pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
     }
 
-    /// A file that must be there, and be as long as it was written.
+    /// Makes the error of reading a file that a commit names: damage where it is missing or too
+    /// short.
     pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
             io::ErrorKind::NotFound => Self::damaged(path, "it is missing"),
@@ -89,7 +160,8 @@ impl IndexError {
         }
     }
 
-    /// Whether the same may work later: what the disk, or another process, stands in the way of.
+    /// Whether the same call may succeed later, because only the disk or another process is in its
+    /// way.
     pub fn may_pass(&self) -> bool {
         !matches!(
             self,
@@ -100,6 +172,7 @@ impl IndexError {
         )
     }
 
+    /// Makes a [`Self::Damaged`] of a file and what is wrong with it.
     pub fn damaged(path: &Path, reason: impl Into<String>) -> Self {
         Self::Damaged { path: path.to_owned(), reason: reason.into() }
     }
@@ -158,17 +231,18 @@ fn copied(error: &io::Error) -> io::Error {
     }
 }
 
-/// Opens a file that must be there.
+/// Opens a file that a commit names; one that is missing is [`IndexError::Damaged`].
 pub fn open_existing(path: &Path) -> Result<File, IndexError> {
     File::open(path).map_err(IndexError::read(path))
 }
 
-/// A lock, also one whose holder panicked: what these guard is whole at every step, or not used then.
+/// Takes a lock, even if its holder panicked: what these locks guard is valid at every step, or is
+/// not used after a panic.
 pub fn lock<T>(guarded: &Mutex<T>) -> MutexGuard<'_, T> {
     guarded.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The number that eight bytes stand for, in the order of the files here.
+/// Reads a `u64` from eight little-endian bytes at an offset.
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes were taken"))
 }

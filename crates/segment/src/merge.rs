@@ -1,4 +1,4 @@
-//! Merging: which segments, and doing it.
+//! Chooses the segments to merge, and merges them.
 //!
 //! Segments are merged ten at a time with others of their size, so an event is rewritten once for
 //! each tenfold growth; among those of a size, the ten that lie closest together in time.
@@ -43,15 +43,16 @@ const SMALL_EVENTS: u32 = 1_000;
 /// Events that a merge sorts into one run, at most: about as many as a built segment has.
 const SORTED_EVENTS_MAX: u32 = 50_000;
 
-/// What choosing needs to know of a segment.
+/// A segment that could be merged.
 #[derive(Clone, Debug)]
 pub struct Candidate {
+    /// The segment as the manifest lists it.
     pub entry: SegmentEntry,
-    /// Microseconds since the Unix epoch, of its latest event.
+    /// Time of the latest event, in microseconds since the Unix epoch.
     pub latest_us: i64,
 }
 
-/// Chooses the segments to merge next, if any: latest first.
+/// Chooses the segments to merge next, latest first; None where no merge is due.
 pub fn choose(candidates: &[Candidate]) -> Option<Vec<SegmentEntry>> {
     let mut levels: Vec<Vec<&Candidate>> = Vec::new();
     for candidate in candidates {
@@ -78,13 +79,13 @@ fn level(events: u32) -> usize {
     (events.max(SMALL_EVENTS) / SMALL_EVENTS).ilog10() as usize
 }
 
-/// Whether a merge of these sorts them into one run, or lays their runs one behind another.
+/// Whether a merge sorts these segments into one run; if not, it concatenates their runs.
 pub fn is_sorted(entries: &[SegmentEntry]) -> bool {
     entries.iter().map(SegmentEntry::events).sum::<u32>() <= SORTED_EVENTS_MAX
 }
 
-/// Merges segments, in their order, into a new one, which is in no commit yet. They are checked first:
-/// a damaged one would become a part of another that looks whole.
+/// Merges segments in their order into a new one, which is in no commit yet. Checks them first, so
+/// that damage cannot get into a segment that looks whole.
 pub fn merge(
     files: &SegmentFiles,
     fields: &Fields,

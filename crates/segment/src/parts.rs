@@ -1,10 +1,10 @@
-//! The parts of a segment: the one table of its files, and how the manifest lists them.
+//! The table of a segment's files, and how the manifest lists them.
 //!
-//! A segment is tantivy's files and, beside them, ours ([`Part`]), all named by the segment's id and an
-//! extension. Every file is hashed while it is written (`directory.rs`), checked by its hash
-//! (`check.rs`), and removed with the segment. Who builds, merges or expires a segment goes through
-//! [`Part::ALL`] and matches each part, so that the compiler names the places that a new part needs:
-//! a variant and a row here, and a file with its format.
+//! A segment is tantivy's files and, beside them, ours ([`Part`]), all named by the segment's id
+//! and an extension. Every file is hashed while it is written (`directory.rs`), checked by its hash
+//! (`check.rs`), and removed with the segment. Code that builds, merges or expires a segment
+//! matches each of `Part::ALL`, so the compiler names the places that a new part needs. A new part
+//! is a variant and a row here, and a module for its format.
 
 use std::path::PathBuf;
 
@@ -21,42 +21,48 @@ use crate::steps::step;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentEntry {
+    /// tantivy's id of the segment, 32 hexadecimal digits, which its file names begin with.
     pub id: String,
+    /// How many events each run has, in the order of the documents.
     pub runs: Vec<u32>,
+    /// All files of the segment, tantivy's and ours.
     pub files: Vec<SegmentFile>,
 }
 
 impl SegmentEntry {
+    /// How many events the segment holds: the sum of its runs.
     pub fn events(&self) -> u32 {
         self.runs.iter().sum()
     }
 }
 
-/// A file of a segment, as the manifest knows it.
+/// A file of a segment as the manifest lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentFile {
+    /// File name without a directory: the segment's id and an extension.
     pub name: String,
+    /// Length of the whole file.
     pub bytes: u64,
-    /// Of the whole file, in hexadecimal.
+    /// XXH3 hash of the whole file, in hexadecimal.
     pub xxh3: String,
 }
 
-/// A part that we write beside tantivy's files.
+/// A file that we write beside tantivy's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// The records as delivered (`records.rs`).
     Records,
-    /// Ids that are UUIDs (`ids.rs`).
+    /// The ids that are UUIDs (`ids.rs`).
     Ids,
-    /// The words of the columns (`column_words.rs`).
+    /// The words of column values (`column_words.rs`).
     Words,
-    /// By which an event is known that is delivered again (`keys.rs`).
+    /// The keys that duplicates are recognised by (`keys.rs`).
     Keys,
 }
 
 impl Part {
-    /// In the order in which they are written.
+    /// All parts, in the order in which they are written.
     pub(crate) const ALL: [Self; 4] = [Self::Records, Self::Ids, Self::Words, Self::Keys];
 
     pub(crate) fn extension(self) -> &'static str {
@@ -68,7 +74,7 @@ impl Part {
         }
     }
 
-    /// Name of a segment's file of this part.
+    /// The name of this part's file in a segment.
     pub fn name(self, id: &str) -> String {
         format!("{id}.{}", self.extension())
     }
@@ -119,13 +125,13 @@ const TANTIVY: [(SegmentComponent, &str); 6] = [
     (SegmentComponent::Store, "records"),
 ];
 
-/// The extensions of every segment's files, and what their bytes are counted as.
+/// The extension of each file of a segment, and the label under which metrics count its bytes.
 pub fn extensions() -> impl Iterator<Item = (String, &'static str)> {
     let ours = Part::ALL.iter().map(|part| (part.extension().to_owned(), part.holds()));
     TANTIVY.iter().map(|(component, holds)| (component.to_string(), *holds)).chain(ours)
 }
 
-/// The names of a segment's files.
+/// The names of all files of a segment.
 pub fn names(id: &str) -> impl Iterator<Item = String> {
     extensions().map(move |(extension, _)| format!("{id}.{extension}"))
 }
@@ -143,7 +149,7 @@ pub(crate) fn length_problem(found: u64, expected: u64) -> String {
     format!("{found} bytes long in place of {expected}")
 }
 
-/// A hash, as the manifest writes it.
+/// A hash in hexadecimal, as the manifest writes it.
 pub fn hash_text(hash: u64) -> String {
     format!("{hash:016x}")
 }

@@ -5,17 +5,19 @@ use std::cmp::Ordering;
 use trail::time::Micros;
 use wire::Order;
 
-/// Where an event stands in the one order of all events, oldest first, whatever segments they are in.
+/// An event's place in the one order of all events, oldest first, across segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
+    /// The event's time.
     pub time: Micros,
-    /// The number of its file.
+    /// The file's number in the ledger.
     pub file: u64,
-    /// The byte in the file.
+    /// Byte offset of the record in the uncompressed file.
     pub offset: u64,
 }
 
 impl Position {
+    /// Compares in the order of a query: `Less` means that `self` comes first.
     pub fn compare(&self, other: &Self, order: Order) -> Ordering {
         let oldest_first = self.cmp(other);
         if order == Order::Newest { oldest_first.reverse() } else { oldest_first }

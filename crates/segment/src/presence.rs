@@ -1,5 +1,5 @@
-//! Which fields the events of a segment have, of what kinds, and how many events have each: told by the
-//! columns, without reading a value.
+//! Which fields the events of a segment have, of which types, and how many events have each. The
+//! columns tell this without a look at values.
 
 use std::collections::BTreeMap;
 
@@ -17,24 +17,25 @@ use trail::columns::ColumnId;
 use trail::paths::SEPARATOR;
 use wire::FieldType;
 
-/// The kinds of a field's values.
+/// The set of types that a field's values have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kinds(u8);
 
-/// How a field is present in events.
+/// How many events have a field, and with which types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Presence {
+    /// The types of values that the field has in these events.
     pub kinds: Kinds,
-    /// How many events have it.
+    /// How many events have the field.
     pub events: u64,
 }
 
-/// What the events of one segment have.
+/// The presence of each field in one segment.
 #[derive(Debug)]
 pub struct Presences {
-    /// By the number of the column.
+    /// One for each column of the schema, by the column's number.
     pub columns: Vec<Presence>,
-    /// In the order of [`SegmentView::paths`].
+    /// One for each other path, in the order of [`SegmentView::paths`].
     pub paths: Vec<Presence>,
 }
 
@@ -47,6 +48,7 @@ impl Kinds {
         Self(self.0 | other.0)
     }
 
+    /// Lists the kinds as the types that answers name.
     pub fn types(self) -> Vec<FieldType> {
         FieldType::ALL.into_iter().filter(|kind| self.0 & Self::one(*kind).0 != 0).collect()
     }
@@ -57,7 +59,7 @@ impl Presence {
         Self { kinds: Kinds::one(kind), events: events.into() }
     }
 
-    /// That of the events of another segment as well.
+    /// Adds the presence of the same field in another segment.
     pub fn add(&mut self, other: Self) {
         self.kinds = self.kinds.and(other.kinds);
         self.events += other.events;

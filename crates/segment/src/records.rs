@@ -1,5 +1,5 @@
-//! The records of a segment's events, as delivered: compressed blocks, each of the records of
-//! documents that follow each other.
+//! The records of a segment's events as delivered, in compressed blocks. A block holds the records
+//! of consecutive documents.
 //!
 //! ```text
 //! magic │ blocks │ dictionaries │ length of each dictionary │ where each block is │ counts
@@ -88,8 +88,8 @@ impl Dictionary {
     }
 }
 
-/// The dictionary of the segments that are being made: trained on the first that is large enough, and
-/// from time to time again.
+/// The compression dictionary for new segments. The first segment that is large enough trains it,
+/// and it is trained again from time to time.
 #[derive(Default)]
 pub struct Dictionaries(Mutex<Current>);
 
@@ -374,7 +374,7 @@ struct Known {
     prepared: OnceLock<DDict<'static>>,
 }
 
-/// A file of records, open.
+/// An open file of records.
 pub struct Records {
     path: PathBuf,
     file: OwnedBytes,
@@ -419,12 +419,12 @@ impl Records {
         &self.path
     }
 
-    /// The number of a document's block.
+    /// Returns the number of the block that holds a document's record.
     pub fn block_of(&self, doc: DocId) -> usize {
         partition_point(0..self.blocks, |n| self.place(n).first <= doc).saturating_sub(1)
     }
 
-    /// Decompresses a block.
+    /// Reads and decompresses a block; an error where its checksum does not match.
     pub fn block(&self, n: usize) -> Result<Block, IndexError> {
         thread_local! {
             static CONTEXT: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
@@ -483,7 +483,7 @@ impl Records {
     }
 }
 
-/// A block, decompressed.
+/// A decompressed block.
 pub struct Block {
     first: DocId,
     bytes: OwnedBytes,
@@ -510,7 +510,7 @@ impl Block {
         })
     }
 
-    /// A document's record, where it is of this block.
+    /// Returns a document's record; None where it is in another block.
     pub fn record(&self, doc: DocId) -> Option<OwnedBytes> {
         let n = doc.checked_sub(self.first)? as usize;
         let range = *self.starts.get(n)? as usize..*self.starts.get(n + 1)? as usize;

@@ -1,6 +1,6 @@
 //! The shape of the index: which tantivy field holds what.
 //!
-//! A change here is a new format version: see [`store::versions`].
+//! A change here is a new version of the format (`crates/store/src/versions.rs`).
 
 use tantivy::schema::{
     DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions,
@@ -13,7 +13,8 @@ use trail::columns::ColumnId;
 
 /// Name of the time field: tantivy sorts segments by it.
 pub const TIME: &str = "time";
-/// Names of the fields of where a record is: the number of its file, and the byte in it.
+/// Names of the fields that say where a record is: the number of its file, and the byte offset in
+/// it.
 pub const FILE: &str = "file";
 pub(crate) const OFFSET: &str = "offset";
 /// Name of the field of `sourceIPAddress`, where it is an address.
@@ -25,15 +26,20 @@ pub(crate) const FLAGS: &str = "flags";
 
 const RAW_TOKENIZER: &str = "raw";
 
-/// The schema, and handles to its fields.
+/// The schema and handles to its fields.
 #[derive(Clone, Debug)]
 pub struct Fields {
+    /// tantivy's schema, which every segment is written with.
     pub schema: Schema,
+    /// The address in `sourceIPAddress`, as an IPv6 number; events whose value is no address have
+    /// none.
     pub ip: Field,
+    /// The words of those values whose words [`crate::column_words`] does not gather.
     pub words: Field,
 }
 
 impl Fields {
+    /// Builds the schema; it is the same each time.
     pub fn new() -> Self {
         let mut builder = Schema::builder();
         for id in ColumnId::all() {
@@ -60,7 +66,7 @@ impl Fields {
         Self { schema: builder.build(), ip, words }
     }
 
-    /// The field of a column.
+    /// Returns tantivy's field of a column.
     pub fn column(id: ColumnId) -> Field {
         Field::from_field_id(u32::from(id.0))
     }

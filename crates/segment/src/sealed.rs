@@ -1,5 +1,5 @@
-//! A file of two lines: JSON, and the XXH3 hash of that line, so that a damaged one is never taken for
-//! the truth.
+//! A sealed file has two lines: JSON, and the XXH3 hash of that JSON, so that damage is always
+//! noticed.
 
 use std::io;
 use std::path::Path;
@@ -10,13 +10,14 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::IndexError;
 use crate::parts::hash_text;
 
+/// Renders a value as the file's two lines.
 pub fn text(value: &impl Serialize) -> io::Result<String> {
     let json = serde_json::to_string(value)?;
     let hash = hash_text(xxh3_64(json.as_bytes()));
     Ok(format!("{json}\n{hash}\n"))
 }
 
-/// The version that the JSON of such a file states, whatever else is in it.
+/// Reads `format_version` from the JSON of a sealed file, whatever else it holds.
 pub fn version(path: &Path, json: &str) -> Result<u32, IndexError> {
     #[derive(Deserialize)]
     struct VersionOnly {
@@ -27,7 +28,8 @@ pub fn version(path: &Path, json: &str) -> Result<u32, IndexError> {
         .map_err(|error| IndexError::damaged(path, error.to_string()))
 }
 
-/// The JSON of a file; none where there is no file.
+/// Reads the JSON of a sealed file; None where there is no file, [`IndexError::Damaged`] where the
+/// hash differs.
 pub fn read(path: &Path) -> Result<Option<String>, IndexError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,

@@ -17,7 +17,8 @@ static CUTS: AtomicU64 = AtomicU64::new(0);
 static PAGE_BYTES: AtomicUsize = AtomicUsize::new(4_096);
 static INSTALLED: Once = Once::new();
 
-/// Makes cuts survivable from now on. Anyone who maps files calls it first.
+/// Installs the handler of SIGBUS for the process. Call it before mapping a file; a second call
+/// does nothing.
 pub fn install() {
     INSTALLED.call_once(|| {
         PAGE_BYTES.store(rustix::param::page_size(), Ordering::Relaxed);
@@ -38,19 +39,22 @@ pub fn install() {
     });
 }
 
-/// How many pages were found cut off since the start. A difference says that what was read from any
-/// mapping in between may not be what was there.
+/// How many pages were found cut off since the process started. If the number grows during a read
+/// of any mapping, the bytes read may be wrong.
 pub fn cuts() -> u64 {
     CUTS.load(Ordering::Acquire)
 }
 
-/// Where pages of mappings were replaced, as far as the kernel tells; none before the first cut.
+/// The address ranges in which pages of mappings were replaced by zeros; empty before the first
+/// cut.
 ///
 /// The replaced page stays as it is, zeros, for as long as its mapping is there, whether the file is whole
 /// again or not: the read may have failed for another reason than a cut.
 pub struct Lost(Vec<Range<usize>>);
 
 impl Lost {
+    /// Reads the kernel's list of this process's mappings; empty if no page was cut off, or the
+    /// list cannot be read.
     pub fn look() -> Self {
         let maps =
             if cuts() > 0 { fs::read_to_string("/proc/self/maps") } else { Ok(String::new()) };

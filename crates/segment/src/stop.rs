@@ -1,8 +1,10 @@
-//! How the conditions of a search end it: nobody waits for it any more, or one of them has failed.
+//! Ends the evaluation of a search's conditions early: because nobody waits for the answer any
+//! more, or because one of them has failed.
 //!
-//! tantivy's docsets cannot answer with an error. So a condition that cannot read what it must leaves its
-//! error here, and says that it is at its end. Whoever walks its documents asks [`Stop::failed`] before
-//! the end is believed; `visit.rs` does, for all that searches walk.
+//! tantivy's docsets cannot answer with an error. So a condition that cannot read the segment
+//! leaves its error here and reports its end. Code that walks its documents must ask
+//! [`Stop::failed`] before it believes that end. `crates/search/src/visit.rs` does so for all
+//! searches.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::{IndexError, lock};
 
-/// Tells whether the evaluation of a search's conditions should end, unfinished. Clones are the same.
+/// Says whether the evaluation of a search's conditions should end early. Clones share one state.
 #[derive(Clone)]
 pub struct Stop {
     is_due: Arc<dyn Fn() -> bool + Send + Sync>,
@@ -25,16 +27,19 @@ struct Failure {
 }
 
 impl Stop {
+    /// Makes a stop that is due once `is_due` returns true, which is asked often and from many
+    /// threads.
     pub fn when(is_due: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { is_due: Arc::new(is_due), failure: Arc::default() }
     }
 
-    /// To be polled while what is looked at is not bounded by what is found.
+    /// Returns [`IndexError::Stopped`] if the evaluation should end. Poll it in loops that can run
+    /// long without finding a document.
     pub fn check(&self) -> Result<(), IndexError> {
         if self.has_failed() || (self.is_due)() { Err(IndexError::Stopped) } else { Ok(()) }
     }
 
-    /// Notes that a condition cannot be evaluated.
+    /// Notes that a condition cannot be evaluated; only the first error is kept.
     pub fn fail(&self, error: IndexError) {
         let mut first = lock(&self.failure.error);
         if matches!(*first, None | Some(IndexError::Stopped)) {
@@ -43,12 +48,13 @@ impl Stop {
         self.failure.is_there.store(true, Ordering::Release);
     }
 
+    /// Whether a condition could not be evaluated.
     pub fn has_failed(&self) -> bool {
         self.failure.is_there.load(Ordering::Acquire)
     }
 
-    /// The error of a condition that could not be evaluated. It is told once; who asks again is told
-    /// that the evaluation was stopped.
+    /// Returns the error of a condition that could not be evaluated. The first call takes it; later
+    /// calls return [`IndexError::Stopped`].
     pub fn failed(&self) -> Result<(), IndexError> {
         if !self.has_failed() {
             return Ok(());

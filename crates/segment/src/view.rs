@@ -1,5 +1,5 @@
-//! What searches see: the segments of one commit, open. Immutable; a commit replaces the whole
-//! snapshot, sharing the segments that stayed.
+//! One open segment: its events' times, places, records and columns. Snapshots share it; its files
+//! never change.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -36,26 +36,36 @@ use trail::time::Micros;
 /// Numbers of segments, as they are opened.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// A stretch of a segment's documents that is sorted by time, latest first.
+/// A range of a segment's documents that is sorted by time, latest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
+    /// The numbers of the run's documents.
     pub docs: Range<DocId>,
+    /// Time of the run's last document.
     pub earliest: Micros,
+    /// Time of the run's first document.
     pub latest: Micros,
 }
 
-/// One segment, open.
+/// An open segment.
 pub struct SegmentView {
+    /// The segment as the manifest lists it.
     pub entry: SegmentEntry,
     /// Where its files are.
     at: SegmentFiles,
+    /// tantivy's reader of the segment.
     pub reader: SegmentReader,
+    /// The keys by which ingest recognises duplicates.
     pub keys: KeySet,
+    /// The UUIDs of the columns that keep them outside the inverted index.
     pub ids: IdFile,
+    /// From each word to the column values that contain it.
     pub column_words: WordFile,
-    /// In the order of the documents; together, all of them.
+    /// The runs in the order of their documents; together they cover the segment.
     pub runs: Vec<Run>,
+    /// Time of the segment's earliest event.
     pub earliest: Micros,
+    /// Time of the segment's latest event.
     pub latest: Micros,
     columnar: ColumnarReader,
     times: Column<DateTime>,
@@ -68,7 +78,7 @@ pub struct SegmentView {
     number: u64,
     paths: OnceLock<BTreeSet<String>>,
     presences: OnceLock<Presences>,
-    /// What was found wrong with its files.
+    /// The known faults of the segment's files.
     pub health: Health,
     /// No snapshot to come has it: its files are being removed.
     is_retired: AtomicBool,
@@ -81,7 +91,8 @@ impl std::fmt::Debug for SegmentView {
 }
 
 impl SegmentView {
-    /// Opens a segment. `caches` keep what is read of it.
+    /// Opens a segment, whose blocks, counts and terms `caches` will keep. Fails where a file is
+    /// missing or damaged.
     pub fn open(
         index: &Index,
         files: &SegmentFiles,
@@ -122,7 +133,8 @@ impl SegmentView {
         })
     }
 
-    /// Notes that a file of the segment is damaged, or cannot be read.
+    /// Notes and logs that a file of the segment is damaged or cannot be read; ignores other
+    /// errors.
     pub fn mark_damaged(&self, error: &IndexError) {
         let Some(fault) = self.health.mark(error) else { return };
         let (path, reason) = (fault.path.display(), &fault.reason);
@@ -135,12 +147,13 @@ impl SegmentView {
         }
     }
 
+    /// Whether a fault of the segment is known: damage, or a read that failed.
     pub fn is_damaged(&self) -> bool {
         self.health.is_marked()
     }
 
-    /// Does what reads the segment. A fault of the disk is noted on the segment, and its error says of
-    /// which file it is; after any other failure, and after a panic, the segment is suspect.
+    /// Runs `work`, which reads the segment. Notes a fault of the disk on the segment and returns
+    /// it with the file's path. After any other failure, or a panic, the segment is suspect.
     pub fn reading<T>(
         &self,
         work: impl FnOnce() -> Result<T, IndexError>,
@@ -153,7 +166,7 @@ impl SegmentView {
         done.map_err(|error| self.failure(error))
     }
 
-    /// An error of reading the segment, noted on it.
+    /// Notes an error of reading on the segment, and returns it with the file's path.
     pub fn failure(&self, error: IndexError) -> IndexError {
         let (error, is_of_file) = error.of_segment(&self.at.dir.join(&self.entry.id));
         let is_of_disk = matches!(error, IndexError::Damaged { .. } | IndexError::Io { .. });
@@ -166,8 +179,8 @@ impl SegmentView {
         error
     }
 
-    /// Marks the segment as damaged if a file is not as long as it was written: a page of it that was
-    /// found cut off once reads as zeros from then on, and no later read notices.
+    /// Marks the segment as damaged if a file has lost its length: a page that was cut off reads as
+    /// zeros from then on, and no later read notices.
     pub fn check_lengths(&self) {
         for file in &self.entry.files {
             let path = self.at.dir.join(&file.name);
@@ -181,7 +194,8 @@ impl SegmentView {
         }
     }
 
-    /// Marks the segment as damaged if a page of its mappings was lost: it reads as zeros from then on.
+    /// Marks the segment as damaged if a page of its mappings was lost, because the page reads as
+    /// zeros from then on.
     pub fn check_pages(&self, lost: &Lost) {
         if !self.is_retired()
             && let Err(error) = self.at.check_pages(&self.entry.files, lost)
@@ -190,7 +204,8 @@ impl SegmentView {
         }
     }
 
-    /// What is wrong with a damaged segment.
+    /// Returns the fault of a damaged segment as an error that names the events affected and what
+    /// helps.
     pub fn damage(&self) -> IndexError {
         let Some(fault) = self.health.fault() else {
             return IndexError::Bug("a segment that is whole was taken for damaged");
@@ -207,6 +222,7 @@ impl SegmentView {
         fault.error(&format!("{held}. {then}"))
     }
 
+    /// Notes that no later snapshot has this segment, so that its missing files are no damage.
     pub fn retire(&self) {
         self.is_retired.store(true, Ordering::Release);
     }
@@ -215,37 +231,42 @@ impl SegmentView {
         self.is_retired.load(Ordering::Acquire)
     }
 
+    /// How many events the segment holds.
     pub fn events(&self) -> u32 {
         self.reader.max_doc()
     }
 
+    /// The time of a document's event.
     pub fn time(&self, doc: DocId) -> Micros {
         self.times.first(doc).map_or(Micros(0), micros)
     }
 
-    /// Number of the file that the event came from.
+    /// Ledger number of the file that the event came from.
     pub fn file(&self, doc: DocId) -> u64 {
         self.files.first(doc).unwrap_or(0)
     }
 
-    /// The highest number of a file that an event came from.
+    /// The highest file number in the segment.
     pub fn last_file(&self) -> u64 {
         self.files.max_value()
     }
 
+    /// Byte offset of the record in its file, uncompressed.
     pub fn offset(&self, doc: DocId) -> u64 {
         self.offsets.first(doc).unwrap_or(0)
     }
 
+    /// Where a document's event stands in the one order of all events.
     pub fn position(&self, doc: DocId) -> Position {
         Position { time: self.time(doc), file: self.file(doc), offset: self.offset(doc) }
     }
 
+    /// What was odd about a document's record.
     pub fn flags(&self, doc: DocId) -> Flags {
         Flags(self.flags.first(doc).unwrap_or(0))
     }
 
-    /// The record's bytes, as delivered. What is wrong with the disk is noted.
+    /// Returns the record's bytes as delivered. Notes a fault of the disk on the segment.
     pub fn record(&self, doc: DocId) -> Result<OwnedBytes, IndexError> {
         let read = || -> Result<OwnedBytes, IndexError> {
             read_fails("record-read", &self.entry.id)
@@ -257,8 +278,8 @@ impl SegmentView {
         read().map_err(|error| self.failure(error))
     }
 
-    /// The documents that meet a condition of this name, which must tell it from all others: `find`
-    /// finds them, where they are not kept from another search.
+    /// Returns the documents that meet a condition: from the cache, else from `find`. The
+    /// condition's name is the cache key, so no other condition may have it.
     pub fn found(
         &self,
         condition: &str,
@@ -267,17 +288,18 @@ impl SegmentView {
         self.caches.found.get((self.number, condition.to_owned()), find)
     }
 
-    /// How many documents meet a condition of this name, which must tell it from all others, if that
-    /// was counted before.
+    /// Returns how many documents meet a condition, given by its hash; None where that is not
+    /// cached.
     pub fn count(&self, condition: u128) -> Option<u64> {
         self.caches.counts.kept(&(self.number, condition)).map(|count| count.0)
     }
 
+    /// Stores how many documents meet a condition, for [`Self::count`].
     pub fn keep_count(&self, condition: u128, count: u64) {
         self.caches.counts.keep((self.number, condition), Arc::new(Count(count)));
     }
 
-    /// Where the segment has a term.
+    /// Looks a term up in the segment's dictionary, or in the cache.
     pub fn place_of(&self, term: &Term) -> Result<Arc<TermPlace>, IndexError> {
         self.caches.places.get((self.number, term.clone()), || {
             let index = self.reader.inverted_index(term.field())?;
@@ -285,8 +307,8 @@ impl SegmentView {
         })
     }
 
-    /// The documents from `start` (inclusive) to `end` (exclusive), in order: of each run a range, since
-    /// it is sorted by time.
+    /// Returns the documents from `start` (inclusive) to `end` (exclusive), in order, as one range
+    /// of each run.
     pub fn docs_between(&self, start: Micros, end: Micros) -> Vec<Range<DocId>> {
         self.runs
             .iter()
@@ -296,12 +318,13 @@ impl SegmentView {
             .collect()
     }
 
-    /// The first document of a run, latest first, that is before `time`.
+    /// Returns the first document of a run that is before `time`; the end of the run where none is.
     pub fn first_before(&self, run: &Run, time: Micros) -> DocId {
         self.first_where_not(run, |found| found >= time)
     }
 
-    /// The first document of a run, latest first, that is at `time` or before it.
+    /// Returns the first document of a run that is at `time` or before it; the end of the run where
+    /// none is.
     pub fn first_up_to(&self, run: &Run, time: Micros) -> DocId {
         self.first_where_not(run, |found| found > time)
     }
@@ -311,8 +334,8 @@ impl SegmentView {
         partition_point(docs, |doc| is_later(self.time(doc as DocId))) as DocId
     }
 
-    /// The first document behind `doc`, in its run, that is before `time`; else the end of the run. Looks
-    /// nearby first.
+    /// Returns the first document behind `doc`, in the same run, that is before `time`; the end of
+    /// the run where none is. Looks nearby first.
     pub fn next_before(&self, doc: DocId, time: Micros) -> DocId {
         let run = self.runs.partition_point(|run| run.docs.end <= doc);
         let end = self.runs.get(run).map_or(doc + 1, |run| run.docs.end);
@@ -325,22 +348,24 @@ impl SegmentView {
         partition_point(docs, |doc| self.time(doc as DocId) >= time) as DocId
     }
 
-    /// The text values of a column, if the segment has any and the column is kept for aggregation.
+    /// Opens the text values of a column; None where the segment has none, or does not keep the
+    /// column by event.
     pub fn text_column(&self, id: ColumnId) -> Result<Option<TextColumn>, IndexError> {
         text_column(&self.columnar, id.column().path)
     }
 
-    /// The text values at a path that is no column.
+    /// Opens the text values at a path that is no column; None where there are none.
     pub fn text_at(&self, path: &str) -> Result<Option<TextColumn>, IndexError> {
         text_column(&self.columnar, &column_name(path))
     }
 
-    /// Every typed column at a path that is no column of the schema.
+    /// Opens tantivy's columns at a path that is no column of the schema, one for each type of
+    /// values.
     pub fn columns_at(&self, path: &str) -> Result<Vec<DynamicColumn>, IndexError> {
         self.open_columns(&column_name(path))
     }
 
-    /// Every column at or below a path, be it one of the schema's or not.
+    /// Opens all columns at or below a path, whether they are in the schema or not.
     pub fn columns_at_or_below(&self, path: &str) -> Result<Vec<DynamicColumn>, IndexError> {
         let name = column_name(path);
         let mut columns = self.open_columns(&name)?;
@@ -359,7 +384,7 @@ impl SegmentView {
         Ok(columns)
     }
 
-    /// The column of a field of the schema.
+    /// Opens the column of a field of the schema; None where no event has a value.
     pub fn open_column(&self, name: &str) -> Result<Option<DynamicColumn>, IndexError> {
         Ok(self.open_columns(name)?.into_iter().next())
     }
@@ -369,8 +394,8 @@ impl SegmentView {
         Ok(handles.iter().map(DynamicColumnHandle::open).collect::<Result<_, _>>()?)
     }
 
-    /// The paths that events of this segment have, of fields that are no columns; gathered at first
-    /// use. None where they cannot be read, which is noted: the engine believes no answer then.
+    /// The paths of all fields that are no columns, gathered at first use. Empty where they cannot
+    /// be read; the fault is noted then, and the search fails.
     pub fn paths(&self) -> &BTreeSet<String> {
         static NONE: BTreeSet<String> = BTreeSet::new();
         if let Some(known) = self.paths.get() {
@@ -387,7 +412,7 @@ impl SegmentView {
         }
     }
 
-    /// How many events have each field; counted at first use.
+    /// How many events have each field, counted at first use.
     pub fn presences(&self) -> Result<&Presences, IndexError> {
         if let Some(known) = self.presences.get() {
             return Ok(known);
@@ -402,7 +427,7 @@ fn column_name(path: &str) -> String {
     format!("{REST}{SEPARATOR}{}", separated(path))
 }
 
-/// A path as queries write it, as the index keeps it.
+/// Turns a path as queries write it into a path as the index keeps it.
 pub fn separated(path: &str) -> String {
     path.replace('.', SEPARATOR.encode_utf8(&mut [0; 4]))
 }

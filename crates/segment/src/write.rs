@@ -1,5 +1,5 @@
-//! A segment's events, as tantivy reads them: the inverted index and the columns, written by us with
-//! tantivy's functions.
+//! Writes the inverted index and the columns of a segment in tantivy's format, with tantivy's
+//! functions.
 //!
 //! tantivy's own writer looks each value up in a table of terms, once more in the dictionary of its
 //! column, and each of its words in the table of terms; sorts both when it ends; and does all of that

@@ -1,26 +1,27 @@
-//! Who may ask, of those whom the socket's mode lets in: a client's user and groups against two lists.
+//! Who may ask, among those whom the socket's mode lets in: compares a client's user and groups
+//! with two lists.
 //!
-//! The kernel says who connected. Names become numbers when the lists are made; a user's groups are
-//! looked up in the user database when the lists alone do not answer, which can block.
+//! The kernel says who connected. Names become numbers when the lists are made. If the lists alone
+//! do not decide, the user database is asked for the user's groups, which can block.
 
 use rustix::process::geteuid;
 
-/// See the module's documentation. The default lets in whoever the socket's mode does.
+/// The users and groups that may ask. The default allows everyone whom the socket's mode lets in.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     users: Vec<u32>,
     groups: Vec<u32>,
 }
 
-/// A client as it was when it connected.
+/// A client's user and group at the time it connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub(crate) user: u32,
-    /// The one that its process ran as.
+    /// The primary group of the client's process.
     pub(crate) group: u32,
 }
 
-/// A name of a configuration that the user database does not have.
+/// The error of a configured name that the user database does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{key}` names {name:?}, and this machine has no {kind} of that name")]
 pub struct NoSuchName {
@@ -30,7 +31,8 @@ pub struct NoSuchName {
 }
 
 impl Access {
-    /// Of `socket.allowed_users` and `socket.allowed_groups`: names, or numbers as text.
+    /// Looks up `socket.allowed_users` and `socket.allowed_groups`, which are names, or numbers as
+    /// text.
     pub fn new(users: &[String], groups: &[String]) -> Result<Self, NoSuchName> {
         let user = |name: &String| {
             let found = || uzers::get_user_by_name(name).map(|user| user.uid());
@@ -47,7 +49,7 @@ impl Access {
         })
     }
 
-    /// Whether there is nothing to look at.
+    /// Whether both lists are empty, so that everyone may ask.
     pub fn is_open(&self) -> bool {
         self.users.is_empty() && self.groups.is_empty()
     }
@@ -69,7 +71,7 @@ impl Access {
     }
 }
 
-/// The group that `key` names.
+/// Looks up a group by name, or by its number as text. `key` is the setting, for the error.
 pub fn group_number(key: &'static str, name: &str) -> Result<u32, NoSuchName> {
     let found = || uzers::get_group_by_name(name).map(|group| group.gid());
     number(name, found).ok_or_else(|| NoSuchName { key, kind: "group", name: name.to_owned() })

@@ -8,10 +8,10 @@ use tracing::warn;
 
 use wire::{ApiError, ErrorBody, ErrorKind};
 
-/// What a route answers.
+/// The result of a handler.
 pub(crate) type Answer = Result<Response, Refusal>;
 
-/// An error as an answer.
+/// An API error as an HTTP response.
 pub(crate) struct Refusal(pub ApiError);
 
 impl From<ApiError> for Refusal {
@@ -20,6 +20,7 @@ impl From<ApiError> for Refusal {
     }
 }
 
+/// Serializes an answer as JSON; a failure is [`ErrorKind::Internal`].
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, ApiError> {
     serde_json::to_vec(value).map_err(|error| {
         ApiError::new(ErrorKind::Internal, format!("the answer cannot be written: {error}"))

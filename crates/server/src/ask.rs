@@ -1,4 +1,5 @@
-//! Puts questions to the engine: on blocking threads, a bounded number at a time, panics contained.
+//! Calls the engine on blocking threads, a bounded number at a time, and turns its panics into
+//! errors.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,7 +33,7 @@ const SMALL_ANSWER_BYTES: usize = 64 << 10;
 /// What an engine gets past a search's deadline to notice it, before the client is answered anyway.
 const DEADLINE_SLACK: Duration = Duration::from_millis(500);
 
-/// What the handlers share.
+/// The state that all handlers share: engine, options and turns.
 #[derive(Clone)]
 pub struct App {
     engine: EngineSlot,
@@ -52,6 +53,8 @@ pub struct App {
 }
 
 impl App {
+    /// Returns an app without requests under way; it answers [`ErrorKind::Unavailable`] until the
+    /// slot holds an engine.
     pub fn new(engine: EngineSlot, options: LiveOptions) -> Self {
         let searches_max = options.load().searches_max;
         Self {
@@ -66,11 +69,12 @@ impl App {
         }
     }
 
-    /// The options as they are now.
+    /// Returns the options as they are now.
     pub fn options(&self) -> Arc<ServerOptions> {
         self.options.load_full()
     }
 
+    /// Returns the shared options, which change while the server runs.
     pub fn live_options(&self) -> LiveOptions {
         Arc::clone(&self.options)
     }
@@ -85,7 +89,7 @@ impl App {
         self.answer(move |engine, cancel| engine.search(&request, cancel)).await
     }
 
-    /// Asks what is always answered, however busy the searches are.
+    /// Asks a cheap question, which never waits for a turn.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&dyn Engine) -> T + Send + 'static,
@@ -104,7 +108,8 @@ impl App {
         Ok(self.readable(body)?)
     }
 
-    /// Asks what costs: one of the places, a turn, and at most the search time-out.
+    /// Runs a search: it takes a place in the queue, waits for a turn, and ends at the search
+    /// time-out. [`ErrorKind::Busy`] where the queue is full.
     pub async fn limited<T: Send + 'static>(
         &self,
         question: impl Fn(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + Sync + 'static,
@@ -144,8 +149,8 @@ impl App {
         answer.map_err(|_| timed_out())?.map_err(|_| stopping())?
     }
 
-    /// The answer's body. Large ones that nobody reads are bounded in their sum: a client that asks for
-    /// them and does not read takes from those who do the same, and from nobody else.
+    /// Makes a response of a JSON body. The large bodies that clients have not read yet are limited
+    /// in their sum: a client that does not read costs only others with large answers.
     pub fn readable(&self, body: Vec<u8>) -> Result<Response, ApiError> {
         if body.len() <= SMALL_ANSWER_BYTES {
             return Ok(with_json(StatusCode::OK, body));

@@ -1,5 +1,5 @@
-//! Connections of any kind of listener: accepted up to a bound, served within bounds on heads and waits,
-//! ended within the grace period.
+//! The connections of any kind of listener. They are accepted up to a limit, served within limits
+//! on heads and waits, and ended within the grace period.
 
 use std::io;
 use std::pin::pin;
@@ -20,8 +20,9 @@ use tracing::{debug, warn};
 use super::LiveOptions;
 use crate::stall::StallGuard;
 
-/// Bytes of a request's head that are buffered. A query of [`language::limits::QUERY_BYTES_MAX`] does
-/// not fit a URI (hyper's bound is 64 KiB encoded); such a one is sent by `POST`.
+/// Bytes of a request's head that are buffered. A query of `QUERY_BYTES_MAX`
+/// (`crates/language/src/limits.rs`) does not fit a URI (hyper's bound is 64 KiB encoded); such a
+/// one is sent by `POST`.
 const HEAD_BYTES_MAX: usize = 128 << 10;
 
 /// Failures of `accept` in a row before the server gives up: with the pause, ten seconds. Running
@@ -29,7 +30,7 @@ const HEAD_BYTES_MAX: usize = 128 << 10;
 const ACCEPT_FAILURES_MAX: u32 = 100;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A listener whose connections are served alike.
+/// A listener of sockets, Unix or TCP.
 pub trait Listener {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
@@ -55,7 +56,7 @@ impl Listener for TcpListener {
     }
 }
 
-/// The open connections of one listener.
+/// The open connections of one listener, and its limit on them.
 pub struct Connections {
     tasks: JoinSet<()>,
     options: LiveOptions,
@@ -63,7 +64,7 @@ pub struct Connections {
     stop: watch::Sender<()>,
 }
 
-/// A connection's place among those of its listener, given back when it is dropped.
+/// One of a listener's places for connections. Dropping it frees the place.
 pub struct Place {
     options: LiveOptions,
     /// Changes, by closing, when the server stops.
@@ -72,13 +73,14 @@ pub struct Place {
 }
 
 impl Connections {
+    /// Starts without connections; `connections_max` is read now and never again.
     pub fn new(options: LiveOptions) -> Self {
         let free = Arc::new(Semaphore::new(options.load().connections_max));
         Self { tasks: JoinSet::new(), options, free, stop: watch::Sender::new(()) }
     }
 
-    /// Hands each new connection to `client`, in a task of its own. Returns the error of an accept that
-    /// keeps failing.
+    /// Hands each new connection to `client`, in a task of its own. Returns only when `accept`
+    /// keeps failing, with its error.
     pub async fn accept<L: Listener, F: Future<Output = ()> + Send + 'static>(
         &mut self,
         listener: &L,

@@ -1,5 +1,5 @@
-//! Streams everything that a query finds, a page at a time: an export takes no more memory than two
-//! pages, holds no snapshot, and waits for its turn like any search.
+//! Streams all results of a query, a page at a time. An export takes the memory of two pages, holds
+//! no snapshot between pages, and waits for its turn like any search.
 
 use std::sync::Arc;
 use std::time::Duration;

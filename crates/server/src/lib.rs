@@ -1,12 +1,16 @@
-//! HTTP/1.1 with JSON over the Unix socket.
+//! The API: HTTP/1.1 with JSON on a Unix socket.
 //!
-//! In reading order: `socket` opens it, `connections` accepts and serves, `access` says whose they are,
-//! `refuse` answers the others, `routes` maps paths to answers, `request` reads what was sent, `ask`
-//! puts it to the engine, `answer` writes. Tokio's workers only move bytes; whatever the engine does
-//! happens on blocking threads. Connections, running searches, waiting searches, heads, bodies and
-//! waits each have a bound. Every answer that is not a success carries an [`ErrorBody`]; the exceptions are requests
-//! that are not HTTP, which hyper answers with a bare 400, 414 or 431. An engine's panic is the 500
-//! of one request.
+//! This crate never knows the index; it asks a [`wire::engine::Engine`]. Entry points: [`bind`]
+//! opens the socket, [`App`] holds the engine and the limits on searches, and [`serve`] answers
+//! until shutdown.
+//!
+//! In reading order: `socket` opens the socket, `connections` accepts and serves, `access` decides which
+//! users may ask, `refuse` answers the others, `routes` maps paths to handlers, `request` reads a request,
+//! `ask` calls the engine, `answer` writes the response. Tokio's workers only move bytes; the engine runs
+//! on blocking threads. Connections, running searches, waiting searches, heads, bodies and waits each
+//! have a limit. Every response that is not a success carries a [`wire::ErrorBody`], except to requests
+//! that are not HTTP: hyper answers those with a bare 400, 414 or 431. A panic of the engine fails one
+//! request with a 500.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -49,7 +53,7 @@ use self::access::Peer;
 use self::refuse::Refusals;
 use self::routes::router;
 
-/// What a person may want to change of the server.
+/// The settings of the server.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// Who may ask.
@@ -58,15 +62,16 @@ pub struct ServerOptions {
     pub connections_max: usize,
     /// Searches that run at once. Looked at when the server starts.
     pub searches_max: usize,
-    /// Searches that wait for one of those; further ones are answered [`ErrorKind::Busy`].
+    /// Searches that wait for a turn; further ones are answered [`wire::ErrorKind::Busy`].
     pub queue_max: usize,
-    /// From the parsed request to the answer, waiting included.
+    /// Time that a search has, from the parsed request to the answer, waiting included.
     pub search_timeout: Duration,
-    /// For a request's head, and then for its body. Also how long an idle connection stays open.
+    /// Time that a client has to send a request's head, and again for its body. An idle connection
+    /// stays open for as long.
     pub read_timeout: Duration,
-    /// How long a client may take nothing of an answer.
+    /// How long a client may read nothing of an answer before it is cut off.
     pub write_timeout: Duration,
-    /// What running requests get to finish when the daemon stops.
+    /// Time that running requests have to finish when the daemon stops.
     pub stop_grace: Duration,
 }
 
@@ -85,15 +90,15 @@ impl Default for ServerOptions {
     }
 }
 
-/// Options that may be exchanged while the server runs; what is under way goes on with those it began
-/// with.
+/// Options that can be replaced while the server runs. Requests under way keep the ones that they
+/// began with.
 pub type LiveOptions = Arc<ArcSwap<ServerOptions>>;
 
-/// Answers on the socket until `shutdown`, then removes it, unless it is the service manager's; lets
-/// running requests finish within the grace period and cuts off the rest. Must run in a runtime with
-/// I/O and time.
+/// Answers on the socket until `shutdown`. Then removes the socket, unless a service manager opened
+/// it, lets running requests finish within the grace period, and cuts off the rest. Must run in a
+/// Tokio runtime with I/O and time.
 ///
-/// The error is an `accept` that keeps failing.
+/// Returns an error only where `accept` keeps failing.
 pub async fn serve(socket: Socket, app: App, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let listener = UnixListener::from_std(socket.listener)?;
     let options = app.live_options();

@@ -1,4 +1,4 @@
-//! What the API is, as OpenAPI 3.1, made from the types that travel.
+//! The API as an OpenAPI 3.1 document, made from the types of requests and answers.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::table::{ROUTES, Route};
 use wire::{ErrorBody, ErrorKind};
 
-/// The document, as it is served and checked in.
+/// The document as JSON; the repository has a copy of it.
 pub(crate) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let document = serde_json::to_string_pretty(&document()).unwrap_or_default();
     document + "\n"
@@ -17,7 +17,7 @@ pub(crate) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
 
 pub(crate) const JSON: &str = "application/json";
 
-/// What one method of a path takes and answers.
+/// The OpenAPI operation of one method of a path.
 pub(crate) struct Operation {
     /// Keys of the query string.
     query: Option<Schema>,

@@ -1,5 +1,6 @@
-//! Answers clients that may not ask: 403, in a place beside those of others and for a second, so that
-//! they take nothing from those who may. Each is counted; the log has one line in a while.
+//! Answers clients that may not ask with 403. They have places of their own and one second, so they
+//! take nothing from clients that may ask. Each refusal is counted; the log has a line every ten
+//! seconds at most.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

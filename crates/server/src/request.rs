@@ -1,4 +1,4 @@
-//! Reads what a request asks for, from its body or its query string, and says what is wrong with it.
+//! Parses a request from its body or its query string, and says what is wrong with it.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use wire::limits::REQUEST_BODY_BYTES_MAX;
 use wire::{ApiError, ErrorKind};
 
-/// The query string, or the body, of a path that takes none.
+/// The query string or the body of a path that takes no keys.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoKeys {}
@@ -23,12 +23,12 @@ pub(crate) struct NoKeys {}
 /// while it writes sees its connection reset, and never the answer.
 const DRAINED_BYTES_MAX: usize = 16 << 20;
 
-/// A JSON body, whatever its declared type: `curl -d` declares a form.
+/// Parses a JSON body. Ignores the declared type, because `curl -d` declares a form.
 pub async fn from_body<T: DeserializeOwned>(body: Body, limit: Duration) -> Result<T, ApiError> {
     from_json(&arrived(body, limit).await?)
 }
 
-/// The same where there may be nothing to say: an empty body is `{}`.
+/// As [`from_body`], and an empty body means `{}`.
 pub async fn from_optional_body<T: DeserializeOwned>(
     body: Body,
     limit: Duration,
@@ -37,7 +37,7 @@ pub async fn from_optional_body<T: DeserializeOwned>(
     from_json(if body.trim_ascii().is_empty() { b"{}" } else { &body })
 }
 
-/// The bytes of a body that keeps to the bounds.
+/// Reads a body; fails where it is too large, or takes longer than `limit` to arrive.
 pub async fn arrived(body: Body, limit: Duration) -> Result<Vec<u8>, ApiError> {
     timeout(limit, read(body))
         .await
@@ -92,6 +92,8 @@ fn json_error(path: &str, error: &serde_json::Error) -> ApiError {
     }
 }
 
+/// Parses the query string; an unknown key, a bad value, or bytes that are not UTF-8 are a
+/// [`ErrorKind::BadRequest`].
 pub fn from_query_string<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
     // serde_urlencoded, behind `Query`, would put U+FFFD in place of bytes that are not UTF-8.
     String::from_utf8(percent_decode(uri.query().unwrap_or_default()))

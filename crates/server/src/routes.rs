@@ -1,4 +1,4 @@
-//! The paths of the API and what each of them does.
+//! The handlers of the API's paths.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,8 +1,8 @@
-//! Opens the socket where no daemon answers, for its owner and group only; or takes the one that a
-//! service manager has opened.
+//! Opens the socket for its owner and group only, or takes the one that a service manager has
+//! opened.
 //!
-//! Clients trust what answers at the socket's path, so nobody else may be able to put a socket of their
-//! own there: neither in place of ours, nor while there is none.
+//! Clients trust whatever answers at the socket's path. So nobody else may be able to put a socket
+//! there, neither in place of ours nor while there is none.
 
 use std::fs;
 use std::io;
@@ -23,17 +23,18 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
-/// A socket that listens.
+/// A listening Unix socket.
 #[derive(Debug)]
 pub struct Socket {
     pub(crate) listener: UnixListener,
+    /// Where clients find the socket, for messages and for removal.
     pub path: PathBuf,
     /// Opened by a service manager, who keeps it when the daemon ends.
     pub(crate) is_inherited: bool,
 }
 
-/// Opens the socket, in place of one that a daemon left behind; never in place of one that a daemon
-/// answers on, and never in place of anything else. `group` is who it is for, beside our own user.
+/// Opens the socket. It replaces a dead socket that a daemon left behind, and nothing else: it
+/// fails where a daemon answers. `group` may connect beside our own user; None is our user only.
 pub fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<Socket> {
     let length = path.as_os_str().len();
     if length > SOCKET_PATH_BYTES_MAX {
@@ -54,8 +55,8 @@ pub fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<Socket> {
     Ok(Socket { listener, path: path.to_owned(), is_inherited: false })
 }
 
-/// The socket that a service manager hands over (systemd's socket units), if one does. Takes it out of
-/// the environment, so this must come before any thread.
+/// Takes the socket that a service manager (a systemd socket unit) hands over; None where there is
+/// none. It changes the environment, so call it before starting a thread.
 pub fn inherit() -> anyhow::Result<Option<Socket>> {
     let mut handed = ListenFd::from_env();
     match handed.len() {

@@ -1,4 +1,4 @@
-//! A bound on how long a client may take nothing of an answer.
+//! A limit on how long a client may read nothing of an answer.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! The routes of the API: one table of path, method, handler and what OpenAPI tells of it.
+//! The routes of the API: one table of path, method, handler and OpenAPI text.
 //!
 //! A new route is a line here and a handler.
 
@@ -26,7 +26,7 @@ pub(crate) struct Route {
     pub(crate) describe: fn(Operation, &mut SchemaGenerator) -> Operation,
 }
 
-/// Of what costs, and so takes a turn.
+/// The errors of a route that takes a turn.
 pub(crate) const OF_SEARCH: &[ErrorKind] = &[
     ErrorKind::BadQuery,
     ErrorKind::UnknownField,

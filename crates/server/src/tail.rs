@@ -1,8 +1,8 @@
-//! Sends events as they come into the index, as server-sent events.
+//! Sends new events to a client as they come into the index, as server-sent events.
 //!
-//! The engine is asked for what came behind a cursor whenever there was a commit. Each event's `id` is
-//! the cursor behind it; a client that lost its connection gives it back, and misses and doubles
-//! nothing.
+//! After each commit, it asks the engine for the events behind a cursor. The `id` of each event
+//! sent is the cursor behind it. A client that reconnects sends that back, and so misses no event
+//! and gets none twice.
 
 use std::convert::Infallible;
 use std::time::Duration;

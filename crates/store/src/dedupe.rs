@@ -1,11 +1,11 @@
-//! Whether an event is new: CloudTrail delivers events again, in other files, days later, and people
-//! copy archives into each other.
+//! Decides whether an event is new. CloudTrail delivers events again, in other files and days
+//! later, and people copy archives into each other.
 //!
-//! An event is claimed before it is put into a segment. A claim is checked against every other claim
-//! that is not committed yet, and against the keys of every committed segment, so of two workers that
-//! come upon the same event one is told that it is a duplicate. Claims belong to a batch, whose
+//! A worker claims an event before it adds it to a segment. The claim is compared with all claims
+//! that are not committed yet, and with the keys of all committed segments. So if two workers find
+//! the same event, one of them learns that it is a duplicate. Claims belong to a batch, whose
 //! segments are committed together: a file that counts a duplicate never becomes durable before the
-//! event that it is a duplicate of.
+//! event itself.
 //!
 //! Memory: the claims of the batches under way, and what is kept of the segments' keys.
 
@@ -21,14 +21,15 @@ use trail::content::EventKey;
 /// Claims are spread over so many locks, a power of two: workers seldom wait for each other.
 const SHARDS: usize = 64;
 
-/// What an event is.
+/// The answer to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// To be indexed.
+    /// The event is to be indexed.
     New,
-    /// To be indexed, though another event of different content has the same account and id.
+    /// The event is to be indexed, and another event of different content has the same account and
+    /// id.
     Conflict,
-    /// In the index already, or in a segment of this batch or of one before it.
+    /// The event is in the index already, or in a segment of this batch or an earlier one.
     Duplicate,
 }
 
@@ -53,13 +54,13 @@ impl Default for Dedupe {
 }
 
 impl Dedupe {
-    /// Says what is committed from now on. Claims that are in it are released after.
+    /// Replaces the keys of all committed segments. Release the claims of a commit after this.
     pub fn set_committed(&self, keys: Vec<KeySet>) {
         self.committed.store(keys.into());
     }
 
-    /// Claims an event for a segment of a batch, unless it is a duplicate.
-    /// Fails where a segment's keys cannot be read.
+    /// Claims an event for a batch, unless it is a duplicate. Fails where the keys of a segment
+    /// cannot be read.
     pub fn claim(&self, key: EventKey, batch: u64) -> Result<Claim, IndexError> {
         // Held until the claim is made: another worker with the same event waits here.
         let mut claims = self.shard(key.id);
@@ -84,17 +85,17 @@ impl Dedupe {
         Ok(if is_id_known { Claim::Conflict } else { Claim::New })
     }
 
-    /// How many claims are not committed.
+    /// How many claims are not released yet.
     pub fn claims(&self) -> usize {
         self.claims.iter().map(|claims| lock(claims).len()).sum()
     }
 
-    /// Forgets the claims of a batch that is committed: of this one and those before it.
+    /// Forgets the claims of this batch and of those before it, once they are committed.
     pub fn release_through(&self, batch: u64) {
         self.retain(|claimed| claimed.batch > batch);
     }
 
-    /// Forgets the claims of a batch that was given up, before another has begun.
+    /// Forgets the claims of a batch that was given up. Call it before the next batch begins.
     pub fn withdraw(&self, batch: u64) {
         self.retain(|claimed| claimed.batch != batch);
     }

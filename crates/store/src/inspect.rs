@@ -1,4 +1,4 @@
-//! A data directory as it lies on disk: whether what no process uses is whole, and how large it is.
+//! Looks at a data directory from outside: checks one that no process uses, and measures its size.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -25,7 +25,8 @@ use segment::schema::Fields;
 use segment::view::SegmentView;
 use trail::time::Micros;
 
-/// Checks the index of a data directory that no process uses, and changes nothing.
+/// Checks the index of a data directory that no process uses, and changes nothing. Calls `read`
+/// with the number of bytes after each read. [`IndexError::Locked`] where a daemon runs.
 pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<Report, IndexError> {
     // A copy of an index may lack it, and may not be writable.
     let lock_path = data_dir.join(LOCK);
@@ -77,12 +78,12 @@ pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<Report, I
     Ok(report)
 }
 
-/// Bytes that the index takes on disk.
+/// Bytes that the index takes on disk; files that cannot be looked at count as zero.
 pub fn disk_bytes(data_dir: &Path) -> u64 {
     disk_bytes_by_part(data_dir).values().sum()
 }
 
-/// The same, by what they are for.
+/// As [`disk_bytes`], by part: records, postings and so on.
 pub fn disk_bytes_by_part(data_dir: &Path) -> BTreeMap<&'static str, u64> {
     let known: Vec<(String, &str)> = parts::extensions().collect();
     let mut parts = BTreeMap::new();
@@ -101,7 +102,7 @@ pub fn disk_bytes_by_part(data_dir: &Path) -> BTreeMap<&'static str, u64> {
     parts
 }
 
-/// Bytes that its file system has left for us.
+/// Bytes that the file system of the data directory has left for our user.
 pub fn free_bytes(data_dir: &Path) -> Result<u64, IndexError> {
     let found = statvfs(data_dir).map_err(|error| IndexError::io(data_dir)(error.into()))?;
     Ok(found.f_bavail * found.f_frsize)

@@ -1,5 +1,4 @@
-//! What the merge thread does for the store: it makes one segment of others, which do not change
-//! meanwhile.
+//! The work of the merge thread: it makes one segment of others, which do not change meanwhile.
 
 use std::sync::Arc;
 
@@ -13,11 +12,15 @@ use segment::schema::Fields;
 use segment::view::SegmentView;
 use trail::time::Micros;
 
-/// A merge to be done on another thread.
+/// A merge, or a cut by retention, that another thread does.
 pub struct MergeJob {
+    /// Where the inputs are and the new segment goes.
     pub files: SegmentFiles,
+    /// The schema of the index.
     pub fields: Arc<Fields>,
+    /// Compression dictionaries for the records of the new segment.
     pub dictionaries: Arc<Dictionaries>,
+    /// The segments to merge, in the order in which their documents follow each other.
     pub inputs: Vec<SegmentEntry>,
     /// None where all events of the inputs are kept.
     pub(crate) expiring: Option<Expiring>,
@@ -31,17 +34,18 @@ pub(crate) struct Expiring {
 }
 
 impl MergeJob {
-    /// What it reads.
+    /// The segments that the job reads.
     pub fn bytes(&self) -> u64 {
         self.inputs.iter().flat_map(|entry| &entry.files).map(|file| file.bytes).sum()
     }
 
-    /// Removes what it made, where nobody wants it any more.
+    /// Removes the segment that the job made, when nobody wants it any more.
     pub fn discard(&self, merged: &SegmentEntry) {
         self.files.remove(merged.files.iter().map(|file| &file.name));
     }
 
-    /// Makes the segment that is to take the place of the inputs. `read_key` tells the key of a record.
+    /// Makes the segment that replaces the inputs. `read_key` computes an event's key from its
+    /// record.
     pub fn run(&self, read_key: &mut ReadKey<'_>) -> Result<SegmentEntry, IndexError> {
         let Self { files, fields, dictionaries, inputs, expiring } = self;
         match expiring {

@@ -1,4 +1,5 @@
-//! The ledger: what became of every file that was read. One JSON line a file, in the order of commits.
+//! The ledger: the result of every archive file that was read. One JSON line a file, in the order
+//! of commits.
 //!
 //! Lines are appended and synced before the manifest that makes them count is renamed into place, and
 //! the manifest states their length and hash. So "a file's events are in the index" and "the ledger
@@ -45,11 +46,13 @@ const PATHS_BYTES_MAX: usize = 1 << 20;
 /// A line to be appended.
 #[derive(Clone, Debug)]
 pub enum Line {
+    /// The result of reading a file.
     File(Box<FileRecord>),
+    /// Events of an earlier file that went with a damaged segment.
     Loss(Loss),
 }
 
-/// The ledger as anyone may read it.
+/// The ledger for readers, on any thread.
 #[derive(Clone, Debug)]
 pub struct LedgerReader {
     path: Arc<Path>,
@@ -68,26 +71,28 @@ impl LedgerReader {
         Arc::clone(&self.path)
     }
 
-    /// Whether this very file was read already, and need not be read again.
+    /// Whether a file of this path, size and modification time was read, and need not be read
+    /// again.
     pub fn is_known(&self, key: &FileKey) -> bool {
         self.lines().is_known(key)
     }
 
+    /// Sums over all lines that count.
     pub fn counts(&self) -> LedgerCounts {
         self.lines().counts.clone()
     }
 
-    /// The number after the last one used.
+    /// The number that the next file gets.
     pub fn next_number(&self) -> u64 {
         self.lines().next_number()
     }
 
-    /// Bytes of memory that the ledger takes.
+    /// Bytes of memory that the ledger's index takes.
     pub fn memory(&self) -> usize {
         self.lines().memory()
     }
 
-    /// The entry of a file by its number.
+    /// Reads the entry of a file from disk; None where no file has this number.
     pub fn get(&self, number: u64) -> Result<Option<FileRecord>, IndexError> {
         let offset = self.lines().offset(number);
         let Some(offset) = offset else { return Ok(None) };
@@ -96,7 +101,7 @@ impl LedgerReader {
         Ok(Some(record))
     }
 
-    /// The path of a file by its number.
+    /// Returns the path of a file; None where no file has this number.
     pub fn path_of(&self, number: u64) -> Result<Option<Arc<String>>, IndexError> {
         if let Some(path) = self.paths.kept(&number) {
             return Ok(Some(path));
@@ -109,7 +114,8 @@ impl LedgerReader {
         Ok(path)
     }
 
-    /// Calls `visit` with every entry, in the order of the commits, until it fails.
+    /// Calls `visit` with every entry, in the order of the commits; stops at its first error and
+    /// returns it.
     pub fn each<E: From<IndexError>>(
         &self,
         visit: impl FnMut(FileRecord) -> Result<(), E>,
@@ -219,7 +225,7 @@ fn each_line<E: From<IndexError>>(
     }
 }
 
-/// The ledger, as its one writer holds it.
+/// The ledger for its one writer.
 pub struct Ledger {
     path: PathBuf,
     extent: LedgerExtent,
@@ -229,14 +235,14 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Makes an empty ledger in a directory.
+    /// Creates an empty ledger in a directory.
     pub fn create(dir: &Path, name: &str, disk: &dyn Disk) -> Result<Self, IndexError> {
         let path = dir.join(name);
         disk.write_at(&path, 0, b"").map_err(IndexError::io(&path))?;
         Self::open(dir, LedgerExtent::empty(name))
     }
 
-    /// Opens the ledger in a directory, of which `extent` counts.
+    /// Opens a ledger, of which `extent` counts; [`IndexError::Damaged`] where its hash differs.
     pub fn open(dir: &Path, extent: LedgerExtent) -> Result<Self, IndexError> {
         let path = dir.join(&extent.name);
         let file = open_existing(&path)?;
@@ -268,6 +274,7 @@ impl Ledger {
         Ok(Self { path, extent, hasher, reader })
     }
 
+    /// The part that other threads may read; it follows each publish.
     pub fn reader(&self) -> &LedgerReader {
         &self.reader
     }
@@ -277,7 +284,7 @@ impl Ledger {
         &self.extent
     }
 
-    /// Appends lines and syncs them. They do not count until [`Ledger::publish`], and appending again
+    /// Appends lines and syncs them. They do not count until [`Ledger::publish`]; another append
     /// before that overwrites them.
     pub fn append(&self, lines: Vec<Line>, disk: &dyn Disk) -> Result<Appended, IndexError> {
         let mut text = Vec::new();
@@ -306,7 +313,7 @@ impl Ledger {
         Ok(Appended { lines, offsets, hasher, extent })
     }
 
-    /// Makes appended lines count, once the manifest that names them is in place.
+    /// Makes appended lines count. Call it once the manifest that names them is in place.
     pub fn publish(&mut self, appended: Appended) {
         let mut lines = self.reader.lines.write().unwrap_or_else(PoisonError::into_inner);
         for (line, offset) in appended.lines.into_iter().zip(appended.offsets) {
@@ -321,7 +328,7 @@ impl Ledger {
     }
 }
 
-/// Lines on disk that do not count yet.
+/// Lines that are on disk and do not count yet.
 pub struct Appended {
     lines: Vec<Line>,
     offsets: Vec<u64>,

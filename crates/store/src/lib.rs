@@ -1,5 +1,11 @@
-//! The index on disk: segments built by tantivy, the ledger of files, and the manifest that says which
-//! of them count. Knows nothing of how files are found or read.
+//! The index on disk: this crate decides which segments count.
+//!
+//! It commits segments together with the ledger of files, publishes snapshots for searches, drops what
+//! retention does not keep, and sets aside what is damaged. It never knows queries, and never how files
+//! of an archive are found or read.
+//!
+//! Entry points: [`store::Store`] is the one writer, [`snapshot::Snapshot`] is what a search reads, and
+//! [`inspect::inspect`] checks a data directory that no process uses.
 //!
 //! ```text
 //! data directory
@@ -12,10 +18,10 @@
 //! └── set-aside/      what was found damaged, for a person to look at
 //! ```
 //!
-//! A commit is the rename of `manifest.json`. Before it, the segments and the ledger lines it names
-//! are synced to disk; after it they are visible, all of them. What a crash leaves beyond the last
-//! manifest is removed at the next start. The manifest states length and hash of every file that it
-//! makes count; what is not so is damaged, and never read as if it were whole.
+//! A commit is the rename of `manifest.json`. The segments and the ledger lines that it names are
+//! synced to disk before it, and visible after it, all of them. The next start removes what a crash
+//! leaves beyond the last manifest. The manifest holds the length and hash of every file that
+//! counts. A file that differs is damaged, and is never read as if it were whole.
 
 #![warn(missing_docs, unreachable_pub)]
 

@@ -1,6 +1,6 @@
 //! The manifest: the one file whose replacement is a commit.
 //!
-//! It is sealed with its hash, and states the length and the hash of every other file that counts.
+//! It is sealed with its own hash, and holds the length and hash of every other file that counts.
 
 use std::path::Path;
 
@@ -20,19 +20,18 @@ use trail::time::Micros;
 pub(crate) const NAME: &str = "manifest.json";
 const NEW_NAME: &str = "manifest.json.new";
 
-/// What the last commit made count.
+/// The last commit: the segments, and how much of the ledger counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
     pub(crate) format_version: u32,
-    /// How many commits and merges there were; for people.
+    /// How many commits and merges the index has had; for people.
     pub(crate) commit: u64,
     pub(crate) ledger: LedgerExtent,
     pub(crate) segments: Vec<SegmentEntry>,
     #[serde(default, skip_serializing_if = "Expired::is_nothing")]
     pub(crate) expired: Expired,
-    /// When this index was begun; a rebuild begins another. What was numbered in one index means
-    /// nothing in another.
+    /// When this index was begun. A rebuild begins another, in which file numbers mean other files.
     #[serde(default)]
     pub(crate) begun: Micros,
 }
@@ -41,10 +40,10 @@ pub(crate) struct Manifest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expired {
-    /// Events from before this are not kept: those that are still there are about to go, and no other
-    /// is taken in.
+    /// Events from before this time are not kept: those still in the index are about to go, and no
+    /// others are taken in.
     pub before: Micros,
-    /// Events that were in the index and went.
+    /// How many events retention has removed from the index.
     pub events: u64,
 }
 
@@ -66,8 +65,9 @@ impl Expired {
 pub struct LedgerExtent {
     /// The ledger's file. A rebuild begins another.
     pub name: String,
+    /// Length of the part that counts; what follows is ignored.
     pub bytes: u64,
-    /// Of these bytes, in hexadecimal.
+    /// XXH3 hash of these bytes, in hexadecimal.
     pub xxh3: String,
 }
 
@@ -90,8 +90,8 @@ impl Manifest {
         }
     }
 
-    /// Reads the last commit; none where there is no manifest. One of a version that is not read is
-    /// refused.
+    /// Reads the last commit; None where there is no manifest, and an error where it is damaged or
+    /// of another version.
     pub(crate) fn read(data_dir: &Path) -> Result<Option<Self>, IndexError> {
         let path = data_dir.join(NAME);
         let Some(json) = sealed::read(&path)? else { return Ok(None) };

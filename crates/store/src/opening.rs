@@ -1,15 +1,15 @@
-//! Opening a data directory: finds what is damaged, names it, and sets it aside, so that what is left
-//! can be trusted.
+//! Opens a data directory. Finds what is damaged, logs it and sets it aside, so that the rest can
+//! be trusted.
 //!
 //! - A damaged segment is set aside by itself. The files whose events it held, and those that counted
 //!   duplicates, get a line in the ledger that says so, and are read again when the archive is scanned.
-//! - Without a manifest or a ledger that can be read, nothing can be told of the rest: all of it is set
-//!   aside, and the index begins anew.
-//! - A manifest of a version that is not read is no damage: the index is refused, and nothing is changed
-//!   (`versions.rs`). It may hold events that the archive does not have any more.
+//! - If the manifest or the ledger cannot be read, nobody knows what counts. The whole index is set
+//! aside, and an empty one begins.
+//! - A manifest of another version is not damage. The index is refused and nothing changes
+//! (`versions.rs`), because it may hold events that the archive no longer has.
 //!
-//! Nothing damaged is deleted. What cannot be read for another reason, such as its permissions or a
-//! failing disk, is no damage: the daemon does not start, and nothing is changed.
+//! Nothing damaged is deleted. A file that cannot be read for another reason, such as its
+//! permissions or a failing disk, is not damage: the daemon does not start, and nothing changes.
 
 use std::fs;
 use std::io;
@@ -215,7 +215,7 @@ pub(crate) fn losses(
     Ok(lines)
 }
 
-/// Folders of damaged files.
+/// Lists the folders in `set-aside/`; empty where nothing was set aside, or it cannot be read.
 pub fn set_aside_folders(data_dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(data_dir.join(SET_ASIDE)).into_iter().flatten().flatten();
     let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();

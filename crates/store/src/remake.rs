@@ -1,10 +1,10 @@
-//! Making a segment anew of its own records: the record is the only truth, and a segment has all of its
-//! records whole. So an index that is whole can be rebuilt, or brought to another version of the format,
-//! without the archive, which may have been thinned out since.
+//! Builds a segment again from its own records. A segment has all of its records whole, and the
+//! record is the only truth. So an index that is whole can be rebuilt without the archive, which
+//! may have lost files since.
 //!
-//! What a record does not say is read from the segment: the number of the file, the byte in it, the time
-//! of a record that states none, and the flags that tell of the file or of other events. The ledger stays
-//! as it is. How records are parsed is the caller's matter.
+//! The old segment supplies what a record does not say: the number of its file, the byte offset in
+//! it, the time of a record that states none, and the flags about the file or about other events.
+//! The ledger stays as it is. The caller parses the records.
 
 use std::sync::Arc;
 
@@ -19,26 +19,30 @@ use trail::flags::Flags;
 use trail::flat::Event;
 use trail::time::Micros;
 
-/// What a segment knows of an event beside its record.
+/// What a segment holds of an event beside its record.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
+    /// The event's time.
     pub time: Micros,
-    /// Number of the file.
+    /// The file's number in the ledger.
     pub file: u64,
-    /// Byte in it, uncompressed.
+    /// Byte offset of the record in the uncompressed file.
     pub offset: u64,
+    /// What was odd about the record when it was indexed.
     pub flags: Flags,
 }
 
-/// Makes the event of a record as delivered, and hands it over; false where it cannot be made.
+/// Parses a record as delivered and passes its event to the last argument; returns false where the
+/// record cannot be read.
 pub type ReadEvent<'r> = dyn FnMut(&[u8], Facts, &mut dyn FnMut(&Event)) -> bool + 'r;
 
-/// How large the segments become that are made: a large one becomes several, since what is made is held
-/// in memory until it is written.
+/// Bounds on the segments that are built. A large segment becomes several, because a new one is
+/// held in memory until it is written.
 #[derive(Clone, Copy, Debug)]
 pub struct SizeLimits {
+    /// A segment is finished once it holds this many events.
     pub events_max: u32,
-    /// Of memory, while a segment is made.
+    /// A segment is finished once it takes this many bytes of memory.
     pub bytes_max: usize,
 }
 

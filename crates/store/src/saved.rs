@@ -1,9 +1,10 @@
-//! The file of saved searches. It is none of the index's: neither a rebuild nor damage to the index
-//! touches it.
+//! The file of saved searches. It does not belong to the index: neither a rebuild nor damage to the
+//! index touches it.
 //!
-//! Written as the manifest is: whole, beside the old one, synced, and renamed into its place. A change
-//! that was answered is on disk; of one that was not, the file before or behind it. A file that is
-//! damaged is set aside, and there are no saved searches then; one of another version is refused.
+//! A change writes a whole new file, syncs it and renames it over the old one. A change that was
+//! answered is on disk; after a crash before the answer, the file is the old one or the new one. A
+//! damaged file is set aside, and the list of saved searches is empty then. A file of another
+//! version is refused.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,41 +25,55 @@ const FORMAT_VERSION: u32 = 1;
 
 type Searches = BTreeMap<String, Search>;
 
-/// A search under a name, as it is on disk: what the API tells has types of its own.
+/// A saved search as it is on disk. The API has types of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
+    /// The query's text, with `$name` where a parameter goes.
     pub query: String,
+    /// What the search is for, in its author's words; None where nothing was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// By name.
+    /// The parameters of the query, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, Parameter>,
+    /// Start of the time range as a person writes it, such as `-7d`; None is the API's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
+    /// End of the time range, written as `start` is; None is the API's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
+    /// IANA name of the zone that `start`, `end` and `bin(…)` are read in; None is the API's
+    /// default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    /// How many events or rows a page has; None is the API's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Which events come first; None is the API's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
 }
 
+/// A parameter of a saved search.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
+    /// The value where the caller gives none; None makes the parameter mandatory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
+    /// What the parameter means, for people; None where nothing was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
 
+/// Which events of a saved search come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
+    /// The latest.
     Newest,
+    /// The earliest.
     Oldest,
 }
 
@@ -79,7 +94,8 @@ struct File {
 }
 
 impl Saved {
-    /// Reads the file, if there is one; also says what was set aside, if it had to be.
+    /// Reads the file, if there is one. The second value says what was set aside; None where the
+    /// file was whole.
     pub fn open(
         data_dir: &Path,
         disk: Arc<dyn Disk>,
@@ -98,11 +114,13 @@ impl Saved {
         Ok((Self { data_dir: data_dir.to_owned(), disk, searches }, note))
     }
 
+    /// Returns the searches by name, as they are on disk now; later changes do not show in it.
     pub fn all(&self) -> Arc<Searches> {
         Arc::clone(&lock(&self.searches))
     }
 
-    /// Changes them, durably, unless `change` fails.
+    /// Changes the searches and writes them to disk. If `change` or the disk fails, the old ones
+    /// stay.
     pub fn change<T, E: From<IndexError>>(
         &self,
         change: impl FnOnce(&mut Searches) -> Result<T, E>,

@@ -1,5 +1,5 @@
-//! What searches see: the segments of one commit, open. Immutable; a commit replaces the whole
-//! snapshot, sharing the segments that stayed.
+//! What searches see: the open segments of one commit. A snapshot never changes. A commit replaces
+//! it by a new one, which shares the segments that stay.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,21 +15,26 @@ use segment::schema::Fields;
 use segment::view::SegmentView;
 use trail::time::Micros;
 
-/// The place where the current snapshot is found.
+/// Holds the current snapshot. A search loads it once and keeps it until it ends.
 pub type SnapshotCell = Arc<ArcSwap<Snapshot>>;
 
-/// The segments of one commit, latest event first, and the ledger.
+/// The open segments of one commit, and the ledger.
 #[derive(Debug)]
 pub struct Snapshot {
+    /// The schema of the index.
     pub fields: Arc<Fields>,
+    /// The segments, sorted by their latest event, latest first. One that is found damaged later
+    /// stays and is marked.
     pub segments: Vec<Arc<SegmentView>>,
+    /// The ledger, whose lines grow with later commits.
     pub files: LedgerReader,
     /// The part of the ledger that counts at this commit.
     pub(crate) ledger: LedgerExtent,
+    /// What retention has dropped up to this commit.
     pub expired: Expired,
-    /// When the index was begun: numbers of files are those of this index only.
+    /// When the index was begun. File numbers hold for this index only, so cursors carry it.
     pub begun: Micros,
-    /// How many commits and merges there were.
+    /// How many commits and merges the index has had.
     pub commit: u64,
 }
 
@@ -52,8 +57,7 @@ impl Snapshot {
         }
     }
 
-    /// Refuses what needs a segment that is damaged: anything about events from `start` up to, and
-    /// without, `end`.
+    /// Fails if a damaged segment may hold events from `start` (inclusive) to `end` (exclusive).
     pub fn check_whole(&self, start: Micros, end: Micros) -> Result<(), IndexError> {
         let is_needed = |segment: &&Arc<SegmentView>| {
             segment.is_damaged() && segment.latest >= start && segment.earliest < end
@@ -64,42 +68,45 @@ impl Snapshot {
         }
     }
 
-    /// How often a fault was noted of any segment; see [`segment::health::Health::marks`].
+    /// How often a fault of any segment was noted; see [`segment::health::Health::marks`].
     pub fn marks(&self) -> u64 {
         self.segments.iter().map(|segment| segment.health.marks()).sum()
     }
 
-    /// Whether events of different content share this id.
+    /// Whether events of different content share an id, which is that of
+    /// [`trail::content::EventKey`].
     pub fn has_conflict(&self, id: u64) -> bool {
         self.segments.iter().any(|segment| segment.keys.has_conflict(id))
     }
 
+    /// tantivy's schema, which all segments share.
     pub fn schema(&self) -> &Schema {
         &self.fields.schema
     }
 
+    /// How many events all segments hold.
     pub fn events(&self) -> u64 {
         self.segments.iter().map(|segment| u64::from(segment.events())).sum()
     }
 
-    /// Times of the earliest and the latest event.
+    /// Times of the earliest and the latest event; None where there is no event.
     pub fn time_span(&self) -> Option<(Micros, Micros)> {
         let earliest = self.segments.iter().map(|segment| segment.earliest).min()?;
         let latest = self.segments.iter().map(|segment| segment.latest).max()?;
         Some((earliest, latest))
     }
 
-    /// The segment that a tantivy reader belongs to.
+    /// Finds the segment of this tantivy id; None where the snapshot does not have it.
     pub fn view(&self, id: SegmentId) -> Option<&Arc<SegmentView>> {
         self.segments.iter().find(|segment| segment.reader.segment_id() == id)
     }
 
-    /// Whether some event has a value at this path, which is no column's.
+    /// Whether some event has a value at this path, which must not be a column's.
     pub fn has_values_at(&self, path: &str) -> bool {
         self.segments.iter().any(|segment| segment.paths().contains(path))
     }
 
-    /// Whether some event has a value below this path, which is no column's.
+    /// Whether some event has a value below this path, which must not be a column's.
     pub fn has_values_below(&self, path: &str) -> bool {
         let below = format!("{path}.");
         self.segments.iter().any(|segment| {
@@ -108,7 +115,7 @@ impl Snapshot {
         })
     }
 
-    /// Every path, of fields that are no columns, that some event has.
+    /// The paths of all fields that some event has and that are no columns.
     pub fn paths(&self) -> BTreeSet<&str> {
         self.segments.iter().flat_map(|segment| segment.paths()).map(String::as_str).collect()
     }

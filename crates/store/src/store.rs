@@ -1,11 +1,11 @@
-//! The one writer of a data directory: commits built segments, swaps merged ones in, and publishes
-//! snapshots.
+//! The one writer of a data directory. It commits built segments, replaces segments by merged ones,
+//! and publishes snapshots.
 //!
-//! Owned by one thread. Invariant: `snapshot`, `manifest.json` and the ledger's published part always
-//! describe the same commit.
+//! One thread owns it. Invariant: the snapshot, `manifest.json` and the published part of the
+//! ledger always describe the same commit.
 //!
-//! A rebuild fills a second index in the same directory, with other segments and another ledger, which
-//! no manifest names until it takes the place of the first. A crash before that leaves the first as it
+//! A rebuild fills a second index in the same directory, with segments and a ledger of its own. No
+//! manifest names it until it replaces the first, so a crash before that leaves the first as it
 //! was.
 
 mod remaking;
@@ -94,9 +94,9 @@ impl Generation {
 }
 
 impl Store {
-    /// Opens the index of a data directory, making an empty one where there is none. Whatever a crash
-    /// left beyond the last commit is removed, and what is damaged is set aside. `record_cache_bytes`
-    /// of stored records are kept decompressed.
+    /// Opens the index of a data directory, or creates an empty one. Removes what a crash left
+    /// beyond the last commit, and sets damage aside. The caches of the index take
+    /// `record_cache_bytes` of memory.
     pub fn open(data_dir: &Path, record_cache_bytes: usize) -> Result<Self, IndexError> {
         Self::open_on(Arc::new(RealDisk), data_dir, record_cache_bytes)
     }
@@ -160,7 +160,7 @@ impl Store {
         Ok(())
     }
 
-    /// Makes the builders of the segments to be committed here.
+    /// Returns a factory of builders, whose segments this store can commit.
     pub fn factory(&self) -> SegmentFactory {
         SegmentFactory::new(
             self.files.clone(),
@@ -169,47 +169,50 @@ impl Store {
         )
     }
 
-    /// Tells which events are new.
+    /// Returns the claims, which decide whether an event is new.
     pub fn dedupe(&self) -> &Arc<Dedupe> {
         &self.current.dedupe
     }
 
-    /// Events from before this time, in microseconds since the Unix epoch, are not taken in.
+    /// Events from before this time, in microseconds since the Unix epoch, are not indexed.
+    /// Retention moves it while workers run.
     pub fn horizon(&self) -> &Arc<AtomicI64> {
         &self.current.horizon
     }
 
-    /// Where searches find the snapshot.
+    /// Returns the cell in which searches find the current snapshot.
     pub fn snapshots(&self) -> SnapshotCell {
         Arc::clone(&self.old.as_ref().unwrap_or(&self.current).snapshot)
     }
 
+    /// The ledger of the index that is written to: during a rebuild, the new one's.
     pub fn ledger(&self) -> &LedgerReader {
         self.current.ledger.reader()
     }
 
-    /// What was found damaged at the opening, in words.
+    /// What was set aside when the store was opened, one sentence each.
     pub fn set_aside(&self) -> &[String] {
         &self.set_aside
     }
 
+    /// The directory that holds manifest, ledger and segments.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// Bytes that the file system has left for the index.
+    /// Bytes that the file system of the data directory has left.
     pub fn free_bytes(&self) -> Result<u64, IndexError> {
         free_bytes(&self.data_dir)
     }
 
-    /// Whether the whole index was set aside at the opening, and this one begins anew.
+    /// Whether opening set the whole index aside and began an empty one.
     pub fn is_anew(&self) -> bool {
         self.is_anew
     }
 
-    /// Makes built segments, and the files they hold, count: durable and visible when this returns.
-    /// When it fails they do not count; unless what failed was the last sync, after which a restart may
-    /// find that they do.
+    /// Commits built segments and the ledger entries of their files. When this returns, both are
+    /// durable and visible. When it fails, neither counts; but if the last sync is what failed, a
+    /// restart may find that they do.
     pub fn commit(&mut self, built: Vec<BuiltSegment>) -> Result<(), IndexError> {
         step("commit-begun");
         let mut lines = Vec::new();
@@ -231,8 +234,8 @@ impl Store {
         Ok(())
     }
 
-    /// After ingest has failed, and nothing writes any more: removes what it left beyond the last
-    /// commit, and forgets what it claimed.
+    /// Removes what a failed ingest left beyond the last commit, and its claims. Call it when
+    /// nothing writes any more.
     pub fn recover(&mut self) -> Result<(), IndexError> {
         self.current.dedupe.withdraw_all();
         // A commit that failed at its last sync has replaced the manifest, perhaps.
@@ -249,7 +252,8 @@ impl Store {
         }
     }
 
-    /// The merge to do next, if any. One at a time: it does not know of those under way.
+    /// Returns the merge to do next; None where none is due. Only one may run at a time, because
+    /// this does not know of others.
     pub fn merge_candidates(&self) -> Option<MergeJob> {
         let snapshot = self.current.snapshot.load();
         let whole = snapshot.segments.iter().filter(|view| !view.is_damaged());
@@ -269,8 +273,8 @@ impl Store {
         }
     }
 
-    /// Puts what was made of segments in their place: one with all of their events, or with those that
-    /// are kept; none where none is.
+    /// Commits a merge, a cut or a rebuild: replaces `inputs` by `made`, which hold all of their
+    /// events, or those that retention keeps. An empty `made` drops the inputs.
     pub fn replace(
         &mut self,
         inputs: &[SegmentEntry],
@@ -296,8 +300,8 @@ impl Store {
         Ok(())
     }
 
-    /// Marks the inputs of a merge that failed, where they are damaged. False where none is, so that
-    /// the fault lies elsewhere.
+    /// Marks the damaged inputs of a failed merge. Returns false where none is damaged, so that the
+    /// fault lies elsewhere.
     pub fn mark_damaged(&self, inputs: &[SegmentEntry], error: &IndexError) -> bool {
         let IndexError::Damaged { path, .. } = error else { return false };
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
@@ -309,9 +313,8 @@ impl Store {
         found.inspect(|view| view.mark_damaged(error)).is_some()
     }
 
-    /// Begins another index in this directory, empty, to take this one's place when it is filled; it
-    /// is what the store writes to from now on, and takes in events from `kept_from` on. Searches are
-    /// answered by the old one until then.
+    /// Begins a rebuild: an empty second index, which the store writes to from now on and which
+    /// takes events from `kept_from` on. Searches use the old index until the new one replaces it.
     pub fn begin_rebuild(&mut self, kept_from: Micros) -> Result<(), IndexError> {
         let name = opening::next_ledger(&self.current.manifest.ledger.name);
         let ledger = Ledger::create(&self.data_dir, &name, &*self.disk)?;
@@ -325,8 +328,7 @@ impl Store {
         Ok(())
     }
 
-    /// How many events of the old index the new one lacks. Of segments whose keys are damaged, none is
-    /// known.
+    /// How many events of the old index the new one lacks. Segments with damaged keys do not count.
     pub fn lost_by_promotion(&self) -> Result<u64, IndexError> {
         let Some(old) = &self.old else { return Ok(0) };
         let old = old.snapshot.load();
@@ -344,8 +346,8 @@ impl Store {
         lacking.map_err(IndexError::io(&self.files.dir))
     }
 
-    /// Makes the index that a rebuild has filled take the old one's place, in one step, and removes
-    /// that. Nobody else writes to the directory meanwhile.
+    /// Ends a rebuild: the new index replaces the old one in one step, and the old one is removed.
+    /// Nothing else may write to the directory meanwhile.
     pub fn promote(&mut self) -> Result<(), IndexError> {
         step("promotion-begun");
         let manifest = self.current.next_manifest();
@@ -363,7 +365,7 @@ impl Store {
         Ok(())
     }
 
-    /// Gives up what a rebuild has filled so far; the old index is written to again.
+    /// Gives a rebuild up: removes the new index, and writes to the old one again.
     pub fn abandon_rebuild(&mut self) {
         if let Some(old) = self.old.take() {
             let new = std::mem::replace(&mut self.current, old);

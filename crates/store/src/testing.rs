@@ -1,4 +1,4 @@
-//! Small indexes, for the tests of this crate and of those above it.
+//! Small indexes for tests, here and in the crates that use this one.
 
 use segment::build::BuiltSegment;
 use segment::file::{FileKey, FileRecord, FileState, Reading};
@@ -9,7 +9,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::store::Store;
 
-/// A segment of one file, with an event at each of these times.
+/// Builds a segment of one file with an event at each of these times, in microseconds since the
+/// Unix epoch.
 pub fn built(store: &Store, number: u64, times: &[i64]) -> BuiltSegment {
     let mut builder = store.factory().builder().unwrap();
     for time in times {

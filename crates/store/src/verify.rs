@@ -1,4 +1,5 @@
-//! Whether ledger and events agree, and all files are as they were written.
+//! Checks whether all files are as they were written, and whether the ledger agrees with the
+//! events.
 
 use std::path::Path;
 
@@ -34,9 +35,10 @@ pub(crate) fn events_of(events: &[u32], file: u64) -> u64 {
     events.get(file as usize).map_or(0, |events| u64::from(*events))
 }
 
-/// Checks all that one commit made count. A segment that is found to be damaged is marked, so that no
-/// search and no merge reads it. `read` is told of the bytes that were read; there are
-/// [`bytes_to_check`]. `lacks_segments` says that the snapshot is not all of the commit.
+/// Checks everything that one commit made count. Marks damaged segments, so that no search and no
+/// merge reads them. Calls `read` with the number of bytes after each read; they add up to
+/// [`bytes_to_check`]. `lacks_segments` says that the snapshot does not have all segments of the
+/// commit.
 pub fn verify(
     snapshot: &Snapshot,
     data_dir: &Path,
@@ -108,29 +110,34 @@ fn compare(
     Ok(())
 }
 
-/// Bytes that [`verify`] reads of the segments.
+/// How many bytes [`verify`] reads of the segments.
 pub fn bytes_to_check(snapshot: &Snapshot) -> u64 {
     snapshot.segments.iter().flat_map(|view| &view.entry.files).map(|file| file.bytes).sum()
 }
 
-/// What a check of the index found.
+/// The result of a check of the index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// When it ended.
+    /// When the check ended.
     pub checked_at: Micros,
+    /// How many segments were checked.
     pub segments: u64,
+    /// How many events these hold.
     pub events: u64,
+    /// How many files the ledger lists.
     pub files: u64,
     /// Bytes whose hashes were compared.
     pub bytes: u64,
+    /// What is wrong; past a bound, the last entry says how many more problems there are.
     pub problems: Vec<Problem>,
 }
 
-/// Something that is not as it should be.
+/// One fault that a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The file of the index, or the file of the archive.
+    /// The file concerned, of the index or of the archive; empty in the entry that counts the rest.
     pub path: String,
+    /// What is wrong with the file, in words.
     pub problem: String,
 }
 

@@ -1,18 +1,19 @@
 //! The versions of the format on disk, and what this program does with an index of each.
 //!
-//! A change to any byte that is written is a new version: a row in [`VERSIONS`], a golden index made by
-//! the program that wrote the version before (`tests/golden/make`), and an answer to what becomes of
-//! indexes of that version ([`Support`]). `docs/format.md` draws the bytes of the current one.
+//! A change to any byte that is written is a new version. It takes a row in `VERSIONS`, a golden
+//! index written by the program of the version before (`tests/golden/make`), and a decision on
+//! indexes of that version (`Support`). `docs/format.md` draws the bytes of the current version.
 //!
-//! An index of a version that is not read is refused, and left as it is: it may hold events that the
-//! archive does not have any more. So that any version can tell any other, three things never change:
-//! the manifest's name, its seal (`sealed.rs`), and the key `format_version` in its first line.
+//! An index of a version that this program cannot read is refused and left as it is, because it may
+//! hold events that the archive no longer has. Three things never change, so that any version can
+//! recognise any other: the manifest's name, its seal (`crates/segment/src/sealed.rs`), and the key
+//! `format_version` in its first line.
 
 use std::path::Path;
 
 use segment::IndexError;
 
-/// The version that is written.
+/// The version that this program writes.
 pub const FORMAT_VERSION: u32 = 4;
 
 /// A version of everything that a commit makes count: schema, rule for words, keys, ledger, manifest.

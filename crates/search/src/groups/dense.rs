@@ -1,7 +1,7 @@
-//! Counting events by the values of a few columns, where an array has room for every combination of a
-//! segment's values: most tables, at a few nanoseconds an event.
+//! Counts events by the values of a few columns in an array with a cell for each combination of
+//! values. Most tables are counted so, at a few nanoseconds an event.
 //!
-//! An event has at most one value in each of these columns, so that it counts once.
+//! An event has at most one value in each of these columns, so it counts once.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -28,7 +28,7 @@ const CELLS_MAX: usize = 1 << 22;
 const EVENTS_PER_TERM: usize = 16;
 const TERMS_FEW: usize = 500;
 
-/// Events by the values of columns, in one segment.
+/// The counts of one segment's events by the values of columns.
 pub(crate) struct Counter {
     keys: Vec<Key>,
     /// How far apart two neighbouring values of each key are; stretches of time come one behind another.
@@ -83,7 +83,8 @@ struct Stretches {
 }
 
 impl Counter {
-    /// None where the keys are of other kinds, or have too many combinations.
+    /// Opens a counter; None where a key is of another kind, or the keys have too many
+    /// combinations.
     pub(crate) fn open(
         segment: &Arc<SegmentView>,
         keys: &[Source],
@@ -115,8 +116,8 @@ impl Counter {
         Ok((cells <= CELLS_MAX).then(|| Self::with(opened, strides, cells)))
     }
 
-    /// The counts of all events of a segment by a column of the schema, as the inverted index tells
-    /// them: no event is looked at. None where that is not quicker.
+    /// Counts all events of a segment by a column of the schema from the inverted index, without a
+    /// look at events. None where that is not quicker.
     pub(crate) fn of_all(
         segment: &SegmentView,
         column: ColumnId,
@@ -146,19 +147,19 @@ impl Counter {
         Ok(Some(counter))
     }
 
-    /// The events that were counted, if each has one combination.
+    /// How many events were counted.
     pub(crate) fn events(&self) -> u64 {
         self.counts.iter().copied().map(u64::from).sum()
     }
 
-    /// Forgets the events without a value, where there is one key, which is text.
+    /// Drops the events without a value; for one key that is text.
     pub(crate) fn leave_out_none(&mut self) {
         if let Some(without) = self.counts.last_mut() {
             *without = 0;
         }
     }
 
-    /// As if one event had each value that the segment has in a column of the schema.
+    /// Counts one event for each value that the segment has in a column of the schema.
     pub(crate) fn of_each_value(
         segment: &SegmentView,
         column: ColumnId,
@@ -193,13 +194,13 @@ impl Counter {
         Self { keys, strides, counts: vec![0; cells], scratch: Box::default() }
     }
 
-    /// The bytes that it takes.
+    /// Bytes of memory that the counter takes.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(self.counts.as_slice())
     }
 
-    /// Counts documents, which come in order, a block at a time. False where times and values have more
-    /// combinations than there is room for.
+    /// Counts a block of documents, which come in order. Returns false where times and values have
+    /// more combinations than fit.
     pub(crate) fn add(&mut self, docs: &[DocId]) -> bool {
         let Scratch { cells, ordinals, values } = &mut *self.scratch;
         let cells = &mut cells.0[..docs.len()];
@@ -239,7 +240,7 @@ impl Counter {
         true
     }
 
-    /// Adds what was counted of other documents of the same segment, by keys that are texts.
+    /// Adds the counts of other documents of the same segment; for keys that are texts.
     pub(crate) fn add_counter(&mut self, other: &Self) {
         assert_eq!(self.counts.len(), other.counts.len(), "the same columns have the same values");
         for (mine, others) in self.counts.iter_mut().zip(&other.counts) {
@@ -247,7 +248,7 @@ impl Counter {
         }
     }
 
-    /// Calls `sink` with each combination of values that some event has, and how many have it.
+    /// Calls `sink` with each combination of values that some event has, and the number of events.
     pub(crate) fn each(
         &self,
         mut sink: impl FnMut(Vec<Cell>, u64) -> Result<(), IndexError>,
@@ -277,8 +278,8 @@ impl Counter {
         Ok(())
     }
 
-    /// Of a single key that is text: its column, how many events have each value, and how many have
-    /// none.
+    /// For a single key that is text, returns its column, how many events have each value, and how
+    /// many have none; otherwise None.
     pub(crate) fn of_one_text(&self) -> Option<(Option<&TextColumn>, &[u32], u64)> {
         match self.keys.as_slice() {
             [Key::Missing] => Some((None, &[], self.counts[0].into())),

@@ -1,4 +1,4 @@
-//! Short tables, which need no groups: how many values fields have, and counts that the inverted index
+//! Tables that need no groups: numbers of distinct values, and counts that the inverted index
 //! knows.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,11 +14,11 @@ use segment::view::SegmentView;
 use segment::{IndexError, lock};
 use trail::columns::ColumnId;
 
-/// Which events match, where their number is known without a look at them.
+/// Which events match, if the index knows their number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent<'a> {
     All,
-    /// Those that have something at this path.
+    /// The events that have a value at this path.
     With(&'a str),
     Unknown,
 }
@@ -33,7 +33,7 @@ impl<'a> Extent<'a> {
     }
 }
 
-/// Short tables, which need no groups.
+/// Answers tables that need no groups.
 pub(crate) struct ShortTables<'a, E> {
     pub(crate) matches: &'a Matches<'a, E>,
     pub(crate) extent: Extent<'a>,
@@ -46,8 +46,8 @@ impl<E: From<IndexError> + Send> ShortTables<'_, E> {
         &self.matches.snapshot.segments
     }
 
-    /// The numbers of fields' values, and of events, where nothing else is asked for; none where that
-    /// takes another way.
+    /// Counts distinct values and events, where the table asks for nothing else; None where it
+    /// does, or the counters do not fit.
     pub(crate) fn distinct(&self, grouping: &Grouping) -> Result<Option<Grouped>, E> {
         let measures = &grouping.measures;
         let is_distinct = |measure: &Measure| matches!(measure, Measure::Distinct(_));
@@ -106,8 +106,8 @@ impl<E: From<IndexError> + Send> ShortTables<'_, E> {
         of_dictionaries(self.matches.snapshot, keys, || top::distinct(counters))
     }
 
-    /// How many events have each value of a field, as the inverted index tells it; none where it does
-    /// not tell.
+    /// Counts the events of each value of a field from the inverted index; None where the index
+    /// does not know.
     pub(crate) fn counted_by_index(&self, source: &Source) -> Result<Option<Vec<Counter>>, E> {
         let is_of_value = match (self.extent, source) {
             (Extent::All, _) => false,

@@ -1,4 +1,4 @@
-//! What is computed of the events of a group: in one segment, then over all.
+//! The measures of a group: first in one segment, then over all segments.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -22,7 +22,7 @@ pub(crate) const KEY_BYTES: usize = 40;
 pub(crate) const MEASURE_BYTES: usize = 64;
 const NUMBER_BYTES: usize = 16;
 
-/// What one segment's events of a group come to, for one measure.
+/// One measure of one group in one segment.
 #[derive(Clone, Default)]
 pub(crate) struct LocalTally {
     pub(crate) count: u64,
@@ -34,7 +34,7 @@ pub(crate) struct LocalTally {
 }
 
 impl LocalTally {
-    /// Takes in an event's values; returns how many bytes that took.
+    /// Adds an event's values; returns how many more bytes of memory the tally takes.
     pub(crate) fn add(
         &mut self,
         measure: &Measure,
@@ -176,7 +176,7 @@ fn nearest(parts: &[f64]) -> f64 {
     sum
 }
 
-/// The groups of all segments.
+/// The groups of all segments, with their measures.
 pub(crate) struct Groups<'g> {
     grouping: &'g Grouping,
     numbers: HashMap<Vec<Cell>, usize, FxBuildHasher>,
@@ -239,7 +239,7 @@ impl<'g> Groups<'g> {
         self.tallies.is_empty()
     }
 
-    /// Adds to a group that is only counted.
+    /// Adds a number of events to a group whose only measure is the count.
     pub(crate) fn add_count(&mut self, key: Vec<Cell>, events: u64) -> Result<(), IndexError> {
         let number = self.number(key)?;
         self.tallies[number][0].count += events;

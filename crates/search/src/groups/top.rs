@@ -1,7 +1,8 @@
-//! The most frequent values of a column over all segments, and how many there are: exact, and without a
-//! table of all values. Of all events, the inverted index tells them, and no event is looked at.
+//! Finds the most frequent values of a column over all segments, and the number of distinct values.
+//! Both are exact and need no table of all values. For all events, the inverted index gives the
+//! answer without a look at events.
 //!
-//! The dictionaries of the segments are sorted, and walked side by side; each thread has its part of the
+//! The sorted dictionaries of the segments are walked side by side. Each thread walks a part of the
 //! values.
 
 use std::cmp::Reverse;
@@ -38,7 +39,7 @@ const SHARED_VALUES_MIN: usize = 1_000;
 /// largest value, and no value at all.
 type Ranked = Reverse<(u64, Reverse<(bool, Vec<u8>)>)>;
 
-/// The values that the most events have, in no order; none where the counters are not of one text.
+/// Returns the most frequent values, in no order; None where the counters are not of one text key.
 pub(crate) fn top(
     counters: &[Counter],
     limit: usize,
@@ -58,8 +59,8 @@ pub(crate) fn top(
     Ok(Some(first(all, limit)))
 }
 
-/// The values of a column of the schema that begin with `prefix`, those first that the most events of
-/// the snapshot have, and how many have each. `check` is asked now and then whether to go on.
+/// Returns the values of a column of the schema that begin with `prefix`, most frequent first, with
+/// the number of events of each. Polls `check`, and stops at its error.
 pub(crate) fn top_of_column<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     column: ColumnId,
@@ -122,7 +123,7 @@ fn first(mut all: Vec<Ranked>, limit: usize) -> Vec<(Cell, u64)> {
     all.into_iter().map(value).collect()
 }
 
-/// How many values some event has; none where the counters are not of one text.
+/// Returns the number of distinct values; None where the counters are not of one text key.
 pub(crate) fn distinct(counters: &[Counter]) -> Result<Option<u64>, IndexError> {
     let Some((columns, _)) = of_one_text(counters) else { return Ok(None) };
     Ok(Some(walk(&columns, || 0, |values, _, _| *values += 1)?.into_iter().sum()))
@@ -143,7 +144,7 @@ fn of_one_text(counters: &[Counter]) -> Option<(Vec<Counted<'_>>, u64)> {
     Some((columns, without))
 }
 
-/// Whether the values that the most events have are told without walking the dictionaries.
+/// Whether the most frequent values can be found without walking the dictionaries.
 #[cfg(test)]
 pub(crate) fn is_told_by_candidates(counters: &[Counter], limit: usize) -> bool {
     let (columns, _) = of_one_text(counters).expect("of one text");

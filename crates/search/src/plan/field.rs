@@ -1,4 +1,4 @@
-//! Planning what is asked of the values of a field.
+//! The planner's part for tests on the values of a field.
 
 use std::iter;
 use std::net::Ipv6Addr;
@@ -29,7 +29,7 @@ use trail::words::shorten;
 const VALUES_APART_MAX: usize = 16;
 
 impl Planner<'_> {
-    /// Events one of whose values in a field is meant.
+    /// Plans events with a value in a field that passes a test.
     pub(super) fn value(&self, field: &EventField, test: &ValueMeaning) -> Box<dyn Query> {
         match field {
             EventField::Column(id) => self.column_test(*id, test),

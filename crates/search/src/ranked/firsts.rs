@@ -1,7 +1,8 @@
-//! The first event of each group of a piece: of those with the same values in some fields.
+//! Keeps the first event of each group of a piece. A group is the events with the same values in
+//! some fields.
 //!
-//! What values an event has in a field is a small number, and so is what it has in several fields: a new
-//! group takes memory, and another event of it none.
+//! A small number stands for the set of values that an event has in a field, and for the
+//! combination of several fields. A new group takes memory, and further events of it take none.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use trail::time::Micros;
 /// What a group takes in memory, about, beside what it is sorted by.
 const GROUP_BYTES: usize = 96;
 
-/// See the module's documentation.
+/// The groups of a piece so far, each with its first event.
 pub(crate) struct Firsts {
     fields: Vec<Field>,
     /// The first event of each group so far, and what it is sorted by.
@@ -99,7 +100,7 @@ impl Firsts {
         Ok(Self { fields, events: Vec::new(), keys: Vec::new(), bytes: 0 })
     }
 
-    /// Takes in the event at hand, if it is the first of its group so far.
+    /// Offers the current event, which is kept if it is the first of its group so far.
     pub(crate) fn offer(&mut self, keys: &SortKeys, doc: DocId) -> Result<(), IndexError> {
         let mut group = 0;
         for field in &mut self.fields {
@@ -125,7 +126,7 @@ impl Firsts {
         Ok(())
     }
 
-    /// What the groups take in memory, about.
+    /// About how many bytes of memory the groups take.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes + size_of_val(self.keys.as_slice())
     }
@@ -136,7 +137,7 @@ impl Firsts {
         Row { keys: &self.keys[group * width..][..width], doc, time }
     }
 
-    /// Gives each group and its first event away, and begins anew.
+    /// Returns each group with its first event, and leaves this empty.
     pub(crate) fn drain(
         &mut self,
         keys: &SortKeys,

@@ -1,4 +1,5 @@
-//! Events of a piece by what they are sorted by: rows of small numbers.
+//! Sorts the events of a piece: an event is a row of small numbers, which stand for its sort
+//! values.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ const SURPLUS_MIN: usize = 256;
 /// The value of an event that has none. No part has this number.
 const NOTHING: Local = Local { part: u32::MAX, bits: 0 };
 
-/// The fields that events of a segment are sorted by, and the values of the event at hand.
+/// The fields that events of a segment are sorted by, and the values of the current event.
 pub(crate) struct SortKeys {
     segment: Arc<SegmentView>,
     fields: Vec<Field>,
@@ -41,7 +42,7 @@ struct Field {
     found: Vec<Local>,
 }
 
-/// An event of the segment, with the values that it is sorted by.
+/// An event of the segment with its sort values.
 #[derive(Clone, Copy)]
 pub(crate) struct Row<'r> {
     pub(crate) keys: &'r [Local],
@@ -65,7 +66,7 @@ impl SortKeys {
         Ok(Self { segment: Arc::clone(segment), fields, order: ranking.order, at_hand })
     }
 
-    /// Takes an event in hand.
+    /// Reads the values of an event, which becomes the current one.
     pub(crate) fn read(&mut self, doc: DocId) -> Result<(), IndexError> {
         for (field, key) in self.fields.iter_mut().zip(&mut self.at_hand) {
             *key = field.first(doc)?;
@@ -73,7 +74,7 @@ impl SortKeys {
         Ok(())
     }
 
-    /// The event at hand, as a row.
+    /// Returns the current event as a row.
     pub(crate) fn at_hand(&self, doc: DocId) -> Row<'_> {
         Row { keys: &self.at_hand, doc, time: self.segment.time(doc) }
     }
@@ -82,7 +83,7 @@ impl SortKeys {
         self.compare_keys(a.keys, b.keys).then_with(|| self.compare_places(a, b))
     }
 
-    /// How the event at hand stands to a row; its time is read where nothing else decides.
+    /// Compares the current event with a row; reads its time only where nothing else decides.
     pub(crate) fn compare_at_hand(&self, doc: DocId, row: Row<'_>) -> Ordering {
         self.compare_keys(&self.at_hand, row.keys)
             .then_with(|| self.compare_places(self.at_hand(doc), row))
@@ -101,7 +102,7 @@ impl SortKeys {
         if self.order == Order::Newest { oldest_first.reverse() } else { oldest_first }
     }
 
-    /// Rows as they are compared with those of other segments.
+    /// Turns rows into the form that can be compared across segments.
     pub(crate) fn ranked<'r>(
         &self,
         rows: &(impl Iterator<Item = Row<'r>> + Clone),
@@ -122,14 +123,14 @@ impl SortKeys {
     }
 }
 
-/// What some values are.
+/// A table from local numbers to values.
 pub(crate) struct Cells {
     locals: Vec<Local>,
     cells: Vec<Cell>,
 }
 
 impl Cells {
-    /// All at once: a dictionary is read from its front to its end.
+    /// Looks up all numbers at once, so that a dictionary is read from front to end.
     pub(crate) fn of(
         values: &Values,
         locals: impl Iterator<Item = Local>,
@@ -141,7 +142,7 @@ impl Cells {
         Ok(Self { locals, cells })
     }
 
-    /// That of no value, where it is none of them.
+    /// Returns the value of a number; [`Cell::Null`] where the number stands for no value.
     pub(crate) fn get(&self, local: Local) -> Cell {
         let at = self.locals.binary_search(&local).ok();
         at.map(|at| self.cells[at].clone()).unwrap_or_default()
@@ -183,7 +184,7 @@ impl Field {
     }
 }
 
-/// The first rows of those that were offered.
+/// The first rows among those offered.
 pub(crate) struct Rows {
     limit: usize,
     /// As many are kept before the last ones are dropped.
@@ -201,7 +202,7 @@ impl Rows {
         Self { limit, full, keys: Vec::new(), events: Vec::new(), is_trimmed: false }
     }
 
-    /// Takes in the event at hand, if it can be one of the first.
+    /// Offers the current event, which is kept if it can be one of the first.
     pub(crate) fn offer(&mut self, keys: &SortKeys, doc: DocId) {
         if self.limit == 0 {
             return;
@@ -234,7 +235,7 @@ impl Rows {
         self.is_trimmed = self.events.len() == self.limit;
     }
 
-    /// The first rows, in order.
+    /// Returns the first rows, in order.
     pub(crate) fn end(&mut self, keys: &SortKeys) -> impl Iterator<Item = Row<'_>> + Clone {
         self.trim(keys);
         (0..self.events.len()).map(|n| self.row(n))

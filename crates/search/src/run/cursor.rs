@@ -1,8 +1,8 @@
-//! Where a page of events ended, as text that a client gives back for the next one.
+//! The cursor: the end of a page of events, as text that a client sends back for the next page.
 //!
-//! A position in the one order of all events, so that pages neither repeat nor leave out an event while
-//! others arrive and segments merge. It fixes what `now` is for all pages, and knows which search it
-//! belongs to.
+//! A cursor is a position in the one order of all events. So pages neither repeat nor skip an event
+//! while others arrive and segments merge. The cursor also fixes `now` for all pages, and belongs
+//! to one search: another one refuses it.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -22,9 +22,9 @@ const NUMBERS: usize = 8;
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    /// Of the last event that was given.
+    /// The position of the last event of the page.
     pub(crate) after: Position,
-    /// How many were given, for a query's own limit.
+    /// How many events the pages so far had, for a query with a limit of its own.
     pub(crate) given: u64,
     /// What relative times are relative to, in microseconds.
     now: i64,
@@ -35,7 +35,7 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    /// The cursor behind a page of a search.
+    /// Makes the cursor at the end of a page.
     pub(crate) fn behind(
         after: Position,
         given: u64,
@@ -47,7 +47,8 @@ impl Cursor {
         Self { after, given, now, search, begun: snapshot.begun }
     }
 
-    /// Reads the cursor of a request, if it has one.
+    /// Parses the cursor of a request; None where it has none, an error where it belongs to another
+    /// search or index.
     pub(crate) fn of(
         request: &SearchRequest,
         snapshot: &Snapshot,

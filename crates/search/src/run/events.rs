@@ -1,4 +1,4 @@
-//! Searches that find events: which of them, in which order, and a page at a time.
+//! Searches that answer with events: filters, sorts, and cuts the result into pages.
 
 use super::{Search, read_record};
 use crate::collect::{Counting, Match, Wanted, collect};

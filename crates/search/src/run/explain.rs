@@ -1,4 +1,4 @@
-//! What a search did, and what each of its conditions finds by itself.
+//! Explains a search: how long each step took, and how many events each condition finds by itself.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -9,12 +9,12 @@ use language::ast::{Expr, Query};
 use trail::time::Micros;
 use wire::{ApiError, Explain, ExplainCondition, ExplainStep, Order, TotalMode};
 
-/// Times of what was done, in order.
+/// The steps of a search with their times, in order.
 #[derive(Default)]
 pub(crate) struct Steps(RefCell<Vec<ExplainStep>>);
 
 impl Search<'_> {
-    /// Does something, and notes how long it took.
+    /// Runs a step, and notes how long it took.
     pub(super) fn timed<T>(&self, step: &str, work: impl FnOnce() -> T) -> T {
         let started = Instant::now();
         let done = work();
@@ -23,7 +23,7 @@ impl Search<'_> {
         done
     }
 
-    /// To be called behind the search.
+    /// Makes the explanation. Call it after the search.
     pub(super) fn explain(&self, query: String, filter: &Expr) -> Result<Explain, ApiError> {
         let steps = self.steps.0.take();
         let mut conditions = Vec::new();

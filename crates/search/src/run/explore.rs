@@ -1,4 +1,4 @@
-//! Which fields events have, and the most frequent values of a field.
+//! Lists the fields that events have, and the most frequent values of a field.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use wire::{
     ValuesRequest, ValuesResponse,
 };
 
-/// Lists the fields that events have.
+/// Lists the fields that events have, with types and numbers of events.
 pub fn fields(
     snapshot: &Arc<Snapshot>,
     request: &FieldsRequest,
@@ -111,7 +111,7 @@ fn is_called(field: &Field, prefix: &str) -> bool {
         || short.is_some_and(|short| short.starts_with(prefix))
 }
 
-/// Lists the most frequent values of a field.
+/// Lists the most frequent values of a field, with numbers of events.
 pub fn values(
     snapshot: &Arc<Snapshot>,
     request: &ValuesRequest,

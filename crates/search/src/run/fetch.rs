@@ -1,4 +1,4 @@
-//! From matches to what is answered of them: records, or values of theirs.
+//! Turns matches into results: fetches and parses their records, whole or for chosen fields.
 
 use std::collections::HashMap;
 
@@ -79,8 +79,8 @@ impl<'a> Fetcher<'a> {
     }
 }
 
-/// Fetches matches until there are so many bytes of records; one, if it is larger. On all cores;
-/// neighbours, which often share a block of records, on the same.
+/// Fetches the records of matches up to a number of bytes, but always the first. All cores fetch;
+/// neighbours, which often share a block of records, go to the same core.
 pub(crate) fn fetch_up_to(
     bytes_max: usize,
     snapshot: &Snapshot,
@@ -140,7 +140,7 @@ fn raw_json(bytes: Vec<u8>) -> Result<Box<RawValue>, ApiError> {
     RawValue::from_string(text).map_err(|error| broken(&error))
 }
 
-/// Fields chosen by a query.
+/// The fields that a query chose.
 pub(crate) struct Chosen {
     fields: Vec<Target>,
     /// The paths of records that are read for them.
@@ -170,7 +170,7 @@ impl Chosen {
 }
 
 impl Fetcher<'_> {
-    /// Rows of chosen fields, until there are so many bytes; one, if it is larger.
+    /// Makes rows of the chosen fields up to a number of bytes, but always the first.
     pub(crate) fn rows_up_to(
         &mut self,
         bytes_max: usize,

@@ -1,4 +1,4 @@
-//! Which values of an event met the query, and where in them.
+//! Highlights: which values of an event matched the query, and where in them.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -17,9 +17,9 @@ use trail::time::Micros;
 use wire::Highlight;
 use wire::limits::HIGHLIGHTS_MAX;
 
-/// The conditions of a query that an event's values can meet. What a `NOT` asks for is in no value, and
-/// neither is what is derived from several; and where only bounds were asked for, but of addresses, or that
-/// there is something, the values say nothing that the query does not.
+/// The tests of a query that can be highlighted in an event's values. Left out are tests under
+/// `NOT` and derived fields, which no value shows, and also ranges (except of addresses) and tests
+/// for existence, where a highlight would say nothing new.
 pub(crate) struct Highlighter {
     words: Vec<WordMeaning>,
     values: Vec<OfField>,

@@ -1,4 +1,4 @@
-//! What a filter means in one search, as a number under which what was found out about it is kept.
+//! The cache key of a filter in one search: a hash of its meaning.
 
 use std::hash::{Hash, Hasher};
 
@@ -7,8 +7,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::meaning::EventMeaning;
 use trail::time::Micros;
 
-/// A hash of what is asked, whole: names are fields, and texts are times, by then. The times between
-/// which events are looked for belong to it.
+/// Hashes a meaning, in which names are fields and texts are times already, together with the time
+/// range of the search.
 pub(crate) fn key(meaning: &EventMeaning, between: (Option<Micros>, Option<Micros>)) -> u128 {
     xxh3_128(&bytes(meaning, between))
 }

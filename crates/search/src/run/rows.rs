@@ -1,4 +1,4 @@
-//! Rows of a table, and what the stages behind `stats` make of them.
+//! The rows of a table, and the stages behind `stats` that work on them.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -16,11 +16,11 @@ use wire::{ApiError, ErrorKind, Table};
 #[derive(Clone)]
 pub(crate) struct Column {
     pub(crate) name: String,
-    /// What is in it.
+    /// The kind of the column's values.
     pub(crate) kind: ColumnKind,
 }
 
-/// A table in the making.
+/// A table that stages still change.
 pub(crate) struct Rows {
     columns: Vec<Column>,
     /// How many columns are keys; rows that compare equal are in their order.
@@ -30,7 +30,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// In the order of their keys.
+    /// Makes a table, sorted by the keys.
     pub(crate) fn new(
         columns: Vec<Column>,
         keys: usize,
@@ -45,7 +45,7 @@ impl Rows {
         self.rows.iter().filter_map(|row| row.first())
     }
 
-    /// The first rows, as they are answered.
+    /// Turns the first rows into the table of an answer.
     pub(crate) fn into_table(self, limit: usize) -> Table {
         let rows_total = self.rows.len() as u64;
         let json = |cell: Cell| serde_json::to_value(cell).unwrap_or_default();
@@ -55,7 +55,7 @@ impl Rows {
         Table { columns, rows, rows_total, exact: self.is_exact }
     }
 
-    /// The column that a name means, and what is in it.
+    /// Finds the column that a name means, and the kind of its values.
     pub(crate) fn named(&self, field: &FieldRef) -> Result<(usize, ColumnKind), ApiError> {
         let at = self.column(field)?;
         Ok((at, self.columns[at].kind))
@@ -100,7 +100,8 @@ impl Rows {
         Ok(())
     }
 
-    /// Keeps the first rows, of each combination of some columns' values.
+    /// Keeps the first rows, or with `by`, the first rows of each combination of values in these
+    /// columns.
     pub(crate) fn limit(&mut self, limit: u64, by: &[FieldRef]) -> Result<(), ApiError> {
         let by = self.columns(by)?;
         let mut seen: HashMap<Vec<Cell>, u64> = HashMap::new();
@@ -112,7 +113,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Keeps some columns.
+    /// Keeps only these columns, in this order.
     pub(crate) fn choose(&mut self, fields: &[FieldRef]) -> Result<(), ApiError> {
         let columns = self.columns(fields)?;
         for row in &mut self.rows {
@@ -124,7 +125,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Keeps the rows that meet a condition on these columns.
+    /// Keeps the rows that meet a condition.
     pub(crate) fn filter(&mut self, filter: &RowMeaning) {
         self.rows.retain(|row| filter.is_met(&|test| test.is_met_by(row)));
     }

@@ -1,4 +1,4 @@
-//! What has come into the index since a client asked last.
+//! Tails: the events that have come into the index since a client asked last.
 
 use std::sync::Arc;
 
@@ -40,7 +40,8 @@ impl Seen {
     }
 }
 
-/// The next events behind the request's cursor, `limit` at most; without one, none, and where to go on.
+/// Returns the next events behind the request's cursor, at most `limit`. A request without a cursor
+/// gets no events, and the cursor to go on from.
 pub fn tail(
     snapshot: &Arc<Snapshot>,
     request: &TailRequest,

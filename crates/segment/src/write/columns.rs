@@ -1,5 +1,5 @@
-//! The file of a segment's columns, as tantivy reads it (`tantivy-columnar`, version 2 of its format):
-//! columns one behind another, and where each is, by its name and type.
+//! Writes the file of a segment's columns in tantivy's format (`tantivy-columnar`, version 2): the
+//! columns one behind another, then the place of each by name and type.
 //!
 //! tantivy's own writer takes values one by one and looks each up in its column's dictionary; here the
 //! values are numbers already. What a column's parts look like is left to tantivy's functions.

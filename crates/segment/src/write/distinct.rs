@@ -1,9 +1,9 @@
-//! The distinct values of a segment in the making, each a small number, and the words by which each is
-//! found.
+//! The distinct values of a segment that is being built, each with a small number, and the words of
+//! each.
 //!
-//! Most values of a record were in a record before it. So a value is looked up once, in one table; what
-//! else is made of it (its column's dictionary, its words) is made once, when it is new. All that a
-//! document is then is a list of numbers.
+//! Most values of a record were in an earlier record. So each value is looked up once, in one
+//! table, and its entry in the column's dictionary and its words are made once, when it is new. A
+//! document is then a list of numbers.
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;

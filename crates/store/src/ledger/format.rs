@@ -1,18 +1,20 @@
-//! A line of the ledger, as it is on disk: a [`segment::file::FileRecord`], or what tells of a loss.
+//! A line of the ledger on disk: a [`segment::file::FileRecord`], or a loss.
 //!
-//! As there, these types are the format.
+//! These types are the format, as those are.
 
 use serde::{Deserialize, Serialize};
 
 use trail::time::Micros;
 
-/// A file's events that were in a damaged segment.
+/// The events of one file that were in a damaged segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
-    /// The file's number.
+    /// The file's number in the ledger.
     pub file: u64,
-    /// How many of its events. Zero where its duplicates' events may have been in the segment.
+    /// How many events of the file were lost. Zero where only events that it duplicates may have
+    /// been in the segment.
     pub events: u64,
+    /// When the damage was found.
     pub at: Micros,
 }
 

@@ -18,33 +18,46 @@ const ROWS_STEP: usize = 1_024;
 /// committed are missing, some hundred thousand at most; each costs 20 bytes.
 const NUMBERS_MISSING_MAX: u64 = 1 << 24;
 
-/// Files that were read, by what became of them.
+/// How many lines of the ledger have each [`FileState`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilesByState {
+    /// Trail files whose events are in the index.
     pub indexed: u64,
+    /// Files of which nothing could be indexed.
     pub rejected: u64,
+    /// CloudTrail digest files.
     pub digest: u64,
+    /// Trail files without a record.
     pub empty: u64,
+    /// Earlier lines of files that were read again after a change.
     pub replaced: u64,
+    /// Files to be read again, because a damaged segment took their events.
     pub reread: u64,
 }
 
 /// Sums over the ledger.
 #[derive(Clone, Debug, Default)]
 pub struct LedgerCounts {
+    /// How many lines are in each state.
     pub files: FilesByState,
+    /// Records that are events, duplicates and expired ones included.
     pub records: u64,
+    /// Records whose event was in the index already.
     pub duplicates: u64,
+    /// Records that were older than retention keeps when they were read.
     pub expired: u64,
+    /// Records that share account and `eventID` with an event of other content.
     pub conflicting: u64,
+    /// Records that could be read only after a repair.
     pub repaired: u64,
+    /// Records that could not be read.
     pub rejected: u64,
-    /// Events lost with a damaged segment, of files that were not read again since.
+    /// Events lost with a damaged segment, in files that were not read again since.
     pub lost: u64,
 }
 
 impl LedgerCounts {
-    /// Events that were put into the index.
+    /// How many events were indexed.
     pub fn events(&self) -> u64 {
         self.records - self.duplicates - self.expired
     }
