@@ -133,15 +133,15 @@ impl Context<'_> {
         let is_met = Arc::clone(test);
         self.verified(candidates, move |record| is_met(record))
     }
+}
 
-    /// Returns the union of several sets.
-    pub(crate) fn union(&self, mut parts: Vec<Docs>) -> Docs {
-        parts.retain(|part| part.doc() != TERMINATED);
-        match parts.len() {
-            0 => none(),
-            1 => parts.remove(0),
-            _ => Box::new(ConstScorer::new(Union::new(parts), 1.0)),
-        }
+/// Returns the union of several sets.
+pub(crate) fn union(mut parts: Vec<Docs>) -> Docs {
+    parts.retain(|part| part.doc() != TERMINATED);
+    match parts.len() {
+        0 => none(),
+        1 => parts.remove(0),
+        _ => Box::new(ConstScorer::new(Union::new(parts), 1.0)),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tantivy::query::{BitSetDocSet, ConstScorer};
 use tantivy::{BitSet, DocId, DocSet, TERMINATED};
 
-use crate::clauses::{Clause, Context, RECORD_COST};
+use crate::clauses::{Clause, Context, RECORD_COST, union};
 use crate::value_clauses::{ValueTest, add_terms};
 use crate::values::ReadRecord;
 use segment::IndexError;
@@ -66,7 +66,7 @@ impl<T: ValueTest + Clone> Clause for IdClause<T> {
         let test = self.test.clone();
         let is_met = move |uuid: &str| test.is_met_by(uuid);
         let uuids = docs_with_uuids(context, self.column, keys, &self.read, is_met);
-        Ok(context.union(vec![terms, uuids]))
+        Ok(union(vec![terms, uuids]))
     }
 }
 

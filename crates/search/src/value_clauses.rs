@@ -10,7 +10,7 @@ use tantivy::query::{AllQuery, BooleanQuery};
 use tantivy::schema::{Field, IndexRecordOption, Term};
 use tantivy::{BitSet, DocSet, TERMINATED};
 
-use crate::clauses::{Clause, Context};
+use crate::clauses::{Clause, Context, union};
 use segment::IndexError;
 use segment::column_words::each_value;
 use segment::dictionary::{TermWalk, TextColumn};
@@ -84,7 +84,7 @@ impl Clause for LeafClause {
                 _ => none(),
             });
         }
-        Ok(context.union(parts))
+        Ok(union(parts))
     }
 }
 
@@ -244,7 +244,7 @@ impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
                         let large = context.verified_by(large, &self.is_met_by_record);
                         // Shown by what is left of its digits, a large number may be met wrongly.
                         let others = self.shown(context, column, move |n| !is_large(n));
-                        context.union(vec![others, large])
+                        union(vec![others, large])
                     }
                     _ => none(),
                 });
@@ -269,7 +269,7 @@ impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
             let candidates = docs_with_values(context, &self.field, &column, &cut)?;
             parts.push(context.verified_by(candidates, &self.is_met_by_record));
         }
-        Ok(context.union(parts))
+        Ok(union(parts))
     }
 }
 
@@ -375,7 +375,7 @@ impl<T: ValueTest> Clause for NumberClause<T> {
                 _ => none(),
             });
         }
-        Ok(context.union(parts))
+        Ok(union(parts))
     }
 }
 
@@ -405,7 +405,7 @@ impl Clause for ExistsClause {
             .into_iter()
             .map(|column| context.scan_with_value(column.into_column_index(), |_| true))
             .collect();
-        Ok(context.union(parts))
+        Ok(union(parts))
     }
 
     fn path_with_something(&self) -> Option<&str> {

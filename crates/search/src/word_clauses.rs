@@ -12,7 +12,7 @@ use tantivy::BitSet;
 use tantivy::query::{BitSetDocSet, ConstScorer};
 use tantivy::schema::Term;
 
-use crate::clauses::{Clause, Context};
+use crate::clauses::{Clause, Context, union};
 use crate::id_clauses::{UuidClause, docs_with_uuids, keys_of};
 use crate::value_clauses::{TextField, ValueTest, add_terms, docs_with_values, ordinals_where};
 use crate::values::ReadRecord;
@@ -61,7 +61,7 @@ impl Clause for WordClause {
                 parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
             }
         }
-        Ok(context.union(parts))
+        Ok(union(parts))
     }
 }
 
@@ -157,7 +157,7 @@ impl<T: ValueTest> Clause for ColumnPhraseClause<T> {
             }
             parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
         }
-        Ok(context.union(parts))
+        Ok(union(parts))
     }
 }
 

@@ -171,23 +171,21 @@ mod tests {
         };
         let key = FileKey { path: "/a/b.json.gz".to_owned(), size: 5, mtime_ns: -6 };
         let full = FileRecord { number: 4, key, state: FileState::Indexed, reading };
-        check(
-            &full,
-            r#"{"number":4,"path":"/a/b.json.gz","size":5,"mtime_ns":-6,"state":"indexed","#
-                .to_owned()
-                + r#""read_at":"1970-01-01T00:00:00.000001Z","sha256":"00ff","records":9,"#
-                + r#""duplicates":2,"expired":1,"conflicting":1,"repaired":3,"rejected":1,"#
-                + r#""first":"1970-01-01T00:00:01.5Z","last":"1970-01-01T00:00:02Z","#
-                + r#""account":"111122223333","region":"several","#
-                + r#""rejects":[{"offset":7,"reason":"why"}],"flags":["trailing-bytes"],"#
-                + r#""reason":"because"}"#,
-        );
+        let line = [
+            r#"{"number":4,"path":"/a/b.json.gz","size":5,"mtime_ns":-6,"state":"indexed","#,
+            r#""read_at":"1970-01-01T00:00:00.000001Z","sha256":"00ff","records":9,"#,
+            r#""duplicates":2,"expired":1,"conflicting":1,"repaired":3,"rejected":1,"#,
+            r#""first":"1970-01-01T00:00:01.5Z","last":"1970-01-01T00:00:02Z","#,
+            r#""account":"111122223333","region":"several","#,
+            r#""rejects":[{"offset":7,"reason":"why"}],"flags":["trailing-bytes"],"#,
+            r#""reason":"because"}"#,
+        ];
+        check(&full, &line.concat());
         let key = FileKey { path: "p".to_owned(), size: 0, mtime_ns: 0 };
         let (state, reading) = (FileState::Empty, Reading::default());
         check(
             &FileRecord { number: 0, key, state, reading },
-            r#"{"number":0,"path":"p","size":0,"mtime_ns":0,"state":"empty","records":0,"duplicates":0}"#
-                .to_owned(),
+            r#"{"number":0,"path":"p","size":0,"mtime_ns":0,"state":"empty","records":0,"duplicates":0}"#,
         );
         let names = FileState::ALL.map(|state| serde_json::to_string(&state).unwrap());
         let expected = ["indexed", "rejected", "digest", "empty", "replaced", "reread"];
@@ -195,8 +193,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(record: &FileRecord, line: String) {
+    fn check(record: &FileRecord, line: &str) {
         assert_eq!(serde_json::to_string(record).unwrap(), line);
-        assert_eq!(serde_json::from_str::<FileRecord>(&line).unwrap(), *record);
+        assert_eq!(serde_json::from_str::<FileRecord>(line).unwrap(), *record);
     }
 }

@@ -4,9 +4,9 @@
 //! - A damaged segment is set aside by itself. The files whose events it held, and those that counted
 //!   duplicates, get a line in the ledger that says so, and are read again when the archive is scanned.
 //! - If the manifest or the ledger cannot be read, nobody knows what counts. The whole index is set
-//! aside, and an empty one begins.
+//!   aside, and an empty one begins.
 //! - A manifest of another version is not damage. The index is refused and nothing changes
-//! (`versions.rs`), because it may hold events that the archive no longer has.
+//!   (`versions.rs`), because it may hold events that the archive no longer has.
 //!
 //! Nothing damaged is deleted. A file that cannot be read for another reason, such as its
 //! permissions or a failing disk, is not damage: the daemon does not start, and nothing changes.

@@ -11,6 +11,9 @@ use crate::store::Store;
 
 /// Builds a segment of one file with an event at each of these times, in microseconds since the
 /// Unix epoch.
+///
+/// # Panics
+/// If the segment cannot be written.
 pub fn built(store: &Store, number: u64, times: &[i64]) -> BuiltSegment {
     let mut builder = store.factory().builder().unwrap();
     for time in times {

@@ -585,9 +585,7 @@ fn the_tree_knows_where_fields_and_values_stand() {
 fn a_prefix_is_text_before_a_single_star() {
     let prefix = |text| match parse(text).unwrap().filter {
         Expr::Wildcard(pattern) => match pattern.pieces() {
-            [crate::ast::Piece::Text(prefix), crate::ast::Piece::AnyRun] => {
-                Some(prefix.to_string())
-            }
+            [crate::ast::Piece::Text(prefix), crate::ast::Piece::AnyRun] => Some(prefix.clone()),
             _ => None,
         },
         _ => None,
