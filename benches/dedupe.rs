@@ -13,7 +13,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use ingest::read::FileReader;
-use ingest::walk::{Found, Walk};
+use ingest::walk::{FileWalk, Found};
 use rustix::time::{ClockId, clock_gettime};
 use segment::IndexError;
 use segment::build::SegmentBuilder;
@@ -161,7 +161,7 @@ fn claims(dedupe: &Dedupe, committed: u64, key: impl Fn(u64) -> EventKey, expect
 fn read(archive: &Archive) -> Vec<Vec<u8>> {
     let limits = import_options(&Config::default(), Vec::new()).work.read;
     let mut reader = FileReader::new(limits);
-    let files = Walk::new([archive.dir.path().to_owned()])
+    let files = FileWalk::new([archive.dir.path().to_owned()])
         .filter(|(_, found)| matches!(found, Ok(Found::Trail(_))));
     let text = |path: &Path| reader.read(path, |content| content.bytes.to_vec());
     let mut text = text;

@@ -262,7 +262,7 @@ impl Config {
     /// Where `other` says something else, in the order of the keys.
     pub fn changes(&self, other: &Self) -> Vec<Change> {
         let (mut from, mut to) = (self.clone(), other.clone());
-        let differ = |key: &keys::Key| {
+        let differ = |key: &keys::Setting| {
             let (from, to) = ((key.field)(&mut from).to_toml(), (key.field)(&mut to).to_toml());
             let is_reloaded = keys::RELOADED.contains(&key.path);
             (from != to).then_some(Change { key: key.path, from, to, is_reloaded })
@@ -371,7 +371,7 @@ mod tests {
     }
 
     /// One that the key takes, and that is not its default.
-    fn other_value(key: &keys::Key) -> &'static str {
+    fn other_value(key: &keys::Setting) -> &'static str {
         match key.path {
             "watch.dirs" => "/a:/b \"quoted\"",
             "index.data_dir" | "socket.path" | "aws.keys_file" => "/elsewhere",

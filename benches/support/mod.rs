@@ -14,7 +14,7 @@ use std::time::Duration;
 use bench::generate::{GenerateOptions, Generated, generate};
 use ingest::Ingest;
 use ingest::progress::Progress;
-use ingest::walk::{Found, Walk};
+use ingest::walk::{FileWalk, Found};
 use ingest::watch::Watcher;
 use store::snapshot::Snapshot;
 use tempfile::TempDir;
@@ -51,7 +51,7 @@ impl Archive {
 
 /// The files of an archive by name: a walk has them as the file system does.
 pub fn trail_files(dir: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = Walk::new([dir.to_owned()])
+    let mut files: Vec<PathBuf> = FileWalk::new([dir.to_owned()])
         .filter_map(|(path, found)| matches!(found, Ok(Found::Trail(_))).then_some(path))
         .collect();
     files.sort();

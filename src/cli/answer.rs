@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::cli::output::Look;
 use crate::cli::table::{Cell, room_beside, table};
 use crate::cli::text::escape;
-use language::ast::{Function, Key, Query, Stage};
+use language::ast::{Function, GroupKey, Query, Stage};
 use language::parse::parse;
 use wire::{QueryForm, Table};
 
@@ -51,7 +51,9 @@ fn measure(query: &QueryForm) -> Option<String> {
         QueryForm::Tree(query) => query,
     };
     query.stages.iter().find_map(|stage| match stage {
-        Stage::Stats { functions, by } if by.iter().any(|key| matches!(key, Key::Bin { .. })) => {
+        Stage::Stats { functions, by }
+            if by.iter().any(|key| matches!(key, GroupKey::Bin { .. })) =>
+        {
             functions.first().map(Function::column)
         }
         _ => None,

@@ -129,7 +129,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             }
         }
         (None, archive) => {
-            let place = Place::new(args.data_dir.as_deref())?;
+            let place = BenchPlace::new(args.data_dir.as_deref())?;
             let archive = archive.as_deref().context("an archive is needed")?;
             measure_all(&place, archive, &questions, load, &mut report)?;
         }
@@ -150,7 +150,7 @@ fn read_report(path: &Path) -> anyhow::Result<Report> {
 }
 
 fn measure_all(
-    place: &Place,
+    place: &BenchPlace,
     archive: &Path,
     questions: &dyn Fn(&Client) -> anyhow::Result<Vec<Question>>,
     load: Load,
@@ -205,7 +205,7 @@ fn ask(socket: &Path, question: &Question, load: Load) -> anyhow::Result<QueryRe
 }
 
 /// Where the index and the socket of a measurement are.
-struct Place {
+struct BenchPlace {
     data_dir: PathBuf,
     socket: PathBuf,
     /// Watched by the daemon.
@@ -214,7 +214,7 @@ struct Place {
     _folder: tempfile::TempDir,
 }
 
-impl Place {
+impl BenchPlace {
     fn new(data_dir: Option<&Path>) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("traildex-bench-").tempdir()?;
         let empty = folder.path().join("empty");

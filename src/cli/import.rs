@@ -18,7 +18,7 @@ use bench::report::IngestReport;
 use bench::usage::Usage;
 use ingest::Ingest;
 use ingest::progress::{Busy, Counters, Progress};
-use ingest::walk::{Found, Walk};
+use ingest::walk::{FileWalk, Found};
 use ingest::watch::Watcher;
 use store::inspect::disk_bytes_by_part;
 use store::store::Store;
@@ -150,7 +150,7 @@ pub(super) fn absolute(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn total_bytes(roots: &[PathBuf]) -> u64 {
-    let sizes = Walk::new(roots.iter().cloned()).filter_map(|(_, found)| match found {
+    let sizes = FileWalk::new(roots.iter().cloned()).filter_map(|(_, found)| match found {
         Ok(Found::Trail(key)) => Some(key.size),
         _ => None,
     });

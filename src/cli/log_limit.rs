@@ -24,11 +24,11 @@ pub(super) struct Limited<F> {
     inner: F,
     /// The line that says that there would be more.
     notice: fn(&str) -> String,
-    places: Mutex<HashMap<Identifier, Place>>,
+    places: Mutex<HashMap<Identifier, LogPlace>>,
 }
 
 /// What a place has said since a time.
-struct Place {
+struct LogPlace {
     since: Instant,
     lines: u32,
 }
@@ -48,9 +48,9 @@ impl<F> Limited<F> {
 
     fn turn(&self, place: Identifier, now: Instant) -> Turn {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = places.entry(place).or_insert(Place { since: now, lines: 0 });
+        let place = places.entry(place).or_insert(LogPlace { since: now, lines: 0 });
         if now.duration_since(place.since) >= SPAN {
-            *place = Place { since: now, lines: 0 };
+            *place = LogPlace { since: now, lines: 0 };
         }
         place.lines = place.lines.saturating_add(1);
         match place.lines {

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::{Auth, Config, Format, Level, Region, bytes};
 
 /// One setting that a person can make.
-pub(super) struct Key {
+pub(super) struct Setting {
     /// Section and name: `search.deadline_ms`.
     pub path: &'static str,
     /// Where its value lives, and what it may be.
@@ -17,80 +17,83 @@ pub(super) struct Key {
 }
 
 /// In the order of `config/traildex.toml`.
-pub(super) static KEYS: [Key; 31] = [
-    Key { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
-    Key { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
-    Key { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },
-    Key {
+pub(super) static KEYS: [Setting; 31] = [
+    Setting { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
+    Setting { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
+    Setting { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },
+    Setting {
         path: "watch.unfinished_s",
         field: |c| Field::Time(&mut c.watch.unfinished_s, UNFINISHED_S),
     },
-    Key { path: "index.data_dir", field: |c| Field::Path(&mut c.index.data_dir) },
-    Key {
+    Setting { path: "index.data_dir", field: |c| Field::Path(&mut c.index.data_dir) },
+    Setting {
         path: "index.free_bytes_min",
         field: |c| Field::Bytes(&mut c.index.free_bytes_min, FREE_BYTES),
     },
-    Key {
+    Setting {
         path: "retention.age_days_max",
         field: |c| Field::Count(&mut c.retention.age_days_max, AGE_DAYS),
     },
-    Key {
+    Setting {
         path: "retention.bytes_max",
         field: |c| Field::Bytes(&mut c.retention.bytes_max, KEPT_BYTES),
     },
-    Key { path: "ingest.threads", field: |c| Field::Count(&mut c.ingest.threads, THREADS) },
-    Key {
+    Setting { path: "ingest.threads", field: |c| Field::Count(&mut c.ingest.threads, THREADS) },
+    Setting {
         path: "ingest.commit_age_ms_max",
         field: |c| Field::Time(&mut c.ingest.commit_age_ms_max, COMMIT_AGE_MS),
     },
-    Key {
+    Setting {
         path: "ingest.commit_idle_ms",
         field: |c| Field::Time(&mut c.ingest.commit_idle_ms, COMMIT_IDLE_MS),
     },
-    Key {
+    Setting {
         path: "ingest.segment_events_max",
         field: |c| Field::Count(&mut c.ingest.segment_events_max, SEGMENT_EVENTS),
     },
-    Key {
+    Setting {
         path: "ingest.segment_bytes_max",
         field: |c| Field::Bytes(&mut c.ingest.segment_bytes_max, SEGMENT_BYTES),
     },
-    Key {
+    Setting {
         path: "ingest.file_bytes_max",
         field: |c| Field::Bytes(&mut c.ingest.file_bytes_max, FILE_BYTES),
     },
-    Key {
+    Setting {
         path: "ingest.inflate_ratio_max",
         field: |c| Field::Count(&mut c.ingest.inflate_ratio_max, INFLATE_RATIO),
     },
-    Key { path: "socket.path", field: |c| Field::Path(&mut c.socket.path) },
-    Key { path: "socket.group", field: |c| Field::Group(&mut c.socket.group) },
-    Key { path: "socket.allowed_users", field: |c| Field::Names(&mut c.socket.allowed_users) },
-    Key { path: "socket.allowed_groups", field: |c| Field::Names(&mut c.socket.allowed_groups) },
-    Key {
+    Setting { path: "socket.path", field: |c| Field::Path(&mut c.socket.path) },
+    Setting { path: "socket.group", field: |c| Field::Group(&mut c.socket.group) },
+    Setting { path: "socket.allowed_users", field: |c| Field::Names(&mut c.socket.allowed_users) },
+    Setting {
+        path: "socket.allowed_groups",
+        field: |c| Field::Names(&mut c.socket.allowed_groups),
+    },
+    Setting {
         path: "socket.connections_max",
         field: |c| Field::Count(&mut c.socket.connections_max, CONNECTIONS),
     },
-    Key {
+    Setting {
         path: "search.concurrent_max",
         field: |c| Field::Count(&mut c.search.concurrent_max, THREADS),
     },
-    Key { path: "search.queue_max", field: |c| Field::Count(&mut c.search.queue_max, QUEUE) },
-    Key {
+    Setting { path: "search.queue_max", field: |c| Field::Count(&mut c.search.queue_max, QUEUE) },
+    Setting {
         path: "search.deadline_ms",
         field: |c| Field::Time(&mut c.search.deadline_ms, DEADLINE_MS),
     },
-    Key {
+    Setting {
         path: "search.record_cache_bytes",
         field: |c| Field::Bytes(&mut c.search.record_cache_bytes, RECORD_CACHE_BYTES),
     },
-    Key { path: "aws.listen", field: |c| Field::Listen(&mut c.aws.listen) },
-    Key { path: "aws.auth", field: |c| Field::Auth(&mut c.aws.auth) },
-    Key { path: "aws.keys_file", field: |c| Field::Path(&mut c.aws.keys_file) },
-    Key { path: "aws.region", field: |c| Field::Region(&mut c.aws.region) },
-    Key { path: "aws.data_events", field: |c| Field::Bool(&mut c.aws.data_events) },
-    Key { path: "log.level", field: |c| Field::Level(&mut c.log.level) },
-    Key { path: "log.format", field: |c| Field::Format(&mut c.log.format) },
+    Setting { path: "aws.listen", field: |c| Field::Listen(&mut c.aws.listen) },
+    Setting { path: "aws.auth", field: |c| Field::Auth(&mut c.aws.auth) },
+    Setting { path: "aws.keys_file", field: |c| Field::Path(&mut c.aws.keys_file) },
+    Setting { path: "aws.region", field: |c| Field::Region(&mut c.aws.region) },
+    Setting { path: "aws.data_events", field: |c| Field::Bool(&mut c.aws.data_events) },
+    Setting { path: "log.level", field: |c| Field::Level(&mut c.log.level) },
+    Setting { path: "log.format", field: |c| Field::Format(&mut c.log.format) },
 ];
 
 /// What SIGHUP changes in a daemon that runs; anything else waits for a restart.
@@ -165,7 +168,7 @@ const DEADLINE_MS: Range = 100..=600_000;
 /// A few blocks for each segment, or caching is only work.
 const RECORD_CACHE_BYTES: Range = MIB..=64 * GIB;
 
-impl Key {
+impl Setting {
     pub(super) fn section(&self) -> &'static str {
         self.split().0
     }

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Config, ConfigError, Origin, Overrides, check};
 use crate::config::error::Origins;
-use crate::config::keys::{Given, KEYS, Key, quote};
+use crate::config::keys::{Given, KEYS, Setting, quote};
 
 const PREFIX: &str = "TRAILDEX_";
 
@@ -116,7 +116,7 @@ impl Draft {
     /// `shown` is the value as the person wrote it.
     fn set(
         &mut self,
-        key: &Key,
+        key: &Setting,
         given: &Given,
         shown: String,
         origin: Origin,
@@ -193,7 +193,7 @@ fn unknown_key(origin: Origin, path: String) -> ConfigError {
         }
         None => {
             let siblings = KEYS.iter().filter(|key| key.section() == section);
-            let names: Vec<_> = siblings.map(Key::name).collect();
+            let names: Vec<_> = siblings.map(Setting::name).collect();
             format!("the keys of [{section}] are {}", names.join(", "))
         }
     };
@@ -210,7 +210,7 @@ fn unknown_variable(name: String) -> ConfigError {
 }
 
 /// The key that `given` is a slip of, by the name that `name_of` gives to keys.
-fn nearest(given: &str, name_of: impl Fn(&Key) -> String) -> Option<&'static Key> {
+fn nearest(given: &str, name_of: impl Fn(&Setting) -> String) -> Option<&'static Setting> {
     KEYS.iter()
         .map(|key| (strsim::normalized_damerau_levenshtein(given, &name_of(key)), key))
         .filter(|(similarity, _)| *similarity >= SLIP_SIMILARITY)
@@ -219,7 +219,7 @@ fn nearest(given: &str, name_of: impl Fn(&Key) -> String) -> Option<&'static Key
 }
 
 fn sections() -> String {
-    let mut sections: Vec<_> = KEYS.iter().map(Key::section).collect();
+    let mut sections: Vec<_> = KEYS.iter().map(Setting::section).collect();
     sections.dedup();
     sections.join(", ")
 }

@@ -15,7 +15,7 @@ use super::saved;
 use crate::config::Config;
 use crate::daemon::pipeline::Pipeline;
 use crate::daemon::upkeep::Checker;
-use ingest::progress::{Fault, Glance};
+use ingest::progress::{Glance, IngestFault};
 use search::pieces::on_long_threads;
 use search::run;
 use segment::IndexError;
@@ -445,7 +445,7 @@ fn count_disk_fault(kind: ErrorKind) {
 }
 
 /// A fault, and what comes of it.
-fn told(Fault { reason, may_pass }: Fault) -> String {
+fn told(IngestFault { reason, may_pass }: IngestFault) -> String {
     if may_pass {
         format!("{reason}; ingest is paused, and goes on when it works again")
     } else {

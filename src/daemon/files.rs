@@ -11,7 +11,7 @@ use search::run::parse_bound;
 use segment::file;
 use segment::file::FileRecord;
 use store::ledger::LedgerReader;
-use trail::layout::Place;
+use trail::layout::PathFacts;
 use trail::time::Micros;
 use wire::Reject;
 use wire::engine::Cancel;
@@ -201,7 +201,7 @@ impl Listing<'_> {
     }
 
     fn key(&self, entry: &FileEntry) -> GroupKey {
-        let place = Place::of(&entry.path);
+        let place = PathFacts::of(&entry.path);
         let reading = &entry.reading;
         let is_by = |dimension| self.by.contains(&dimension);
         let or_place = |known: &Option<String>, place: Option<&str>| {

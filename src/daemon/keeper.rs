@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::daemon::pipeline::{Ground, Pipeline};
-use ingest::progress::{Fault, add};
+use ingest::progress::{IngestFault, add};
 use segment::IndexError;
 use store::store::Store;
 
@@ -68,7 +68,7 @@ impl Keeper {
     }
 
     /// Starts ingest again as soon as it may work. None when the daemon stops before.
-    fn resume(&self, mut store: Store, fault: &Fault, pause: &mut Duration) -> Option<()> {
+    fn resume(&self, mut store: Store, fault: &IngestFault, pause: &mut Duration) -> Option<()> {
         tracing::warn!(fault = fault.reason, "ingest is paused; searches go on");
         let mut reason = fault.reason.clone();
         let ground = loop {

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::daemon::keeper::Keeper;
 use crate::daemon::upkeep::{Missing, missing};
 use ingest::Ingest;
-use ingest::progress::{Counters, Fault, Progress};
+use ingest::progress::{Counters, IngestFault, Progress};
 use ingest::watch::Watcher;
 use store::snapshot::SnapshotCell;
 use store::store::Store;
@@ -255,7 +255,7 @@ impl Pipeline {
     /// Notes that there is no pipeline any more.
     fn fail(&self, error: &anyhow::Error) -> ApiError {
         let reason = format!("cannot start ingest again: {error:#}");
-        self.progress.load().fail(Fault::lasting(reason));
+        self.progress.load().fail(IngestFault::lasting(reason));
         internal(error)
     }
 }

@@ -155,7 +155,7 @@ fn plan(options: &GenerateOptions) -> Result<Vec<TrailFile>> {
     let (mut files, mut planned, mut pair) = (Vec::new(), 0, 0);
     while planned < options.events {
         let mut rng = Rng(options.seed).fork(pair);
-        let place = Place::draw(&mut rng, options);
+        let place = TrailPlace::draw(&mut rng, options);
         let [a, b] = [0, 1].map(|side| {
             let events = draw_file_size(&mut rng).min(options.events - planned);
             let repeated = repeats(planned + events) - repeats(planned);
@@ -182,14 +182,14 @@ fn draw_file_size(rng: &mut Rng) -> u64 {
 
 /// Where and when the events of a pair of files happened.
 #[derive(Clone, Copy)]
-struct Place {
+struct TrailPlace {
     account: u64,
     region: &'static str,
     /// Unix seconds; the events follow within `WINDOW_S`.
     window: i64,
 }
 
-impl Place {
+impl TrailPlace {
     fn draw(rng: &mut Rng, options: &GenerateOptions) -> Self {
         let account = rng.zipf(ACCOUNTS);
         let region = REGIONS[rng.zipf(REGIONS.len() as u64) as usize];
@@ -201,7 +201,7 @@ impl Place {
 /// The events of one random stream. The first `repeated` of them are delivered twice.
 #[derive(Clone, Copy)]
 struct Batch {
-    place: Place,
+    place: TrailPlace,
     rng: Rng,
     events: u64,
     repeated: u64,

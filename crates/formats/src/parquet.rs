@@ -22,7 +22,7 @@ const RECORD: &str = "record";
 /// Writes one Parquet file, page by page.
 pub struct ParquetWriter {
     file: SerializedFileWriter<Vec<u8>>,
-    kinds: Vec<Kind>,
+    kinds: Vec<ParquetKind>,
     /// Of the row group in the making.
     rows: Vec<Vec<Value>>,
     /// Of their records.
@@ -31,7 +31,7 @@ pub struct ParquetWriter {
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ParquetKind {
     Text,
     Integer,
     Float,
@@ -41,18 +41,19 @@ impl ParquetWriter {
     /// The columns are those of the first page. Where it is the only one, a column of numbers is one; of
     /// rows that are still to come, nothing is known, and all is text.
     pub(crate) fn begin(first: &SearchResponse) -> io::Result<Self> {
-        let (names, kinds): (Vec<&str>, Vec<Kind>) = match &first.table {
+        let (names, kinds): (Vec<&str>, Vec<ParquetKind>) = match &first.table {
             None => {
                 let events = EVENT_COLUMNS.iter().map(|name| match *name {
-                    "offset" => (*name, Kind::Integer),
-                    name => (name, Kind::Text),
+                    "offset" => (*name, ParquetKind::Integer),
+                    name => (name, ParquetKind::Text),
                 });
-                events.chain([(RECORD, Kind::Text)]).unzip()
+                events.chain([(RECORD, ParquetKind::Text)]).unzip()
             }
             Some(table) => {
                 let of_column = |at: usize| table.rows.iter().map(move |row| &row[at]);
-                let kind =
-                    |at| if first.cursor.is_none() { kind(of_column(at)) } else { Kind::Text };
+                let kind = |at| {
+                    if first.cursor.is_none() { kind(of_column(at)) } else { ParquetKind::Text }
+                };
                 let columns = table.columns.iter().enumerate();
                 columns.map(|(at, name)| (name.as_str(), kind(at))).unzip()
             }
@@ -119,11 +120,11 @@ impl ParquetWriter {
     }
 }
 
-fn field(name: &str, kind: Kind) -> Result<Type, ParquetError> {
+fn field(name: &str, kind: ParquetKind) -> Result<Type, ParquetError> {
     let (physical, logical) = match kind {
-        Kind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
-        Kind::Integer => (Physical::INT64, None),
-        Kind::Float => (Physical::DOUBLE, None),
+        ParquetKind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+        ParquetKind::Integer => (Physical::INT64, None),
+        ParquetKind::Float => (Physical::DOUBLE, None),
     };
     Type::primitive_type_builder(name, physical)
         .with_repetition(Repetition::OPTIONAL)
@@ -131,35 +132,35 @@ fn field(name: &str, kind: Kind) -> Result<Type, ParquetError> {
         .build()
 }
 
-fn kind<'a>(values: impl Iterator<Item = &'a Value> + Clone) -> Kind {
+fn kind<'a>(values: impl Iterator<Item = &'a Value> + Clone) -> ParquetKind {
     let mut values = values.filter(|value| !value.is_null()).peekable();
     if values.peek().is_none() {
-        return Kind::Text;
+        return ParquetKind::Text;
     }
     if values.clone().all(Value::is_i64) {
-        return Kind::Integer;
+        return ParquetKind::Integer;
     }
-    if values.all(Value::is_number) { Kind::Float } else { Kind::Text }
+    if values.all(Value::is_number) { ParquetKind::Float } else { ParquetKind::Text }
 }
 
 fn write<'a>(
     column: &mut SerializedColumnWriter<'_>,
-    kind: Kind,
+    kind: ParquetKind,
     values: impl Iterator<Item = &'a Value> + Clone,
 ) -> Result<(), ParquetError> {
     let levels: Vec<i16> = values.clone().map(|value| i16::from(!value.is_null())).collect();
     let values = values.filter(|value| !value.is_null());
     let levels = Some(levels.as_slice());
     match kind {
-        Kind::Text => {
+        ParquetKind::Text => {
             let texts: Vec<ByteArray> = values.map(|value| text(value).into()).collect();
             column.typed::<ByteArrayType>().write_batch(&texts, levels, None)?;
         }
-        Kind::Integer => {
+        ParquetKind::Integer => {
             let numbers: Vec<i64> = values.filter_map(Value::as_i64).collect();
             column.typed::<Int64Type>().write_batch(&numbers, levels, None)?;
         }
-        Kind::Float => {
+        ParquetKind::Float => {
             let numbers: Vec<f64> = values.filter_map(Value::as_f64).collect();
             column.typed::<DoubleType>().write_batch(&numbers, levels, None)?;
         }

@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select, tick};
 use super::batch;
 use crate::batch::Batch;
 use crate::handover::TakenBack;
-use crate::progress::{Fault, Progress, spent};
+use crate::progress::{IngestFault, Progress, spent};
 use crate::work::Built;
 use segment::IndexError;
 use segment::build::BuiltSegment;
@@ -126,7 +126,7 @@ impl Committer {
         let progress = Arc::clone(&self.progress);
         let merger = std::thread::spawn(move || run_merges(&job_queue, &results, &progress));
         if let Err(error) = self.serve(&jobs, &merged) {
-            self.progress.fail(Fault::of_index("cannot commit", &error));
+            self.progress.fail(IngestFault::of_index("cannot commit", &error));
         }
         drop(jobs);
         // A merge that nobody waits for ends with the process; its files are orphans at the next start.

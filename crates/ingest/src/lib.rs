@@ -41,7 +41,7 @@ use crossbeam_channel::{bounded, unbounded};
 
 use self::batch::Batches;
 use self::commit::{Committer, Retention};
-use self::progress::{Fault, Progress};
+use self::progress::{IngestFault, Progress};
 use self::scan::{ScanOptions, Scanner};
 use self::watch::Watcher;
 use self::work::{WorkOptions, Worker};
@@ -162,7 +162,9 @@ fn run_workers(worker: &Worker, threads: usize) {
     match pool {
         Ok(pool) => drop(pool.broadcast(|_| worker.clone().run())),
         Err(error) => {
-            worker.progress.fail(Fault::lasting(format!("cannot start the workers: {error}")));
+            worker
+                .progress
+                .fail(IngestFault::lasting(format!("cannot start the workers: {error}")));
         }
     }
 }
@@ -183,11 +185,13 @@ impl Spawn<'_> {
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let ended = catch_unwind(AssertUnwindSafe(run)).ok();
             if ended.is_none() {
-                progress
-                    .fail(Fault::lasting(format!("the {name} thread panicked: a bug in traildex")));
+                progress.fail(IngestFault::lasting(format!(
+                    "the {name} thread panicked: a bug in traildex"
+                )));
             } else if !progress.is_stopping() {
-                progress
-                    .fail(Fault::lasting(format!("the {name} thread ended: a bug in traildex")));
+                progress.fail(IngestFault::lasting(format!(
+                    "the {name} thread ended: a bug in traildex"
+                )));
             }
             ended
         })

@@ -28,7 +28,7 @@ pub struct Progress {
 
 /// The reason why ingest has stopped by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct IngestFault {
     /// A sentence for people, which the daemon logs and status shows.
     pub reason: String,
     /// Whether a restart of ingest may help later: a disk can have room again, but a bug or damage
@@ -36,7 +36,7 @@ pub struct Fault {
     pub may_pass: bool,
 }
 
-impl Fault {
+impl IngestFault {
     /// Makes a fault after which a restart of ingest would not help, such as a bug.
     pub fn lasting(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), may_pass: false }
@@ -132,7 +132,7 @@ struct State {
     last_scan: Option<Instant>,
     last_commit: Option<Instant>,
     watch_fault: Option<String>,
-    fault: Option<Fault>,
+    fault: Option<IngestFault>,
 }
 
 #[derive(Debug)]
@@ -178,7 +178,7 @@ pub struct Glance {
     /// Why the kernel may not report some changes, in words; None where it reports all.
     pub watch_fault: Option<String>,
     /// Why ingest has stopped; None while it runs.
-    pub fault: Option<Fault>,
+    pub fault: Option<IngestFault>,
     /// Whole scans of the archive that were finished.
     pub(crate) scans: u64,
 }
@@ -332,7 +332,7 @@ impl Progress {
     }
 
     /// Logs a fault and stops ingest. Of several faults, the first is kept.
-    pub fn fail(&self, fault: Fault) {
+    pub fn fail(&self, fault: IngestFault) {
         tracing::error!(fault = fault.reason, "ingest has stopped");
         self.state().fault.get_or_insert(fault);
         self.stop();
@@ -340,7 +340,7 @@ impl Progress {
     }
 
     /// Returns the first fault that stopped ingest; None where there was none.
-    pub fn fault(&self) -> Option<Fault> {
+    pub fn fault(&self) -> Option<IngestFault> {
         self.state().fault.clone()
     }
 

@@ -22,7 +22,7 @@ use crate::handover::TakenBack;
 use crate::progress::Progress;
 use crate::waiting::Waiting;
 use crate::walk::age;
-use crate::walk::{Found, Walk, look};
+use crate::walk::{FileWalk, Found, look};
 use crate::watch::{Hint, Watcher};
 use segment::file::FileKey;
 use store::ledger::LedgerReader;
@@ -91,7 +91,7 @@ impl Scanner {
 /// The scanner at work.
 struct Scan {
     scanner: Scanner,
-    walk: Option<Walk>,
+    walk: Option<FileWalk>,
     walked: Walked,
     next_walk: Instant,
     has_lost_hints: bool,
@@ -174,7 +174,7 @@ impl Scan {
         self.walked = Walked { expects_new, ..Walked::default() };
         self.has_lost_hints = false;
         self.scanner.progress.scan_started();
-        self.walk = Some(Walk::new(self.scanner.roots.iter().cloned()));
+        self.walk = Some(FileWalk::new(self.scanner.roots.iter().cloned()));
     }
 
     /// Walks until a file is held, the step is done, or the walk ends.
@@ -238,7 +238,7 @@ impl Scan {
         let settle = self.scanner.options.settle;
         match hint {
             Hint::Directory(dir) => {
-                for (path, found) in Walk::new([dir]) {
+                for (path, found) in FileWalk::new([dir]) {
                     if let Ok(Found::Trail(key)) = found
                         && !self.waiting.contains(&path)
                     {

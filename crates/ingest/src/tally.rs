@@ -14,7 +14,7 @@ use store::dedupe::{Claim, Dedupe};
 use trail::columns;
 use trail::flags::Flags;
 use trail::flat::Event;
-use trail::layout::Place;
+use trail::layout::PathFacts;
 use trail::parse;
 use trail::parse::Sink;
 use trail::time::Micros;
@@ -78,7 +78,7 @@ impl<'a> Tally<'a> {
             reading.flags.push("cut-off".to_owned());
         }
         if reading.records == 0 {
-            let Place { account, region, .. } = Place::of(path);
+            let PathFacts { account, region, .. } = PathFacts::of(path);
             reading.account = account.map(str::to_owned);
             reading.region = region.map(str::to_owned);
         }

@@ -68,20 +68,20 @@ fn trail(path: &Path, metadata: &fs::Metadata) -> Found {
 }
 
 /// Walks directories, depth first, and single files. It does not follow symbolic links.
-pub struct Walk {
+pub struct FileWalk {
     /// Directories still to be opened, and open ones.
     to_open: Vec<PathBuf>,
     open: Vec<ReadDir>,
 }
 
-impl Walk {
+impl FileWalk {
     /// Starts at these paths; none of them is opened yet.
     pub fn new(roots: impl IntoIterator<Item = PathBuf>) -> Self {
         Self { to_open: roots.into_iter().collect(), open: Vec::new() }
     }
 }
 
-impl Iterator for Walk {
+impl Iterator for FileWalk {
     /// A path that is no directory, and what it is; or a path that cannot be looked at, and why.
     type Item = (PathBuf, std::io::Result<Found>);
 
@@ -163,7 +163,7 @@ mod tests {
         std::os::unix::fs::symlink(root.join("3.json"), root.join("link.json")).unwrap();
         let mut trails = Vec::new();
         let mut ignored = Vec::new();
-        for (path, found) in Walk::new([root.to_owned()]) {
+        for (path, found) in FileWalk::new([root.to_owned()]) {
             let name = path.strip_prefix(root).unwrap().display().to_string();
             match found.unwrap() {
                 Found::Trail(key) => {

@@ -170,7 +170,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::walk::Walk;
+    use crate::walk::FileWalk;
 
     /// Hints until `wanted` comes.
     fn wait_for(watcher: &Watcher, wanted: &Hint) -> Vec<Hint> {
@@ -221,7 +221,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(30);
         while !missing.is_empty() {
             match watcher.hints().recv_deadline(deadline) {
-                Ok(Hint::Directory(dir)) => Walk::new([dir]).for_each(|(path, _)| {
+                Ok(Hint::Directory(dir)) => FileWalk::new([dir]).for_each(|(path, _)| {
                     missing.remove(&path);
                 }),
                 Ok(Hint::Finished(path)) => {

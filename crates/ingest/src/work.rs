@@ -18,7 +18,7 @@ use crossbeam_channel::{Receiver, Sender, never, select_biased};
 
 use crate::batch::{Batch, Batches, Membership};
 use crate::handover::TakenBack;
-use crate::progress::{Fault, Progress, add, spent};
+use crate::progress::{IngestFault, Progress, add, spent};
 use crate::read::{Content, FileReader, ReadError, ReadLimits};
 use crate::tally::Tally;
 use crate::walk::{Found, age, look};
@@ -28,7 +28,7 @@ use segment::file::{FileKey, FileRecord};
 use segment::file::{FileState, Reading};
 use store::dedupe::Dedupe;
 use trail::flags::Flags;
-use trail::layout::Place;
+use trail::layout::PathFacts;
 use trail::parse::{Origin, Parser};
 use trail::split;
 use trail::split::Pieces;
@@ -91,9 +91,12 @@ impl Worker {
         };
         match catch_unwind(AssertUnwindSafe(|| work.run())) {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => progress.fail(Fault::of_index("cannot build a segment", &error)),
+            Ok(Err(error)) => {
+                progress.fail(IngestFault::of_index("cannot build a segment", &error))
+            }
             Err(_) => {
-                progress.fail(Fault::lasting("building a segment panicked: a bug in traildex"));
+                progress
+                    .fail(IngestFault::lasting("building a segment panicked: a bug in traildex"));
             }
         }
     }
@@ -325,7 +328,7 @@ impl Worker {
 
     /// The entry of a file that cannot be read as a trail.
     fn rejected(&self, key: FileKey, reason: String) -> FileRecord {
-        let Place { account, region, .. } = Place::of(&key.path);
+        let PathFacts { account, region, .. } = PathFacts::of(&key.path);
         let reading = Reading {
             reason: Some(reason),
             account: account.map(str::to_owned),

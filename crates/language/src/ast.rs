@@ -12,7 +12,7 @@ mod stage;
 
 use std::ops::Bound;
 
-pub use self::stage::{Bin, BinUnit, Function, FunctionKind, Key, SortKey, Stage};
+pub use self::stage::{Bin, BinUnit, Function, FunctionKind, GroupKey, SortKey, Stage};
 use crate::syntax::escape;
 
 /// A whole query: a filter, and stages behind it.
@@ -138,11 +138,11 @@ pub struct Value {
 
 /// Text with wildcards. Neighbouring texts and neighbouring `*` are merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(Vec<Piece>);
+pub struct Pattern(Vec<PatternPiece>);
 
 /// A part of a [`Pattern`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Piece {
+pub enum PatternPiece {
     /// These characters.
     Text(String),
     /// `*`: any characters, or none.
@@ -279,13 +279,13 @@ impl Test {
 
 impl Pattern {
     /// A pattern from its pieces, with neighbouring texts and neighbouring `*` merged.
-    pub fn new(pieces: impl IntoIterator<Item = Piece>) -> Self {
-        let mut merged: Vec<Piece> = Vec::new();
+    pub fn new(pieces: impl IntoIterator<Item = PatternPiece>) -> Self {
+        let mut merged: Vec<PatternPiece> = Vec::new();
         for piece in pieces {
             match (merged.last_mut(), piece) {
-                (_, Piece::Text(text)) if text.is_empty() => {}
-                (Some(Piece::Text(text)), Piece::Text(more)) => text.push_str(&more),
-                (Some(Piece::AnyRun), Piece::AnyRun) => {}
+                (_, PatternPiece::Text(text)) if text.is_empty() => {}
+                (Some(PatternPiece::Text(text)), PatternPiece::Text(more)) => text.push_str(&more),
+                (Some(PatternPiece::AnyRun), PatternPiece::AnyRun) => {}
                 (_, piece) => merged.push(piece),
             }
         }
@@ -293,16 +293,16 @@ impl Pattern {
     }
 
     /// The pieces, from left to right.
-    pub fn pieces(&self) -> &[Piece] {
+    pub fn pieces(&self) -> &[PatternPiece] {
         &self.0
     }
 
     /// The pattern as a bare word of a query; it also escapes the characters in `also`.
     pub fn escape(&self, also: &str) -> String {
-        let piece = |piece: &Piece| match piece {
-            Piece::Text(text) => escape(text, also),
-            Piece::AnyRun => "*".to_owned(),
-            Piece::AnyOne => "?".to_owned(),
+        let piece = |piece: &PatternPiece| match piece {
+            PatternPiece::Text(text) => escape(text, also),
+            PatternPiece::AnyRun => "*".to_owned(),
+            PatternPiece::AnyOne => "?".to_owned(),
         };
         self.0.iter().map(piece).collect()
     }

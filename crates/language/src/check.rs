@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::ast::{Expr, FieldRef, Function, Key, Query, SortKey, Stage};
+use crate::ast::{Expr, FieldRef, Function, GroupKey, Query, SortKey, Stage};
 
 /// What is wrong with a query's stages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct StageFault {
     /// The faulty stage's place among the stages, from 0.
     pub stage: usize,
     /// What is wrong with it, for a person.
@@ -47,7 +47,7 @@ pub struct RowsQuery {
     /// What is computed for each row.
     pub functions: Vec<Function>,
     /// The keys that form the groups; empty for a single row.
-    pub by: Vec<Key>,
+    pub by: Vec<GroupKey>,
     /// What happens to the rows, in order.
     pub stages: Vec<RowStage>,
 }
@@ -71,7 +71,7 @@ pub enum RowStage {
 }
 
 /// Tells what is wrong with stages, if something is.
-pub(crate) fn check_stages(stages: &[Stage]) -> Result<(), Fault> {
+pub(crate) fn check_stages(stages: &[Stage]) -> Result<(), StageFault> {
     let query = Query { filter: Expr::All, stages: stages.to_vec() };
     query.checked().map(|_| ())
 }
@@ -79,14 +79,14 @@ pub(crate) fn check_stages(stages: &[Stage]) -> Result<(), Fault> {
 impl Query {
     /// Checks the order of the stages. Those before `stats` work on events, in this order: filters,
     /// sort, dedup, limit; `fields` may stand anywhere. Those behind it work on rows, in any order.
-    pub fn checked(self) -> Result<Checked, Fault> {
+    pub fn checked(self) -> Result<Checked, StageFault> {
         let mut filters = vec![self.filter];
         let (mut sort, mut dedup, mut limit, mut fields) =
             (Vec::new(), Vec::new(), None, Vec::new());
         let mut order = Order::default();
         let mut stages = self.stages.into_iter().enumerate();
         while let Some((at, stage)) = stages.next() {
-            let fault = |message| Fault { stage: at, message };
+            let fault = |message| StageFault { stage: at, message };
             order.follow(&stage).map_err(fault)?;
             match stage {
                 Stage::Filter(filter) => filters.push(filter),
@@ -110,8 +110,8 @@ impl Query {
     }
 }
 
-fn row_stage((at, stage): (usize, Stage)) -> Result<RowStage, Fault> {
-    let fault = |message: &str| Err(Fault { stage: at, message: message.to_owned() });
+fn row_stage((at, stage): (usize, Stage)) -> Result<RowStage, StageFault> {
+    let fault = |message: &str| Err(StageFault { stage: at, message: message.to_owned() });
     Ok(match stage {
         Stage::Filter(filter) => RowStage::Filter(filter),
         Stage::Sort(keys) => RowStage::Sort(keys),
@@ -164,7 +164,7 @@ fn event_rank(stage: &Stage) -> (&'static str, u32) {
     }
 }
 
-fn check_columns(functions: &[Function], by: &[Key]) -> Result<(), String> {
+fn check_columns(functions: &[Function], by: &[GroupKey]) -> Result<(), String> {
     let mut columns = BTreeSet::new();
     let by = by.iter().map(|key| key.column().to_owned());
     for column in by.chain(functions.iter().map(Function::column)) {
@@ -232,7 +232,7 @@ mod tests {
     fn stages_that_no_text_can_have_are_refused_where_they_are() {
         let stats = || Stage::Stats { functions: vec![Function::count()], by: Vec::new() };
         let check = |stages: Vec<Stage>, stage: usize, message: &str| {
-            let fault = Fault { stage, message: message.to_owned() };
+            let fault = StageFault { stage, message: message.to_owned() };
             assert_eq!(Query { filter: Expr::All, stages }.checked(), Err(fault));
         };
         let limit = |by| Stage::Limit { rows: 1, by };

@@ -16,18 +16,18 @@ const OTHERS: u32 = 0o077;
 
 /// The access keys, by their ids.
 #[derive(Debug)]
-pub struct Keys(HashMap<String, Key>);
+pub struct Keys(HashMap<String, AccessKey>);
 
 /// A secret, and the accounts whose events its owner may see.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Key {
+pub(crate) struct AccessKey {
     pub(crate) secret: String,
     /// The accounts whose events it may see; None is all accounts.
     pub(crate) accounts: Option<Vec<String>>,
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for AccessKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key").field("accounts", &self.accounts).finish_non_exhaustive()
     }
@@ -61,13 +61,13 @@ impl Keys {
         Self::parse(&text).map_err(|what| anyhow::anyhow!("the access keys {shown}: {what}"))
     }
 
-    pub(crate) fn get(&self, id: &str) -> Option<&Key> {
+    pub(crate) fn get(&self, id: &str) -> Option<&AccessKey> {
         self.0.get(id)
     }
 
     /// The error never repeats the text, which holds secrets.
     fn parse(text: &str) -> Result<Self, String> {
-        let keys: HashMap<String, Key> = toml::from_str(text).map_err(|error| {
+        let keys: HashMap<String, AccessKey> = toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| text.floor_char_boundary(span.start));
             let line = text[..start].matches('\n').count() + 1;
             format!("line {line} is not as in [AKIDEXAMPLE] secret = \"…\", accounts = [\"1…\"]")

@@ -42,7 +42,7 @@ pub use self::keys::Keys;
 use self::error::AwsError;
 use self::lookup::{Lookup, LookupRequest, Scope};
 use self::sigv4::Authorization;
-use server::{App, Connections, Place, arrived, encode};
+use server::{App, ConnectionSlot, Connections, arrived, encode};
 use wire::{ApiError, ErrorKind};
 
 const SERVICE: &str = "cloudtrail";
@@ -86,7 +86,7 @@ pub async fn serve(
     let router = Router::new().fallback(answer).with_state(aws);
     // `arrived` bounds bodies.
     let service = TowerToHyperService::new(router.layer(DefaultBodyLimit::disable()));
-    let client = |stream: TcpStream, place: Place| place.serve(stream, service.clone());
+    let client = |stream: TcpStream, place: ConnectionSlot| place.serve(stream, service.clone());
     let outcome = tokio::select! {
         outcome = connections.accept(&listener, client) => outcome,
         () = shutdown => Ok(()),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::AwsError;
 use crate::resources::{is, with_kind, with_name};
 use crate::shown::ShownEvent;
-use language::ast::{Expr, FieldRef, Pattern, Piece, Query, Test};
+use language::ast::{Expr, FieldRef, Pattern, PatternPiece, Query, Test};
 use wire::engine::{Cancel, Engine};
 use wire::{ApiError, QueryForm, SearchRequest, TotalMode};
 
@@ -268,7 +268,10 @@ fn candidates(key: AttributeKey, value: &str, is_insight: bool) -> Expr {
 fn with_username(name: &str) -> Expr {
     let derived = |column: &str, test| Expr::Field { field: FieldRef::named(column), test };
     let ending_in = |separator: char| {
-        Test::Wildcard(Pattern::new([Piece::AnyRun, Piece::Text(format!("{separator}{name}"))]))
+        Test::Wildcard(Pattern::new([
+            PatternPiece::AnyRun,
+            PatternPiece::Text(format!("{separator}{name}")),
+        ]))
     };
     let exactly = || Test::Is(language::ast::Value::of(name));
     Expr::any_of([

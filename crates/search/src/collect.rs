@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use tantivy::{DocId, DocSet};
 
-use crate::visit::{Check, Matches, Sought, Walk};
+use crate::visit::{Check, MatchWalk, Matches, Sought};
 use segment::IndexError;
 use segment::position::Position;
 use segment::view::{Run, SegmentView};
@@ -337,7 +337,7 @@ fn is_beyond(run: &Run, wanted: &Wanted, bar: Option<Micros>) -> bool {
 }
 
 fn add_first_matches<E>(
-    walk: &Walk<'_, E>,
+    walk: &MatchWalk<'_, E>,
     runs: &[Run],
     wanted: &Wanted,
     found: &mut Vec<Match>,
@@ -363,7 +363,7 @@ fn add_first_matches<E>(
 }
 
 fn add_last_matches<E>(
-    walk: &Walk<'_, E>,
+    walk: &MatchWalk<'_, E>,
     runs: &[Run],
     wanted: &Wanted,
     found: &mut Vec<Match>,
@@ -379,7 +379,7 @@ fn add_last_matches<E>(
 }
 
 fn last_of_run<E>(
-    walk: &Walk<'_, E>,
+    walk: &MatchWalk<'_, E>,
     run: &Run,
     wanted: &Wanted,
     bar: Option<Micros>,
@@ -403,7 +403,10 @@ fn last_of_run<E>(
     }
 }
 
-fn matches_within<E>(walk: &Walk<'_, E>, within: Range<DocId>) -> Result<Vec<DocId>, IndexError> {
+fn matches_within<E>(
+    walk: &MatchWalk<'_, E>,
+    within: Range<DocId>,
+) -> Result<Vec<DocId>, IndexError> {
     let mut docs = walk.from(within.start)?;
     let mut doc = docs.doc();
     let mut found = Vec::new();

@@ -9,7 +9,7 @@ use rustc_hash::FxBuildHasher;
 use tantivy::DocId;
 
 use crate::clauses::{Clause, Context};
-use crate::values::{Local, ReadRecord, Source, Values};
+use crate::values::{Local, ReadRecord, ValueSource, Values};
 use segment::IndexError;
 use segment::docsets::Docs;
 use trail::cell::Cell;
@@ -33,8 +33,8 @@ pub(crate) enum Relation {
 /// Two values are equal if they are the same text or the same number. Numbers, and texts that read
 /// as numbers, are ordered as numbers; values compared with a time, as times; all others, as texts.
 pub(crate) struct CompareClause {
-    pub(crate) left: Source,
-    pub(crate) right: Source,
+    pub(crate) left: ValueSource,
+    pub(crate) right: ValueSource,
     pub(crate) relation: Relation,
     pub(crate) read: Arc<ReadRecord>,
 }

@@ -11,7 +11,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 
 pub(crate) use crate::value_clauses::SameNumber;
 use crate::value_clauses::ValueTest;
-use language::ast::{Pattern, Piece, Regex, Value};
+use language::ast::{Pattern, PatternPiece, Regex, Value};
 use language::time::{Clock, TimeError, parse_plain_time, parse_time};
 use trail::limits::{EXACT_BYTES_MAX, WORD_BYTES_MAX};
 use trail::time::Micros;
@@ -23,7 +23,7 @@ const PREFIX_BYTES_MAX: usize = 1 << 10;
 /// A pattern with wildcards, ready to be matched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Form {
-    pieces: Vec<Piece>,
+    pieces: Vec<PatternPiece>,
     prefix: String,
 }
 
@@ -32,7 +32,7 @@ impl Form {
         let pieces = pattern.pieces().to_vec();
         let prefix = match pieces.first() {
             // What was cut keeps its beginning.
-            Some(Piece::Text(text)) => {
+            Some(PatternPiece::Text(text)) => {
                 text[..text.floor_char_boundary(PREFIX_BYTES_MAX)].to_owned()
             }
             _ => String::new(),
@@ -43,7 +43,7 @@ impl Form {
     /// Makes a pattern in lower case, to match words.
     pub(crate) fn of_words(pattern: &Pattern) -> Self {
         Self::new(&Pattern::new(pattern.pieces().iter().map(|piece| match piece {
-            Piece::Text(text) => Piece::Text(lowercase(text)),
+            PatternPiece::Text(text) => PatternPiece::Text(lowercase(text)),
             piece => piece.clone(),
         })))
     }
@@ -68,25 +68,25 @@ impl ValueTest for Form {
 
     fn can_be_made_of(&self, alphabet: &str) -> bool {
         self.pieces.iter().all(|piece| match piece {
-            Piece::Text(text) => text.chars().all(|c| alphabet.contains(c)),
-            Piece::AnyRun | Piece::AnyOne => true,
+            PatternPiece::Text(text) => text.chars().all(|c| alphabet.contains(c)),
+            PatternPiece::AnyRun | PatternPiece::AnyOne => true,
         })
     }
 }
 
 /// Matches with one place to go back to: the last `*`, and the text it stands for so far.
-fn is_of_form(pieces: &[Piece], value: &str) -> bool {
+fn is_of_form(pieces: &[PatternPiece], value: &str) -> bool {
     let (mut piece, mut rest) = (0, value);
     let mut back: Option<(usize, &str)> = None;
     loop {
         let step = match pieces.get(piece) {
-            Some(Piece::AnyRun) => {
+            Some(PatternPiece::AnyRun) => {
                 back = Some((piece, rest));
                 piece += 1;
                 continue;
             }
-            Some(Piece::AnyOne) => rest.chars().next().map(|c| &rest[c.len_utf8()..]),
-            Some(Piece::Text(text)) => rest.strip_prefix(text.as_str()),
+            Some(PatternPiece::AnyOne) => rest.chars().next().map(|c| &rest[c.len_utf8()..]),
+            Some(PatternPiece::Text(text)) => rest.strip_prefix(text.as_str()),
             None => rest.is_empty().then_some(rest),
         };
         match (step, back) {
@@ -506,7 +506,7 @@ mod tests {
         check("[x-z]*", false, true);
         check("akia[^ ]+", true, false);
         let form = |text: &str| Form {
-            pieces: vec![Piece::AnyRun, Piece::Text(text.to_owned())],
+            pieces: vec![PatternPiece::AnyRun, PatternPiece::Text(text.to_owned())],
             prefix: String::new(),
         };
         assert!(form("bad").can_be_made_of("abcd"));

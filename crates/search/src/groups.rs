@@ -28,9 +28,9 @@ use self::dense::Counter;
 use self::short::{Extent, ShortTables};
 use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
 pub(crate) use self::top::top_of_column;
-use crate::pieces::Piece;
-use crate::values::{Local, ReadRecord, Source, Values};
-use crate::visit::{Check, Ended, Matches, Sought, Walk};
+use crate::pieces::SegmentPiece;
+use crate::values::{Local, ReadRecord, ValueSource, Values};
+use crate::visit::{Check, Ended, MatchWalk, Matches, Sought};
 use segment::column_words::each_value;
 use segment::view::SegmentView;
 use segment::{IndexError, lock};
@@ -49,7 +49,7 @@ const DENSE_MAX: usize = 1 << 20;
 /// The keys that events are grouped by, and the measures of each group.
 #[derive(Clone, Debug)]
 pub(crate) struct Grouping {
-    pub(crate) keys: Vec<Source>,
+    pub(crate) keys: Vec<ValueSource>,
     pub(crate) measures: Vec<Measure>,
     /// How many of the largest groups are wanted, where groups are counted by one key; None wants
     /// all.
@@ -61,19 +61,19 @@ pub(crate) enum Measure {
     /// The number of events.
     Count,
     /// The number of events that have a value.
-    CountOf(Source),
+    CountOf(ValueSource),
     /// The number of distinct values.
-    Distinct(Source),
-    Sum(Source),
-    Avg(Source),
-    Min(Source),
-    Max(Source),
+    Distinct(ValueSource),
+    Sum(ValueSource),
+    Avg(ValueSource),
+    Min(ValueSource),
+    Max(ValueSource),
     /// The value of the earliest event that has one; of the smallest, where several events are.
-    First(Source),
+    First(ValueSource),
     /// The value of the latest event that has one; of the smallest, where several events are.
-    Last(Source),
+    Last(ValueSource),
     /// A percentile by nearest rank, in thousandths of a percent.
-    Percentile(u32, Source),
+    Percentile(u32, ValueSource),
 }
 
 /// The groups of all matches.
@@ -96,7 +96,7 @@ impl Grouped {
 }
 
 impl Measure {
-    fn source(&self) -> Option<&Source> {
+    fn source(&self) -> Option<&ValueSource> {
         match self {
             Self::Count => None,
             Self::CountOf(source)
@@ -176,7 +176,7 @@ fn of_counters(
 /// tells of which segment the failure is.
 fn of_dictionaries<T>(
     snapshot: &Snapshot,
-    keys: &[Source],
+    keys: &[ValueSource],
     work: impl FnOnce() -> Result<T, IndexError>,
 ) -> Result<T, IndexError> {
     // Nothing of it is used after a panic.
@@ -189,7 +189,7 @@ fn of_dictionaries<T>(
     done.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-fn read_dictionary(segment: &Arc<SegmentView>, key: &Source) -> Result<(), IndexError> {
+fn read_dictionary(segment: &Arc<SegmentView>, key: &ValueSource) -> Result<(), IndexError> {
     if let Some(counter) = Counter::open(segment, std::slice::from_ref(key))?
         && let Some((Some(column), ..)) = counter.of_one_text()
     {
@@ -227,7 +227,10 @@ fn count<E: From<IndexError> + Send>(matches: &Matches<'_, E>) -> Result<Grouped
 }
 
 /// Counts a piece's matches by their values; none where that takes another way.
-fn count_piece<E>(walk: &Walk<'_, E>, keys: &[Source]) -> Result<Option<(Counter, u64)>, Ended<E>> {
+fn count_piece<E>(
+    walk: &MatchWalk<'_, E>,
+    keys: &[ValueSource],
+) -> Result<Option<(Counter, u64)>, Ended<E>> {
     let Some(mut counter) = Counter::open(walk.piece.segment, keys)? else { return Ok(None) };
     let (mut events, mut has_room) = (0, true);
     walk.each(|docs| {
@@ -240,7 +243,7 @@ fn count_piece<E>(walk: &Walk<'_, E>, keys: &[Source]) -> Result<Option<(Counter
 
 /// Gathers a piece's matches, and adds them to the groups of all.
 fn gather<'g, E>(
-    walk: &Walk<'_, E>,
+    walk: &MatchWalk<'_, E>,
     mut gathering: Gathering<'g>,
     groups: &Mutex<Groups<'g>>,
 ) -> Result<(), Ended<E>> {
@@ -273,7 +276,7 @@ impl Counters {
     }
 
     /// Keeps a counter, or returns it where there is no room.
-    fn keep(&mut self, piece: &Piece<'_>, counter: Counter) -> Option<Counter> {
+    fn keep(&mut self, piece: &SegmentPiece<'_>, counter: Counter) -> Option<Counter> {
         let is_same = |segment: &Arc<SegmentView>| Arc::ptr_eq(segment, piece.segment);
         if let Some((_, same)) = self.of_segments.iter_mut().find(|(of, _)| is_same(of)) {
             same.add_counter(&counter);

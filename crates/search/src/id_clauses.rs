@@ -14,7 +14,7 @@ use crate::value_clauses::{ValueTest, add_terms};
 use crate::values::ReadRecord;
 use segment::IndexError;
 use segment::docsets::{Docs, none};
-use segment::ids::{Id, Key, UUID_ALPHABET};
+use segment::ids::{Id, UUID_ALPHABET, UuidKey};
 use segment::schema::Fields;
 use segment::view::SegmentView;
 use trail::columns::ColumnId;
@@ -34,7 +34,7 @@ impl fmt::Debug for UuidClause {
 
 impl Clause for UuidClause {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
-        let keys = self.uuids.iter().filter_map(|uuid| Key::of(uuid));
+        let keys = self.uuids.iter().filter_map(|uuid| UuidKey::of(uuid));
         let ids = keys.flat_map(|key| context.segment.ids.find(self.column, &(key..=key)));
         let uuids = Arc::clone(&self.uuids);
         let is_met = move |uuid: &str| uuids.contains(uuid);
@@ -71,8 +71,8 @@ impl<T: ValueTest + Clone> Clause for IdClause<T> {
 }
 
 /// Returns the range of keys whose UUIDs can pass a test; None where no UUID can.
-pub(crate) fn keys_of(test: &impl ValueTest) -> Option<RangeInclusive<Key>> {
-    Key::begun_by(test.lower_case_prefix()).filter(|_| test.can_be_made_of(UUID_ALPHABET))
+pub(crate) fn keys_of(test: &impl ValueTest) -> Option<RangeInclusive<UuidKey>> {
+    UuidKey::begun_by(test.lower_case_prefix()).filter(|_| test.can_be_made_of(UUID_ALPHABET))
 }
 
 /// Returns the documents that have a UUID in a column whose key is in a range and which passes
@@ -80,7 +80,7 @@ pub(crate) fn keys_of(test: &impl ValueTest) -> Option<RangeInclusive<Key>> {
 pub(crate) fn docs_with_uuids(
     context: &Context<'_>,
     column: ColumnId,
-    keys: Option<RangeInclusive<Key>>,
+    keys: Option<RangeInclusive<UuidKey>>,
     read: &Arc<ReadRecord>,
     is_met: impl Fn(&str) -> bool + Send + 'static,
 ) -> Docs {
@@ -115,7 +115,7 @@ fn verified(
 fn has_uuid(
     segment: &SegmentView,
     doc: DocId,
-    mut keys: impl Iterator<Item = Key>,
+    mut keys: impl Iterator<Item = UuidKey>,
     column: ColumnId,
     read: &Arc<ReadRecord>,
     is_met: impl Fn(&str) -> bool,
@@ -125,7 +125,9 @@ fn has_uuid(
         Some(uuid) => is_met(uuid),
         None => {
             let mut found = false;
-            read(&record, column, &mut |text| found |= Key::of(text) == Some(key) && is_met(text));
+            read(&record, column, &mut |text| {
+                found |= UuidKey::of(text) == Some(key) && is_met(text)
+            });
             found
         }
     }))

@@ -57,7 +57,7 @@ pub(crate) enum Asked<'t> {
 
 /// The kind of a field's values, which decides what a text means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FieldKind {
     /// Texts, numbers and truth values.
     Any,
     /// Texts that can be addresses.
@@ -69,7 +69,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ColumnKind {
     Time,
-    Values(Kind),
+    Values(FieldKind),
 }
 
 /// Returns the meaning of a condition; an error names the byte at fault.
@@ -162,35 +162,35 @@ impl Asked<'_> {
     }
 
     /// What is asked of any other value.
-    fn of_value(self, kind: Kind, clock: &Clock) -> Result<ValueMeaning> {
+    fn of_value(self, kind: FieldKind, clock: &Clock) -> Result<ValueMeaning> {
         Ok(match (self, kind) {
-            (Self::Is(Value { text, .. }), Kind::Address) if text == "aws" => {
+            (Self::Is(Value { text, .. }), FieldKind::Address) if text == "aws" => {
                 ValueMeaning::AwsSource
             }
-            (Self::Is(Value { text, offset }), Kind::Address) => {
+            (Self::Is(Value { text, offset }), FieldKind::Address) => {
                 address(text, *offset)?.unwrap_or_else(|| exact(text))
             }
-            (Self::Is(Value { text, .. }), Kind::Any | Kind::Version) => exact(text),
-            (Self::Phrase(text), Kind::Address) => {
+            (Self::Is(Value { text, .. }), FieldKind::Any | FieldKind::Version) => exact(text),
+            (Self::Phrase(text), FieldKind::Address) => {
                 address(text, None)?.unwrap_or_else(|| ValueMeaning::Phrase(Phrase::new(text)))
             }
-            (Self::Phrase(text), Kind::Any | Kind::Version) => {
+            (Self::Phrase(text), FieldKind::Any | FieldKind::Version) => {
                 ValueMeaning::Phrase(Phrase::new(text))
             }
             (Self::AnyCase(pattern), _) => ValueMeaning::AnyCase(AnyCase::new(pattern)),
             (Self::Wildcard(pattern), _) => ValueMeaning::Wildcard(Form::new(pattern)),
             (Self::Regex(regex), _) => ValueMeaning::Regex(compiled(regex, Match::new)?),
-            (Self::Range(lower, upper), Kind::Address) => ValueMeaning::Address(Addresses {
+            (Self::Range(lower, upper), FieldKind::Address) => ValueMeaning::Address(Addresses {
                 lower: address_bound(lower)?,
                 upper: address_bound(upper)?,
             }),
-            (Self::Range(lower, upper), Kind::Version) => {
+            (Self::Range(lower, upper), FieldKind::Version) => {
                 ValueMeaning::Range(match Between::versions(lower, upper) {
                     Some(versions) => versions,
                     None => Between::new(lower, upper, clock).map_err(bad_time)?,
                 })
             }
-            (Self::Range(lower, upper), Kind::Any) => {
+            (Self::Range(lower, upper), FieldKind::Any) => {
                 ValueMeaning::Range(Between::new(lower, upper, clock).map_err(bad_time)?)
             }
         })
@@ -244,16 +244,16 @@ pub(crate) struct EventNames<'a> {
 /// What a name stands for that asks for values.
 enum Found {
     Time,
-    Values(EventField, Kind),
+    Values(EventField, FieldKind),
 }
 
 impl EventNames<'_> {
     fn find(&self, field: &FieldRef) -> Result<Found> {
         Ok(match (self.resolve)(field)? {
             Target::Time => Found::Time,
-            Target::Ip => Found::Values(EventField::Column(columns::SOURCE_IP), Kind::Address),
+            Target::Ip => Found::Values(EventField::Column(columns::SOURCE_IP), FieldKind::Address),
             Target::Column(id) => Found::Values(EventField::Column(id), kind_of_column(id)),
-            Target::Paths(paths) => Found::Values(EventField::Paths(paths), Kind::Any),
+            Target::Paths(paths) => Found::Values(EventField::Paths(paths), FieldKind::Any),
             Target::Object(path) => return Err((self.has_no_value)(field, &path)),
         })
     }
@@ -297,10 +297,10 @@ impl Names for EventNames<'_> {
 
     fn one_of(&self, field: &FieldRef, texts: &[&str]) -> Result<Option<EventTest>> {
         Ok(match self.find(field)? {
-            Found::Values(field, Kind::Any | Kind::Version) => {
+            Found::Values(field, FieldKind::Any | FieldKind::Version) => {
                 Some(EventTest::Value { field, test: one_of_texts(texts) })
             }
-            Found::Time | Found::Values(_, Kind::Address) => None,
+            Found::Time | Found::Values(_, FieldKind::Address) => None,
         })
     }
 
@@ -318,14 +318,14 @@ impl Names for EventNames<'_> {
 pub(crate) fn column_kind(field: &Target) -> ColumnKind {
     match field {
         Target::Time => ColumnKind::Time,
-        Target::Ip => ColumnKind::Values(Kind::Address),
+        Target::Ip => ColumnKind::Values(FieldKind::Address),
         Target::Column(id) => ColumnKind::Values(kind_of_column(*id)),
-        Target::Paths(_) | Target::Object(_) => ColumnKind::Values(Kind::Any),
+        Target::Paths(_) | Target::Object(_) => ColumnKind::Values(FieldKind::Any),
     }
 }
 
-fn kind_of_column(id: ColumnId) -> Kind {
-    if id == columns::EVENT_VERSION { Kind::Version } else { Kind::Any }
+fn kind_of_column(id: ColumnId) -> FieldKind {
+    if id == columns::EVENT_VERSION { FieldKind::Version } else { FieldKind::Any }
 }
 
 fn one_of_texts(texts: &[&str]) -> ValueMeaning {
@@ -365,10 +365,10 @@ impl Names for RowNames<'_> {
 
     fn one_of(&self, field: &FieldRef, texts: &[&str]) -> Result<Option<RowTest>> {
         Ok(match (self.column)(field)? {
-            (column, ColumnKind::Values(Kind::Any | Kind::Version)) => {
+            (column, ColumnKind::Values(FieldKind::Any | FieldKind::Version)) => {
                 Some(RowTest::Value { column, test: one_of_texts(texts) })
             }
-            (_, ColumnKind::Time | ColumnKind::Values(Kind::Address)) => None,
+            (_, ColumnKind::Time | ColumnKind::Values(FieldKind::Address)) => None,
         })
     }
 

@@ -14,7 +14,7 @@ const PIECE_DOCS_MIN: u32 = 1_000;
 
 /// A range of a segment's documents, the unit of parallel work.
 #[derive(Debug)]
-pub(crate) struct Piece<'s> {
+pub(crate) struct SegmentPiece<'s> {
     pub(crate) segment: &'s Arc<SegmentView>,
     pub(crate) docs: Range<DocId>,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Piece<'s> {
 /// documents.
 pub(crate) fn each_piece_of<T: Send, E: Send>(
     segments: &[Arc<SegmentView>],
-    work: impl Fn(Piece<'_>) -> Result<T, E> + Send + Sync,
+    work: impl Fn(SegmentPiece<'_>) -> Result<T, E> + Send + Sync,
 ) -> Result<Vec<T>, E> {
     in_parallel(pieces(segments, threads() as u32), work)
 }
@@ -58,13 +58,13 @@ pub(crate) fn threads() -> usize {
 }
 
 /// As few pieces as keep all threads busy: a condition is evaluated, and memory taken, for each.
-fn pieces(segments: &[Arc<SegmentView>], threads: u32) -> Vec<Piece<'_>> {
+fn pieces(segments: &[Arc<SegmentView>], threads: u32) -> Vec<SegmentPiece<'_>> {
     let all: u64 = segments.iter().map(|segment| u64::from(segment.events())).sum();
     let wanted = all.div_ceil(threads.into()).max(PIECE_DOCS_MIN.into());
     let of_segment = |segment| ranges(SegmentView::events(segment), wanted as u32);
     segments
         .iter()
-        .flat_map(|segment| of_segment(segment).map(move |docs| Piece { segment, docs }))
+        .flat_map(|segment| of_segment(segment).map(move |docs| SegmentPiece { segment, docs }))
         .collect()
 }
 

@@ -17,7 +17,7 @@ use crate::fields::{Target, has_no_value, resolve};
 use crate::form::Row;
 use crate::meaning::{EventMeaning, EventTest, Meaning, TimeBetween, WordMeaning};
 use crate::value_clauses::ValueTest;
-use crate::values::{ReadRecord, Source};
+use crate::values::{ReadRecord, ValueSource};
 use crate::word_clauses::{ColumnPhraseClause, WordClause, WordFormClause};
 use language::ast::FieldRef;
 use segment::view::separated;
@@ -79,12 +79,12 @@ impl Planner<'_> {
     }
 
     /// Finds the field whose values a name in a stage stands for.
-    pub(crate) fn source(&self, field: &FieldRef) -> Result<Source, ApiError> {
+    pub(crate) fn source(&self, field: &FieldRef) -> Result<ValueSource, ApiError> {
         Ok(match resolve(field, self.snapshot)? {
-            Target::Time => Source::Time,
-            Target::Ip => Source::Column(columns::SOURCE_IP),
-            Target::Column(id) => Source::Column(id),
-            Target::Paths(paths) => Source::Paths(paths),
+            Target::Time => ValueSource::Time,
+            Target::Ip => ValueSource::Column(columns::SOURCE_IP),
+            Target::Column(id) => ValueSource::Column(id),
+            Target::Paths(paths) => ValueSource::Paths(paths),
             Target::Object(path) => return Err(has_no_value(field, &path, self.snapshot)),
         })
     }

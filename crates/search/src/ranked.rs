@@ -22,8 +22,8 @@ use rustc_hash::FxBuildHasher;
 use self::firsts::Firsts;
 use self::rows::{Rows, SortKeys};
 use crate::collect::Match;
-use crate::values::{ReadRecord, Source};
-use crate::visit::{Check, Ended, Matches, Sought, Walk};
+use crate::values::{ReadRecord, ValueSource};
+use crate::visit::{Check, Ended, MatchWalk, Matches, Sought};
 use segment::{IndexError, lock};
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
@@ -40,9 +40,9 @@ const GATHERED_BYTES_MAX: usize = 8 << 20;
 pub(crate) struct Ranking {
     /// The fields to sort by; true is descending. Events without a value come last. Of several
     /// values, the one that sorts first counts.
-    pub(crate) sort: Vec<(Source, bool)>,
+    pub(crate) sort: Vec<(ValueSource, bool)>,
     /// Of events with the same values in these fields, only the first is kept; empty keeps all.
-    pub(crate) dedup: Vec<Source>,
+    pub(crate) dedup: Vec<ValueSource>,
     /// The order by time and place of events that are equal otherwise.
     pub(crate) order: Order,
     pub(crate) limit: usize,
@@ -64,7 +64,8 @@ pub(crate) fn ranked<E: From<IndexError> + Send>(
     bytes_max: usize,
     check: Check<'_, E>,
 ) -> Result<(Vec<Match>, u64), E> {
-    let kept = Kept { ranking, all: Vec::new(), firsts: HashMap::default(), bytes: 0, bytes_max };
+    let kept =
+        KeptRows { ranking, all: Vec::new(), firsts: HashMap::default(), bytes: 0, bytes_max };
     let kept = Mutex::new(kept);
     let matches = Matches::of(snapshot, sought, check)?;
     let totals = matches.each_piece(|walk| {
@@ -80,10 +81,10 @@ pub(crate) fn ranked<E: From<IndexError> + Send>(
 
 /// Ranks a piece's matches; returns how many there are.
 fn rank_piece<E>(
-    walk: &Walk<'_, E>,
+    walk: &MatchWalk<'_, E>,
     ranking: &Ranking,
     read: &Arc<ReadRecord>,
-    kept: &Mutex<Kept<'_>>,
+    kept: &Mutex<KeptRows<'_>>,
 ) -> Result<u64, Ended<E>> {
     let segment = walk.piece.segment;
     let mut keys = SortKeys::open(segment, ranking, read)?;
@@ -106,10 +107,10 @@ fn rank_piece<E>(
 
 /// Finds the first of each group of a piece's matches; returns how many matches there are.
 fn first_of_piece<E>(
-    walk: &Walk<'_, E>,
+    walk: &MatchWalk<'_, E>,
     ranking: &Ranking,
     read: &Arc<ReadRecord>,
-    kept: &Mutex<Kept<'_>>,
+    kept: &Mutex<KeptRows<'_>>,
 ) -> Result<u64, Ended<E>> {
     let segment = walk.piece.segment;
     let mut keys = SortKeys::open(segment, ranking, read)?;
@@ -134,7 +135,7 @@ fn first_of_piece<E>(
 type Group = Vec<Vec<Cell>>;
 
 /// The ranking of all.
-struct Kept<'r> {
+struct KeptRows<'r> {
     ranking: &'r Ranking,
     all: Vec<Ranked>,
     firsts: HashMap<Group, Ranked, FxBuildHasher>,
@@ -142,7 +143,7 @@ struct Kept<'r> {
     bytes_max: usize,
 }
 
-impl Kept<'_> {
+impl KeptRows<'_> {
     fn add_first(&mut self, group: Group, ranked: Ranked) -> Result<(), IndexError> {
         match self.firsts.get_mut(&group) {
             Some(first) => {

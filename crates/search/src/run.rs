@@ -28,13 +28,13 @@ use crate::clauses::{ClauseQuery, PlaceClause, Stop};
 use crate::collect::{Counting, Wanted, collect};
 use crate::fields::{has_no_value, resolve};
 use crate::groups::{Grouping, Measure, group};
-use crate::lower::{ColumnKind, EventNames, Kind, RowNames, column_kind, lower};
+use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, lower};
 use crate::meaning::{EventMeaning, RowMeaning};
 use crate::plan::{Planner, read_record};
-use crate::values::Source;
+use crate::values::ValueSource;
 use crate::visit::Sought;
-use language::ast::{Expr, FieldRef, Function, FunctionKind, Key, Query, Value};
-use language::check::{Checked, Fault, RowStage, RowsQuery};
+use language::ast::{Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Value};
+use language::check::{Checked, RowStage, RowsQuery, StageFault};
 use language::parse::{ParseError, parse};
 use language::time::{Clock, parse_time, parse_zone};
 use store::snapshot::Snapshot;
@@ -140,7 +140,7 @@ pub fn event(
 }
 
 /// The answer to stages that cannot follow each other; text and JSON are refused before.
-fn out_of_order(Fault { stage, message }: Fault) -> ApiError {
+fn out_of_order(StageFault { stage, message }: StageFault) -> ApiError {
     ApiError::new(ErrorKind::BadQuery, format!("stage {}: {message}", stage + 1))
 }
 
@@ -314,10 +314,10 @@ impl Search<'_> {
         lower(filter, &RowNames { column: &column, clock: self.clock, answer: &answer })
     }
 
-    fn key_column(&self, key: &Key) -> Result<Column, ApiError> {
+    fn key_column(&self, key: &GroupKey) -> Result<Column, ApiError> {
         let kind = match key {
-            Key::Field { field, .. } => column_kind(&resolve(field, self.snapshot)?),
-            Key::Bin { .. } => ColumnKind::Time,
+            GroupKey::Field { field, .. } => column_kind(&resolve(field, self.snapshot)?),
+            GroupKey::Bin { .. } => ColumnKind::Time,
         };
         Ok(Column { name: key.column().to_owned(), kind })
     }
@@ -328,15 +328,15 @@ impl Search<'_> {
                 FunctionKind::Min | FunctionKind::Max | FunctionKind::First | FunctionKind::Last,
                 Some(field),
             ) => column_kind(&resolve(field, self.snapshot)?),
-            _ => ColumnKind::Values(Kind::Any),
+            _ => ColumnKind::Values(FieldKind::Any),
         };
         Ok(Column { name: function.column(), kind })
     }
 
-    fn key(&self, key: &Key) -> Result<Source, ApiError> {
+    fn key(&self, key: &GroupKey) -> Result<ValueSource, ApiError> {
         match key {
-            Key::Field { field, .. } => self.planner().source(field),
-            Key::Bin { bin, .. } => Ok(Source::Bin(bins(*bin, self.clock.zone.clone()))),
+            GroupKey::Field { field, .. } => self.planner().source(field),
+            GroupKey::Bin { bin, .. } => Ok(ValueSource::Bin(bins(*bin, self.clock.zone.clone()))),
         }
     }
 
@@ -391,7 +391,7 @@ fn largest_wanted(query: &RowsQuery) -> Option<usize> {
     else {
         return None;
     };
-    let ([function], [Key::Field { .. }], [first]) =
+    let ([function], [GroupKey::Field { .. }], [first]) =
         (&query.functions[..], &query.by[..], &sort[..])
     else {
         return None;

@@ -22,7 +22,7 @@ use trail::time::Micros;
 
 /// A field whose values are read.
 #[derive(Clone, Debug)]
-pub(crate) enum Source {
+pub(crate) enum ValueSource {
     Time,
     /// The time, as the beginning of its interval.
     Bin(Bins),
@@ -63,7 +63,7 @@ pub(crate) struct Local {
 
 /// Reads a field's values in one segment.
 pub(crate) struct Values {
-    parts: Vec<Part>,
+    parts: Vec<ValuePart>,
     found: Vec<Local>,
     same: Same,
 }
@@ -75,13 +75,13 @@ struct Same {
     first: HashMap<Cell, Local, FxBuildHasher>,
 }
 
-struct Part {
-    kind: Kind,
+struct ValuePart {
+    kind: ValueKind,
     index: ColumnIndex,
     values: Option<Column<u64>>,
 }
 
-enum Kind {
+enum ValueKind {
     Text(TextColumn),
     Bool,
     I64,
@@ -104,17 +104,20 @@ struct FromRecord {
 impl Values {
     pub(crate) fn open(
         segment: &Arc<SegmentView>,
-        source: &Source,
+        source: &ValueSource,
         read: &Arc<ReadRecord>,
     ) -> Result<Self, IndexError> {
         let mut parts = Vec::new();
         match source {
-            Source::Time => parts.extend(Part::time(segment, Kind::Time)?),
-            Source::Bin(bins) => {
+            ValueSource::Time => parts.extend(ValuePart::time(segment, ValueKind::Time)?),
+            ValueSource::Bin(bins) => {
                 let current = Stretch { start: Micros(0), holds: Micros(0)..Micros(0) };
-                parts.extend(Part::time(segment, Kind::Bin { bins: bins.clone(), current })?);
+                parts.extend(ValuePart::time(
+                    segment,
+                    ValueKind::Bin { bins: bins.clone(), current },
+                )?);
             }
-            Source::Column(id) if id.column().is_unique => {
+            ValueSource::Column(id) if id.column().is_unique => {
                 let from = FromRecord {
                     segment: Arc::clone(segment),
                     column: *id,
@@ -122,16 +125,16 @@ impl Values {
                     texts: Vec::new(),
                     numbers: HashMap::default(),
                 };
-                let kind = Kind::Record(Box::new(from));
-                parts.push(Part { kind, index: ColumnIndex::Full, values: None });
+                let kind = ValueKind::Record(Box::new(from));
+                parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });
             }
-            Source::Column(id) => {
+            ValueSource::Column(id) => {
                 let column = segment.text_column(*id)?;
-                parts.extend(column.map(Part::text));
+                parts.extend(column.map(ValuePart::text));
             }
-            Source::Paths(paths) => {
+            ValueSource::Paths(paths) => {
                 for path in paths {
-                    parts.extend(segment.columns_at(path)?.into_iter().filter_map(Part::of));
+                    parts.extend(segment.columns_at(path)?.into_iter().filter_map(ValuePart::of));
                 }
             }
         }
@@ -142,7 +145,7 @@ impl Values {
     /// numbered from 0.
     pub(crate) fn dictionary_size(&self) -> Option<usize> {
         match self.parts.as_slice() {
-            [Part { kind: Kind::Text(column), .. }] => Some(column.num_terms()),
+            [ValuePart { kind: ValueKind::Text(column), .. }] => Some(column.num_terms()),
             _ => None,
         }
     }
@@ -150,7 +153,7 @@ impl Values {
     /// Whether numbers are in the order of their values.
     pub(crate) fn are_ordered(&self) -> bool {
         !self.has_several_columns()
-            && !self.parts.iter().any(|part| matches!(part.kind, Kind::Record(_)))
+            && !self.parts.iter().any(|part| matches!(part.kind, ValueKind::Record(_)))
     }
 
     pub(crate) fn has_several_columns(&self) -> bool {
@@ -178,7 +181,9 @@ impl Values {
     /// Compares two values of one part.
     pub(crate) fn compare(&self, a: Local, b: Local) -> Ordering {
         match &self.parts[a.part as usize].kind {
-            Kind::Record(from) => from.texts[a.bits as usize].cmp(&from.texts[b.bits as usize]),
+            ValueKind::Record(from) => {
+                from.texts[a.bits as usize].cmp(&from.texts[b.bits as usize])
+            }
             _ => a.bits.cmp(&b.bits),
         }
     }
@@ -186,7 +191,8 @@ impl Values {
     /// Returns a value if it is a number; otherwise None.
     pub(crate) fn number(&self, local: Local) -> Option<Cell> {
         let part = &self.parts[local.part as usize];
-        matches!(part.kind, Kind::I64 | Kind::U64 | Kind::F64).then(|| part.plain(local.bits))
+        matches!(part.kind, ValueKind::I64 | ValueKind::U64 | ValueKind::F64)
+            .then(|| part.plain(local.bits))
     }
 
     /// Looks up several values, given in order.
@@ -204,7 +210,7 @@ impl Values {
 }
 
 impl Same {
-    fn first_of(&mut self, local: Local, parts: &[Part]) -> Result<Local, IndexError> {
+    fn first_of(&mut self, local: Local, parts: &[ValuePart]) -> Result<Local, IndexError> {
         if let Some(first) = self.known.get(&local) {
             return Ok(*first);
         }
@@ -216,19 +222,19 @@ impl Same {
     }
 }
 
-impl Part {
-    fn time(segment: &SegmentView, kind: Kind) -> Result<Option<Self>, IndexError> {
+impl ValuePart {
+    fn time(segment: &SegmentView, kind: ValueKind) -> Result<Option<Self>, IndexError> {
         Ok(segment.open_column(TIME)?.and_then(Self::of).map(|part| Self { kind, ..part }))
     }
 
     fn of(column: DynamicColumn) -> Option<Self> {
         let (kind, values) = match column {
             DynamicColumn::Str(column) => return Some(Self::text(column.into())),
-            DynamicColumn::Bool(column) => (Kind::Bool, column.to_u64_monotonic()),
-            DynamicColumn::I64(column) => (Kind::I64, column.to_u64_monotonic()),
-            DynamicColumn::U64(column) => (Kind::U64, column),
-            DynamicColumn::F64(column) => (Kind::F64, column.to_u64_monotonic()),
-            DynamicColumn::DateTime(column) => (Kind::Time, column.to_u64_monotonic()),
+            DynamicColumn::Bool(column) => (ValueKind::Bool, column.to_u64_monotonic()),
+            DynamicColumn::I64(column) => (ValueKind::I64, column.to_u64_monotonic()),
+            DynamicColumn::U64(column) => (ValueKind::U64, column),
+            DynamicColumn::F64(column) => (ValueKind::F64, column.to_u64_monotonic()),
+            DynamicColumn::DateTime(column) => (ValueKind::Time, column.to_u64_monotonic()),
             DynamicColumn::IpAddr(_) | DynamicColumn::Bytes(_) => return None,
         };
         Some(Self { kind, index: values.index.clone(), values: Some(values) })
@@ -236,11 +242,11 @@ impl Part {
 
     fn text(column: TextColumn) -> Self {
         let values = column.ords().clone();
-        Self { kind: Kind::Text(column), index: values.index.clone(), values: Some(values) }
+        Self { kind: ValueKind::Text(column), index: values.index.clone(), values: Some(values) }
     }
 
     fn collect(&mut self, doc: DocId, part: u32, found: &mut Vec<Local>) -> Result<(), IndexError> {
-        if let Kind::Record(from) = &mut self.kind {
+        if let ValueKind::Record(from) = &mut self.kind {
             return from.collect(doc, part, found);
         }
         let Some(values) = &self.values else { return Ok(()) };
@@ -249,13 +255,13 @@ impl Part {
             ColumnIndex::Full => add(values.values.get_val(doc)),
             _ => values.values_for_doc(doc).for_each(add),
         }
-        if let Kind::F64 = self.kind {
+        if let ValueKind::F64 = self.kind {
             let (zero, minus_zero) = (0.0_f64.to_u64(), (-0.0_f64).to_u64());
             for local in found.iter_mut().filter(|local| local.bits == minus_zero) {
                 local.bits = zero;
             }
         }
-        if let Kind::Bin { bins, current } = &mut self.kind {
+        if let ValueKind::Bin { bins, current } = &mut self.kind {
             for local in found.iter_mut().rev().take_while(|local| local.part == part) {
                 let time = time_of(local.bits);
                 if !current.holds.contains(&time) {
@@ -268,7 +274,7 @@ impl Part {
     }
 
     fn cells(&self, locals: &[Local], cells: &mut Vec<Cell>) -> Result<(), IndexError> {
-        let Kind::Text(column) = &self.kind else {
+        let ValueKind::Text(column) = &self.kind else {
             cells.extend(locals.iter().map(|local| self.plain(local.bits)));
             return Ok(());
         };
@@ -280,18 +286,18 @@ impl Part {
     }
 }
 
-impl Part {
+impl ValuePart {
     /// A value that is no text of a dictionary.
     fn plain(&self, bits: u64) -> Cell {
         match &self.kind {
-            Kind::Bool => Cell::Bool(bool::from_u64(bits)),
-            Kind::I64 => Cell::Int(i64::from_u64(bits).into()),
-            Kind::U64 => Cell::Int(bits.into()),
-            Kind::F64 => Cell::number(f64::from_u64(bits)),
-            Kind::Time => Cell::Time(time_of(bits)),
-            Kind::Bin { .. } => Cell::Time(Micros(i64::from_u64(bits))),
-            Kind::Record(from) => Cell::Text(from.texts[bits as usize].clone()),
-            Kind::Text(_) => Cell::Null,
+            ValueKind::Bool => Cell::Bool(bool::from_u64(bits)),
+            ValueKind::I64 => Cell::Int(i64::from_u64(bits).into()),
+            ValueKind::U64 => Cell::Int(bits.into()),
+            ValueKind::F64 => Cell::number(f64::from_u64(bits)),
+            ValueKind::Time => Cell::Time(time_of(bits)),
+            ValueKind::Bin { .. } => Cell::Time(Micros(i64::from_u64(bits))),
+            ValueKind::Record(from) => Cell::Text(from.texts[bits as usize].clone()),
+            ValueKind::Text(_) => Cell::Null,
         }
     }
 }

@@ -16,7 +16,7 @@ use tantivy::query::{EnableScoring, Query, TermQuery, Weight};
 use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocId};
 
 use crate::one_term::OneTerm;
-use crate::pieces::{Piece, each_piece_of};
+use crate::pieces::{SegmentPiece, each_piece_of};
 use segment::IndexError;
 use segment::docsets::Docs;
 use segment::stop::Stop;
@@ -86,7 +86,7 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
     /// order of segments and documents.
     pub(crate) fn each_piece<T: Send>(
         &self,
-        work: impl Fn(Walk<'_, E>) -> Result<T, Ended<E>> + Send + Sync,
+        work: impl Fn(MatchWalk<'_, E>) -> Result<T, Ended<E>> + Send + Sync,
     ) -> Result<Vec<T>, E> {
         self.each_piece_of(&self.snapshot.segments, work)
     }
@@ -95,7 +95,7 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
     pub(crate) fn each_piece_of<T: Send>(
         &self,
         segments: &[Arc<SegmentView>],
-        work: impl Fn(Walk<'_, E>) -> Result<T, Ended<E>> + Send + Sync,
+        work: impl Fn(MatchWalk<'_, E>) -> Result<T, Ended<E>> + Send + Sync,
     ) -> Result<Vec<T>, E> {
         self.believed(each_piece_of(segments, |piece| self.in_piece(piece, &work)))
     }
@@ -104,9 +104,9 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
     pub(crate) fn in_segment<T>(
         &self,
         segment: &Arc<SegmentView>,
-        work: impl FnOnce(Walk<'_, E>) -> Result<T, Ended<E>>,
+        work: impl FnOnce(MatchWalk<'_, E>) -> Result<T, Ended<E>>,
     ) -> Result<T, E> {
-        let piece = Piece { segment, docs: 0..segment.events() };
+        let piece = SegmentPiece { segment, docs: 0..segment.events() };
         self.believed(self.in_piece(piece, work))
     }
 
@@ -120,12 +120,12 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
 
     fn in_piece<T>(
         &self,
-        piece: Piece<'_>,
-        work: impl FnOnce(Walk<'_, E>) -> Result<T, Ended<E>>,
+        piece: SegmentPiece<'_>,
+        work: impl FnOnce(MatchWalk<'_, E>) -> Result<T, Ended<E>>,
     ) -> Result<T, E> {
         (self.check)()?;
         let segment = piece.segment;
-        segment.reading(|| match work(Walk { piece, matches: self }) {
+        segment.reading(|| match work(MatchWalk { piece, matches: self }) {
             // The whole search ends, and tells which error was first.
             _ if self.stop.has_failed() => Ok(Err(IndexError::Stopped.into())),
             Err(Ended::Failed(error)) => Err(error),
@@ -149,12 +149,12 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
 }
 
 /// The matches of a piece, to be walked.
-pub(crate) struct Walk<'w, E> {
-    pub(crate) piece: Piece<'w>,
+pub(crate) struct MatchWalk<'w, E> {
+    pub(crate) piece: SegmentPiece<'w>,
     matches: &'w Matches<'w, E>,
 }
 
-impl<E> Walk<'_, E> {
+impl<E> MatchWalk<'_, E> {
     /// Calls `visit` with the piece's matches, in order, some at a time, until it breaks off.
     pub(crate) fn each(
         &self,

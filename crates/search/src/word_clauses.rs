@@ -18,7 +18,7 @@ use crate::value_clauses::{TextField, ValueTest, add_terms, docs_with_values, or
 use crate::values::ReadRecord;
 use segment::IndexError;
 use segment::docsets::Docs;
-use segment::ids::Key;
+use segment::ids::UuidKey;
 use segment::schema::Fields;
 use trail::columns::{ColumnId, Words};
 use trail::words::{each_word, known_part};
@@ -49,7 +49,7 @@ impl Clause for WordClause {
         }
         let mut parts =
             terms.iter().map(|term| context.term(term)).collect::<Result<Vec<_>, _>>()?;
-        if Key::of(&self.word).is_some() {
+        if UuidKey::of(&self.word).is_some() {
             let uuids = Arc::new(HashSet::from([self.word.clone()]));
             for column in columns(Words::Whole) {
                 let (uuids, read) = (Arc::clone(&uuids), Arc::clone(&self.read));

@@ -88,7 +88,7 @@ impl InMemory for String {
 /// A map that drops the least recently used values beyond a number of bytes.
 pub struct Cache<K: Hash + Eq, V> {
     bytes_max: usize,
-    kept: Mutex<Kept<K, V>>,
+    kept: Mutex<CacheEntries<K, V>>,
 }
 
 impl<K: Hash + Eq, V> fmt::Debug for Cache<K, V> {
@@ -97,7 +97,7 @@ impl<K: Hash + Eq, V> fmt::Debug for Cache<K, V> {
     }
 }
 
-struct Kept<K: Hash + Eq, V> {
+struct CacheEntries<K: Hash + Eq, V> {
     values: LruCache<K, Arc<V>>,
     bytes: usize,
 }
@@ -117,7 +117,7 @@ impl InMemory for BitSet {
 impl<K: Hash + Eq, V: InMemory> Cache<K, V> {
     /// Makes an empty cache that drops what was used least recently beyond this many bytes.
     pub fn new(bytes_max: usize) -> Self {
-        let kept = Kept { values: LruCache::unbounded(), bytes: 0 };
+        let kept = CacheEntries { values: LruCache::unbounded(), bytes: 0 };
         Self { bytes_max, kept: Mutex::new(kept) }
     }
 
@@ -157,7 +157,7 @@ impl<K: Hash + Eq, V: InMemory> Cache<K, V> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept<K, V>> {
+    fn lock(&self) -> MutexGuard<'_, CacheEntries<K, V>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -69,7 +69,7 @@ impl Expiry<'_> {
         read_key: &mut ReadKey<'_>,
     ) -> Result<SegmentEntry, IndexError> {
         let entry = &self.segment.entry;
-        let kept = Kept::of(self.segment, self.before);
+        let kept = KeptDocs::of(self.segment, self.before);
         let index = open_index(self.files.directory(), self.fields)?;
         let old = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
         let alive = kept.bits(entry.events())?;
@@ -106,7 +106,11 @@ impl Expiry<'_> {
     }
 
     /// The keys of the events that go, sorted. Where a key is, does not say of which event it is.
-    fn gone(&self, kept: &Kept, read_key: &mut ReadKey<'_>) -> Result<Vec<EventKey>, IndexError> {
+    fn gone(
+        &self,
+        kept: &KeptDocs,
+        read_key: &mut ReadKey<'_>,
+    ) -> Result<Vec<EventKey>, IndexError> {
         let records = self.files.records(&self.segment.entry.id)?;
         let mut gone = Vec::with_capacity((self.segment.events() - kept.events) as usize);
         let mut block = None;
@@ -125,14 +129,14 @@ impl Expiry<'_> {
 }
 
 /// The documents that stay: of each run the beginning.
-struct Kept {
+struct KeptDocs {
     ranges: Vec<Range<DocId>>,
     /// The new number of the first document of each range.
     firsts: Vec<DocId>,
     events: DocId,
 }
 
-impl Kept {
+impl KeptDocs {
     fn of(segment: &SegmentView, before: Micros) -> Self {
         let ranges = segment.docs_between(before, Micros(i64::MAX));
         let mut events = 0;
@@ -172,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_stays_is_numbered_anew() {
-        let kept = Kept { ranges: vec![2..4, 7..8, 10..13], firsts: vec![0, 2, 3], events: 6 };
+        let kept = KeptDocs { ranges: vec![2..4, 7..8, 10..13], firsts: vec![0, 2, 3], events: 6 };
         let numbers: Vec<_> =
             (0..15).filter_map(|old| Some((old, kept.new_number(old)?))).collect();
         assert_eq!(numbers, [(2, 0), (3, 1), (7, 2), (10, 3), (11, 4), (12, 5)]);

@@ -10,14 +10,14 @@ use super::{IndexError, lock};
 
 /// A fault of one file of a segment.
 #[derive(Clone, Debug)]
-pub(crate) struct Fault {
+pub(crate) struct SegmentFault {
     pub(crate) path: PathBuf,
     pub(crate) reason: String,
     /// The operating system's error of a failed read; None for damage.
     pub(crate) io: Option<io::ErrorKind>,
 }
 
-impl Fault {
+impl SegmentFault {
     /// Damage of a certain file. A segment's name is no file's: those have an extension.
     fn is_lasting(&self) -> bool {
         self.io.is_none() && self.path.extension().is_some()
@@ -50,7 +50,7 @@ impl Fault {
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub struct Health {
-    fault: Mutex<Option<Fault>>,
+    fault: Mutex<Option<SegmentFault>>,
     /// How often a fault was noted.
     marks: AtomicU64,
     /// Reading it failed in a way that damage would explain, and it was not checked since.
@@ -60,8 +60,8 @@ pub struct Health {
 impl Health {
     /// Notes an error of reading if the disk is at fault. Returns the fault if it is new. A lasting
     /// fault replaces one that may pass.
-    pub(crate) fn mark(&self, error: &IndexError) -> Option<Fault> {
-        let new = Fault::of(error)?;
+    pub(crate) fn mark(&self, error: &IndexError) -> Option<SegmentFault> {
+        let new = SegmentFault::of(error)?;
         let mut fault = lock(&self.fault);
         if fault.as_ref().is_some_and(|known| known.is_lasting() || !new.is_lasting()) {
             return None;
@@ -71,7 +71,7 @@ impl Health {
         Some(new)
     }
 
-    pub(crate) fn fault(&self) -> Option<Fault> {
+    pub(crate) fn fault(&self) -> Option<SegmentFault> {
         lock(&self.fault).clone()
     }
 

@@ -33,7 +33,7 @@ pub const UUID_ALPHABET: &str = "0123456789abcdef-";
 
 /// The first 40 bits of a UUID, which are its first ten digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key(u64);
+pub struct UuidKey(u64);
 
 /// A document and the key of one of its ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +41,7 @@ pub struct Id {
     /// The document's number in its segment.
     pub doc: DocId,
     /// The first 40 bits of the UUID.
-    pub key: Key,
+    pub key: UuidKey,
 }
 
 impl Id {
@@ -50,11 +50,11 @@ impl Id {
     }
 
     fn of_bits(bits: u64) -> Self {
-        Self { key: Key(bits >> DOC_BITS), doc: (bits & ((1 << DOC_BITS) - 1)) as DocId }
+        Self { key: UuidKey(bits >> DOC_BITS), doc: (bits & ((1 << DOC_BITS) - 1)) as DocId }
     }
 }
 
-impl Key {
+impl UuidKey {
     /// Returns the key of a UUID; None where the text is not a UUID in lower case.
     pub fn of(text: &str) -> Option<Self> {
         (text.len() == UUID_BYTES).then(|| Self::begun_by(text).map(|keys| *keys.start()))?
@@ -117,7 +117,7 @@ impl Ids {
     /// Takes a value of a column, if it is an id that belongs here.
     pub(crate) fn push(&mut self, column: ColumnId, text: &str, doc: DocId) {
         if let Some(place) = columns().position(|id| id == column)
-            && let Some(key) = Key::of(text)
+            && let Some(key) = UuidKey::of(text)
         {
             self.add(place, Id { doc, key });
         }
@@ -194,7 +194,7 @@ impl IdFile {
     }
 
     /// Returns the ids of a column whose keys are in a range, in the order of the keys.
-    pub fn find(&self, column: ColumnId, keys: &RangeInclusive<Key>) -> Vec<Id> {
+    pub fn find(&self, column: ColumnId, keys: &RangeInclusive<UuidKey>) -> Vec<Id> {
         let Some(place) = columns().position(|id| id == column) else { return Vec::new() };
         let (_, count) = self.columns[place];
         let first = partition_point(0..count, |n| self.id(place, n).key < *keys.start());
@@ -242,7 +242,7 @@ mod tests {
     }
 
     fn docs(file: &IdFile, column: ColumnId, prefix: &str) -> Vec<DocId> {
-        let keys = Key::begun_by(prefix).unwrap();
+        let keys = UuidKey::begun_by(prefix).unwrap();
         let mut docs: Vec<DocId> = file.find(column, &keys).iter().map(|id| id.doc).collect();
         docs.sort_unstable();
         docs
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_key_is_of_a_uuid_in_lower_case() {
-        assert_eq!(Key::of(UUID), Some(Key(0x1f_4a23_bc0d)));
+        assert_eq!(UuidKey::of(UUID), Some(UuidKey(0x1f_4a23_bc0d)));
         for other in [
             "",
             "1f4a23bc",
@@ -260,14 +260,14 @@ mod tests {
             "1f4a23bc-0d9e-4f00-8123-456789abcdef0",
             "-f4a23bc-0d9e-4f00-8123-456789abcdef",
         ] {
-            assert_eq!(Key::of(other), None, "{other}");
+            assert_eq!(UuidKey::of(other), None, "{other}");
         }
     }
 
     #[test]
     fn prefixes_stand_for_keys() {
         let check = |prefix: &str, first: u64, last: u64| {
-            assert_eq!(Key::begun_by(prefix), Some(Key(first)..=Key(last)), "{prefix}");
+            assert_eq!(UuidKey::begun_by(prefix), Some(UuidKey(first)..=UuidKey(last)), "{prefix}");
         };
         check("", 0, 0xff_ffff_ffff);
         check("1f4", 0x1f_4000_0000, 0x1f_4fff_ffff);
@@ -275,7 +275,7 @@ mod tests {
         check("1f4a23bc-", 0x1f_4a23_bc00, 0x1f_4a23_bcff);
         check(UUID, 0x1f_4a23_bc0d, 0x1f_4a23_bc0d);
         for none in ["g", "1F", "1f4a23bc0", "1f-", &format!("{UUID}0")] {
-            assert_eq!(Key::begun_by(none), None, "{none}");
+            assert_eq!(UuidKey::begun_by(none), None, "{none}");
         }
     }
 
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn the_record_tells_the_uuid_unless_that_takes_parsing() {
-        let key = Key::of(UUID).unwrap();
+        let key = UuidKey::of(UUID).unwrap();
         let in_record = |text: &str| key.uuid_in(text.as_bytes()).map(str::to_owned);
         let other = UUID.replace("4f00", "4f01");
         assert_eq!(

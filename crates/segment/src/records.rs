@@ -68,7 +68,7 @@ pub(crate) struct Dictionary {
 
 impl Dictionary {
     /// None where zstd finds nothing in common.
-    fn train(source: &mut impl Source) -> Result<Option<Self>, IndexError> {
+    fn train(source: &mut impl RecordSource) -> Result<Option<Self>, IndexError> {
         let every = source.records().div_ceil(SAMPLE_RECORDS).max(1);
         let (mut sample, mut lengths) = (Vec::new(), Vec::new());
         for n in (0..source.records()).step_by(every) {
@@ -101,7 +101,7 @@ struct Current {
 }
 
 impl Dictionaries {
-    fn of(&self, source: &mut impl Source) -> Result<Option<Arc<Dictionary>>, IndexError> {
+    fn of(&self, source: &mut impl RecordSource) -> Result<Option<Arc<Dictionary>>, IndexError> {
         if source.bytes() < DICTIONARY_FROM_BYTES {
             return Ok(None);
         }
@@ -116,7 +116,7 @@ impl Dictionaries {
 }
 
 /// Records in the order of their documents.
-pub(crate) trait Source {
+pub(crate) trait RecordSource {
     fn records(&self) -> usize;
     /// Of all records, about.
     fn bytes(&self) -> usize;
@@ -165,7 +165,7 @@ pub(crate) struct Ordered<'a> {
     pub(crate) order: &'a [DocId],
 }
 
-impl Source for Ordered<'_> {
+impl RecordSource for Ordered<'_> {
     fn records(&self) -> usize {
         self.order.len()
     }
@@ -195,7 +195,7 @@ impl<'a, F: Fn(usize) -> (usize, DocId)> Shuffled<'a, F> {
     }
 }
 
-impl<F: Fn(usize) -> (usize, DocId)> Source for Shuffled<'_, F> {
+impl<F: Fn(usize) -> (usize, DocId)> RecordSource for Shuffled<'_, F> {
     fn records(&self) -> usize {
         self.records
     }
@@ -218,7 +218,7 @@ impl<F: Fn(usize) -> (usize, DocId)> Source for Shuffled<'_, F> {
 
 /// Writes the records of a segment.
 pub(crate) fn write(
-    mut source: impl Source,
+    mut source: impl RecordSource,
     dictionaries: &Dictionaries,
     out: &mut impl Write,
 ) -> Result<(), IndexError> {
@@ -253,7 +253,7 @@ pub(crate) fn write(
         compressed.clear();
         compressed.reserve(zstd::zstd_safe::compress_bound(block.len()));
         compressor.compress_to_buffer(&block, &mut compressed)?;
-        let place = Place {
+        let place = RecordPlace {
             first: (n + 1 - lengths.len()) as DocId,
             length: u32::try_from(block.len()).map_err(io::Error::other)?,
             dictionary: number,
@@ -283,7 +283,7 @@ pub(crate) fn concatenate(
         let shift = blocks.position - MAGIC.len() as u64;
         blocks.places.extend((0..records.blocks).map(|n| {
             let place = records.place(n);
-            Place {
+            RecordPlace {
                 first: docs + place.first,
                 dictionary: numbers
                     .get(place.dictionary as usize)
@@ -308,7 +308,7 @@ pub(crate) fn concatenate(
 
 /// Where a block is, and what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct RecordPlace {
     first: DocId,
     /// Decompressed.
     length: u32,
@@ -320,7 +320,7 @@ struct Place {
 struct Blocks<'o, W> {
     out: &'o mut W,
     position: u64,
-    places: Vec<Place>,
+    places: Vec<RecordPlace>,
     dictionaries: Vec<Vec<u8>>,
 }
 
@@ -340,7 +340,7 @@ impl<'o, W: Write> Blocks<'o, W> {
         }) as u32
     }
 
-    fn block(&mut self, place: Place, bytes: &[u8]) -> io::Result<()> {
+    fn block(&mut self, place: RecordPlace, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)?;
         self.position += bytes.len() as u64;
         self.places.push(place);
@@ -355,7 +355,7 @@ impl<'o, W: Write> Blocks<'o, W> {
         for dictionary in &dictionaries {
             out.write_all(&(dictionary.len() as u64).to_le_bytes())?;
         }
-        for Place { first, length, dictionary, start } in &places {
+        for RecordPlace { first, length, dictionary, start } in &places {
             out.write_all(&first.to_le_bytes())?;
             out.write_all(&length.to_le_bytes())?;
             out.write_all(&dictionary.to_le_bytes())?;
@@ -463,9 +463,9 @@ impl Records {
         IndexError::damaged(&self.path, reason)
     }
 
-    fn place(&self, n: usize) -> Place {
+    fn place(&self, n: usize) -> RecordPlace {
         let at = self.places.start + n * PLACE_BYTES;
-        Place {
+        RecordPlace {
             first: u32_at(&self.file, at),
             length: u32_at(&self.file, at + 4),
             dictionary: u32_at(&self.file, at + 8),
@@ -474,7 +474,7 @@ impl Records {
     }
 
     /// Where a block is, and its bytes, compressed; none of them where the file is damaged.
-    fn block_bytes(&self, n: usize) -> (Place, OwnedBytes) {
+    fn block_bytes(&self, n: usize) -> (RecordPlace, OwnedBytes) {
         let place = self.place(n);
         let end = if n + 1 < self.blocks { self.place(n + 1).start } else { self.blocks_end };
         let range = place.start.min(end) as usize..end.min(self.blocks_end) as usize;

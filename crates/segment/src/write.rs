@@ -127,7 +127,7 @@ impl SegmentWriter {
     pub(crate) fn add(&mut self, event: &Event) {
         let Self { distinct, leaf_columns, values, ends, facts, scratch } = self;
         for (column, text) in event.columns() {
-            if column.column().is_unique && ids::Key::of(text).is_some() {
+            if column.column().is_unique && ids::UuidKey::of(text).is_some() {
                 continue; // See `ids`. Its one word is found there, too.
             }
             values.push(distinct.value(ColumnNo::from(column.0), text.as_bytes(), |sink| {

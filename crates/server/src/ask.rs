@@ -172,12 +172,12 @@ impl App {
         place.map_err(|_| busy(&format!("{TAILS_MAX} clients are told what comes in")))
     }
 
-    fn place(&self) -> Result<Place, String> {
+    fn place(&self) -> Result<QueueSlot, String> {
         let ServerOptions { searches_max, queue_max, .. } = *self.options();
         let more = |taken| (taken < searches_max + queue_max).then_some(taken + 1);
         self.places
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .map(|_| Place(Arc::clone(&self.places)))
+            .map(|_| QueueSlot(Arc::clone(&self.places)))
             .map_err(|_| format!("{searches_max} searches are running and {queue_max} waiting"))
     }
 }
@@ -206,9 +206,9 @@ async fn a_turn(turns: &Arc<Semaphore>, cancel: &Cancel) -> Result<OwnedSemaphor
 }
 
 /// One of the places for searches that run or wait, given back when it is dropped.
-struct Place(Arc<AtomicUsize>);
+struct QueueSlot(Arc<AtomicUsize>);
 
-impl Drop for Place {
+impl Drop for QueueSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

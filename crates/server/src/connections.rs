@@ -65,7 +65,7 @@ pub struct Connections {
 }
 
 /// One of a listener's places for connections. Dropping it frees the place.
-pub struct Place {
+pub struct ConnectionSlot {
     options: LiveOptions,
     /// Changes, by closing, when the server stops.
     stopping: watch::Receiver<()>,
@@ -84,7 +84,7 @@ impl Connections {
     pub async fn accept<L: Listener, F: Future<Output = ()> + Send + 'static>(
         &mut self,
         listener: &L,
-        client: impl Fn(L::Stream, Place) -> F,
+        client: impl Fn(L::Stream, ConnectionSlot) -> F,
     ) -> io::Result<()> {
         let mut failures = 0;
         loop {
@@ -92,7 +92,7 @@ impl Connections {
             match listener.next().await {
                 Ok(stream) => {
                     failures = 0;
-                    let place = Place {
+                    let place = ConnectionSlot {
                         options: Arc::clone(&self.options),
                         stopping: self.stop.subscribe(),
                         _permit: permit,
@@ -122,7 +122,7 @@ impl Connections {
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Serves one client until it leaves, breaks a bound, or the server stops.
     pub async fn serve(
         mut self,

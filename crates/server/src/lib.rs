@@ -45,7 +45,7 @@ use tracing::warn;
 pub use self::access::{Access, NoSuchName, group_number};
 pub use self::answer::encode;
 pub use self::ask::App;
-pub use self::connections::{Connections, Place};
+pub use self::connections::{ConnectionSlot, Connections};
 pub use self::request::arrived;
 pub use self::socket::{Socket, bind, inherit};
 
@@ -105,7 +105,7 @@ pub async fn serve(socket: Socket, app: App, shutdown: impl Future<Output = ()>)
     let mut connections = Connections::new(Arc::clone(&options));
     let service = TowerToHyperService::new(router(app));
     let refusals = Arc::new(Refusals::default());
-    let client = |stream: UnixStream, place: Place| {
+    let client = |stream: UnixStream, place: ConnectionSlot| {
         client(stream, place, service.clone(), Arc::clone(&options), Arc::clone(&refusals))
     };
     let outcome = tokio::select! {
@@ -126,7 +126,7 @@ pub async fn serve(socket: Socket, app: App, shutdown: impl Future<Output = ()>)
 /// Serves a client that may ask, and refuses another.
 async fn client(
     stream: UnixStream,
-    place: Place,
+    place: ConnectionSlot,
     service: TowerToHyperService<Router>,
     options: LiveOptions,
     refusals: Arc<Refusals>,

@@ -4,7 +4,7 @@
 /// The parts of a path that follow the layout:
 /// `…/ACCOUNT/KIND/REGION/YYYY/MM/DD/NAME`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place<'p> {
+pub struct PathFacts<'p> {
     /// Twelve digits; None where the path has none there.
     pub account: Option<&'p str>,
     /// Such as `us-east-1`; None where the path has none there.
@@ -13,7 +13,7 @@ pub struct Place<'p> {
     pub day: Option<[&'p str; 3]>,
 }
 
-impl<'p> Place<'p> {
+impl<'p> PathFacts<'p> {
     /// Reads a path; parts that do not follow the layout are None.
     pub fn of(path: &'p str) -> Self {
         let parts: Vec<&str> = path.split('/').collect();
@@ -48,21 +48,21 @@ mod tests {
     #[test]
     fn the_layout_is_read_wherever_it_begins() {
         let day = Some(["2023", "07", "10"]);
-        let place = Place { account: Some("111122223333"), region: Some("us-east-1"), day };
+        let place = PathFacts { account: Some("111122223333"), region: Some("us-east-1"), day };
         for prefix in ["", "/srv/CloudTrail/prefix/AWSLogs/o-a1b2c3/"] {
             for kind in ["CloudTrail", "CloudTrail-Digest", "CloudTrail-NetworkActivity"] {
                 let path = format!("{prefix}111122223333/{kind}/us-east-1/2023/07/10/x.json.gz");
-                assert_eq!(Place::of(&path), place, "{path}");
+                assert_eq!(PathFacts::of(&path), place, "{path}");
             }
         }
     }
 
     #[test]
     fn other_paths_say_what_they_say() {
-        assert_eq!(Place::of("/data/trail.json"), Place::default());
-        assert_eq!(Place::of("CloudTrail"), Place::default());
-        assert_eq!(Place::of("/x/CloudTrail/a.json"), Place::default());
-        let place = Place { account: None, region: Some("eu-west-1"), day: None };
-        assert_eq!(Place::of("/x/CloudTrail/eu-west-1/2023/7/a.json"), place);
+        assert_eq!(PathFacts::of("/data/trail.json"), PathFacts::default());
+        assert_eq!(PathFacts::of("CloudTrail"), PathFacts::default());
+        assert_eq!(PathFacts::of("/x/CloudTrail/a.json"), PathFacts::default());
+        let place = PathFacts { account: None, region: Some("eu-west-1"), day: None };
+        assert_eq!(PathFacts::of("/x/CloudTrail/eu-west-1/2023/7/a.json"), place);
     }
 }

@@ -5,7 +5,7 @@ mod json;
 
 use std::borrow::Cow;
 
-use self::json::{Fault, Json, Visitor};
+use self::json::{Json, JsonFault, Visitor};
 use super::split;
 use crate::content;
 use crate::content::EventKey;
@@ -132,7 +132,7 @@ impl Parser {
 
     /// Parses a record into the event, repaired if it needs be, without finishing it. Returns what was
     /// repaired.
-    fn fill_as_delivered(&mut self, bytes: &[u8]) -> Result<Flags, Fault> {
+    fn fill_as_delivered(&mut self, bytes: &[u8]) -> Result<Flags, JsonFault> {
         let Err(fault) = self.fill(bytes) else { return Ok(Flags::default()) };
         match repair(bytes).filter(|repaired| self.fill(&repaired.bytes).is_ok()) {
             Some(Repaired { flags, .. }) => {
@@ -145,7 +145,7 @@ impl Parser {
     }
 
     /// Parses a record into the event, without finishing it.
-    fn fill(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    fn fill(&mut self, bytes: &[u8]) -> Result<(), JsonFault> {
         let Self { event, json } = self;
         let event = cleared(event);
         event.content = json.walk_whole(bytes, &mut Fill::<true>(event))?;
@@ -220,7 +220,7 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
 
     fn read_record(&mut self, offset: usize, bytes: &[u8], is_listed: bool) {
         if let Err(reason) = check_size(bytes) {
-            return self.broken_record(offset, bytes, Fault { at: 0, reason });
+            return self.broken_record(offset, bytes, JsonFault { at: 0, reason });
         }
         let mut flags = self.origin.flags;
         match self.parser.fill_as_delivered(bytes) {
@@ -245,7 +245,7 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
     }
 
     /// Reports a record that cannot be read, and looks for neighbours that it swallowed.
-    fn broken_record(&mut self, offset: usize, bytes: &[u8], fault: Fault) {
+    fn broken_record(&mut self, offset: usize, bytes: &[u8], fault: JsonFault) {
         self.reject(offset + fault.at, fault.reason);
         self.rescues += 1;
         self.rescued_bytes = self.rescued_bytes.saturating_add(bytes.len());

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::ops::{Bound, RangeBounds};
 
 use jiff::Timestamp;
-use language::ast::{Comparison, Expr, FieldRef, Pattern, Piece, Query, Regex, Test, Value};
+use language::ast::{Comparison, Expr, FieldRef, Pattern, PatternPiece, Query, Regex, Test, Value};
 use serde_json::Value as Json;
 
 use super::record::{COLUMNS, Doc, Scalar, is_column, shown, words_of};
@@ -204,7 +204,7 @@ fn fold(text: &str) -> String {
 
 pub fn lower(pattern: &Pattern) -> Pattern {
     Pattern::new(pattern.pieces().iter().map(|piece| match piece {
-        Piece::Text(text) => Piece::Text(fold(text)),
+        PatternPiece::Text(text) => PatternPiece::Text(fold(text)),
         piece => piece.clone(),
     }))
 }
@@ -214,19 +214,19 @@ pub fn has_row(words: &[String], row: &[String]) -> bool {
 }
 
 /// Tries every length for each `*`, but where the text behind it is the last.
-pub fn is_of_form(text: &str, pieces: &[Piece]) -> bool {
+pub fn is_of_form(text: &str, pieces: &[PatternPiece]) -> bool {
     match pieces {
         [] => text.is_empty(),
-        [Piece::Text(start), rest @ ..] => {
+        [PatternPiece::Text(start), rest @ ..] => {
             text.strip_prefix(start.as_str()).is_some_and(|text| is_of_form(text, rest))
         }
-        [Piece::AnyOne, rest @ ..] => {
+        [PatternPiece::AnyOne, rest @ ..] => {
             let mut chars = text.chars();
             chars.next().is_some() && is_of_form(chars.as_str(), rest)
         }
-        [Piece::AnyRun] => true,
-        [Piece::AnyRun, Piece::Text(end)] => text.ends_with(end.as_str()),
-        [Piece::AnyRun, rest @ ..] => (0..=text.len())
+        [PatternPiece::AnyRun] => true,
+        [PatternPiece::AnyRun, PatternPiece::Text(end)] => text.ends_with(end.as_str()),
+        [PatternPiece::AnyRun, rest @ ..] => (0..=text.len())
             .filter(|at| text.is_char_boundary(*at))
             .any(|at| is_of_form(&text[at..], rest)),
     }

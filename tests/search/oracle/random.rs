@@ -3,8 +3,8 @@
 use std::ops::Bound;
 
 use language::ast::{
-    Bin, BinUnit, Comparison, Expr, FieldRef, Function, FunctionKind, Key, Pattern, Piece, Query,
-    Regex, SortKey, Stage, Test, Value,
+    Bin, BinUnit, Comparison, Expr, FieldRef, Function, FunctionKind, GroupKey, Pattern,
+    PatternPiece, Query, Regex, SortKey, Stage, Test, Value,
 };
 use serde_json::Value as Json;
 
@@ -111,8 +111,10 @@ impl<'a> Queries<'a> {
             1 => {
                 let word = self.word();
                 match self.pattern(&word) {
-                    pattern if matches!(pattern.pieces(), [Piece::AnyRun]) => Expr::All,
-                    pattern if matches!(pattern.pieces(), [Piece::Text(_)]) => Expr::Word(word),
+                    pattern if matches!(pattern.pieces(), [PatternPiece::AnyRun]) => Expr::All,
+                    pattern if matches!(pattern.pieces(), [PatternPiece::Text(_)]) => {
+                        Expr::Word(word)
+                    }
                     pattern => Expr::Wildcard(pattern),
                 }
             }
@@ -187,8 +189,8 @@ impl<'a> Queries<'a> {
                 _ => Test::Is(Value::of(text)),
             },
             2 => match self.pattern(&text) {
-                pattern if matches!(pattern.pieces(), [Piece::AnyRun]) => Test::Exists,
-                pattern if matches!(pattern.pieces(), [Piece::Text(_)] | []) => {
+                pattern if matches!(pattern.pieces(), [PatternPiece::AnyRun]) => Test::Exists,
+                pattern if matches!(pattern.pieces(), [PatternPiece::Text(_)] | []) => {
                     Test::Is(Value::of(text))
                 }
                 pattern => Test::Wildcard(pattern),
@@ -200,7 +202,7 @@ impl<'a> Queries<'a> {
                 Test::AnyCase(if self.random.one_in(2) {
                     self.pattern(&text)
                 } else {
-                    Pattern::new([Piece::Text(text)])
+                    Pattern::new([PatternPiece::Text(text)])
                 })
             }
             5 => self.range(value),
@@ -281,21 +283,21 @@ impl<'a> Queries<'a> {
         let is_cut = chars.len() < text.chars().count();
         let from = self.random.below(chars.len());
         let to = from + self.random.below(chars.len() - from.min(chars.len()));
-        let mut pieces: Vec<Piece> = Vec::new();
+        let mut pieces: Vec<PatternPiece> = Vec::new();
         let is_run = self.random.one_in(2);
         for (at, c) in chars.iter().enumerate() {
             pieces.push(if !(from..=to).contains(&at) {
-                Piece::Text(String::from(*c))
+                PatternPiece::Text(String::from(*c))
             } else if is_run {
-                Piece::AnyRun
+                PatternPiece::AnyRun
             } else if at == from {
-                Piece::AnyOne
+                PatternPiece::AnyOne
             } else {
-                Piece::Text(String::from(*c))
+                PatternPiece::Text(String::from(*c))
             });
         }
         if is_cut || self.random.one_in(3) {
-            pieces.push(Piece::AnyRun);
+            pieces.push(PatternPiece::AnyRun);
         }
         Pattern::new(pieces)
     }
@@ -382,7 +384,7 @@ impl<'a> Queries<'a> {
 
     /// A query that finds values of a field.
     fn values_of(&mut self, field: FieldRef) -> Query {
-        let by = vec![Key::Field { field, name: None }];
+        let by = vec![GroupKey::Field { field, name: None }];
         let stats = Stage::Stats { functions: vec![Function::count()], by };
         Query { filter: self.expr(1), stages: vec![stats] }
     }
@@ -399,7 +401,7 @@ impl<'a> Queries<'a> {
                 functions.push(function);
             }
         }
-        let mut by: Vec<Key> = Vec::new();
+        let mut by: Vec<GroupKey> = Vec::new();
         for _ in 0..self.random.below(3) {
             let key = self.key();
             if by.iter().all(|other| other.column() != key.column())
@@ -511,8 +513,10 @@ impl<'a> Queries<'a> {
             0 => Expr::Phrase(words[at..(at + 2).min(words.len())].join(" ")),
             1 => Expr::Regex(self.regex(word)),
             _ => match self.pattern(&word.to_uppercase()) {
-                pattern if matches!(pattern.pieces(), [Piece::AnyRun]) => Expr::All,
-                pattern if matches!(pattern.pieces(), [Piece::Text(_)]) => Expr::Word(word.clone()),
+                pattern if matches!(pattern.pieces(), [PatternPiece::AnyRun]) => Expr::All,
+                pattern if matches!(pattern.pieces(), [PatternPiece::Text(_)]) => {
+                    Expr::Word(word.clone())
+                }
                 pattern => Expr::Wildcard(pattern),
             },
         })
@@ -552,18 +556,18 @@ impl<'a> Queries<'a> {
         Function { kind, field: Some(field), name }
     }
 
-    fn key(&mut self) -> Key {
+    fn key(&mut self) -> GroupKey {
         if self.random.one_in(4) {
             let units: Vec<BinUnit> = BinUnit::ALL.iter().map(|(_, unit)| *unit).collect();
             let unit = *self.random.pick(&units);
             let is_short = matches!(unit, BinUnit::Second | BinUnit::Minute | BinUnit::Hour);
             let count = if is_short { 1 + self.random.below(90) as u32 } else { 1 };
-            return Key::Bin { bin: Bin { count, unit }, name: None };
+            return GroupKey::Bin { bin: Bin { count, unit }, name: None };
         }
         let field = self.field().0;
         // A column of the table would have the name twice.
         let name = (field.name == "time").then(|| "when".to_owned());
-        Key::Field { field, name }
+        GroupKey::Field { field, name }
     }
 
     /// What events are sorted by, and which of them are left out.

@@ -1,7 +1,7 @@
 //! Conditions on rows, said again: a cell is a value of an event, and is asked the same.
 
 use jiff::Timestamp;
-use language::ast::{Expr, Function, FunctionKind, Key};
+use language::ast::{Expr, Function, FunctionKind, GroupKey};
 use serde_json::Value as Json;
 
 use super::evaluate::{Archive, Kind, compile, has_row, is_of_form, lower};
@@ -20,10 +20,10 @@ type Cells = Vec<Option<Scalar>>;
 pub type Meets = Box<dyn Fn(&Cells) -> bool>;
 
 impl Column {
-    pub fn of_key(key: &Key) -> Self {
+    pub fn of_key(key: &GroupKey) -> Self {
         let kind = match key {
-            Key::Bin { .. } => Kind::Time,
-            Key::Field { field, .. } => Kind::of(&field.name),
+            GroupKey::Bin { .. } => Kind::Time,
+            GroupKey::Field { field, .. } => Kind::of(&field.name),
         };
         Self { name: key.column().to_owned(), kind }
     }

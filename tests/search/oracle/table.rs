@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::ToSpan;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
-use language::ast::{Bin, BinUnit, Function, FunctionKind, Key, Query, SortKey, Stage};
+use language::ast::{Bin, BinUnit, Function, FunctionKind, GroupKey, Query, SortKey, Stage};
 use serde_json::Value as Json;
 
 use super::evaluate::Archive;
@@ -108,10 +108,10 @@ impl Archive {
         (columns, rows)
     }
 
-    fn paths_of_key(&self, key: &Key) -> Vec<String> {
+    fn paths_of_key(&self, key: &GroupKey) -> Vec<String> {
         match key {
-            Key::Bin { .. } => Vec::new(),
-            Key::Field { field, .. } => self.paths_of(field),
+            GroupKey::Bin { .. } => Vec::new(),
+            GroupKey::Field { field, .. } => self.paths_of(field),
         }
     }
 
@@ -184,10 +184,12 @@ impl Archive {
     }
 }
 
-fn key_values(doc: &Doc, key: &Key, paths: &[String]) -> Vec<Json> {
+fn key_values(doc: &Doc, key: &GroupKey, paths: &[String]) -> Vec<Json> {
     let mut values: Vec<Json> = match key {
-        Key::Bin { bin, .. } => vec![time_text(start_of(*bin, doc.time)).into()],
-        Key::Field { .. } => paths.iter().flat_map(|path| doc.of(path)).map(Scalar::json).collect(),
+        GroupKey::Bin { bin, .. } => vec![time_text(start_of(*bin, doc.time)).into()],
+        GroupKey::Field { .. } => {
+            paths.iter().flat_map(|path| doc.of(path)).map(Scalar::json).collect()
+        }
     };
     values.sort_by(order);
     values.dedup();

@@ -14,8 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    Bin, Comparison, Expr, FieldRef, Function, FunctionKind, Key, Pattern, Piece, Query, Regex,
-    SortKey, Stage, Test, Value,
+    Bin, Comparison, Expr, FieldRef, Function, FunctionKind, GroupKey, Pattern, PatternPiece,
+    Query, Regex, SortKey, Stage, Test, Value,
 };
 use crate::check::check_stages;
 use crate::limits::{QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
@@ -131,10 +131,14 @@ fn write_function(Function { kind, field, name }: &Function) -> Json {
     with_name(json, name.as_deref())
 }
 
-fn write_key(key: &Key) -> Json {
+fn write_key(key: &GroupKey) -> Json {
     match key {
-        Key::Field { field, name } => with_name(json!({ "field": field.name }), name.as_deref()),
-        Key::Bin { bin, name } => with_name(json!({ "bin": bin.to_string() }), name.as_deref()),
+        GroupKey::Field { field, name } => {
+            with_name(json!({ "field": field.name }), name.as_deref())
+        }
+        GroupKey::Bin { bin, name } => {
+            with_name(json!({ "bin": bin.to_string() }), name.as_deref())
+        }
     }
 }
 
@@ -276,8 +280,8 @@ impl Reader {
                     let pattern = Pattern::of_text(&reader.text(inner)?);
                     match pattern.pieces() {
                         [] => return reader.fault("the text is empty"),
-                        [Piece::Text(text)] => Expr::Word(text.clone()),
-                        [Piece::AnyRun] => Expr::All,
+                        [PatternPiece::Text(text)] => Expr::Word(text.clone()),
+                        [PatternPiece::AnyRun] => Expr::All,
                         _ => Expr::Wildcard(pattern),
                     }
                 }
@@ -331,8 +335,8 @@ impl Reader {
                     let pattern = Pattern::of_text(&reader.text(inner)?);
                     match pattern.pieces() {
                         [] => Test::Is(Value::of("")),
-                        [Piece::Text(text)] => Test::Is(Value::of(text.as_str())),
-                        [Piece::AnyRun] => Test::Exists,
+                        [PatternPiece::Text(text)] => Test::Is(Value::of(text.as_str())),
+                        [PatternPiece::AnyRun] => Test::Exists,
                         _ => Test::Wildcard(pattern),
                     }
                 }
@@ -472,16 +476,16 @@ impl Reader {
         Ok(Function { kind, field, name: self.column_name(object)? })
     }
 
-    fn key(&mut self, json: &Json) -> Read<Key> {
+    fn key(&mut self, json: &Json) -> Read<GroupKey> {
         if json.is_string() {
-            return Ok(Key::Field { field: self.name(json)?, name: None });
+            return Ok(GroupKey::Field { field: self.name(json)?, name: None });
         }
         let object = self.object(json, &["field", "bin", "as"])?;
         let name = self.column_name(object)?;
         match (object.get("field"), object.get("bin")) {
-            (Some(field), None) => Ok(Key::Field { field: self.name(field)?, name }),
+            (Some(field), None) => Ok(GroupKey::Field { field: self.name(field)?, name }),
             (None, Some(bin)) => match Bin::parse(&self.text(bin)?) {
-                Some(bin) => Ok(Key::Bin { bin, name }),
+                Some(bin) => Ok(GroupKey::Bin { bin, name }),
                 None => self.fault(format!("{bin} is not a width of time like 5m, 1h, 1d")),
             },
             _ => self.fault("expected either a field or a bin"),
@@ -510,20 +514,22 @@ impl Pattern {
         let mut chars = text.chars();
         let pieces = std::iter::from_fn(|| {
             Some(match chars.next()? {
-                '*' => Piece::AnyRun,
-                '?' => Piece::AnyOne,
-                '\\' => Piece::Text(chars.next().unwrap_or('\\').into()),
-                c => Piece::Text(c.into()),
+                '*' => PatternPiece::AnyRun,
+                '?' => PatternPiece::AnyOne,
+                '\\' => PatternPiece::Text(chars.next().unwrap_or('\\').into()),
+                c => PatternPiece::Text(c.into()),
             })
         });
         Self::new(pieces)
     }
 
     fn to_text(&self) -> String {
-        let piece = |piece: &Piece| match piece {
-            Piece::Text(text) => text.replace('\\', "\\\\").replace('*', "\\*").replace('?', "\\?"),
-            Piece::AnyRun => "*".to_owned(),
-            Piece::AnyOne => "?".to_owned(),
+        let piece = |piece: &PatternPiece| match piece {
+            PatternPiece::Text(text) => {
+                text.replace('\\', "\\\\").replace('*', "\\*").replace('?', "\\?")
+            }
+            PatternPiece::AnyRun => "*".to_owned(),
+            PatternPiece::AnyOne => "?".to_owned(),
         };
         self.pieces().iter().map(piece).collect()
     }

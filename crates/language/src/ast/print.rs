@@ -3,7 +3,9 @@
 use std::fmt;
 use std::ops::Bound;
 
-use super::{Comparison, Expr, FieldRef, Function, Key, Query, Regex, SortKey, Stage, Test, Value};
+use super::{
+    Comparison, Expr, FieldRef, Function, GroupKey, Query, Regex, SortKey, Stage, Test, Value,
+};
 use crate::syntax::{
     KEYWORDS, LUCENE_EXISTS, escape, escape_start, is_name_char, names_a_field, quote,
     reads_as_span, reads_as_word,
@@ -172,7 +174,7 @@ impl fmt::Display for Function {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for GroupKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Field { field, name } => {

@@ -14,7 +14,7 @@ pub enum Stage {
         /// What is computed for each row; never empty.
         functions: Vec<Function>,
         /// The keys that form the groups.
-        by: Vec<Key>,
+        by: Vec<GroupKey>,
     },
     /// Sorts by these keys, the first before the second.
     Sort(Vec<SortKey>),
@@ -69,7 +69,7 @@ pub enum FunctionKind {
 
 /// A key of `stats`: what its rows are grouped by.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Key {
+pub enum GroupKey {
     /// The values of a field.
     Field {
         /// The field whose values form the groups.
@@ -142,7 +142,7 @@ impl Function {
     }
 }
 
-impl Key {
+impl GroupKey {
     /// The name of the column that holds the key's values.
     pub fn column(&self) -> &str {
         match self {

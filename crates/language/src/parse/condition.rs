@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use super::{ParseError, Parser, Result};
-use crate::ast::{Comparison, Expr, FieldRef, Pattern, Piece, Regex, Test, Value};
+use crate::ast::{Comparison, Expr, FieldRef, Pattern, PatternPiece, Regex, Test, Value};
 use crate::syntax::{
     LUCENE_EXISTS, is_name_char, names_a_field, reads_as_span, reads_as_word, unescape,
 };
@@ -90,8 +90,8 @@ impl Parser<'_> {
     fn word(&mut self) -> Result<Expr> {
         let pattern = self.bare("a condition", "")?;
         Ok(match pattern.pieces() {
-            [Piece::Text(text)] => Expr::Word(text.clone()),
-            [Piece::AnyRun] => Expr::All,
+            [PatternPiece::Text(text)] => Expr::Word(text.clone()),
+            [PatternPiece::AnyRun] => Expr::All,
             _ => Expr::Wildcard(pattern),
         })
     }
@@ -255,7 +255,7 @@ impl Parser<'_> {
     fn any_case(&mut self) -> Result<Test> {
         self.scan.skip_spaces();
         if let Some(text) = self.scan.quoted()? {
-            return Ok(Test::AnyCase(Pattern::new([Piece::Text(text)])));
+            return Ok(Test::AnyCase(Pattern::new([PatternPiece::Text(text)])));
         }
         match self.regex()? {
             Some(regex) => Ok(Test::Regex(Regex { ignores_case: true, ..regex })),
@@ -271,14 +271,14 @@ impl Parser<'_> {
             return Ok(Test::Regex(Regex { pattern: anywhere, ignores_case }));
         }
         let inner = match self.scan.quoted()? {
-            Some(text) => vec![Piece::Text(text)],
+            Some(text) => vec![PatternPiece::Text(text)],
             None => self.bare("a value", "")?.pieces().to_vec(),
         };
-        let around = |inner: Vec<Piece>| {
-            [vec![Piece::AnyRun], inner, vec![Piece::AnyRun]].into_iter().flatten()
+        let around = |inner: Vec<PatternPiece>| {
+            [vec![PatternPiece::AnyRun], inner, vec![PatternPiece::AnyRun]].into_iter().flatten()
         };
         let pattern = Pattern::new(around(inner));
-        let is_anything = matches!(pattern.pieces(), [Piece::AnyRun]);
+        let is_anything = matches!(pattern.pieces(), [PatternPiece::AnyRun]);
         Ok(if is_anything { Test::Exists } else { Test::Wildcard(pattern) })
     }
 
@@ -297,8 +297,8 @@ impl Parser<'_> {
         }
         let pattern = self.bare("a value", ends)?;
         Ok(match pattern.pieces() {
-            [Piece::Text(text)] => Test::Is(Value { text: text.clone(), offset }),
-            [Piece::AnyRun] => Test::Exists,
+            [PatternPiece::Text(text)] => Test::Is(Value { text: text.clone(), offset }),
+            [PatternPiece::AnyRun] => Test::Exists,
             _ => Test::Wildcard(pattern),
         })
     }
@@ -417,8 +417,8 @@ impl Parser<'_> {
         let has_zone = unescape(raw).any(|(c, is_escaped)| c == '[' && !is_escaped);
         let zone = if has_zone && ends.contains(']') && self.scan.eat("]") { "]" } else { "" };
         match pattern.pieces() {
-            [Piece::Text(text)] => Ok(Some(Value { text: format!("{text}{zone}"), offset })),
-            [Piece::AnyRun] => Ok(None),
+            [PatternPiece::Text(text)] => Ok(Some(Value { text: format!("{text}{zone}"), offset })),
+            [PatternPiece::AnyRun] => Ok(None),
             _ => Err(ParseError::new(at, "a range has no wildcards")
                 .suggest("quote the value if it holds * or ?")),
         }
@@ -432,13 +432,13 @@ impl Parser<'_> {
         }
         self.scan.run(ends);
         let piece = |(c, is_escaped)| match (c, is_escaped) {
-            ('*', false) => Ok(Piece::AnyRun),
-            ('?', false) => Ok(Piece::AnyOne),
+            ('*', false) => Ok(PatternPiece::AnyRun),
+            ('?', false) => Ok(PatternPiece::AnyOne),
             ('\\', false) => {
                 let end = self.scan.offset() - 1;
                 Err(ParseError::new(end, "nothing follows the backslash").suggest("write \\\\"))
             }
-            (c, _) => Ok(Piece::Text(c.into())),
+            (c, _) => Ok(PatternPiece::Text(c.into())),
         };
         let pieces: Vec<_> = unescape(raw).map(piece).collect::<Result<_>>()?;
         Ok(Pattern::new(pieces))

@@ -8,8 +8,8 @@ use serde_json::Value as Json;
 
 use super::parse;
 use crate::ast::{
-    Bin, BinUnit, Comparison, Expr, FieldRef, Function, FunctionKind, Key, Pattern, Piece, Query,
-    Regex, SortKey, Stage, Test, Value,
+    Bin, BinUnit, Comparison, Expr, FieldRef, Function, FunctionKind, GroupKey, Pattern,
+    PatternPiece, Query, Regex, SortKey, Stage, Test, Value,
 };
 use crate::check::check_stages;
 
@@ -195,15 +195,15 @@ fn function() -> impl Strategy<Value = Function> {
     )
 }
 
-fn key() -> impl Strategy<Value = Key> {
+fn key() -> impl Strategy<Value = GroupKey> {
     let units: Vec<_> = BinUnit::ALL.iter().map(|(_, unit)| *unit).collect();
     let bin = (1..=Bin::COUNT_MAX, prop::sample::select(units))
         .prop_map(|(count, unit)| Bin { count, unit });
     let name = || prop::option::of(name());
     prop_oneof![
         (self::name(), name())
-            .prop_map(|(field, name)| Key::Field { field: FieldRef::named(field), name }),
-        (bin, name()).prop_map(|(bin, name)| Key::Bin { bin, name }),
+            .prop_map(|(field, name)| GroupKey::Field { field: FieldRef::named(field), name }),
+        (bin, name()).prop_map(|(bin, name)| GroupKey::Bin { bin, name }),
     ]
 }
 
@@ -258,7 +258,7 @@ fn test() -> impl Strategy<Value = Test> {
         text().prop_map(Test::Phrase),
         pattern().prop_map(Test::Wildcard),
         regex().prop_map(Test::Regex),
-        prop_oneof![pattern(), text().prop_map(|text| Pattern::new([Piece::Text(text)]))]
+        prop_oneof![pattern(), text().prop_map(|text| Pattern::new([PatternPiece::Text(text)]))]
             .prop_map(Test::AnyCase),
         (end(), end())
             .prop_filter("an open range is Exists", |ends| {
@@ -287,12 +287,15 @@ fn regex() -> impl Strategy<Value = Regex> {
 }
 
 fn pattern() -> impl Strategy<Value = Pattern> {
-    let piece =
-        prop_oneof![text().prop_map(Piece::Text), Just(Piece::AnyRun), Just(Piece::AnyOne),];
+    let piece = prop_oneof![
+        text().prop_map(PatternPiece::Text),
+        Just(PatternPiece::AnyRun),
+        Just(PatternPiece::AnyOne),
+    ];
     prop::collection::vec(piece, 1..4)
         .prop_map(Pattern::new)
         .prop_filter("text and a lone star are not patterns", |pattern| {
-            !matches!(pattern.pieces(), [Piece::Text(_) | Piece::AnyRun])
+            !matches!(pattern.pieces(), [PatternPiece::Text(_) | PatternPiece::AnyRun])
         })
 }
 

@@ -22,7 +22,7 @@
 
 use super::{ParseError, Parser, Result};
 use crate::ast::{
-    Bin, BinUnit, Expr, FieldRef, Function, FunctionKind, Key, Query, SortKey, Stage, Test,
+    Bin, BinUnit, Expr, FieldRef, Function, FunctionKind, GroupKey, Query, SortKey, Stage, Test,
 };
 use crate::check::check_stages;
 use crate::syntax::closest;
@@ -180,7 +180,7 @@ impl Parser<'_> {
         {
             bin = self.bin()?;
         }
-        let time = Key::Bin { bin, name: None };
+        let time = GroupKey::Bin { bin, name: None };
         let sort = Stage::Sort(vec![ascending(time.column())]);
         let by = std::iter::once(time).chain(self.keys()?).collect();
         Ok(vec![Stage::Stats { functions: vec![Function::count()], by }, sort])
@@ -215,19 +215,19 @@ impl Parser<'_> {
         is_next
     }
 
-    fn keys(&mut self) -> Result<Vec<Key>> {
+    fn keys(&mut self) -> Result<Vec<GroupKey>> {
         self.by(Self::key)
     }
 
-    fn key(&mut self) -> Result<Key> {
+    fn key(&mut self) -> Result<GroupKey> {
         if self.is_at("bin(") {
             let open = self.scan;
             self.scan.eat("bin(");
             let bin = self.bin()?;
             self.close(open, ")", "')'")?;
-            return Ok(Key::Bin { bin, name: self.column_name()? });
+            return Ok(GroupKey::Bin { bin, name: self.column_name()? });
         }
-        Ok(Key::Field { field: self.field()?, name: self.column_name()? })
+        Ok(GroupKey::Field { field: self.field()?, name: self.column_name()? })
     }
 
     fn bin(&mut self) -> Result<Bin> {
@@ -400,11 +400,11 @@ fn exist(fields: &[FieldRef]) -> Stage {
 }
 
 fn count_by(fields: Vec<FieldRef>) -> Stage {
-    let by = fields.into_iter().map(|field| Key::Field { field, name: None }).collect();
+    let by = fields.into_iter().map(|field| GroupKey::Field { field, name: None }).collect();
     Stage::Stats { functions: vec![Function::count()], by }
 }
 
-fn sort_by_count(by: &[Key]) -> Option<Stage> {
+fn sort_by_count(by: &[GroupKey]) -> Option<Stage> {
     (!by.is_empty()).then(|| Stage::Sort(vec![most_first()]))
 }
 

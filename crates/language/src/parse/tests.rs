@@ -585,7 +585,9 @@ fn the_tree_knows_where_fields_and_values_stand() {
 fn a_prefix_is_text_before_a_single_star() {
     let prefix = |text| match parse(text).unwrap().filter {
         Expr::Wildcard(pattern) => match pattern.pieces() {
-            [crate::ast::Piece::Text(prefix), crate::ast::Piece::AnyRun] => Some(prefix.clone()),
+            [crate::ast::PatternPiece::Text(prefix), crate::ast::PatternPiece::AnyRun] => {
+                Some(prefix.clone())
+            }
             _ => None,
         },
         _ => None,

@@ -11,7 +11,7 @@ use rustc_hash::FxBuildHasher;
 use tantivy::columnar::{Cardinality, ColumnValues, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DateTime, DocId};
 
-use crate::values::{Bins, Source, time_of};
+use crate::values::{Bins, ValueSource, time_of};
 use segment::IndexError;
 use segment::dictionary::{TermWalk, TextColumn};
 use segment::schema::{Fields, TIME};
@@ -30,7 +30,7 @@ const TERMS_FEW: usize = 500;
 
 /// The counts of one segment's events by the values of columns.
 pub(crate) struct Counter {
-    keys: Vec<Key>,
+    keys: Vec<DenseKey>,
     /// How far apart two neighbouring values of each key are; stretches of time come one behind another.
     strides: Vec<usize>,
     /// By combination.
@@ -54,7 +54,7 @@ impl<T: Copy + Default> Default for Block<T> {
     }
 }
 
-enum Key {
+enum DenseKey {
     /// A column that the segment does not have.
     Missing,
     /// The last number is that of events without a value.
@@ -87,16 +87,16 @@ impl Counter {
     /// combinations.
     pub(crate) fn open(
         segment: &Arc<SegmentView>,
-        keys: &[Source],
+        keys: &[ValueSource],
     ) -> Result<Option<Self>, IndexError> {
         let mut opened = Vec::with_capacity(keys.len());
         for key in keys {
-            match Key::open(segment, key)? {
+            match DenseKey::open(segment, key)? {
                 Some(key) => opened.push(key),
                 None => return Ok(None),
             }
         }
-        let is_time = |key: &&Key| matches!(key, Key::Time { .. });
+        let is_time = |key: &&DenseKey| matches!(key, DenseKey::Time { .. });
         if opened.is_empty() || opened.iter().filter(is_time).count() > 1 {
             return Ok(None);
         }
@@ -104,7 +104,7 @@ impl Counter {
         let mut strides = vec![0; opened.len()];
         for (key, stride) in opened.iter().zip(&mut strides) {
             *stride = cells;
-            if let Key::Text { size, .. } = key {
+            if let DenseKey::Text { size, .. } = key {
                 cells = cells.saturating_mul(*size);
             }
         }
@@ -174,7 +174,7 @@ impl Counter {
     fn of_column(segment: &SegmentView, column: ColumnId) -> Result<Option<Self>, IndexError> {
         debug_assert!(!column.column().is_unique, "most of its values are no terms");
         let counter = match segment.text_column(column)? {
-            None => Self::with(vec![Key::Missing], vec![1], 1),
+            None => Self::with(vec![DenseKey::Missing], vec![1], 1),
             Some(text) if text.ords().get_cardinality() == Cardinality::Multivalued => {
                 return Ok(None);
             }
@@ -184,13 +184,13 @@ impl Counter {
                 if index.terms().num_terms() != size || size >= CELLS_MAX {
                     return Ok(None);
                 }
-                Self::with(vec![Key::Text { column: text, size: size + 1 }], vec![1], size + 1)
+                Self::with(vec![DenseKey::Text { column: text, size: size + 1 }], vec![1], size + 1)
             }
         };
         Ok(Some(counter))
     }
 
-    fn with(keys: Vec<Key>, strides: Vec<usize>, cells: usize) -> Self {
+    fn with(keys: Vec<DenseKey>, strides: Vec<usize>, cells: usize) -> Self {
         Self { keys, strides, counts: vec![0; cells], scratch: Box::default() }
     }
 
@@ -208,21 +208,23 @@ impl Counter {
         cells.fill(0);
         for (key, stride) in self.keys.iter_mut().zip(&self.strides) {
             match key {
-                Key::Missing => {}
-                Key::Text { column, .. } if column.ords().index.get_cardinality().is_full() => {
+                DenseKey::Missing => {}
+                DenseKey::Text { column, .. }
+                    if column.ords().index.get_cardinality().is_full() =>
+                {
                     read_values(&*column.ords().values, docs, ordinals);
                     for (cell, ordinal) in cells.iter_mut().zip(&*ordinals) {
                         *cell += *ordinal as usize * stride;
                     }
                 }
-                Key::Text { column, size } => {
+                DenseKey::Text { column, size } => {
                     values.fill(None);
                     column.ords().first_vals(docs, values);
                     for (cell, ordinal) in cells.iter_mut().zip(&*values) {
                         *cell += ordinal.map_or(*size - 1, |ordinal| ordinal as usize) * stride;
                     }
                 }
-                Key::Time { segment, stretches } => {
+                DenseKey::Time { segment, stretches } => {
                     stretches.add_numbers(segment, docs, ordinals, *stride, cells);
                     let room = stretches.starts.len() * stride;
                     if room > CELLS_MAX {
@@ -258,9 +260,9 @@ impl Counter {
         let mut rows = vec![Vec::with_capacity(self.keys.len()); met.len()];
         for (key, stride) in self.keys.iter().zip(&self.strides) {
             let number = |cell: usize| match key {
-                Key::Missing => 0,
-                Key::Text { size, .. } => cell / stride % size,
-                Key::Time { .. } => cell / stride,
+                DenseKey::Missing => 0,
+                DenseKey::Text { size, .. } => cell / stride % size,
+                DenseKey::Time { .. } => cell / stride,
             };
             let numbers: Vec<usize> = met.iter().map(|cell| number(*cell)).collect();
             let mut distinct = numbers.clone();
@@ -282,8 +284,8 @@ impl Counter {
     /// many have none; otherwise None.
     pub(crate) fn of_one_text(&self) -> Option<(Option<&TextColumn>, &[u32], u64)> {
         match self.keys.as_slice() {
-            [Key::Missing] => Some((None, &[], self.counts[0].into())),
-            [Key::Text { column, size }] => {
+            [DenseKey::Missing] => Some((None, &[], self.counts[0].into())),
+            [DenseKey::Text { column, size }] => {
                 Some((Some(column), &self.counts[..size - 1], self.counts[size - 1].into()))
             }
             _ => None,
@@ -291,11 +293,11 @@ impl Counter {
     }
 }
 
-impl Key {
-    fn open(segment: &Arc<SegmentView>, source: &Source) -> Result<Option<Self>, IndexError> {
+impl DenseKey {
+    fn open(segment: &Arc<SegmentView>, source: &ValueSource) -> Result<Option<Self>, IndexError> {
         let column = match source {
-            Source::Column(id) if !id.column().is_unique => segment.text_column(*id)?,
-            Source::Paths(paths) => {
+            ValueSource::Column(id) if !id.column().is_unique => segment.text_column(*id)?,
+            ValueSource::Paths(paths) => {
                 let [path] = paths.as_slice() else { return Ok(None) };
                 let mut columns = segment.columns_at(path)?;
                 match (columns.pop(), columns.is_empty()) {
@@ -304,14 +306,14 @@ impl Key {
                     _ => return Ok(None),
                 }
             }
-            Source::Bin(bins) => {
+            ValueSource::Bin(bins) => {
                 let Some(DynamicColumn::DateTime(times)) = segment.open_column(TIME)? else {
                     return Ok(None);
                 };
                 let stretches = Stretches::new(bins.clone(), times.to_u64_monotonic().values);
                 return Ok(Some(Self::Time { segment: Arc::clone(segment), stretches }));
             }
-            Source::Column(_) | Source::Time => return Ok(None),
+            ValueSource::Column(_) | ValueSource::Time => return Ok(None),
         };
         Ok(match column {
             None => Some(Self::Missing),

@@ -8,7 +8,7 @@ use tantivy::query::{AllQuery, Query};
 use super::{Counters, Grouped, Grouping, Measure, count_piece, of_dictionaries, top};
 use crate::clauses::ClauseQuery;
 use crate::groups::dense::Counter;
-use crate::values::Source;
+use crate::values::ValueSource;
 use crate::visit::{Check, Matches};
 use segment::view::SegmentView;
 use segment::{IndexError, lock};
@@ -72,7 +72,7 @@ impl<E: From<IndexError> + Send> ShortTables<'_, E> {
     }
 
     /// How many values of a field there are, and how many events.
-    fn values_of(&self, source: &Source) -> Result<Option<(u64, u64)>, E> {
+    fn values_of(&self, source: &ValueSource) -> Result<Option<(u64, u64)>, E> {
         if self.extent == Extent::All
             && let Some(counters) = self.counters(source, Counter::of_each_value)?
             && let Some(values) = self.distinct_of(&counters, source)?
@@ -101,17 +101,21 @@ impl<E: From<IndexError> + Send> ShortTables<'_, E> {
         Ok(self.distinct_of(&counters, source)?.map(|values| (values, events)))
     }
 
-    fn distinct_of(&self, counters: &[Counter], of: &Source) -> Result<Option<u64>, IndexError> {
+    fn distinct_of(
+        &self,
+        counters: &[Counter],
+        of: &ValueSource,
+    ) -> Result<Option<u64>, IndexError> {
         let keys = std::slice::from_ref(of);
         of_dictionaries(self.matches.snapshot, keys, || top::distinct(counters))
     }
 
     /// Counts the events of each value of a field from the inverted index; None where the index
     /// does not know.
-    pub(crate) fn counted_by_index(&self, source: &Source) -> Result<Option<Vec<Counter>>, E> {
+    pub(crate) fn counted_by_index(&self, source: &ValueSource) -> Result<Option<Vec<Counter>>, E> {
         let is_of_value = match (self.extent, source) {
             (Extent::All, _) => false,
-            (Extent::With(path), Source::Column(id)) if path == id.column().path => {
+            (Extent::With(path), ValueSource::Column(id)) if path == id.column().path => {
                 for segment in self.segments() {
                     // Where it is an object, there is something at the path, and no value of the column.
                     let has_others = segment.reading(|| {
@@ -136,11 +140,11 @@ impl<E: From<IndexError> + Send> ShortTables<'_, E> {
     /// A counter of each segment; none where some has none.
     fn counters(
         &self,
-        source: &Source,
+        source: &ValueSource,
         of_segment: fn(&SegmentView, ColumnId) -> Result<Option<Counter>, IndexError>,
     ) -> Result<Option<Vec<Counter>>, E> {
         let column = match source {
-            Source::Column(column) if !column.column().is_unique => *column,
+            ValueSource::Column(column) if !column.column().is_unique => *column,
             _ => return Ok(None),
         };
         let (mut counters, mut bytes) = (Vec::with_capacity(self.segments().len()), 0);

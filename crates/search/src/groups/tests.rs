@@ -76,7 +76,7 @@ fn table(snapshot: &Snapshot, query: &dyn Query, grouping: &Grouping) -> Grouped
 }
 
 fn by_name(largest: Option<usize>) -> Grouping {
-    let keys = vec![Source::Column(EVENT_NAME)];
+    let keys = vec![ValueSource::Column(EVENT_NAME)];
     Grouping { keys, measures: vec![Measure::Count], largest }
 }
 
@@ -167,7 +167,7 @@ fn check_tables_of_all(segments: &[Vec<Given>]) {
                 assert_eq!(largest.events, all.events);
             }
             let values = expected.iter().filter(|row| row[0] != Cell::Null).count() as i128;
-            let distinct = |column| Measure::Distinct(Source::Column(column));
+            let distinct = |column| Measure::Distinct(ValueSource::Column(column));
             let measures = vec![Measure::Count, distinct(EVENT_NAME), distinct(USER_AGENT)];
             let numbers =
                 table(&snapshot, query, &Grouping { keys: Vec::new(), measures, largest: None });
@@ -229,7 +229,7 @@ fn names_whose_events_were_dropped_are_in_no_table() {
         assert_eq!(found.rows[..first], expected[..first]);
         assert_eq!(found.events, kept.len() as u64);
     }
-    let measures = vec![Measure::Distinct(Source::Column(EVENT_NAME))];
+    let measures = vec![Measure::Distinct(ValueSource::Column(EVENT_NAME))];
     let distinct = Grouping { keys: Vec::new(), measures, largest: None };
     let values = expected.iter().filter(|row| row[0] != Cell::Null).count();
     assert_eq!(table(&snapshot, &AllQuery, &distinct).rows, [[Cell::Int(values as i128)]]);
@@ -247,7 +247,8 @@ fn without_distinct_values_numbers_are_of_events() {
 /// The events of each segment, counted one by one.
 fn counters(snapshot: &Snapshot) -> Vec<Counter> {
     let count = |segment: &Arc<SegmentView>| {
-        let mut counter = Counter::open(segment, &[Source::Column(EVENT_NAME)]).unwrap().unwrap();
+        let mut counter =
+            Counter::open(segment, &[ValueSource::Column(EVENT_NAME)]).unwrap().unwrap();
         let docs: Vec<DocId> = (0..segment.events()).collect();
         assert!(docs.chunks(64).all(|block| counter.add(block)));
         counter

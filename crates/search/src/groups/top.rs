@@ -101,7 +101,7 @@ fn top_of_terms<E: From<IndexError> + Send>(
         snapshot.segments.iter().map(open).collect::<Result<_, _>>().map_err(IndexError::from)?;
     let mut runs = Vec::with_capacity(indexes.len());
     for index in &indexes {
-        runs.extend(Run::of_terms(index.terms(), prefix.as_bytes())?);
+        runs.extend(TermRun::of_terms(index.terms(), prefix.as_bytes())?);
     }
     let mut best = Best { limit, heap: BinaryHeap::new() };
     let mut values: u64 = 0;
@@ -221,13 +221,13 @@ fn most_frequent(counts: &[u32], wanted: usize) -> (Vec<u64>, u32) {
 }
 
 /// Values from the first up to, and without, the second; None is no bound.
-struct Part {
+struct TopPart {
     from: Option<Vec<u8>>,
     to: Option<Vec<u8>>,
 }
 
 /// Parts that are about as large, one for each thread.
-fn parts(columns: &[Counted<'_>]) -> Result<Vec<Part>, IndexError> {
+fn parts(columns: &[Counted<'_>]) -> Result<Vec<TopPart>, IndexError> {
     let largest = columns.iter().map(|(column, _)| *column).max_by_key(|column| column.num_terms());
     let mut bounds = vec![None];
     if let Some(column) = largest.filter(|column| column.num_terms() >= SHARED_VALUES_MIN) {
@@ -239,7 +239,8 @@ fn parts(columns: &[Counted<'_>]) -> Result<Vec<Part>, IndexError> {
         }
     }
     bounds.push(None);
-    let part = |bounds: &[Option<Vec<u8>>]| Part { from: bounds[0].clone(), to: bounds[1].clone() };
+    let part =
+        |bounds: &[Option<Vec<u8>>]| TopPart { from: bounds[0].clone(), to: bounds[1].clone() };
     Ok(bounds.windows(2).map(part).collect())
 }
 
@@ -259,12 +260,12 @@ fn walk<T: Send>(
 
 fn walk_part(
     columns: &[Counted<'_>],
-    part: &Part,
+    part: &TopPart,
     mut visit: impl FnMut(&[u8], u64),
 ) -> Result<(), IndexError> {
     let mut runs = Vec::with_capacity(columns.len());
     for (column, counts) in columns {
-        runs.extend(Run::open(column, counts, part)?);
+        runs.extend(TermRun::open(column, counts, part)?);
     }
     merge(runs, |text, events| {
         visit(text, events);
@@ -274,7 +275,7 @@ fn walk_part(
 
 /// Visits the values of all runs in order, each once, with the number of its events.
 fn merge<E: From<IndexError>>(
-    mut runs: Vec<Run<'_>>,
+    mut runs: Vec<TermRun<'_>>,
     mut visit: impl FnMut(&[u8], u64) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut text = Vec::new();
@@ -328,18 +329,18 @@ impl Best {
 type Next<'c> = Box<dyn FnMut(&mut Vec<u8>) -> Result<Option<u64>, IndexError> + 'c>;
 
 /// A segment's values that were met, one after another.
-struct Run<'c> {
+struct TermRun<'c> {
     next: Next<'c>,
     text: Vec<u8>,
     events: u64,
 }
 
-impl<'c> Run<'c> {
+impl<'c> TermRun<'c> {
     /// None where no value of the part was met.
     fn open(
         column: &'c TextColumn,
         counts: &'c [u32],
-        part: &Part,
+        part: &TopPart,
     ) -> Result<Option<Self>, IndexError> {
         let dictionary = column.dictionary();
         let first = |bound: &Option<Vec<u8>>, open: usize| match bound {

@@ -16,9 +16,9 @@ use crate::meaning::{EventField, Operand, ValueMeaning};
 use crate::value_clauses::{
     ExistsClause, LeafClause, NumberClause, RecordTest, TextField, ValueTest, ValuesClause,
 };
-use crate::values::Source;
+use crate::values::ValueSource;
 use language::ast::Comparison;
-use segment::ids::Key;
+use segment::ids::UuidKey;
 use segment::schema::Fields;
 use trail::columns;
 use trail::columns::{ColumnId, Words};
@@ -180,7 +180,7 @@ impl Planner<'_> {
         id: ColumnId,
         texts: impl Iterator<Item = &'t str>,
     ) -> Vec<Box<dyn Query>> {
-        let is_uuid = |text: &&str| id.column().is_unique && Key::of(text).is_some();
+        let is_uuid = |text: &&str| id.column().is_unique && UuidKey::of(text).is_some();
         let (uuids, texts): (Vec<_>, Vec<_>) = texts.partition(is_uuid);
         let mut parts = Vec::new();
         if !uuids.is_empty() {
@@ -207,10 +207,10 @@ impl Planner<'_> {
     }
 }
 
-fn source(operand: &Operand) -> Source {
+fn source(operand: &Operand) -> ValueSource {
     match operand {
-        Operand::Time => Source::Time,
-        Operand::Field(EventField::Column(id)) => Source::Column(*id),
-        Operand::Field(EventField::Paths(paths)) => Source::Paths(paths.clone()),
+        Operand::Time => ValueSource::Time,
+        Operand::Field(EventField::Column(id)) => ValueSource::Column(*id),
+        Operand::Field(EventField::Paths(paths)) => ValueSource::Paths(paths.clone()),
     }
 }

@@ -12,7 +12,7 @@ use tantivy::DocId;
 
 use super::{Group, Ranked};
 use crate::ranked::rows::{Cells, Row, SortKeys};
-use crate::values::{Local, ReadRecord, Source, Values};
+use crate::values::{Local, ReadRecord, ValueSource, Values};
 use segment::IndexError;
 use segment::view::SegmentView;
 use trail::time::Micros;
@@ -88,7 +88,7 @@ impl Sets {
 impl Firsts {
     pub(crate) fn open(
         segment: &Arc<SegmentView>,
-        sources: &[Source],
+        sources: &[ValueSource],
         read: &Arc<ReadRecord>,
     ) -> Result<Self, IndexError> {
         let mut fields = Vec::with_capacity(sources.len());

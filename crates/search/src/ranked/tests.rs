@@ -23,9 +23,9 @@ struct Given {
 /// A column of the schema, a path of texts and numbers, a path of numbers.
 const FIELDS: [&str; 3] = ["eventName", "mixed", "size"];
 
-fn sources() -> [Source; 3] {
-    let path = |at: usize| Source::Paths(vec![FIELDS[at].to_owned()]);
-    [Source::Column(EVENT_NAME), path(1), path(2)]
+fn sources() -> [ValueSource; 3] {
+    let path = |at: usize| ValueSource::Paths(vec![FIELDS[at].to_owned()]);
+    [ValueSource::Column(EVENT_NAME), path(1), path(2)]
 }
 
 fn random(seed: &mut u64, below: u64) -> u64 {
@@ -177,7 +177,7 @@ fn rankings_are_those_of_sorting_all_events() {
 fn groups_that_do_not_fit_are_an_error() {
     let (_dir, snapshot, _) = index(&mut 3, &[200, 200]);
     let read: Arc<ReadRecord> = Arc::new(|_, _, _| {});
-    let (sort, dedup) = (Vec::new(), vec![Source::Time]);
+    let (sort, dedup) = (Vec::new(), vec![ValueSource::Time]);
     let ranking = Ranking { sort, dedup, order: Order::Newest, limit: 5 };
     let rank = |bytes_max| {
         let sought = Sought::of(&AllQuery);

@@ -8,7 +8,7 @@ use crate::run::cursor::Cursor;
 use crate::run::fetch::{Chosen, Fetcher, fetch_up_to};
 use crate::run::highlight::Highlighter;
 use crate::run::meaning::key;
-use crate::values::Source;
+use crate::values::ValueSource;
 use crate::visit::Sought;
 use language::check::EventsQuery;
 use segment::position::Position;
@@ -110,7 +110,7 @@ impl Search<'_> {
         for key in &stages.sort {
             match self.planner().source(&key.field)? {
                 // Whatever would come behind it decides among events of the same time only.
-                Source::Time if stages.sort.len() == 1 => {
+                ValueSource::Time if stages.sort.len() == 1 => {
                     order = if key.is_descending { Order::Newest } else { Order::Oldest };
                 }
                 source => sort.push((source, key.is_descending)),

@@ -10,8 +10,8 @@ use crate::fields::{Target, at, is_above_a_column, is_taken, resolve};
 use crate::groups::{Grouping, Measure, group, top_of_column};
 use crate::plan::read_record;
 use crate::presence::presences;
-use crate::values::Source;
-use language::ast::{Expr, FieldRef, Pattern, Piece, Query, Test};
+use crate::values::ValueSource;
+use language::ast::{Expr, FieldRef, Pattern, PatternPiece, Query, Test};
 use language::time::Clock;
 use segment::presence::Presence;
 use store::snapshot::Snapshot;
@@ -171,12 +171,12 @@ impl Search<'_> {
         limit: usize,
     ) -> Result<Vec<ValueCount>, ApiError> {
         let source = match self.planner().source(field)? {
-            Source::Time => return Err(has_no_list(field)),
+            ValueSource::Time => return Err(has_no_list(field)),
             source => source,
         };
         let is_of_all = filter == Expr::All && self.start.is_none() && self.end.is_none();
         let counted = match &source {
-            Source::Column(id) if is_of_all && !id.column().is_unique => {
+            ValueSource::Column(id) if is_of_all && !id.column().is_unique => {
                 top_of_column(self.snapshot, *id, prefix, limit, &|| self.cancel.check())?
             }
             _ => self.count_values(field, source, prefix, filter, limit)?,
@@ -192,14 +192,17 @@ impl Search<'_> {
     fn count_values(
         &self,
         field: &FieldRef,
-        source: Source,
+        source: ValueSource,
         prefix: &str,
         filter: Expr,
         limit: usize,
     ) -> Result<Vec<(Cell, u64)>, ApiError> {
         let test = match prefix {
             "" => Test::Exists,
-            prefix => Test::Wildcard(Pattern::new([Piece::Text(prefix.into()), Piece::AnyRun])),
+            prefix => Test::Wildcard(Pattern::new([
+                PatternPiece::Text(prefix.into()),
+                PatternPiece::AnyRun,
+            ])),
         };
         let has_value = Expr::Field { field: field.clone(), test };
         let filter = match filter {

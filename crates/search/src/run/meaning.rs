@@ -50,7 +50,7 @@ mod tests {
     use crate::meaning::{
         EventField, EventTest, Meaning, Operand, TimeBetween, ValueMeaning, WordMeaning,
     };
-    use language::ast::{Comparison, FieldRef, Pattern, Piece, Regex};
+    use language::ast::{Comparison, FieldRef, Pattern, PatternPiece, Regex};
     use language::parse::parse;
     use language::time::Clock;
     use trail::columns::{ColumnId, EVENT_NAME, USER_NAME};
@@ -121,8 +121,11 @@ mod tests {
     }
 
     fn pattern() -> impl Strategy<Value = Pattern> {
-        let piece =
-            prop_oneof![text().prop_map(Piece::Text), Just(Piece::AnyRun), Just(Piece::AnyOne),];
+        let piece = prop_oneof![
+            text().prop_map(PatternPiece::Text),
+            Just(PatternPiece::AnyRun),
+            Just(PatternPiece::AnyOne),
+        ];
         prop::collection::vec(piece, 0..3).prop_map(Pattern::new)
     }
 

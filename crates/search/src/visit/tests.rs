@@ -12,7 +12,7 @@ use crate::clauses::{Clause, ClauseQuery, Context};
 use crate::collect::{Counting, Wanted, collect};
 use crate::groups::{Grouping, Measure, group};
 use crate::ranked::{Ranking, ranked};
-use crate::values::{ReadRecord, Source};
+use crate::values::{ReadRecord, ValueSource};
 use crate::word_clauses::WordFormClause;
 use store::store::Store;
 use store::testing::built;
@@ -74,7 +74,7 @@ fn answers(
     add("counted", collected(5, Order::Newest, TotalMode::Exact, one_by_one));
     add("number", collected(0, Order::Newest, TotalMode::Exact, Counting::Known));
     add("bounded", collected(0, Order::Newest, TotalMode::Bounded, Counting::OneByOne(None)));
-    let time = || vec![Source::Time];
+    let time = || vec![ValueSource::Time];
     for (who, sort, dedup) in [("sort", time(), vec![]), ("dedup", vec![], time())] {
         let sort = sort.into_iter().map(|source| (source, true)).collect();
         let ranking = Ranking { sort, dedup, order: Order::Newest, limit: 5 };

@@ -95,7 +95,7 @@ fn document(event: &Event, fields: &Fields) -> TantivyDocument {
     let mut document = TantivyDocument::default();
     let mut words = Vec::new();
     for (column, text) in event.columns() {
-        if !column.column().is_unique || ids::Key::of(text).is_none() {
+        if !column.column().is_unique || ids::UuidKey::of(text).is_none() {
             document.add_text(Fields::column(column), text);
         }
         let sink = |word: &str| words.push(word.to_owned());

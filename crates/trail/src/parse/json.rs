@@ -91,7 +91,7 @@ fn is_policy(nodes: &[Node<'_>]) -> bool {
 
 /// Why bytes are not JSON, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct JsonFault {
     pub(crate) at: usize,
     pub(crate) reason: String,
 }
@@ -131,7 +131,7 @@ impl Json {
         &mut self,
         bytes: &[u8],
         visitor: &mut V,
-    ) -> Result<u128, Fault> {
+    ) -> Result<u128, JsonFault> {
         let mut outer = WithPolicies { inner: visitor, texts: Vec::new() };
         let content = self.walk(bytes, &mut outer)?;
         for (path, text) in outer.texts {
@@ -148,13 +148,16 @@ impl Json {
 
     /// Parses one object and walks over its scalars, in order. Returns the hash of its content, where
     /// the visitor wants it.
-    fn walk<V: Visitor>(&mut self, bytes: &[u8], visitor: &mut V) -> Result<u128, Fault> {
+    fn walk<V: Visitor>(&mut self, bytes: &[u8], visitor: &mut V) -> Result<u128, JsonFault> {
         if !bytes.trim_ascii_start().starts_with(b"{") {
-            return Err(Fault { at: 0, reason: "not JSON: a record begins with '{'".to_owned() });
+            return Err(JsonFault {
+                at: 0,
+                reason: "not JSON: a record begins with '{'".to_owned(),
+            });
         }
         self.with_tape(bytes, |nodes, stack, json| {
             if !matches!(nodes.first(), Some(Node::Object { .. })) {
-                return Err(Fault { at: 0, reason: "not a JSON object".to_owned() });
+                return Err(JsonFault { at: 0, reason: "not a JSON object".to_owned() });
             }
             let content = walk(nodes, stack, visitor, json);
             // A number that is read as a text is not the text.
@@ -163,14 +166,14 @@ impl Json {
     }
 
     /// The text of a JSON string, given what is between its quotes.
-    pub(crate) fn unescape(&mut self, content: &[u8]) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn unescape(&mut self, content: &[u8]) -> Result<Vec<u8>, JsonFault> {
         let mut quoted = Vec::with_capacity(content.len() + 2);
         quoted.push(b'"');
         quoted.extend_from_slice(content);
         quoted.push(b'"');
         self.with_tape(&quoted, |nodes, _, _| match nodes {
             [Node::String(text)] => Ok(text.as_bytes().to_vec()),
-            _ => Err(Fault { at: 0, reason: "not a JSON string".to_owned() }),
+            _ => Err(JsonFault { at: 0, reason: "not a JSON string".to_owned() }),
         })?
     }
 
@@ -180,7 +183,7 @@ impl Json {
         &mut self,
         bytes: &[u8],
         read: impl FnOnce(&[Node<'_>], &mut Vec<Frame>, &[u8]) -> R,
-    ) -> Result<R, Fault> {
+    ) -> Result<R, JsonFault> {
         let mut read = Some(read);
         let error = match self.try_tape(bytes, &mut read) {
             Ok(result) => return Ok(result),
@@ -192,7 +195,7 @@ impl Json {
         {
             return Ok(result);
         }
-        Err(Fault {
+        Err(JsonFault {
             at: error.index().min(bytes.len()),
             reason: format!("not JSON: {}", spaced(&format!("{:?}", error.error()))),
         })
