@@ -205,7 +205,7 @@ fn a_check_finds_nothing() {
 }
 
 /// What this build makes of the records of an index of its own version is that index, to the byte: a
-/// change to what is written is a new version (`src/index/versions.rs`), also where tantivy makes it.
+/// change to what is written is a new version (`crates/store/src/versions.rs`), also where tantivy makes it.
 #[test]
 fn the_segments_made_anew_of_their_records_are_the_same_to_the_byte() {
     let index = sample("golden").join(format!("v{FORMAT_VERSION}"));

@@ -5,7 +5,7 @@
 //! until shutdown.
 //!
 //! In reading order: `socket` opens the socket, `connections` accepts and serves, `access` decides which
-//! users may ask, `refuse` answers the others, `routes` maps paths to handlers, `request` reads a request,
+//! users may ask, `refuse` answers the others, `table` maps paths to handlers, `routes` has the handlers, `request` reads a request,
 //! `ask` calls the engine, `answer` writes the response. Tokio's workers only move bytes; the engine runs
 //! on blocking threads. Connections, running searches, waiting searches, heads, bodies and waits each
 //! have a limit. Every response that is not a success carries a [`wire::ErrorBody`], except to requests

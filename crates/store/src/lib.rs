@@ -12,9 +12,9 @@
 //! ├── LOCK            held by the one process that may write
 //! ├── manifest.json   the last commit: segments, and how much of the ledger counts
 //! ├── files.jsonl     the ledger: one line a file that was read; files.N.jsonl after a rebuild
-//! ├── saved.json      saved searches, which are none of the index's
-//! ├── segments/       tantivy's segment files, the keys of their events, their ids
-//! │                   and records
+//! ├── saved.json      saved searches, which are not part of the index
+//! ├── segments/       tantivy's segment files; keys, ids, words and records of their
+//! │                   events
 //! └── set-aside/      what was found damaged, for a person to look at
 //! ```
 //!

@@ -2,7 +2,7 @@
 //!
 //! `userIdentity` is often incomplete, and its `type` absent; each rule takes the best field
 //! present, and falls through to the next. Source: AWS's "CloudTrail userIdentity element", and the
-//! records seen (`cloudtrail.md`).
+//! records in `tests/data`.
 
 use std::borrow::Cow;
 

@@ -1,6 +1,6 @@
 //! Bytes to record spans: finds where each record of a file begins and ends, without parsing it.
 //!
-//! Takes every shape that trails are kept in (`cloudtrail.md`, "Files"): `{"Records":[…]}`, arrays,
+//! Takes every shape that trails are kept in (`docs/operations.md`, "What it reads"): `{"Records":[…]}`, arrays,
 //! single records, one record a line or simply one after another, `lookup-events` output,
 //! EventBridge and CloudWatch envelopes. It follows strings and brackets only, so it is fast, and a
 //! fault inside a record costs that record alone.
