@@ -114,7 +114,8 @@ impl Context<'_> {
             set.insert(doc);
             doc = docs.advance();
         }
-        self.stop.failed()
+        // The error stays where it is: the visitor takes it.
+        if self.stop.has_failed() { Err(IndexError::Stopped) } else { Ok(()) }
     }
 
     /// Returns the candidates whose record passes a test.

@@ -146,7 +146,7 @@ impl<T: ValueTest> Clause for ColumnPhraseClause<T> {
             let Some(column) = context.segment.text_column(id)? else { continue };
             let mut failure = None;
             ordinals.retain(|ordinal| match column.ord_to_str(*ordinal, &mut value) {
-                Ok(_) => self.test.is_met_by(&value),
+                Ok(()) => self.test.is_met_by(&value),
                 Err(error) => {
                     failure = Some(error);
                     false

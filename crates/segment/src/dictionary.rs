@@ -79,17 +79,24 @@ impl TextColumn {
         &self.ordinals
     }
 
-    /// Writes the text of an ordinal to `value`; returns false and empties it where there is no
-    /// such ordinal.
-    pub fn ord_to_str(&self, ordinal: u64, value: &mut String) -> io::Result<bool> {
+    /// Writes the text of an ordinal to `value`. An ordinal that the dictionary does not have is an
+    /// error: it came from the column, so one of the two is damaged.
+    pub fn ord_to_str(&self, ordinal: u64, value: &mut String) -> io::Result<()> {
         let mut bytes = std::mem::take(value).into_bytes();
         bytes.clear();
         let is_there = self.dictionary.ord_to_term(ordinal, &mut bytes)?;
         if !is_there {
-            bytes.clear();
+            return Err(broken());
         }
         *value = String::from_utf8(bytes).map_err(|_| broken())?;
-        Ok(is_there)
+        Ok(())
+    }
+
+    /// Calls `each` with the text of every one of these ordinals, which ascend. An ordinal that the
+    /// dictionary does not have is an error: it came from the column, so one of the two is damaged.
+    pub fn each_text(&self, ordinals: &[u64], each: impl FnMut(&[u8])) -> io::Result<()> {
+        let are_there = self.dictionary.sorted_ords_to_term_cb(ordinals, each)?;
+        if are_there { Ok(()) } else { Err(broken()) }
     }
 
     /// Walks the values in order, starting at the first that is not before `from`.
@@ -187,8 +194,8 @@ impl<I: Infos> Walk<I> {
     fn next_block(&mut self) -> io::Result<bool> {
         let Some(block) = Block::first_of(&self.rest)? else {
             // A page that was cut off reads as zeros, which end the table too.
-            let is_end = self.count.is_none_or(|count| count == self.next_ordinal);
-            return if is_end { Ok(false) } else { Err(broken()) };
+            let is_whole = self.count.is_none_or(|count| count == self.next_ordinal);
+            return if is_whole && is_end(&self.rest) { Ok(false) } else { Err(broken()) };
         };
         block.read(&mut self.block)?;
         let end = block.end;
@@ -254,7 +261,13 @@ fn decompressed(mut blocks: &[u8]) -> io::Result<OwnedBytes> {
         out.extend_from_slice(&entries);
         blocks = &blocks[block.end..];
     }
-    Ok(OwnedBytes::new(out))
+    // A page that was cut off reads as zeros, which end the blocks too.
+    if is_end(blocks) { Ok(OwnedBytes::new(out)) } else { Err(broken()) }
+}
+
+/// Whether this is what is behind the last block: a length of zero, or nothing where a block was asked for.
+fn is_end(blocks: &[u8]) -> bool {
+    blocks.is_empty() || blocks == [0; 4]
 }
 
 /// Whether these are entries, and nothing else.

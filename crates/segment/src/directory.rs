@@ -90,7 +90,7 @@ impl SegmentFiles {
 
     /// Fails where a page of a segment's files was lost while it was mapped. It reads as zeros for as
     /// long as the file stays mapped, so nothing more is to be read of it.
-    pub(crate) fn check_pages(&self, files: &[SegmentFile], lost: &Lost) -> Result<(), IndexError> {
+    pub fn check_pages(&self, files: &[SegmentFile], lost: &Lost) -> Result<(), IndexError> {
         // The keys are not mapped.
         for SegmentFile { name, .. } in
             files.iter().filter(|file| !file.name.ends_with(&Part::Keys.name("")))

@@ -415,7 +415,8 @@ impl Records {
         Ok(Self { path, file, blocks, blocks_end, places, dictionaries: known })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// The file of the records.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 

@@ -273,7 +273,8 @@ impl SegmentView {
                 .map_err(IndexError::io(self.records.path()))?;
             let n = self.records.block_of(doc);
             let block = self.caches.blocks.get((self.number, n), || self.records.block(n))?;
-            block.record(doc).ok_or(IndexError::Bug("an event without its record"))
+            let lacks = || IndexError::damaged(self.records.path(), "it lacks an event's record");
+            block.record(doc).ok_or_else(lacks)
         };
         read().map_err(|error| self.failure(error))
     }

@@ -48,14 +48,22 @@ const OF_FINDING: &[ErrorKind] = &[
     ErrorKind::Damaged,
     ErrorKind::Io,
 ];
-const OF_REBUILD: &[ErrorKind] = &[ErrorKind::BadRequest, ErrorKind::TooLarge, ErrorKind::Conflict];
+const OF_REBUILD: &[ErrorKind] = &[
+    ErrorKind::BadRequest,
+    ErrorKind::TooLarge,
+    ErrorKind::Conflict,
+    ErrorKind::Damaged,
+    ErrorKind::Io,
+];
 const OF_SAVING: &[ErrorKind] = &[
     ErrorKind::BadQuery,
     ErrorKind::BadRequest,
     ErrorKind::NotFound,
     ErrorKind::TooLarge,
     ErrorKind::Conflict,
+    ErrorKind::Io,
 ];
+const OF_NAME: &[ErrorKind] = &[ErrorKind::BadRequest, ErrorKind::NotFound];
 const OF_SAVED: &[ErrorKind] = &[
     ErrorKind::BadQuery,
     ErrorKind::UnknownField,
@@ -168,7 +176,7 @@ pub(crate) const ROUTES: &[Route] = &[
         id: "savedSearch",
         summary: "One saved search.",
         handler: || get(routes::saved_one),
-        describe: |operation, types| operation.answers(of::<SavedSearch>(types), OF_FINDING),
+        describe: |operation, types| operation.answers(of::<SavedSearch>(types), OF_NAME),
     },
     Route {
         method: "put",

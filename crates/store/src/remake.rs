@@ -13,7 +13,7 @@ use segment::build::{SegmentBuilder, SegmentFactory};
 use segment::check::check_segment;
 use segment::directory::SegmentFiles;
 use segment::parts::SegmentEntry;
-use segment::sigbus;
+use segment::sigbus::{self, Lost};
 use segment::view::SegmentView;
 use trail::flags::Flags;
 use trail::flat::Event;
@@ -56,6 +56,7 @@ pub(crate) fn remake(
     read_event: &mut ReadEvent<'_>,
 ) -> Result<Vec<SegmentEntry>, IndexError> {
     check_segment(&files.dir, &segment.entry, &|_| {})?;
+    files.check_pages(&segment.entry.files, &Lost::look())?;
     let cuts_before = sigbus::cuts();
     let mut made = Vec::new();
     let mut written = write(files, factory, segment, limits, read_event, &mut made);
@@ -89,7 +90,8 @@ fn write(
             block = Some((n, records.block(n)?));
         }
         let record = block.as_ref().and_then(|(_, block)| block.record(doc));
-        let record = record.ok_or(IndexError::Bug("an event without its record"))?;
+        let record = record
+            .ok_or_else(|| IndexError::damaged(records.path(), "it lacks an event's record"))?;
         let facts = Facts {
             time: segment.time(doc),
             file: segment.file(doc),

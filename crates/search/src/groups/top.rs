@@ -83,8 +83,8 @@ pub(crate) fn top_of_column<E: From<IndexError> + Send>(
 
 fn read_terms(segment: &SegmentView, column: ColumnId) -> Result<(), IndexError> {
     let index = segment.reader.inverted_index(Fields::column(column))?;
-    let mut terms = index.terms().stream()?;
-    while terms.advance() {}
+    let mut terms = TermWalk::of_terms(index.terms(), b"")?;
+    while terms.advance()? {}
     Ok(())
 }
 
@@ -167,7 +167,7 @@ fn candidates(columns: &[Counted<'_>], limit: usize) -> Result<Option<Vec<Ranked
         let (ordinals, others) = most_frequent(counts, of_segment);
         others_max += u64::from(others);
         let mut events = ordinals.iter().map(|ordinal| counts[*ordinal as usize]);
-        column.dictionary().sorted_ords_to_term_cb(&ordinals, |text| {
+        column.each_text(&ordinals, |text| {
             let bounds = frequent.entry(text.to_vec()).or_default();
             bounds.known += u64::from(events.next().unwrap_or(0));
             bounds.others += u64::from(others);
@@ -234,7 +234,7 @@ fn parts(columns: &[Counted<'_>]) -> Result<Vec<TopPart>, IndexError> {
         for n in 1..threads() {
             let mut bound = Vec::new();
             let ordinal = column.num_terms() * n / threads();
-            column.dictionary().ord_to_term(ordinal as u64, &mut bound)?;
+            column.each_text(&[ordinal as u64], |text| bound.extend_from_slice(text))?;
             bounds.push(Some(bound));
         }
     }
@@ -371,7 +371,7 @@ impl<'c> TermRun<'c> {
             let ordinals: Vec<u64> = met().map(|(ordinal, _)| ordinal as u64).collect();
             let mut texts = Vec::with_capacity(ordinals.len());
             let add = |text: &[u8]| texts.push(text.to_vec());
-            dictionary.sorted_ords_to_term_cb(&ordinals, add)?;
+            column.each_text(&ordinals, add)?;
             let events: Vec<u32> = met().map(|(_, events)| events).collect();
             let mut values = texts.into_iter().zip(events);
             Box::new(move |text| {

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tantivy::DocId;
-use tantivy::query::{AllQuery, BooleanQuery, Occur, Query};
+use tantivy::query::{AllQuery, BitSetDocSet, BooleanQuery, ConstScorer, Occur, Query};
+use tantivy::{BitSet, DocId};
 
 use super::*;
 use crate::arrivals::arrivals;
@@ -22,8 +22,17 @@ use wire::{Order, TotalMode};
 #[derive(Debug)]
 struct Failing {
     at: DocId,
-    /// Whether it tests candidates of its own, or every document.
-    has_candidates: bool,
+    how: How,
+}
+
+/// What it tests.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Every,
+    /// Candidates of its own.
+    Candidates,
+    /// Every document, gathered into a set first.
+    Gathered,
 }
 
 impl Clause for Failing {
@@ -35,10 +44,15 @@ impl Clause for Failing {
             }
             Ok(doc.is_multiple_of(2))
         };
-        if !self.has_candidates {
-            return Ok(context.scan_reading(test));
+        match self.how {
+            How::Every => Ok(context.scan_reading(test)),
+            How::Candidates => Ok(context.verified_reading(context.query(&AllQuery)?, 10, test)),
+            How::Gathered => {
+                let mut set = BitSet::with_max_value(context.segment.events());
+                context.add_all(context.scan_reading(test), &mut set)?;
+                Ok(Box::new(ConstScorer::new(BitSetDocSet::from(set), 1.0)))
+            }
         }
-        Ok(context.verified_reading(context.query(&AllQuery)?, 10, test))
     }
 }
 
@@ -94,9 +108,8 @@ fn a_condition_that_fails_is_an_error_and_never_one_that_does_not_match() {
     let mut store = Store::open(dir.path(), 1 << 20).unwrap();
     let snapshot = snapshot(&mut store);
     let mut condition = 0;
-    for has_candidates in [false, true] {
-        let clause =
-            |at, stop: &Stop| ClauseQuery::boxed(&snapshot, Failing { at, has_candidates }, stop);
+    for how in [How::Every, How::Candidates, How::Gathered] {
+        let clause = |at, stop: &Stop| ClauseQuery::boxed(&snapshot, Failing { at, how }, stop);
         let sought = |at: DocId, is_negated: bool| {
             let stop = Stop::when(|| false);
             let mut query = clause(at, &stop);

@@ -249,9 +249,9 @@ fn a_block_is_decompressed_here_and_once_for_look_ups_in_order() {
     assert_eq!(read("value 000000"), read("value 000001"));
     assert_ne!(read("value 000000"), read("value 004999"));
     let mut value = String::new();
-    assert!(column.ord_to_str(4_999, &mut value).unwrap());
+    column.ord_to_str(4_999, &mut value).unwrap();
     assert_eq!(value, "value 004999");
-    assert!(!column.ord_to_str(5_000, &mut value).unwrap() && value.is_empty());
+    assert!(column.ord_to_str(5_000, &mut value).is_err() && value.is_empty());
 }
 
 #[test]
@@ -265,4 +265,52 @@ fn values_that_end_too_early_are_an_error() {
     table[last.byte_range].fill(0);
     let error = walked(ours(&table).walk(b"value 000004").unwrap()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+/// A page that was cut off reads as zeros, wherever in the dictionary it lies.
+#[test]
+fn a_block_of_zeros_is_an_error_and_never_a_value_that_is_not_there() {
+    let keys: Keys = (1..5_000_u64)
+        .map(|n| format!("{:016x} value", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)).into_bytes())
+        .collect();
+    let whole = table(&keys);
+    let index = theirs(&whole).sstable_index;
+    let blocks: BTreeSet<(usize, usize)> = keys
+        .iter()
+        .map(|key| index.get_block_with_key(key).unwrap().byte_range)
+        .map(|range| (range.start, range.end))
+        .collect();
+    assert!(blocks.len() > 3);
+    for (start, end) in blocks {
+        let mut table = whole.clone();
+        table[start..end].fill(0);
+        let column = ours(&table);
+        let mut failed = 0;
+        for (ordinal, key) in keys.iter().enumerate().step_by(11) {
+            let mut text = String::new();
+            match column.ord_to_str(ordinal as u64, &mut text) {
+                Ok(()) => assert_eq!(text.as_bytes(), key),
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+                    failed += 1;
+                }
+            }
+            match column.dictionary().term_ord(key) {
+                Ok(found) => assert_eq!(found, Some(ordinal as u64)),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::InvalidData),
+            }
+        }
+        assert!(failed > 0, "{start}");
+        let all: Vec<u64> = (0..keys.len() as u64).collect();
+        assert!(column.each_text(&all, |_| {}).is_err());
+        assert!(walked(column.walk(b"").unwrap()).is_err());
+        let mut terms = TermWalk::new(OwnedBytes::new(table), b"", 0, None);
+        let ended = loop {
+            match terms.advance() {
+                Ok(true) => {}
+                ended => break ended,
+            }
+        };
+        assert!(ended.is_err(), "{start}");
+    }
 }
