@@ -92,7 +92,7 @@ impl Worker {
         match catch_unwind(AssertUnwindSafe(|| work.run())) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                progress.fail(IngestFault::of_index("cannot build a segment", &error))
+                progress.fail(IngestFault::of_index("cannot build a segment", &error));
             }
             Err(_) => {
                 progress

@@ -126,7 +126,7 @@ fn has_uuid(
         None => {
             let mut found = false;
             read(&record, column, &mut |text| {
-                found |= UuidKey::of(text) == Some(key) && is_met(text)
+                found |= UuidKey::of(text) == Some(key) && is_met(text);
             });
             found
         }
