@@ -52,18 +52,20 @@ impl Default for Queue {
 }
 
 impl Queue {
-    fn put(&mut self, Built { batch, segment }: Built) {
+    fn put(&mut self, Built { batch, segments }: Built) {
         let number = batch.number;
-        let new = || Gathered { batch, segments: Vec::new() };
-        self.batches.entry(number).or_insert_with(new).segments.push(segment);
+        let new = || Gathered { batch, members: 0, segments: Vec::new() };
+        let gathered = self.batches.entry(number).or_insert_with(new);
+        gathered.members += 1;
+        gathered.segments.extend(segments);
     }
 
     /// The next batch, once all of it is there. A later one counts duplicates of its events, so that
     /// one must wait, even where nothing of this one has come yet.
     fn take(&mut self) -> Option<Gathered> {
         let first = self.batches.first_entry()?;
-        let Gathered { batch, segments } = first.get();
-        if batch.number != self.next || segments.len() != batch.members() {
+        let Gathered { batch, members, .. } = first.get();
+        if batch.number != self.next || *members != batch.members() {
             return None;
         }
         self.next += 1;
@@ -71,9 +73,10 @@ impl Queue {
     }
 }
 
-/// The segments of a batch that are there.
+/// The segments of a batch that are there, and of how many members they are.
 struct Gathered {
     batch: Arc<Batch>,
+    members: usize,
     segments: Vec<BuiltSegment>,
 }
 
@@ -176,7 +179,7 @@ impl Committer {
     /// Takes in a segment, and commits what is complete.
     fn gather(&mut self, built: Built, queue: &mut Queue) -> Result<(), IndexError> {
         queue.put(built);
-        while let Some(Gathered { batch, segments }) = queue.take() {
+        while let Some(Gathered { batch, segments, .. }) = queue.take() {
             if batch.is_given_up() {
                 self.give_up(&segments);
             } else {
@@ -331,7 +334,7 @@ mod tests {
             let key = FileKey { path: number.to_string(), ..FileKey::default() };
             let reading = Reading { records: 1, ..Reading::default() };
             builder.end_file(FileRecord::new(number, key, FileState::Indexed, reading));
-            Built { batch, segment: builder.finish().unwrap() }
+            Built { batch, segments: vec![builder.finish().unwrap()] }
         }
 
         fn gather(&mut self, built: Built) {

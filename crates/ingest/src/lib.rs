@@ -18,6 +18,7 @@
 pub mod again;
 mod batch;
 pub mod commit;
+mod growing;
 mod handover;
 pub mod inflate;
 mod limits;
