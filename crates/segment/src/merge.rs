@@ -4,30 +4,28 @@
 //! each tenfold growth; among those of a size, the ten that lie closest together in time.
 //!
 //! Small segments are merged into one that is sorted by time. Larger ones are laid one behind another
-//! as they are, each a run of the new segment, because sorting costs more than indexing does: tantivy
-//! looks up every event in every column, and there are a thousand columns. Merging a million events
-//! took 50 CPU seconds sorted (`benches/RESULTS.md`); searches pay some microseconds a run.
+//! as they are, each a run of the new segment, because sorting needs all of a column's values at hand;
+//! searches pay some microseconds a run.
 
-use hashbrown::HashMap;
+use std::cmp::Reverse;
+
 use tantivy::directory::TerminatingWrite;
-use tantivy::indexer::merge_filtered_segments;
 use tantivy::{Directory, DocId, Segment, SegmentReader};
 
 use super::IndexError;
 use super::keys;
 use super::records;
-use super::schema;
 use crate::build::{open_index, words_of};
 use crate::check::check_segment;
 use crate::directory::{SegmentDirectory, SegmentFiles};
 use crate::ids::{DOC_BITS, Ids};
 use crate::parts::{Part, SegmentEntry, segment_id};
 use crate::records::{Dictionaries, Shuffled};
-use crate::schema::{FILE, Fields, OFFSET, Sorting};
+use crate::schema::{Fields, TIME};
 use crate::sigbus;
 use crate::sigbus::Lost;
 use crate::steps::step;
-use crate::write::stack;
+use crate::write::{Numbers, stack};
 
 /// Segments merged into one.
 const FACTOR: usize = 10;
@@ -123,23 +121,15 @@ fn merge_into(
         .iter()
         .map(|entry| Ok(index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()))))
         .collect::<Result<Vec<_>, IndexError>>()?;
-    let merged = if is_sorted {
-        let unfiltered = segments.iter().map(|_| None).collect();
-        let settings = schema::settings(Sorting::ByTime);
-        let merged = merge_filtered_segments(&segments, settings, unfiltered, output.clone())?;
-        merged.searchable_segments()?.remove(0)
-    } else {
-        let merged = open_index(output.clone(), fields)?.new_segment();
-        stack(&segments, &merged, fields)?;
-        merged
-    };
+    let order = if is_sorted { Some(order(&segments)?) } else { None };
+    let events: Vec<u32> = entries.iter().map(SegmentEntry::events).collect();
+    let numbers = numbers(&events, order.as_deref());
+    let merged = open_index(output.clone(), fields)?.new_segment();
+    stack(&segments, &numbers, &merged, fields)?;
     let id = merged.id().uuid_string();
     step("merge-written");
     let records = entries.iter().map(|entry| files.records(&entry.id));
     let records = records.collect::<Result<Vec<_>, IndexError>>()?;
-    let events: Vec<u32> = entries.iter().map(SegmentEntry::events).collect();
-    let order = if is_sorted { Some(order(&segments, &merged)?) } else { None };
-    let numbers = numbers(&events, order.as_deref());
     for part in Part::ALL {
         let mut out = output.open_write(&part.path(&id))?;
         match part {
@@ -174,40 +164,20 @@ fn merge_into(
     Ok(SegmentEntry { id, runs, files: output.written() })
 }
 
-/// Where each document of a merged segment comes from: which of the segments, and which document.
-/// A record's file and place in it are found nowhere else.
-fn order(segments: &[Segment], merged: &Segment) -> Result<Vec<(usize, DocId)>, IndexError> {
-    let places = |segment: &Segment| -> Result<Vec<(u64, u64)>, IndexError> {
-        let reader = SegmentReader::open(segment)?;
-        let column = |name| reader.fast_fields().u64(name);
-        let (files, offsets) = (column(FILE)?, column(OFFSET)?);
-        let place = |doc| Some((files.first(doc)?, offsets.first(doc)?));
-        let places: Option<Vec<_>> = (0..reader.max_doc()).map(place).collect();
-        places.ok_or(IndexError::Bug("an event without a place"))
-    };
-    let mut sources = HashMap::new();
+/// Where each document of a merged segment that is sorted by time comes from, latest first: which of
+/// the segments, and which document. Each of them is sorted.
+fn order(segments: &[Segment]) -> Result<Vec<(usize, DocId)>, IndexError> {
+    let mut order = Vec::new();
     for (n, segment) in segments.iter().enumerate() {
-        let docs = places(segment)?.into_iter().zip(0..);
-        sources.extend(docs.map(|(place, doc)| (place, (n, doc))));
+        let reader = SegmentReader::open(segment)?;
+        let times = reader.fast_fields().date(TIME)?;
+        let missing = IndexError::Bug("an event without a time");
+        let docs: Option<Vec<_>> =
+            (0..reader.max_doc()).map(|doc| Some((times.first(doc)?, (n, doc)))).collect();
+        order.extend(docs.ok_or(missing)?);
     }
-    let found = places(merged)?.iter().map(|place| sources.get(place).copied()).collect();
-    let found: Option<Vec<_>> = found;
-    found.ok_or(IndexError::Bug("an event that a merge made up"))
-}
-
-/// The numbers that the documents of one segment have in the merged one.
-enum Numbers {
-    From(DocId),
-    Each(Vec<DocId>),
-}
-
-impl Numbers {
-    fn of(&self, doc: DocId) -> DocId {
-        match self {
-            Self::From(first) => first + doc,
-            Self::Each(numbers) => numbers[doc as usize],
-        }
-    }
+    order.sort_by_key(|(time, _)| Reverse(*time));
+    Ok(order.into_iter().map(|(_, place)| place).collect())
 }
 
 /// The numbers of each segment's documents: as [`order`] says, or one segment behind another.

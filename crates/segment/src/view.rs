@@ -21,6 +21,7 @@ use crate::directory::SegmentFiles;
 use crate::health::Health;
 use crate::ids::IdFile;
 use crate::keys::KeySet;
+use crate::overflow::{OVERFLOW, Overflowed, Reach};
 use crate::parts::{Part, SegmentEntry, length_problem, segment_id};
 use crate::position::Position;
 use crate::presence::{Presences, path_of};
@@ -72,6 +73,8 @@ pub struct SegmentView {
     files: Column<u64>,
     offsets: Column<u64>,
     flags: Column<u64>,
+    /// The paths of values without a column; None where there are none.
+    overflow: Option<TextColumn>,
     records: Records,
     caches: Arc<Caches>,
     /// The segment's in the caches.
@@ -120,6 +123,7 @@ impl SegmentView {
             files: number(FILE)?,
             offsets: number(OFFSET)?,
             flags: number("flags")?,
+            overflow: text_column(&columnar, OVERFLOW)?,
             columnar,
             times,
             records,
@@ -360,8 +364,47 @@ impl SegmentView {
         text_column(&self.columnar, &column_name(path))
     }
 
+    /// The events that have a value at a path which is in none of the path's columns; None where
+    /// there are none.
+    pub fn overflowed_at(&self, path: &str) -> Result<Option<Overflowed>, IndexError> {
+        let Some(paths) = &self.overflow else { return Ok(None) };
+        Overflowed::find(paths, path, Reach::At)
+    }
+
+    /// The same at a path or below it.
+    pub fn overflowed_at_or_below(&self, path: &str) -> Result<Option<Overflowed>, IndexError> {
+        let Some(paths) = &self.overflow else { return Ok(None) };
+        Overflowed::find(paths, path, Reach::AtOrBelow)
+    }
+
+    /// Whether an event has a value at a path, or below it, that is in no column. False where that
+    /// cannot be read; the fault is noted then, and the search fails.
+    pub fn has_overflow(&self, path: &str, below: bool) -> bool {
+        let find = || match below {
+            true => self.overflowed_below(path),
+            false => self.overflowed_at(path),
+        };
+        match self.reading(find) {
+            Ok(found) => found.is_some(),
+            Err(error) => {
+                self.mark_damaged(&error);
+                false
+            }
+        }
+    }
+
+    fn overflowed_below(&self, path: &str) -> Result<Option<Overflowed>, IndexError> {
+        let Some(paths) = &self.overflow else { return Ok(None) };
+        Overflowed::find(paths, path, Reach::Below)
+    }
+
+    /// The paths that have values without a column, by event; None where there are none.
+    pub fn overflow(&self) -> Option<&TextColumn> {
+        self.overflow.as_ref()
+    }
+
     /// Opens tantivy's columns at a path that is no column of the schema, one for each type of
-    /// values.
+    /// values. Values of other events can be in the overflow.
     pub fn columns_at(&self, path: &str) -> Result<Vec<DynamicColumn>, IndexError> {
         self.open_columns(&column_name(path))
     }

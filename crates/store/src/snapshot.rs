@@ -103,7 +103,10 @@ impl Snapshot {
 
     /// Whether some event has a value at this path, which must not be a column's.
     pub fn has_values_at(&self, path: &str) -> bool {
-        self.segments.iter().any(|segment| segment.paths().contains(path))
+        let is_there = |segment: &Arc<SegmentView>| {
+            segment.paths().contains(path) || segment.has_overflow(path, false)
+        };
+        self.segments.iter().any(is_there)
     }
 
     /// Whether some event has a value below this path, which must not be a column's.
@@ -112,10 +115,17 @@ impl Snapshot {
         self.segments.iter().any(|segment| {
             let mut paths = segment.paths().range(below.clone()..);
             paths.next().is_some_and(|path| path.starts_with(&below))
+                || segment.has_overflow(path, true)
         })
     }
 
-    /// The paths of all fields that some event has and that are no columns.
+    /// Whether some events have fields that no segment has a column of, whose names are not among
+    /// [`Self::paths`].
+    pub fn has_overflow(&self) -> bool {
+        self.segments.iter().any(|segment| segment.overflow().is_some())
+    }
+
+    /// The paths that some segment has a column of, and that are no columns of the schema.
     pub fn paths(&self) -> BTreeSet<&str> {
         self.segments.iter().flat_map(|segment| segment.paths()).map(String::as_str).collect()
     }

@@ -155,7 +155,7 @@ fn assert_same(ours: &Segment, theirs: &Segment) {
 }
 
 fn index(fields: &Fields) -> Index {
-    let settings = schema::settings(schema::Sorting::None);
+    let settings = schema::settings();
     Index::create(RamDirectory::default(), fields.schema.clone(), settings).unwrap()
 }
 
@@ -182,9 +182,17 @@ fn compare(events: &[Event], parts: usize) {
     });
     let segments: Vec<Segment> = segments.collect();
     let ours = new_segment(&fields);
-    stack(&segments, &ours, &fields).unwrap();
+    let mut first = 0;
+    let numbers: Vec<Numbers> = segments
+        .iter()
+        .map(|segment| {
+            first += segment.meta().max_doc();
+            Numbers::From(first - segment.meta().max_doc())
+        })
+        .collect();
+    stack(&segments, &numbers, &ours, &fields).unwrap();
     let unfiltered = segments.iter().map(|_| None).collect();
-    let settings = schema::settings(schema::Sorting::None);
+    let settings = schema::settings();
     let output = RamDirectory::default();
     let theirs = merge_filtered_segments(&segments, settings, unfiltered, output).unwrap();
     let theirs = theirs.searchable_segments().unwrap().remove(0);
