@@ -185,6 +185,9 @@ impl Daemon {
                 files.reread
             ));
         }
+        if !snapshot.lists_all_paths() {
+            gaps.push(NOT_ALL_LISTED.to_owned());
+        }
         if self.is_catching_up.load(Ordering::Acquire) {
             if self.pipeline.progress().has_caught_up() {
                 self.is_catching_up.store(false, Ordering::Release);
@@ -214,6 +217,11 @@ impl Daemon {
         warnings
     }
 }
+
+/// Told where events have more different fields than the index lists.
+const NOT_ALL_LISTED: &str = "events have more different fields than the index lists: any field is \
+    found by its full path, but short names, the elements of policies and the list of fields may \
+    lack some (docs/operations.md, Fields)";
 
 /// An answer that can say why it may lack events.
 trait Warned {

@@ -223,11 +223,19 @@ fn steps() -> Vec<String> {
     steps
 }
 
+/// One of the files has so many records more: it takes several segments of a thousand events.
+const LARGE: usize = 2_100;
+const LARGE_FILE: usize = 5;
+
 /// Files of a few records, and one that repeats some of the one before.
 fn small_archive(dir: &Path, from: usize, files: usize) {
     for n in from..from + files {
         let ids: Vec<String> = (0..4).map(|k| format!("{:x}{n}-{}", n % 16, n * 3 + k)).collect();
         let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let large: Vec<String> = (0..LARGE).map(|k| format!("{:x}large-{k}", k % 16)).collect();
+        if n == LARGE_FILE {
+            ids.extend(large.iter().map(String::as_str));
+        }
         let again = format!("{:x}{}-{}", (n - 1) % 16, n - 1, (n - 1) * 3);
         ids.push(&again);
         fs::write(dir.join(format!("{n}.json")), trail(&ids)).unwrap();
@@ -319,16 +327,21 @@ fn copies_of_an_archive_inside_itself_add_no_event() {
 
 #[test]
 fn a_file_that_makes_the_program_panic_is_rejected_and_the_others_are_indexed() {
-    // One segment of all of them, of which the bad one is not the first.
+    // One segment of all of them, of which the bad one is not the first. That one is so large that some
+    // of its segments are on disk already.
     const FILES: u64 = 40;
-    let place = Place::new().with("INGEST_THREADS", "1");
+    let place = Place::new().with("INGEST_THREADS", "1").with("INGEST_SEGMENT_EVENTS_MAX", "1000");
     let place = place.with("INGEST_COMMIT_AGE_MS_MAX", "3000").with("INGEST_COMMIT_IDLE_MS", "500");
     for n in 0..FILES {
         let ids = [format!("good-{n}"), "shared".to_owned()];
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         fs::write(place.archive().join(format!("{n}.json")), trail(&ids)).unwrap();
     }
-    let poison = trail(&["before", "shared", "TRAILDEX-PANIC", "after"]);
+    let large: Vec<String> = (0..LARGE).map(|n| format!("large-{n}")).collect();
+    let mut poison = vec!["before", "shared"];
+    poison.extend(large.iter().map(String::as_str));
+    poison.extend(["TRAILDEX-PANIC", "after"]);
+    let poison = trail(&poison);
     fs::write(place.archive().join("poison.json"), poison).unwrap();
     let mut command = place.serve_command();
     command.env("FAILPOINTS", "panic-on-marked-event=return");
@@ -340,7 +353,13 @@ fn a_file_that_makes_the_program_panic_is_rejected_and_the_others_are_indexed() 
     assert!(rejected.reading.reason.unwrap().contains("panicked"));
     assert_eq!(daemon.status().events.indexed, FILES + 1, "theirs and the one they share");
     assert_eq!(daemon.count("eventID:before"), 0);
+    assert_eq!(daemon.count("eventID:large-*"), 0);
     assert_eq!(daemon.count("eventID:shared"), 1);
+    let manifest = fs::read_to_string(place.data_dir().join("manifest.json")).unwrap();
+    for file in files_below(&place.data_dir().join("segments")) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(manifest.contains(name), "{name} is left of a segment that was given up");
+    }
     assert_eq!(daemon.verified().problems, []);
     daemon.stop();
 }

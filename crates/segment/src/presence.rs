@@ -68,10 +68,12 @@ impl Presence {
 
 impl Presences {
     pub(crate) fn of(segment: &SegmentView, columnar: &ColumnarReader) -> Result<Self, IndexError> {
-        let mut by_path: BTreeMap<String, Vec<DynamicColumnHandle>> = BTreeMap::new();
+        let paths = segment.paths().iter().map(|path| (path.as_str(), Vec::new()));
+        let mut by_path: BTreeMap<&str, Vec<DynamicColumnHandle>> = paths.collect();
         for (name, column) in columnar.iter_columns()? {
-            if let Some(path) = path_of(&name) {
-                by_path.entry(path).or_default().push(column);
+            let path = path_of(&name);
+            if let Some(columns) = path.and_then(|path| by_path.get_mut(path.as_str())) {
+                columns.push(column);
             }
         }
         let paths = by_path.values().map(|columns| of_columns(segment, columns));
@@ -87,7 +89,7 @@ impl Presences {
 /// Adds the events that have values at some of these paths in no column: of which types, is not known.
 fn add_overflow<'p>(
     overflow: &TextColumn,
-    paths: impl Iterator<Item = &'p String>,
+    paths: impl Iterator<Item = &'p &'p str>,
     presences: &mut [Presence],
 ) -> Result<(), IndexError> {
     let mut events = vec![0_u32; overflow.num_terms()];

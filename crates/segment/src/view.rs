@@ -28,11 +28,14 @@ use crate::presence::{Presences, path_of};
 use crate::records::Records;
 use crate::schema::{FILE, OFFSET, REST, TIME};
 use crate::sigbus::Lost;
-use crate::steps::read_fails;
+use crate::steps::{bound, read_fails};
 use trail::columns::ColumnId;
 use trail::flags::Flags;
 use trail::paths::SEPARATOR;
 use trail::time::Micros;
+
+/// Paths of the overflow that are listed with those of the columns: they are held in memory.
+const OVERFLOW_LISTED_MAX: usize = 1_024;
 
 /// Numbers of segments, as they are opened.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -399,8 +402,14 @@ impl SegmentView {
     }
 
     /// The paths that have values without a column, by event; None where there are none.
-    pub fn overflow(&self) -> Option<&TextColumn> {
+    pub(crate) fn overflow(&self) -> Option<&TextColumn> {
         self.overflow.as_ref()
+    }
+
+    /// How many paths the overflow has, each as often as an event has it.
+    pub fn overflow_values(&self) -> u64 {
+        let values = |overflow: &TextColumn| overflow.ords().values.num_vals().into();
+        self.overflow.as_ref().map_or(0, values)
     }
 
     /// Opens tantivy's columns at a path that is no column of the schema, one for each type of
@@ -438,22 +447,42 @@ impl SegmentView {
         Ok(handles.iter().map(DynamicColumnHandle::open).collect::<Result<_, _>>()?)
     }
 
-    /// The paths of all fields that are no columns, gathered at first use. Empty where they cannot
-    /// be read; the fault is noted then, and the search fails.
+    /// The paths of fields that are no columns of the schema, gathered at first use: all of them that
+    /// have columns, and of the overflow as many as [`Self::lists_all_paths`] says. Empty where they
+    /// cannot be read; the fault is noted then, and the search fails.
     pub fn paths(&self) -> &BTreeSet<String> {
         static NONE: BTreeSet<String> = BTreeSet::new();
         if let Some(known) = self.paths.get() {
             return known;
         }
-        match self.reading(|| Ok(self.columnar.list_columns()?)) {
-            Ok(names) => self
-                .paths
-                .get_or_init(|| names.iter().filter_map(|(name, _)| path_of(name)).collect()),
+        match self.reading(|| self.read_paths()) {
+            Ok(paths) => self.paths.get_or_init(|| paths),
             Err(error) => {
                 self.mark_damaged(&error);
                 &NONE
             }
         }
+    }
+
+    fn read_paths(&self) -> Result<BTreeSet<String>, IndexError> {
+        let columns = self.columnar.iter_columns()?;
+        let mut paths: BTreeSet<String> =
+            columns.filter_map(|(name, _)| path_of(&name)).collect();
+        if let Some(overflow) = &self.overflow {
+            let mut walk = overflow.walk(b"")?;
+            let (mut listed, listed_max) = (0, overflow_listed_max());
+            while listed < listed_max && walk.advance()? {
+                let path = String::from_utf8_lossy(walk.key());
+                paths.insert(path.replace(SEPARATOR, "."));
+                listed += 1;
+            }
+        }
+        Ok(paths)
+    }
+
+    /// Whether [`Self::paths`] are all that the segment has.
+    pub fn lists_all_paths(&self) -> bool {
+        self.overflow.as_ref().is_none_or(|overflow| overflow.num_terms() <= overflow_listed_max())
     }
 
     /// How many events have each field, counted at first use.
@@ -464,6 +493,10 @@ impl SegmentView {
         let counted = self.reading(|| Presences::of(self, &self.columnar))?;
         Ok(self.presences.get_or_init(|| counted))
     }
+}
+
+fn overflow_listed_max() -> usize {
+    bound("overflow-listed-max", OVERFLOW_LISTED_MAX)
 }
 
 /// Name of the columns at a path that is no column of the schema.

@@ -119,13 +119,12 @@ impl Snapshot {
         })
     }
 
-    /// Whether some events have fields that no segment has a column of, whose names are not among
-    /// [`Self::paths`].
-    pub fn has_overflow(&self) -> bool {
-        self.segments.iter().any(|segment| segment.overflow().is_some())
+    /// Whether [`Self::paths`] are all; see [`SegmentView::lists_all_paths`].
+    pub fn lists_all_paths(&self) -> bool {
+        self.segments.iter().all(|segment| segment.lists_all_paths())
     }
 
-    /// The paths that some segment has a column of, and that are no columns of the schema.
+    /// The paths of fields that some event has and that are no columns.
     pub fn paths(&self) -> BTreeSet<&str> {
         self.segments.iter().flat_map(|segment| segment.paths()).map(String::as_str).collect()
     }

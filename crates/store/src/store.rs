@@ -258,7 +258,11 @@ impl Store {
         let snapshot = self.current.snapshot.load();
         let whole = snapshot.segments.iter().filter(|view| !view.is_damaged());
         let candidates: Vec<Candidate> = whole
-            .map(|view| Candidate { entry: view.entry.clone(), latest_us: view.latest.0 })
+            .map(|view| Candidate {
+                entry: view.entry.clone(),
+                latest_us: view.latest.0,
+                overflow: view.overflow_values(),
+            })
             .collect();
         Some(self.job(merge::choose(&candidates)?, None))
     }
