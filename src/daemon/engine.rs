@@ -64,6 +64,7 @@ impl Daemon {
     ) -> anyhow::Result<Self> {
         let snapshots = store.snapshots();
         let mut set_aside = store.set_aside().to_vec();
+        set_aside.extend(store.attempts().notes());
         let (saved, note) = Saved::open(&config.index.data_dir, Arc::new(RealDisk))?;
         set_aside.extend(note);
         let is_catching_up = AtomicBool::new(store.is_anew());

@@ -19,6 +19,7 @@ use crate::work::Built;
 use segment::IndexError;
 use segment::build::BuiltSegment;
 use segment::parts::SegmentEntry;
+use store::attempts::Work;
 use store::job::MergeJob;
 use store::store::Store;
 use trail::parse::Parser;
@@ -131,6 +132,7 @@ impl Committer {
         if let Err(error) = self.serve(&jobs, &merged) {
             self.progress.fail(IngestFault::of_index("cannot commit", &error));
         }
+        self.store.attempts().end_all();
         drop(jobs);
         // A merge that nobody waits for ends with the process; its files are orphans at the next start.
         if self.merge_at_end && merger.join().is_err() {
@@ -161,6 +163,7 @@ impl Committer {
                 },
                 recv(merged) -> merge => {
                     is_merging = false;
+                    self.store.attempts().end(Work::Merge);
                     match merge {
                         Ok(merge) => self.install(merge)?,
                         Err(_) => return Ok(()),
@@ -195,6 +198,7 @@ impl Committer {
         let started = Instant::now();
         if !keys.is_empty() {
             self.store.commit(segments)?;
+            self.store.attempts().end(Work::Batch);
         }
         self.store.dedupe().release_through(batch.number);
         spent(&self.progress.counters.busy.committing, started);
@@ -242,7 +246,10 @@ impl Committer {
     /// is not begun, nor another in its place.
     fn start_merge(&self, jobs: &Sender<MergeJob>) -> Result<bool, IndexError> {
         match self.store.merge_candidates() {
-            Some(job) if job.bytes() <= self.room()? => Ok(jobs.send(job).is_ok()),
+            Some(job) if job.bytes() <= self.room()? => {
+                self.store.attempts().begin(Work::Merge);
+                Ok(jobs.send(job).is_ok())
+            }
             _ => Ok(false),
         }
     }

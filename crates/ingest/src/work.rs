@@ -28,6 +28,7 @@ use segment::IndexError;
 use segment::build::{BuiltSegment, SegmentFactory};
 use segment::file::{FileKey, FileRecord};
 use segment::file::{FileState, Reading};
+use store::attempts::{self, Attempts};
 use store::dedupe::Dedupe;
 use trail::flags::Flags;
 use trail::layout::PathFacts;
@@ -64,6 +65,7 @@ pub(crate) struct Worker {
     pub(crate) options: WorkOptions,
     pub(crate) factory: SegmentFactory,
     pub(crate) dedupe: Arc<Dedupe>,
+    pub(crate) attempts: Arc<Attempts>,
     pub(crate) batches: Arc<Batches>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) next_number: Arc<AtomicU64>,
@@ -316,6 +318,7 @@ fn open<'b>(
         let WorkOptions { segment_events_max, segment_bytes_max, .. } = worker.options;
         let full = Full { events: segment_events_max, bytes: segment_bytes_max };
         let segments = Growing::new(&worker.factory, full)?;
+        worker.attempts.begin(attempts::Work::Batch);
         let membership = worker.batches.join();
         let now = Instant::now();
         *building =

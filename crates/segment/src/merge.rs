@@ -30,6 +30,16 @@ use crate::write::{Numbers, stack};
 /// Segments merged into one.
 const FACTOR: usize = 10;
 
+/// The same where a merge was killed so many times.
+fn factor(kills: u32) -> Option<usize> {
+    match kills {
+        0 => Some(FACTOR),
+        1..=2 => Some(FACTOR / 2),
+        3 => Some(2),
+        _ => None,
+    }
+}
+
 /// Events of a merged segment, at most: larger ones would take minutes to merge, and block the disk
 /// space of two for as long.
 const EVENTS_MAX: u64 = 10_000_000;
@@ -57,8 +67,10 @@ pub struct Candidate {
     pub overflow: u64,
 }
 
-/// Chooses the segments to merge next, latest first; None where no merge is due.
-pub fn choose(candidates: &[Candidate]) -> Option<Vec<SegmentEntry>> {
+/// Chooses the segments to merge next, latest first; None where no merge is due. `kills` is how often
+/// the process was killed at a merge: then fewer are merged, or none.
+pub fn choose(candidates: &[Candidate], kills: u32) -> Option<Vec<SegmentEntry>> {
+    let factor = factor(kills)?;
     let mut levels: Vec<Vec<&Candidate>> = Vec::new();
     for candidate in candidates {
         let level = level(candidate.entry.events());
@@ -68,10 +80,10 @@ pub fn choose(candidates: &[Candidate]) -> Option<Vec<SegmentEntry>> {
     levels.into_iter().find_map(|mut level| {
         level.sort_by_key(|candidate| candidate.latest_us);
         level
-            .windows(FACTOR)
+            .windows(factor)
             .filter(|window| events(window) <= EVENTS_MAX)
             .filter(|window| overflow(window) <= OVERFLOW_MAX)
-            .min_by_key(|window| window[FACTOR - 1].latest_us.saturating_sub(window[0].latest_us))
+            .min_by_key(|window| window[factor - 1].latest_us.saturating_sub(window[0].latest_us))
             .map(|window| window.iter().rev().map(|candidate| candidate.entry.clone()).collect())
     })
 }
@@ -222,7 +234,7 @@ mod tests {
     }
 
     fn chosen(candidates: &[Candidate]) -> Option<String> {
-        choose(candidates)
+        choose(candidates, 0)
             .map(|entries| entries.into_iter().map(|entry| entry.id).collect::<Vec<_>>().join(" "))
     }
 
@@ -239,6 +251,13 @@ mod tests {
         let segments: Vec<_> =
             times.iter().enumerate().map(|(n, time)| candidate(n, 25_000, *time)).collect();
         assert_eq!(chosen(&segments).as_deref(), Some("10 9 8 7 6 5 4 3 2 1"));
+    }
+
+    #[test]
+    fn fewer_are_merged_where_that_was_too_much() {
+        let segments: Vec<_> = (0..10).map(|n| candidate(n, 25_000, n as i64)).collect();
+        let merged = |kills| choose(&segments, kills).map(|entries| entries.len());
+        assert_eq!([0, 2, 3, 4].map(merged), [Some(10), Some(5), Some(2), None]);
     }
 
     #[test]
@@ -265,12 +284,11 @@ mod tests {
 
     #[test]
     fn segments_of_many_made_up_names_are_left_alone() {
-        let mut segments: Vec<_> = (0..20).map(|n| candidate(n, 25_000, n as i64)).collect();
+        let mut segments: Vec<_> = (0..17).map(|n| candidate(n, 25_000, n as i64)).collect();
         segments[3].overflow = OVERFLOW_MAX + 1;
         assert_eq!(chosen(&segments).as_deref(), Some("13 12 11 10 9 8 7 6 5 4"));
-        segments[8].overflow = OVERFLOW_MAX / 2;
-        segments[13].overflow = OVERFLOW_MAX;
-        assert_eq!(chosen(&segments), None);
+        (segments[12].overflow, segments[13].overflow) = (OVERFLOW_MAX / 2, OVERFLOW_MAX / 2 + 1);
+        assert_eq!(chosen(&segments).as_deref(), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use proptest::prelude::*;
+use tantivy::columnar::{ColumnarReader, DynamicColumn};
 use tantivy::directory::RamDirectory;
 use tantivy::indexer::{AddOperation, merge_filtered_segments};
 use tantivy::schema::OwnedValue;
@@ -296,4 +297,97 @@ fn the_names_of_fields_take_memory() {
     many.finish(Micros(0));
     writer.add(&many);
     assert!(writer.memory() - before > 200_000, "{}", writer.memory() - before);
+}
+
+/// The paths of each event, of columns and of the overflow, and the paths that have columns. No event
+/// has a path twice.
+fn paths_of_events(segment: &Segment, documents: DocId) -> (Vec<Vec<String>>, HashSet<String>) {
+    let reader = segment.open_read(SegmentComponent::FastFields).unwrap();
+    let reader = ColumnarReader::open(reader).unwrap();
+    let mut paths = vec![Vec::new(); documents as usize];
+    let mut with_columns = HashSet::new();
+    for (name, handle) in reader.iter_columns().unwrap() {
+        let column = handle.open().unwrap();
+        let docs = (0..documents).filter(|doc| column.column_index().has_value(*doc));
+        if let Some(path) = name.strip_prefix("rest\u{1}") {
+            with_columns.insert(path.to_owned());
+            docs.for_each(|doc| paths[doc as usize].push(path.to_owned()));
+        } else if let (OVERFLOW, DynamicColumn::Str(column)) = (name.as_str(), column) {
+            for doc in docs {
+                for ordinal in column.term_ords(doc) {
+                    let mut path = String::new();
+                    assert!(column.ord_to_str(ordinal, &mut path).unwrap());
+                    paths[doc as usize].push(path);
+                }
+            }
+        }
+    }
+    paths.iter_mut().for_each(|paths| paths.sort_unstable());
+    (paths, with_columns)
+}
+
+/// An event with a field that others have, too, and many that no other has.
+fn named(n: i64, own: i64) -> Event {
+    let own: Vec<String> = (0..own).map(|k| format!("made-up.{n}-{k}")).collect();
+    let mut leaves = vec![("shared", Given::I64(n)), ("requestParameters.name", Given::I64(n))];
+    leaves.extend(own.iter().map(|name| (name.as_str(), Given::Bool(true))));
+    event(&leaves, n * 7 % 10)
+}
+
+fn expected(event: &Event) -> Vec<String> {
+    let mut paths: Vec<String> =
+        event.leaves().map(|(path, _)| event.path_text(path).to_owned()).collect();
+    paths.sort_unstable();
+    paths
+}
+
+#[test]
+fn where_there_are_too_many_names_each_event_keeps_its_paths() {
+    let fields = Fields::default();
+    let index = index(&fields);
+    let events: Vec<Event> = (0..10).map(|n| named(n, 1_000)).collect();
+    let chunks: Vec<&[Event]> = events.chunks(5).collect();
+    let (mut segments, mut orders) = (Vec::new(), Vec::new());
+    for events in &chunks {
+        let segment = index.new_segment();
+        let writer = writer(events);
+        let order = writer.order();
+        writer.write(&segment, &fields, &order).unwrap();
+        let (paths, with_columns) = paths_of_events(&segment, 5);
+        assert!(with_columns.contains("shared") && with_columns.len() == 4_096);
+        for (doc, old) in order.iter().enumerate() {
+            assert_eq!(paths[doc], expected(&events[*old as usize]));
+        }
+        segments.push(index.segment(index.new_segment_meta(segment.id(), 5)));
+        orders.push(order);
+    }
+    let stacked = |firsts: [DocId; 2]| firsts.map(Numbers::From).into();
+    // By time, over both segments.
+    let times = |n: usize| orders[n].iter().map(move |old| chunks[n][*old as usize].time);
+    let mut by_time: Vec<_> = (0..2).flat_map(|n| times(n).zip(0..).map(move |at| (at, n))).collect();
+    by_time.sort_by_key(|((time, doc), n)| (Reverse(*time), *n, *doc));
+    let mut sorted = vec![vec![0; 5]; 2];
+    for (number, ((_, doc), n)) in (0..).zip(&by_time) {
+        sorted[*n][*doc as usize] = number;
+    }
+    let sorted: Vec<Numbers> = sorted.into_iter().map(Numbers::Each).collect();
+    for numbers in [stacked([0, 5]), sorted] {
+        let merged = new_segment(&fields);
+        stack(&segments, &numbers, &merged, &fields).unwrap();
+        let (paths, with_columns) = paths_of_events(&merged, 10);
+        assert!(with_columns.contains("shared") && with_columns.len() == 4_096);
+        let reader = merged.open_read(SegmentComponent::FastFields).unwrap();
+        let reader = ColumnarReader::open(reader).unwrap();
+        let shared = reader.read_columns("rest\u{1}shared").unwrap().remove(0).open().unwrap();
+        let DynamicColumn::I64(shared) = shared else { panic!("another type") };
+        for n in 0..2 {
+            for (doc, old) in (0..).zip(&orders[n]) {
+                let event = &chunks[n][*old as usize];
+                let number = numbers[n].of(doc);
+                assert_eq!(paths[number as usize], expected(event));
+                let value = (n * 5) as i64 + i64::from(*old);
+                assert_eq!(shared.first(number), Some(value));
+            }
+        }
+    }
 }
