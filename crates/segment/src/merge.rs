@@ -45,10 +45,11 @@ fn factor(kills: u32) -> Option<usize> {
 const EVENTS_MAX: u64 = 10_000_000;
 const _: () = assert!(EVENTS_MAX < 1 << DOC_BITS);
 
-/// Paths in the overflow of segments that are merged, each as often as an event has it: a merge takes
-/// some 30 bytes of memory for each. Only an archive with made-up names has more; its segments stay
-/// as they are.
-const OVERFLOW_MAX: u64 = 4_000_000;
+/// Values of one column of the segments that are merged, which a merge holds: some 11 bytes for each,
+/// the document and the place in the dictionary, and 4 for each different one. Ten million events have
+/// as many of most columns, and twice as many ARNs of resources. An archive with made-up records can
+/// have more; its segments stay as they are.
+const VALUES_MAX: u64 = 20_000_000;
 
 /// Segments below this many events are of one size: merging them costs next to nothing.
 const SMALL_EVENTS: u32 = 1_000;
@@ -63,8 +64,8 @@ pub struct Candidate {
     pub entry: SegmentEntry,
     /// Time of the latest event, in microseconds since the Unix epoch.
     pub latest_us: i64,
-    /// Paths in the overflow, each as often as an event has it.
-    pub overflow: u64,
+    /// The most values that a column has; see [`crate::view::SegmentView::values_of_a_column`].
+    pub values: u64,
 }
 
 /// Chooses the segments to merge next, latest first; None where no merge is due. `kills` is how often
@@ -82,7 +83,7 @@ pub fn choose(candidates: &[Candidate], kills: u32) -> Option<Vec<SegmentEntry>>
         level
             .windows(factor)
             .filter(|window| events(window) <= EVENTS_MAX)
-            .filter(|window| overflow(window) <= OVERFLOW_MAX)
+            .filter(|window| values(window) <= values_max(events(window)))
             .min_by_key(|window| window[factor - 1].latest_us.saturating_sub(window[0].latest_us))
             .map(|window| window.iter().rev().map(|candidate| candidate.entry.clone()).collect())
     })
@@ -92,8 +93,13 @@ fn events(window: &[&Candidate]) -> u64 {
     window.iter().map(|candidate| u64::from(candidate.entry.events())).sum()
 }
 
-fn overflow(window: &[&Candidate]) -> u64 {
-    window.iter().map(|candidate| candidate.overflow).sum()
+/// What is sorted is held twice.
+fn values_max(events: u64) -> u64 {
+    if events <= u64::from(SORTED_EVENTS_MAX) { VALUES_MAX / 2 } else { VALUES_MAX }
+}
+
+fn values(window: &[&Candidate]) -> u64 {
+    window.iter().map(|candidate| candidate.values).sum()
 }
 
 /// Each level's segments hold ten times as many events as the one's before.
@@ -229,7 +235,7 @@ mod tests {
         Candidate {
             entry: SegmentEntry { id: id.to_string(), runs: vec![events], files: Vec::new() },
             latest_us,
-            overflow: 0,
+            values: 0,
         }
     }
 
@@ -283,11 +289,11 @@ mod tests {
     }
 
     #[test]
-    fn segments_of_many_made_up_names_are_left_alone() {
+    fn segments_of_too_many_values_are_left_alone() {
         let mut segments: Vec<_> = (0..17).map(|n| candidate(n, 25_000, n as i64)).collect();
-        segments[3].overflow = OVERFLOW_MAX + 1;
+        segments[3].values = VALUES_MAX + 1;
         assert_eq!(chosen(&segments).as_deref(), Some("13 12 11 10 9 8 7 6 5 4"));
-        (segments[12].overflow, segments[13].overflow) = (OVERFLOW_MAX / 2, OVERFLOW_MAX / 2 + 1);
+        (segments[12].values, segments[13].values) = (VALUES_MAX / 2, VALUES_MAX / 2 + 1);
         assert_eq!(chosen(&segments).as_deref(), None);
     }
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHandle};
+use tantivy::columnar::{Column, ColumnType, ColumnarReader, DynamicColumn, DynamicColumnHandle};
 use tantivy::directory::OwnedBytes;
 use tantivy::index::SegmentComponent;
 use tantivy::{BitSet, DateTime, DocId, Index, SegmentReader, Term};
@@ -84,6 +84,7 @@ pub struct SegmentView {
     number: u64,
     paths: OnceLock<BTreeSet<String>>,
     presences: OnceLock<Presences>,
+    values: OnceLock<u64>,
     /// The known faults of the segment's files.
     pub health: Health,
     /// No snapshot to come has it: its files are being removed.
@@ -135,6 +136,7 @@ impl SegmentView {
             reader,
             paths: OnceLock::new(),
             presences: OnceLock::new(),
+            values: OnceLock::new(),
             health: Health::default(),
             is_retired: AtomicBool::new(false),
         })
@@ -406,10 +408,26 @@ impl SegmentView {
         self.overflow.as_ref()
     }
 
-    /// How many paths the overflow has, each as often as an event has it.
-    pub fn overflow_values(&self) -> u64 {
-        let values = |overflow: &TextColumn| overflow.ords().values.num_vals().into();
-        self.overflow.as_ref().map_or(0, values)
+    /// The most values that a column has, counted at first use, as much as they weigh in a merge: those
+    /// of the overflow, which are sorted, as three, and numbers beyond one an event as two.
+    pub fn values_of_a_column(&self) -> Result<u64, IndexError> {
+        if let Some(known) = self.values.get() {
+            return Ok(*known);
+        }
+        let counted = self.reading(|| {
+            let mut most = 0;
+            for (name, handle) in self.columnar.iter_columns()? {
+                let values = u64::from(handle.open()?.num_values());
+                let beyond_one = values.saturating_sub(self.events().into());
+                most = most.max(match handle.column_type() {
+                    _ if name == OVERFLOW => 3 * values,
+                    ColumnType::Str => values,
+                    _ => values + beyond_one,
+                });
+            }
+            Ok(most)
+        })?;
+        Ok(*self.values.get_or_init(|| counted))
     }
 
     /// Opens tantivy's columns at a path that is no column of the schema, one for each type of

@@ -31,7 +31,7 @@ use tantivy::schema::Field;
 use tantivy::store::StoreWriter;
 use tantivy::{DateTime, DocId, Segment, TantivyDocument};
 
-use self::columns::{ColumnFile, Docs, Texts};
+use self::columns::{ColumnFile, Docs};
 use self::distinct::{ColumnNo, Distinct, ValueNo, WordNo, sort_by_text};
 use self::grouped::Grouped;
 use self::leaves::{LeafColumns, Overflow, Written};
@@ -460,10 +460,11 @@ fn write_columns(
                 columns.mapped(column).for_each(|(doc, _)| docs.push(doc));
                 let values = columns.mapped(column).map(|(_, value)| value);
                 if kind == ColumnType::Str {
-                    let mut texts = Texts::new()?;
+                    let mut texts = file.texts()?;
                     columns.values(column).try_for_each(|text| texts.push(text))?;
+                    let bytes = texts.finish()?;
                     let places: Vec<u32> = values.map(|place| place as u32).collect();
-                    file.texts(&name, texts, &docs, &places)?;
+                    file.end_texts(&name, bytes, &docs, &places)?;
                 } else {
                     file.numbers(&name, kind, &docs, &values.collect::<Vec<u64>>())?;
                 }

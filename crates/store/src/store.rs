@@ -266,10 +266,11 @@ impl Store {
         let snapshot = self.current.snapshot.load();
         let whole = snapshot.segments.iter().filter(|view| !view.is_damaged());
         let candidates: Vec<Candidate> = whole
-            .map(|view| Candidate {
-                entry: view.entry.clone(),
-                latest_us: view.latest.0,
-                overflow: view.overflow_values(),
+            .filter_map(|view| {
+                let (entry, latest_us) = (view.entry.clone(), view.latest.0);
+                // Where they cannot be read, the fault is noted.
+                let values = view.values_of_a_column().ok()?;
+                Some(Candidate { entry, latest_us, values })
             })
             .collect();
         let kills = self.attempts.kills(Work::Merge);

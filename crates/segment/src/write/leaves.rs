@@ -5,7 +5,7 @@ use std::io;
 
 use tantivy::DocId;
 
-use super::columns::{ColumnFile, Docs, Texts as Dictionary};
+use super::columns::{ColumnFile, Docs};
 use super::distinct::{ColumnNo, Texts};
 use super::{Kind, LEAF_COLUMNS};
 use crate::overflow::{self, Candidate, OVERFLOW};
@@ -169,11 +169,12 @@ pub(super) struct Overflow<'p> {
 
 impl Overflow<'_> {
     pub(super) fn write(&self, file: &mut ColumnFile<impl io::Write>) -> io::Result<()> {
-        let mut dictionary = Dictionary::new()?;
+        let mut dictionary = file.texts()?;
         self.paths.iter().try_for_each(|path| dictionary.push(path.as_bytes()))?;
+        let bytes = dictionary.finish()?;
         let mut docs = Docs::default();
         self.of_events.iter().for_each(|(doc, _)| docs.push(*doc));
         let places: Vec<u32> = self.of_events.iter().map(|(_, place)| *place).collect();
-        file.texts(OVERFLOW, dictionary, &docs, &places)
+        file.end_texts(OVERFLOW, bytes, &docs, &places)
     }
 }

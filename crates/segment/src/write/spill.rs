@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use tantivy::DocId;
 use tantivy::columnar::{ColumnType, ColumnarReader, DynamicColumn, DynamicColumnHandle};
 
-use super::columns::{ColumnFile, Docs, Texts};
+use super::columns::{ColumnFile, Docs};
 use super::stack::{Numbers, Parts, each_block, each_doc, merge_texts, opened, texts_of};
 use crate::IndexError;
 use crate::overflow::{Candidate, OVERFLOW, all_fit, choose};
@@ -92,7 +92,7 @@ pub(super) fn stack_overflow(
     left_out: &LeftOut,
     numbers: &[Numbers],
 ) -> io::Result<()> {
-    let mut dictionary = Texts::new()?;
+    let mut dictionary = file.texts()?;
     let mut count = 0;
     let mut push = |text: &[u8]| {
         count += 1;
@@ -115,6 +115,7 @@ pub(super) fn stack_overflow(
     for path in paths {
         left_out_places.push(push(path)?);
     }
+    let bytes = dictionary.finish()?;
     let mut of_events: Vec<(DocId, u32)> = Vec::new();
     for ((n, column), new_places) in columns.iter().zip(new_places) {
         let first = of_events.len();
@@ -139,5 +140,5 @@ pub(super) fn stack_overflow(
     of_events.iter().for_each(|(doc, _)| docs.push(*doc));
     let places: Vec<u32> = of_events.iter().map(|(_, place)| *place).collect();
     drop(of_events);
-    file.texts(OVERFLOW, dictionary, &docs, &places)
+    file.end_texts(OVERFLOW, bytes, &docs, &places)
 }

@@ -26,7 +26,7 @@ use super::{Number, type_of, write_the_rest};
 use crate::IndexError;
 use crate::overflow::OVERFLOW;
 use crate::schema::Fields;
-use crate::write::columns::{ColumnFile, Docs, Texts};
+use crate::write::columns::{ColumnFile, Docs};
 
 /// Values that are read at a time.
 const BLOCK: usize = 1_024;
@@ -223,15 +223,16 @@ fn stack_texts(
     placed: &Placed,
 ) -> io::Result<()> {
     let columns = texts_of(columns);
-    let mut texts = Texts::new()?;
+    let mut texts = file.texts()?;
     let new_places = merge_texts(&columns, |text| texts.push(text))?;
+    let bytes = texts.finish()?;
     let mut places: Vec<u32> = Vec::new();
     for (column, new_places) in columns.iter().zip(new_places) {
         each_block(&*column.ords().values, |block| {
             places.extend(block.iter().map(|place| new_places[*place as usize]));
         });
     }
-    file.texts(name, texts, &placed.docs, &placed.put(places))
+    file.end_texts(name, bytes, &placed.docs, &placed.put(places))
 }
 
 pub(super) fn texts_of(columns: &Parts<DynamicColumn>) -> Vec<&StrColumn> {
