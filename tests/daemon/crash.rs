@@ -296,6 +296,27 @@ fn crash_at(place: &Place, step: &str) -> bool {
 }
 
 #[test]
+fn a_file_larger_than_a_segment_is_in_several_and_commits_as_one() {
+    let place = restless_place();
+    let ids: Vec<String> = (0..LARGE).map(|n| format!("large-{n}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    // A second copy is read at the same time.
+    fs::write(place.archive().join("large.json"), trail(&ids)).unwrap();
+    fs::write(place.archive().join("copy.json"), trail(&ids)).unwrap();
+    let daemon = place.start();
+    daemon.wait_for(PATIENCE_BULK, "both files", |status| status.files.indexed == 2);
+    let status = daemon.status();
+    assert_eq!(status.events.indexed, LARGE as u64);
+    assert_eq!(status.events.duplicates, LARGE as u64);
+    assert!(status.index.segments > LARGE as u64 / 1_000, "{} segments", status.index.segments);
+    assert_eq!(daemon.count("eventID:large-*"), LARGE as u64);
+    let readings = [daemon.file("large.json").reading, daemon.file("copy.json").reading];
+    assert!(readings.iter().all(|reading| reading.records == LARGE as u64), "{readings:?}");
+    assert_eq!(daemon.verified().problems, []);
+    daemon.stop();
+}
+
+#[test]
 fn copies_of_an_archive_inside_itself_add_no_event() {
     let place = Place::new();
     let source = common::sample("invictus");

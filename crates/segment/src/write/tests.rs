@@ -308,10 +308,11 @@ fn paths_of_events(segment: &Segment, documents: DocId) -> (Vec<Vec<String>>, Ha
     let mut with_columns = HashSet::new();
     for (name, handle) in reader.iter_columns().unwrap() {
         let column = handle.open().unwrap();
-        let docs = (0..documents).filter(|doc| column.column_index().has_value(*doc));
+        let has_value = |doc: &DocId| column.column_index().has_value(*doc);
+        let docs: Vec<DocId> = (0..documents).filter(has_value).collect();
         if let Some(path) = name.strip_prefix("rest\u{1}") {
             with_columns.insert(path.to_owned());
-            docs.for_each(|doc| paths[doc as usize].push(path.to_owned()));
+            docs.into_iter().for_each(|doc| paths[doc as usize].push(path.to_owned()));
         } else if let (OVERFLOW, DynamicColumn::Str(column)) = (name.as_str(), column) {
             for doc in docs {
                 for ordinal in column.term_ords(doc) {
@@ -361,17 +362,20 @@ fn where_there_are_too_many_names_each_event_keeps_its_paths() {
         segments.push(index.segment(index.new_segment_meta(segment.id(), 5)));
         orders.push(order);
     }
-    let stacked = |firsts: [DocId; 2]| firsts.map(Numbers::From).into();
     // By time, over both segments.
-    let times = |n: usize| orders[n].iter().map(move |old| chunks[n][*old as usize].time);
-    let mut by_time: Vec<_> = (0..2).flat_map(|n| times(n).zip(0..).map(move |at| (at, n))).collect();
-    by_time.sort_by_key(|((time, doc), n)| (Reverse(*time), *n, *doc));
+    let mut by_time = Vec::new();
+    for n in 0..2 {
+        for (doc, old) in (0_usize..).zip(&orders[n]) {
+            by_time.push((Reverse(chunks[n][*old as usize].time), n, doc));
+        }
+    }
+    by_time.sort_unstable();
     let mut sorted = vec![vec![0; 5]; 2];
-    for (number, ((_, doc), n)) in (0..).zip(&by_time) {
-        sorted[*n][*doc as usize] = number;
+    for (number, (_, n, doc)) in (0..).zip(by_time) {
+        sorted[n][doc] = number;
     }
     let sorted: Vec<Numbers> = sorted.into_iter().map(Numbers::Each).collect();
-    for numbers in [stacked([0, 5]), sorted] {
+    for numbers in [vec![Numbers::From(0), Numbers::From(5)], sorted] {
         let merged = new_segment(&fields);
         stack(&segments, &numbers, &merged, &fields).unwrap();
         let (paths, with_columns) = paths_of_events(&merged, 10);
