@@ -46,7 +46,8 @@ impl Growing {
     pub(crate) fn add(&mut self, event: &Event) -> Result<(), IndexError> {
         self.builder.add(event);
         self.since_look += event.raw.len();
-        let is_look_due = self.since_look >= LOOK_BYTES || self.builder.events() >= self.full.events;
+        let is_look_due =
+            self.since_look >= LOOK_BYTES || self.builder.events() >= self.full.events;
         if is_look_due {
             self.since_look = 0;
             if self.is_builder_full() {

@@ -203,9 +203,7 @@ impl Work {
 
     fn is_segment_due(&self) -> bool {
         let Some(building) = &self.building else { return false };
-        building.segments.is_full()
-            || self.patience().is_zero()
-            || building.is_batch_closing()
+        building.segments.is_full() || self.patience().is_zero() || building.is_batch_closing()
     }
 
     fn finish_segment(&mut self) -> Result<(), IndexError> {

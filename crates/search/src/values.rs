@@ -93,7 +93,10 @@ enum ValueKind {
     U64,
     F64,
     Time,
-    Bin { bins: Bins, current: Stretch },
+    Bin {
+        bins: Bins,
+        current: Stretch,
+    },
     Record(Box<FromRecord>),
     /// Values at a path that are in no column.
     Overflow(Box<FromOverflow>),
@@ -177,9 +180,10 @@ impl Values {
     /// Whether numbers are in the order of their values.
     pub(crate) fn are_ordered(&self) -> bool {
         !self.has_several_columns()
-            && !self.parts.iter().any(|part| {
-                matches!(part.kind, ValueKind::Record(_) | ValueKind::Overflow(_))
-            })
+            && !self
+                .parts
+                .iter()
+                .any(|part| matches!(part.kind, ValueKind::Record(_) | ValueKind::Overflow(_)))
     }
 
     pub(crate) fn has_several_columns(&self) -> bool {

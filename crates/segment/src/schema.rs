@@ -2,12 +2,12 @@
 //!
 //! A change here is a new version of the format (`crates/store/src/versions.rs`).
 
+use tantivy::IndexSettings;
 use tantivy::schema::{
     DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions,
     NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
 use tantivy::store::{Compressor, ZstdCompressor};
-use tantivy::IndexSettings;
 
 use trail::columns::ColumnId;
 

@@ -484,8 +484,7 @@ impl SegmentView {
 
     fn read_paths(&self) -> Result<BTreeSet<String>, IndexError> {
         let columns = self.columnar.iter_columns()?;
-        let mut paths: BTreeSet<String> =
-            columns.filter_map(|(name, _)| path_of(&name)).collect();
+        let mut paths: BTreeSet<String> = columns.filter_map(|(name, _)| path_of(&name)).collect();
         if let Some(overflow) = &self.overflow {
             let mut walk = overflow.walk(b"")?;
             let (mut listed, listed_max) = (0, overflow_listed_max());

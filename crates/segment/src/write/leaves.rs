@@ -152,9 +152,9 @@ impl Written {
     pub(super) fn has(&self, column: ColumnNo) -> bool {
         match self {
             Self::All => true,
-            Self::Some(leaves) => column
-                .checked_sub(LEAF_COLUMNS)
-                .is_none_or(|leaf| leaves[leaf as usize]),
+            Self::Some(leaves) => {
+                column.checked_sub(LEAF_COLUMNS).is_none_or(|leaf| leaves[leaf as usize])
+            }
         }
     }
 }

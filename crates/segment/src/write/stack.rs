@@ -64,9 +64,9 @@ pub(crate) fn stack(
         }
     }
     index.close()?;
-    let readers = segments.iter().map(|segment| {
-        Ok(ColumnarReader::open(segment.open_read(SegmentComponent::FastFields)?)?)
-    });
+    let readers = segments
+        .iter()
+        .map(|segment| Ok(ColumnarReader::open(segment.open_read(SegmentComponent::FastFields)?)?));
     let readers = readers.collect::<Result<Vec<_>, IndexError>>()?;
     stack_columns(&readers, numbers, documents, target)?;
     write_the_rest(target, documents)
