@@ -380,6 +380,13 @@ fn where_there_are_too_many_names_each_event_keeps_its_paths() {
         stack(&segments, &numbers, &merged, &fields).unwrap();
         let (paths, with_columns) = paths_of_events(&merged, 10);
         assert!(with_columns.contains("shared") && with_columns.len() == 4_096);
+        // What retention makes of it.
+        let meta = merged.index().new_segment_meta(merged.id(), 10);
+        let whole = [merged.index().segment(meta)];
+        let (settings, output) = (schema::settings(), RamDirectory::default());
+        let cut = merge_filtered_segments(&whole, settings, vec![None], output).unwrap();
+        let cut = cut.searchable_segments().unwrap().remove(0);
+        assert_eq!(paths_of_events(&cut, 10), (paths.clone(), with_columns));
         let reader = merged.open_read(SegmentComponent::FastFields).unwrap();
         let reader = ColumnarReader::open(reader).unwrap();
         let shared = reader.read_columns("rest\u{1}shared").unwrap().remove(0).open().unwrap();
