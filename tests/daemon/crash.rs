@@ -296,6 +296,43 @@ fn crash_at(place: &Place, step: &str) -> bool {
 }
 
 #[test]
+fn a_start_after_two_ends_in_the_same_work_does_it_smaller_and_says_so() {
+    let works = [
+        ("segment-to-be-written", "killed 2 times while it read files"),
+        ("merge-written", "killed 2 times while it merged segments"),
+    ];
+    for (step, told) in works {
+        let place = restless_place();
+        let mut files = 0;
+        for life in 0..2 {
+            let mut command = place.serve_command();
+            command.env("FAILPOINTS", format!("{step}=return"));
+            let mut daemon = place.spawn_unready(command);
+            let started = Instant::now();
+            while daemon.ended().is_none() {
+                assert!(started.elapsed() < PATIENCE, "{step} was passed in life {life}");
+                // One by one, so that there are segments to merge; the second life finds them there.
+                let indexed = daemon.client.status().map(|status| status.files.indexed);
+                if life == 0 && indexed.is_ok_and(|indexed| indexed == files) {
+                    files += 1;
+                    small_archive(&place.archive(), files as usize, 1);
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        let daemon = place.start();
+        let warnings = daemon.status().warnings;
+        assert!(warnings.iter().any(|warning| warning.contains(told)), "{warnings:?}");
+        daemon.wait_for(PATIENCE, "every file", |status| status.files.indexed == files);
+        check_against_truth(&daemon, &place.archive());
+        daemon.stop();
+        let daemon = place.start();
+        assert_eq!(daemon.status().warnings, [""; 0], "it was stopped");
+        daemon.stop();
+    }
+}
+
+#[test]
 fn a_file_larger_than_a_segment_is_in_several_and_commits_as_one() {
     let place = restless_place();
     let ids: Vec<String> = (0..LARGE).map(|n| format!("large-{n}")).collect();
