@@ -10,8 +10,9 @@ use wire::limits::{
     long_searches_max,
 };
 
-/// One merge at a time. Its working memory follows the segments' dictionaries and columns; the
-/// postings stream through.
+/// One merge at a time. Its working memory follows the columns: the names of those of ten segments, 36
+/// MiB at most (`segment/overflow.rs`), and the values of the one that is written, of which
+/// `segment/merge.rs` bounds the number. Dictionaries and postings stream through.
 const MERGE_BYTES: u64 = 256 << 20;
 
 /// A claim of an event that is not committed, with its share of the table. The batch before the one
@@ -36,7 +37,8 @@ const SEARCH_BYTES: u64 = GROUP_BYTES_MAX as u64 + 2 * PAGE_BYTES_MAX as u64;
 const EXPORT_BYTES: u64 = 2 * PAGE_BYTES_MAX as u64;
 const TAIL_BYTES: u64 = 2 * TAIL_BATCH_BYTES as u64;
 
-/// The program, its threads' stacks, the runtime, the open segments' metadata, the sockets.
+/// The program, its threads' stacks, the runtime, the open segments' metadata, the sockets. A segment's
+/// paths take up to 700 KiB where somebody makes up names; 120 KiB is usual.
 const BASE_BYTES: u64 = 64 << 20;
 
 /// The parts and their total, in bytes. `Display` is an aligned table in MiB.

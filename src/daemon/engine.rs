@@ -64,6 +64,7 @@ impl Daemon {
     ) -> anyhow::Result<Self> {
         let snapshots = store.snapshots();
         let mut set_aside = store.set_aside().to_vec();
+        set_aside.extend(store.attempts().notes());
         let (saved, note) = Saved::open(&config.index.data_dir, Arc::new(RealDisk))?;
         set_aside.extend(note);
         let is_catching_up = AtomicBool::new(store.is_anew());
@@ -185,6 +186,9 @@ impl Daemon {
                 files.reread
             ));
         }
+        if !snapshot.lists_all_paths() {
+            gaps.push(NOT_ALL_LISTED.to_owned());
+        }
         if self.is_catching_up.load(Ordering::Acquire) {
             if self.pipeline.progress().has_caught_up() {
                 self.is_catching_up.store(false, Ordering::Release);
@@ -214,6 +218,11 @@ impl Daemon {
         warnings
     }
 }
+
+/// Told where events have more different fields than the index lists.
+const NOT_ALL_LISTED: &str = "events have more different fields than the index lists: any field is \
+    found by its full path, but short names, the elements of policies and the list of fields may \
+    lack some (docs/operations.md, Fields)";
 
 /// An answer that can say why it may lack events.
 trait Warned {

@@ -223,11 +223,19 @@ fn steps() -> Vec<String> {
     steps
 }
 
+/// One of the files has so many records more: it takes several segments of a thousand events.
+const LARGE: usize = 2_100;
+const LARGE_FILE: usize = 5;
+
 /// Files of a few records, and one that repeats some of the one before.
 fn small_archive(dir: &Path, from: usize, files: usize) {
     for n in from..from + files {
         let ids: Vec<String> = (0..4).map(|k| format!("{:x}{n}-{}", n % 16, n * 3 + k)).collect();
         let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let large: Vec<String> = (0..LARGE).map(|k| format!("{:x}large-{k}", k % 16)).collect();
+        if n == LARGE_FILE {
+            ids.extend(large.iter().map(String::as_str));
+        }
         let again = format!("{:x}{}-{}", (n - 1) % 16, n - 1, (n - 1) * 3);
         ids.push(&again);
         fs::write(dir.join(format!("{n}.json")), trail(&ids)).unwrap();
@@ -288,6 +296,64 @@ fn crash_at(place: &Place, step: &str) -> bool {
 }
 
 #[test]
+fn a_start_after_two_ends_in_the_same_work_does_it_smaller_and_says_so() {
+    let works = [
+        ("segment-to-be-written", "killed 2 times while it read files"),
+        ("merge-written", "killed 2 times while it merged segments"),
+    ];
+    for (step, told) in works {
+        let place = restless_place();
+        let mut files = 0;
+        for life in 0..2 {
+            let mut command = place.serve_command();
+            command.env("FAILPOINTS", format!("{step}=return"));
+            let mut daemon = place.spawn_unready(command);
+            let started = Instant::now();
+            while daemon.ended().is_none() {
+                assert!(started.elapsed() < PATIENCE, "{step} was passed in life {life}");
+                // One by one, so that there are segments to merge; the second life finds them there.
+                let indexed = daemon.client.status().map(|status| status.files.indexed);
+                if life == 0 && indexed.is_ok_and(|indexed| indexed == files) {
+                    files += 1;
+                    small_archive(&place.archive(), files as usize, 1);
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        let daemon = place.start();
+        let warnings = daemon.status().warnings;
+        assert!(warnings.iter().any(|warning| warning.contains(told)), "{warnings:?}");
+        daemon.wait_for(PATIENCE, "every file", |status| status.files.indexed == files);
+        check_against_truth(&daemon, &place.archive());
+        daemon.stop();
+        let daemon = place.start();
+        assert_eq!(daemon.status().warnings, [""; 0], "it was stopped");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn a_file_larger_than_a_segment_is_in_several_and_commits_as_one() {
+    let place = restless_place();
+    let ids: Vec<String> = (0..LARGE).map(|n| format!("large-{n}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    // A second copy is read at the same time.
+    fs::write(place.archive().join("large.json"), trail(&ids)).unwrap();
+    fs::write(place.archive().join("copy.json"), trail(&ids)).unwrap();
+    let daemon = place.start();
+    daemon.wait_for(PATIENCE_BULK, "both files", |status| status.files.indexed == 2);
+    let status = daemon.status();
+    assert_eq!(status.events.indexed, LARGE as u64);
+    assert_eq!(status.events.duplicates, LARGE as u64);
+    assert!(status.index.segments > LARGE as u64 / 1_000, "{} segments", status.index.segments);
+    assert_eq!(daemon.count("eventID:large-*"), LARGE as u64);
+    let readings = [daemon.file("large.json").reading, daemon.file("copy.json").reading];
+    assert!(readings.iter().all(|reading| reading.records == LARGE as u64), "{readings:?}");
+    assert_eq!(daemon.verified().problems, []);
+    daemon.stop();
+}
+
+#[test]
 fn copies_of_an_archive_inside_itself_add_no_event() {
     let place = Place::new();
     let source = common::sample("invictus");
@@ -319,16 +385,21 @@ fn copies_of_an_archive_inside_itself_add_no_event() {
 
 #[test]
 fn a_file_that_makes_the_program_panic_is_rejected_and_the_others_are_indexed() {
-    // One segment of all of them, of which the bad one is not the first.
+    // One segment of all of them, of which the bad one is not the first. That one is so large that some
+    // of its segments are on disk already.
     const FILES: u64 = 40;
-    let place = Place::new().with("INGEST_THREADS", "1");
+    let place = Place::new().with("INGEST_THREADS", "1").with("INGEST_SEGMENT_EVENTS_MAX", "1000");
     let place = place.with("INGEST_COMMIT_AGE_MS_MAX", "3000").with("INGEST_COMMIT_IDLE_MS", "500");
     for n in 0..FILES {
         let ids = [format!("good-{n}"), "shared".to_owned()];
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         fs::write(place.archive().join(format!("{n}.json")), trail(&ids)).unwrap();
     }
-    let poison = trail(&["before", "shared", "TRAILDEX-PANIC", "after"]);
+    let large: Vec<String> = (0..LARGE).map(|n| format!("large-{n}")).collect();
+    let mut poison = vec!["before", "shared"];
+    poison.extend(large.iter().map(String::as_str));
+    poison.extend(["TRAILDEX-PANIC", "after"]);
+    let poison = trail(&poison);
     fs::write(place.archive().join("poison.json"), poison).unwrap();
     let mut command = place.serve_command();
     command.env("FAILPOINTS", "panic-on-marked-event=return");
@@ -340,7 +411,13 @@ fn a_file_that_makes_the_program_panic_is_rejected_and_the_others_are_indexed() 
     assert!(rejected.reading.reason.unwrap().contains("panicked"));
     assert_eq!(daemon.status().events.indexed, FILES + 1, "theirs and the one they share");
     assert_eq!(daemon.count("eventID:before"), 0);
+    assert_eq!(daemon.count("eventID:large-*"), 0);
     assert_eq!(daemon.count("eventID:shared"), 1);
+    let manifest = fs::read_to_string(place.data_dir().join("manifest.json")).unwrap();
+    for file in files_below(&place.data_dir().join("segments")) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(manifest.contains(name), "{name} is left of a segment that was given up");
+    }
     assert_eq!(daemon.verified().problems, []);
     daemon.stop();
 }

@@ -5,6 +5,7 @@ mod answers;
 mod common;
 mod explore;
 mod language;
+mod made_up;
 mod oracle;
 mod pages;
 mod queries;

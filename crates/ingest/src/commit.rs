@@ -19,6 +19,7 @@ use crate::work::Built;
 use segment::IndexError;
 use segment::build::BuiltSegment;
 use segment::parts::SegmentEntry;
+use store::attempts::Work;
 use store::job::MergeJob;
 use store::store::Store;
 use trail::parse::Parser;
@@ -52,18 +53,20 @@ impl Default for Queue {
 }
 
 impl Queue {
-    fn put(&mut self, Built { batch, segment }: Built) {
+    fn put(&mut self, Built { batch, segments }: Built) {
         let number = batch.number;
-        let new = || Gathered { batch, segments: Vec::new() };
-        self.batches.entry(number).or_insert_with(new).segments.push(segment);
+        let new = || Gathered { batch, members: 0, segments: Vec::new() };
+        let gathered = self.batches.entry(number).or_insert_with(new);
+        gathered.members += 1;
+        gathered.segments.extend(segments);
     }
 
     /// The next batch, once all of it is there. A later one counts duplicates of its events, so that
     /// one must wait, even where nothing of this one has come yet.
     fn take(&mut self) -> Option<Gathered> {
         let first = self.batches.first_entry()?;
-        let Gathered { batch, segments } = first.get();
-        if batch.number != self.next || segments.len() != batch.members() {
+        let Gathered { batch, members, .. } = first.get();
+        if batch.number != self.next || *members != batch.members() {
             return None;
         }
         self.next += 1;
@@ -71,9 +74,10 @@ impl Queue {
     }
 }
 
-/// The segments of a batch that are there.
+/// The segments of a batch that are there, and of how many members they are.
 struct Gathered {
     batch: Arc<Batch>,
+    members: usize,
     segments: Vec<BuiltSegment>,
 }
 
@@ -128,6 +132,7 @@ impl Committer {
         if let Err(error) = self.serve(&jobs, &merged) {
             self.progress.fail(IngestFault::of_index("cannot commit", &error));
         }
+        self.store.attempts().end_all();
         drop(jobs);
         // A merge that nobody waits for ends with the process; its files are orphans at the next start.
         if self.merge_at_end && merger.join().is_err() {
@@ -158,6 +163,7 @@ impl Committer {
                 },
                 recv(merged) -> merge => {
                     is_merging = false;
+                    self.store.attempts().end(Work::Merge);
                     match merge {
                         Ok(merge) => self.install(merge)?,
                         Err(_) => return Ok(()),
@@ -176,7 +182,7 @@ impl Committer {
     /// Takes in a segment, and commits what is complete.
     fn gather(&mut self, built: Built, queue: &mut Queue) -> Result<(), IndexError> {
         queue.put(built);
-        while let Some(Gathered { batch, segments }) = queue.take() {
+        while let Some(Gathered { batch, segments, .. }) = queue.take() {
             if batch.is_given_up() {
                 self.give_up(&segments);
             } else {
@@ -192,6 +198,7 @@ impl Committer {
         let started = Instant::now();
         if !keys.is_empty() {
             self.store.commit(segments)?;
+            self.store.attempts().end(Work::Batch);
         }
         self.store.dedupe().release_through(batch.number);
         spent(&self.progress.counters.busy.committing, started);
@@ -239,7 +246,10 @@ impl Committer {
     /// is not begun, nor another in its place.
     fn start_merge(&self, jobs: &Sender<MergeJob>) -> Result<bool, IndexError> {
         match self.store.merge_candidates() {
-            Some(job) if job.bytes() <= self.room()? => Ok(jobs.send(job).is_ok()),
+            Some(job) if job.bytes() <= self.room()? => {
+                self.store.attempts().begin(Work::Merge);
+                Ok(jobs.send(job).is_ok())
+            }
             _ => Ok(false),
         }
     }
@@ -331,7 +341,7 @@ mod tests {
             let key = FileKey { path: number.to_string(), ..FileKey::default() };
             let reading = Reading { records: 1, ..Reading::default() };
             builder.end_file(FileRecord::new(number, key, FileState::Indexed, reading));
-            Built { batch, segment: builder.finish().unwrap() }
+            Built { batch, segments: vec![builder.finish().unwrap()] }
         }
 
         fn gather(&mut self, built: Built) {

@@ -18,6 +18,7 @@
 pub mod again;
 mod batch;
 pub mod commit;
+mod growing;
 mod handover;
 pub mod inflate;
 mod limits;
@@ -45,6 +46,7 @@ use self::progress::{IngestFault, Progress};
 use self::scan::{ScanOptions, Scanner};
 use self::watch::Watcher;
 use self::work::{WorkOptions, Worker};
+use store::attempts::Work;
 use store::store::Store;
 
 /// Files queued for the workers from a walk, and as many from hints.
@@ -52,6 +54,9 @@ const QUEUE_FILES_MAX: usize = 1_024;
 
 /// Segments that wait for the committer. Each holds its ledger entries in memory, its events on disk.
 const BUILT_SEGMENTS_MAX: usize = 4;
+
+/// Segments are so many times smaller where the process was killed while it read files.
+const CAREFUL_SHARE: usize = 4;
 
 /// The settings of a pipeline.
 pub struct IngestOptions {
@@ -89,6 +94,11 @@ impl Ingest {
         options: IngestOptions,
         progress: &Arc<Progress>,
     ) -> std::io::Result<Self> {
+        let mut options = options;
+        if store.attempts().kills(Work::Batch) > 0 {
+            options.threads = 1;
+            options.work.segment_bytes_max /= CAREFUL_SHARE;
+        }
         let (fresh, fresh_queue) = bounded(QUEUE_FILES_MAX);
         let (backlog, backlog_queue) = bounded(QUEUE_FILES_MAX);
         // Unbounded, but never holds more than the workers had: what they were handed and give back.
@@ -109,6 +119,7 @@ impl Ingest {
             options: options.work,
             factory: store.factory(),
             dedupe: Arc::clone(store.dedupe()),
+            attempts: Arc::clone(store.attempts()),
             batches: Batches::new(Arc::clone(store.dedupe())),
             progress: Arc::clone(progress),
             horizon: Arc::clone(store.horizon()),

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use crate::growing::Growing;
 use crate::limits::REJECTS_LISTED_MAX;
 use crate::read::Content;
 use segment::IndexError;
-use segment::build::SegmentBuilder;
 use segment::file::{FileState, Reading, Reject};
 use store::dedupe::{Claim, Dedupe};
 use trail::columns;
@@ -24,7 +24,7 @@ const SEVERAL: &str = "several";
 
 /// See the module's documentation.
 pub(crate) struct Tally<'a> {
-    builder: &'a mut SegmentBuilder,
+    segments: &'a mut Growing,
     dedupe: &'a Dedupe,
     batch: u64,
     /// Events from before this are not taken in.
@@ -33,15 +33,15 @@ pub(crate) struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    /// Begins a file whose events go into a segment of this batch, but for those from before
+    /// Begins a file whose events go into segments of this batch, but for those from before
     /// `kept_from`.
     pub(crate) fn new(
-        builder: &'a mut SegmentBuilder,
+        segments: &'a mut Growing,
         dedupe: &'a Dedupe,
         batch: u64,
         kept_from: Micros,
     ) -> Self {
-        Self { builder, dedupe, batch, kept_from, reading: Reading::default() }
+        Self { segments, dedupe, batch, kept_from, reading: Reading::default() }
     }
 
     /// Ends the file. `is_digest` says that it is none of events, `is_cut` that it ends too early.
@@ -118,8 +118,7 @@ impl Sink for Tally<'_> {
                 event.flags |= Flags::ID_CONFLICT;
             }
         }
-        self.builder.add(event);
-        Ok(())
+        self.segments.add(event)
     }
 
     fn reject(&mut self, reject: parse::Reject) {

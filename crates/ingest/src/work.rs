@@ -1,8 +1,9 @@
-//! A worker: reads the files it is handed, parses them, and builds segments of whole files.
+//! A worker: reads the files it is handed, parses them, and builds segments.
 //!
 //! Each worker is a thread of the rayon pool and owns its buffers and the segment it is building. A
 //! segment is finished when it is large enough, old enough, when nothing more is coming, or when
-//! another of its batch is.
+//! another of its batch is. A file that is larger than a segment may be is in several, which are
+//! committed as one (`growing.rs`).
 //!
 //! Errors: a file that cannot be read as a trail is an entry in the ledger; one that is not finished
 //! or cannot be opened goes back to the scanner; a panic costs the file that caused it, and the other
@@ -17,15 +18,17 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, never, select_biased};
 
 use crate::batch::{Batch, Batches, Membership};
+use crate::growing::{Full, Growing};
 use crate::handover::TakenBack;
 use crate::progress::{IngestFault, Progress, add, spent};
 use crate::read::{Content, FileReader, ReadError, ReadLimits};
 use crate::tally::Tally;
 use crate::walk::{Found, age, look};
 use segment::IndexError;
-use segment::build::{BuiltSegment, SegmentBuilder, SegmentFactory};
+use segment::build::{BuiltSegment, SegmentFactory};
 use segment::file::{FileKey, FileRecord};
 use segment::file::{FileState, Reading};
+use store::attempts::{self, Attempts};
 use store::dedupe::Dedupe;
 use trail::flags::Flags;
 use trail::layout::PathFacts;
@@ -43,7 +46,8 @@ pub struct WorkOptions {
     pub unfinished: Duration,
     /// A worker finishes its segment once it holds this many events.
     pub segment_events_max: u32,
-    /// A worker finishes its segment once it takes this many bytes of memory.
+    /// A worker finishes its segment once it takes this many bytes of memory, in the middle of a file
+    /// too.
     pub segment_bytes_max: usize,
     /// The most time that an event may wait in a segment before the worker finishes it.
     pub commit_age_max: Duration,
@@ -61,6 +65,7 @@ pub(crate) struct Worker {
     pub(crate) options: WorkOptions,
     pub(crate) factory: SegmentFactory,
     pub(crate) dedupe: Arc<Dedupe>,
+    pub(crate) attempts: Arc<Attempts>,
     pub(crate) batches: Arc<Batches>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) next_number: Arc<AtomicU64>,
@@ -73,10 +78,10 @@ pub(crate) struct Worker {
     pub(crate) built: Sender<Built>,
 }
 
-/// A segment that is closed, on its way to the committer.
+/// What one member of a batch has built, on its way to the committer.
 pub(crate) struct Built {
     pub(crate) batch: Arc<Batch>,
-    pub(crate) segment: BuiltSegment,
+    pub(crate) segments: Vec<BuiltSegment>,
 }
 
 impl Worker {
@@ -112,7 +117,7 @@ struct Work {
 
 /// A segment in the making.
 struct Building {
-    builder: SegmentBuilder,
+    segments: Growing,
     membership: Membership,
     since: Instant,
     last_file: Instant,
@@ -198,23 +203,19 @@ impl Work {
 
     fn is_segment_due(&self) -> bool {
         let Some(building) = &self.building else { return false };
-        let options = &self.worker.options;
-        building.builder.events() >= options.segment_events_max
-            || building.builder.memory() >= options.segment_bytes_max
-            || self.patience().is_zero()
-            || building.is_batch_closing()
+        building.segments.is_full() || self.patience().is_zero() || building.is_batch_closing()
     }
 
     fn finish_segment(&mut self) -> Result<(), IndexError> {
-        let Some(Building { builder, membership, .. }) = self.building.take() else {
+        let Some(Building { segments, membership, .. }) = self.building.take() else {
             return Ok(());
         };
         let batch = membership.close();
         let started = Instant::now();
-        let segment = builder.finish()?;
+        let segments = segments.finish()?;
         spent(&self.worker.progress.counters.busy.finishing, started);
         // Fails only when the committer ended, which has said why.
-        let _ = self.worker.built.send(Built { batch, segment });
+        let _ = self.worker.built.send(Built { batch, segments });
         Ok(())
     }
 
@@ -234,7 +235,7 @@ impl Work {
 
     fn end_file(&mut self, record: FileRecord) -> Result<(), IndexError> {
         let building = open(&mut self.building, &self.worker)?;
-        building.builder.end_file(record);
+        building.segments.end_file(record);
         building.last_file = Instant::now();
         add(&self.worker.progress.counters.files, 1);
         Ok(())
@@ -248,10 +249,10 @@ impl Work {
         add(&self.worker.progress.counters.panics, 1);
         self.parser = Parser::default();
         self.reader = FileReader::new(self.worker.options.read);
-        if let Some(Building { builder, membership, .. }) = self.building.take() {
+        if let Some(Building { segments, membership, .. }) = self.building.take() {
             let batch = membership.give_up();
-            let segment = builder.abandon();
-            let _ = self.worker.built.send(Built { batch, segment });
+            let segments = segments.abandon();
+            let _ = self.worker.built.send(Built { batch, segments });
         }
         let reason = "a bug in traildex: reading it panicked; please report it";
         self.end_file(self.worker.rejected(culprit, reason.to_owned()))
@@ -312,11 +313,14 @@ fn open<'b>(
 ) -> Result<&'b mut Building, IndexError> {
     if building.is_none() {
         // In this order: a batch waits for each segment of those that joined it.
-        let builder = worker.factory.builder()?;
+        let WorkOptions { segment_events_max, segment_bytes_max, .. } = worker.options;
+        let full = Full { events: segment_events_max, bytes: segment_bytes_max };
+        let segments = Growing::new(&worker.factory, full)?;
+        worker.attempts.begin(attempts::Work::Batch);
         let membership = worker.batches.join();
         let now = Instant::now();
         *building =
-            Some(Building { builder, membership, since: now, last_file: now, has_fresh: false });
+            Some(Building { segments, membership, since: now, last_file: now, has_fresh: false });
     }
     Ok(building.as_mut().expect("it was begun where there was none"))
 }
@@ -368,10 +372,10 @@ impl Split<'_> {
                 Flags::default()
             },
         };
-        let Building { builder, membership, .. } = building;
+        let Building { segments, membership, .. } = building;
         let kept_from = Micros(worker.horizon.load(Ordering::Acquire));
         let batch = membership.batch.number;
-        let mut tally = Tally::new(builder, &worker.dedupe, batch, kept_from);
+        let mut tally = Tally::new(segments, &worker.dedupe, batch, kept_from);
         parser.parse_pieces(pieces, origin, &mut tally)?;
         let split::Outcome { is_digest, is_cut } = pieces.outcome;
         let is_digest = is_digest || key.path.contains("/CloudTrail-Digest/");

@@ -139,7 +139,8 @@ fn unknown(field: &FieldRef, snapshot: &Snapshot) -> ApiError {
     let mut message = format!("unknown field '{name}'{}", at(field.offset));
     match best {
         Some(known) => message.push_str(&format!("; did you mean '{known}'?")),
-        None => message.push_str(": no event has it"),
+        None if snapshot.lists_all_paths() => message.push_str(": no event has it"),
+        None => message.push_str(": no event has it as a full path, and not all paths are listed"),
     }
     ApiError {
         offset: field.offset,

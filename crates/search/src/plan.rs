@@ -14,7 +14,7 @@ use tantivy::schema::IndexRecordOption;
 
 use crate::clauses::{Clause, ClauseQuery, Stop, TimeClause, VerifiedClause};
 use crate::fields::{Target, has_no_value, resolve};
-use crate::form::Row;
+use crate::form::{Row, SameNumber};
 use crate::meaning::{EventMeaning, EventTest, Meaning, TimeBetween, WordMeaning};
 use crate::value_clauses::ValueTest;
 use crate::values::{ReadRecord, ValueSource};
@@ -24,8 +24,10 @@ use segment::view::separated;
 use store::snapshot::Snapshot;
 use trail::columns;
 use trail::flat::Scalar;
+use trail::limits::EXACT_BYTES_MAX;
 use trail::parse::Parser;
 use trail::time::Micros;
+use trail::words::shorten;
 use wire::ApiError;
 
 /// Plans queries on one snapshot.
@@ -174,6 +176,26 @@ fn record_test(
         Parser::default().each_scalar(record, |at, scalar| {
             let is_here = path.as_deref().is_none_or(|path| path == at);
             is_met |= is_here && with_text(scalar, |text| test.is_met_by(text));
+        });
+        is_met
+    }
+}
+
+/// Whether some value of a record at a path is a text, or the number or truth value that it reads as.
+fn leaf_test(path: &str, text: &str) -> impl Fn(&[u8]) -> bool + Clone + Send + Sync + 'static {
+    let (path, number) = (separated(path), SameNumber::new(text));
+    let mut cut = text.to_owned();
+    shorten(&mut cut, EXACT_BYTES_MAX);
+    let is_equal = move |scalar: Scalar<'_>| match scalar {
+        Scalar::Str(text) if text.len() <= EXACT_BYTES_MAX => text == cut,
+        Scalar::Str(text) => shorten(&mut text.to_owned(), EXACT_BYTES_MAX) == cut,
+        Scalar::Bool(b) => cut.parse() == Ok(b),
+        scalar => with_text(scalar, |text| number.is_met_by(text)),
+    };
+    move |record: &[u8]| {
+        let mut is_met = false;
+        Parser::default().each_scalar(record, |at, scalar| {
+            is_met |= at == path && is_equal(scalar);
         });
         is_met
     }

@@ -55,6 +55,8 @@ pub(crate) struct LeafClause {
     pub(crate) text: String,
     /// Whether a record has the number at the path.
     pub(crate) is_met_by_record: RecordTest,
+    /// Whether a record has the text, or what it reads as.
+    pub(crate) is_in_record: RecordTest,
 }
 
 impl fmt::Debug for LeafClause {
@@ -84,8 +86,17 @@ impl Clause for LeafClause {
                 _ => none(),
             });
         }
+        parts.push(overflowed(context, &self.path, &self.is_in_record)?);
         Ok(union(parts))
     }
+}
+
+/// The events with a value at a path that is in no column, and whose record passes a test.
+fn overflowed(context: &Context<'_>, path: &str, test: &RecordTest) -> Result<Docs, IndexError> {
+    let Some(overflow) = context.segment.overflowed_at(path)? else { return Ok(none()) };
+    let index = overflow.index().clone();
+    let candidates = context.scan_with_value(index, move |doc| overflow.has(doc));
+    Ok(context.verified_by(candidates, test))
 }
 
 /// Events one of whose values in a column is this one, if there is one.
@@ -233,6 +244,7 @@ impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let mut parts = Vec::new();
         if let TextField::Path(path) = &self.field {
+            parts.push(overflowed(context, path, &self.is_met_by_record)?);
             for column in context.segment.columns_at(path)? {
                 parts.push(match column {
                     DynamicColumn::Bool(column) => self.shown(context, column, |_| true),
@@ -344,13 +356,20 @@ fn scan_ordinals(context: &Context<'_>, column: Column<u64>, ordinals: &[u64]) -
 }
 
 /// The events with a number in a range, or a text that reads as one.
-#[derive(Debug)]
 pub(crate) struct NumberClause<T> {
     pub(crate) path: String,
     pub(crate) lower: Bound<f64>,
     pub(crate) upper: Bound<f64>,
     /// The same test for texts.
     pub(crate) texts: T,
+    /// The same of a record.
+    pub(crate) is_met_by_record: RecordTest,
+}
+
+impl<T: fmt::Debug> fmt::Debug for NumberClause<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} {:?} {:?}", self.path, self.lower, self.upper, self.texts)
+    }
 }
 
 impl<T: ValueTest> Clause for NumberClause<T> {
@@ -375,6 +394,7 @@ impl<T: ValueTest> Clause for NumberClause<T> {
                 _ => none(),
             });
         }
+        parts.push(overflowed(context, &self.path, &self.is_met_by_record)?);
         Ok(union(parts))
     }
 }
@@ -403,8 +423,12 @@ impl Clause for ExistsClause {
         }
         let parts = columns
             .into_iter()
-            .map(|column| context.scan_with_value(column.into_column_index(), |_| true))
-            .collect();
+            .map(|column| context.scan_with_value(column.into_column_index(), |_| true));
+        let mut parts: Vec<Docs> = parts.collect();
+        if let Some(overflow) = context.segment.overflowed_at_or_below(&self.path)? {
+            let index = overflow.index().clone();
+            parts.push(context.scan_with_value(index, move |doc| overflow.has(doc)));
+        }
         Ok(union(parts))
     }
 

@@ -14,11 +14,16 @@ use tantivy::{DateTime, DocId};
 
 use segment::IndexError;
 use segment::dictionary::TextColumn;
+use segment::overflow::Overflowed;
 use segment::schema::TIME;
-use segment::view::SegmentView;
+use segment::view::{SegmentView, separated};
 use trail::cell::Cell;
 use trail::columns::ColumnId;
+use trail::flat::Scalar;
+use trail::limits::EXACT_BYTES_MAX;
+use trail::parse::Parser;
 use trail::time::Micros;
+use trail::words::shorten;
 
 /// A field whose values are read.
 #[derive(Clone, Debug)]
@@ -88,8 +93,25 @@ enum ValueKind {
     U64,
     F64,
     Time,
-    Bin { bins: Bins, current: Stretch },
+    Bin {
+        bins: Bins,
+        current: Stretch,
+    },
     Record(Box<FromRecord>),
+    /// Values at a path that are in no column.
+    Overflow(Box<FromOverflow>),
+}
+
+/// Values that are read from the records of those events whose values have no column; their bits
+/// number the values that were met.
+struct FromOverflow {
+    segment: Arc<SegmentView>,
+    overflow: Overflowed,
+    /// Its parts separated as the index separates them.
+    path: String,
+    parser: Parser,
+    cells: Vec<Cell>,
+    numbers: HashMap<Cell, u64, FxBuildHasher>,
 }
 
 /// A column that is read from the records; its bits number the texts that were met.
@@ -135,6 +157,11 @@ impl Values {
             ValueSource::Paths(paths) => {
                 for path in paths {
                     parts.extend(segment.columns_at(path)?.into_iter().filter_map(ValuePart::of));
+                    if let Some(overflow) = segment.overflowed_at(path)? {
+                        let from = FromOverflow::new(segment, overflow, path);
+                        let kind = ValueKind::Overflow(Box::new(from));
+                        parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });
+                    }
                 }
             }
         }
@@ -153,7 +180,10 @@ impl Values {
     /// Whether numbers are in the order of their values.
     pub(crate) fn are_ordered(&self) -> bool {
         !self.has_several_columns()
-            && !self.parts.iter().any(|part| matches!(part.kind, ValueKind::Record(_)))
+            && !self
+                .parts
+                .iter()
+                .any(|part| matches!(part.kind, ValueKind::Record(_) | ValueKind::Overflow(_)))
     }
 
     pub(crate) fn has_several_columns(&self) -> bool {
@@ -184,6 +214,9 @@ impl Values {
             ValueKind::Record(from) => {
                 from.texts[a.bits as usize].cmp(&from.texts[b.bits as usize])
             }
+            ValueKind::Overflow(from) => {
+                from.cells[a.bits as usize].cmp(&from.cells[b.bits as usize])
+            }
             _ => a.bits.cmp(&b.bits),
         }
     }
@@ -191,6 +224,10 @@ impl Values {
     /// Returns a value if it is a number; otherwise None.
     pub(crate) fn number(&self, local: Local) -> Option<Cell> {
         let part = &self.parts[local.part as usize];
+        if let ValueKind::Overflow(from) = &part.kind {
+            let cell = &from.cells[local.bits as usize];
+            return matches!(cell, Cell::Int(_) | Cell::Float(_)).then(|| cell.clone());
+        }
         matches!(part.kind, ValueKind::I64 | ValueKind::U64 | ValueKind::F64)
             .then(|| part.plain(local.bits))
     }
@@ -249,6 +286,9 @@ impl ValuePart {
         if let ValueKind::Record(from) = &mut self.kind {
             return from.collect(doc, part, found);
         }
+        if let ValueKind::Overflow(from) = &mut self.kind {
+            return from.collect(doc, part, found);
+        }
         let Some(values) = &self.values else { return Ok(()) };
         let mut add = |bits| found.push(Local { part, bits });
         match &self.index {
@@ -297,8 +337,45 @@ impl ValuePart {
             ValueKind::Time => Cell::Time(time_of(bits)),
             ValueKind::Bin { .. } => Cell::Time(Micros(i64::from_u64(bits))),
             ValueKind::Record(from) => Cell::Text(from.texts[bits as usize].clone()),
+            ValueKind::Overflow(from) => from.cells[bits as usize].clone(),
             ValueKind::Text(_) => Cell::Null,
         }
+    }
+}
+
+impl FromOverflow {
+    fn new(segment: &Arc<SegmentView>, overflow: Overflowed, path: &str) -> Self {
+        Self {
+            segment: Arc::clone(segment),
+            overflow,
+            path: separated(path),
+            parser: Parser::default(),
+            cells: Vec::new(),
+            numbers: HashMap::default(),
+        }
+    }
+
+    fn collect(&mut self, doc: DocId, part: u32, found: &mut Vec<Local>) -> Result<(), IndexError> {
+        if !self.overflow.has(doc) {
+            return Ok(());
+        }
+        let record = self.segment.record(doc)?;
+        let Self { path, parser, cells, numbers, .. } = self;
+        parser.each_scalar(&record, |at, scalar| {
+            if at != path {
+                return;
+            }
+            let cell = match scalar {
+                Scalar::Str(text) => Cell::text(shorten(&mut text.to_owned(), EXACT_BYTES_MAX)),
+                scalar => Cell::from(scalar),
+            };
+            let bits = *numbers.entry(cell).or_insert_with_key(|cell| {
+                cells.push(cell.clone());
+                cells.len() as u64 - 1
+            });
+            found.push(Local { part, bits });
+        });
+        Ok(())
     }
 }
 

@@ -23,7 +23,7 @@ use crate::file::FileRecord;
 use crate::ids::Ids;
 use crate::parts::{Part, SegmentEntry};
 use crate::records::{Arena, Dictionaries, Ordered};
-use crate::schema::{Fields, Sorting};
+use crate::schema::Fields;
 use crate::steps::step;
 use crate::write::SegmentWriter;
 use trail::content::EventKey;
@@ -46,7 +46,7 @@ pub struct BuiltSegment {
 /// Opens tantivy's view of the segment directory. Each segment gets a new one, because tantivy
 /// remembers every file that it ever wrote.
 pub fn open_index(directory: SegmentDirectory, fields: &Fields) -> Result<Index, IndexError> {
-    Ok(Index::create(directory, fields.schema.clone(), schema::settings(Sorting::None))?)
+    Ok(Index::create(directory, fields.schema.clone(), schema::settings())?)
 }
 
 /// The words of the columns of a segment whose columns are written.

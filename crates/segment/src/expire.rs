@@ -21,7 +21,7 @@ use crate::directory::{SegmentDirectory, SegmentFiles};
 use crate::ids::Ids;
 use crate::parts::{Part, SegmentEntry, segment_id};
 use crate::records::{Dictionaries, Shuffled};
-use crate::schema::{Fields, Sorting};
+use crate::schema::Fields;
 use crate::sigbus;
 use crate::sigbus::Lost;
 use crate::view::SegmentView;
@@ -73,7 +73,7 @@ impl Expiry<'_> {
         let index = open_index(self.files.directory(), self.fields)?;
         let old = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
         let alive = kept.bits(entry.events())?;
-        let settings = schema::settings(Sorting::None);
+        let settings = schema::settings();
         let new = merge_filtered_segments(&[old], settings, vec![Some(alive)], output.clone())?;
         let new = new.searchable_segments()?.remove(0);
         let id = new.id().uuid_string();

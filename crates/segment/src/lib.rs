@@ -13,6 +13,7 @@
 //! - the records as delivered: [`records`]
 //! - ids that are UUIDs: [`ids`]
 //! - the words of column values: [`column_words`]
+//! - which events have fields that have no column: [`overflow`]
 //! - the keys that duplicates are recognised by: [`keys`]
 //! - small files of JSON with a hash, for `store`: [`sealed`]
 //!
@@ -44,6 +45,7 @@ pub mod health;
 pub mod ids;
 pub mod keys;
 pub mod merge;
+pub mod overflow;
 pub mod parts;
 pub mod position;
 pub mod presence;

@@ -4,38 +4,52 @@
 //! each tenfold growth; among those of a size, the ten that lie closest together in time.
 //!
 //! Small segments are merged into one that is sorted by time. Larger ones are laid one behind another
-//! as they are, each a run of the new segment, because sorting costs more than indexing does: tantivy
-//! looks up every event in every column, and there are a thousand columns. Merging a million events
-//! took 50 CPU seconds sorted (`benches/RESULTS.md`); searches pay some microseconds a run.
+//! as they are, each a run of the new segment, because sorting needs all of a column's values at hand;
+//! searches pay some microseconds a run.
 
-use hashbrown::HashMap;
+use std::cmp::Reverse;
+
 use tantivy::directory::TerminatingWrite;
-use tantivy::indexer::merge_filtered_segments;
 use tantivy::{Directory, DocId, Segment, SegmentReader};
 
 use super::IndexError;
 use super::keys;
 use super::records;
-use super::schema;
 use crate::build::{open_index, words_of};
 use crate::check::check_segment;
 use crate::directory::{SegmentDirectory, SegmentFiles};
 use crate::ids::{DOC_BITS, Ids};
 use crate::parts::{Part, SegmentEntry, segment_id};
 use crate::records::{Dictionaries, Shuffled};
-use crate::schema::{FILE, Fields, OFFSET, Sorting};
+use crate::schema::{Fields, TIME};
 use crate::sigbus;
 use crate::sigbus::Lost;
 use crate::steps::step;
-use crate::write::stack;
+use crate::write::{Numbers, stack};
 
 /// Segments merged into one.
 const FACTOR: usize = 10;
+
+/// The same where a merge was killed so many times.
+fn factor(kills: u32) -> Option<usize> {
+    match kills {
+        0 => Some(FACTOR),
+        1..=2 => Some(FACTOR / 2),
+        3 => Some(2),
+        _ => None,
+    }
+}
 
 /// Events of a merged segment, at most: larger ones would take minutes to merge, and block the disk
 /// space of two for as long.
 const EVENTS_MAX: u64 = 10_000_000;
 const _: () = assert!(EVENTS_MAX < 1 << DOC_BITS);
+
+/// Values of one column of the segments that are merged, which a merge holds: some 11 bytes for each,
+/// the document and the place in the dictionary, and 4 for each different one. Ten million events have
+/// as many of most columns, and twice as many ARNs of resources. An archive with made-up records can
+/// have more; its segments stay as they are.
+const VALUES_MAX: u64 = 20_000_000;
 
 /// Segments below this many events are of one size: merging them costs next to nothing.
 const SMALL_EVENTS: u32 = 1_000;
@@ -50,10 +64,14 @@ pub struct Candidate {
     pub entry: SegmentEntry,
     /// Time of the latest event, in microseconds since the Unix epoch.
     pub latest_us: i64,
+    /// The most values that a column has; see [`crate::view::SegmentView::values_of_a_column`].
+    pub values: u64,
 }
 
-/// Chooses the segments to merge next, latest first; None where no merge is due.
-pub fn choose(candidates: &[Candidate]) -> Option<Vec<SegmentEntry>> {
+/// Chooses the segments to merge next, latest first; None where no merge is due. `kills` is how often
+/// the process was killed at a merge: then fewer are merged, or none.
+pub fn choose(candidates: &[Candidate], kills: u32) -> Option<Vec<SegmentEntry>> {
+    let factor = factor(kills)?;
     let mut levels: Vec<Vec<&Candidate>> = Vec::new();
     for candidate in candidates {
         let level = level(candidate.entry.events());
@@ -63,15 +81,25 @@ pub fn choose(candidates: &[Candidate]) -> Option<Vec<SegmentEntry>> {
     levels.into_iter().find_map(|mut level| {
         level.sort_by_key(|candidate| candidate.latest_us);
         level
-            .windows(FACTOR)
+            .windows(factor)
             .filter(|window| events(window) <= EVENTS_MAX)
-            .min_by_key(|window| window[FACTOR - 1].latest_us.saturating_sub(window[0].latest_us))
+            .filter(|window| values(window) <= values_max(events(window)))
+            .min_by_key(|window| window[factor - 1].latest_us.saturating_sub(window[0].latest_us))
             .map(|window| window.iter().rev().map(|candidate| candidate.entry.clone()).collect())
     })
 }
 
 fn events(window: &[&Candidate]) -> u64 {
     window.iter().map(|candidate| u64::from(candidate.entry.events())).sum()
+}
+
+/// What is sorted is held twice.
+fn values_max(events: u64) -> u64 {
+    if events <= u64::from(SORTED_EVENTS_MAX) { VALUES_MAX / 2 } else { VALUES_MAX }
+}
+
+fn values(window: &[&Candidate]) -> u64 {
+    window.iter().map(|candidate| candidate.values).sum()
 }
 
 /// Each level's segments hold ten times as many events as the one's before.
@@ -123,23 +151,15 @@ fn merge_into(
         .iter()
         .map(|entry| Ok(index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()))))
         .collect::<Result<Vec<_>, IndexError>>()?;
-    let merged = if is_sorted {
-        let unfiltered = segments.iter().map(|_| None).collect();
-        let settings = schema::settings(Sorting::ByTime);
-        let merged = merge_filtered_segments(&segments, settings, unfiltered, output.clone())?;
-        merged.searchable_segments()?.remove(0)
-    } else {
-        let merged = open_index(output.clone(), fields)?.new_segment();
-        stack(&segments, &merged, fields)?;
-        merged
-    };
+    let order = if is_sorted { Some(order(&segments)?) } else { None };
+    let events: Vec<u32> = entries.iter().map(SegmentEntry::events).collect();
+    let numbers = numbers(&events, order.as_deref());
+    let merged = open_index(output.clone(), fields)?.new_segment();
+    stack(&segments, &numbers, &merged, fields)?;
     let id = merged.id().uuid_string();
     step("merge-written");
     let records = entries.iter().map(|entry| files.records(&entry.id));
     let records = records.collect::<Result<Vec<_>, IndexError>>()?;
-    let events: Vec<u32> = entries.iter().map(SegmentEntry::events).collect();
-    let order = if is_sorted { Some(order(&segments, &merged)?) } else { None };
-    let numbers = numbers(&events, order.as_deref());
     for part in Part::ALL {
         let mut out = output.open_write(&part.path(&id))?;
         match part {
@@ -174,40 +194,20 @@ fn merge_into(
     Ok(SegmentEntry { id, runs, files: output.written() })
 }
 
-/// Where each document of a merged segment comes from: which of the segments, and which document.
-/// A record's file and place in it are found nowhere else.
-fn order(segments: &[Segment], merged: &Segment) -> Result<Vec<(usize, DocId)>, IndexError> {
-    let places = |segment: &Segment| -> Result<Vec<(u64, u64)>, IndexError> {
-        let reader = SegmentReader::open(segment)?;
-        let column = |name| reader.fast_fields().u64(name);
-        let (files, offsets) = (column(FILE)?, column(OFFSET)?);
-        let place = |doc| Some((files.first(doc)?, offsets.first(doc)?));
-        let places: Option<Vec<_>> = (0..reader.max_doc()).map(place).collect();
-        places.ok_or(IndexError::Bug("an event without a place"))
-    };
-    let mut sources = HashMap::new();
+/// Where each document of a merged segment that is sorted by time comes from, latest first: which of
+/// the segments, and which document. Each of them is sorted.
+fn order(segments: &[Segment]) -> Result<Vec<(usize, DocId)>, IndexError> {
+    let mut order = Vec::new();
     for (n, segment) in segments.iter().enumerate() {
-        let docs = places(segment)?.into_iter().zip(0..);
-        sources.extend(docs.map(|(place, doc)| (place, (n, doc))));
+        let reader = SegmentReader::open(segment)?;
+        let times = reader.fast_fields().date(TIME)?;
+        let missing = IndexError::Bug("an event without a time");
+        let docs: Option<Vec<_>> =
+            (0..reader.max_doc()).map(|doc| Some((times.first(doc)?, (n, doc)))).collect();
+        order.extend(docs.ok_or(missing)?);
     }
-    let found = places(merged)?.iter().map(|place| sources.get(place).copied()).collect();
-    let found: Option<Vec<_>> = found;
-    found.ok_or(IndexError::Bug("an event that a merge made up"))
-}
-
-/// The numbers that the documents of one segment have in the merged one.
-enum Numbers {
-    From(DocId),
-    Each(Vec<DocId>),
-}
-
-impl Numbers {
-    fn of(&self, doc: DocId) -> DocId {
-        match self {
-            Self::From(first) => first + doc,
-            Self::Each(numbers) => numbers[doc as usize],
-        }
-    }
+    order.sort_by_key(|(time, _)| Reverse(*time));
+    Ok(order.into_iter().map(|(_, place)| place).collect())
 }
 
 /// The numbers of each segment's documents: as [`order`] says, or one segment behind another.
@@ -235,11 +235,12 @@ mod tests {
         Candidate {
             entry: SegmentEntry { id: id.to_string(), runs: vec![events], files: Vec::new() },
             latest_us,
+            values: 0,
         }
     }
 
     fn chosen(candidates: &[Candidate]) -> Option<String> {
-        choose(candidates)
+        choose(candidates, 0)
             .map(|entries| entries.into_iter().map(|entry| entry.id).collect::<Vec<_>>().join(" "))
     }
 
@@ -256,6 +257,13 @@ mod tests {
         let segments: Vec<_> =
             times.iter().enumerate().map(|(n, time)| candidate(n, 25_000, *time)).collect();
         assert_eq!(chosen(&segments).as_deref(), Some("10 9 8 7 6 5 4 3 2 1"));
+    }
+
+    #[test]
+    fn fewer_are_merged_where_that_was_too_much() {
+        let segments: Vec<_> = (0..10).map(|n| candidate(n, 25_000, n as i64)).collect();
+        let merged = |kills| choose(&segments, kills).map(|entries| entries.len());
+        assert_eq!([0, 2, 3, 4].map(merged), [Some(10), Some(5), Some(2), None]);
     }
 
     #[test]
@@ -278,6 +286,15 @@ mod tests {
         let segments: Vec<_> =
             (0..18).map(|n| candidate(n, if n % 2 == 0 { 25_000 } else { 250_000 }, 0)).collect();
         assert_eq!(chosen(&segments), None);
+    }
+
+    #[test]
+    fn segments_of_too_many_values_are_left_alone() {
+        let mut segments: Vec<_> = (0..17).map(|n| candidate(n, 25_000, n as i64)).collect();
+        segments[3].values = VALUES_MAX + 1;
+        assert_eq!(chosen(&segments).as_deref(), Some("13 12 11 10 9 8 7 6 5 4"));
+        (segments[12].values, segments[13].values) = (VALUES_MAX / 2, VALUES_MAX / 2 + 1);
+        assert_eq!(chosen(&segments).as_deref(), None);
     }
 
     #[test]

@@ -8,10 +8,10 @@ use tantivy::schema::IndexRecordOption;
 use tantivy::{BitSet, DocId, DocSet, TERMINATED};
 
 use super::IndexError;
-use crate::dictionary::TermWalk;
+use crate::dictionary::{TermWalk, TextColumn};
 use crate::docsets::{Scan, events_with_value};
 use crate::schema::{Fields, IP, REST};
-use crate::view::SegmentView;
+use crate::view::{SegmentView, separated};
 use trail::columns;
 use trail::columns::ColumnId;
 use trail::paths::SEPARATOR;
@@ -68,17 +68,39 @@ impl Presence {
 
 impl Presences {
     pub(crate) fn of(segment: &SegmentView, columnar: &ColumnarReader) -> Result<Self, IndexError> {
-        let mut by_path: BTreeMap<String, Vec<DynamicColumnHandle>> = BTreeMap::new();
+        let paths = segment.paths().iter().map(|path| (path.as_str(), Vec::new()));
+        let mut by_path: BTreeMap<&str, Vec<DynamicColumnHandle>> = paths.collect();
         for (name, column) in columnar.iter_columns()? {
-            if let Some(path) = path_of(&name) {
-                by_path.entry(path).or_default().push(column);
+            let path = path_of(&name);
+            if let Some(columns) = path.and_then(|path| by_path.get_mut(path.as_str())) {
+                columns.push(column);
             }
         }
         let paths = by_path.values().map(|columns| of_columns(segment, columns));
-        let paths = paths.collect::<Result<_, _>>()?;
+        let mut paths = paths.collect::<Result<Vec<Presence>, _>>()?;
+        if let Some(overflow) = segment.overflow() {
+            add_overflow(overflow, by_path.keys(), &mut paths)?;
+        }
         let columns = ColumnId::all().map(|id| of_column(segment, id)).collect::<Result<_, _>>()?;
         Ok(Self { columns, paths })
     }
+}
+
+/// Adds the events that have values at some of these paths in no column: of which types, is not known.
+fn add_overflow<'p>(
+    overflow: &TextColumn,
+    paths: impl Iterator<Item = &'p &'p str>,
+    presences: &mut [Presence],
+) -> Result<(), IndexError> {
+    let mut events = vec![0_u32; overflow.num_terms()];
+    let ordinals = &overflow.ords().values;
+    (0..ordinals.num_vals()).for_each(|value| events[ordinals.get_val(value) as usize] += 1);
+    for (path, presence) in paths.zip(presences) {
+        if let Some(ordinal) = overflow.dictionary().term_ord(separated(path))? {
+            presence.events += u64::from(events[ordinal as usize]);
+        }
+    }
+    Ok(())
 }
 
 /// The path that a column of the index is of, unless it is one of the schema's.

@@ -2,16 +2,16 @@
 //!
 //! A change here is a new version of the format (`crates/store/src/versions.rs`).
 
+use tantivy::IndexSettings;
 use tantivy::schema::{
     DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions,
     NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
 use tantivy::store::{Compressor, ZstdCompressor};
-use tantivy::{IndexSettings, IndexSortByField, Order};
 
 use trail::columns::ColumnId;
 
-/// Name of the time field: tantivy sorts segments by it.
+/// Name of the time field: segments are sorted by it.
 pub const TIME: &str = "time";
 /// Names of the fields that say where a record is: the number of its file, and the byte offset in
 /// it.
@@ -91,19 +91,9 @@ fn exact_indexing() -> TextFieldIndexing {
         .set_fieldnorms(false)
 }
 
-/// How the documents of a segment are put in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sorting {
-    /// By tantivy, which sorts what it merges by time, latest first.
-    ByTime,
-    /// As they are.
-    None,
-}
-
-pub(crate) fn settings(sorting: Sorting) -> IndexSettings {
-    let by_time = IndexSortByField { field: TIME.to_owned(), order: Order::Desc };
+/// Documents stay as they are written.
+pub(crate) fn settings() -> IndexSettings {
     IndexSettings {
-        sort_by_field: (sorting == Sorting::ByTime).then_some(by_time),
         // tantivy's store is of empty documents, which zstd makes nothing of: see `records`.
         docstore_compression: Compressor::Zstd(ZstdCompressor { compression_level: Some(1) }),
         docstore_compress_dedicated_thread: false,

@@ -49,3 +49,16 @@ pub fn set_up() {
     // It is for the life of the process; forgotten, it is not torn down.
     std::mem::forget(fail::FailScenario::setup());
 }
+
+/// A bound of the index, in builds without failpoints.
+#[cfg(not(feature = "failpoints"))]
+pub(crate) fn bound(_name: &str, value: usize) -> usize {
+    value
+}
+
+/// A bound of the index, or what a test says it is: `FAILPOINTS="columns-max=return(3)"`.
+#[cfg(feature = "failpoints")]
+pub(crate) fn bound(name: &str, value: usize) -> usize {
+    let given = fail::eval(name, |given| given.and_then(|given| given.parse().ok()));
+    given.flatten().unwrap_or(value)
+}

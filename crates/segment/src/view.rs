@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use tantivy::columnar::{Column, ColumnarReader, DynamicColumn, DynamicColumnHandle};
+use tantivy::columnar::{Column, ColumnType, ColumnarReader, DynamicColumn, DynamicColumnHandle};
 use tantivy::directory::OwnedBytes;
 use tantivy::index::SegmentComponent;
 use tantivy::{BitSet, DateTime, DocId, Index, SegmentReader, Term};
@@ -20,17 +20,21 @@ use crate::directory::SegmentFiles;
 use crate::health::Health;
 use crate::ids::IdFile;
 use crate::keys::KeySet;
+use crate::overflow::{OVERFLOW, Overflowed, Reach};
 use crate::parts::{Part, SegmentEntry, length_problem, segment_id};
 use crate::position::Position;
 use crate::presence::{Presences, path_of};
 use crate::records::Records;
 use crate::schema::{FILE, OFFSET, REST, TIME};
 use crate::sigbus::Lost;
-use crate::steps::read_fails;
+use crate::steps::{bound, read_fails};
 use trail::columns::ColumnId;
 use trail::flags::Flags;
 use trail::paths::SEPARATOR;
 use trail::time::Micros;
+
+/// Paths of the overflow that are listed with those of the columns: they are held in memory.
+const OVERFLOW_LISTED_MAX: usize = 1_024;
 
 /// Numbers of segments, as they are opened.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -71,12 +75,15 @@ pub struct SegmentView {
     files: Column<u64>,
     offsets: Column<u64>,
     flags: Column<u64>,
+    /// The paths of values without a column; None where there are none.
+    overflow: Option<TextColumn>,
     records: Records,
     caches: Arc<Caches>,
     /// The segment's in the caches.
     number: u64,
     paths: OnceLock<BTreeSet<String>>,
     presences: OnceLock<Presences>,
+    values: OnceLock<u64>,
     /// The known faults of the segment's files.
     pub health: Health,
     /// No snapshot to come has it: its files are being removed.
@@ -119,6 +126,7 @@ impl SegmentView {
             files: number(FILE)?,
             offsets: number(OFFSET)?,
             flags: number("flags")?,
+            overflow: text_column(&columnar, OVERFLOW)?,
             columnar,
             times,
             records,
@@ -127,6 +135,7 @@ impl SegmentView {
             reader,
             paths: OnceLock::new(),
             presences: OnceLock::new(),
+            values: OnceLock::new(),
             health: Health::default(),
             is_retired: AtomicBool::new(false),
         })
@@ -359,8 +368,69 @@ impl SegmentView {
         text_column(&self.handles(&column_name(path))?.handles)
     }
 
+    /// The events that have a value at a path which is in none of the path's columns; None where
+    /// there are none.
+    pub fn overflowed_at(&self, path: &str) -> Result<Option<Overflowed>, IndexError> {
+        let Some(paths) = &self.overflow else { return Ok(None) };
+        Overflowed::find(paths, path, Reach::At)
+    }
+
+    /// The same at a path or below it.
+    pub fn overflowed_at_or_below(&self, path: &str) -> Result<Option<Overflowed>, IndexError> {
+        let Some(paths) = &self.overflow else { return Ok(None) };
+        Overflowed::find(paths, path, Reach::AtOrBelow)
+    }
+
+    /// Whether an event has a value at a path, or below it, that is in no column. False where that
+    /// cannot be read; the fault is noted then, and the search fails.
+    pub fn has_overflow(&self, path: &str, below: bool) -> bool {
+        let find = || match below {
+            true => self.overflowed_below(path),
+            false => self.overflowed_at(path),
+        };
+        match self.reading(find) {
+            Ok(found) => found.is_some(),
+            Err(error) => {
+                self.mark_damaged(&error);
+                false
+            }
+        }
+    }
+
+    fn overflowed_below(&self, path: &str) -> Result<Option<Overflowed>, IndexError> {
+        let Some(paths) = &self.overflow else { return Ok(None) };
+        Overflowed::find(paths, path, Reach::Below)
+    }
+
+    /// The paths that have values without a column, by event; None where there are none.
+    pub(crate) fn overflow(&self) -> Option<&TextColumn> {
+        self.overflow.as_ref()
+    }
+
+    /// The most values that a column has, counted at first use, as much as they weigh in a merge: those
+    /// of the overflow, which are sorted, as three, and numbers beyond one an event as two.
+    pub fn values_of_a_column(&self) -> Result<u64, IndexError> {
+        if let Some(known) = self.values.get() {
+            return Ok(*known);
+        }
+        let counted = self.reading(|| {
+            let mut most = 0;
+            for (name, handle) in self.columnar.iter_columns()? {
+                let values = u64::from(handle.open()?.num_values());
+                let beyond_one = values.saturating_sub(self.events().into());
+                most = most.max(match handle.column_type() {
+                    _ if name == OVERFLOW => 3 * values,
+                    ColumnType::Str => values,
+                    _ => values + beyond_one,
+                });
+            }
+            Ok(most)
+        })?;
+        Ok(*self.values.get_or_init(|| counted))
+    }
+
     /// Opens tantivy's columns at a path that is no column of the schema, one for each type of
-    /// values.
+    /// values. Values of other events can be in the overflow.
     pub fn columns_at(&self, path: &str) -> Result<Vec<DynamicColumn>, IndexError> {
         self.open_columns(&column_name(path))
     }
@@ -400,22 +470,41 @@ impl SegmentView {
         })
     }
 
-    /// The paths of all fields that are no columns, gathered at first use. Empty where they cannot
-    /// be read; the fault is noted then, and the search fails.
+    /// The paths of fields that are no columns of the schema, gathered at first use: all of them that
+    /// have columns, and of the overflow as many as [`Self::lists_all_paths`] says. Empty where they
+    /// cannot be read; the fault is noted then, and the search fails.
     pub fn paths(&self) -> &BTreeSet<String> {
         static NONE: BTreeSet<String> = BTreeSet::new();
         if let Some(known) = self.paths.get() {
             return known;
         }
-        match self.reading(|| Ok(self.columnar.list_columns()?)) {
-            Ok(names) => self
-                .paths
-                .get_or_init(|| names.iter().filter_map(|(name, _)| path_of(name)).collect()),
+        match self.reading(|| self.read_paths()) {
+            Ok(paths) => self.paths.get_or_init(|| paths),
             Err(error) => {
                 self.mark_damaged(&error);
                 &NONE
             }
         }
+    }
+
+    fn read_paths(&self) -> Result<BTreeSet<String>, IndexError> {
+        let columns = self.columnar.iter_columns()?;
+        let mut paths: BTreeSet<String> = columns.filter_map(|(name, _)| path_of(&name)).collect();
+        if let Some(overflow) = &self.overflow {
+            let mut walk = overflow.walk(b"")?;
+            let (mut listed, listed_max) = (0, overflow_listed_max());
+            while listed < listed_max && walk.advance()? {
+                let path = String::from_utf8_lossy(walk.key());
+                paths.insert(path.replace(SEPARATOR, "."));
+                listed += 1;
+            }
+        }
+        Ok(paths)
+    }
+
+    /// Whether [`Self::paths`] are all that the segment has.
+    pub fn lists_all_paths(&self) -> bool {
+        self.overflow.as_ref().is_none_or(|overflow| overflow.num_terms() <= overflow_listed_max())
     }
 
     /// How many events have each field, counted at first use.
@@ -426,6 +515,10 @@ impl SegmentView {
         let counted = self.reading(|| Presences::of(self, &self.columnar))?;
         Ok(self.presences.get_or_init(|| counted))
     }
+}
+
+fn overflow_listed_max() -> usize {
+    bound("overflow-listed-max", OVERFLOW_LISTED_MAX)
 }
 
 /// Name of the columns at a path that is no column of the schema.

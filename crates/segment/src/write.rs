@@ -11,12 +11,14 @@
 mod columns;
 mod distinct;
 mod grouped;
+mod leaves;
+mod spill;
 mod stack;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::io;
 use std::net::Ipv6Addr;
 
@@ -29,20 +31,21 @@ use tantivy::schema::Field;
 use tantivy::store::StoreWriter;
 use tantivy::{DateTime, DocId, Segment, TantivyDocument};
 
-use self::columns::{ColumnFile, Docs, Texts};
+use self::columns::{ColumnFile, Docs};
 use self::distinct::{ColumnNo, Distinct, ValueNo, WordNo, sort_by_text};
 use self::grouped::Grouped;
-pub(crate) use self::stack::stack;
+use self::leaves::{LeafColumns, Overflow, Written};
+pub(crate) use self::stack::{Numbers, stack};
 use super::IndexError;
 use super::column_words;
 use super::ids;
 use super::schema;
 use crate::column_words::ColumnWords;
+use crate::overflow::OVERFLOW;
 use crate::schema::Fields;
 use trail::columns::{COLUMNS, ColumnId};
 use trail::flat::{Event, Scalar, each_column_word, each_leaf_word};
 use trail::limits::EXACT_BYTES_MAX;
-use trail::paths::{Generation, PathId, SEPARATOR};
 use trail::time::Micros;
 use trail::words::shorten;
 
@@ -55,49 +58,6 @@ enum Kind {
     Text,
     Number,
     Bool,
-}
-
-/// The columns of leaves, by name and by path.
-#[derive(Default)]
-struct LeafColumns {
-    columns: Vec<(String, Kind)>,
-    by_name: HashMap<(String, Kind), ColumnNo>,
-    /// The columns of each path, of each kind, of this generation.
-    by_path: Vec<[Option<ColumnNo>; 3]>,
-    generation: Option<Generation>,
-    /// Of the names, each of which is there twice, and what is kept of them.
-    bytes: usize,
-}
-
-impl LeafColumns {
-    fn column(&mut self, event: &Event, path: PathId, kind: Kind) -> ColumnNo {
-        let known = self.by_path.get(path.index()).and_then(|columns| columns[kind as usize]);
-        known.unwrap_or_else(|| self.new_path(event, path, kind))
-    }
-
-    #[cold]
-    fn new_path(&mut self, event: &Event, path: PathId, kind: Kind) -> ColumnNo {
-        let name = format!("{}{SEPARATOR}{}", schema::REST, event.path_text(path));
-        let column = *self.by_name.entry((name, kind)).or_insert_with_key(|key| {
-            self.columns.push(key.clone());
-            self.bytes += 2 * (key.0.len() + size_of::<(String, Kind, ColumnNo)>());
-            LEAF_COLUMNS + self.columns.len() as ColumnNo - 1
-        });
-        if self.by_path.len() <= path.index() {
-            self.by_path.resize(path.index() + 1, [None; 3]);
-        }
-        self.by_path[path.index()][kind as usize] = Some(column);
-        column
-    }
-
-    /// To be called before the columns of an event's leaves are asked for.
-    fn begin(&mut self, event: &Event) {
-        let generation = Some(event.path_generation());
-        if self.generation != generation {
-            self.generation = generation;
-            self.by_path.clear();
-        }
-    }
 }
 
 /// What is known of each event beside its values.
@@ -170,7 +130,7 @@ impl SegmentWriter {
         let to_write = self.values.len() * size_of::<(DocId, ValueNo, DocId)>()
             + self.distinct.values() * size_of::<(ValueNo, u64)>();
         self.distinct.memory()
-            + self.leaf_columns.bytes
+            + self.leaf_columns.memory()
             + self.values.capacity() * size_of::<ValueNo>()
             + self.ends.capacity() * of_event
             + to_write
@@ -199,7 +159,7 @@ impl SegmentWriter {
             values[start..ends[*old as usize]].iter().map(move |value| (doc, *value))
         });
         let facts = facts.in_order(order);
-        let columns = Columns::of(&distinct, leaf_columns.columns, occurrences.clone());
+        let columns = Columns::of(&distinct, &leaf_columns, occurrences.clone());
         write_index(segment, fields, &columns, &facts, || {
             occurrences.clone().flat_map(|(doc, value)| {
                 distinct.words_of(value).iter().map(move |word| (*word, doc))
@@ -297,7 +257,8 @@ fn type_of(numbers: impl Iterator<Item = Number>) -> ColumnType {
 /// What the values of all events come to, by column.
 struct Columns<'d> {
     distinct: &'d Distinct,
-    leaves: Vec<(String, Kind)>,
+    leaves: &'d LeafColumns,
+    written: Written,
     types: Vec<ColumnType>,
     /// The different values of each column; texts are in order.
     values: Grouped<ValueNo>,
@@ -311,15 +272,20 @@ struct Columns<'d> {
 impl<'d> Columns<'d> {
     fn of(
         distinct: &'d Distinct,
-        leaves: Vec<(String, Kind)>,
+        leaves: &'d LeafColumns,
         occurrences: impl Iterator<Item = (DocId, ValueNo)> + Clone,
     ) -> Self {
-        let count = COLUMNS.len() + leaves.len();
+        let of_columns = occurrences.clone().map(|(doc, value)| (doc, distinct.column(value)));
+        let written = leaves.choose(of_columns);
+        let count = COLUMNS.len() + leaves.count();
         let values = (0..distinct.values() as ValueNo).map(|value| (distinct.column(value), value));
         let mut values = Grouped::of(values, count);
         let mut mapped = vec![0; distinct.values()];
-        let kinds = COLUMNS.iter().map(|_| Kind::Text).chain(leaves.iter().map(|(_, kind)| *kind));
+        let kinds = COLUMNS.iter().map(|_| Kind::Text).chain(leaves.kinds());
         let types = (0..).zip(kinds).map(|(column, kind)| {
+            if !written.has(column) {
+                return ColumnType::Str;
+            }
             let values = values.of_key_mut(column);
             let number = |value: ValueNo| Number::of_bytes(distinct.bytes(value));
             match kind {
@@ -348,7 +314,7 @@ impl<'d> Columns<'d> {
         let types = types.collect();
         let by_column = occurrences.map(|(doc, value)| (distinct.column(value), (doc, value)));
         let occurrences = Grouped::of(by_column, count);
-        Self { distinct, leaves, types, values, mapped, occurrences }
+        Self { distinct, leaves, written, types, values, mapped, occurrences }
     }
 
     /// The different values of a column, in order if they are texts.
@@ -363,11 +329,18 @@ impl<'d> Columns<'d> {
     }
 
     /// Name and number of each column that is to be written.
-    fn written(&self) -> impl Iterator<Item = (&str, ColumnNo)> {
+    fn written(&self) -> impl Iterator<Item = (Cow<'d, str>, ColumnNo)> {
         let of_schema = (0..).zip(COLUMNS).filter(|(_, column)| !column.is_unique);
-        let leaves = (LEAF_COLUMNS..).zip(&self.leaves);
-        let leaves = leaves.map(|(number, (name, _))| (name.as_str(), number));
-        of_schema.map(|(number, column)| (column.path, number)).chain(leaves)
+        let leaves = LEAF_COLUMNS..LEAF_COLUMNS + self.leaves.count() as ColumnNo;
+        let leaves = leaves.filter(|column| self.written.has(*column));
+        let leaves = leaves.map(|column| (Cow::Owned(self.leaves.name(column)), column));
+        of_schema.map(|(number, column)| (Cow::Borrowed(column.path), number)).chain(leaves)
+    }
+
+    fn overflow(&self) -> Option<Overflow<'d>> {
+        self.leaves.overflow(&self.written, |column| {
+            self.occurrences.of_key(column).iter().map(|(doc, _)| *doc)
+        })
     }
 
     fn words(&self) -> ColumnWords {
@@ -452,25 +425,30 @@ fn write_columns(
         Values(ColumnNo),
         Ips,
         Facts(&'a [u64]),
+        Overflow(&'a Overflow<'a>),
     }
     let times = facts
         .times
         .iter()
         .map(|time| DateTime::from_timestamp_micros(time.0).into_timestamp_nanos().to_u64());
     let times: Vec<u64> = times.collect();
-    let mut sources: Vec<(&str, ColumnType, Source<'_>)> = vec![
-        (schema::IP, ColumnType::IpAddr, Source::Ips),
-        (schema::TIME, ColumnType::DateTime, Source::Facts(&times)),
-        (schema::FILE, ColumnType::U64, Source::Facts(&facts.files)),
-        (schema::OFFSET, ColumnType::U64, Source::Facts(&facts.offsets)),
-        (schema::FLAGS, ColumnType::U64, Source::Facts(&facts.flags)),
+    let mut sources: Vec<(Cow<'_, str>, ColumnType, Source<'_>)> = vec![
+        (schema::IP.into(), ColumnType::IpAddr, Source::Ips),
+        (schema::TIME.into(), ColumnType::DateTime, Source::Facts(&times)),
+        (schema::FILE.into(), ColumnType::U64, Source::Facts(&facts.files)),
+        (schema::OFFSET.into(), ColumnType::U64, Source::Facts(&facts.offsets)),
+        (schema::FLAGS.into(), ColumnType::U64, Source::Facts(&facts.flags)),
     ];
     sources.extend(
         columns
             .written()
             .map(|(name, column)| (name, columns.types[column as usize], Source::Values(column))),
     );
-    sources.sort_unstable_by_key(|(name, kind, _)| (*name, *kind));
+    let overflow = columns.overflow();
+    if let Some(overflow) = &overflow {
+        sources.push((OVERFLOW.into(), ColumnType::Str, Source::Overflow(overflow)));
+    }
+    sources.sort_unstable_by(|(a, a_kind, _), (b, b_kind, _)| (a, a_kind).cmp(&(b, b_kind)));
     let documents = facts.times.len() as u32;
     let out = segment.open_write(SegmentComponent::FastFields)?;
     let mut file = ColumnFile::new(out, documents)?;
@@ -482,22 +460,24 @@ fn write_columns(
                 columns.mapped(column).for_each(|(doc, _)| docs.push(doc));
                 let values = columns.mapped(column).map(|(_, value)| value);
                 if kind == ColumnType::Str {
-                    let mut texts = Texts::new()?;
+                    let mut texts = file.texts()?;
                     columns.values(column).try_for_each(|text| texts.push(text))?;
+                    let bytes = texts.finish()?;
                     let places: Vec<u32> = values.map(|place| place as u32).collect();
-                    file.texts(name, texts, &docs, &places)?;
+                    file.end_texts(&name, bytes, &docs, &places)?;
                 } else {
-                    file.numbers(name, kind, &docs, &values.collect::<Vec<u64>>())?;
+                    file.numbers(&name, kind, &docs, &values.collect::<Vec<u64>>())?;
                 }
             }
             Source::Ips => {
                 facts.ips().for_each(|(doc, _)| docs.push(doc));
                 let ips: Vec<Ipv6Addr> = facts.ips().map(|(_, ip)| ip).collect();
-                file.addresses(name, &docs, &ips)?;
+                file.addresses(&name, &docs, &ips)?;
             }
+            Source::Overflow(overflow) => overflow.write(&mut file)?,
             Source::Facts(facts) => {
                 docs.push_all(0..documents);
-                file.numbers(name, kind, &docs, facts)?;
+                file.numbers(&name, kind, &docs, facts)?;
             }
         }
     }

@@ -25,6 +25,7 @@
 
 #![warn(missing_docs, unreachable_pub)]
 
+pub mod attempts;
 pub mod dedupe;
 pub mod inspect;
 pub mod job;

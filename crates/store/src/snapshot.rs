@@ -103,7 +103,10 @@ impl Snapshot {
 
     /// Whether some event has a value at this path, which must not be a column's.
     pub fn has_values_at(&self, path: &str) -> bool {
-        self.segments.iter().any(|segment| segment.paths().contains(path))
+        let is_there = |segment: &Arc<SegmentView>| {
+            segment.paths().contains(path) || segment.has_overflow(path, false)
+        };
+        self.segments.iter().any(is_there)
     }
 
     /// Whether some event has a value below this path, which must not be a column's.
@@ -112,10 +115,16 @@ impl Snapshot {
         self.segments.iter().any(|segment| {
             let mut paths = segment.paths().range(below.clone()..);
             paths.next().is_some_and(|path| path.starts_with(&below))
+                || segment.has_overflow(path, true)
         })
     }
 
-    /// The paths of all fields that some event has and that are no columns.
+    /// Whether [`Self::paths`] are all; see [`SegmentView::lists_all_paths`].
+    pub fn lists_all_paths(&self) -> bool {
+        self.segments.iter().all(|segment| segment.lists_all_paths())
+    }
+
+    /// The paths of fields that some event has and that are no columns.
     pub fn paths(&self) -> BTreeSet<&str> {
         self.segments.iter().flat_map(|segment| segment.paths()).map(String::as_str).collect()
     }

@@ -22,6 +22,7 @@ use rustix::fs::{FlockOperation, flock};
 use tantivy::Index;
 
 use super::opening;
+use crate::attempts::{Attempts, Work};
 use crate::dedupe::Dedupe;
 use crate::inspect::free_bytes;
 use crate::job::{Expiring, MergeJob};
@@ -63,6 +64,7 @@ pub struct Store {
     caches: Arc<Caches>,
     dictionaries: Arc<Dictionaries>,
     set_aside: Vec<String>,
+    attempts: Arc<Attempts>,
     is_anew: bool,
     _lock: File,
 }
@@ -118,6 +120,7 @@ impl Store {
         let mut store = Self {
             data_dir: data_dir.to_owned(),
             files,
+            attempts: Attempts::read(data_dir, Arc::clone(&disk)),
             disk,
             current: Generation::new(&fields, manifest, ledger),
             old: None,
@@ -195,6 +198,11 @@ impl Store {
         &self.set_aside
     }
 
+    /// How often the process was killed at the same work.
+    pub fn attempts(&self) -> &Arc<Attempts> {
+        &self.attempts
+    }
+
     /// The directory that holds manifest, ledger and segments.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
@@ -258,9 +266,15 @@ impl Store {
         let snapshot = self.current.snapshot.load();
         let whole = snapshot.segments.iter().filter(|view| !view.is_damaged());
         let candidates: Vec<Candidate> = whole
-            .map(|view| Candidate { entry: view.entry.clone(), latest_us: view.latest.0 })
+            .filter_map(|view| {
+                let (entry, latest_us) = (view.entry.clone(), view.latest.0);
+                // Where they cannot be read, the fault is noted.
+                let values = view.values_of_a_column().ok()?;
+                Some(Candidate { entry, latest_us, values })
+            })
             .collect();
-        Some(self.job(merge::choose(&candidates)?, None))
+        let kills = self.attempts.kills(Work::Merge);
+        Some(self.job(merge::choose(&candidates, kills)?, None))
     }
 
     fn job(&self, inputs: Vec<SegmentEntry>, expiring: Option<Expiring>) -> MergeJob {

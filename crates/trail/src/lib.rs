@@ -14,6 +14,7 @@ pub mod content;
 pub mod flags;
 pub mod flat;
 pub mod identity;
+mod known;
 pub mod layout;
 pub mod limits;
 pub mod parse;

@@ -18,6 +18,8 @@ use crate::limits::{
 };
 use crate::words::shorten;
 
+pub use crate::known::is_known;
+
 /// Separates the parts of a path in the index, as tantivy does.
 pub const SEPARATOR: char = '\u{1}';
 

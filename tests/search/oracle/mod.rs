@@ -389,6 +389,24 @@ fn random_queries_are_answered_as_the_records_answer_them() {
     daemon.stop();
 }
 
+/// With columns for a few of the thousand paths, built and merged: the values of the others are in the
+/// records alone.
+#[test]
+fn random_queries_are_answered_right_where_most_fields_have_no_column() {
+    let (count, seed) = (setting("TRAILDEX_QUERIES", QUERIES) / 10, setting("TRAILDEX_SEED", SEED));
+    println!("{count} queries of each kind, seed {seed}");
+    let records = [real_records(), odd_records()].concat();
+    let place = restless_place();
+    write(&place.archive(), &records);
+    let archive = Archive::new(records.iter().map(Doc::new).collect());
+    let mut command = place.serve_command();
+    command.env("FAILPOINTS", "columns-max=return(20);overflow-listed-max=return(100000)");
+    let daemon = place.spawn(command);
+    daemon.wait_indexed(PATIENCE_BULK, records.len() as u64);
+    Comparison::new(&daemon, &archive, seed, None).run(count);
+    daemon.stop();
+}
+
 #[test]
 fn random_queries_are_answered_right_while_files_arrive_and_segments_merge() {
     let (count, seed) = (setting("TRAILDEX_QUERIES", QUERIES) / 2, setting("TRAILDEX_SEED", SEED));

@@ -299,6 +299,9 @@ impl DenseKey {
             ValueSource::Column(id) if !id.column().is_unique => segment.text_column(*id)?,
             ValueSource::Paths(paths) => {
                 let [path] = paths.as_slice() else { return Ok(None) };
+                if segment.overflowed_at(path)?.is_some() {
+                    return Ok(None);
+                }
                 let mut columns = segment.columns_at(path)?;
                 match (columns.pop(), columns.is_empty()) {
                     (None, _) => None,

@@ -120,7 +120,8 @@ impl<E: From<IndexError> + Send> ShortTables<'_, E> {
                     // Where it is an object, there is something at the path, and no value of the column.
                     let has_others = segment.reading(|| {
                         let of_values = usize::from(segment.text_column(*id)?.is_some());
-                        Ok(segment.columns_at_or_below(path)?.len() > of_values)
+                        Ok(segment.columns_at_or_below(path)?.len() > of_values
+                            || segment.overflowed_at_or_below(path)?.is_some())
                     })?;
                     if has_others {
                         return Ok(None);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tantivy::Term;
 use tantivy::query::{BooleanQuery, InvertedIndexRangeQuery, Query};
 
-use super::{Planner, any_of, exact, record_test};
+use super::{Planner, any_of, exact, leaf_test, record_test};
 use crate::addresses::{Addresses, AwsSource};
 use crate::compare::{CompareClause, Relation};
 use crate::form::{Anything, Between, Phrase, SameNumber, SameText};
@@ -122,6 +122,7 @@ impl Planner<'_> {
                     lower: lower.map(|number| number.0),
                     upper: upper.map(|number| number.0),
                     texts: texts.clone(),
+                    is_met_by_record: Arc::new(record_test(Some(path), texts.clone())),
                 })
             }
             test => self.values_test(&TextField::Path(path.to_owned()), test),
@@ -131,8 +132,9 @@ impl Planner<'_> {
     /// Events with a text, or the number that it reads as, at a path that is no column.
     fn leaf(&self, path: &str, text: &str) -> Box<dyn Query> {
         let is_met_by_record: RecordTest = Arc::new(record_test(Some(path), SameNumber::new(text)));
+        let is_in_record: RecordTest = Arc::new(leaf_test(path, text));
         let (path, text) = (path.to_owned(), text.to_owned());
-        self.clause(LeafClause { path, text, is_met_by_record })
+        self.clause(LeafClause { path, text, is_met_by_record, is_in_record })
     }
 
     /// What is found by looking at all values of a field, by their texts.

@@ -42,21 +42,27 @@ impl<W: Write> ColumnFile<W> {
         Ok(Self { out, written: 0, places, documents, buffer: Vec::new() })
     }
 
-    /// A column of texts: its dictionary, and the place in it of each value of each document, in the
-    /// order of documents. Columns come in the order of their names and types.
-    pub(crate) fn texts(
+    /// Begins a column of texts, which [`Self::end_texts`] ends: its dictionary, which can be larger
+    /// than memory should be. Columns come in the order of their names and types.
+    pub(crate) fn texts(&mut self) -> io::Result<Texts<'_, W>> {
+        let out = Counted { out: &mut self.out, bytes: 0 };
+        Ok(Texts(Dictionary::<VoidSSTable>::builder(out)?))
+    }
+
+    /// Ends a column of texts whose dictionary has this many bytes: the place in it of each value of
+    /// each document, in the order of documents.
+    pub(crate) fn end_texts(
         &mut self,
         name: &str,
-        dictionary: Texts,
+        dictionary_bytes: u64,
         docs: &Docs,
         places: &[u32],
     ) -> io::Result<()> {
-        self.buffer = dictionary.0.finish()?;
-        let dictionary_bytes = u32::try_from(self.buffer.len())
+        let bytes = u32::try_from(dictionary_bytes)
             .map_err(|_| io::Error::other("the values of a column fill 4 GiB"))?;
         self.values(docs, places)?;
-        self.buffer.extend_from_slice(&dictionary_bytes.to_le_bytes());
-        self.end(name, ColumnType::Str)
+        self.buffer.extend_from_slice(&bytes.to_le_bytes());
+        self.end(name, ColumnType::Str, dictionary_bytes)
     }
 
     /// A column of numbers, times or booleans, as tantivy maps them to `u64`.
@@ -68,7 +74,7 @@ impl<W: Write> ColumnFile<W> {
         numbers: &[u64],
     ) -> io::Result<()> {
         self.values(docs, numbers)?;
-        self.end(name, kind)
+        self.end(name, kind, 0)
     }
 
     pub(crate) fn addresses(
@@ -80,7 +86,7 @@ impl<W: Write> ColumnFile<W> {
         let index_bytes = docs.write(self.documents, &mut self.buffer)?;
         serialize_column_values_u128(&values, &mut self.buffer)?;
         self.buffer.extend_from_slice(&index_bytes.to_le_bytes());
-        self.end(name, ColumnType::IpAddr)
+        self.end(name, ColumnType::IpAddr, 0)
     }
 
     fn values<T: MonotonicallyMappableToU64>(
@@ -95,9 +101,11 @@ impl<W: Write> ColumnFile<W> {
         Ok(())
     }
 
-    fn end(&mut self, name: &str, kind: ColumnType) -> io::Result<()> {
+    /// Ends a column, of which some bytes are in the file and the others in the buffer.
+    fn end(&mut self, name: &str, kind: ColumnType, in_file: u64) -> io::Result<()> {
         self.out.write_all(&self.buffer)?;
-        let range: Range<u64> = self.written..self.written + self.buffer.len() as u64;
+        let end = self.written + in_file + self.buffer.len() as u64;
+        let range: Range<u64> = self.written..end;
         self.written = range.end;
         self.buffer.clear();
         self.places.insert([name.as_bytes(), &[NAME_END, kind.to_code()]].concat(), &range)
@@ -115,17 +123,36 @@ impl<W: Write> ColumnFile<W> {
     }
 }
 
-/// A dictionary of a column in the making.
-pub(crate) struct Texts(Writer<Vec<u8>, VoidValueWriter>);
+/// Counts the bytes that go through.
+struct Counted<W> {
+    out: W,
+    bytes: u64,
+}
 
-impl Texts {
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self(Dictionary::<VoidSSTable>::builder(Vec::new())?))
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(buffer)?;
+        self.bytes += written as u64;
+        Ok(written)
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A dictionary of a column in the making.
+pub(crate) struct Texts<'f, W: Write>(Writer<Counted<&'f mut W>, VoidValueWriter>);
+
+impl<W: Write> Texts<'_, W> {
     /// Takes in the next text, in order.
     pub(crate) fn push(&mut self, text: &[u8]) -> io::Result<()> {
         self.0.insert(text, &())
+    }
+
+    /// Ends the dictionary, and says how many bytes it has.
+    pub(crate) fn finish(self) -> io::Result<u64> {
+        Ok(self.0.finish()?.bytes)
     }
 }
 

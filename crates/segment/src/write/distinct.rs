@@ -19,7 +19,7 @@ pub(crate) type ValueNo = u32;
 pub(crate) type WordNo = u32;
 
 /// Different texts, numbered as they come.
-struct Texts {
+pub(super) struct Texts {
     /// Of the hashes: strangers choose the texts, and must not know which of them meet in the table.
     seed: u64,
     bytes: Vec<u8>,
@@ -59,8 +59,22 @@ impl Default for Texts {
 }
 
 impl Texts {
-    fn text(&self, number: u32) -> &[u8] {
+    pub(super) fn text(&self, number: u32) -> &[u8] {
         &self.bytes[self.entries[number as usize].range()]
+    }
+
+    /// What a text is of.
+    pub(super) fn of(&self, number: u32) -> u32 {
+        self.entries[number as usize].of
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes of all texts.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     fn is(&self, number: u32, of: u32, text: &[u8]) -> bool {
@@ -69,7 +83,7 @@ impl Texts {
     }
 
     /// The number of a text, and whether it is new.
-    fn number(&mut self, of: u32, text: &[u8]) -> (u32, bool) {
+    pub(super) fn number(&mut self, of: u32, text: &[u8]) -> (u32, bool) {
         let hash = xxh3_64_with_seed(text, self.seed ^ u64::from(of)) as u32;
         if let Some(number) = self.numbers.find(spread(hash), |number| self.is(*number, of, text)) {
             return (*number, false);
@@ -84,7 +98,7 @@ impl Texts {
         (number, true)
     }
 
-    fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.bytes.capacity()
             + self.entries.capacity() * size_of::<Text>()
             + self.numbers.allocation_size()

@@ -1,14 +1,14 @@
-//! Segments laid one behind another: a merge that keeps the order of documents.
+//! Merges segments: lays them one behind another, or sorts their documents into one run.
 //!
 //! tantivy merges values and postings one by one, each through several iterators of which it does not
 //! know more than that they iterate. Here they are read and renumbered a block at a time, which takes
-//! a fraction of it (`benches/RESULTS.md`). The files are those that tantivy makes, to the byte.
+//! a fraction of it (`benches/RESULTS.md`). The files are those that tantivy makes, to the byte; but
+//! the merged segment has as few columns as a built one, see [`crate::overflow`].
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::Ipv6Addr;
-use std::ops::Range;
 
 use tantivy::columnar::{
     ColumnIndex, ColumnType, ColumnValues, ColumnarReader, DynamicColumn, DynamicColumnHandle,
@@ -21,41 +21,60 @@ use tantivy::schema::Field;
 use tantivy::termdict::TermMerger;
 use tantivy::{DocId, Segment, SegmentReader};
 
+use super::spill::{stack_overflow, take_overflow};
 use super::{Number, type_of, write_the_rest};
 use crate::IndexError;
+use crate::overflow::OVERFLOW;
 use crate::schema::Fields;
-use crate::write::columns::{ColumnFile, Docs, Texts};
+use crate::write::columns::{ColumnFile, Docs};
 
 /// Values that are read at a time.
 const BLOCK: usize = 1_024;
 
-/// Writes tantivy's files of a segment that has the documents of others, one behind another.
+/// The numbers that the documents of one segment have in the merged one.
+pub(crate) enum Numbers {
+    /// They follow each other; this is the first.
+    From(DocId),
+    /// That of each document.
+    Each(Vec<DocId>),
+}
+
+impl Numbers {
+    pub(crate) fn of(&self, doc: DocId) -> DocId {
+        match self {
+            Self::From(first) => first + doc,
+            Self::Each(numbers) => numbers[doc as usize],
+        }
+    }
+}
+
+/// Writes tantivy's files of a segment that has the documents of others, by these numbers.
 pub(crate) fn stack(
     segments: &[Segment],
+    numbers: &[Numbers],
     target: &Segment,
     fields: &Fields,
 ) -> Result<(), IndexError> {
     let readers = segments.iter().map(SegmentReader::open).collect::<tantivy::Result<Vec<_>>>()?;
-    let mut documents = 0;
-    let ranges = readers.iter().map(|reader| {
-        documents += reader.max_doc();
-        documents - reader.max_doc()..documents
-    });
-    let ranges: Vec<Range<DocId>> = ranges.collect();
+    let documents = readers.iter().map(SegmentReader::max_doc).sum();
     let mut index = InvertedIndexSerializer::open(target)?;
     for (field, entry) in fields.schema.fields() {
         if entry.is_indexed() {
-            stack_field(&readers, &ranges, field, &mut index)?;
+            stack_field(&readers, numbers, field, &mut index)?;
         }
     }
     index.close()?;
-    stack_columns(segments, &ranges, target)?;
+    let readers = segments
+        .iter()
+        .map(|segment| Ok(ColumnarReader::open(segment.open_read(SegmentComponent::FastFields)?)?));
+    let readers = readers.collect::<Result<Vec<_>, IndexError>>()?;
+    stack_columns(&readers, numbers, documents, target)?;
     write_the_rest(target, documents)
 }
 
 fn stack_field(
     readers: &[SegmentReader],
-    ranges: &[Range<DocId>],
+    numbers: &[Numbers],
     field: Field,
     index: &mut InvertedIndexSerializer,
 ) -> Result<(), IndexError> {
@@ -66,17 +85,23 @@ fn stack_field(
     let mut out = index.new_field(field, tokens, None)?;
     let mut terms = TermMerger::new(terms);
     let mut postings = BlockSegmentPostings::empty();
+    let mut unsorted = Vec::new();
     while terms.advance() {
         out.new_term(terms.key(), 0, false)?;
         for (n, info) in terms.current_segment_ords_and_term_infos() {
             readers[n].reset_block_postings_from_terminfo(&info, &mut postings)?;
             while !postings.docs().is_empty() {
-                for doc in postings.docs() {
-                    out.write_doc(ranges[n].start + doc, 0, &[]);
+                match &numbers[n] {
+                    Numbers::From(first) => {
+                        postings.docs().iter().for_each(|doc| out.write_doc(first + doc, 0, &[]));
+                    }
+                    numbers => unsorted.extend(postings.docs().iter().map(|doc| numbers.of(*doc))),
                 }
                 postings.advance();
             }
         }
+        unsorted.sort_unstable();
+        unsorted.drain(..).for_each(|doc| out.write_doc(doc, 0, &[]));
         out.close_term()?;
     }
     out.close()?;
@@ -91,40 +116,40 @@ fn kind_of(column: ColumnType) -> ColumnType {
     }
 }
 
+/// The columns of a name and kind, each with the number of its segment.
+pub(super) type Parts<C> = Vec<(usize, C)>;
+
 fn stack_columns(
-    segments: &[Segment],
-    ranges: &[Range<DocId>],
+    readers: &[ColumnarReader],
+    numbers: &[Numbers],
+    documents: DocId,
     target: &Segment,
 ) -> Result<(), IndexError> {
-    // By name and kind, of each segment.
-    let mut columns: BTreeMap<(String, ColumnType), Vec<Option<DynamicColumnHandle>>> =
-        BTreeMap::new();
-    for (n, segment) in segments.iter().enumerate() {
-        let reader = ColumnarReader::open(segment.open_read(SegmentComponent::FastFields)?)?;
+    let mut columns: BTreeMap<(String, ColumnType), Parts<DynamicColumnHandle>> = BTreeMap::new();
+    for (n, reader) in readers.iter().enumerate() {
         for (name, column) in reader.iter_columns()? {
             let key = (name, kind_of(column.column_type()));
-            columns.entry(key).or_insert_with(|| vec![None; segments.len()])[n] = Some(column);
+            columns.entry(key).or_default().push((n, column));
         }
     }
-    let documents = ranges.last().map_or(0, |range| range.end);
+    let left_out = take_overflow(&mut columns, readers)?;
     let out = target.open_write(SegmentComponent::FastFields)?;
     let mut file = ColumnFile::new(out, documents)?;
     for ((name, kind), handles) in columns {
-        let columns =
-            handles.iter().map(|handle| handle.as_ref().map(DynamicColumnHandle::open).transpose());
-        let columns = columns.collect::<io::Result<Vec<_>>>()?;
-        let mut docs = Docs::default();
-        for (column, range) in columns.iter().zip(ranges) {
-            if let Some(column) = column {
-                push_docs(column.column_index(), range.clone(), &mut docs);
-            }
+        let columns = opened(&handles)?;
+        if name == OVERFLOW {
+            stack_overflow(&mut file, &columns, &left_out, numbers)?;
+            continue;
         }
+        let placed = Placed::of(&columns, numbers);
         match kind {
-            ColumnType::Str => stack_texts(&mut file, &name, &columns, &docs)?,
-            ColumnType::IpAddr => file.addresses(&name, &docs, &addresses(&columns))?,
+            ColumnType::Str => stack_texts(&mut file, &name, &columns, &placed)?,
+            ColumnType::IpAddr => {
+                file.addresses(&name, &placed.docs, &placed.put(addresses(&columns)))?;
+            }
             kind => {
-                let (kind, numbers) = numbers(kind, &columns);
-                file.numbers(&name, kind, &docs, &numbers)?;
+                let (kind, numbers) = numbers_of(kind, &columns);
+                file.numbers(&name, kind, &placed.docs, &placed.put(numbers))?;
             }
         }
     }
@@ -132,47 +157,95 @@ fn stack_columns(
     Ok(())
 }
 
-/// Takes in the documents of a column's values. The segment's documents have these numbers now.
-fn push_docs(index: &ColumnIndex, range: Range<DocId>, docs: &mut Docs) {
-    match index {
-        ColumnIndex::Empty { .. } => {}
-        ColumnIndex::Full => docs.push_all(range),
-        ColumnIndex::Optional(optional) => {
-            optional.iter_non_null_docs().for_each(|doc| docs.push(range.start + doc));
-        }
-        ColumnIndex::Multivalued(values) => {
-            for doc in values.iter_non_null_docs() {
-                index.value_row_ids(doc).for_each(|_| docs.push(range.start + doc));
+pub(super) fn opened(handles: &Parts<DynamicColumnHandle>) -> io::Result<Parts<DynamicColumn>> {
+    handles.iter().map(|(n, handle)| Ok((*n, handle.open()?))).collect()
+}
+
+/// The documents of a column's values, by their new numbers.
+struct Placed {
+    docs: Docs,
+    /// Where the documents are not one segment's behind another's: the values in the order of these.
+    order: Option<Vec<u32>>,
+}
+
+impl Placed {
+    fn of(columns: &Parts<DynamicColumn>, numbers: &[Numbers]) -> Self {
+        let (mut docs, mut unsorted) = (Docs::default(), Vec::new());
+        for (n, column) in columns {
+            match &numbers[*n] {
+                Numbers::From(first) => push_docs(*first, column, &mut docs),
+                numbers => each_doc(column, |doc| unsorted.push(numbers.of(doc))),
             }
         }
+        if unsorted.is_empty() {
+            return Self { docs, order: None };
+        }
+        let mut order: Vec<u32> = (0..unsorted.len() as u32).collect();
+        order.sort_by_key(|value| unsorted[*value as usize]);
+        order.iter().for_each(|value| docs.push(unsorted[*value as usize]));
+        Self { docs, order: Some(order) }
+    }
+
+    fn put<T: Copy>(&self, values: Vec<T>) -> Vec<T> {
+        match &self.order {
+            Some(order) => order.iter().map(|value| values[*value as usize]).collect(),
+            None => values,
+        }
+    }
+}
+
+/// Calls `sink` with the document of each value of a column, in order.
+pub(super) fn each_doc(column: &DynamicColumn, mut sink: impl FnMut(DocId)) {
+    match column.column_index() {
+        ColumnIndex::Empty { .. } => {}
+        ColumnIndex::Full => (0..column.num_values()).for_each(sink),
+        ColumnIndex::Optional(optional) => optional.iter_non_null_docs().for_each(sink),
+        index @ ColumnIndex::Multivalued(values) => {
+            for doc in values.iter_non_null_docs() {
+                index.value_row_ids(doc).for_each(|_| sink(doc));
+            }
+        }
+    }
+}
+
+/// Takes in the documents of a column's values, which follow those of the segments before.
+fn push_docs(first: DocId, column: &DynamicColumn, docs: &mut Docs) {
+    match column.column_index() {
+        ColumnIndex::Full => docs.push_all(first..first + column.num_values()),
+        _ => each_doc(column, |doc| docs.push(first + doc)),
     }
 }
 
 fn stack_texts(
     file: &mut ColumnFile<impl Write>,
     name: &str,
-    columns: &[Option<DynamicColumn>],
-    docs: &Docs,
+    columns: &Parts<DynamicColumn>,
+    placed: &Placed,
 ) -> io::Result<()> {
-    let columns = columns.iter().flatten().filter_map(|column| match column {
-        DynamicColumn::Str(column) => Some(column),
-        _ => None,
-    });
-    let columns: Vec<&StrColumn> = columns.collect();
-    let mut texts = Texts::new()?;
+    let columns = texts_of(columns);
+    let mut texts = file.texts()?;
     let new_places = merge_texts(&columns, |text| texts.push(text))?;
+    let bytes = texts.finish()?;
     let mut places: Vec<u32> = Vec::new();
     for (column, new_places) in columns.iter().zip(new_places) {
         each_block(&*column.ords().values, |block| {
             places.extend(block.iter().map(|place| new_places[*place as usize]));
         });
     }
-    file.texts(name, texts, docs, &places)
+    file.end_texts(name, bytes, &placed.docs, &placed.put(places))
 }
 
-fn addresses(columns: &[Option<DynamicColumn>]) -> Vec<Ipv6Addr> {
+pub(super) fn texts_of(columns: &Parts<DynamicColumn>) -> Vec<&StrColumn> {
+    let texts = columns.iter().filter_map(|(_, column)| match column {
+        DynamicColumn::Str(column) => Some(column),
+        _ => None,
+    });
+    texts.collect()
+}
+
+fn addresses(columns: &Parts<DynamicColumn>) -> Vec<Ipv6Addr> {
     let mut addresses = Vec::new();
-    for column in columns.iter().flatten() {
+    for (_, column) in columns {
         if let DynamicColumn::IpAddr(column) = column {
             addresses.extend(column.values.iter());
         }
@@ -181,8 +254,8 @@ fn addresses(columns: &[Option<DynamicColumn>]) -> Vec<Ipv6Addr> {
 }
 
 /// The values of columns of a kind, as tantivy maps them in a column of the type that has room for all.
-fn numbers(kind: ColumnType, columns: &[Option<DynamicColumn>]) -> (ColumnType, Vec<u64>) {
-    let columns = || columns.iter().flatten();
+fn numbers_of(kind: ColumnType, columns: &Parts<DynamicColumn>) -> (ColumnType, Vec<u64>) {
+    let columns = || columns.iter().map(|(_, column)| column);
     let kind = if kind == ColumnType::I64 { type_of_all(columns()) } else { kind };
     let mut numbers: Vec<u64> = Vec::new();
     for column in columns() {
@@ -222,7 +295,7 @@ fn type_of_all<'c>(columns: impl Iterator<Item = &'c DynamicColumn> + Clone) -> 
 
 /// Calls `sink` with each different text of these columns, in order. Returns the place that each of a
 /// column's texts has among them.
-fn merge_texts(
+pub(super) fn merge_texts(
     columns: &[&StrColumn],
     mut sink: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<Vec<Vec<u32>>> {
@@ -263,7 +336,7 @@ fn merge_texts(
 }
 
 /// Calls `sink` with the values of a column, in order, a block at a time.
-fn each_block(values: &dyn ColumnValues<u64>, mut sink: impl FnMut(&[u64])) {
+pub(super) fn each_block(values: &dyn ColumnValues<u64>, mut sink: impl FnMut(&[u64])) {
     let mut block = [0; BLOCK];
     let count = u64::from(values.num_vals());
     let mut start = 0;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use proptest::prelude::*;
+use tantivy::columnar::{ColumnarReader, DynamicColumn};
 use tantivy::directory::RamDirectory;
 use tantivy::indexer::{AddOperation, merge_filtered_segments};
 use tantivy::schema::OwnedValue;
@@ -155,7 +156,7 @@ fn assert_same(ours: &Segment, theirs: &Segment) {
 }
 
 fn index(fields: &Fields) -> Index {
-    let settings = schema::settings(schema::Sorting::None);
+    let settings = schema::settings();
     Index::create(RamDirectory::default(), fields.schema.clone(), settings).unwrap()
 }
 
@@ -182,9 +183,17 @@ fn compare(events: &[Event], parts: usize) {
     });
     let segments: Vec<Segment> = segments.collect();
     let ours = new_segment(&fields);
-    stack(&segments, &ours, &fields).unwrap();
+    let mut first = 0;
+    let numbers: Vec<Numbers> = segments
+        .iter()
+        .map(|segment| {
+            first += segment.meta().max_doc();
+            Numbers::From(first - segment.meta().max_doc())
+        })
+        .collect();
+    stack(&segments, &numbers, &ours, &fields).unwrap();
     let unfiltered = segments.iter().map(|_| None).collect();
-    let settings = schema::settings(schema::Sorting::None);
+    let settings = schema::settings();
     let output = RamDirectory::default();
     let theirs = merge_filtered_segments(&segments, settings, unfiltered, output).unwrap();
     let theirs = theirs.searchable_segments().unwrap().remove(0);
@@ -288,4 +297,108 @@ fn the_names_of_fields_take_memory() {
     many.finish(Micros(0));
     writer.add(&many);
     assert!(writer.memory() - before > 200_000, "{}", writer.memory() - before);
+}
+
+/// The paths of each event, of columns and of the overflow, and the paths that have columns. No event
+/// has a path twice.
+fn paths_of_events(segment: &Segment, documents: DocId) -> (Vec<Vec<String>>, HashSet<String>) {
+    let reader = segment.open_read(SegmentComponent::FastFields).unwrap();
+    let reader = ColumnarReader::open(reader).unwrap();
+    let mut paths = vec![Vec::new(); documents as usize];
+    let mut with_columns = HashSet::new();
+    for (name, handle) in reader.iter_columns().unwrap() {
+        let column = handle.open().unwrap();
+        let has_value = |doc: &DocId| column.column_index().has_value(*doc);
+        let docs: Vec<DocId> = (0..documents).filter(has_value).collect();
+        if let Some(path) = name.strip_prefix("rest\u{1}") {
+            with_columns.insert(path.to_owned());
+            docs.into_iter().for_each(|doc| paths[doc as usize].push(path.to_owned()));
+        } else if let (OVERFLOW, DynamicColumn::Str(column)) = (name.as_str(), column) {
+            for doc in docs {
+                for ordinal in column.term_ords(doc) {
+                    let mut path = String::new();
+                    assert!(column.ord_to_str(ordinal, &mut path).unwrap());
+                    paths[doc as usize].push(path);
+                }
+            }
+        }
+    }
+    paths.iter_mut().for_each(|paths| paths.sort_unstable());
+    (paths, with_columns)
+}
+
+/// An event with a field that others have, too, and many that no other has.
+fn named(n: i64, own: i64) -> Event {
+    let own: Vec<String> = (0..own).map(|k| format!("made-up.{n}-{k}")).collect();
+    let mut leaves = vec![("shared", Given::I64(n)), ("requestParameters.name", Given::I64(n))];
+    leaves.extend(own.iter().map(|name| (name.as_str(), Given::Bool(true))));
+    event(&leaves, n * 7 % 10)
+}
+
+fn expected(event: &Event) -> Vec<String> {
+    let mut paths: Vec<String> =
+        event.leaves().map(|(path, _)| event.path_text(path).to_owned()).collect();
+    paths.sort_unstable();
+    paths
+}
+
+#[test]
+fn where_there_are_too_many_names_each_event_keeps_its_paths() {
+    let fields = Fields::default();
+    let index = index(&fields);
+    let events: Vec<Event> = (0..10).map(|n| named(n, 1_000)).collect();
+    let chunks: Vec<&[Event]> = events.chunks(5).collect();
+    let (mut segments, mut orders) = (Vec::new(), Vec::new());
+    for events in &chunks {
+        let segment = index.new_segment();
+        let writer = writer(events);
+        let order = writer.order();
+        writer.write(&segment, &fields, &order).unwrap();
+        let (paths, with_columns) = paths_of_events(&segment, 5);
+        assert!(with_columns.contains("shared") && with_columns.len() == 4_096);
+        for (doc, old) in order.iter().enumerate() {
+            assert_eq!(paths[doc], expected(&events[*old as usize]));
+        }
+        segments.push(index.segment(index.new_segment_meta(segment.id(), 5)));
+        orders.push(order);
+    }
+    // By time, over both segments.
+    let mut by_time = Vec::new();
+    for n in 0..2 {
+        for (doc, old) in (0_usize..).zip(&orders[n]) {
+            by_time.push((Reverse(chunks[n][*old as usize].time), n, doc));
+        }
+    }
+    by_time.sort_unstable();
+    let mut sorted = vec![vec![0; 5]; 2];
+    for (number, (_, n, doc)) in (0..).zip(by_time) {
+        sorted[n][doc] = number;
+    }
+    let sorted: Vec<Numbers> = sorted.into_iter().map(Numbers::Each).collect();
+    for numbers in [vec![Numbers::From(0), Numbers::From(5)], sorted] {
+        let merged = new_segment(&fields);
+        stack(&segments, &numbers, &merged, &fields).unwrap();
+        let (paths, with_columns) = paths_of_events(&merged, 10);
+        assert!(with_columns.contains("shared") && with_columns.len() == 4_096);
+        // What retention makes of it.
+        let meta = merged.index().new_segment_meta(merged.id(), 10);
+        let whole = [merged.index().segment(meta)];
+        let (settings, output) = (schema::settings(), RamDirectory::default());
+        let cut = merge_filtered_segments(&whole, settings, vec![None], output).unwrap();
+        let cut = cut.searchable_segments().unwrap().remove(0);
+        assert_eq!(paths_of_events(&cut, 10), (paths.clone(), with_columns));
+        let reader = merged.open_read(SegmentComponent::FastFields).unwrap();
+        let reader = ColumnarReader::open(reader).unwrap();
+        let shared = reader.read_columns("rest\u{1}shared").unwrap().remove(0).open().unwrap();
+        let DynamicColumn::I64(shared) = shared else { panic!("another type") };
+        for n in 0..2 {
+            for (doc, old) in (0..).zip(&orders[n]) {
+                let event = &chunks[n][*old as usize];
+                let number = numbers[n].of(doc);
+                assert_eq!(paths[number as usize], expected(event));
+                let value = (n * 5) as i64 + i64::from(*old);
+                assert_eq!(shared.first(number), Some(value));
+            }
+        }
+    }
 }
