@@ -126,7 +126,7 @@ impl SegmentView {
             files: number(FILE)?,
             offsets: number(OFFSET)?,
             flags: number("flags")?,
-            overflow: text_column(&columnar, OVERFLOW)?,
+            overflow: text_column(&columnar.read_columns(OVERFLOW)?)?,
             columnar,
             times,
             records,
