@@ -1,11 +1,9 @@
 //! Conditions that compare two fields of an event.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
 use tantivy::DocId;
 
 use crate::clauses::{Clause, Context};
@@ -13,6 +11,7 @@ use crate::values::{Local, ReadRecord, ValueSource, Values};
 use segment::IndexError;
 use segment::docsets::Docs;
 use trail::cell::Cell;
+use trail::seeded::SeededMap;
 use trail::time::Micros;
 
 /// The relation between the values of two fields. Both fields must have a value.
@@ -57,7 +56,7 @@ impl Clause for CompareClause {
 /// One of the two fields.
 struct Side {
     values: Values,
-    known: HashMap<Local, Arc<Comparable>, FxBuildHasher>,
+    known: SeededMap<Local, Arc<Comparable>>,
 }
 
 /// A value, as it is compared.
@@ -69,7 +68,7 @@ struct Comparable {
 
 impl Side {
     fn new(values: Values) -> Self {
-        Self { values, known: HashMap::default() }
+        Self { values, known: SeededMap::default() }
     }
 
     fn of(&mut self, doc: DocId) -> Result<Vec<Arc<Comparable>>, IndexError> {

@@ -16,12 +16,10 @@ mod tally;
 mod tests;
 mod top;
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustc_hash::FxBuildHasher;
 use tantivy::DocId;
 
 use self::dense::Counter;
@@ -36,6 +34,7 @@ use segment::view::SegmentView;
 use segment::{IndexError, lock};
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
+use trail::seeded::SeededMap;
 
 /// Values visited between two looks at the deadline.
 const CHECK_STEP: u64 = 1 << 12;
@@ -319,7 +318,7 @@ struct Level {
     values: Values,
     /// By the value's number, for the first key.
     dense: Vec<u32>,
-    hashed: HashMap<(u32, Option<Local>), u32, FxBuildHasher>,
+    hashed: SeededMap<(u32, Option<Local>), u32>,
     /// Of each group, what it was made of.
     made_of: Vec<(u32, Option<Local>)>,
 }
@@ -332,7 +331,7 @@ impl Level {
         Self {
             values,
             dense: vec![NO_GROUP; size.unwrap_or(0)],
-            hashed: HashMap::default(),
+            hashed: SeededMap::default(),
             made_of: Vec::new(),
         }
     }

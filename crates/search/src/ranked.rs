@@ -13,11 +13,9 @@ mod rows;
 mod tests;
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustc_hash::FxBuildHasher;
 
 use self::firsts::Firsts;
 use self::rows::{Rows, SortKeys};
@@ -27,6 +25,7 @@ use crate::visit::{Check, Ended, MatchWalk, Matches, Sought};
 use segment::{IndexError, lock};
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
+use trail::seeded::SeededMap;
 use wire::Order;
 
 /// What a kept event costs in memory, about, beside its texts.
@@ -65,7 +64,7 @@ pub(crate) fn ranked<E: From<IndexError> + Send>(
     check: Check<'_, E>,
 ) -> Result<(Vec<Match>, u64), E> {
     let kept =
-        KeptRows { ranking, all: Vec::new(), firsts: HashMap::default(), bytes: 0, bytes_max };
+        KeptRows { ranking, all: Vec::new(), firsts: SeededMap::default(), bytes: 0, bytes_max };
     let kept = Mutex::new(kept);
     let matches = Matches::of(snapshot, sought, check)?;
     let totals = matches.each_piece(|walk| {
@@ -138,7 +137,7 @@ type Group = Vec<Vec<Cell>>;
 struct KeptRows<'r> {
     ranking: &'r Ranking,
     all: Vec<Ranked>,
-    firsts: HashMap<Group, Ranked, FxBuildHasher>,
+    firsts: SeededMap<Group, Ranked>,
     bytes: usize,
     bytes_max: usize,
 }

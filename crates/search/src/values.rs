@@ -4,11 +4,9 @@
 //! segment is finished.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{DateTime, DocId};
 
@@ -18,6 +16,7 @@ use segment::schema::TIME;
 use segment::view::SegmentView;
 use trail::cell::Cell;
 use trail::columns::ColumnId;
+use trail::seeded::SeededMap;
 use trail::time::Micros;
 
 /// A field whose values are read.
@@ -71,8 +70,8 @@ pub(crate) struct Values {
 /// Which values of a field's columns are the same value, where it has several columns.
 #[derive(Default)]
 struct Same {
-    known: HashMap<Local, Local, FxBuildHasher>,
-    first: HashMap<Cell, Local, FxBuildHasher>,
+    known: SeededMap<Local, Local>,
+    first: SeededMap<Cell, Local>,
 }
 
 struct ValuePart {
@@ -98,7 +97,7 @@ struct FromRecord {
     column: ColumnId,
     read: Arc<ReadRecord>,
     texts: Vec<Box<str>>,
-    numbers: HashMap<Box<str>, u64, FxBuildHasher>,
+    numbers: SeededMap<Box<str>, u64>,
 }
 
 impl Values {
@@ -123,7 +122,7 @@ impl Values {
                     column: *id,
                     read: Arc::clone(read),
                     texts: Vec::new(),
-                    numbers: HashMap::default(),
+                    numbers: SeededMap::default(),
                 };
                 let kind = ValueKind::Record(Box::new(from));
                 parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });

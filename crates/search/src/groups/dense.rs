@@ -3,11 +3,9 @@
 //!
 //! An event has at most one value in each of these columns, so it counts once.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
 use tantivy::columnar::{Cardinality, ColumnValues, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DateTime, DocId};
 
@@ -18,6 +16,7 @@ use segment::schema::{Fields, TIME};
 use segment::view::SegmentView;
 use trail::cell::Cell;
 use trail::columns::ColumnId;
+use trail::seeded::SeededMap;
 use trail::time::Micros;
 
 /// Combinations that are counted at most: 16 MiB.
@@ -73,7 +72,7 @@ struct Stretches {
     bins: Bins,
     times: Arc<dyn ColumnValues>,
     starts: Vec<Micros>,
-    numbers: HashMap<Micros, usize, FxBuildHasher>,
+    numbers: SeededMap<Micros, usize>,
     /// Of the document before.
     current: usize,
     /// Times of the same stretch, as the column has them.
@@ -348,7 +347,7 @@ impl DenseKey {
 
 impl Stretches {
     fn new(bins: Bins, times: Arc<dyn ColumnValues>) -> Self {
-        let (starts, numbers) = (Vec::new(), HashMap::default());
+        let (starts, numbers) = (Vec::new(), SeededMap::default());
         Self { bins, times, starts, numbers, current: 0, holds: 0..0, until: 0 }
     }
 

@@ -1,16 +1,12 @@
 //! The measures of a group: first in one segment, then over all segments.
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasher;
-
-use rustc_hash::FxBuildHasher;
-use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use super::{Grouped, Grouping, Measure};
 use crate::values::{Local, Values};
 use segment::IndexError;
 use trail::cell::Cell;
+use trail::seeded::{SeededMap, SeededSet, spread_hash};
 use trail::time::Micros;
 
 /// Distinct values remembered, over all groups, before only a sample of them is.
@@ -29,7 +25,7 @@ pub(crate) struct LocalTally {
     sum: Sum,
     /// At most one of each part; with the time of its event, for the first and the last.
     best: Vec<(Micros, Local)>,
-    distinct: HashSet<Local, FxBuildHasher>,
+    distinct: SeededSet<Local>,
     numbers: Vec<f64>,
 }
 
@@ -179,7 +175,7 @@ fn nearest(parts: &[f64]) -> f64 {
 /// The groups of all segments, with their measures.
 pub(crate) struct Groups<'g> {
     grouping: &'g Grouping,
-    numbers: HashMap<Vec<Cell>, usize, FxBuildHasher>,
+    numbers: SeededMap<Vec<Cell>, usize>,
     /// For each group, by measure.
     tallies: Vec<Vec<Tally>>,
     pub(crate) events: u64,
@@ -196,7 +192,7 @@ struct Tally {
     sum: Sum,
     best: Option<(Micros, Cell)>,
     /// Hashes of the values.
-    distinct: HashSet<u64, FxBuildHasher>,
+    distinct: SeededSet<u64>,
     numbers: Vec<f64>,
 }
 
@@ -204,7 +200,7 @@ impl<'g> Groups<'g> {
     pub(crate) fn new(grouping: &'g Grouping, bytes_max: usize) -> Self {
         Self {
             grouping,
-            numbers: HashMap::default(),
+            numbers: SeededMap::default(),
             tallies: Vec::new(),
             events: 0,
             bytes: 0,
@@ -276,7 +272,7 @@ impl<'g> Groups<'g> {
         let mut locals: Vec<Local> = distinct.into_iter().collect();
         locals.sort_unstable();
         for cell in values.cells(&locals)? {
-            let hash = Xxh3DefaultBuilder::new().hash_one(&cell);
+            let hash = spread_hash(&cell);
             let is_new = hash <= self.sampled_below && tally.distinct.insert(hash);
             self.distinct += usize::from(is_new);
         }
@@ -409,7 +405,7 @@ mod tests {
         let grouping = Grouping { keys: Vec::new(), measures: vec![Measure::Count], largest: None };
         let mut groups = Groups::new(&grouping, usize::MAX);
         let number = groups.number(Vec::new()).unwrap();
-        let hashes = (0..200_000_u64).map(|n| Xxh3DefaultBuilder::new().hash_one(n));
+        let hashes = (0..200_000_u64).map(|n| spread_hash(&n));
         groups.tallies[number][0].distinct.extend(hashes);
         for _ in 0..4 {
             groups.sample();

@@ -4,10 +4,8 @@
 //! A small number stands for the set of values that an event has in a field, and for the
 //! combination of several fields. A new group takes memory, and further events of it take none.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
 use tantivy::DocId;
 
 use super::{Group, Ranked};
@@ -15,6 +13,7 @@ use crate::ranked::rows::{Cells, Row, SortKeys};
 use crate::values::{Local, ReadRecord, ValueSource, Values};
 use segment::IndexError;
 use segment::view::SegmentView;
+use trail::seeded::SeededMap;
 use trail::time::Micros;
 
 /// What a group takes in memory, about, beside what it is sorted by.
@@ -33,7 +32,7 @@ pub(crate) struct Firsts {
 struct Field {
     values: Values,
     sets: Sets,
-    groups: HashMap<(u32, u32), u32, FxBuildHasher>,
+    groups: SeededMap<(u32, u32), u32>,
     /// Of each group, what it is made of.
     made_of: Vec<(u32, u32)>,
 }
@@ -42,8 +41,8 @@ struct Field {
 #[derive(Default)]
 struct Sets {
     none: Option<u32>,
-    of_one: HashMap<Local, u32, FxBuildHasher>,
-    of_several: HashMap<Box<[Local]>, u32, FxBuildHasher>,
+    of_one: SeededMap<Local, u32>,
+    of_several: SeededMap<Box<[Local]>, u32>,
 }
 
 impl Sets {
@@ -94,7 +93,7 @@ impl Firsts {
         let mut fields = Vec::with_capacity(sources.len());
         for source in sources {
             let values = Values::open(segment, source, read)?;
-            let (sets, groups) = (Sets::default(), HashMap::default());
+            let (sets, groups) = (Sets::default(), SeededMap::default());
             fields.push(Field { values, sets, groups, made_of: Vec::new() });
         }
         Ok(Self { fields, events: Vec::new(), keys: Vec::new(), bytes: 0 })

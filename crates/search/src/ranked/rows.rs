@@ -2,10 +2,8 @@
 //! values.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
 use tantivy::DocId;
 
 use super::{Ranked, Ranking};
@@ -14,6 +12,7 @@ use crate::values::{Local, ReadRecord, Values};
 use segment::IndexError;
 use segment::view::SegmentView;
 use trail::cell::Cell;
+use trail::seeded::SeededMap;
 use trail::time::Micros;
 use wire::Order;
 
@@ -37,7 +36,7 @@ struct Field {
     values: Values,
     is_descending: bool,
     /// Of a field with several columns, whose numbers do not tell which value comes first.
-    cells: HashMap<Local, Cell, FxBuildHasher>,
+    cells: SeededMap<Local, Cell>,
     /// The values of the event at hand.
     found: Vec<Local>,
 }
@@ -59,7 +58,7 @@ impl SortKeys {
         let mut fields = Vec::with_capacity(ranking.sort.len());
         for (source, is_descending) in &ranking.sort {
             let values = Values::open(segment, source, read)?;
-            let (cells, found) = (HashMap::default(), Vec::new());
+            let (cells, found) = (SeededMap::default(), Vec::new());
             fields.push(Field { values, is_descending: *is_descending, cells, found });
         }
         let at_hand = vec![NOTHING; fields.len()];
