@@ -19,6 +19,10 @@ use trail::columns::ColumnId;
 use trail::seeded::SeededMap;
 use trail::time::Micros;
 
+/// Steps of reading a value from a column, and from a record, which is fetched and parsed.
+const VALUE_STEPS: usize = 32;
+const RECORD_STEPS: usize = 1 << 16;
+
 /// A field whose values are read.
 #[derive(Clone, Debug)]
 pub(crate) enum ValueSource {
@@ -153,6 +157,15 @@ impl Values {
     pub(crate) fn are_ordered(&self) -> bool {
         !self.has_several_columns()
             && !self.parts.iter().any(|part| matches!(part.kind, ValueKind::Record(_)))
+    }
+
+    /// Steps that reading an event's values takes, about.
+    pub(crate) fn steps(&self) -> usize {
+        let of_part = |part: &ValuePart| match part.kind {
+            ValueKind::Record(_) => RECORD_STEPS,
+            _ => VALUE_STEPS,
+        };
+        self.parts.iter().map(of_part).sum()
     }
 
     pub(crate) fn has_several_columns(&self) -> bool {

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::{Grouped, Grouping, Measure};
 use crate::values::{Local, Values};
+use crate::visit::{Ended, MatchWalk};
 use segment::IndexError;
 use trail::cell::Cell;
 use trail::seeded::{SeededMap, SeededSet, spread_hash};
@@ -11,6 +12,10 @@ use trail::time::Micros;
 
 /// Distinct values remembered, over all groups, before only a sample of them is.
 const DISTINCT_MAX: usize = 1 << 21;
+
+/// Values that are looked up between two looks at the deadline, and the steps of each.
+const LOOKED_UP_AT_ONCE: usize = 1 << 12;
+const LOOK_UP_STEPS: usize = 256;
 
 /// What a group, a key of it, a measure of it and a number cost in memory, about.
 pub(crate) const GROUP_BYTES: usize = 64;
@@ -242,13 +247,14 @@ impl<'g> Groups<'g> {
         Ok(())
     }
 
-    pub(crate) fn merge(
+    pub(crate) fn merge<E>(
         &mut self,
         group: usize,
         measure: usize,
         local: LocalTally,
         values: Option<&Values>,
-    ) -> Result<(), IndexError> {
+        walk: &MatchWalk<'_, E>,
+    ) -> Result<(), Ended<E>> {
         let LocalTally { count, sum, best, distinct, numbers } = local;
         self.take(numbers.len() * NUMBER_BYTES)?;
         let tally = &mut self.tallies[group][measure];
@@ -271,10 +277,13 @@ impl<'g> Groups<'g> {
         }
         let mut locals: Vec<Local> = distinct.into_iter().collect();
         locals.sort_unstable();
-        for cell in values.cells(&locals)? {
-            let hash = spread_hash(&cell);
-            let is_new = hash <= self.sampled_below && tally.distinct.insert(hash);
-            self.distinct += usize::from(is_new);
+        for locals in locals.chunks(LOOKED_UP_AT_ONCE) {
+            walk.spend(locals.len() * LOOK_UP_STEPS)?;
+            for cell in values.cells(locals)? {
+                let hash = spread_hash(&cell);
+                let is_new = hash <= self.sampled_below && tally.distinct.insert(hash);
+                self.distinct += usize::from(is_new);
+            }
         }
         while self.distinct > DISTINCT_MAX {
             self.sample();

@@ -11,10 +11,14 @@ use tantivy::DocId;
 use super::{Group, Ranked};
 use crate::ranked::rows::{Cells, Row, SortKeys};
 use crate::values::{Local, ReadRecord, ValueSource, Values};
+use crate::visit::{Ended, MatchWalk};
 use segment::IndexError;
 use segment::view::SegmentView;
 use trail::seeded::SeededMap;
 use trail::time::Micros;
+
+/// Steps of copying the values of a field, and of adding a group.
+const COPY_STEPS: usize = 128;
 
 /// What a group takes in memory, about, beside what it is sorted by.
 const GROUP_BYTES: usize = 96;
@@ -99,6 +103,11 @@ impl Firsts {
         Ok(Self { fields, events: Vec::new(), keys: Vec::new(), bytes: 0 })
     }
 
+    /// Steps that reading an event's values takes.
+    pub(crate) fn steps(&self) -> usize {
+        self.fields.iter().map(|field| field.values.steps()).sum()
+    }
+
     /// Offers the current event, which is kept if it is the first of its group so far.
     pub(crate) fn offer(&mut self, keys: &SortKeys, doc: DocId) -> Result<(), IndexError> {
         let mut group = 0;
@@ -137,13 +146,17 @@ impl Firsts {
     }
 
     /// Returns each group with its first event, and leaves this empty.
-    pub(crate) fn drain(
+    pub(crate) fn drain<E>(
         &mut self,
         keys: &SortKeys,
+        walk: &MatchWalk<'_, E>,
         mut sink: impl FnMut(Group, Ranked) -> Result<(), IndexError>,
-    ) -> Result<(), IndexError> {
+    ) -> Result<(), Ended<E>> {
+        // The values of each field are copied for those behind it.
+        walk.spend(self.events.len() * self.fields.len() * self.fields.len() * COPY_STEPS)?;
         let firsts = keys.ranked(&(0..self.events.len()).map(|group| self.row(group)))?;
         for (group, first) in self.groups()?.into_iter().zip(firsts) {
+            walk.spend(COPY_STEPS)?;
             sink(group, first)?;
         }
         for field in &mut self.fields {

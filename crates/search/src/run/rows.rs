@@ -7,8 +7,10 @@ use crate::fields::at;
 use crate::lower::ColumnKind;
 use crate::meaning::RowMeaning;
 use crate::ranked::in_order;
+use crate::sorting::{in_order_of, sorted};
 use language::ast::{FieldRef, SortKey};
 use language::syntax::closest;
+use segment::stop::Pace;
 use trail::cell::Cell;
 use wire::{ApiError, ErrorKind, Table};
 
@@ -34,11 +36,13 @@ impl Rows {
     pub(crate) fn new(
         columns: Vec<Column>,
         keys: usize,
-        mut rows: Vec<Vec<Cell>>,
+        rows: Vec<Vec<Cell>>,
         is_exact: bool,
-    ) -> Self {
-        rows.sort();
-        Self { columns, keys, rows, is_exact }
+        pace: &mut Pace<'_>,
+    ) -> Result<Self, ApiError> {
+        let (compare, steps) = (|a: usize, b: usize| rows[a].cmp(&rows[b]), steps(columns.len()));
+        let order = sorted(rows.len(), compare, steps, |steps| pace.spend(steps))?;
+        Ok(Self { columns, keys, rows: in_order_of(rows, &order), is_exact })
     }
 
     pub(crate) fn first_column(&self) -> impl Iterator<Item = &Cell> {
@@ -85,38 +89,72 @@ impl Rows {
     }
 
     /// Sorts by columns, then by the keys.
-    pub(crate) fn sort(&mut self, sort: &[SortKey]) -> Result<(), ApiError> {
+    pub(crate) fn sort(&mut self, sort: &[SortKey], pace: &mut Pace<'_>) -> Result<(), ApiError> {
         let mut columns = Vec::with_capacity(sort.len());
         for key in sort {
             columns.push((self.column(&key.field)?, key.is_descending));
         }
         columns.extend((0..self.keys).map(|key| (key, false)));
-        self.rows.sort_by(|a, b| {
-            let each = columns
+        let compare = |a: usize, b: usize| {
+            let (a, b) = (&self.rows[a], &self.rows[b]);
+            let mut each = columns
                 .iter()
                 .map(|(at, is_descending)| in_order(&a[*at], &b[*at], *is_descending));
-            each.fold(Ordering::Equal, Ordering::then)
-        });
+            each.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+        };
+        let spend = |steps| pace.spend(steps);
+        let order = sorted(self.rows.len(), compare, steps(columns.len()), spend)?;
+        self.rows = in_order_of(std::mem::take(&mut self.rows), &order);
         Ok(())
     }
 
     /// Keeps the first rows, or with `by`, the first rows of each combination of values in these
     /// columns.
-    pub(crate) fn limit(&mut self, limit: u64, by: &[FieldRef]) -> Result<(), ApiError> {
+    pub(crate) fn limit(
+        &mut self,
+        limit: u64,
+        by: &[FieldRef],
+        pace: &mut Pace<'_>,
+    ) -> Result<(), ApiError> {
         let by = self.columns(by)?;
+        if by.is_empty() {
+            self.rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            return Ok(());
+        }
         let mut seen: HashMap<Vec<Cell>, u64> = HashMap::new();
-        self.rows.retain(|row| {
+        self.keep(steps(by.len()), pace, |row| {
             let seen = seen.entry(by.iter().map(|at| row[*at].clone()).collect()).or_default();
             *seen += 1;
             *seen <= limit
+        })
+    }
+
+    /// Keeps the rows that pass a test of so many steps.
+    fn keep(
+        &mut self,
+        steps: usize,
+        pace: &mut Pace<'_>,
+        mut test: impl FnMut(&[Cell]) -> bool,
+    ) -> Result<(), ApiError> {
+        let mut ended = Ok(());
+        self.rows.retain(|row| {
+            if ended.is_ok() {
+                ended = pace.spend(steps);
+            }
+            ended.is_ok() && test(row)
         });
-        Ok(())
+        Ok(ended?)
     }
 
     /// Keeps only these columns, in this order.
-    pub(crate) fn choose(&mut self, fields: &[FieldRef]) -> Result<(), ApiError> {
+    pub(crate) fn choose(
+        &mut self,
+        fields: &[FieldRef],
+        pace: &mut Pace<'_>,
+    ) -> Result<(), ApiError> {
         let columns = self.columns(fields)?;
         for row in &mut self.rows {
+            pace.spend(steps(columns.len()))?;
             *row = columns.iter().map(|at| row[*at].clone()).collect();
         }
         self.columns = columns.iter().map(|at| self.columns[*at].clone()).collect();
@@ -126,7 +164,20 @@ impl Rows {
     }
 
     /// Keeps the rows that meet a condition.
-    pub(crate) fn filter(&mut self, filter: &RowMeaning) {
-        self.rows.retain(|row| filter.is_met(&|test| test.is_met_by(row)));
+    pub(crate) fn filter(
+        &mut self,
+        filter: &RowMeaning,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), ApiError> {
+        let mut tests = 0;
+        filter.each_test(&mut |test| tests += test.steps());
+        // A test is of all columns, which are texts of some length.
+        let steps = tests.saturating_mul(steps(self.columns.len()));
+        self.keep(steps, pace, |row| filter.is_met(&|test| test.is_met_by(row)))
     }
+}
+
+/// Steps that looking at so many values of a row takes, about.
+fn steps(columns: usize) -> usize {
+    64 * (columns + 1)
 }
