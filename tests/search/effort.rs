@@ -46,7 +46,10 @@ fn costly() -> Vec<(&'static str, String)> {
         ("sorting", format!("sort {}, id", many(63, "requestParameters.f#", ", "))),
         ("dedup", format!("dedup {}, id", many(63, "requestParameters.f#", ", "))),
         ("a wildcard", format!("userAgent:{wildcards}")),
-        ("wildcards", many(60, &format!("userAgent:{wildcards}#"), " OR ").replace("a?a?a?a?", "a?")),
+        (
+            "wildcards",
+            many(60, &format!("userAgent:{wildcards}#"), " OR ").replace("a?a?a?a?", "a?"),
+        ),
         ("a regular expression", "userAgent:/[ab]*a[ab]{700}c/".to_owned()),
         ("a phrase", format!("requestParameters.text:\"{}\"", "a ".repeat(20_000))),
         ("words in a row", format!("\"{}\"", "a ".repeat(190))),
@@ -85,7 +88,10 @@ fn a_search_whose_client_has_left_frees_its_turn() {
         let left = Instant::now();
         // It takes the turn that is free, among the short or the long ones.
         assert_eq!(daemon.count("eventName:GetObject"), EVENTS as u64);
-        assert_eq!(daemon.find("stats count by requestParameters.f63 | limit 1").total.value, 6_000);
+        assert_eq!(
+            daemon.find("stats count by requestParameters.f63 | limit 1").total.value,
+            6_000
+        );
         println!("{what}: answered {has_answer}, its turn is free after {:?}", left.elapsed());
         if left.elapsed() > SOON {
             slow.push(what);

@@ -263,11 +263,17 @@ mod tests {
         };
         let queries = |count: usize| {
             [
-                (format!("stats {}", many(count, "distinct(f#)")), "stats takes at most 64 functions"),
+                (
+                    format!("stats {}", many(count, "distinct(f#)")),
+                    "stats takes at most 64 functions",
+                ),
                 (format!("stats count by {}", many(count, "f#")), "stats takes at most 64 keys"),
                 (format!("* | sort {}", many(count, "f#")), "sort takes at most 64 keys"),
                 (format!("* | dedup {}", many(count, "f#")), "dedup takes at most 64 fields"),
-                (format!("count by x | limit 1 by {}", many(count, "f#")), "limit takes at most 64 keys"),
+                (
+                    format!("count by x | limit 1 by {}", many(count, "f#")),
+                    "limit takes at most 64 keys",
+                ),
                 (format!("*{}", " | filter x".repeat(count)), "a query has at most 64 stages"),
                 (
                     format!("* | fields {}", many(2 * count - 1, "f#")),

@@ -156,9 +156,8 @@ pub(crate) fn group<E: From<IndexError> + Send>(
         let mut groups = lock(&groups);
         groups.events += events;
         if let Some(counter) = counter {
-            counter.each(&mut Pace::new(&sought.stop), |key, events| {
-                groups.add_count(key, events)
-            })?;
+            counter
+                .each(&mut Pace::new(&sought.stop), |key, events| groups.add_count(key, events))?;
         }
         Ok(())
     })?;

@@ -11,7 +11,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::addresses::{Addresses, AwsSource};
-use crate::form::{AnyCase, AnyOf, Between, Form, Match, Phrase, Row, RowFinder, SameNumber, SameText};
+use crate::form::{
+    AnyCase, AnyOf, Between, Form, Match, Phrase, Row, RowFinder, SameNumber, SameText,
+};
 use crate::value_clauses::ValueTest;
 use language::ast::Comparison;
 use trail::cell::Cell;

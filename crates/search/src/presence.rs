@@ -1,7 +1,5 @@
 //! Counts the events of a snapshot that have each field.
 
-
-
 use crate::pieces::in_parallel;
 use segment::IndexError;
 

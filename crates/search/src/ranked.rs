@@ -16,7 +16,6 @@ use std::cmp::Ordering;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-
 use self::firsts::Firsts;
 use self::rows::{Rows, SortKeys};
 use crate::collect::Match;

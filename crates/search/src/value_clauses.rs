@@ -378,7 +378,11 @@ impl<T: ValueTest> Clause for NumberClause<T> {
                 DynamicColumn::F64(column) => numbers_where(context, column, is_in),
                 DynamicColumn::Str(column) => {
                     let column = TextColumn::from(column);
-                    let met = ordinals_where(context, &column, (|text: &str| self.texts.is_met_by(text), 1))?;
+                    let met = ordinals_where(
+                        context,
+                        &column,
+                        (|text: &str| self.texts.is_met_by(text), 1),
+                    )?;
                     docs_with_values(context, &TextField::Path(self.path.clone()), &column, &met)?
                 }
                 _ => none(),

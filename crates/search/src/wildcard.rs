@@ -222,9 +222,7 @@ mod tests {
     #[test]
     fn no_pattern_takes_more_than_a_step_for_64_of_its_bytes() {
         let text = "a".repeat(1 << 18);
-        for pattern in
-            [format!("*{}b*", "a?".repeat(1_000)), format!("{}*b", "?*".repeat(2_000))]
-        {
+        for pattern in [format!("*{}b*", "a?".repeat(1_000)), format!("{}*b", "?*".repeat(2_000))] {
             let wildcard = Wildcard::new(&pieces(&pattern));
             assert!(wildcard.steps() <= pattern.len().div_ceil(64), "{}", wildcard.steps());
             assert!(!wildcard.matches(&text));

@@ -86,7 +86,9 @@ fn cost(text: impl Fn(usize) -> String) -> u64 {
 #[test]
 fn names_and_values_that_collide_cost_no_more_than_others() {
     let colliding = Colliding::new();
-    let plain = cost(|n| format!("{:08}-attack-0000004122-abcdefghijklmnopqrstuvwxyz-0123456789", n * 7_919));
+    let plain = cost(|n| {
+        format!("{:08}-attack-0000004122-abcdefghijklmnopqrstuvwxyz-0123456789", n * 7_919)
+    });
     let flood = cost(|n| colliding.text(n));
     println!("{plain} and {flood} hundredths of a second");
     assert!(flood < 2 * plain + 150, "{plain} and {flood}");

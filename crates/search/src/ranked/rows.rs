@@ -239,8 +239,7 @@ impl Rows {
     fn trim<E>(&mut self, keys: &SortKeys, walk: &MatchWalk<'_, E>) -> Result<(), Ended<E>> {
         let compare = |a, b| keys.compare(self.row(a), self.row(b));
         let steps = COMPARE_STEPS * (keys.fields.len() + 1);
-        let mut order =
-            sorted(self.events.len(), compare, steps, |steps| walk.spend(steps))?;
+        let mut order = sorted(self.events.len(), compare, steps, |steps| walk.spend(steps))?;
         order.truncate(self.limit);
         let kept = order.iter().map(|n| self.row(*n));
         let kept_keys = kept.clone().flat_map(|row| row.keys).copied().collect();
