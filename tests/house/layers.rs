@@ -62,7 +62,7 @@ fn layers() -> Vec<String> {
 }
 
 /// Name and dependencies, those of its tests left out, of each package.
-fn packages() -> Vec<(String, Vec<String>)> {
+pub(crate) fn packages() -> Vec<(String, Vec<String>)> {
     let mut manifests = vec![root().join("Cargo.toml")];
     manifests
         .extend(layers().iter().map(|name| root().join("crates").join(name).join("Cargo.toml")));
@@ -76,7 +76,7 @@ fn packages() -> Vec<(String, Vec<String>)> {
 }
 
 /// Every Rust file of the program below `src` and `crates`, with its path.
-fn sources() -> Vec<(String, String)> {
+pub(crate) fn sources() -> Vec<(String, String)> {
     let mut files = rust_files(&root().join("src"));
     files.extend(rust_files(&root().join("crates")));
     let named = |path: PathBuf| {

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::ast::{Expr, FieldRef, Function, GroupKey, Query, SortKey, Stage};
+use crate::limits::{COLUMNS_MAX, KEYS_MAX, STAGES_MAX};
 
 /// What is wrong with a query's stages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,7 @@ impl Query {
     /// Checks the order of the stages. Those before `stats` work on events, in this order: filters,
     /// sort, dedup, limit; `fields` may stand anywhere. Those behind it work on rows, in any order.
     pub fn checked(self) -> Result<Checked, StageFault> {
+        check_sizes(&self.stages)?;
         let mut filters = vec![self.filter];
         let (mut sort, mut dedup, mut limit, mut fields) =
             (Vec::new(), Vec::new(), None, Vec::new());
@@ -108,6 +110,32 @@ impl Query {
         let filter = all_of(filters);
         Ok(Checked::Events(EventsQuery { filter, sort, dedup, limit, fields }))
     }
+}
+
+fn check_sizes(stages: &[Stage]) -> Result<(), StageFault> {
+    let fault = |stage, message| Err(StageFault { stage, message });
+    if stages.len() > STAGES_MAX {
+        return fault(STAGES_MAX, format!("a query has at most {STAGES_MAX} stages"));
+    }
+    for (at, stage) in stages.iter().enumerate() {
+        let parts = match stage {
+            Stage::Filter(_) => continue,
+            Stage::Stats { functions, by } => {
+                [("stats", functions.len(), "functions"), ("stats", by.len(), "keys")]
+            }
+            Stage::Sort(keys) => [("sort", keys.len(), "keys"); 2],
+            Stage::Limit { by, .. } => [("limit", by.len(), "keys"); 2],
+            Stage::Dedup(by) => [("dedup", by.len(), "fields"); 2],
+            Stage::Fields(fields) => [("fields", fields.len(), "columns"); 2],
+        };
+        for (name, count, what) in parts {
+            let max = if name == "fields" { COLUMNS_MAX } else { KEYS_MAX };
+            if count > max {
+                return fault(at, format!("{name} takes at most {max} {what}; this has {count}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn row_stage((at, stage): (usize, Stage)) -> Result<RowStage, StageFault> {
@@ -226,6 +254,40 @@ mod tests {
             panic!("{:?}", rows.stages)
         };
         assert_eq!((filter, &by[..]), (&parse("c").unwrap().filter, &[FieldRef::named("x")][..]));
+    }
+
+    #[test]
+    fn stages_have_bounds() {
+        let many = |count: usize, of: &str| {
+            (0..count).map(|n| of.replace('#', &n.to_string())).collect::<Vec<_>>().join(", ")
+        };
+        let queries = |count: usize| {
+            [
+                (
+                    format!("stats {}", many(count, "distinct(f#)")),
+                    "stats takes at most 64 functions",
+                ),
+                (format!("stats count by {}", many(count, "f#")), "stats takes at most 64 keys"),
+                (format!("* | sort {}", many(count, "f#")), "sort takes at most 64 keys"),
+                (format!("* | dedup {}", many(count, "f#")), "dedup takes at most 64 fields"),
+                (
+                    format!("count by x | limit 1 by {}", many(count, "f#")),
+                    "limit takes at most 64 keys",
+                ),
+                (format!("*{}", " | filter x".repeat(count)), "a query has at most 64 stages"),
+                (
+                    format!("* | fields {}", many(2 * count - 1, "f#")),
+                    "fields takes at most 128 columns",
+                ),
+            ]
+        };
+        for (text, _) in queries(64) {
+            parse(&text).unwrap();
+        }
+        for (text, message) in queries(65) {
+            let error = parse(&text).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tantivy::{BitSet, DocId, Score, SegmentReader, TERMINATED, TantivyError, Ter
 use crate::one_term::docs_with;
 use crate::value_clauses::RecordTest;
 use segment::IndexError;
-use segment::docsets::{Docs, Ranges, Scan, Union, Verified, none};
+use segment::docsets::{Docs, Paced, Ranges, Scan, Union, Verified, none};
 pub(crate) use segment::stop::Stop;
 use segment::view::SegmentView;
 use store::snapshot::Snapshot;
@@ -21,6 +21,9 @@ use trail::time::Micros;
 
 /// What fetching and parsing a record costs, in documents of a posting list read.
 pub(crate) const RECORD_COST: u64 = 1_000;
+
+/// Steps that a scan takes for each document: a look into a column, and a test of its value.
+const SCAN_STEPS: usize = 64;
 
 /// A condition on events that finds its own documents.
 pub(crate) trait Clause: fmt::Debug + Send + Sync + 'static {
@@ -65,7 +68,17 @@ impl Context<'_> {
         index: ColumnIndex,
         test: impl FnMut(DocId) -> bool + Send + 'static,
     ) -> Docs {
-        let scan = Scan::new(index, self.segment.events(), Box::new(test));
+        self.scan_of(index, test, SCAN_STEPS)
+    }
+
+    fn scan_of(
+        &self,
+        index: ColumnIndex,
+        test: impl FnMut(DocId) -> bool + Send + 'static,
+        steps: usize,
+    ) -> Docs {
+        let (test, stop) = (Box::new(test), self.stop.clone());
+        let scan = Scan::new(index, self.segment.events(), test, steps, stop);
         Box::new(ConstScorer::new(scan, 1.0))
     }
 
@@ -75,10 +88,7 @@ impl Context<'_> {
         &self,
         test: impl FnMut(DocId) -> Result<bool, IndexError> + Send + 'static,
     ) -> Docs {
-        let stop = self.stop.clone();
-        let test = Box::new(self.or_failed(test));
-        let scan = Scan::new(ColumnIndex::Full, self.segment.events(), test).until(stop);
-        Box::new(ConstScorer::new(scan, 1.0))
+        self.scan_of(ColumnIndex::Full, self.or_failed(test), RECORD_COST as usize)
     }
 
     /// Returns the candidates that pass `test`; ends where the test fails with an error, which goes
@@ -89,7 +99,7 @@ impl Context<'_> {
         cost: u64,
         test: impl FnMut(DocId) -> Result<bool, IndexError> + Send + 'static,
     ) -> Docs {
-        Verified::until(candidates, cost, self.or_failed(test), self.stop.clone())
+        Verified::docs(candidates, cost, self.or_failed(test), self.stop.clone())
     }
 
     /// A test that leaves its error with the search.
@@ -222,6 +232,21 @@ impl Clause for PlaceClause {
         let segment = Arc::clone(context.segment);
         let Self { file, offset } = *self;
         Ok(context.scan(move |doc| segment.offset(doc) == offset && segment.file(doc) == file))
+    }
+}
+
+/// The events of a query that is combined with many others.
+#[derive(Debug)]
+pub(crate) struct PacedClause {
+    pub(crate) query: Box<dyn Query>,
+    /// The others.
+    pub(crate) others: usize,
+}
+
+impl Clause for PacedClause {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let docs = context.query(&*self.query)?;
+        Ok(Paced::docs(docs, self.others * SCAN_STEPS, context.stop.clone()))
     }
 }
 

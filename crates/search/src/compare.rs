@@ -1,18 +1,18 @@
 //! Conditions that compare two fields of an event.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
 use tantivy::DocId;
 
 use crate::clauses::{Clause, Context};
 use crate::values::{Local, ReadRecord, ValueSource, Values};
 use segment::IndexError;
 use segment::docsets::Docs;
+use segment::stop::Pace;
 use trail::cell::Cell;
+use trail::seeded::SeededMap;
 use trail::time::Micros;
 
 /// The relation between the values of two fields. Both fields must have a value.
@@ -50,26 +50,34 @@ impl Clause for CompareClause {
         let open = |source| Values::open(context.segment, source, &self.read).map(Side::new);
         let (mut left, mut right) = (open(&self.left)?, open(&self.right)?);
         let relation = self.relation;
-        Ok(context.scan_reading(move |doc| Ok(relation.holds(&left.of(doc)?, &right.of(doc)?))))
+        let stop = context.stop.clone();
+        Ok(context.scan_reading(move |doc| {
+            relation.holds(&left.of(doc)?, &right.of(doc)?, &mut Pace::new(&stop))
+        }))
     }
 }
+
+/// Steps that a comparison of two values takes, about.
+const PAIR_STEPS: usize = 32;
 
 /// One of the two fields.
 struct Side {
     values: Values,
-    known: HashMap<Local, Arc<Comparable>, FxBuildHasher>,
+    known: SeededMap<Local, Arc<Comparable>>,
 }
 
 /// A value, as it is compared.
 struct Comparable {
     cell: Cell,
+    /// The cell as text.
+    text: String,
     number: Option<f64>,
     time: Option<Micros>,
 }
 
 impl Side {
     fn new(values: Values) -> Self {
-        Self { values, known: HashMap::default() }
+        Self { values, known: SeededMap::default() }
     }
 
     fn of(&mut self, doc: DocId) -> Result<Vec<Arc<Comparable>>, IndexError> {
@@ -97,7 +105,8 @@ impl Comparable {
             Cell::Time(time) => (None, Some(*time)),
             cell => (cell.as_number(), None),
         };
-        Self { cell, number, time }
+        let text = cell.to_string();
+        Self { cell, text, number, time }
     }
 
     fn is_time(&self) -> bool {
@@ -108,9 +117,8 @@ impl Comparable {
         if self.is_time() || other.is_time() {
             return self.time.is_some() && self.time == other.time;
         }
-        self.cell == other.cell
-            // A truth value, or a number, may be text on the other side.
-            || self.cell.to_string() == other.cell.to_string()
+        // A truth value, or a number, may be text on the other side.
+        self.cell == other.cell || self.text == other.text
     }
 
     fn compare(&self, other: &Self) -> Option<Ordering> {
@@ -119,25 +127,39 @@ impl Comparable {
         }
         match (self.number, other.number) {
             (Some(a), Some(b)) => a.partial_cmp(&b),
-            _ => Some(self.cell.to_string().cmp(&other.cell.to_string())),
+            _ => Some(self.text.cmp(&other.text)),
         }
     }
 }
 
 impl Relation {
-    fn holds(self, left: &[Arc<Comparable>], right: &[Arc<Comparable>]) -> bool {
-        let any = |test: &dyn Fn(&Comparable, &Comparable) -> bool| {
-            left.iter().any(|a| right.iter().any(|b| test(a, b)))
+    fn holds(
+        self,
+        left: &[Arc<Comparable>],
+        right: &[Arc<Comparable>],
+        pace: &mut Pace<'_>,
+    ) -> Result<bool, IndexError> {
+        let mut any = |test: &dyn Fn(&Comparable, &Comparable) -> bool| {
+            for a in left {
+                // An event can have thousands of values on both sides.
+                pace.spend(right.len() * PAIR_STEPS)?;
+                if right.iter().any(|b| test(a, b)) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         };
-        let ordered =
+        let mut ordered =
             |is_meant: fn(Ordering) -> bool| any(&|a, b| a.compare(b).is_some_and(is_meant));
         match self {
-            Self::Equal => any(&Comparable::equals),
-            Self::Different => !left.is_empty() && !right.is_empty() && !any(&Comparable::equals),
             Self::Less => ordered(Ordering::is_lt),
             Self::AtMost => ordered(Ordering::is_le),
             Self::More => ordered(Ordering::is_gt),
             Self::AtLeast => ordered(Ordering::is_ge),
+            Self::Equal => any(&Comparable::equals),
+            Self::Different => {
+                Ok(!left.is_empty() && !right.is_empty() && !any(&Comparable::equals)?)
+            }
         }
     }
 }
@@ -145,14 +167,16 @@ impl Relation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use segment::stop::Stop;
 
     #[track_caller]
     fn check(left: &[Cell], relation: Relation, right: &[Cell], expected: bool) {
         let side = |cells: &[Cell]| -> Vec<Arc<Comparable>> {
             cells.iter().map(|cell| Arc::new(Comparable::new(cell.clone()))).collect()
         };
-        let holds = relation.holds(&side(left), &side(right));
-        assert_eq!(holds, expected, "{left:?} {relation:?} {right:?}");
+        let stop = Stop::when(|| false);
+        let holds = relation.holds(&side(left), &side(right), &mut Pace::new(&stop));
+        assert_eq!(holds.unwrap(), expected, "{left:?} {relation:?} {right:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 
 pub(crate) use crate::value_clauses::SameNumber;
 use crate::value_clauses::ValueTest;
+use crate::wildcard::Wildcard;
 use language::ast::{Pattern, PatternPiece, Regex, Value};
 use language::time::{Clock, TimeError, parse_plain_time, parse_time};
 use trail::limits::{EXACT_BYTES_MAX, WORD_BYTES_MAX};
@@ -20,11 +21,29 @@ use trail::words::{each_word, lowercase, shorten, words};
 /// Bytes of a prefix that narrow a search.
 const PREFIX_BYTES_MAX: usize = 1 << 10;
 
-/// A pattern with wildcards, ready to be matched.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Words of a phrase that candidates for it are looked up by; each is a look-up in every segment.
+const TELLING_WORDS_MAX: usize = 16;
+
+/// A pattern with wildcards, ready to be matched. Equality and hash are those of its pieces.
+#[derive(Clone, Debug)]
 pub(crate) struct Form {
     pieces: Vec<PatternPiece>,
     prefix: String,
+    wildcard: Wildcard,
+}
+
+impl PartialEq for Form {
+    fn eq(&self, other: &Self) -> bool {
+        self.pieces == other.pieces
+    }
+}
+
+impl Eq for Form {}
+
+impl Hash for Form {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.pieces.hash(state);
+    }
 }
 
 impl Form {
@@ -37,7 +56,8 @@ impl Form {
             }
             _ => String::new(),
         };
-        Self { pieces, prefix }
+        let wildcard = Wildcard::new(&pieces);
+        Self { pieces, prefix, wildcard }
     }
 
     /// Makes a pattern in lower case, to match words.
@@ -57,9 +77,12 @@ impl fmt::Display for Form {
 }
 
 impl ValueTest for Form {
-    /// Greedy from the left: each text goes where it fits first, the last where the value ends.
     fn is_met_by(&self, value: &str) -> bool {
-        is_of_form(&self.pieces, value)
+        self.wildcard.matches(value)
+    }
+
+    fn steps(&self) -> usize {
+        self.wildcard.steps()
     }
 
     fn prefix(&self) -> &str {
@@ -71,38 +94,6 @@ impl ValueTest for Form {
             PatternPiece::Text(text) => text.chars().all(|c| alphabet.contains(c)),
             PatternPiece::AnyRun | PatternPiece::AnyOne => true,
         })
-    }
-}
-
-/// Matches with one place to go back to: the last `*`, and the text it stands for so far.
-fn is_of_form(pieces: &[PatternPiece], value: &str) -> bool {
-    let (mut piece, mut rest) = (0, value);
-    let mut back: Option<(usize, &str)> = None;
-    loop {
-        let step = match pieces.get(piece) {
-            Some(PatternPiece::AnyRun) => {
-                back = Some((piece, rest));
-                piece += 1;
-                continue;
-            }
-            Some(PatternPiece::AnyOne) => rest.chars().next().map(|c| &rest[c.len_utf8()..]),
-            Some(PatternPiece::Text(text)) => rest.strip_prefix(text.as_str()),
-            None => rest.is_empty().then_some(rest),
-        };
-        match (step, back) {
-            (Some(_), _) if piece == pieces.len() => return true,
-            (Some(after), _) => {
-                rest = after;
-                piece += 1;
-            }
-            (None, None) => return false,
-            (None, Some((star, from))) => {
-                let Some(c) = from.chars().next() else { return false };
-                rest = &from[c.len_utf8()..];
-                back = Some((star, rest));
-                piece = star + 1;
-            }
-        }
     }
 }
 
@@ -119,6 +110,10 @@ impl AnyCase {
 impl ValueTest for AnyCase {
     fn is_met_by(&self, value: &str) -> bool {
         self.0.is_met_by(&lowercase(value))
+    }
+
+    fn steps(&self) -> usize {
+        self.0.steps()
     }
 
     fn lower_case_prefix(&self) -> &str {
@@ -181,6 +176,11 @@ impl Hash for Match {
 impl ValueTest for Match {
     fn is_met_by(&self, value: &str) -> bool {
         self.regex.is_match(value)
+    }
+
+    fn steps(&self) -> usize {
+        // A state of the expression is made anew for each byte, where the cache of them is too small.
+        1_000
     }
 
     fn can_be_made_of(&self, alphabet: &str) -> bool {
@@ -422,6 +422,10 @@ impl ValueTest for Phrase {
     fn is_met_by(&self, value: &str) -> bool {
         self.text.is_met_by(value) || !self.row.0.is_empty() && self.row.is_met_by(value)
     }
+
+    fn steps(&self) -> usize {
+        self.row.steps()
+    }
 }
 
 /// The words of a phrase, in lower case.
@@ -436,18 +440,76 @@ impl Row {
 
 impl ValueTest for Row {
     fn is_met_by(&self, value: &str) -> bool {
-        if !self.0.iter().all(|word| may_contain(value, word)) {
+        // A word takes a byte, and one before the next.
+        let fits = 2 * self.0.len() <= value.len() + 1;
+        let may_contain = |word: &String| may_contain(value, word);
+        let may_meet = match self.0.len() {
+            0..=TELLING_WORDS_MAX => self.0.iter().all(may_contain),
+            _ => fits && self.telling_words().into_iter().all(may_contain),
+        };
+        if !fits || !may_meet {
             return false;
         }
-        let mut recent = Vec::new();
+        let mut finder = RowFinder::new(self);
         let mut is_met = false;
-        each_word(value, &mut String::new(), |word| {
-            if !is_met {
-                recent.push(word.to_owned());
-                is_met = recent.ends_with(&self.0);
-            }
-        });
+        each_word(value, &mut String::new(), |word| is_met = is_met || finder.ends_with(word));
         is_met
+    }
+
+    fn steps(&self) -> usize {
+        // Each of some words is looked for, and may fit nearly everywhere.
+        64
+    }
+}
+
+impl Row {
+    /// Its longest words, each once: as many as tell most other texts apart.
+    pub(crate) fn telling_words(&self) -> Vec<&String> {
+        let mut words: Vec<&String> = self.0.iter().collect();
+        words.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        words.dedup();
+        words.truncate(TELLING_WORDS_MAX);
+        words
+    }
+}
+
+/// Finds a row of words among others, in as many steps as there are words (Knuth, Morris and Pratt).
+pub(crate) struct RowFinder<'r> {
+    row: &'r [String],
+    /// For each beginning of the row: how many of its first words are its last words, too.
+    borders: Vec<usize>,
+    /// How many of the row's words were seen last.
+    seen: usize,
+}
+
+impl<'r> RowFinder<'r> {
+    pub(crate) fn new(Row(row): &'r Row) -> Self {
+        let mut finder = Self { row, borders: vec![0], seen: 0 };
+        for word in row.iter().skip(1) {
+            finder.step(word);
+            finder.borders.push(finder.seen);
+        }
+        finder.seen = 0;
+        finder
+    }
+
+    /// Takes the next word; true where the row ends with it.
+    pub(crate) fn ends_with(&mut self, word: &str) -> bool {
+        if self.row.is_empty() {
+            return false;
+        }
+        if self.seen == self.row.len() {
+            self.seen = self.borders[self.seen - 1];
+        }
+        self.step(word);
+        self.seen == self.row.len()
+    }
+
+    fn step(&mut self, word: &str) {
+        while self.seen > 0 && self.row[self.seen] != word {
+            self.seen = self.borders[self.seen - 1];
+        }
+        self.seen += usize::from(self.row[self.seen] == word);
     }
 }
 
@@ -505,9 +567,9 @@ mod tests {
         check("[x-z]+", false, false);
         check("[x-z]*", false, true);
         check("akia[^ ]+", true, false);
-        let form = |text: &str| Form {
-            pieces: vec![PatternPiece::AnyRun, PatternPiece::Text(text.to_owned())],
-            prefix: String::new(),
+        let form = |text: &str| {
+            let pieces = [PatternPiece::AnyRun, PatternPiece::Text(text.to_owned())];
+            Form::new(&Pattern::new(pieces))
         };
         assert!(form("bad").can_be_made_of("abcd"));
         assert!(!form("bed").can_be_made_of("abcd"));
@@ -546,6 +608,14 @@ mod tests {
 
     #[test]
     fn words_in_a_row_are_found_wherever_they_begin() {
+        for row in ["a", "a a b", "a b a c", "a b a b a", "a a a a"] {
+            for text in ["a", "a a", "a a a b", "a b a b a c", "x a b a b a b", "a a a a a", ""] {
+                let (row, found) = (Row::of(row), words(text));
+                let expected = found.windows(row.0.len()).any(|words| words == row.0);
+                assert_eq!(row.is_met_by(text), expected, "{row:?} {text}");
+            }
+        }
+        assert_eq!(Row::of(&"b aaa a b ".repeat(99)).telling_words(), ["aaa", "a", "b"]);
         let row = Row::of("Not authorized");
         assert!(row.is_met_by("User is not not authorized to perform"));
         assert!(!row.is_met_by("not really authorized"));

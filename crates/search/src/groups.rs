@@ -16,12 +16,10 @@ mod tally;
 mod tests;
 mod top;
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustc_hash::FxBuildHasher;
 use tantivy::DocId;
 
 use self::dense::Counter;
@@ -32,10 +30,16 @@ use crate::pieces::SegmentPiece;
 use crate::values::{Local, ReadRecord, ValueSource, Values};
 use crate::visit::{Check, Ended, MatchWalk, Matches, Sought};
 use segment::column_words::each_value;
+use segment::stop::{Pace, Stop};
 use segment::view::SegmentView;
 use segment::{IndexError, lock};
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
+use trail::seeded::SeededMap;
+
+/// Steps of adding an event's value to a group, and of adding what was gathered of a group.
+const ADD_STEPS: usize = 32;
+const MERGE_STEPS: usize = 256;
 
 /// Values visited between two looks at the deadline.
 const CHECK_STEP: u64 = 1 << 12;
@@ -137,7 +141,7 @@ pub(crate) fn group<E: From<IndexError> + Send>(
         && let Some(counters) = short.counted_by_index(key)?
     {
         groups.events = counters.iter().map(Counter::events).sum();
-        return Ok(of_counters(groups, &counters, grouping, snapshot)?);
+        return Ok(of_counters(groups, &counters, grouping, snapshot, &sought.stop)?);
     }
     let groups = Mutex::new(groups);
     let counters =
@@ -152,13 +156,14 @@ pub(crate) fn group<E: From<IndexError> + Send>(
         let mut groups = lock(&groups);
         groups.events += events;
         if let Some(counter) = counter {
-            counter.each(|key, events| groups.add_count(key, events))?;
+            counter
+                .each(&mut Pace::new(&sought.stop), |key, events| groups.add_count(key, events))?;
         }
         Ok(())
     })?;
     let groups = groups.into_inner().unwrap_or_else(PoisonError::into_inner);
     let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
-    Ok(of_counters(groups, &counters, grouping, snapshot)?)
+    Ok(of_counters(groups, &counters, grouping, snapshot, &sought.stop)?)
 }
 
 /// Adds what was counted to the groups; of it alone, only the largest, where no more are wanted.
@@ -167,9 +172,10 @@ fn of_counters(
     counters: &[Counter],
     grouping: &Grouping,
     snapshot: &Snapshot,
+    stop: &Stop,
 ) -> Result<Grouped, IndexError> {
     let keys = &grouping.keys;
-    of_dictionaries(snapshot, keys, || add_counters(groups, counters, grouping.largest))
+    of_dictionaries(snapshot, keys, || add_counters(groups, counters, grouping.largest, stop))
 }
 
 /// Reads the dictionaries of several segments side by side. If that fails, each is read by itself, which
@@ -181,7 +187,10 @@ fn of_dictionaries<T>(
 ) -> Result<T, IndexError> {
     // Nothing of it is used after a panic.
     let done = catch_unwind(AssertUnwindSafe(work));
-    if !matches!(done, Ok(Ok(_) | Err(IndexError::TooManyGroups { .. }))) {
+    let is_no_failure = |error: &IndexError| {
+        matches!(error, IndexError::TooManyGroups { .. } | IndexError::Stopped)
+    };
+    if !done.as_ref().is_ok_and(|done| done.as_ref().err().is_none_or(is_no_failure)) {
         for segment in &snapshot.segments {
             segment.reading(|| keys.iter().try_for_each(|key| read_dictionary(segment, key)))?;
         }
@@ -202,9 +211,10 @@ fn add_counters(
     mut groups: Groups<'_>,
     counters: &[Counter],
     largest: Option<usize>,
+    stop: &Stop,
 ) -> Result<Grouped, IndexError> {
     if let Some(limit) = largest.filter(|_| groups.is_empty())
-        && let Some(largest) = top::top(counters, limit)?
+        && let Some(largest) = top::top(counters, limit, stop)?
     {
         for (value, events) in largest {
             groups.add_count(vec![value], events)?;
@@ -212,7 +222,7 @@ fn add_counters(
         return Ok(groups.end());
     }
     for counter in counters {
-        counter.each(|key, events| groups.add_count(key, events))?;
+        counter.each(&mut Pace::new(stop), |key, events| groups.add_count(key, events))?;
     }
     Ok(groups.end())
 }
@@ -250,17 +260,17 @@ fn gather<'g, E>(
     let mut events: u64 = 0;
     walk.each(|docs| {
         for doc in docs {
-            gathering.add(*doc)?;
+            gathering.add(*doc, walk)?;
         }
         events += docs.len() as u64;
         if gathering.bytes > GATHERED_BYTES_MAX {
-            gathering.merge_into(&mut lock(groups))?;
+            gathering.merge_into(&mut lock(groups), walk)?;
         }
         Ok(ControlFlow::Continue(()))
     })?;
     let mut groups = lock(groups);
     groups.events += events;
-    Ok(gathering.merge_into(&mut groups)?)
+    gathering.merge_into(&mut groups, walk)
 }
 
 /// What was counted of each segment.
@@ -312,6 +322,8 @@ struct Gathering<'g> {
     locals: Vec<Local>,
     bytes: usize,
     bytes_max: usize,
+    /// Steps that reading an event's keys and values takes.
+    steps: usize,
 }
 
 /// One key: from a group of the keys before it and a value to a group.
@@ -319,7 +331,7 @@ struct Level {
     values: Values,
     /// By the value's number, for the first key.
     dense: Vec<u32>,
-    hashed: HashMap<(u32, Option<Local>), u32, FxBuildHasher>,
+    hashed: SeededMap<(u32, Option<Local>), u32>,
     /// Of each group, what it was made of.
     made_of: Vec<(u32, Option<Local>)>,
 }
@@ -332,7 +344,7 @@ impl Level {
         Self {
             values,
             dense: vec![NO_GROUP; size.unwrap_or(0)],
-            hashed: HashMap::default(),
+            hashed: SeededMap::default(),
             made_of: Vec::new(),
         }
     }
@@ -375,7 +387,9 @@ impl<'g> Gathering<'g> {
         let open = |measure: &Measure| {
             measure.source().map(|source| Values::open(segment, source, read)).transpose()
         };
-        let sources = grouping.measures.iter().map(open).collect::<Result<_, _>>()?;
+        let sources = grouping.measures.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let of_sources = sources.iter().flatten().map(|values: &Values| values.steps());
+        let steps = keys.iter().map(|level| level.values.steps()).chain(of_sources).sum();
         Ok(Self {
             segment: Arc::clone(segment),
             grouping,
@@ -388,10 +402,12 @@ impl<'g> Gathering<'g> {
             locals: Vec::new(),
             bytes: 0,
             bytes_max,
+            steps,
         })
     }
 
-    fn add(&mut self, doc: DocId) -> Result<(), IndexError> {
+    fn add<E>(&mut self, doc: DocId, walk: &MatchWalk<'_, E>) -> Result<(), Ended<E>> {
+        walk.spend(self.steps)?;
         self.of_event.clear();
         self.of_event.push(0);
         let mut groups = 1;
@@ -413,7 +429,10 @@ impl<'g> Gathering<'g> {
                 }
                 // One event can have thousands of values in each of several keys.
                 if self.bytes > self.bytes_max {
-                    return Err(IndexError::TooManyGroups { groups: level.made_of.len() });
+                    return Err(IndexError::TooManyGroups { groups: level.made_of.len() }.into());
+                }
+                if self.locals.len() > 1 {
+                    walk.spend(self.locals.len() * ADD_STEPS)?;
                 }
             }
             std::mem::swap(&mut self.of_event, &mut self.next);
@@ -430,6 +449,9 @@ impl<'g> Gathering<'g> {
         let time = self.segment.time(doc);
         let measures = self.grouping.measures.iter().zip(&mut self.sources);
         for ((measure, source), tallies) in measures.zip(&mut self.tallies) {
+            if self.of_event.len() > 1 {
+                walk.spend(self.of_event.len() * ADD_STEPS)?;
+            }
             let Some(values) = source else {
                 for group in &self.of_event {
                     tallies[*group as usize].count += 1;
@@ -439,6 +461,9 @@ impl<'g> Gathering<'g> {
             self.locals.clear();
             self.locals.extend_from_slice(values.of(doc)?);
             for group in &self.of_event {
+                if self.locals.len() > 1 {
+                    walk.spend(self.locals.len() * ADD_STEPS)?;
+                }
                 self.bytes += tallies[*group as usize].add(measure, values, &self.locals, time);
             }
         }
@@ -446,13 +471,18 @@ impl<'g> Gathering<'g> {
     }
 
     /// Adds what was gathered to the groups of all segments, and begins anew.
-    fn merge_into(&mut self, groups: &mut Groups<'_>) -> Result<(), IndexError> {
-        let keys = self.key_cells()?;
+    fn merge_into<E>(
+        &mut self,
+        groups: &mut Groups<'_>,
+        walk: &MatchWalk<'_, E>,
+    ) -> Result<(), Ended<E>> {
+        let keys = self.key_cells(walk)?;
         for (group, key) in keys.into_iter().enumerate() {
             let number = groups.number(key)?;
             for (measure, tallies) in self.tallies.iter_mut().enumerate() {
+                walk.spend(MERGE_STEPS)?;
                 let tally = std::mem::take(&mut tallies[group]);
-                groups.merge(number, measure, tally, self.sources[measure].as_ref())?;
+                groups.merge(number, measure, tally, self.sources[measure].as_ref(), walk)?;
             }
         }
         for level in &mut self.keys {
@@ -464,12 +494,14 @@ impl<'g> Gathering<'g> {
     }
 
     /// The values of each group's keys.
-    fn key_cells(&self) -> Result<Vec<Vec<Cell>>, IndexError> {
+    fn key_cells<E>(&self, walk: &MatchWalk<'_, E>) -> Result<Vec<Vec<Cell>>, Ended<E>> {
         let mut keys = vec![Vec::new()];
         if self.groups == 0 {
             return Ok(Vec::new());
         }
-        for level in &self.keys {
+        for (before, level) in self.keys.iter().enumerate() {
+            // The keys before it are copied.
+            walk.spend(level.made_of.len() * (before + 1) * ADD_STEPS)?;
             let mut locals: Vec<Local> =
                 level.made_of.iter().filter_map(|(_, local)| *local).collect();
             locals.sort_unstable();

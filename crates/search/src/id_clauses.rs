@@ -60,7 +60,8 @@ impl<T: ValueTest + Clone> Clause for IdClause<T> {
         let mut events = BitSet::with_max_value(context.segment.events());
         let field = Fields::column(self.column);
         let prefix = self.test.prefix();
-        add_terms(context, field, prefix, |value| self.test.is_met_by(value), &mut events)?;
+        let is_met = |value: &str| self.test.is_met_by(value);
+        add_terms(context, field, prefix, (is_met, self.test.steps()), &mut events)?;
         let terms: Docs = Box::new(ConstScorer::new(BitSetDocSet::from(events), 1.0));
         let keys = keys_of(&self.test);
         let test = self.test.clone();

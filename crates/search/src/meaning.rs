@@ -11,7 +11,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::addresses::{Addresses, AwsSource};
-use crate::form::{AnyCase, AnyOf, Between, Form, Match, Phrase, Row, SameNumber, SameText};
+use crate::form::{
+    AnyCase, AnyOf, Between, Form, Match, Phrase, Row, RowFinder, SameNumber, SameText,
+};
 use crate::value_clauses::ValueTest;
 use language::ast::Comparison;
 use trail::cell::Cell;
@@ -131,6 +133,18 @@ impl<T> Meaning<T> {
         }
     }
 
+    /// Visits all tests.
+    pub(crate) fn each_test<'a>(&'a self, visit: &mut impl FnMut(&'a T)) {
+        match self {
+            Self::And(parts) | Self::Or(parts) => {
+                parts.iter().for_each(|part| part.each_test(visit));
+            }
+            Self::Not(inner) => inner.each_test(visit),
+            Self::Test(test) => visit(test),
+            Self::All => {}
+        }
+    }
+
     /// Visits the tests that can make the condition true by being true: those under an even number
     /// of `NOT`s.
     pub(crate) fn each_wanted<'a>(&'a self, visit: &mut impl FnMut(&'a T)) {
@@ -152,6 +166,15 @@ impl<T> Meaning<T> {
 }
 
 impl RowTest {
+    /// Steps that the test takes for each byte of a value, at most.
+    pub(crate) fn steps(&self) -> usize {
+        match self {
+            Self::Words(words) => words.steps(),
+            Self::Time { .. } => 1,
+            Self::Value { test, .. } => test.steps(),
+        }
+    }
+
     pub(crate) fn is_met_by(&self, row: &[Cell]) -> bool {
         match self {
             Self::Words(words) => row.iter().any(|cell| words.is_met_by(cell)),
@@ -180,6 +203,15 @@ impl WordMeaning {
                 matches!(self, Self::Row { time: Some(time), .. } if time == found)
             }
             Cell::Int(_) | Cell::Float(_) | Cell::Text(_) => self.is_in(&text_of(value)),
+        }
+    }
+
+    /// Steps that the test takes for each byte of a value, at most.
+    pub(crate) fn steps(&self) -> usize {
+        match self {
+            Self::Row { row, .. } => row.steps(),
+            Self::Wildcard(form) => form.steps(),
+            Self::Regex(regex) => regex.steps(),
         }
     }
 
@@ -218,16 +250,32 @@ fn word_places(text: &str, test: &impl ValueTest) -> Vec<Range<usize>> {
 }
 
 /// Returns the byte ranges of a phrase in a text.
-pub(crate) fn row_places(Row(row): &Row, text: &str) -> Vec<Range<usize>> {
-    let mut placed: Vec<(String, Range<usize>)> = Vec::new();
-    each_placed_word(text, &mut String::new(), |word, place| placed.push((word.to_owned(), place)));
-    let is_the_row =
-        |found: &&[(String, Range<usize>)]| found.iter().map(|(word, _)| word).eq(row.iter());
-    let found = placed.windows(row.len().max(1)).filter(is_the_row);
-    found.map(|found| found[0].1.start..found[found.len() - 1].1.end).collect()
+pub(crate) fn row_places(row: &Row, text: &str) -> Vec<Range<usize>> {
+    let mut finder = RowFinder::new(row);
+    let (mut places, mut found): (Vec<Range<usize>>, Vec<Range<usize>>) = Default::default();
+    each_placed_word(text, &mut String::new(), |word, place| {
+        places.push(place);
+        if finder.ends_with(word) {
+            let last = places.len() - 1;
+            found.push(places[last + 1 - row.0.len()].start..places[last].end);
+        }
+    });
+    found
 }
 
 impl ValueMeaning {
+    /// Steps that the test takes for each byte of a value, at most.
+    pub(crate) fn steps(&self) -> usize {
+        match self {
+            Self::Exists | Self::Exact(_) | Self::OneOf(_) | Self::Range(_) => 1,
+            Self::Address(_) | Self::AwsSource => 1,
+            Self::AnyCase(form) => form.steps(),
+            Self::Wildcard(form) => form.steps(),
+            Self::Regex(regex) => regex.steps(),
+            Self::Phrase(phrase) => phrase.steps(),
+        }
+    }
+
     /// Whether a value of an event or of a row passes the test. A column's value is a text,
     /// whatever the record has.
     pub(crate) fn is_met_by(&self, value: &Cell) -> bool {

@@ -6,13 +6,14 @@
 
 mod field;
 
+use std::iter;
 use std::sync::Arc;
 
 use tantivy::Term;
 use tantivy::query::{AllQuery, BooleanQuery, EmptyQuery, Occur, Query, TermQuery};
 use tantivy::schema::IndexRecordOption;
 
-use crate::clauses::{Clause, ClauseQuery, Stop, TimeClause, VerifiedClause};
+use crate::clauses::{Clause, ClauseQuery, PacedClause, Stop, TimeClause, VerifiedClause};
 use crate::fields::{Target, has_no_value, resolve};
 use crate::form::{Row, SameNumber};
 use crate::meaning::{EventMeaning, EventTest, Meaning, TimeBetween, WordMeaning};
@@ -29,6 +30,10 @@ use trail::parse::Parser;
 use trail::time::Micros;
 use trail::words::shorten;
 use wire::ApiError;
+
+/// So many conditions are evaluated on all events of a segment in a fraction of a second, whether
+/// events match or not.
+const PARTS_UNPACED_MAX: usize = 8;
 
 /// Plans queries on one snapshot.
 pub(crate) struct Planner<'a> {
@@ -57,7 +62,7 @@ impl Planner<'_> {
             Meaning::All => Box::new(AllQuery),
             Meaning::And(parts) => self.plan_and(parts),
             Meaning::Or(parts) => any_of(parts.iter().map(|part| self.plan(part)).collect()),
-            Meaning::Not(inner) => without(Box::new(AllQuery), vec![self.plan(inner)]),
+            Meaning::Not(inner) => self.without(Box::new(AllQuery), vec![self.plan(inner)]),
             Meaning::Test(test) => self.test(test),
         }
     }
@@ -104,8 +109,25 @@ impl Planner<'_> {
         if all.is_empty() {
             all.push(Box::new(AllQuery));
         }
+        let count = all.len();
+        if count > PARTS_UNPACED_MAX {
+            all = all.into_iter().map(|query| self.paced(query, count)).collect();
+        }
         let all = all_of(all);
-        if none.is_empty() { all } else { without(all, none) }
+        if none.is_empty() { all } else { self.without(all, none) }
+    }
+
+    /// The events of a query and of none of the others.
+    fn without(&self, query: Box<dyn Query>, others: Vec<Box<dyn Query>>) -> Box<dyn Query> {
+        let is_paced = others.len() > PARTS_UNPACED_MAX;
+        let query = if is_paced { self.paced(query, others.len()) } else { query };
+        let others = others.into_iter().map(|other| (Occur::MustNot, other));
+        Box::new(BooleanQuery::new(iter::once((Occur::Must, query)).chain(others).collect()))
+    }
+
+    /// An event that many queries are asked about costs so much that each counts, match or not.
+    fn paced(&self, query: Box<dyn Query>, others: usize) -> Box<dyn Query> {
+        self.clause(PacedClause { query, others })
     }
 
     fn clause(&self, clause: impl Clause) -> Box<dyn Query> {
@@ -117,9 +139,9 @@ impl Planner<'_> {
     fn words(&self, row: &Row, time: Option<Micros>) -> Box<dyn Query> {
         let found = match row.0.as_slice() {
             [word] => self.clause(WordClause { word: word.clone(), read: read_record() }),
-            words => {
-                let in_columns =
-                    self.clause(ColumnPhraseClause { words: words.to_vec(), test: row.clone() });
+            _ => {
+                let words = row.telling_words().into_iter().cloned().collect();
+                let in_columns = self.clause(ColumnPhraseClause { words, test: row.clone() });
                 any_of(vec![in_columns, self.row_in_leaves(row, None)])
             }
         };
@@ -132,12 +154,12 @@ impl Planner<'_> {
         }
     }
 
-    /// Words in a row within one value that is no column's: those events that have all the words,
-    /// verified on the record.
+    /// Words in a row within one value that is no column's: those events that have all the words
+    /// that tell most, verified on the record.
     fn row_in_leaves(&self, row: &Row, path: Option<&str>) -> Box<dyn Query> {
         let field = self.snapshot.fields.words;
-        let candidates =
-            all_of(row.0.iter().map(|word| exact(Term::from_field_text(field, word))).collect());
+        let exact = |word: &String| exact(Term::from_field_text(field, word));
+        let candidates = all_of(row.telling_words().into_iter().map(exact).collect());
         let test = record_test(path, row.clone());
         self.clause(VerifiedClause { candidates, test })
     }
@@ -225,9 +247,4 @@ fn any_of(mut parts: Vec<Box<dyn Query>>) -> Box<dyn Query> {
         1 => parts.remove(0),
         _ => Box::new(BooleanQuery::union(parts)),
     }
-}
-
-fn without(query: Box<dyn Query>, others: Vec<Box<dyn Query>>) -> Box<dyn Query> {
-    let others = others.into_iter().map(|other| (Occur::MustNot, other));
-    Box::new(BooleanQuery::new(std::iter::once((Occur::Must, query)).chain(others).collect()))
 }

@@ -1,18 +1,15 @@
 //! Counts the events of a snapshot that have each field.
 
-use std::collections::HashMap;
-
-use rustc_hash::FxBuildHasher;
-
 use crate::pieces::in_parallel;
 use segment::IndexError;
 
 use segment::presence::Presence;
 use store::snapshot::Snapshot;
 use trail::columns::COLUMNS;
+use trail::seeded::SeededMap;
 
 /// The presence of each field that is not a column of the schema, by its path.
-pub(crate) type ByPath<'s> = HashMap<&'s str, Presence, FxBuildHasher>;
+pub(crate) type ByPath<'s> = SeededMap<&'s str, Presence>;
 
 /// Counts the events that have each field: paths that are not columns by path, columns of the
 /// schema by number. Polls `check`, and stops at its error.

@@ -13,24 +13,27 @@ mod rows;
 mod tests;
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use rustc_hash::FxBuildHasher;
 
 use self::firsts::Firsts;
 use self::rows::{Rows, SortKeys};
 use crate::collect::Match;
+use crate::sorting::sorted;
 use crate::values::{ReadRecord, ValueSource};
 use crate::visit::{Check, Ended, MatchWalk, Matches, Sought};
+use segment::stop::Pace;
 use segment::{IndexError, lock};
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
+use trail::seeded::SeededMap;
 use wire::Order;
 
 /// What a kept event costs in memory, about, beside its texts.
 const EVENT_BYTES: usize = 160;
+
+/// Steps of comparing a value of two events.
+const COMPARE_STEPS: usize = 64;
 
 /// Bytes of a piece's groups before they are put into those of all.
 const GATHERED_BYTES_MAX: usize = 8 << 20;
@@ -65,7 +68,7 @@ pub(crate) fn ranked<E: From<IndexError> + Send>(
     check: Check<'_, E>,
 ) -> Result<(Vec<Match>, u64), E> {
     let kept =
-        KeptRows { ranking, all: Vec::new(), firsts: HashMap::default(), bytes: 0, bytes_max };
+        KeptRows { ranking, all: Vec::new(), firsts: SeededMap::default(), bytes: 0, bytes_max };
     let kept = Mutex::new(kept);
     let matches = Matches::of(snapshot, sought, check)?;
     let totals = matches.each_piece(|walk| {
@@ -76,7 +79,7 @@ pub(crate) fn ranked<E: From<IndexError> + Send>(
         }
     })?;
     let kept = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok((kept.end(), totals.iter().sum()))
+    Ok((kept.end(&mut Pace::new(&sought.stop))?, totals.iter().sum()))
 }
 
 /// Ranks a piece's matches; returns how many there are.
@@ -89,16 +92,17 @@ fn rank_piece<E>(
     let segment = walk.piece.segment;
     let mut keys = SortKeys::open(segment, ranking, read)?;
     let mut rows = Rows::new(ranking.limit);
-    let mut total = 0;
+    let (mut total, steps) = (0, keys.steps());
     walk.each(|docs| {
         total += docs.len() as u64;
         for doc in docs {
+            walk.spend(steps)?;
             keys.read(*doc)?;
-            rows.offer(&keys, *doc);
+            rows.offer(&keys, *doc, walk)?;
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    let ranked = keys.ranked(&rows.end(&keys))?;
+    let ranked = keys.ranked(&rows.end(&keys, walk)?)?;
     let mut kept = lock(kept);
     kept.all.extend(ranked);
     kept.drop_surplus();
@@ -115,19 +119,20 @@ fn first_of_piece<E>(
     let segment = walk.piece.segment;
     let mut keys = SortKeys::open(segment, ranking, read)?;
     let mut firsts = Firsts::open(segment, &ranking.dedup, read)?;
-    let mut total = 0;
+    let (mut total, steps) = (0, keys.steps() + firsts.steps());
     walk.each(|docs| {
         total += docs.len() as u64;
         for doc in docs {
+            walk.spend(steps)?;
             keys.read(*doc)?;
             firsts.offer(&keys, *doc)?;
         }
         if firsts.bytes() > GATHERED_BYTES_MAX {
-            firsts.drain(&keys, |group, first| lock(kept).add_first(group, first))?;
+            firsts.drain(&keys, walk, |group, first| lock(kept).add_first(group, first))?;
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    firsts.drain(&keys, |group, first| lock(kept).add_first(group, first))?;
+    firsts.drain(&keys, walk, |group, first| lock(kept).add_first(group, first))?;
     Ok(total)
 }
 
@@ -138,7 +143,7 @@ type Group = Vec<Vec<Cell>>;
 struct KeptRows<'r> {
     ranking: &'r Ranking,
     all: Vec<Ranked>,
-    firsts: HashMap<Group, Ranked, FxBuildHasher>,
+    firsts: SeededMap<Group, Ranked>,
     bytes: usize,
     bytes_max: usize,
 }
@@ -169,19 +174,23 @@ impl KeptRows<'_> {
         self.all.truncate(self.ranking.limit);
     }
 
-    fn end(mut self) -> Vec<Match> {
-        self.all.extend(std::mem::take(&mut self.firsts).into_values());
-        self.drop_surplus();
-        self.all.into_iter().map(|ranked| ranked.found).collect()
+    fn end(self, pace: &mut Pace<'_>) -> Result<Vec<Match>, IndexError> {
+        let Self { ranking, mut all, firsts, .. } = self;
+        all.extend(firsts.into_values());
+        let compare = |a: usize, b: usize| ranking.compare(&all[a], &all[b]);
+        let steps = COMPARE_STEPS * (ranking.sort.len() + 1);
+        let mut order = sorted(all.len(), compare, steps, |steps| pace.spend(steps))?;
+        order.truncate(ranking.limit);
+        Ok(order.into_iter().map(|at| all[at].found.clone()).collect())
     }
 }
 
 impl Ranking {
     fn compare(&self, a: &Ranked, b: &Ranked) -> Ordering {
         let keys = a.keys.iter().zip(&b.keys).zip(&self.sort);
-        let by_keys = keys.map(|((a, b), (_, is_descending))| in_order(a, b, *is_descending));
-        let by_keys = by_keys.fold(Ordering::Equal, Ordering::then);
-        by_keys.then_with(|| a.found.position.compare(&b.found.position, self.order))
+        let mut by_keys = keys.map(|((a, b), (_, is_descending))| in_order(a, b, *is_descending));
+        let first = by_keys.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal);
+        first.then_with(|| a.found.position.compare(&b.found.position, self.order))
     }
 }
 

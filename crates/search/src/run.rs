@@ -37,6 +37,7 @@ use language::ast::{Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Val
 use language::check::{Checked, RowStage, RowsQuery, StageFault};
 use language::parse::{ParseError, parse};
 use language::time::{Clock, parse_time, parse_zone};
+use segment::stop::Pace;
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
 use trail::columns;
@@ -295,22 +296,26 @@ impl Search<'_> {
         let columns = by.iter().map(|key| self.key_column(key));
         let columns = columns.chain(functions.iter().map(|function| self.measure_column(function)));
         let columns = columns.collect::<Result<_, _>>()?;
+        let stop = stop_of(self.cancel);
+        let pace = &mut Pace::new(&stop);
         let mut rows = Rows::new(columns, by.len(), grouped.rows, grouped.is_exact);
         if !matches!(stages.first(), Some(RowStage::Sort(_))) {
-            rows.sort_by_keys();
+            rows.sort(&[], None, pace)?;
         }
         for (at, stage) in stages.iter().enumerate() {
             match stage {
-                RowStage::Filter(filter) => rows.filter(&self.row_meaning(filter, &rows)?),
+                RowStage::Filter(filter) => {
+                    rows.filter(&self.row_meaning(filter, &rows)?, pace)?;
+                }
                 RowStage::Sort(keys) => {
                     let wanted = match stages.get(at + 1) {
                         Some(RowStage::Limit { rows, by }) if by.is_empty() => Some(*rows),
                         _ => None,
                     };
-                    rows.sort(keys, wanted)?;
+                    rows.sort(keys, wanted, pace)?;
                 }
-                RowStage::Limit { rows: limit, by } => rows.limit(*limit, by)?,
-                RowStage::Fields(fields) => rows.choose(fields)?,
+                RowStage::Limit { rows: limit, by } => rows.limit(*limit, by, pace)?,
+                RowStage::Fields(fields) => rows.choose(fields, pace)?,
             }
         }
         Ok((rows, grouped.events))

@@ -11,15 +11,17 @@ use tantivy::schema::{Field, IndexRecordOption, Term};
 use tantivy::{BitSet, DocSet, TERMINATED};
 
 use crate::clauses::{Clause, Context, union};
+use crate::form::Row;
 use segment::IndexError;
 use segment::column_words::each_value;
 use segment::dictionary::{TermWalk, TextColumn};
 use segment::docsets::{Docs, Verified, docs_with_value, none};
 use segment::schema::Fields;
+use segment::stop::Pace;
 use segment::view::SegmentView;
 use trail::columns::ColumnId;
 use trail::limits::EXACT_BYTES_MAX;
-use trail::words::{is_shortened, shorten, words};
+use trail::words::{is_shortened, shorten};
 
 /// Values looked up in the inverted index one by one; for more of them the column is scanned.
 const VALUES_LOOKED_UP_MAX: usize = 64;
@@ -170,13 +172,14 @@ impl LeafClause {
         let is_equal = move |doc| ordinals.values_for_doc(doc).any(|found| found == ordinal);
         match self.rarest_word(context)? {
             Some((word, events)) if events < has_value => {
-                Ok(Verified::docs(context.term(&word)?, 1, is_equal))
+                Ok(Verified::docs(context.term(&word)?, 1, is_equal, context.stop.clone()))
             }
             _ => Ok(context.scan_with_value(index, is_equal)),
         }
     }
 
-    /// The word of the value that the fewest events have, and how many have it.
+    /// The word of the value, among those that tell most, that the fewest events have, and how many
+    /// have it.
     fn rarest_word(&self, context: &Context<'_>) -> Result<Option<(Term, u32)>, IndexError> {
         // As tables tell it, its hash is no word.
         if is_shortened(&self.text, EXACT_BYTES_MAX) {
@@ -184,8 +187,8 @@ impl LeafClause {
         }
         let field = context.snapshot.fields.words;
         let mut rarest: Option<(Term, u32)> = None;
-        for word in words(&self.text) {
-            let term = Term::from_field_text(field, &word);
+        for word in Row::of(&self.text).telling_words() {
+            let term = Term::from_field_text(field, word);
             let place = context.segment.place_of(&term)?;
             let events = place.info.as_ref().map_or(0, |info| info.doc_freq);
             if rarest.as_ref().is_none_or(|(_, fewest)| events < *fewest) {
@@ -196,12 +199,18 @@ impl LeafClause {
     }
 }
 
-/// Values looked at between two looks at whether anybody waits.
-const STOP_STEP: u64 = 1 << 12;
+/// What it takes to go to a value of a dictionary, beside its test: about as much as so many steps of
+/// a test.
+pub(crate) const LOOK_UP_STEPS: usize = 64;
 
 /// A test on the text of a value.
 pub(crate) trait ValueTest: fmt::Debug + Send + Sync + 'static {
     fn is_met_by(&self, value: &str) -> bool;
+
+    /// Steps that the test takes for each byte of a value, at most. A step is about a nanosecond.
+    fn steps(&self) -> usize {
+        1
+    }
 
     /// A prefix that every value which passes has; empty where there is none.
     fn prefix(&self) -> &str {
@@ -265,11 +274,11 @@ impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
         if let Some(column) = self.field.values(context.segment)? {
             let (mut met, mut cut) = (Vec::new(), Vec::new());
             let prefix = self.test.prefix().as_bytes();
+            let (steps, mut pace) = (self.test.steps(), Pace::new(context.stop));
+            context.stop.check()?;
             let mut walk = column.walk(prefix)?;
             while walk.advance()? && walk.key().starts_with(prefix) {
-                if walk.ordinal().is_multiple_of(STOP_STEP) {
-                    context.stop.check()?;
-                }
+                pace.spend(LOOK_UP_STEPS + walk.key().len() * steps)?;
                 let value = String::from_utf8_lossy(walk.key());
                 if is_shortened(&value, EXACT_BYTES_MAX) {
                     cut.push(walk.ordinal());
@@ -388,7 +397,11 @@ impl<T: ValueTest> Clause for NumberClause<T> {
                 DynamicColumn::F64(column) => numbers_where(context, column, is_in),
                 DynamicColumn::Str(column) => {
                     let column = TextColumn::from(column);
-                    let met = ordinals_where(context, &column, |text| self.texts.is_met_by(text))?;
+                    let met = ordinals_where(
+                        context,
+                        &column,
+                        (|text: &str| self.texts.is_met_by(text), 1),
+                    )?;
                     docs_with_values(context, &TextField::Path(self.path.clone()), &column, &met)?
                 }
                 _ => none(),
@@ -437,25 +450,27 @@ impl Clause for ExistsClause {
     }
 }
 
-/// Adds to a set the events of all terms of a field that begin with `prefix` and pass a test.
+/// Adds to a set the events of all terms of a field that begin with `prefix` and pass a test, which
+/// takes so many steps for each byte.
 pub(crate) fn add_terms(
     context: &Context<'_>,
     field: Field,
     prefix: &str,
-    mut test: impl FnMut(&str) -> bool,
+    (mut test, steps): (impl FnMut(&str) -> bool, usize),
     events: &mut BitSet,
 ) -> Result<(), IndexError> {
     let index = context.segment.reader.inverted_index(field)?;
+    let mut pace = Pace::new(context.stop);
+    context.stop.check()?;
     let mut terms = TermWalk::of_terms(index.terms(), prefix.as_bytes())?;
     while terms.advance()? && terms.key().starts_with(prefix.as_bytes()) {
-        if terms.terms_read().is_multiple_of(STOP_STEP) {
-            context.stop.check()?;
-        }
+        pace.spend(LOOK_UP_STEPS + terms.key().len() * steps)?;
         if !test(std::str::from_utf8(terms.key()).unwrap_or_default()) {
             continue;
         }
         let mut postings =
             index.read_postings_from_terminfo(terms.info(), IndexRecordOption::Basic)?;
+        pace.spend(terms.info().doc_freq as usize)?;
         while postings.doc() != TERMINATED {
             events.insert(postings.doc());
             postings.advance();
@@ -464,20 +479,22 @@ pub(crate) fn add_terms(
     Ok(())
 }
 
-/// Returns the ordinals of a column's values that pass a test.
+/// Returns the ordinals of a column's values that pass a test, which takes so many steps for each
+/// byte.
 pub(crate) fn ordinals_where(
     context: &Context<'_>,
     column: &TextColumn,
-    mut test: impl FnMut(&str) -> bool,
+    (mut test, steps): (impl FnMut(&str) -> bool, usize),
 ) -> Result<Vec<u64>, IndexError> {
     let mut ordinals = Vec::new();
-    let mut stopped = Ok(());
+    let mut pace = Pace::new(context.stop);
+    let mut stopped = context.stop.check();
     each_value(column, |ordinal, value| {
         if test(value) {
             ordinals.push(ordinal);
         }
-        if ordinal.is_multiple_of(STOP_STEP) {
-            stopped = context.stop.check();
+        if stopped.is_ok() {
+            stopped = pace.spend(LOOK_UP_STEPS + value.len() * steps);
         }
         stopped.is_ok()
     })?;

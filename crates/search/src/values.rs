@@ -4,11 +4,9 @@
 //! segment is finished.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{DateTime, DocId};
 
@@ -22,8 +20,13 @@ use trail::columns::ColumnId;
 use trail::flat::Scalar;
 use trail::limits::EXACT_BYTES_MAX;
 use trail::parse::Parser;
+use trail::seeded::SeededMap;
 use trail::time::Micros;
 use trail::words::shorten;
+
+/// Steps of reading a value from a column, and from a record, which is fetched and parsed.
+const VALUE_STEPS: usize = 32;
+const RECORD_STEPS: usize = 1 << 16;
 
 /// A field whose values are read.
 #[derive(Clone, Debug)]
@@ -76,8 +79,8 @@ pub(crate) struct Values {
 /// Which values of a field's columns are the same value, where it has several columns.
 #[derive(Default)]
 struct Same {
-    known: HashMap<Local, Local, FxBuildHasher>,
-    first: HashMap<Cell, Local, FxBuildHasher>,
+    known: SeededMap<Local, Local>,
+    first: SeededMap<Cell, Local>,
 }
 
 struct ValuePart {
@@ -111,7 +114,7 @@ struct FromOverflow {
     path: String,
     parser: Parser,
     cells: Vec<Cell>,
-    numbers: HashMap<Cell, u64, FxBuildHasher>,
+    numbers: SeededMap<Cell, u64>,
 }
 
 /// A column that is read from the records; its bits number the texts that were met.
@@ -120,7 +123,7 @@ struct FromRecord {
     column: ColumnId,
     read: Arc<ReadRecord>,
     texts: Vec<Box<str>>,
-    numbers: HashMap<Box<str>, u64, FxBuildHasher>,
+    numbers: SeededMap<Box<str>, u64>,
 }
 
 impl Values {
@@ -145,7 +148,7 @@ impl Values {
                     column: *id,
                     read: Arc::clone(read),
                     texts: Vec::new(),
-                    numbers: HashMap::default(),
+                    numbers: SeededMap::default(),
                 };
                 let kind = ValueKind::Record(Box::new(from));
                 parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });
@@ -184,6 +187,15 @@ impl Values {
                 .parts
                 .iter()
                 .any(|part| matches!(part.kind, ValueKind::Record(_) | ValueKind::Overflow(_)))
+    }
+
+    /// Steps that reading an event's values takes, about.
+    pub(crate) fn steps(&self) -> usize {
+        let of_part = |part: &ValuePart| match part.kind {
+            ValueKind::Record(_) | ValueKind::Overflow(_) => RECORD_STEPS,
+            _ => VALUE_STEPS,
+        };
+        self.parts.iter().map(of_part).sum()
     }
 
     pub(crate) fn has_several_columns(&self) -> bool {
@@ -351,7 +363,7 @@ impl FromOverflow {
             path: separated(path),
             parser: Parser::default(),
             cells: Vec::new(),
-            numbers: HashMap::default(),
+            numbers: SeededMap::default(),
         }
     }
 

@@ -9,6 +9,7 @@
 //! after each walk, and there is no other way to the matches. It also polls the deadline, and notes
 //! faults on the segment that was read.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -19,12 +20,12 @@ use crate::one_term::OneTerm;
 use crate::pieces::{SegmentPiece, each_piece_of};
 use segment::IndexError;
 use segment::docsets::Docs;
-use segment::stop::Stop;
+use segment::stop::{STEPS, Stop};
 use segment::view::SegmentView;
 use store::snapshot::Snapshot;
 
-/// Matches looked at between two looks at the deadline.
-const CHECK_STEP: usize = 1 << 12;
+/// Steps that a match counts as: its user does as much, and tells what it does beyond.
+const MATCH_STEPS: usize = 256;
 
 /// A planned query with its stop.
 #[derive(Debug)]
@@ -82,6 +83,11 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
         Ok(Self { snapshot, weight, stop, check })
     }
 
+    /// The stop that the query's conditions share.
+    pub(crate) fn stop(&self) -> &Stop {
+        self.stop
+    }
+
     /// Does the work on each piece of the snapshot, on all cores; returns what comes of each, in the
     /// order of segments and documents.
     pub(crate) fn each_piece<T: Send>(
@@ -125,7 +131,7 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
     ) -> Result<T, E> {
         (self.check)()?;
         let segment = piece.segment;
-        segment.reading(|| match work(MatchWalk { piece, matches: self }) {
+        segment.reading(|| match work(MatchWalk { piece, matches: self, done: Cell::new(0) }) {
             // The whole search ends, and tells which error was first.
             _ if self.stop.has_failed() => Ok(Err(IndexError::Stopped.into())),
             Err(Ended::Failed(error)) => Err(error),
@@ -152,28 +158,33 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
 pub(crate) struct MatchWalk<'w, E> {
     pub(crate) piece: SegmentPiece<'w>,
     matches: &'w Matches<'w, E>,
+    /// Steps since the last look at the deadline.
+    done: Cell<usize>,
 }
 
 impl<E> MatchWalk<'_, E> {
+    /// Counts work, in steps of about a nanosecond, and looks now and then at the deadline.
+    #[inline]
+    pub(crate) fn spend(&self, steps: usize) -> Result<(), Ended<E>> {
+        let done = self.done.get().saturating_add(steps);
+        self.done.set(if done < STEPS { done } else { 0 });
+        if done < STEPS { Ok(()) } else { (self.matches.check)().map_err(Ended::Check) }
+    }
+
     /// Calls `visit` with the piece's matches, in order, some at a time, until it breaks off.
     pub(crate) fn each(
         &self,
-        mut visit: impl FnMut(&[DocId]) -> Result<ControlFlow<()>, IndexError>,
+        mut visit: impl FnMut(&[DocId]) -> Result<ControlFlow<()>, Ended<E>>,
     ) -> Result<(), Ended<E>> {
         let mut docs = self.from(self.piece.docs.start)?;
         let mut block = [0; COLLECT_BLOCK_BUFFER_LEN];
-        let mut looked_at = 0;
         loop {
             let filled = docs.fill_buffer(&mut block);
             let found = block[..filled].partition_point(|doc| *doc < self.piece.docs.end);
             if found == 0 || visit(&block[..found])?.is_break() || found < filled {
                 return Ok(());
             }
-            looked_at += found;
-            if looked_at >= CHECK_STEP {
-                looked_at = 0;
-                (self.matches.check)().map_err(Ended::Check)?;
-            }
+            self.spend(found * MATCH_STEPS)?;
         }
     }
 

@@ -14,12 +14,15 @@ use tantivy::schema::Term;
 
 use crate::clauses::{Clause, Context, union};
 use crate::id_clauses::{UuidClause, docs_with_uuids, keys_of};
-use crate::value_clauses::{TextField, ValueTest, add_terms, docs_with_values, ordinals_where};
+use crate::value_clauses::{
+    LOOK_UP_STEPS, TextField, ValueTest, add_terms, docs_with_values, ordinals_where,
+};
 use crate::values::ReadRecord;
 use segment::IndexError;
 use segment::docsets::Docs;
 use segment::ids::UuidKey;
 use segment::schema::Fields;
+use segment::stop::Pace;
 use trail::columns::{ColumnId, Words};
 use trail::words::{each_word, known_part};
 
@@ -92,8 +95,8 @@ impl<T: ValueTest + Clone> WordFormClause<T> {
     fn find(&self, context: &Context<'_>) -> Result<BitSet, IndexError> {
         let mut events = BitSet::with_max_value(context.segment.events());
         let is_met = |word: &str| self.test.is_met_by(known_part(word));
-        let prefix = self.test.prefix();
-        add_terms(context, context.snapshot.fields.words, prefix, is_met, &mut events)?;
+        let (prefix, steps) = (self.test.prefix(), self.test.steps());
+        add_terms(context, context.snapshot.fields.words, prefix, (&is_met, steps), &mut events)?;
         let mut buffer = String::new();
         let mut has_met = |value: &str| {
             let mut has_met = false;
@@ -102,7 +105,7 @@ impl<T: ValueTest + Clone> WordFormClause<T> {
         };
         for id in columns(Words::Whole) {
             // Its values may be in upper case, so that no prefix narrows the scan.
-            add_terms(context, Fields::column(id), "", &mut has_met, &mut events)?;
+            add_terms(context, Fields::column(id), "", (&mut has_met, steps), &mut events)?;
         }
         let mut parts = Vec::new();
         for id in columns(Words::Whole) {
@@ -113,7 +116,7 @@ impl<T: ValueTest + Clone> WordFormClause<T> {
         }
         for id in columns(Words::Dictionary) {
             let Some(column) = context.segment.text_column(id)? else { continue };
-            let ordinals = ordinals_where(context, &column, &mut has_met)?;
+            let ordinals = ordinals_where(context, &column, (&mut has_met, steps))?;
             parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
         }
         for docs in parts {
@@ -126,7 +129,7 @@ impl<T: ValueTest + Clone> WordFormClause<T> {
 /// The events with a phrase in a column's value.
 #[derive(Debug)]
 pub(crate) struct ColumnPhraseClause<T> {
-    /// The words of the phrase, in lower case.
+    /// Words of the phrase that tell most, in lower case.
     pub(crate) words: Vec<String>,
     pub(crate) test: T,
 }
@@ -134,7 +137,10 @@ pub(crate) struct ColumnPhraseClause<T> {
 impl<T: ValueTest> Clause for ColumnPhraseClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         // The values with the rarest word are the fewest to look at.
-        let values_with = |word: &String| context.segment.column_words.values_with(word);
+        let values_with = |word: &String| {
+            context.stop.check()?;
+            Ok::<_, IndexError>(context.segment.column_words.values_with(word)?)
+        };
         let found: Vec<_> = self.words.iter().map(values_with).collect::<Result<_, _>>()?;
         let values = |found: &[(ColumnId, Vec<u64>)]| -> usize {
             found.iter().map(|(_, ordinals)| ordinals.len()).sum()
@@ -144,16 +150,22 @@ impl<T: ValueTest> Clause for ColumnPhraseClause<T> {
         let mut value = String::new();
         for (id, mut ordinals) in rarest.unwrap_or_default() {
             let Some(column) = context.segment.text_column(id)? else { continue };
+            let mut pace = Pace::new(context.stop);
+            let mut is_met = |ordinal: u64| -> Result<bool, IndexError> {
+                column.ord_to_str(ordinal, &mut value)?;
+                pace.spend(LOOK_UP_STEPS + value.len() * self.test.steps())?;
+                Ok(self.test.is_met_by(&value))
+            };
             let mut failure = None;
-            ordinals.retain(|ordinal| match column.ord_to_str(*ordinal, &mut value) {
-                Ok(()) => self.test.is_met_by(&value),
-                Err(error) => {
-                    failure = Some(error);
-                    false
-                }
+            ordinals.retain(|ordinal| {
+                failure.is_none()
+                    && is_met(*ordinal).unwrap_or_else(|error| {
+                        failure = Some(error);
+                        false
+                    })
             });
             if let Some(error) = failure {
-                return Err(error.into());
+                return Err(error);
             }
             parts.push(docs_with_values(context, &TextField::Column(id), &column, &ordinals)?);
         }

@@ -11,12 +11,10 @@
 //! A value is a number: its column and its place in the column's dictionary. A word's values are in
 //! order, as runs of neighbours: the gap to the run before, and the length where it is more than one.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use rustc_hash::FxBuildHasher;
 use tantivy::columnar::{ColumnarReader, DynamicColumn, DynamicColumnHandle};
 use tantivy::directory::OwnedBytes;
 use xxhash_rust::xxh3::xxh3_64;
@@ -24,6 +22,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{IndexError, partition_point, u64_at};
 use crate::dictionary::TextColumn;
 use trail::columns::{ColumnId, Words};
+use trail::seeded::SeededMap;
 use trail::words::each_word;
 
 const MAGIC: [u8; 8] = *b"tdxwrds\n";
@@ -43,7 +42,7 @@ pub(crate) fn dictionary_columns() -> impl Iterator<Item = ColumnId> {
 /// The words of a segment that is being written, by their hashes.
 #[derive(Default)]
 pub(crate) struct ColumnWords {
-    words: HashMap<u64, Values, FxBuildHasher>,
+    words: SeededMap<u64, Values>,
     buffer: String,
 }
 
@@ -96,7 +95,7 @@ impl ColumnWords {
     }
 }
 
-fn add(words: &mut HashMap<u64, Values, FxBuildHasher>, word: &str, value: u32) {
+fn add(words: &mut SeededMap<u64, Values>, word: &str, value: u32) {
     words.entry(xxh3_64(word.as_bytes())).or_default().add(value);
 }
 

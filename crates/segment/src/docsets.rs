@@ -8,7 +8,11 @@ use tantivy::columnar::column_index::MultiValueIndex;
 use tantivy::query::{ConstScorer, EmptyScorer, Scorer};
 use tantivy::{DocId, DocSet, Score, SeekDangerResult, TERMINATED};
 
-use crate::stop::Stop;
+use crate::stop::{STEPS, Stop};
+
+/// Steps that reading a document of a posting list counts as, where candidates are verified: what a
+/// record costs was measured with small ones.
+const STEPS_PER_COST: usize = 64;
 
 /// The documents of a segment that meet a condition.
 pub type Docs = Box<dyn Scorer>;
@@ -85,31 +89,36 @@ pub struct Scan {
     max_doc: DocId,
     index: ColumnIndex,
     test: Box<dyn FnMut(DocId) -> bool + Send>,
-    /// Of a test that can fail.
-    stop: Option<Stop>,
+    /// What a test takes, in steps of a [`Pace`](crate::stop::Pace).
+    steps: usize,
+    done: usize,
+    stop: Stop,
 }
 
 impl Scan {
-    /// Tests each of the `max_doc` documents that `index` has a value for.
+    /// Tests each of the `max_doc` documents that `index` has a value for. A test takes so many
+    /// `steps`. The scan ends once `stop` is due or has failed, which a test makes it that cannot
+    /// answer.
     pub fn new(
         index: ColumnIndex,
         max_doc: DocId,
         test: Box<dyn FnMut(DocId) -> bool + Send>,
+        steps: usize,
+        stop: Stop,
     ) -> Self {
-        let mut scan = Self { doc: 0, max_doc, index, test, stop: None };
+        let mut scan = Self { doc: 0, max_doc, index, test, steps, done: 0, stop };
         scan.seek(0);
         scan
     }
 
-    /// Ends the scan once `stop` has failed; for a test that leaves its error there.
-    #[must_use]
-    pub fn until(self, stop: Stop) -> Self {
-        let doc = if stop.has_failed() { TERMINATED } else { self.doc };
-        Self { doc, stop: Some(stop), ..self }
-    }
-
-    fn has_failed(&self) -> bool {
-        self.stop.as_ref().is_some_and(Stop::has_failed)
+    /// Asked after each document that does not pass.
+    fn has_ended(&mut self) -> bool {
+        self.done += self.steps;
+        if self.done >= STEPS {
+            self.done = 0;
+            self.stop.end_if_due();
+        }
+        self.stop.has_failed()
     }
 
     /// The first document from `target` on that has a value.
@@ -137,7 +146,7 @@ impl DocSet for Scan {
             match self.next_with_value(target) {
                 None => break TERMINATED,
                 Some(doc) if (self.test)(doc) => break doc,
-                Some(_) if self.has_failed() => break TERMINATED,
+                Some(_) if self.has_ended() => break TERMINATED,
                 Some(doc) => target = doc + 1,
             }
         };
@@ -154,7 +163,7 @@ impl DocSet for Scan {
             self.doc = target;
             return SeekDangerResult::Found;
         }
-        if self.has_failed() {
+        if self.has_ended() {
             self.doc = TERMINATED;
             return SeekDangerResult::SeekLowerBound(TERMINATED);
         }
@@ -248,40 +257,22 @@ pub struct Verified {
     /// What the test costs, in documents of a posting list read.
     cost: u64,
     test: Box<dyn FnMut(DocId) -> bool + Send>,
-    /// Of a test that can fail.
-    stop: Option<Stop>,
+    stop: Stop,
+    done: usize,
     has_ended: bool,
 }
 
 impl Verified {
     /// Keeps the candidates for which `test` holds. `cost` is that of one test, in documents of a
-    /// posting list.
+    /// posting list. Ends once `stop` is due or has failed, which a test makes it that cannot answer.
     pub fn docs(
-        candidates: Docs,
-        cost: u64,
-        test: impl FnMut(DocId) -> bool + Send + 'static,
-    ) -> Docs {
-        Self::settled(candidates, cost, Box::new(test), None)
-    }
-
-    /// As [`Verified::docs`], and ends once `stop` has failed; for a test that leaves its error
-    /// there.
-    pub fn until(
         candidates: Docs,
         cost: u64,
         test: impl FnMut(DocId) -> bool + Send + 'static,
         stop: Stop,
     ) -> Docs {
-        Self::settled(candidates, cost, Box::new(test), Some(stop))
-    }
-
-    fn settled(
-        candidates: Docs,
-        cost: u64,
-        test: Box<dyn FnMut(DocId) -> bool + Send>,
-        stop: Option<Stop>,
-    ) -> Docs {
-        let mut docs = Self { candidates, cost, test, stop, has_ended: false };
+        let test = Box::new(test);
+        let mut docs = Self { candidates, cost, test, stop, done: 0, has_ended: false };
         docs.settle();
         Box::new(ConstScorer::new(docs, 1.0))
     }
@@ -289,7 +280,12 @@ impl Verified {
     fn settle(&mut self) -> DocId {
         let mut doc = self.candidates.doc();
         while doc != TERMINATED && !self.has_ended && !(self.test)(doc) {
-            self.has_ended = self.stop.as_ref().is_some_and(Stop::has_failed);
+            self.done += self.cost as usize * STEPS_PER_COST;
+            if self.done >= STEPS {
+                self.done = 0;
+                self.stop.end_if_due();
+            }
+            self.has_ended = self.stop.has_failed();
             doc = self.candidates.advance();
         }
         self.doc()
@@ -317,5 +313,56 @@ impl DocSet for Verified {
 
     fn cost(&self) -> u64 {
         self.candidates.cost().saturating_mul(self.cost)
+    }
+}
+
+/// Documents each of which is looked for in many other sets, none of which may have it.
+pub struct Paced {
+    docs: Docs,
+    steps: usize,
+    done: usize,
+    stop: Stop,
+    has_ended: bool,
+}
+
+impl Paced {
+    /// Counts so many steps of a [`Pace`](crate::stop::Pace) for each document, and ends once `stop`
+    /// is due or has failed.
+    pub fn docs(docs: Docs, steps: usize, stop: Stop) -> Docs {
+        Box::new(ConstScorer::new(Self { docs, steps, done: 0, stop, has_ended: false }, 1.0))
+    }
+
+    fn count(&mut self) -> DocId {
+        self.done += self.steps;
+        if self.done >= STEPS {
+            self.done = 0;
+            self.stop.end_if_due();
+            self.has_ended = self.stop.has_failed();
+        }
+        self.doc()
+    }
+}
+
+impl DocSet for Paced {
+    fn advance(&mut self) -> DocId {
+        self.docs.advance();
+        self.count()
+    }
+
+    fn seek(&mut self, target: DocId) -> DocId {
+        self.docs.seek(target);
+        self.count()
+    }
+
+    fn doc(&self) -> DocId {
+        if self.has_ended { TERMINATED } else { self.docs.doc() }
+    }
+
+    fn size_hint(&self) -> u32 {
+        self.docs.size_hint()
+    }
+
+    fn cost(&self) -> u64 {
+        self.docs.cost()
     }
 }

@@ -11,6 +11,7 @@ use super::IndexError;
 use crate::dictionary::{TermWalk, TextColumn};
 use crate::docsets::{Scan, events_with_value};
 use crate::schema::{Fields, IP, REST};
+use crate::stop::Stop;
 use crate::view::{SegmentView, separated};
 use trail::columns;
 use trail::columns::ColumnId;
@@ -158,7 +159,8 @@ fn events_with_any(mut indexes: Vec<ColumnIndex>, max_doc: DocId) -> u32 {
     }
     let mut events = BitSet::with_max_value(max_doc);
     for index in indexes.drain(..) {
-        insert_all(Scan::new(index, max_doc, Box::new(|_| true)), &mut events);
+        let stop = Stop::when(|| false);
+        insert_all(Scan::new(index, max_doc, Box::new(|_| true), 1, stop), &mut events);
     }
     events.len() as u32
 }

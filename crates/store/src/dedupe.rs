@@ -9,6 +9,7 @@
 //!
 //! Memory: the claims of the batches under way, and what is kept of the segments' keys.
 
+use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
@@ -17,6 +18,7 @@ use hashbrown::HashTable;
 use segment::keys::KeySet;
 use segment::{IndexError, lock};
 use trail::content::EventKey;
+use trail::seeded::Seeded;
 
 /// Claims are spread over so many locks, a power of two: workers seldom wait for each other.
 const SHARDS: usize = 64;
@@ -43,13 +45,19 @@ struct Claimed {
 #[derive(Debug)]
 pub struct Dedupe {
     claims: [Mutex<HashTable<Claimed>>; SHARDS],
+    /// Of the ids, which are hashes that a stranger can compute.
+    hash: Seeded,
     /// The keys of every committed segment.
     committed: ArcSwap<Vec<KeySet>>,
 }
 
 impl Default for Dedupe {
     fn default() -> Self {
-        Self { claims: std::array::from_fn(|_| Mutex::default()), committed: ArcSwap::default() }
+        Self {
+            claims: std::array::from_fn(|_| Mutex::default()),
+            hash: Seeded::default(),
+            committed: ArcSwap::default(),
+        }
     }
 }
 
@@ -63,9 +71,10 @@ impl Dedupe {
     /// cannot be read.
     pub fn claim(&self, key: EventKey, batch: u64) -> Result<Claim, IndexError> {
         // Held until the claim is made: another worker with the same event waits here.
-        let mut claims = self.shard(key.id);
+        let hash = self.hash.hash_one(key.id);
+        let mut claims = self.shard(hash);
         let mut is_id_known = false;
-        for claimed in claims.iter_hash(key.id).filter(|claimed| claimed.key.id == key.id) {
+        for claimed in claims.iter_hash(hash).filter(|claimed| claimed.key.id == key.id) {
             if claimed.key == key {
                 return Ok(Claim::Duplicate);
             }
@@ -81,7 +90,9 @@ impl Dedupe {
                 return Ok(Claim::Duplicate);
             }
         }
-        claims.insert_unique(key.id, Claimed { key, batch }, |claimed| claimed.key.id);
+        claims.insert_unique(hash, Claimed { key, batch }, |claimed| {
+            self.hash.hash_one(claimed.key.id)
+        });
         Ok(if is_id_known { Claim::Conflict } else { Claim::New })
     }
 
@@ -111,8 +122,8 @@ impl Dedupe {
         }
     }
 
-    fn shard(&self, id: u64) -> MutexGuard<'_, HashTable<Claimed>> {
+    fn shard(&self, hash: u64) -> MutexGuard<'_, HashTable<Claimed>> {
         // The table below takes the low bits.
-        lock(&self.claims[(id >> 40) as usize % SHARDS])
+        lock(&self.claims[(hash >> 40) as usize % SHARDS])
     }
 }

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod parse;
 pub mod paths;
 mod repair;
+pub mod seeded;
 pub mod split;
 pub mod time;
 pub mod words;

@@ -8,7 +8,6 @@
 //! NUL, which ends a path in the index. Keys beyond these bounds are cut, not dropped.
 
 use hashbrown::HashTable;
-use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +15,7 @@ use crate::columns::ColumnId;
 use crate::limits::{
     KEY_BYTES_MAX, PATH_BYTES_MAX, PATH_DEPTH_MAX, PATH_TABLE_BYTES_MAX, PATHS_MAX,
 };
+use crate::seeded::Seeded;
 use crate::words::shorten;
 
 pub use crate::known::is_known;
@@ -93,6 +93,7 @@ pub(crate) struct Paths {
     /// Of their keys and texts: a key can be as long as a record.
     bytes: usize,
     by_parent_and_key: HashTable<u32>,
+    hash: Seeded,
     generation: Generation,
 }
 
@@ -109,6 +110,7 @@ impl Default for Paths {
             entries: vec![root],
             bytes: 0,
             by_parent_and_key: HashTable::new(),
+            hash: Seeded::default(),
             generation: Generation::next(),
         }
     }
@@ -117,7 +119,7 @@ impl Default for Paths {
 impl Paths {
     /// The path of `key` under `parent`.
     pub(crate) fn child(&mut self, parent: PathId, key: &str) -> PathId {
-        let hash = FxBuildHasher.hash_one((parent, key));
+        let hash = self.hash.hash_one((parent, key));
         let found = self.by_parent_and_key.find(hash, |&id| {
             let entry = &self.entries[id as usize];
             entry.parent == parent && *entry.key == *key
@@ -144,10 +146,10 @@ impl Paths {
             depth: ancestor.depth + 1,
             meaning,
         });
-        let entries = &self.entries;
+        let Self { entries, hash: seeded, .. } = self;
         self.by_parent_and_key.insert_unique(hash, id, |&id| {
             let entry = &entries[id as usize];
-            FxBuildHasher.hash_one((entry.parent, &*entry.key))
+            seeded.hash_one((entry.parent, &*entry.key))
         });
         PathId(id)
     }

@@ -29,8 +29,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bench::generate::random::Rng;
 use mutate::Mutator;
-use rustc_hash::FxBuildHasher;
 use rustix::time::{ClockId, clock_gettime};
+use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 /// What one target gets in the test command.
 const SHORT: Duration = Duration::from_millis(1_000);
@@ -47,7 +47,7 @@ const POOL_MAX: usize = 4_000;
 
 /// What a target did with an input, as a number: two inputs of the same number teach nothing new.
 pub(crate) fn outcome(what: impl Hash) -> u64 {
-    FxBuildHasher.hash_one(what)
+    Xxh3DefaultBuilder::new().hash_one(what)
 }
 
 /// Runs a target on mutated seeds for its time, and fails with the first input that it fails for.

@@ -3,6 +3,7 @@
 //! byte and reason; and its records, each found by a search, and as it was delivered.
 
 mod cases;
+mod flood;
 mod names;
 
 use std::fs;

@@ -3,11 +3,9 @@
 //!
 //! An event has at most one value in each of these columns, so it counts once.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
 use tantivy::columnar::{Cardinality, ColumnValues, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DateTime, DocId};
 
@@ -15,13 +13,19 @@ use crate::values::{Bins, ValueSource, time_of};
 use segment::IndexError;
 use segment::dictionary::{TermWalk, TextColumn};
 use segment::schema::{Fields, TIME};
+use segment::stop::Pace;
 use segment::view::SegmentView;
 use trail::cell::Cell;
 use trail::columns::ColumnId;
+use trail::seeded::SeededMap;
 use trail::time::Micros;
 
 /// Combinations that are counted at most: 16 MiB.
 const CELLS_MAX: usize = 1 << 22;
+
+/// Rows that are made between two looks at the deadline, and the steps of a value of one.
+const ROWS_AT_ONCE: usize = 1 << 14;
+const ROW_STEPS: usize = 128;
 
 /// Reading a term of the inverted index takes as long as counting so many events. A few are read
 /// however small the segment is: all segments must be counted the same way.
@@ -73,7 +77,7 @@ struct Stretches {
     bins: Bins,
     times: Arc<dyn ColumnValues>,
     starts: Vec<Micros>,
-    numbers: HashMap<Micros, usize, FxBuildHasher>,
+    numbers: SeededMap<Micros, usize>,
     /// Of the document before.
     current: usize,
     /// Times of the same stretch, as the column has them.
@@ -253,10 +257,22 @@ impl Counter {
     /// Calls `sink` with each combination of values that some event has, and the number of events.
     pub(crate) fn each(
         &self,
+        pace: &mut Pace<'_>,
         mut sink: impl FnMut(Vec<Cell>, u64) -> Result<(), IndexError>,
     ) -> Result<(), IndexError> {
         let met: Vec<usize> =
             self.counts.iter().enumerate().filter(|(_, n)| **n > 0).map(|(cell, _)| cell).collect();
+        for met in met.chunks(ROWS_AT_ONCE) {
+            pace.spend(met.len() * self.keys.len() * ROW_STEPS)?;
+            for (row, cell) in self.rows(met)?.into_iter().zip(met) {
+                sink(row, self.counts[*cell].into())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What combinations of values are, given in order.
+    fn rows(&self, met: &[usize]) -> Result<Vec<Vec<Cell>>, IndexError> {
         let mut rows = vec![Vec::with_capacity(self.keys.len()); met.len()];
         for (key, stride) in self.keys.iter().zip(&self.strides) {
             let number = |cell: usize| match key {
@@ -274,10 +290,7 @@ impl Counter {
                 row.push(cells[at].clone());
             }
         }
-        for (row, cell) in rows.into_iter().zip(met) {
-            sink(row, self.counts[cell].into())?;
-        }
-        Ok(())
+        Ok(rows)
     }
 
     /// For a single key that is text, returns its column, how many events have each value, and how
@@ -351,7 +364,7 @@ impl DenseKey {
 
 impl Stretches {
     fn new(bins: Bins, times: Arc<dyn ColumnValues>) -> Self {
-        let (starts, numbers) = (Vec::new(), HashMap::default());
+        let (starts, numbers) = (Vec::new(), SeededMap::default());
         Self { bins, times, starts, numbers, current: 0, holds: 0..0, until: 0 }
     }
 

@@ -107,7 +107,9 @@ impl<E: From<IndexError> + Send> ShortTables<'_, E> {
         of: &ValueSource,
     ) -> Result<Option<u64>, IndexError> {
         let keys = std::slice::from_ref(of);
-        of_dictionaries(self.matches.snapshot, keys, || top::distinct(counters))
+        of_dictionaries(self.matches.snapshot, keys, || {
+            top::distinct(counters, self.matches.stop())
+        })
     }
 
     /// Counts the events of each value of a field from the inverted index; None where the index

@@ -1,20 +1,21 @@
 //! The measures of a group: first in one segment, then over all segments.
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasher;
-
-use rustc_hash::FxBuildHasher;
-use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use super::{Grouped, Grouping, Measure};
 use crate::values::{Local, Values};
+use crate::visit::{Ended, MatchWalk};
 use segment::IndexError;
 use trail::cell::Cell;
+use trail::seeded::{SeededMap, SeededSet, spread_hash};
 use trail::time::Micros;
 
 /// Distinct values remembered, over all groups, before only a sample of them is.
 const DISTINCT_MAX: usize = 1 << 21;
+
+/// Values that are looked up between two looks at the deadline, and the steps of each.
+const LOOKED_UP_AT_ONCE: usize = 1 << 12;
+const LOOK_UP_STEPS: usize = 256;
 
 /// What a group, a key of it, a measure of it and a number cost in memory, about.
 pub(crate) const GROUP_BYTES: usize = 64;
@@ -29,7 +30,7 @@ pub(crate) struct LocalTally {
     sum: Sum,
     /// At most one of each part; with the time of its event, for the first and the last.
     best: Vec<(Micros, Local)>,
-    distinct: HashSet<Local, FxBuildHasher>,
+    distinct: SeededSet<Local>,
     numbers: Vec<f64>,
 }
 
@@ -179,7 +180,7 @@ fn nearest(parts: &[f64]) -> f64 {
 /// The groups of all segments, with their measures.
 pub(crate) struct Groups<'g> {
     grouping: &'g Grouping,
-    numbers: HashMap<Vec<Cell>, usize, FxBuildHasher>,
+    numbers: SeededMap<Vec<Cell>, usize>,
     /// For each group, by measure.
     tallies: Vec<Vec<Tally>>,
     pub(crate) events: u64,
@@ -196,7 +197,7 @@ struct Tally {
     sum: Sum,
     best: Option<(Micros, Cell)>,
     /// Hashes of the values.
-    distinct: HashSet<u64, FxBuildHasher>,
+    distinct: SeededSet<u64>,
     numbers: Vec<f64>,
 }
 
@@ -204,7 +205,7 @@ impl<'g> Groups<'g> {
     pub(crate) fn new(grouping: &'g Grouping, bytes_max: usize) -> Self {
         Self {
             grouping,
-            numbers: HashMap::default(),
+            numbers: SeededMap::default(),
             tallies: Vec::new(),
             events: 0,
             bytes: 0,
@@ -246,13 +247,14 @@ impl<'g> Groups<'g> {
         Ok(())
     }
 
-    pub(crate) fn merge(
+    pub(crate) fn merge<E>(
         &mut self,
         group: usize,
         measure: usize,
         local: LocalTally,
         values: Option<&Values>,
-    ) -> Result<(), IndexError> {
+        walk: &MatchWalk<'_, E>,
+    ) -> Result<(), Ended<E>> {
         let LocalTally { count, sum, best, distinct, numbers } = local;
         self.take(numbers.len() * NUMBER_BYTES)?;
         let tally = &mut self.tallies[group][measure];
@@ -275,10 +277,13 @@ impl<'g> Groups<'g> {
         }
         let mut locals: Vec<Local> = distinct.into_iter().collect();
         locals.sort_unstable();
-        for cell in values.cells(&locals)? {
-            let hash = Xxh3DefaultBuilder::new().hash_one(&cell);
-            let is_new = hash <= self.sampled_below && tally.distinct.insert(hash);
-            self.distinct += usize::from(is_new);
+        for locals in locals.chunks(LOOKED_UP_AT_ONCE) {
+            walk.spend(locals.len() * LOOK_UP_STEPS)?;
+            for cell in values.cells(locals)? {
+                let hash = spread_hash(&cell);
+                let is_new = hash <= self.sampled_below && tally.distinct.insert(hash);
+                self.distinct += usize::from(is_new);
+            }
         }
         while self.distinct > DISTINCT_MAX {
             self.sample();
@@ -409,7 +414,7 @@ mod tests {
         let grouping = Grouping { keys: Vec::new(), measures: vec![Measure::Count], largest: None };
         let mut groups = Groups::new(&grouping, usize::MAX);
         let number = groups.number(Vec::new()).unwrap();
-        let hashes = (0..200_000_u64).map(|n| Xxh3DefaultBuilder::new().hash_one(n));
+        let hashes = (0..200_000_u64).map(|n| spread_hash(&n));
         groups.tallies[number][0].distinct.extend(hashes);
         for _ in 0..4 {
             groups.sample();

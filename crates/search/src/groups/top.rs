@@ -20,6 +20,7 @@ use crate::pieces::{in_parallel, threads};
 use segment::IndexError;
 use segment::dictionary::{TermWalk, TextColumn};
 use segment::schema::Fields;
+use segment::stop::{Pace, Stop};
 use segment::view::SegmentView;
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
@@ -32,6 +33,10 @@ const WALK_SHARE: usize = 16;
 /// So many times as many values as are wanted are looked at of each segment, before all are.
 const CANDIDATES: usize = 4;
 
+/// Steps of looking a value up in a dictionary, and of comparing it with what a segment has next.
+const LOOK_UP_STEPS: usize = 1 << 12;
+const RUN_STEPS: usize = 32;
+
 /// Dictionaries of fewer values are walked by one thread.
 const SHARED_VALUES_MIN: usize = 1_000;
 
@@ -43,13 +48,14 @@ type Ranked = Reverse<(u64, Reverse<(bool, Vec<u8>)>)>;
 pub(crate) fn top(
     counters: &[Counter],
     limit: usize,
+    stop: &Stop,
 ) -> Result<Option<Vec<(Cell, u64)>>, IndexError> {
     let Some((columns, without)) = of_one_text(counters) else { return Ok(None) };
-    let mut all = match candidates(&columns, limit)? {
+    let mut all = match candidates(&columns, limit, stop)? {
         Some(all) => all,
         None => {
             let best = || Best { limit, heap: BinaryHeap::new() };
-            let parts = walk(&columns, best, Best::offer)?;
+            let parts = walk(&columns, best, Best::offer, stop)?;
             parts.into_iter().flat_map(|best| best.heap.into_vec()).collect()
         }
     };
@@ -124,9 +130,9 @@ fn first(mut all: Vec<Ranked>, limit: usize) -> Vec<(Cell, u64)> {
 }
 
 /// Returns the number of distinct values; None where the counters are not of one text key.
-pub(crate) fn distinct(counters: &[Counter]) -> Result<Option<u64>, IndexError> {
+pub(crate) fn distinct(counters: &[Counter], stop: &Stop) -> Result<Option<u64>, IndexError> {
     let Some((columns, _)) = of_one_text(counters) else { return Ok(None) };
-    Ok(Some(walk(&columns, || 0, |values, _, _| *values += 1)?.into_iter().sum()))
+    Ok(Some(walk(&columns, || 0, |values, _, _| *values += 1, stop)?.into_iter().sum()))
 }
 
 /// A segment's column, and how many events have each value of its dictionary.
@@ -148,13 +154,17 @@ fn of_one_text(counters: &[Counter]) -> Option<(Vec<Counted<'_>>, u64)> {
 #[cfg(test)]
 pub(crate) fn is_told_by_candidates(counters: &[Counter], limit: usize) -> bool {
     let (columns, _) = of_one_text(counters).expect("of one text");
-    candidates(&columns, limit).expect("it can be read").is_some()
+    candidates(&columns, limit, &Stop::when(|| false)).expect("it can be read").is_some()
 }
 
 /// The values that the most events have, where those that are frequent in some segment are enough to
 /// tell: what is none of them has, in all segments together, at most as many events as the most
 /// frequent of each segment's others. None where they are not: where no value stands out.
-fn candidates(columns: &[Counted<'_>], limit: usize) -> Result<Option<Vec<Ranked>>, IndexError> {
+fn candidates(
+    columns: &[Counted<'_>],
+    limit: usize,
+    stop: &Stop,
+) -> Result<Option<Vec<Ranked>>, IndexError> {
     let of_segment = limit.saturating_mul(CANDIDATES);
     let met = |counts: &[u32]| counts.iter().filter(|events| **events > 0).count();
     let values: usize = columns.iter().map(|(_, counts)| met(counts)).sum();
@@ -166,12 +176,15 @@ fn candidates(columns: &[Counted<'_>], limit: usize) -> Result<Option<Vec<Ranked
     for (column, counts) in columns {
         let (ordinals, others) = most_frequent(counts, of_segment);
         others_max += u64::from(others);
-        let mut events = ordinals.iter().map(|ordinal| counts[*ordinal as usize]);
-        column.each_text(&ordinals, |text| {
-            let bounds = frequent.entry(text.to_vec()).or_default();
-            bounds.known += u64::from(events.next().unwrap_or(0));
-            bounds.others += u64::from(others);
-        })?;
+        for ordinals in ordinals.chunks(CHECK_STEP as usize) {
+            stop.check()?;
+            let mut events = ordinals.iter().map(|ordinal| counts[*ordinal as usize]);
+            column.each_text(ordinals, |text| {
+                let bounds = frequent.entry(text.to_vec()).or_default();
+                bounds.known += u64::from(events.next().unwrap_or(0));
+                bounds.others += u64::from(others);
+            })?;
+        }
     }
     let mut known: Vec<u64> = frequent.values().map(|bounds| bounds.known).collect();
     known.sort_unstable_by_key(|known| Reverse(*known));
@@ -181,7 +194,9 @@ fn candidates(columns: &[Counted<'_>], limit: usize) -> Result<Option<Vec<Ranked
     frequent.retain(|_, bounds| bounds.known + others_max - bounds.others >= *reached);
     let texts: Vec<Vec<u8>> = frequent.into_keys().collect();
     let of_segments = in_parallel(columns.iter().collect(), |(column, counts)| {
+        let mut pace = Pace::new(stop);
         let count = |text: &Vec<u8>| -> Result<u32, IndexError> {
+            pace.spend(LOOK_UP_STEPS)?;
             let ordinal = column.dictionary().term_ord(text)?;
             Ok(ordinal.map_or(0, |ordinal| counts[ordinal as usize]))
         };
@@ -250,10 +265,11 @@ fn walk<T: Send>(
     columns: &[Counted<'_>],
     new: impl Fn() -> T + Send + Sync,
     visit: impl Fn(&mut T, &[u8], u64) + Send + Sync,
+    stop: &Stop,
 ) -> Result<Vec<T>, IndexError> {
     in_parallel(parts(columns)?, |part| {
         let mut answer = new();
-        walk_part(columns, &part, |text, events| visit(&mut answer, text, events))?;
+        walk_part(columns, &part, stop, |text, events| visit(&mut answer, text, events))?;
         Ok(answer)
     })
 }
@@ -261,15 +277,18 @@ fn walk<T: Send>(
 fn walk_part(
     columns: &[Counted<'_>],
     part: &TopPart,
+    stop: &Stop,
     mut visit: impl FnMut(&[u8], u64),
 ) -> Result<(), IndexError> {
     let mut runs = Vec::with_capacity(columns.len());
     for (column, counts) in columns {
+        stop.check()?;
         runs.extend(TermRun::open(column, counts, part)?);
     }
+    let (mut pace, steps) = (Pace::new(stop), runs.len() * RUN_STEPS);
     merge(runs, |text, events| {
         visit(text, events);
-        Ok(())
+        pace.spend(steps)
     })
 }
 

@@ -4,18 +4,21 @@
 //! A small number stands for the set of values that an event has in a field, and for the
 //! combination of several fields. A new group takes memory, and further events of it take none.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
 use tantivy::DocId;
 
 use super::{Group, Ranked};
 use crate::ranked::rows::{Cells, Row, SortKeys};
 use crate::values::{Local, ReadRecord, ValueSource, Values};
+use crate::visit::{Ended, MatchWalk};
 use segment::IndexError;
 use segment::view::SegmentView;
+use trail::seeded::SeededMap;
 use trail::time::Micros;
+
+/// Steps of copying the values of a field, and of adding a group.
+const COPY_STEPS: usize = 128;
 
 /// What a group takes in memory, about, beside what it is sorted by.
 const GROUP_BYTES: usize = 96;
@@ -33,7 +36,7 @@ pub(crate) struct Firsts {
 struct Field {
     values: Values,
     sets: Sets,
-    groups: HashMap<(u32, u32), u32, FxBuildHasher>,
+    groups: SeededMap<(u32, u32), u32>,
     /// Of each group, what it is made of.
     made_of: Vec<(u32, u32)>,
 }
@@ -42,8 +45,8 @@ struct Field {
 #[derive(Default)]
 struct Sets {
     none: Option<u32>,
-    of_one: HashMap<Local, u32, FxBuildHasher>,
-    of_several: HashMap<Box<[Local]>, u32, FxBuildHasher>,
+    of_one: SeededMap<Local, u32>,
+    of_several: SeededMap<Box<[Local]>, u32>,
 }
 
 impl Sets {
@@ -94,10 +97,15 @@ impl Firsts {
         let mut fields = Vec::with_capacity(sources.len());
         for source in sources {
             let values = Values::open(segment, source, read)?;
-            let (sets, groups) = (Sets::default(), HashMap::default());
+            let (sets, groups) = (Sets::default(), SeededMap::default());
             fields.push(Field { values, sets, groups, made_of: Vec::new() });
         }
         Ok(Self { fields, events: Vec::new(), keys: Vec::new(), bytes: 0 })
+    }
+
+    /// Steps that reading an event's values takes.
+    pub(crate) fn steps(&self) -> usize {
+        self.fields.iter().map(|field| field.values.steps()).sum()
     }
 
     /// Offers the current event, which is kept if it is the first of its group so far.
@@ -138,13 +146,17 @@ impl Firsts {
     }
 
     /// Returns each group with its first event, and leaves this empty.
-    pub(crate) fn drain(
+    pub(crate) fn drain<E>(
         &mut self,
         keys: &SortKeys,
+        walk: &MatchWalk<'_, E>,
         mut sink: impl FnMut(Group, Ranked) -> Result<(), IndexError>,
-    ) -> Result<(), IndexError> {
+    ) -> Result<(), Ended<E>> {
+        // The values of each field are copied for those behind it.
+        walk.spend(self.events.len() * self.fields.len() * self.fields.len() * COPY_STEPS)?;
         let firsts = keys.ranked(&(0..self.events.len()).map(|group| self.row(group)))?;
         for (group, first) in self.groups()?.into_iter().zip(firsts) {
+            walk.spend(COPY_STEPS)?;
             sink(group, first)?;
         }
         for field in &mut self.fields {

@@ -2,23 +2,27 @@
 //! values.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustc_hash::FxBuildHasher;
 use tantivy::DocId;
 
 use super::{Ranked, Ranking};
 use crate::collect::Match;
+use crate::sorting::sorted;
 use crate::values::{Local, ReadRecord, Values};
+use crate::visit::{Ended, MatchWalk};
 use segment::IndexError;
 use segment::view::SegmentView;
 use trail::cell::Cell;
+use trail::seeded::SeededMap;
 use trail::time::Micros;
 use wire::Order;
 
 /// Rows kept beyond those that are wanted, at least, before the last ones are dropped.
 const SURPLUS_MIN: usize = 256;
+
+/// Steps of comparing two events by their place, about.
+const COMPARE_STEPS: usize = 32;
 
 /// The value of an event that has none. No part has this number.
 const NOTHING: Local = Local { part: u32::MAX, bits: 0 };
@@ -37,7 +41,7 @@ struct Field {
     values: Values,
     is_descending: bool,
     /// Of a field with several columns, whose numbers do not tell which value comes first.
-    cells: HashMap<Local, Cell, FxBuildHasher>,
+    cells: SeededMap<Local, Cell>,
     /// The values of the event at hand.
     found: Vec<Local>,
 }
@@ -59,11 +63,16 @@ impl SortKeys {
         let mut fields = Vec::with_capacity(ranking.sort.len());
         for (source, is_descending) in &ranking.sort {
             let values = Values::open(segment, source, read)?;
-            let (cells, found) = (HashMap::default(), Vec::new());
+            let (cells, found) = (SeededMap::default(), Vec::new());
             fields.push(Field { values, is_descending: *is_descending, cells, found });
         }
         let at_hand = vec![NOTHING; fields.len()];
         Ok(Self { segment: Arc::clone(segment), fields, order: ranking.order, at_hand })
+    }
+
+    /// Steps that reading an event's values takes, and comparing two events.
+    pub(crate) fn steps(&self) -> usize {
+        self.fields.iter().map(|field| field.values.steps()).sum::<usize>() + COMPARE_STEPS
     }
 
     /// Reads the values of an event, which becomes the current one.
@@ -203,19 +212,22 @@ impl Rows {
     }
 
     /// Offers the current event, which is kept if it can be one of the first.
-    pub(crate) fn offer(&mut self, keys: &SortKeys, doc: DocId) {
+    pub(crate) fn offer<E>(
+        &mut self,
+        keys: &SortKeys,
+        doc: DocId,
+        walk: &MatchWalk<'_, E>,
+    ) -> Result<(), Ended<E>> {
         if self.limit == 0 {
-            return;
+            return Ok(());
         }
         if self.is_trimmed && keys.compare_at_hand(doc, self.row(self.limit - 1)).is_gt() {
-            return;
+            return Ok(());
         }
         let Row { keys: at_hand, time, .. } = keys.at_hand(doc);
         self.keys.extend_from_slice(at_hand);
         self.events.push((doc, time));
-        if self.events.len() >= self.full {
-            self.trim(keys);
-        }
+        if self.events.len() >= self.full { self.trim(keys, walk) } else { Ok(()) }
     }
 
     fn row(&self, n: usize) -> Row<'_> {
@@ -224,20 +236,26 @@ impl Rows {
         Row { keys: &self.keys[n * width..(n + 1) * width], doc, time }
     }
 
-    fn trim(&mut self, keys: &SortKeys) {
-        let mut order: Vec<usize> = (0..self.events.len()).collect();
-        order.sort_unstable_by(|a, b| keys.compare(self.row(*a), self.row(*b)));
+    fn trim<E>(&mut self, keys: &SortKeys, walk: &MatchWalk<'_, E>) -> Result<(), Ended<E>> {
+        let compare = |a, b| keys.compare(self.row(a), self.row(b));
+        let steps = COMPARE_STEPS * (keys.fields.len() + 1);
+        let mut order = sorted(self.events.len(), compare, steps, |steps| walk.spend(steps))?;
         order.truncate(self.limit);
         let kept = order.iter().map(|n| self.row(*n));
         let kept_keys = kept.clone().flat_map(|row| row.keys).copied().collect();
         let events = kept.map(|row| (row.doc, row.time)).collect();
         (self.keys, self.events) = (kept_keys, events);
         self.is_trimmed = self.events.len() == self.limit;
+        Ok(())
     }
 
     /// Returns the first rows, in order.
-    pub(crate) fn end(&mut self, keys: &SortKeys) -> impl Iterator<Item = Row<'_>> + Clone {
-        self.trim(keys);
-        (0..self.events.len()).map(|n| self.row(n))
+    pub(crate) fn end<E>(
+        &mut self,
+        keys: &SortKeys,
+        walk: &MatchWalk<'_, E>,
+    ) -> Result<impl Iterator<Item = Row<'_>> + Clone, Ended<E>> {
+        self.trim(keys, walk)?;
+        Ok((0..self.events.len()).map(|n| self.row(n)))
     }
 }

@@ -40,7 +40,7 @@ impl<'a> Fetcher<'a> {
         Self { snapshot, parser: Parser::default(), highlighter: None }
     }
 
-    fn fetch(&mut self, found: &Match) -> Result<Hit, ApiError> {
+    fn fetch(&mut self, found: &Match, cancel: &Cancel) -> Result<Hit, ApiError> {
         let Match { segment, doc, position: Position { time, file, offset } } = found;
         let raw = segment.record(*doc)?;
         let path = self.snapshot.files.path_of(*file)?;
@@ -73,7 +73,8 @@ impl<'a> Fetcher<'a> {
         let event = raw_json(text.into_owned())?;
         let mut highlights = Vec::new();
         if let Some(highlighter) = self.highlighter {
-            highlights = highlighter.highlights(&raw, &mut self.parser);
+            highlights = highlighter.highlights(&raw, &mut self.parser, cancel);
+            cancel.check()?;
         }
         Ok(Hit { event, meta, highlights })
     }
@@ -97,7 +98,7 @@ pub(crate) fn fetch_up_to(
             let (mut hits, mut bytes) = (Vec::with_capacity(share.len()), 0);
             for found in share {
                 cancel.check()?;
-                let hit = fetcher.fetch(found)?;
+                let hit = fetcher.fetch(found, cancel)?;
                 bytes += hit_bytes(&hit);
                 hits.push(hit);
                 // What would come behind is not given: too much is before it.

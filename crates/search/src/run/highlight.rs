@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::form::Phrase;
 use crate::meaning::{EventField, EventMeaning, EventTest, ValueMeaning, WordMeaning, row_places};
 use crate::value_clauses::ValueTest as _;
+use segment::stop::STEPS;
 use segment::view::separated;
 use trail::cell::Cell;
 use trail::columns::{ColumnId, EVENT_TIME_PATH, Words};
@@ -15,7 +16,12 @@ use trail::parse::Parser;
 use trail::paths::SEPARATOR;
 use trail::time::Micros;
 use wire::Highlight;
+use wire::engine::Cancel;
 use wire::limits::HIGHLIGHTS_MAX;
+
+/// Steps of reading a value, and of taking a byte of it as part of a word.
+const VALUE_STEPS: usize = 16;
+const WORD_STEPS: usize = 16;
 
 /// The tests of a query that can be highlighted in an event's values. Left out are tests under
 /// `NOT` and derived fields, which no value shows, and also ranges (except of addresses) and tests
@@ -25,6 +31,8 @@ pub(crate) struct Highlighter {
     values: Vec<OfField>,
     /// The paths of columns, whose values are texts whatever the record has.
     columns: HashSet<String>,
+    /// Steps that all tests take for each byte of a value, at most.
+    steps: usize,
 }
 
 /// What is asked of the values of one field.
@@ -37,11 +45,16 @@ struct OfField {
 impl Highlighter {
     pub(crate) fn of(filter: &EventMeaning) -> Self {
         let columns = ColumnId::all().flat_map(paths_of_column).collect();
-        let mut highlighter = Self { words: Vec::new(), values: Vec::new(), columns };
+        let mut highlighter = Self { words: Vec::new(), values: Vec::new(), columns, steps: 1 };
         filter.each_wanted(&mut |test| match test {
-            EventTest::Words(words) => highlighter.words.push(words.clone()),
+            EventTest::Words(words) => {
+                // They are looked at word by word.
+                highlighter.steps += words.steps() + WORD_STEPS;
+                highlighter.words.push(words.clone());
+            }
             EventTest::Value { field, test } if says_more(test) => {
                 let (paths, test) = (paths_of(field), test.clone());
+                highlighter.steps += test.steps();
                 highlighter.values.push(OfField { paths, test });
             }
             EventTest::Value { .. } | EventTest::Time(_) | EventTest::Compared { .. } => {}
@@ -49,13 +62,24 @@ impl Highlighter {
         highlighter
     }
 
-    pub(crate) fn highlights(&self, raw: &[u8], parser: &mut Parser) -> Vec<Highlight> {
+    /// Ends early when `cancel` says so, which whoever fetches asks, too.
+    pub(crate) fn highlights(
+        &self,
+        raw: &[u8],
+        parser: &mut Parser,
+        cancel: &Cancel,
+    ) -> Vec<Highlight> {
         let mut found: Vec<Highlight> = Vec::new();
+        let (mut is_over, mut done) = (false, 0);
         parser.each_scalar(raw, |path, scalar| {
-            if found.len() >= HIGHLIGHTS_MAX {
+            if is_over || found.len() >= HIGHLIGHTS_MAX {
                 return;
             }
             let (cell, value) = self.read(path, scalar);
+            done += (value.len() + VALUE_STEPS) * self.steps;
+            if done >= STEPS {
+                (is_over, done) = (cancel.check().is_err(), 0);
+            }
             let of_words = self.words.iter().flat_map(|words| places(words, &cell, &value));
             let of_field = self
                 .values

@@ -7,8 +7,10 @@ use crate::fields::at;
 use crate::lower::ColumnKind;
 use crate::meaning::RowMeaning;
 use crate::ranked::in_order;
+use crate::sorting::{first_sorted, in_order_of};
 use language::ast::{FieldRef, SortKey};
 use language::syntax::closest;
+use segment::stop::Pace;
 use trail::cell::Cell;
 use wire::{ApiError, ErrorKind, Table};
 
@@ -38,11 +40,6 @@ impl Rows {
         is_exact: bool,
     ) -> Self {
         Self { columns, keys, rows, is_exact }
-    }
-
-    /// Sorts by the keys.
-    pub(crate) fn sort_by_keys(&mut self) {
-        self.rows.sort_unstable();
     }
 
     pub(crate) fn first_column(&self) -> impl Iterator<Item = &Cell> {
@@ -89,45 +86,79 @@ impl Rows {
     }
 
     /// Sorts by columns, then by the keys. Drops all but the first rows where no more are `wanted`.
-    pub(crate) fn sort(&mut self, sort: &[SortKey], wanted: Option<u64>) -> Result<(), ApiError> {
+    pub(crate) fn sort(
+        &mut self,
+        sort: &[SortKey],
+        wanted: Option<u64>,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), ApiError> {
         let mut columns = Vec::with_capacity(sort.len());
         for key in sort {
             columns.push((self.column(&key.field)?, key.is_descending));
         }
         columns.extend((0..self.keys).map(|key| (key, false)));
-        let compare = |a: &Vec<Cell>, b: &Vec<Cell>| {
+        let compare = |a: usize, b: usize| {
+            let (a, b) = (&self.rows[a], &self.rows[b]);
             let mut each = columns
                 .iter()
                 .map(|(at, is_descending)| in_order(&a[*at], &b[*at], *is_descending));
-            each.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+            each.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
         };
-        // Without keys, rows that compare equal stay in the order that they have.
-        let wanted = wanted.and_then(|wanted| usize::try_from(wanted).ok());
-        if let Some(wanted) = wanted.filter(|n| self.keys > 0 && *n < self.rows.len()) {
-            self.rows.select_nth_unstable_by(wanted, compare);
-            self.rows.truncate(wanted);
-        }
-        self.rows.sort_by(compare);
+        let wanted =
+            wanted.map_or(usize::MAX, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
+        let spend = |steps| pace.spend(steps);
+        let order = first_sorted(self.rows.len(), wanted, compare, steps(columns.len()), spend)?;
+        self.rows = in_order_of(std::mem::take(&mut self.rows), &order);
         Ok(())
     }
 
     /// Keeps the first rows, or with `by`, the first rows of each combination of values in these
     /// columns.
-    pub(crate) fn limit(&mut self, limit: u64, by: &[FieldRef]) -> Result<(), ApiError> {
+    pub(crate) fn limit(
+        &mut self,
+        limit: u64,
+        by: &[FieldRef],
+        pace: &mut Pace<'_>,
+    ) -> Result<(), ApiError> {
         let by = self.columns(by)?;
+        if by.is_empty() {
+            self.rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            return Ok(());
+        }
         let mut seen: HashMap<Vec<Cell>, u64> = HashMap::new();
-        self.rows.retain(|row| {
+        self.keep(steps(by.len()), pace, |row| {
             let seen = seen.entry(by.iter().map(|at| row[*at].clone()).collect()).or_default();
             *seen += 1;
             *seen <= limit
+        })
+    }
+
+    /// Keeps the rows that pass a test of so many steps.
+    fn keep(
+        &mut self,
+        steps: usize,
+        pace: &mut Pace<'_>,
+        mut test: impl FnMut(&[Cell]) -> bool,
+    ) -> Result<(), ApiError> {
+        let mut ended = Ok(());
+        self.rows.retain(|row| {
+            if ended.is_ok() {
+                ended = pace.spend(steps);
+            }
+            ended.is_ok() && test(row)
         });
-        Ok(())
+        Ok(ended?)
     }
 
     /// Keeps only these columns, in this order.
-    pub(crate) fn choose(&mut self, fields: &[FieldRef]) -> Result<(), ApiError> {
+    pub(crate) fn choose(
+        &mut self,
+        fields: &[FieldRef],
+        pace: &mut Pace<'_>,
+    ) -> Result<(), ApiError> {
         let columns = self.columns(fields)?;
         for row in &mut self.rows {
+            pace.spend(steps(columns.len()))?;
             *row = columns.iter().map(|at| row[*at].clone()).collect();
         }
         self.columns = columns.iter().map(|at| self.columns[*at].clone()).collect();
@@ -137,7 +168,20 @@ impl Rows {
     }
 
     /// Keeps the rows that meet a condition.
-    pub(crate) fn filter(&mut self, filter: &RowMeaning) {
-        self.rows.retain(|row| filter.is_met(&|test| test.is_met_by(row)));
+    pub(crate) fn filter(
+        &mut self,
+        filter: &RowMeaning,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), ApiError> {
+        let mut tests = 0;
+        filter.each_test(&mut |test| tests += test.steps());
+        // A test is of all columns, which are texts of some length.
+        let steps = tests.saturating_mul(steps(self.columns.len()));
+        self.keep(steps, pace, |row| filter.is_met(&|test| test.is_met_by(row)))
     }
+}
+
+/// Steps that looking at so many values of a row takes, about.
+fn steps(columns: usize) -> usize {
+    64 * (columns + 1)
 }
