@@ -19,7 +19,7 @@ mod shown;
 mod sigv4;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,7 +28,6 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::request::Parts;
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper_util::service::TowerToHyperService;
@@ -42,7 +41,7 @@ pub use self::keys::Keys;
 use self::error::AwsError;
 use self::lookup::{Lookup, LookupRequest, Scope};
 use self::sigv4::Authorization;
-use server::{App, ConnectionSlot, Connections, arrived, encode};
+use server::{App, Client, ConnectionSlot, Connections, Host, arrived, encode, harden};
 use wire::{ApiError, ErrorKind};
 
 const SERVICE: &str = "cloudtrail";
@@ -86,7 +85,9 @@ pub async fn serve(
     let router = Router::new().fallback(answer).with_state(aws);
     // `arrived` bounds bodies.
     let service = TowerToHyperService::new(router.layer(DefaultBodyLimit::disable()));
-    let client = |stream: TcpStream, place: ConnectionSlot| place.serve(stream, service.clone());
+    let client = |stream: TcpStream, place: ConnectionSlot| {
+        place.serve(stream, service.clone(), Client::of_port())
+    };
     let outcome = tokio::select! {
         outcome = connections.accept(&listener, client) => outcome,
         () = shutdown => Ok(()),
@@ -110,6 +111,7 @@ async fn answer(State(aws): State<Arc<Aws>>, request: Request) -> Response {
         Ok(response) => (response, "none"),
         Err(error) => (response_of(&error), told(&error, &request_id)),
     };
+    harden(&mut response);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
     if let Ok(id) = HeaderValue::from_str(&request_id) {
@@ -185,7 +187,7 @@ impl Aws {
                 (Some(stated.region), key.accounts.clone())
             }
             None => {
-                check_host(&request.headers)?;
+                check_site(request, &self.app.options().hosts)?;
                 (stated.ok().map(|stated| stated.region), None)
             }
         };
@@ -207,20 +209,10 @@ fn check_operation(request: &Parts) -> Result<(), AwsError> {
     Err(AwsError::unknown_operation(400, message))
 }
 
-/// Without keys, a web page could have the browser of somebody on this machine ask, by a name of its own
-/// that it points at this address. Such a request carries that name.
-fn check_host(headers: &HeaderMap) -> Result<(), AwsError> {
-    let authority = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
-    let is_ours = authority.is_some_and(|authority: Authority| {
-        let host = authority.host();
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-    });
-    if is_ours {
-        return Ok(());
-    }
-    let message = "Without keys, the Host header must be localhost or a loopback address.";
-    Err(AwsError::bad("AccessDeniedException", message))
+/// Without keys, a web page could have the browser of somebody on this machine ask.
+fn check_site(request: &Parts, hosts: &[Host]) -> Result<(), AwsError> {
+    server::check_site(request, hosts)
+        .map_err(|error| AwsError::bad("AccessDeniedException", format!("Without keys, {error}")))
 }
 
 /// Why events may be missing, where AWS's tools look no further and people can.

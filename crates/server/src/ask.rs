@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -14,12 +15,13 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout_at;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::{LiveOptions, ServerOptions};
 use crate::answer::{Answer, encode, with_json};
+use crate::client::Client;
 use crate::request::check_limit;
-use wire::engine::{Cancel, Engine, EngineSlot, timed_out};
+use wire::engine::{Caller, Cancel, Engine, EngineSlot, OPERATORS, timed_out};
 use wire::limits::{EXPORTS_MAX, SEARCH_LIMIT_MAX, TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max};
 use wire::{ApiError, ErrorKind, SearchRequest};
 
@@ -77,6 +79,27 @@ impl App {
     /// Returns the shared options, which change while the server runs.
     pub fn live_options(&self) -> LiveOptions {
         Arc::clone(&self.options)
+    }
+
+    /// The client as the engine knows it.
+    pub(crate) fn caller(&self, client: Option<Extension<Client>>) -> Result<Caller, ApiError> {
+        let caller = client.and_then(|Extension(client)| client.caller(&self.options().access));
+        caller.ok_or_else(|| ApiError::new(ErrorKind::Forbidden, "who asks here is not known"))
+    }
+
+    /// Refuses a client that may ask, but not operate. `what` completes "may not …".
+    pub(crate) fn check_operator(
+        &self,
+        client: Option<&Client>,
+        what: &str,
+    ) -> Result<(), ApiError> {
+        let Caller { uid, is_operator } = self.caller(client.cloned().map(Extension))?;
+        if is_operator {
+            return Ok(());
+        }
+        warn!(uid, what, "refused an operation to a user who is no operator");
+        let message = format!("user {uid} may ask, but may not {what}: {OPERATORS} may");
+        Err(ApiError::new(ErrorKind::Forbidden, message))
     }
 
     pub(crate) fn engine(&self) -> Result<Arc<dyn Engine>, ApiError> {

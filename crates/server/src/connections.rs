@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::LiveOptions;
+use crate::client::Client;
 use crate::stall::StallGuard;
 
 /// Bytes of a request's head that are buffered. A query of `QUERY_BYTES_MAX`
@@ -128,10 +132,15 @@ impl ConnectionSlot {
         mut self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         service: TowerToHyperService<Router>,
+        client: Client,
     ) {
         let _open = OpenConnection::count();
         let options = self.options.load_full();
         let stream = TokioIo::new(StallGuard::new(stream, options.write_timeout));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(client.clone());
+            service.call(request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(options.read_timeout)

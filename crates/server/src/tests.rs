@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::*;
-use wire::engine::{Cancel, Engine, EngineSlot};
+use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::limits::REQUEST_BODY_BYTES_MAX;
 use wire::{
     ApiError, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit, Meta,
@@ -89,11 +89,16 @@ impl Engine for Fake {
         Arc::default()
     }
 
-    fn save(&self, _: &str, _: &SavedSearch) -> Result<bool, ApiError> {
-        Ok(true)
+    fn save(
+        &self,
+        caller: Caller,
+        _: &str,
+        search: &SavedSearch,
+    ) -> Result<(SavedSearch, bool), ApiError> {
+        Ok((SavedSearch { owner: Some(caller.uid), ..search.clone() }, true))
     }
 
-    fn delete_saved(&self, name: &str) -> Result<SavedSearch, ApiError> {
+    fn delete_saved(&self, _: Caller, name: &str) -> Result<SavedSearch, ApiError> {
         Err(ApiError::new(ErrorKind::NotFound, name))
     }
 
@@ -118,7 +123,7 @@ impl Engine for Fake {
         Ok(FilesResponse { total: request.limit.unwrap_or(1) as u64, ..Default::default() })
     }
 
-    fn start_verify(&self) -> VerifyStatus {
+    fn start_verify(&self, _: Caller) -> VerifyStatus {
         VerifyStatus { is_running: true, ..VerifyStatus::default() }
     }
 
@@ -126,7 +131,7 @@ impl Engine for Fake {
         VerifyStatus { bytes_total: 7, ..VerifyStatus::default() }
     }
 
-    fn rebuild(&self, request: RebuildRequest) -> Result<RebuildStatus, ApiError> {
+    fn rebuild(&self, _: Caller, request: RebuildRequest) -> Result<RebuildStatus, ApiError> {
         if request.accept_loss {
             Ok(RebuildStatus { files: 7, ..RebuildStatus::default() })
         } else {
@@ -231,7 +236,8 @@ impl Daemon {
     /// Sends a request and leaves the answer to be read.
     fn send(&self, method: &str, path: &str, body: &[u8]) -> StdUnixStream {
         let mut stream = self.connect();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n").unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n")
+            .unwrap();
         write!(stream, "Content-Length: {}\r\n\r\n", body.len()).unwrap();
         let _ = stream.write_all(body); // Refused half-way when the body is too large.
         stream

@@ -55,7 +55,7 @@ fn a_search_stops_when_its_client_hangs_up() {
 #[test]
 fn a_slow_head_a_slow_body_and_silence_are_cut_off() {
     let daemon = Daemon::start(short(50));
-    for sent in ["", "GET /healthz HT", "POST /v1/search HTTP/1.1\r\nHost: x\r\n"] {
+    for sent in ["", "GET /healthz HT", "POST /v1/search HTTP/1.1\r\nHost: localhost\r\n"] {
         let mut stream = daemon.connect();
         stream.write_all(sent.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -63,7 +63,7 @@ fn a_slow_head_a_slow_body_and_silence_are_cut_off() {
         assert_eq!(answer, "", "{sent}");
     }
     let mut stream = daemon.connect();
-    let head = "POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{";
+    let head = "POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
     stream.write_all(head.as_bytes()).unwrap();
     let (status, _, body) = read_answer(stream);
     assert_eq!(status, 400);
@@ -85,7 +85,7 @@ fn a_client_that_stops_reading_is_cut_off() {
 fn connections_past_the_bound_wait() {
     let daemon = Daemon::start(ServerOptions { connections_max: 1, ..Default::default() });
     let mut first = daemon.connect();
-    first.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    first.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     assert_eq!(first.read(&mut [0; 9]).unwrap(), 9);
     let mut second = daemon.send("GET", "/healthz", b"");
     second.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -119,7 +119,7 @@ fn a_stop_does_not_wait_for_idle_connections() {
     let _silent = daemon.connect();
     // Accepted after the silent one: when this one is answered, both are being served.
     let mut kept_alive = daemon.connect();
-    kept_alive.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    kept_alive.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     assert_eq!(kept_alive.read(&mut [0; 9]).unwrap(), 9);
     let stopped = Instant::now();
     daemon.stop().unwrap();
