@@ -39,12 +39,17 @@ use uuid::Uuid;
 pub use self::keys::Keys;
 
 use self::error::AwsError;
+use self::keys::AccessKey;
 use self::lookup::{Lookup, LookupRequest, Scope};
 use self::sigv4::Authorization;
-use server::{App, Client, ConnectionSlot, Connections, Host, arrived, encode, harden};
+use server::{App, Client, ConnectionSlot, Connections, Host, arrived_within, encode, harden};
 use wire::{ApiError, ErrorKind};
 
 const SERVICE: &str = "cloudtrail";
+
+/// Bytes of a request's body: one attribute of 2,000 characters as JSON escapes, and a token.
+const BODY_BYTES_MAX: usize = 16 << 10;
+
 const TARGET: &str = "x-amz-target";
 /// The target that newer SDKs send; older ones put [`TARGET_PACKAGE`] before it.
 const LOOKUP_EVENTS: &str = "CloudTrail_20131101.LookupEvents";
@@ -83,7 +88,7 @@ pub async fn serve(
     let mut connections = Connections::new(app.live_options());
     let aws = Arc::new(Aws { app, options });
     let router = Router::new().fallback(answer).with_state(aws);
-    // `arrived` bounds bodies.
+    // `read` bounds bodies.
     let service = TowerToHyperService::new(router.layer(DefaultBodyLimit::disable()));
     let client = |stream: TcpStream, place: ConnectionSlot| {
         place.serve(stream, service.clone(), Client::of_port())
@@ -145,10 +150,13 @@ impl Aws {
         let (parts, body) = request.into_parts();
         // As AWS does: what is asked comes before who asks.
         check_operation(&parts)?;
+        // Nothing is held for whoever has no key, or an old request of somebody who has.
+        let claim = self.claim(&parts)?;
         let body = self.read(body).await?;
-        let scope = self.scope(&parts, &body)?;
+        let scope = self.scope(&parts, claim, &body)?;
         let request: LookupRequest = serde_json::from_slice(&body)
             .map_err(|error| AwsError::serialization(error.to_string()))?;
+        let key_id = scope.key_id.clone();
         let lookup = Lookup::new(request, &scope)?;
         let has_token = lookup.has_token();
         let found = self.app.limited(move |engine, cancel| {
@@ -163,37 +171,57 @@ impl Aws {
             }
             _ => error.into(),
         })?;
-        let mut response = self.app.readable(json)?;
+        let client = parts.extensions.get::<Client>().cloned().unwrap_or_else(Client::of_port);
+        let client = match &key_id {
+            Some(id) => client.with_key(id),
+            None => client,
+        };
+        let mut response = self.app.hold(&client, json.into_response()).await?;
         warn_in(response.headers_mut(), &warnings);
         Ok(response)
     }
 
     async fn read(&self, body: Body) -> Result<Vec<u8>, ApiError> {
-        arrived(body, self.app.options().read_timeout).await
+        arrived_within(body, self.app.options().read_timeout, BODY_BYTES_MAX).await
+    }
+
+    /// Checks all of who asks that can be told without the body.
+    fn claim(&self, request: &Parts) -> Result<Claim<'_>, AwsError> {
+        let stated = Authorization::of(&request.headers);
+        let Some(keys) = &self.options.keys else {
+            check_site(request, &self.app.options().hosts)?;
+            return Ok(Claim { stated: stated.ok(), key: None });
+        };
+        let stated = stated?;
+        let key = keys.get(&stated.key_id).ok_or_else(|| {
+            let message = "The security token included in the request is invalid.";
+            AwsError::bad("UnrecognizedClientException", message)
+        })?;
+        stated.check_head(request, SERVICE, Timestamp::now())?;
+        Ok(Claim { stated: Some(stated), key: Some(key) })
     }
 
     /// Authenticates the client and returns the events that it may see.
-    fn scope(&self, request: &Parts, body: &[u8]) -> Result<Scope, AwsError> {
-        let stated = Authorization::of(&request.headers);
-        let AwsOptions { keys, is_by_region, has_data_events } = &self.options;
-        let (region, accounts) = match keys {
-            Some(keys) => {
-                let stated = stated?;
-                let key = keys.get(&stated.key_id).ok_or_else(|| {
-                    let message = "The security token included in the request is invalid.";
-                    AwsError::bad("UnrecognizedClientException", message)
-                })?;
-                stated.verify(request, body, SERVICE, &key.secret, Timestamp::now())?;
-                (Some(stated.region), key.accounts.clone())
-            }
-            None => {
-                check_site(request, &self.app.options().hosts)?;
-                (stated.ok().map(|stated| stated.region), None)
-            }
-        };
-        let region = region.filter(|_| *is_by_region);
-        Ok(Scope { region, accounts, has_data_events: *has_data_events })
+    fn scope(&self, request: &Parts, claim: Claim, body: &[u8]) -> Result<Scope, AwsError> {
+        let Claim { stated, key } = claim;
+        if let (Some(stated), Some(key)) = (&stated, key) {
+            stated.verify(request, body, SERVICE, &key.secret, Timestamp::now())?;
+        }
+        let AwsOptions { is_by_region, has_data_events, .. } = self.options;
+        Ok(Scope {
+            key_id: stated.as_ref().filter(|_| key.is_some()).map(|stated| stated.key_id.clone()),
+            region: stated.map(|stated| stated.region).filter(|_| is_by_region),
+            accounts: key.and_then(|key| key.accounts.clone()),
+            has_data_events,
+        })
     }
+}
+
+/// Who a client says it is.
+struct Claim<'k> {
+    stated: Option<Authorization>,
+    /// What it must have signed with; None where everyone is answered.
+    key: Option<&'k AccessKey>,
 }
 
 fn check_operation(request: &Parts) -> Result<(), AwsError> {

@@ -23,11 +23,7 @@ use tracing::{debug, warn};
 use super::LiveOptions;
 use crate::client::Client;
 use crate::stall::StallGuard;
-
-/// Bytes of a request's head that are buffered. A query of `QUERY_BYTES_MAX`
-/// (`crates/language/src/limits.rs`) does not fit a URI (hyper's bound is 64 KiB encoded); such a
-/// one is sent by `POST`.
-const HEAD_BYTES_MAX: usize = 128 << 10;
+use wire::limits::HEAD_BYTES_MAX;
 
 /// Failures of `accept` in a row before the server gives up: with the pause, ten seconds. Running
 /// out of descriptors heals when connections end.
@@ -136,7 +132,8 @@ impl ConnectionSlot {
     ) {
         let _open = OpenConnection::count();
         let options = self.options.load_full();
-        let stream = TokioIo::new(StallGuard::new(stream, options.write_timeout));
+        let stream =
+            TokioIo::new(StallGuard::new(stream, options.write_timeout, Arc::clone(&client.place)));
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(client.clone());
             service.call(request)

@@ -5,7 +5,8 @@
 //! until shutdown.
 //!
 //! In reading order: `socket` opens the socket, `connections` accepts and serves, `access` decides which
-//! users may ask and which may operate, `client` is who asks, `web` keeps
+//! users may ask and which may operate, `client` is who asks, `budget`
+//! bounds what clients make the daemon hold, `web` keeps
 //! other sites' pages away, `refuse` answers the others, `table` maps paths to handlers, `routes` has the handlers, `request` reads a request,
 //! `ask` calls the engine, `answer` writes the response. Tokio's workers only move bytes; the engine runs
 //! on blocking threads. Connections, running searches, waiting searches, heads, bodies and waits each
@@ -18,8 +19,10 @@
 mod access;
 mod answer;
 mod ask;
+mod budget;
 mod client;
 mod connections;
+mod counted;
 mod export;
 mod openapi;
 mod refuse;
@@ -50,7 +53,7 @@ pub use self::answer::{encode, harden};
 pub use self::ask::App;
 pub use self::client::Client;
 pub use self::connections::{ConnectionSlot, Connections};
-pub use self::request::arrived;
+pub use self::request::{arrived, arrived_within};
 pub use self::socket::{Socket, bind, inherit};
 pub use self::web::{Host, check_site};
 

@@ -17,6 +17,7 @@ use tracing::debug;
 use crate::answer::{Answer, Refusal, harden, json, with_json};
 use crate::ask::App;
 use crate::client::Client;
+use crate::counted::Counted;
 use crate::openapi::DOCUMENT;
 use crate::request::{
     NoKeys, bad_request, check_limit, from_body, from_optional_body, from_query_string,
@@ -42,7 +43,7 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app.clone())
         // `request` bounds bodies itself.
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn(move |request, next| check_site(app.clone(), request, next)))
+        .layer(from_fn(move |request, next| admit(app.clone(), request, next)))
         .layer(from_fn(observe))
 }
 
@@ -53,9 +54,9 @@ fn handler(route: &Route, app: &App) -> MethodRouter<App> {
     let app = app.clone();
     // Before the body is read.
     handler.route_layer(from_fn(move |request: Request, next: Next| {
-        let refused = app.check_operator(request.extensions().get(), what);
+        let allowed = app.check_operator(request.extensions().get(), what);
         async move {
-            match refused {
+            match allowed {
                 Ok(()) => next.run(request).await,
                 Err(error) => Refusal(error).into_response(),
             }
@@ -82,14 +83,24 @@ pub(crate) async fn event(
     app.answer(move |engine, cancel| engine.event(&id, cancel)).await
 }
 
-pub(crate) async fn export(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+pub(crate) async fn export(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    uri: Uri,
+    body: Body,
+) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let request = from_body(body, app.options().read_timeout).await?;
-    crate::export::export(app, request).await
+    crate::export::export(app, &client, request).await
 }
 
-pub(crate) async fn tail(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Answer {
-    crate::tail::tail(app, from_query_string(&uri)?, &headers).await
+pub(crate) async fn tail(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
+    crate::tail::tail(app, &client, from_query_string(&uri)?, &headers).await
 }
 
 pub(crate) async fn saved(State(app): State<App>, uri: Uri) -> Answer {
@@ -118,12 +129,12 @@ pub(crate) async fn save(
     State(app): State<App>,
     uri: Uri,
     name: Result<Path<String>, PathRejection>,
-    client: Option<Extension<Client>>,
+    Extension(client): Extension<Client>,
     body: Body,
 ) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let name = part(name)?;
-    let caller = app.caller(client)?;
+    let caller = app.caller(&client)?;
     let search: SavedSearch = from_body(body, app.options().read_timeout).await?;
     let save = move |engine: &dyn Engine| engine.save(caller, &name, &search);
     let (search, is_new) = app.ask(save).await??;
@@ -134,11 +145,11 @@ pub(crate) async fn delete_saved(
     State(app): State<App>,
     uri: Uri,
     name: Result<Path<String>, PathRejection>,
-    client: Option<Extension<Client>>,
+    Extension(client): Extension<Client>,
 ) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let name = part(name)?;
-    let caller = app.caller(client)?;
+    let caller = app.caller(&client)?;
     json(StatusCode::OK, &app.ask(move |engine| engine.delete_saved(caller, &name)).await??)
 }
 
@@ -198,11 +209,11 @@ pub(crate) async fn verify(State(app): State<App>, uri: Uri) -> Answer {
 pub(crate) async fn start_verify(
     State(app): State<App>,
     uri: Uri,
-    client: Option<Extension<Client>>,
+    Extension(client): Extension<Client>,
     body: Body,
 ) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
-    let caller = app.caller(client)?;
+    let caller = app.caller(&client)?;
     let NoKeys {} = from_optional_body(body, app.options().read_timeout).await?;
     json(StatusCode::ACCEPTED, &app.ask(move |engine| engine.start_verify(caller)).await?)
 }
@@ -210,11 +221,11 @@ pub(crate) async fn start_verify(
 pub(crate) async fn rebuild(
     State(app): State<App>,
     uri: Uri,
-    client: Option<Extension<Client>>,
+    Extension(client): Extension<Client>,
     body: Body,
 ) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
-    let caller = app.caller(client)?;
+    let caller = app.caller(&client)?;
     let request = from_optional_body(body, app.options().read_timeout).await?;
     json(StatusCode::ACCEPTED, &app.ask(move |engine| engine.rebuild(caller, request)).await??)
 }
@@ -258,14 +269,21 @@ fn paths() -> Vec<&'static str> {
     paths
 }
 
-/// Refuses what a page of another site may have caused, on every path.
-async fn check_site(app: App, request: Request, next: Next) -> Response {
+/// Refuses what a page of another site may have caused, on every path, and counts what the client
+/// makes the daemon hold.
+async fn admit(app: App, request: Request, next: Next) -> Response {
     let has_body = !request.body().is_end_stream();
     let (parts, body) = request.into_parts();
-    match web::check(&parts, has_body, &app.options().hosts) {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(error) => Refusal(error).into_response(),
+    if let Err(error) = web::check(&parts, has_body, &app.options().hosts) {
+        return Refusal(error).into_response();
     }
+    let Some(client) = parts.extensions.get::<Client>().cloned() else {
+        return next.run(Request::from_parts(parts, body)).await;
+    };
+    let (body, slot) = Counted::new(body, app.clone(), client.clone());
+    let answer = next.run(Request::from_parts(parts, Body::new(body))).await;
+    drop(slot);
+    app.hold(&client, answer).await.unwrap_or_else(|error| Refusal(error).into_response())
 }
 
 /// Counts, times and logs every request.

@@ -150,9 +150,9 @@ fn check_origin(headers: &HeaderMap, host: Option<HostPort>) -> Result<(), ApiEr
         return foreign(&format!("Sec-Fetch-Site is '{site}', not 'same-origin'"));
     }
     let Some(origin) = only(headers, &ORIGIN)? else { return Ok(()) };
-    let parsed = [("http://", 80), ("https://", 443)].into_iter().find_map(|(scheme, port)| {
-        Some((HostPort::parse(origin.strip_prefix(scheme)?)?, port))
-    });
+    let parsed = [("http://", 80), ("https://", 443)]
+        .into_iter()
+        .find_map(|(scheme, port)| Some((HostPort::parse(origin.strip_prefix(scheme)?)?, port)));
     match (parsed, host) {
         (Some((origin, port)), Some(host)) if origin.or(port) == host.or(port) => Ok(()),
         _ => foreign(&format!("Origin is '{origin}', which is not the request's Host")),
