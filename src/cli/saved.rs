@@ -12,6 +12,7 @@ use crate::cli::list::{List, ListArgs};
 use crate::cli::output::ColorArg;
 use crate::cli::search::show;
 use crate::cli::table::{Cell, ListFormat};
+use crate::cli::text::escape;
 use wire::limits::SEARCH_LIMIT_MAX;
 use wire::{Order, Parameter, SavedRequest, SavedSearch};
 
@@ -178,7 +179,7 @@ fn set(args: &SetCommand) -> anyhow::Result<Exit> {
     let client = args.socket.client();
     let saved = client.save(&args.name, &search);
     saved.map_err(|error| QueryError::locate(error, &search.query))?;
-    let _ = writeln!(io::stderr(), "saved as {}", args.name);
+    let _ = writeln!(io::stderr(), "saved as {}", escape(&args.name));
     Ok(Exit::Done)
 }
 

@@ -102,6 +102,12 @@ impl Budget {
         self.held().take(holder, place.number, bytes).then(|| taken(Some(bytes)))
     }
 
+    /// What is held of the sum.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.held().sum
+    }
+
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

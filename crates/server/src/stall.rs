@@ -96,3 +96,48 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+    use crate::budget::{Budget, Holder};
+
+    const LIMIT: Duration = Duration::from_millis(200);
+
+    /// Writes two MiB to a client that reads so much every 20 ms, for two seconds at most. Whether it was cut off.
+    fn is_cut_off(step: usize, is_held: bool) -> bool {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let place = Place::new();
+        let budget = Arc::new(Budget::default());
+        let _held = is_held.then(|| budget.take(&Holder::Anybody, &place, 2 << 20).unwrap());
+        runtime.block_on(async {
+            let (server, mut client) = duplex(1 << 10);
+            let mut guarded = StallGuard::new(server, LIMIT, place);
+            let write = async move { guarded.write_all(&vec![0; 2 << 20]).await.is_err() };
+            let read = async move {
+                let started = Instant::now();
+                let mut bytes = vec![0; step];
+                while started.elapsed() < 10 * LIMIT {
+                    if client.read_exact(&mut bytes).await.is_err() {
+                        return;
+                    }
+                    sleep(LIMIT / 10).await;
+                }
+            };
+            tokio::select! {
+                is_cut_off = write => is_cut_off,
+                () = read => false,
+            }
+        })
+    }
+
+    #[test]
+    fn an_answer_that_is_held_is_read_at_a_least_rate() {
+        // 12 KiB a second, where 64 are the least.
+        assert!(is_cut_off(256, true));
+        assert!(!is_cut_off(256, false), "what is streamed may be read as slowly");
+        assert!(!is_cut_off(16 << 10, true));
+    }
+}

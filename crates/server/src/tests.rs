@@ -2,6 +2,7 @@
 
 mod answers;
 mod limits;
+mod sites;
 mod socket;
 
 use std::collections::BTreeMap;
@@ -60,7 +61,8 @@ impl Engine for Fake {
                 let _ = self.ended.send(Err(ended.clone()));
                 return Err(ended);
             }
-            "large" => return Ok(found(&"x".repeat(8 << 20))),
+            "large" => return Ok(found(&"x".repeat(7 << 20))),
+            "usual" => return Ok(found(&"x".repeat(170 << 10))),
             _ => {}
         }
         Ok(found(&serde_json::to_string(request).unwrap()))
@@ -169,6 +171,7 @@ fn found(id: &str) -> SearchResponse {
 struct Daemon {
     folder: tempfile::TempDir,
     options: LiveOptions,
+    app: App,
     started: Receiver<String>,
     go_on: Sender<()>,
     ended: Receiver<Result<(), ApiError>>,
@@ -201,7 +204,8 @@ impl Daemon {
             assert!(slot.set(engine).is_ok());
         }
         let live = Arc::new(ArcSwap::from_pointee(options));
-        let options = Arc::clone(&live);
+        let app = App::new(slot, Arc::clone(&live));
+        let served = app.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)
@@ -210,11 +214,12 @@ impl Daemon {
                 .on_thread_start(|| forget(metrics::set_default_local_recorder(recorder)))
                 .build()?;
             let shutdown = async { stopped.await.unwrap_or_default() };
-            runtime.block_on(serve(socket, App::new(slot, options), shutdown))
+            runtime.block_on(serve(socket, served, shutdown))
         });
         Self {
             folder,
             options: live,
+            app,
             started,
             go_on,
             ended,
