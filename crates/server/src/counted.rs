@@ -22,24 +22,29 @@ pub(crate) struct Counted {
     client: Client,
     read: usize,
     slot: Slot,
+    /// There was no room; what still comes is thrown away.
+    is_refused: bool,
 }
 
 impl Counted {
     pub(crate) fn new(body: Body, app: App, client: Client) -> (Self, Slot) {
         let slot = Slot::default();
-        (Self { body, app, client, read: 0, slot: Arc::clone(&slot) }, slot)
+        (Self { body, app, client, read: 0, slot: Arc::clone(&slot), is_refused: false }, slot)
     }
 
     /// Counts what has arrived: a body that is not small is counted as the largest there is.
     fn count(&mut self, bytes: usize) -> Result<(), axum::Error> {
         self.read += bytes;
-        if self.read <= SMALL_BYTES || self.slot.get().is_some() {
+        if self.read <= SMALL_BYTES || self.slot.get().is_some() || self.is_refused {
             return Ok(());
         }
         let Client { holder, place } = &self.client;
         let taken = self.app.budget.take(holder, place, REQUEST_BODY_BYTES_MAX);
-        let refused = || axum::Error::new(busy("too many large requests are arriving"));
-        let _ = self.slot.set(taken.ok_or_else(refused)?);
+        let Some(taken) = taken else {
+            self.is_refused = true;
+            return Err(axum::Error::new(busy("too many large requests are arriving")));
+        };
+        let _ = self.slot.set(taken);
         Ok(())
     }
 }

@@ -56,18 +56,29 @@ pub async fn arrived_within(
 async fn read(mut body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     let mut length = 0;
+    let mut refused = None;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| match error.into_inner().downcast::<ApiError>() {
-            Ok(refused) => *refused,
-            Err(error) => bad_request(format!("the body cannot be read: {error}")),
-        })?;
+        let frame = match frame.map_err(|error| error.into_inner().downcast::<ApiError>()) {
+            Ok(frame) => frame,
+            Err(Ok(error)) => {
+                bytes = Vec::new();
+                refused = Some(*error);
+                continue;
+            }
+            Err(Err(error)) => {
+                return Err(bad_request(format!("the body cannot be read: {error}")));
+            }
+        };
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
-        if length <= bytes_max {
+        if length <= bytes_max && refused.is_none() {
             bytes.extend_from_slice(&data);
         } else if length > DRAINED_BYTES_MAX {
             break;
         }
+    }
+    if let Some(refused) = refused {
+        return Err(refused);
     }
     if length > bytes_max {
         let message = format!("the body is larger than {bytes_max} bytes");

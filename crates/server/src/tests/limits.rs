@@ -233,13 +233,14 @@ fn large_bodies_that_stall_are_bounded_and_queries_are_not() {
     let daemon = Daemon::start(ServerOptions { read_timeout: PATIENCE, ..Default::default() });
     let stall = |bytes: usize| {
         let mut stream = daemon.connect();
-        let head = "POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000\r\n\r\n";
+        let head =
+            "POST /v1/search HTTP/1.1\r\nConnection: close\r\nContent-Length: 900000\r\n\r\n";
         stream.write_all(head.as_bytes()).unwrap();
         let _ = stream.write_all(&vec![b' '; bytes]);
         stream
     };
     let _stalled: Vec<StdUnixStream> = (0..40).map(|_| stall(800_000)).collect();
-    let (status, head, body) = read_answer(stall(899_999));
+    let (status, head, body) = read_answer(stall(900_000));
     assert_eq!(status, 429, "{body}");
     assert!(head.contains("retry-after: 1"), "{head}");
     assert!(body.contains("too many large requests are arriving"), "{body}");
