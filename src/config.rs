@@ -28,6 +28,7 @@ pub struct Config {
     pub ingest: Ingest,
     pub socket: Socket,
     pub search: Search,
+    pub web: Web,
     pub aws: Aws,
     pub log: Log,
 }
@@ -95,6 +96,8 @@ pub struct Socket {
     pub allowed_users: Vec<String>,
     /// The same, by the groups that a user is in.
     pub allowed_groups: Vec<String>,
+    /// Who may operate the daemon beside root and its own user, by name or number; they may ask, too.
+    pub operators: Vec<String>,
     pub connections_max: usize,
 }
 
@@ -110,6 +113,13 @@ pub struct Search {
     /// What stays in memory of what was read last: three quarters for decompressed blocks of stored
     /// records, a quarter for the events that words with wildcards found.
     pub record_cache_bytes: usize,
+}
+
+/// What browsers may ask, where the socket is forwarded to a port.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Web {
+    /// Hosts that requests may be for, beside `localhost` and loopback addresses.
+    pub hosts: Vec<String>,
 }
 
 /// Where AWS's tools ask, and what they see.
@@ -208,6 +218,7 @@ impl Default for Config {
                 group: String::new(),
                 allowed_users: Vec::new(),
                 allowed_groups: Vec::new(),
+                operators: Vec::new(),
                 connections_max: 256,
             },
             search: Search {
@@ -216,6 +227,7 @@ impl Default for Config {
                 deadline_ms: 10_000,
                 record_cache_bytes: 64 << 20,
             },
+            web: Web::default(),
             aws: Aws {
                 listen: None,
                 auth: Auth::Keys,
@@ -276,8 +288,10 @@ impl Config {
         let mut config = self.clone();
         config.socket.allowed_users.clone_from(&other.socket.allowed_users);
         config.socket.allowed_groups.clone_from(&other.socket.allowed_groups);
+        config.socket.operators.clone_from(&other.socket.operators);
         config.search.queue_max = other.search.queue_max;
         config.search.deadline_ms = other.search.deadline_ms;
+        config.web.hosts.clone_from(&other.web.hosts);
         config.log.level = other.log.level;
         config
     }

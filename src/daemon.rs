@@ -35,7 +35,7 @@ use ingest::work::WorkOptions;
 use lookup as aws;
 use lookup::{AwsOptions, Keys};
 use segment::IndexError;
-use server::{Access, App, LiveOptions, ServerOptions, Socket};
+use server::{Access, App, Host, LiveOptions, NoSuchName, ServerOptions, Socket};
 use store::store::Store;
 use trail::time::Micros;
 use wire::engine::EngineSlot;
@@ -278,7 +278,8 @@ fn bind(config: &Config) -> anyhow::Result<Socket> {
 fn live_options(config: &Config) -> anyhow::Result<LiveOptions> {
     let socket = &config.socket;
     Ok(Arc::new(ArcSwap::from_pointee(ServerOptions {
-        access: Access::new(&socket.allowed_users, &socket.allowed_groups)?,
+        access: access(config)?,
+        hosts: hosts(config),
         connections_max: socket.connections_max,
         searches_max: config.search.concurrent(cores()),
         queue_max: config.search.queue_max,
@@ -286,6 +287,17 @@ fn live_options(config: &Config) -> anyhow::Result<LiveOptions> {
         stop_grace: STOP_GRACE,
         ..ServerOptions::default()
     })))
+}
+
+/// Who may ask, and who may operate.
+fn access(config: &Config) -> Result<Access, NoSuchName> {
+    let socket = &config.socket;
+    Access::new(&socket.allowed_users, &socket.allowed_groups, &socket.operators)
+}
+
+/// The hosts of `web.hosts`, which the configuration has checked.
+fn hosts(config: &Config) -> Vec<Host> {
+    config.web.hosts.iter().filter_map(|host| Host::parse(host)).collect()
 }
 
 fn install_metrics() -> anyhow::Result<PrometheusHandle> {

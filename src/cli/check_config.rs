@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::Exit;
+use crate::cli::output::Look;
 use crate::cli::serve::{environment, memory_bytes};
+use crate::cli::text::escape_lines;
 use crate::config::{Config, Overrides};
 use crate::daemon::cores;
 
@@ -16,8 +18,10 @@ pub struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = Config::load(args.config.as_deref(), environment(), &Overrides::default())?;
-    print!("{}", config.to_toml());
-    println!("\n{}", config.memory(cores()));
+    let text = format!("{}\n{}\n", config.to_toml(), config.memory(cores()));
+    // Paths may be called anything.
+    let is_terminal = Look::of_stdout().is_terminal;
+    print!("{}", if is_terminal { escape_lines(&text) } else { text });
     config.check_memory(cores(), memory_bytes())?;
     Ok(Exit::Done)
 }

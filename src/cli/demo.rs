@@ -12,7 +12,7 @@ use crate::cli::answer::answer_table;
 use crate::cli::event::describe_hit;
 use crate::cli::events::events_table;
 use crate::cli::output::Look;
-use crate::cli::text::{counted, thousands};
+use crate::cli::text::{counted, escape, thousands};
 use crate::config::Config;
 use crate::daemon;
 use bench::sample;
@@ -177,7 +177,8 @@ fn answer(client: &Client, question: &Question, out: &mut impl Write) -> anyhow:
 }
 
 fn invitation(socket: &Path) -> String {
-    let socket = socket.display();
+    let socket = socket.display().to_string();
+    let socket = escape(&socket);
     format!(
         "\nThe daemon goes on until Ctrl-C. In another terminal:\n\n  \
          export TRAILDEX_SOCKET={socket}\n  \

@@ -4,10 +4,11 @@
 use std::io::Write;
 
 use super::{EXIT_CODES, Exit, SocketArg};
-use crate::cli::json::{for_terminal, indent};
+use crate::cli::json::indent;
 use crate::cli::output::{Look, Output};
 use crate::cli::record::Record;
 use crate::cli::search::warn;
+use crate::cli::shown::json_for_terminal;
 use crate::cli::table::Format;
 use crate::cli::text::{labelled, thousands};
 use wire::{Hit, SearchResponse};
@@ -32,7 +33,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Format::Text => out.write_all(describe(&response).as_bytes())?,
         Format::Json => {
             let json = serde_json::to_string(&response)?;
-            writeln!(out, "{}", if look.is_terminal { for_terminal(&json) } else { json.into() })?;
+            writeln!(
+                out,
+                "{}",
+                if look.is_terminal { json_for_terminal(&json) } else { json.into() }
+            )?;
         }
     }
     out.close()?;
@@ -60,7 +65,7 @@ pub(super) fn describe_hit(hit: &Hit) -> String {
         ("file", format!("{}, byte {}", meta.file, thousands(meta.offset))),
         ("flags", meta.flags.join(", ")),
     ];
-    format!("{}\n{}\n", labelled(&lines), for_terminal(&indent(hit.event.get())))
+    format!("{}\n{}\n", labelled(&lines), json_for_terminal(&indent(hit.event.get())))
 }
 
 fn result(record: &Record) -> String {

@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{EXIT_CODES, Exit, SocketArg, named};
 use crate::cli::errors::QueryError;
+use crate::cli::output::Look;
+use crate::cli::shown::{ForTerminal, Shown};
+use crate::cli::text::escape;
 use client::Client;
 use wire::limits::SEARCH_LIMIT_MAX;
 use wire::{ExportFormat, ExportRequest, Order, SearchRequest, TotalMode};
@@ -71,7 +74,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let client = args.socket.client();
     let export = Export { client: &client, bar: bar(&client, &request)? };
     let written = match &args.output {
-        None => export.whole(&request, &mut io::stdout().lock())?,
+        None => export.to_stdout(&request)?,
         Some(path) if args.format == ExportFormat::Parquet => {
             let partial = beside(path, "partial");
             let mut file = File::create(&partial).with_context(|| named_path(&partial))?;
@@ -100,6 +103,22 @@ struct Export<'a> {
 }
 
 impl Export<'_> {
+    /// Streams all of it to standard output: as it is, or as a terminal may have it.
+    fn to_stdout(&self, request: &ExportRequest) -> anyhow::Result<u64> {
+        let out = io::stdout().lock();
+        if !Look::of_stdout().is_terminal {
+            return self.whole(request, &mut { out });
+        }
+        let shown = match request.format {
+            ExportFormat::Ndjson => Shown::json(),
+            ExportFormat::Csv => Shown::csv(),
+            ExportFormat::Parquet => {
+                bail!("a terminal cannot show Parquet: give --output FILE, or another --format")
+            }
+        };
+        self.whole(request, &mut ForTerminal::new(out, shown))
+    }
+
     /// Streams all of it. Returns the bytes written.
     fn whole(&self, request: &ExportRequest, out: &mut impl Write) -> anyhow::Result<u64> {
         let mut answer = self.client.export(request)?;
@@ -135,7 +154,8 @@ impl Export<'_> {
         io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
         if progress.events > 0 {
             let events = HumanCount(progress.events);
-            eprintln!("continuing {} behind {events} events", path.display());
+            let path = named_path(path);
+            eprintln!("continuing {} behind {events} events", escape(&path));
             self.bar.set_position(progress.events);
         }
         loop {

@@ -8,10 +8,11 @@ use comfy_table::Color;
 use serde_json::Value;
 
 use super::{EXIT_CODES, Exit, SocketArg, named};
-use crate::cli::json::for_terminal;
+use crate::cli::list::write_json;
 use crate::cli::output::{ColorArg, Look, Output};
+use crate::cli::shown::csv_for_terminal;
 use crate::cli::table::{Cell, ListFormat, table};
-use crate::cli::text::{bytes, escape, escape_lines, thousands};
+use crate::cli::text::{bytes, escape, thousands};
 use formats::csv::CsvWriter;
 use trail::time::Micros;
 use wire::limits::FILES_LIMIT_MAX;
@@ -109,25 +110,19 @@ fn write(
         }
         ListFormat::Csv => {
             let csv = csv(response, by)?;
-            let csv = if look.is_terminal { escape_lines(&csv) } else { csv };
+            let csv = if look.is_terminal { csv_for_terminal(&csv) } else { csv.as_str().into() };
             out.write_all(csv.as_bytes())?;
         }
-        ListFormat::Json => write_json(out, response)?,
+        ListFormat::Json => write_json(out, response, look)?,
         ListFormat::Ndjson => {
             for file in &response.files {
-                write_json(out, file)?;
+                write_json(out, file, look)?;
             }
             for group in &response.groups {
-                write_json(out, group)?;
+                write_json(out, group, look)?;
             }
         }
     }
-    Ok(())
-}
-
-/// One line; names of files in it are whatever somebody called them.
-fn write_json(out: &mut impl Write, value: &impl serde::Serialize) -> anyhow::Result<()> {
-    writeln!(out, "{}", for_terminal(&serde_json::to_string(value)?))?;
     Ok(())
 }
 

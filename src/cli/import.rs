@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 /// Says what was found damaged and set aside.
 pub(super) fn tell_damage(store: &Store) {
     for note in store.set_aside().iter().chain(&store.attempts().notes()) {
-        eprintln!("warning: {note}");
+        eprintln!("warning: {}", escape(note));
     }
 }
 

@@ -1,9 +1,5 @@
 //! Valid JSON laid out for a person.
 
-use std::borrow::Cow;
-use std::fmt::Write;
-
-use crate::cli::text::is_unsafe;
 use formats::json::{Strings, compact};
 
 /// Levels that are indented: a record nested by an attacker must not grow by its depth squared.
@@ -47,25 +43,6 @@ pub(super) fn indent(json: &str) -> String {
     laid_out
 }
 
-/// The same value without a character that a terminal would obey. Those are allowed inside strings
-/// only, where JSON's own escape says the same. Line ends are layout and stay.
-pub(super) fn for_terminal(json: &str) -> Cow<'_, str> {
-    let must_go = |c| is_unsafe(c) && c != '\n';
-    if !json.contains(must_go) {
-        return Cow::Borrowed(json);
-    }
-    let mut safe = String::with_capacity(json.len() + 16);
-    for c in json.chars() {
-        if must_go(c) {
-            // All of them are below U+10000, so one escape is enough; a String takes everything.
-            let _ = write!(safe, "\\u{:04x}", c as u32);
-        } else {
-            safe.push(c);
-        }
-    }
-    Cow::Owned(safe)
-}
-
 fn new_line(laid_out: &mut String, depth: usize) {
     laid_out.push('\n');
     for _ in 0..depth.min(INDENTED_LEVELS_MAX) {
@@ -98,14 +75,5 @@ mod tests {
     fn deep_nesting_is_not_indented_for_ever() {
         let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
         assert!(indent(&deep).len() < 100 * deep.len());
-    }
-
-    #[test]
-    fn a_terminal_gets_escapes_with_the_same_value() {
-        let record = "{\n\"a\":\"\u{9b}31m\u{7f}\u{202e}é\"}";
-        let safe = for_terminal(record);
-        assert_eq!(safe, "{\n\"a\":\"\\u009b31m\\u007f\\u202eé\"}");
-        let parse = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
-        assert_eq!(parse(&safe), parse(record));
     }
 }

@@ -5,10 +5,9 @@ use std::io::Write;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::json::for_terminal;
 use crate::cli::output::{ColorArg, Look, Output};
+use crate::cli::shown::{csv_for_terminal, json_for_terminal};
 use crate::cli::table::{Cell, ListFormat, table};
-use crate::cli::text::escape_lines;
 use formats::csv::CsvWriter;
 
 /// `--format` and `--color`, for commands that show nothing but a list.
@@ -45,10 +44,10 @@ impl ListArgs {
                 let rows: Vec<_> = list.entries.iter().map(row).collect();
                 writeln!(out, "{}", table(header, &rows, look))?;
             }
-            ListFormat::Json => write_json(&mut out, list.answer)?,
+            ListFormat::Json => write_json(&mut out, list.answer, look)?,
             ListFormat::Ndjson => {
                 for entry in list.entries {
-                    write_json(&mut out, entry)?;
+                    write_json(&mut out, entry, look)?;
                 }
             }
             ListFormat::Csv => out.write_all(list.csv(look)?.as_bytes())?,
@@ -66,12 +65,18 @@ impl<A, T: Serialize> List<'_, A, T> {
             csv.row(&self.keys.iter().map(|key| entry[key].clone()).collect::<Vec<_>>())?;
         }
         let csv = String::from_utf8(csv.into_inner()?)?;
-        Ok(if look.is_terminal { escape_lines(&csv) } else { csv })
+        Ok(if look.is_terminal { csv_for_terminal(&csv).into_owned() } else { csv })
     }
 }
 
-/// One line; texts in it are whatever somebody wrote into a record.
-fn write_json(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
-    writeln!(out, "{}", for_terminal(&serde_json::to_string(value)?))?;
+/// One line; texts in it are whatever somebody wrote into a record, or called a file.
+pub(super) fn write_json(
+    out: &mut impl Write,
+    value: &impl Serialize,
+    look: Look,
+) -> anyhow::Result<()> {
+    let json = serde_json::to_string(value)?;
+    let json = if look.is_terminal { json_for_terminal(&json) } else { json.into() };
+    writeln!(out, "{json}")?;
     Ok(())
 }

@@ -12,6 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt as lines, reload};
 
 use crate::cli::log_limit::Limited;
+use crate::cli::shown::{ForTerminal, Shown};
 use crate::cli::text::escape;
 use crate::config::{Config, Format, Level};
 
@@ -35,7 +36,15 @@ pub(super) fn start(config: &Config) -> Box<dyn Fn(Level) + Send> {
             .fmt_fields(debug_fn(write_field).delimited(" "))
             .map_event_format(|lines| Limited::new(lines, str::to_owned))
             .boxed(),
-        Format::Json => lines.json().map_event_format(|lines| Limited::new(lines, as_json)).boxed(),
+        Format::Json => {
+            let lines = lines.json().map_event_format(|lines| Limited::new(lines, as_json));
+            if std::io::stderr().is_terminal() {
+                let safe = || ForTerminal::new(std::io::stderr(), Shown::json());
+                lines.with_writer(safe).boxed()
+            } else {
+                lines.boxed()
+            }
+        }
     };
     tracing_subscriber::registry().with(lines).with(level).init();
     // Fails only where there is no log any more.

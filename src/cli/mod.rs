@@ -30,6 +30,7 @@ mod record;
 mod saved;
 mod search;
 mod serve;
+mod shown;
 mod status;
 mod table;
 mod tail;

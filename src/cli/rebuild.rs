@@ -84,11 +84,21 @@ fn offline(args: &Args, request: RebuildRequest) -> anyhow::Result<()> {
     }
     store.begin_rebuild(rebuilt_from(&config))?;
     let (mut store, _) = fill(store, &roots, &config)?;
-    if let Err(reason) = replace(&mut store, request) {
-        store.abandon_rebuild();
-        bail!(reason);
+    match replace(&mut store, request) {
+        Ok(lost) => tell_loss(lost),
+        Err(reason) => {
+            store.abandon_rebuild();
+            bail!(reason);
+        }
     }
     Ok(())
+}
+
+/// Says what `--accept-loss` cost.
+fn tell_loss(lost: u64) {
+    if lost > 0 {
+        eprintln!("{} events of the old index are lost, as was accepted", HumanCount(lost));
+    }
 }
 
 /// Makes each segment anew of its records. What is damaged has none to make it of.
@@ -115,7 +125,9 @@ fn online(args: &Args, request: RebuildRequest, client: &Client) -> anyhow::Resu
         .with_style(ProgressStyle::with_template("{msg}").expect("the template is valid"));
     loop {
         let status = client.status()?;
-        let Some(RebuildStatus { state, message, events, pending, .. }) = status.rebuild else {
+        let Some(RebuildStatus { state, message, events_lost, events, pending, .. }) =
+            status.rebuild
+        else {
             bail!("the daemon was started anew, and the rebuild with it");
         };
         match state {
@@ -130,6 +142,7 @@ fn online(args: &Args, request: RebuildRequest, client: &Client) -> anyhow::Resu
                 bar.finish_and_clear();
                 let (events, files) = (status.events.indexed, status.files.indexed);
                 eprintln!("{} events of {} files", HumanCount(events), HumanCount(files));
+                tell_loss(events_lost);
                 return Ok(());
             }
             RebuildState::Failed => {

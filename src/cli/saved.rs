@@ -12,6 +12,7 @@ use crate::cli::list::{List, ListArgs};
 use crate::cli::output::ColorArg;
 use crate::cli::search::show;
 use crate::cli::table::{Cell, ListFormat};
+use crate::cli::text::escape;
 use wire::limits::SEARCH_LIMIT_MAX;
 use wire::{Order, Parameter, SavedRequest, SavedSearch};
 
@@ -128,22 +129,27 @@ fn list(ListCommand { list, socket }: &ListCommand) -> anyhow::Result<Exit> {
     let answer = socket.client().saved()?;
     let entries: Vec<Entry> =
         answer.saved.iter().map(|(name, search)| Entry { name, search }).collect();
-    let keys = ["name", "description", "query", "parameters", "start", "end"];
+    let keys = ["name", "description", "query", "parameters", "start", "end", "owner"];
     let all = List { answer: &answer, entries: &entries, keys: &keys };
-    list.show(&all, &["NAME", "QUERY", "DEFAULTS", "DESCRIPTION"], |Entry { name, search }| {
-        let defaults: Vec<String> = search
-            .parameters
-            .iter()
-            .filter_map(|(name, known)| Some(format!("{name}={}", known.default.as_ref()?)))
-            .collect();
-        let defaults = defaults.join(", ");
-        vec![
-            Cell::text(Some(name)),
-            Cell::text(Some(&search.query)),
-            Cell::text(Some(defaults.as_str()).filter(|defaults| !defaults.is_empty())),
-            Cell::text(search.description.as_deref()),
-        ]
-    })?;
+    list.show(
+        &all,
+        &["NAME", "QUERY", "DEFAULTS", "OWNER", "DESCRIPTION"],
+        |Entry { name, search }| {
+            let defaults: Vec<String> = search
+                .parameters
+                .iter()
+                .filter_map(|(name, known)| Some(format!("{name}={}", known.default.as_ref()?)))
+                .collect();
+            let defaults = defaults.join(", ");
+            vec![
+                Cell::text(Some(name)),
+                Cell::text(Some(&search.query)),
+                Cell::text(Some(defaults.as_str()).filter(|defaults| !defaults.is_empty())),
+                Cell::text(search.owner.map(|owner| owner.to_string()).as_deref()),
+                Cell::text(search.description.as_deref()),
+            ]
+        },
+    )?;
     Ok(Exit::found(!answer.saved.is_empty()))
 }
 
@@ -168,11 +174,12 @@ fn set(args: &SetCommand) -> anyhow::Result<Exit> {
         time_zone: time_zone.clone(),
         limit: *limit,
         order: *order,
+        owner: None,
     };
     let client = args.socket.client();
     let saved = client.save(&args.name, &search);
     saved.map_err(|error| QueryError::locate(error, &search.query))?;
-    let _ = writeln!(io::stderr(), "saved as {}", args.name);
+    let _ = writeln!(io::stderr(), "saved as {}", escape(&args.name));
     Ok(Exit::Done)
 }
 

@@ -9,10 +9,10 @@ use super::{EXIT_CODES, Exit, SocketArg, named};
 use crate::cli::answer::answer_table;
 use crate::cli::errors::QueryError;
 use crate::cli::events::events_table;
-use crate::cli::json::for_terminal;
 use crate::cli::output::{ColorArg, Look, Output};
+use crate::cli::shown::{csv_for_terminal, json_for_terminal};
 use crate::cli::table::ListFormat;
-use crate::cli::text::{counted, escape, escape_lines, thousands};
+use crate::cli::text::{counted, escape, thousands};
 use formats::csv::{CsvWriter, EVENT_COLUMNS};
 use formats::json::one_line;
 use wire::limits::SEARCH_LIMIT_MAX;
@@ -137,7 +137,7 @@ fn write(
         }
         (ListFormat::Csv, _) => {
             let csv = csv(response)?;
-            let csv = if look.is_terminal { escape_lines(&csv) } else { csv };
+            let csv = if look.is_terminal { csv_for_terminal(&csv) } else { csv.as_str().into() };
             out.write_all(csv.as_bytes())?;
         }
     }
@@ -146,7 +146,11 @@ fn write(
 
 /// A line of JSON: as it is, or for a terminal.
 fn write_json(out: &mut impl Write, json: &str, look: Look) -> io::Result<()> {
-    if look.is_terminal { writeln!(out, "{}", for_terminal(json)) } else { writeln!(out, "{json}") }
+    if look.is_terminal {
+        writeln!(out, "{}", json_for_terminal(json))
+    } else {
+        writeln!(out, "{json}")
+    }
 }
 
 fn csv(response: &SearchResponse) -> anyhow::Result<String> {

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::{Exit, SocketArg};
-use crate::cli::json::for_terminal;
+use crate::cli::list::write_json;
+use crate::cli::output::Look;
 use crate::cli::table::Format;
 use crate::cli::text::{bytes, labelled, seconds, thousands};
 use wire::{EventCounts, FileCounts, IndexStatus, Lag, RebuildState, Status};
@@ -21,7 +22,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let status = args.socket.client().status()?;
     let text = match args.format {
         Format::Text => describe(&status),
-        Format::Json => for_terminal(&serde_json::to_string(&status)?).into_owned() + "\n",
+        Format::Json => {
+            write_json(&mut io::stdout(), &status, Look::of_stdout())?;
+            return Ok(Exit::Done);
+        }
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(Exit::Done)

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::{EXIT_CODES, Exit, SocketArg};
 use crate::cli::errors::QueryError;
-use crate::cli::json::for_terminal;
 use crate::cli::output::Look;
 use crate::cli::record::Record;
+use crate::cli::shown::json_for_terminal;
 use crate::cli::text::escape;
 use client::{Client, ClientError};
 use formats::json::one_line;
@@ -55,7 +55,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
                 return Err(error.into());
             }
             Err(Ended::Daemon(error)) if is_first => {
-                let _ = writeln!(io::stderr(), "{error}; trying again");
+                let error = error.to_string();
+                let _ = writeln!(io::stderr(), "{}; trying again", escape(&error));
             }
             Ok(()) | Err(Ended::Daemon(_)) => {}
         }
@@ -93,7 +94,7 @@ fn follow(client: &Client, request: &mut TailRequest, format: Format) -> Result<
             let line = match format {
                 Format::Text => text(&hit),
                 Format::Ndjson if look.is_terminal => {
-                    for_terminal(&one_line(hit.event.get())).into_owned()
+                    json_for_terminal(&one_line(hit.event.get())).into_owned()
                 }
                 Format::Ndjson => one_line(hit.event.get()).into_owned(),
             };
@@ -111,7 +112,7 @@ fn text(hit: &Hit) -> String {
     let field = |text: Option<String>| escape(text.as_deref().unwrap_or("-")).to_string();
     format!(
         "{}  {}  {}  {}  {}  {}",
-        hit.meta.time,
+        escape(&hit.meta.time),
         escape(&hit.meta.actor),
         field(record.action()),
         field(record.text(&["sourceIPAddress"])),

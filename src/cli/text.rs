@@ -2,12 +2,31 @@
 
 use std::borrow::Cow;
 
-/// Whether a terminal might obey a character instead of showing it, or show its neighbours in
-/// another order: control characters, line separators, and the marks of writing direction.
+/// Whether a terminal might obey a character instead of showing it, show nothing for it, or show its
+/// neighbours in another order: control and format characters, separators and spaces but the usual
+/// one, what Unicode has not assigned, and what is drawn as nothing. All that the command line writes
+/// to a terminal of names, values, paths and messages is judged by this.
 pub(super) fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    is_drawn_as_nothing(c) || !is_printable(c)
+}
+
+/// As the standard library judges for debugging. It escapes a combining mark as well, but not one
+/// behind a letter, which is part of many names.
+fn is_printable(c: char) -> bool {
+    let mut text = [b'a', 0, 0, 0, 0];
+    let end = 1 + c.encode_utf8(&mut text[1..]).len();
+    std::str::from_utf8(&text[..end]).is_ok_and(|text| text.escape_debug().nth(2).is_none())
+}
+
+/// Unicode's Default_Ignorable_Code_Point, as far as it counts as printable, and the blank of Braille.
+fn is_drawn_as_nothing(c: char) -> bool {
+    matches!(c,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{1d159}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The text on one line, with unsafe characters in Rust's notation (`\n`, `\u{1b}`).
@@ -105,8 +124,60 @@ mod tests {
             ("a\r\nb\tc\0", r"a\r\nb\tc\u{0}"),
             ("\u{9b}31m\x7f", r"\u{9b}31m\u{7f}"),
             ("\u{202e}txt.exe\u{2066}", r"\u{202e}txt.exe\u{2066}"),
+            ("ro\u{200b}ot ro\u{ad}ot", r"ro\u{200b}ot ro\u{ad}ot"),
+            ("root\u{e0041}\u{fe0f}\u{e0101}", r"root\u{e0041}\u{fe0f}\u{e0101}"),
+            ("a\u{a0}b\u{200a}c\u{3164}", r"a\u{a0}b\u{200a}c\u{3164}"),
+            // Composed in two ways, and letters that join.
+            ("é e\u{301} नमस्ते עברית العربية", "é e\u{301} नमस्ते עברית العربية"),
         ] {
             assert_eq!(escape(text), expected);
+        }
+    }
+
+    /// Each of these has hidden or changed text somewhere.
+    #[test]
+    fn nothing_that_is_not_seen_passes() {
+        let ranges = [
+            0..=0x1f,
+            0x7f..=0xa0,
+            0xad..=0xad,
+            0x34f..=0x34f,
+            0x600..=0x605,
+            0x61c..=0x61c,
+            0x6dd..=0x6dd,
+            0x70f..=0x70f,
+            0x115f..=0x1160,
+            0x1680..=0x1680,
+            0x17b4..=0x17b5,
+            0x180b..=0x180f,
+            0x2000..=0x200f,
+            0x2028..=0x202f,
+            0x205f..=0x206f,
+            0x2800..=0x2800,
+            0x3000..=0x3000,
+            0x3164..=0x3164,
+            0xe000..=0xf8ff,
+            0xfdd0..=0xfdef,
+            0xfe00..=0xfe0f,
+            0xfeff..=0xfeff,
+            0xffa0..=0xffa0,
+            0xfff0..=0xfffb,
+            0xfffe..=0xffff,
+            0x110bd..=0x110bd,
+            0x1bca0..=0x1bca3,
+            0x1d159..=0x1d159,
+            0x1d173..=0x1d17a,
+            0x1fffe..=0x1ffff,
+            0xe0000..=0xe0fff,
+            0xf0000..=0xffffd,
+            0x0010_0000..=0x0010_ffff,
+        ];
+        for c in ranges.into_iter().flatten().filter_map(char::from_u32) {
+            assert!(is_unsafe(c), "{:x}", c as u32);
+        }
+        let shown = ('!'..='~').chain("äßçñøЖλשع中あ한€™—…«»█▏✓🙂\u{301}\u{fffd} ".chars());
+        for c in shown {
+            assert!(!is_unsafe(c), "{:x}", c as u32);
         }
     }
 

@@ -1,12 +1,14 @@
 //! `traildex verify`: check the index, of a running daemon or of a data directory that nobody uses.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{EXIT_CODES, Exit, SocketArg};
-use crate::cli::json::for_terminal;
+use crate::cli::list::write_json;
+use crate::cli::output::Look;
 use crate::cli::table::Format;
 use crate::cli::text::{bytes, escape, thousands};
 use crate::daemon::upkeep::told;
@@ -42,7 +44,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     bar.finish_and_clear();
     match args.format {
         Format::Text => print!("{}", describe(&report)),
-        Format::Json => println!("{}", for_terminal(&serde_json::to_string(&report)?)),
+        Format::Json => write_json(&mut io::stdout(), &report, Look::of_stdout())?,
     }
     Ok(if report.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }

@@ -17,7 +17,7 @@ pub(super) struct Setting {
 }
 
 /// In the order of `config/traildex.toml`.
-pub(super) static KEYS: [Setting; 31] = [
+pub(super) static KEYS: [Setting; 33] = [
     Setting { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
     Setting { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
     Setting { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },
@@ -70,6 +70,7 @@ pub(super) static KEYS: [Setting; 31] = [
         path: "socket.allowed_groups",
         field: |c| Field::Names(&mut c.socket.allowed_groups),
     },
+    Setting { path: "socket.operators", field: |c| Field::Names(&mut c.socket.operators) },
     Setting {
         path: "socket.connections_max",
         field: |c| Field::Count(&mut c.socket.connections_max, CONNECTIONS),
@@ -87,6 +88,7 @@ pub(super) static KEYS: [Setting; 31] = [
         path: "search.record_cache_bytes",
         field: |c| Field::Bytes(&mut c.search.record_cache_bytes, RECORD_CACHE_BYTES),
     },
+    Setting { path: "web.hosts", field: |c| Field::Hosts(&mut c.web.hosts) },
     Setting { path: "aws.listen", field: |c| Field::Listen(&mut c.aws.listen) },
     Setting { path: "aws.auth", field: |c| Field::Auth(&mut c.aws.auth) },
     Setting { path: "aws.keys_file", field: |c| Field::Path(&mut c.aws.keys_file) },
@@ -97,11 +99,13 @@ pub(super) static KEYS: [Setting; 31] = [
 ];
 
 /// What SIGHUP changes in a daemon that runs; anything else waits for a restart.
-pub(super) const RELOADED: [&str; 5] = [
+pub(super) const RELOADED: [&str; 7] = [
     "socket.allowed_users",
     "socket.allowed_groups",
+    "socket.operators",
     "search.queue_max",
     "search.deadline_ms",
+    "web.hosts",
     "log.level",
 ];
 
@@ -197,6 +201,8 @@ pub(super) enum Field<'a> {
     /// A group; empty where none is named.
     Group(&'a mut String),
     Names(&'a mut Vec<String>),
+    /// Hosts without ports.
+    Hosts(&'a mut Vec<String>),
     /// A loopback address and a port; none where it is empty.
     Listen(&'a mut Option<SocketAddr>),
     Auth(&'a mut Auth),
@@ -217,6 +223,7 @@ impl Field<'_> {
             Self::Dirs(field) => *field = given.items(path)?,
             Self::Group(field) => *field = name(given).or_else(|| nothing(given))?,
             Self::Names(field) => *field = given.items(name)?,
+            Self::Hosts(field) => *field = given.items(host)?,
             Self::Listen(field) => {
                 *field = match given.text()? {
                     "" => None,
@@ -246,6 +253,7 @@ impl Field<'_> {
             Self::Dirs(_) => "a list of paths".to_owned(),
             Self::Group(_) => "a name or a number, or \"\" for none".to_owned(),
             Self::Names(_) => "a list of names and numbers".to_owned(),
+            Self::Hosts(_) => "a list of host names and addresses, without ports".to_owned(),
             Self::Listen(_) => {
                 "a loopback address and a port, such as 127.0.0.1:8123, or \"\" for none".to_owned()
             }
@@ -268,7 +276,7 @@ impl Field<'_> {
             Self::Path(path) => quote(&path.to_string_lossy()),
             Self::Dirs(dirs) => list(dirs.iter().map(|dir| quote(&dir.to_string_lossy()))),
             Self::Group(group) => quote(group),
-            Self::Names(names) => list(names.iter().map(|name| quote(name))),
+            Self::Names(names) | Self::Hosts(names) => list(names.iter().map(|name| quote(name))),
             Self::Listen(address) => {
                 quote(&address.map_or_else(String::new, |address| address.to_string()))
             }
@@ -344,6 +352,11 @@ fn name(given: &Given) -> Option<String> {
 
 fn nothing(given: &Given) -> Option<String> {
     given.text().filter(|text| text.is_empty()).map(str::to_owned)
+}
+
+/// As requests name it.
+fn host(given: &Given) -> Option<String> {
+    given.text().filter(|text| server::Host::parse(text).is_some()).map(str::to_owned)
 }
 
 fn loopback(text: &str) -> Option<SocketAddr> {

@@ -368,7 +368,7 @@ mod tests {
             (
                 "[socket]\nbacklog = 1",
                 "t.toml, line 2: unknown key `socket.backlog`; \
-                 the keys of [socket] are path, group, allowed_users, allowed_groups, \
+                 the keys of [socket] are path, group, allowed_users, allowed_groups, operators, \
                  connections_max",
             ),
             (

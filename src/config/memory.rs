@@ -6,8 +6,8 @@ use std::fmt;
 
 use super::Config;
 use wire::limits::{
-    EXPORTS_MAX, GROUP_BYTES_MAX, PAGE_BYTES_MAX, TAIL_BATCH_BYTES, TAILS_MAX, UNREAD_BYTES_MAX,
-    long_searches_max,
+    EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX, SMALL_BYTES, TAIL_BATCH_BYTES,
+    TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max,
 };
 
 /// One merge at a time. Its working memory follows the columns: the names of those of ten segments, 36
@@ -37,9 +37,12 @@ const SEARCH_BYTES: u64 = GROUP_BYTES_MAX as u64 + 2 * PAGE_BYTES_MAX as u64;
 const EXPORT_BYTES: u64 = 2 * PAGE_BYTES_MAX as u64;
 const TAIL_BYTES: u64 = 2 * TAIL_BATCH_BYTES as u64;
 
-/// The program, its threads' stacks, the runtime, the open segments' metadata, the sockets. A segment's
-/// paths take up to 700 KiB where somebody makes up names; 120 KiB is usual.
-const BASE_BYTES: u64 = 64 << 20;
+/// A connection: the head of a request, and its small body or its small answer.
+const CONNECTION_BYTES: u64 = (HEAD_BYTES_MAX + SMALL_BYTES) as u64;
+
+/// The program, its threads' stacks, the runtime, the open segments' metadata. A segment's paths take
+/// up to 700 KiB where somebody makes up names; 120 KiB is usual.
+const BASE_BYTES: u64 = 40 << 20;
 
 /// The parts and their total, in bytes. `Display` is an aligned table in MiB.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +97,8 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
     let file = ingest.file_bytes_max as u64;
     let segment = ingest.segment_bytes_max as u64;
     let cache = search.record_cache_bytes as u64;
+    let connections = config.socket.connections_max as u64;
+    let listeners = 1 + u64::from(config.aws.listen.is_some());
     let parts = vec![
         MemoryPart {
             name: "inflate buffers",
@@ -135,10 +140,20 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
             keys: &["search.concurrent_max"],
         },
         MemoryPart {
-            name: "answers",
+            name: "answers and bodies",
             bytes: UNREAD_BYTES_MAX as u64,
-            formula: "until their clients have read them, fixed".to_owned(),
+            formula: "large ones, until they are read, fixed".to_owned(),
             keys: &[],
+        },
+        MemoryPart {
+            name: "connections",
+            bytes: listeners * connections * CONNECTION_BYTES,
+            formula: format!(
+                "{connections} x {} KiB{}, heads and small answers",
+                CONNECTION_BYTES >> 10,
+                if listeners > 1 { ", on the socket and on AWS's port" } else { "" }
+            ),
+            keys: &["socket.connections_max"],
         },
         MemoryPart {
             name: "exports and tails",
@@ -159,7 +174,7 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
         MemoryPart {
             name: "base",
             bytes: BASE_BYTES,
-            formula: "program, runtime and sockets, fixed".to_owned(),
+            formula: "program and runtime, fixed".to_owned(),
             keys: &[],
         },
     ];
@@ -184,11 +199,12 @@ claims of new events         15 MiB  2 batches x 2 threads x 60000 events x 64 b
 keys and ledger             107 MiB  1.6 bytes an event and 32 a file, for 30 and 2 million
 merge                       256 MiB  one at a time, fixed
 searches                    288 MiB  2, and 1 long ones, x 96 MiB
-answers                      32 MiB  until their clients have read them, fixed
+answers and bodies           32 MiB  large ones, until they are read, fixed
+connections                  64 MiB  256 x 256 KiB, heads and small answers
 exports and tails           160 MiB  4 exports x 32 MiB, 64 tails x 512 KiB
 record cache                 64 MiB  decompressed blocks of records, and what wildcards found
-base                         64 MiB  program, runtime and sockets, fixed
-total                      1882 MiB";
+base                         40 MiB  program and runtime, fixed
+total                      1922 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
     }
 
@@ -202,7 +218,7 @@ total                      1882 MiB";
         let (message, table) = error.split_once('\n').unwrap();
         assert_eq!(
             message,
-            "the configuration adds up to 1881 MiB of memory and the machine has 1881 MiB; \
+            "the configuration adds up to 1921 MiB of memory and the machine has 1921 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
              search.concurrent_max, search.record_cache_bytes, ingest.segment_events_max"
         );

@@ -31,7 +31,7 @@ use store::opening::set_aside_folders;
 use store::saved::Saved;
 use store::snapshot::{Snapshot, SnapshotCell};
 use store::store::Store;
-use wire::engine::{Cancel, Engine};
+use wire::engine::{Caller, Cancel, Engine};
 use wire::{
     ApiError, ErrorKind, EventCounts, FieldsRequest, FieldsResponse, FileCounts, FilesRequest,
     FilesResponse, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, SavedRequest,
@@ -278,22 +278,18 @@ impl Engine for Daemon {
         Arc::new(told.collect())
     }
 
-    fn save(&self, name: &str, search: &SavedSearch) -> Result<bool, ApiError> {
+    fn save(
+        &self,
+        caller: Caller,
+        name: &str,
+        search: &SavedSearch,
+    ) -> Result<(SavedSearch, bool), ApiError> {
         saved::check(name, search)?;
-        self.saved.change(|searches| {
-            let is_new = searches.insert(name.to_owned(), saved::kept(search)).is_none();
-            saved::check_size(searches)?;
-            Ok(is_new)
-        })
+        self.saved.change(|searches| saved::insert(searches, caller, name, search))
     }
 
-    fn delete_saved(&self, name: &str) -> Result<SavedSearch, ApiError> {
-        self.saved.change(|searches| {
-            searches
-                .remove(name)
-                .map(|search| saved::told(&search))
-                .ok_or_else(|| saved::unknown(name))
-        })
+    fn delete_saved(&self, caller: Caller, name: &str) -> Result<SavedSearch, ApiError> {
+        self.saved.change(|searches| saved::remove(searches, caller, name))
     }
 
     fn search_saved(
@@ -379,7 +375,8 @@ impl Engine for Daemon {
         files::list(&self.snapshots.load().files, &self.pipeline.progress(), request, cancel)
     }
 
-    fn start_verify(&self) -> VerifyStatus {
+    fn start_verify(&self, caller: Caller) -> VerifyStatus {
+        tracing::info!(uid = caller.uid, "an operator has the index checked");
         self.checker.start()
     }
 
@@ -387,8 +384,8 @@ impl Engine for Daemon {
         self.checker.status()
     }
 
-    fn rebuild(&self, request: RebuildRequest) -> Result<RebuildStatus, ApiError> {
-        self.pipeline.begin_rebuild(request)
+    fn rebuild(&self, caller: Caller, request: RebuildRequest) -> Result<RebuildStatus, ApiError> {
+        self.pipeline.begin_rebuild(caller.uid, request)
     }
 
     fn metrics(&self) -> String {

@@ -47,6 +47,9 @@ pub struct Pipeline {
 struct Rebuild {
     state: RebuildState,
     message: Option<String>,
+    /// The number of the user who asked for it.
+    uid: u32,
+    events_lost: u64,
     /// What the counters were when it began.
     files_before: u64,
     events_before: u64,
@@ -135,21 +138,25 @@ impl Pipeline {
     /// The rebuild that is under way, or how the last one ended.
     pub fn rebuild_status(&self) -> Option<RebuildStatus> {
         let rebuild = self.last_rebuild();
-        let Rebuild { state, message, files_before, events_before } = rebuild.as_ref()?;
+        let Rebuild { state, message, uid, events_lost, files_before, events_before } =
+            rebuild.as_ref()?;
         let progress = self.progress.load();
         let Counters { files, events, .. } = &progress.counters;
         Some(RebuildStatus {
             state: *state,
             message: message.clone(),
+            uid: *uid,
+            events_lost: *events_lost,
             files: files.load(Ordering::Relaxed) - files_before,
             events: events.load(Ordering::Relaxed) - events_before,
             pending: progress.glance().pending,
         })
     }
 
-    /// Begins a rebuild, which goes on by itself.
+    /// Begins a rebuild for a user, which goes on by itself.
     pub fn begin_rebuild(
         self: &Arc<Self>,
+        uid: u32,
         request: RebuildRequest,
     ) -> Result<RebuildStatus, ApiError> {
         if !request.accept_loss {
@@ -172,10 +179,13 @@ impl Pipeline {
         let begun = store.begin_rebuild(rebuilt_from(&self.config));
         *ingest = Some(self.begin(store, ground).map_err(|error| self.fail(&error))?);
         begun?;
-        tracing::info!("rebuilding the index from the archive");
+        let accept_loss = request.accept_loss;
+        tracing::info!(uid, accept_loss, "an operator has the index rebuilt from the archive");
         *self.last_rebuild() = Some(Rebuild {
             state: RebuildState::Running,
             message: None,
+            uid,
+            events_lost: 0,
             files_before: before.0,
             events_before: before.1,
         });
@@ -200,7 +210,7 @@ impl Pipeline {
         let Some(mut store) = ingest.take().and_then(Ingest::stop) else { return };
         let outcome = match progress.fault() {
             Some(fault) => Err(fault.reason),
-            None => replace(&mut store, request),
+            None => self.replace(&mut store, request),
         };
         if outcome.is_err() {
             store.abandon_rebuild();
@@ -214,17 +224,37 @@ impl Pipeline {
         }
         if let Some(rebuild) = &mut *self.last_rebuild() {
             match outcome {
-                Ok(()) => {
-                    tracing::info!("the rebuilt index has taken the place of the old one");
+                Ok(lost) => {
+                    let uid = rebuild.uid;
+                    tracing::info!(
+                        uid,
+                        lost,
+                        "the rebuilt index has taken the place of the old one"
+                    );
                     rebuild.state = RebuildState::Done;
+                    rebuild.events_lost = lost;
                 }
                 Err(reason) => {
-                    tracing::error!(reason, "the rebuild was given up; the old index stays");
+                    let uid = rebuild.uid;
+                    tracing::error!(uid, reason, "the rebuild was given up; the old index stays");
                     rebuild.state = RebuildState::Failed;
                     rebuild.message = Some(reason);
                 }
             }
         }
+    }
+
+    /// As [`replace`], and logs which files the lost events came from.
+    fn replace(&self, store: &mut Store, request: RebuildRequest) -> Result<u64, String> {
+        // The old index, which is not there afterwards.
+        let old = self.snapshots.load_full();
+        let lost = replace(store, request)?;
+        if lost > 0
+            && let Ok(Missing { files, events, first }) = missing(&old)
+        {
+            tracing::warn!(lost, files, events, ?first, "events of files that are gone are lost");
+        }
+        Ok(lost)
     }
 
     /// Ends a pipeline that failed, and hands over its store; not where another has taken its place, or
@@ -260,8 +290,9 @@ impl Pipeline {
     }
 }
 
-/// Has a filled index take the place of the old one, unless events would be lost.
-pub fn replace(store: &mut Store, request: RebuildRequest) -> Result<(), String> {
+/// Has a filled index take the place of the old one, unless events would be lost and that was not
+/// accepted. Returns how many are lost.
+pub fn replace(store: &mut Store, request: RebuildRequest) -> Result<u64, String> {
     let lost = store.lost_by_promotion().map_err(|error| error.to_string())?;
     if lost > 0 && !request.accept_loss {
         return Err(format!(
@@ -269,13 +300,14 @@ pub fn replace(store: &mut Store, request: RebuildRequest) -> Result<(), String>
              them, or is not what was read then; --accept-loss goes on without them"
         ));
     }
-    store.promote().map_err(|error| error.to_string())
+    store.promote().map_err(|error| error.to_string())?;
+    Ok(lost)
 }
 
 impl Missing {
     /// Refuses to begin what would lose events.
     pub fn refuse(self) -> Result<(), ApiError> {
-        let Self { files, events } = self;
+        let Self { files, events, .. } = self;
         if files == 0 {
             return Ok(());
         }

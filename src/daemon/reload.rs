@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Access;
+use super::{access, hosts};
 use crate::config::{Change, Config, Level};
 use server::{LiveOptions, ServerOptions};
 
@@ -44,12 +44,13 @@ impl Reloader {
 
     fn try_reload(&mut self) -> anyhow::Result<()> {
         let found = (self.source.load)()?;
-        let access = Access::new(&found.socket.allowed_users, &found.socket.allowed_groups)?;
+        let access = access(&found)?;
         let changes = self.config.changes(&found);
         let level_before = self.config.log.level;
         self.config = self.config.reloaded(&found);
         self.options.store(Arc::new(ServerOptions {
             access,
+            hosts: hosts(&self.config),
             queue_max: self.config.search.queue_max,
             search_timeout: Duration::from_millis(self.config.search.deadline_ms),
             ..ServerOptions::clone(&self.options.load())

@@ -8,10 +8,14 @@ use language::parameters::{bind, is_name, parameters};
 use search::run::{clock_of, parse_bound, refused};
 use store::saved;
 use store::saved::Search;
+use wire::engine::{Caller, OPERATORS};
 use wire::limits::{SAVED_BYTES_MAX, SAVED_MAX, SAVED_NAME_BYTES_MAX, SEARCH_LIMIT_MAX};
 use wire::{
     ApiError, ErrorKind, Order, Parameter, QueryForm, SavedRequest, SavedSearch, SearchRequest,
 };
+
+/// Bytes of a query that a line of the log shows.
+const QUERY_LOGGED_BYTES: usize = 1_000;
 
 /// Refuses what could not be run, whatever the values of the parameters.
 pub(super) fn check(name: &str, search: &SavedSearch) -> Result<(), ApiError> {
@@ -84,8 +88,8 @@ pub(super) fn search(search: &SavedSearch, run: &SavedRequest) -> Result<SearchR
 }
 
 /// A search of the API, as it is kept on disk.
-pub(super) fn kept(search: &SavedSearch) -> Search {
-    let SavedSearch { query, description, parameters, start, end, time_zone, limit, order } =
+fn kept(search: &SavedSearch) -> Search {
+    let SavedSearch { query, description, parameters, start, end, time_zone, limit, order, owner } =
         search.clone();
     let parameter = |(name, Parameter { default, description })| {
         (name, saved::Parameter { default, description })
@@ -95,12 +99,12 @@ pub(super) fn kept(search: &SavedSearch) -> Search {
         Order::Oldest => saved::Order::Oldest,
     });
     let parameters = parameters.into_iter().map(parameter).collect();
-    Search { query, description, parameters, start, end, time_zone, limit, order }
+    Search { query, description, parameters, start, end, time_zone, limit, order, owner }
 }
 
 /// What the API tells of a search on disk.
 pub(super) fn told(search: &Search) -> SavedSearch {
-    let Search { query, description, parameters, start, end, time_zone, limit, order } =
+    let Search { query, description, parameters, start, end, time_zone, limit, order, owner } =
         search.clone();
     let parameter = |(name, saved::Parameter { default, description })| {
         (name, Parameter { default, description })
@@ -110,11 +114,89 @@ pub(super) fn told(search: &Search) -> SavedSearch {
         saved::Order::Oldest => Order::Oldest,
     });
     let parameters = parameters.into_iter().map(parameter).collect();
-    SavedSearch { query, description, parameters, start, end, time_zone, limit, order }
+    SavedSearch { query, description, parameters, start, end, time_zone, limit, order, owner }
+}
+
+/// Saves a search, whose owner is who saved its name first. Returns it, and whether the name is new.
+pub(super) fn insert(
+    searches: &mut BTreeMap<String, Search>,
+    caller: Caller,
+    name: &str,
+    search: &SavedSearch,
+) -> Result<(SavedSearch, bool), ApiError> {
+    let before = searches.get(name);
+    check_owner(caller, name, before, "replace")?;
+    let owner = before.and_then(|before| before.owner).or(Some(caller.uid));
+    let search = Search { owner, ..kept(search) };
+    let told = told(&search);
+    let before = searches.insert(name.to_owned(), search);
+    check_size(searches)?;
+    check_share(searches, caller)?;
+    let (uid, lost) = (caller.uid, before.as_ref().map(|before| shown(&before.query)));
+    tracing::info!(uid, name, owner, lost, "a search was saved");
+    Ok((told, before.is_none()))
+}
+
+pub(super) fn remove(
+    searches: &mut BTreeMap<String, Search>,
+    caller: Caller,
+    name: &str,
+) -> Result<SavedSearch, ApiError> {
+    check_owner(caller, name, searches.get(name), "delete")?;
+    let search = searches.remove(name).ok_or_else(|| unknown(name))?;
+    let (uid, owner, lost) = (caller.uid, search.owner, shown(&search.query));
+    tracing::info!(uid, name, owner, lost, "a saved search was deleted");
+    Ok(told(&search))
+}
+
+/// The beginning of a query, for a line of the log.
+fn shown(query: &str) -> &str {
+    &query[..query.floor_char_boundary(QUERY_LOGGED_BYTES)]
+}
+
+/// Refuses to change what belongs to somebody else.
+fn check_owner(
+    caller: Caller,
+    name: &str,
+    search: Option<&Search>,
+    what: &str,
+) -> Result<(), ApiError> {
+    let Caller { uid, is_operator } = caller;
+    let owner = match search {
+        Some(Search { owner, .. }) if !is_operator && *owner != Some(uid) => owner,
+        _ => return Ok(()),
+    };
+    let owner = match owner {
+        Some(owner) => format!("belongs to user {owner}"),
+        None => "has no owner, because an older version saved it".to_owned(),
+    };
+    Err(ApiError::new(
+        ErrorKind::Forbidden,
+        format!("the saved search '{name}' {owner}; user {uid} may not {what} it: {OPERATORS} may"),
+    ))
+}
+
+/// Refuses a user, who is no operator, more than a share of the room: what is left is for others.
+fn check_share(searches: &BTreeMap<String, Search>, caller: Caller) -> Result<(), ApiError> {
+    let Caller { uid, is_operator } = caller;
+    let theirs = searches.values().filter(|search| search.owner == Some(uid));
+    let (mut count, mut bytes) = (0, 0);
+    for search in theirs {
+        count += 1;
+        bytes += serde_json::to_string(search).map_or(0, |json| json.len());
+    }
+    if !is_operator && (count > SAVED_MAX / 2 || bytes > SAVED_BYTES_MAX / 2) {
+        return Err(bad(format!(
+            "a user who is no operator can save {} searches of {} bytes together",
+            SAVED_MAX / 2,
+            SAVED_BYTES_MAX / 2
+        )));
+    }
+    Ok(())
 }
 
 /// Refuses more than there is room for.
-pub(super) fn check_size(searches: &BTreeMap<String, Search>) -> Result<(), ApiError> {
+fn check_size(searches: &BTreeMap<String, Search>) -> Result<(), ApiError> {
     let bytes = serde_json::to_string(searches).map_or(0, |json| json.len());
     if searches.len() > SAVED_MAX || bytes > SAVED_BYTES_MAX {
         return Err(bad(format!(

@@ -18,6 +18,9 @@ use wire::{ApiError, VerifyProblem, VerifyReport, VerifyStatus};
 /// After a check of a segment, searches that fail on it cause no other for this long.
 const CHECK_PAUSE: Duration = Duration::from_mins(1);
 
+/// Files that are named one by one when they are missing; of the others, there is the count.
+const NAMED_MAX: usize = 10;
+
 /// What a search that failed waits for the check of its segment, whose finding it answers. A segment is
 /// read at a gigabyte a second and more; where it takes longer, the answer is about what was seen.
 const CHECK_WAIT: Duration = Duration::from_secs(2);
@@ -207,12 +210,14 @@ impl Drop for Running<'_> {
 
 /// What a new index may lack, because the archive does not have it any more. A forecast: other files
 /// may hold some of the events, and files that changed are not all there is to say of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     /// Files that are gone, or have changed since they were read last.
     pub files: u64,
     /// Events that these brought into the index.
     pub events: u64,
+    /// The names of the first of these files, at most [`NAMED_MAX`].
+    pub first: Vec<String>,
 }
 
 /// Looks for the files that the events of the index came from.
@@ -228,6 +233,9 @@ pub fn missing(snapshot: &Snapshot) -> Result<Missing, ApiError> {
         if !matches!(now, Ok(Found::Trail(now)) if now == record.key) {
             missing.files += 1;
             missing.events += events;
+            if missing.first.len() < NAMED_MAX {
+                missing.first.push(record.key.path.to_string());
+            }
         }
         Ok(())
     })?;

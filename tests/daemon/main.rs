@@ -11,6 +11,7 @@ mod disk;
 mod files;
 mod life;
 mod manager;
+mod operators;
 mod rejected;
 mod retention;
 mod service;

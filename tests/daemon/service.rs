@@ -22,10 +22,10 @@ use crate::common::{
 };
 
 /// A user, and a group, that is neither root nor the daemon.
-const NOBODY: u32 = 65_534;
+pub(super) const NOBODY: u32 = 65_534;
 
 /// In no list and, but for one test, in no user database.
-const STRANGER: u32 = 4_000_001;
+pub(super) const STRANGER: u32 = 4_000_001;
 
 /// What a daemon says that must not start.
 #[track_caller]
@@ -43,7 +43,7 @@ fn check_refused(mut command: Command, expected: &[&str]) {
 
 /// A place that every user can reach, with a copy of the program that they can run, and a socket for the
 /// group NOBODY. None where this process cannot be another user.
-fn shared_place() -> Option<Place> {
+pub(super) fn shared_place() -> Option<Place> {
     if !geteuid().is_root() {
         println!("not tried: only root can be another user");
         return None;
@@ -253,7 +253,9 @@ fn a_socket_that_the_service_manager_opened_is_used_and_left_to_it() {
     let listener = listen(&place, 0o660);
     // Before there is a daemon: the service manager starts one for it.
     let mut early = UnixStream::connect(place.socket()).unwrap();
-    early.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    early
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
     for round in 0..2 {
         let mut command = activated(&place, listener.try_clone().unwrap().into(), 1);
         let mut child = Killed(command.stderr(Stdio::null()).spawn().unwrap());
@@ -429,7 +431,7 @@ fn a_reload_before_the_index_is_open_ends_nothing() {
 /// Clients that keep a daemon busy: silent ones, such as stop in the middle of a head or a body, and
 /// such as take nothing of a long answer.
 fn load(daemon: &Daemon) -> Vec<UnixStream> {
-    let head = "POST /v1/search HTTP/1.1\r\nHost: x\r\n";
+    let head = "POST /v1/search HTTP/1.1\r\nHost: localhost\r\n";
     let body = r#"{"query":"*","limit":10000}"#;
     let takes_nothing = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
     let says_half = format!("{head}Content-Length: 1000\r\n\r\n{{");

@@ -30,7 +30,6 @@ const ALLOWED: &[(&str, &str)] = &[
     ("crates/segment/src/check.rs", "no table: the hash of a file"),
     ("crates/segment/src/column_words.rs", "the hash on disk is sorted; the table is seeded"),
     ("crates/segment/src/directory.rs", "no table: the hash of a file"),
-    ("crates/segment/src/merge.rs", "keyed by our own file numbers; hashbrown's seed is random"),
     ("crates/segment/src/sealed.rs", "no table: the hash of a file"),
     ("crates/segment/src/write/distinct.rs", "a seed of each segment's own"),
     ("crates/store/src/dedupe.rs", "seeded, by its field `hash`"),

@@ -71,7 +71,7 @@ fn run_good(daemon: &Daemon, totals: &[u64]) -> Vec<Duration> {
 /// One that misbehaves in its own way until it is told to stop.
 fn misbehave(n: usize, daemon: &Daemon, is_over: &AtomicBool, refused: &AtomicU64) {
     let head = |length: usize| {
-        format!("POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n")
+        format!("POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n")
     };
     let pause = |ms| thread::sleep(Duration::from_millis(ms));
     while !is_over.load(Ordering::Relaxed) {

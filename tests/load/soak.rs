@@ -133,7 +133,7 @@ fn hang_up(daemon: &Daemon, is_over: &AtomicBool) {
     let body = r#"{"query":"/.*a.*b.*c.*/ | dedup requestID","limit":10000}"#;
     while !is_over.load(Ordering::Relaxed) {
         if let Ok(mut stream) = UnixStream::connect(&daemon.socket) {
-            let head = "POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Length:";
+            let head = "POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length:";
             let _ = stream.write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes());
             thread::sleep(Duration::from_millis(15));
         }

@@ -41,7 +41,8 @@ fn a_run_finds_what_the_query_with_its_values_finds() {
         ..search("eventName:$action errorCode:$error OR $word")
     };
     client.save("find-it", &saved).unwrap();
-    assert_eq!(client.saved().unwrap().saved["find-it"], saved);
+    let owner = Some(rustix::process::geteuid().as_raw());
+    assert_eq!(client.saved().unwrap().saved["find-it"], SavedSearch { owner, ..saved });
     let found = |values: &[(&str, &str)]| {
         client.search_saved("find-it", &with(values)).unwrap().total.value
     };
@@ -222,12 +223,12 @@ fn a_file_of_another_version_is_refused_and_left_as_it_is() {
     let place = Place::new();
     place.start().stop();
     let path = place.data_dir().join("saved.json");
-    let json = r#"{"format_version":2,"searches":{},"unheard":[]}"#;
+    let json = r#"{"format_version":3,"searches":{},"unheard":[]}"#;
     let text = format!("{json}\n{:016x}\n", xxhash_rust::xxh3::xxh3_64(json.as_bytes()));
     fs::write(&path, &text).unwrap();
     let Ran { code, stderr, .. } = ended(&mut place.serve_command());
     assert_eq!(code, 4, "{stderr}");
-    assert!(stderr.contains("saved.json: format version 2"), "{stderr}");
+    assert!(stderr.contains("saved.json: format version 3"), "{stderr}");
     assert!(stderr.contains("move the file away"), "{stderr}");
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
     fs::remove_file(&path).unwrap();
@@ -260,7 +261,9 @@ fn commands_save_list_run_and_delete() {
     let line = ran.stdout.lines().find(|line| line.starts_with("cli ")).unwrap();
     let cells: Vec<&str> =
         line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
-    assert_eq!(cells, ["cli", "eventName:$action", "action=ConsoleLogin", "who came in"]);
+    let own = rustix::process::geteuid().as_raw().to_string();
+    let expected = ["cli", "eventName:$action", "action=ConsoleLogin", &own, "who came in"];
+    assert_eq!(cells, expected);
     let ran = ask(&["saved", "set", "cli", "eventName:("]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains('^'), "{}", ran.stderr);

@@ -39,6 +39,9 @@ use wire::{
 const CONNECT_TRIES: u32 = 100;
 const CONNECT_PAUSE: Duration = Duration::from_millis(20);
 
+/// The host that requests are for: the socket is on this machine.
+const HOST: &str = "localhost";
+
 /// Between two questions to a daemon that does not answer yet.
 const READY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -208,7 +211,7 @@ impl Client {
         body: Vec<u8>,
     ) -> Result<(u16, Bytes), ClientError> {
         let request = request
-            .header("host", "traildex")
+            .header("host", HOST)
             .body(Full::new(Bytes::from(body)))
             .map_err(|e| ClientError::Protocol(e.into()))?;
         let runtime = runtime()?;
@@ -256,7 +259,7 @@ impl Connection {
 
     /// Sends a search, as JSON, and returns the whole body without parsing it.
     pub fn search(&mut self, body: &[u8]) -> Result<Bytes, ClientError> {
-        let request = Request::post("/v1/search").header("host", "traildex");
+        let request = Request::post("/v1/search").header("host", HOST);
         let body = Full::new(Bytes::copy_from_slice(body));
         let request = request.body(body).map_err(|e| ClientError::Protocol(e.into()))?;
         let answer = self.runtime.block_on(async {

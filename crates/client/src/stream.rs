@@ -11,7 +11,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::runtime::Runtime;
 
-use super::{Client, ClientError, connect, decode, percent_encode, runtime};
+use super::{Client, ClientError, HOST, connect, decode, percent_encode, runtime};
 use wire::{ErrorBody, ExportRequest, Hit, TailRequest};
 
 /// The body of an answer that is still arriving.
@@ -66,7 +66,7 @@ impl Client {
     /// Starts an export: `POST /v1/export`.
     pub fn export(&self, request: &ExportRequest) -> Result<Streamed, ClientError> {
         let body = serde_json::to_vec(request).map_err(|e| ClientError::Protocol(e.into()))?;
-        let request = Request::post("/v1/export").header("host", "traildex");
+        let request = Request::post("/v1/export").header("host", HOST);
         let request = request.body(Full::new(body.into()));
         Streamed::begin(&self.socket, request.map_err(|e| ClientError::Protocol(e.into()))?)
     }
@@ -78,7 +78,7 @@ impl Client {
             path.push_str("&cursor=");
             path.push_str(&percent_encode(cursor));
         }
-        let request = Request::get(path).header("host", "traildex").body(Full::default());
+        let request = Request::get(path).header("host", HOST).body(Full::default());
         let request = request.map_err(|e| ClientError::Protocol(e.into()))?;
         let answer = Streamed::begin(&self.socket, request)?;
         Ok(Tail { answer, unread: Vec::new(), pending: VecDeque::new() })

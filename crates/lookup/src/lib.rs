@@ -19,7 +19,7 @@ mod shown;
 mod sigv4;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,7 +28,6 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::request::Parts;
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper_util::service::TowerToHyperService;
@@ -40,12 +39,17 @@ use uuid::Uuid;
 pub use self::keys::Keys;
 
 use self::error::AwsError;
+use self::keys::AccessKey;
 use self::lookup::{Lookup, LookupRequest, Scope};
 use self::sigv4::Authorization;
-use server::{App, ConnectionSlot, Connections, arrived, encode};
+use server::{App, Client, ConnectionSlot, Connections, Host, arrived_within, encode, harden};
 use wire::{ApiError, ErrorKind};
 
 const SERVICE: &str = "cloudtrail";
+
+/// Bytes of a request's body: one attribute of 2,000 characters as JSON escapes, and a token.
+const BODY_BYTES_MAX: usize = 16 << 10;
+
 const TARGET: &str = "x-amz-target";
 /// The target that newer SDKs send; older ones put [`TARGET_PACKAGE`] before it.
 const LOOKUP_EVENTS: &str = "CloudTrail_20131101.LookupEvents";
@@ -84,9 +88,11 @@ pub async fn serve(
     let mut connections = Connections::new(app.live_options());
     let aws = Arc::new(Aws { app, options });
     let router = Router::new().fallback(answer).with_state(aws);
-    // `arrived` bounds bodies.
+    // `read` bounds bodies.
     let service = TowerToHyperService::new(router.layer(DefaultBodyLimit::disable()));
-    let client = |stream: TcpStream, place: ConnectionSlot| place.serve(stream, service.clone());
+    let client = |stream: TcpStream, place: ConnectionSlot| {
+        place.serve(stream, service.clone(), Client::of_port())
+    };
     let outcome = tokio::select! {
         outcome = connections.accept(&listener, client) => outcome,
         () = shutdown => Ok(()),
@@ -110,6 +116,7 @@ async fn answer(State(aws): State<Arc<Aws>>, request: Request) -> Response {
         Ok(response) => (response, "none"),
         Err(error) => (response_of(&error), told(&error, &request_id)),
     };
+    harden(&mut response);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
     if let Ok(id) = HeaderValue::from_str(&request_id) {
@@ -143,10 +150,13 @@ impl Aws {
         let (parts, body) = request.into_parts();
         // As AWS does: what is asked comes before who asks.
         check_operation(&parts)?;
+        // Nothing is held for whoever has no key, or an old request of somebody who has.
+        let claim = self.claim(&parts)?;
         let body = self.read(body).await?;
-        let scope = self.scope(&parts, &body)?;
+        let scope = self.scope(&parts, claim, &body)?;
         let request: LookupRequest = serde_json::from_slice(&body)
             .map_err(|error| AwsError::serialization(error.to_string()))?;
+        let key_id = scope.key_id.clone();
         let lookup = Lookup::new(request, &scope)?;
         let has_token = lookup.has_token();
         let found = self.app.limited(move |engine, cancel| {
@@ -161,37 +171,57 @@ impl Aws {
             }
             _ => error.into(),
         })?;
-        let mut response = self.app.readable(json)?;
+        let client = parts.extensions.get::<Client>().cloned().unwrap_or_else(Client::of_port);
+        let client = match &key_id {
+            Some(id) => client.with_key(id),
+            None => client,
+        };
+        let mut response = self.app.hold(&client, json.into_response()).await?;
         warn_in(response.headers_mut(), &warnings);
         Ok(response)
     }
 
     async fn read(&self, body: Body) -> Result<Vec<u8>, ApiError> {
-        arrived(body, self.app.options().read_timeout).await
+        arrived_within(body, self.app.options().read_timeout, BODY_BYTES_MAX).await
+    }
+
+    /// Checks all of who asks that can be told without the body.
+    fn claim(&self, request: &Parts) -> Result<Claim<'_>, AwsError> {
+        let stated = Authorization::of(&request.headers);
+        let Some(keys) = &self.options.keys else {
+            check_site(request, &self.app.options().hosts)?;
+            return Ok(Claim { stated: stated.ok(), key: None });
+        };
+        let stated = stated?;
+        let key = keys.get(&stated.key_id).ok_or_else(|| {
+            let message = "The security token included in the request is invalid.";
+            AwsError::bad("UnrecognizedClientException", message)
+        })?;
+        stated.check_head(request, SERVICE, Timestamp::now())?;
+        Ok(Claim { stated: Some(stated), key: Some(key) })
     }
 
     /// Authenticates the client and returns the events that it may see.
-    fn scope(&self, request: &Parts, body: &[u8]) -> Result<Scope, AwsError> {
-        let stated = Authorization::of(&request.headers);
-        let AwsOptions { keys, is_by_region, has_data_events } = &self.options;
-        let (region, accounts) = match keys {
-            Some(keys) => {
-                let stated = stated?;
-                let key = keys.get(&stated.key_id).ok_or_else(|| {
-                    let message = "The security token included in the request is invalid.";
-                    AwsError::bad("UnrecognizedClientException", message)
-                })?;
-                stated.verify(request, body, SERVICE, &key.secret, Timestamp::now())?;
-                (Some(stated.region), key.accounts.clone())
-            }
-            None => {
-                check_host(&request.headers)?;
-                (stated.ok().map(|stated| stated.region), None)
-            }
-        };
-        let region = region.filter(|_| *is_by_region);
-        Ok(Scope { region, accounts, has_data_events: *has_data_events })
+    fn scope(&self, request: &Parts, claim: Claim, body: &[u8]) -> Result<Scope, AwsError> {
+        let Claim { stated, key } = claim;
+        if let (Some(stated), Some(key)) = (&stated, key) {
+            stated.verify(request, body, SERVICE, &key.secret, Timestamp::now())?;
+        }
+        let AwsOptions { is_by_region, has_data_events, .. } = self.options;
+        Ok(Scope {
+            key_id: stated.as_ref().filter(|_| key.is_some()).map(|stated| stated.key_id.clone()),
+            region: stated.map(|stated| stated.region).filter(|_| is_by_region),
+            accounts: key.and_then(|key| key.accounts.clone()),
+            has_data_events,
+        })
     }
+}
+
+/// Who a client says it is.
+struct Claim<'k> {
+    stated: Option<Authorization>,
+    /// What it must have signed with; None where everyone is answered.
+    key: Option<&'k AccessKey>,
 }
 
 fn check_operation(request: &Parts) -> Result<(), AwsError> {
@@ -207,20 +237,10 @@ fn check_operation(request: &Parts) -> Result<(), AwsError> {
     Err(AwsError::unknown_operation(400, message))
 }
 
-/// Without keys, a web page could have the browser of somebody on this machine ask, by a name of its own
-/// that it points at this address. Such a request carries that name.
-fn check_host(headers: &HeaderMap) -> Result<(), AwsError> {
-    let authority = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
-    let is_ours = authority.is_some_and(|authority: Authority| {
-        let host = authority.host();
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-    });
-    if is_ours {
-        return Ok(());
-    }
-    let message = "Without keys, the Host header must be localhost or a loopback address.";
-    Err(AwsError::bad("AccessDeniedException", message))
+/// Without keys, a web page could have the browser of somebody on this machine ask.
+fn check_site(request: &Parts, hosts: &[Host]) -> Result<(), AwsError> {
+    server::check_site(request, hosts)
+        .map_err(|error| AwsError::bad("AccessDeniedException", format!("Without keys, {error}")))
 }
 
 /// Why events may be missing, where AWS's tools look no further and people can.

@@ -110,16 +110,14 @@ impl Authorization {
         })
     }
 
-    /// Checks that the request was made for this service, within the allowed time, by a client that
-    /// knows the secret.
-    pub(crate) fn verify(
+    /// Checks what can be told without the body: that the request says that it was made for this
+    /// service, within the allowed time. Returns the request's time as it stands in it.
+    pub(crate) fn check_head<'a>(
         &self,
-        request: &Parts,
-        body: &[u8],
+        request: &'a Parts,
         service: &str,
-        secret: &str,
         now: Timestamp,
-    ) -> Result<(), AwsError> {
+    ) -> Result<&'a str, AwsError> {
         let date = self.check_date(&request.headers, now)?;
         if self.service != service {
             return Err(AwsError::invalid_signature(format!(
@@ -133,6 +131,20 @@ impl Authorization {
                 )));
             }
         }
+        Ok(date)
+    }
+
+    /// Checks that the request was made for this service, within the allowed time, by a client that
+    /// knows the secret.
+    pub(crate) fn verify(
+        &self,
+        request: &Parts,
+        body: &[u8],
+        service: &str,
+        secret: &str,
+        now: Timestamp,
+    ) -> Result<(), AwsError> {
+        let date = self.check_head(request, service, now)?;
         let mismatch = || AwsError::invalid_signature(MISMATCH);
         let canonical = self.canonical_request(request, body).ok_or_else(mismatch)?;
         let Self { date: day, region, service, .. } = self;

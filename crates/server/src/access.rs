@@ -1,16 +1,18 @@
-//! Who may ask, among those whom the socket's mode lets in: compares a client's user and groups
-//! with two lists.
+//! Who may ask, among those whom the socket's mode lets in, and which of them may operate the daemon:
+//! compares a client's user and groups with lists.
 //!
 //! The kernel says who connected. Names become numbers when the lists are made. If the lists alone
 //! do not decide, the user database is asked for the user's groups, which can block.
 
 use rustix::process::geteuid;
 
-/// The users and groups that may ask. The default allows everyone whom the socket's mode lets in.
+/// The users and groups that may ask, and the users that may operate. By default, everyone whom the
+/// socket's mode lets in may ask, and root and our own user may operate.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     users: Vec<u32>,
     groups: Vec<u32>,
+    operators: Vec<u32>,
 }
 
 /// A client's user and group at the time it connected.
@@ -31,21 +33,18 @@ pub struct NoSuchName {
 }
 
 impl Access {
-    /// Looks up `socket.allowed_users` and `socket.allowed_groups`, which are names, or numbers as
-    /// text.
-    pub fn new(users: &[String], groups: &[String]) -> Result<Self, NoSuchName> {
-        let user = |name: &String| {
-            let found = || uzers::get_user_by_name(name).map(|user| user.uid());
-            number(name, found).ok_or_else(|| NoSuchName {
-                key: "socket.allowed_users",
-                kind: "user",
-                name: name.clone(),
-            })
-        };
+    /// Looks up `socket.allowed_users`, `socket.allowed_groups` and `socket.operators`, which are
+    /// names, or numbers as text.
+    pub fn new(
+        users: &[String],
+        groups: &[String],
+        operators: &[String],
+    ) -> Result<Self, NoSuchName> {
         let group = |name: &String| group_number("socket.allowed_groups", name);
         Ok(Self {
-            users: users.iter().map(user).collect::<Result<_, _>>()?,
+            users: user_numbers("socket.allowed_users", users)?,
             groups: groups.iter().map(group).collect::<Result<_, _>>()?,
+            operators: user_numbers("socket.operators", operators)?,
         })
     }
 
@@ -57,11 +56,16 @@ impl Access {
     /// Whether the client may ask. Can block.
     pub(crate) fn allows(&self, peer: Peer) -> bool {
         self.is_open()
-            || peer.user == 0
-            || peer.user == geteuid().as_raw()
+            || self.may_operate(peer.user)
             || self.users.contains(&peer.user)
             || self.groups.contains(&peer.group)
             || !self.groups.is_empty() && self.has_group_of(peer.user)
+    }
+
+    /// Whether the user may do more than ask: rebuild and check the index, and change what others
+    /// have saved.
+    pub(crate) fn may_operate(&self, user: u32) -> bool {
+        user == 0 || user == geteuid().as_raw() || self.operators.contains(&user)
     }
 
     fn has_group_of(&self, user: u32) -> bool {
@@ -69,6 +73,14 @@ impl Access {
         let groups = user.groups().unwrap_or_default();
         groups.iter().any(|group| self.groups.contains(&group.gid()))
     }
+}
+
+fn user_numbers(key: &'static str, names: &[String]) -> Result<Vec<u32>, NoSuchName> {
+    let user = |name: &String| {
+        let found = || uzers::get_user_by_name(name).map(|user| user.uid());
+        number(name, found).ok_or_else(|| NoSuchName { key, kind: "user", name: name.clone() })
+    };
+    names.iter().map(user).collect()
 }
 
 /// Looks up a group by name, or by its number as text. `key` is the setting, for the error.
@@ -91,7 +103,7 @@ mod tests {
     fn access(users: &[&str], groups: &[&str]) -> Result<Access, String> {
         let owned =
             |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        Access::new(&owned(users), &owned(groups)).map_err(|error| error.to_string())
+        Access::new(&owned(users), &owned(groups), &[]).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -119,6 +131,24 @@ mod tests {
         for user in [0, geteuid().as_raw()] {
             assert!(access.allows(Peer { user, ..STRANGER }), "{user}");
         }
+    }
+
+    #[test]
+    fn who_may_ask_may_not_operate_and_who_may_operate_may_ask() {
+        let own = geteuid().as_raw();
+        let other = |user: u32| if user == own { user + 1 } else { user };
+        let (asker, operator) = (other(4_000_011), other(4_000_021));
+        for users in [vec![], vec![asker.to_string()]] {
+            let access = Access::new(&users, &[], &[operator.to_string()]).unwrap();
+            for (user, may_operate) in [(0, true), (own, true), (operator, true), (asker, false)] {
+                assert_eq!(access.may_operate(user), may_operate, "{user} {users:?}");
+                assert!(access.allows(Peer { user, ..STRANGER }), "{user} {users:?}");
+            }
+            assert!(!access.may_operate(STRANGER.user));
+            assert_eq!(access.allows(STRANGER), users.is_empty());
+        }
+        let error = Access::new(&[], &[], &["no such user".to_owned()]).unwrap_err().to_string();
+        assert!(error.starts_with("`socket.operators` names \"no such user\""), "{error}");
     }
 
     #[test]

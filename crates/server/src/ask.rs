@@ -7,28 +7,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::response::Response;
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout_at;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::{LiveOptions, ServerOptions};
 use crate::answer::{Answer, encode, with_json};
+use crate::budget::{Budget, Seat, Seats, Taken};
+use crate::client::Client;
 use crate::request::check_limit;
-use wire::engine::{Cancel, Engine, EngineSlot, timed_out};
-use wire::limits::{EXPORTS_MAX, SEARCH_LIMIT_MAX, TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max};
+use wire::engine::{Caller, Cancel, Engine, EngineSlot, OPERATORS, timed_out};
+use wire::limits::{EXPORTS_MAX, SEARCH_LIMIT_MAX, TAILS_MAX, long_searches_max};
 use wire::{ApiError, ErrorKind, SearchRequest};
 
 /// What a search takes at most where others run or wait, ten times the usual. One that takes longer
 /// begins again, among those that take long.
 const SHORT: Duration = Duration::from_millis(50);
-
-/// Answers up to this size are bounded by the number of connections.
-const SMALL_ANSWER_BYTES: usize = 64 << 10;
 
 /// What an engine gets past a search's deadline to notice it, before the client is answered anyway.
 const DEADLINE_SLACK: Duration = Duration::from_millis(500);
@@ -42,14 +43,14 @@ pub struct App {
     turns: Arc<Semaphore>,
     /// One for each search that runs longer than [`SHORT`], on threads of their own.
     long_turns: Arc<Semaphore>,
-    /// Bytes of large answers that may be waiting for their clients to read them.
-    unread: Arc<Semaphore>,
+    /// What clients make the daemon hold for them.
+    pub(crate) budget: Arc<Budget>,
     /// How many searches run or wait.
     places: Arc<AtomicUsize>,
     /// One for each export.
-    exports: Arc<Semaphore>,
+    exports: Arc<Seats>,
     /// One for each client that is told what comes in.
-    tails: Arc<Semaphore>,
+    tails: Arc<Seats>,
 }
 
 impl App {
@@ -62,10 +63,10 @@ impl App {
             options,
             turns: Arc::new(Semaphore::new(searches_max)),
             long_turns: Arc::new(Semaphore::new(long_searches_max(searches_max))),
-            unread: Arc::new(Semaphore::new(UNREAD_BYTES_MAX)),
+            budget: Arc::default(),
             places: Arc::default(),
-            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
-            tails: Arc::new(Semaphore::new(TAILS_MAX)),
+            exports: Seats::new(EXPORTS_MAX),
+            tails: Seats::new(TAILS_MAX),
         }
     }
 
@@ -77,6 +78,28 @@ impl App {
     /// Returns the shared options, which change while the server runs.
     pub fn live_options(&self) -> LiveOptions {
         Arc::clone(&self.options)
+    }
+
+    /// The client as the engine knows it.
+    pub(crate) fn caller(&self, client: &Client) -> Result<Caller, ApiError> {
+        let caller = client.caller(&self.options().access);
+        caller.ok_or_else(|| ApiError::new(ErrorKind::Forbidden, "who asks here is not known"))
+    }
+
+    /// Refuses a client that may ask, but not operate. `what` completes "may not …".
+    pub(crate) fn check_operator(
+        &self,
+        client: Option<&Client>,
+        what: &str,
+    ) -> Result<(), ApiError> {
+        let unknown = || ApiError::new(ErrorKind::Forbidden, "who asks here is not known");
+        let Caller { uid, is_operator } = self.caller(client.ok_or_else(unknown)?)?;
+        if is_operator {
+            return Ok(());
+        }
+        warn!(uid, what, "refused an operation to a user who is no operator");
+        let message = format!("user {uid} may ask, but may not {what}: {OPERATORS} may");
+        Err(ApiError::new(ErrorKind::Forbidden, message))
     }
 
     pub(crate) fn engine(&self) -> Result<Arc<dyn Engine>, ApiError> {
@@ -105,7 +128,7 @@ impl App {
         question: impl Fn(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + Sync + 'static,
     ) -> Answer {
         let body = self.limited(move |engine, cancel| encode(&question(engine, cancel)?)).await?;
-        Ok(self.readable(body)?)
+        Ok(with_json(StatusCode::OK, body))
     }
 
     /// Runs a search: it takes a place in the queue, waits for a turn, and ends at the search
@@ -149,27 +172,34 @@ impl App {
         answer.map_err(|_| timed_out())?.map_err(|_| stopping())?
     }
 
-    /// Makes a response of a JSON body. The large bodies that clients have not read yet are limited
-    /// in their sum: a client that does not read costs only others with large answers.
-    pub fn readable(&self, body: Vec<u8>) -> Result<Response, ApiError> {
-        if body.len() <= SMALL_ANSWER_BYTES {
-            return Ok(with_json(StatusCode::OK, body));
-        }
-        let bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        let unread = Arc::clone(&self.unread).try_acquire_many_owned(bytes).map_err(|_| {
-            busy(&format!("answers of {UNREAD_BYTES_MAX} bytes wait to be read by their clients"))
+    /// Has the client hold its answer, which counts as unread for as long as it is in memory. An
+    /// answer that is streamed is bounded as it is made.
+    pub async fn hold(&self, client: &Client, answer: Response) -> Result<Response, ApiError> {
+        let (head, body) = answer.into_parts();
+        let bytes = match body.size_hint().exact() {
+            Some(1..) => body.collect().await.map_err(|error| {
+                ApiError::new(ErrorKind::Internal, format!("the answer cannot be read: {error}"))
+            })?,
+            _ => return Ok(Response::from_parts(head, body)),
+        };
+        let bytes = bytes.to_bytes();
+        let taken = self.budget.take(&client.holder, &client.place, bytes.len());
+        let taken = taken.ok_or_else(|| {
+            busy("answers of as many bytes as there may be wait to be read by their clients")
         })?;
-        Ok(with_json(StatusCode::OK, Bytes::from_owner(Unread { body, _unread: unread })))
+        let body = Body::from(Bytes::from_owner(Unread { bytes, _taken: taken }));
+        Ok(Response::from_parts(head, body))
     }
 
-    pub(crate) fn export_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let place = Arc::clone(&self.exports).try_acquire_owned();
-        place.map_err(|_| busy(&format!("{EXPORTS_MAX} exports are running")))
+    pub(crate) fn export_seat(&self, client: &Client) -> Result<Seat, ApiError> {
+        let taken = "as many exports as there may be, or as one user may have, are running";
+        self.exports.take(&client.holder).ok_or_else(|| busy(taken))
     }
 
-    pub(crate) fn tail_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let place = Arc::clone(&self.tails).try_acquire_owned();
-        place.map_err(|_| busy(&format!("{TAILS_MAX} clients are told what comes in")))
+    pub(crate) fn tail_seat(&self, client: &Client) -> Result<Seat, ApiError> {
+        let taken = "as many clients as there may be, or as one user may have, are told what \
+                     comes in";
+        self.tails.take(&client.holder).ok_or_else(|| busy(taken))
     }
 
     fn place(&self) -> Result<QueueSlot, String> {
@@ -182,19 +212,19 @@ impl App {
     }
 }
 
-/// A large answer, which counts as unread for as long as it is in memory.
+/// An answer that its client has not read.
 struct Unread {
-    body: Vec<u8>,
-    _unread: OwnedSemaphorePermit,
+    bytes: Bytes,
+    _taken: Taken,
 }
 
 impl AsRef<[u8]> for Unread {
     fn as_ref(&self) -> &[u8] {
-        &self.body
+        &self.bytes
     }
 }
 
-fn busy(what: &str) -> ApiError {
+pub(crate) fn busy(what: &str) -> ApiError {
     ApiError::new(ErrorKind::Busy, format!("{what}; try again in a second"))
 }
 

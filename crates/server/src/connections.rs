@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,12 +21,9 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::LiveOptions;
+use crate::client::Client;
 use crate::stall::StallGuard;
-
-/// Bytes of a request's head that are buffered. A query of `QUERY_BYTES_MAX`
-/// (`crates/language/src/limits.rs`) does not fit a URI (hyper's bound is 64 KiB encoded); such a
-/// one is sent by `POST`.
-const HEAD_BYTES_MAX: usize = 128 << 10;
+use wire::limits::HEAD_BYTES_MAX;
 
 /// Failures of `accept` in a row before the server gives up: with the pause, ten seconds. Running
 /// out of descriptors heals when connections end.
@@ -128,10 +128,16 @@ impl ConnectionSlot {
         mut self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         service: TowerToHyperService<Router>,
+        client: Client,
     ) {
         let _open = OpenConnection::count();
         let options = self.options.load_full();
-        let stream = TokioIo::new(StallGuard::new(stream, options.write_timeout));
+        let stream =
+            TokioIo::new(StallGuard::new(stream, options.write_timeout, Arc::clone(&client.place)));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(client.clone());
+            service.call(request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(options.read_timeout)

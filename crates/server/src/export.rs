@@ -8,13 +8,14 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::try_unfold;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::warn;
 
 use crate::answer::Answer;
 use crate::ask::App;
+use crate::budget::Seat;
+use crate::client::Client;
 use crate::request::check_limit;
 use formats::page::Exporter;
 use wire::limits::{EXPORT_PAGE_EVENTS, PAGE_BYTES_MAX, SEARCH_LIMIT_MAX};
@@ -33,7 +34,7 @@ struct Export {
     request: Arc<ExportRequest>,
     exporter: Exporter,
     next: Next,
-    _place: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 enum Next {
@@ -43,9 +44,9 @@ enum Next {
     End,
 }
 
-pub(crate) async fn export(app: App, request: ExportRequest) -> Answer {
+pub(crate) async fn export(app: App, client: &Client, request: ExportRequest) -> Answer {
     check_limit(request.limit.unwrap_or_default(), SEARCH_LIMIT_MAX)?;
-    let place = app.export_place()?;
+    let seat = app.export_seat(client)?;
     let request = Arc::new(request);
     // What is wrong with the query is answered before anything is streamed.
     let limit = request.limit.unwrap_or(EXPORT_PAGE_EVENTS);
@@ -59,7 +60,7 @@ pub(crate) async fn export(app: App, request: ExportRequest) -> Answer {
     let cursor = page.cursor.clone().filter(|_| request.limit.is_some());
     let content_type = Exporter::content_type(request.format);
     let exporter = Exporter::new(request.format, request.cursor.is_some());
-    let export = Export { app, request, exporter, next: Next::Page(Box::new(page)), _place: place };
+    let export = Export { app, request, exporter, next: Next::Page(Box::new(page)), _seat: seat };
     let body = Body::from_stream(try_unfold(Some(export), async |export| match export {
         Some(export) => export.go_on().await.map(Some),
         None => Ok::<_, ApiError>(None),

@@ -5,7 +5,9 @@
 //! until shutdown.
 //!
 //! In reading order: `socket` opens the socket, `connections` accepts and serves, `access` decides which
-//! users may ask, `refuse` answers the others, `table` maps paths to handlers, `routes` has the handlers, `request` reads a request,
+//! users may ask and which may operate, `client` is who asks, `budget`
+//! bounds what clients make the daemon hold, `web` keeps
+//! other sites' pages away, `refuse` answers the others, `table` maps paths to handlers, `routes` has the handlers, `request` reads a request,
 //! `ask` calls the engine, `answer` writes the response. Tokio's workers only move bytes; the engine runs
 //! on blocking threads. Connections, running searches, waiting searches, heads, bodies and waits each
 //! have a limit. Every response that is not a success carries a [`wire::ErrorBody`], except to requests
@@ -17,7 +19,10 @@
 mod access;
 mod answer;
 mod ask;
+mod budget;
+mod client;
 mod connections;
+mod counted;
 mod export;
 mod openapi;
 mod refuse;
@@ -29,6 +34,7 @@ mod table;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::fs;
 use std::io;
@@ -43,11 +49,13 @@ use tokio::task::spawn_blocking;
 use tracing::warn;
 
 pub use self::access::{Access, NoSuchName, group_number};
-pub use self::answer::encode;
+pub use self::answer::{encode, harden};
 pub use self::ask::App;
+pub use self::client::Client;
 pub use self::connections::{ConnectionSlot, Connections};
-pub use self::request::arrived;
+pub use self::request::{arrived, arrived_within};
 pub use self::socket::{Socket, bind, inherit};
+pub use self::web::{Host, check_site};
 
 use self::access::Peer;
 use self::refuse::Refusals;
@@ -58,6 +66,8 @@ use self::routes::router;
 pub struct ServerOptions {
     /// Who may ask.
     pub access: Access,
+    /// Hosts that requests may be for, beside `localhost` and loopback addresses.
+    pub hosts: Vec<Host>,
     /// Open connections; further ones wait to be accepted. Looked at when the server starts.
     pub connections_max: usize,
     /// Searches that run at once. Looked at when the server starts.
@@ -79,6 +89,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             access: Access::default(),
+            hosts: Vec::new(),
             connections_max: 256,
             searches_max: 4,
             queue_max: 64,
@@ -131,9 +142,9 @@ async fn client(
     options: LiveOptions,
     refusals: Arc<Refusals>,
 ) {
-    match stranger(&stream, &options).await {
-        Ok(None) => place.serve(stream, service).await,
-        Ok(Some(peer)) => {
+    match who(&stream, &options).await {
+        Ok((peer, true)) => place.serve(stream, service, Client::of_user(peer.user)).await,
+        Ok((peer, false)) => {
             drop(place);
             refusals.refuse(stream, peer).await;
         }
@@ -141,14 +152,14 @@ async fn client(
     }
 }
 
-/// The client, if it may not ask.
-async fn stranger(stream: &UnixStream, options: &LiveOptions) -> io::Result<Option<Peer>> {
-    let options = options.load_full();
-    if options.access.is_open() {
-        return Ok(None);
-    }
+/// The client, and whether it may ask.
+async fn who(stream: &UnixStream, options: &LiveOptions) -> io::Result<(Peer, bool)> {
     let found = stream.peer_cred()?;
     let peer = Peer { user: found.uid(), group: found.gid() };
+    let options = options.load_full();
+    if options.access.is_open() {
+        return Ok((peer, true));
+    }
     let may_ask = spawn_blocking(move || options.access.allows(peer)).await?;
-    Ok((!may_ask).then_some(peer))
+    Ok((peer, may_ask))
 }

@@ -38,7 +38,14 @@ struct Answer {
 }
 
 /// Any request can meet these.
-const OF_ALL: &[ErrorKind] = &[ErrorKind::Forbidden, ErrorKind::Unavailable, ErrorKind::Internal];
+const OF_ALL: &[ErrorKind] = &[
+    ErrorKind::BadRequest,
+    ErrorKind::Forbidden,
+    ErrorKind::WrongType,
+    ErrorKind::Misdirected,
+    ErrorKind::Unavailable,
+    ErrorKind::Internal,
+];
 
 pub(crate) fn of<T: JsonSchema>(types: &mut SchemaGenerator) -> Schema {
     types.subschema_for::<T>()

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::response::IntoResponse as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::access::Peer;
-use crate::answer::Refusal;
+use crate::answer::{Refusal, harden};
 use wire::{ApiError, ErrorKind};
 
 /// Refused clients that are answered at once; more of them find their connection closed. A client
@@ -59,7 +60,11 @@ impl Refusals {
             suggestion: Some("socket.allowed_users or socket.allowed_groups".to_owned()),
             ..ApiError::new(ErrorKind::Forbidden, message)
         };
-        let service = Router::new().fallback(async || Refusal(error));
+        let service = Router::new().fallback(async || {
+            let mut response = Refusal(error).into_response();
+            harden(&mut response);
+            response
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .keep_alive(false)

@@ -39,27 +39,49 @@ pub async fn from_optional_body<T: DeserializeOwned>(
 
 /// Reads a body; fails where it is too large, or takes longer than `limit` to arrive.
 pub async fn arrived(body: Body, limit: Duration) -> Result<Vec<u8>, ApiError> {
-    timeout(limit, read(body))
+    arrived_within(body, limit, REQUEST_BODY_BYTES_MAX).await
+}
+
+/// As [`arrived`], for a body of at most `bytes_max`.
+pub async fn arrived_within(
+    body: Body,
+    limit: Duration,
+    bytes_max: usize,
+) -> Result<Vec<u8>, ApiError> {
+    timeout(limit, read(body, bytes_max))
         .await
         .map_err(|_| bad_request(format!("the body did not arrive within {limit:?}")))?
 }
 
-async fn read(mut body: Body) -> Result<Vec<u8>, ApiError> {
+async fn read(mut body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     let mut length = 0;
+    let mut refused = None;
     while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|error| bad_request(format!("the body cannot be read: {error}")))?;
+        let frame = match frame.map_err(|error| error.into_inner().downcast::<ApiError>()) {
+            Ok(frame) => frame,
+            Err(Ok(error)) => {
+                bytes = Vec::new();
+                refused = Some(*error);
+                continue;
+            }
+            Err(Err(error)) => {
+                return Err(bad_request(format!("the body cannot be read: {error}")));
+            }
+        };
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
-        if length <= REQUEST_BODY_BYTES_MAX {
+        if length <= bytes_max && refused.is_none() {
             bytes.extend_from_slice(&data);
         } else if length > DRAINED_BYTES_MAX {
             break;
         }
     }
-    if length > REQUEST_BODY_BYTES_MAX {
-        let message = format!("the body is larger than {REQUEST_BODY_BYTES_MAX} bytes");
+    if let Some(refused) = refused {
+        return Err(refused);
+    }
+    if length > bytes_max {
+        let message = format!("the body is larger than {bytes_max} bytes");
         return Err(ApiError::new(ErrorKind::TooLarge, message));
     }
     Ok(bytes)

@@ -3,22 +3,27 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
+use axum::{Extension, Router};
+use hyper::body::Body as _;
 use tracing::debug;
 
-use crate::answer::{Answer, Refusal, json, with_json};
+use crate::answer::{Answer, Refusal, harden, json, with_json};
 use crate::ask::App;
+use crate::client::Client;
+use crate::counted::Counted;
 use crate::openapi::DOCUMENT;
 use crate::request::{
     NoKeys, bad_request, check_limit, from_body, from_optional_body, from_query_string,
 };
-use crate::table::ROUTES;
+use crate::table::{Level, ROUTES, Route};
+use crate::web;
 use wire::engine::Engine;
 use wire::limits::{
     FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX, VALUES_LIMIT_MAX,
@@ -31,14 +36,32 @@ use wire::{
 pub(crate) fn router(app: App) -> Router {
     let router = ROUTES
         .iter()
-        .fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
+        .fold(Router::new(), |router, route| router.route(route.path, handler(route, &app)));
     router
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(app)
+        .with_state(app.clone())
         // `request` bounds bodies itself.
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn(move |request, next| admit(app.clone(), request, next)))
         .layer(from_fn(observe))
+}
+
+/// A route's handler, behind the check of who may ask for it.
+fn handler(route: &Route, app: &App) -> MethodRouter<App> {
+    let handler = (route.handler)();
+    let Level::Operating(what) = route.level else { return handler };
+    let app = app.clone();
+    // Before the body is read.
+    handler.route_layer(from_fn(move |request: Request, next: Next| {
+        let allowed = app.check_operator(request.extensions().get(), what);
+        async move {
+            match allowed {
+                Ok(()) => next.run(request).await,
+                Err(error) => Refusal(error).into_response(),
+            }
+        }
+    }))
 }
 
 pub(crate) async fn search_by_body(State(app): State<App>, uri: Uri, body: Body) -> Answer {
@@ -60,14 +83,24 @@ pub(crate) async fn event(
     app.answer(move |engine, cancel| engine.event(&id, cancel)).await
 }
 
-pub(crate) async fn export(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+pub(crate) async fn export(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    uri: Uri,
+    body: Body,
+) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let request = from_body(body, app.options().read_timeout).await?;
-    crate::export::export(app, request).await
+    crate::export::export(app, &client, request).await
 }
 
-pub(crate) async fn tail(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Answer {
-    crate::tail::tail(app, from_query_string(&uri)?, &headers).await
+pub(crate) async fn tail(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
+    crate::tail::tail(app, &client, from_query_string(&uri)?, &headers).await
 }
 
 pub(crate) async fn saved(State(app): State<App>, uri: Uri) -> Answer {
@@ -96,14 +129,15 @@ pub(crate) async fn save(
     State(app): State<App>,
     uri: Uri,
     name: Result<Path<String>, PathRejection>,
+    Extension(client): Extension<Client>,
     body: Body,
 ) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let name = part(name)?;
+    let caller = app.caller(&client)?;
     let search: SavedSearch = from_body(body, app.options().read_timeout).await?;
-    let save =
-        move |engine: &dyn Engine| engine.save(&name, &search).map(|is_new| (is_new, search));
-    let (is_new, search) = app.ask(save).await??;
+    let save = move |engine: &dyn Engine| engine.save(caller, &name, &search);
+    let (search, is_new) = app.ask(save).await??;
     json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &search)
 }
 
@@ -111,10 +145,12 @@ pub(crate) async fn delete_saved(
     State(app): State<App>,
     uri: Uri,
     name: Result<Path<String>, PathRejection>,
+    Extension(client): Extension<Client>,
 ) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let name = part(name)?;
-    json(StatusCode::OK, &app.ask(move |engine| engine.delete_saved(&name)).await??)
+    let caller = app.caller(&client)?;
+    json(StatusCode::OK, &app.ask(move |engine| engine.delete_saved(caller, &name)).await??)
 }
 
 pub(crate) async fn search_saved(
@@ -170,16 +206,28 @@ pub(crate) async fn verify(State(app): State<App>, uri: Uri) -> Answer {
     json(StatusCode::OK, &app.ask(Engine::verify).await?)
 }
 
-pub(crate) async fn start_verify(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+pub(crate) async fn start_verify(
+    State(app): State<App>,
+    uri: Uri,
+    Extension(client): Extension<Client>,
+    body: Body,
+) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
+    let caller = app.caller(&client)?;
     let NoKeys {} = from_optional_body(body, app.options().read_timeout).await?;
-    json(StatusCode::ACCEPTED, &app.ask(Engine::start_verify).await?)
+    json(StatusCode::ACCEPTED, &app.ask(move |engine| engine.start_verify(caller)).await?)
 }
 
-pub(crate) async fn rebuild(State(app): State<App>, uri: Uri, body: Body) -> Answer {
+pub(crate) async fn rebuild(
+    State(app): State<App>,
+    uri: Uri,
+    Extension(client): Extension<Client>,
+    body: Body,
+) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
+    let caller = app.caller(&client)?;
     let request = from_optional_body(body, app.options().read_timeout).await?;
-    json(StatusCode::ACCEPTED, &app.ask(move |engine| engine.rebuild(request)).await??)
+    json(StatusCode::ACCEPTED, &app.ask(move |engine| engine.rebuild(caller, request)).await??)
 }
 
 pub(crate) async fn openapi(uri: Uri) -> Answer {
@@ -221,6 +269,23 @@ fn paths() -> Vec<&'static str> {
     paths
 }
 
+/// Refuses what a page of another site may have caused, on every path, and counts what the client
+/// makes the daemon hold.
+async fn admit(app: App, request: Request, next: Next) -> Response {
+    let has_body = !request.body().is_end_stream();
+    let (parts, body) = request.into_parts();
+    if let Err(error) = web::check(&parts, has_body, &app.options().hosts) {
+        return Refusal(error).into_response();
+    }
+    let Some(client) = parts.extensions.get::<Client>().cloned() else {
+        return next.run(Request::from_parts(parts, body)).await;
+    };
+    let (body, slot) = Counted::new(body, app.clone(), client.clone());
+    let answer = next.run(Request::from_parts(parts, Body::new(body))).await;
+    drop(slot);
+    app.hold(&client, answer).await.unwrap_or_else(|error| Refusal(error).into_response())
+}
+
 /// Counts, times and logs every request.
 async fn observe(request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -228,7 +293,8 @@ async fn observe(request: Request, next: Next) -> Response {
     // Few, so that a metric can be labelled with it.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let path = route.as_ref().map_or("other", MatchedPath::as_str).to_owned();
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    harden(&mut response);
     let (status, took) = (response.status().as_u16(), started.elapsed());
     metrics::counter!("traildex_http_requests_total", "path" => path.clone(), "status" => status.to_string())
         .increment(1);

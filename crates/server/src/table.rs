@@ -22,8 +22,19 @@ pub(crate) struct Route {
     /// OpenAPI's `operationId`.
     pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
+    pub(crate) level: Level,
     pub(crate) handler: fn() -> MethodRouter<App>,
     pub(crate) describe: fn(Operation, &mut SchemaGenerator) -> Operation,
+}
+
+/// What a client must be allowed for a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// To ask. What is saved has an owner besides, which the engine looks at.
+    Asking,
+    /// To operate: for what can lose evidence or takes the whole disk's time. The text says what, as
+    /// in "may not rebuild the index".
+    Operating(&'static str),
 }
 
 /// The errors of a route that takes a turn.
@@ -83,6 +94,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/search",
         id: "searchByUrl",
         summary: "What a query finds, or the rows that it makes.",
+        level: Level::Asking,
         handler: || get(routes::search_by_url),
         describe: |operation, types| {
             operation
@@ -95,6 +107,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/search",
         id: "search",
         summary: "What a query finds, or the rows that it makes.",
+        level: Level::Asking,
         handler: || post(routes::search_by_body),
         describe: |operation, types| {
             operation
@@ -107,6 +120,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/events/{id}",
         id: "event",
         summary: "The events of an eventID, or the one of a `meta.id`.",
+        level: Level::Asking,
         handler: || get(routes::event),
         describe: |operation, types| operation.answers(of::<SearchResponse>(types), OF_FINDING),
     },
@@ -115,6 +129,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/export",
         id: "export",
         summary: "Everything that a query finds, streamed.",
+        level: Level::Asking,
         handler: || post(routes::export),
         describe: |operation, types| {
             operation
@@ -130,6 +145,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/tail",
         id: "tail",
         summary: "Events as they come into the index, each a `Hit`, as server-sent events.",
+        level: Level::Asking,
         handler: || get(routes::tail),
         describe: |operation, types| {
             operation
@@ -143,6 +159,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/fields",
         id: "fields",
         summary: "Which fields events have, and how many have them.",
+        level: Level::Asking,
         handler: || get(routes::fields),
         describe: |operation, types| {
             operation
@@ -155,6 +172,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/values",
         id: "values",
         summary: "The most frequent values of a field.",
+        level: Level::Asking,
         handler: || get(routes::values),
         describe: |operation, types| {
             operation
@@ -167,6 +185,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/saved",
         id: "savedSearches",
         summary: "All saved searches.",
+        level: Level::Asking,
         handler: || get(routes::saved),
         describe: |operation, types| operation.answers(of::<SavedResponse>(types), OF_QUERY),
     },
@@ -175,6 +194,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/saved/{name}",
         id: "savedSearch",
         summary: "One saved search.",
+        level: Level::Asking,
         handler: || get(routes::saved_one),
         describe: |operation, types| operation.answers(of::<SavedSearch>(types), OF_NAME),
     },
@@ -183,6 +203,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/saved/{name}",
         id: "saveSearch",
         summary: "Saves a search, or replaces it.",
+        level: Level::Asking,
         handler: || put(routes::save),
         describe: |operation, types| {
             operation
@@ -196,6 +217,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/saved/{name}",
         id: "deleteSavedSearch",
         summary: "Removes a saved search.",
+        level: Level::Asking,
         handler: || delete(routes::delete_saved),
         describe: |operation, types| operation.answers(of::<SavedSearch>(types), OF_SAVING),
     },
@@ -204,6 +226,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/saved/{name}/search",
         id: "runSavedSearch",
         summary: "Searches with values for the parameters.",
+        level: Level::Asking,
         handler: || post(routes::search_saved),
         describe: |operation, types| {
             operation
@@ -216,6 +239,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/status",
         id: "status",
         summary: "What is indexed, and how far ingest is behind.",
+        level: Level::Asking,
         handler: || get(routes::status),
         describe: |operation, types| operation.answers(of::<Status>(types), OF_QUERY),
     },
@@ -224,6 +248,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/files",
         id: "files",
         summary: "What became of files, or sums of them.",
+        level: Level::Asking,
         handler: || get(routes::files),
         describe: |operation, types| {
             operation
@@ -236,6 +261,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/verify",
         id: "verification",
         summary: "The check that is running, and what the last one found.",
+        level: Level::Asking,
         handler: || get(routes::verify),
         describe: |operation, types| operation.answers(of::<VerifyStatus>(types), OF_QUERY),
     },
@@ -244,6 +270,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/verify",
         id: "verify",
         summary: "Starts a check of the index.",
+        level: Level::Operating("check the index"),
         handler: || post(routes::start_verify),
         describe: |operation, types| {
             operation.answer(202, JSON, of::<VerifyStatus>(types)).errors(OF_BODY)
@@ -254,6 +281,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/rebuild",
         id: "rebuild",
         summary: "Starts to make the index anew from the archive.",
+        level: Level::Operating("rebuild the index"),
         handler: || post(routes::rebuild),
         describe: |operation, types| {
             operation
@@ -267,6 +295,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/openapi.json",
         id: "openapi",
         summary: "This document.",
+        level: Level::Asking,
         handler: || get(routes::openapi),
         describe: |operation, _| operation.answers(object(), OF_QUERY),
     },
@@ -275,6 +304,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/healthz",
         id: "health",
         summary: "Whether the daemon runs.",
+        level: Level::Asking,
         handler: || get(routes::health),
         describe: |operation, _| operation.answers(ok(), OF_QUERY),
     },
@@ -283,6 +313,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/readyz",
         id: "ready",
         summary: "Whether searches are answered.",
+        level: Level::Asking,
         handler: || get(routes::ready),
         describe: |operation, _| operation.answers(ok(), OF_QUERY),
     },
@@ -291,6 +322,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/metrics",
         id: "metrics",
         summary: "Metrics in Prometheus' text format.",
+        level: Level::Asking,
         handler: || get(routes::metrics_text),
         describe: |operation, _| operation.answer(200, "text/plain", text()).errors(OF_QUERY),
     },

@@ -11,12 +11,13 @@ use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{StreamExt, iter, unfold};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use crate::answer::Answer;
 use crate::ask::App;
+use crate::budget::Seat;
+use crate::client::Client;
 use wire::engine::Engine;
 use wire::limits::TAIL_BATCH_EVENTS;
 use wire::{ApiError, ErrorBody, ErrorKind, TailPage, TailRequest};
@@ -39,11 +40,16 @@ struct Tail {
     commits: u64,
     marked: Instant,
     has_ended: bool,
-    _place: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
-pub(crate) async fn tail(app: App, mut request: TailRequest, headers: &HeaderMap) -> Answer {
-    let place = app.tail_place()?;
+pub(crate) async fn tail(
+    app: App,
+    client: &Client,
+    mut request: TailRequest,
+    headers: &HeaderMap,
+) -> Answer {
+    let seat = app.tail_seat(client)?;
     // A client that connects again by itself has the first cursor in the address, and the last here.
     if let Some(last) = headers.get("last-event-id").and_then(|id| id.to_str().ok())
         && !last.is_empty()
@@ -54,7 +60,7 @@ pub(crate) async fn tail(app: App, mut request: TailRequest, headers: &HeaderMap
     // What is wrong with the request is answered before anything is streamed.
     let page = Some(ask(&app, &request).await?);
     let marked = Instant::now();
-    let tail = Tail { app, request, page, commits, marked, has_ended: false, _place: place };
+    let tail = Tail { app, request, page, commits, marked, has_ended: false, _seat: seat };
     let batches = unfold(tail, Tail::next);
     let events = batches.flat_map(iter).map(Ok::<_, Infallible>);
     let mut response: Response =

@@ -2,6 +2,7 @@
 
 mod answers;
 mod limits;
+mod sites;
 mod socket;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::*;
-use wire::engine::{Cancel, Engine, EngineSlot};
+use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::limits::REQUEST_BODY_BYTES_MAX;
 use wire::{
     ApiError, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit, Meta,
@@ -60,7 +61,8 @@ impl Engine for Fake {
                 let _ = self.ended.send(Err(ended.clone()));
                 return Err(ended);
             }
-            "large" => return Ok(found(&"x".repeat(8 << 20))),
+            "large" => return Ok(found(&"x".repeat(7 << 20))),
+            "usual" => return Ok(found(&"x".repeat(170 << 10))),
             _ => {}
         }
         Ok(found(&serde_json::to_string(request).unwrap()))
@@ -89,11 +91,16 @@ impl Engine for Fake {
         Arc::default()
     }
 
-    fn save(&self, _: &str, _: &SavedSearch) -> Result<bool, ApiError> {
-        Ok(true)
+    fn save(
+        &self,
+        caller: Caller,
+        _: &str,
+        search: &SavedSearch,
+    ) -> Result<(SavedSearch, bool), ApiError> {
+        Ok((SavedSearch { owner: Some(caller.uid), ..search.clone() }, true))
     }
 
-    fn delete_saved(&self, name: &str) -> Result<SavedSearch, ApiError> {
+    fn delete_saved(&self, _: Caller, name: &str) -> Result<SavedSearch, ApiError> {
         Err(ApiError::new(ErrorKind::NotFound, name))
     }
 
@@ -118,7 +125,7 @@ impl Engine for Fake {
         Ok(FilesResponse { total: request.limit.unwrap_or(1) as u64, ..Default::default() })
     }
 
-    fn start_verify(&self) -> VerifyStatus {
+    fn start_verify(&self, _: Caller) -> VerifyStatus {
         VerifyStatus { is_running: true, ..VerifyStatus::default() }
     }
 
@@ -126,7 +133,7 @@ impl Engine for Fake {
         VerifyStatus { bytes_total: 7, ..VerifyStatus::default() }
     }
 
-    fn rebuild(&self, request: RebuildRequest) -> Result<RebuildStatus, ApiError> {
+    fn rebuild(&self, _: Caller, request: RebuildRequest) -> Result<RebuildStatus, ApiError> {
         if request.accept_loss {
             Ok(RebuildStatus { files: 7, ..RebuildStatus::default() })
         } else {
@@ -164,6 +171,7 @@ fn found(id: &str) -> SearchResponse {
 struct Daemon {
     folder: tempfile::TempDir,
     options: LiveOptions,
+    app: App,
     started: Receiver<String>,
     go_on: Sender<()>,
     ended: Receiver<Result<(), ApiError>>,
@@ -196,7 +204,8 @@ impl Daemon {
             assert!(slot.set(engine).is_ok());
         }
         let live = Arc::new(ArcSwap::from_pointee(options));
-        let options = Arc::clone(&live);
+        let app = App::new(slot, Arc::clone(&live));
+        let served = app.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)
@@ -205,11 +214,12 @@ impl Daemon {
                 .on_thread_start(|| forget(metrics::set_default_local_recorder(recorder)))
                 .build()?;
             let shutdown = async { stopped.await.unwrap_or_default() };
-            runtime.block_on(serve(socket, App::new(slot, options), shutdown))
+            runtime.block_on(serve(socket, served, shutdown))
         });
         Self {
             folder,
             options: live,
+            app,
             started,
             go_on,
             ended,
@@ -231,7 +241,8 @@ impl Daemon {
     /// Sends a request and leaves the answer to be read.
     fn send(&self, method: &str, path: &str, body: &[u8]) -> StdUnixStream {
         let mut stream = self.connect();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n").unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n")
+            .unwrap();
         write!(stream, "Content-Length: {}\r\n\r\n", body.len()).unwrap();
         let _ = stream.write_all(body); // Refused half-way when the body is too large.
         stream

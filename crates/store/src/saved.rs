@@ -7,6 +7,7 @@
 //! version is refused.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +22,9 @@ use segment::{IndexError, lock};
 pub(crate) const NAME: &str = "saved.json";
 const NEW_NAME: &str = "saved.json.new";
 
-const FORMAT_VERSION: u32 = 1;
+/// The version that this program writes. Version 1, which it reads, has no owners.
+const FORMAT_VERSION: u32 = 2;
+const VERSIONS_READ: RangeInclusive<u32> = 1..=FORMAT_VERSION;
 
 type Searches = BTreeMap<String, Search>;
 
@@ -53,6 +56,9 @@ pub struct Search {
     /// Which events come first; None is the API's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// The number of the user who saved it first; None where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
 }
 
 /// A parameter of a saved search.
@@ -152,7 +158,7 @@ impl Saved {
 fn read(path: &Path) -> Result<Searches, IndexError> {
     let Some(json) = sealed::read(path)? else { return Ok(Searches::new()) };
     let version = sealed::version(path, &json)?;
-    if version != FORMAT_VERSION {
+    if !VERSIONS_READ.contains(&version) {
         return Err(IndexError::UnknownVersion {
             path: path.to_owned(),
             found: version,

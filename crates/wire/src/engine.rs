@@ -45,13 +45,19 @@ pub trait Engine: Send + Sync + 'static {
     /// All saved searches, by name.
     fn saved(&self) -> Arc<BTreeMap<String, SavedSearch>>;
 
-    /// Saves a search durably under a name. Returns true where the name is new, false where it was
-    /// replaced.
-    fn save(&self, name: &str, search: &SavedSearch) -> Result<bool, ApiError>;
+    /// Saves a search durably under a name. Returns what is saved now, with its owner, and true
+    /// where the name is new, false where it was replaced. [`ErrorKind::Forbidden`] where the name
+    /// belongs to somebody else, unless the caller is an operator.
+    fn save(
+        &self,
+        caller: Caller,
+        name: &str,
+        search: &SavedSearch,
+    ) -> Result<(SavedSearch, bool), ApiError>;
 
     /// Deletes a saved search and returns it; [`ErrorKind::NotFound`] where there is none of that
-    /// name.
-    fn delete_saved(&self, name: &str) -> Result<SavedSearch, ApiError>;
+    /// name, [`ErrorKind::Forbidden`] as for [`Engine::save`].
+    fn delete_saved(&self, caller: Caller, name: &str) -> Result<SavedSearch, ApiError>;
 
     /// Runs a saved search with the request's parameters. Polls `cancel` as [`Engine::search`]
     /// does.
@@ -71,17 +77,30 @@ pub trait Engine: Send + Sync + 'static {
     /// Lists files of the archive, or sums over them. Polls `cancel` as [`Engine::search`] does.
     fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError>;
 
-    /// Starts a check of the index, unless one is running. Returns how far it is.
-    fn start_verify(&self) -> VerifyStatus;
+    /// Starts a check of the index for an operator, unless one is running. Returns how far it is.
+    fn start_verify(&self, caller: Caller) -> VerifyStatus;
 
     /// How far a running check is, and what the last one found.
     fn verify(&self) -> VerifyStatus;
 
-    /// Starts a rebuild of the index from the archive; returns once it has begun.
-    fn rebuild(&self, request: RebuildRequest) -> Result<RebuildStatus, ApiError>;
+    /// Starts a rebuild of the index from the archive for an operator; returns once it has begun.
+    fn rebuild(&self, caller: Caller, request: RebuildRequest) -> Result<RebuildStatus, ApiError>;
 
     /// The daemon's metrics, in Prometheus' text format.
     fn metrics(&self) -> String;
+}
+
+/// Who may operate the daemon, in a sentence's words.
+pub const OPERATORS: &str =
+    "root, the user that the daemon runs as, and the users in `socket.operators`";
+
+/// Who asks for something that changes what others see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The number of the client's user.
+    pub uid: u32,
+    /// Whether the user may operate the daemon, and change what belongs to others.
+    pub is_operator: bool,
 }
 
 /// Where the server finds the engine once there is one. Until then, it answers everything but

@@ -374,6 +374,10 @@ pub enum ErrorKind {
     Conflict,
     /// 413: the request's body is larger than 1 MiB.
     TooLarge,
+    /// 415: a browser's request has a body that is not said to be JSON.
+    WrongType,
+    /// 421: the request is for a host that is not known to be this daemon's.
+    Misdirected,
     /// 429: every search slot is taken and the queue is full.
     Busy,
     /// 503: the search reached its deadline.
@@ -399,6 +403,8 @@ impl ErrorKind {
             Self::Conflict => 409,
             Self::Gone => 410,
             Self::TooLarge => 413,
+            Self::WrongType => 415,
+            Self::Misdirected => 421,
             Self::Busy => 429,
             Self::Internal => 500,
             Self::Timeout | Self::Unavailable | Self::Damaged | Self::Io => 503,

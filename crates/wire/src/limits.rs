@@ -24,9 +24,24 @@ pub const GROUP_BYTES_MAX: usize = 64 << 20;
 /// Values that `field IN (query | values …)` takes from the inner query.
 pub const SUBQUERY_VALUES_MAX: usize = 10_000;
 
-/// Bytes of large answers that may wait for their clients to read them: two of the largest, or five
-/// hundred pages of events. Beyond that the daemon answers that it is busy.
+/// Bytes of large answers that may wait for their clients to read them, and of large bodies that are
+/// arriving: two of the largest, or twenty pages of a thousand events. One user has half of it.
+/// Beyond that the daemon answers that it is busy.
 pub const UNREAD_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes of an answer, or of a body, that each connection may have beside that: a page of
+/// [`SEARCH_LIMIT_DEFAULT`] events of three times the usual size with what is told of them, or a
+/// query of the most bytes.
+pub const SMALL_BYTES: usize = 176 << 10;
+
+/// Bytes of a request's head that are buffered. A query of `QUERY_BYTES_MAX`
+/// (`crates/language/src/limits.rs`) does not fit a URI (hyper's bound is 64 KiB encoded); such a
+/// one is sent by `POST`.
+pub const HEAD_BYTES_MAX: usize = 80 << 10;
+
+/// Bytes that a client reads of an answer in a second, at least, once it has kept the daemon waiting
+/// for long: a sixteenth of what a slow line carries.
+pub const READ_BYTES_PER_S_MIN: usize = 64 << 10;
 
 /// Events of one page of an export, usually 1.3 MB; an export holds two pages in memory.
 pub const EXPORT_PAGE_EVENTS: usize = 1_000;

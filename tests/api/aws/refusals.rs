@@ -1,9 +1,12 @@
 //! Who is refused, and by which of AWS's names.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
 use super::{TARGET, post, python, refused, run_client, with_keys, without_keys};
-use crate::common::{PATIENCE, Place, trail};
+use crate::common::{PATIENCE, Place, record, trail};
 
 #[test]
 fn requests_that_are_not_signed_as_they_should_be_are_refused_by_awss_names() {
@@ -31,7 +34,7 @@ fn requests_that_are_not_signed_as_they_should_be_are_refused_by_awss_names() {
         ("SerializationException", 400, json!({ "body": "{" })),
         ("SerializationException", 400, json!({ "body": "[" })),
         ("SerializationException", 400, json!({ "body": r#"{"MaxResults":"five"}"# })),
-        ("RequestEntityTooLargeException", 413, json!({ "body": " ".repeat(2 << 20) })),
+        ("RequestEntityTooLargeException", 413, json!({ "body": " ".repeat(20 << 10) })),
         ("UnknownOperationException", 400, json!({ "target": "DynamoDB_20120810.ListTables" })),
         ("UnknownOperationException", 400, json!({ "target": TARGET.replace("Lookup", "Look") })),
         ("UnknownOperationException", 400, json!({ "target": "LookupEvents" })),
@@ -61,6 +64,91 @@ fn requests_that_are_not_signed_as_they_should_be_are_refused_by_awss_names() {
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
+    daemon.stop();
+}
+
+/// What a request's head says, without its body.
+fn head(authorization: &str, date: &str, length: usize) -> String {
+    format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: {TARGET}\r\nConnection: close\r\n\
+         Authorization: {authorization}\r\nX-Amz-Date: {date}\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+/// Whoever has no key makes the daemon hold nothing: the answer comes before the body.
+#[test]
+fn who_has_no_key_is_refused_before_the_body_and_who_has_one_sends_little() {
+    let daemon = with_keys(Place::new(), "").start();
+    let address = super::address(&daemon);
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let signed = |key: &str, service: &str, day: &str| {
+        format!(
+            "AWS4-HMAC-SHA256 Credential={key}/{day}/us-east-1/{service}/aws4_request, \
+             SignedHeaders=host;x-amz-date, Signature=00"
+        )
+    };
+    let today = &now[..8];
+    let (key, service) = (super::KEY, "cloudtrail");
+    for (authorization, date, length, expected) in [
+        ("Basic YTpi".to_owned(), now.as_str(), 900_000, "IncompleteSignatureException"),
+        (signed("AKIDOTHER", service, today), &now, 900_000, "UnrecognizedClientException"),
+        (signed(key, service, "20150830"), "20150830T123600Z", 9, "InvalidSignatureException"),
+        (signed(key, "s3", today), &now, 900_000, "InvalidSignatureException"),
+    ] {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(head(&authorization, date, length).as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains(expected), "{authorization}: {answer}");
+        assert!(answer.contains("x-content-type-options: nosniff"), "{answer}");
+    }
+    // With a key, of which anybody may know the name: some KiB.
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(head(&signed(key, service, today), &now, 20_000).as_bytes()).unwrap();
+    stream.write_all(&[b' '; 20_000]).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("RequestEntityTooLargeException"), "{answer}");
+    assert!(answer.contains("larger than 16384 bytes"), "{answer}");
+    daemon.stop();
+}
+
+/// Clients of the port that do not read take from each other, not from the socket.
+#[test]
+fn answers_that_nobody_reads_on_the_port_cost_the_socket_nothing() {
+    let place = Place::new();
+    let padding = "x".repeat(100_000);
+    let records: Vec<String> = (0..60)
+        .map(|n| {
+            let record = record(&format!("e{n}"));
+            record.replacen('{', &format!("{{\"requestParameters\":{{\"p\":\"{padding}{n}\"}},"), 1)
+        })
+        .collect();
+    let text = format!("{{\"Records\":[{}]}}", records.join(","));
+    std::fs::write(place.archive().join("a.json"), text).unwrap();
+    let daemon = without_keys(place).start();
+    daemon.wait_indexed(PATIENCE, 60);
+    let address = super::address(&daemon);
+    let body = r#"{"MaxResults":50}"#;
+    let unread: Vec<TcpStream> = (0..20)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&address).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let head = head("none", "now", body.len());
+            stream.write_all((head + body).as_bytes()).unwrap();
+            stream.read_exact(&mut [0; 12]).unwrap();
+            stream
+        })
+        .collect();
+    let refused = post(&address, "localhost", TARGET, body);
+    assert_eq!((refused.0, &refused.1["__type"]), (400, &json!("ThrottlingException")));
+    assert_eq!(post(&address, "localhost", TARGET, r#"{"MaxResults":1}"#).0, 200);
+    let found =
+        daemon.client.search(&wire::SearchRequest { limit: Some(50), ..Default::default() });
+    assert_eq!(found.unwrap().hits.len(), 50);
+    drop(unread);
     daemon.stop();
 }
 

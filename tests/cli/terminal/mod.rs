@@ -4,6 +4,7 @@
 //! Needs `less`, `zsh` and `fish`, which `.ci/clients` installs.
 
 mod completion;
+mod hostile;
 mod screen;
 
 use std::io::Read as _;

@@ -71,7 +71,7 @@ fn post(body: &str) -> (u16, Value) {
     // Held to the end: the daemon ends with the last test that holds it.
     let daemon = shared_daemon();
     let mut stream = std::os::unix::net::UnixStream::connect(&daemon.socket).unwrap();
-    let head = "POST /v1/search HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length";
+    let head = "POST /v1/search HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length";
     let sent = write!(stream, "{head}: {}\r\n\r\n{body}", body.len());
     sent.unwrap_or_else(|error| panic!("{error}: {body:.80}"));
     let mut answer = String::new();
