@@ -211,6 +211,9 @@ impl Daemon {
         warnings.extend(glance.watch_fault.iter().map(|fault| {
             format!("{fault}; new files are found by a scan every {} s", self.config.watch.rescan_s)
         }));
+        warnings.extend(glance.late.iter().map(|path| {
+            format!("the disk under the archive does not answer: still waiting for {path}")
+        }));
         warnings
     }
 }

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::daemon::keeper::Keeper;
 use crate::daemon::upkeep::{Missing, missing};
 use ingest::Ingest;
+use ingest::archive::Archive;
 use ingest::progress::{Counters, IngestFault, Progress};
 use ingest::watch::Watcher;
 use store::snapshot::SnapshotCell;
@@ -152,10 +153,11 @@ impl Pipeline {
         self: &Arc<Self>,
         request: RebuildRequest,
     ) -> Result<RebuildStatus, ApiError> {
-        if !request.accept_loss {
-            missing(&self.snapshots.load())?.refuse()?;
-        }
         let ground = Ground::prepare(&self.config).map_err(|error| internal(&error))?;
+        if !request.accept_loss {
+            let archive = Archive::new(ground.roots.iter().cloned());
+            missing(&self.snapshots.load(), &archive)?.refuse()?;
+        }
         let mut ingest = self.ingest();
         if self.is_rebuilding() {
             return Err(ApiError::new(ErrorKind::Conflict, "a rebuild is under way"));

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select, tick};
 
 use super::batch;
 use crate::batch::Batch;
+use crate::desk::{Building, Desks};
 use crate::handover::TakenBack;
 use crate::progress::{IngestFault, Progress, spent};
 use crate::work::Built;
@@ -29,6 +30,7 @@ pub(crate) struct Committer {
     pub(crate) store: Store,
     pub(crate) progress: Arc<Progress>,
     pub(crate) built: Receiver<Built>,
+    pub(crate) desks: Arc<Desks>,
     /// Files of batches that were given up.
     pub(crate) give_back: Sender<TakenBack>,
     /// Whether to merge what can be merged before ending; else a merge under way is given up.
@@ -93,6 +95,19 @@ const SPARE_PERCENT: u64 = 5;
 /// How often time is looked at where nothing else happens.
 const RETENTION_TICK: Duration = Duration::from_secs(60);
 
+/// How often workers are looked at that wait for a file.
+const DESKS_TICK: Duration = Duration::from_millis(250);
+
+/// A worker that has waited for a file for longer is late: its segment is committed without it. The
+/// largest file comes from a disk in a second.
+const LATE: Duration = Duration::from_secs(5);
+
+/// The same when ingest ends.
+pub(crate) const LATE_AT_END: Duration = Duration::from_secs(1);
+
+/// A file that is waited for as long is told of.
+const LATE_TOLD: Duration = Duration::from_secs(30);
+
 const DAY_US: i64 = 86_400_000_000;
 
 impl Retention {
@@ -146,9 +161,17 @@ impl Committer {
         let mut is_merging = self.start_work(jobs)?;
         let mut is_ending = false;
         let ticks = tick(RETENTION_TICK);
+        let mut desk_ticks = tick(DESKS_TICK);
         loop {
             select! {
                 recv(ticks) -> _ => {}
+                recv(desk_ticks) -> _ => {
+                    if !self.look_at_desks(&mut queue)? {
+                        continue;
+                    }
+                    is_ending = true;
+                    built = never();
+                }
                 recv(built) -> segment => match segment {
                     Ok(segment) => self.gather(segment, &mut queue)?,
                     Err(_) => {
@@ -164,6 +187,9 @@ impl Committer {
                     }
                 }
             }
+            if is_ending {
+                desk_ticks = never();
+            }
             if !is_merging && (!is_ending || self.merge_at_end) {
                 is_merging = self.start_work(jobs)?;
             }
@@ -171,6 +197,25 @@ impl Committer {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes the segments of workers that are late; returns whether ingest ends, and nobody is at work.
+    fn look_at_desks(&mut self, queue: &mut Queue) -> Result<bool, IndexError> {
+        let is_stopping = self.progress.is_stopping();
+        let late = if is_stopping { LATE_AT_END } else { LATE };
+        for Building { builder, membership, .. } in self.desks.take_late(late) {
+            let batch = membership.close();
+            self.gather(Built { batch, segment: builder.finish()? }, queue)?;
+        }
+        self.progress.set_late(self.desks.waited_for(LATE_TOLD));
+        if !is_stopping || !self.desks.is_nobody_at_work(late) {
+            return Ok(false);
+        }
+        // What they sent before they left, or began to wait.
+        while let Ok(segment) = self.built.try_recv() {
+            self.gather(segment, queue)?;
+        }
+        Ok(true)
     }
 
     /// Takes in a segment, and commits what is complete.
@@ -308,6 +353,7 @@ mod tests {
                 store: Store::open(dir.path(), 1 << 20).unwrap(),
                 progress: Progress::new(),
                 built: never(),
+                desks: Arc::new(Desks::new(0)),
                 give_back,
                 merge_at_end: false,
                 free_bytes_min: 0,

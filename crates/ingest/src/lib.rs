@@ -16,8 +16,10 @@
 #![warn(missing_docs, unreachable_pub)]
 
 pub mod again;
+pub mod archive;
 mod batch;
 pub mod commit;
+mod desk;
 mod handover;
 pub mod inflate;
 mod limits;
@@ -31,16 +33,17 @@ pub mod watch;
 pub mod work;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{bounded, unbounded};
 
+use self::archive::Archive;
 use self::batch::Batches;
-use self::commit::{Committer, Retention};
+use self::commit::{Committer, LATE_AT_END, Retention};
+use self::desk::Desks;
 use self::progress::{IngestFault, Progress};
 use self::scan::{ScanOptions, Scanner};
 use self::watch::Watcher;
@@ -53,10 +56,16 @@ const QUEUE_FILES_MAX: usize = 1_024;
 /// Segments that wait for the committer. Each holds its ledger entries in memory, its events on disk.
 const BUILT_SEGMENTS_MAX: usize = 4;
 
+/// How long a stop waits for a listing of the archive.
+const SCAN_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between two looks at a thread that is about to end.
+const JOIN_PAUSE: Duration = Duration::from_millis(2);
+
 /// The settings of a pipeline.
 pub struct IngestOptions {
     /// Directories to walk and watch, and single files to read.
-    pub roots: Vec<PathBuf>,
+    pub archive: Arc<Archive>,
     /// How many workers read and index files.
     pub threads: usize,
     /// When a file counts as settled, and how often the archive is scanned.
@@ -78,6 +87,7 @@ pub struct Ingest {
     scanner: JoinHandle<Option<()>>,
     workers: JoinHandle<Option<()>>,
     committer: JoinHandle<Option<Store>>,
+    desks: Arc<Desks>,
 }
 
 impl Ingest {
@@ -96,7 +106,7 @@ impl Ingest {
         let (built, built_queue) = bounded(BUILT_SEGMENTS_MAX);
 
         let scanner = Scanner {
-            roots: options.roots,
+            archive: Arc::clone(&options.archive),
             options: options.scan,
             watcher,
             ledger: store.ledger().clone(),
@@ -105,8 +115,11 @@ impl Ingest {
             backlog,
             taken_back,
         };
+        let desks = Arc::new(Desks::new(options.threads));
         let worker = Worker {
+            desks: Arc::clone(&desks),
             options: options.work,
+            archive: options.archive,
             factory: store.factory(),
             dedupe: Arc::clone(store.dedupe()),
             batches: Batches::new(Arc::clone(store.dedupe())),
@@ -122,6 +135,7 @@ impl Ingest {
             store,
             progress: Arc::clone(progress),
             built: built_queue,
+            desks: Arc::clone(&desks),
             give_back,
             merge_at_end: options.merge_at_end,
             free_bytes_min: options.free_bytes_min,
@@ -133,6 +147,7 @@ impl Ingest {
             scanner: spawn.thread("scan", move || scanner.run())?,
             committer: spawn.thread("commit", move || committer.run())?,
             progress: Arc::clone(progress),
+            desks,
         })
     }
 
@@ -141,17 +156,34 @@ impl Ingest {
     pub fn stop(self) -> Option<Store> {
         self.progress.stop();
         let started = Instant::now();
-        let join = |stage: &str, thread: JoinHandle<Option<()>>| {
-            // A panic was caught, and told, where it happened.
-            let _ = thread.join();
+        let told = |stage: &str| {
             tracing::info!(stage, seconds = started.elapsed().as_secs_f32(), "stopped");
         };
-        join("scan", self.scanner);
-        join("workers", self.workers);
+        // It ends when the workers have, but for those that the archive's disk does not answer.
         let store = self.committer.join().ok().flatten();
-        tracing::info!(stage = "commit", seconds = started.elapsed().as_secs_f32(), "stopped");
+        told("commit");
+        let Self { desks, workers, scanner, .. } = self;
+        if join_unless(workers, || desks.is_nobody_at_work(LATE_AT_END)) {
+            told("workers");
+        }
+        if join_unless(scanner, || started.elapsed() > SCAN_PATIENCE) {
+            told("scan");
+        }
         store
     }
+}
+
+/// Waits for a thread to end, unless it is known to wait for the archive's disk: then it ends with the
+/// process, and touches nothing before. A panic was caught, and told, where it happened.
+fn join_unless(thread: JoinHandle<Option<()>>, is_stuck: impl Fn() -> bool) -> bool {
+    while !thread.is_finished() {
+        if is_stuck() {
+            tracing::warn!("the archive's disk does not answer; not waiting for it");
+            return false;
+        }
+        std::thread::sleep(JOIN_PAUSE);
+    }
+    thread.join().is_ok()
 }
 
 fn run_workers(worker: &Worker, threads: usize) {
@@ -160,7 +192,7 @@ fn run_workers(worker: &Worker, threads: usize) {
         .thread_name(|n| format!("worker-{n}"))
         .build();
     match pool {
-        Ok(pool) => drop(pool.broadcast(|_| worker.clone().run())),
+        Ok(pool) => drop(pool.broadcast(|thread| worker.clone().run(thread.index()))),
         Err(error) => {
             worker
                 .progress

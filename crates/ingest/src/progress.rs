@@ -132,6 +132,7 @@ struct State {
     last_scan: Option<Instant>,
     last_commit: Option<Instant>,
     watch_fault: Option<String>,
+    late: Vec<String>,
     fault: Option<IngestFault>,
 }
 
@@ -177,6 +178,8 @@ pub struct Glance {
     pub since_commit: Option<Duration>,
     /// Why the kernel may not report some changes, in words; None where it reports all.
     pub watch_fault: Option<String>,
+    /// Files that workers wait for, because the disk does not answer.
+    pub late: Vec<String>,
     /// Why ingest has stopped; None while it runs.
     pub fault: Option<IngestFault>,
     /// Whole scans of the archive that were finished.
@@ -331,6 +334,15 @@ impl Progress {
         self.state().watch_fault = fault;
     }
 
+    /// Notes the files that workers wait for in vain.
+    pub(crate) fn set_late(&self, late: Vec<String>) {
+        let mut state = self.state();
+        for path in late.iter().filter(|path| !state.late.contains(path)) {
+            tracing::warn!(file = path, "the disk does not answer; commits go on without this file");
+        }
+        state.late = late;
+    }
+
     /// Logs a fault and stops ingest. Of several faults, the first is kept.
     pub fn fail(&self, fault: IngestFault) {
         tracing::error!(fault = fault.reason, "ingest has stopped");
@@ -377,6 +389,7 @@ impl Progress {
             since_scan: state.last_scan.map(|at| at.elapsed()),
             since_commit: state.last_commit.map(|at| at.elapsed()),
             watch_fault: state.watch_fault.clone(),
+            late: state.late.clone(),
             fault: state.fault.clone(),
             scans: state.scans,
         }

@@ -18,11 +18,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
+use crate::archive::Archive;
 use crate::handover::TakenBack;
 use crate::progress::Progress;
 use crate::waiting::Waiting;
 use crate::walk::age;
-use crate::walk::{FileWalk, Found, look};
+use crate::walk::{FileWalk, Found};
 use crate::watch::{Hint, Watcher};
 use segment::file::FileKey;
 use store::ledger::LedgerReader;
@@ -58,7 +59,7 @@ pub struct ScanOptions {
 
 /// See the module's documentation.
 pub(crate) struct Scanner {
-    pub(crate) roots: Vec<PathBuf>,
+    pub(crate) archive: Arc<Archive>,
     pub(crate) options: ScanOptions,
     pub(crate) watcher: Watcher,
     pub(crate) ledger: LedgerReader,
@@ -117,9 +118,9 @@ impl Scan {
     /// Asks the kernel for hints about everything. What cannot be watched is found by walks, only
     /// later.
     fn watch(&mut self) {
-        let Scanner { roots, watcher, progress, .. } = &mut self.scanner;
+        let Scanner { archive, watcher, progress, .. } = &mut self.scanner;
         let mut fault = None;
-        for root in roots {
+        for root in archive.roots() {
             if let Err(error) = watcher.watch(root) {
                 let message = format!("cannot watch all of {}: {error}", root.display());
                 tracing::warn!("{message}; relying on scans");
@@ -174,7 +175,7 @@ impl Scan {
         self.walked = Walked { expects_new, ..Walked::default() };
         self.has_lost_hints = false;
         self.scanner.progress.scan_started();
-        self.walk = Some(FileWalk::new(self.scanner.roots.iter().cloned()));
+        self.walk = Some(FileWalk::new(&self.scanner.archive));
     }
 
     /// Walks until a file is held, the step is done, or the walk ends.
@@ -221,13 +222,9 @@ impl Scan {
             Ok(Found::Skipped(reason)) => self.skip(path, reason.to_owned()),
             Ok(_) => {}
             // Gone since its folder was listed.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !self.is_root(path) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !self.scanner.archive.is_root(path) => {}
             Err(error) => self.skip(path, error.to_string()),
         }
-    }
-
-    fn is_root(&self, path: &Path) -> bool {
-        self.scanner.roots.iter().any(|root| root == path)
     }
 
     fn skip(&self, path: &Path, reason: String) {
@@ -237,19 +234,29 @@ impl Scan {
     fn follow(&mut self, hint: Hint) {
         let settle = self.scanner.options.settle;
         match hint {
-            Hint::Directory(dir) => {
-                for (path, found) in FileWalk::new([dir]) {
-                    if let Ok(Found::Trail(key)) = found
-                        && !self.waiting.contains(&path)
-                    {
-                        self.wait(key, settle);
-                    }
+            Hint::Directory(dir) => self.follow_into(dir),
+            Hint::Appeared(path) => match self.scanner.archive.look(&path) {
+                Ok(Found::Directory) => {
+                    self.scanner.watcher.appeared(path.clone());
+                    self.follow_into(path);
                 }
-            }
+                _ => self.wait_at(&path, FINISHED_QUIET),
+            },
             Hint::Finished(path) => self.wait_at(&path, FINISHED_QUIET),
             Hint::Changing(path) => self.wait_at(&path, settle * OPEN_QUIET_FACTOR),
             Hint::Touched(path) if self.waiting.contains(&path) => {}
             Hint::Touched(path) => self.wait_at(&path, settle),
+        }
+    }
+
+    /// Waits for the files in a new directory to be quiet.
+    fn follow_into(&mut self, dir: PathBuf) {
+        for (path, found) in FileWalk::at(&self.scanner.archive, dir) {
+            if let Ok(Found::Trail(key)) = found
+                && !self.waiting.contains(&path)
+            {
+                self.wait(key, self.scanner.options.settle);
+            }
         }
     }
 
@@ -263,7 +270,7 @@ impl Scan {
 
     /// The trail file at a path, if there is one.
     fn look(&self, path: &Path) -> Option<FileKey> {
-        match look(path) {
+        match self.scanner.archive.look(path) {
             Ok(Found::Trail(key)) => Some(key),
             Ok(Found::Skipped(reason)) => {
                 self.skip(path, reason.to_owned());

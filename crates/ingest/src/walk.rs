@@ -1,11 +1,15 @@
 //! Lists the files of an archive that can be trail files. The walk is lazy: it takes no memory for
 //! files that it has not reached.
 
-use std::fs::{self, ReadDir};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::Dir;
+
+use crate::archive::Archive;
 use segment::file::FileKey;
 
 /// Whether a file of this name can be a trail file: `.json`, `.jsonl`, `.ndjson` or `.cloudtrail`,
@@ -34,50 +38,48 @@ pub enum Found {
     Ignored,
 }
 
-const LINK: &str = "a symbolic link: what it leads to is read under its own name, if it is watched";
-const NOT_REGULAR: &str = "not a regular file";
-const NOT_UTF8: &str = "its path is not UTF-8";
+/// Folders within folders that a walk goes into: each is open meanwhile. A tree of AWS's has ten.
+const DEPTH_MAX: usize = 128;
 
-/// Looks at a path without following links; an error where it does not exist or cannot be looked
-/// at.
-pub fn look(path: &Path) -> std::io::Result<Found> {
-    let metadata = fs::symlink_metadata(path)?;
-    if metadata.is_dir() {
-        return Ok(Found::Directory);
-    }
-    if metadata.is_symlink() {
-        return Ok(Found::Skipped(LINK));
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(if is_trail_name(&name) { trail(path, &metadata) } else { Found::Ignored })
-}
-
-fn trail(path: &Path, metadata: &fs::Metadata) -> Found {
-    let Some(text) = path.to_str() else { return Found::Skipped(NOT_UTF8) };
-    if !metadata.is_file() {
-        return Found::Skipped(NOT_REGULAR);
-    }
-    Found::Trail(FileKey {
-        path: text.to_owned(),
-        size: metadata.len(),
-        mtime_ns: metadata
-            .mtime()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(metadata.mtime_nsec()),
-    })
-}
+const TOO_DEEP: &str = "a folder below too many others";
 
 /// Walks directories, depth first, and single files. It does not follow symbolic links.
 pub struct FileWalk {
-    /// Directories still to be opened, and open ones.
-    to_open: Vec<PathBuf>,
-    open: Vec<ReadDir>,
+    archive: Arc<Archive>,
+    /// Directories still to be opened.
+    starts: Vec<PathBuf>,
+    open: Vec<OpenFolder>,
+}
+
+/// A directory that the walk is in.
+struct OpenFolder {
+    path: PathBuf,
+    entries: Dir,
 }
 
 impl FileWalk {
-    /// Starts at these paths; none of them is opened yet.
-    pub fn new(roots: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self { to_open: roots.into_iter().collect(), open: Vec::new() }
+    /// Starts at the roots of an archive; none of them is opened yet.
+    pub fn new(archive: &Arc<Archive>) -> Self {
+        let starts = archive.roots().iter().rev().cloned().collect();
+        Self { archive: Arc::clone(archive), starts, open: Vec::new() }
+    }
+
+    /// Starts at a directory of an archive.
+    pub(crate) fn at(archive: &Arc<Archive>, folder: PathBuf) -> Self {
+        Self { archive: Arc::clone(archive), starts: vec![folder], open: Vec::new() }
+    }
+
+    /// Begins with a directory, or says what is in its place.
+    fn start(&mut self, path: PathBuf) -> Option<(PathBuf, std::io::Result<Found>)> {
+        match self.archive.list(&path) {
+            Ok(entries) => self.open.push(OpenFolder { path, entries }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+                let found = self.archive.look(&path);
+                return Some((path, found));
+            }
+            Err(error) => return Some((path, Err(error))),
+        }
+        None
     }
 }
 
@@ -87,29 +89,35 @@ impl Iterator for FileWalk {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(dir) = self.to_open.pop() {
-                match fs::read_dir(&dir) {
-                    Ok(entries) => self.open.push(entries),
-                    // A root that is a file was named by a person, so its name does not matter.
-                    Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-                        let found = fs::metadata(&dir).map(|metadata| trail(&dir, &metadata));
-                        return Some((dir, found));
-                    }
-                    Err(error) => return Some((dir, Err(error))),
+            let Some(OpenFolder { path, entries }) = self.open.last_mut() else {
+                let start = self.starts.pop()?;
+                if let Some(found) = self.start(start) {
+                    return Some(found);
                 }
-            }
-            match self.open.last_mut()?.next() {
+                continue;
+            };
+            let entry = match entries.next() {
+                Some(Ok(entry)) => entry,
+                Some(Err(error)) => return Some((path.clone(), Err(error.into()))),
                 None => {
                     self.open.pop();
+                    continue;
                 }
-                Some(Err(error)) => return Some((PathBuf::new(), Err(error))),
-                Some(Ok(entry)) => {
-                    let path = entry.path();
-                    match look(&path) {
-                        Ok(Found::Directory) => self.to_open.push(path),
-                        found => return Some((path, found)),
+            };
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let below = path.join(name);
+            match self.archive.look_beneath(entries, name, &below) {
+                Ok(Found::Directory) => match Archive::list_beneath(entries, name) {
+                    Ok(_) if self.open.len() >= DEPTH_MAX => {
+                        return Some((below, Ok(Found::Skipped(TOO_DEEP))));
                     }
-                }
+                    Ok(entries) => self.open.push(OpenFolder { path: below, entries }),
+                    Err(error) => return Some((below, Err(error))),
+                },
+                found => return Some((below, found)),
             }
         }
     }
@@ -124,6 +132,8 @@ pub(crate) fn age(key: &FileKey) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -163,7 +173,7 @@ mod tests {
         std::os::unix::fs::symlink(root.join("3.json"), root.join("link.json")).unwrap();
         let mut trails = Vec::new();
         let mut ignored = Vec::new();
-        for (path, found) in FileWalk::new([root.to_owned()]) {
+        for (path, found) in FileWalk::new(&Arc::new(Archive::new([root.to_owned()]))) {
             let name = path.strip_prefix(root).unwrap().display().to_string();
             match found.unwrap() {
                 Found::Trail(key) => {

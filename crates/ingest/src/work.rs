@@ -4,28 +4,35 @@
 //! segment is finished when it is large enough, old enough, when nothing more is coming, or when
 //! another of its batch is.
 //!
+//! A worker that waits for the disk under the archive holds nothing that others wait for (`desk`).
+//!
 //! Errors: a file that cannot be read as a trail is an entry in the ledger; one that is not finished
 //! or cannot be opened goes back to the scanner; a panic costs the file that caused it, and the other
 //! files of the batch are read again. Only a segment that cannot be written stops ingest.
 
+use std::fs::File;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, never, select_biased};
+use crossbeam_channel::{Receiver, Sender, select_biased};
 
-use crate::batch::{Batch, Batches, Membership};
+use crate::archive::{Archive, is_gone};
+use crate::batch::{Batch, Batches};
+use crate::desk::{Building, Desk, Desks};
 use crate::handover::TakenBack;
 use crate::progress::{IngestFault, Progress, add, spent};
 use crate::read::{Content, FileReader, ReadError, ReadLimits};
-use crate::tally::Tally;
-use crate::walk::{Found, age, look};
+use crate::tally::{Tally, Untold};
+use crate::walk::{Found, age};
 use segment::IndexError;
-use segment::build::{BuiltSegment, SegmentBuilder, SegmentFactory};
+use segment::build::{BuiltSegment, SegmentFactory};
 use segment::file::{FileKey, FileRecord};
 use segment::file::{FileState, Reading};
+use segment::steps::step;
 use store::dedupe::Dedupe;
 use trail::flags::Flags;
 use trail::layout::PathFacts;
@@ -59,6 +66,8 @@ const FRESH_AGE_MAX: Duration = Duration::from_millis(300);
 #[derive(Clone)]
 pub(crate) struct Worker {
     pub(crate) options: WorkOptions,
+    pub(crate) archive: Arc<Archive>,
+    pub(crate) desks: Arc<Desks>,
     pub(crate) factory: SegmentFactory,
     pub(crate) dedupe: Arc<Dedupe>,
     pub(crate) batches: Arc<Batches>,
@@ -80,13 +89,15 @@ pub(crate) struct Built {
 }
 
 impl Worker {
-    /// Works until ingest ends.
-    pub(crate) fn run(self) {
+    /// Works at a desk until ingest ends.
+    pub(crate) fn run(self, desk: usize) {
         let progress = Arc::clone(&self.progress);
+        let desks = Arc::clone(&self.desks);
+        let _leaving = Leaving(desks.of(desk));
         let mut work = Work {
-            reader: FileReader::new(self.options.read),
+            reader: self.reader(),
             parser: Parser::default(),
-            building: None,
+            desk: desks.of(desk),
             worker: self,
         };
         match catch_unwind(AssertUnwindSafe(|| work.run())) {
@@ -102,22 +113,21 @@ impl Worker {
     }
 }
 
+/// Leaves a desk, however the work ends.
+struct Leaving<'d>(&'d Desk);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
 /// A worker at work.
-struct Work {
+struct Work<'d> {
     worker: Worker,
     reader: FileReader,
     parser: Parser,
-    building: Option<Building>,
-}
-
-/// A segment in the making.
-struct Building {
-    builder: SegmentBuilder,
-    membership: Membership,
-    since: Instant,
-    last_file: Instant,
-    /// Whether a file of it has just arrived.
-    has_fresh: bool,
+    desk: &'d Desk,
 }
 
 impl Building {
@@ -134,6 +144,8 @@ enum Outcome {
     Gone,
     /// To be looked at again.
     TakenBack(TakenBack),
+    /// Ingest ends, and the segment holds a part of it.
+    GivenUp,
 }
 
 enum Next {
@@ -145,14 +157,14 @@ enum Next {
     Stop,
 }
 
-impl Work {
+impl Work<'_> {
     fn run(&mut self) -> Result<(), IndexError> {
         loop {
             match self.next() {
                 Next::Backlog(key) => self.take(key)?,
                 Next::Fresh(key) => {
                     self.take(key)?;
-                    if let Some(building) = &mut self.building {
+                    if let Some(building) = &mut self.desk.lock().building {
                         building.has_fresh = true;
                     }
                 }
@@ -167,20 +179,20 @@ impl Work {
 
     fn next(&self) -> Next {
         let Worker { progress, fresh, backlog, .. } = &self.worker;
-        let never = never();
-        let closing = self.building.as_ref().map_or(&never, |b| &b.membership.batch.closing);
+        let closing = self.desk.closing();
+        let patience = self.patience(self.desk.lock().building.as_ref());
         select_biased! {
             recv(progress.stopping()) -> _ => Next::Stop,
             recv(closing) -> _ => Next::Quiet,
             recv(fresh) -> key => key.map_or(Next::Stop, Next::Fresh),
             recv(backlog) -> key => key.map_or(Next::Stop, Next::Backlog),
-            default(self.patience()) => Next::Quiet,
+            default(patience) => Next::Quiet,
         }
     }
 
     /// How long to wait for a file before the segment is due.
-    fn patience(&self) -> Duration {
-        match &self.building {
+    fn patience(&self, building: Option<&Building>) -> Duration {
+        match building {
             None => Duration::from_secs(3_600),
             Some(building) => {
                 let Worker { options, backlog, .. } = &self.worker;
@@ -197,18 +209,18 @@ impl Work {
     }
 
     fn is_segment_due(&self) -> bool {
-        let Some(building) = &self.building else { return false };
+        let desk = self.desk.lock();
+        let Some(building) = &desk.building else { return false };
         let options = &self.worker.options;
         building.builder.events() >= options.segment_events_max
             || building.builder.memory() >= options.segment_bytes_max
-            || self.patience().is_zero()
+            || self.patience(Some(building)).is_zero()
             || building.is_batch_closing()
     }
 
     fn finish_segment(&mut self) -> Result<(), IndexError> {
-        let Some(Building { builder, membership, .. }) = self.building.take() else {
-            return Ok(());
-        };
+        let building = self.desk.lock().building.take();
+        let Some(Building { builder, membership, .. }) = building else { return Ok(()) };
         let batch = membership.close();
         let started = Instant::now();
         let segment = builder.finish()?;
@@ -226,6 +238,7 @@ impl Work {
             Ok(Ok(Outcome::TakenBack(file))) => {
                 let _ = self.worker.give_back.send(file);
             }
+            Ok(Ok(Outcome::GivenUp)) => self.give_up(),
             Ok(Err(error)) => return Err(error),
             Err(_) => self.recover(key)?,
         }
@@ -233,7 +246,8 @@ impl Work {
     }
 
     fn end_file(&mut self, record: FileRecord) -> Result<(), IndexError> {
-        let building = open(&mut self.building, &self.worker)?;
+        let mut desk = self.desk.lock();
+        let building = open(&mut desk.building, &self.worker)?;
         building.builder.end_file(record);
         building.last_file = Instant::now();
         add(&self.worker.progress.counters.files, 1);
@@ -247,30 +261,64 @@ impl Work {
         tracing::error!(file = %culprit.path, "reading a file panicked; the file is rejected");
         add(&self.worker.progress.counters.panics, 1);
         self.parser = Parser::default();
-        self.reader = FileReader::new(self.worker.options.read);
-        if let Some(Building { builder, membership, .. }) = self.building.take() {
-            let batch = membership.give_up();
-            let segment = builder.abandon();
-            let _ = self.worker.built.send(Built { batch, segment });
-        }
+        self.reader = self.worker.reader();
+        drop(self.desk.work());
+        self.give_up();
         let reason = "a bug in traildex: reading it panicked; please report it";
         self.end_file(self.worker.rejected(culprit, reason.to_owned()))
     }
 
+    /// Gives the batch up: the segment holds a part of a file, and is of no use.
+    fn give_up(&mut self) {
+        let building = self.desk.lock().building.take();
+        if let Some(Building { builder, membership, .. }) = building {
+            let batch = membership.give_up();
+            let segment = builder.abandon();
+            let _ = self.worker.built.send(Built { batch, segment });
+        }
+    }
+
+    /// Opens a file, which must be what was looked for.
+    fn open(&self, key: &FileKey) -> io::Result<Option<File>> {
+        let (path, archive) = (Path::new(&key.path), &self.worker.archive);
+        let file = archive.open(path)?;
+        let found = archive.look_at(path, &file)?;
+        Ok(matches!(found, Found::Trail(now) if now == *key).then_some(file))
+    }
+
     fn process(&mut self, key: &FileKey) -> Result<Outcome, IndexError> {
+        self.desk.wait_for(&key.path);
+        let outcome = self.read(key);
+        // Where there was nothing to read.
+        drop(self.desk.work());
+        outcome
+    }
+
+    fn read(&mut self, key: &FileKey) -> Result<Outcome, IndexError> {
         let path = Path::new(&key.path);
         let is_fresh = age(key) < self.worker.options.unfinished;
-        let Self { reader, parser, worker, building } = self;
-        let busy = &worker.progress.counters.busy;
+        let changed = || Ok(Outcome::TakenBack(TakenBack::Changed(key.clone())));
         let started = Instant::now();
-        let read = reader.read(path, |content| {
+        step("file-to-be-read");
+        let file = match self.open(key) {
+            Ok(Some(file)) => file,
+            Ok(None) => return changed(),
+            Err(error) => return Ok(unreadable(key, &error)),
+        };
+        let Self { reader, parser, worker, desk } = self;
+        let busy = &worker.progress.counters.busy;
+        let read = reader.read(&file, |content| {
             spent(&busy.reading, started);
             let started = Instant::now();
+            let mut desk = desk.work();
+            // Nobody waits for this worker any more, perhaps.
+            if worker.progress.is_stopping() {
+                return Ok(Outcome::TakenBack(TakenBack::Unread(key.clone())));
+            }
             // What was read is what was looked for, or nothing.
-            match look(path) {
+            match worker.archive.look_at(path, &file) {
                 Ok(Found::Trail(now)) if now == *key => {}
-                Ok(_) => return Ok(Outcome::TakenBack(TakenBack::Changed(key.clone()))),
-                Err(_) => return Ok(Outcome::Gone),
+                _ => return changed(),
             }
             let pieces = Pieces::of(content.bytes);
             let is_cut =
@@ -278,22 +326,21 @@ impl Work {
             if is_cut && is_fresh {
                 return Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone())));
             }
-            let building = open(building, worker)?;
+            let building = open(&mut desk.building, worker)?;
             let file = Split { key, content: &content, pieces: &pieces };
-            let record = file.index(parser, building, worker)?;
+            let outcome = match file.index(parser, building, worker) {
+                Ok(record) => Outcome::Done(Box::new(record)),
+                Err(Untold::Stopped) => Outcome::GivenUp,
+                Err(Untold::Index(error)) => return Err(error),
+            };
             spent(&busy.building, started);
-            Ok(Outcome::Done(Box::new(record)))
+            Ok(outcome)
         });
         match read {
             Ok(outcome) => outcome,
-            Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Outcome::Gone)
-            }
             Err(ReadError::Changed) => Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone()))),
-            Err(ReadError::Io(error)) => {
-                tracing::warn!(file = %key.path, %error, "cannot read a file; trying again later");
-                Ok(Outcome::TakenBack(TakenBack::Unreadable(key.clone(), error.to_string())))
-            }
+            Err(ReadError::Stopped) => Ok(Outcome::TakenBack(TakenBack::Unread(key.clone()))),
+            Err(ReadError::Io(error)) => Ok(unreadable(key, &error)),
             Err(ReadError::Cut { .. }) if is_fresh => {
                 Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone())))
             }
@@ -303,6 +350,15 @@ impl Work {
             }
         }
     }
+}
+
+/// What becomes of a file that cannot be opened or read.
+fn unreadable(key: &FileKey, error: &io::Error) -> Outcome {
+    if is_gone(error) {
+        return Outcome::Gone;
+    }
+    tracing::warn!(file = %key.path, %error, "cannot read a file; trying again later");
+    Outcome::TakenBack(TakenBack::Unreadable(key.clone(), error.to_string()))
 }
 
 /// The segment in the making, begun where there is none.
@@ -322,6 +378,10 @@ fn open<'b>(
 }
 
 impl Worker {
+    fn reader(&self) -> FileReader {
+        FileReader::until(self.options.read, self.progress.stopping().clone())
+    }
+
     fn number(&self) -> u64 {
         self.next_number.fetch_add(1, Ordering::Relaxed)
     }
@@ -354,7 +414,7 @@ impl Split<'_> {
         parser: &mut Parser,
         building: &mut Building,
         worker: &Worker,
-    ) -> Result<FileRecord, IndexError> {
+    ) -> Result<FileRecord, Untold> {
         let Self { key, content, pieces } = self;
         let number = worker.number();
         let name = Path::new(&key.path).file_name().and_then(|name| name.to_str()).unwrap_or("");
@@ -371,7 +431,8 @@ impl Split<'_> {
         let Building { builder, membership, .. } = building;
         let kept_from = Micros(worker.horizon.load(Ordering::Acquire));
         let batch = membership.batch.number;
-        let mut tally = Tally::new(builder, &worker.dedupe, batch, kept_from);
+        let stopping = worker.progress.stopping();
+        let mut tally = Tally::new(builder, &worker.dedupe, batch, kept_from, stopping);
         parser.parse_pieces(pieces, origin, &mut tally)?;
         let split::Outcome { is_digest, is_cut } = pieces.outcome;
         let is_digest = is_digest || key.path.contains("/CloudTrail-Digest/");
