@@ -211,6 +211,14 @@ impl Daemon {
         warnings.extend(glance.watch_fault.iter().map(|fault| {
             format!("{fault}; new files are found by a scan every {} s", self.config.watch.rescan_s)
         }));
+        warnings.extend(glance.retention.clone());
+        let expired = self.pipeline.progress().counters.expired.load(Ordering::Relaxed);
+        if expired > 0 {
+            warnings.push(format!(
+                "{expired} records were older than retention keeps when they came, since the start; \
+                 they are not in the index (traildex files)"
+            ));
+        }
         warnings.extend(glance.late.iter().map(|path| {
             format!("the disk under the archive does not answer: still waiting for {path}")
         }));

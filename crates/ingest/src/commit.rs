@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, tick};
 
 use super::batch;
+use super::clock::Clock;
 use crate::batch::Batch;
 use crate::desk::{Building, Desks};
 use crate::handover::TakenBack;
@@ -38,6 +39,7 @@ pub(crate) struct Committer {
     /// Bytes of free space below which ingest stops, before searches and other programs have none.
     pub(crate) free_bytes_min: u64,
     pub(crate) retention: Retention,
+    pub(crate) clock: Clock,
 }
 
 /// Batches that are not complete, or wait for one before them.
@@ -108,15 +110,21 @@ pub(crate) const LATE_AT_END: Duration = Duration::from_secs(1);
 /// A file that is waited for as long is told of.
 const LATE_TOLD: Duration = Duration::from_secs(30);
 
+/// A drop of more than this part of the events by age waits for the clock.
+const DROP_PART: u64 = 10;
+
 const DAY_US: i64 = 86_400_000_000;
 
 impl Retention {
-    /// From when on events are kept.
-    fn kept_from(self, store: &Store, now: Micros) -> Option<Micros> {
-        let of_size = self.bytes_max.filter(|max| store.segment_bytes() > *max);
-        let of_size =
-            of_size.and_then(|max| store.earliest_to_fit(max / 100 * (100 - SPARE_PERCENT)));
-        self.kept_from_by_age(now).max(of_size)
+    /// From when on events are kept because of their size. Those of the last day are, until they
+    /// alone take twice the space: what comes late would be dropped as it comes.
+    fn kept_from_by_size(self, store: &Store, present: Micros) -> Result<Option<Micros>, IndexError> {
+        let bytes = store.segment_bytes();
+        let Some(max) = self.bytes_max.filter(|max| bytes > *max) else { return Ok(None) };
+        let to_fit = store.earliest_to_fit(max / 100 * (100 - SPARE_PERCENT))?;
+        let is_far_too_large = bytes > max.saturating_mul(2);
+        let latest = if is_far_too_large { present } else { Micros(present.0 - DAY_US) };
+        Ok(to_fit.map(|from| from.min(latest)))
     }
 
     /// Returns the start of the UTC day from which the age limit keeps events; None where age is
@@ -163,6 +171,7 @@ impl Committer {
         let ticks = tick(RETENTION_TICK);
         let mut desk_ticks = tick(DESKS_TICK);
         loop {
+            self.clock.look();
             select! {
                 recv(ticks) -> _ => {}
                 recv(desk_ticks) -> _ => {
@@ -268,16 +277,46 @@ impl Committer {
     /// anything.
     fn start_work(&mut self, jobs: &Sender<MergeJob>) -> Result<bool, IndexError> {
         // One thing at a time: what is left of the last horizon tells nothing of the index's size.
-        if self.store.expiry().is_none()
-            && let Some(before) = self.retention.kept_from(&self.store, Micros::now())
-        {
-            self.store.expire(before)?;
+        if self.store.expiry()?.is_none() {
+            self.move_horizon()?;
         }
         self.store.drop_expired()?;
-        match self.store.expiry() {
+        match self.store.expiry()? {
             Some(job) => Ok(jobs.send(job).is_ok()),
             None => self.start_merge(jobs),
         }
+    }
+
+    /// Moves the time from which on events are kept. It is never later than the present, nor than the
+    /// newest file's delivery: a clock can be wrong, and so can the time of an event.
+    fn move_horizon(&mut self) -> Result<(), IndexError> {
+        let now = Micros::now();
+        let delivered = self.store.ledger().counts().delivered;
+        let present = delivered.map_or(now, |delivered| delivered.min(now));
+        let by_age = self.retention.kept_from_by_age(present);
+        if self.store.expired().before > now {
+            let kept_from = by_age.unwrap_or(Micros(i64::MIN));
+            self.store.take_back(kept_from)?;
+        }
+        let by_size = self.retention.kept_from_by_size(&self.store, present)?;
+        if let Some(before) = by_size {
+            self.store.expire(before)?;
+        }
+        let Some(before) = by_age.filter(|before| *before > self.store.expired().before) else {
+            self.progress.set_retention(None);
+            return Ok(());
+        };
+        // A drop of many is what a wrong clock causes.
+        let (events, dropped) = self.store.events_before(before)?;
+        if dropped.saturating_mul(DROP_PART) > events && !self.clock.is_trusted() {
+            self.progress.set_retention(Some(format!(
+                "{dropped} of {events} events are older than retention.age_days_max keeps; they \
+                 are dropped once the clock has run for an hour without a jump"
+            )));
+            return Ok(());
+        }
+        self.progress.set_retention(None);
+        self.store.expire(before)
     }
 
     /// A merge writes about as much as it reads, before that is removed. One that there is no room for
@@ -358,6 +397,7 @@ mod tests {
                 merge_at_end: false,
                 free_bytes_min: 0,
                 retention: Retention::default(),
+                clock: Clock::default(),
             };
             let batches = Batches::new(Arc::clone(committer.store.dedupe()));
             Self { dir, committer, queue: Queue::default(), batches, given_back }

@@ -18,6 +18,7 @@
 pub mod again;
 pub mod archive;
 mod batch;
+mod clock;
 pub mod commit;
 mod desk;
 mod handover;
@@ -42,6 +43,7 @@ use crossbeam_channel::{bounded, unbounded};
 
 use self::archive::Archive;
 use self::batch::Batches;
+use self::clock::Clock;
 use self::commit::{Committer, LATE_AT_END, Retention};
 use self::desk::Desks;
 use self::progress::{IngestFault, Progress};
@@ -140,6 +142,7 @@ impl Ingest {
             merge_at_end: options.merge_at_end,
             free_bytes_min: options.free_bytes_min,
             retention: options.retention,
+            clock: Clock::default(),
         };
         let spawn = Spawn { progress };
         Ok(Self {

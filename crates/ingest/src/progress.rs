@@ -54,6 +54,8 @@ pub struct Counters {
     pub events: AtomicU64,
     /// Records whose event was in the index already, or claimed for it.
     pub duplicates: AtomicU64,
+    /// Records that were older than retention keeps when they came.
+    pub expired: AtomicU64,
     /// Records that could not be read.
     pub rejected: AtomicU64,
     /// Files that were read, among them those that were rejected.
@@ -94,13 +96,14 @@ pub(crate) fn spent(part: &AtomicU64, started: Instant) {
 
 impl Counters {
     /// All counters with the names of their metrics.
-    pub fn all(&self) -> [(&'static str, &AtomicU64); 14] {
+    pub fn all(&self) -> [(&'static str, &AtomicU64); 15] {
         let Busy { reading, building, finishing, committing, merging } = &self.busy;
         [
             ("traildex_ingest_files_total", &self.files),
             ("traildex_ingest_files_rejected_total", &self.files_rejected),
             ("traildex_ingest_events_total", &self.events),
             ("traildex_ingest_duplicates_total", &self.duplicates),
+            ("traildex_ingest_expired_total", &self.expired),
             ("traildex_ingest_rejected_total", &self.rejected),
             ("traildex_ingest_raw_bytes_total", &self.bytes_raw),
             ("traildex_ingest_read_bytes_total", &self.bytes_read),
@@ -133,6 +136,7 @@ struct State {
     last_commit: Option<Instant>,
     watch_fault: Option<String>,
     late: Vec<String>,
+    retention: Option<String>,
     fault: Option<IngestFault>,
 }
 
@@ -180,6 +184,8 @@ pub struct Glance {
     pub watch_fault: Option<String>,
     /// Files that workers wait for, because the disk does not answer.
     pub late: Vec<String>,
+    /// What retention waits for, or cannot do, in words; None where there is nothing to say.
+    pub retention: Option<String>,
     /// Why ingest has stopped; None while it runs.
     pub fault: Option<IngestFault>,
     /// Whole scans of the archive that were finished.
@@ -334,6 +340,15 @@ impl Progress {
         self.state().watch_fault = fault;
     }
 
+    /// Notes what retention waits for, or cannot do.
+    pub(crate) fn set_retention(&self, note: Option<String>) {
+        let mut state = self.state();
+        if let Some(note) = note.as_ref().filter(|_| state.retention.is_none()) {
+            tracing::warn!("{note}");
+        }
+        state.retention = note;
+    }
+
     /// Notes the files that workers wait for in vain.
     pub(crate) fn set_late(&self, late: Vec<String>) {
         let mut state = self.state();
@@ -390,6 +405,7 @@ impl Progress {
             since_commit: state.last_commit.map(|at| at.elapsed()),
             watch_fault: state.watch_fault.clone(),
             late: state.late.clone(),
+            retention: state.retention.clone(),
             fault: state.fault.clone(),
             scans: state.scans,
         }

@@ -53,6 +53,8 @@ pub(crate) struct Tally<'a> {
     batch: u64,
     /// Events from before this are not taken in.
     kept_from: Micros,
+    /// When the file was delivered: nothing in it can be later.
+    delivered: Micros,
     reading: Reading,
     /// Disconnects when ingest is to end.
     stopping: &'a Receiver<Infallible>,
@@ -67,10 +69,11 @@ impl<'a> Tally<'a> {
         dedupe: &'a Dedupe,
         batch: u64,
         kept_from: Micros,
+        delivered: Micros,
         stopping: &'a Receiver<Infallible>,
     ) -> Self {
         let reading = Reading::default();
-        Self { builder, dedupe, batch, kept_from, reading, stopping, stops_at: None }
+        Self { builder, dedupe, batch, kept_from, delivered, reading, stopping, stops_at: None }
     }
 
     /// Gives the file up where ingest ends and this takes long.
@@ -144,6 +147,9 @@ impl Sink for Tally<'_> {
         reading.last = reading.last.max(Some(event.time));
         agree(&mut reading.account, event.column(columns::RECIPIENT_ACCOUNT));
         agree(&mut reading.region, event.column(columns::AWS_REGION));
+        if event.time > self.delivered {
+            event.flags |= Flags::FUTURE;
+        }
         if event.time < self.kept_from {
             reading.expired += 1;
             return Ok(());

@@ -62,6 +62,11 @@ pub struct WorkOptions {
 /// for news do not wait for a backlog. Less would make segments of a few thousand events.
 const FRESH_AGE_MAX: Duration = Duration::from_millis(300);
 
+/// CloudTrail began in November 2013: a file that says it is older was copied without its time.
+const FIRST_TRAIL: Micros = Micros(1_383_264_000_000_000);
+
+const MINUTE_US: i64 = 60_000_000;
+
 /// What a worker is connected to.
 #[derive(Clone)]
 pub(crate) struct Worker {
@@ -418,9 +423,17 @@ impl Split<'_> {
         let Self { key, content, pieces } = self;
         let number = worker.number();
         let name = Path::new(&key.path).file_name().and_then(|name| name.to_str()).unwrap_or("");
+        let stated = Micros::parse_file_name(name);
+        let changed = Micros(key.mtime_ns.div_euclid(1_000));
+        let delivered = match stated {
+            // Names state the minute.
+            Some(minute) => Micros(minute.0 + MINUTE_US),
+            None if changed >= FIRST_TRAIL => changed,
+            None => Micros::now(),
+        };
         let origin = Origin {
             file: number,
-            time: Micros::parse_file_name(name).unwrap_or(Micros(key.mtime_ns.div_euclid(1_000))),
+            time: stated.unwrap_or(changed),
             second_member: content.second_member,
             flags: if content.has_trailing_bytes {
                 Flags::TRAILING_BYTES
@@ -432,7 +445,7 @@ impl Split<'_> {
         let kept_from = Micros(worker.horizon.load(Ordering::Acquire));
         let batch = membership.batch.number;
         let stopping = worker.progress.stopping();
-        let mut tally = Tally::new(builder, &worker.dedupe, batch, kept_from, stopping);
+        let mut tally = Tally::new(builder, &worker.dedupe, batch, kept_from, delivered, stopping);
         parser.parse_pieces(pieces, origin, &mut tally)?;
         let split::Outcome { is_digest, is_cut } = pieces.outcome;
         let is_digest = is_digest || key.path.contains("/CloudTrail-Digest/");
@@ -441,6 +454,7 @@ impl Split<'_> {
         let counters = &worker.progress.counters;
         add(&counters.events, reading.records - reading.duplicates - reading.expired);
         add(&counters.duplicates, reading.duplicates);
+        add(&counters.expired, reading.expired);
         add(&counters.rejected, reading.rejected);
         add(&counters.files_rejected, u64::from(state == FileState::Rejected));
         add(&counters.bytes_raw, content.bytes.len() as u64);

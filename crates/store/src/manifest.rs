@@ -45,15 +45,32 @@ pub struct Expired {
     pub before: Micros,
     /// How many events retention has removed from the index.
     pub events: u64,
+    /// The latest that `before` was, where a wrong clock had set it, and it was taken back.
+    #[serde(default = "never", skip_serializing_if = "is_never")]
+    pub(crate) taken_back: Micros,
+}
+
+fn never() -> Micros {
+    Micros(i64::MIN)
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // The signature is serde's.
+fn is_never(time: &Micros) -> bool {
+    *time == never()
 }
 
 impl Default for Expired {
     fn default() -> Self {
-        Self { before: Micros(i64::MIN), events: 0 }
+        Self { before: never(), events: 0, taken_back: never() }
     }
 }
 
 impl Expired {
+    /// Events from before this may have been dropped.
+    pub(crate) fn reached(&self) -> Micros {
+        self.before.max(self.taken_back)
+    }
+
     fn is_nothing(&self) -> bool {
         *self == Self::default()
     }

@@ -200,7 +200,8 @@ pub(crate) fn losses(
     let at = Micros::now();
     let mut lines = Vec::new();
     ledger.each(|record| {
-        if record.reading.last.is_some_and(|last| last < kept_from) {
+        let last = record.reading.last.map(|last| last.min(record.reading.read_at.unwrap_or(last)));
+        if last.is_some_and(|last| last < kept_from) {
             return Ok(());
         }
         let expected = record.events().saturating_sub(record.reading.lost);

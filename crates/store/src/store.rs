@@ -11,16 +11,17 @@
 mod remaking;
 mod retention;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicI64;
 
 use arc_swap::ArcSwap;
 use rustix::fs::{FlockOperation, flock};
 use tantivy::Index;
 
+use self::retention::Futures;
 use super::opening;
 use crate::dedupe::Dedupe;
 use crate::inspect::free_bytes;
@@ -64,6 +65,8 @@ pub struct Store {
     dictionaries: Arc<Dictionaries>,
     set_aside: Vec<String>,
     is_anew: bool,
+    /// See [`retention::Futures`], by the segments' names.
+    futures: Mutex<HashMap<String, Arc<Futures>>>,
     _lock: File,
 }
 
@@ -126,6 +129,7 @@ impl Store {
             caches: Arc::new(Caches::new(record_cache_bytes)),
             dictionaries: Arc::default(),
             is_anew: set_aside.is_some(),
+            futures: Mutex::default(),
             set_aside: set_aside.into_iter().collect(),
             _lock: lock,
         };
@@ -150,7 +154,7 @@ impl Store {
         let notes = opening::set_segments_aside(&self.data_dir, &damaged, &*self.disk)?;
         self.set_aside.extend(notes);
         let healthy: Vec<&SegmentView> = views.iter().map(|view| &**view).collect();
-        let losses = opening::losses(self.ledger(), &healthy, manifest.expired.before)?;
+        let losses = opening::losses(self.ledger(), &healthy, manifest.expired.reached())?;
         let appended = self.current.ledger.append(losses, &*self.disk)?;
         manifest.commit += 1;
         manifest.ledger = appended.extent.clone();
@@ -321,7 +325,7 @@ impl Store {
         let commit = self.current.manifest.commit;
         // No less than the old one has.
         let before = self.expired().before.min(kept_from);
-        let expired = Expired { before, events: 0 };
+        let expired = Expired { before, ..Expired::default() };
         let manifest = Manifest { commit, expired, ..Manifest::empty(&name) };
         let new = Generation::new(&self.fields, manifest, ledger);
         self.old = Some(std::mem::replace(&mut self.current, new));

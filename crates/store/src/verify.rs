@@ -96,7 +96,9 @@ fn compare(
         let found = events_of(&events, record.number);
         let expected = record.events().saturating_sub(record.reading.lost);
         // How many of them retention has dropped, nobody knows.
-        let may_lack = record.reading.first.is_some_and(|first| first < snapshot.expired.before);
+        // One that is later than the reading counts at that time.
+        let first = record.reading.first.into_iter().chain(record.reading.read_at).min();
+        let may_lack = first.is_some_and(|first| first < snapshot.expired.reached());
         if found > expected || found < expected && is_all_whole && !may_lack {
             let problem = format!("{found} events in place of {expected}");
             problems.add(Path::new(&record.key.path), problem);

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{FileState, Loss};
 use segment::file::{FileKey, FileRecord};
+use trail::time::Micros;
 
 /// Rows are added so many at a time, and a thirty-second part: doubling would leave half unused.
 const ROWS_STEP: usize = 1_024;
@@ -52,6 +53,9 @@ pub struct LedgerCounts {
     pub repaired: u64,
     /// Records that could not be read.
     pub rejected: u64,
+    /// When the newest file was delivered: the time in its name, or its last change, which copying
+    /// sets. None where there is no file.
+    pub delivered: Option<Micros>,
     /// Events lost with a damaged segment, in files that were not read again since.
     pub lost: u64,
 }
@@ -160,6 +164,9 @@ impl Lines {
         ] {
             *sum = sum.saturating_add(more);
         }
+        let name = file.path.rsplit('/').next().and_then(Micros::parse_file_name);
+        let changed = Micros(file.mtime_ns.div_euclid(1_000));
+        counts.delivered = counts.delivered.max(Some(changed)).max(name);
         *count_of(&mut counts.files, file.state) += 1;
         let paths = &self.paths;
         match self.latest.find_mut(path, |row| paths[*row as usize] == path) {
