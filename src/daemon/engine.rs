@@ -211,6 +211,9 @@ impl Daemon {
         warnings.extend(glance.watch_fault.iter().map(|fault| {
             format!("{fault}; new files are found by a scan every {} s", self.config.watch.rescan_s)
         }));
+        warnings.extend(glance.root_faults.iter().map(|fault| {
+            format!("{fault}; nothing new is read from there until it is back")
+        }));
         warnings.extend(glance.retention.clone());
         let expired = self.pipeline.progress().counters.expired.load(Ordering::Relaxed);
         if expired > 0 {
@@ -369,11 +372,11 @@ impl Engine for Daemon {
                 last_commit_s: glance.since_commit.map(|since| since.as_secs_f64()),
                 last_scan_s: glance.since_scan.map(|since| since.as_secs_f64()),
             },
-            is_ingesting: glance.fault.is_none(),
-            is_paused: glance.fault.as_ref().is_some_and(|fault| fault.may_pass),
+            is_ingesting: glance.fault.is_none() && glance.root_faults.is_empty(),
+            is_paused: glance.fault.as_ref().map_or(!glance.root_faults.is_empty(), |f| f.may_pass),
             rebuild: self.pipeline.rebuild_status(),
             warnings: self.warnings(&snapshot, &glance),
-            fault: glance.fault.map(told),
+            fault: glance.fault.map(told).or_else(|| glance.root_faults.into_iter().next()),
         }
     }
 

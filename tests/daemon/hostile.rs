@@ -4,14 +4,14 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use wire::FileState;
 
-use crate::common::{Daemon, PATIENCE, PATIENCE_BULK, Place, make_old, record, trail};
+use crate::common::{Daemon, PATIENCE, PATIENCE_BULK, Place, make_old, record, trail, wait_until};
 
 /// A stop does not wait for the disk.
 const STOP: Duration = Duration::from_secs(10);
@@ -205,5 +205,76 @@ fn a_file_that_never_comes_keeps_nothing_else_waiting() {
     let daemon = place.with("INGEST_COMMIT_IDLE_MS", "100").start();
     daemon.wait_indexed(PATIENCE, 23);
     assert!(daemon.verified().problems.is_empty());
+    daemon.stop();
+}
+
+fn is_told_of(daemon: &Daemon, part: &str) -> bool {
+    let status = daemon.status();
+    let (_, metrics) = daemon.client.get("/metrics").unwrap();
+    let metrics = String::from_utf8_lossy(&metrics);
+    !status.is_ingesting
+        && status.is_paused
+        && status.fault.is_some_and(|fault| fault.contains(part))
+        && status.warnings.iter().any(|warning| warning.contains(part))
+        && metrics.contains("traildex_ingesting 0")
+}
+
+#[test]
+fn an_archive_that_goes_away_is_told_of_and_read_once_it_is_back() {
+    let place = Place::new();
+    fs::write(place.archive().join("a.json"), trail(&["a"])).unwrap();
+    let daemon = place.start();
+    daemon.wait_count("eventID:a", 1);
+    let away = place.path("away");
+    fs::rename(place.archive(), &away).unwrap();
+    wait_until(PATIENCE, "it is told", || is_told_of(&daemon, "No such file or directory"));
+    assert_eq!(daemon.count("eventID:a"), 1);
+    fs::write(away.join("b.json"), trail(&["b"])).unwrap();
+    fs::rename(&away, place.archive()).unwrap();
+    daemon.wait_count("eventID:b", 1);
+    daemon.wait_for(PATIENCE, "all is well", |status| {
+        status.is_ingesting && status.fault.is_none() && status.warnings.is_empty()
+    });
+    fs::write(place.archive().join("c.json"), trail(&["c"])).unwrap();
+    daemon.wait_count("eventID:c", 1);
+    daemon.stop();
+}
+
+#[test]
+fn an_archive_that_cannot_be_listed_is_told_of() {
+    let place = Place::new();
+    fs::write(place.archive().join("a.json"), trail(&["a"])).unwrap();
+    let Some(daemon) = place.start_as_nobody() else {
+        println!("left out: this user cannot become another");
+        return;
+    };
+    daemon.wait_count("eventID:a", 1);
+    fs::set_permissions(place.archive(), fs::Permissions::from_mode(0o000)).unwrap();
+    wait_until(PATIENCE, "it is told", || is_told_of(&daemon, "Permission denied"));
+    fs::set_permissions(place.archive(), fs::Permissions::from_mode(0o755)).unwrap();
+    daemon.wait_for(PATIENCE, "all is well", |status| status.is_ingesting);
+    daemon.stop();
+}
+
+#[test]
+fn a_socket_that_is_removed_is_put_back_and_what_takes_its_place_is_left() {
+    let place = Place::new().with_socket("run/socket");
+    let daemon = place.start();
+    let mode = fs::metadata(&daemon.socket).unwrap().permissions().mode();
+    fs::remove_file(&daemon.socket).unwrap();
+    wait_until(PATIENCE, "it is back", || daemon.client.status().is_ok());
+    assert_eq!(fs::metadata(&daemon.socket).unwrap().permissions().mode(), mode);
+    assert!(daemon.log().contains("the socket was removed; putting it back"));
+    let (_, metrics) = daemon.client.get("/metrics").unwrap();
+    assert!(String::from_utf8_lossy(&metrics).contains("traildex_socket_put_back_total 1"));
+    // With its folder, too.
+    fs::remove_dir_all(daemon.socket.parent().unwrap()).unwrap();
+    wait_until(PATIENCE, "it is back", || daemon.client.status().is_ok());
+    fs::remove_file(&daemon.socket).unwrap();
+    fs::write(&daemon.socket, "a file").unwrap();
+    wait_until(PATIENCE, "it is told", || daemon.log().contains("something else is in its place"));
+    assert_eq!(fs::read(&daemon.socket).unwrap(), b"a file");
+    fs::remove_file(&daemon.socket).unwrap();
+    wait_until(PATIENCE, "it is back", || daemon.client.status().is_ok());
     daemon.stop();
 }

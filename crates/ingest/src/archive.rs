@@ -53,6 +53,16 @@ impl Archive {
         &self.roots
     }
 
+    /// Whether a root can be listed, or read if it is a file.
+    pub(crate) fn check_root(&self, root: &Path) -> io::Result<()> {
+        match self.list(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                self.open(root).map(|_| ())
+            }
+            listed => listed.map(|_| ()),
+        }
+    }
+
     /// Looks at a path without following links; an error where it does not exist, is beneath no root
     /// or behind a link, or cannot be looked at.
     pub fn look(&self, path: &Path) -> io::Result<Found> {

@@ -135,6 +135,7 @@ struct State {
     last_scan: Option<Instant>,
     last_commit: Option<Instant>,
     watch_fault: Option<String>,
+    root_faults: Vec<String>,
     late: Vec<String>,
     retention: Option<String>,
     fault: Option<IngestFault>,
@@ -182,6 +183,8 @@ pub struct Glance {
     pub since_commit: Option<Duration>,
     /// Why the kernel may not report some changes, in words; None where it reports all.
     pub watch_fault: Option<String>,
+    /// Roots of the archive that cannot be listed, and why, in words.
+    pub root_faults: Vec<String>,
     /// Files that workers wait for, because the disk does not answer.
     pub late: Vec<String>,
     /// What retention waits for, or cannot do, in words; None where there is nothing to say.
@@ -349,6 +352,17 @@ impl Progress {
         state.retention = note;
     }
 
+    /// Notes the roots that cannot be listed; returns whether one that could not can be now.
+    pub(crate) fn set_root_faults(&self, faults: Vec<String>) -> bool {
+        let mut state = self.state();
+        for fault in faults.iter().filter(|fault| !state.root_faults.contains(fault)) {
+            tracing::warn!("{fault}; nothing new is read from there");
+        }
+        let is_back = faults.len() < state.root_faults.len();
+        state.root_faults = faults;
+        is_back
+    }
+
     /// Notes the files that workers wait for in vain.
     pub(crate) fn set_late(&self, late: Vec<String>) {
         let mut state = self.state();
@@ -404,6 +418,7 @@ impl Progress {
             since_scan: state.last_scan.map(|at| at.elapsed()),
             since_commit: state.last_commit.map(|at| at.elapsed()),
             watch_fault: state.watch_fault.clone(),
+            root_faults: state.root_faults.clone(),
             late: state.late.clone(),
             retention: state.retention.clone(),
             fault: state.fault.clone(),

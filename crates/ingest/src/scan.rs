@@ -45,6 +45,9 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_mins(1);
 /// A file that is older than this when a walk finds it should have been hinted at.
 const HINTED_WITHIN: Duration = Duration::from_secs(5);
 
+/// Between two looks at the roots.
+const ROOTS_PAUSE: Duration = Duration::from_secs(2);
+
 /// Pause before a walk that another left files to.
 const NEXT_WALK_PAUSE_MIN: Duration = Duration::from_millis(20);
 
@@ -79,6 +82,7 @@ impl Scanner {
             walk: None,
             walked: Walked::default(),
             next_walk: Instant::now(),
+            next_roots: Instant::now(),
             has_lost_hints: false,
             held: None,
             waiting: Waiting::default(),
@@ -95,6 +99,8 @@ struct Scan {
     walk: Option<FileWalk>,
     walked: Walked,
     next_walk: Instant,
+    /// When the roots are looked at next.
+    next_roots: Instant,
     has_lost_hints: bool,
     /// A file for a queue that was full.
     held: Option<FileKey>,
@@ -132,6 +138,7 @@ impl Scan {
 
     fn run(&mut self) {
         loop {
+            self.look_at_roots();
             self.start_walk_if_due();
             self.walk_on();
             self.look_again();
@@ -160,6 +167,24 @@ impl Scan {
                 },
                 default(pause) => {}
             }
+        }
+    }
+
+    /// Notes the roots that cannot be listed. Those that come back are watched and walked at once.
+    fn look_at_roots(&mut self) {
+        if Instant::now() < self.next_roots {
+            return;
+        }
+        self.next_roots = Instant::now() + ROOTS_PAUSE;
+        let Scanner { archive, progress, .. } = &self.scanner;
+        let fault = |root: &PathBuf| {
+            let error = archive.check_root(root).err()?;
+            Some(format!("cannot read {}: {error}", root.display()))
+        };
+        let faults: Vec<String> = archive.roots().iter().filter_map(fault).collect();
+        if progress.set_root_faults(faults) {
+            self.watch();
+            self.next_walk = Instant::now();
         }
     }
 
@@ -382,7 +407,7 @@ impl Scan {
             return Duration::ZERO;
         }
         let next_walk = if self.walk.is_some() { None } else { Some(self.next_walk) };
-        let next = next_walk.into_iter().chain(self.waiting.next_look()).min();
-        next.map_or(Duration::from_secs(1), |next| next.saturating_duration_since(Instant::now()))
+        let next = next_walk.into_iter().chain(self.waiting.next_look()).fold(self.next_roots, Instant::min);
+        next.saturating_duration_since(Instant::now())
     }
 }
