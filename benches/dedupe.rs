@@ -165,7 +165,9 @@ fn read(archive: &Archive) -> Vec<Vec<u8>> {
     let mut reader = FileReader::new(limits);
     let files = FileWalk::new(&Arc::new(ArchiveOnDisk::new([archive.dir.path().to_owned()])))
         .filter(|(_, found)| matches!(found, Ok(Found::Trail(_))));
-    let text = |path: &Path| reader.read(&File::open(path).expect("it opens"), |content| content.bytes.to_vec());
+    let text = |path: &Path| {
+        reader.read(&File::open(path).expect("it opens"), |content| content.bytes.to_vec())
+    };
     let mut text = text;
     files.map(|(path, _)| text(&path).expect("a generated file can be read")).collect()
 }

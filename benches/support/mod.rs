@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use bench::generate::{GenerateOptions, Generated, generate};
 use ingest::Ingest;
-use ingest::progress::Progress;
 use ingest::archive::Archive as ArchiveOnDisk;
+use ingest::progress::Progress;
 use ingest::walk::{FileWalk, Found};
 use ingest::watch::Watcher;
 use store::snapshot::Snapshot;

@@ -152,10 +152,13 @@ pub(super) fn absolute(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn total_bytes(roots: &[PathBuf]) -> u64 {
-    let sizes = FileWalk::new(&Arc::new(Archive::new(roots.iter().cloned()))).filter_map(|(_, found)| match found {
-        Ok(Found::Trail(key)) => Some(key.size),
-        _ => None,
-    });
+    let sizes =
+        FileWalk::new(&Arc::new(Archive::new(roots.iter().cloned()))).filter_map(|(_, found)| {
+            match found {
+                Ok(Found::Trail(key)) => Some(key.size),
+                _ => None,
+            }
+        });
     sizes.sum()
 }
 

@@ -211,8 +211,17 @@ impl Daemon {
         warnings.extend(glance.watch_fault.iter().map(|fault| {
             format!("{fault}; new files are found by a scan every {} s", self.config.watch.rescan_s)
         }));
-        warnings.extend(glance.root_faults.iter().map(|fault| {
-            format!("{fault}; nothing new is read from there until it is back")
+        warnings.extend(
+            glance
+                .root_faults
+                .iter()
+                .map(|fault| format!("{fault}; nothing new is read from there until it is back")),
+        );
+        warnings.extend(snapshot.expired.by_a_wrong_clock().map(|before| {
+            format!(
+                "a wrong clock had events from before {before} dropped; `traildex rebuild` brings \
+                 back those that the archive has"
+            )
         }));
         warnings.extend(glance.retention.clone());
         let expired = self.pipeline.progress().counters.expired.load(Ordering::Relaxed);

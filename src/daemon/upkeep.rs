@@ -226,7 +226,7 @@ pub fn missing(snapshot: &Snapshot, archive: &Archive) -> Result<Missing, ApiErr
             return Ok::<_, ApiError>(());
         }
         let now = archive.look(record.key.path.as_ref());
-        if !matches!(now, Ok(Found::Trail(now)) if now == record.key) {
+        if now.ok().and_then(Found::key) != Some(record.key) {
             missing.files += 1;
             missing.events += events;
         }

@@ -189,7 +189,8 @@ fn a_file_that_never_comes_keeps_nothing_else_waiting() {
     put("first");
     put("second");
     daemon.wait_for(PATIENCE, "two files are read", |_| {
-        let metrics = String::from_utf8_lossy(&daemon.client.get("/metrics").unwrap().1).into_owned();
+        let metrics =
+            String::from_utf8_lossy(&daemon.client.get("/metrics").unwrap().1).into_owned();
         metrics.contains("traildex_ingest_files_total 2")
     });
     put("late");

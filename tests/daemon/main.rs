@@ -12,6 +12,7 @@ mod files;
 mod hostile;
 mod life;
 mod manager;
+mod names;
 mod rejected;
 mod retention;
 mod service;

@@ -183,7 +183,8 @@ fn an_index_that_is_too_large_loses_its_oldest_events() {
 fn bulky(id: &str, time: &str) -> String {
     let mut record: Value = serde_json::from_str(&record(id)).unwrap();
     record["eventTime"] = time.into();
-    let noise: String = (0..40).map(|n| format!("{:x}", xxh3_64(format!("{id} {n}").as_bytes()))).collect();
+    let noise: String =
+        (0..40).map(|n| format!("{:x}", xxh3_64(format!("{id} {n}").as_bytes()))).collect();
     record["requestParameters"] = serde_json::json!({ "noise": noise });
     record.to_string()
 }
@@ -242,6 +243,7 @@ fn a_clock_that_was_wrong_costs_nothing_once_it_is_right() {
     fs::write(place.archive().join("after.json"), bulk("after", 10, &days_ago(1))).unwrap();
     daemon.wait_count("eventID:after*", 10);
     assert_eq!(daemon.count("eventID:before*"), 10);
+    assert!(warning(&daemon, "a wrong clock had events from before 2040").is_some());
     assert!(daemon.verified().problems.is_empty());
     daemon.stop();
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use crate::walk::{Found, is_trail_name};
+use crate::walk::{Found, is_trail_name, says_nothing};
 use segment::file::FileKey;
 
 const LINK: &str = "a symbolic link: what it leads to is read under its own name, if it is watched";
@@ -109,6 +109,12 @@ impl Archive {
         self.roots.iter().any(|root| root == path)
     }
 
+    /// Whether the content decides what a file is, because its name says nothing.
+    pub(crate) fn is_unnamed(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        says_nothing(&name) && !self.is_root(path)
+    }
+
     fn found(&self, path: &Path, stat: &Stat) -> Found {
         let key = || FileKey {
             path: path.to_str().unwrap_or_default().to_owned(),
@@ -123,6 +129,9 @@ impl Archive {
             FileType::Directory => Found::Directory,
             FileType::Symlink => Found::Skipped(LINK),
             // A root that is a file was named by a person, so its name does not matter.
+            FileType::RegularFile if says_nothing(&name) && !self.is_root(path) => {
+                path.to_str().map_or(Found::Skipped(NOT_UTF8), |_| Found::Unnamed(key()))
+            }
             _ if !is_trail_name(&name) && !self.is_root(path) => Found::Ignored,
             _ if path.to_str().is_none() => Found::Skipped(NOT_UTF8),
             FileType::RegularFile => Found::Trail(key()),
@@ -133,7 +142,8 @@ impl Archive {
     /// Opens a root, or what is beneath one.
     fn open_at(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
-        let beneath = self.roots.iter().filter_map(|root| Some((root, path.strip_prefix(root).ok()?)));
+        let beneath =
+            self.roots.iter().filter_map(|root| Some((root, path.strip_prefix(root).ok()?)));
         // The nearest, where one root is beneath another.
         let nearest = beneath.min_by_key(|(_, rest)| rest.as_os_str().len());
         let (root, rest) = nearest.ok_or(Errno::NOENT)?;
@@ -165,8 +175,7 @@ fn open_by_parts(root: OwnedFd, rest: &Path, flags: OFlags) -> rustix::io::Resul
             Some(_) => PLACE | OFlags::DIRECTORY | OFlags::CLOEXEC,
             None => flags,
         };
-        place =
-            rustix::fs::openat(place.as_fd(), name, flags | OFlags::NOFOLLOW, Mode::empty())?;
+        place = rustix::fs::openat(place.as_fd(), name, flags | OFlags::NOFOLLOW, Mode::empty())?;
     }
     Ok(place)
 }

@@ -116,15 +116,20 @@ const DROP_PART: u64 = 10;
 const DAY_US: i64 = 86_400_000_000;
 
 impl Retention {
-    /// From when on events are kept because of their size. Those of the last day are, until they
-    /// alone take twice the space: what comes late would be dropped as it comes.
-    fn kept_from_by_size(self, store: &Store, present: Micros) -> Result<Option<Micros>, IndexError> {
+    /// From when on events are kept because of their size, and whether more than may be are. Those of
+    /// the last day are, until they alone take twice the space: what comes late would be dropped as it
+    /// comes.
+    fn kept_from_by_size(
+        self,
+        store: &Store,
+        present: Micros,
+    ) -> Result<Option<(Micros, bool)>, IndexError> {
         let bytes = store.segment_bytes();
         let Some(max) = self.bytes_max.filter(|max| bytes > *max) else { return Ok(None) };
         let to_fit = store.earliest_to_fit(max / 100 * (100 - SPARE_PERCENT))?;
         let is_far_too_large = bytes > max.saturating_mul(2);
         let latest = if is_far_too_large { present } else { Micros(present.0 - DAY_US) };
-        Ok(to_fit.map(|from| from.min(latest)))
+        Ok(to_fit.map(|from| (from.min(latest), from > latest)))
     }
 
     /// Returns the start of the UTC day from which the age limit keeps events; None where age is
@@ -299,24 +304,28 @@ impl Committer {
             self.store.take_back(kept_from)?;
         }
         let by_size = self.retention.kept_from_by_size(&self.store, present)?;
-        if let Some(before) = by_size {
+        let mut note = None;
+        if let Some((before, is_too_large)) = by_size {
             self.store.expire(before)?;
+            note = is_too_large.then(|| {
+                "the index is larger than retention.bytes_max: the events of the last day are kept"
+                    .to_owned()
+            });
         }
-        let Some(before) = by_age.filter(|before| *before > self.store.expired().before) else {
-            self.progress.set_retention(None);
-            return Ok(());
-        };
-        // A drop of many is what a wrong clock causes.
-        let (events, dropped) = self.store.events_before(before)?;
-        if dropped.saturating_mul(DROP_PART) > events && !self.clock.is_trusted() {
-            self.progress.set_retention(Some(format!(
-                "{dropped} of {events} events are older than retention.age_days_max keeps; they \
-                 are dropped once the clock has run for an hour without a jump"
-            )));
-            return Ok(());
+        if let Some(before) = by_age.filter(|before| *before > self.store.expired().before) {
+            // A drop of many is what a wrong clock causes.
+            let (events, dropped) = self.store.events_before(before)?;
+            if dropped.saturating_mul(DROP_PART) > events && !self.clock.is_trusted() {
+                note = Some(format!(
+                    "{dropped} of {events} events are older than retention.age_days_max keeps; they \
+                     are dropped once the clock has run for an hour without a jump"
+                ));
+            } else {
+                self.store.expire(before)?;
+            }
         }
-        self.progress.set_retention(None);
-        self.store.expire(before)
+        self.progress.set_retention(note);
+        Ok(())
     }
 
     /// A merge writes about as much as it reads, before that is removed. One that there is no room for

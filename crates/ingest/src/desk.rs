@@ -102,9 +102,8 @@ impl Desks {
     /// file for longer than this. One that gets it later finds out that ingest ends.
     pub(crate) fn is_nobody_at_work(&self, wait: Duration) -> bool {
         self.0.iter().all(|desk| {
-            desk.try_lock().is_some_and(|desk| {
-                desk.is_left || (desk.building.is_none() && desk.is_late(wait))
-            })
+            desk.try_lock()
+                .is_some_and(|desk| desk.is_left || (desk.building.is_none() && desk.is_late(wait)))
         })
     }
 

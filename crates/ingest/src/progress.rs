@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::limits::SKIPPED_LISTED_MAX;
+use crate::verdicts::Ignored;
 use segment::IndexError;
 use segment::file::FileKey;
 use trail::time::Micros;
@@ -128,7 +129,7 @@ struct State {
     skipped: BTreeMap<String, Skipped>,
     /// Paths that were skipped, beyond those listed.
     skipped_unlisted: u64,
-    ignored: u64,
+    ignored: Ignored,
     scans_begun: u64,
     scans: u64,
     is_scanning: bool,
@@ -175,7 +176,7 @@ pub struct Glance {
     pub oldest_pending: Duration,
     /// Paths that could hold a trail file and are not read.
     pub skipped: u64,
-    /// Files that the last scan saw whose names are no trail file's.
+    /// Files that the last scan saw and that are no trail's, by their names or their content.
     pub ignored: u64,
     /// Time since the last scan ended; None before the first has ended.
     pub since_scan: Option<Duration>,
@@ -302,7 +303,7 @@ impl Progress {
 
     /// Notes that a scan has gone through the whole archive; what it did not come upon any more is
     /// forgotten. A scan that left files for another is not `complete`: that one will be.
-    pub(crate) fn scan_finished(&self, ignored: u64, is_complete: bool) {
+    pub(crate) fn scan_finished(&self, ignored: Ignored, is_complete: bool) {
         let mut state = self.state();
         let scan = state.scans_begun;
         state.skipped.retain(|_, skipped| skipped.scan >= scan);
@@ -367,7 +368,10 @@ impl Progress {
     pub(crate) fn set_late(&self, late: Vec<String>) {
         let mut state = self.state();
         for path in late.iter().filter(|path| !state.late.contains(path)) {
-            tracing::warn!(file = path, "the disk does not answer; commits go on without this file");
+            tracing::warn!(
+                file = path,
+                "the disk does not answer; commits go on without this file"
+            );
         }
         state.late = late;
     }
@@ -414,7 +418,7 @@ impl Progress {
             pending_bytes: state.pending_bytes,
             oldest_pending: oldest.map_or(Duration::ZERO, |since| since.elapsed()),
             skipped: state.skipped.len() as u64 + state.skipped_unlisted,
-            ignored: state.ignored,
+            ignored: state.ignored.count,
             since_scan: state.last_scan.map(|at| at.elapsed()),
             since_commit: state.last_commit.map(|at| at.elapsed()),
             watch_fault: state.watch_fault.clone(),
@@ -441,6 +445,18 @@ impl Progress {
         let mut files: Vec<Unread> = state.pending.iter().map(unread).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         files
+    }
+
+    /// Lists the files that the last scan saw and that are no trail's, at most `IGNORED_LISTED_MAX`.
+    pub fn ignored(&self) -> Vec<Unread> {
+        let state = self.state();
+        let unread = |(path, reason): &(String, &str)| Unread {
+            path: path.clone(),
+            size: 0,
+            modified: None,
+            reason: (*reason).to_owned(),
+        };
+        state.ignored.listed.iter().map(unread).collect()
     }
 
     /// Lists the paths that are not read and why, at most `SKIPPED_LISTED_MAX`.

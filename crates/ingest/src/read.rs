@@ -1,5 +1,5 @@
 //! From files to bytes: maps a file read-only, inflates it, and limits the output. No other file of
-//! this crate uses memmap2 or zstd.
+//! this crate uses memmap2; `sniff` reads the beginning of compressed files, too.
 //!
 //! libdeflate inflates a gzip member in one call. Where it fails it does not say whether the member is
 //! damaged or cut off; flate2, which does, then reads the same bytes again.
@@ -365,7 +365,8 @@ fn unzstd<'a>(input: Input<'_>, out: &'a mut Vec<u8>) -> Result<Content<'a>, Rea
     out.clear();
     let Input { bytes: file, .. } = input;
     // One for all frames: making one costs more than a small frame does.
-    let mut context = DCtx::try_create().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    let mut context =
+        DCtx::try_create().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
     let mut rest = file;
     let mut unread = None;
     let mut frames = 0;

@@ -21,6 +21,8 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 use crate::archive::Archive;
 use crate::handover::TakenBack;
 use crate::progress::Progress;
+use crate::sniff::is_trail;
+use crate::verdicts::{Ignored, Verdicts};
 use crate::waiting::Waiting;
 use crate::walk::age;
 use crate::walk::{FileWalk, Found};
@@ -47,6 +49,9 @@ const HINTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Between two looks at the roots.
 const ROOTS_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why a file whose name says nothing is not read.
+const NO_TRAIL: &str = "its content is no trail's";
 
 /// Pause before a walk that another left files to.
 const NEXT_WALK_PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -85,6 +90,7 @@ impl Scanner {
             next_roots: Instant::now(),
             has_lost_hints: false,
             held: None,
+            verdicts: Verdicts::default(),
             waiting: Waiting::default(),
             scanner: self,
         };
@@ -104,14 +110,15 @@ struct Scan {
     has_lost_hints: bool,
     /// A file for a queue that was full.
     held: Option<FileKey>,
+    verdicts: Verdicts,
     waiting: Waiting,
 }
 
 /// What a walk came upon so far.
 #[derive(Default)]
 struct Walked {
-    /// Paths that are no trail files.
-    ignored: u64,
+    /// Files that are no trail's.
+    ignored: Ignored,
     /// Files that a hint should have told of.
     unhinted: u64,
     /// Some files are left to another walk.
@@ -218,7 +225,9 @@ impl Scan {
     }
 
     fn end_walk(&mut self) {
-        let Walked { ignored, unhinted, is_partial, expects_new } = self.walked;
+        let Walked { ignored, unhinted, is_partial, expects_new } =
+            std::mem::take(&mut self.walked);
+        self.walked.is_partial = is_partial;
         self.walk = None;
         let ScanOptions { rescan, settle } = self.scanner.options;
         let pause = if is_partial { settle.max(NEXT_WALK_PAUSE_MIN) } else { rescan };
@@ -232,22 +241,35 @@ impl Scan {
 
     fn take_walked(&mut self, path: &Path, found: std::io::Result<Found>) {
         match found {
-            Ok(Found::Trail(key)) if self.is_new(&key) && !self.waiting.contains(path) => {
+            Ok(Found::Unnamed(key)) if self.verdicts.is_none(&key) => {
+                self.walked.ignored.note(&key.path, NO_TRAIL);
+            }
+            Ok(Found::Trail(key) | Found::Unnamed(key))
+                if self.is_new(&key) && !self.waiting.contains(path) =>
+            {
                 let age = age(&key);
                 let is_known_to_fail = self.scanner.progress.is_skipped(&key.path);
                 self.walked.unhinted += u64::from(age >= HINTED_WITHIN && !is_known_to_fail);
                 if age >= self.scanner.options.settle {
+                    if !self.is_trail(&key) {
+                        self.walked.ignored.note(&key.path, NO_TRAIL);
+                        return;
+                    }
                     self.scanner.progress.take(&key);
                     self.held = Some(key);
                 } else {
                     self.wait(key, self.scanner.options.settle);
                 }
             }
-            Ok(Found::Ignored) => self.walked.ignored += 1,
+            Ok(Found::Ignored) => {
+                self.walked.ignored.note(&path.to_string_lossy(), "its name is no trail's");
+            }
             Ok(Found::Skipped(reason)) => self.skip(path, reason.to_owned()),
             Ok(_) => {}
             // Gone since its folder was listed.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !self.scanner.archive.is_root(path) => {}
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound
+                    && !self.scanner.archive.is_root(path) => {}
             Err(error) => self.skip(path, error.to_string()),
         }
     }
@@ -277,7 +299,7 @@ impl Scan {
     /// Waits for the files in a new directory to be quiet.
     fn follow_into(&mut self, dir: PathBuf) {
         for (path, found) in FileWalk::at(&self.scanner.archive, dir) {
-            if let Ok(Found::Trail(key)) = found
+            if let Ok(Some(key)) = found.map(Found::key)
                 && !self.waiting.contains(&path)
             {
                 self.wait(key, self.scanner.options.settle);
@@ -296,7 +318,7 @@ impl Scan {
     /// The trail file at a path, if there is one.
     fn look(&self, path: &Path) -> Option<FileKey> {
         match self.scanner.archive.look(path) {
-            Ok(Found::Trail(key)) => Some(key),
+            Ok(Found::Trail(key) | Found::Unnamed(key)) => Some(key),
             Ok(Found::Skipped(reason)) => {
                 self.skip(path, reason.to_owned());
                 None
@@ -346,6 +368,26 @@ impl Scan {
         !self.scanner.progress.is_taken(key) && !self.scanner.ledger.is_known(key)
     }
 
+    /// Whether a file that has settled is to be read: its name says so, or its content.
+    fn is_trail(&mut self, key: &FileKey) -> bool {
+        let path = Path::new(&key.path);
+        let archive = &self.scanner.archive;
+        if !archive.is_unnamed(path) {
+            return true;
+        }
+        if self.verdicts.is_none(key) {
+            return false;
+        }
+        let is_trail = archive.open(path).and_then(|file| {
+            let is_same = archive.look_at(path, &file)?.key().as_ref() == Some(key);
+            Ok(is_same && is_trail(&file)?)
+        });
+        if matches!(is_trail, Ok(false)) {
+            self.verdicts.note_none(key);
+        }
+        is_trail.unwrap_or(false)
+    }
+
     /// Puts a new file off until it has been quiet for a while.
     fn wait(&mut self, key: FileKey, quiet: Duration) {
         if !self.is_new(&key) {
@@ -390,7 +432,7 @@ impl Scan {
 
     /// Queues a new file before the backlog; when that queue is full, puts it off.
     fn hand_out(&mut self, key: FileKey) {
-        if !self.is_new(&key) {
+        if !self.is_new(&key) || !self.is_trail(&key) {
             self.scanner.progress.release_waiting(&key);
             return;
         }
@@ -407,7 +449,10 @@ impl Scan {
             return Duration::ZERO;
         }
         let next_walk = if self.walk.is_some() { None } else { Some(self.next_walk) };
-        let next = next_walk.into_iter().chain(self.waiting.next_look()).fold(self.next_roots, Instant::min);
+        let next = next_walk
+            .into_iter()
+            .chain(self.waiting.next_look())
+            .fold(self.next_roots, Instant::min);
         next.saturating_duration_since(Instant::now())
     }
 }

@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn a_trail_is_known_by_its_beginning() {
-        let record = r#"{"eventVersion":"1.08","eventName":"x","eventTime":"2024-05-06T07:08:09Z"}"#;
+        let record =
+            r#"{"eventVersion":"1.08","eventName":"x","eventTime":"2024-05-06T07:08:09Z"}"#;
         let trail = format!("{{\"Records\":[{record}]}}");
         let text = format!("{{\"CloudTrailEvent\":{}}}", record.replace('"', "\\\""));
         let export = format!("2024-05-06T07:08:09Z {record}\n").repeat(9_000);
@@ -92,7 +93,8 @@ mod tests {
         ] {
             assert!(is_trail_of(bytes));
         }
-        for bytes in [&b""[..], b"Permission Check Successful", b"\x1F\x8B\0", b"\x28\xB5\x2F\xFD"] {
+        for bytes in [&b""[..], b"Permission Check Successful", b"\x1F\x8B\0", b"\x28\xB5\x2F\xFD"]
+        {
             assert!(!is_trail_of(bytes), "{bytes:?}");
         }
         assert!(!is_trail_of(&gzip(b"{\"eventName\":\"click\",\"eventTime\":1}")));

@@ -12,13 +12,24 @@ use rustix::fs::Dir;
 use crate::archive::Archive;
 use segment::file::FileKey;
 
+/// Endings of compressed files.
+const COMPRESSED: [&str; 4] = [".gz", ".gzip", ".zst", ".zstd"];
+
+fn without_compression(name: &str) -> &str {
+    COMPRESSED.into_iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
+}
+
+/// Whether a name says nothing of what the file holds: it has no ending, as those of AWS's exports. What
+/// is being written has one (`x.json.gz.1a2B3c4D`, `x.part`).
+pub(crate) fn says_nothing(name: &str) -> bool {
+    let stem = without_compression(name);
+    !stem.is_empty() && !stem.contains('.') && !stem.ends_with('~')
+}
+
 /// Whether a file of this name can be a trail file: `.json`, `.jsonl`, `.ndjson` or `.cloudtrail`,
 /// plain or compressed. Temporary names of downloads (`x.json.gz.1a2B3c4D`, `.x.json.gz`) are not.
 pub(crate) fn is_trail_name(name: &str) -> bool {
-    let stem = [".gz", ".gzip", ".zst", ".zstd"]
-        .into_iter()
-        .find_map(|suffix| name.strip_suffix(suffix))
-        .unwrap_or(name);
+    let stem = without_compression(name);
     let has_extension = [".json", ".jsonl", ".ndjson", ".cloudtrail"]
         .into_iter()
         .any(|suffix| stem.len() > suffix.len() && stem.ends_with(suffix));
@@ -34,8 +45,20 @@ pub enum Found {
     Directory,
     /// A path that could hold a trail file and is not read, for the reason given.
     Skipped(&'static str),
+    /// A regular file whose name says nothing: its content decides.
+    Unnamed(FileKey),
     /// A file whose name is no trail file's.
     Ignored,
+}
+
+impl Found {
+    /// The file, if it can be a trail's.
+    pub fn key(self) -> Option<FileKey> {
+        match self {
+            Self::Trail(key) | Self::Unnamed(key) => Some(key),
+            _ => None,
+        }
+    }
 }
 
 /// Folders within folders that a walk goes into: each is open meanwhile. A tree of AWS's has ten.
@@ -158,6 +181,31 @@ mod tests {
             "x.json.tmp",
         ] {
             assert!(!is_trail_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_say_nothing_have_no_ending() {
+        for name in ["000000.gz", "000000", "export-2024-05-06T07", "x.zst", "README"] {
+            assert!(says_nothing(name) && !is_trail_name(name), "{name}");
+        }
+        for name in [
+            "",
+            ".gz",
+            ".hidden",
+            ".000000.gz",
+            "x.tmp",
+            "x.part",
+            "x.gz.part",
+            "000000.gz.6eF0a1B2",
+            "x.json",
+            "x.json.gz",
+            "x.json.gz.6eF0a1B2",
+            "README.md",
+            "x~",
+            "x.log.gz",
+        ] {
+            assert!(!says_nothing(name), "{name}");
         }
     }
 

@@ -27,7 +27,7 @@ use crate::handover::TakenBack;
 use crate::progress::{IngestFault, Progress, add, spent};
 use crate::read::{Content, FileReader, ReadError, ReadLimits};
 use crate::tally::{Tally, Untold};
-use crate::walk::{Found, age};
+use crate::walk::age;
 use segment::IndexError;
 use segment::build::{BuiltSegment, SegmentFactory};
 use segment::file::{FileKey, FileRecord};
@@ -288,7 +288,7 @@ impl Work<'_> {
         let (path, archive) = (Path::new(&key.path), &self.worker.archive);
         let file = archive.open(path)?;
         let found = archive.look_at(path, &file)?;
-        Ok(matches!(found, Found::Trail(now) if now == *key).then_some(file))
+        Ok((found.key().as_ref() == Some(key)).then_some(file))
     }
 
     fn process(&mut self, key: &FileKey) -> Result<Outcome, IndexError> {
@@ -322,7 +322,7 @@ impl Work<'_> {
             }
             // What was read is what was looked for, or nothing.
             match worker.archive.look_at(path, &file) {
-                Ok(Found::Trail(now)) if now == *key => {}
+                Ok(found) if found.clone().key().as_ref() == Some(key) => {}
                 _ => return changed(),
             }
             let pieces = Pieces::of(content.bytes);

@@ -71,6 +71,11 @@ impl Expired {
         self.before.max(self.taken_back)
     }
 
+    /// Up to when a wrong clock may have had events dropped; None where none has.
+    pub fn by_a_wrong_clock(&self) -> Option<Micros> {
+        (!is_never(&self.taken_back)).then_some(self.taken_back)
+    }
+
     fn is_nothing(&self) -> bool {
         *self == Self::default()
     }

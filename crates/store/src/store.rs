@@ -14,8 +14,8 @@ mod retention;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use rustix::fs::{FlockOperation, flock};

@@ -81,9 +81,8 @@ impl Store {
                 gone.push(view.entry.clone());
             }
         }
-        lock(&self.futures).retain(|name, _| {
-            snapshot.segments.iter().any(|view| view.entry.id == *name)
-        });
+        lock(&self.futures)
+            .retain(|name, _| snapshot.segments.iter().any(|view| view.entry.id == *name));
         if gone.is_empty() { Ok(()) } else { self.replace(&gone, &[]) }
     }
 
@@ -92,7 +91,9 @@ impl Store {
         let before = self.expired().before;
         let snapshot = self.current.snapshot.load();
         for segment in snapshot.segments.iter().filter(|view| !view.is_damaged()) {
-            if !self.may_expire(segment, before)? || self.kept(segment, before)? == u64::from(segment.events()) {
+            if !self.may_expire(segment, before)?
+                || self.kept(segment, before)? == u64::from(segment.events())
+            {
                 continue;
             }
             let futures = self.futures(segment)?;

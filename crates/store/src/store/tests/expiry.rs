@@ -50,7 +50,8 @@ fn events_from_before_go_and_the_others_stay_as_they_are() {
         let (gone, kept): (Vec<i64>, Vec<i64>) = numbers.keys().partition(|time| **time < before);
         check_events(&store, &kept);
         assert_eq!(problems(&store), [""; 0], "{before}");
-        let expired = Expired { before: Micros(before), events: gone.len() as u64, ..Expired::default() };
+        let expired =
+            Expired { before: Micros(before), events: gone.len() as u64, ..Expired::default() };
         assert_eq!(store.expired(), expired);
         let all_kept = |run: &Run| run.earliest >= Micros(before);
         let snapshot = store.snapshots().load_full();
