@@ -203,7 +203,7 @@ fn events_of_the_future_make_nobody_blind() {
     put("old.json", bulk("old", 1_000, &days_ago(9)));
     let daemon = place.start();
     daemon.wait_indexed(PATIENCE_BULK, 1_000);
-    put("evil.json", bulk("evil", 4_000, "2262-01-01T00:00:00Z"));
+    put("evil.json", bulk("evil", 6_000, "2262-01-01T00:00:00Z"));
     daemon.wait_for(PATIENCE_BULK, "the oldest go", |status| status.events.expired > 0);
     put("today.json", bulky("today", &hour_ago));
     daemon.wait_count("eventID:today", 1);

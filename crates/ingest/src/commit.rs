@@ -281,9 +281,17 @@ impl Committer {
     /// Drops what is not kept any more, and starts what there is to do for the merge thread, if
     /// anything.
     fn start_work(&mut self, jobs: &Sender<MergeJob>) -> Result<bool, IndexError> {
+        let now = Micros::now();
+        let delivered = self.store.ledger().counts().delivered;
+        let present = delivered.map_or(now, |delivered| delivered.min(now));
+        let by_age = self.retention.kept_from_by_age(present);
+        // A clock that was wrong has set it. Before anything goes because of it.
+        if self.store.expired().before > now {
+            self.store.take_back(by_age.unwrap_or(Micros(i64::MIN)))?;
+        }
         // One thing at a time: what is left of the last horizon tells nothing of the index's size.
         if self.store.expiry()?.is_none() {
-            self.move_horizon()?;
+            self.move_horizon(present, by_age)?;
         }
         self.store.drop_expired()?;
         match self.store.expiry()? {
@@ -294,15 +302,11 @@ impl Committer {
 
     /// Moves the time from which on events are kept. It is never later than the present, nor than the
     /// newest file's delivery: a clock can be wrong, and so can the time of an event.
-    fn move_horizon(&mut self) -> Result<(), IndexError> {
-        let now = Micros::now();
-        let delivered = self.store.ledger().counts().delivered;
-        let present = delivered.map_or(now, |delivered| delivered.min(now));
-        let by_age = self.retention.kept_from_by_age(present);
-        if self.store.expired().before > now {
-            let kept_from = by_age.unwrap_or(Micros(i64::MIN));
-            self.store.take_back(kept_from)?;
-        }
+    fn move_horizon(
+        &mut self,
+        present: Micros,
+        by_age: Option<Micros>,
+    ) -> Result<(), IndexError> {
         let by_size = self.retention.kept_from_by_size(&self.store, present)?;
         let mut note = None;
         if let Some((before, is_too_large)) = by_size {
