@@ -116,20 +116,10 @@ const DROP_PART: u64 = 10;
 const DAY_US: i64 = 86_400_000_000;
 
 impl Retention {
-    /// From when on events are kept because of their size, and whether more than may be are. Those of
-    /// the last day are, until they alone take twice the space: what comes late would be dropped as it
-    /// comes.
-    fn kept_from_by_size(
-        self,
-        store: &Store,
-        present: Micros,
-    ) -> Result<Option<(Micros, bool)>, IndexError> {
-        let bytes = store.segment_bytes();
-        let Some(max) = self.bytes_max.filter(|max| bytes > *max) else { return Ok(None) };
-        let to_fit = store.earliest_to_fit(max / 100 * (100 - SPARE_PERCENT))?;
-        let is_far_too_large = bytes > max.saturating_mul(2);
-        let latest = if is_far_too_large { present } else { Micros(present.0 - DAY_US) };
-        Ok(to_fit.map(|from| (from.min(latest), from > latest)))
+    /// What the segments may take, where they take more.
+    fn bytes_to_fit(self, store: &Store) -> Option<u64> {
+        let max = self.bytes_max.filter(|max| store.segment_bytes() > *max)?;
+        Some(max / 100 * (100 - SPARE_PERCENT))
     }
 
     /// Returns the start of the UTC day from which the age limit keeps events; None where age is
@@ -302,19 +292,21 @@ impl Committer {
 
     /// Moves the time from which on events are kept. It is never later than the present, nor than the
     /// newest file's delivery: a clock can be wrong, and so can the time of an event.
-    fn move_horizon(
-        &mut self,
-        present: Micros,
-        by_age: Option<Micros>,
-    ) -> Result<(), IndexError> {
-        let by_size = self.retention.kept_from_by_size(&self.store, present)?;
+    fn move_horizon(&mut self, present: Micros, by_age: Option<Micros>) -> Result<(), IndexError> {
         let mut note = None;
-        if let Some((before, is_too_large)) = by_size {
-            self.store.expire(before)?;
-            note = is_too_large.then(|| {
-                "the index is larger than retention.bytes_max: the events of the last day are kept"
-                    .to_owned()
-            });
+        if let Some(bytes) = self.retention.bytes_to_fit(&self.store) {
+            if let Some(read_before) = self.store.future_to_fit(bytes)? {
+                return self.store.expire_future(read_before);
+            }
+            // What comes late would be dropped as it comes, if the last day were not kept.
+            let day_ago = Micros(present.0 - DAY_US);
+            if let Some(before) = self.store.earliest_to_fit(bytes)? {
+                self.store.expire(before.min(day_ago))?;
+                note = (before > day_ago).then(|| {
+                    "the index is larger than retention.bytes_max: the events of the last day are kept"
+                        .to_owned()
+                });
+            }
         }
         if let Some(before) = by_age.filter(|before| *before > self.store.expired().before) {
             // A drop of many is what a wrong clock causes.

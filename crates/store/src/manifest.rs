@@ -48,6 +48,9 @@ pub struct Expired {
     /// The latest that `before` was, where a wrong clock had set it, and it was taken back.
     #[serde(default = "never", skip_serializing_if = "is_never")]
     pub(crate) taken_back: Micros,
+    /// Events that are later than their file was read are not kept where that was before this time.
+    #[serde(default = "never", skip_serializing_if = "is_never")]
+    pub(crate) future_before: Micros,
 }
 
 fn never() -> Micros {
@@ -61,7 +64,7 @@ fn is_never(time: &Micros) -> bool {
 
 impl Default for Expired {
     fn default() -> Self {
-        Self { before: never(), events: 0, taken_back: never() }
+        Self { before: never(), events: 0, taken_back: never(), future_before: never() }
     }
 }
 
@@ -69,6 +72,11 @@ impl Expired {
     /// Events from before this may have been dropped.
     pub(crate) fn reached(&self) -> Micros {
         self.before.max(self.taken_back)
+    }
+
+    /// Whether events may have been dropped of a file with these times.
+    pub(crate) fn may_concern(&self, first: Micros, last: Micros, read_at: Micros) -> bool {
+        first.min(read_at) < self.reached() || last > read_at && read_at < self.future_before
     }
 
     /// Up to when a wrong clock may have had events dropped; None where none has.

@@ -154,7 +154,7 @@ impl Store {
         let notes = opening::set_segments_aside(&self.data_dir, &damaged, &*self.disk)?;
         self.set_aside.extend(notes);
         let healthy: Vec<&SegmentView> = views.iter().map(|view| &**view).collect();
-        let losses = opening::losses(self.ledger(), &healthy, manifest.expired.reached())?;
+        let losses = opening::losses(self.ledger(), &healthy, manifest.expired)?;
         let appended = self.current.ledger.append(losses, &*self.disk)?;
         manifest.commit += 1;
         manifest.ledger = appended.extent.clone();

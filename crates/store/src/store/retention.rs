@@ -1,7 +1,8 @@
 //! What is not kept: from when on events are, and which segments have to go, or to be written again.
 //!
 //! An event counts at its time. One that is later than its file was read counts at that time: else
-//! it would never go, and whoever writes such events has the others dropped.
+//! it would never go, and whoever writes such events has the others dropped. Where space is short,
+//! those go first.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -54,6 +55,16 @@ impl Store {
         self.move_horizon(Expired { before, ..self.expired() })
     }
 
+    /// Does not keep events any more that are later than their file was read, where that was before
+    /// this time.
+    pub fn expire_future(&mut self, before: Micros) -> Result<(), IndexError> {
+        if self.old.is_some() || before <= self.expired().future_before {
+            return Ok(());
+        }
+        tracing::warn!(%before, "events of the future that were read before are dropped, for want of space");
+        self.move_horizon(Expired { future_before: before, ..self.expired() })
+    }
+
     /// Keeps events from this time on again, because a wrong clock had set the time before. What was
     /// dropped is gone.
     pub fn take_back(&mut self, before: Micros) -> Result<(), IndexError> {
@@ -97,7 +108,8 @@ impl Store {
                 continue;
             }
             let futures = self.futures(segment)?;
-            let files = futures.before(before).map(|file| file.number).collect();
+            let files =
+                futures.before(self.future_before(before)).map(|file| file.number).collect();
             let future = Future { after: futures.after, files };
             let expiring = Expiring { segment: Arc::clone(segment), before, future };
             return Ok(Some(self.job(vec![segment.entry.clone()], Some(expiring))));
@@ -108,7 +120,14 @@ impl Store {
     /// Whether a look is worth it.
     fn may_expire(&self, view: &SegmentView, before: Micros) -> Result<bool, IndexError> {
         Ok(view.earliest < before
-            || before > Micros(i64::MIN) && self.futures(view)?.before(before).next().is_some())
+            || self.future_before(before) > Micros(i64::MIN)
+                && self.futures(view)?.before(self.future_before(before)).next().is_some())
+    }
+
+    /// Files that were read before this have no events of the future any more, where others go from
+    /// before `before`.
+    fn future_before(&self, before: Micros) -> Micros {
+        before.max(self.expired().future_before)
     }
 
     /// How many events of a segment count at this time or later.
@@ -116,7 +135,7 @@ impl Store {
         let docs = view.docs_between(start, Micros(i64::MAX));
         let later: u64 = docs.iter().map(|docs| u64::from(docs.end - docs.start)).sum();
         let futures = self.futures(view)?;
-        Ok(later - futures.before(start).map(|file| file.events).sum::<u64>())
+        Ok(later - futures.before(self.future_before(start)).map(|file| file.events).sum::<u64>())
     }
 
     /// The events of a segment that are later than the present.
@@ -156,6 +175,35 @@ impl Store {
             kept += self.kept(view, time)?;
         }
         Ok((snapshot.events(), snapshot.events() - kept))
+    }
+
+    /// Up to when files were read whose events of the future have to go for the segments to be no larger
+    /// than this, about; None where there are none, or nothing else.
+    pub fn future_to_fit(&self, bytes: u64) -> Result<Option<Micros>, IndexError> {
+        let all = self.segment_bytes();
+        let snapshot = self.current.snapshot.load();
+        let known = self.expired().future_before;
+        let mut files: Vec<(Micros, u64)> = Vec::new();
+        for view in &snapshot.segments {
+            let futures = self.futures(view)?;
+            let left = futures.files.iter().filter(|file| file.read_at >= known);
+            files.extend(left.map(|file| (file.read_at, file.events)));
+        }
+        files.sort_unstable();
+        let events = snapshot.events();
+        let wanted = (u128::from(events) * u128::from(bytes) / u128::from(all.max(1))) as u64;
+        if all <= bytes || files.iter().map(|(_, events)| events).sum::<u64>() == events {
+            return Ok(None);
+        }
+        let mut left = events;
+        let mut last = None;
+        for (read_at, events) in files {
+            if left > wanted {
+                last = Some(Micros(read_at.0 + 1));
+            }
+            left -= events;
+        }
+        Ok(last)
     }
 
     /// From when on the events have to be for the segments to be no larger than this, about. Some

@@ -120,6 +120,9 @@ fn events_of_the_future_go_when_others_of_their_day_do() {
     assert!((3..begun).contains(&to_fit.0), "the oldest go first, and those are not: {to_fit}");
     let to_fit = store.earliest_to_fit(third / 2).unwrap().unwrap();
     assert!((begun..=now).contains(&to_fit.0), "{to_fit}");
+    let read = store.future_to_fit(third * 2).unwrap().unwrap();
+    assert!((begun..=now + 1).contains(&read.0), "where space is short, they go before: {read}");
+    assert_eq!(store.future_to_fit(third * 3 + 3).unwrap(), None);
     expire(&mut store, begun, &numbers);
     check_events(&store, &[FUTURE, FUTURE + 1, FUTURE + 2]);
     assert_eq!(problems(&store), [""; 0]);
@@ -144,7 +147,7 @@ fn what_went_is_no_loss_when_a_segment_is_found_damaged() {
     let views = store.snapshots().load_full();
     let views: Vec<&SegmentView> = views.segments.iter().map(|view| &**view).collect();
     let files = |views: &[&SegmentView]| -> Vec<u64> {
-        let lost = opening::losses(store.ledger(), views, store.expired().before).unwrap();
+        let lost = opening::losses(store.ledger(), views, store.expired()).unwrap();
         let file = |line: &Line| if let Line::Loss(loss) = line { loss.file } else { panic!() };
         lost.iter().map(file).collect()
     };
