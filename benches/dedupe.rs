@@ -11,7 +11,9 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
+use ingest::archive::Archive as ArchiveOnDisk;
 use ingest::read::FileReader;
 use ingest::walk::{FileWalk, Found};
 use rustix::time::{ClockId, clock_gettime};
@@ -161,9 +163,11 @@ fn claims(dedupe: &Dedupe, committed: u64, key: impl Fn(u64) -> EventKey, expect
 fn read(archive: &Archive) -> Vec<Vec<u8>> {
     let limits = import_options(&Config::default(), Vec::new()).work.read;
     let mut reader = FileReader::new(limits);
-    let files = FileWalk::new([archive.dir.path().to_owned()])
+    let files = FileWalk::new(&Arc::new(ArchiveOnDisk::new([archive.dir.path().to_owned()])))
         .filter(|(_, found)| matches!(found, Ok(Found::Trail(_))));
-    let text = |path: &Path| reader.read(path, |content| content.bytes.to_vec());
+    let text = |path: &Path| {
+        reader.read(&File::open(path).expect("it opens"), |content| content.bytes.to_vec())
+    };
     let mut text = text;
     files.map(|(path, _)| text(&path).expect("a generated file can be read")).collect()
 }

@@ -28,6 +28,7 @@ use self::manager::Manager;
 use self::reload::{Reloader, Source};
 use crate::config::{Auth, Config, Region};
 use ingest::IngestOptions;
+use ingest::archive::Archive;
 use ingest::commit::Retention;
 use ingest::read::ReadLimits;
 use ingest::scan::ScanOptions;
@@ -63,7 +64,7 @@ pub fn open_store(data_dir: &Path, config: &Config) -> Result<Store, IndexError>
 /// Follows the archive for as long as the daemon runs.
 pub fn serve_options(config: &Config, roots: Vec<PathBuf>) -> IngestOptions {
     IngestOptions {
-        roots,
+        archive: Arc::new(Archive::new(roots)),
         threads: config.ingest.workers(cores()),
         scan: ScanOptions {
             settle: Duration::from_millis(config.watch.settle_ms),

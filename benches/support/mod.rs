@@ -7,12 +7,14 @@
 pub mod search;
 pub mod stages;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bench::generate::{GenerateOptions, Generated, generate};
 use ingest::Ingest;
+use ingest::archive::Archive as ArchiveOnDisk;
 use ingest::progress::Progress;
 use ingest::walk::{FileWalk, Found};
 use ingest::watch::Watcher;
@@ -51,11 +53,16 @@ impl Archive {
 
 /// The files of an archive by name: a walk has them as the file system does.
 pub fn trail_files(dir: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = FileWalk::new([dir.to_owned()])
+    let mut files: Vec<PathBuf> = FileWalk::new(&Arc::new(ArchiveOnDisk::new([dir.to_owned()])))
         .filter_map(|(path, found)| matches!(found, Ok(Found::Trail(_))).then_some(path))
         .collect();
     files.sort();
     files
+}
+
+/// Opens a file of an archive.
+pub fn opened(path: &Path) -> File {
+    File::open(path).expect("a generated file can be opened")
 }
 
 /// Indexes an archive as `traildex import` does. With one thread, the same files in the same order

@@ -17,7 +17,7 @@ use trail::split::Piece;
 use traildex::config::Config;
 use traildex::daemon::{import_options, open_store};
 
-use super::trail_files;
+use super::{opened, trail_files};
 
 /// The files of an archive, in memory.
 pub struct Files {
@@ -31,7 +31,7 @@ impl Files {
         let mut reader = FileReader::new(limits);
         let mut files = Self { gzip: Vec::new(), texts: Vec::new() };
         for path in trail_files(archive) {
-            let text = reader.read(&path, |content| content.bytes.to_vec());
+            let text = reader.read(&opened(&path), |content| content.bytes.to_vec());
             files.texts.push(text.expect("a generated file can be read"));
             files.gzip.push(std::fs::read(&path).expect("a generated file can be read"));
         }

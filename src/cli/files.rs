@@ -18,8 +18,9 @@ use trail::time::Micros;
 use wire::limits::FILES_LIMIT_MAX;
 use wire::{Dimension, FileEntry, FileGroup, FileState, FileSums, FilesRequest, FilesResponse};
 
-const STATES: &[&str] =
-    &["pending", "indexed", "rejected", "digest", "empty", "replaced", "reread", "skipped"];
+const STATES: &[&str] = &[
+    "pending", "indexed", "rejected", "digest", "empty", "replaced", "reread", "skipped", "ignored",
+];
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]

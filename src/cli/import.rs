@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use crate::daemon::{import_options, open_store};
 use bench::report::IngestReport;
 use bench::usage::Usage;
 use ingest::Ingest;
+use ingest::archive::Archive;
 use ingest::progress::{Busy, Counters, Progress};
 use ingest::walk::{FileWalk, Found};
 use ingest::watch::Watcher;
@@ -150,10 +152,13 @@ pub(super) fn absolute(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn total_bytes(roots: &[PathBuf]) -> u64 {
-    let sizes = FileWalk::new(roots.iter().cloned()).filter_map(|(_, found)| match found {
-        Ok(Found::Trail(key)) => Some(key.size),
-        _ => None,
-    });
+    let sizes =
+        FileWalk::new(&Arc::new(Archive::new(roots.iter().cloned()))).filter_map(|(_, found)| {
+            match found {
+                Ok(Found::Trail(key)) => Some(key.size),
+                _ => None,
+            }
+        });
     sizes.sum()
 }
 

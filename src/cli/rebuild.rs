@@ -17,6 +17,7 @@ use crate::daemon::upkeep::missing;
 use crate::daemon::{open_store, rebuilt_from};
 use client::Client;
 use ingest::again::read_again;
+use ingest::archive::Archive;
 use store::remake::SizeLimits;
 use wire::{RebuildRequest, RebuildState, RebuildStatus};
 
@@ -80,7 +81,7 @@ fn offline(args: &Args, request: RebuildRequest) -> anyhow::Result<()> {
     let mut store = open_store(&config.index.data_dir, &config)?;
     tell_damage(&store);
     if !request.accept_loss {
-        missing(&store.snapshots().load())?.refuse()?;
+        missing(&store.snapshots().load(), &Archive::new(roots.iter().cloned()))?.refuse()?;
     }
     store.begin_rebuild(rebuilt_from(&config))?;
     let (mut store, _) = fill(store, &roots, &config)?;

@@ -87,7 +87,7 @@ fn files(files: &FileCounts) -> String {
         (files.reread, "to be read again"),
         (files.skipped, "skipped"),
         (files.replaced, "replaced by a later reading"),
-        (files.ignored, "other names ignored"),
+        (files.ignored, "others ignored"),
     ]));
     parts.join(", ")
 }
@@ -194,7 +194,7 @@ ingest  running
 watch   /srv/trail, /srv/\u{1b}[2J
 data    /var/lib/traildex
 index   310.2 MB in 4 segments, format 1, 20.0 GB free
-files   4,222 seen, 4,200 indexed, 12 pending, 3 rejected, 5 digest, 2 empty, 4 skipped, 1 replaced by a later reading, 10 other names ignored
+files   4,222 seen, 4,200 indexed, 12 pending, 3 rejected, 5 digest, 2 empty, 4 skipped, 1 replaced by a later reading, 10 others ignored
 events  1,000,000 indexed, 6,496 duplicates left out, 3 rejected, from 2020-09-14T00:44:23Z to 2023-07-10T12:27:54Z
 lag     12 files, 3.1 MB, the oldest for 0.4 s; last commit 0.3 s ago; last whole scan 12.0 s ago
 ";

@@ -215,6 +215,29 @@ impl Daemon {
         warnings.extend(glance.watch_fault.iter().map(|fault| {
             format!("{fault}; new files are found by a scan every {} s", self.config.watch.rescan_s)
         }));
+        warnings.extend(
+            glance
+                .root_faults
+                .iter()
+                .map(|fault| format!("{fault}; nothing new is read from there until it is back")),
+        );
+        warnings.extend(snapshot.expired.by_a_wrong_clock().map(|before| {
+            format!(
+                "a wrong clock had events from before {before} dropped; `traildex rebuild` brings \
+                 back those that the archive has"
+            )
+        }));
+        warnings.extend(glance.retention.clone());
+        let expired = self.pipeline.progress().counters.expired.load(Ordering::Relaxed);
+        if expired > 0 {
+            warnings.push(format!(
+                "{expired} records were older than retention keeps when they came, since the start; \
+                 they are not in the index (traildex files)"
+            ));
+        }
+        warnings.extend(glance.late.iter().map(|path| {
+            format!("the disk under the archive does not answer: still waiting for {path}")
+        }));
         warnings
     }
 }
@@ -363,11 +386,11 @@ impl Engine for Daemon {
                 last_commit_s: glance.since_commit.map(|since| since.as_secs_f64()),
                 last_scan_s: glance.since_scan.map(|since| since.as_secs_f64()),
             },
-            is_ingesting: glance.fault.is_none(),
-            is_paused: glance.fault.as_ref().is_some_and(|fault| fault.may_pass),
+            is_ingesting: glance.fault.is_none() && glance.root_faults.is_empty(),
+            is_paused: glance.fault.as_ref().map_or(!glance.root_faults.is_empty(), |f| f.may_pass),
             rebuild: self.pipeline.rebuild_status(),
             warnings: self.warnings(&snapshot, &glance),
-            fault: glance.fault.map(told),
+            fault: glance.fault.map(told).or_else(|| glance.root_faults.into_iter().next()),
         }
     }
 

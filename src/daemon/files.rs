@@ -43,6 +43,16 @@ pub(super) fn list(
         response: FilesResponse::default(),
     };
     let is_only = |state| request.state == Some(state);
+    if is_only(FileState::Ignored) {
+        let listed = progress.ignored();
+        let unlisted = progress.glance().ignored.saturating_sub(listed.len() as u64);
+        for file in listed {
+            listing.take(unread_entry(file, FileState::Ignored))?;
+        }
+        let mut files = listing.end();
+        files.total += unlisted * u64::from(request.path.is_none() && request.by.is_empty());
+        return Ok(files);
+    }
     if !is_only(FileState::Pending) && !is_only(FileState::Skipped) {
         let mut seen: u64 = 0;
         ledger.each(|record| {

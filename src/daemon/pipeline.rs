@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::daemon::keeper::Keeper;
 use crate::daemon::upkeep::{Missing, missing};
 use ingest::Ingest;
+use ingest::archive::Archive;
 use ingest::progress::{Counters, IngestFault, Progress};
 use ingest::watch::Watcher;
 use store::snapshot::SnapshotCell;
@@ -159,10 +160,11 @@ impl Pipeline {
         uid: u32,
         request: RebuildRequest,
     ) -> Result<RebuildStatus, ApiError> {
-        if !request.accept_loss {
-            missing(&self.snapshots.load())?.refuse()?;
-        }
         let ground = Ground::prepare(&self.config).map_err(|error| internal(&error))?;
+        let archive = Archive::new(ground.roots.iter().cloned());
+        if !request.accept_loss {
+            missing(&self.snapshots.load(), &archive)?.refuse()?;
+        }
         let mut ingest = self.ingest();
         if self.is_rebuilding() {
             return Err(ApiError::new(ErrorKind::Conflict, "a rebuild is under way"));
@@ -192,13 +194,13 @@ impl Pipeline {
         let pipeline = Arc::clone(self);
         std::thread::Builder::new()
             .name("rebuild".to_owned())
-            .spawn(move || pipeline.finish_rebuild(request))
+            .spawn(move || pipeline.finish_rebuild(request, &archive))
             .map_err(|error| internal(&error.into()))?;
         self.rebuild_status().ok_or_else(ended)
     }
 
     /// Waits until the new index has caught up, and has it take the old one's place.
-    fn finish_rebuild(&self, request: RebuildRequest) {
+    fn finish_rebuild(&self, request: RebuildRequest, archive: &Archive) {
         let progress = self.progress();
         while !progress.has_caught_up() && progress.fault().is_none() {
             if self.is_stopping.load(Ordering::Acquire) {
@@ -210,7 +212,7 @@ impl Pipeline {
         let Some(mut store) = ingest.take().and_then(Ingest::stop) else { return };
         let outcome = match progress.fault() {
             Some(fault) => Err(fault.reason),
-            None => self.replace(&mut store, request),
+            None => self.replace(&mut store, request, archive),
         };
         if outcome.is_err() {
             store.abandon_rebuild();
@@ -245,12 +247,17 @@ impl Pipeline {
     }
 
     /// As [`replace`], and logs which files the lost events came from.
-    fn replace(&self, store: &mut Store, request: RebuildRequest) -> Result<u64, String> {
+    fn replace(
+        &self,
+        store: &mut Store,
+        request: RebuildRequest,
+        archive: &Archive,
+    ) -> Result<u64, String> {
         // The old index, which is not there afterwards.
         let old = self.snapshots.load_full();
         let lost = replace(store, request)?;
         if lost > 0
-            && let Ok(Missing { files, events, first }) = missing(&old)
+            && let Ok(Missing { files, events, first }) = missing(&old, archive)
         {
             tracing::warn!(lost, files, events, ?first, "events of files that are gone are lost");
         }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ingest::walk::{Found, look};
+use ingest::archive::Archive;
+use ingest::walk::Found;
 use segment::check;
 use segment::file::FileState;
 use segment::view::SegmentView;
@@ -220,8 +221,8 @@ pub struct Missing {
     pub first: Vec<String>,
 }
 
-/// Looks for the files that the events of the index came from.
-pub fn missing(snapshot: &Snapshot) -> Result<Missing, ApiError> {
+/// Looks in an archive for the files that the events of the index came from.
+pub fn missing(snapshot: &Snapshot, archive: &Archive) -> Result<Missing, ApiError> {
     let mut missing = Missing::default();
     snapshot.files.each(|record| {
         let events = record.events().saturating_sub(record.reading.lost);
@@ -229,8 +230,8 @@ pub fn missing(snapshot: &Snapshot) -> Result<Missing, ApiError> {
         if record.state != FileState::Indexed || events == 0 || is_expired {
             return Ok::<_, ApiError>(());
         }
-        let now = look(record.key.path.as_ref());
-        if !matches!(now, Ok(Found::Trail(now)) if now == record.key) {
+        let now = archive.look(record.key.path.as_ref());
+        if now.ok().and_then(Found::key).as_ref() != Some(&record.key) {
             missing.files += 1;
             missing.events += events;
             if missing.first.len() < NAMED_MAX {

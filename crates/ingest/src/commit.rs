@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, tick};
 
 use super::batch;
+use super::clock::Clock;
 use crate::batch::Batch;
+use crate::desk::{Building, Desks};
 use crate::handover::TakenBack;
 use crate::progress::{IngestFault, Progress, spent};
 use crate::work::Built;
@@ -30,6 +32,7 @@ pub(crate) struct Committer {
     pub(crate) store: Store,
     pub(crate) progress: Arc<Progress>,
     pub(crate) built: Receiver<Built>,
+    pub(crate) desks: Arc<Desks>,
     /// Files of batches that were given up.
     pub(crate) give_back: Sender<TakenBack>,
     /// Whether to merge what can be merged before ending; else a merge under way is given up.
@@ -37,6 +40,7 @@ pub(crate) struct Committer {
     /// Bytes of free space below which ingest stops, before searches and other programs have none.
     pub(crate) free_bytes_min: u64,
     pub(crate) retention: Retention,
+    pub(crate) clock: Clock,
 }
 
 /// Batches that are not complete, or wait for one before them.
@@ -97,15 +101,29 @@ const SPARE_PERCENT: u64 = 5;
 /// How often time is looked at where nothing else happens.
 const RETENTION_TICK: Duration = Duration::from_secs(60);
 
+/// How often workers are looked at that wait for a file.
+const DESKS_TICK: Duration = Duration::from_millis(250);
+
+/// A worker that has waited for a file for longer is late: its segment is committed without it. The
+/// largest file comes from a disk in a second.
+const LATE: Duration = Duration::from_secs(5);
+
+/// The same when ingest ends.
+pub(crate) const LATE_AT_END: Duration = Duration::from_secs(1);
+
+/// A file that is waited for as long is told of.
+const LATE_TOLD: Duration = Duration::from_secs(30);
+
+/// A drop of more than this part of the events by age waits for the clock.
+const DROP_PART: u64 = 10;
+
 const DAY_US: i64 = 86_400_000_000;
 
 impl Retention {
-    /// From when on events are kept.
-    fn kept_from(self, store: &Store, now: Micros) -> Option<Micros> {
-        let of_size = self.bytes_max.filter(|max| store.segment_bytes() > *max);
-        let of_size =
-            of_size.and_then(|max| store.earliest_to_fit(max / 100 * (100 - SPARE_PERCENT)));
-        self.kept_from_by_age(now).max(of_size)
+    /// What the segments may take, where they take more.
+    fn bytes_to_fit(self, store: &Store) -> Option<u64> {
+        let max = self.bytes_max.filter(|max| store.segment_bytes() > *max)?;
+        Some(max / 100 * (100 - SPARE_PERCENT))
     }
 
     /// Returns the start of the UTC day from which the age limit keeps events; None where age is
@@ -151,9 +169,18 @@ impl Committer {
         let mut is_merging = self.start_work(jobs)?;
         let mut is_ending = false;
         let ticks = tick(RETENTION_TICK);
+        let mut desk_ticks = tick(DESKS_TICK);
         loop {
+            self.clock.look();
             select! {
                 recv(ticks) -> _ => {}
+                recv(desk_ticks) -> _ => {
+                    if !self.look_at_desks(&mut queue)? {
+                        continue;
+                    }
+                    is_ending = true;
+                    built = never();
+                }
                 recv(built) -> segment => match segment {
                     Ok(segment) => self.gather(segment, &mut queue)?,
                     Err(_) => {
@@ -170,6 +197,9 @@ impl Committer {
                     }
                 }
             }
+            if is_ending {
+                desk_ticks = never();
+            }
             if !is_merging && (!is_ending || self.merge_at_end) {
                 is_merging = self.start_work(jobs)?;
             }
@@ -177,6 +207,25 @@ impl Committer {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes the segments of workers that are late; returns whether ingest ends, and nobody is at work.
+    fn look_at_desks(&mut self, queue: &mut Queue) -> Result<bool, IndexError> {
+        let is_stopping = self.progress.is_stopping();
+        let late = if is_stopping { LATE_AT_END } else { LATE };
+        for Building { segments, membership, .. } in self.desks.take_late(late) {
+            let batch = membership.close();
+            self.gather(Built { batch, segments: segments.finish()? }, queue)?;
+        }
+        self.progress.set_late(self.desks.waited_for(LATE_TOLD));
+        if !is_stopping || !self.desks.is_nobody_at_work(late) {
+            return Ok(false);
+        }
+        // What they sent before they left, or began to wait.
+        while let Ok(segment) = self.built.try_recv() {
+            self.gather(segment, queue)?;
+        }
+        Ok(true)
     }
 
     /// Takes in a segment, and commits what is complete.
@@ -229,17 +278,57 @@ impl Committer {
     /// Drops what is not kept any more, and starts what there is to do for the merge thread, if
     /// anything.
     fn start_work(&mut self, jobs: &Sender<MergeJob>) -> Result<bool, IndexError> {
+        let now = Micros::now();
+        let delivered = self.store.ledger().counts().delivered;
+        let present = delivered.map_or(now, |delivered| delivered.min(now));
+        let by_age = self.retention.kept_from_by_age(present);
+        // A clock that was wrong has set it. Before anything goes because of it.
+        if self.store.expired().before > now {
+            self.store.take_back(by_age.unwrap_or(Micros(i64::MIN)))?;
+        }
         // One thing at a time: what is left of the last horizon tells nothing of the index's size.
-        if self.store.expiry().is_none()
-            && let Some(before) = self.retention.kept_from(&self.store, Micros::now())
-        {
-            self.store.expire(before)?;
+        if self.store.expiry()?.is_none() {
+            self.move_horizon(present, by_age)?;
         }
         self.store.drop_expired()?;
-        match self.store.expiry() {
+        match self.store.expiry()? {
             Some(job) => Ok(jobs.send(job).is_ok()),
             None => self.start_merge(jobs),
         }
+    }
+
+    /// Moves the time from which on events are kept. It is never later than the present, nor than the
+    /// newest file's delivery: a clock can be wrong, and so can the time of an event.
+    fn move_horizon(&mut self, present: Micros, by_age: Option<Micros>) -> Result<(), IndexError> {
+        let mut note = None;
+        if let Some(bytes) = self.retention.bytes_to_fit(&self.store) {
+            if let Some(read_before) = self.store.future_to_fit(bytes)? {
+                return self.store.expire_future(read_before);
+            }
+            // What comes late would be dropped as it comes, if the last day were not kept.
+            let day_ago = Micros(present.0 - DAY_US);
+            if let Some(before) = self.store.earliest_to_fit(bytes)? {
+                self.store.expire(before.min(day_ago))?;
+                note = (before > day_ago).then(|| {
+                    "the index is larger than retention.bytes_max: the events of the last day are kept"
+                        .to_owned()
+                });
+            }
+        }
+        if let Some(before) = by_age.filter(|before| *before > self.store.expired().before) {
+            // A drop of many is what a wrong clock causes.
+            let (events, dropped) = self.store.events_before(before)?;
+            if dropped.saturating_mul(DROP_PART) > events && !self.clock.is_trusted() {
+                note = Some(format!(
+                    "{dropped} of {events} events are older than retention.age_days_max keeps; they \
+                     are dropped once the clock has run for an hour without a jump"
+                ));
+            } else {
+                self.store.expire(before)?;
+            }
+        }
+        self.progress.set_retention(note);
+        Ok(())
     }
 
     /// A merge writes about as much as it reads, before that is removed. One that there is no room for
@@ -318,10 +407,12 @@ mod tests {
                 store: Store::open(dir.path(), 1 << 20).unwrap(),
                 progress: Progress::new(),
                 built: never(),
+                desks: Arc::new(Desks::new(0)),
                 give_back,
                 merge_at_end: false,
                 free_bytes_min: 0,
                 retention: Retention::default(),
+                clock: Clock::default(),
             };
             let batches = Batches::new(Arc::clone(committer.store.dedupe()));
             Self { dir, committer, queue: Queue::default(), batches, given_back }

@@ -16,8 +16,11 @@
 #![warn(missing_docs, unreachable_pub)]
 
 pub mod again;
+pub mod archive;
 mod batch;
+mod clock;
 pub mod commit;
+mod desk;
 mod growing;
 mod handover;
 pub mod inflate;
@@ -25,23 +28,27 @@ mod limits;
 pub mod progress;
 pub mod read;
 pub mod scan;
+mod sniff;
 mod tally;
+mod verdicts;
 mod waiting;
 pub mod walk;
 pub mod watch;
 pub mod work;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{bounded, unbounded};
 
+use self::archive::Archive;
 use self::batch::Batches;
-use self::commit::{Committer, Retention};
+use self::clock::Clock;
+use self::commit::{Committer, LATE_AT_END, Retention};
+use self::desk::Desks;
 use self::progress::{IngestFault, Progress};
 use self::scan::{ScanOptions, Scanner};
 use self::watch::Watcher;
@@ -57,11 +64,16 @@ const BUILT_SEGMENTS_MAX: usize = 4;
 
 /// Segments are so many times smaller where the process was killed while it read files.
 const CAREFUL_SHARE: usize = 4;
+/// How long a stop waits for a listing of the archive.
+const SCAN_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between two looks at a thread that is about to end.
+const JOIN_PAUSE: Duration = Duration::from_millis(2);
 
 /// The settings of a pipeline.
 pub struct IngestOptions {
     /// Directories to walk and watch, and single files to read.
-    pub roots: Vec<PathBuf>,
+    pub archive: Arc<Archive>,
     /// How many workers read and index files.
     pub threads: usize,
     /// When a file counts as settled, and how often the archive is scanned.
@@ -83,6 +95,7 @@ pub struct Ingest {
     scanner: JoinHandle<Option<()>>,
     workers: JoinHandle<Option<()>>,
     committer: JoinHandle<Option<Store>>,
+    desks: Arc<Desks>,
 }
 
 impl Ingest {
@@ -106,7 +119,7 @@ impl Ingest {
         let (built, built_queue) = bounded(BUILT_SEGMENTS_MAX);
 
         let scanner = Scanner {
-            roots: options.roots,
+            archive: Arc::clone(&options.archive),
             options: options.scan,
             watcher,
             ledger: store.ledger().clone(),
@@ -115,8 +128,11 @@ impl Ingest {
             backlog,
             taken_back,
         };
+        let desks = Arc::new(Desks::new(options.threads));
         let worker = Worker {
+            desks: Arc::clone(&desks),
             options: options.work,
+            archive: options.archive,
             factory: store.factory(),
             dedupe: Arc::clone(store.dedupe()),
             attempts: Arc::clone(store.attempts()),
@@ -133,10 +149,12 @@ impl Ingest {
             store,
             progress: Arc::clone(progress),
             built: built_queue,
+            desks: Arc::clone(&desks),
             give_back,
             merge_at_end: options.merge_at_end,
             free_bytes_min: options.free_bytes_min,
             retention: options.retention,
+            clock: Clock::default(),
         };
         let spawn = Spawn { progress };
         Ok(Self {
@@ -144,6 +162,7 @@ impl Ingest {
             scanner: spawn.thread("scan", move || scanner.run())?,
             committer: spawn.thread("commit", move || committer.run())?,
             progress: Arc::clone(progress),
+            desks,
         })
     }
 
@@ -152,17 +171,34 @@ impl Ingest {
     pub fn stop(self) -> Option<Store> {
         self.progress.stop();
         let started = Instant::now();
-        let join = |stage: &str, thread: JoinHandle<Option<()>>| {
-            // A panic was caught, and told, where it happened.
-            let _ = thread.join();
+        let told = |stage: &str| {
             tracing::info!(stage, seconds = started.elapsed().as_secs_f32(), "stopped");
         };
-        join("scan", self.scanner);
-        join("workers", self.workers);
+        // It ends when the workers have, but for those that the archive's disk does not answer.
         let store = self.committer.join().ok().flatten();
-        tracing::info!(stage = "commit", seconds = started.elapsed().as_secs_f32(), "stopped");
+        told("commit");
+        let Self { desks, workers, scanner, .. } = self;
+        if join_unless(workers, || desks.is_nobody_at_work(LATE_AT_END)) {
+            told("workers");
+        }
+        if join_unless(scanner, || started.elapsed() > SCAN_PATIENCE) {
+            told("scan");
+        }
         store
     }
+}
+
+/// Waits for a thread to end, unless it is known to wait for the archive's disk: then it ends with the
+/// process, and touches nothing before. A panic was caught, and told, where it happened.
+fn join_unless(thread: JoinHandle<Option<()>>, is_stuck: impl Fn() -> bool) -> bool {
+    while !thread.is_finished() {
+        if is_stuck() {
+            tracing::warn!("the archive's disk does not answer; not waiting for it");
+            return false;
+        }
+        std::thread::sleep(JOIN_PAUSE);
+    }
+    thread.join().is_ok()
 }
 
 fn run_workers(worker: &Worker, threads: usize) {
@@ -171,7 +207,7 @@ fn run_workers(worker: &Worker, threads: usize) {
         .thread_name(|n| format!("worker-{n}"))
         .build();
     match pool {
-        Ok(pool) => drop(pool.broadcast(|_| worker.clone().run())),
+        Ok(pool) => drop(pool.broadcast(|thread| worker.clone().run(thread.index()))),
         Err(error) => {
             worker
                 .progress

@@ -8,5 +8,12 @@ pub(crate) const REJECTS_LISTED_MAX: usize = 20;
 /// the memory.
 pub(crate) const SKIPPED_LISTED_MAX: usize = 1_000;
 
+/// Gzip members or zstd frames of a file. Each costs a microsecond, even if nothing is in it; a file of
+/// one for each record has some hundred thousand.
+pub(crate) const MEMBERS_MAX: usize = 1 << 20;
+
+/// Files listed that are no trail's; the rest are counted.
+pub(crate) const IGNORED_LISTED_MAX: usize = 1_000;
+
 /// Below this many uncompressed bytes no ratio is suspicious: a trail of one repeated record has 1,000.
 pub(crate) const RATIO_FREE_BYTES: usize = 16 << 20;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::limits::SKIPPED_LISTED_MAX;
+use crate::verdicts::Ignored;
 use segment::IndexError;
 use segment::file::FileKey;
 use trail::time::Micros;
@@ -54,6 +55,8 @@ pub struct Counters {
     pub events: AtomicU64,
     /// Records whose event was in the index already, or claimed for it.
     pub duplicates: AtomicU64,
+    /// Records that were older than retention keeps when they came.
+    pub expired: AtomicU64,
     /// Records that could not be read.
     pub rejected: AtomicU64,
     /// Files that were read, among them those that were rejected.
@@ -94,13 +97,14 @@ pub(crate) fn spent(part: &AtomicU64, started: Instant) {
 
 impl Counters {
     /// All counters with the names of their metrics.
-    pub fn all(&self) -> [(&'static str, &AtomicU64); 14] {
+    pub fn all(&self) -> [(&'static str, &AtomicU64); 15] {
         let Busy { reading, building, finishing, committing, merging } = &self.busy;
         [
             ("traildex_ingest_files_total", &self.files),
             ("traildex_ingest_files_rejected_total", &self.files_rejected),
             ("traildex_ingest_events_total", &self.events),
             ("traildex_ingest_duplicates_total", &self.duplicates),
+            ("traildex_ingest_expired_total", &self.expired),
             ("traildex_ingest_rejected_total", &self.rejected),
             ("traildex_ingest_raw_bytes_total", &self.bytes_raw),
             ("traildex_ingest_read_bytes_total", &self.bytes_read),
@@ -125,13 +129,16 @@ struct State {
     skipped: BTreeMap<String, Skipped>,
     /// Paths that were skipped, beyond those listed.
     skipped_unlisted: u64,
-    ignored: u64,
+    ignored: Ignored,
     scans_begun: u64,
     scans: u64,
     is_scanning: bool,
     last_scan: Option<Instant>,
     last_commit: Option<Instant>,
     watch_fault: Option<String>,
+    root_faults: Vec<String>,
+    late: Vec<String>,
+    retention: Option<String>,
     fault: Option<IngestFault>,
 }
 
@@ -169,7 +176,7 @@ pub struct Glance {
     pub oldest_pending: Duration,
     /// Paths that could hold a trail file and are not read.
     pub skipped: u64,
-    /// Files that the last scan saw whose names are no trail file's.
+    /// Files that the last scan saw and that are no trail's, by their names or their content.
     pub ignored: u64,
     /// Time since the last scan ended; None before the first has ended.
     pub since_scan: Option<Duration>,
@@ -177,6 +184,12 @@ pub struct Glance {
     pub since_commit: Option<Duration>,
     /// Why the kernel may not report some changes, in words; None where it reports all.
     pub watch_fault: Option<String>,
+    /// Roots of the archive that cannot be listed, and why, in words.
+    pub root_faults: Vec<String>,
+    /// Files that workers wait for, because the disk does not answer.
+    pub late: Vec<String>,
+    /// What retention waits for, or cannot do, in words; None where there is nothing to say.
+    pub retention: Option<String>,
     /// Why ingest has stopped; None while it runs.
     pub fault: Option<IngestFault>,
     /// Whole scans of the archive that were finished.
@@ -290,7 +303,7 @@ impl Progress {
 
     /// Notes that a scan has gone through the whole archive; what it did not come upon any more is
     /// forgotten. A scan that left files for another is not `complete`: that one will be.
-    pub(crate) fn scan_finished(&self, ignored: u64, is_complete: bool) {
+    pub(crate) fn scan_finished(&self, ignored: Ignored, is_complete: bool) {
         let mut state = self.state();
         let scan = state.scans_begun;
         state.skipped.retain(|_, skipped| skipped.scan >= scan);
@@ -329,6 +342,38 @@ impl Progress {
     /// Notes whether the kernel tells of every change.
     pub(crate) fn set_watch_fault(&self, fault: Option<String>) {
         self.state().watch_fault = fault;
+    }
+
+    /// Notes what retention waits for, or cannot do.
+    pub(crate) fn set_retention(&self, note: Option<String>) {
+        let mut state = self.state();
+        if let Some(note) = note.as_ref().filter(|_| state.retention.is_none()) {
+            tracing::warn!("{note}");
+        }
+        state.retention = note;
+    }
+
+    /// Notes the roots that cannot be listed; returns whether one that could not can be now.
+    pub(crate) fn set_root_faults(&self, faults: Vec<String>) -> bool {
+        let mut state = self.state();
+        for fault in faults.iter().filter(|fault| !state.root_faults.contains(fault)) {
+            tracing::warn!("{fault}; nothing new is read from there");
+        }
+        let is_back = faults.len() < state.root_faults.len();
+        state.root_faults = faults;
+        is_back
+    }
+
+    /// Notes the files that workers wait for in vain.
+    pub(crate) fn set_late(&self, late: Vec<String>) {
+        let mut state = self.state();
+        for path in late.iter().filter(|path| !state.late.contains(path)) {
+            tracing::warn!(
+                file = path,
+                "the disk does not answer; commits go on without this file"
+            );
+        }
+        state.late = late;
     }
 
     /// Logs a fault and stops ingest. Of several faults, the first is kept.
@@ -373,10 +418,13 @@ impl Progress {
             pending_bytes: state.pending_bytes,
             oldest_pending: oldest.map_or(Duration::ZERO, |since| since.elapsed()),
             skipped: state.skipped.len() as u64 + state.skipped_unlisted,
-            ignored: state.ignored,
+            ignored: state.ignored.count,
             since_scan: state.last_scan.map(|at| at.elapsed()),
             since_commit: state.last_commit.map(|at| at.elapsed()),
             watch_fault: state.watch_fault.clone(),
+            root_faults: state.root_faults.clone(),
+            late: state.late.clone(),
+            retention: state.retention.clone(),
             fault: state.fault.clone(),
             scans: state.scans,
         }
@@ -397,6 +445,18 @@ impl Progress {
         let mut files: Vec<Unread> = state.pending.iter().map(unread).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         files
+    }
+
+    /// Lists the files that the last scan saw and that are no trail's, at most `IGNORED_LISTED_MAX`.
+    pub fn ignored(&self) -> Vec<Unread> {
+        let state = self.state();
+        let unread = |(path, reason): &(String, &str)| Unread {
+            path: path.clone(),
+            size: 0,
+            modified: None,
+            reason: (*reason).to_owned(),
+        };
+        state.ignored.listed.iter().map(unread).collect()
     }
 
     /// Lists the paths that are not read and why, at most `SKIPPED_LISTED_MAX`.

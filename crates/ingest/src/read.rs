@@ -1,22 +1,27 @@
 //! From files to bytes: maps a file read-only, inflates it, and limits the output. No other file of
-//! this crate uses memmap2 or zstd.
+//! this crate uses memmap2; `sniff` reads the beginning of compressed files, too.
 //!
 //! libdeflate inflates a gzip member in one call. Where it fails it does not say whether the member is
 //! damaged or cut off; flate2, which does, then reads the same bytes again.
+//!
+//! The bytes that are read of a file are bounded as well as those that it inflates to, and so are its
+//! members: compressed data can go on forever and hold nothing.
 //!
 //! A file can be cut short or written to while it is mapped. So its content is copied or inflated
 //! out of the mapping before anyone looks at it. If the file was cut meanwhile, the copy is
 //! discarded.
 
+use std::convert::Infallible;
 use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io::{self, BufRead, Read};
 
+use crossbeam_channel::{Receiver, never};
 use flate2::bufread::GzDecoder;
-use memmap2::{Advice, Mmap};
+use memmap2::{Advice, Mmap, MmapOptions};
+use zstd::zstd_safe::DCtx;
 
 use crate::inflate::{Inflated, Inflater, Unreadable};
-use crate::limits::RATIO_FREE_BYTES;
+use crate::limits::{MEMBERS_MAX, RATIO_FREE_BYTES};
 use segment::sigbus;
 
 /// Files up to this many bytes are read rather than mapped: for them a system call and a copy cost
@@ -30,10 +35,13 @@ const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
 /// A buffer that grew beyond this for one file is given back after it.
 const KEPT_BYTES_MAX: usize = 64 << 20;
 
+/// Compressed bytes between two looks at whether ingest ends.
+const STEP: usize = 1 << 20;
+
 /// Bounds on what a file may inflate to.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
-    /// Uncompressed bytes of one file.
+    /// Uncompressed bytes of one file. No more are read of a compressed one either.
     pub file_bytes_max: usize,
     /// Uncompressed bytes to compressed; checked only above `RATIO_FREE_BYTES`.
     pub inflate_ratio_max: usize,
@@ -89,6 +97,15 @@ pub enum ReadError {
         /// The limit, in uncompressed bytes.
         limit: usize,
     },
+    /// The file has more gzip members or zstd frames than are read.
+    #[error("it has more than {limit} gzip members or zstd frames")]
+    TooManyMembers {
+        /// The limit.
+        limit: usize,
+    },
+    /// Ingest ends.
+    #[error("ingest ends")]
+    Stopped,
     /// The content is so much longer than the file that it is taken for an attack.
     #[error("it inflates to more than {ratio} times its size")]
     Bomb {
@@ -115,6 +132,43 @@ pub struct FileReader {
     inflater: Inflater,
     file: Vec<u8>,
     inflated: Vec<u8>,
+    /// Disconnects when ingest is to end.
+    stopping: Receiver<Infallible>,
+}
+
+/// As much of a file as is read.
+#[derive(Clone, Copy)]
+struct Input<'a> {
+    bytes: &'a [u8],
+    /// Of the whole file.
+    length: u64,
+    limits: ReadLimits,
+    stopping: &'a Receiver<Infallible>,
+}
+
+impl Input<'_> {
+    fn is_whole(&self) -> bool {
+        self.bytes.len() as u64 == self.length
+    }
+
+    fn check_stop(&self) -> Result<(), ReadError> {
+        match self.stopping.try_recv() {
+            Err(error) if error.is_disconnected() => Err(ReadError::Stopped),
+            _ => Ok(()),
+        }
+    }
+
+    /// The error of a member that begins at a byte of the file.
+    fn error_of_member(&self, start: usize, error: ReadError) -> ReadError {
+        match error {
+            ReadError::Cut { .. } if !self.is_whole() => self.too_large(),
+            error => error.in_member_at(start),
+        }
+    }
+
+    fn too_large(&self) -> ReadError {
+        ReadError::TooLarge { limit: self.limits.file_bytes_max }
+    }
 }
 
 /// A file as it lies on disk.
@@ -137,25 +191,34 @@ impl std::ops::Deref for OnDisk<'_> {
 impl FileReader {
     /// Returns a reader without buffers, and installs the handler that survives cut files.
     pub fn new(limits: ReadLimits) -> Self {
-        sigbus::install();
-        Self { limits, inflater: Inflater::default(), file: Vec::new(), inflated: Vec::new() }
+        Self::until(limits, never())
     }
 
-    /// Reads a file and returns what `take` makes of its content.
+    /// The same, and it gives up when ingest is to end, at which `stopping` disconnects.
+    pub(crate) fn until(limits: ReadLimits, stopping: Receiver<Infallible>) -> Self {
+        sigbus::install();
+        let inflater = Inflater::default();
+        Self { limits, inflater, file: Vec::new(), inflated: Vec::new(), stopping }
+    }
+
+    /// Reads an open file and returns what `take` makes of its content.
     pub fn read<R>(
         &mut self,
-        path: &Path,
+        file: &File,
         take: impl FnOnce(Content<'_>) -> R,
     ) -> Result<R, ReadError> {
-        let Self { limits, inflater, file, inflated } = self;
+        let Self { limits, inflater, file: buffer, inflated, stopping } = self;
         let cuts_before = sigbus::cuts();
-        let on_disk = open(path, file)?;
+        let length = file.metadata()?.len();
+        let on_disk = load(file, length.min(limits.file_bytes_max as u64), buffer)?;
+        let length = length.max(on_disk.len() as u64);
+        let input = Input { bytes: &on_disk, length, limits: *limits, stopping };
         let content = if on_disk.starts_with(GZIP) {
-            gunzip(inflater, &on_disk, inflated, *limits)
+            gunzip(inflater, input, inflated)
         } else if on_disk.starts_with(ZSTD) {
-            unzstd(&on_disk, inflated, *limits)
+            unzstd(input, inflated)
         } else {
-            plain(&on_disk, inflated, *limits)
+            plain(input, inflated)
         };
         // Whose mapping was cut is not known: another's costs a second look.
         let result = match content {
@@ -170,46 +233,51 @@ impl FileReader {
     }
 }
 
-fn open<'a>(path: &Path, buffer: &'a mut Vec<u8>) -> io::Result<OnDisk<'a>> {
-    let file = File::open(path)?;
-    if file.metadata()?.len() <= READ_BYTES_MAX {
+/// Reads or maps the first bytes of a file.
+fn load<'a>(mut file: &File, bytes: u64, buffer: &'a mut Vec<u8>) -> io::Result<OnDisk<'a>> {
+    if bytes <= READ_BYTES_MAX {
         buffer.clear();
         // It may be growing; what comes later is read when its size has changed.
-        (&file).take(READ_BYTES_MAX).read_to_end(buffer)?;
+        file.by_ref().take(bytes).read_to_end(buffer)?;
         return Ok(OnDisk::Read(buffer));
     }
     // SAFETY: the mapping is read-only and private to this function's caller, who takes its bytes for
     // nothing more than bytes that may change. A file that is cut short meanwhile raises SIGBUS, which
     // `sigbus` handles.
-    let map = unsafe { Mmap::map(&file)? };
+    let map = unsafe { MmapOptions::new().len(bytes as usize).map(file)? };
     map.advise(Advice::Sequential)?;
     Ok(OnDisk::Mapped(map))
 }
 
 /// Copies a file that is not compressed.
-fn plain<'a>(
-    file: &[u8],
-    out: &'a mut Vec<u8>,
-    limits: ReadLimits,
-) -> Result<Content<'a>, ReadError> {
-    check_size(file.len(), file.len(), limits)?;
+fn plain<'a>(input: Input<'_>, out: &'a mut Vec<u8>) -> Result<Content<'a>, ReadError> {
+    if !input.is_whole() {
+        return Err(input.too_large());
+    }
     out.clear();
-    out.extend_from_slice(file);
+    out.extend_from_slice(input.bytes);
     Ok(Content::plain(out))
 }
 
 /// Inflates every member of a gzip file. One that cannot be read hides none before it.
 fn gunzip<'a>(
     inflater: &mut Inflater,
-    file: &[u8],
+    input: Input<'_>,
     out: &'a mut Vec<u8>,
-    limits: ReadLimits,
 ) -> Result<Content<'a>, ReadError> {
+    let Input { bytes: file, limits, .. } = input;
     let mut rest = file;
     let mut end = 0;
     let mut second_member = None;
     let mut unread = None;
+    let mut members = 0;
     while rest.starts_with(GZIP) {
+        input.check_stop()?;
+        members += 1;
+        if members > MEMBERS_MAX {
+            unread = Some(ReadError::TooManyMembers { limit: MEMBERS_MAX });
+            break;
+        }
         let is_first = rest.len() == file.len();
         let member = gunzip_member(inflater, rest, out, end, limits).and_then(|inflated| {
             check_size(end + inflated.written, file.len(), limits)?;
@@ -218,7 +286,7 @@ fn gunzip<'a>(
         let Inflated { read, written } = match member {
             Ok(inflated) => inflated,
             Err(error) => {
-                let error = error.in_member_at(file.len() - rest.len());
+                let error = input.error_of_member(file.len() - rest.len(), error);
                 if is_first {
                     return Err(error);
                 }
@@ -232,7 +300,10 @@ fn gunzip<'a>(
         rest = &rest[read..];
         end += written;
     }
-    let has_trailing_bytes = !rest.is_empty();
+    let has_trailing_bytes = !rest.is_empty() || !input.is_whole();
+    if unread.is_none() && !input.is_whole() {
+        unread = Some(input.too_large());
+    }
     Ok(Content { bytes: &out[..end], second_member, has_trailing_bytes, unread })
 }
 
@@ -259,7 +330,7 @@ fn gunzip_member(
                 check_size(start + size + 1, bytes.len(), limits)?;
                 size = (size * 2).min(room);
             }
-            Err(Unreadable) => return Err(diagnose(bytes)),
+            Err(Unreadable) => return Err(diagnose(bytes, room)),
         }
     }
 }
@@ -277,9 +348,9 @@ fn make_room(out: &mut Vec<u8>, length: usize, limits: ReadLimits) {
     out.resize(length, 0);
 }
 
-/// Says what is wrong with a member that libdeflate refused.
-fn diagnose(bytes: &[u8]) -> ReadError {
-    match io::copy(&mut GzDecoder::new(bytes), &mut io::sink()) {
+/// Says what is wrong with a member that libdeflate refused, before it came to `room` bytes.
+fn diagnose(bytes: &[u8], room: usize) -> ReadError {
+    match io::copy(&mut GzDecoder::new(bytes).take(room as u64), &mut io::sink()) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             ReadError::Cut { at: bytes.len() as u64 }
         }
@@ -290,45 +361,85 @@ fn diagnose(bytes: &[u8]) -> ReadError {
 
 /// Decompresses every frame of a zstd file. One that cannot be read hides none before it. Several are
 /// nothing odd: tools that use several cores write them.
-fn unzstd<'a>(
-    file: &[u8],
-    out: &'a mut Vec<u8>,
-    limits: ReadLimits,
-) -> Result<Content<'a>, ReadError> {
+fn unzstd<'a>(input: Input<'_>, out: &'a mut Vec<u8>) -> Result<Content<'a>, ReadError> {
     out.clear();
+    let Input { bytes: file, .. } = input;
+    // One for all frames: making one costs more than a small frame does.
+    let mut context =
+        DCtx::try_create().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
     let mut rest = file;
     let mut unread = None;
+    let mut frames = 0;
     while rest.starts_with(ZSTD) {
+        frames += 1;
+        if frames > MEMBERS_MAX {
+            unread = Some(ReadError::TooManyMembers { limit: MEMBERS_MAX });
+            break;
+        }
         let (start, end) = (file.len() - rest.len(), out.len());
-        match zstd_frame(rest, out, file.len(), limits) {
+        match zstd_frame(&mut context, rest, input, out) {
             Ok(after) => rest = after,
-            Err(error) if start == 0 => return Err(error),
+            Err(ReadError::Stopped) => return Err(ReadError::Stopped),
             Err(error) => {
+                let error = input.error_of_member(start, error);
+                if start == 0 {
+                    return Err(error);
+                }
                 out.truncate(end);
-                unread = Some(error.in_member_at(start));
+                unread = Some(error);
                 break;
             }
         }
     }
-    let has_trailing_bytes = !rest.is_empty();
+    let has_trailing_bytes = !rest.is_empty() || !input.is_whole();
+    if unread.is_none() && !input.is_whole() {
+        unread = Some(input.too_large());
+    }
     Ok(Content { bytes: out, second_member: None, has_trailing_bytes, unread })
 }
 
 /// Appends what the frame at the start of `bytes` holds to `out`; returns what follows it.
 fn zstd_frame<'b>(
+    context: &mut DCtx<'static>,
     bytes: &'b [u8],
+    input: Input<'_>,
     out: &mut Vec<u8>,
-    file_bytes: usize,
-    limits: ReadLimits,
 ) -> Result<&'b [u8], ReadError> {
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes)?.single_frame();
-    match read_bounded(&mut decoder, out, file_bytes, limits) {
-        Ok(()) => Ok(decoder.finish()),
+    let source = InSteps { rest: bytes, input };
+    let mut decoder = zstd::stream::read::Decoder::with_context(source, context).single_frame();
+    match read_bounded(&mut decoder, out, input.bytes.len(), input.limits) {
+        Ok(()) => Ok(decoder.finish().rest),
+        Err(_) if input.check_stop().is_err() => Err(ReadError::Stopped),
         Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
             Err(ReadError::Cut { at: bytes.len() as u64 })
         }
         Err(ReadError::Io(error)) => Err(ReadError::Damaged { at: 0, reason: error.to_string() }),
         Err(error) => Err(error),
+    }
+}
+
+/// Bytes that a decompressor is given step by step, until ingest is to end.
+struct InSteps<'b, 'i> {
+    rest: &'b [u8],
+    input: Input<'i>,
+}
+
+impl Read for InSteps<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl BufRead for InSteps<'_, '_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.input.check_stop().map_err(io::Error::other)?;
+        Ok(&self.rest[..self.rest.len().min(STEP)])
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.rest = &self.rest[bytes..];
     }
 }
 
@@ -339,9 +450,8 @@ fn read_bounded(
     compressed: usize,
     limits: ReadLimits,
 ) -> Result<(), ReadError> {
-    const STEP: u64 = 1 << 20;
     loop {
-        let read = source.take(STEP).read_to_end(out)?;
+        let read = source.take(STEP as u64).read_to_end(out)?;
         check_size(out.len(), compressed, limits)?;
         if read == 0 {
             return Ok(());
@@ -380,13 +490,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, file).unwrap();
+        let file = File::open(&path).unwrap();
         let limits = ReadLimits { file_bytes_max: 64 << 20, inflate_ratio_max: 200 };
         let mut reader = FileReader::new(limits);
         let describe = |content: Content<'_>| {
             let second = content.second_member;
             format!("{} {second:?} {}", content.bytes.len(), content.has_trailing_bytes)
         };
-        reader.read(&path, describe).unwrap_or_else(|error| error.to_string())
+        reader.read(&file, describe).unwrap_or_else(|error| error.to_string())
     }
 
     #[test]
@@ -444,7 +555,7 @@ mod tests {
                 assert!(content.has_trailing_bytes);
                 content.unread.unwrap().to_string()
             };
-            let unread = reader.read(&path, take).unwrap();
+            let unread = reader.read(&File::open(&path).unwrap(), take).unwrap();
             assert!(unread.contains(expected), "{unread}");
             assert!(reader.inflated.capacity() <= limits.file_bytes_max);
         }

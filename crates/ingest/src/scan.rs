@@ -18,11 +18,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
+use crate::archive::Archive;
 use crate::handover::TakenBack;
 use crate::progress::Progress;
+use crate::sniff::is_trail;
+use crate::verdicts::{Ignored, Verdicts};
 use crate::waiting::Waiting;
 use crate::walk::age;
-use crate::walk::{FileWalk, Found, look};
+use crate::walk::{FileWalk, Found};
 use crate::watch::{Hint, Watcher};
 use segment::file::FileKey;
 use store::ledger::LedgerReader;
@@ -44,6 +47,12 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_mins(1);
 /// A file that is older than this when a walk finds it should have been hinted at.
 const HINTED_WITHIN: Duration = Duration::from_secs(5);
 
+/// Between two looks at the roots.
+const ROOTS_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why a file whose name says nothing is not read.
+const NO_TRAIL: &str = "its content is no trail's";
+
 /// Pause before a walk that another left files to.
 const NEXT_WALK_PAUSE_MIN: Duration = Duration::from_millis(20);
 
@@ -58,7 +67,7 @@ pub struct ScanOptions {
 
 /// See the module's documentation.
 pub(crate) struct Scanner {
-    pub(crate) roots: Vec<PathBuf>,
+    pub(crate) archive: Arc<Archive>,
     pub(crate) options: ScanOptions,
     pub(crate) watcher: Watcher,
     pub(crate) ledger: LedgerReader,
@@ -78,8 +87,10 @@ impl Scanner {
             walk: None,
             walked: Walked::default(),
             next_walk: Instant::now(),
+            next_roots: Instant::now(),
             has_lost_hints: false,
             held: None,
+            verdicts: Verdicts::default(),
             waiting: Waiting::default(),
             scanner: self,
         };
@@ -94,17 +105,20 @@ struct Scan {
     walk: Option<FileWalk>,
     walked: Walked,
     next_walk: Instant,
+    /// When the roots are looked at next.
+    next_roots: Instant,
     has_lost_hints: bool,
     /// A file for a queue that was full.
     held: Option<FileKey>,
+    verdicts: Verdicts,
     waiting: Waiting,
 }
 
 /// What a walk came upon so far.
 #[derive(Default)]
 struct Walked {
-    /// Paths that are no trail files.
-    ignored: u64,
+    /// Files that are no trail's.
+    ignored: Ignored,
     /// Files that a hint should have told of.
     unhinted: u64,
     /// Some files are left to another walk.
@@ -117,9 +131,9 @@ impl Scan {
     /// Asks the kernel for hints about everything. What cannot be watched is found by walks, only
     /// later.
     fn watch(&mut self) {
-        let Scanner { roots, watcher, progress, .. } = &mut self.scanner;
+        let Scanner { archive, watcher, progress, .. } = &mut self.scanner;
         let mut fault = None;
-        for root in roots {
+        for root in archive.roots() {
             if let Err(error) = watcher.watch(root) {
                 let message = format!("cannot watch all of {}: {error}", root.display());
                 tracing::warn!("{message}; relying on scans");
@@ -131,6 +145,7 @@ impl Scan {
 
     fn run(&mut self) {
         loop {
+            self.look_at_roots();
             self.start_walk_if_due();
             self.walk_on();
             self.look_again();
@@ -162,6 +177,24 @@ impl Scan {
         }
     }
 
+    /// Notes the roots that cannot be listed. Those that come back are watched and walked at once.
+    fn look_at_roots(&mut self) {
+        if Instant::now() < self.next_roots {
+            return;
+        }
+        self.next_roots = Instant::now() + ROOTS_PAUSE;
+        let Scanner { archive, progress, .. } = &self.scanner;
+        let fault = |root: &PathBuf| {
+            let error = archive.check_root(root).err()?;
+            Some(format!("cannot read {}: {error}", root.display()))
+        };
+        let faults: Vec<String> = archive.roots().iter().filter_map(fault).collect();
+        if progress.set_root_faults(faults) {
+            self.watch();
+            self.next_walk = Instant::now();
+        }
+    }
+
     fn start_walk_if_due(&mut self) {
         // Hints lost during a walk may be of what it has passed: then another follows it.
         self.has_lost_hints |= self.scanner.watcher.take_lossy();
@@ -174,7 +207,7 @@ impl Scan {
         self.walked = Walked { expects_new, ..Walked::default() };
         self.has_lost_hints = false;
         self.scanner.progress.scan_started();
-        self.walk = Some(FileWalk::new(self.scanner.roots.iter().cloned()));
+        self.walk = Some(FileWalk::new(&self.scanner.archive));
     }
 
     /// Walks until a file is held, the step is done, or the walk ends.
@@ -192,7 +225,9 @@ impl Scan {
     }
 
     fn end_walk(&mut self) {
-        let Walked { ignored, unhinted, is_partial, expects_new } = self.walked;
+        let Walked { ignored, unhinted, is_partial, expects_new } =
+            std::mem::take(&mut self.walked);
+        self.walked.is_partial = is_partial;
         self.walk = None;
         let ScanOptions { rescan, settle } = self.scanner.options;
         let pause = if is_partial { settle.max(NEXT_WALK_PAUSE_MIN) } else { rescan };
@@ -206,28 +241,37 @@ impl Scan {
 
     fn take_walked(&mut self, path: &Path, found: std::io::Result<Found>) {
         match found {
-            Ok(Found::Trail(key)) if self.is_new(&key) && !self.waiting.contains(path) => {
+            Ok(Found::Unnamed(key)) if self.verdicts.is_none(&key) => {
+                self.walked.ignored.note(&key.path, NO_TRAIL);
+            }
+            Ok(Found::Trail(key) | Found::Unnamed(key))
+                if self.is_new(&key) && !self.waiting.contains(path) =>
+            {
                 let age = age(&key);
                 let is_known_to_fail = self.scanner.progress.is_skipped(&key.path);
                 self.walked.unhinted += u64::from(age >= HINTED_WITHIN && !is_known_to_fail);
                 if age >= self.scanner.options.settle {
+                    if !self.is_trail(&key) {
+                        self.walked.ignored.note(&key.path, NO_TRAIL);
+                        return;
+                    }
                     self.scanner.progress.take(&key);
                     self.held = Some(key);
                 } else {
                     self.wait(key, self.scanner.options.settle);
                 }
             }
-            Ok(Found::Ignored) => self.walked.ignored += 1,
+            Ok(Found::Ignored) => {
+                self.walked.ignored.note(&path.to_string_lossy(), "its name is no trail's");
+            }
             Ok(Found::Skipped(reason)) => self.skip(path, reason.to_owned()),
             Ok(_) => {}
             // Gone since its folder was listed.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !self.is_root(path) => {}
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound
+                    && !self.scanner.archive.is_root(path) => {}
             Err(error) => self.skip(path, error.to_string()),
         }
-    }
-
-    fn is_root(&self, path: &Path) -> bool {
-        self.scanner.roots.iter().any(|root| root == path)
     }
 
     fn skip(&self, path: &Path, reason: String) {
@@ -237,19 +281,29 @@ impl Scan {
     fn follow(&mut self, hint: Hint) {
         let settle = self.scanner.options.settle;
         match hint {
-            Hint::Directory(dir) => {
-                for (path, found) in FileWalk::new([dir]) {
-                    if let Ok(Found::Trail(key)) = found
-                        && !self.waiting.contains(&path)
-                    {
-                        self.wait(key, settle);
-                    }
+            Hint::Directory(dir) => self.follow_into(dir),
+            Hint::Appeared(path) => match self.scanner.archive.look(&path) {
+                Ok(Found::Directory) => {
+                    self.scanner.watcher.appeared(path.clone());
+                    self.follow_into(path);
                 }
-            }
+                _ => self.wait_at(&path, FINISHED_QUIET),
+            },
             Hint::Finished(path) => self.wait_at(&path, FINISHED_QUIET),
             Hint::Changing(path) => self.wait_at(&path, settle * OPEN_QUIET_FACTOR),
             Hint::Touched(path) if self.waiting.contains(&path) => {}
             Hint::Touched(path) => self.wait_at(&path, settle),
+        }
+    }
+
+    /// Waits for the files in a new directory to be quiet.
+    fn follow_into(&mut self, dir: PathBuf) {
+        for (path, found) in FileWalk::at(&self.scanner.archive, dir) {
+            if let Ok(Some(key)) = found.map(Found::key)
+                && !self.waiting.contains(&path)
+            {
+                self.wait(key, self.scanner.options.settle);
+            }
         }
     }
 
@@ -263,8 +317,8 @@ impl Scan {
 
     /// The trail file at a path, if there is one.
     fn look(&self, path: &Path) -> Option<FileKey> {
-        match look(path) {
-            Ok(Found::Trail(key)) => Some(key),
+        match self.scanner.archive.look(path) {
+            Ok(Found::Trail(key) | Found::Unnamed(key)) => Some(key),
             Ok(Found::Skipped(reason)) => {
                 self.skip(path, reason.to_owned());
                 None
@@ -314,6 +368,26 @@ impl Scan {
         !self.scanner.progress.is_taken(key) && !self.scanner.ledger.is_known(key)
     }
 
+    /// Whether a file that has settled is to be read: its name says so, or its content.
+    fn is_trail(&mut self, key: &FileKey) -> bool {
+        let path = Path::new(&key.path);
+        let archive = &self.scanner.archive;
+        if !archive.is_unnamed(path) {
+            return true;
+        }
+        if self.verdicts.is_none(key) {
+            return false;
+        }
+        let is_trail = archive.open(path).and_then(|file| {
+            let is_same = archive.look_at(path, &file)?.key().as_ref() == Some(key);
+            Ok(is_same && is_trail(&file)?)
+        });
+        if matches!(is_trail, Ok(false)) {
+            self.verdicts.note_none(key);
+        }
+        is_trail.unwrap_or(false)
+    }
+
     /// Puts a new file off until it has been quiet for a while.
     fn wait(&mut self, key: FileKey, quiet: Duration) {
         if !self.is_new(&key) {
@@ -358,7 +432,7 @@ impl Scan {
 
     /// Queues a new file before the backlog; when that queue is full, puts it off.
     fn hand_out(&mut self, key: FileKey) {
-        if !self.is_new(&key) {
+        if !self.is_new(&key) || !self.is_trail(&key) {
             self.scanner.progress.release_waiting(&key);
             return;
         }
@@ -375,7 +449,10 @@ impl Scan {
             return Duration::ZERO;
         }
         let next_walk = if self.walk.is_some() { None } else { Some(self.next_walk) };
-        let next = next_walk.into_iter().chain(self.waiting.next_look()).min();
-        next.map_or(Duration::from_secs(1), |next| next.saturating_duration_since(Instant::now()))
+        let next = next_walk
+            .into_iter()
+            .chain(self.waiting.next_look())
+            .fold(self.next_roots, Instant::min);
+        next.saturating_duration_since(Instant::now())
     }
 }

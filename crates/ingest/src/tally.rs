@@ -1,8 +1,11 @@
 //! Reads one file into a segment: claims its records, adds and counts them, and makes the file's
 //! entry in the ledger.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
+use crossbeam_channel::Receiver;
 use sha2::{Digest, Sha256};
 
 use crate::growing::Growing;
@@ -22,6 +25,27 @@ use trail::time::Micros;
 /// What stands for the account or region of a file whose records are of more than one.
 const SEVERAL: &str = "several";
 
+/// Records between two looks at whether ingest ends.
+const LOOK_RECORDS: u64 = 1 << 10;
+
+/// How long a file may take once ingest ends; one of AWS's takes milliseconds.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why a file was not read to its end.
+#[derive(Debug)]
+pub(crate) enum Untold {
+    /// Ingest ends, and the file takes too long.
+    Stopped,
+    /// The index cannot be written or read.
+    Index(IndexError),
+}
+
+impl From<IndexError> for Untold {
+    fn from(error: IndexError) -> Self {
+        Self::Index(error)
+    }
+}
+
 /// See the module's documentation.
 pub(crate) struct Tally<'a> {
     segments: &'a mut Growing,
@@ -29,7 +53,12 @@ pub(crate) struct Tally<'a> {
     batch: u64,
     /// Events from before this are not taken in.
     kept_from: Micros,
+    /// When the file was delivered: nothing in it can be later.
+    delivered: Micros,
     reading: Reading,
+    /// Disconnects when ingest is to end.
+    stopping: &'a Receiver<Infallible>,
+    stops_at: Option<Instant>,
 }
 
 impl<'a> Tally<'a> {
@@ -40,8 +69,20 @@ impl<'a> Tally<'a> {
         dedupe: &'a Dedupe,
         batch: u64,
         kept_from: Micros,
+        delivered: Micros,
+        stopping: &'a Receiver<Infallible>,
     ) -> Self {
-        Self { segments, dedupe, batch, kept_from, reading: Reading::default() }
+        let reading = Reading::default();
+        Self { segments, dedupe, batch, kept_from, delivered, reading, stopping, stops_at: None }
+    }
+
+    /// Gives the file up where ingest ends and this takes long.
+    fn check_stop(&mut self) -> Result<(), Untold> {
+        if !self.stopping.try_recv().is_err_and(|error| error.is_disconnected()) {
+            return Ok(());
+        }
+        let stops_at = *self.stops_at.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
+        if Instant::now() < stops_at { Ok(()) } else { Err(Untold::Stopped) }
     }
 
     /// Ends the file. `is_digest` says that it is none of events, `is_cut` that it ends too early.
@@ -88,13 +129,16 @@ impl<'a> Tally<'a> {
 }
 
 impl Sink for Tally<'_> {
-    type Error = IndexError;
+    type Error = Untold;
 
-    fn event(&mut self, event: &mut Event) -> Result<(), IndexError> {
+    fn event(&mut self, event: &mut Event) -> Result<(), Untold> {
         #[cfg(feature = "failpoints")]
         segment::steps::panic_if("panic-on-marked-event", || {
             event.column(columns::EVENT_ID) == "TRAILDEX-PANIC"
         });
+        if self.reading.records.is_multiple_of(LOOK_RECORDS) {
+            self.check_stop()?;
+        }
         let reading = &mut self.reading;
         reading.records += 1;
         reading.repaired += u64::from(event.flags.contains(Flags::REPAIRED));
@@ -103,6 +147,9 @@ impl Sink for Tally<'_> {
         reading.last = reading.last.max(Some(event.time));
         agree(&mut reading.account, event.column(columns::RECIPIENT_ACCOUNT));
         agree(&mut reading.region, event.column(columns::AWS_REGION));
+        if event.time > self.delivered {
+            event.flags |= Flags::FUTURE;
+        }
         if event.time < self.kept_from {
             reading.expired += 1;
             return Ok(());
@@ -118,7 +165,7 @@ impl Sink for Tally<'_> {
                 event.flags |= Flags::ID_CONFLICT;
             }
         }
-        self.segments.add(event)
+        self.segments.add(event).map_err(Untold::Index)
     }
 
     fn reject(&mut self, reject: parse::Reject) {

@@ -1,20 +1,35 @@
 //! Lists the files of an archive that can be trail files. The walk is lazy: it takes no memory for
 //! files that it has not reached.
 
-use std::fs::{self, ReadDir};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::Dir;
+
+use crate::archive::Archive;
 use segment::file::FileKey;
+
+/// Endings of compressed files.
+const COMPRESSED: [&str; 4] = [".gz", ".gzip", ".zst", ".zstd"];
+
+fn without_compression(name: &str) -> &str {
+    COMPRESSED.into_iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
+}
+
+/// Whether a name says nothing of what the file holds: it has no ending, as those of AWS's exports. What
+/// is being written has one (`x.json.gz.1a2B3c4D`, `x.part`).
+pub(crate) fn says_nothing(name: &str) -> bool {
+    let stem = without_compression(name);
+    !stem.is_empty() && !stem.contains('.') && !stem.ends_with('~')
+}
 
 /// Whether a file of this name can be a trail file: `.json`, `.jsonl`, `.ndjson` or `.cloudtrail`,
 /// plain or compressed. Temporary names of downloads (`x.json.gz.1a2B3c4D`, `.x.json.gz`) are not.
 pub(crate) fn is_trail_name(name: &str) -> bool {
-    let stem = [".gz", ".gzip", ".zst", ".zstd"]
-        .into_iter()
-        .find_map(|suffix| name.strip_suffix(suffix))
-        .unwrap_or(name);
+    let stem = without_compression(name);
     let has_extension = [".json", ".jsonl", ".ndjson", ".cloudtrail"]
         .into_iter()
         .any(|suffix| stem.len() > suffix.len() && stem.ends_with(suffix));
@@ -30,54 +45,64 @@ pub enum Found {
     Directory,
     /// A path that could hold a trail file and is not read, for the reason given.
     Skipped(&'static str),
+    /// A regular file whose name says nothing: its content decides.
+    Unnamed(FileKey),
     /// A file whose name is no trail file's.
     Ignored,
 }
 
-const LINK: &str = "a symbolic link: what it leads to is read under its own name, if it is watched";
-const NOT_REGULAR: &str = "not a regular file";
-const NOT_UTF8: &str = "its path is not UTF-8";
-
-/// Looks at a path without following links; an error where it does not exist or cannot be looked
-/// at.
-pub fn look(path: &Path) -> std::io::Result<Found> {
-    let metadata = fs::symlink_metadata(path)?;
-    if metadata.is_dir() {
-        return Ok(Found::Directory);
+impl Found {
+    /// The file, if it can be a trail's.
+    pub fn key(self) -> Option<FileKey> {
+        match self {
+            Self::Trail(key) | Self::Unnamed(key) => Some(key),
+            _ => None,
+        }
     }
-    if metadata.is_symlink() {
-        return Ok(Found::Skipped(LINK));
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(if is_trail_name(&name) { trail(path, &metadata) } else { Found::Ignored })
 }
 
-fn trail(path: &Path, metadata: &fs::Metadata) -> Found {
-    let Some(text) = path.to_str() else { return Found::Skipped(NOT_UTF8) };
-    if !metadata.is_file() {
-        return Found::Skipped(NOT_REGULAR);
-    }
-    Found::Trail(FileKey {
-        path: text.to_owned(),
-        size: metadata.len(),
-        mtime_ns: metadata
-            .mtime()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(metadata.mtime_nsec()),
-    })
-}
+/// Folders within folders that a walk goes into: each is open meanwhile. A tree of AWS's has ten.
+const DEPTH_MAX: usize = 128;
+
+const TOO_DEEP: &str = "a folder below too many others";
 
 /// Walks directories, depth first, and single files. It does not follow symbolic links.
 pub struct FileWalk {
-    /// Directories still to be opened, and open ones.
-    to_open: Vec<PathBuf>,
-    open: Vec<ReadDir>,
+    archive: Arc<Archive>,
+    /// Directories still to be opened.
+    starts: Vec<PathBuf>,
+    open: Vec<OpenFolder>,
+}
+
+/// A directory that the walk is in.
+struct OpenFolder {
+    path: PathBuf,
+    entries: Dir,
 }
 
 impl FileWalk {
-    /// Starts at these paths; none of them is opened yet.
-    pub fn new(roots: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self { to_open: roots.into_iter().collect(), open: Vec::new() }
+    /// Starts at the roots of an archive; none of them is opened yet.
+    pub fn new(archive: &Arc<Archive>) -> Self {
+        let starts = archive.roots().iter().rev().cloned().collect();
+        Self { archive: Arc::clone(archive), starts, open: Vec::new() }
+    }
+
+    /// Starts at a directory of an archive.
+    pub(crate) fn at(archive: &Arc<Archive>, folder: PathBuf) -> Self {
+        Self { archive: Arc::clone(archive), starts: vec![folder], open: Vec::new() }
+    }
+
+    /// Begins with a directory, or says what is in its place.
+    fn start(&mut self, path: PathBuf) -> Option<(PathBuf, std::io::Result<Found>)> {
+        match self.archive.list(&path) {
+            Ok(entries) => self.open.push(OpenFolder { path, entries }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+                let found = self.archive.look(&path);
+                return Some((path, found));
+            }
+            Err(error) => return Some((path, Err(error))),
+        }
+        None
     }
 }
 
@@ -87,29 +112,35 @@ impl Iterator for FileWalk {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(dir) = self.to_open.pop() {
-                match fs::read_dir(&dir) {
-                    Ok(entries) => self.open.push(entries),
-                    // A root that is a file was named by a person, so its name does not matter.
-                    Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-                        let found = fs::metadata(&dir).map(|metadata| trail(&dir, &metadata));
-                        return Some((dir, found));
-                    }
-                    Err(error) => return Some((dir, Err(error))),
+            let Some(OpenFolder { path, entries }) = self.open.last_mut() else {
+                let start = self.starts.pop()?;
+                if let Some(found) = self.start(start) {
+                    return Some(found);
                 }
-            }
-            match self.open.last_mut()?.next() {
+                continue;
+            };
+            let entry = match entries.next() {
+                Some(Ok(entry)) => entry,
+                Some(Err(error)) => return Some((path.clone(), Err(error.into()))),
                 None => {
                     self.open.pop();
+                    continue;
                 }
-                Some(Err(error)) => return Some((PathBuf::new(), Err(error))),
-                Some(Ok(entry)) => {
-                    let path = entry.path();
-                    match look(&path) {
-                        Ok(Found::Directory) => self.to_open.push(path),
-                        found => return Some((path, found)),
+            };
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let below = path.join(name);
+            match self.archive.look_beneath(entries, name, &below) {
+                Ok(Found::Directory) => match Archive::list_beneath(entries, name) {
+                    Ok(_) if self.open.len() >= DEPTH_MAX => {
+                        return Some((below, Ok(Found::Skipped(TOO_DEEP))));
                     }
-                }
+                    Ok(entries) => self.open.push(OpenFolder { path: below, entries }),
+                    Err(error) => return Some((below, Err(error))),
+                },
+                found => return Some((below, found)),
             }
         }
     }
@@ -124,6 +155,8 @@ pub(crate) fn age(key: &FileKey) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -152,6 +185,31 @@ mod tests {
     }
 
     #[test]
+    fn names_that_say_nothing_have_no_ending() {
+        for name in ["000000.gz", "000000", "export-2024-05-06T07", "x.zst", "README"] {
+            assert!(says_nothing(name) && !is_trail_name(name), "{name}");
+        }
+        for name in [
+            "",
+            ".gz",
+            ".hidden",
+            ".000000.gz",
+            "x.tmp",
+            "x.part",
+            "x.gz.part",
+            "000000.gz.6eF0a1B2",
+            "x.json",
+            "x.json.gz",
+            "x.json.gz.6eF0a1B2",
+            "README.md",
+            "x~",
+            "x.log.gz",
+        ] {
+            assert!(!says_nothing(name), "{name}");
+        }
+    }
+
+    #[test]
     fn a_walk_finds_every_file_and_follows_no_link() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
@@ -163,7 +221,7 @@ mod tests {
         std::os::unix::fs::symlink(root.join("3.json"), root.join("link.json")).unwrap();
         let mut trails = Vec::new();
         let mut ignored = Vec::new();
-        for (path, found) in FileWalk::new([root.to_owned()]) {
+        for (path, found) in FileWalk::new(&Arc::new(Archive::new([root.to_owned()]))) {
             let name = path.strip_prefix(root).unwrap().display().to_string();
             match found.unwrap() {
                 Found::Trail(key) => {

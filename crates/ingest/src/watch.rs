@@ -25,8 +25,10 @@ const HINTS_MAX: usize = 1 << 16;
 /// A place where the scanner should look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Hint {
-    /// A finished file: it was closed after writing, or renamed into place.
+    /// A finished file: it was closed after writing.
     Finished(PathBuf),
+    /// A finished file or a directory that was renamed into place.
+    Appeared(PathBuf),
     /// A file that is being written.
     Changing(PathBuf),
     /// A file whose time or permissions have changed.
@@ -40,6 +42,8 @@ pub struct Watcher {
     hints: Receiver<Hint>,
     is_lossy: Arc<AtomicBool>,
     watcher: Option<Arc<Mutex<RecommendedWatcher>>>,
+    appeared: Sender<PathBuf>,
+    queue: Queue,
 }
 
 impl Watcher {
@@ -49,26 +53,40 @@ impl Watcher {
         let is_lossy = Arc::new(AtomicBool::new(false));
         let queue = Queue { sender, is_lossy: Arc::clone(&is_lossy) };
         let (appeared, new_dirs) = bounded(HINTS_MAX);
-        let again = queue.clone();
-        let watcher = notify::recommended_watcher(move |event| queue.take(event, &appeared))?;
+        let (again, told) = (queue.clone(), queue.clone());
+        let new = appeared.clone();
+        // A link can lead out of the archive, to more folders than the kernel watches.
+        let config = Config::default().with_follow_symlinks(false);
+        let watcher = RecommendedWatcher::new(move |event| told.take(event, &new), config)?;
         let watcher = Arc::new(Mutex::new(watcher));
         let weak = Arc::downgrade(&watcher);
         thread::Builder::new()
             .name("watch".to_owned())
             .spawn(move || hint_once_watched(&new_dirs, &weak, &again))
             .map_err(notify::Error::io)?;
-        Ok(Self { hints, is_lossy, watcher: Some(watcher) })
+        Ok(Self { hints, is_lossy, watcher: Some(watcher), appeared, queue })
     }
 
     /// Returns a watcher that never hints, for a one-time import.
     pub fn none() -> Self {
-        Self { hints: crossbeam_channel::never(), is_lossy: Arc::default(), watcher: None }
+        let (sender, _) = bounded(0);
+        let is_lossy: Arc<AtomicBool> = Arc::default();
+        let queue = Queue { sender, is_lossy: Arc::clone(&is_lossy) };
+        let hints = crossbeam_channel::never();
+        Self { hints, is_lossy, watcher: None, appeared: bounded(0).0, queue }
     }
 
     pub(crate) fn watch(&mut self, dir: &Path) -> notify::Result<()> {
         match &mut self.watcher {
             Some(watcher) => lock(watcher).watch(dir, RecursiveMode::Recursive),
             None => Ok(()),
+        }
+    }
+
+    /// Hints at a directory a second time, once it is watched.
+    pub(crate) fn appeared(&self, dir: PathBuf) {
+        if self.watcher.is_some() && self.appeared.try_send(dir).is_err() {
+            self.queue.lose();
         }
     }
 
@@ -150,11 +168,7 @@ fn hints(event: Event) -> Vec<Hint> {
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => all(Hint::Finished),
         EventKind::Create(CreateKind::Folder) => all(Hint::Directory),
-        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => event
-            .paths
-            .into_iter()
-            .map(|path| if path.is_dir() { Hint::Directory(path) } else { Hint::Finished(path) })
-            .collect(),
+        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => all(Hint::Appeared),
         EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => {
             all(Hint::Changing)
         }
@@ -170,6 +184,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::archive::Archive;
     use crate::walk::FileWalk;
 
     /// Hints until `wanted` comes.
@@ -193,8 +208,8 @@ mod tests {
 
         fs::read(root.join("a.json")).unwrap();
         fs::rename(root.join("a.json"), root.join("b.json")).unwrap();
-        let seen = wait_for(&watcher, &Hint::Finished(root.join("b.json")));
-        assert_eq!(seen, [Hint::Finished(root.join("b.json"))], "a read must cause no hint");
+        let seen = wait_for(&watcher, &Hint::Appeared(root.join("b.json")));
+        assert_eq!(seen, [Hint::Appeared(root.join("b.json"))], "a read must cause no hint");
 
         fs::create_dir(root.join("sub")).unwrap();
         wait_for(&watcher, &Hint::Directory(root.join("sub")));
@@ -211,6 +226,7 @@ mod tests {
         watcher.watch(&root).unwrap();
         let mut missing: HashSet<PathBuf> =
             (0..2_000).map(|n| root.join(format!("{n}/2026/11/{n}.json"))).collect();
+        let archive = Arc::new(Archive::new([root]));
         let coming = missing.clone();
         let writer = thread::spawn(move || {
             for file in &coming {
@@ -221,7 +237,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(30);
         while !missing.is_empty() {
             match watcher.hints().recv_deadline(deadline) {
-                Ok(Hint::Directory(dir)) => FileWalk::new([dir]).for_each(|(path, _)| {
+                Ok(Hint::Directory(dir)) => FileWalk::at(&archive, dir).for_each(|(path, _)| {
                     missing.remove(&path);
                 }),
                 Ok(Hint::Finished(path)) => {

@@ -5,29 +5,36 @@
 //! another of its batch is. A file that is larger than a segment may be is in several, which are
 //! committed as one (`growing.rs`).
 //!
+//! A worker that waits for the disk under the archive holds nothing that others wait for (`desk`).
+//!
 //! Errors: a file that cannot be read as a trail is an entry in the ledger; one that is not finished
 //! or cannot be opened goes back to the scanner; a panic costs the file that caused it, and the other
 //! files of the batch are read again. Only a segment that cannot be written stops ingest.
 
+use std::fs::File;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, never, select_biased};
+use crossbeam_channel::{Receiver, Sender, select_biased};
 
-use crate::batch::{Batch, Batches, Membership};
+use crate::archive::{Archive, is_gone};
+use crate::batch::{Batch, Batches};
+use crate::desk::{Building, Desk, Desks};
 use crate::growing::{Full, Growing};
 use crate::handover::TakenBack;
 use crate::progress::{IngestFault, Progress, add, spent};
 use crate::read::{Content, FileReader, ReadError, ReadLimits};
-use crate::tally::Tally;
-use crate::walk::{Found, age, look};
+use crate::tally::{Tally, Untold};
+use crate::walk::age;
 use segment::IndexError;
 use segment::build::{BuiltSegment, SegmentFactory};
 use segment::file::{FileKey, FileRecord};
 use segment::file::{FileState, Reading};
+use segment::steps::step;
 use store::attempts::{self, Attempts};
 use store::dedupe::Dedupe;
 use trail::flags::Flags;
@@ -59,10 +66,17 @@ pub struct WorkOptions {
 /// for news do not wait for a backlog. Less would make segments of a few thousand events.
 const FRESH_AGE_MAX: Duration = Duration::from_millis(300);
 
+/// CloudTrail began in November 2013: a file that says it is older was copied without its time.
+const FIRST_TRAIL: Micros = Micros(1_383_264_000_000_000);
+
+const MINUTE_US: i64 = 60_000_000;
+
 /// What a worker is connected to.
 #[derive(Clone)]
 pub(crate) struct Worker {
     pub(crate) options: WorkOptions,
+    pub(crate) archive: Arc<Archive>,
+    pub(crate) desks: Arc<Desks>,
     pub(crate) factory: SegmentFactory,
     pub(crate) dedupe: Arc<Dedupe>,
     pub(crate) attempts: Arc<Attempts>,
@@ -85,13 +99,15 @@ pub(crate) struct Built {
 }
 
 impl Worker {
-    /// Works until ingest ends.
-    pub(crate) fn run(self) {
+    /// Works at a desk until ingest ends.
+    pub(crate) fn run(self, desk: usize) {
         let progress = Arc::clone(&self.progress);
+        let desks = Arc::clone(&self.desks);
+        let _leaving = Leaving(desks.of(desk));
         let mut work = Work {
-            reader: FileReader::new(self.options.read),
+            reader: self.reader(),
             parser: Parser::default(),
-            building: None,
+            desk: desks.of(desk),
             worker: self,
         };
         match catch_unwind(AssertUnwindSafe(|| work.run())) {
@@ -107,22 +123,21 @@ impl Worker {
     }
 }
 
+/// Leaves a desk, however the work ends.
+struct Leaving<'d>(&'d Desk);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
 /// A worker at work.
-struct Work {
+struct Work<'d> {
     worker: Worker,
     reader: FileReader,
     parser: Parser,
-    building: Option<Building>,
-}
-
-/// A segment in the making.
-struct Building {
-    segments: Growing,
-    membership: Membership,
-    since: Instant,
-    last_file: Instant,
-    /// Whether a file of it has just arrived.
-    has_fresh: bool,
+    desk: &'d Desk,
 }
 
 impl Building {
@@ -139,6 +154,8 @@ enum Outcome {
     Gone,
     /// To be looked at again.
     TakenBack(TakenBack),
+    /// Ingest ends, and the segment holds a part of it.
+    GivenUp,
 }
 
 enum Next {
@@ -150,14 +167,14 @@ enum Next {
     Stop,
 }
 
-impl Work {
+impl Work<'_> {
     fn run(&mut self) -> Result<(), IndexError> {
         loop {
             match self.next() {
                 Next::Backlog(key) => self.take(key)?,
                 Next::Fresh(key) => {
                     self.take(key)?;
-                    if let Some(building) = &mut self.building {
+                    if let Some(building) = &mut self.desk.lock().building {
                         building.has_fresh = true;
                     }
                 }
@@ -172,20 +189,20 @@ impl Work {
 
     fn next(&self) -> Next {
         let Worker { progress, fresh, backlog, .. } = &self.worker;
-        let never = never();
-        let closing = self.building.as_ref().map_or(&never, |b| &b.membership.batch.closing);
+        let closing = self.desk.closing();
+        let patience = self.patience(self.desk.lock().building.as_ref());
         select_biased! {
             recv(progress.stopping()) -> _ => Next::Stop,
             recv(closing) -> _ => Next::Quiet,
             recv(fresh) -> key => key.map_or(Next::Stop, Next::Fresh),
             recv(backlog) -> key => key.map_or(Next::Stop, Next::Backlog),
-            default(self.patience()) => Next::Quiet,
+            default(patience) => Next::Quiet,
         }
     }
 
     /// How long to wait for a file before the segment is due.
-    fn patience(&self) -> Duration {
-        match &self.building {
+    fn patience(&self, building: Option<&Building>) -> Duration {
+        match building {
             None => Duration::from_secs(3_600),
             Some(building) => {
                 let Worker { options, backlog, .. } = &self.worker;
@@ -202,14 +219,16 @@ impl Work {
     }
 
     fn is_segment_due(&self) -> bool {
-        let Some(building) = &self.building else { return false };
-        building.segments.is_full() || self.patience().is_zero() || building.is_batch_closing()
+        let desk = self.desk.lock();
+        let Some(building) = &desk.building else { return false };
+        building.segments.is_full()
+            || self.patience(Some(building)).is_zero()
+            || building.is_batch_closing()
     }
 
     fn finish_segment(&mut self) -> Result<(), IndexError> {
-        let Some(Building { segments, membership, .. }) = self.building.take() else {
-            return Ok(());
-        };
+        let building = self.desk.lock().building.take();
+        let Some(Building { segments, membership, .. }) = building else { return Ok(()) };
         let batch = membership.close();
         let started = Instant::now();
         let segments = segments.finish()?;
@@ -227,6 +246,7 @@ impl Work {
             Ok(Ok(Outcome::TakenBack(file))) => {
                 let _ = self.worker.give_back.send(file);
             }
+            Ok(Ok(Outcome::GivenUp)) => self.give_up(),
             Ok(Err(error)) => return Err(error),
             Err(_) => self.recover(key)?,
         }
@@ -234,7 +254,8 @@ impl Work {
     }
 
     fn end_file(&mut self, record: FileRecord) -> Result<(), IndexError> {
-        let building = open(&mut self.building, &self.worker)?;
+        let mut desk = self.desk.lock();
+        let building = open(&mut desk.building, &self.worker)?;
         building.segments.end_file(record);
         building.last_file = Instant::now();
         add(&self.worker.progress.counters.files, 1);
@@ -248,30 +269,64 @@ impl Work {
         tracing::error!(file = %culprit.path, "reading a file panicked; the file is rejected");
         add(&self.worker.progress.counters.panics, 1);
         self.parser = Parser::default();
-        self.reader = FileReader::new(self.worker.options.read);
-        if let Some(Building { segments, membership, .. }) = self.building.take() {
-            let batch = membership.give_up();
-            let segments = segments.abandon();
-            let _ = self.worker.built.send(Built { batch, segments });
-        }
+        self.reader = self.worker.reader();
+        drop(self.desk.work());
+        self.give_up();
         let reason = "a bug in traildex: reading it panicked; please report it";
         self.end_file(self.worker.rejected(culprit, reason.to_owned()))
     }
 
+    /// Gives the batch up: the segment holds a part of a file, and is of no use.
+    fn give_up(&mut self) {
+        let building = self.desk.lock().building.take();
+        if let Some(Building { segments, membership, .. }) = building {
+            let batch = membership.give_up();
+            let segments = segments.abandon();
+            let _ = self.worker.built.send(Built { batch, segments });
+        }
+    }
+
+    /// Opens a file, which must be what was looked for.
+    fn open(&self, key: &FileKey) -> io::Result<Option<File>> {
+        let (path, archive) = (Path::new(&key.path), &self.worker.archive);
+        let file = archive.open(path)?;
+        let found = archive.look_at(path, &file)?;
+        Ok((found.key().as_ref() == Some(key)).then_some(file))
+    }
+
     fn process(&mut self, key: &FileKey) -> Result<Outcome, IndexError> {
+        self.desk.wait_for(&key.path);
+        let outcome = self.read(key);
+        // Where there was nothing to read.
+        drop(self.desk.work());
+        outcome
+    }
+
+    fn read(&mut self, key: &FileKey) -> Result<Outcome, IndexError> {
         let path = Path::new(&key.path);
         let is_fresh = age(key) < self.worker.options.unfinished;
-        let Self { reader, parser, worker, building } = self;
-        let busy = &worker.progress.counters.busy;
+        let changed = || Ok(Outcome::TakenBack(TakenBack::Changed(key.clone())));
         let started = Instant::now();
-        let read = reader.read(path, |content| {
+        step("file-to-be-read");
+        let file = match self.open(key) {
+            Ok(Some(file)) => file,
+            Ok(None) => return changed(),
+            Err(error) => return Ok(unreadable(key, &error)),
+        };
+        let Self { reader, parser, worker, desk } = self;
+        let busy = &worker.progress.counters.busy;
+        let read = reader.read(&file, |content| {
             spent(&busy.reading, started);
             let started = Instant::now();
+            let mut desk = desk.work();
+            // Nobody waits for this worker any more, perhaps.
+            if worker.progress.is_stopping() {
+                return Ok(Outcome::TakenBack(TakenBack::Unread(key.clone())));
+            }
             // What was read is what was looked for, or nothing.
-            match look(path) {
-                Ok(Found::Trail(now)) if now == *key => {}
-                Ok(_) => return Ok(Outcome::TakenBack(TakenBack::Changed(key.clone()))),
-                Err(_) => return Ok(Outcome::Gone),
+            match worker.archive.look_at(path, &file) {
+                Ok(found) if found.clone().key().as_ref() == Some(key) => {}
+                _ => return changed(),
             }
             let pieces = Pieces::of(content.bytes);
             let is_cut =
@@ -279,22 +334,21 @@ impl Work {
             if is_cut && is_fresh {
                 return Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone())));
             }
-            let building = open(building, worker)?;
+            let building = open(&mut desk.building, worker)?;
             let file = Split { key, content: &content, pieces: &pieces };
-            let record = file.index(parser, building, worker)?;
+            let outcome = match file.index(parser, building, worker) {
+                Ok(record) => Outcome::Done(Box::new(record)),
+                Err(Untold::Stopped) => Outcome::GivenUp,
+                Err(Untold::Index(error)) => return Err(error),
+            };
             spent(&busy.building, started);
-            Ok(Outcome::Done(Box::new(record)))
+            Ok(outcome)
         });
         match read {
             Ok(outcome) => outcome,
-            Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Outcome::Gone)
-            }
             Err(ReadError::Changed) => Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone()))),
-            Err(ReadError::Io(error)) => {
-                tracing::warn!(file = %key.path, %error, "cannot read a file; trying again later");
-                Ok(Outcome::TakenBack(TakenBack::Unreadable(key.clone(), error.to_string())))
-            }
+            Err(ReadError::Stopped) => Ok(Outcome::TakenBack(TakenBack::Unread(key.clone()))),
+            Err(ReadError::Io(error)) => Ok(unreadable(key, &error)),
             Err(ReadError::Cut { .. }) if is_fresh => {
                 Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone())))
             }
@@ -304,6 +358,15 @@ impl Work {
             }
         }
     }
+}
+
+/// What becomes of a file that cannot be opened or read.
+fn unreadable(key: &FileKey, error: &io::Error) -> Outcome {
+    if is_gone(error) {
+        return Outcome::Gone;
+    }
+    tracing::warn!(file = %key.path, %error, "cannot read a file; trying again later");
+    Outcome::TakenBack(TakenBack::Unreadable(key.clone(), error.to_string()))
 }
 
 /// The segment in the making, begun where there is none.
@@ -326,6 +389,10 @@ fn open<'b>(
 }
 
 impl Worker {
+    fn reader(&self) -> FileReader {
+        FileReader::until(self.options.read, self.progress.stopping().clone())
+    }
+
     fn number(&self) -> u64 {
         self.next_number.fetch_add(1, Ordering::Relaxed)
     }
@@ -358,13 +425,21 @@ impl Split<'_> {
         parser: &mut Parser,
         building: &mut Building,
         worker: &Worker,
-    ) -> Result<FileRecord, IndexError> {
+    ) -> Result<FileRecord, Untold> {
         let Self { key, content, pieces } = self;
         let number = worker.number();
         let name = Path::new(&key.path).file_name().and_then(|name| name.to_str()).unwrap_or("");
+        let stated = Micros::parse_file_name(name);
+        let changed = Micros(key.mtime_ns.div_euclid(1_000));
+        let delivered = match stated {
+            // Names state the minute.
+            Some(minute) => Micros(minute.0 + MINUTE_US),
+            None if changed >= FIRST_TRAIL => changed,
+            None => Micros::now(),
+        };
         let origin = Origin {
             file: number,
-            time: Micros::parse_file_name(name).unwrap_or(Micros(key.mtime_ns.div_euclid(1_000))),
+            time: stated.unwrap_or(changed),
             second_member: content.second_member,
             flags: if content.has_trailing_bytes {
                 Flags::TRAILING_BYTES
@@ -375,7 +450,8 @@ impl Split<'_> {
         let Building { segments, membership, .. } = building;
         let kept_from = Micros(worker.horizon.load(Ordering::Acquire));
         let batch = membership.batch.number;
-        let mut tally = Tally::new(segments, &worker.dedupe, batch, kept_from);
+        let stopping = worker.progress.stopping();
+        let mut tally = Tally::new(segments, &worker.dedupe, batch, kept_from, delivered, stopping);
         parser.parse_pieces(pieces, origin, &mut tally)?;
         let split::Outcome { is_digest, is_cut } = pieces.outcome;
         let is_digest = is_digest || key.path.contains("/CloudTrail-Digest/");
@@ -384,6 +460,7 @@ impl Split<'_> {
         let counters = &worker.progress.counters;
         add(&counters.events, reading.records - reading.duplicates - reading.expired);
         add(&counters.duplicates, reading.duplicates);
+        add(&counters.expired, reading.expired);
         add(&counters.rejected, reading.rejected);
         add(&counters.files_rejected, u64::from(state == FileState::Rejected));
         add(&counters.bytes_raw, content.bytes.len() as u64);

@@ -3,6 +3,7 @@
 //! Runs are sorted by time, latest first, so the beginning of each run stays. Where no event stays,
 //! the caller drops the whole segment and writes nothing.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -43,6 +44,17 @@ pub struct Expiry<'a> {
     pub segment: &'a Arc<SegmentView>,
     /// Events from before this time go.
     pub before: Micros,
+    /// So do these.
+    pub future: &'a Future,
+}
+
+/// Events that are later than their files were read, and go when events of that time do.
+#[derive(Clone, Debug)]
+pub struct Future {
+    /// They are from after this time,
+    pub after: Micros,
+    /// and of these files.
+    pub files: HashSet<u64>,
 }
 
 impl Expiry<'_> {
@@ -69,7 +81,7 @@ impl Expiry<'_> {
         read_key: &mut ReadKey<'_>,
     ) -> Result<SegmentEntry, IndexError> {
         let entry = &self.segment.entry;
-        let kept = KeptDocs::of(self.segment, self.before);
+        let kept = KeptDocs::of(self.segment, self.before, self.future);
         let index = open_index(self.files.directory(), self.fields)?;
         let old = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
         let alive = kept.bits(entry.events())?;
@@ -128,7 +140,7 @@ impl Expiry<'_> {
     }
 }
 
-/// The documents that stay: of each run the beginning.
+/// The documents that stay: of each run the beginning, but for some events of the future.
 struct KeptDocs {
     ranges: Vec<Range<DocId>>,
     /// The new number of the first document of each range.
@@ -137,8 +149,24 @@ struct KeptDocs {
 }
 
 impl KeptDocs {
-    fn of(segment: &SegmentView, before: Micros) -> Self {
-        let ranges = segment.docs_between(before, Micros(i64::MAX));
+    fn of(segment: &SegmentView, before: Micros, future: &Future) -> Self {
+        let Future { after, files } = future;
+        let next = Micros(after.0.saturating_add(1));
+        let mut ranges = Vec::new();
+        for docs in segment.docs_between(before, Micros(i64::MAX)) {
+            let mut start = docs.start;
+            for doc in docs.start..docs.end {
+                if files.is_empty() || segment.time(doc) < next {
+                    break;
+                }
+                if files.contains(&segment.file(doc)) {
+                    ranges.push(start..doc);
+                    start = doc + 1;
+                }
+            }
+            ranges.push(start..docs.end);
+        }
+        ranges.retain(|range| !range.is_empty());
         let mut events = 0;
         let first = |range: &Range<DocId>| {
             events += range.end - range.start;

@@ -43,6 +43,12 @@ pub(crate) fn read_fails(name: &str, of: &str) -> std::io::Result<()> {
     }
 }
 
+/// Whether a test names this place in the environment.
+#[cfg(feature = "failpoints")]
+pub fn is_set(name: &str) -> bool {
+    fail::eval(name, |_| ()).is_some()
+}
+
 /// Reads which steps the environment says to end at.
 #[cfg(feature = "failpoints")]
 pub fn set_up() {

@@ -24,6 +24,7 @@ mod client;
 mod connections;
 mod counted;
 mod export;
+mod kept;
 mod openapi;
 mod refuse;
 pub mod request;
@@ -44,7 +45,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axum::Router;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
@@ -58,6 +59,7 @@ pub use self::socket::{Socket, bind, inherit};
 pub use self::web::{Host, check_site};
 
 use self::access::Peer;
+use self::kept::KeptListener;
 use self::refuse::Refusals;
 use self::routes::router;
 
@@ -111,7 +113,9 @@ pub type LiveOptions = Arc<ArcSwap<ServerOptions>>;
 ///
 /// Returns an error only where `accept` keeps failing.
 pub async fn serve(socket: Socket, app: App, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    let listener = UnixListener::from_std(socket.listener)?;
+    let path = socket.path.clone();
+    let is_inherited = socket.is_inherited;
+    let listener = KeptListener::new(socket)?;
     let options = app.live_options();
     let mut connections = Connections::new(Arc::clone(&options));
     let service = TowerToHyperService::new(router(app));
@@ -124,10 +128,8 @@ pub async fn serve(socket: Socket, app: App, shutdown: impl Future<Output = ()>)
         () = shutdown => Ok(()),
     };
     // Removed before the listener closes: a client finds no socket rather than a dead one.
-    if !socket.is_inherited
-        && let Err(error) = fs::remove_file(&socket.path)
-    {
-        warn!(socket = %socket.path.display(), %error, "cannot remove the socket");
+    if !is_inherited && let Err(error) = fs::remove_file(&path) {
+        warn!(socket = %path.display(), %error, "cannot remove the socket");
     }
     drop(listener);
     connections.end().await;

@@ -29,6 +29,8 @@ pub struct Socket {
     pub(crate) listener: UnixListener,
     /// Where clients find the socket, for messages and for removal.
     pub path: PathBuf,
+    /// Who may connect beside our own user.
+    pub(crate) group: Option<u32>,
     /// Opened by a service manager, who keeps it when the daemon ends.
     pub(crate) is_inherited: bool,
 }
@@ -52,7 +54,7 @@ pub fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<Socket> {
         .with_context(|| format!("cannot set the mode of the socket {}", path.display()))?;
     give(path, group)?;
     listener.set_nonblocking(true)?;
-    Ok(Socket { listener, path: path.to_owned(), is_inherited: false })
+    Ok(Socket { listener, path: path.to_owned(), group, is_inherited: false })
 }
 
 /// Takes the socket that a service manager (a systemd socket unit) hands over; None where there is
@@ -89,7 +91,7 @@ pub fn inherit() -> anyhow::Result<Option<Socket>> {
     }
     listener.set_nonblocking(true)?;
     let path = path.to_owned();
-    Ok(Some(Socket { listener, path, is_inherited: true }))
+    Ok(Some(Socket { listener, path, group: None, is_inherited: true }))
 }
 
 fn folder(socket: &Path) -> &Path {

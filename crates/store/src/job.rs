@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use segment::IndexError;
 use segment::directory::SegmentFiles;
-use segment::expire::{Expiry, ReadKey};
+use segment::expire::{Expiry, Future, ReadKey};
 use segment::merge;
 use segment::parts::SegmentEntry;
 use segment::records::Dictionaries;
@@ -31,6 +31,8 @@ pub(crate) struct Expiring {
     pub(crate) segment: Arc<SegmentView>,
     /// Events from before this are not kept.
     pub(crate) before: Micros,
+    /// Nor those from after this of these files.
+    pub(crate) future: Future,
 }
 
 impl MergeJob {
@@ -50,9 +52,9 @@ impl MergeJob {
         let Self { files, fields, dictionaries, inputs, expiring } = self;
         match expiring {
             None => merge::merge(files, fields, dictionaries, inputs, merge::is_sorted(inputs)),
-            Some(Expiring { segment, before }) => {
+            Some(Expiring { segment, before, future }) => {
                 let before = *before;
-                Expiry { files, fields, dictionaries, segment, before }.write(read_key)
+                Expiry { files, fields, dictionaries, segment, before, future }.write(read_key)
             }
         }
     }

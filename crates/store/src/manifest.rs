@@ -45,15 +45,45 @@ pub struct Expired {
     pub before: Micros,
     /// How many events retention has removed from the index.
     pub events: u64,
+    /// The latest that `before` was, where a wrong clock had set it, and it was taken back.
+    #[serde(default = "never", skip_serializing_if = "is_never")]
+    pub(crate) taken_back: Micros,
+    /// Events that are later than their file was read are not kept where that was before this time.
+    #[serde(default = "never", skip_serializing_if = "is_never")]
+    pub(crate) future_before: Micros,
+}
+
+fn never() -> Micros {
+    Micros(i64::MIN)
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // The signature is serde's.
+fn is_never(time: &Micros) -> bool {
+    *time == never()
 }
 
 impl Default for Expired {
     fn default() -> Self {
-        Self { before: Micros(i64::MIN), events: 0 }
+        Self { before: never(), events: 0, taken_back: never(), future_before: never() }
     }
 }
 
 impl Expired {
+    /// Events from before this may have been dropped.
+    pub(crate) fn reached(&self) -> Micros {
+        self.before.max(self.taken_back)
+    }
+
+    /// Whether events may have been dropped of a file with these times.
+    pub(crate) fn may_concern(&self, first: Micros, last: Micros, read_at: Micros) -> bool {
+        first.min(read_at) < self.reached() || last > read_at && read_at < self.future_before
+    }
+
+    /// Up to when a wrong clock may have had events dropped; None where none has.
+    pub fn by_a_wrong_clock(&self) -> Option<Micros> {
+        (!is_never(&self.taken_back)).then_some(self.taken_back)
+    }
+
     fn is_nothing(&self) -> bool {
         *self == Self::default()
     }

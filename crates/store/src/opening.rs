@@ -21,12 +21,12 @@ use jiff::Timestamp;
 
 use super::manifest;
 use crate::ledger::{Ledger, LedgerReader, Line, Loss};
-use crate::manifest::Manifest;
+use crate::manifest::{Expired, Manifest};
 use crate::verify::{events_by_file, events_of};
 use segment::IndexError;
 use segment::check::check_segment;
 use segment::disk::Disk;
-use segment::file::FileState;
+use segment::file::{FileState, Reading};
 use segment::parts::SegmentEntry;
 use segment::view::SegmentView;
 use trail::time::Micros;
@@ -194,13 +194,21 @@ pub(crate) fn set_file_aside(
 pub(crate) fn losses(
     ledger: &LedgerReader,
     views: &[&SegmentView],
-    kept_from: Micros,
+    expired: Expired,
 ) -> Result<Vec<Line>, IndexError> {
     let found = events_by_file(views.iter().copied(), ledger.next_number());
     let at = Micros::now();
     let mut lines = Vec::new();
     ledger.each(|record| {
-        if record.reading.last.is_some_and(|last| last < kept_from) {
+        let Reading { last, read_at, .. } = &record.reading;
+        let read_at = *read_at;
+        // All of them are gone, or those that are later than the reading may be.
+        let is_gone = |last: Micros| {
+            let read_at = read_at.unwrap_or(last);
+            last.min(read_at) < expired.reached()
+                || last > read_at && read_at < expired.future_before
+        };
+        if last.is_some_and(is_gone) {
             return Ok(());
         }
         let expected = record.events().saturating_sub(record.reading.lost);

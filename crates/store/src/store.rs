@@ -11,16 +11,17 @@
 mod remaking;
 mod retention;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use rustix::fs::{FlockOperation, flock};
 use tantivy::Index;
 
+use self::retention::Futures;
 use super::opening;
 use crate::attempts::{Attempts, Work};
 use crate::dedupe::Dedupe;
@@ -66,6 +67,8 @@ pub struct Store {
     set_aside: Vec<String>,
     attempts: Arc<Attempts>,
     is_anew: bool,
+    /// See [`retention::Futures`], by the segments' names.
+    futures: Mutex<HashMap<String, Arc<Futures>>>,
     _lock: File,
 }
 
@@ -129,6 +132,7 @@ impl Store {
             caches: Arc::new(Caches::new(record_cache_bytes)),
             dictionaries: Arc::default(),
             is_anew: set_aside.is_some(),
+            futures: Mutex::default(),
             set_aside: set_aside.into_iter().collect(),
             _lock: lock,
         };
@@ -153,7 +157,7 @@ impl Store {
         let notes = opening::set_segments_aside(&self.data_dir, &damaged, &*self.disk)?;
         self.set_aside.extend(notes);
         let healthy: Vec<&SegmentView> = views.iter().map(|view| &**view).collect();
-        let losses = opening::losses(self.ledger(), &healthy, manifest.expired.before)?;
+        let losses = opening::losses(self.ledger(), &healthy, manifest.expired)?;
         let appended = self.current.ledger.append(losses, &*self.disk)?;
         manifest.commit += 1;
         manifest.ledger = appended.extent.clone();
@@ -335,7 +339,7 @@ impl Store {
         let commit = self.current.manifest.commit;
         // No less than the old one has.
         let before = self.expired().before.min(kept_from);
-        let expired = Expired { before, events: 0 };
+        let expired = Expired { before, ..Expired::default() };
         let manifest = Manifest { commit, expired, ..Manifest::empty(&name) };
         let new = Generation::new(&self.fields, manifest, ledger);
         self.old = Some(std::mem::replace(&mut self.current, new));

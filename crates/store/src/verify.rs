@@ -8,6 +8,7 @@ use crate::manifest::Manifest;
 use crate::snapshot::Snapshot;
 use segment::IndexError;
 use segment::check::check_view;
+use segment::file::Reading;
 use segment::view::SegmentView;
 use trail::time::Micros;
 
@@ -96,7 +97,10 @@ fn compare(
         let found = events_of(&events, record.number);
         let expected = record.events().saturating_sub(record.reading.lost);
         // How many of them retention has dropped, nobody knows.
-        let may_lack = record.reading.first.is_some_and(|first| first < snapshot.expired.before);
+        let Reading { first, last, read_at, .. } = &record.reading;
+        let may_lack = first.zip(*last).is_some_and(|(first, last)| {
+            snapshot.expired.may_concern(first, last, read_at.unwrap_or(last))
+        });
         if found > expected || found < expected && is_all_whole && !may_lack {
             let problem = format!("{found} events in place of {expected}");
             problems.add(Path::new(&record.key.path), problem);

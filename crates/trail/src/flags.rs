@@ -21,12 +21,14 @@ impl Flags {
     pub const ID_CONFLICT: Self = Self(1 << 6);
     /// The record's file has bytes behind its compressed data; AWS never writes any.
     pub const TRAILING_BYTES: Self = Self(1 << 7);
+    /// The event's time is later than its file was delivered.
+    pub const FUTURE: Self = Self(1 << 12);
 
     /// Those that tell of the file or of other events; a record that is parsed again tells the rest.
     pub(crate) const NOT_OF_THE_RECORD: Self =
-        Self(Self::SECOND_MEMBER.0 | Self::ID_CONFLICT.0 | Self::TRAILING_BYTES.0);
+        Self(Self::SECOND_MEMBER.0 | Self::ID_CONFLICT.0 | Self::TRAILING_BYTES.0 | Self::FUTURE.0);
 
-    const NAMES: [(Self, &'static str); 8] = [
+    const NAMES: [(Self, &'static str); 9] = [
         (Self::REPAIRED, "repaired"),
         (Self::TIME_FROM_TIMESTAMP, "time-from-timestamp"),
         (Self::TIME_FROM_WINDOW, "time-from-window"),
@@ -35,6 +37,7 @@ impl Flags {
         (Self::SECOND_MEMBER, "second-member"),
         (Self::ID_CONFLICT, "id-conflict"),
         (Self::TRAILING_BYTES, "trailing-bytes"),
+        (Self::FUTURE, "future"),
     ];
 
     /// Whether every flag of `other` is set.

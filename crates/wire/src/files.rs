@@ -32,11 +32,14 @@ pub enum FileState {
     /// Not read: a link, a pipe, a socket, a device, a name that is not UTF-8, or a file that
     /// cannot be opened. Every scan looks at it again.
     Skipped,
+    /// Not read: by its name or its content, it is no trail's. Listed when asked for by this state only,
+    /// the first 1,000; `total` counts all of them that the last scan saw.
+    Ignored,
 }
 
 impl FileState {
     /// Every state with its name in the API, in the order of declaration.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 9] = [
         ("pending", Self::Pending),
         ("indexed", Self::Indexed),
         ("rejected", Self::Rejected),
@@ -45,6 +48,7 @@ impl FileState {
         ("replaced", Self::Replaced),
         ("reread", Self::Reread),
         ("skipped", Self::Skipped),
+        ("ignored", Self::Ignored),
     ];
 }
 

@@ -63,7 +63,7 @@ pub struct FileCounts {
     pub reread: u64,
     /// Links, pipes, sockets, devices, names that are not UTF-8, and files that cannot be opened.
     pub skipped: u64,
-    /// Files whose names cannot be those of trail files.
+    /// Files that are no trail's, by their names or their content.
     pub ignored: u64,
 }
 

@@ -214,7 +214,7 @@ fn names_whose_events_were_dropped_are_in_no_table() {
         let (file, n): (usize, usize) = (file.parse().ok()?, n.parse().ok()?);
         Some(event(file as u64, n, &segments[file][n]).key())
     };
-    while let Some(job) = store.expiry() {
+    while let Some(job) = store.expiry().unwrap() {
         let made = job.run(&mut read_key).unwrap();
         store.replace(&job.inputs, &[made]).unwrap();
     }

@@ -1,15 +1,19 @@
 //! The ledger's index in memory: where each file's line is, and which files are known. At most 32
 //! bytes a file: 20 for its row, and what a hash table of row numbers takes.
+//!
+//! A path is known by a hash with a key of this process: nobody can find a name that is taken for
+//! another's.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 use serde::Deserialize;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::{FileState, Loss};
 use segment::file::{FileKey, FileRecord};
+use trail::time::Micros;
 
 /// Rows are added so many at a time, and a thirty-second part: doubling would leave half unused.
 const ROWS_STEP: usize = 1_024;
@@ -52,6 +56,9 @@ pub struct LedgerCounts {
     pub repaired: u64,
     /// Records that could not be read.
     pub rejected: u64,
+    /// When the newest file was delivered: the time in its name, or its last change, which copying
+    /// sets. None where there is no file.
+    pub delivered: Option<Micros>,
     /// Events lost with a damaged segment, in files that were not read again since.
     pub lost: u64,
 }
@@ -114,13 +121,15 @@ pub(crate) struct Lines {
     places: Vec<u64>,
     /// Hash of the path.
     paths: Vec<u64>,
-    /// Hash of size and time. Of a path's readings, two have the same with a probability of 10^-10;
-    /// a change would then go unnoticed until the next.
+    /// Hash of path, size and time. Of a path's readings, two have the same with a probability of
+    /// 10^-10; a change would then go unnoticed until the next.
     versions: Vec<u32>,
     /// The latest row of each path.
     latest: HashTable<u32>,
     /// Events lost of a file, by its row. Few files have lost any.
     losses: HashMap<u32, u32>,
+    /// The key of the hashes, of 128 random bits.
+    hasher: RandomState,
 }
 
 const NO_LINE: u64 = u64::MAX;
@@ -145,10 +154,10 @@ impl Lines {
     pub(crate) fn add(&mut self, file: &Summary<'_>, offset: u64) {
         let row = file.number as usize;
         self.make_room(row + 1);
-        let path = xxh3_64(file.path.as_bytes());
+        let path = self.hasher.hash_one(&*file.path);
         self.places[row] = offset | (file.state as u64) << STATE_SHIFT;
         self.paths[row] = path;
-        self.versions[row] = version(file.size, file.mtime_ns);
+        self.versions[row] = self.version(&file.path, file.size, file.mtime_ns);
         let counts = &mut self.counts;
         for (sum, more) in [
             (&mut counts.records, file.records),
@@ -160,6 +169,9 @@ impl Lines {
         ] {
             *sum = sum.saturating_add(more);
         }
+        let name = file.path.rsplit('/').next().and_then(Micros::parse_file_name);
+        let changed = Micros(file.mtime_ns.div_euclid(1_000));
+        counts.delivered = counts.delivered.max(Some(changed)).max(name);
         *count_of(&mut counts.files, file.state) += 1;
         let paths = &self.paths;
         match self.latest.find_mut(path, |row| paths[*row as usize] == path) {
@@ -218,11 +230,11 @@ impl Lines {
     }
 
     pub(crate) fn is_known(&self, key: &FileKey) -> bool {
-        let path = xxh3_64(key.path.as_bytes());
+        let path = self.hasher.hash_one(&*key.path);
         let latest = self.latest.find(path, |row| self.paths[*row as usize] == path);
         latest.is_some_and(|row| {
             let row = *row as usize;
-            self.versions[row] == version(key.size, key.mtime_ns)
+            self.versions[row] == self.version(&key.path, key.size, key.mtime_ns)
                 && self.state_of(row) != FileState::Reread
         })
     }
@@ -242,6 +254,10 @@ impl Lines {
             + self.versions.capacity() * size_of::<u32>()
             + self.latest.allocation_size()
             + self.losses.capacity() * size_of::<(u32, u32)>()
+    }
+
+    fn version(&self, path: &str, size: u64, mtime_ns: i64) -> u32 {
+        self.hasher.hash_one((path, size, mtime_ns)) as u32
     }
 
     fn state_of(&self, row: usize) -> FileState {
@@ -272,13 +288,6 @@ impl Lines {
     }
 }
 
-fn version(size: u64, mtime_ns: i64) -> u32 {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&size.to_le_bytes());
-    bytes[8..].copy_from_slice(&mtime_ns.to_le_bytes());
-    xxh3_64(&bytes) as u32
-}
-
 fn count_of(files: &mut FilesByState, state: FileState) -> &mut u64 {
     match state {
         FileState::Indexed => &mut files.indexed,
@@ -287,5 +296,19 @@ fn count_of(files: &mut FilesByState, state: FileState) -> &mut u64 {
         FileState::Empty => &mut files.empty,
         FileState::Replaced => &mut files.replaced,
         FileState::Reread => &mut files.reread,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever can choose names cannot choose what they are known by.
+    #[test]
+    fn hashes_have_a_key_of_their_own() {
+        let (one, other) = (Lines::default(), Lines::default());
+        assert_ne!(one.hasher.hash_one("a.json"), other.hasher.hash_one("a.json"));
+        assert_ne!(one.version("a.json", 1, 1), one.version("b.json", 1, 1));
+        assert_ne!(one.version("a.json", 1, 1), other.version("a.json", 1, 1));
     }
 }

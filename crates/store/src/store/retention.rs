@@ -1,20 +1,47 @@
 //! What is not kept: from when on events are, and which segments have to go, or to be written again.
+//!
+//! An event counts at its time. One that is later than its file was read counts at that time: else
+//! it would never go, and whoever writes such events has the others dropped. Where space is short,
+//! those go first.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Store;
 use crate::job::{Expiring, MergeJob};
 use crate::manifest::Expired;
-use segment::IndexError;
+use segment::expire::Future;
 use segment::parts::SegmentEntry;
 use segment::view::SegmentView;
+use segment::{IndexError, lock};
 use trail::time::Micros;
+
+/// The events of a segment that were later than the present when it was looked at first.
+#[derive(Debug)]
+pub(super) struct Futures {
+    after: Micros,
+    /// How many there are of each file, and when it was read.
+    files: Vec<FutureFile>,
+}
+
+#[derive(Debug)]
+struct FutureFile {
+    number: u64,
+    events: u64,
+    read_at: Micros,
+}
+
+impl Futures {
+    /// Those that count before this time.
+    fn before(&self, time: Micros) -> impl Iterator<Item = &FutureFile> {
+        self.files.iter().filter(move |file| file.read_at < time)
+    }
+}
 
 impl Store {
     /// What retention has dropped, and drops.
-    pub(crate) fn expired(&self) -> Expired {
+    pub fn expired(&self) -> Expired {
         self.current.manifest.expired
     }
 
@@ -25,10 +52,32 @@ impl Store {
             return Ok(());
         }
         tracing::info!(%before, "events from before are dropped");
+        self.move_horizon(Expired { before, ..self.expired() })
+    }
+
+    /// Does not keep events any more that are later than their file was read, where that was before
+    /// this time.
+    pub fn expire_future(&mut self, before: Micros) -> Result<(), IndexError> {
+        if self.old.is_some() || before <= self.expired().future_before {
+            return Ok(());
+        }
+        tracing::warn!(%before, "events of the future that were read before are dropped, for want of space");
+        self.move_horizon(Expired { future_before: before, ..self.expired() })
+    }
+
+    /// Keeps events from this time on again, because a wrong clock had set the time before. What was
+    /// dropped is gone.
+    pub fn take_back(&mut self, before: Micros) -> Result<(), IndexError> {
+        let expired = self.expired();
+        tracing::warn!(was = %expired.before, %before, "retention had gone beyond the present");
+        self.move_horizon(Expired { before, taken_back: expired.reached(), ..expired })
+    }
+
+    fn move_horizon(&mut self, expired: Expired) -> Result<(), IndexError> {
         let mut manifest = self.current.next_manifest();
-        manifest.expired.before = before;
+        manifest.expired = expired;
         self.put(manifest)?;
-        self.current.horizon.store(before.0, Ordering::Release);
+        self.current.horizon.store(expired.before.0, Ordering::Release);
         self.publish(&HashSet::new(), Vec::new());
         Ok(())
     }
@@ -37,19 +86,79 @@ impl Store {
     pub fn drop_expired(&mut self) -> Result<(), IndexError> {
         let before = self.expired().before;
         let snapshot = self.current.snapshot.load_full();
-        let gone = snapshot.segments.iter().filter(|view| view.latest < before);
-        let gone: Vec<SegmentEntry> = gone.map(|view| view.entry.clone()).collect();
+        let mut gone: Vec<SegmentEntry> = Vec::new();
+        for view in &snapshot.segments {
+            if self.may_expire(view, before)? && self.kept(view, before)? == 0 {
+                gone.push(view.entry.clone());
+            }
+        }
+        lock(&self.futures)
+            .retain(|name, _| snapshot.segments.iter().any(|view| view.entry.id == *name));
         if gone.is_empty() { Ok(()) } else { self.replace(&gone, &[]) }
     }
 
     /// A segment some of whose events are kept no more, to be written again without them.
-    pub fn expiry(&self) -> Option<MergeJob> {
+    pub fn expiry(&self) -> Result<Option<MergeJob>, IndexError> {
         let before = self.expired().before;
         let snapshot = self.current.snapshot.load();
-        let mut whole = snapshot.segments.iter().filter(|view| !view.is_damaged());
-        let segment = whole.find(|view| view.earliest < before)?;
-        let expiring = Expiring { segment: Arc::clone(segment), before };
-        Some(self.job(vec![segment.entry.clone()], Some(expiring)))
+        for segment in snapshot.segments.iter().filter(|view| !view.is_damaged()) {
+            if !self.may_expire(segment, before)?
+                || self.kept(segment, before)? == u64::from(segment.events())
+            {
+                continue;
+            }
+            let futures = self.futures(segment)?;
+            let files =
+                futures.before(self.future_before(before)).map(|file| file.number).collect();
+            let future = Future { after: futures.after, files };
+            let expiring = Expiring { segment: Arc::clone(segment), before, future };
+            return Ok(Some(self.job(vec![segment.entry.clone()], Some(expiring))));
+        }
+        Ok(None)
+    }
+
+    /// Whether a look is worth it.
+    fn may_expire(&self, view: &SegmentView, before: Micros) -> Result<bool, IndexError> {
+        Ok(view.earliest < before
+            || self.future_before(before) > Micros(i64::MIN)
+                && self.futures(view)?.before(self.future_before(before)).next().is_some())
+    }
+
+    /// Files that were read before this have no events of the future any more, where others go from
+    /// before `before`.
+    fn future_before(&self, before: Micros) -> Micros {
+        before.max(self.expired().future_before)
+    }
+
+    /// How many events of a segment count at this time or later.
+    fn kept(&self, view: &SegmentView, start: Micros) -> Result<u64, IndexError> {
+        let docs = view.docs_between(start, Micros(i64::MAX));
+        let later: u64 = docs.iter().map(|docs| u64::from(docs.end - docs.start)).sum();
+        let futures = self.futures(view)?;
+        Ok(later - futures.before(self.future_before(start)).map(|file| file.events).sum::<u64>())
+    }
+
+    /// The events of a segment that are later than the present.
+    fn futures(&self, view: &SegmentView) -> Result<Arc<Futures>, IndexError> {
+        let name = &view.entry.id;
+        if let Some(known) = lock(&self.futures).get(name) {
+            return Ok(Arc::clone(known));
+        }
+        let after = Micros::now();
+        let mut events: BTreeMap<u64, u64> = BTreeMap::new();
+        for docs in view.docs_between(Micros(after.0 + 1), Micros(i64::MAX)) {
+            docs.for_each(|doc| *events.entry(view.file(doc)).or_default() += 1);
+        }
+        let mut files = Vec::with_capacity(events.len());
+        for (number, events) in events {
+            let record = self.ledger().get(number)?;
+            let read_at = record.and_then(|record| record.reading.read_at).unwrap_or(after);
+            // A clock that was behind has not made them so.
+            files.push(FutureFile { number, events, read_at: read_at.min(after) });
+        }
+        let futures = Arc::new(Futures { after, files });
+        lock(&self.futures).insert(name.clone(), Arc::clone(&futures));
+        Ok(futures)
     }
 
     /// Bytes of the segments.
@@ -58,31 +167,77 @@ impl Store {
         files.map(|file| file.bytes).sum()
     }
 
-    /// From when on the events have to be for the segments to be no larger than this, about.
-    pub fn earliest_to_fit(&self, bytes: u64) -> Option<Micros> {
+    /// How many events there are, and how many of them count before a time.
+    pub fn events_before(&self, time: Micros) -> Result<(u64, u64), IndexError> {
+        let snapshot = self.current.snapshot.load();
+        let mut kept = 0;
+        for view in &snapshot.segments {
+            kept += self.kept(view, time)?;
+        }
+        Ok((snapshot.events(), snapshot.events() - kept))
+    }
+
+    /// Up to when files were read whose events of the future have to go for the segments to be no larger
+    /// than this, about; None where there are none, or nothing else.
+    pub fn future_to_fit(&self, bytes: u64) -> Result<Option<Micros>, IndexError> {
+        let all = self.segment_bytes();
+        let snapshot = self.current.snapshot.load();
+        let known = self.expired().future_before;
+        let mut files: Vec<(Micros, u64)> = Vec::new();
+        for view in &snapshot.segments {
+            let futures = self.futures(view)?;
+            let left = futures.files.iter().filter(|file| file.read_at >= known);
+            files.extend(left.map(|file| (file.read_at, file.events)));
+        }
+        files.sort_unstable();
+        let events = snapshot.events();
+        let wanted = (u128::from(events) * u128::from(bytes) / u128::from(all.max(1))) as u64;
+        if all <= bytes || files.iter().map(|(_, events)| events).sum::<u64>() == events {
+            return Ok(None);
+        }
+        let mut left = events;
+        let mut last = None;
+        for (read_at, events) in files {
+            if left > wanted {
+                last = Some(Micros(read_at.0 + 1));
+            }
+            left -= events;
+        }
+        Ok(last)
+    }
+
+    /// From when on the events have to be for the segments to be no larger than this, about. Some
+    /// events are: the last that count.
+    pub fn earliest_to_fit(&self, bytes: u64) -> Result<Option<Micros>, IndexError> {
         let all = self.segment_bytes();
         if all <= bytes {
-            return None;
+            return Ok(None);
         }
-        let snapshot = self.current.snapshot.load();
-        let (first, last) = snapshot.time_span()?;
-        let wanted = (u128::from(snapshot.events()) * u128::from(bytes) / u128::from(all)) as u64;
-        let kept_from = |start: i64| -> u64 {
-            let kept = |view: &Arc<SegmentView>| -> u64 {
-                let docs = view.docs_between(Micros(start), Micros(i64::MAX));
-                docs.iter().map(|docs| u64::from(docs.end - docs.start)).sum()
-            };
-            snapshot.segments.iter().map(kept).sum()
+        let Some((first, last)) = self.current.snapshot.load().time_span() else { return Ok(None) };
+        let (events, _) = self.events_before(first)?;
+        let wanted = (u128::from(events) * u128::from(bytes) / u128::from(all)) as u64;
+        let kept = |start: i64| -> Result<u64, IndexError> {
+            let (events, before) = self.events_before(Micros(start))?;
+            Ok(events - before)
         };
-        let (mut low, mut high) = (first.0, last.0 + 1);
+        // The first time from which on few enough count, and some do.
+        let (mut low, mut high) = (first.0.min(Micros::now().0), last.0.saturating_add(1));
         while low < high {
             let middle = low + (high - low) / 2;
-            if kept_from(middle) <= wanted {
+            if kept(middle)? <= wanted {
                 high = middle;
             } else {
                 low = middle + 1;
             }
         }
-        Some(Micros(low))
+        if kept(low)? == 0 {
+            let (mut some, mut none) = (first.0.min(Micros::now().0) - 1, low);
+            while none - some > 1 {
+                let middle = some + (none - some) / 2;
+                if kept(middle)? > 0 { some = middle } else { none = middle }
+            }
+            low = some;
+        }
+        Ok(Some(Micros(low)))
     }
 }

@@ -34,7 +34,7 @@ fn overlapping(store: &mut Store) -> HashMap<i64, u64> {
 fn expire(store: &mut Store, before: i64, numbers: &HashMap<i64, u64>) {
     store.expire(Micros(before)).unwrap();
     store.drop_expired().unwrap();
-    while let Some(job) = store.expiry() {
+    while let Some(job) = store.expiry().unwrap() {
         let made = job.run(&mut read_key(numbers)).unwrap();
         store.replace(&job.inputs, &[made]).unwrap();
     }
@@ -50,7 +50,8 @@ fn events_from_before_go_and_the_others_stay_as_they_are() {
         let (gone, kept): (Vec<i64>, Vec<i64>) = numbers.keys().partition(|time| **time < before);
         check_events(&store, &kept);
         assert_eq!(problems(&store), [""; 0], "{before}");
-        let expired = Expired { before: Micros(before), events: gone.len() as u64 };
+        let expired =
+            Expired { before: Micros(before), events: gone.len() as u64, ..Expired::default() };
         assert_eq!(store.expired(), expired);
         let all_kept = |run: &Run| run.earliest >= Micros(before);
         let snapshot = store.snapshots().load_full();
@@ -76,7 +77,7 @@ fn a_segment_whose_keys_are_others_is_not_written_again() {
     let numbers = overlapping(&mut store);
     store.expire(Micros(200)).unwrap();
     store.drop_expired().unwrap();
-    let job = store.expiry().unwrap();
+    let job = store.expiry().unwrap().unwrap();
     let wrong: HashMap<i64, u64> = numbers.iter().map(|(time, n)| (*time, n + 1)).collect();
     let error = job.run(&mut read_key(&wrong)).unwrap_err();
     assert!(error.to_string().contains("it lacks the key of an event"), "{error}");
@@ -89,12 +90,47 @@ fn as_many_of_the_latest_are_kept_as_fit() {
     let mut store = Store::open(dir.path(), CACHE).unwrap();
     let numbers = overlapping(&mut store);
     let bytes = store.segment_bytes();
-    assert_eq!(store.earliest_to_fit(bytes), None);
-    let half = store.earliest_to_fit(bytes / 2).unwrap().0;
+    assert_eq!(store.earliest_to_fit(bytes).unwrap(), None);
+    let half = store.earliest_to_fit(bytes / 2).unwrap().unwrap().0;
     let kept = numbers.keys().filter(|time| **time >= half).count();
     assert!((150..=175).contains(&kept), "{kept} of {}", numbers.len());
-    let none = store.earliest_to_fit(0).unwrap().0;
-    assert_eq!(none, numbers.keys().max().unwrap() + 1);
+    let none = store.earliest_to_fit(0).unwrap().unwrap().0;
+    assert_eq!(none, *numbers.keys().max().unwrap(), "the index is never emptied");
+}
+
+/// They count at the time at which their file was read, whatever they say.
+#[test]
+fn events_of_the_future_go_when_others_of_their_day_do() {
+    const FUTURE: i64 = 9_000_000_000_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), CACHE).unwrap();
+    let mut numbers = HashMap::new();
+    // The second has nothing else, the third has events of both kinds.
+    let begun = Micros::now().0;
+    for (number, times) in [(0, [1, 2]), (1, [FUTURE, FUTURE + 1]), (2, [3, FUTURE + 2])] {
+        let segment = built(&store, number, &times);
+        store.commit(vec![segment]).unwrap();
+        numbers.extend(times.map(|time| (time, number)));
+    }
+    let now = Micros::now().0;
+    assert_eq!(store.events_before(Micros(begun)).unwrap(), (6, 3));
+    assert_eq!(store.events_before(Micros(now + 1)).unwrap(), (6, 6));
+    let third = store.segment_bytes() / 3;
+    let to_fit = store.earliest_to_fit(third * 2).unwrap().unwrap();
+    assert!((3..begun).contains(&to_fit.0), "the oldest go first, and those are not: {to_fit}");
+    let to_fit = store.earliest_to_fit(third / 2).unwrap().unwrap();
+    assert!((begun..=now).contains(&to_fit.0), "{to_fit}");
+    let read = store.future_to_fit(third * 2).unwrap().unwrap();
+    assert!((begun..=now + 1).contains(&read.0), "where space is short, they go before: {read}");
+    assert_eq!(store.future_to_fit(third * 3 + 3).unwrap(), None);
+    expire(&mut store, begun, &numbers);
+    check_events(&store, &[FUTURE, FUTURE + 1, FUTURE + 2]);
+    assert_eq!(problems(&store), [""; 0]);
+    store.take_back(Micros(2)).unwrap();
+    assert_eq!(problems(&store), [""; 0], "what is gone is known to be");
+    expire(&mut store, now + 1, &numbers);
+    check_events(&store, &[]);
+    assert_eq!(problems(&store), [""; 0]);
 }
 
 #[test]
@@ -111,7 +147,7 @@ fn what_went_is_no_loss_when_a_segment_is_found_damaged() {
     let views = store.snapshots().load_full();
     let views: Vec<&SegmentView> = views.segments.iter().map(|view| &**view).collect();
     let files = |views: &[&SegmentView]| -> Vec<u64> {
-        let lost = opening::losses(store.ledger(), views, store.expired().before).unwrap();
+        let lost = opening::losses(store.ledger(), views, store.expired()).unwrap();
         let file = |line: &Line| if let Line::Loss(loss) = line { loss.file } else { panic!() };
         lost.iter().map(file).collect()
     };
