@@ -384,10 +384,7 @@ impl SegmentView {
     /// Whether an event has a value at a path, or below it, that is in no column. False where that
     /// cannot be read; the fault is noted then, and the search fails.
     pub fn has_overflow(&self, path: &str, below: bool) -> bool {
-        let find = || match below {
-            true => self.overflowed_below(path),
-            false => self.overflowed_at(path),
-        };
+        let find = || if below { self.overflowed_below(path) } else { self.overflowed_at(path) };
         match self.reading(find) {
             Ok(found) => found.is_some(),
             Err(error) => {

@@ -173,7 +173,9 @@ impl Overflow<'_> {
         self.paths.iter().try_for_each(|path| dictionary.push(path.as_bytes()))?;
         let bytes = dictionary.finish()?;
         let mut docs = Docs::default();
-        self.of_events.iter().for_each(|(doc, _)| docs.push(*doc));
+        for (doc, _) in &self.of_events {
+            docs.push(*doc);
+        }
         let places: Vec<u32> = self.of_events.iter().map(|(_, place)| *place).collect();
         file.end_texts(OVERFLOW, bytes, &docs, &places)
     }

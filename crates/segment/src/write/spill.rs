@@ -137,7 +137,9 @@ pub(super) fn stack_overflow(
     of_events.sort_unstable();
     of_events.dedup();
     let mut docs = Docs::default();
-    of_events.iter().for_each(|(doc, _)| docs.push(*doc));
+    for (doc, _) in &of_events {
+        docs.push(*doc);
+    }
     let places: Vec<u32> = of_events.iter().map(|(_, place)| *place).collect();
     drop(of_events);
     file.end_texts(OVERFLOW, bytes, &docs, &places)

@@ -95,7 +95,9 @@ fn stack_field(
                     Numbers::From(first) => {
                         postings.docs().iter().for_each(|doc| out.write_doc(first + doc, 0, &[]));
                     }
-                    numbers => unsorted.extend(postings.docs().iter().map(|doc| numbers.of(*doc))),
+                    numbers @ Numbers::Each(_) => {
+                        unsorted.extend(postings.docs().iter().map(|doc| numbers.of(*doc)))
+                    }
                 }
                 postings.advance();
             }
@@ -174,7 +176,9 @@ impl Placed {
         for (n, column) in columns {
             match &numbers[*n] {
                 Numbers::From(first) => push_docs(*first, column, &mut docs),
-                numbers => each_doc(column, |doc| unsorted.push(numbers.of(doc))),
+                numbers @ Numbers::Each(_) => {
+                    each_doc(column, |doc| unsorted.push(numbers.of(doc)));
+                }
             }
         }
         if unsorted.is_empty() {
@@ -182,7 +186,9 @@ impl Placed {
         }
         let mut order: Vec<u32> = (0..unsorted.len() as u32).collect();
         order.sort_by_key(|value| unsorted[*value as usize]);
-        order.iter().for_each(|value| docs.push(unsorted[*value as usize]));
+        for value in &order {
+            docs.push(unsorted[*value as usize]);
+        }
         Self { docs, order: Some(order) }
     }
 
