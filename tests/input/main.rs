@@ -3,5 +3,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod exports;
 mod fuzz;
 mod hostile;

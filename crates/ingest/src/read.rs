@@ -11,6 +11,8 @@
 //! out of the mapping before anyone looks at it. If the file was cut meanwhile, the copy is
 //! discarded.
 
+mod packed;
+
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, BufRead, Read};
@@ -20,9 +22,12 @@ use flate2::bufread::GzDecoder;
 use memmap2::{Advice, Mmap, MmapOptions};
 use zstd::zstd_safe::DCtx;
 
+use self::packed::{Members, after_space, gunzip_twice};
 use crate::inflate::{Inflated, Inflater, Unreadable};
 use crate::limits::{MEMBERS_MAX, RATIO_FREE_BYTES};
 use segment::sigbus;
+use trail::flags::Flags;
+use trail::split::is_log_envelope;
 
 /// Files up to this many bytes are read rather than mapped: for them a system call and a copy cost
 /// less than a mapping and its page faults, and most trail files are far smaller.
@@ -55,6 +60,8 @@ pub struct Content<'a> {
     pub bytes: &'a [u8],
     /// Where in `bytes` the second gzip member begins; None where there is one member or none.
     pub second_member: Option<usize>,
+    /// What is odd about how the file is packed.
+    pub flags: Flags,
     /// Whether the file goes on with bytes that are not compressed data, or cannot be read.
     pub has_trailing_bytes: bool,
     /// Why a later member or frame could not be read. What comes before it is whole, checksums
@@ -64,7 +71,8 @@ pub struct Content<'a> {
 
 impl<'a> Content<'a> {
     fn plain(bytes: &'a [u8]) -> Self {
-        Self { bytes, second_member: None, has_trailing_bytes: false, unread: None }
+        let flags = Flags::default();
+        Self { bytes, second_member: None, flags, has_trailing_bytes: false, unread: None }
     }
 }
 
@@ -91,6 +99,12 @@ pub enum ReadError {
         /// What the decompressor said.
         reason: String,
     },
+    /// The gzip data that the file's gzip data holds cannot be read.
+    #[error("it is gzip inside of gzip, and of the inner: {0}")]
+    Inner(Box<ReadError>),
+    /// It is packed once more than that.
+    #[error("it is gzip inside of gzip inside of gzip")]
+    PackedThrice,
     /// The content is longer than [`ReadLimits::file_bytes_max`].
     #[error("it holds more than {limit} bytes")]
     TooLarge {
@@ -214,7 +228,7 @@ impl FileReader {
         let length = length.max(on_disk.len() as u64);
         let input = Input { bytes: &on_disk, length, limits: *limits, stopping };
         let content = if on_disk.starts_with(GZIP) {
-            gunzip(inflater, input, inflated)
+            gunzip_twice(inflater, input, inflated)
         } else if on_disk.starts_with(ZSTD) {
             unzstd(input, inflated)
         } else {
@@ -259,16 +273,17 @@ fn plain<'a>(input: Input<'_>, out: &'a mut Vec<u8>) -> Result<Content<'a>, Read
     Ok(Content::plain(out))
 }
 
-/// Inflates every member of a gzip file. One that cannot be read hides none before it.
-fn gunzip<'a>(
+/// Inflates every member of gzip data. One that cannot be read hides none before it.
+fn gunzip(
     inflater: &mut Inflater,
     input: Input<'_>,
-    out: &'a mut Vec<u8>,
-) -> Result<Content<'a>, ReadError> {
+    out: &mut Vec<u8>,
+) -> Result<Members, ReadError> {
     let Input { bytes: file, limits, .. } = input;
     let mut rest = file;
     let mut end = 0;
     let mut second_member = None;
+    let mut are_logs = true;
     let mut unread = None;
     let mut members = 0;
     while rest.starts_with(GZIP) {
@@ -296,15 +311,21 @@ fn gunzip<'a>(
         };
         if !is_first && second_member.is_none() {
             second_member = Some(end);
+            are_logs = is_log_envelope(&out[..end]);
         }
-        rest = &rest[read..];
+        are_logs &= is_first || is_log_envelope(&out[end..end + written]);
+        rest = after_space(&rest[read..]);
         end += written;
     }
     let has_trailing_bytes = !rest.is_empty() || !input.is_whole();
     if unread.is_none() && !input.is_whole() {
         unread = Some(input.too_large());
     }
-    Ok(Content { bytes: &out[..end], second_member, has_trailing_bytes, unread })
+    let mut flags = Flags::default();
+    if are_logs && second_member.take().is_some() {
+        flags |= Flags::LOG_MEMBERS;
+    }
+    Ok(Members { length: end, second_member, flags, has_trailing_bytes, unread })
 }
 
 /// Inflates the member at the start of `bytes` into `out[start..]`, which grows as needed.
@@ -395,7 +416,7 @@ fn unzstd<'a>(input: Input<'_>, out: &'a mut Vec<u8>) -> Result<Content<'a>, Rea
     if unread.is_none() && !input.is_whole() {
         unread = Some(input.too_large());
     }
-    Ok(Content { bytes: out, second_member: None, has_trailing_bytes, unread })
+    Ok(Content { has_trailing_bytes, unread, ..Content::plain(out) })
 }
 
 /// Appends what the frame at the start of `bytes` holds to `out`; returns what follows it.
@@ -495,7 +516,13 @@ mod tests {
         let mut reader = FileReader::new(limits);
         let describe = |content: Content<'_>| {
             let second = content.second_member;
-            format!("{} {second:?} {}", content.bytes.len(), content.has_trailing_bytes)
+            let flags = content.flags.names().join(" ");
+            let text = format!(
+                "{} {second:?} {} {flags}",
+                content.bytes.len(),
+                content.has_trailing_bytes
+            );
+            text.trim_end().to_owned()
         };
         reader.read(&file, describe).unwrap_or_else(|error| error.to_string())
     }
@@ -517,6 +544,48 @@ mod tests {
         assert_eq!(read(&two), "8 Some(3) false");
         let twins = [gzip(b"one"), gzip(b"one")].concat();
         assert_eq!(read(&twins), "6 Some(3) false");
+    }
+
+    #[test]
+    fn members_with_lines_between_are_read() {
+        let lines = [gzip(b"one"), b"\r\n\n".to_vec(), gzip(b"three"), b"\n".to_vec()].concat();
+        assert_eq!(read(&lines), "8 Some(3) true");
+        assert_eq!(read(&lines[..lines.len() - 1]), "8 Some(3) false");
+    }
+
+    #[test]
+    fn gzip_inside_of_gzip_is_read_once_more() {
+        let twice = |bytes: &[u8]| gzip(&gzip(bytes));
+        assert_eq!(read(&twice(b"one")), "3 None false gzip-in-gzip");
+        let members = [gzip(b"one"), gzip(b"three")].concat();
+        assert_eq!(read(&gzip(&members)), "8 Some(3) false gzip-in-gzip");
+        let two = [gzip(&gzip(b"one")[..10]), gzip(&gzip(b"one")[10..])].concat();
+        assert_eq!(read(&two), "3 Some(0) false gzip-in-gzip");
+        assert_eq!(read(&gzip(&[gzip(b"one"), vec![0]].concat())), "3 None true gzip-in-gzip");
+        assert_eq!(read(&gzip(&twice(b"one"))), ReadError::PackedThrice.to_string());
+        assert!(
+            read(&gzip(&gzip(b"one")[..15])).contains("of the inner: the compressed data ends")
+        );
+        let bomb = gzip(&gzip(&vec![b' '; 40 << 20]));
+        assert!(read(&bomb).contains("of the inner: it inflates to more"), "{}", read(&bomb));
+    }
+
+    #[test]
+    fn members_that_are_log_envelopes_are_told_from_others() {
+        let log = |name: &str| {
+            gzip(format!(r#"{{"messageType":"DATA_MESSAGE","logEvents":[{name}]}}"#).as_bytes())
+        };
+        let logs = [log("1"), log("2"), log("3")].concat();
+        assert!(read(&logs).ends_with(" None false log-members"), "{}", read(&logs));
+        assert!(read(&gzip(&logs)).ends_with(" None false gzip-in-gzip log-members"));
+        for other in
+            [&b"{}"[..], br#"{"messageType":"DATA_MESSAGE","logEvents":[]}{"eventName":1}"#]
+        {
+            for members in [[log("1"), gzip(other)], [gzip(other), log("1")]] {
+                let found = read(&members.concat());
+                assert!(found.contains("Some(") && found.ends_with(" false"), "{found}");
+            }
+        }
     }
 
     #[test]

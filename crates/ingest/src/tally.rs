@@ -85,18 +85,21 @@ impl<'a> Tally<'a> {
         if Instant::now() < stops_at { Ok(()) } else { Err(Untold::Stopped) }
     }
 
-    /// Ends the file. `is_digest` says that it is none of events, `is_cut` that it ends too early.
+    /// Ends the file with these flags. `is_digest` says that it is none of events, `is_cut` that it ends too
+    /// early.
     pub(crate) fn end(
         self,
         path: &str,
         content: &Content<'_>,
+        flags: Flags,
         is_digest: bool,
         is_cut: bool,
     ) -> (FileState, Reading) {
         let mut reading = self.reading;
         let state = match (reading.records, reading.rejected) {
             (1.., _) => FileState::Indexed,
-            (0, _) if is_digest => {
+            // A digest is one object that is no record; what else could not be read is told.
+            (0, 0..=1) if is_digest => {
                 reading = Reading::default();
                 FileState::Digest
             }
@@ -118,6 +121,7 @@ impl<'a> Tally<'a> {
         if is_cut && state == FileState::Indexed {
             reading.flags.push("cut-off".to_owned());
         }
+        reading.flags.extend(flags.among(Flags::PACKING).names());
         if reading.records == 0 {
             let PathFacts { account, region, .. } = PathFacts::of(path);
             reading.account = account.map(str::to_owned);

@@ -43,6 +43,8 @@ use trail::parse::{Origin, Parser};
 use trail::split;
 use trail::split::Pieces;
 use trail::time::Micros;
+use trail::utf16;
+use trail::utf16::Utf16;
 
 /// When a worker finishes a segment, and the limits on what it reads.
 #[derive(Clone, Copy, Debug)]
@@ -328,14 +330,21 @@ impl Work<'_> {
                 Ok(found) if found.clone().key().as_ref() == Some(key) => {}
                 _ => return changed(),
             }
-            let pieces = Pieces::of(content.bytes);
+            if is_too_long_in_utf16(content.bytes, worker.options.read.file_bytes_max) {
+                let reason = "it is UTF-16, and longer than two fifths of ingest.file_bytes_max";
+                let rejected = worker.rejected(key.clone(), reason.to_owned());
+                return Ok(Outcome::Done(Box::new(rejected)));
+            }
+            let decoded = utf16::decode(content.bytes);
+            let pieces =
+                decoded.as_ref().map_or_else(|| Pieces::of(content.bytes), Pieces::of_utf16);
             let is_cut =
                 pieces.outcome.is_cut || matches!(content.unread, Some(ReadError::Cut { .. }));
             if is_cut && is_fresh {
                 return Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone())));
             }
             let building = open(&mut desk.building, worker)?;
-            let file = Split { key, content: &content, pieces: &pieces };
+            let file = Split { key, content: &content, utf16: decoded.as_ref(), pieces: &pieces };
             let outcome = match file.index(parser, building, worker) {
                 Ok(record) => Outcome::Done(Box::new(record)),
                 Err(Untold::Stopped) => Outcome::GivenUp,
@@ -388,6 +397,12 @@ fn open<'b>(
     Ok(building.as_mut().expect("it was begun where there was none"))
 }
 
+/// Whether a file is UTF-16 and would, together with its text in UTF-8, take more memory than the largest
+/// file: the text has one and a half times as many bytes at most.
+fn is_too_long_in_utf16(bytes: &[u8], file_bytes_max: usize) -> bool {
+    utf16::is_utf16(bytes) && bytes.len() > file_bytes_max / 5 * 2
+}
+
 impl Worker {
     fn reader(&self) -> FileReader {
         FileReader::until(self.options.read, self.progress.stopping().clone())
@@ -415,6 +430,7 @@ impl Worker {
 struct Split<'a> {
     key: &'a FileKey,
     content: &'a Content<'a>,
+    utf16: Option<&'a Utf16>,
     pieces: &'a Pieces<'a>,
 }
 
@@ -426,7 +442,7 @@ impl Split<'_> {
         building: &mut Building,
         worker: &Worker,
     ) -> Result<FileRecord, Untold> {
-        let Self { key, content, pieces } = self;
+        let Self { key, content, utf16, pieces } = self;
         let number = worker.number();
         let name = Path::new(&key.path).file_name().and_then(|name| name.to_str()).unwrap_or("");
         let stated = Micros::parse_file_name(name);
@@ -437,15 +453,21 @@ impl Split<'_> {
             None if changed >= FIRST_TRAIL => changed,
             None => Micros::now(),
         };
+        let mut flags = content.flags;
+        if content.has_trailing_bytes {
+            flags |= Flags::TRAILING_BYTES;
+        }
+        if let Some(file) = utf16 {
+            flags |= Flags::UTF16;
+            if !file.is_whole {
+                flags |= Flags::INVALID_UTF8;
+            }
+        }
         let origin = Origin {
             file: number,
             time: stated.unwrap_or(changed),
             second_member: content.second_member,
-            flags: if content.has_trailing_bytes {
-                Flags::TRAILING_BYTES
-            } else {
-                Flags::default()
-            },
+            flags,
         };
         let Building { segments, membership, .. } = building;
         let kept_from = Micros(worker.horizon.load(Ordering::Acquire));
@@ -456,7 +478,7 @@ impl Split<'_> {
         let split::Outcome { is_digest, is_cut } = pieces.outcome;
         let is_digest = is_digest || key.path.contains("/CloudTrail-Digest/");
         let (state, reading) =
-            tally.end(&key.path, content, is_digest && !pieces.is_empty(), is_cut);
+            tally.end(&key.path, content, flags, is_digest && !pieces.is_empty(), is_cut);
         let counters = &worker.progress.counters;
         add(&counters.events, reading.records - reading.duplicates - reading.expired);
         add(&counters.duplicates, reading.duplicates);

@@ -14,7 +14,7 @@ impl Flags {
     /// No time in the record at all; the time is its file's.
     pub(crate) const TIME_FROM_FILE: Self = Self(1 << 3);
     /// The record holds bytes that are not UTF-8, or half of a character; they are searched as U+FFFD.
-    pub(crate) const INVALID_UTF8: Self = Self(1 << 4);
+    pub const INVALID_UTF8: Self = Self(1 << 4);
     /// The record came from a gzip member after the first, which AWS never writes.
     pub(crate) const SECOND_MEMBER: Self = Self(1 << 5);
     /// Another event has the same account and `eventID`, and different content.
@@ -24,11 +24,55 @@ impl Flags {
     /// The event's time is later than its file was delivered.
     pub const FUTURE: Self = Self(1 << 12);
 
-    /// Those that tell of the file or of other events; a record that is parsed again tells the rest.
-    pub(crate) const NOT_OF_THE_RECORD: Self =
-        Self(Self::SECOND_MEMBER.0 | Self::ID_CONFLICT.0 | Self::TRAILING_BYTES.0 | Self::FUTURE.0);
+    /// An object of the record has a key twice. What is derived follows the last, as other readers do.
+    pub(crate) const DUPLICATE_KEYS: Self = Self(1 << 16);
+    /// Text that is no time stands before the record in its line.
+    pub(crate) const LINE_PREFIX: Self = Self(1 << 17);
+    /// The record was in a wrapper of another tool: `_source` (Elasticsearch).
+    pub(crate) const IN_SOURCE: Self = Self(1 << 18);
+    /// The same: `result._raw` or `_raw` (Splunk).
+    pub(crate) const IN_RAW: Self = Self(1 << 19);
+    /// The same: `event.original` (Elastic agents).
+    pub(crate) const IN_ORIGINAL: Self = Self(1 << 20);
+    /// The same: `message` (Logstash and others).
+    pub(crate) const IN_MESSAGE: Self = Self(1 << 21);
+    /// The same: `aws` or `data.aws` (Wazuh).
+    pub(crate) const IN_AWS: Self = Self(1 << 22);
+    /// The same: `Message` or `Sns.Message` (SNS).
+    pub(crate) const IN_SNS: Self = Self(1 << 23);
+    /// The same: `body` or `Body` (SQS).
+    pub(crate) const IN_BODY: Self = Self(1 << 24);
+    /// It is a notification of S3, which has the form of a record, and none of CloudTrail's.
+    pub(crate) const S3_NOTIFICATION: Self = Self(1 << 25);
+    /// The file is UTF-16.
+    pub const UTF16: Self = Self(1 << 26);
+    /// The file is gzip inside of gzip.
+    pub const GZIP_IN_GZIP: Self = Self(1 << 27);
+    /// The file has several gzip members, each of which is an envelope of CloudWatch Logs, as Firehose
+    /// writes them.
+    pub const LOG_MEMBERS: Self = Self(1 << 28);
 
-    const NAMES: [(Self, &'static str); 9] = [
+    /// Those that tell how a file is packed.
+    pub const PACKING: Self = Self(0x7 << 26);
+
+    /// Those that name a wrapper.
+    const WRAPPERS: Self = Self(0x7F << 18);
+
+    /// Those that tell of the file or of other events; a record that is parsed again tells the rest.
+    pub(crate) const NOT_OF_THE_RECORD: Self = Self(
+        Self::INVALID_UTF8.0
+            | Self::SECOND_MEMBER.0
+            | Self::ID_CONFLICT.0
+            | Self::TRAILING_BYTES.0
+            | Self::FUTURE.0
+            | Self::LINE_PREFIX.0
+            | Self::WRAPPERS.0
+            | Self::UTF16.0
+            | Self::GZIP_IN_GZIP.0
+            | Self::LOG_MEMBERS.0,
+    );
+
+    const NAMES: [(Self, &'static str); 22] = [
         (Self::REPAIRED, "repaired"),
         (Self::TIME_FROM_TIMESTAMP, "time-from-timestamp"),
         (Self::TIME_FROM_WINDOW, "time-from-window"),
@@ -38,6 +82,19 @@ impl Flags {
         (Self::ID_CONFLICT, "id-conflict"),
         (Self::TRAILING_BYTES, "trailing-bytes"),
         (Self::FUTURE, "future"),
+        (Self::DUPLICATE_KEYS, "duplicate-keys"),
+        (Self::LINE_PREFIX, "line-prefix"),
+        (Self::IN_SOURCE, "in-_source"),
+        (Self::IN_RAW, "in-result._raw"),
+        (Self::IN_ORIGINAL, "in-event.original"),
+        (Self::IN_MESSAGE, "in-message"),
+        (Self::IN_AWS, "in-aws"),
+        (Self::IN_SNS, "in-Message"),
+        (Self::IN_BODY, "in-body"),
+        (Self::S3_NOTIFICATION, "s3-notification"),
+        (Self::UTF16, "utf-16"),
+        (Self::GZIP_IN_GZIP, "gzip-in-gzip"),
+        (Self::LOG_MEMBERS, "log-members"),
     ];
 
     /// Whether every flag of `other` is set.
@@ -45,9 +102,14 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
+    /// Whether some of the flags name a wrapper.
+    pub(crate) fn is_wrapper(self) -> bool {
+        self.among(Self::WRAPPERS) != Self::default()
+    }
+
     /// Those of some flags that are set.
     #[must_use]
-    pub(crate) fn among(self, others: Self) -> Self {
+    pub fn among(self, others: Self) -> Self {
         Self(self.0 & others.0)
     }
 
@@ -58,6 +120,14 @@ impl Flags {
             .filter(|(flag, _)| self.contains(*flag))
             .map(|(_, name)| (*name).to_owned())
             .collect()
+    }
+}
+
+impl std::ops::BitOr for Flags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }
 

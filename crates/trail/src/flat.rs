@@ -13,9 +13,10 @@ use crate::columns::{ColumnId, Words};
 use crate::content::EventKey;
 use crate::flags::Flags;
 use crate::identity::Identity;
-use crate::limits::{EXACT_BYTES_MAX, WORD_BYTES_MAX};
-use crate::paths::{Generation, Meaning, PathId, Paths};
+use crate::limits::{EXACT_BYTES_MAX, KEY_BYTES_MAX, WORD_BYTES_MAX};
+use crate::paths::{Generation, Meaning, PathId, Paths, SEPARATOR};
 use crate::time::Micros;
+use crate::twice::Keys;
 use crate::words::{each_word, shorten};
 
 /// A scalar of a record, as parsed.
@@ -55,6 +56,9 @@ pub struct Event {
     paths: Paths,
     arena: String,
     columns: Vec<(ColumnId, Span)>,
+    /// Values of columns at keys that come again in their object, until the event is finished.
+    overridden: Vec<(ColumnId, Span)>,
+    pub(crate) keys: Keys,
     leaves: Vec<(PathId, Leaf)>,
     on_behalf_of: Option<Span>,
     times: Times,
@@ -85,15 +89,22 @@ impl Event {
     /// Empties the event for the next record, keeping its buffers and path table.
     pub(crate) fn clear(&mut self) {
         self.paths.trim();
+        self.keys.clear();
+        self.forget_values();
+        self.raw.clear();
+        self.content = 0;
+        self.flags = Flags::default();
+    }
+
+    /// Forgets the scalars.
+    pub(crate) fn forget_values(&mut self) {
         self.arena.clear();
         self.columns.clear();
+        self.overridden.clear();
         self.leaves.clear();
         self.on_behalf_of = None;
         self.times = Times::default();
-        self.raw.clear();
-        self.content = 0;
         self.ip = None;
-        self.flags = Flags::default();
     }
 
     /// The path of `key` below `parent`, for [`Event::add`].
@@ -118,19 +129,65 @@ impl Event {
         let has_column = |(column, _): &(ColumnId, Span)| {
             KNOWN_BY.contains(column) || column.column().path.starts_with("userIdentity.")
         };
-        self.times.event.is_some() || self.columns.iter().any(has_column)
+        self.times.event.is_some() || self.columns.iter().chain(&self.overridden).any(has_column)
+    }
+
+    /// Why that which is not a record is none, and where in it one may be.
+    pub(crate) fn why_no_record(&self) -> String {
+        let has = |path: &str| self.leaves.iter().any(|(id, _)| self.paths.text(*id) == path);
+        if has("class_uid") && has("category_uid") {
+            return "an event in the form of OCSF, as Security Lake keeps it, and not a record of \
+                    CloudTrail"
+                .to_owned();
+        }
+        match self.leaves().find_map(|(id, leaf)| self.held_at(id, leaf)) {
+            Some(key) => format!("not a CloudTrail record; what its key '{key}' holds may be one"),
+            None => "not a CloudTrail record: it has none of eventName, eventSource, eventID, \
+                     eventTime, eventVersion and userIdentity"
+                .to_owned(),
+        }
+    }
+
+    /// The key that holds a record of which this is a field, or which is this text.
+    fn held_at(&self, id: PathId, leaf: Scalar<'_>) -> Option<String> {
+        let path = self.paths.text(id);
+        let is_of_record = |key: &str| {
+            matches!(key, "eventName" | "eventSource" | "eventID" | "eventVersion" | "userIdentity")
+        };
+        let key = match (path.rsplit_once(SEPARATOR), leaf) {
+            (Some((parents, key)), _) if is_of_record(key) => parents,
+            (_, Scalar::Str(text))
+                if ["eventVersion", "eventName"].iter().any(|name| text.contains(name))
+                    // What gzip begins with, in Base64.
+                    || text.starts_with("H4sI") =>
+            {
+                path
+            }
+            _ => return None,
+        };
+        Some(shorten(&mut key.replace(SEPARATOR, "."), KEY_BYTES_MAX).to_owned())
+    }
+
+    /// Adds a scalar below a key that comes again in its object: it can be searched, and nothing is derived
+    /// from it.
+    pub(crate) fn add_overridden(&mut self, path: PathId, scalar: Scalar<'_>) {
+        match self.paths.meaning(path) {
+            Meaning::Column(column) => {
+                let span = self.push_scalar(scalar);
+                self.overridden.push((column, span));
+            }
+            _ => self.add_leaf(path, scalar),
+        }
     }
 
     /// Adds one scalar of the record.
     pub fn add(&mut self, path: PathId, scalar: Scalar<'_>) {
         match (self.paths.meaning(path), scalar) {
             (Meaning::Column(column), _) => self.add_column(column, scalar),
-            (Meaning::EventTime, Scalar::Str(text)) if self.times.event.is_none() => {
-                match Micros::parse_event_time(text) {
-                    Some(time) => self.times.event = Some(time),
-                    None => self.add_leaf(path, scalar),
-                }
-            }
+            (Meaning::EventTime, _) if self.times.event.is_none() => match time_of(scalar) {
+                Some(time) => self.times.event = Some(time),
+                None => self.add_leaf(path, scalar),
+            },
             (Meaning::Timestamp, Scalar::Str(text)) => {
                 self.times.timestamp = Micros::parse_event_time(text);
                 self.add_leaf(path, scalar);
@@ -147,14 +204,18 @@ impl Event {
         }
     }
 
-    fn add_column(&mut self, column: ColumnId, scalar: Scalar<'_>) {
-        let span = match scalar {
+    fn push_scalar(&mut self, scalar: Scalar<'_>) -> Span {
+        match scalar {
             Scalar::Str(text) => self.push_exact(text),
             Scalar::I64(n) => push_display(&mut self.arena, n),
             Scalar::U64(n) => push_display(&mut self.arena, n),
             Scalar::F64(n) => push_display(&mut self.arena, n),
             Scalar::Bool(b) => push_display(&mut self.arena, b),
-        };
+        }
+    }
+
+    fn add_column(&mut self, column: ColumnId, scalar: Scalar<'_>) {
+        let span = self.push_scalar(scalar);
         if column == columns::SOURCE_IP && self.ip.is_none() {
             self.ip = parse_ip(text(&self.arena, span));
         }
@@ -192,6 +253,10 @@ impl Event {
         self.time = time;
         self.flags |= flags;
         self.derive_identity();
+        if self.column(columns::EVENT_SOURCE) == "aws:s3" {
+            self.flags |= Flags::S3_NOTIFICATION;
+        }
+        self.columns.append(&mut self.overridden);
         self.columns.sort_by_key(|(column, _)| *column);
     }
 
@@ -282,6 +347,17 @@ pub fn each_column_word(
 ) {
     if column.column().words == Words::Whole && !is_found_whole(value) {
         each_word(value, buffer, sink);
+    }
+}
+
+/// The time that an `eventTime` states.
+fn time_of(scalar: Scalar<'_>) -> Option<Micros> {
+    match scalar {
+        Scalar::Str(text) => Micros::parse_record_time(text),
+        Scalar::I64(n) => Micros::of_whole(n),
+        Scalar::U64(n) => Micros::of_whole(i64::try_from(n).ok()?),
+        Scalar::F64(n) => Micros::of_number(n),
+        Scalar::Bool(_) => None,
     }
 }
 

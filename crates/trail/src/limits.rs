@@ -5,6 +5,9 @@
 /// Envelopes inside envelopes. An array of EventBridge events that hold records is 3.
 pub(crate) const ENVELOPE_DEPTH_MAX: u32 = 4;
 
+/// Texts inside texts that may hold envelopes: a CloudWatch envelope in a message of SQS is 2.
+pub(crate) const TEXT_DEPTH_MAX: u32 = 2;
+
 /// Pieces of a file held at once, 48 bytes each. A file of AWS's largest size has a third of this; one of
 /// nothing but braces would take twenty times its size, and is split twice instead.
 pub(crate) const PIECES_HELD_MAX: usize = 100_000;

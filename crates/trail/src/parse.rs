@@ -13,8 +13,10 @@ use crate::flags::Flags;
 use crate::flat::{Event, Scalar};
 use crate::limits::{
     FILE_RECORDS_MAX, RECORD_BYTES_MAX, RECORD_VALUES_MAX, RESCUE_BYTES_MAX, RESCUES_MAX,
+    TEXT_DEPTH_MAX,
 };
 use crate::paths::PathId;
+use crate::places::Places;
 use crate::repair::{Repaired, repair};
 use crate::split::{Piece, Pieces};
 use crate::time::Micros;
@@ -71,8 +73,9 @@ impl Parser {
         sink: &mut S,
     ) -> Result<(), S::Error> {
         let mut run = Run::new(self, origin, sink);
+        let places = Places::as_is();
         for piece in pieces {
-            run.piece(*piece, 0);
+            run.piece(*piece, 0, &places);
         }
         run.end()
     }
@@ -86,7 +89,8 @@ impl Parser {
         sink: &mut S,
     ) -> Result<(), S::Error> {
         let mut run = Run::new(self, origin, sink);
-        pieces.each(|piece| run.piece(piece, 0));
+        let places = pieces.places();
+        pieces.each(|piece| run.piece(piece, 0, &places));
         run.end()
     }
 
@@ -122,7 +126,7 @@ impl Parser {
         let repairs = self.fill_as_delivered(raw).ok()?;
         let event = &mut self.event;
         event.raw.extend_from_slice(raw);
-        event.flags = origin.flags.among(Flags::NOT_OF_THE_RECORD);
+        event.flags |= origin.flags.among(Flags::NOT_OF_THE_RECORD);
         event.flags |= repairs;
         event.file = origin.file;
         event.offset = offset;
@@ -175,6 +179,15 @@ struct Run<'p, 's, S: Sink> {
     failure: Option<S::Error>,
 }
 
+/// A record as it was found.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    offset: usize,
+    bytes: &'a [u8],
+    is_listed: bool,
+    flags: Flags,
+}
+
 impl<'p, 's, S: Sink> Run<'p, 's, S> {
     fn new(parser: &'p mut Parser, origin: Origin, sink: &'s mut S) -> Self {
         Self { parser, origin, sink, records: 0, rescues: 0, rescued_bytes: 0, failure: None }
@@ -184,60 +197,81 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
         self.failure.map_or(Ok(()), Err)
     }
 
-    /// Takes a piece of the file; `base` is the offset of the bytes it was found in.
-    fn piece(&mut self, piece: Piece<'_>, base: usize) {
+    /// Takes a piece of what `places` are of; `base` is the offset there of the bytes it was found in.
+    fn piece(&mut self, piece: Piece<'_>, base: usize, places: &Places<'_>) {
         if self.failure.is_some() || self.records > FILE_RECORDS_MAX {
             return;
         }
         match piece {
-            Piece::Record { offset, bytes, is_listed } => {
-                self.record(base + offset, bytes, is_listed);
+            Piece::Record { offset, bytes, is_listed, flags } => {
+                let offset = base + offset;
+                self.record(Found { offset, bytes, is_listed, flags }, places);
             }
-            Piece::Escaped { offset, content } if content.len() > RECORD_BYTES_MAX => {
-                self.reject(base + offset, too_long());
+            Piece::Escaped { offset, content, flags } => {
+                self.text(base + offset, content, flags, places);
             }
-            Piece::Escaped { offset, content } => match self.parser.json.unescape(content) {
-                Ok(record) => self.record(base + offset, &record, false),
-                Err(fault) => self.reject(base + offset + fault.at, fault.reason),
-            },
-            Piece::Broken { offset, reason } => self.reject(base + offset, reason.to_owned()),
+            Piece::Broken { offset, reason } => {
+                self.reject(base + offset, reason.to_owned(), places);
+            }
         }
     }
 
-    fn record(&mut self, offset: usize, bytes: &[u8], is_listed: bool) {
+    /// Takes a text that holds a record or an envelope.
+    fn text(&mut self, offset: usize, content: &[u8], flags: Flags, places: &Places<'_>) {
+        if content.len() > RECORD_BYTES_MAX {
+            return self.reject(offset, too_long(), places);
+        }
+        let text = match self.parser.json.unescape(content) {
+            Ok(text) => text,
+            Err(fault) => return self.reject(offset + fault.at, fault.reason, places),
+        };
+        if !matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
+            return self.reject(offset, json::NO_OBJECT.to_owned(), places);
+        }
+        let inner = Places::in_string(content, places, offset);
+        if places.depth() < TEXT_DEPTH_MAX {
+            split::split_text(&text, flags, &mut |piece| self.piece(piece, 0, &inner));
+        } else {
+            let (offset, bytes) = (0, text.trim_ascii());
+            self.record(Found { offset, bytes, is_listed: false, flags }, &inner);
+        }
+    }
+
+    fn record(&mut self, found: Found<'_>, places: &Places<'_>) {
         self.records += 1;
         if self.records > FILE_RECORDS_MAX {
             let reason = format!(
                 "the file has more than {FILE_RECORDS_MAX} records; this and the rest are not read"
             );
-            return self.reject(offset, reason);
+            return self.reject(found.offset, reason, places);
         }
-        self.read_record(offset, bytes, is_listed);
-        if bytes.len() > KEPT_RECORD_BYTES_MAX {
+        self.read_record(found, places);
+        if found.bytes.len() > KEPT_RECORD_BYTES_MAX {
             *self.parser = Parser::default();
         }
     }
 
-    fn read_record(&mut self, offset: usize, bytes: &[u8], is_listed: bool) {
+    fn read_record(&mut self, found: Found<'_>, places: &Places<'_>) {
+        let Found { offset, bytes, is_listed, flags } = found;
         if let Err(reason) = check_size(bytes) {
-            return self.broken_record(offset, bytes, JsonFault { at: 0, reason });
+            return self.broken_record(found, JsonFault { at: 0, reason }, places);
         }
-        let mut flags = self.origin.flags;
+        let mut flags = self.origin.flags | flags;
         match self.parser.fill_as_delivered(bytes) {
             Ok(repairs) => flags |= repairs,
-            Err(fault) => return self.broken_record(offset, bytes, fault),
+            Err(fault) => return self.broken_record(found, fault, places),
         }
         let event = &mut self.parser.event;
         if !is_listed && !event.looks_like_a_record() {
-            let reason = "not a CloudTrail record: it has none of eventName, eventSource, eventID, \
-                          eventTime, eventVersion and userIdentity";
-            return self.reject(offset, reason.to_owned());
+            let reason = event.why_no_record();
+            return self.reject(offset, reason, places);
         }
+        let offset = places.of(offset);
         if self.origin.second_member.is_some_and(|start| offset >= start) {
             flags |= Flags::SECOND_MEMBER;
         }
         event.raw.extend_from_slice(bytes);
-        event.flags = flags;
+        event.flags |= flags;
         event.file = self.origin.file;
         event.offset = offset as u64;
         event.finish(self.origin.time);
@@ -245,17 +279,19 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
     }
 
     /// Reports a record that cannot be read, and looks for neighbours that it swallowed.
-    fn broken_record(&mut self, offset: usize, bytes: &[u8], fault: JsonFault) {
-        self.reject(offset + fault.at, fault.reason);
+    fn broken_record(&mut self, found: Found<'_>, fault: JsonFault, places: &Places<'_>) {
+        let Found { offset, bytes, flags, .. } = found;
+        self.reject(offset + fault.at, fault.reason, places);
         self.rescues += 1;
         self.rescued_bytes = self.rescued_bytes.saturating_add(bytes.len());
         if self.rescues <= RESCUES_MAX && self.rescued_bytes <= RESCUE_BYTES_MAX {
-            split::split_after_broken(bytes, &mut |piece| self.piece(piece, offset));
+            split::split_after_broken(bytes, flags, &mut |piece| self.piece(piece, offset, places));
         }
     }
 
-    fn reject(&mut self, offset: usize, reason: String) {
-        self.sink.reject(Reject { offset: offset as u64, reason });
+    /// `offset` counts bytes of what `places` are of.
+    fn reject(&mut self, offset: usize, reason: String, places: &Places<'_>) {
+        self.sink.reject(Reject { offset: places.of(offset) as u64, reason });
     }
 }
 
@@ -309,6 +345,23 @@ impl<const IS_HASHED: bool> Visitor for Fill<'_, IS_HASHED> {
 
     fn leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
         self.0.add(path, scalar);
+    }
+
+    fn key(&mut self, object: usize, at: usize, parent_and_path: (PathId, PathId), key: &str) {
+        self.0.keys.meet(object, at, parent_and_path, key);
+    }
+
+    fn overridden(&mut self) -> Vec<u32> {
+        let places = self.0.keys.take_overridden();
+        if !places.is_empty() {
+            self.0.forget_values();
+            self.0.flags |= Flags::DUPLICATE_KEYS;
+        }
+        places
+    }
+
+    fn overridden_leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
+        self.0.add_overridden(path, scalar);
     }
 }
 

@@ -2,22 +2,32 @@
 //!
 //! Takes every shape that trails are kept in (`docs/operations.md`, "What it reads"): `{"Records":[…]}`, arrays,
 //! single records, one record a line or simply one after another, `lookup-events` output,
-//! EventBridge and CloudWatch envelopes. It follows strings and brackets only, so it is fast, and a
-//! fault inside a record costs that record alone.
+//! EventBridge and CloudWatch envelopes, and the wrappers of other tools (`keys`). It follows strings
+//! and brackets only, so it is fast, and a fault inside a record costs that record alone.
+//!
+//! Every byte is of a record, of a broken piece, or of what records are packed in: brackets, commas, white
+//! space, the other members of an envelope, the time before a record in its line.
 //!
 //! Pure, total, and without recursion except for envelopes, which it follows `ENVELOPE_DEPTH_MAX`
 //! deep.
 
+mod keys;
+mod lines;
+mod scan;
+
 use memchr::memmem;
 
+use self::keys::{Door, Members, Way};
+use self::scan::{scalar_end, skip_between, skip_space, skip_string, skip_value};
+use crate::flags::Flags;
 use crate::limits::{CUT_BYTES_MAX, CUTS_MAX, ENVELOPE_DEPTH_MAX, PIECES_HELD_MAX};
+use crate::places::Places;
+use crate::utf16::Utf16;
 
 /// Bytes looked at in the first step of the search for the next record, which is near as a rule, and in
 /// the longest.
 const SEARCH_STEP_FIRST: usize = 256;
 const SEARCH_STEP_MAX: usize = 64 << 10;
-
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// A piece of a file. Offsets count bytes from the beginning of what was split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +40,17 @@ pub enum Piece<'a> {
         bytes: &'a [u8],
         /// Whether it stood in a `Records` array; it then counts as a record whatever it contains.
         is_listed: bool,
+        /// What it was wrapped in.
+        flags: Flags,
     },
-    /// A record inside a JSON string, still escaped.
+    /// A text that holds a record or an envelope, still escaped.
     Escaped {
         /// Where the string's content begins.
         offset: usize,
         /// What stands between the quotes.
         content: &'a [u8],
+        /// What it was wrapped in.
+        flags: Flags,
     },
     /// Bytes that are not a record.
     Broken {
@@ -58,13 +72,16 @@ pub struct Outcome {
 
 /// Finds the pieces of a file, in order.
 pub(crate) fn split<'a>(bytes: &'a [u8], sink: &mut impl FnMut(Piece<'a>)) -> Outcome {
-    if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
-        sink(Piece::Broken { offset: 0, reason: "the file is UTF-16; a trail is UTF-8" });
-        return Outcome::default();
-    }
     let mut splitter = Splitter::new(bytes, sink);
     splitter.values(0, 0, Context::File);
     splitter.outcome
+}
+
+/// Finds the pieces of a text that stood in a file's string, in a wrapper with these flags.
+pub(crate) fn split_text<'a>(text: &'a [u8], flags: Flags, sink: &mut impl FnMut(Piece<'a>)) {
+    let mut splitter = Splitter::new(text, sink);
+    splitter.flags = flags;
+    splitter.values(0, 0, Context::Text);
 }
 
 /// The pieces of a file.
@@ -74,6 +91,8 @@ pub struct Pieces<'a> {
     /// The first of them: a file of nothing but braces would hold twenty times its size in pieces.
     held: Vec<Piece<'a>>,
     count: usize,
+    /// Where the text began in a file that was UTF-16.
+    utf16: Option<usize>,
     /// What splitting found out about the file as a whole.
     pub outcome: Outcome,
 }
@@ -88,7 +107,16 @@ impl<'a> Pieces<'a> {
                 held.push(piece);
             }
         });
-        Self { bytes, held, count, outcome }
+        Self { bytes, held, count, utf16: None, outcome }
+    }
+
+    /// Splits a file that was UTF-16. Places count bytes of the file as it was.
+    pub fn of_utf16(file: &'a Utf16) -> Self {
+        Self { utf16: Some(file.start), ..Self::of(file.text.as_bytes()) }
+    }
+
+    pub(crate) fn places(&self) -> Places<'a> {
+        self.utf16.map_or_else(Places::as_is, |start| Places::utf16(self.bytes, start))
     }
 
     /// Whether the file has neither a record nor broken bytes.
@@ -116,23 +144,46 @@ pub fn collect(bytes: &[u8]) -> (Vec<Piece<'_>>, Outcome) {
 /// Finds the pieces of a span that is not one record although it looked like one: whatever follows
 /// the next place in it where a record can begin. For use after a record failed to parse, because a
 /// missing quote or brace makes it swallow its neighbours.
-pub(crate) fn split_after_broken<'a>(record: &'a [u8], sink: &mut impl FnMut(Piece<'a>)) {
+pub(crate) fn split_after_broken<'a>(
+    record: &'a [u8],
+    flags: Flags,
+    sink: &mut impl FnMut(Piece<'a>),
+) {
     if let Some(start) = next_record(record, 0) {
-        Splitter::new(record, sink).values(start, 0, Context::List);
+        let mut splitter = Splitter::new(record, sink);
+        splitter.flags = flags;
+        splitter.values(start, 0, Context::List);
     }
 }
 
+/// Whether bytes are one envelope of CloudWatch Logs, as a subscription delivers it, and nothing else.
+pub fn is_log_envelope(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii();
+    let begins =
+        [&br#"{"messageType":"DATA_MESSAGE","#[..], br#"{"messageType":"CONTROL_MESSAGE","#];
+    begins.iter().any(|begin| text.starts_with(begin)) && skip_value(text, 0) == Some(text.len())
+}
+
 /// What a list of values is in.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Context {
     /// The file itself: values end with it.
     File,
+    /// A text in a file, likewise.
+    Text,
     /// A list of records or envelopes: values end with its bracket.
     List,
     /// The same, under the key `Records`.
     Records,
     /// A list of log events, whose `message` is a record.
     LogEvents,
+}
+
+impl Context {
+    /// Whether values end with a bracket.
+    fn is_list(self) -> bool {
+        !matches!(self, Self::File | Self::Text)
+    }
 }
 
 struct Splitter<'a, 's, F> {
@@ -143,12 +194,32 @@ struct Splitter<'a, 's, F> {
     /// Bytes that were read to find that records have no end.
     cut_bytes: u64,
     has_record: bool,
+    /// How many pieces were handed out.
+    pieces: u64,
+    /// What the values at hand are wrapped in.
+    flags: Flags,
+    /// The line with a record that comes next, if it was looked for.
+    next_line: Option<usize>,
 }
 
 impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
     fn new(bytes: &'a [u8], sink: &'s mut F) -> Self {
-        let outcome = Outcome::default();
-        Self { bytes, sink, outcome, cuts: 0, cut_bytes: 0, has_record: false }
+        Self {
+            bytes,
+            sink,
+            outcome: Outcome::default(),
+            cuts: 0,
+            cut_bytes: 0,
+            has_record: false,
+            pieces: 0,
+            flags: Flags::default(),
+            next_line: None,
+        }
+    }
+
+    fn emit(&mut self, piece: Piece<'a>) {
+        self.pieces += 1;
+        (self.sink)(piece);
     }
 
     /// Takes values one after another until their context ends; returns where.
@@ -158,31 +229,64 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
             at = skip_between(self.bytes, at);
             at = match self.bytes.get(at) {
                 None => {
-                    self.outcome.is_cut |= context != Context::File;
+                    self.outcome.is_cut |= context.is_list();
                     return at;
                 }
-                Some(b']') if context != Context::File => return at + 1,
+                Some(b']') if context.is_list() => return at + 1,
                 Some(b'{') => self.object(at, depth, context),
                 // What is left of a list whose record lacked a bracket.
                 Some(b'}' | b']') if self.has_record => at + 1,
-                Some(b'[') if depth < ENVELOPE_DEPTH_MAX => {
-                    self.values(at + 1, depth + 1, Context::List)
-                }
-                Some(_) => self.broken(at, "a record should begin here, with '{'"),
+                Some(b'[') if depth < ENVELOPE_DEPTH_MAX => self.list(at, depth, context),
+                Some(_) => self.other(at, depth, context),
             };
         }
     }
 
+    /// Takes a list that is a value of the file or of another list.
+    fn list(&mut self, at: usize, depth: u32, context: Context) -> usize {
+        let pieces = self.pieces;
+        let end = self.values(at + 1, depth + 1, Context::List);
+        if context.is_list() && self.pieces == pieces && !self.outcome.is_cut {
+            self.emit(Piece::Broken {
+                offset: at,
+                reason: "an empty list where a record should be",
+            });
+        }
+        end
+    }
+
+    /// Takes what is neither object nor list: the beginning of a line, a value that is no record, or
+    /// anything.
+    fn other(&mut self, at: usize, depth: u32, context: Context) -> usize {
+        const REASON: &str = "a record should begin here, with '{'";
+        if context == Context::File
+            && let Some((brace, flags)) = lines::prefixed(self.bytes, at)
+        {
+            let outer = std::mem::replace(&mut self.flags, flags);
+            let end = self.object(brace, depth, context);
+            self.flags = outer;
+            return end;
+        }
+        match scalar_end(self.bytes, at) {
+            Some(end) if context.is_list() => {
+                self.emit(Piece::Broken { offset: at, reason: REASON });
+                end
+            }
+            _ => self.broken(at, context, REASON),
+        }
+    }
+
     /// Reports bytes that are no record, and finds the next place where one can begin.
-    fn broken(&mut self, at: usize, reason: &'static str) -> usize {
-        (self.sink)(Piece::Broken { offset: at, reason });
-        next_record(self.bytes, at).unwrap_or(self.bytes.len())
+    fn broken(&mut self, at: usize, context: Context, reason: &'static str) -> usize {
+        self.emit(Piece::Broken { offset: at, reason });
+        self.next(at, context).unwrap_or(self.bytes.len())
     }
 
     /// Takes one object: an envelope, or a record. Returns where it ends.
     fn object(&mut self, start: usize, depth: u32, context: Context) -> usize {
         let mut at = start + 1;
-        let mut is_envelope = false;
+        let mut members = Members::default();
+        let pieces = self.pieces;
         loop {
             at = skip_between(self.bytes, at);
             match self.bytes.get(at) {
@@ -191,124 +295,179 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
                     break;
                 }
                 Some(b'"') => {}
-                Some(_) => return self.not_walkable(start, at, is_envelope, context),
-                None => return self.cut(start, at, is_envelope),
+                Some(_) => return self.not_walkable(start, at, depth, &members, context),
+                None => return self.cut(start, at, depth, &members, context),
             }
             let Some(key_end) = skip_string(self.bytes, at) else {
-                return self.cut(start, at, is_envelope);
+                return self.cut(start, at, depth, &members, context);
             };
+            let key_start = at;
             let key = &self.bytes[at + 1..key_end - 1];
             at = skip_space(self.bytes, key_end);
             if self.bytes.get(at) != Some(&b':') {
-                return self.not_walkable(start, at, is_envelope, context);
+                return self.not_walkable(start, at, depth, &members, context);
             }
             at = skip_space(self.bytes, at + 1);
-            match self.member(key, at, depth, context) {
-                Member::Envelope(end) => {
-                    is_envelope = true;
-                    at = end;
-                }
-                Member::Plain(Some(end)) => at = end,
-                Member::Plain(None) => return self.cut(start, at, is_envelope),
+            if is_first_of_file(self.bytes, start, key_start, depth, context)
+                && self.bytes.get(at) == Some(&b'[')
+                && let Some(list) = keys::list(key)
+            {
+                // It may be the whole file, which is not looked through twice.
+                at = self.values(at + 1, depth + 1, list);
+                members.is_walked = true;
+                members.has_given = self.pieces > pieces;
+                continue;
+            }
+            members.add(self.bytes, key, at, self.place(depth, context));
+            self.outcome.is_digest |= key == b"digestStartTime";
+            match skip_value(self.bytes, at) {
+                Some(end) => at = end,
+                None => return self.cut(start, at, depth, &members, context),
             }
         }
-        if !is_envelope {
-            self.record(start, at, context);
-        }
+        self.whole(start, at, depth, &members, context);
         at
+    }
+
+    fn place(&self, depth: u32, context: Context) -> keys::Place {
+        keys::Place {
+            context,
+            can_nest: depth < ENVELOPE_DEPTH_MAX,
+            is_in_wrapper: self.flags.is_wrapper(),
+        }
+    }
+
+    /// Hands out an object that is whole, or what it holds.
+    fn whole(&mut self, start: usize, end: usize, depth: u32, members: &Members, context: Context) {
+        if !members.is_envelope() {
+            return self.record(start, end, context);
+        }
+        let pieces = self.pieces;
+        self.open(members, depth);
+        let has_given = members.has_given || self.pieces > pieces;
+        // A list without records is a file without records, and nothing hides beside it.
+        if !has_given && (context.is_list() || members.has_others) {
+            self.record(start, end, context);
+        }
+    }
+
+    /// Hands out what an envelope holds, but for a list that was taken already. Returns where the last of
+    /// it ends.
+    fn open(&mut self, members: &Members, depth: u32) -> usize {
+        let has_list = members.has_list();
+        let mut end = 0;
+        for Door { at, way } in members.doors.iter().copied() {
+            match way {
+                Way::List(context) => end = self.values(at + 1, depth + 1, context),
+                Way::Object(flags) => {
+                    let outer = self.flags;
+                    self.flags |= flags;
+                    end = self.object(at, depth + 1, Context::List);
+                    self.flags = outer;
+                }
+                Way::Text(flags) => end = self.text(at, flags),
+                Way::Beside if has_list => {
+                    let reason = "it stands beside a list of records, and is not read";
+                    self.emit(Piece::Broken { offset: at, reason });
+                }
+                Way::Beside => {}
+            }
+        }
+        end
+    }
+
+    /// Hands out a text; one without an end is told by `cut`.
+    fn text(&mut self, at: usize, flags: Flags) -> usize {
+        let Some(end) = skip_string(self.bytes, at) else { return at };
+        let content = &self.bytes[at + 1..end - 1];
+        self.has_record = true;
+        self.emit(Piece::Escaped { offset: at + 1, content, flags: self.flags | flags });
+        end
     }
 
     fn record(&mut self, start: usize, end: usize, context: Context) {
         let bytes = &self.bytes[start..end];
         self.has_record = true;
-        (self.sink)(Piece::Record { offset: start, bytes, is_listed: context == Context::Records });
-    }
-
-    /// Takes a member of an object that may be an envelope.
-    fn member(&mut self, key: &[u8], at: usize, depth: u32, context: Context) -> Member {
-        let value = self.bytes.get(at);
-        let can_nest = depth < ENVELOPE_DEPTH_MAX;
-        match (key, value) {
-            (b"Records", Some(b'[')) if can_nest => {
-                Member::Envelope(self.values(at + 1, depth + 1, Context::Records))
-            }
-            (b"Events", Some(b'[')) if can_nest => {
-                Member::Envelope(self.values(at + 1, depth + 1, Context::List))
-            }
-            (b"logEvents" | b"events", Some(b'[')) if can_nest => {
-                Member::Envelope(self.values(at + 1, depth + 1, Context::LogEvents))
-            }
-            (b"detail", Some(b'{')) if can_nest => {
-                Member::Envelope(self.object(at, depth + 1, Context::List))
-            }
-            (b"CloudTrailEvent", Some(b'"')) => self.escaped(at),
-            (b"message", Some(b'"')) if context == Context::LogEvents => self.escaped(at),
-            (b"digestStartTime", _) => {
-                self.outcome.is_digest = true;
-                Member::Plain(skip_value(self.bytes, at))
-            }
-            _ => Member::Plain(skip_value(self.bytes, at)),
-        }
-    }
-
-    fn escaped(&mut self, at: usize) -> Member {
-        let Some(end) = skip_string(self.bytes, at) else { return Member::Plain(None) };
-        let content = &self.bytes[at + 1..end - 1];
-        self.has_record = true;
-        (self.sink)(Piece::Escaped { offset: at + 1, content });
-        Member::Envelope(end)
+        let (is_listed, flags) = (context == Context::Records, self.flags);
+        self.emit(Piece::Record { offset: start, bytes, is_listed, flags });
     }
 
     /// An object whose members cannot be told apart from `at` on: hands it out by its brackets alone, for
-    /// the parser to repair or to reject with the exact place. What an envelope held until there was
-    /// handed out already.
+    /// the parser to repair or to reject with the exact place; of an envelope, what it held until there.
     fn not_walkable(
         &mut self,
         start: usize,
         at: usize,
-        is_envelope: bool,
+        depth: u32,
+        members: &Members,
         context: Context,
     ) -> usize {
-        if is_envelope && at == self.bytes.len() {
-            return self.cut(start, at, is_envelope);
-        }
-        if is_envelope {
-            return self.broken(at, "another member should begin here, or the object end");
+        if members.is_envelope() {
+            if at == self.bytes.len() {
+                return self.cut(start, at, depth, members, context);
+            }
+            self.open(members, depth);
+            return self.broken(at, context, "another member should begin here, or the object end");
         }
         let Some(end) = skip_value(self.bytes, start) else {
-            return self.cut(start, at, false);
+            return self.cut(start, at, depth, members, context);
         };
         self.record(start, end, context);
         end
     }
 
-    /// An object that does not end, and whose member at `at` does not. What an envelope held until there
-    /// was handed out already.
-    fn cut(&mut self, start: usize, at: usize, is_envelope: bool) -> usize {
-        if is_envelope && at == self.bytes.len() {
-            self.outcome.is_cut = true;
-            return at;
+    /// An object that does not end, and whose member at `at` does not. Of an envelope, what it held until
+    /// there is handed out.
+    fn cut(
+        &mut self,
+        start: usize,
+        at: usize,
+        depth: u32,
+        members: &Members,
+        context: Context,
+    ) -> usize {
+        let (mut start, mut what) = (start, "the record has no end");
+        if members.is_envelope() {
+            let end = self.open(members, depth);
+            if members.ends_open(at) {
+                self.outcome.is_cut |= end == self.bytes.len();
+                return end;
+            }
+            if at == self.bytes.len() {
+                self.outcome.is_cut = true;
+                return at;
+            }
+            (start, what) = (at.max(end), "it has no end");
         }
-        let (start, what) =
-            if is_envelope { (at, "it has no end") } else { (start, "the record has no end") };
         self.cuts += 1;
         self.cut_bytes += (self.bytes.len() - start) as u64;
         let (next, reason) = if self.cuts > CUTS_MAX || self.cut_bytes > CUT_BYTES_MAX {
             (None, "too many records have no end; the rest of the file is not read")
         } else {
-            (next_record(self.bytes, start), what)
+            (self.next(start, context), what)
         };
         self.outcome.is_cut |= next.is_none();
-        (self.sink)(Piece::Broken { offset: start, reason });
+        self.emit(Piece::Broken { offset: start, reason });
         next.unwrap_or(self.bytes.len())
+    }
+
+    /// The next place behind broken bytes where a record can begin; in a file the next line is one.
+    fn next(&mut self, at: usize, context: Context) -> Option<usize> {
+        if context != Context::File {
+            return next_record(self.bytes, at);
+        }
+        if self.next_line.is_none_or(|line| line <= at) {
+            self.next_line = Some(lines::next(self.bytes, at).unwrap_or(self.bytes.len()));
+        }
+        let line = self.next_line.filter(|line| *line < self.bytes.len());
+        let end = line.unwrap_or(self.bytes.len());
+        next_record(&self.bytes[..end], at).or(line)
     }
 }
 
-enum Member {
-    /// It held records, and ends here.
-    Envelope(usize),
-    /// It is a member like any other, and ends here, if it ends.
-    Plain(Option<usize>),
+/// Whether a key is the first of an object that is a value of the file itself.
+fn is_first_of_file(bytes: &[u8], start: usize, key: usize, depth: u32, context: Context) -> bool {
+    depth == 0 && context == Context::File && skip_space(bytes, start + 1) == key
 }
 
 /// The next place after `at` where a record can begin: a brace that begins a line, or that is followed
@@ -352,70 +511,6 @@ fn first_key(bytes: &[u8]) -> &[u8] {
     match skip_string(&bytes[..bytes.len().min(at + KEY_BYTES_MAX)], at) {
         Some(end) if end > at + 2 => &bytes[at + 1..end - 1],
         _ => USUAL,
-    }
-}
-
-fn skip_space(bytes: &[u8], mut at: usize) -> usize {
-    while bytes.get(at).is_some_and(u8::is_ascii_whitespace) {
-        at += 1;
-    }
-    at
-}
-
-/// Skips white space, commas, the record separator of RFC 7464, and the byte order marks that begin files,
-/// also those that were joined to others.
-fn skip_between(bytes: &[u8], mut at: usize) -> usize {
-    loop {
-        match bytes.get(at) {
-            Some(b) if b.is_ascii_whitespace() || matches!(b, b',' | 0x1E) => at += 1,
-            Some(0xEF) if bytes[at..].starts_with(BYTE_ORDER_MARK) => at += BYTE_ORDER_MARK.len(),
-            _ => return at,
-        }
-    }
-}
-
-/// Where the string that begins at `at` ends, past its closing quote.
-fn skip_string(bytes: &[u8], at: usize) -> Option<usize> {
-    let mut at = at + 1;
-    loop {
-        match bytes.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-}
-
-/// Where the value that begins at `at` ends.
-fn skip_value(bytes: &[u8], at: usize) -> Option<usize> {
-    match bytes.get(at)? {
-        b'"' => skip_string(bytes, at),
-        b'{' | b'[' => skip_brackets(bytes, at),
-        _ => {
-            let ends = |b: &u8| matches!(b, b',' | b'}' | b']') || b.is_ascii_whitespace();
-            bytes[at..].iter().position(ends).map(|length| at + length)
-        }
-    }
-}
-
-fn skip_brackets(bytes: &[u8], mut at: usize) -> Option<usize> {
-    let mut depth = 0_u32;
-    loop {
-        match bytes.get(at)? {
-            b'"' => {
-                at = skip_string(bytes, at)?;
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(at + 1);
-                }
-            }
-            _ => {}
-        }
-        at += 1;
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::Offset;
+use jiff::tz::{Offset, TimeZone};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -20,6 +20,52 @@ impl Micros {
     /// that the index cannot hold.
     pub fn parse_event_time(text: &str) -> Option<Self> {
         Self::parse(text).filter(|time| time.is_indexable())
+    }
+
+    /// Parses an `eventTime` in any form that exports give it: as [`Micros::parse_event_time`] does, as
+    /// Trino and Athena write it (`2025-05-01 10:00:04.000 UTC`), or as a number of seconds, milliseconds,
+    /// microseconds or nanoseconds since 1970.
+    pub fn parse_record_time(text: &str) -> Option<Self> {
+        Self::parse_event_time(text)
+            .or_else(|| Self::parse_with_zone(text))
+            .or_else(|| Self::of_whole(text.parse().ok()?))
+            .or_else(|| Self::of_number(text.parse().ok()?))
+    }
+
+    /// `2025-05-01 10:00:04.000 UTC`, with another zone, or with an offset behind a space.
+    fn parse_with_zone(text: &str) -> Option<Self> {
+        let (text, zone) = text.rsplit_once(' ')?;
+        if zone.starts_with(['+', '-']) {
+            return Self::parse_event_time(&format!("{text}{zone}"));
+        }
+        if matches!(zone, "UTC" | "GMT" | "Z") {
+            return Self::parse_event_time(text);
+        }
+        let civil: DateTime = text.parse().ok().filter(|_| zone.contains('/'))?;
+        let time = TimeZone::get(zone).ok()?.to_timestamp(civil).ok()?;
+        Some(Self(time.as_microsecond())).filter(|time| time.is_indexable())
+    }
+
+    /// A time as a whole number since 1970, whose size tells its unit: seconds reach to the year 5138, and
+    /// smaller numbers than those of 1973 are none.
+    pub(crate) fn of_whole(number: i64) -> Option<Self> {
+        Some(Self(match number {
+            100_000_000..100_000_000_000 => number * 1_000_000,
+            100_000_000_000..100_000_000_000_000 => number * 1_000,
+            100_000_000_000_000..100_000_000_000_000_000 => number,
+            100_000_000_000_000_000.. => number / 1_000,
+            _ => return None,
+        }))
+        .filter(|time| time.is_indexable())
+    }
+
+    /// The same with a fraction.
+    pub(crate) fn of_number(number: f64) -> Option<Self> {
+        if (1e8..1e11).contains(&number) {
+            return Some(Self((number * 1e6).round() as i64)).filter(|time| time.is_indexable());
+        }
+        // Beyond, a fraction is less than the index keeps, or nearly.
+        (number < 1e18).then(|| Self::of_whole(number as i64))?
     }
 
     /// Whether the index can hold it: tantivy keeps nanoseconds in 64 bits, which reach from 1677 to 2262.
@@ -136,6 +182,32 @@ mod tests {
         check("2025-02-19 20:13:49", Some("2025-02-19T20:13:49Z"));
         check("2025-02-19 20:13:49.123", Some("2025-02-19T20:13:49.123Z"));
         check("2025-02-19 20:13:49Z", Some("2025-02-19T20:13:49Z"));
+    }
+
+    #[test]
+    fn times_of_exports_are_read() {
+        for text in [
+            "2025-05-01 11:00:04.000 UTC",
+            "2025-05-01 11:00:04 UTC",
+            "2025-05-01 13:00:04.000 +02:00",
+            "2025-05-01 13:00:04.000 Europe/Berlin",
+            "2025-05-01T11:00:04.000+0000",
+            "1746097204",
+            "1746097204.0",
+            "1746097204000",
+            "1746097204000000",
+            "1746097204000000000",
+            "1.746097204e9",
+        ] {
+            let time = Micros::parse_record_time(text).map(|time| time.to_string());
+            assert_eq!(time.as_deref(), Some("2025-05-01T11:00:04Z"), "{text}");
+        }
+        let fraction = Micros::parse_record_time("1746097204.125").unwrap().to_string();
+        assert_eq!(fraction, "2025-05-01T11:00:04.125Z");
+        for text in ["0", "-1746097204", "2025", "NaN", "inf", "1e300", "soon UTC", "x/y z/w"] {
+            assert_eq!(Micros::parse_record_time(text), None, "{text}");
+        }
+        assert_eq!(Micros::of_whole(9_300_000_000), None, "beyond what the index holds");
     }
 
     #[test]

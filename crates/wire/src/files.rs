@@ -282,7 +282,8 @@ pub struct Reading {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<Reject>,
     /// What is odd about the file: `second-member` and `trailing-bytes` for data behind the first
-    /// gzip member, `cut-off` where it ends inside a list of records.
+    /// gzip member, `cut-off` where it ends inside a list of records; and how it is packed: `utf-16`,
+    /// `gzip-in-gzip`, `log-members`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
     /// Why the file is in its state, or what a pending file waits for; absent where there is

@@ -306,7 +306,8 @@ pub struct Meta {
     pub offset: u64,
     /// What was odd about the record: `repaired`, `time-from-timestamp`, `time-from-window`,
     /// `time-from-file`, `invalid-utf8`, `second-member`, `id-conflict` (another event has the same
-    /// account and `eventID`, and different content).
+    /// account and `eventID`, and different content), `duplicate-keys` (an object has a key twice),
+    /// `s3-notification`; and what it was packed in, such as `in-message` or `utf-16`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
     /// The record as delivered, where that is not valid JSON; `event` is then its repaired form.

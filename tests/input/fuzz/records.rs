@@ -99,7 +99,7 @@ fn check_pieces(input: &[u8], pieces: &[Piece<'_>]) {
     for piece in pieces {
         let (start, bytes) = match *piece {
             Piece::Record { offset, bytes, .. } => (offset, bytes),
-            Piece::Escaped { offset, content } => (offset, content),
+            Piece::Escaped { offset, content, .. } => (offset, content),
             Piece::Broken { offset, .. } => (offset, &input[offset..=offset]),
         };
         assert!(start >= free, "the piece at {start} begins before {free}: {pieces:#?}");

@@ -135,8 +135,18 @@ fn compressed() -> Vec<Case> {
         ),
         Case::new(
             "gzip-of-gzip.json.gz",
-            gzip(&trail_of("gzip-of-gzip")),
-            "rejected 0, 1 rejected; byte 0: a record should begin here, with '{'",
+            gzip(&trail_of("gzip-of-gzip.json.gz")),
+            "indexed 1, gzip-in-gzip",
+        )
+        .with(
+            "id:\"good-gzip-of-gzip.json.gz\"",
+            good("gzip-of-gzip.json.gz"),
+            "gzip-in-gzip",
+        ),
+        Case::new(
+            "gzip-thrice.json.gz",
+            gzip(&gzip(&trail_of("gzip-thrice"))),
+            "rejected 0; it is gzip inside of gzip inside of gzip",
         ),
         Case::new(
             "header.json.gz",
@@ -236,7 +246,7 @@ fn damaged(mut file: Vec<u8>) -> Vec<u8> {
 
 fn encodings() -> Vec<Case> {
     let utf16: Vec<u8> = std::iter::once(0xFEFF)
-        .chain(good("x").encode_utf16())
+        .chain(good("utf16").encode_utf16())
         .flat_map(u16::to_le_bytes)
         .collect();
     let name = "invalid-utf8.json";
@@ -252,10 +262,10 @@ fn encodings() -> Vec<Case> {
             format!("\u{feff}{}\n\u{feff}{}", record("bom-1"), good("boms.json")),
             "indexed 2",
         ),
-        Case::new(
-            "utf16.json",
-            utf16,
-            "rejected 0, 1 rejected; byte 0: the file is UTF-16; a trail is UTF-8",
+        Case::new("utf16.json", utf16, "indexed 1, utf-16").with(
+            "id:\"good-utf16\"",
+            good("utf16"),
+            "utf-16",
         ),
         Case::new(name, lines, "indexed 2").with("\"needle-utf8\"", invalid, "invalid-utf8"),
         between("nul.json", r#""x":"a\u0000b needle-escaped""#, "x:*needle-escaped", "indexed 3"),
@@ -319,11 +329,12 @@ fn shapes() -> Vec<Case> {
             "indexed 1, 1001 rejected, cut-off; byte 252: the record has no end; byte 257: the record has no end; byte 262: the record has no end",
         ),
         between("fields.json", &fields.join(","), "f9999:value-9999", "indexed 3"),
-        between(
+        between_flagged(
             "twice.json",
             r#""twice":"first-of-two","twice":"last-of-two""#,
             "twice:first-of-two AND twice:last-of-two",
             "indexed 3",
+            "duplicate-keys",
         ),
         Case::new(
             "twice-name.json",
@@ -337,7 +348,22 @@ fn shapes() -> Vec<Case> {
         .with(
             "eventName:SecondName AND eventName:GetObject",
             odd("odd-twice", r#""eventName":"SecondName""#),
-            "",
+            "duplicate-keys",
+        ),
+        between(
+            "envelope-key.json",
+            r#""Records":[{"eventName":"Inner"}],"needle":"needle-envelope""#,
+            "\"needle-envelope\"",
+            "indexed 3",
+        ),
+        Case::new(
+            "beside.json",
+            format!(
+                "{{\"Records\":[{}],\"x\":[{}]}}",
+                good("beside.json"),
+                record("hidden-beside")
+            ),
+            "indexed 1, 1 rejected; byte 263: it stands beside a list of records, and is not read",
         ),
         between("exponent.json", r#""huge":1e400"#, "huge:1e400", "indexed 3"),
         between(
@@ -444,7 +470,7 @@ fn others() -> Vec<Case> {
         Case::new(
             "not-objects.json",
             records(&["1", "\"x\"", "null", "[]", &good("not-objects.json")]),
-            "indexed 1, 1 rejected; byte 12: a record should begin here, with '{'",
+            "indexed 1, 4 rejected; byte 12: a record should begin here, with '{'; byte 14: a record should begin here, with '{'; byte 18: a record should begin here, with '{'",
         ),
         Case::new(
             "png.json",

@@ -108,7 +108,7 @@ impl Highlighter {
         let cell = Cell::from(scalar);
         let text = cell.to_string();
         if path == EVENT_TIME_PATH
-            && let Some(time) = Micros::parse_event_time(&text)
+            && let Some(time) = Micros::parse_record_time(&text)
         {
             return (Cell::Time(time), text);
         }

@@ -15,6 +15,9 @@ use crate::limits::NESTING_MAX;
 use crate::paths::PathId;
 use crate::repair::quote_huge_numbers;
 
+/// Why a text that begins otherwise is no record.
+pub(super) const NO_OBJECT: &str = "not JSON: a record begins with '{'";
+
 /// Takes what a walk over a record finds.
 pub(crate) trait Visitor {
     /// Whether the content's hash is wanted.
@@ -23,19 +26,52 @@ pub(crate) trait Visitor {
     fn child(&mut self, parent: PathId, key: &str) -> PathId;
     /// A scalar that is not null.
     fn leaf(&mut self, path: PathId, scalar: Scalar<'_>);
+    /// A key, at a place of the tape, of the object at another; `path` is below `parent`.
+    fn key(&mut self, _object: usize, _at: usize, _parent_and_path: (PathId, PathId), _key: &str) {}
+    /// Places of keys that come again in their object. If there are any, it forgets the scalars, and is told
+    /// them once more.
+    fn overridden(&mut self) -> Vec<u32> {
+        Vec::new()
+    }
+    /// A scalar below such a key.
+    fn overridden_leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
+        self.leaf(path, scalar);
+    }
 }
 
 /// Visits as `inner` does, and keeps the texts that may be policies, with their paths.
 struct WithPolicies<'v, V> {
     inner: &'v mut V,
+    /// The path of `userIdentity`, which some exports write as a text.
+    identity: Option<PathId>,
     texts: Vec<(PathId, Vec<u8>)>,
 }
 
 impl<V: Visitor> Visitor for WithPolicies<'_, V> {
     const IS_HASHED: bool = V::IS_HASHED;
 
+    fn key(&mut self, object: usize, at: usize, parent_and_path: (PathId, PathId), key: &str) {
+        self.inner.key(object, at, parent_and_path, key);
+    }
+
+    fn overridden(&mut self) -> Vec<u32> {
+        let places = self.inner.overridden();
+        if !places.is_empty() {
+            self.texts.clear();
+        }
+        places
+    }
+
+    fn overridden_leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
+        self.inner.overridden_leaf(path, scalar);
+    }
+
     fn child(&mut self, parent: PathId, key: &str) -> PathId {
-        self.inner.child(parent, key)
+        let path = self.inner.child(parent, key);
+        if parent == PathId::ROOT && key == "userIdentity" {
+            self.identity = Some(path);
+        }
+        path
     }
 
     fn leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
@@ -106,7 +142,8 @@ pub(crate) struct Json {
 
 /// An object or array that the walk is in.
 struct Frame {
-    /// Index of the node after it.
+    /// Index of its node, and of the node after it.
+    start: usize,
     end: usize,
     path: PathId,
     is_object: bool,
@@ -125,20 +162,21 @@ impl Default for Json {
 }
 
 impl Json {
-    /// Walks over a record and then over the policies that travel in its texts, whose fields lie below
-    /// the text's path. The hash is of the record as it is.
+    /// Walks over a record and then over the policies that travel in its texts, and an identity that does,
+    /// whose fields lie below the text's path. The hash is of the record as it is.
     pub(crate) fn walk_whole<V: Visitor>(
         &mut self,
         bytes: &[u8],
         visitor: &mut V,
     ) -> Result<u128, JsonFault> {
-        let mut outer = WithPolicies { inner: visitor, texts: Vec::new() };
+        let mut outer = WithPolicies { inner: visitor, identity: None, texts: Vec::new() };
         let content = self.walk(bytes, &mut outer)?;
-        for (path, text) in outer.texts {
+        let WithPolicies { identity, texts, .. } = outer;
+        for (path, text) in texts {
             let mut below = Below { inner: visitor, path };
             // A text that is none is a text, and nothing more.
             let _ = self.with_tape(&text, |nodes, stack, json| {
-                if is_policy(nodes) {
+                if is_policy(nodes) || Some(path) == identity {
                     walk(nodes, stack, &mut below, json);
                 }
             });
@@ -150,16 +188,17 @@ impl Json {
     /// the visitor wants it.
     fn walk<V: Visitor>(&mut self, bytes: &[u8], visitor: &mut V) -> Result<u128, JsonFault> {
         if !bytes.trim_ascii_start().starts_with(b"{") {
-            return Err(JsonFault {
-                at: 0,
-                reason: "not JSON: a record begins with '{'".to_owned(),
-            });
+            return Err(JsonFault { at: 0, reason: NO_OBJECT.to_owned() });
         }
         self.with_tape(bytes, |nodes, stack, json| {
             if !matches!(nodes.first(), Some(Node::Object { .. })) {
                 return Err(JsonFault { at: 0, reason: "not a JSON object".to_owned() });
             }
             let content = walk(nodes, stack, visitor, json);
+            let overridden = visitor.overridden();
+            if !overridden.is_empty() {
+                walk_again(nodes, &overridden, visitor);
+            }
             // A number that is read as a text is not the text.
             Ok(if std::ptr::eq(json, bytes) { content } else { content::of_bytes(bytes) })
         })?
@@ -251,7 +290,9 @@ fn walk<V: Visitor>(
             }
             if frame.is_object {
                 if let Node::String(key) = nodes[at] {
-                    path = visitor.child(path, key);
+                    let parent = path;
+                    path = visitor.child(parent, key);
+                    visitor.key(frame.start, at, (parent, path), key);
                     if V::IS_HASHED {
                         label = Container::key(key);
                     }
@@ -262,11 +303,23 @@ fn walk<V: Visitor>(
         match nodes[at] {
             Node::Object { count, .. } => {
                 let content = Container::object(label);
-                stack.push(Frame { end: at + 1 + count, path, is_object: true, content });
+                stack.push(Frame {
+                    start: at,
+                    end: at + 1 + count,
+                    path,
+                    is_object: true,
+                    content,
+                });
             }
             Node::Array { count, .. } => {
                 let content = Container::array(label);
-                stack.push(Frame { end: at + 1 + count, path, is_object: false, content });
+                stack.push(Frame {
+                    start: at,
+                    end: at + 1 + count,
+                    path,
+                    is_object: false,
+                    content,
+                });
             }
             Node::String(text) => {
                 visitor.leaf(path, Scalar::Str(text));
@@ -284,6 +337,54 @@ fn walk<V: Visitor>(
             }
         }
         at += 1;
+    }
+}
+
+/// Walks over a tape once more, and tells the scalars below keys that come again from the others.
+fn walk_again<V: Visitor>(nodes: &[Node<'_>], overridden: &[u32], visitor: &mut V) {
+    let mut overridden = overridden.iter().map(|at| *at as usize).peekable();
+    // Where what is overridden ends.
+    let mut until = 0;
+    let mut stack: Vec<(usize, PathId, bool)> = Vec::new();
+    let mut at = 0;
+    while at < nodes.len() {
+        while stack.pop_if(|(end, ..)| *end == at).is_some() {}
+        let mut path = PathId::ROOT;
+        if let Some((_, parent, is_object)) = stack.last().copied() {
+            path = parent;
+            if is_object {
+                if let Node::String(key) = nodes[at] {
+                    path = visitor.child(parent, key);
+                }
+                at += 1;
+                if overridden.next_if_eq(&(at - 1)).is_some() {
+                    until = until.max(at + count(&nodes[at]));
+                }
+            }
+        }
+        let scalar = match nodes[at] {
+            Node::Object { .. } | Node::Array { .. } => {
+                let is_object = matches!(nodes[at], Node::Object { .. });
+                stack.push((at + count(&nodes[at]), path, is_object));
+                None
+            }
+            Node::String(text) => Some(Scalar::Str(text)),
+            Node::Static(value) => scalar(value),
+        };
+        match scalar {
+            Some(scalar) if at < until => visitor.overridden_leaf(path, scalar),
+            Some(scalar) => visitor.leaf(path, scalar),
+            None => {}
+        }
+        at += 1;
+    }
+}
+
+/// The nodes of a value, its own among them.
+fn count(node: &Node<'_>) -> usize {
+    match node {
+        Node::Object { count, .. } | Node::Array { count, .. } => count + 1,
+        _ => 1,
     }
 }
 

@@ -97,6 +97,23 @@ fn other_json_is_not_taken_for_a_record() {
            eventVersion and userIdentity"],
     );
     check(r#"{"Records":[{"odd":1}]}"#, &["12  time-from-file"], &[]);
+    check(
+        r#"{"x":{"y":[{"eventName":"A"}]}}"#,
+        &[],
+        &["0 not a CloudTrail record; what its key 'x.y' holds may be one"],
+    );
+    check(
+        r#"{"x":{"log":"{\"eventVersion\":1}"}}"#,
+        &[],
+        &["0 not a CloudTrail record; what its key 'x.log' holds may be one"],
+    );
+    check(
+        r#"{"class_uid":6003,"category_uid":6,"metadata":{"product":{"name":"CloudTrail"}}}"#,
+        &[],
+        &[
+            "0 an event in the form of OCSF, as Security Lake keeps it, and not a record of CloudTrail",
+        ],
+    );
 }
 
 #[test]
@@ -191,7 +208,12 @@ fn content(record: &str) -> u128 {
         }
     }
     let mut content = Content(0);
-    let pieces = [Piece::Record { offset: 0, bytes: record.as_bytes(), is_listed: true }];
+    let pieces = [Piece::Record {
+        offset: 0,
+        bytes: record.as_bytes(),
+        is_listed: true,
+        flags: Flags::default(),
+    }];
     Parser::default().parse_file(&pieces, Origin::default(), &mut content).unwrap();
     content.0
 }
@@ -319,4 +341,173 @@ fn a_policy_in_a_text_changes_nothing_of_what_the_record_says() {
     let spaced = content(r#"{"Statement": []}"#);
     assert_ne!(spaced, content(r#"{"Statement":[]}"#), "a text is what it is, byte for byte");
     assert_eq!(spaced, content(r#"{"Statement": []}"#));
+}
+
+/// The fields that are derived, and all values of a name, of each record.
+fn derived(text: &str) -> Vec<String> {
+    struct Derived(Vec<String>);
+    impl Sink for Derived {
+        type Error = std::convert::Infallible;
+        fn event(&mut self, event: &mut Event) -> Result<(), Self::Error> {
+            let names = event.columns().filter(|(id, _)| *id == columns::EVENT_NAME);
+            let names: Vec<&str> = names.map(|(_, name)| name).collect();
+            let leaves = event.leaves().count();
+            let (actor, ip) = (event.column(columns::ACTOR), event.ip.map(|ip| ip.to_string()));
+            let flags = event.flags.names().join(" ");
+            self.0.push(format!(
+                "{} {} {actor} {} {leaves} {flags}",
+                names.join("|"),
+                event.time,
+                ip.unwrap_or_default()
+            ));
+            Ok(())
+        }
+        fn reject(&mut self, reject: Reject) {
+            self.0.push(format!("{reject:?}"));
+        }
+    }
+    let mut derived = Derived(Vec::new());
+    Parser::default()
+        .parse_file(&split::collect(text.as_bytes()).0, Origin::default(), &mut derived)
+        .unwrap();
+    derived.0
+}
+
+#[test]
+fn of_keys_that_come_again_the_last_counts_and_all_are_found() {
+    let identity = |name: &str| format!(r#"{{"type":"IAMUser","userName":"{name}"}}"#);
+    let record = format!(
+        r#"{{"eventName":"A","eventTime":"2021-01-01T00:00:00Z","userIdentity":{},"sourceIPAddress":"192.0.2.1","\u0065ventName":"B","x":{{"y":1,"y":[{{"z":1}},{{"z":2}}]}},"eventTime":"2022-01-01T00:00:00Z","userIdentity":{{"type":"Root"}},"sourceIPAddress":"AWS Internal"}}"#,
+        identity("eve")
+    );
+    assert_eq!(
+        derived(&record),
+        ["B|A 2022-01-01T00:00:00Z root  4 duplicate-keys"],
+        "a key is one however it is escaped; what is below the first object is none of the last's"
+    );
+    // An array's objects are objects of their own, and so are records.
+    let other = format!(r#"{{"eventName":"A",{TIME},"x":[{{"y":1}},{{"y":2}}],"y":{{"x":1}}}}"#);
+    let lines = [other.as_str(), &record, &other].join("\n");
+    assert_eq!(derived(&lines)[0], "A 2023-01-01T00:00:00Z   3 ");
+    assert_eq!(derived(&lines)[2], derived(&lines)[0]);
+    // Below the deepest path, too.
+    let deep = |inside: &str| {
+        format!(
+            r#"{{"eventName":"A",{TIME},"d":{}{inside}{}}}"#,
+            r#"{"d":"#.repeat(60),
+            "}".repeat(60)
+        )
+    };
+    assert_eq!(derived(&deep(r#"{"a":1,"b":1}"#)), ["A 2023-01-01T00:00:00Z   2 "]);
+    assert_eq!(derived(&deep(r#"{"a":1,"a":1}"#)), ["A 2023-01-01T00:00:00Z   2 duplicate-keys"]);
+    // The last has no value: there is none.
+    assert_eq!(
+        derived(&format!(
+            r#"{{"eventName":"A",{TIME},"userIdentity":{},"userIdentity":null}}"#,
+            identity("eve")
+        )),
+        ["A 2023-01-01T00:00:00Z   0 duplicate-keys"]
+    );
+}
+
+#[test]
+fn records_in_texts_have_the_place_of_their_brace_in_the_file() {
+    let record = |name: &str| format!(r#"{{"eventName":"{name}",{TIME}}}"#);
+    let text = |json: &str| serde_json::to_string(json).unwrap();
+    let list = format!(r#"{{"Records":[{},{}]}}"#, record("Né1"), record("N2"));
+    let sns = format!(r#"{{"Type":"Notification","Message":{}}}"#, text(&list));
+    let places: Vec<String> = ["{\\\"eventName\\\":\\\"Né1", "{\\\"eventName\\\":\\\"N2"]
+        .iter()
+        .map(|start| sns.find(start).unwrap().to_string())
+        .collect();
+    check(
+        &sns,
+        &[&format!("{} Né1 in-Message", places[0]), &format!("{} N2 in-Message", places[1])],
+        &[],
+    );
+    // A message in a message is named.
+    check(
+        &format!(r#"{{"body":{}}}"#, text(&sns)),
+        &[],
+        &["9 not a CloudTrail record; what its key 'Message' holds may be one"],
+    );
+    // What is broken in a text is told by its place in the file.
+    let broken = format!(r#"{{"Message":{}}}"#, text(r#"{"eventName":"\u0041",tru}"#));
+    let at = broken.find("tru").unwrap();
+    check(&broken, &[], &[&format!("{at} not JSON: expected object key")]);
+}
+
+#[test]
+fn a_notification_of_s3_says_what_it_is() {
+    check(
+        &format!(
+            r#"{{"Records":[{{"eventVersion":"2.1","eventSource":"aws:s3","eventName":"ObjectCreated:Put",{TIME}}}]}}"#
+        ),
+        &["12 ObjectCreated:Put s3-notification"],
+        &[],
+    );
+}
+
+#[test]
+fn an_identity_that_is_a_text_is_one() {
+    let text = r#"{\"type\":\"IAMUser\",\"userName\":\"nora\",\"x\":{\"y\":1}}"#;
+    assert_eq!(
+        derived(&format!(r#"{{"eventName":"A",{TIME},"userIdentity":"{text}"}}"#)),
+        ["A 2023-01-01T00:00:00Z nora  2 "]
+    );
+    for other in [r#"{type=IAMUser"#, "nora", "[]", "{"] {
+        assert_eq!(
+            derived(&format!(r#"{{"eventName":"A",{TIME},"userIdentity":"{other}"}}"#)),
+            ["A 2023-01-01T00:00:00Z   1 "]
+        );
+    }
+}
+
+#[test]
+fn a_time_of_any_form_is_the_event_s() {
+    for time in [
+        "1746097204",
+        "1746097204000",
+        "\"1746097204\"",
+        "1746097204.0",
+        "\"2025-05-01 11:00:04.000 UTC\"",
+    ] {
+        assert_eq!(
+            derived(&format!(r#"{{"eventName":"A","eventTime":{time}}}"#)),
+            ["A 2025-05-01T11:00:04Z   0 "]
+        );
+    }
+}
+
+#[test]
+fn a_file_of_utf_16_has_its_own_bytes_as_places() {
+    let text = format!(
+        "{{\"Records\":[{{\"eventName\":\"Né\u{1f600}\",{TIME}}},{{\"eventName\":tru}},{{\"eventName\":\"B\",{TIME}}}]}}"
+    );
+    for mark in [true, false] {
+        for big in [true, false] {
+            let units = mark.then_some(0xFEFF).into_iter().chain(text.encode_utf16());
+            let bytes: Vec<u8> = units
+                .flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() })
+                .collect();
+            let file = crate::utf16::decode(&bytes).unwrap();
+            assert!(file.is_whole);
+            let place = |what: &str| {
+                let before = &text[..text.find(what).unwrap()];
+                2 * before.encode_utf16().count() + if mark { 2 } else { 0 }
+            };
+            let mut collected = Collected::default();
+            let pieces = split::Pieces::of_utf16(&file);
+            Parser::default().parse_pieces(&pieces, Origin::default(), &mut collected).unwrap();
+            let second = place("{\"eventName\":\"B");
+            assert_eq!(
+                collected.events,
+                [format!("{} Né\u{1f600}", place("{\"eventName\":\"N")), format!("{second} B")]
+            );
+            assert_eq!(collected.rejects, [format!("{} not JSON: expected true", place("tru}"))]);
+        }
+    }
+    assert!(crate::utf16::decode(b"{}").is_none());
+    let half = crate::utf16::decode(&[0xFF, 0xFE, 0x00, 0xD8, b'x']).unwrap();
+    assert_eq!((half.text.as_str(), half.is_whole), ("\u{fffd}", false));
 }
