@@ -50,7 +50,7 @@ impl Caches {
     /// of records have the rest.
     pub fn new(bytes_max: usize) -> Self {
         let for_found = bytes_max / 4;
-        let small = SMALL_BYTES_MAX.min(for_found / 4);
+        let small = SMALL_BYTES_MAX.min(for_found / 6);
         Self {
             blocks: Cache::new(bytes_max - for_found),
             found: Cache::new(for_found - 3 * small),
