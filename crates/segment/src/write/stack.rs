@@ -96,7 +96,7 @@ fn stack_field(
                         postings.docs().iter().for_each(|doc| out.write_doc(first + doc, 0, &[]));
                     }
                     numbers @ Numbers::Each(_) => {
-                        unsorted.extend(postings.docs().iter().map(|doc| numbers.of(*doc)))
+                        unsorted.extend(postings.docs().iter().map(|doc| numbers.of(*doc)));
                     }
                 }
                 postings.advance();
