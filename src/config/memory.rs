@@ -220,7 +220,8 @@ total                      1922 MiB";
             message,
             "the configuration adds up to 1921 MiB of memory and the machine has 1921 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
-             search.concurrent_max, search.record_cache_bytes, ingest.segment_events_max"
+             search.concurrent_max, socket.connections_max, search.record_cache_bytes, \
+             ingest.segment_events_max"
         );
         assert_eq!(table, config.memory(2).to_string());
     }

@@ -234,9 +234,10 @@ mod tests {
         assert!(budget.take(&one, &place, SMALL_BYTES).is_none());
         drop(small);
         assert!(budget.take(&one, &place, SMALL_BYTES).is_some());
-        assert_eq!(fill(&budget, &other, 16 * MIB).len(), 1);
+        let others = fill(&budget, &other, 16 * MIB);
+        assert_eq!(others.len(), 1);
         assert!(budget.take(&Holder::Anybody, &Place::new(), MIB).is_none(), "all is taken");
-        drop((held, rest));
+        drop((held, rest, others));
         assert_eq!(fill(&budget, &Holder::Anybody, 3 * MIB).len(), 5);
         assert_eq!(budget.held().sum, 0);
         assert!(budget.held().users.is_empty());

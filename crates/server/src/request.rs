@@ -58,15 +58,15 @@ async fn read(mut body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
     let mut length = 0;
     let mut refused = None;
     while let Some(frame) = body.frame().await {
-        let frame = match frame.map_err(|error| error.into_inner().downcast::<ApiError>()) {
+        let frame = match frame {
             Ok(frame) => frame,
-            Err(Ok(error)) => {
+            Err(error) => {
+                let Some(refusal) = refusal(&error) else {
+                    return Err(bad_request(format!("the body cannot be read: {error}")));
+                };
                 bytes = Vec::new();
-                refused = Some(*error);
+                refused = Some(refusal);
                 continue;
-            }
-            Err(Err(error)) => {
-                return Err(bad_request(format!("the body cannot be read: {error}")));
             }
         };
         let Ok(data) = frame.into_data() else { continue };
@@ -85,6 +85,18 @@ async fn read(mut body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
         return Err(ApiError::new(ErrorKind::TooLarge, message));
     }
     Ok(bytes)
+}
+
+/// Our own refusal, wherever in the error's causes it is.
+fn refusal(error: &axum::Error) -> Option<ApiError> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(refusal) = error.downcast_ref::<ApiError>() {
+            return Some(refusal.clone());
+        }
+        cause = error.source();
+    }
+    None
 }
 
 fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {

@@ -35,13 +35,7 @@ fn checks_and_rebuilds_are_begun_and_asked_about() {
     for (method, path, body, status, expected) in [
         ("POST", "/v1/verify", &b""[..], 202, r#"{"is_running":true,"#),
         ("GET", "/v1/verify", b"", 200, r#"{"is_running":false,"bytes_done":0,"bytes_total":7}"#),
-        (
-            "POST",
-            "/v1/rebuild",
-            br#"{"accept_loss":true}"#,
-            202,
-            r#"{"state":"running","files":7,"#,
-        ),
+        ("POST", "/v1/rebuild", br#"{"accept_loss":true}"#, 202, r#"{"state":"running","uid":"#),
         ("POST", "/v1/rebuild", b"", 409, r#"{"error":{"kind":"conflict","#),
         ("POST", "/v1/rebuild", br#"{"accept":true}"#, 400, r#"{"error":{"kind":"bad-request","#),
         ("POST", "/v1/verify", br#"{"x":1}"#, 400, r#"{"error":{"kind":"bad-request","#),
