@@ -159,9 +159,11 @@ pub(crate) fn split_after_broken<'a>(
 /// Whether bytes are one envelope of CloudWatch Logs, as a subscription delivers it, and nothing else.
 pub fn is_log_envelope(bytes: &[u8]) -> bool {
     let text = bytes.trim_ascii();
-    let begins =
-        [&br#"{"messageType":"DATA_MESSAGE","#[..], br#"{"messageType":"CONTROL_MESSAGE","#];
-    begins.iter().any(|begin| text.starts_with(begin)) && skip_value(text, 0) == Some(text.len())
+    let has = |name: &[u8]| keys::member(text, 0, name).is_some();
+    text.starts_with(b"{")
+        && skip_value(text, 0) == Some(text.len())
+        && has(b"messageType")
+        && has(b"logEvents")
 }
 
 /// What a list of values is in.

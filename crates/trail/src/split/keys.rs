@@ -197,15 +197,33 @@ fn wrapped(bytes: &[u8], key: &[u8], at: usize, path: &[&[u8]], flag: Flags) -> 
     }
 }
 
-/// Whether the text at `at` seems to be JSON itself.
+/// Whether the text at `at` seems to be JSON itself, however its first characters are escaped.
 fn is_json_text(bytes: &[u8], at: usize) -> bool {
-    let is_space = |b: &&u8| b.is_ascii_whitespace();
-    let rest = &bytes[at + 1..];
-    matches!(rest.get(rest.iter().take_while(is_space).count()), Some(b'{' | b'['))
+    let mut at = at + 1;
+    loop {
+        let (first, length) = match bytes.get(at..).unwrap_or_default() {
+            [b'\\', b'n' | b't' | b'r', ..] => (b' ', 2),
+            [b'\\', b'u', b'0', b'0', high, low, ..] => match hex([*high, *low]) {
+                Some(unit) => (unit, 6),
+                None => return false,
+            },
+            [first, ..] => (*first, 1),
+            [] => return false,
+        };
+        match first {
+            b'{' | b'[' => return true,
+            first if first.is_ascii_whitespace() => at += length,
+            _ => return false,
+        }
+    }
+}
+
+fn hex(digits: [u8; 2]) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()
 }
 
 /// Where the value of a member begins, in the object at `at`.
-fn member(bytes: &[u8], at: usize, name: &[u8]) -> Option<usize> {
+pub(super) fn member(bytes: &[u8], at: usize, name: &[u8]) -> Option<usize> {
     if bytes.get(at) != Some(&b'{') {
         return None;
     }

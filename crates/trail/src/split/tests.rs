@@ -168,6 +168,8 @@ fn wrappers_of_other_tools_are_taken_apart() {
     check_flag(r#"{"preview":false,"result":{"x":1,"_raw":"{}"}}"#, "41 \"in-result._raw");
     check_flag(r#"{"event":{"original":"{}"},"message":"text"}"#, "22 \"in-event.original");
     check_flag(r#"{"message":" {}"}"#, "12 \"in-message");
+    check_flag(r#"{"message":"\n\u0020\u005b{}]"}"#, "12 \"in-message");
+    check_flag(r#"{"message":"\u00e9{}"}"#, "0 ");
     check_flag(r#"{"integration":"aws","aws":{"eventName":1}}"#, "27 in-aws");
     check_flag(r#"{"rule":{},"data":{"aws":{"eventName":1}}}"#, "25 in-aws");
     check_flag(r#"{"Type":"Notification","Message":"{}"}"#, "34 \"in-Message");
