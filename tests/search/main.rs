@@ -13,3 +13,4 @@ mod questions;
 mod saved;
 mod tail;
 mod trails;
+mod unicode;

@@ -262,6 +262,7 @@ impl Search<'_> {
             has_no_value: &has_no_value,
             clock: self.clock,
             answer: &answer,
+            paths: &|| self.snapshot.paths().into_iter().map(str::to_owned).collect(),
         };
         lower(filter, &names)
     }
