@@ -48,14 +48,18 @@ fn a_query_finds_both_forms_of_a_letter() {
     for form in [COMPOSED, DECOMPOSED] {
         check(&daemon, &format!("{form}.pdf"), &both);
         check(&daemon, &format!("\"{form}.pdf\""), &both);
-        check(&daemon, &format!("key:{form}.pdf"), &both);
-        check(&daemon, &format!("key:{form}*"), &both);
-        check(&daemon, &format!("key~\"{form}.PDF\""), &both);
-        check(&daemon, &format!("key IN [x, {form}.pdf]"), &both);
-        check(&daemon, &format!("NOT key:{form}.pdf key:*"), &["c-plain"]);
+        check(&daemon, &format!("requestParameters.key:{form}.pdf"), &both);
+        check(&daemon, &format!("requestParameters.key:{form}*"), &both);
+        check(&daemon, &format!("requestParameters.key~\"{form}.PDF\""), &both);
+        check(&daemon, &format!("requestParameters.key IN [x, {form}.pdf]"), &both);
+        check(
+            &daemon,
+            &format!("NOT requestParameters.key:{form}.pdf requestParameters.key:*"),
+            &["c-plain"],
+        );
         check(&daemon, &format!("requestParameters.in.{form}:1"), &["d-name", "e-name"]);
         check(&daemon, &format!("names:{form}"), &["d-name", "e-name"]);
-        let table = daemon.find(&format!("key:{form}* | count by key | filter key:{form}.pdf"));
+        let table = daemon.find(&format!("requestParameters.key:{form}* | count by requestParameters.key | filter requestParameters.key:{form}.pdf"));
         assert_eq!(table.table.unwrap().rows.len(), 2);
     }
     // What was delivered is what is shown.

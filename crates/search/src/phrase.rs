@@ -49,7 +49,8 @@ pub(crate) struct Row {
 impl Row {
     pub(crate) fn of(text: &str) -> Self {
         let is_separator = |c: char| c.is_ascii() && !c.is_alphanumeric() && !JOINERS.contains(&c);
-        let has_mark = |piece: &&str| !piece.is_ascii() && piece.chars().any(is_combining_mark);
+        let ends_word = |c: char| is_combining_mark(c) && !c.is_alphanumeric();
+        let has_mark = |piece: &&str| !piece.is_ascii() && piece.chars().any(ends_word);
         let pieces = text.split(is_separator).map(|piece| piece.trim_matches(JOINERS));
         let marked = pieces.filter(has_mark).map(lowercase).collect();
         Self { words: words(text), marked }
