@@ -172,7 +172,9 @@ fn events_query(
         cancel,
         steps: Steps::default(),
     };
-    Ok(search.sought(&search.meaning(&query.filter)?))
+    // An inner query that was stopped has no error of its own.
+    let meaning = search.meaning(&query.filter).map_err(|error| why_ended(error, cancel))?;
+    Ok(search.sought(&meaning))
 }
 
 /// The error of a search that has ended before it was done. One that was told to end has no error of its
@@ -299,13 +301,22 @@ impl Search<'_> {
         let columns = columns.collect::<Result<_, _>>()?;
         let stop = stop_of(self.cancel);
         let pace = &mut Pace::new(&stop);
-        let mut rows = Rows::new(columns, by.len(), grouped.rows, grouped.is_exact, pace)?;
-        for stage in stages {
+        let mut rows = Rows::new(columns, by.len(), grouped.rows, grouped.is_exact);
+        if !matches!(stages.first(), Some(RowStage::Sort(_))) {
+            rows.sort_by_keys(pace)?;
+        }
+        for (at, stage) in stages.iter().enumerate() {
             match stage {
                 RowStage::Filter(filter) => {
                     rows.filter(&self.row_meaning(filter, &rows)?, pace)?;
                 }
-                RowStage::Sort(keys) => rows.sort(keys, pace)?,
+                RowStage::Sort(keys) => {
+                    let wanted = match stages.get(at + 1) {
+                        Some(RowStage::Limit { rows, by }) if by.is_empty() => Some(*rows),
+                        _ => None,
+                    };
+                    rows.sort(keys, wanted, pace)?;
+                }
                 RowStage::Limit { rows: limit, by } => rows.limit(*limit, by, pace)?,
                 RowStage::Fields(fields) => rows.choose(fields, pace)?,
             }

@@ -45,6 +45,39 @@ pub(crate) fn sorted<E>(
     Ok(order)
 }
 
+/// Returns the first `wanted` of what [`sorted`] returns. Most of many are compared once, with the last
+/// of the first.
+pub(crate) fn first_sorted<E>(
+    len: usize,
+    wanted: usize,
+    compare: impl Fn(usize, usize) -> Ordering,
+    steps: usize,
+    mut spend: impl FnMut(usize) -> Result<(), E>,
+) -> Result<Vec<usize>, E> {
+    if wanted > RUN {
+        let mut order = sorted(len, compare, steps, spend)?;
+        order.truncate(wanted);
+        return Ok(order);
+    }
+    let mut first: Vec<usize> = Vec::with_capacity(2 * RUN);
+    let (mut next, mut last) = (0, None);
+    while next < len {
+        let end = len.min(next + RUN);
+        spend(RUN * steps)?;
+        // One that equals the last comes behind it.
+        let is_wanted = |at: &usize| last.is_none_or(|last| compare(*at, last).is_lt());
+        first.extend((next..end).filter(is_wanted));
+        next = end;
+        if first.len() > RUN || next == len {
+            first.sort_by(|a, b| compare(*a, *b));
+            spend(first.len() * RUN.ilog2() as usize * steps)?;
+            first.truncate(wanted);
+            last = first.get(wanted.saturating_sub(1)).copied();
+        }
+    }
+    Ok(first)
+}
+
 /// Puts things into an order that [`sorted`] has found.
 pub(crate) fn in_order_of<T: Default>(mut things: Vec<T>, order: &[usize]) -> Vec<T> {
     order.iter().map(|at| std::mem::take(&mut things[*at])).collect()
@@ -64,6 +97,11 @@ mod tests {
             let compare = |a: usize, b: usize| numbers[a].cmp(&numbers[b]);
             let found = sorted(numbers.len(), compare, 1, |_| Ok::<_, ()>(()));
             prop_assert_eq!(found, Ok(expected.clone()));
+            for wanted in [0, 1, 7, RUN, RUN + 1, 10_000] {
+                let found = first_sorted(numbers.len(), wanted, compare, 1, |_| Ok::<_, ()>(()));
+                let expected = expected.iter().copied().take(wanted).collect::<Vec<_>>();
+                prop_assert_eq!(found, Ok(expected));
+            }
             let mut sorted = numbers.clone();
             sorted.sort_unstable();
             prop_assert_eq!(in_order_of(numbers, &expected), sorted);

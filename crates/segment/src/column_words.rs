@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use tantivy::columnar::{ColumnarReader, DynamicColumn};
+use tantivy::columnar::{ColumnarReader, DynamicColumn, DynamicColumnHandle};
 use tantivy::directory::OwnedBytes;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -59,7 +59,8 @@ impl ColumnWords {
     pub(crate) fn gather(columnar: &ColumnarReader) -> Result<Self, IndexError> {
         let mut words = Self::default();
         for id in dictionary_columns() {
-            let Some(column) = text_column(columnar, id.column().path)? else { continue };
+            let handles = columnar.read_columns(id.column().path)?;
+            let Some(column) = text_column(&handles)? else { continue };
             each_value(&column, |place, text| {
                 words.add_value(id, place as u32, text);
                 true
@@ -228,12 +229,11 @@ fn by_column(mut bytes: &[u8]) -> Option<Vec<(ColumnId, Vec<u64>)>> {
     Some(found)
 }
 
-/// A column of text.
+/// Opens the column of texts among the columns of a name.
 pub(crate) fn text_column(
-    columnar: &ColumnarReader,
-    name: &str,
+    handles: &[DynamicColumnHandle],
 ) -> Result<Option<TextColumn>, IndexError> {
-    for handle in columnar.read_columns(name)? {
+    for handle in handles {
         if let DynamicColumn::Str(column) = handle.open()? {
             return Ok(Some(column.into()));
         }

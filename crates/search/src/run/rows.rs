@@ -7,7 +7,7 @@ use crate::fields::at;
 use crate::lower::ColumnKind;
 use crate::meaning::RowMeaning;
 use crate::ranked::in_order;
-use crate::sorting::{in_order_of, sorted};
+use crate::sorting::{first_sorted, in_order_of, sorted};
 use language::ast::{FieldRef, SortKey};
 use language::syntax::closest;
 use segment::stop::Pace;
@@ -32,17 +32,23 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Makes a table, sorted by the keys.
+    /// Makes a table, in no order yet.
     pub(crate) fn new(
         columns: Vec<Column>,
         keys: usize,
         rows: Vec<Vec<Cell>>,
         is_exact: bool,
-        pace: &mut Pace<'_>,
-    ) -> Result<Self, ApiError> {
-        let (compare, steps) = (|a: usize, b: usize| rows[a].cmp(&rows[b]), steps(columns.len()));
-        let order = sorted(rows.len(), compare, steps, |steps| pace.spend(steps))?;
-        Ok(Self { columns, keys, rows: in_order_of(rows, &order), is_exact })
+    ) -> Self {
+        Self { columns, keys, rows, is_exact }
+    }
+
+    /// Sorts by the keys.
+    pub(crate) fn sort_by_keys(&mut self, pace: &mut Pace<'_>) -> Result<(), ApiError> {
+        let compare = |a: usize, b: usize| self.rows[a].cmp(&self.rows[b]);
+        let (rows, steps) = (self.rows.len(), steps(self.columns.len()));
+        let order = sorted(rows, compare, steps, |steps| pace.spend(steps))?;
+        self.rows = in_order_of(std::mem::take(&mut self.rows), &order);
+        Ok(())
     }
 
     pub(crate) fn first_column(&self) -> impl Iterator<Item = &Cell> {
@@ -88,22 +94,29 @@ impl Rows {
         fields.iter().map(|field| self.column(field)).collect()
     }
 
-    /// Sorts by columns, then by the keys.
-    pub(crate) fn sort(&mut self, sort: &[SortKey], pace: &mut Pace<'_>) -> Result<(), ApiError> {
+    /// Sorts by columns, then by the keys. Drops all but the first rows where no more are `wanted`.
+    pub(crate) fn sort(
+        &mut self,
+        sort: &[SortKey],
+        wanted: Option<u64>,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), ApiError> {
         let mut columns = Vec::with_capacity(sort.len());
         for key in sort {
             columns.push((self.column(&key.field)?, key.is_descending));
         }
         columns.extend((0..self.keys).map(|key| (key, false)));
+        let wanted = wanted.and_then(|wanted| usize::try_from(wanted).ok());
         let compare = |a: usize, b: usize| {
             let (a, b) = (&self.rows[a], &self.rows[b]);
             let mut each = columns
                 .iter()
                 .map(|(at, is_descending)| in_order(&a[*at], &b[*at], *is_descending));
-            each.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+            each.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
         };
-        let spend = |steps| pace.spend(steps);
-        let order = sorted(self.rows.len(), compare, steps(columns.len()), spend)?;
+        let (rows, steps) = (self.rows.len(), steps(columns.len()));
+        let wanted = wanted.unwrap_or(rows);
+        let order = first_sorted(rows, wanted, compare, steps, |steps| pace.spend(steps))?;
         self.rows = in_order_of(std::mem::take(&mut self.rows), &order);
         Ok(())
     }
