@@ -32,6 +32,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     // The demo stops the daemon that it started in its own process.
     ("tokio", &["client", "server", "lookup", "traildex"]),
     ("toml", &["lookup", "traildex"]),
+    ("unicode-normalization", &["search"]),
     ("zstd", &["segment", "ingest"]),
 ];
 

@@ -14,3 +14,4 @@ mod questions;
 mod saved;
 mod tail;
 mod trails;
+mod unicode;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use tantivy::{DocId, DocSet};
 
-use crate::visit::{Check, MatchWalk, Matches, Sought};
+use crate::visit::{Check, Ended, MATCH_STEPS, MatchWalk, Matches, Sought};
 use segment::IndexError;
 use segment::position::Position;
 use segment::view::{Run, SegmentView};
@@ -341,7 +341,7 @@ fn add_first_matches<E>(
     runs: &[Run],
     wanted: &Wanted,
     found: &mut Vec<Match>,
-) -> Result<(), IndexError> {
+) -> Result<(), Ended<E>> {
     let segment = walk.piece.segment;
     let mut docs = walk.from(0)?;
     for run in runs {
@@ -355,6 +355,7 @@ fn add_first_matches<E>(
             doc = docs.seek(of_run.within.start);
         }
         while doc < of_run.within.end && of_run.add(doc) {
+            walk.spend(MATCH_STEPS)?;
             doc = docs.advance();
         }
         keep_best(found, segment, of_run.end(), wanted);
@@ -367,7 +368,7 @@ fn add_last_matches<E>(
     runs: &[Run],
     wanted: &Wanted,
     found: &mut Vec<Match>,
-) -> Result<(), IndexError> {
+) -> Result<(), Ended<E>> {
     for run in runs {
         let bar = bar(found, wanted.limit);
         if !is_beyond(run, wanted, bar) {
@@ -383,7 +384,7 @@ fn last_of_run<E>(
     run: &Run,
     wanted: &Wanted,
     bar: Option<Micros>,
-) -> Result<Vec<DocId>, IndexError> {
+) -> Result<Vec<DocId>, Ended<E>> {
     let segment = walk.piece.segment;
     let of_run = OfRun::new(segment, run, wanted, bar);
     let Range { start, end } = of_run.within;
@@ -406,11 +407,12 @@ fn last_of_run<E>(
 fn matches_within<E>(
     walk: &MatchWalk<'_, E>,
     within: Range<DocId>,
-) -> Result<Vec<DocId>, IndexError> {
+) -> Result<Vec<DocId>, Ended<E>> {
     let mut docs = walk.from(within.start)?;
     let mut doc = docs.doc();
     let mut found = Vec::new();
     while doc < within.end {
+        walk.spend(MATCH_STEPS)?;
         found.push(doc);
         doc = docs.advance();
     }

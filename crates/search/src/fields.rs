@@ -1,5 +1,8 @@
 //! Finds the field of the index that a name in a query means.
 
+use unicode_normalization::UnicodeNormalization;
+
+use crate::unicode::forms;
 use language::ast::FieldRef;
 use language::syntax::closest;
 use store::snapshot::Snapshot;
@@ -54,7 +57,10 @@ pub(crate) fn resolve(field: &FieldRef, snapshot: &Snapshot) -> Result<Target, A
     let name = field.name.as_str();
     if field.is_path {
         let column = ColumnId::at_path(name).map(Target::Column);
-        return Ok(column.unwrap_or_else(|| Target::Paths(vec![name.to_owned()])));
+        return Ok(column.unwrap_or_else(|| Target::Paths(forms(name))));
+    }
+    if let Some(paths) = paths_in_any_form(name, snapshot) {
+        return Ok(Target::Paths(paths));
     }
     match name {
         "time" | "eventTime" => return Ok(Target::Time),
@@ -80,6 +86,23 @@ pub(crate) fn resolve(field: &FieldRef, snapshot: &Snapshot) -> Result<Target, A
         }),
         paths => Err(ambiguous(field, paths)),
     }
+}
+
+/// The paths that a name means in some form that Unicode has for it, where it has several.
+fn paths_in_any_form(name: &str, snapshot: &Snapshot) -> Option<Vec<String>> {
+    let forms = forms(name);
+    if forms.len() < 2 {
+        return None;
+    }
+    let at: Vec<String> =
+        forms.iter().filter(|form| snapshot.has_values_at(form)).cloned().collect();
+    let paths = match at.is_empty() {
+        true => forms.iter().flat_map(|form| paths_ending_in(form, snapshot)).collect(),
+        false => at,
+    };
+    let composed = |path: &String| path.nfc().collect::<String>();
+    let is_one = paths.windows(2).all(|pair| composed(&pair[0]) == composed(&pair[1]));
+    (!paths.is_empty() && is_one).then_some(paths)
 }
 
 /// Whether a name always means a column or the time, whatever paths events have.

@@ -5,24 +5,30 @@
 //! for `eventVersion`. All errors of a condition (a field that no event has, a text that is not a
 //! time) are found here, so code that reads a meaning has nothing left to refuse.
 
+use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::ops::Bound;
 
 use crate::addresses::Addresses;
 use crate::fields::{Target, at};
-use crate::form::{AnyCase, AnyOf, Between, Form, Match, Phrase, Row, SameText, time_bounds};
+use crate::form::{AnyCase, AnyOf, Between, Form, Match, SameText, time_bounds};
 use crate::meaning::{
     EventField, EventTest, Meaning, Operand, RowTest, TimeBetween, ValueMeaning, WordMeaning,
 };
-use language::ast::{Comparison, Expr, FieldRef, Pattern, Query, Regex, Test, Value};
+use crate::phrase::{Phrase, Row};
+use crate::unicode::{forms, pattern_forms, test_forms};
+use language::ast::{Comparison, Expr, FieldRef, Pattern, PatternPiece, Query, Regex, Test, Value};
 use language::time::{Clock, TimeError, parse_time};
 use trail::columns;
-use trail::columns::ColumnId;
+use trail::columns::{COLUMNS, Column, ColumnId, EVENT_TIME_PATH, Words};
 use trail::flat::parse_ip;
 use trail::time::Micros;
 use wire::{ApiError, ErrorKind};
 
 type Result<T, E = ApiError> = std::result::Result<T, E>;
+
+/// The name that asks for the names of fields, in place of their values.
+pub(crate) const NAMES: &str = "names";
 
 /// Resolves the names in a condition, to fields of events or to columns of a table.
 pub(crate) trait Names {
@@ -39,6 +45,16 @@ pub(crate) trait Names {
     fn one_of(&self, field: &FieldRef, texts: &[&str]) -> Result<Option<Self::Test>>;
 
     fn compared(&self, left: &FieldRef, how: Comparison, right: &FieldRef) -> Result<Self::Test>;
+
+    /// The paths of all fields, where a condition can be on their names.
+    fn paths(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// Something is at one of these paths, or below it.
+    fn with_paths(&self, _: Vec<String>) -> Meaning<Self::Test> {
+        Meaning::Or(Vec::new())
+    }
 
     /// Returns the values that an inner query finds.
     fn found(&self, field: &FieldRef, query: &Query) -> Result<Vec<Value>>;
@@ -82,19 +98,90 @@ pub(crate) fn lower<N: Names>(expr: &Expr, names: &N) -> Result<Meaning<N::Test>
         Expr::Or(parts) => Meaning::Or(all(parts)?),
         Expr::Not(inner) => Meaning::Not(Box::new(lower(inner, names)?)),
         Expr::Word(text) | Expr::Phrase(text) => {
-            let row = Row::of(text);
-            if row.0.is_empty() {
-                return Err(no_word(text));
-            }
-            words(WordMeaning::Row { row, time: Micros::parse_event_time(text) })
+            any_of(rows(text)?.into_iter().map(words).collect())
         }
-        Expr::Wildcard(pattern) => words(WordMeaning::Wildcard(Form::of_words(pattern))),
+        Expr::Wildcard(pattern) => any_of(wildcards(pattern).map(words).collect()),
         Expr::Regex(regex) => words(WordMeaning::Regex(compiled(regex, Match::of_words)?)),
+        Expr::Field { field, test } if field.name == NAMES && !field.is_path => {
+            match (names.paths(), test) {
+                (None, test) => lower_test(field, test, names)?,
+                (Some(_), Test::Exists) => Meaning::All,
+                (Some(paths), test) => {
+                    names.with_paths(paths_with(&paths, &name_test(field, test)?))
+                }
+            }
+        }
         Expr::Field { field, test } => lower_test(field, test, names)?,
     })
 }
 
+fn any_of<T>(mut parts: Vec<Meaning<T>>) -> Meaning<T> {
+    if parts.len() == 1 { parts.remove(0) } else { Meaning::Or(parts) }
+}
+
+/// Words in a row, in each form that Unicode has for them.
+fn rows(text: &str) -> Result<Vec<WordMeaning>> {
+    let row = |(form, text): (usize, String)| {
+        // A time has one form.
+        let time = if form == 0 { Micros::parse_event_time(&text) } else { None };
+        WordMeaning::Row { row: Row::of(&text), time }
+    };
+    let mut rows: Vec<WordMeaning> = forms(text).into_iter().enumerate().map(row).collect();
+    rows.retain(|row| matches!(row, WordMeaning::Row { row, .. } if !row.words.is_empty()));
+    if rows.is_empty() { Err(no_word(text)) } else { Ok(rows) }
+}
+
+fn wildcards(pattern: &Pattern) -> impl Iterator<Item = WordMeaning> {
+    let forms = pattern_forms(pattern);
+    forms.into_iter().map(|form| WordMeaning::Wildcard(Form::of_words(&form)))
+}
+
+/// What a part of a field's name must meet, one of these.
+fn name_test(field: &FieldRef, test: &Test) -> Result<Vec<WordMeaning>> {
+    Ok(match test {
+        Test::Is(Value { text, .. }) | Test::Phrase(text) => rows(text)?,
+        Test::Wildcard(pattern) => wildcards(pattern).collect(),
+        Test::AnyCase(pattern) => match pattern.pieces() {
+            [PatternPiece::Text(text)] => rows(text)?,
+            _ => wildcards(pattern).collect(),
+        },
+        Test::Regex(regex) => vec![WordMeaning::Regex(compiled(regex, Match::of_words)?)],
+        Test::OneOf(tests) => {
+            let tests = tests.iter().map(|test| name_test(field, test));
+            tests.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()
+        }
+        Test::Range { .. } | Test::Exists | Test::Compared { .. } | Test::InQuery(_) => {
+            let message =
+                "names of fields are looked at for words, as names:etc or names:*profile*";
+            return Err(bad_query(field.offset, message));
+        }
+    })
+}
+
+/// The paths of which some part has such words, each up to that part; none lies below another.
+fn paths_with(paths: &[String], words: &[WordMeaning]) -> Vec<String> {
+    let mut found: BTreeSet<&str> = BTreeSet::new();
+    for path in paths {
+        let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
+        let mut start = 0;
+        for end in ends {
+            if words.iter().any(|words| words.is_in(&path[start..end])) {
+                found.insert(&path[..end]);
+                break;
+            }
+            start = end + 1;
+        }
+    }
+    found.into_iter().map(str::to_owned).collect()
+}
+
+/// The meaning of a test, in each form that Unicode has for its texts.
 fn lower_test<N: Names>(field: &FieldRef, test: &Test, names: &N) -> Result<Meaning<N::Test>> {
+    let forms = test_forms(test);
+    if forms.len() > 1 { joined(field, &forms, names) } else { lower_form(field, test, names) }
+}
+
+fn lower_form<N: Names>(field: &FieldRef, test: &Test, names: &N) -> Result<Meaning<N::Test>> {
     let asked = match test {
         Test::Is(value) => Asked::Is(value),
         Test::AnyCase(pattern) => Asked::AnyCase(pattern),
@@ -121,6 +208,11 @@ fn lower_test<N: Names>(field: &FieldRef, test: &Test, names: &N) -> Result<Mean
 
 /// One of some tests; texts that are looked for as such are gathered into one.
 fn one_of<N: Names>(field: &FieldRef, tests: &[Test], names: &N) -> Result<Meaning<N::Test>> {
+    let tests: Vec<Test> = tests.iter().flat_map(test_forms).collect();
+    joined(field, &tests, names)
+}
+
+fn joined<N: Names>(field: &FieldRef, tests: &[Test], names: &N) -> Result<Meaning<N::Test>> {
     let (mut texts, mut others) = (Vec::new(), Vec::new());
     for test in tests {
         match test {
@@ -132,9 +224,9 @@ fn one_of<N: Names>(field: &FieldRef, tests: &[Test], names: &N) -> Result<Meani
     let rest: Vec<&Test> = if gathered.is_some() { others } else { tests.iter().collect() };
     let mut parts: Vec<_> = gathered.into_iter().map(Meaning::Test).collect();
     for test in rest {
-        parts.push(lower_test(field, test, names)?);
+        parts.push(lower_form(field, test, names)?);
     }
-    Ok(if parts.len() == 1 { parts.remove(0) } else { Meaning::Or(parts) })
+    Ok(any_of(parts))
 }
 
 impl Asked<'_> {
@@ -239,6 +331,8 @@ pub(crate) struct EventNames<'a> {
     pub(crate) has_no_value: &'a dyn Fn(&FieldRef, &str) -> ApiError,
     pub(crate) clock: &'a Clock,
     pub(crate) answer: &'a Answer<'a>,
+    /// The paths that events have beside columns.
+    pub(crate) paths: &'a dyn Fn() -> Vec<String>,
 }
 
 /// What a name stands for that asks for values.
@@ -307,6 +401,32 @@ impl Names for EventNames<'_> {
     fn compared(&self, left: &FieldRef, how: Comparison, right: &FieldRef) -> Result<EventTest> {
         let (left, right) = (self.operand(left)?, self.operand(right)?);
         Ok(EventTest::Compared { left, comparison: how, right })
+    }
+
+    fn paths(&self) -> Option<Vec<String>> {
+        let is_of_records = |column: &&Column| column.words != Words::Derived;
+        let mut paths = (self.paths)();
+        paths.extend(COLUMNS.iter().filter(is_of_records).map(|column| column.path.to_owned()));
+        paths.push(EVENT_TIME_PATH.to_owned());
+        Some(paths)
+    }
+
+    fn with_paths(&self, paths: Vec<String>) -> Meaning<EventTest> {
+        let mut parts = Vec::new();
+        let mut others = Vec::new();
+        for path in paths {
+            match ColumnId::at_path(&path).filter(|id| id.column().is_unique) {
+                // They have no column of their own by event.
+                Some(id) => parts.push(EventField::Column(id)),
+                None if path == EVENT_TIME_PATH => return Meaning::All,
+                None => others.push(path),
+            }
+        }
+        if !others.is_empty() {
+            parts.push(EventField::Paths(others));
+        }
+        let exists = |field| EventTest::Value { field, test: ValueMeaning::Exists };
+        any_of(parts.into_iter().map(|field| Meaning::Test(exists(field))).collect())
     }
 
     fn found(&self, field: &FieldRef, query: &Query) -> Result<Vec<Value>> {

@@ -11,9 +11,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::addresses::{Addresses, AwsSource};
-use crate::form::{
-    AnyCase, AnyOf, Between, Form, Match, Phrase, Row, RowFinder, SameNumber, SameText,
-};
+use crate::form::{AnyCase, AnyOf, Between, Form, Match, SameNumber, SameText};
+use crate::phrase::{Phrase, Row, RowFinder};
 use crate::value_clauses::ValueTest;
 use language::ast::Comparison;
 use trail::cell::Cell;
@@ -215,7 +214,7 @@ impl WordMeaning {
         }
     }
 
-    fn is_in(&self, text: &str) -> bool {
+    pub(crate) fn is_in(&self, text: &str) -> bool {
         match self {
             Self::Row { row, .. } => row.is_met_by(text),
             Self::Wildcard(form) => has_word(text, form),
@@ -257,7 +256,7 @@ pub(crate) fn row_places(row: &Row, text: &str) -> Vec<Range<usize>> {
         places.push(place);
         if finder.ends_with(word) {
             let last = places.len() - 1;
-            found.push(places[last + 1 - row.0.len()].start..places[last].end);
+            found.push(places[last + 1 - row.words.len()].start..places[last].end);
         }
     });
     found

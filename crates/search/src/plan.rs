@@ -15,8 +15,9 @@ use tantivy::schema::IndexRecordOption;
 
 use crate::clauses::{Clause, ClauseQuery, PacedClause, Stop, TimeClause, VerifiedClause};
 use crate::fields::{Target, has_no_value, resolve};
-use crate::form::{Row, SameNumber};
+use crate::form::SameNumber;
 use crate::meaning::{EventMeaning, EventTest, Meaning, TimeBetween, WordMeaning};
+use crate::phrase::Row;
 use crate::value_clauses::ValueTest;
 use crate::values::{ReadRecord, ValueSource};
 use crate::word_clauses::{ColumnPhraseClause, WordClause, WordFormClause};
@@ -61,7 +62,13 @@ impl Planner<'_> {
         match meaning {
             Meaning::All => Box::new(AllQuery),
             Meaning::And(parts) => self.plan_and(parts),
-            Meaning::Or(parts) => any_of(parts.iter().map(|part| self.plan(part)).collect()),
+            Meaning::Or(parts) => {
+                let parts: Vec<_> = parts.iter().map(|part| self.plan(part)).collect();
+                if parts.len() <= PARTS_UNPACED_MAX {
+                    return any_of(parts);
+                }
+                any_of(parts.into_iter().map(|part| self.paced(part, 1)).collect())
+            }
             Meaning::Not(inner) => self.without(Box::new(AllQuery), vec![self.plan(inner)]),
             Meaning::Test(test) => self.test(test),
         }
@@ -137,8 +144,10 @@ impl Planner<'_> {
     /// One word anywhere, or several in a row within one value; or a time, which is kept as a time and
     /// not as words.
     fn words(&self, row: &Row, time: Option<Micros>) -> Box<dyn Query> {
-        let found = match row.0.as_slice() {
-            [word] => self.clause(WordClause { word: word.clone(), read: read_record() }),
+        let found = match row.words.as_slice() {
+            [word] if row.marked.is_empty() => {
+                self.clause(WordClause { word: word.clone(), read: read_record() })
+            }
             _ => {
                 let words = row.telling_words().into_iter().cloned().collect();
                 let in_columns = self.clause(ColumnPhraseClause { words, test: row.clone() });

@@ -172,7 +172,9 @@ fn events_query(
         cancel,
         steps: Steps::default(),
     };
-    Ok(search.sought(&search.meaning(&query.filter)?))
+    // An inner query that was stopped has no error of its own.
+    let meaning = search.meaning(&query.filter).map_err(|error| why_ended(error, cancel))?;
+    Ok(search.sought(&meaning))
 }
 
 /// The error of a search that has ended before it was done. One that was told to end has no error of its
@@ -262,6 +264,7 @@ impl Search<'_> {
             has_no_value: &has_no_value,
             clock: self.clock,
             answer: &answer,
+            paths: &|| self.snapshot.paths().into_iter().map(str::to_owned).collect(),
         };
         lower(filter, &names)
     }
@@ -300,7 +303,7 @@ impl Search<'_> {
         let pace = &mut Pace::new(&stop);
         let mut rows = Rows::new(columns, by.len(), grouped.rows, grouped.is_exact);
         if !matches!(stages.first(), Some(RowStage::Sort(_))) {
-            rows.sort(&[], None, pace)?;
+            rows.sort_by_keys(pace)?;
         }
         for (at, stage) in stages.iter().enumerate() {
             match stage {

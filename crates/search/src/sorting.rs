@@ -5,9 +5,6 @@ use std::cmp::Ordering;
 /// So many are sorted between two looks at the deadline.
 const RUN: usize = 512;
 
-/// Where fewer than this share are wanted, the others are not sorted.
-const FEW_SHARE: usize = 16;
-
 /// Returns the numbers below `len` in the order of what they stand for; equal ones stay in their
 /// order. A comparison takes so many steps, which `spend` is told of; its error ends the sort.
 pub(crate) fn sorted<E>(
@@ -48,7 +45,8 @@ pub(crate) fn sorted<E>(
     Ok(order)
 }
 
-/// The same, of which only so many are wanted.
+/// Returns the first `wanted` of what [`sorted`] returns. Most of many are compared once, with the last
+/// of the first.
 pub(crate) fn first_sorted<E>(
     len: usize,
     wanted: usize,
@@ -56,20 +54,26 @@ pub(crate) fn first_sorted<E>(
     steps: usize,
     mut spend: impl FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<usize>, E> {
-    if wanted > len / FEW_SHARE {
+    if wanted > RUN {
         let mut order = sorted(len, compare, steps, spend)?;
         order.truncate(wanted);
         return Ok(order);
     }
-    let mut first: Vec<usize> = Vec::new();
-    for start in (0..len).step_by(RUN) {
-        let worst = first.get(wanted.wrapping_sub(1)).copied();
-        let run = start..len.min(start + RUN);
-        // One that is equal to the worst comes behind it.
-        first.extend(run.filter(|at| worst.is_none_or(|worst| compare(*at, worst).is_lt())));
-        spend((RUN + first.len()) * steps)?;
-        first.sort_by(|a, b| compare(*a, *b));
-        first.truncate(wanted);
+    let mut first: Vec<usize> = Vec::with_capacity(2 * RUN);
+    let (mut next, mut last) = (0, None);
+    while next < len {
+        let end = len.min(next + RUN);
+        spend(RUN * steps)?;
+        // One that equals the last comes behind it.
+        let is_wanted = |at: &usize| last.is_none_or(|last| compare(*at, last).is_lt());
+        first.extend((next..end).filter(is_wanted));
+        next = end;
+        if first.len() > RUN || next == len {
+            first.sort_by(|a, b| compare(*a, *b));
+            spend(first.len() * RUN.ilog2() as usize * steps)?;
+            first.truncate(wanted);
+            last = first.get(wanted.saturating_sub(1)).copied();
+        }
     }
     Ok(first)
 }
@@ -93,10 +97,10 @@ mod tests {
             let compare = |a: usize, b: usize| numbers[a].cmp(&numbers[b]);
             let found = sorted(numbers.len(), compare, 1, |_| Ok::<_, ()>(()));
             prop_assert_eq!(found, Ok(expected.clone()));
-            for wanted in [0, 1, 17, 1_000] {
+            for wanted in [0, 1, 7, RUN, RUN + 1, 10_000] {
                 let found = first_sorted(numbers.len(), wanted, compare, 1, |_| Ok::<_, ()>(()));
-                let wanted = &expected[..wanted.min(expected.len())];
-                prop_assert_eq!(found.as_deref(), Ok(wanted));
+                let expected = expected.iter().copied().take(wanted).collect::<Vec<_>>();
+                prop_assert_eq!(found, Ok(expected));
             }
             let mut sorted = numbers.clone();
             sorted.sort_unstable();

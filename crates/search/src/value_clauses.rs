@@ -11,7 +11,7 @@ use tantivy::schema::{Field, IndexRecordOption, Term};
 use tantivy::{BitSet, DocSet, TERMINATED};
 
 use crate::clauses::{Clause, Context, union};
-use crate::form::Row;
+use crate::phrase::Row;
 use segment::IndexError;
 use segment::column_words::each_value;
 use segment::dictionary::{TermWalk, TextColumn};
@@ -429,6 +429,7 @@ pub(crate) struct ExistsClause {
 
 impl Clause for ExistsClause {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        context.stop.check()?;
         let columns = context.segment.columns_at_or_below(&self.path)?;
         let is_everywhere = |column: &DynamicColumn| column.get_cardinality() == Cardinality::Full;
         if columns.iter().any(is_everywhere) {

@@ -25,7 +25,7 @@ use segment::view::SegmentView;
 use store::snapshot::Snapshot;
 
 /// Steps that a match counts as: its user does as much, and tells what it does beyond.
-const MATCH_STEPS: usize = 256;
+pub(crate) const MATCH_STEPS: usize = 256;
 
 /// A planned query with its stop.
 #[derive(Debug)]

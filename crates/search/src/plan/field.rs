@@ -10,9 +10,10 @@ use tantivy::query::{BooleanQuery, InvertedIndexRangeQuery, Query};
 use super::{Planner, any_of, exact, leaf_test, record_test};
 use crate::addresses::{Addresses, AwsSource};
 use crate::compare::{CompareClause, Relation};
-use crate::form::{Anything, Between, Phrase, SameNumber, SameText};
+use crate::form::{Anything, Between, SameNumber, SameText};
 use crate::id_clauses::{IdClause, UuidClause};
 use crate::meaning::{EventField, Operand, ValueMeaning};
+use crate::phrase::Phrase;
 use crate::value_clauses::{
     ExistsClause, LeafClause, NumberClause, RecordTest, TextField, ValueTest, ValuesClause,
 };
@@ -89,10 +90,10 @@ impl Planner<'_> {
     /// as those of leaves are.
     fn phrase_in_whole(&self, id: ColumnId, phrase: &Phrase) -> Box<dyn Query> {
         let mut parts = vec![self.is(id, &phrase.text.0)];
-        if let [word] = phrase.row.0.as_slice() {
+        if let ([word], []) = (&phrase.row.words[..], &phrase.row.marked[..]) {
             parts.extend([self.is(id, word), self.is(id, &word.to_ascii_uppercase())]);
         }
-        if !phrase.row.0.is_empty() {
+        if !phrase.row.words.is_empty() {
             parts.push(self.row_in_leaves(&phrase.row, Some(id.column().path)));
         }
         any_of(parts)
@@ -109,7 +110,7 @@ impl Planner<'_> {
             },
             ValueMeaning::Phrase(Phrase { row, text: SameText(text) }) => {
                 let whole = self.leaf(path, text);
-                if row.0.is_empty() {
+                if row.words.is_empty() {
                     whole
                 } else {
                     any_of(vec![whole, self.row_in_leaves(row, Some(path))])

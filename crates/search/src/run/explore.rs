@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{Search, clock_of, parse_query, why_ended};
 use crate::fields::{Target, at, is_above_a_column, is_taken, resolve};
 use crate::groups::{Grouping, Measure, group, top_of_column};
+use crate::lower::NAMES;
 use crate::plan::read_record;
 use crate::presence::presences;
 use crate::values::ValueSource;
@@ -70,6 +71,7 @@ fn all_fields(snapshot: &Snapshot, cancel: &Cancel) -> Result<Vec<Field>, ApiErr
     }
     let is_free = |name: &str| {
         !is_taken(name)
+            && name != NAMES
             && !is_above_a_column(name)
             && !snapshot.has_values_at(name)
             && !snapshot.has_values_below(name)

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::form::Phrase;
 use crate::meaning::{EventField, EventMeaning, EventTest, ValueMeaning, WordMeaning, row_places};
+use crate::phrase::Phrase;
 use crate::value_clauses::ValueTest as _;
 use segment::stop::STEPS;
 use segment::view::separated;

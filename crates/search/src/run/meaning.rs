@@ -47,11 +47,12 @@ mod tests {
     use super::*;
     use crate::addresses::Addresses;
     use crate::fields::Target;
-    use crate::form::{AnyCase, AnyOf, Between, Form, Match, Number, Phrase, Row, SameText};
+    use crate::form::{AnyCase, AnyOf, Between, Form, Match, Number, SameText};
     use crate::lower::{EventNames, lower};
     use crate::meaning::{
         EventField, EventTest, Meaning, Operand, TimeBetween, ValueMeaning, WordMeaning,
     };
+    use crate::phrase::{Phrase, Row};
     use language::ast::{Comparison, FieldRef, Pattern, PatternPiece, Regex};
     use language::parse::parse;
     use language::time::Clock;
@@ -74,6 +75,7 @@ mod tests {
             has_no_value: &|_, path| ApiError::new(ErrorKind::BadQuery, path),
             clock: &Clock::utc(Timestamp::from_second(second).unwrap()),
             answer: &|_, _| Ok(Vec::new()),
+            paths: &Vec::new,
         };
         key(&lower(&parse(text).unwrap().filter, &names).unwrap(), (None, None))
     }
@@ -200,7 +202,9 @@ mod tests {
         use Comparison::{AtLeast, AtMost, Equal, Less, More, NotEqual};
         let comparison = prop::sample::select(vec![Equal, NotEqual, Less, AtMost, More, AtLeast]);
         let words = prop_oneof![
-            (texts(), time()).prop_map(|(row, time)| WordMeaning::Row { row: Row(row), time }),
+            (texts(), texts(), time()).prop_map(|(words, marked, time)| {
+                WordMeaning::Row { row: Row { words, marked }, time }
+            }),
             pattern().prop_map(|pattern| WordMeaning::Wildcard(Form::of_words(&pattern))),
             regex().prop_map(WordMeaning::Regex),
         ];

@@ -7,7 +7,7 @@ use crate::fields::at;
 use crate::lower::ColumnKind;
 use crate::meaning::RowMeaning;
 use crate::ranked::in_order;
-use crate::sorting::{first_sorted, in_order_of};
+use crate::sorting::{first_sorted, in_order_of, sorted};
 use language::ast::{FieldRef, SortKey};
 use language::syntax::closest;
 use segment::stop::Pace;
@@ -40,6 +40,15 @@ impl Rows {
         is_exact: bool,
     ) -> Self {
         Self { columns, keys, rows, is_exact }
+    }
+
+    /// Sorts by the keys.
+    pub(crate) fn sort_by_keys(&mut self, pace: &mut Pace<'_>) -> Result<(), ApiError> {
+        let compare = |a: usize, b: usize| self.rows[a].cmp(&self.rows[b]);
+        let (rows, steps) = (self.rows.len(), steps(self.columns.len()));
+        let order = sorted(rows, compare, steps, |steps| pace.spend(steps))?;
+        self.rows = in_order_of(std::mem::take(&mut self.rows), &order);
+        Ok(())
     }
 
     pub(crate) fn first_column(&self) -> impl Iterator<Item = &Cell> {
@@ -97,17 +106,17 @@ impl Rows {
             columns.push((self.column(&key.field)?, key.is_descending));
         }
         columns.extend((0..self.keys).map(|key| (key, false)));
+        let wanted = wanted.and_then(|wanted| usize::try_from(wanted).ok());
         let compare = |a: usize, b: usize| {
             let (a, b) = (&self.rows[a], &self.rows[b]);
             let mut each = columns
                 .iter()
                 .map(|(at, is_descending)| in_order(&a[*at], &b[*at], *is_descending));
-            each.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+            each.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
         };
-        let wanted =
-            wanted.map_or(usize::MAX, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
-        let spend = |steps| pace.spend(steps);
-        let order = first_sorted(self.rows.len(), wanted, compare, steps(columns.len()), spend)?;
+        let (rows, steps) = (self.rows.len(), steps(columns.len()));
+        let wanted = wanted.unwrap_or(rows);
+        let order = first_sorted(rows, wanted, compare, steps, |steps| pace.spend(steps))?;
         self.rows = in_order_of(std::mem::take(&mut self.rows), &order);
         Ok(())
     }
