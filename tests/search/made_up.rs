@@ -12,7 +12,7 @@ use crate::common::{Daemon, PATIENCE_BULK, Place};
 const FILES: u64 = 24;
 const NAMES: u64 = 2_000;
 
-fn record(id: String, minute: u64, parameters: Value) -> Value {
+fn record(id: &str, minute: u64, parameters: &Value) -> Value {
     json!({
         "eventVersion": "1.08", "eventTime": format!("2024-05-06T07:{minute:02}:09Z"),
         "eventSource": "s3.amazonaws.com", "eventName": "GetObject", "awsRegion": "us-east-1",
@@ -32,8 +32,8 @@ fn write(place: &Place, n: u64) {
     }
     names.insert("below".to_owned(), json!({ format!("deep{n}"): [n, "two"] }));
     let records = [
-        record(format!("made-up-{n}"), n, json!(names)),
-        record(format!("genuine-{n}"), n, json!({ "bucketName": "b", "ownField": n })),
+        record(&format!("made-up-{n}"), n, &json!(names)),
+        record(&format!("genuine-{n}"), n, &json!({ "bucketName": "b", "ownField": n })),
     ];
     let path = place.archive().join(format!("{n}.json"));
     fs::write(path, json!({ "Records": records }).to_string()).unwrap();
@@ -71,15 +71,18 @@ fn check(daemon: &Daemon) {
         let listed = daemon.client.fields(&request).unwrap();
         assert_eq!(listed.fields.len(), 1);
         assert_eq!(listed.fields[0].events, FILES);
-        assert!(listed.warnings.iter().any(is_told), "the list says that it lacks some");
+        assert!(
+            listed.warnings.iter().any(|warning| is_told(warning)),
+            "the list says that it lacks some"
+        );
     }
     let unknown = SearchRequest { query: "k0x99999:*".into(), ..SearchRequest::default() };
     let error = daemon.client.search(&unknown).unwrap_err().to_string();
     assert!(error.contains("unknown field"), "{error}");
-    assert!(daemon.status().warnings.iter().any(is_told));
+    assert!(daemon.status().warnings.iter().any(|warning| is_told(warning)));
 }
 
-fn is_told(warning: &String) -> bool {
+fn is_told(warning: &str) -> bool {
     warning.contains("more different fields than the index lists")
 }
 

@@ -312,7 +312,9 @@ fn paths_of_events(segment: &Segment, documents: DocId) -> (Vec<Vec<String>>, Ha
         let docs: Vec<DocId> = (0..documents).filter(has_value).collect();
         if let Some(path) = name.strip_prefix("rest\u{1}") {
             with_columns.insert(path.to_owned());
-            docs.into_iter().for_each(|doc| paths[doc as usize].push(path.to_owned()));
+            for doc in docs {
+                paths[doc as usize].push(path.to_owned());
+            }
         } else if let (OVERFLOW, DynamicColumn::Str(column)) = (name.as_str(), column) {
             for doc in docs {
                 for ordinal in column.term_ords(doc) {
@@ -323,7 +325,9 @@ fn paths_of_events(segment: &Segment, documents: DocId) -> (Vec<Vec<String>>, Ha
             }
         }
     }
-    paths.iter_mut().for_each(|paths| paths.sort_unstable());
+    for paths in &mut paths {
+        paths.sort_unstable();
+    }
     (paths, with_columns)
 }
 
