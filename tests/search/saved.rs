@@ -13,8 +13,10 @@ use wire::{
 
 use crate::common::{self, PATIENCE, Place, Ran, ended, run, shared_daemon, trail};
 
+/// As the daemon tells it of one that this user has saved.
 fn search(query: &str) -> SavedSearch {
-    SavedSearch { query: query.into(), ..SavedSearch::default() }
+    let owner = Some(rustix::process::geteuid().as_raw());
+    SavedSearch { query: query.into(), owner, ..SavedSearch::default() }
 }
 
 fn with(values: &[(&str, &str)]) -> SavedRequest {
@@ -41,8 +43,7 @@ fn a_run_finds_what_the_query_with_its_values_finds() {
         ..search("eventName:$action errorCode:$error OR $word")
     };
     client.save("find-it", &saved).unwrap();
-    let owner = Some(rustix::process::geteuid().as_raw());
-    assert_eq!(client.saved().unwrap().saved["find-it"], SavedSearch { owner, ..saved });
+    assert_eq!(client.saved().unwrap().saved["find-it"], saved);
     let found = |values: &[(&str, &str)]| {
         client.search_saved("find-it", &with(values)).unwrap().total.value
     };
@@ -145,7 +146,9 @@ fn parameters_and_names_that_are_missing_or_unknown_are_named() {
     assert_eq!(client.get("/v1/saved/nobody").unwrap().0, 404);
     let (status, body) = client.get("/v1/saved/named").unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!((status, body), (200, json!({"query": "eventName:$action ip:$from"})));
+    let owner = rustix::process::geteuid().as_raw();
+    let expected = json!({"query": "eventName:$action ip:$from", "owner": owner});
+    assert_eq!((status, body), (200, expected));
     client.delete_saved("named").unwrap();
 }
 
