@@ -209,6 +209,7 @@ fn events_of_the_future_make_nobody_blind() {
     put("evil.json", bulk("evil", 6_000, "2262-01-01T00:00:00Z"));
     daemon.wait_for(PATIENCE_BULK, "some go", |status| status.events.expired > 0);
     assert_eq!(daemon.count("eventID:old-*"), 1_000, "not what is real");
+    assert!(warning(&daemon, "later than the reading of their file were dropped").is_some());
     put("today.json", bulky("today", &hour_ago));
     daemon.wait_count("eventID:today", 1);
     assert!(daemon.find("eventID:today").hits[0].meta.flags.is_empty());
