@@ -183,9 +183,9 @@ fn an_index_that_is_too_large_loses_its_oldest_events() {
 fn bulky(id: &str, time: &str) -> String {
     let mut record: Value = serde_json::from_str(&record(id)).unwrap();
     record["eventTime"] = time.into();
-    let noise: String =
+    let noise: Vec<String> =
         (0..40).map(|n| format!("{:x}", xxh3_64(format!("{id} {n}").as_bytes()))).collect();
-    record["requestParameters"] = serde_json::json!({ "noise": noise });
+    record["requestParameters"] = serde_json::json!({ "noise": noise.concat() });
     record.to_string()
 }
 
