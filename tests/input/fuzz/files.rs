@@ -84,8 +84,7 @@ fn check_error(file: &[u8], error: &ReadError) -> u64 {
     match error {
         ReadError::Cut { at } => assert_eq!(*at, file.len() as u64),
         ReadError::Damaged { at, .. } => assert!(*at <= file.len() as u64),
-        ReadError::TooLarge { .. } | ReadError::Bomb { .. } => {}
-        ReadError::TooManyMembers { .. } => {}
+        ReadError::TooLarge { .. } | ReadError::Bomb { .. } | ReadError::TooManyMembers { .. } => {}
         ReadError::Io(_) | ReadError::Changed | ReadError::Stopped => panic!("{error}"),
     }
     let text: String = error.to_string().chars().filter(|c| !c.is_ascii_digit()).collect();
