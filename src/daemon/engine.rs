@@ -227,6 +227,13 @@ impl Daemon {
                  back those that the archive has"
             )
         }));
+        if snapshot.expired.has_dropped_future() {
+            warnings.push(
+                "events that were later than the reading of their file were dropped, for want of \
+                 space (retention.bytes_max)"
+                    .to_owned(),
+            );
+        }
         warnings.extend(glance.retention.clone());
         let expired = self.pipeline.progress().counters.expired.load(Ordering::Relaxed);
         if expired > 0 {

@@ -183,9 +183,9 @@ fn an_index_that_is_too_large_loses_its_oldest_events() {
 fn bulky(id: &str, time: &str) -> String {
     let mut record: Value = serde_json::from_str(&record(id)).unwrap();
     record["eventTime"] = time.into();
-    let noise: String =
+    let noise: Vec<String> =
         (0..40).map(|n| format!("{:x}", xxh3_64(format!("{id} {n}").as_bytes()))).collect();
-    record["requestParameters"] = serde_json::json!({ "noise": noise });
+    record["requestParameters"] = serde_json::json!({ "noise": noise.concat() });
     record.to_string()
 }
 
@@ -209,6 +209,7 @@ fn events_of_the_future_make_nobody_blind() {
     put("evil.json", bulk("evil", 6_000, "2262-01-01T00:00:00Z"));
     daemon.wait_for(PATIENCE_BULK, "some go", |status| status.events.expired > 0);
     assert_eq!(daemon.count("eventID:old-*"), 1_000, "not what is real");
+    assert!(warning(&daemon, "later than the reading of their file were dropped").is_some());
     put("today.json", bulky("today", &hour_ago));
     daemon.wait_count("eventID:today", 1);
     assert!(daemon.find("eventID:today").hits[0].meta.flags.is_empty());

@@ -136,7 +136,7 @@ impl Queue {
         match event {
             Ok(event) if event.need_rescan() => self.lose(),
             Ok(event) => {
-                for hint in hints(event) {
+                for hint in hints(&event) {
                     if let Hint::Directory(dir) = &hint
                         && appeared.try_send(dir.clone()).is_err()
                     {
@@ -163,7 +163,7 @@ impl Queue {
     }
 }
 
-fn hints(event: Event) -> Vec<Hint> {
+fn hints(event: &Event) -> Vec<Hint> {
     let all = |hint: fn(PathBuf) -> Hint| event.paths.iter().cloned().map(hint).collect();
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => all(Hint::Finished),

@@ -79,6 +79,11 @@ impl Expired {
         first.min(read_at) < self.reached() || last > read_at && read_at < self.future_before
     }
 
+    /// Whether events of the future were dropped, for want of space.
+    pub fn has_dropped_future(&self) -> bool {
+        !is_never(&self.future_before)
+    }
+
     /// Up to when a wrong clock may have had events dropped; None where none has.
     pub fn by_a_wrong_clock(&self) -> Option<Micros> {
         (!is_never(&self.taken_back)).then_some(self.taken_back)
