@@ -70,11 +70,17 @@ pub struct Outcome {
     pub is_cut: bool,
 }
 
-/// Finds the pieces of a file, in order.
-pub(crate) fn split<'a>(bytes: &'a [u8], sink: &mut impl FnMut(Piece<'a>)) -> Outcome {
+/// Finds the pieces of a file, in order. Says also whether it took a record for an envelope, because the
+/// list that it has comes first in it: then all of it is void, and found by taking care.
+fn split<'a>(
+    bytes: &'a [u8],
+    is_careful: bool,
+    sink: &mut impl FnMut(Piece<'a>),
+) -> (Outcome, bool) {
     let mut splitter = Splitter::new(bytes, sink);
+    splitter.is_careful = is_careful;
     splitter.values(0, 0, Context::File);
-    splitter.outcome
+    (splitter.outcome, splitter.is_mistaken)
 }
 
 /// Finds the pieces of a text that stood in a file's string, in a wrapper with these flags.
@@ -91,6 +97,7 @@ pub struct Pieces<'a> {
     /// The first of them: a file of nothing but braces would hold twenty times its size in pieces.
     held: Vec<Piece<'a>>,
     count: usize,
+    is_careful: bool,
     /// Where the text began in a file that was UTF-16.
     utf16: Option<usize>,
     /// What splitting found out about the file as a whole.
@@ -100,14 +107,19 @@ pub struct Pieces<'a> {
 impl<'a> Pieces<'a> {
     /// Splits a file's uncompressed bytes.
     pub fn of(bytes: &'a [u8]) -> Self {
+        let (pieces, is_mistaken) = Self::split(bytes, false);
+        if is_mistaken { Self::split(bytes, true).0 } else { pieces }
+    }
+
+    fn split(bytes: &'a [u8], is_careful: bool) -> (Self, bool) {
         let (mut held, mut count) = (Vec::new(), 0);
-        let outcome = split(bytes, &mut |piece| {
+        let (outcome, is_mistaken) = split(bytes, is_careful, &mut |piece| {
             count += 1;
             if held.len() < PIECES_HELD_MAX {
                 held.push(piece);
             }
         });
-        Self { bytes, held, count, utf16: None, outcome }
+        (Self { bytes, held, count, is_careful, utf16: None, outcome }, is_mistaken)
     }
 
     /// Splits a file that was UTF-16. Places count bytes of the file as it was.
@@ -129,7 +141,7 @@ impl<'a> Pieces<'a> {
         if self.count == self.held.len() {
             self.held.iter().copied().for_each(visit);
         } else {
-            split(self.bytes, &mut visit);
+            split(self.bytes, self.is_careful, &mut visit);
         }
     }
 }
@@ -137,7 +149,11 @@ impl<'a> Pieces<'a> {
 /// Splits a file and returns all its pieces at once.
 pub fn collect(bytes: &[u8]) -> (Vec<Piece<'_>>, Outcome) {
     let mut pieces = Vec::new();
-    let outcome = split(bytes, &mut |piece| pieces.push(piece));
+    let (mut outcome, is_mistaken) = split(bytes, false, &mut |piece| pieces.push(piece));
+    if is_mistaken {
+        pieces.clear();
+        outcome = split(bytes, true, &mut |piece| pieces.push(piece)).0;
+    }
     (pieces, outcome)
 }
 
@@ -200,6 +216,10 @@ struct Splitter<'a, 's, F> {
     pieces: u64,
     /// What the values at hand are wrapped in.
     flags: Flags,
+    /// Whether each object is looked through before any of it is handed out.
+    is_careful: bool,
+    /// Whether an object was taken for an envelope that is a record.
+    is_mistaken: bool,
     /// The line with a record that comes next, if it was looked for.
     next_line: Option<usize>,
 }
@@ -215,6 +235,8 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
             has_record: false,
             pieces: 0,
             flags: Flags::default(),
+            is_careful: false,
+            is_mistaken: false,
             next_line: None,
         }
     }
@@ -310,7 +332,8 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
                 return self.not_walkable(start, at, depth, &members, context);
             }
             at = skip_space(self.bytes, at + 1);
-            if is_first_of_file(self.bytes, start, key_start, depth, context)
+            if !self.is_careful
+                && is_first_of_file(self.bytes, start, key_start, depth, context)
                 && self.bytes.get(at) == Some(&b'[')
                 && let Some(list) = keys::list(key)
             {
@@ -321,6 +344,7 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
                 continue;
             }
             members.add(self.bytes, key, at, self.place(depth, context));
+            self.is_mistaken |= members.is_mistaken();
             self.outcome.is_digest |= key == b"digestStartTime";
             match skip_value(self.bytes, at) {
                 Some(end) => at = end,

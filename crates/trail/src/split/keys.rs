@@ -116,6 +116,11 @@ impl Members {
         self.has_given || !self.is_record && (self.is_walked || self.doors.iter().any(is_way))
     }
 
+    /// Whether it is a record of which a list was taken for records.
+    pub(super) fn is_mistaken(&self) -> bool {
+        self.is_record && self.has_given
+    }
+
     /// Whether what it holds is a list.
     pub(super) fn has_list(&self) -> bool {
         self.is_walked || self.doors.iter().any(|door| matches!(door.way, Way::List(_)))
@@ -129,19 +134,17 @@ impl Members {
 
     /// Takes in the member with this key whose value begins at `at`.
     pub(super) fn add(&mut self, bytes: &[u8], key: &[u8], at: usize, place: Place) {
-        if self.is_record && !self.has_given {
+        if self.is_record {
             return;
         }
         let key = &*plain(key);
-        let is_first = !self.is_record;
         self.is_record |= is_of_record(bytes, key, at);
         match way(bytes, key, at, place) {
             Some(door) => self.doors.push(door),
             None if PACKING.contains(&key) => {}
             None => {
                 self.has_others = true;
-                let is_odd = self.is_record && is_first && self.has_given;
-                if is_odd || matches!(bytes.get(at), Some(b'{' | b'[')) {
+                if matches!(bytes.get(at), Some(b'{' | b'[')) {
                     self.doors.push(Door { at, way: Way::Beside });
                 }
             }

@@ -2,6 +2,12 @@
 
 use super::*;
 
+fn split<'a>(bytes: &'a [u8], sink: &mut impl FnMut(Piece<'a>)) -> Outcome {
+    let (pieces, outcome) = collect(bytes);
+    pieces.into_iter().for_each(sink);
+    outcome
+}
+
 /// One line a piece: `offset text`, with `!` for broken and `"` for escaped ones.
 #[track_caller]
 fn check(text: &str, expected: &[&str]) -> Outcome {
@@ -103,8 +109,14 @@ fn what_holds_nothing_is_told() {
     check(r#"{"Records":[],"eventID":1}"#, &[r#"0 {"Records":[],"eventID":1}"#]);
     let beside = "it stands beside a list of records, and is not read";
     check(
-        r#"{"Records":[{"a":1}],"x":[{"eventName":"hidden"}],"y":"text","eventName":"z","eventID":1}"#,
-        &[r#"12 {"a":1}"#, &format!("25 !{beside}"), &format!("73 !{beside}")],
+        r#"{"Records":[{"a":1}],"x":[{"eventName":"hidden"}],"y":"text"}"#,
+        &[r#"12 {"a":1}"#, &format!("25 !{beside}")],
+    );
+    // A record is one, although its list comes first, and whatever was found before.
+    let late = r#"{"Records":[{"a":1}],"x":"text","eventName":"z"}"#;
+    check(
+        &format!("{{\"b\":1}}\n{late}\n{{\"Records\":[{{\"c\":1}}]}}"),
+        &[r#"0 {"b":1}"#, &format!("8 {late}"), &format!("{} {{\"c\":1}}", 8 + late.len() + 13)],
     );
     check(r#"{"Records":[{"a":1}],"Events":[{"b":1}]}"#, &[r#"12 {"a":1}"#, r#"31 {"b":1}"#]);
     let here = "a record should begin here, with '{'";
