@@ -69,7 +69,11 @@ pub(super) fn reads_as_span(word: &str) -> bool {
 
 /// Whether `c` can stand in a field name without a backslash.
 pub(super) fn is_name_char(c: char, is_first: bool) -> bool {
-    c.is_alphabetic() || "_@".contains(c) || (!is_first && (c.is_numeric() || ".-#$/".contains(c)))
+    // Accents of decomposed letters, and the marks of kana.
+    let is_mark = || matches!(c, '\u{300}'..='\u{36f}' | '\u{3099}' | '\u{309a}');
+    c.is_alphabetic()
+        || "_@".contains(c)
+        || (!is_first && (c.is_numeric() || ".-#$/".contains(c) || is_mark()))
 }
 
 /// Whether `token` is one word in spite of its colons: an ARN, a URL or an IPv6 address or network.
