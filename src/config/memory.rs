@@ -17,7 +17,7 @@ const MERGE_BYTES: u64 = 256 << 20;
 /// A claim of an event that is not committed, with its share of the table. The batch before the one
 /// being read is on its way to disk, as a rule; a slow disk can have more of them wait, each of which is
 /// smaller than this assumes.
-const CLAIM_BYTES: u64 = 64;
+const CLAIM_BYTES: u64 = 96;
 const BATCHES: u64 = 2;
 
 /// What is kept of an event's key, in tenths of a byte, and of its file's ledger entry. How many there
@@ -178,7 +178,7 @@ mod tests {
         let expected = "\
 inflate buffers             512 MiB  2 threads x 256 MiB, the largest file
 segments in the making      384 MiB  2 threads x 192 MiB, one segment
-claims of new events         15 MiB  2 batches x 2 threads x 60000 events x 64 bytes
+claims of new events         22 MiB  2 batches x 2 threads x 60000 events x 96 bytes
 keys and ledger             107 MiB  1.6 bytes an event and 32 a file, for 30 and 2 million
 merge                       256 MiB  one at a time, fixed
 searches                    288 MiB  2, and 1 long ones, x 96 MiB
@@ -186,7 +186,7 @@ answers                      32 MiB  until their clients have read them, fixed
 exports and tails           160 MiB  4 exports x 32 MiB, 64 tails x 512 KiB
 record cache                 64 MiB  decompressed blocks of records, and what wildcards found
 base                         64 MiB  program, runtime and sockets, fixed
-total                      1882 MiB";
+total                      1889 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
     }
 

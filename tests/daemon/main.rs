@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod disk;
 mod files;
+mod identity;
 mod life;
 mod manager;
 mod rejected;

@@ -187,9 +187,9 @@ impl Ranking {
 
 /// Compares two values; one that is not there comes last in either direction.
 pub(crate) fn in_order(a: &Cell, b: &Cell, is_descending: bool) -> Ordering {
-    let is_null = |cell: &Cell| matches!(cell, Cell::Null);
-    let by_value = || if is_descending { b.cmp(a) } else { a.cmp(b) };
-    is_null(a).cmp(&is_null(b)).then_with(by_value)
+    let is_null = |cell: &Cell| *cell == Cell::Null;
+    let by_value = if is_descending { b.cmp(a) } else { a.cmp(b) };
+    is_null(a).cmp(&is_null(b)).then(by_value)
 }
 
 fn bytes(cell: &Cell) -> usize {

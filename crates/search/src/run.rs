@@ -296,19 +296,10 @@ impl Search<'_> {
         let columns = columns.chain(functions.iter().map(|function| self.measure_column(function)));
         let columns = columns.collect::<Result<_, _>>()?;
         let mut rows = Rows::new(columns, by.len(), grouped.rows, grouped.is_exact);
-        if !matches!(stages.first(), Some(RowStage::Sort(_))) {
-            rows.sort_by_keys();
-        }
-        for (at, stage) in stages.iter().enumerate() {
+        for stage in stages {
             match stage {
                 RowStage::Filter(filter) => rows.filter(&self.row_meaning(filter, &rows)?),
-                RowStage::Sort(keys) => {
-                    let wanted = match stages.get(at + 1) {
-                        Some(RowStage::Limit { rows, by }) if by.is_empty() => Some(*rows),
-                        _ => None,
-                    };
-                    rows.sort(keys, wanted)?;
-                }
+                RowStage::Sort(keys) => rows.sort(keys)?,
                 RowStage::Limit { rows: limit, by } => rows.limit(*limit, by)?,
                 RowStage::Fields(fields) => rows.choose(fields)?,
             }

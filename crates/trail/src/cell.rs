@@ -82,33 +82,25 @@ impl From<Scalar<'_>> for Cell {
     }
 }
 
-// Tables of groups are sorted and hashed by cells: their code should be inlined in other crates.
 impl Ord for Cell {
-    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
             (Self::Int(a), Self::Int(b)) => a.cmp(b),
             (Self::Time(a), Self::Time(b)) => a.cmp(b),
             (Self::Text(a), Self::Text(b)) => a.cmp(b),
-            (a, b) => a.cmp_mixed(b),
+            (a, b) => match (a.as_number(), b.as_number()) {
+                // A float that equals an integer is none of less than 2^53; then they differ.
+                (Some(x), Some(y)) => {
+                    x.total_cmp(&y).then_with(|| self.is_float().cmp(&other.is_float()))
+                }
+                _ => a.rank().cmp(&b.rank()),
+            },
         }
     }
 }
 
 impl Cell {
-    /// Compares values of two kinds, or two floats.
-    #[inline(never)]
-    fn cmp_mixed(&self, other: &Self) -> Ordering {
-        match (self.as_number(), other.as_number()) {
-            // A float that equals an integer is none of less than 2^53; then they differ.
-            (Some(x), Some(y)) => {
-                x.total_cmp(&y).then_with(|| self.is_float().cmp(&other.is_float()))
-            }
-            _ => self.rank().cmp(&other.rank()),
-        }
-    }
-
     fn is_float(&self) -> bool {
         matches!(self, Self::Float(_))
     }
@@ -121,19 +113,14 @@ impl PartialOrd for Cell {
 }
 
 impl PartialEq for Cell {
-    #[inline]
     fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Text(a), Self::Text(b)) => a == b,
-            (a, b) => a.cmp(b) == Ordering::Equal,
-        }
+        self.cmp(other) == Ordering::Equal
     }
 }
 
 impl Eq for Cell {}
 
 impl Hash for Cell {
-    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         std::mem::discriminant(self).hash(state);
         match self {

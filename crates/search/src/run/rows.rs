@@ -30,19 +30,15 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Makes a table, in no order yet.
+    /// Makes a table, sorted by the keys.
     pub(crate) fn new(
         columns: Vec<Column>,
         keys: usize,
-        rows: Vec<Vec<Cell>>,
+        mut rows: Vec<Vec<Cell>>,
         is_exact: bool,
     ) -> Self {
+        rows.sort();
         Self { columns, keys, rows, is_exact }
-    }
-
-    /// Sorts by the keys.
-    pub(crate) fn sort_by_keys(&mut self) {
-        self.rows.sort_unstable();
     }
 
     pub(crate) fn first_column(&self) -> impl Iterator<Item = &Cell> {
@@ -88,26 +84,19 @@ impl Rows {
         fields.iter().map(|field| self.column(field)).collect()
     }
 
-    /// Sorts by columns, then by the keys. Drops all but the first rows where no more are `wanted`.
-    pub(crate) fn sort(&mut self, sort: &[SortKey], wanted: Option<u64>) -> Result<(), ApiError> {
+    /// Sorts by columns, then by the keys.
+    pub(crate) fn sort(&mut self, sort: &[SortKey]) -> Result<(), ApiError> {
         let mut columns = Vec::with_capacity(sort.len());
         for key in sort {
             columns.push((self.column(&key.field)?, key.is_descending));
         }
         columns.extend((0..self.keys).map(|key| (key, false)));
-        let compare = |a: &Vec<Cell>, b: &Vec<Cell>| {
-            let mut each = columns
+        self.rows.sort_by(|a, b| {
+            let each = columns
                 .iter()
                 .map(|(at, is_descending)| in_order(&a[*at], &b[*at], *is_descending));
-            each.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-        };
-        // Without keys, rows that compare equal stay in the order that they have.
-        let wanted = wanted.and_then(|wanted| usize::try_from(wanted).ok());
-        if let Some(wanted) = wanted.filter(|n| self.keys > 0 && *n < self.rows.len()) {
-            self.rows.select_nth_unstable_by(wanted, compare);
-            self.rows.truncate(wanted);
-        }
-        self.rows.sort_by(compare);
+            each.fold(Ordering::Equal, Ordering::then)
+        });
         Ok(())
     }
 
