@@ -17,6 +17,7 @@ use crate::daemon::upkeep::missing;
 use crate::daemon::{open_store, rebuilt_from};
 use client::Client;
 use ingest::again::read_again;
+use segment::stop::Stop;
 use store::remake::SizeLimits;
 use wire::{RebuildRequest, RebuildState, RebuildStatus};
 
@@ -79,6 +80,11 @@ fn offline(args: &Args, request: RebuildRequest) -> anyhow::Result<()> {
     let roots = absolute(&config.watch.dirs)?;
     let mut store = open_store(&config.index.data_dir, &config)?;
     tell_damage(&store);
+    // The new index is compared with the old one, which an earlier version may have made.
+    let never = Stop::when(|| false);
+    for segment in store.outdated() {
+        store.remake_segment(&segment, size_limits(&config), &mut *read_again(), &never)?;
+    }
     if !request.accept_loss {
         missing(&store.snapshots().load())?.refuse()?;
     }
@@ -95,15 +101,18 @@ fn offline(args: &Args, request: RebuildRequest) -> anyhow::Result<()> {
 fn of_records(config: &Config) -> anyhow::Result<()> {
     let mut store = open_store(&config.index.data_dir, config)?;
     tell_damage(&store);
-    let limits = SizeLimits {
-        events_max: config.ingest.segment_events_max as u32,
-        bytes_max: config.ingest.segment_bytes_max,
-    };
-    store.remake(limits, &mut *read_again())?;
+    store.remake(size_limits(config), &mut *read_again())?;
     let snapshot = store.snapshots().load_full();
     let files = snapshot.files.counts().files.indexed;
     eprintln!("{} events of {} files", HumanCount(snapshot.events()), HumanCount(files));
     Ok(())
+}
+
+fn size_limits(config: &Config) -> SizeLimits {
+    SizeLimits {
+        events_max: config.ingest.segment_events_max as u32,
+        bytes_max: config.ingest.segment_bytes_max,
+    }
 }
 
 fn online(args: &Args, request: RebuildRequest, client: &Client) -> anyhow::Result<()> {

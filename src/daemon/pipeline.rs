@@ -152,6 +152,11 @@ impl Pipeline {
         self: &Arc<Self>,
         request: RebuildRequest,
     ) -> Result<RebuildStatus, ApiError> {
+        if self.snapshots.load().is_outdated() {
+            let message =
+                "the index is being made anew of its records, because an earlier version made it";
+            return Err(ApiError::new(ErrorKind::Conflict, message));
+        }
         if !request.accept_loss {
             missing(&self.snapshots.load())?.refuse()?;
         }

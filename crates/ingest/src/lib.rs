@@ -40,11 +40,12 @@ use std::time::Instant;
 use crossbeam_channel::{bounded, unbounded};
 
 use self::batch::Batches;
-use self::commit::{Committer, Retention};
+use self::commit::{Committer, Retention, events_of};
 use self::progress::{IngestFault, Progress};
 use self::scan::{ScanOptions, Scanner};
 use self::watch::Watcher;
 use self::work::{WorkOptions, Worker};
+use store::remake::SizeLimits;
 use store::store::Store;
 
 /// Files queued for the workers from a walk, and as many from hints.
@@ -95,6 +96,13 @@ impl Ingest {
         let (give_back, taken_back) = unbounded();
         let (built, built_queue) = bounded(BUILT_SEGMENTS_MAX);
 
+        // Told from the beginning on, not only once the committer comes to it.
+        progress.set_outdated(events_of(&store.outdated()));
+        let (is_outdated, up_to_date) = bounded(0);
+        let limits = SizeLimits {
+            events_max: options.work.segment_events_max,
+            bytes_max: options.work.segment_bytes_max,
+        };
         let scanner = Scanner {
             roots: options.roots,
             options: options.scan,
@@ -115,6 +123,7 @@ impl Ingest {
             next_number: Arc::new(AtomicU64::new(store.ledger().next_number())),
             fresh: fresh_queue,
             backlog: backlog_queue,
+            up_to_date,
             give_back: give_back.clone(),
             built,
         };
@@ -126,6 +135,8 @@ impl Ingest {
             merge_at_end: options.merge_at_end,
             free_bytes_min: options.free_bytes_min,
             retention: options.retention,
+            limits,
+            is_outdated: Some(is_outdated),
         };
         let spawn = Spawn { progress };
         Ok(Self {

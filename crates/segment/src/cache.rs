@@ -5,7 +5,6 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
-use tantivy::columnar::DynamicColumnHandle;
 use tantivy::postings::TermInfo;
 use tantivy::{BitSet, Term};
 
@@ -26,15 +25,13 @@ pub struct Caches {
     pub(crate) counts: Cache<(u64, u128), Count>,
     /// Where terms are in a segment.
     pub(crate) places: Cache<(u64, Term), TermPlace>,
-    /// Where a segment's columns of a name are, one for each type of values.
-    pub(crate) columns: Cache<(u64, String), ColumnPlaces>,
 }
 
 /// A number of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Count(pub u64);
 
-/// For each of counts, terms and columns at most: some eight, four and three thousand of them.
+/// For counts at most, and for places of terms: some eight thousand, and four thousand.
 const SMALL_BYTES_MAX: usize = 1 << 20;
 
 impl InMemory for Count {
@@ -46,38 +43,17 @@ impl InMemory for Count {
 
 impl Caches {
     /// Divides the bytes: a quarter is for the documents that conditions found, about a dozen
-    /// conditions on ten million events, and a little of that for counts, terms and columns. Blocks
-    /// of records have the rest.
+    /// conditions on ten million events, and a little of that for counts and terms. Blocks of
+    /// records have the rest.
     pub fn new(bytes_max: usize) -> Self {
         let for_found = bytes_max / 4;
         let small = SMALL_BYTES_MAX.min(for_found / 4);
         Self {
             blocks: Cache::new(bytes_max - for_found),
-            found: Cache::new(for_found - 3 * small),
+            found: Cache::new(for_found - 2 * small),
             counts: Cache::new(small),
             places: Cache::new(small),
-            columns: Cache::new(small),
         }
-    }
-}
-
-/// The columns of one name, found in a segment's list of columns. To look them up there costs more
-/// than to open one.
-pub(crate) struct ColumnPlaces {
-    pub(crate) handles: Vec<DynamicColumnHandle>,
-    name_bytes: usize,
-}
-
-impl ColumnPlaces {
-    pub(crate) fn new(name: &str, handles: Vec<DynamicColumnHandle>) -> Self {
-        Self { handles, name_bytes: name.len() }
-    }
-}
-
-impl InMemory for ColumnPlaces {
-    /// With its name, and what the cache keeps of it.
-    fn memory(&self) -> usize {
-        256 + self.name_bytes + self.handles.len() * size_of::<DynamicColumnHandle>()
     }
 }
 

@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxBuildHasher;
-use tantivy::columnar::{ColumnarReader, DynamicColumn, DynamicColumnHandle};
+use tantivy::columnar::{ColumnarReader, DynamicColumn};
 use tantivy::directory::OwnedBytes;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -60,8 +60,7 @@ impl ColumnWords {
     pub(crate) fn gather(columnar: &ColumnarReader) -> Result<Self, IndexError> {
         let mut words = Self::default();
         for id in dictionary_columns() {
-            let handles = columnar.read_columns(id.column().path)?;
-            let Some(column) = text_column(&handles)? else { continue };
+            let Some(column) = text_column(columnar, id.column().path)? else { continue };
             each_value(&column, |place, text| {
                 words.add_value(id, place as u32, text);
                 true
@@ -230,11 +229,12 @@ fn by_column(mut bytes: &[u8]) -> Option<Vec<(ColumnId, Vec<u64>)>> {
     Some(found)
 }
 
-/// Opens the column of texts among the columns of a name.
+/// A column of text.
 pub(crate) fn text_column(
-    handles: &[DynamicColumnHandle],
+    columnar: &ColumnarReader,
+    name: &str,
 ) -> Result<Option<TextColumn>, IndexError> {
-    for handle in handles {
+    for handle in columnar.read_columns(name)? {
         if let DynamicColumn::Str(column) = handle.open()? {
             return Ok(Some(column.into()));
         }

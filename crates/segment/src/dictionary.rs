@@ -197,8 +197,7 @@ impl<I: Infos> Walk<I> {
             let is_whole = self.count.is_none_or(|count| count == self.next_ordinal);
             return if is_whole && is_end(&self.rest) { Ok(false) } else { Err(broken()) };
         };
-        self.block.clear();
-        block.append_to(&mut self.block)?;
+        block.read(&mut self.block)?;
         let end = block.end;
         self.rest.advance(end);
         self.at = self.infos.read(&self.block).ok_or_else(broken)?;
@@ -252,13 +251,14 @@ impl FileHandle for Blocks {
 /// The same blocks, not compressed, and whole: tantivy's functions panic at what is not.
 fn decompressed(mut blocks: &[u8]) -> io::Result<OwnedBytes> {
     let mut out = Vec::new();
+    let mut entries = Vec::new();
     while let Some(block) = Block::first_of(blocks)? {
-        let head = out.len();
-        out.extend_from_slice(&[0; 5]);
-        block.append_to(&mut out)?;
-        check(&out[head + 5..]).ok_or_else(broken)?;
-        let length = (out.len() - head - 4) as u32;
-        out[head..head + 4].copy_from_slice(&length.to_le_bytes());
+        block.read(&mut entries)?;
+        check(&entries).ok_or_else(broken)?;
+        let length = entries.len() as u32 + 1;
+        out.extend_from_slice(&length.to_le_bytes());
+        out.push(0);
+        out.extend_from_slice(&entries);
         blocks = &blocks[block.end..];
     }
     // A page that was cut off reads as zeros, which end the blocks too.
@@ -307,23 +307,21 @@ impl<'b> Block<'b> {
         Ok(Some(block))
     }
 
-    /// Appends what the block holds.
-    fn append_to(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    /// Replaces what is in `out` by what the block holds.
+    fn read(&self, out: &mut Vec<u8>) -> io::Result<()> {
         thread_local! {
             static CONTEXT: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
         }
+        out.clear();
         if !self.is_compressed {
             out.extend_from_slice(self.bytes);
             return Ok(());
         }
         let stated = get_frame_content_size(self.bytes).ok().flatten();
         let length = stated.filter(|length| *length <= BLOCK_BYTES_MAX).ok_or_else(broken)?;
-        let start = out.len();
-        out.resize(start + length as usize, 0);
-        let result =
-            CONTEXT.with_borrow_mut(|context| context.decompress(&mut out[start..], self.bytes));
-        out.truncate(start + result.map_err(|_| broken())?);
-        Ok(())
+        out.reserve(length as usize);
+        let result = CONTEXT.with_borrow_mut(|context| context.decompress(out, self.bytes));
+        result.map(|_| ()).map_err(|_| broken())
     }
 }
 

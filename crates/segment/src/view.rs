@@ -13,7 +13,8 @@ use tantivy::index::SegmentComponent;
 use tantivy::{BitSet, DateTime, DocId, Index, SegmentReader, Term};
 
 use super::{IndexError, partition_point};
-use crate::cache::{Caches, ColumnPlaces, Count, TermPlace};
+use crate::cache::TermPlace;
+use crate::cache::{Caches, Count};
 use crate::column_words::{WordFile, text_column};
 use crate::dictionary::TextColumn;
 use crate::directory::SegmentFiles;
@@ -351,12 +352,12 @@ impl SegmentView {
     /// Opens the text values of a column; None where the segment has none, or does not keep the
     /// column by event.
     pub fn text_column(&self, id: ColumnId) -> Result<Option<TextColumn>, IndexError> {
-        text_column(&self.handles(id.column().path)?.handles)
+        text_column(&self.columnar, id.column().path)
     }
 
     /// Opens the text values at a path that is no column; None where there are none.
     pub fn text_at(&self, path: &str) -> Result<Option<TextColumn>, IndexError> {
-        text_column(&self.handles(&column_name(path))?.handles)
+        text_column(&self.columnar, &column_name(path))
     }
 
     /// Opens tantivy's columns at a path that is no column of the schema, one for each type of
@@ -390,14 +391,8 @@ impl SegmentView {
     }
 
     fn open_columns(&self, name: &str) -> Result<Vec<DynamicColumn>, IndexError> {
-        let places = self.handles(name)?;
-        Ok(places.handles.iter().map(DynamicColumnHandle::open).collect::<Result<_, _>>()?)
-    }
-
-    fn handles(&self, name: &str) -> Result<Arc<ColumnPlaces>, IndexError> {
-        self.caches.columns.get((self.number, name.to_owned()), || {
-            Ok(ColumnPlaces::new(name, self.columnar.read_columns(name)?))
-        })
+        let handles = self.columnar.read_columns(name)?;
+        Ok(handles.iter().map(DynamicColumnHandle::open).collect::<Result<_, _>>()?)
     }
 
     /// The paths of all fields that are no columns, gathered at first use. Empty where they cannot

@@ -237,7 +237,7 @@ fn a_block_is_decompressed_here_and_once_for_look_ups_in_order() {
     let mut file = Vec::new();
     writer.serialize(5_000, None, &mut file).unwrap();
     let columnar = ColumnarReader::open(file).unwrap();
-    let column = text_column(&columnar.read_columns("name").unwrap()).unwrap().unwrap();
+    let column = text_column(&columnar, "name").unwrap().unwrap();
     let dictionary = column.dictionary();
     let read = |value: &str| {
         let place = dictionary.sstable_index.get_block_with_key(value.as_bytes()).unwrap();

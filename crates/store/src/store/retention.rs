@@ -46,7 +46,8 @@ impl Store {
     pub fn expiry(&self) -> Option<MergeJob> {
         let before = self.expired().before;
         let snapshot = self.current.snapshot.load();
-        let mut whole = snapshot.segments.iter().filter(|view| !view.is_damaged());
+        let mut whole =
+            snapshot.segments.iter().filter(|view| !view.is_damaged() && !view.keys.is_outdated());
         let segment = whole.find(|view| view.earliest < before)?;
         let expiring = Expiring { segment: Arc::clone(segment), before };
         Some(self.job(vec![segment.entry.clone()], Some(expiring)))
