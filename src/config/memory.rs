@@ -200,7 +200,7 @@ total                      1889 MiB";
         let (message, table) = error.split_once('\n').unwrap();
         assert_eq!(
             message,
-            "the configuration adds up to 1881 MiB of memory and the machine has 1881 MiB; \
+            "the configuration adds up to 1888 MiB of memory and the machine has 1888 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
              search.concurrent_max, search.record_cache_bytes, ingest.segment_events_max"
         );

@@ -37,6 +37,10 @@ pub struct Facts {
 /// record cannot be read.
 pub type ReadEvent<'r> = dyn FnMut(&[u8], Facts, &mut dyn FnMut(&Event)) -> bool + 'r;
 
+/// The same, but fails when it is to stop.
+type ReadEventOrStop<'r> =
+    dyn FnMut(&[u8], Facts, &mut dyn FnMut(&Event)) -> Result<bool, IndexError> + 'r;
+
 /// Bounds on the segments that are built. A large segment becomes several, because a new one is
 /// held in memory until it is written.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +89,7 @@ fn write(
     segment: &SegmentView,
     limits: SizeLimits,
     made: &mut Vec<SegmentEntry>,
-    read_event: &mut dyn FnMut(&[u8], Facts, &mut dyn FnMut(&Event)) -> Result<bool, IndexError>,
+    read_event: &mut ReadEventOrStop<'_>,
 ) -> Result<(), IndexError> {
     let records = files.records(&segment.entry.id)?;
     let mut block = None;
