@@ -23,7 +23,7 @@ use segment::keys;
 use segment::keys::KeySet;
 use store::dedupe::{Claim, Dedupe};
 use support::Archive;
-use trail::content::{EventKey, id_hash};
+use trail::content::{ContentHash, EventKey, id_hash};
 use trail::flat::Event;
 use trail::parse::{Origin, Parser, Reject, Sink};
 use trail::split;
@@ -84,7 +84,9 @@ fn main() {
 
 /// A key as an event with an id of its own has.
 fn key(n: u64) -> EventKey {
-    EventKey { id: id_hash("111122223333", &n.to_string()), content: n }
+    let mut content = ContentHash::default();
+    content.0[..8].copy_from_slice(&n.to_be_bytes());
+    EventKey { id: id_hash("111122223333", &n.to_string()), content }
 }
 
 /// The keys of so many events, on disk.

@@ -18,6 +18,7 @@ use crate::daemon::{open_store, rebuilt_from};
 use client::Client;
 use ingest::again::read_again;
 use ingest::archive::Archive;
+use segment::stop::Stop;
 use store::remake::SizeLimits;
 use wire::{RebuildRequest, RebuildState, RebuildStatus};
 
@@ -80,6 +81,11 @@ fn offline(args: &Args, request: RebuildRequest) -> anyhow::Result<()> {
     let roots = absolute(&config.watch.dirs)?;
     let mut store = open_store(&config.index.data_dir, &config)?;
     tell_damage(&store);
+    // The new index is compared with the old one, which an earlier version may have made.
+    let never = Stop::when(|| false);
+    for segment in store.outdated() {
+        store.remake_segment(&segment, size_limits(&config), &mut *read_again(), &never)?;
+    }
     if !request.accept_loss {
         missing(&store.snapshots().load(), &Archive::new(roots.iter().cloned()))?.refuse()?;
     }
@@ -106,15 +112,18 @@ fn tell_loss(lost: u64) {
 fn of_records(config: &Config) -> anyhow::Result<()> {
     let mut store = open_store(&config.index.data_dir, config)?;
     tell_damage(&store);
-    let limits = SizeLimits {
-        events_max: config.ingest.segment_events_max as u32,
-        bytes_max: config.ingest.segment_bytes_max,
-    };
-    store.remake(limits, &mut *read_again())?;
+    store.remake(size_limits(config), &mut *read_again())?;
     let snapshot = store.snapshots().load_full();
     let files = snapshot.files.counts().files.indexed;
     eprintln!("{} events of {} files", HumanCount(snapshot.events()), HumanCount(files));
     Ok(())
+}
+
+fn size_limits(config: &Config) -> SizeLimits {
+    SizeLimits {
+        events_max: config.ingest.segment_events_max as u32,
+        bytes_max: config.ingest.segment_bytes_max,
+    }
 }
 
 fn online(args: &Args, request: RebuildRequest, client: &Client) -> anyhow::Result<()> {

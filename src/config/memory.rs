@@ -18,7 +18,7 @@ const MERGE_BYTES: u64 = 256 << 20;
 /// A claim of an event that is not committed, with its share of the table. The batch before the one
 /// being read is on its way to disk, as a rule; a slow disk can have more of them wait, each of which is
 /// smaller than this assumes.
-const CLAIM_BYTES: u64 = 64;
+const CLAIM_BYTES: u64 = 96;
 const BATCHES: u64 = 2;
 
 /// What is kept of an event's key, in tenths of a byte, and of its file's ledger entry. How many there
@@ -195,7 +195,7 @@ mod tests {
         let expected = "\
 inflate buffers             512 MiB  2 threads x 256 MiB, the largest file
 segments in the making      384 MiB  2 threads x 192 MiB, one segment
-claims of new events         15 MiB  2 batches x 2 threads x 60000 events x 64 bytes
+claims of new events         22 MiB  2 batches x 2 threads x 60000 events x 96 bytes
 keys and ledger             107 MiB  1.6 bytes an event and 32 a file, for 30 and 2 million
 merge                       256 MiB  one at a time, fixed
 searches                    288 MiB  2, and 1 long ones, x 96 MiB

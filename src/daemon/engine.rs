@@ -212,6 +212,13 @@ impl Daemon {
                 "{folder} holds what was found damaged; remove it when nobody needs it"
             ));
         }
+        if glance.outdated > 0 {
+            warnings.push(format!(
+                "an earlier version made the index: {} events are made anew of their records; searches \
+                 find them meanwhile, and new files wait",
+                glance.outdated
+            ));
+        }
         warnings.extend(glance.watch_fault.iter().map(|fault| {
             format!("{fault}; new files are found by a scan every {} s", self.config.watch.rescan_s)
         }));

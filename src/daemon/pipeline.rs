@@ -160,6 +160,11 @@ impl Pipeline {
         uid: u32,
         request: RebuildRequest,
     ) -> Result<RebuildStatus, ApiError> {
+        if self.snapshots.load().is_outdated() {
+            let message =
+                "the index is being made anew of its records, because an earlier version made it";
+            return Err(ApiError::new(ErrorKind::Conflict, message));
+        }
         let ground = Ground::prepare(&self.config).map_err(|error| internal(&error))?;
         let archive = Archive::new(ground.roots.iter().cloned());
         if !request.accept_loss {

@@ -126,7 +126,7 @@ fn an_index_of_another_version_is_refused_and_not_set_aside() {
     fs::remove_dir_all(place.archive()).unwrap();
     fs::create_dir(place.archive()).unwrap();
     let manifest = place.data_dir().join("manifest.json");
-    for version in [FORMAT_VERSION - 1, FORMAT_VERSION + 1] {
+    for version in [3, FORMAT_VERSION + 1] {
         restate(&manifest, FORMAT_VERSION, version);
         let files = files_below(&place.data_dir());
         let data_dir = place.data_dir();

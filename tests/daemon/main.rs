@@ -10,6 +10,7 @@ mod damage;
 mod disk;
 mod files;
 mod hostile;
+mod identity;
 mod life;
 mod manager;
 mod names;

@@ -10,6 +10,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 use store::remake::SizeLimits;
 use store::store::Store;
 use store::versions::FORMAT_VERSION;
-use wire::{FileState, FilesRequest, SavedRequest};
+use wire::{FileState, FilesRequest, RebuildRequest, SavedRequest};
 
 /// Events in each golden index: those of `tests/data/golden/archive`.
 const EVENTS: u64 = 46;
@@ -51,6 +52,9 @@ fn on_each(check: impl Fn(&Place, &Daemon)) {
         copy(&index, &place.data_dir());
         let daemon = place.start();
         eprintln!("{}", index.display());
+        daemon.wait_for(PATIENCE, "the index is of this version", |status| {
+            !status.warnings.iter().any(|warning| warning.contains("earlier version"))
+        });
         check(&place, &daemon);
         daemon.stop();
         assert!(!place.data_dir().join("set-aside").exists(), "nothing is set aside");
@@ -229,7 +233,56 @@ fn the_segments_made_anew_of_their_records_are_the_same_to_the_byte() {
     assert_eq!(files(&store), before);
 }
 
-/// The keys of events are the same in every version, or every event would be there twice.
+/// An index of an earlier version is made anew of its records; meanwhile its events are found, and new
+/// files wait: nobody could tell whether their events are new. A crash on the way changes nothing.
+#[test]
+fn an_index_of_an_earlier_version_is_made_anew_while_its_events_are_found() {
+    for index in indexes() {
+        if index.ends_with(format!("v{FORMAT_VERSION}")) {
+            continue;
+        }
+        let place = Place::new();
+        copy(&index, &place.data_dir());
+        let slowly = |at: &str| {
+            let mut command = place.serve_command();
+            command.env("FAILPOINTS", format!("outdated-segment-found={at}"));
+            command
+        };
+        let mut ends = place.spawn_unready(slowly("1*off->return"));
+        assert_eq!(ends.wait_end().signal(), Some(6), "it ends at the second segment");
+
+        let daemon = place.spawn(slowly("sleep(2000)"));
+        copy(&sample("golden/archive"), &place.archive());
+        fs::write(place.archive().join("new.json"), common::trail(&["new"])).unwrap();
+        let status = daemon.status();
+        let [warning] = status.warnings.as_slice() else { panic!("{:?}", status.warnings) };
+        assert!(warning.starts_with("an earlier version made the index: "), "{warning}");
+        assert_eq!(daemon.count("*"), EVENTS);
+        assert_eq!(daemon.count("eventName:AssumeRole"), 3);
+        let refused = daemon.client.rebuild(&RebuildRequest::default()).unwrap_err();
+        assert!(refused.to_string().contains("earlier version"), "{refused}");
+
+        daemon.wait_count("eventID:new", 1);
+        daemon.wait_for(PATIENCE, "all files are read", |status| {
+            status.files.indexed == 15 + 15 + 1 && status.files.pending == 0
+        });
+        assert_eq!(daemon.count("*"), EVENTS + 1);
+        assert_eq!(daemon.status().warnings, [""; 0]);
+        assert_eq!(daemon.verified().problems, []);
+        daemon.stop();
+        let version = format!("{{\"format_version\":{FORMAT_VERSION},");
+        let manifest = fs::read_to_string(place.data_dir().join("manifest.json")).unwrap();
+        assert!(manifest.starts_with(&version), "{manifest}");
+        let keys = files_below(&place.data_dir().join("segments"));
+        let keys: Vec<_> = keys.iter().filter(|path| path.extension().unwrap() == "keys").collect();
+        assert!(!keys.is_empty());
+        for path in keys {
+            assert!(fs::read(path).unwrap().starts_with(b"tdxkeys2"), "{}", path.display());
+        }
+    }
+}
+
+/// The events of an index of any version are known when they are delivered again.
 #[test]
 fn events_that_are_delivered_again_are_known_and_new_ones_come_in() {
     on_each(|place, daemon| {

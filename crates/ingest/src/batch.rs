@@ -152,7 +152,7 @@ mod tests {
 
     use super::*;
     use store::dedupe::Claim;
-    use trail::content::EventKey;
+    use trail::content::{ContentHash, EventKey};
 
     #[test]
     fn nobody_joins_the_next_batch_before_all_have_left_this_one() {
@@ -180,7 +180,7 @@ mod tests {
         let dedupe: Arc<Dedupe> = Arc::default();
         let batches = Batches::new(Arc::clone(&dedupe));
         let (a, b) = (batches.join(), batches.join());
-        let key = EventKey { id: 1, content: 2 };
+        let key = EventKey { id: 1, content: ContentHash::default() };
         assert_eq!(dedupe.claim(key, a.batch.number).unwrap(), Claim::New);
         a.give_up();
         assert!(b.batch.is_given_up());

@@ -1,10 +1,12 @@
 //! The committer: the one thread that owns the store. It commits the segments that workers built, a
 //! batch at a time and in the order of the batches, and installs those that the merge thread made.
 //!
-//! It commits a batch as soon as its last segment arrives. The workers decide when to finish a
-//! segment. An error that it cannot handle ends ingest with a fault; searches go on.
+//! Before anything else, it makes the segments anew that an earlier version wrote. Then it commits a
+//! batch as soon as its last segment arrives. The workers decide when to finish a segment. An error that
+//! it cannot handle ends ingest with a fault; searches go on.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select, tick};
 
 use super::batch;
 use super::clock::Clock;
+use crate::again::read_again;
 use crate::batch::Batch;
 use crate::desk::{Building, Desks};
 use crate::handover::TakenBack;
@@ -21,8 +24,12 @@ use crate::work::Built;
 use segment::IndexError;
 use segment::build::BuiltSegment;
 use segment::parts::SegmentEntry;
+use segment::steps::step;
+use segment::stop::Stop;
+use segment::view::SegmentView;
 use store::attempts::Work;
 use store::job::MergeJob;
+use store::remake::SizeLimits;
 use store::store::Store;
 use trail::parse::Parser;
 use trail::time::Micros;
@@ -41,6 +48,11 @@ pub(crate) struct Committer {
     pub(crate) free_bytes_min: u64,
     pub(crate) retention: Retention,
     pub(crate) clock: Clock,
+    /// Bounds on the segments that are made anew.
+    pub(crate) limits: SizeLimits,
+    /// Dropped once no segment is of an earlier version: before that, nobody can tell whether an event
+    /// is new.
+    pub(crate) is_outdated: Option<Sender<Infallible>>,
 }
 
 /// Batches that are not complete, or wait for one before them.
@@ -143,6 +155,15 @@ struct Merged {
 impl Committer {
     /// Runs until the workers are gone and everything they built is committed.
     pub(crate) fn run(mut self) -> Store {
+        match self.bring_up_to_date() {
+            Ok(()) => self.is_outdated = None,
+            Err(IndexError::Stopped) => return self.store,
+            Err(error) => {
+                let what = "cannot make the segments of an earlier version anew";
+                self.progress.fail(IngestFault::of_index(what, &error));
+                return self.store;
+            }
+        }
         let (jobs, job_queue) = bounded(1);
         let (results, merged) = bounded(1);
         let progress = Arc::clone(&self.progress);
@@ -157,6 +178,39 @@ impl Committer {
             tracing::error!("the merge thread panicked");
         }
         self.store
+    }
+
+    /// Makes the segments that an earlier version wrote anew of their own records. Searches go on; the
+    /// workers wait. One that is found damaged stays as it is.
+    fn bring_up_to_date(&mut self) -> Result<(), IndexError> {
+        let outdated = self.store.outdated();
+        let mut left = events_of(&outdated);
+        if left > 0 {
+            tracing::warn!(
+                events = left,
+                "an earlier version made the index: it is made anew of its records; new files wait"
+            );
+        }
+        let mut read_event = read_again();
+        let progress = Arc::clone(&self.progress);
+        let stop = Stop::when(move || progress.is_stopping());
+        for segment in outdated {
+            self.progress.set_outdated(left);
+            step("outdated-segment-found");
+            let bytes: u64 = segment.entry.files.iter().map(|file| file.bytes).sum();
+            if bytes > self.room()? {
+                return Err(self.no_room(bytes)?);
+            }
+            let made = self.store.remake_segment(&segment, self.limits, &mut *read_event, &stop);
+            match made {
+                Err(error)
+                    if self.store.mark_damaged(std::slice::from_ref(&segment.entry), &error) => {}
+                made => made?,
+            }
+            left -= u64::from(segment.events());
+        }
+        self.progress.set_outdated(0);
+        Ok(())
     }
 
     fn serve(
@@ -254,10 +308,15 @@ impl Committer {
         tracing::debug!(files = keys.len(), took = ?started.elapsed(), "committed");
         self.progress.committed(keys.into_iter());
         if self.room()? == 0 {
-            let (path, free) = (self.store.data_dir().to_owned(), self.store.free_bytes()?);
-            return Err(IndexError::NoRoom { path, free, wanted: self.free_bytes_min });
+            return Err(self.no_room(0)?);
         }
         Ok(())
+    }
+
+    /// The error of a disk that has no room for so many bytes more.
+    fn no_room(&self, bytes: u64) -> Result<IndexError, IndexError> {
+        let (path, free) = (self.store.data_dir().to_owned(), self.store.free_bytes()?);
+        Ok(IndexError::NoRoom { path, free, wanted: self.free_bytes_min + bytes })
     }
 
     /// Bytes that may be written before ingest has to stop.
@@ -359,6 +418,10 @@ impl Committer {
     }
 }
 
+pub(crate) fn events_of(segments: &[Arc<SegmentView>]) -> u64 {
+    segments.iter().map(|segment| u64::from(segment.events())).sum()
+}
+
 fn run_merges(jobs: &Receiver<MergeJob>, results: &Sender<Merged>, progress: &Progress) {
     let mut parser = Parser::default();
     let mut read_key = move |record: &[u8]| parser.key(record);
@@ -387,6 +450,7 @@ mod tests {
     use segment::file::{FileKey, FileRecord};
     use segment::file::{FileState, Reading};
     use store::dedupe::Claim;
+    use trail::content::ContentHash;
     use trail::flat::Event;
     use trail::time::Micros;
 
@@ -413,6 +477,8 @@ mod tests {
                 free_bytes_min: 0,
                 retention: Retention::default(),
                 clock: Clock::default(),
+                limits: SizeLimits { events_max: 1, bytes_max: 1 },
+                is_outdated: None,
             };
             let batches = Batches::new(Arc::clone(committer.store.dedupe()));
             Self { dir, committer, queue: Queue::default(), batches, given_back }
@@ -422,7 +488,7 @@ mod tests {
         fn built(&self, membership: &Membership, number: u64) -> Built {
             let batch = Arc::clone(&membership.batch);
             let mut event = Event::default();
-            event.content = u128::from(number) << 64 | u128::from(number);
+            event.content = ContentHash::of_bytes(&number.to_le_bytes());
             event.finish(Micros(1));
             let store = &self.committer.store;
             let claim = store.dedupe().claim(event.key(), batch.number).unwrap();

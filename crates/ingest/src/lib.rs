@@ -47,13 +47,14 @@ use crossbeam_channel::{bounded, unbounded};
 use self::archive::Archive;
 use self::batch::Batches;
 use self::clock::Clock;
-use self::commit::{Committer, LATE_AT_END, Retention};
+use self::commit::{Committer, LATE_AT_END, Retention, events_of};
 use self::desk::Desks;
 use self::progress::{IngestFault, Progress};
 use self::scan::{ScanOptions, Scanner};
 use self::watch::Watcher;
 use self::work::{WorkOptions, Worker};
 use store::attempts::Work;
+use store::remake::SizeLimits;
 use store::store::Store;
 
 /// Files queued for the workers from a walk, and as many from hints.
@@ -118,6 +119,13 @@ impl Ingest {
         let (give_back, taken_back) = unbounded();
         let (built, built_queue) = bounded(BUILT_SEGMENTS_MAX);
 
+        // Told from the beginning on, not only once the committer comes to it.
+        progress.set_outdated(events_of(&store.outdated()));
+        let (is_outdated, up_to_date) = bounded(0);
+        let limits = SizeLimits {
+            events_max: options.work.segment_events_max,
+            bytes_max: options.work.segment_bytes_max,
+        };
         let scanner = Scanner {
             archive: Arc::clone(&options.archive),
             options: options.scan,
@@ -142,6 +150,7 @@ impl Ingest {
             next_number: Arc::new(AtomicU64::new(store.ledger().next_number())),
             fresh: fresh_queue,
             backlog: backlog_queue,
+            up_to_date,
             give_back: give_back.clone(),
             built,
         };
@@ -155,6 +164,8 @@ impl Ingest {
             free_bytes_min: options.free_bytes_min,
             retention: options.retention,
             clock: Clock::default(),
+            limits,
+            is_outdated: Some(is_outdated),
         };
         let spawn = Spawn { progress };
         Ok(Self {

@@ -135,6 +135,7 @@ struct State {
     is_scanning: bool,
     last_scan: Option<Instant>,
     last_commit: Option<Instant>,
+    outdated: u64,
     watch_fault: Option<String>,
     root_faults: Vec<String>,
     late: Vec<String>,
@@ -182,6 +183,8 @@ pub struct Glance {
     pub since_scan: Option<Duration>,
     /// Time since the last commit; None before the first.
     pub since_commit: Option<Duration>,
+    /// Events in segments of an earlier version, which are made anew before any file is read.
+    pub outdated: u64,
     /// Why the kernel may not report some changes, in words; None where it reports all.
     pub watch_fault: Option<String>,
     /// Roots of the archive that cannot be listed, and why, in words.
@@ -339,6 +342,11 @@ impl Progress {
         }
     }
 
+    /// Notes how many events are in segments of an earlier version.
+    pub(crate) fn set_outdated(&self, events: u64) {
+        self.state().outdated = events;
+    }
+
     /// Notes whether the kernel tells of every change.
     pub(crate) fn set_watch_fault(&self, fault: Option<String>) {
         self.state().watch_fault = fault;
@@ -421,6 +429,7 @@ impl Progress {
             ignored: state.ignored.count,
             since_scan: state.last_scan.map(|at| at.elapsed()),
             since_commit: state.last_commit.map(|at| at.elapsed()),
+            outdated: state.outdated,
             watch_fault: state.watch_fault.clone(),
             root_faults: state.root_faults.clone(),
             late: state.late.clone(),

@@ -11,6 +11,7 @@
 //! or cannot be opened goes back to the scanner; a panic costs the file that caused it, and the other
 //! files of the batch are read again. Only a segment that cannot be written stops ingest.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -87,6 +88,8 @@ pub(crate) struct Worker {
     pub(crate) next_number: Arc<AtomicU64>,
     pub(crate) fresh: Receiver<FileKey>,
     pub(crate) backlog: Receiver<FileKey>,
+    /// Disconnects once no segment is of an earlier version.
+    pub(crate) up_to_date: Receiver<Infallible>,
     /// See [`Store::horizon`](store::store::Store::horizon).
     pub(crate) horizon: Arc<AtomicI64>,
     /// Files that the scanner takes back.
@@ -171,6 +174,11 @@ enum Next {
 
 impl Work<'_> {
     fn run(&mut self) -> Result<(), IndexError> {
+        let Worker { progress, up_to_date, .. } = &self.worker;
+        select_biased! {
+            recv(progress.stopping()) -> _ => return Ok(()),
+            recv(up_to_date) -> _ => {}
+        }
         loop {
             match self.next() {
                 Next::Backlog(key) => self.take(key)?,

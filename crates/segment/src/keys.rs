@@ -5,15 +5,19 @@
 //! magic            8 bytes
 //! events           8    how many keys follow
 //! conflicts        8    how many ids follow at the end
-//! keys            16 each   id, content: sorted
+//! keys            24 each   id, content (16 bytes): sorted
 //! fences           8 each   the first id of each page of 128 keys
 //! filter          32 each   a split block Bloom filter of the ids
 //! conflicts        8 each   ids that events of different content share: sorted
 //! ```
 //!
 //! Numbers are little-endian. What follows the keys is kept in memory, little more than 1.5 bytes an
-//! event; a merge makes another filter meanwhile, of at most 15 MB, because segments are bounded. The keys stay on disk: most events are new, which the filter tells; for one that may not be,
-//! a page of them is read.
+//! event; a merge makes another filter meanwhile, of at most 15 MB, because segments are bounded. The keys stay on disk: most events are new, which the filter tells; for
+//! one that may not be, a page of them is read, and for an id of many contents the beginnings of some
+//! pages more.
+//!
+//! Version 4 wrote keys of 16 bytes under another magic, whose contents were hashes that could be
+//! forged. Of such a file nothing but its conflicts is used. The segment is made anew of its records.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -25,11 +29,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{IndexError, open_existing, partition_point, u64_at};
 use crate::disk::ReadAt;
-use trail::content::EventKey;
+use trail::content::{ContentHash, EventKey};
 
-const MAGIC: [u8; 8] = *b"tdxkeys1";
+const MAGIC: [u8; 8] = *b"tdxkeys2";
 const HEADER_BYTES: u64 = 24;
-const KEY_BYTES: usize = 16;
+const KEY_BYTES: usize = 24;
+
+const MAGIC_OF_4: [u8; 8] = *b"tdxkeys1";
+const KEY_BYTES_OF_4: usize = 16;
 
 /// Keys read at a time: enough for few fences, few enough to copy.
 const PAGE_KEYS: usize = 128;
@@ -67,7 +74,19 @@ struct Inner {
     fences: Vec<u64>,
     filter: Vec<Block>,
     conflicts: Vec<u64>,
+    is_outdated: bool,
     is_damaged: AtomicBool,
+}
+
+/// What a set knows of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// No event has its id.
+    Nothing,
+    /// Its id, with other contents.
+    Id,
+    /// The event itself.
+    Event,
 }
 
 impl KeySet {
@@ -78,12 +97,14 @@ impl KeySet {
         let found = file.metadata().map_err(IndexError::io(path))?.len();
         let mut header = [0; HEADER_BYTES as usize];
         file.read_exact_at(&mut header, 0).map_err(IndexError::read(path))?;
-        if header[..8] != MAGIC {
+        let is_outdated = header[..8] == MAGIC_OF_4;
+        if header[..8] != MAGIC && !is_outdated {
             return Err(IndexError::damaged(path, "it does not begin as a file of keys"));
         }
+        let key_bytes = if is_outdated { KEY_BYTES_OF_4 } else { KEY_BYTES };
         let [events, conflicts] = [8, 16].map(|at| u64_at(&header, at));
-        let Some(layout) = Layout::of(events, conflicts).filter(|layout| layout.end == found)
-        else {
+        let layout = Layout::of(events, conflicts, key_bytes);
+        let Some(layout) = layout.filter(|layout| layout.end == found) else {
             let reason = format!("{found} bytes long, which is not what it states");
             return Err(IndexError::damaged(path, reason));
         };
@@ -98,6 +119,7 @@ impl KeySet {
             fences: numbers(fences),
             filter: filter.chunks_exact(size_of::<Block>()).map(block_at).collect(),
             conflicts: numbers(conflicts),
+            is_outdated,
             is_damaged: AtomicBool::new(false),
         })))
     }
@@ -118,34 +140,58 @@ impl KeySet {
         size_of_val(&fences[..]) + size_of_val(&filter[..]) + size_of_val(&conflicts[..])
     }
 
-    /// Calls `visit` with the content hash of each event that has this id.
-    pub fn each_content(&self, id: u64, mut visit: impl FnMut(u64)) -> Result<(), IndexError> {
-        let Inner { path, file, events, fences, is_damaged, .. } = &*self.0;
+    /// Whether an earlier version wrote the file, so that nobody can tell by it whether an event is new.
+    pub fn is_outdated(&self) -> bool {
+        self.0.is_outdated
+    }
+
+    /// Looks for an event.
+    pub fn find(&self, key: &EventKey) -> Result<Known, IndexError> {
+        let Inner { path, events, fences, is_outdated, is_damaged, .. } = &*self.0;
         if is_damaged.load(Ordering::Acquire) {
             return Err(IndexError::damaged(path, "whether an event is new cannot be told"));
         }
-        if !self.may_have(id) {
-            return Ok(());
+        if !self.may_have(key.id) {
+            return Ok(Known::Nothing);
         }
-        // The page before the first that begins with the id or beyond may end with it.
-        let mut page = fences.partition_point(|first| *first < id).saturating_sub(1);
-        let mut buffer = [0; PAGE_BYTES];
-        while page * PAGE_KEYS < *events {
-            let keys = PAGE_KEYS.min(events - page * PAGE_KEYS);
-            let bytes = &mut buffer[..keys * KEY_BYTES];
-            let offset = HEADER_BYTES + (page * PAGE_BYTES) as u64;
-            file.read_exact_at(bytes, offset).map_err(IndexError::read(path))?;
-            let first = partition_point(0..keys, |n| u64_at(bytes, n * KEY_BYTES) < id);
-            for n in first..keys {
-                let key = key_at(&bytes[n * KEY_BYTES..]);
-                if key.id != id {
-                    return Ok(());
-                }
-                visit(key.content);
+        if *is_outdated {
+            let reason = "whether an event is new cannot be told by the keys of an earlier version";
+            return Err(IndexError::damaged(path, reason));
+        }
+        // Many pages can begin with the id. The event is on the last page that does not begin behind it.
+        let mut low = fences.partition_point(|first| *first < key.id);
+        let mut high = fences.partition_point(|first| *first <= key.id);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let mut first = [0; KEY_BYTES];
+            self.read_page(middle, &mut first)?;
+            if key_at(&first) <= *key {
+                low = middle + 1;
+            } else {
+                high = middle;
             }
-            page += 1;
         }
-        Ok(())
+        let page = low.saturating_sub(1);
+        let count = PAGE_KEYS.min(events - page * PAGE_KEYS);
+        let mut buffer = [0; PAGE_BYTES];
+        let bytes = &mut buffer[..count * KEY_BYTES];
+        self.read_page(page, bytes)?;
+        let nth = |n: usize| key_at(&bytes[n * KEY_BYTES..]);
+        let place = partition_point(0..count, |n| nth(n) < *key);
+        let next = if place < count { Some(nth(place)) } else { None };
+        if next == Some(*key) {
+            return Ok(Known::Event);
+        }
+        let next_id = next.map_or_else(|| fences.get(page + 1).copied(), |next| Some(next.id));
+        let has_id = next_id == Some(key.id) || place > 0 && nth(place - 1).id == key.id;
+        Ok(if has_id { Known::Id } else { Known::Nothing })
+    }
+
+    /// Reads the beginning of a page of keys.
+    fn read_page(&self, page: usize, bytes: &mut [u8]) -> Result<(), IndexError> {
+        let Inner { path, file, .. } = &*self.0;
+        let offset = HEADER_BYTES + (page * PAGE_BYTES) as u64;
+        file.read_exact_at(bytes, offset).map_err(IndexError::read(path))
     }
 
     /// Whether this segment holds an event that shares its id with an earlier one of different
@@ -165,6 +211,12 @@ impl KeySet {
         let keys = ReadAt { file: &self.0.file, at: HEADER_BYTES, end };
         let mut keys = BufReader::with_capacity(MERGE_READ_BYTES, keys);
         (0..self.0.events).map(move |_| {
+            if self.0.is_outdated {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "an earlier version wrote it",
+                ));
+            }
             let mut bytes = [0; KEY_BYTES];
             keys.read_exact(&mut bytes)?;
             Ok(key_at(&bytes))
@@ -188,10 +240,10 @@ struct Layout {
 
 impl Layout {
     /// None where the numbers are beyond any file.
-    fn of(events: u64, conflicts: u64) -> Option<Self> {
+    fn of(events: u64, conflicts: u64, key_bytes: usize) -> Option<Self> {
         let pages = events.div_ceil(PAGE_KEYS as u64);
         let blocks = blocks(usize::try_from(events).ok()?) as u64;
-        let fences = events.checked_mul(KEY_BYTES as u64)?.checked_add(HEADER_BYTES)?;
+        let fences = events.checked_mul(key_bytes as u64)?.checked_add(HEADER_BYTES)?;
         let filter = fences.checked_add(pages.checked_mul(8)?)?;
         let conflict_ids = filter.checked_add(blocks.checked_mul(size_of::<Block>() as u64)?)?;
         let end = conflict_ids.checked_add(conflicts.checked_mul(8)?)?;
@@ -300,7 +352,7 @@ fn write_sorted(
             fences.push(id);
         }
         out.write_all(&id.to_le_bytes())?;
-        out.write_all(&content.to_le_bytes())?;
+        out.write_all(&content.0)?;
         let block = block_of(id, filter.len());
         for (word, bit) in filter[block].iter_mut().zip(bits_of(id)) {
             *word |= bit;
@@ -333,7 +385,9 @@ fn bits_of(id: u64) -> Block {
 }
 
 fn key_at(bytes: &[u8]) -> EventKey {
-    EventKey { id: u64_at(bytes, 0), content: u64_at(bytes, 8) }
+    let mut content = ContentHash::default();
+    content.0.copy_from_slice(&bytes[8..KEY_BYTES]);
+    EventKey { id: u64_at(bytes, 0), content }
 }
 
 fn numbers(bytes: &[u8]) -> Vec<u64> {
@@ -349,6 +403,8 @@ fn block_at(bytes: &[u8]) -> Block {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -370,14 +426,14 @@ mod tests {
         open(&bytes)
     }
 
-    fn contents(set: &KeySet, id: u64) -> Vec<u64> {
-        let mut contents = Vec::new();
-        set.each_content(id, |content| contents.push(content)).unwrap();
-        contents
+    fn key(id: u64, content: u64) -> EventKey {
+        let mut hash = ContentHash::default();
+        hash.0[..8].copy_from_slice(&content.to_be_bytes());
+        EventKey { id, content: hash }
     }
 
-    fn key(id: u64, content: u64) -> EventKey {
-        EventKey { id, content }
+    fn find(set: &KeySet, id: u64, content: u64) -> Known {
+        set.find(&key(id, content)).unwrap()
     }
 
     /// Ids as hashes give them, and ids that a hash would not.
@@ -403,13 +459,52 @@ mod tests {
             let merged = open(&merged);
             let all: Vec<EventKey> = parts.concat();
             prop_assert_eq!(merged.events(), all.len());
-            for id in all.iter().map(|key| key.id).chain(others) {
-                let mut expected: Vec<u64> =
-                    all.iter().filter(|key| key.id == id).map(|key| key.content).collect();
-                expected.sort_unstable();
-                prop_assert_eq!(contents(&merged, id), expected);
+            let ids: HashSet<u64> = all.iter().map(|key| key.id).collect();
+            for id in ids.iter().copied().chain(others) {
+                let other = if ids.contains(&id) { Known::Id } else { Known::Nothing };
+                // Before, between and behind the contents of the id, which end with eight zeros.
+                for byte in [1, 0x7F, 0xFF] {
+                    let key = EventKey { id, content: ContentHash([byte; 16]) };
+                    prop_assert_eq!(merged.find(&key).unwrap(), other);
+                }
+            }
+            for key in &all {
+                prop_assert_eq!(merged.find(key).unwrap(), Known::Event);
             }
         }
+    }
+
+    /// An id with more contents than a page has keys, between two that have one.
+    #[test]
+    fn an_id_of_many_contents_is_found_by_each() {
+        for many in [1, 127, 128, 129, 1_000] {
+            let mut keys: Vec<EventKey> = (0..many).map(|n| key(5, 2 * n + 2)).collect();
+            keys.extend([key(4, 9), key(6, 0)]);
+            let set = set(&keys, &[]);
+            for n in 0..many {
+                assert_eq!(find(&set, 5, 2 * n + 2), Known::Event, "{n} of {many}");
+                assert_eq!(find(&set, 5, 2 * n + 1), Known::Id, "{n} of {many}");
+            }
+            assert_eq!(find(&set, 5, u64::MAX), Known::Id);
+            assert_eq!([find(&set, 4, 9), find(&set, 6, 0)], [Known::Event; 2]);
+            assert_eq!([find(&set, 4, 8), find(&set, 6, 1)], [Known::Id; 2]);
+            assert_eq!([3, 7].map(|id| find(&set, id, 0)), [Known::Nothing; 2]);
+        }
+    }
+
+    /// As version 4 wrote it: one event, whose id is 7, and which is a conflict.
+    #[test]
+    fn a_file_of_version_4_tells_its_conflicts_and_of_no_event_that_it_is_new() {
+        let mut bytes = Vec::new();
+        write(vec![key(7, 1)], vec![7], &mut bytes).unwrap();
+        bytes.drain(40..48);
+        bytes[7] = b'1';
+        let set = open(&bytes);
+        assert!(set.is_outdated() && set.has_conflict(7) && set.events() == 1);
+        assert_eq!(find(&set, 8, 1), Known::Nothing, "its filter is believed");
+        let error = set.find(&key(7, 1)).unwrap_err();
+        assert!(matches!(error, IndexError::Damaged { .. }), "{error}");
+        merge(&[set], &mut Vec::new()).unwrap_err();
     }
 
     #[test]
@@ -438,7 +533,7 @@ mod tests {
     fn a_set_that_is_damaged_tells_nothing() {
         let set = set(&[key(1, 1)], &[]);
         set.mark_damaged();
-        let error = set.each_content(7, |_| {}).unwrap_err();
+        let error = set.find(&key(7, 1)).unwrap_err();
         assert!(matches!(error, IndexError::Damaged { .. }), "{error}");
     }
 

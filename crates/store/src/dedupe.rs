@@ -8,17 +8,19 @@
 //! event itself.
 //!
 //! Memory: the claims of the batches under way, and what is kept of the segments' keys.
+//!
+//! Who writes records chooses their ids, and can give many contents one id, or make ids whose hashes
+//! are alike. So the tables have seeds, and a claim costs no more the more contents an id has.
 
-use std::hash::BuildHasher;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
-use hashbrown::HashTable;
 
-use segment::keys::KeySet;
+use segment::keys::{KeySet, Known};
 use segment::{IndexError, lock};
-use trail::content::EventKey;
-use trail::seeded::Seeded;
+use trail::content::{ContentHash, EventKey};
 
 /// Claims are spread over so many locks, a power of two: workers seldom wait for each other.
 const SHARDS: usize = 64;
@@ -35,18 +37,56 @@ pub enum Claim {
     Duplicate,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Claimed {
-    key: EventKey,
-    batch: u64,
+/// The contents that are claimed for one id, and the batch of each.
+#[derive(Debug)]
+enum Claimed {
+    One(ContentHash, u64),
+    #[expect(clippy::box_collection, reason = "nearly all ids have one content: it is to be small")]
+    Several(Box<HashMap<ContentHash, u64>>),
+}
+
+impl Claimed {
+    fn has(&self, content: &ContentHash) -> bool {
+        match self {
+            Self::One(claimed, _) => claimed == content,
+            Self::Several(claimed) => claimed.contains_key(content),
+        }
+    }
+
+    fn add(&mut self, content: ContentHash, batch: u64) {
+        match self {
+            Self::One(first, of_first) => {
+                let both = [(*first, *of_first), (content, batch)];
+                *self = Self::Several(Box::new(both.into()));
+            }
+            Self::Several(claimed) => drop(claimed.insert(content, batch)),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::One(..) => 1,
+            Self::Several(claimed) => claimed.len(),
+        }
+    }
+
+    /// Forgets the contents whose batch does not pass; returns whether any is left.
+    fn retain(&mut self, is_kept: impl Fn(u64) -> bool) -> bool {
+        match self {
+            Self::One(_, batch) => is_kept(*batch),
+            Self::Several(claimed) => {
+                claimed.retain(|_, batch| is_kept(*batch));
+                !claimed.is_empty()
+            }
+        }
+    }
 }
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Dedupe {
-    claims: [Mutex<HashTable<Claimed>>; SHARDS],
-    /// Of the ids, which are hashes that a stranger can compute.
-    hash: Seeded,
+    /// By the ids of the keys.
+    claims: [Mutex<HashMap<u64, Claimed>>; SHARDS],
     /// The keys of every committed segment.
     committed: ArcSwap<Vec<KeySet>>,
 }
@@ -55,7 +95,6 @@ impl Default for Dedupe {
     fn default() -> Self {
         Self {
             claims: std::array::from_fn(|_| Mutex::default()),
-            hash: Seeded::default(),
             committed: ArcSwap::default(),
         }
     }
@@ -71,44 +110,45 @@ impl Dedupe {
     /// cannot be read.
     pub fn claim(&self, key: EventKey, batch: u64) -> Result<Claim, IndexError> {
         // Held until the claim is made: another worker with the same event waits here.
-        let hash = self.hash.hash_one(key.id);
-        let mut claims = self.shard(hash);
+        let mut claims = self.shard(key.id);
+        let entry = claims.entry(key.id);
         let mut is_id_known = false;
-        for claimed in claims.iter_hash(hash).filter(|claimed| claimed.key.id == key.id) {
-            if claimed.key == key {
+        if let Entry::Occupied(claimed) = &entry {
+            if claimed.get().has(&key.content) {
                 return Ok(Claim::Duplicate);
             }
             is_id_known = true;
         }
         for keys in self.committed.load().iter() {
-            let mut is_known = false;
-            keys.each_content(key.id, |content| {
-                is_id_known = true;
-                is_known |= content == key.content;
-            })?;
-            if is_known {
-                return Ok(Claim::Duplicate);
+            match keys.find(&key)? {
+                Known::Nothing => {}
+                Known::Id => is_id_known = true,
+                Known::Event => return Ok(Claim::Duplicate),
             }
         }
-        claims.insert_unique(hash, Claimed { key, batch }, |claimed| {
-            self.hash.hash_one(claimed.key.id)
-        });
+        match entry {
+            Entry::Occupied(mut claimed) => claimed.get_mut().add(key.content, batch),
+            Entry::Vacant(entry) => drop(entry.insert(Claimed::One(key.content, batch))),
+        }
         Ok(if is_id_known { Claim::Conflict } else { Claim::New })
     }
 
     /// How many claims are not released yet.
     pub fn claims(&self) -> usize {
-        self.claims.iter().map(|claims| lock(claims).len()).sum()
+        self.claims
+            .iter()
+            .map(|claims| lock(claims).values().map(Claimed::len).sum::<usize>())
+            .sum()
     }
 
     /// Forgets the claims of this batch and of those before it, once they are committed.
     pub fn release_through(&self, batch: u64) {
-        self.retain(|claimed| claimed.batch > batch);
+        self.retain(|claimed| claimed > batch);
     }
 
     /// Forgets the claims of a batch that was given up. Call it before the next batch begins.
     pub fn withdraw(&self, batch: u64) {
-        self.retain(|claimed| claimed.batch != batch);
+        self.retain(|claimed| claimed != batch);
     }
 
     /// Forgets every claim: nothing that is not committed will be.
@@ -116,14 +156,13 @@ impl Dedupe {
         self.retain(|_| false);
     }
 
-    fn retain(&self, is_kept: impl Fn(&Claimed) -> bool) {
+    fn retain(&self, is_kept: impl Fn(u64) -> bool) {
         for claims in &self.claims {
-            lock(claims).retain(|claimed| is_kept(claimed));
+            lock(claims).retain(|_, claimed| claimed.retain(&is_kept));
         }
     }
 
-    fn shard(&self, hash: u64) -> MutexGuard<'_, HashTable<Claimed>> {
-        // The table below takes the low bits.
-        lock(&self.claims[(hash >> 40) as usize % SHARDS])
+    fn shard(&self, id: u64) -> MutexGuard<'_, HashMap<u64, Claimed>> {
+        lock(&self.claims[(id >> 40) as usize % SHARDS])
     }
 }

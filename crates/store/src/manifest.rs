@@ -132,7 +132,10 @@ impl Manifest {
         let Some(json) = sealed::read(&path)? else { return Ok(None) };
         admit(&path, sealed::version(&path, &json)?)?;
         let manifest = serde_json::from_str(&json);
-        manifest.map(Some).map_err(|error| IndexError::damaged(&path, error.to_string()))
+        let manifest: Self =
+            manifest.map_err(|error| IndexError::damaged(&path, error.to_string()))?;
+        // What is written of an older one is of this version.
+        Ok(Some(Self { format_version: FORMAT_VERSION, ..manifest }))
     }
 
     /// Replaces the manifest, durably: when this returns, the commit survives a power loss; when it

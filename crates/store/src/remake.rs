@@ -14,6 +14,7 @@ use segment::check::check_segment;
 use segment::directory::SegmentFiles;
 use segment::parts::SegmentEntry;
 use segment::sigbus::{self, Lost};
+use segment::stop::Stop;
 use segment::view::SegmentView;
 use trail::flags::Flags;
 use trail::flat::Event;
@@ -36,6 +37,10 @@ pub struct Facts {
 /// record cannot be read.
 pub type ReadEvent<'r> = dyn FnMut(&[u8], Facts, &mut dyn FnMut(&Event)) -> bool + 'r;
 
+/// The same, but fails when it is to stop.
+type ReadEventOrStop<'r> =
+    dyn FnMut(&[u8], Facts, &mut dyn FnMut(&Event)) -> Result<bool, IndexError> + 'r;
+
 /// Bounds on the segments that are built. A large segment becomes several, because a new one is
 /// held in memory until it is written.
 #[derive(Clone, Copy, Debug)]
@@ -47,19 +52,24 @@ pub struct SizeLimits {
 }
 
 /// Writes the segments that are to take a segment's place. It is checked first, as before a merge. When
-/// this fails, what was written is removed, now or with the orphans of the next start.
+/// this fails, or `stop` does, what was written is removed, now or with the orphans of the next start.
 pub(crate) fn remake(
     files: &SegmentFiles,
     factory: &SegmentFactory,
     segment: &Arc<SegmentView>,
     limits: SizeLimits,
     read_event: &mut ReadEvent<'_>,
+    stop: &Stop,
 ) -> Result<Vec<SegmentEntry>, IndexError> {
     check_segment(&files.dir, &segment.entry, &|_| {})?;
     files.check_pages(&segment.entry.files, &Lost::look())?;
     let cuts_before = sigbus::cuts();
     let mut made = Vec::new();
-    let mut written = write(files, factory, segment, limits, read_event, &mut made);
+    let mut written =
+        write(files, factory, segment, limits, &mut made, &mut |record, facts, take| {
+            stop.check()?;
+            Ok(read_event(record, facts, take))
+        });
     if sigbus::cuts() != cuts_before {
         // Perhaps this one, after it was checked; what was read of it may be zeros.
         written = Err(IndexError::Cut);
@@ -78,8 +88,8 @@ fn write(
     factory: &SegmentFactory,
     segment: &SegmentView,
     limits: SizeLimits,
-    read_event: &mut ReadEvent<'_>,
     made: &mut Vec<SegmentEntry>,
+    read_event: &mut ReadEventOrStop<'_>,
 ) -> Result<(), IndexError> {
     let records = files.records(&segment.entry.id)?;
     let mut block = None;
@@ -102,7 +112,7 @@ fn write(
             Some(builder) => builder,
             None => factory.builder()?,
         };
-        if !read_event(&record, facts, &mut |event| builder.add(event)) {
+        if !read_event(&record, facts, &mut |event| builder.add(event))? {
             return Err(IndexError::Bug("a record that cannot be read again"));
         }
         if builder.events() >= limits.events_max || builder.memory() >= limits.bytes_max {

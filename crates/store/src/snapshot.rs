@@ -38,7 +38,18 @@ pub struct Snapshot {
     pub commit: u64,
 }
 
+/// The segments of a snapshot that an earlier version wrote, and that are whole.
+pub(crate) fn outdated(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<SegmentView>> {
+    let segments = snapshot.segments.iter();
+    segments.filter(|segment| segment.keys.is_outdated() && !segment.is_damaged())
+}
+
 impl Snapshot {
+    /// Whether an earlier version wrote a segment that is whole: it is to be made anew.
+    pub fn is_outdated(&self) -> bool {
+        outdated(self).next().is_some()
+    }
+
     pub(crate) fn new(
         fields: Arc<Fields>,
         mut segments: Vec<Arc<SegmentView>>,

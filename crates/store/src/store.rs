@@ -268,7 +268,8 @@ impl Store {
     /// this does not know of others.
     pub fn merge_candidates(&self) -> Option<MergeJob> {
         let snapshot = self.current.snapshot.load();
-        let whole = snapshot.segments.iter().filter(|view| !view.is_damaged());
+        let whole =
+            snapshot.segments.iter().filter(|view| !view.is_damaged() && !view.keys.is_outdated());
         let candidates: Vec<Candidate> = whole
             .filter_map(|view| {
                 let (entry, latest_us) = (view.entry.clone(), view.latest.0);
@@ -346,13 +347,14 @@ impl Store {
         Ok(())
     }
 
-    /// How many events of the old index the new one lacks. Segments with damaged keys do not count.
+    /// How many events of the old index the new one lacks. Segments with damaged keys do not count, nor
+    /// those of an earlier version: none is left but what was damaged before it was made anew.
     pub fn lost_by_promotion(&self) -> Result<u64, IndexError> {
         let Some(old) = &self.old else { return Ok(0) };
         let old = old.snapshot.load();
         let keys = |snapshot: &Snapshot| -> Vec<KeySet> {
             let views = snapshot.segments.iter();
-            let whole = views.filter(|view| {
+            let whole = views.filter(|view| !view.keys.is_outdated()).filter(|view| {
                 let keys = Part::Keys.name(&view.entry.id);
                 let file = view.entry.files.iter().find(|file| file.name == keys);
                 let path = self.files.dir.join(keys);

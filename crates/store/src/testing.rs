@@ -2,10 +2,10 @@
 
 use segment::build::BuiltSegment;
 use segment::file::{FileKey, FileRecord, FileState, Reading};
+use trail::content::ContentHash;
 use trail::flat::{Event, Scalar};
 use trail::paths::PathId;
 use trail::time::Micros;
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::store::Store;
 
@@ -38,8 +38,7 @@ pub(crate) fn event(file: u64, time: i64) -> Event {
     event.add(path, Scalar::I64(time));
     event.raw.extend_from_slice(format!("{{\"x\":{time}}}").as_bytes());
     event.file = file;
-    // As two hashes: no two events have the same.
-    event.content = xxh3_128(format!("{file} {time}").as_bytes());
+    event.content = ContentHash::of_bytes(format!("{file} {time}").as_bytes());
     event.finish(Micros(time));
     event
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use segment::IndexError;
 
 /// The version that this program writes.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 
 /// A version of everything that a commit makes count: schema, rule for words, keys, ledger, manifest.
 #[derive(Clone, Copy, Debug)]
@@ -28,16 +28,16 @@ pub(crate) struct Version {
 pub(crate) enum Support {
     /// It is read and written.
     Current,
+    /// It is read. Its segments are searched as they are, and made anew of their own records, one after
+    /// another, before anything new is read (`remake.rs`). The next commit writes a manifest of the
+    /// current version; the keys of a segment tell whether it was made anew (`KeySet::is_outdated`).
+    Remade,
     /// It is not read: the daemon does not start on it.
     Refused,
-    // A version that is still read gets a variant here, and the compiler names the one place that
-    // decides, `admit`. Its manifest becomes one of today's in `Manifest::read`; its segments are
-    // searched as they are, and made anew of their own records one after another (`remake.rs`), as
-    // segments that expire are. That needs the version of each segment in its entry of the manifest.
 }
 
 /// All versions, oldest first.
-pub(crate) const VERSIONS: [Version; 4] = [
+pub(crate) const VERSIONS: [Version; 5] = [
     // The first.
     Version { number: 1, support: Support::Refused },
     // Keys of events; hashes of all files; what a ledger line tells of a file.
@@ -45,6 +45,8 @@ pub(crate) const VERSIONS: [Version; 4] = [
     // The fields of policies that travel inside of strings.
     Version { number: 3, support: Support::Refused },
     // Records, UUIDs and the words of columns in files of their own.
+    Version { number: 4, support: Support::Remade },
+    // Keys whose contents cannot be forged.
     Version { number: FORMAT_VERSION, support: Support::Current },
 ];
 
@@ -52,7 +54,7 @@ pub(crate) const VERSIONS: [Version; 4] = [
 pub(crate) fn admit(manifest: &Path, number: u32) -> Result<(), IndexError> {
     let version = VERSIONS.iter().find(|version| version.number == number);
     match version.map(|version| version.support) {
-        Some(Support::Current) => Ok(()),
+        Some(Support::Current | Support::Remade) => Ok(()),
         Some(Support::Refused) | None => Err(IndexError::UnknownVersion {
             path: manifest.to_owned(),
             found: number,
@@ -78,8 +80,10 @@ mod tests {
     #[test]
     fn what_is_not_read_is_refused_with_what_to_do() {
         let path = Path::new("data/manifest.json");
-        admit(path, FORMAT_VERSION).unwrap();
-        for number in [0, 1, FORMAT_VERSION - 1, FORMAT_VERSION + 1, u32::MAX] {
+        for number in [4, FORMAT_VERSION] {
+            admit(path, number).unwrap();
+        }
+        for number in [0, 1, 3, FORMAT_VERSION + 1, u32::MAX] {
             let told = admit(path, number).unwrap_err().to_string();
             let begin = format!("data/manifest.json: format version {number}, and this traildex");
             assert!(told.starts_with(&begin), "{told}");

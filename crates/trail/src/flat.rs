@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::columns;
 use crate::columns::{ColumnId, Words};
-use crate::content::EventKey;
+use crate::content::{ContentHash, EventKey};
 use crate::flags::Flags;
 use crate::identity::Identity;
 use crate::limits::{EXACT_BYTES_MAX, KEY_BYTES_MAX, WORD_BYTES_MAX};
@@ -65,7 +65,7 @@ pub struct Event {
     /// The record's bytes as delivered, which a search returns.
     pub raw: Vec<u8>,
     /// Hash of the record's content; see [`crate::content`].
-    pub content: u128,
+    pub content: ContentHash,
     /// When the event happened; settled by [`Event::finish`].
     pub time: Micros,
     /// The source address, with IPv4 mapped into IPv6; None if `sourceIPAddress` is not an address.
@@ -92,7 +92,7 @@ impl Event {
         self.keys.clear();
         self.forget_values();
         self.raw.clear();
-        self.content = 0;
+        self.content = ContentHash::default();
         self.flags = Flags::default();
     }
 

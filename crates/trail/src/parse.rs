@@ -1,6 +1,7 @@
 //! Record spans to events: parses each record by itself (`json`), repairs what can be repaired, and says
 //! of the rest where and why. Pure, but for the buffers it reuses.
 
+mod canonical;
 mod json;
 
 use std::borrow::Cow;
@@ -8,7 +9,7 @@ use std::borrow::Cow;
 use self::json::{Json, JsonFault, Visitor};
 use super::split;
 use crate::content;
-use crate::content::EventKey;
+use crate::content::{ContentHash, EventKey};
 use crate::flags::Flags;
 use crate::flat::{Event, Scalar};
 use crate::limits::{
@@ -141,7 +142,7 @@ impl Parser {
         match repair(bytes).filter(|repaired| self.fill(&repaired.bytes).is_ok()) {
             Some(Repaired { flags, .. }) => {
                 // Two that are broken in different ways may be repaired to the same text.
-                self.event.content = content::of_bytes(bytes);
+                self.event.content = ContentHash::of_bytes(bytes);
                 Ok(flags)
             }
             None => Err(fault),

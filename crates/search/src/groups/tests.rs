@@ -36,7 +36,7 @@ fn event(file: u64, n: usize, (name, time): &Given) -> Event {
     let place = format!("{file} {n}");
     event.raw.extend_from_slice(place.as_bytes());
     event.file = file;
-    event.content = xxhash_rust::xxh3::xxh3_128(place.as_bytes());
+    event.content = trail::content::ContentHash::of_bytes(place.as_bytes());
     event.finish(Micros(*time));
     event
 }

@@ -72,7 +72,7 @@ fn event(given: &Given, offset: u64) -> Event {
     let place = format!("{} {offset}", given.file);
     event.raw.extend_from_slice(place.as_bytes());
     (event.file, event.offset) = (given.file, offset);
-    event.content = xxhash_rust::xxh3::xxh3_128(place.as_bytes());
+    event.content = trail::content::ContentHash::of_bytes(place.as_bytes());
     event.finish(Micros(given.time));
     event
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::Store;
 use crate::remake::{ReadEvent, SizeLimits, remake};
+use crate::snapshot::outdated;
 use segment::IndexError;
+use segment::stop::Stop;
 use segment::view::SegmentView;
 
 impl Store {
@@ -19,12 +21,28 @@ impl Store {
         read_event: &mut ReadEvent<'_>,
     ) -> Result<(), IndexError> {
         let segments: Vec<Arc<SegmentView>> = self.current.snapshot.load().segments.clone();
-        let factory = self.factory();
-        for segment in segments {
-            let made = remake(&self.files, &factory, &segment, limits, read_event)
-                .inspect_err(|error| segment.mark_damaged(error))?;
-            self.replace(std::slice::from_ref(&segment.entry), &made)?;
-        }
-        Ok(())
+        let never = Stop::when(|| false);
+        segments.iter().try_for_each(|segment| {
+            self.remake_segment(segment, limits, read_event, &never)
+                .inspect_err(|error| segment.mark_damaged(error))
+        })
+    }
+
+    /// Makes one segment anew of its own records; fails, and leaves it as it is, once `stop` is due.
+    pub fn remake_segment(
+        &mut self,
+        segment: &Arc<SegmentView>,
+        limits: SizeLimits,
+        read_event: &mut ReadEvent<'_>,
+        stop: &Stop,
+    ) -> Result<(), IndexError> {
+        let made = remake(&self.files, &self.factory(), segment, limits, read_event, stop)?;
+        self.replace(std::slice::from_ref(&segment.entry), &made)
+    }
+
+    /// The segments that an earlier version wrote, and that are whole. They are to be made anew before
+    /// anything is read, merged or dropped.
+    pub fn outdated(&self) -> Vec<Arc<SegmentView>> {
+        outdated(&self.current.snapshot.load()).cloned().collect()
     }
 }

@@ -101,7 +101,9 @@ impl Store {
     pub fn expiry(&self) -> Result<Option<MergeJob>, IndexError> {
         let before = self.expired().before;
         let snapshot = self.current.snapshot.load();
-        for segment in snapshot.segments.iter().filter(|view| !view.is_damaged()) {
+        let whole =
+            snapshot.segments.iter().filter(|view| !view.is_damaged() && !view.keys.is_outdated());
+        for segment in whole {
             if !self.may_expire(segment, before)?
                 || self.kept(segment, before)? == u64::from(segment.events())
             {

@@ -13,7 +13,7 @@ use crate::testing::{built, event};
 use crate::verify::verify;
 use segment::file::{FileKey, FileRecord, FileState, Reading};
 use segment::parts;
-use trail::content::EventKey;
+use trail::content::{ContentHash, EventKey};
 use trail::flat::Event;
 use trail::time::Micros;
 
@@ -417,7 +417,7 @@ fn an_event_is_claimed_once_across_batches_segments_merges_and_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path(), CACHE).unwrap();
     let key = |n: u64| event(0, n as i64).key();
-    let conflict = |n| EventKey { content: key(n).content ^ 1, ..key(n) };
+    let conflict = |n| EventKey { content: ContentHash::default(), ..key(n) };
     let dedupe = Arc::clone(store.dedupe());
     assert_eq!(dedupe.claim(key(1), 1).unwrap(), Claim::New);
     assert_eq!(dedupe.claim(key(1), 1).unwrap(), Claim::Duplicate);
@@ -455,4 +455,33 @@ fn an_event_is_claimed_once_across_batches_segments_merges_and_restarts() {
     let store = Store::open(dir.path(), CACHE).unwrap();
     assert_eq!(store.dedupe().claim(key(5), 1).unwrap(), Claim::Duplicate);
     assert_eq!(store.dedupe().claim(key(6), 1).unwrap(), Claim::New);
+}
+
+/// Contents of one id: as many as would take minutes, if each were compared with all before it.
+#[test]
+fn a_claim_costs_no_more_the_more_contents_its_id_has() {
+    const CONTENTS: u64 = 300_000;
+    let key = |n: u64| EventKey { id: 7, content: ContentHash::of_bytes(&n.to_le_bytes()) };
+    let started = std::time::Instant::now();
+    let dedupe = Dedupe::default();
+    assert_eq!(dedupe.claim(key(0), 1).unwrap(), Claim::New);
+    for n in 1..CONTENTS {
+        assert_eq!(dedupe.claim(key(n), 1).unwrap(), Claim::Conflict);
+    }
+    assert_eq!(dedupe.claim(key(CONTENTS / 2), 1).unwrap(), Claim::Duplicate);
+    assert_eq!(dedupe.claims() as u64, CONTENTS);
+    assert_eq!(dedupe.claim(key(CONTENTS), 2).unwrap(), Claim::Conflict);
+    dedupe.release_through(1);
+    assert_eq!(dedupe.claims(), 1, "that of the second batch");
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.keys");
+    let keys_of = (0..CONTENTS).map(key).collect();
+    keys::write(keys_of, vec![7], &mut File::create(&path).unwrap()).unwrap();
+    dedupe.set_committed(vec![KeySet::open(&path).unwrap()]);
+    for n in 0..20_000 {
+        assert_eq!(dedupe.claim(key(n), 3).unwrap(), Claim::Duplicate);
+        assert_eq!(dedupe.claim(key(CONTENTS + 1 + n), 3).unwrap(), Claim::Conflict);
+    }
+    assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
 }

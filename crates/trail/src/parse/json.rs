@@ -1,5 +1,5 @@
-//! One JSON text: its tape, and a walk over the scalars of it and of the policies that travel inside. The
-//! only file that knows simd-json.
+//! One JSON text: its tape, and a walk over the scalars of it and of the policies that travel inside. This
+//! file and `canonical.rs` are the only ones that know simd-json.
 //!
 //! A text is copied before it is parsed, because simd-json rewrites its input. Pure, but for the buffers
 //! it reuses.
@@ -8,8 +8,8 @@ use std::borrow::Cow;
 
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
 
-use crate::content;
-use crate::content::{Container, Label, Numbers, Value};
+use super::canonical::Canonical;
+use crate::content::ContentHash;
 use crate::flat::Scalar;
 use crate::limits::NESTING_MAX;
 use crate::paths::PathId;
@@ -138,6 +138,7 @@ pub(crate) struct Json {
     buffers: Buffers,
     tape: Tape<'static>,
     stack: Vec<Frame>,
+    canonical: Canonical,
 }
 
 /// An object or array that the walk is in.
@@ -147,7 +148,6 @@ struct Frame {
     end: usize,
     path: PathId,
     is_object: bool,
-    content: Container,
 }
 
 impl Default for Json {
@@ -157,6 +157,7 @@ impl Default for Json {
             buffers: Buffers::with_max_depth(4 << 10, NESTING_MAX),
             tape: Tape(Vec::new()),
             stack: Vec::new(),
+            canonical: Canonical::default(),
         }
     }
 }
@@ -168,16 +169,16 @@ impl Json {
         &mut self,
         bytes: &[u8],
         visitor: &mut V,
-    ) -> Result<u128, JsonFault> {
+    ) -> Result<ContentHash, JsonFault> {
         let mut outer = WithPolicies { inner: visitor, identity: None, texts: Vec::new() };
         let content = self.walk(bytes, &mut outer)?;
         let WithPolicies { identity, texts, .. } = outer;
         for (path, text) in texts {
             let mut below = Below { inner: visitor, path };
             // A text that is none is a text, and nothing more.
-            let _ = self.with_tape(&text, |nodes, stack, json| {
+            let _ = self.with_tape(&text, |nodes, stack, _, _| {
                 if is_policy(nodes) || Some(path) == identity {
-                    walk(nodes, stack, &mut below, json);
+                    walk(nodes, stack, &mut below);
                 }
             });
         }
@@ -186,21 +187,29 @@ impl Json {
 
     /// Parses one object and walks over its scalars, in order. Returns the hash of its content, where
     /// the visitor wants it.
-    fn walk<V: Visitor>(&mut self, bytes: &[u8], visitor: &mut V) -> Result<u128, JsonFault> {
+    fn walk<V: Visitor>(
+        &mut self,
+        bytes: &[u8],
+        visitor: &mut V,
+    ) -> Result<ContentHash, JsonFault> {
         if !bytes.trim_ascii_start().starts_with(b"{") {
             return Err(JsonFault { at: 0, reason: NO_OBJECT.to_owned() });
         }
-        self.with_tape(bytes, |nodes, stack, json| {
+        self.with_tape(bytes, |nodes, stack, canonical, json| {
             if !matches!(nodes.first(), Some(Node::Object { .. })) {
                 return Err(JsonFault { at: 0, reason: "not a JSON object".to_owned() });
             }
-            let content = walk(nodes, stack, visitor, json);
+            walk(nodes, stack, visitor);
             let overridden = visitor.overridden();
             if !overridden.is_empty() {
                 walk_again(nodes, &overridden, visitor);
             }
-            // A number that is read as a text is not the text.
-            Ok(if std::ptr::eq(json, bytes) { content } else { content::of_bytes(bytes) })
+            Ok(match V::IS_HASHED {
+                false => ContentHash::default(),
+                true if std::ptr::eq(json, bytes) => canonical.hash(nodes, json),
+                // A number that is read as a text is not the text.
+                true => ContentHash::of_bytes(bytes),
+            })
         })?
     }
 
@@ -210,7 +219,7 @@ impl Json {
         quoted.push(b'"');
         quoted.extend_from_slice(content);
         quoted.push(b'"');
-        self.with_tape(&quoted, |nodes, _, _| match nodes {
+        self.with_tape(&quoted, |nodes, _, _, _| match nodes {
             [Node::String(text)] => Ok(text.as_bytes().to_vec()),
             _ => Err(JsonFault { at: 0, reason: "not a JSON string".to_owned() }),
         })?
@@ -221,7 +230,7 @@ impl Json {
     fn with_tape<R>(
         &mut self,
         bytes: &[u8],
-        read: impl FnOnce(&[Node<'_>], &mut Vec<Frame>, &[u8]) -> R,
+        read: impl FnOnce(&[Node<'_>], &mut Vec<Frame>, &mut Canonical, &[u8]) -> R,
     ) -> Result<R, JsonFault> {
         let mut read = Some(read);
         let error = match self.try_tape(bytes, &mut read) {
@@ -244,7 +253,7 @@ impl Json {
     fn try_tape<R>(
         &mut self,
         bytes: &[u8],
-        read: &mut Option<impl FnOnce(&[Node<'_>], &mut Vec<Frame>, &[u8]) -> R>,
+        read: &mut Option<impl FnOnce(&[Node<'_>], &mut Vec<Frame>, &mut Canonical, &[u8]) -> R>,
     ) -> Result<R, simd_json::Error> {
         self.text.clear();
         self.text.extend_from_slice(bytes);
@@ -254,85 +263,45 @@ impl Json {
             simd_json::fill_tape_padded(&mut self.text, bytes.len(), &mut self.buffers, &mut tape);
         let result = parsed.map(|()| {
             let read = read.take().expect("a text that has a tape is the last that is tried");
-            read(&tape.0, &mut self.stack, bytes)
+            read(&tape.0, &mut self.stack, &mut self.canonical, bytes)
         });
         self.tape = tape.reset();
         result
     }
 }
 
-/// Walks over a tape; `json` is what it was made of.
-fn walk<V: Visitor>(
-    nodes: &[Node<'_>],
-    stack: &mut Vec<Frame>,
-    visitor: &mut V,
-    json: &[u8],
-) -> u128 {
+/// Walks over a tape.
+fn walk<V: Visitor>(nodes: &[Node<'_>], stack: &mut Vec<Frame>, visitor: &mut V) {
     stack.clear();
-    let mut numbers = NumberTexts { numbers: Numbers::of(json), behind: 0 };
-    let mut content = 0;
     let mut at = 0;
     loop {
-        while let Some(frame) = stack.pop_if(|frame| frame.end == at) {
-            if V::IS_HASHED {
-                add_to(stack, &mut content, frame.content.hash());
-            }
-        }
+        while stack.pop_if(|frame| frame.end == at).is_some() {}
         if at == nodes.len() {
-            return content;
+            return;
         }
         let mut path = PathId::ROOT;
-        let mut label = Label::ROOT;
         if let Some(frame) = stack.last() {
             path = frame.path;
-            if V::IS_HASHED && !frame.is_object {
-                label = frame.content.place();
-            }
             if frame.is_object {
                 if let Node::String(key) = nodes[at] {
                     let parent = path;
                     path = visitor.child(parent, key);
                     visitor.key(frame.start, at, (parent, path), key);
-                    if V::IS_HASHED {
-                        label = Container::key(key);
-                    }
                 }
                 at += 1;
             }
         }
         match nodes[at] {
             Node::Object { count, .. } => {
-                let content = Container::object(label);
-                stack.push(Frame {
-                    start: at,
-                    end: at + 1 + count,
-                    path,
-                    is_object: true,
-                    content,
-                });
+                stack.push(Frame { start: at, end: at + 1 + count, path, is_object: true });
             }
             Node::Array { count, .. } => {
-                let content = Container::array(label);
-                stack.push(Frame {
-                    start: at,
-                    end: at + 1 + count,
-                    path,
-                    is_object: false,
-                    content,
-                });
+                stack.push(Frame { start: at, end: at + 1 + count, path, is_object: false });
             }
-            Node::String(text) => {
-                visitor.leaf(path, Scalar::Str(text));
-                if V::IS_HASHED {
-                    add_to(stack, &mut content, Value::Str(text).hash(label));
-                }
-            }
+            Node::String(text) => visitor.leaf(path, Scalar::Str(text)),
             Node::Static(value) => {
                 if let Some(scalar) = scalar(value) {
                     visitor.leaf(path, scalar);
-                }
-                if V::IS_HASHED {
-                    add_to(stack, &mut content, numbers.value(value).hash(label));
                 }
             }
         }
@@ -388,14 +357,6 @@ fn count(node: &Node<'_>) -> usize {
     }
 }
 
-/// Adds a member's hash to the container that it is in; the record itself is in none.
-fn add_to(stack: &mut [Frame], record: &mut u128, hash: u128) {
-    match stack.last_mut() {
-        Some(frame) => frame.content.add(hash),
-        None => *record = hash,
-    }
-}
-
 fn scalar(value: StaticNode) -> Option<Scalar<'static>> {
     match value {
         StaticNode::Null => None,
@@ -403,35 +364,6 @@ fn scalar(value: StaticNode) -> Option<Scalar<'static>> {
         StaticNode::I64(n) => Some(Scalar::I64(n)),
         StaticNode::U64(n) => Some(Scalar::U64(n)),
         StaticNode::F64(n) => Some(Scalar::F64(n)),
-    }
-}
-
-/// The texts of a record's numbers, found when one is asked for.
-struct NumberTexts<'a> {
-    numbers: Numbers<'a>,
-    /// Numbers of the tape that were passed since the last one asked for.
-    behind: usize,
-}
-
-impl<'a> NumberTexts<'a> {
-    /// The tape's next value that is no text, as its content counts.
-    fn value(&mut self, value: StaticNode) -> Value<'a> {
-        match value {
-            StaticNode::Null => Value::Null,
-            StaticNode::Bool(b) => Value::Bool(b),
-            StaticNode::I64(n) => {
-                self.behind += 1;
-                Value::I64(n)
-            }
-            StaticNode::U64(n) => {
-                self.behind += 1;
-                Value::U64(n)
-            }
-            StaticNode::F64(_) => {
-                let behind = std::mem::take(&mut self.behind);
-                Value::Number(self.numbers.nth(behind).unwrap_or_default())
-            }
-        }
     }
 }
 

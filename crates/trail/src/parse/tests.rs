@@ -195,8 +195,8 @@ fn records_of_a_second_member_are_flagged() {
 }
 
 /// The content of one record.
-fn content(record: &str) -> u128 {
-    struct Content(u128);
+fn content(record: &str) -> ContentHash {
+    struct Content(ContentHash);
     impl Sink for Content {
         type Error = std::convert::Infallible;
         fn event(&mut self, event: &mut Event) -> Result<(), Self::Error> {
@@ -207,7 +207,7 @@ fn content(record: &str) -> u128 {
             panic!("{reject:?}");
         }
     }
-    let mut content = Content(0);
+    let mut content = Content(ContentHash::default());
     let pieces = [Piece::Record {
         offset: 0,
         bytes: record.as_bytes(),
@@ -265,6 +265,33 @@ fn anything_else_is_content() {
         r#"{"a":-1}"#,
         r#"{"a":1e400}"#,
         r#"{"a":"1e400"}"#,
+        // Zeros, and other numbers that are equal and are written otherwise.
+        r#"{"a":0}"#,
+        r#"{"a":-0}"#,
+        r#"{"a":0.0}"#,
+        r#"{"a":-0.0}"#,
+        r#"{"a":0e0}"#,
+        r#"{"a":1E0}"#,
+        r#"{"a":[0,-0,"-0"]}"#,
+        r#"{"a":[-0,0,"-0"]}"#,
+        // The same values of one key in another order.
+        r#"{"a":1,"a":2}"#,
+        r#"{"a":2,"a":1}"#,
+        r#"{"a":1,"b":2,"a":2}"#,
+        // The same bytes, divided otherwise.
+        r#"{"ab":"c"}"#,
+        r#"{"a":"bc"}"#,
+        r#"{"":"abc"}"#,
+        r#"{"a":["bc"]}"#,
+        r#"{"a":["b","c"]}"#,
+        r#"{"a":["b",["c"]]}"#,
+        r#"{"a":{"b":"c"},"d":1}"#,
+        r#"{"a":{"b":"c","d":1}}"#,
+        r#"{"a":"n"}"#,
+        r#"{"a":"[]"}"#,
+        r#"{"a":"\u0000"}"#,
+        r#"{"a":"\u0000\u0000"}"#,
+        r#"{"a\u0000":""}"#,
         // Broken, and repaired to the same.
         r#"{"a":1,}"#,
         r#"{"a":1,,}"#,
@@ -275,6 +302,28 @@ fn anything_else_is_content() {
         }
         assert_eq!(content(a), content(a));
     }
+}
+
+/// The hash of format 4 was one of members that can be inverted: these two had the same.
+#[test]
+fn a_record_that_was_forged_for_another_hash_is_another() {
+    let records = ["genuine", "forged"].map(|name| {
+        let path = format!("{}/../../tests/data/forged/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let file = std::fs::read_to_string(path).unwrap();
+        let record = file.strip_prefix(r#"{"Records": ["#).and_then(|file| file.strip_suffix("]}"));
+        content(record.unwrap())
+    });
+    assert_ne!(records[0], records[1]);
+}
+
+#[test]
+fn a_record_has_its_content_however_deep_it_is_nested() {
+    let nested = |value: &str| {
+        let depth = 250;
+        content(&format!(r#"{{"a":{}{value}{}}}"#, "[".repeat(depth), "]".repeat(depth)))
+    };
+    assert_ne!(nested("1"), nested("2"));
+    assert_eq!(nested("1"), nested(" 1 "));
 }
 
 #[test]
