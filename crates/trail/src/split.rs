@@ -351,8 +351,7 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
                 None => return self.cut(start, at, depth, &members, context),
             }
         }
-        self.whole(start, at, depth, &members, context);
-        at
+        self.whole(start, at, depth, &members, context)
     }
 
     fn place(&self, depth: u32, context: Context) -> keys::Place {
@@ -363,18 +362,28 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
         }
     }
 
-    /// Hands out an object that is whole, or what it holds.
-    fn whole(&mut self, start: usize, end: usize, depth: u32, members: &Members, context: Context) {
+    /// Hands out an object that is whole, or what it holds. Returns where it ends: something broken in an
+    /// envelope can reach beyond it.
+    fn whole(
+        &mut self,
+        start: usize,
+        end: usize,
+        depth: u32,
+        members: &Members,
+        context: Context,
+    ) -> usize {
         if !members.is_envelope() {
-            return self.record(start, end, context);
+            self.record(start, end, context);
+            return end;
         }
         let pieces = self.pieces;
-        self.open(members, depth);
+        let opened = self.open(members, depth);
         let has_given = members.has_given || self.pieces > pieces;
         // A list without records is a file without records, and nothing hides beside it.
         if !has_given && (context.is_list() || members.has_others) {
             self.record(start, end, context);
         }
+        end.max(opened)
     }
 
     /// Hands out what an envelope holds, but for a list that was taken already. Returns where the last of
@@ -383,6 +392,10 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
         let has_list = members.has_list();
         let mut end = 0;
         for Door { at, way } in members.doors.iter().copied() {
+            // Something broken before reached beyond it.
+            if at < end {
+                continue;
+            }
             match way {
                 Way::List(context) => end = self.values(at + 1, depth + 1, context),
                 Way::Object(flags) => {
@@ -432,7 +445,10 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
             if at == self.bytes.len() {
                 return self.cut(start, at, depth, members, context);
             }
-            self.open(members, depth);
+            let end = self.open(members, depth);
+            if end > at {
+                return end;
+            }
             return self.broken(at, context, "another member should begin here, or the object end");
         }
         let Some(end) = skip_value(self.bytes, start) else {
@@ -455,7 +471,7 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
         let (mut start, mut what) = (start, "the record has no end");
         if members.is_envelope() {
             let end = self.open(members, depth);
-            if members.ends_open(at) {
+            if members.ends_open(at) || end > at && !members.ends_in_text() {
                 self.outcome.is_cut |= end == self.bytes.len();
                 return end;
             }

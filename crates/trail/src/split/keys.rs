@@ -132,6 +132,11 @@ impl Members {
         self.doors.last().is_some_and(|door| door.at >= at && is_open(door))
     }
 
+    /// Whether the last that it holds is a text, which ends where it ends.
+    pub(super) fn ends_in_text(&self) -> bool {
+        self.doors.last().is_some_and(|door| matches!(door.way, Way::Text(_)))
+    }
+
     /// Takes in the member with this key whose value begins at `at`.
     pub(super) fn add(&mut self, bytes: &[u8], key: &[u8], at: usize, place: Place) {
         if self.is_record {
