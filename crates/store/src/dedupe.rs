@@ -93,10 +93,7 @@ pub struct Dedupe {
 
 impl Default for Dedupe {
     fn default() -> Self {
-        Self {
-            claims: std::array::from_fn(|_| Mutex::default()),
-            committed: ArcSwap::default(),
-        }
+        Self { claims: std::array::from_fn(|_| Mutex::default()), committed: ArcSwap::default() }
     }
 }
 
