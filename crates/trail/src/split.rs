@@ -377,7 +377,7 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
             return end;
         }
         let pieces = self.pieces;
-        let opened = self.open(members, depth);
+        let opened = self.open(members, depth, end);
         let has_given = members.has_given || self.pieces > pieces;
         // A list without records is a file without records, and nothing hides beside it.
         if !has_given && (context.is_list() || members.has_others) {
@@ -387,8 +387,8 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
     }
 
     /// Hands out what an envelope holds, but for a list that was taken already. Returns where the last of
-    /// it ends.
-    fn open(&mut self, members: &Members, depth: u32) -> usize {
+    /// it ends. Its members are whole before `until`.
+    fn open(&mut self, members: &Members, depth: u32, until: usize) -> usize {
         let has_list = members.has_list();
         let mut end = 0;
         for Door { at, way } in members.doors.iter().copied() {
@@ -405,7 +405,8 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
                     self.flags = outer;
                 }
                 Way::Text(flags) => end = self.text(at, flags),
-                Way::Beside if has_list => {
+                // One without an end is told by `cut`.
+                Way::Beside if has_list && at < until => {
                     let reason = "it stands beside a list of records, and is not read";
                     self.emit(Piece::Broken { offset: at, reason });
                 }
@@ -445,7 +446,7 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
             if at == self.bytes.len() {
                 return self.cut(start, at, depth, members, context);
             }
-            let end = self.open(members, depth);
+            let end = self.open(members, depth, at);
             if end > at {
                 return end;
             }
@@ -470,7 +471,7 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
     ) -> usize {
         let (mut start, mut what) = (start, "the record has no end");
         if members.is_envelope() {
-            let end = self.open(members, depth);
+            let end = self.open(members, depth, at);
             if members.ends_open(at) || end > at && !members.ends_in_text() {
                 self.outcome.is_cut |= end == self.bytes.len();
                 return end;

@@ -112,6 +112,7 @@ fn what_holds_nothing_is_told() {
         r#"{"Records":[{"a":1}],"x":[{"eventName":"hidden"}],"y":"text"}"#,
         &[r#"12 {"a":1}"#, &format!("25 !{beside}")],
     );
+    check(r#"{"Records":[{"a":1}],"x":[{"b":1}"#, &[r#"12 {"a":1}"#, "25 !it has no end"]);
     // A record is one, although its list comes first, and whatever was found before.
     let late = r#"{"Records":[{"a":1}],"x":"text","eventName":"z"}"#;
     check(
