@@ -113,7 +113,9 @@ fn a_pipe_or_a_link_that_takes_the_place_of_a_file_hangs_nobody() {
         }
     }
     fs::write(archive.join("good.json"), trail(&["good"])).unwrap();
-    daemon.wait_for(PATIENCE_BULK, "nothing is pending", |status| status.files.pending == 0);
+    daemon.wait_for(PATIENCE_BULK, "all are done", |status| {
+        status.files.pending == 0 && status.files.indexed >= 2
+    });
     assert_eq!(daemon.count("eventID:good"), 1);
     assert_eq!(daemon.count("eventID:secret"), 0);
     stop_quickly(daemon);
@@ -150,7 +152,9 @@ fn data_without_an_end_costs_as_much_as_the_largest_file() {
     }
     let daemon = place.start();
     fs::write(archive.join("good.json"), trail(&["good"])).unwrap();
-    daemon.wait_for(PATIENCE_BULK, "nothing is pending", |status| status.files.pending == 0);
+    daemon.wait_for(PATIENCE_BULK, "all are done", |status| {
+        status.files.pending == 0 && (status.files.indexed, status.files.rejected) == (2, 4)
+    });
     assert_eq!(daemon.count("eventID:good"), 1);
     assert_eq!(daemon.count("eventID:whole"), 1, "what is whole is read");
     let reason = |name: &str| daemon.file(name).reading.reason.unwrap();
