@@ -216,7 +216,8 @@ fn steps() -> Vec<String> {
         }
     }
     // Those of saved searches are passed where somebody saves one: tests/search/saved.rs.
-    steps.retain(|step| !step.starts_with("saved-"));
+    // That of an outdated segment is passed where an index is of an earlier version: tests/golden.
+    steps.retain(|step| !step.starts_with("saved-") && step != "outdated-segment-found");
     steps.sort();
     steps.dedup();
     assert!(steps.len() > 15, "{steps:?}");

@@ -32,7 +32,6 @@ const ALLOWED: &[(&str, &str)] = &[
     ("crates/segment/src/directory.rs", "no table: the hash of a file"),
     ("crates/segment/src/sealed.rs", "no table: the hash of a file"),
     ("crates/segment/src/write/distinct.rs", "a seed of each segment's own"),
-    ("crates/store/src/dedupe.rs", "seeded, by its field `hash`"),
     ("crates/store/src/ledger.rs", "no table: the hash of a file"),
     ("crates/store/src/ledger/lines.rs", "keyed by the hash of a path in the archive"),
     ("crates/store/src/manifest.rs", "no table: the hash of a file"),

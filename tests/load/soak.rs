@@ -71,13 +71,18 @@ impl Taken {
 fn feed(place: &Place, is_over: &AtomicBool) -> u64 {
     let mut events = 0;
     let mut there: Vec<(Instant, std::path::PathBuf)> = Vec::new();
+    // Events of the last day stay, whatever bytes they take: a file is an hour after the one before,
+    // until the present is reached.
+    let now = Timestamp::now();
+    let start = now - jiff::SignedDuration::from_hours(24 * 365);
     for n in 0.. {
         if is_over.load(Ordering::Relaxed) {
             break;
         }
         let event = |i: u64| {
             let mut event: Value = serde_json::from_str(&record(&format!("soak-{i}"))).unwrap();
-            event["eventTime"] = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+            let time = now.min(start + jiff::SignedDuration::from_hours(n));
+            event["eventTime"] = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
             event["sourceIPAddress"] = format!("10.0.{}.{}", i / 250 % 250, i % 250).into();
             // What does not compress, so that the index fills.
             let odd = |n: u64| format!("{:x}", (i + n).wrapping_mul(0x9e37_79b9_7f4a_7c15));

@@ -92,7 +92,7 @@ impl Default for ServerOptions {
         Self {
             access: Access::default(),
             hosts: Vec::new(),
-            connections_max: 256,
+            connections_max: 128,
             searches_max: 4,
             queue_max: 64,
             search_timeout: Duration::from_secs(30),

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
+use serde_json::Value;
 use wire::{FileState, FilesRequest};
 
 use super::place;
@@ -63,8 +64,6 @@ fn names_are_shown_and_never_obeyed() {
         &["files", "--socket", socket][..],
         &["files", "--socket", socket, "--state", "skipped"],
         &["files", "--socket", socket, "--by", "account,region,day"],
-        &["files", "--socket", socket, "--format", "json"],
-        &["files", "--socket", socket, "--format", "ndjson"],
         &["search", "--socket", socket, "named*"],
         &["event", "--socket", socket, "named-0"],
         &["status", "--socket", socket],
@@ -75,6 +74,16 @@ fn names_are_shown_and_never_obeyed() {
         assert!(!has_controls(&ran.stderr), "{args:?}: {:?}", ran.stderr);
         let is_forged = |line: &str| line.starts_with("INFO traildex");
         assert!(!ran.stdout.lines().any(is_forged), "{args:?}: {}", ran.stdout);
+    }
+    // What programs read is JSON, and nothing of it is another text.
+    for format in ["json", "ndjson"] {
+        let ran = run(&["files", "--socket", socket, "--format", format]);
+        assert!(
+            !ran.stdout.contains(|c: char| c.is_ascii_control() && c != '\n'),
+            "{}",
+            ran.stdout
+        );
+        assert!(ran.stdout.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
     }
     daemon.stop();
 }
