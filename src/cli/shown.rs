@@ -52,7 +52,7 @@ impl Shown {
         }
     }
 
-    fn text<'t>(mut self, text: &'t str, is_plain: impl Fn(char) -> bool) -> Cow<'t, str> {
+    fn text(mut self, text: &str, is_plain: impl Fn(char) -> bool) -> Cow<'_, str> {
         if text.chars().all(is_plain) {
             return Cow::Borrowed(text);
         }

@@ -235,7 +235,7 @@ pub fn missing(snapshot: &Snapshot, archive: &Archive) -> Result<Missing, ApiErr
             missing.files += 1;
             missing.events += events;
             if missing.first.len() < NAMED_MAX {
-                missing.first.push(record.key.path.to_string());
+                missing.first.push(record.key.path.clone());
             }
         }
         Ok(())

@@ -264,9 +264,9 @@ fn wrapped(random: &mut Random, ids: &[String]) -> Text {
             inner = outer;
         }
         if is_text {
-            text.push_quoted(random, inner)
+            text.push_quoted(random, inner);
         } else {
-            text.push_text(inner)
+            text.push_text(inner);
         }
         text.push(behind);
         text.push("\n");

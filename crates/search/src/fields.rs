@@ -96,9 +96,10 @@ fn paths_in_any_form(name: &str, snapshot: &Snapshot) -> Option<Vec<String>> {
     }
     let at: Vec<String> =
         forms.iter().filter(|form| snapshot.has_values_at(form)).cloned().collect();
-    let paths = match at.is_empty() {
-        true => forms.iter().flat_map(|form| paths_ending_in(form, snapshot)).collect(),
-        false => at,
+    let paths = if at.is_empty() {
+        forms.iter().flat_map(|form| paths_ending_in(form, snapshot)).collect()
+    } else {
+        at
     };
     let composed = |path: &String| path.nfc().collect::<String>();
     let is_one = paths.windows(2).all(|pair| composed(&pair[0]) == composed(&pair[1]));

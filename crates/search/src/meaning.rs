@@ -136,7 +136,9 @@ impl<T> Meaning<T> {
     pub(crate) fn each_test<'a>(&'a self, visit: &mut impl FnMut(&'a T)) {
         match self {
             Self::And(parts) | Self::Or(parts) => {
-                parts.iter().for_each(|part| part.each_test(visit));
+                for part in parts {
+                    part.each_test(visit);
+                }
             }
             Self::Not(inner) => inner.each_test(visit),
             Self::Test(test) => visit(test),
@@ -266,8 +268,12 @@ impl ValueMeaning {
     /// Steps that the test takes for each byte of a value, at most.
     pub(crate) fn steps(&self) -> usize {
         match self {
-            Self::Exists | Self::Exact(_) | Self::OneOf(_) | Self::Range(_) => 1,
-            Self::Address(_) | Self::AwsSource => 1,
+            Self::Exists
+            | Self::Exact(_)
+            | Self::OneOf(_)
+            | Self::Range(_)
+            | Self::Address(_)
+            | Self::AwsSource => 1,
             Self::AnyCase(form) => form.steps(),
             Self::Wildcard(form) => form.steps(),
             Self::Regex(regex) => regex.steps(),

@@ -139,7 +139,7 @@ impl<T: ValueTest> Clause for ColumnPhraseClause<T> {
         // The values with the rarest word are the fewest to look at.
         let values_with = |word: &String| {
             context.stop.check()?;
-            Ok::<_, IndexError>(context.segment.column_words.values_with(word)?)
+            context.segment.column_words.values_with(word)
         };
         let found: Vec<_> = self.words.iter().map(values_with).collect::<Result<_, _>>()?;
         let values = |found: &[(ColumnId, Vec<u64>)]| -> usize {

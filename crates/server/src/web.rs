@@ -114,7 +114,7 @@ fn is_browsers(headers: &HeaderMap) -> bool {
 /// Checks the host that the request is for; it stands in the header, or in the target, or in both.
 /// None where no host is said.
 fn check_host(request: &Parts, hosts: &[Host]) -> Result<Option<HostPort>, ApiError> {
-    let in_target = request.uri.authority().map(|authority| authority.as_str());
+    let in_target = request.uri.authority().map(axum::http::uri::Authority::as_str);
     let in_header = only(&request.headers, &HOST)?;
     let mut known = None;
     for text in in_target.into_iter().chain(in_header).filter(|text| !text.is_empty()) {

@@ -107,7 +107,7 @@ fn who_has_no_key_is_refused_before_the_body_and_who_has_one_sends_little() {
     let mut stream = TcpStream::connect(&address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(head(&signed(key, service, today), &now, 20_000).as_bytes()).unwrap();
-    stream.write_all(&[b' '; 20_000]).unwrap();
+    stream.write_all(&vec![b' '; 20_000]).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("RequestEntityTooLargeException"), "{answer}");

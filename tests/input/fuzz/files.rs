@@ -91,8 +91,10 @@ fn check_error(file: &[u8], error: &ReadError) -> u64 {
     match error {
         ReadError::Cut { at } => assert_eq!(*at, file.len() as u64),
         ReadError::Damaged { at, .. } => assert!(*at <= file.len() as u64),
-        ReadError::TooLarge { .. } | ReadError::Bomb { .. } => {}
-        ReadError::TooManyMembers { .. } | ReadError::PackedThrice => {}
+        ReadError::TooLarge { .. }
+        | ReadError::Bomb { .. }
+        | ReadError::TooManyMembers { .. }
+        | ReadError::PackedThrice => {}
         ReadError::Io(_) | ReadError::Changed | ReadError::Stopped => panic!("{error}"),
         ReadError::Inner(inner) => assert!(!matches!(**inner, ReadError::Inner(_)), "{error}"),
     }

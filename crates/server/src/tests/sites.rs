@@ -5,7 +5,7 @@ use super::*;
 /// Sends a request with these header lines; returns status, head and body.
 fn send(daemon: &Daemon, line: &str, headers: &[&str], body: &str) -> (u16, String, String) {
     let mut stream = daemon.connect();
-    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
     let length = body.len();
     write!(
         stream,

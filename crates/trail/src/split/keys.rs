@@ -98,6 +98,7 @@ pub(super) struct Place {
 
 /// What the members of an object say so far.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is another finding")]
 pub(super) struct Members {
     is_record: bool,
     pub(super) doors: Vec<Door>,

@@ -169,7 +169,7 @@ fn wrappers_of_other_tools_are_taken_apart() {
             Piece::Escaped { offset, flags, .. } => {
                 format!("{offset} \"{}", flags.names().join(" "))
             }
-            piece => format!("{piece:?}"),
+            piece @ Piece::Broken { .. } => format!("{piece:?}"),
         };
         assert_eq!(pieces.iter().map(of).collect::<Vec<_>>().join("; "), expected, "{text}");
     }
@@ -248,7 +248,7 @@ fn a_record_without_an_end_costs_no_neighbour() {
 fn what_a_broken_record_swallowed_is_found_again() {
     let mut pieces = Vec::new();
     split_after_broken(br#"{"a":{"b":1},{"a":2},{"a":3}]}"#, Flags::default(), &mut |piece| {
-        pieces.push(piece)
+        pieces.push(piece);
     });
     assert_eq!(
         pieces,
