@@ -220,7 +220,7 @@ total                      1897 MiB";
             message,
             "the configuration adds up to 1896 MiB of memory and the machine has 1896 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
-             search.concurrent_max, socket.connections_max, search.record_cache_bytes, \
+             search.concurrent_max, search.record_cache_bytes, socket.connections_max, \
              ingest.segment_events_max"
         );
         assert_eq!(table, config.memory(2).to_string());
