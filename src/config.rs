@@ -219,7 +219,7 @@ impl Default for Config {
                 allowed_users: Vec::new(),
                 allowed_groups: Vec::new(),
                 operators: Vec::new(),
-                connections_max: 128,
+                connections_max: 160,
             },
             search: Search {
                 concurrent_max: 0,

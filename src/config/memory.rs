@@ -200,11 +200,11 @@ keys and ledger             107 MiB  1.6 bytes an event and 32 a file, for 30 an
 merge                       256 MiB  one at a time, fixed
 searches                    288 MiB  2, and 1 long ones, x 96 MiB
 answers and bodies           32 MiB  large ones, until they are read, fixed
-connections                  32 MiB  128 x 256 KiB, heads and small answers
+connections                  40 MiB  160 x 256 KiB, heads and small answers
 exports and tails           160 MiB  4 exports x 32 MiB, 64 tails x 512 KiB
 record cache                 64 MiB  decompressed blocks of records, and what wildcards found
 base                         40 MiB  program and runtime, fixed
-total                      1897 MiB";
+total                      1905 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
     }
 
@@ -218,7 +218,7 @@ total                      1897 MiB";
         let (message, table) = error.split_once('\n').unwrap();
         assert_eq!(
             message,
-            "the configuration adds up to 1896 MiB of memory and the machine has 1896 MiB; \
+            "the configuration adds up to 1904 MiB of memory and the machine has 1904 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
              search.concurrent_max, search.record_cache_bytes, socket.connections_max, \
              ingest.segment_events_max"

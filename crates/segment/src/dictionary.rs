@@ -147,11 +147,6 @@ impl TermWalk {
         Ok(Self::new(terms.file_slice_for_range(range, None).read_bytes()?, from, 0, None))
     }
 
-    /// How many terms were read, including those that were skipped.
-    pub fn terms_read(&self) -> u64 {
-        self.next_ordinal
-    }
-
     /// Where tantivy finds the postings of the current term.
     pub fn info(&self) -> &TermInfo {
         &self.infos.0[self.of_block - 1]

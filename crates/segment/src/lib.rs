@@ -88,7 +88,7 @@ pub enum IndexError {
     },
     /// The index was written by a traildex of another format.
     #[error(
-        "{path}: format version {found}, and this traildex reads and writes version {known}. Nothing \
+        "{path}: format version {found}, and this traildex reads {known}. Nothing \
          was changed. {advice}"
     )]
     UnknownVersion {
@@ -96,8 +96,8 @@ pub enum IndexError {
         path: PathBuf,
         /// The version that it states.
         found: u32,
-        /// The version that this program reads and writes.
-        known: u32,
+        /// The versions that this program reads, in words.
+        known: &'static str,
         /// What the reader of the message can do, as a sentence.
         advice: &'static str,
     },

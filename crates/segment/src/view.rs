@@ -83,7 +83,7 @@ pub struct SegmentView {
     number: u64,
     paths: OnceLock<BTreeSet<String>>,
     presences: OnceLock<Presences>,
-    values: OnceLock<u64>,
+    values: OnceLock<Option<u64>>,
     /// The known faults of the segment's files.
     pub health: Health,
     /// No snapshot to come has it: its files are being removed.
@@ -405,25 +405,33 @@ impl SegmentView {
     }
 
     /// The most values that a column has, counted at first use, as much as they weigh in a merge: those
-    /// of the overflow, which are sorted, as three, and numbers beyond one an event as two.
-    pub fn values_of_a_column(&self) -> Result<u64, IndexError> {
+    /// of the overflow, which are sorted, as three, and numbers beyond one an event as two. None where
+    /// a column cannot be read; the fault is noted, or the segment is suspect.
+    pub fn values_of_a_column(&self) -> Option<u64> {
         if let Some(known) = self.values.get() {
-            return Ok(*known);
+            return *known;
         }
-        let counted = self.reading(|| {
-            let mut most = 0;
-            for (name, handle) in self.columnar.iter_columns()? {
-                let values = u64::from(handle.open()?.num_values());
-                let beyond_one = values.saturating_sub(self.events().into());
-                most = most.max(match handle.column_type() {
-                    _ if name == OVERFLOW => 3 * values,
-                    ColumnType::Str => values,
-                    _ => values + beyond_one,
-                });
-            }
-            Ok(most)
-        })?;
-        Ok(*self.values.get_or_init(|| counted))
+        // tantivy panics at what is damaged. Who merges must go on, and does not look again.
+        let counted = catch_unwind(AssertUnwindSafe(|| self.reading(|| self.count_values())));
+        let counted = match counted {
+            Ok(counted) => Some(counted.ok()?),
+            Err(_) => None,
+        };
+        *self.values.get_or_init(|| counted)
+    }
+
+    fn count_values(&self) -> Result<u64, IndexError> {
+        let mut most = 0;
+        for (name, handle) in self.columnar.iter_columns()? {
+            let values = u64::from(handle.open()?.num_values());
+            let beyond_one = values.saturating_sub(self.events().into());
+            most = most.max(match handle.column_type() {
+                _ if name == OVERFLOW => 3 * values,
+                ColumnType::Str => values,
+                _ => values + beyond_one,
+            });
+        }
+        Ok(most)
     }
 
     /// Opens tantivy's columns at a path that is no column of the schema, one for each type of

@@ -59,6 +59,7 @@ pub use self::socket::{Socket, bind, inherit};
 pub use self::web::{Host, check_site};
 
 use self::access::Peer;
+use self::budget::Seats;
 use self::kept::KeptListener;
 use self::refuse::Refusals;
 use self::routes::router;
@@ -92,7 +93,7 @@ impl Default for ServerOptions {
         Self {
             access: Access::default(),
             hosts: Vec::new(),
-            connections_max: 128,
+            connections_max: 160,
             searches_max: 4,
             queue_max: 64,
             search_timeout: Duration::from_secs(30),
@@ -120,8 +121,10 @@ pub async fn serve(socket: Socket, app: App, shutdown: impl Future<Output = ()>)
     let mut connections = Connections::new(Arc::clone(&options));
     let service = TowerToHyperService::new(router(app));
     let refusals = Arc::new(Refusals::default());
+    let seats = Seats::new(options.load().connections_max);
     let client = |stream: UnixStream, place: ConnectionSlot| {
-        client(stream, place, service.clone(), Arc::clone(&options), Arc::clone(&refusals))
+        let (refusals, seats) = (Arc::clone(&refusals), Arc::clone(&seats));
+        client(stream, place, service.clone(), Arc::clone(&options), refusals, seats)
     };
     let outcome = tokio::select! {
         outcome = connections.accept(&listener, client) => outcome,
@@ -136,16 +139,25 @@ pub async fn serve(socket: Socket, app: App, shutdown: impl Future<Output = ()>)
     outcome
 }
 
-/// Serves a client that may ask, and refuses another.
+/// Serves a client that may ask, and refuses another. One user leaves connections to others.
 async fn client(
     stream: UnixStream,
     place: ConnectionSlot,
     service: TowerToHyperService<Router>,
     options: LiveOptions,
     refusals: Arc<Refusals>,
+    seats: Arc<Seats>,
 ) {
     match who(&stream, &options).await {
-        Ok((peer, true)) => place.serve(stream, service, Client::of_user(peer.user)).await,
+        Ok((peer, true)) => {
+            let client = Client::of_user(peer.user);
+            if let Some(_seat) = seats.take(&client.holder) {
+                place.serve(stream, service, client).await;
+            } else {
+                drop(place);
+                refusals.turn_away(stream).await;
+            }
+        }
         Ok((peer, false)) => {
             drop(place);
             refusals.refuse(stream, peer).await;

@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 
 use crate::access::Peer;
 use crate::answer::{Refusal, harden};
+use crate::ask::busy;
 use wire::{ApiError, ErrorKind};
 
 /// Refused clients that are answered at once; more of them find their connection closed. A client
@@ -54,12 +55,19 @@ impl Refusals {
     pub(crate) async fn refuse(&self, stream: UnixStream, peer: Peer) {
         metrics::counter!("traildex_http_refused_total").increment(1);
         self.tell(peer);
-        let Ok(_place) = self.places.try_acquire() else { return };
         let message = format!("user {} may not ask this daemon", peer.user);
-        let error = ApiError {
-            suggestion: Some("socket.allowed_users or socket.allowed_groups".to_owned()),
-            ..ApiError::new(ErrorKind::Forbidden, message)
-        };
+        let suggestion = Some("socket.allowed_users or socket.allowed_groups".to_owned());
+        let error = ApiError { suggestion, ..ApiError::new(ErrorKind::Forbidden, message) };
+        self.answer(stream, error).await;
+    }
+
+    /// Tells a client, if it asks within a second, that its user has as many connections as one may.
+    pub(crate) async fn turn_away(&self, stream: UnixStream) {
+        self.answer(stream, busy("as many connections as one user may have are open")).await;
+    }
+
+    async fn answer(&self, stream: UnixStream, error: ApiError) {
+        let Ok(_place) = self.places.try_acquire() else { return };
         let service = Router::new().fallback(async || {
             let mut response = Refusal(error).into_response();
             harden(&mut response);

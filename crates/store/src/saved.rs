@@ -162,7 +162,7 @@ fn read(path: &Path) -> Result<Searches, IndexError> {
         return Err(IndexError::UnknownVersion {
             path: path.to_owned(),
             found: version,
-            known: FORMAT_VERSION,
+            known: "versions 1 and 2",
             advice: "Start the version of traildex that wrote it; or move the file away, and there are \
                      no saved searches",
         });

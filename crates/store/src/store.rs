@@ -273,8 +273,7 @@ impl Store {
         let candidates: Vec<Candidate> = whole
             .filter_map(|view| {
                 let (entry, latest_us) = (view.entry.clone(), view.latest.0);
-                // Where they cannot be read, the fault is noted.
-                let values = view.values_of_a_column().ok()?;
+                let values = view.values_of_a_column()?;
                 Some(Candidate { entry, latest_us, values })
             })
             .collect();
@@ -319,10 +318,12 @@ impl Store {
         Ok(())
     }
 
-    /// Marks the damaged inputs of a failed merge. Returns false where none is damaged, so that the
+    /// Marks the inputs of a failed merge that are damaged or cannot be read. Returns false where the
     /// fault lies elsewhere.
     pub fn mark_damaged(&self, inputs: &[SegmentEntry], error: &IndexError) -> bool {
-        let IndexError::Damaged { path, .. } = error else { return false };
+        let (IndexError::Damaged { path, .. } | IndexError::Io { path, .. }) = error else {
+            return false;
+        };
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
         let snapshot = self.current.snapshot.load();
         let is_at_fault = |view: &&Arc<SegmentView>| {

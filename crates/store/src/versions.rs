@@ -50,6 +50,9 @@ pub(crate) const VERSIONS: [Version; 5] = [
     Version { number: FORMAT_VERSION, support: Support::Current },
 ];
 
+/// The versions that are not refused, in words.
+const READ: &str = "versions 4 and 5";
+
 /// Refuses an index whose manifest states a version that is not read.
 pub(crate) fn admit(manifest: &Path, number: u32) -> Result<(), IndexError> {
     let version = VERSIONS.iter().find(|version| version.number == number);
@@ -58,7 +61,7 @@ pub(crate) fn admit(manifest: &Path, number: u32) -> Result<(), IndexError> {
         Some(Support::Refused) | None => Err(IndexError::UnknownVersion {
             path: manifest.to_owned(),
             found: number,
-            known: FORMAT_VERSION,
+            known: READ,
             advice: "Start the version of traildex that wrote it; or give index.data_dir an empty \
                      directory, and what the archive still has is indexed anew",
         }),
@@ -73,6 +76,10 @@ mod tests {
     fn one_version_is_written_and_it_is_the_latest() {
         let numbers: Vec<u32> = VERSIONS.iter().map(|version| version.number).collect();
         assert_eq!(numbers, (1..=FORMAT_VERSION).collect::<Vec<_>>());
+        for Version { number, support } in VERSIONS {
+            let is_told = READ.contains(&number.to_string());
+            assert_eq!(is_told, support != Support::Refused, "{number}");
+        }
         let written = VERSIONS.iter().filter(|version| version.support == Support::Current);
         assert_eq!(written.map(|version| version.number).collect::<Vec<_>>(), [FORMAT_VERSION]);
     }

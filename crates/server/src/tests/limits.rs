@@ -96,6 +96,33 @@ fn connections_past_the_bound_wait() {
 }
 
 #[test]
+fn one_user_leaves_connections_to_others() {
+    let daemon = Daemon::start(ServerOptions { connections_max: 8, ..Default::default() });
+    let open = || {
+        let mut stream = daemon.connect();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        (status[9..].to_vec(), stream)
+    };
+    let held: Vec<_> = (0..6).map(|_| open()).collect();
+    assert!(held.iter().all(|(status, _)| status == b"200"));
+    let (status, _, body) = read_answer(daemon.send("GET", "/healthz", b""));
+    assert_eq!(status, 429, "{body}");
+    assert!(body.contains("as many connections as one user may have are open"), "{body}");
+    drop(held);
+    wait_for_answer(&daemon);
+}
+
+/// Asks until the daemon has found out that others have left.
+fn wait_for_answer(daemon: &Daemon) {
+    let end = Instant::now() + PATIENCE;
+    while daemon.ask("GET", "/healthz", b"").0 != 200 {
+        assert!(Instant::now() < end);
+    }
+}
+
+#[test]
 fn a_stop_lets_running_requests_finish() {
     let mut daemon = Daemon::start(ServerOptions::default());
     let running = daemon.search("wait");

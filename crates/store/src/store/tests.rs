@@ -6,6 +6,8 @@ mod full;
 mod power;
 mod remaking;
 
+use std::io::Write as _;
+
 use super::*;
 use crate::dedupe::Claim;
 use crate::inspect::inspect;
@@ -329,10 +331,36 @@ fn a_segment_found_damaged_while_running_stops_searches_over_it_and_merges_of_it
     assert!(store.mark_damaged(&inputs, &error), "{error}");
     assert!(!store.mark_damaged(&inputs, &IndexError::Bug("x")));
     assert_eq!(snapshot.segments.iter().filter(|view| view.is_damaged()).count(), 2);
+    // One that cannot be read is left alone as well; one that cannot write its output has no input
+    // at fault.
+    let unread = |path: &Path| IndexError::io(path)(std::io::Error::from_raw_os_error(5));
+    assert!(store.mark_damaged(&inputs, &unread(&file_of(&store, 0, "idx"))));
+    assert!(!store.mark_damaged(&inputs, &unread(&dir.path().join("segments/new.idx"))));
+    assert_eq!(snapshot.segments.iter().filter(|view| view.is_damaged()).count(), 3);
     // Ingest goes on.
     let segment = built(&store, 4, &[4]);
     store.commit(vec![segment]).unwrap();
     assert_eq!(store.snapshots().load().events(), 8);
+}
+
+/// tantivy panics at most of what is damaged, and nobody catches that on the commit thread.
+#[test]
+fn columns_that_are_damaged_do_not_end_the_choice_of_a_merge() {
+    let mut unread = 0;
+    for eighths in 1..8 {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store_of_four(dir.path());
+        let path = file_of(&store, 1, "fast");
+        let length = fs::metadata(&path).unwrap().len();
+        let damage = vec![0xFF; (length * eighths / 8) as usize];
+        fs::OpenOptions::new().write(true).open(&path).unwrap().write_all(&damage).unwrap();
+        for _ in 0..2 {
+            store.merge_candidates();
+        }
+        let segments = &store.snapshots().load().segments;
+        unread += segments.iter().filter(|view| view.values_of_a_column().is_none()).count();
+    }
+    assert!(unread > 0, "the damage is met");
 }
 
 #[test]
