@@ -15,6 +15,7 @@ mod life;
 mod manager;
 mod names;
 mod operators;
+mod rebuild;
 mod rejected;
 mod retention;
 mod service;
