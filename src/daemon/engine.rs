@@ -322,11 +322,20 @@ impl Engine for Daemon {
         search: &SavedSearch,
     ) -> Result<(SavedSearch, bool), ApiError> {
         saved::check(name, search)?;
-        self.saved.change(|searches| saved::insert(searches, caller, name, search))
+        let (saved, before) =
+            self.saved.change(|searches| saved::insert(searches, caller, name, search))?;
+        // Once it is on disk.
+        let (uid, owner) = (caller.uid, saved.owner);
+        let lost = before.as_ref().map(|before| saved::shown(&before.query));
+        tracing::info!(uid, name, owner, lost, "a search was saved");
+        Ok((saved, before.is_none()))
     }
 
     fn delete_saved(&self, caller: Caller, name: &str) -> Result<SavedSearch, ApiError> {
-        self.saved.change(|searches| saved::remove(searches, caller, name))
+        let removed = self.saved.change(|searches| saved::remove(searches, caller, name))?;
+        let (uid, owner, lost) = (caller.uid, removed.owner, saved::shown(&removed.query));
+        tracing::info!(uid, name, owner, lost, "a saved search was deleted");
+        Ok(removed)
     }
 
     fn search_saved(
