@@ -150,7 +150,7 @@ async fn client(
                 place.serve(stream, service, client).await;
             } else {
                 drop(place);
-                refusals.turn_away(stream).await;
+                refusals.turn_away(stream, peer).await;
             }
         }
         Ok((peer, false)) => {
