@@ -37,7 +37,6 @@ mod tail;
 mod tests;
 mod web;
 
-use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,8 +113,6 @@ pub type LiveOptions = Arc<ArcSwap<ServerOptions>>;
 ///
 /// Returns an error only where `accept` keeps failing.
 pub async fn serve(socket: Socket, app: App, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    let path = socket.path.clone();
-    let is_inherited = socket.is_inherited;
     let listener = KeptListener::new(socket)?;
     let options = app.live_options();
     let mut connections = Connections::new(Arc::clone(&options));
@@ -131,9 +128,7 @@ pub async fn serve(socket: Socket, app: App, shutdown: impl Future<Output = ()>)
         () = shutdown => Ok(()),
     };
     // Removed before the listener closes: a client finds no socket rather than a dead one.
-    if !is_inherited && let Err(error) = fs::remove_file(&path) {
-        warn!(socket = %path.display(), %error, "cannot remove the socket");
-    }
+    listener.remove();
     drop(listener);
     connections.end().await;
     outcome
@@ -155,7 +150,7 @@ async fn client(
                 place.serve(stream, service, client).await;
             } else {
                 drop(place);
-                refusals.turn_away(stream).await;
+                refusals.turn_away(stream, peer).await;
             }
         }
         Ok((peer, false)) => {
