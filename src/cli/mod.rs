@@ -13,6 +13,7 @@ mod demo;
 mod errors;
 mod event;
 mod events;
+mod explained;
 mod export;
 mod fields;
 mod files;

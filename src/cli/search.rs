@@ -9,6 +9,7 @@ use super::{EXIT_CODES, Exit, SocketArg, named};
 use crate::cli::answer::answer_table;
 use crate::cli::errors::QueryError;
 use crate::cli::events::events_table;
+use crate::cli::explained::{steps, why_empty};
 use crate::cli::output::{ColorArg, Look, Output};
 use crate::cli::shown::{csv_for_terminal, json_for_terminal};
 use crate::cli::table::ListFormat;
@@ -94,6 +95,12 @@ pub(super) fn show(
     out.close()?;
     if format != ListFormat::Json {
         let _ = writeln!(io::stderr(), "{}", footer(response));
+        if let Some(explain) = &response.explain {
+            let _ = writeln!(io::stderr(), "{}", steps(explain));
+        }
+        if let Some(why) = &response.explanation {
+            let _ = writeln!(io::stderr(), "{}", why_empty(why));
+        }
     }
     warn(response);
     let has_rows = response.table.as_ref().is_none_or(|table| table.rows_total > 0);

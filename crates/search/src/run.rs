@@ -3,6 +3,7 @@
 mod cursor;
 mod events;
 mod explain;
+mod explain_empty;
 mod explore;
 mod fetch;
 mod highlight;
@@ -19,6 +20,7 @@ use jiff::tz::TimeZone;
 
 use self::cursor::Cursor;
 use self::explain::Steps;
+use self::explain_empty::explain_empty;
 pub use self::explore::{fields, values};
 use self::fetch::fetch_up_to;
 use self::rows::{Column, Rows};
@@ -68,9 +70,13 @@ pub fn search(
     // An evaluation that was stopped has no error of its own.
     let text = request.explain.then(|| query.to_string());
     let conditions = request.explain.then(|| query.filter.clone());
-    let answer = search.answer(query.checked().map_err(out_of_order)?, request);
+    let query = query.checked().map_err(out_of_order)?;
+    let answer = search.answer(&query, request);
     let mut response = answer.map_err(|error| why_ended(error, cancel))?;
     response.took_ms = started.elapsed().as_secs_f64() * 1e3;
+    if request.cursor.is_none() {
+        response.explanation = explain_empty(&search, &query, &response);
+    }
     if let (Some(text), Some(filter)) = (text, conditions) {
         response.explain = Some(search.explain(text, &filter)?);
     }
@@ -248,10 +254,10 @@ impl Search<'_> {
         Sought { query, stop: planner.stop }
     }
 
-    fn answer(&self, query: Checked, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
+    fn answer(&self, query: &Checked, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
         match query {
-            Checked::Events(query) => self.answer_events(&query, request),
-            Checked::Rows(query) => self.answer_rows(&query, request.limit),
+            Checked::Events(query) => self.answer_events(query, request),
+            Checked::Rows(query) => self.answer_rows(query, request.limit),
         }
     }
 

@@ -10,6 +10,7 @@
 #![warn(missing_docs, unreachable_pub)]
 
 pub mod engine;
+mod explanation;
 mod export;
 mod fields;
 mod files;
@@ -26,6 +27,7 @@ use serde_json::value::RawValue;
 
 use language::ast::Query;
 
+pub use self::explanation::{Difference, Explanation, Near};
 pub use self::export::{ExportFormat, ExportRequest};
 pub use self::fields::{
     Field, FieldType, FieldsRequest, FieldsResponse, ValueCount, ValuesRequest, ValuesResponse,
@@ -141,6 +143,9 @@ pub struct SearchResponse {
     /// What the search did; absent unless the request asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
+    /// Why nothing was found; absent where something was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
     /// Why the answer may lack events: a damaged part of the index that is being rebuilt, or
     /// records so large that the page holds fewer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -21,6 +21,9 @@ pub const TABLE_ROWS_DEFAULT: usize = 1_000;
 /// keys.
 pub const GROUP_BYTES_MAX: usize = 64 << 20;
 
+/// Conditions that the explanation of an empty answer lists: more than a person types.
+pub const EXPLANATION_CONDITIONS_MAX: usize = 20;
+
 /// Values that `field IN (query | values …)` takes from the inner query.
 pub const SUBQUERY_VALUES_MAX: usize = 10_000;
 
