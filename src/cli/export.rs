@@ -12,7 +12,8 @@ use anyhow::{Context as _, bail};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
-use super::{EXIT_CODES, Exit, SocketArg, named};
+use super::{EXIT_CODES, Exit, named};
+use crate::cli::ask::AskArg;
 use crate::cli::errors::QueryError;
 use crate::cli::output::Look;
 use crate::cli::shown::{ForTerminal, Shown};
@@ -47,7 +48,7 @@ pub struct Args {
     #[arg(long, default_value = "newest", value_parser = named::<Order>(&["newest", "oldest"]))]
     order: Order,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
 }
 
 /// How far an export is; `FILE.resume`.
@@ -71,7 +72,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         limit: None,
         cursor: None,
     };
-    let client = args.socket.client();
+    let client = args.ask.client()?;
     let export = Export { client: &client, bar: bar(&client, &request)? };
     let written = match &args.output {
         None => export.to_stdout(&request)?,

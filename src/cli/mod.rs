@@ -5,6 +5,7 @@
 //! attacker can write escape sequences into a trail.
 
 mod answer;
+mod ask;
 mod bench;
 mod check_config;
 mod complete;
@@ -21,11 +22,13 @@ mod generate;
 mod help;
 mod import;
 mod json;
+mod left_out;
 mod list;
 mod log;
 mod log_limit;
 mod man;
 mod output;
+mod progress;
 mod rebuild;
 mod record;
 mod saved;

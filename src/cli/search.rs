@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use clap::builder::RangedU64ValueParser;
 use serde::Serializer;
 
-use super::{EXIT_CODES, Exit, SocketArg, named};
+use super::{EXIT_CODES, Exit, named};
+use crate::cli::ask::AskArg;
 use crate::cli::answer::answer_table;
 use crate::cli::errors::QueryError;
 use crate::cli::events::events_table;
@@ -49,6 +50,9 @@ pub struct Args {
     /// The 'cursor' of an earlier answer in JSON: goes on behind its last event
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
+    /// Leave spans of a timeline out in which nothing was found
+    #[arg(long)]
+    no_empty: bool,
     /// Tell what the search did, and what each of its conditions finds by itself
     #[arg(long)]
     explain: bool,
@@ -59,7 +63,7 @@ pub struct Args {
     #[command(flatten)]
     color: ColorArg,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -74,10 +78,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         cursor: args.cursor.clone(),
         explain: args.explain,
         highlights: false,
+        empty: !args.no_empty,
     };
-    let response = args
-        .socket
-        .client()
+    let response = args.ask.client()?
         .search(&request)
         .map_err(|error| QueryError::locate(error, &request.query.to_string()))?;
     show(&response, &request.query, args.format, args.color.look())

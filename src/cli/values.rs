@@ -2,7 +2,8 @@
 
 use clap::builder::RangedU64ValueParser;
 
-use super::{EXIT_CODES, Exit, SocketArg};
+use super::{EXIT_CODES, Exit};
+use crate::cli::ask::AskArg;
 use crate::cli::answer::text_of;
 use crate::cli::errors::QueryError;
 use crate::cli::fields::warn;
@@ -40,7 +41,7 @@ pub struct Args {
     #[command(flatten)]
     list: ListArgs,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -54,7 +55,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         time_zone: args.time_zone.clone(),
     };
     let query = args.query.as_deref().unwrap_or_default();
-    let client = args.socket.client();
+    let client = args.ask.client()?;
     let answer = client.values(&request).map_err(|error| QueryError::locate(error, query))?;
     let list = List { answer: &answer, entries: &answer.values, keys: &["value", "events"] };
     args.list.show(&list, &["VALUE", "EVENTS"], |value| {

@@ -102,6 +102,9 @@ pub struct SearchRequest {
     /// Return, with each event, the values that match the query.
     #[serde(default, skip_serializing_if = "is_false")]
     pub highlights: bool,
+    /// Where a table's rows are spans of time and nothing else, return those without an event, too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub empty: bool,
     /// Return the steps of the search, and how many events each condition matches by itself.
     /// Counting them takes as long as searching for each.
     #[serde(default, skip_serializing_if = "is_false")]
