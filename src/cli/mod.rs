@@ -41,6 +41,7 @@ mod tail;
 mod text;
 mod values;
 mod verify;
+mod words;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use serde::de::DeserializeOwned;
 
 use client::Client;
@@ -114,6 +115,13 @@ pub enum Command {
     Man(man::Args),
     /// Explain a command, or with 'query' the query language
     Help(help::Args),
+}
+
+impl Cli {
+    /// The command that the process was started with; it ends here where that is none.
+    pub fn of_process() -> Self {
+        Self::parse_from(words::apart(std::env::args_os().collect(), &Self::command()))
+    }
 }
 
 /// How a command ended; the exit code of the process.
@@ -209,8 +217,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

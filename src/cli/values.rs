@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(value_name = "PREFIX")]
     prefix: Option<String>,
     /// Only of the events that this filter finds
-    #[arg(long, value_name = "QUERY")]
+    #[arg(long, value_name = "QUERY", allow_hyphen_values = true)]
     query: Option<String>,
     /// Only of events since this time: 2023-07-10, 2023-07-10T11:42:36Z, -24h, now
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]

@@ -7,4 +7,5 @@ mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod examples;
+mod offline;
 mod terminal;

@@ -1,5 +1,6 @@
 //! Pages of search results as Parquet, written one row group at a time.
 
+use std::fs::File;
 use std::io;
 use std::mem;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use parquet::basic::{
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
 use serde_json::Value;
@@ -174,6 +176,12 @@ impl ParquetWriter {
         self.bytes = 0;
         Ok(())
     }
+}
+
+/// How many rows a Parquet file has, as its footer says.
+pub fn parquet_rows(file: File) -> io::Result<u64> {
+    let file = SerializedFileReader::new(file).map_err(io::Error::other)?;
+    Ok(file.metadata().file_metadata().num_rows().unsigned_abs())
 }
 
 fn field(name: &str, kind: ParquetKind) -> Result<Type, ParquetError> {
