@@ -24,9 +24,8 @@ const GIVE_UP: Duration = Duration::from_millis(300);
 const OFFERED_MAX: usize = 50;
 
 /// The names of stages, without those that mean the same.
-const STAGES: [&str; 10] = [
-    "count", "dedup", "fields", "filter", "limit", "sort", "stats", "timeline", "top", "values",
-];
+const STAGES: [&str; 10] =
+    ["count", "dedup", "fields", "filter", "limit", "sort", "stats", "timeline", "top", "values"];
 
 /// What names and values may have beside letters and digits.
 const PLAIN: &str = "-_.:/@=+,%";
@@ -233,7 +232,9 @@ mod tests {
                 "sort" => "* | sort time".to_owned(),
                 "count" => "* | count".to_owned(),
                 "stats" => "* | stats count".to_owned(),
-                "limit" | "top" => format!("* | {stage} 5 actor").replace("limit 5 actor", "limit 5"),
+                "limit" | "top" => {
+                    format!("* | {stage} 5 actor").replace("limit 5 actor", "limit 5")
+                }
                 "timeline" => "* | timeline 1h".to_owned(),
                 _ => format!("* | {stage} actor"),
             };

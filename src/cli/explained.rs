@@ -34,7 +34,7 @@ pub(super) fn why_empty(why: &Explanation) -> String {
     }
     lines.extend(why.conditions.iter().map(|known| format!("  {}", condition(known))));
     if let Some(emptied_by) = why.emptied_by.as_deref().filter(|_| tells_more(why)) {
-        lines.push(format!("nothing is left behind: {}", escape(emptied_by)));
+        lines.push(format!("the first that leaves nothing: {}", escape(emptied_by)));
     }
     for near in &why.near {
         lines.push(format!(
@@ -91,7 +91,7 @@ mod tests {
         };
         let expected = r"  region:us-east-1: 1,200 events, 0.0 ms
   eventName:put\u{1b}: 0 events, 0.0 ms
-nothing is left behind: eventName:put\u{1b}
+the first that leaves nothing: eventName:put\u{1b}
 instead of eventName:put\u{1b}: eventName:Put, 1 event (another case)
 left out here: 2 more conditions";
         assert_eq!(why_empty(&why), expected);

@@ -23,9 +23,7 @@ use crate::cli::text::{counted, escape};
 use client::{Client, ClientError};
 use formats::parquet::parquet_rows;
 use wire::limits::SEARCH_LIMIT_MAX;
-use wire::{
-    ApiError, ErrorKind, ExportFormat, ExportRequest, Order, SearchRequest, TotalMode,
-};
+use wire::{ApiError, ErrorKind, ExportFormat, ExportRequest, Order, SearchRequest, TotalMode};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
@@ -135,10 +133,7 @@ fn format_of(path: Option<&Path>) -> anyhow::Result<ExportFormat> {
 }
 
 /// Counts the events first, for the bar; it is drawn on a terminal only.
-fn bar(
-    client: &Client,
-    request: &ExportRequest,
-) -> anyhow::Result<(ProgressBar, &'static str)> {
+fn bar(client: &Client, request: &ExportRequest) -> anyhow::Result<(ProgressBar, &'static str)> {
     let count = SearchRequest { total: TotalMode::Exact, ..request.page(0, None) };
     let located = |error| QueryError::locate(error, &request.query.to_string());
     let answer = client.search(&count).map_err(located)?;

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use clap::builder::RangedU64ValueParser;
 
 use super::{EXIT_CODES, Exit};
-use crate::cli::ask::AskArg;
 use crate::cli::answer::text_of;
+use crate::cli::ask::AskArg;
 use crate::cli::list::{List, ListArgs};
 use crate::cli::table::{Cell, ListFormat};
 use crate::cli::text::{counted, escape, thousands};

@@ -6,8 +6,8 @@ use clap::builder::RangedU64ValueParser;
 use serde::Serializer;
 
 use super::{EXIT_CODES, Exit, named};
-use crate::cli::ask::AskArg;
 use crate::cli::answer::answer_table;
+use crate::cli::ask::AskArg;
 use crate::cli::errors::QueryError;
 use crate::cli::events::events_table;
 use crate::cli::explained::{steps, why_empty};
@@ -80,7 +80,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         highlights: false,
         empty: !args.no_empty,
     };
-    let response = args.ask.client()?
+    let response = args
+        .ask
+        .client()?
         .search(&request)
         .map_err(|error| QueryError::locate(error, &request.query.to_string()))?;
     show(&response, &request.query, args.format, args.color.look())

@@ -3,8 +3,8 @@
 use clap::builder::RangedU64ValueParser;
 
 use super::{EXIT_CODES, Exit};
-use crate::cli::ask::AskArg;
 use crate::cli::answer::text_of;
+use crate::cli::ask::AskArg;
 use crate::cli::errors::QueryError;
 use crate::cli::fields::warn;
 use crate::cli::list::{List, ListArgs};

@@ -164,12 +164,7 @@ impl Engine for Reader {
         Arc::new(told.collect())
     }
 
-    fn save(
-        &self,
-        _: Caller,
-        _: &str,
-        _: &SavedSearch,
-    ) -> Result<(SavedSearch, bool), ApiError> {
+    fn save(&self, _: Caller, _: &str, _: &SavedSearch) -> Result<(SavedSearch, bool), ApiError> {
         Err(needs_daemon())
     }
 

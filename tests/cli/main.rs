@@ -2,6 +2,7 @@
 //!
 //! Needs what `.ci/clients` sets up.
 
+mod asked;
 mod bench;
 mod commands;
 #[path = "../common/mod.rs"]

@@ -5,9 +5,7 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 
-use parquet::basic::{
-    Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel,
-};
+use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
@@ -18,8 +16,8 @@ use serde_json::Value;
 
 use crate::csv::{EVENT_COLUMNS, event_row};
 use trail::time::Micros;
-use wire::{Hit, SearchResponse};
 use wire::limits::{EXPORT_GROUP_BYTES, EXPORT_GROUP_ROWS};
+use wire::{Hit, SearchResponse};
 
 /// The column of the whole record.
 const RECORD: &str = "record";

@@ -53,7 +53,11 @@ impl Search<'_> {
     }
 
     /// Counts the events of one condition.
-    pub(super) fn counted(&self, condition: String, expr: &Expr) -> Result<ExplainCondition, ApiError> {
+    pub(super) fn counted(
+        &self,
+        condition: String,
+        expr: &Expr,
+    ) -> Result<ExplainCondition, ApiError> {
         let started = Instant::now();
         let sought = self.sought(&self.meaning(expr)?);
         let wanted = Wanted {

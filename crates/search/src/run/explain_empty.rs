@@ -278,13 +278,8 @@ fn in_other_fields(
     let (matches, _) =
         collect(search.snapshot, &search.sought(&meaning), wanted, &|| search.cancel.check())?;
     let highlighter = Highlighter::of(&meaning);
-    let hits = fetch_up_to(
-        PAGE_BYTES_MAX,
-        search.snapshot,
-        &matches,
-        Some(&highlighter),
-        search.cancel,
-    )?;
+    let hits =
+        fetch_up_to(PAGE_BYTES_MAX, search.snapshot, &matches, Some(&highlighter), search.cancel)?;
     let highlights = hits.into_iter().flat_map(|hit| hit.highlights);
     let fields: BTreeSet<String> = highlights
         .filter(|highlight| highlight.value.eq_ignore_ascii_case(value))
@@ -311,9 +306,7 @@ fn in_other_fields(
 
 /// The nearest first, of those the most frequent.
 fn sort(near: &mut [Near]) {
-    near.sort_by(|a, b| {
-        a.difference.cmp(&b.difference).then_with(|| b.events.cmp(&a.events))
-    });
+    near.sort_by(|a, b| a.difference.cmp(&b.difference).then_with(|| b.events.cmp(&a.events)));
 }
 
 fn is(field: &FieldRef, value: &str) -> Expr {

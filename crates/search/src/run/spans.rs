@@ -80,7 +80,8 @@ impl Search<'_> {
         if let Some(start) = self.start {
             from = spans.start(start.max(earliest)).min(from);
             if start < earliest {
-                warnings.push(format!("no spans are shown before {earliest}, the index's first event"));
+                warnings
+                    .push(format!("no spans are shown before {earliest}, the index's first event"));
             } else if spans.start(start) < start {
                 warnings.push(format!("the first span is cut: it counts from {start} on"));
             }
@@ -89,7 +90,8 @@ impl Search<'_> {
             let last = Micros(end.0.saturating_sub(1));
             to = spans.start(last.min(latest)).max(to);
             if last > latest {
-                warnings.push(format!("no spans are shown behind {latest}, the index's last event"));
+                warnings
+                    .push(format!("no spans are shown behind {latest}, the index's last event"));
             } else if spans.next(spans.start(last)).is_none_or(|next| next > end) {
                 warnings.push(format!("the last span is cut: it counts up to {end}"));
             }
