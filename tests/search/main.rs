@@ -15,3 +15,4 @@ mod saved;
 mod tail;
 mod trails;
 mod unicode;
+mod words;
