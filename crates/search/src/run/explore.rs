@@ -165,7 +165,7 @@ impl Search<'_> {
     }
 
     /// The most frequent values of a field that begin with a text, of the events that a filter finds.
-    fn values(
+    pub(super) fn values(
         &self,
         field: &FieldRef,
         prefix: &str,
