@@ -82,6 +82,9 @@ impl Expiry<'_> {
     ) -> Result<SegmentEntry, IndexError> {
         let entry = &self.segment.entry;
         let kept = KeptDocs::of(self.segment, self.before, self.future);
+        if kept.events == 0 {
+            return Err(IndexError::Bug("a segment of which nothing is kept was to be written again"));
+        }
         let index = open_index(self.files.directory(), self.fields)?;
         let old = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
         let alive = kept.bits(entry.events())?;

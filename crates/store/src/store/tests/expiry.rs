@@ -133,6 +133,25 @@ fn events_of_the_future_go_when_others_of_their_day_do() {
     assert_eq!(problems(&store), [""; 0]);
 }
 
+/// The time of a day that is over has come since they were looked at first.
+#[test]
+fn a_horizon_between_events_of_the_future_drops_all_of_them() {
+    const FUTURE: i64 = 9_000_000_000_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), CACHE).unwrap();
+    let begun = Micros::now().0;
+    let times = [FUTURE, FUTURE + 2];
+    let segment = built(&store, 0, &times);
+    store.commit(vec![segment]).unwrap();
+    assert_eq!(store.events_before(Micros(begun)).unwrap(), (2, 0));
+    assert_eq!(store.events_before(Micros(FUTURE + 1)).unwrap(), (2, 2));
+    let to_fit = store.earliest_to_fit(1).unwrap().unwrap();
+    assert_eq!(store.events_before(to_fit).unwrap(), (2, 0), "the index is never emptied");
+    expire(&mut store, FUTURE + 1, &times.map(|time| (time, 0)).into());
+    check_events(&store, &[]);
+    assert_eq!(problems(&store), [""; 0]);
+}
+
 #[test]
 fn what_went_is_no_loss_when_a_segment_is_found_damaged() {
     let dir = tempfile::tempdir().unwrap();
