@@ -144,8 +144,17 @@ fn csv(response: &FilesResponse, by: &[Dimension]) -> anyhow::Result<String> {
     Ok(String::from_utf8(csv.into_inner()?)?)
 }
 
-const SUMS: [&str; 8] =
-    ["FILES", "RECORDS", "DUPLICATES", "CONFLICTING", "REPAIRED", "REJECTED", "FIRST", "LAST"];
+const SUMS: [&str; 9] = [
+    "FILES",
+    "RECORDS",
+    "DUPLICATES",
+    "EXPIRED",
+    "CONFLICTING",
+    "REPAIRED",
+    "REJECTED",
+    "FIRST",
+    "LAST",
+];
 
 const FILE_COLUMNS: &[&str] = &[
     "path",
@@ -156,6 +165,7 @@ const FILE_COLUMNS: &[&str] = &[
     "sha256",
     "records",
     "duplicates",
+    "expired",
     "conflicting",
     "repaired",
     "rejected",
@@ -168,12 +178,30 @@ const FILE_COLUMNS: &[&str] = &[
     "rejects",
 ];
 
-const SUM_COLUMNS: &[&str] =
-    &["files", "records", "duplicates", "conflicting", "repaired", "rejected", "first", "last"];
+const SUM_COLUMNS: &[&str] = &[
+    "files",
+    "records",
+    "duplicates",
+    "expired",
+    "conflicting",
+    "repaired",
+    "rejected",
+    "first",
+    "last",
+];
 
 fn group_row(group: &FileGroup, by: &[Dimension]) -> Vec<Cell> {
     let FileSums {
-        files, records, duplicates, conflicting, repaired, rejected, first, last, ..
+        files,
+        records,
+        duplicates,
+        expired,
+        conflicting,
+        repaired,
+        rejected,
+        first,
+        last,
+        ..
     } = group.sums;
     let keys = by.iter().map(|dimension| {
         let key = match dimension {
@@ -183,7 +211,7 @@ fn group_row(group: &FileGroup, by: &[Dimension]) -> Vec<Cell> {
         };
         Cell::text(key.as_deref().filter(|key| !key.is_empty()))
     });
-    let counts = [files, records, duplicates, conflicting, repaired, rejected];
+    let counts = [files, records, duplicates, expired, conflicting, repaired, rejected];
     let counts = counts.map(|count| Cell::number(thousands(count)));
     let times =
         [first, last].map(|time| Cell::text(time.as_ref().map(Micros::to_string).as_deref()));
@@ -191,13 +219,17 @@ fn group_row(group: &FileGroup, by: &[Dimension]) -> Vec<Cell> {
 }
 
 fn footer(response: &FilesResponse, by: &[Dimension]) -> String {
-    let FileSums { files, records, duplicates, rejected, .. } = &response.sums;
+    let FileSums { files, records, duplicates, expired, rejected, .. } = &response.sums;
     let (shown, what) = match by {
         [] => (response.files.len(), "files".to_owned()),
         _ => (response.groups.len(), format!("sums over {} files", thousands(*files))),
     };
+    let expired = match expired {
+        0 => String::new(),
+        expired => format!(", {} expired", thousands(*expired)),
+    };
     format!(
-        "{} of {} {what}: {} records, {} of them duplicates; {} rejected",
+        "{} of {} {what}: {} records, {} of them duplicates{expired}; {} rejected",
         thousands(shown as u64),
         thousands(response.total),
         thousands(*records),
@@ -225,7 +257,11 @@ fn path_and_notes(file: &FileEntry) -> String {
     let mut lines = vec![escape(&file.path).into_owned()];
     lines.extend(reading.reason.as_deref().map(|reason| escape(reason).into_owned()));
     lines.extend(reading.flags.iter().map(|flag| escape(flag).into_owned()));
-    let counts = [(reading.repaired, "repaired"), (reading.conflicting, "conflicting")];
+    let counts = [
+        (reading.expired, "expired"),
+        (reading.repaired, "repaired"),
+        (reading.conflicting, "conflicting"),
+    ];
     for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
         lines.push(format!("{} {what}", thousands(count)));
     }
@@ -258,6 +294,7 @@ mod tests {
         let odd = FileEntry {
             path: "AWSLogs/1/odd\n.json".into(),
             reading: Reading {
+                expired: 4,
                 repaired: 1,
                 conflicting: 2,
                 rejected: 5,
@@ -303,6 +340,7 @@ mod tests {
 indexed   2.0 kB    1,200           3         0  AWSLogs/1/good.json.gz
 indexed   2.0 kB    1,200           3         5  AWSLogs/1/odd\n.json
                                                    second-member
+                                                   4 expired
                                                    1 repaired
                                                    2 conflicting
                                                    byte 0: no value
@@ -313,7 +351,7 @@ rejected  2.0 kB        0           0         0  notes.json
 ";
         check(ListFormat::Table, Some(200), expected);
         let footer = footer(&sample(), &[]);
-        let expected = "3 of 3 files: 2,400 records, 6 of them duplicates; 5 rejected";
+        let expected = "3 of 3 files: 2,400 records, 6 of them duplicates, 4 expired; 5 rejected";
         assert_eq!(footer, expected);
     }
 
@@ -359,9 +397,9 @@ rejected  2.0 kB        0           0         0  notes.json
         let groups = vec![group("", "2023-07-10"), group("111122223333", "2023-07-11")];
         let response = FilesResponse { groups, total: 2, sums, ..Default::default() };
         let by = [Dimension::Account, Dimension::Day];
-        let expected = r"ACCOUNT       DAY         FILES  RECORDS  DUPLICATES  CONFLICTING  REPAIRED  REJECTED  FIRST                 LAST
--             2023-07-10      1    1,200           3            0         0         0  1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
-111122223333  2023-07-11      1    1,200           3            0         0         0  1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
+        let expected = r"ACCOUNT       DAY         FILES  RECORDS  DUPLICATES  EXPIRED  CONFLICTING  REPAIRED  REJECTED  FIRST                 LAST
+-             2023-07-10      1    1,200           3        0            0         0         0  1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
+111122223333  2023-07-11      1    1,200           3        0            0         0         0  1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
 ";
         check_by(&response, &by, ListFormat::Table, None, expected);
         let expected = "2 of 2 sums over 1 files: 1,200 records, 3 of them duplicates; 0 rejected";

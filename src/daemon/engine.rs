@@ -150,7 +150,7 @@ impl Daemon {
         };
         let gaps = self.gaps(&snapshot);
         match found {
-            Ok(found) => Ok((found, gaps)),
+            Ok(found) => Ok((found, gaps.into_iter().chain(unlisted(&snapshot)).collect())),
             Err(mut error) => {
                 if error.kind == ErrorKind::NotFound {
                     for gap in gaps {
@@ -186,9 +186,6 @@ impl Daemon {
                 files.reread
             ));
         }
-        if !snapshot.lists_all_paths() {
-            gaps.push(NOT_ALL_LISTED.to_owned());
-        }
         if self.is_catching_up.load(Ordering::Acquire) {
             if self.pipeline.progress().has_caught_up() {
                 self.is_catching_up.store(false, Ordering::Release);
@@ -202,6 +199,7 @@ impl Daemon {
 
     fn warnings(&self, snapshot: &Snapshot, glance: &Glance) -> Vec<String> {
         let mut warnings = self.gaps(snapshot);
+        warnings.extend(unlisted(snapshot));
         warnings.extend(
             snapshot.segments.iter().filter(|s| s.is_damaged()).map(|s| s.damage().to_string()),
         );
@@ -256,10 +254,13 @@ impl Daemon {
     }
 }
 
-/// Told where events have more different fields than the index lists.
-const NOT_ALL_LISTED: &str = "events have more different fields than the index lists: any field is \
-    found by its full path, but short names, the elements of policies and the list of fields may \
-    lack some (docs/operations.md, Fields)";
+/// Told where events have more different fields than the index lists. It hides no event.
+fn unlisted(snapshot: &Snapshot) -> Option<String> {
+    const NOT_ALL_LISTED: &str = "events have more different fields than the index lists: any field \
+        is found by its full path, but short names, the elements of policies and the list of fields \
+        may lack some (docs/operations.md, Fields)";
+    (!snapshot.lists_all_paths()).then(|| NOT_ALL_LISTED.to_owned())
+}
 
 /// An answer that can say why it may lack events.
 trait Warned {
@@ -322,11 +323,20 @@ impl Engine for Daemon {
         search: &SavedSearch,
     ) -> Result<(SavedSearch, bool), ApiError> {
         saved::check(name, search)?;
-        self.saved.change(|searches| saved::insert(searches, caller, name, search))
+        let (saved, before) =
+            self.saved.change(|searches| saved::insert(searches, caller, name, search))?;
+        // Once it is on disk.
+        let (uid, owner) = (caller.uid, saved.owner);
+        let lost = before.as_ref().map(|before| saved::shown(&before.query));
+        tracing::info!(uid, name, owner, lost, "a search was saved");
+        Ok((saved, before.is_none()))
     }
 
     fn delete_saved(&self, caller: Caller, name: &str) -> Result<SavedSearch, ApiError> {
-        self.saved.change(|searches| saved::remove(searches, caller, name))
+        let removed = self.saved.change(|searches| saved::remove(searches, caller, name))?;
+        let (uid, owner, lost) = (caller.uid, removed.owner, saved::shown(&removed.query));
+        tracing::info!(uid, name, owner, lost, "a saved search was deleted");
+        Ok(removed)
     }
 
     fn search_saved(

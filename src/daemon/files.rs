@@ -49,8 +49,9 @@ pub(super) fn list(
         for file in listed {
             listing.take(unread_entry(file, FileState::Ignored))?;
         }
+        let is_all = request.path.is_none() && listing.filter.is_of_any_time();
         let mut files = listing.end();
-        files.total += unlisted * u64::from(request.path.is_none() && request.by.is_empty());
+        files.total += unlisted * u64::from(is_all && request.by.is_empty());
         return Ok(files);
     }
     if !is_only(FileState::Pending) && !is_only(FileState::Skipped) {
@@ -160,6 +161,11 @@ impl<'r> Filter<'r> {
             read_start: parse_bound("read_start", request.read_start.as_deref(), clock)?,
             read_end: parse_bound("read_end", request.read_end.as_deref(), clock)?,
         })
+    }
+
+    fn is_of_any_time(&self) -> bool {
+        let Self { start, end, read_start, read_end, .. } = self;
+        [start, end, read_start, read_end].into_iter().all(Option::is_none)
     }
 
     fn admits(&self, entry: &FileEntry) -> bool {

@@ -48,7 +48,7 @@ pub struct Pipeline {
 struct Rebuild {
     state: RebuildState,
     message: Option<String>,
-    /// The number of the user who asked for it.
+    /// The uid of the user who asked for it.
     uid: u32,
     events_lost: u64,
     /// What the counters were when it began.
@@ -167,9 +167,9 @@ impl Pipeline {
         }
         let ground = Ground::prepare(&self.config).map_err(|error| internal(&error))?;
         let archive = Archive::new(ground.roots.iter().cloned());
-        if !request.accept_loss {
-            missing(&self.snapshots.load(), &archive)?.refuse()?;
-        }
+        // Now, while ingest goes on: to look for every file of the index can take minutes.
+        let missing = missing(&self.snapshots.load(), &archive);
+        let missing = if request.accept_loss { missing.ok() } else { Some(missing?.refuse()?) };
         let mut ingest = self.ingest();
         if self.is_rebuilding() {
             return Err(ApiError::new(ErrorKind::Conflict, "a rebuild is under way"));
@@ -199,13 +199,14 @@ impl Pipeline {
         let pipeline = Arc::clone(self);
         std::thread::Builder::new()
             .name("rebuild".to_owned())
-            .spawn(move || pipeline.finish_rebuild(request, &archive))
+            .spawn(move || pipeline.finish_rebuild(request, missing.as_ref()))
             .map_err(|error| internal(&error.into()))?;
         self.rebuild_status().ok_or_else(ended)
     }
 
-    /// Waits until the new index has caught up, and has it take the old one's place.
-    fn finish_rebuild(&self, request: RebuildRequest, archive: &Archive) {
+    /// Waits until the new index has caught up, and has it take the old one's place. `missing` is what
+    /// the archive lacked when the rebuild began; None where that is not known.
+    fn finish_rebuild(&self, request: RebuildRequest, missing: Option<&Missing>) {
         let progress = self.progress();
         while !progress.has_caught_up() && progress.fault().is_none() {
             if self.is_stopping.load(Ordering::Acquire) {
@@ -217,7 +218,7 @@ impl Pipeline {
         let Some(mut store) = ingest.take().and_then(Ingest::stop) else { return };
         let outcome = match progress.fault() {
             Some(fault) => Err(fault.reason),
-            None => self.replace(&mut store, request, archive),
+            None => replace(&mut store, request),
         };
         if outcome.is_err() {
             store.abandon_rebuild();
@@ -238,6 +239,7 @@ impl Pipeline {
                         lost,
                         "the rebuilt index has taken the place of the old one"
                     );
+                    log_loss(lost, missing);
                     rebuild.state = RebuildState::Done;
                     rebuild.events_lost = lost;
                 }
@@ -249,24 +251,6 @@ impl Pipeline {
                 }
             }
         }
-    }
-
-    /// As [`replace`], and logs which files the lost events came from.
-    fn replace(
-        &self,
-        store: &mut Store,
-        request: RebuildRequest,
-        archive: &Archive,
-    ) -> Result<u64, String> {
-        // The old index, which is not there afterwards.
-        let old = self.snapshots.load_full();
-        let lost = replace(store, request)?;
-        if lost > 0
-            && let Ok(Missing { files, events, first }) = missing(&old, archive)
-        {
-            tracing::warn!(lost, files, events, ?first, "events of files that are gone are lost");
-        }
-        Ok(lost)
     }
 
     /// Ends a pipeline that failed, and hands over its store; not where another has taken its place, or
@@ -316,12 +300,23 @@ pub fn replace(store: &mut Store, request: RebuildRequest) -> Result<u64, String
     Ok(lost)
 }
 
+/// Logs which files the events came from that a rebuild has lost.
+fn log_loss(lost: u64, missing: Option<&Missing>) {
+    if lost == 0 {
+        return;
+    }
+    let files = missing.map(|missing| missing.files);
+    let events = missing.map(|missing| missing.events);
+    let first = missing.map(|missing| tracing::field::debug(&missing.first));
+    tracing::warn!(lost, files, events, first, "events of files that are gone are lost");
+}
+
 impl Missing {
     /// Refuses to begin what would lose events.
-    pub fn refuse(self) -> Result<(), ApiError> {
+    pub fn refuse(self) -> Result<Self, ApiError> {
         let Self { files, events, .. } = self;
         if files == 0 {
-            return Ok(());
+            return Ok(self);
         }
         let message = format!(
             "{files} files of the index are not in the archive any more, or have changed since; \

@@ -117,13 +117,13 @@ pub(super) fn told(search: &Search) -> SavedSearch {
     SavedSearch { query, description, parameters, start, end, time_zone, limit, order, owner }
 }
 
-/// Saves a search, whose owner is who saved its name first. Returns it, and whether the name is new.
+/// Saves a search, whose owner is who saved its name first. Returns it, and the one before it.
 pub(super) fn insert(
     searches: &mut BTreeMap<String, Search>,
     caller: Caller,
     name: &str,
     search: &SavedSearch,
-) -> Result<(SavedSearch, bool), ApiError> {
+) -> Result<(SavedSearch, Option<Search>), ApiError> {
     let before = searches.get(name);
     check_owner(caller, name, before, "replace")?;
     let owner = before.and_then(|before| before.owner).or(Some(caller.uid));
@@ -132,9 +132,7 @@ pub(super) fn insert(
     let before = searches.insert(name.to_owned(), search);
     check_size(searches)?;
     check_share(searches, caller)?;
-    let (uid, lost) = (caller.uid, before.as_ref().map(|before| shown(&before.query)));
-    tracing::info!(uid, name, owner, lost, "a search was saved");
-    Ok((told, before.is_none()))
+    Ok((told, before))
 }
 
 pub(super) fn remove(
@@ -144,13 +142,11 @@ pub(super) fn remove(
 ) -> Result<SavedSearch, ApiError> {
     check_owner(caller, name, searches.get(name), "delete")?;
     let search = searches.remove(name).ok_or_else(|| unknown(name))?;
-    let (uid, owner, lost) = (caller.uid, search.owner, shown(&search.query));
-    tracing::info!(uid, name, owner, lost, "a saved search was deleted");
     Ok(told(&search))
 }
 
 /// The beginning of a query, for a line of the log.
-fn shown(query: &str) -> &str {
+pub(super) fn shown(query: &str) -> &str {
     &query[..query.floor_char_boundary(QUERY_LOGGED_BYTES)]
 }
 

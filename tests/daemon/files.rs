@@ -181,6 +181,28 @@ fn what_is_no_file_to_read_is_listed_with_its_reason() {
 }
 
 #[test]
+fn ignored_files_beyond_those_listed_are_counted_where_nothing_else_is_asked_for() {
+    let place = Place::new();
+    for n in 0..1_003 {
+        fs::write(place.archive().join(format!("{n}.txt")), "no trail").unwrap();
+    }
+    let daemon = place.start();
+    daemon.wait_for(PATIENCE, "all are seen", |status| status.files.ignored == 1_003);
+    let ignored = FilesRequest { state: Some(FileState::Ignored), ..FilesRequest::default() };
+    assert_eq!(daemon.files(&ignored).total, 1_003);
+    let early = Some("2001-01-01".to_owned());
+    for request in [
+        FilesRequest { start: early.clone(), ..ignored.clone() },
+        FilesRequest { end: early.clone(), ..ignored.clone() },
+        FilesRequest { read_start: early.clone(), ..ignored.clone() },
+        FilesRequest { read_end: early, ..ignored.clone() },
+    ] {
+        assert_eq!(daemon.files(&request).total, 0, "{request:?}");
+    }
+    daemon.stop();
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_is_read_once_it_can() {
     let place = Place::new().with("WATCH_RESCAN_S", "1");
     let path = place.archive().join("locked.json");

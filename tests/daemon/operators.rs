@@ -113,6 +113,21 @@ fn a_saved_search_belongs_to_who_saved_it() {
 }
 
 #[test]
+fn the_log_has_no_change_that_is_not_on_disk() {
+    let place = Place::new();
+    let daemon = place.start();
+    daemon.client.save("kept", &SavedSearch::default()).unwrap();
+    // The new file cannot be written where a directory is.
+    fs::create_dir(place.data_dir().join("saved.json.new")).unwrap();
+    assert!(daemon.client.save("lost", &SavedSearch::default()).is_err());
+    assert!(daemon.client.delete_saved("kept").is_err());
+    let log = daemon.log();
+    check_line(&log, &["name=\"kept\"", "was saved"]);
+    assert!(!log.contains("name=\"lost\"") && !log.contains("was deleted"), "{log}");
+    daemon.stop();
+}
+
+#[test]
 fn a_user_who_is_no_operator_leaves_room_for_others() {
     let Some(place) = shared_place() else { return };
     let daemon = place.start();

@@ -125,7 +125,7 @@ fn users_that_are_in_no_list_are_refused_counted_and_logged() {
         check_answered(&place, STRANGER, false);
     }
     check_answered(&place, NOBODY, true);
-    assert_eq!(metric(&daemon, "traildex_http_refused_total"), Some(3.0));
+    assert_eq!(metric(&daemon, "traildex_http_refused_total{reason=\"user\"}"), Some(3.0));
     let log = daemon.log();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("refused a client")).collect();
     let [line] = lines.as_slice() else { panic!("not one line for three:\n{log}") };
@@ -222,7 +222,7 @@ fn refused_clients_take_no_place_from_others() {
     println!("answered after {took:?} beside 40 refused clients");
     assert!(took < Duration::from_secs(5), "{took:?}");
     wait_until(PATIENCE, "all are counted", || {
-        metric(&daemon, "traildex_http_refused_total") == Some(40.0)
+        metric(&daemon, "traildex_http_refused_total{reason=\"user\"}") == Some(40.0)
     });
     drop(stranger.stdin.take());
     stranger.wait().unwrap();

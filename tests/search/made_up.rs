@@ -79,6 +79,8 @@ fn check(daemon: &Daemon) {
     let unknown = SearchRequest { query: "k0x99999:*".into(), ..SearchRequest::default() };
     let error = daemon.client.search(&unknown).unwrap_err().to_string();
     assert!(error.contains("unknown field"), "{error}");
+    let error = daemon.client.event("no-such-id").unwrap_err().to_string();
+    assert!(error.contains("no event") && !is_told(&error), "{error}");
     assert!(daemon.status().warnings.iter().any(|warning| is_told(warning)));
 }
 

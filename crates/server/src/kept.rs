@@ -76,6 +76,19 @@ impl KeptListener {
         state.told = fault;
     }
 
+    /// Removes the socket's file, unless a service manager made it. What has taken its place is
+    /// left alone.
+    pub(crate) fn remove(&self) {
+        let ours = self.state.lock().unwrap_or_else(PoisonError::into_inner).file;
+        let is_ours = ours.is_some() && identity(&self.path).ok() == ours;
+        if !is_ours || self.is_inherited {
+            return;
+        }
+        if let Err(error) = fs::remove_file(&self.path) {
+            warn!(socket = %self.path.display(), %error, "cannot remove the socket");
+        }
+    }
+
     fn put_back(&self) -> anyhow::Result<()> {
         warn!(socket = %self.path.display(), "the socket was removed; putting it back");
         let socket = bind(&self.path, self.group)?;

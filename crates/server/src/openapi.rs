@@ -43,6 +43,7 @@ const OF_ALL: &[ErrorKind] = &[
     ErrorKind::Forbidden,
     ErrorKind::WrongType,
     ErrorKind::Misdirected,
+    ErrorKind::Busy,
     ErrorKind::Unavailable,
     ErrorKind::Internal,
 ];

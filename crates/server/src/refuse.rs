@@ -1,8 +1,9 @@
-//! Answers clients that may not ask with 403. They have places of their own and one second, so they
-//! take nothing from clients that may ask. Each refusal is counted; the log has a line every ten
+//! Answers connections that are not served: 403 where the user may not ask, 429 where the user has as
+//! many connections as one may have. They have places of their own and one second, so they take
+//! nothing from clients that are served. Each is counted; the log has a line of each kind every ten
 //! seconds at most.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -35,7 +36,10 @@ const LOG_PAUSE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Refusals {
     places: Semaphore,
-    log: Mutex<Log>,
+    /// Of users that may not ask.
+    strangers: Mutex<Log>,
+    /// Of users that have their share.
+    shares: Mutex<Log>,
 }
 
 #[derive(Default)]
@@ -46,23 +50,32 @@ struct Log {
 
 impl Default for Refusals {
     fn default() -> Self {
-        Self { places: Semaphore::new(ANSWERED_MAX), log: Mutex::default() }
+        let places = Semaphore::new(ANSWERED_MAX);
+        Self { places, strangers: Mutex::default(), shares: Mutex::default() }
     }
 }
 
 impl Refusals {
     /// Tells the client, if it asks within a second, that it may not.
     pub(crate) async fn refuse(&self, stream: UnixStream, peer: Peer) {
-        metrics::counter!("traildex_http_refused_total").increment(1);
-        self.tell(peer);
-        let message = format!("user {} may not ask this daemon", peer.user);
+        let Peer { user, group } = peer;
+        metrics::counter!("traildex_http_refused_total", "reason" => "user").increment(1);
+        if let Some(left_out) = due(&self.strangers) {
+            warn!(user, group, left_out, "refused a client whose user may not ask");
+        }
+        let message = format!("user {user} may not ask this daemon");
         let suggestion = Some("socket.allowed_users or socket.allowed_groups".to_owned());
         let error = ApiError { suggestion, ..ApiError::new(ErrorKind::Forbidden, message) };
         self.answer(stream, error).await;
     }
 
     /// Tells a client, if it asks within a second, that its user has as many connections as one may.
-    pub(crate) async fn turn_away(&self, stream: UnixStream) {
+    pub(crate) async fn turn_away(&self, stream: UnixStream, peer: Peer) {
+        let Peer { user, .. } = peer;
+        metrics::counter!("traildex_http_refused_total", "reason" => "share").increment(1);
+        if let Some(left_out) = due(&self.shares) {
+            warn!(user, left_out, "refused a connection: its user has as many as one user may");
+        }
         self.answer(stream, busy("as many connections as one user may have are open")).await;
     }
 
@@ -84,17 +97,11 @@ impl Refusals {
             Err(_) => debug!("a refused client asked nothing"),
         }
     }
+}
 
-    fn tell(&self, peer: Peer) {
-        if let Some(left_out) = self.log().due(Instant::now()) {
-            let Peer { user, group } = peer;
-            warn!(user, group, left_out, "refused a client whose user may not ask");
-        }
-    }
-
-    fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// As [`Log::due`], now.
+fn due(log: &Mutex<Log>) -> Option<u64> {
+    log.lock().unwrap_or_else(PoisonError::into_inner).due(Instant::now())
 }
 
 impl Log {

@@ -6,6 +6,7 @@ mod sites;
 mod socket;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{Read, Write};
 use std::mem::forget;
 use std::os::unix::fs::PermissionsExt;

@@ -186,6 +186,8 @@ pub struct FileSums {
     pub records: u64,
     /// Of `records`, those whose event was in the index already.
     pub duplicates: u64,
+    /// Of `records`, those that were older than the retention period when their file was read.
+    pub expired: u64,
     /// Of `records`, those that share account and `eventID` with an event of different content.
     pub conflicting: u64,
     /// Of `records`, those that needed a repair to be read.
@@ -206,6 +208,7 @@ impl FileSums {
         self.files += 1;
         self.records += reading.records;
         self.duplicates += reading.duplicates;
+        self.expired += reading.expired;
         self.conflicting += reading.conflicting;
         self.repaired += reading.repaired;
         self.rejected += reading.rejected;
@@ -323,6 +326,7 @@ mod tests {
     fn sums_span_all_events() {
         let reading = |first, last| Reading {
             records: 2,
+            expired: 1,
             first: Some(Micros(first)),
             last: Some(Micros(last)),
             ..Reading::default()
@@ -331,7 +335,7 @@ mod tests {
         for reading in [Reading::default(), reading(5, 9), reading(3, 7), Reading::default()] {
             sums.add(&reading);
         }
-        assert_eq!((sums.files, sums.records), (4, 4));
+        assert_eq!((sums.files, sums.records, sums.expired), (4, 4, 2));
         assert_eq!((sums.first, sums.last), (Some(Micros(3)), Some(Micros(9))));
     }
 }

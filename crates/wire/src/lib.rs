@@ -305,9 +305,10 @@ pub struct Meta {
     /// Byte offset of the record in that file, uncompressed.
     pub offset: u64,
     /// What was odd about the record: `repaired`, `time-from-timestamp`, `time-from-window`,
-    /// `time-from-file`, `invalid-utf8`, `second-member`, `id-conflict` (another event has the same
-    /// account and `eventID`, and different content), `duplicate-keys` (an object has a key twice),
-    /// `s3-notification`; and what it was packed in, such as `in-message` or `utf-16`.
+    /// `time-from-file`, `invalid-utf8`, `second-member`, `trailing-bytes`, `id-conflict` (another event
+    /// has the same account and `eventID`, and different content), `future` (it is later than its file
+    /// was delivered), `duplicate-keys` (an object has a key twice), `s3-notification`; and what it was
+    /// packed in, such as `line-prefix`, `in-message` or `utf-16`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
     /// The record as delivered, where that is not valid JSON; `event` is then its repaired form.
@@ -363,7 +364,8 @@ pub enum ErrorKind {
     UnknownField,
     /// 400: anything else about the request.
     BadRequest,
-    /// 403: the client's user has no permission to ask this daemon.
+    /// 403: the client's user may not ask, may ask but not operate, or does not own the saved search; or
+    /// a page of another origin asks.
     Forbidden,
     /// 404: no event, saved search or path has this name.
     NotFound,
@@ -379,7 +381,8 @@ pub enum ErrorKind {
     WrongType,
     /// 421: the request is for a host that is not known to be this daemon's.
     Misdirected,
-    /// 429: every search slot is taken and the queue is full.
+    /// 429: too many searches wait, too much is unread or arriving, or the user has its share of
+    /// connections, exports or tails.
     Busy,
     /// 503: the search reached its deadline.
     Timeout,

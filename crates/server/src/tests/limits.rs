@@ -112,6 +112,8 @@ fn one_user_leaves_connections_to_others() {
     assert!(body.contains("as many connections as one user may have are open"), "{body}");
     drop(held);
     wait_for_answer(&daemon);
+    let (_, _, metrics) = daemon.ask("GET", "/metrics", b"");
+    assert!(metrics.contains("traildex_http_refused_total{reason=\"share\"}"), "{metrics}");
 }
 
 /// Asks until the daemon has found out that others have left.

@@ -24,6 +24,20 @@ fn an_abandoned_socket_is_replaced_and_a_live_one_is_not() {
 }
 
 #[test]
+fn a_stop_removes_its_own_socket_only() {
+    for is_replaced in [false, true] {
+        let mut daemon = Daemon::start(ServerOptions::default());
+        assert_eq!(daemon.ask("GET", "/healthz", b"").0, 200);
+        if is_replaced {
+            fs::remove_file(daemon.socket()).unwrap();
+            let _other = std::os::unix::net::UnixListener::bind(daemon.socket()).unwrap();
+        }
+        daemon.stop().unwrap();
+        assert_eq!(daemon.socket().exists(), is_replaced);
+    }
+}
+
+#[test]
 fn what_is_not_a_socket_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("precious");
