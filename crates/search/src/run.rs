@@ -276,11 +276,20 @@ impl Search<'_> {
     ) -> Result<SearchResponse, ApiError> {
         let meaning = self.timed("inner queries", || self.meaning(&query.filter))?;
         let (rows, events) = self.rows(query, &meaning)?;
-        let limit = limit.unwrap_or(TABLE_ROWS_DEFAULT).min(SEARCH_LIMIT_MAX);
-        let table = rows.into_table(limit);
-        let is_cut = (table.rows.len() as u64) < table.rows_total;
+        let wanted = limit.unwrap_or(TABLE_ROWS_DEFAULT).min(SEARCH_LIMIT_MAX);
+        let table = rows.into_table(wanted);
+        let (given, all) = (table.rows.len(), table.rows_total);
+        let is_cut = (given as u64) < all;
+        let mut warnings = Vec::new();
+        if is_cut && limit.is_none_or(|limit| limit > given) {
+            warnings.push(format!(
+                "{given} of {all} rows are given: ask for more with limit, {SEARCH_LIMIT_MAX} at most, \
+                 or add conditions"
+            ));
+        }
         let total = Total { value: events, exact: true };
-        Ok(SearchResponse { table: Some(table), total, is_cut, ..SearchResponse::default() })
+        let table = Some(table);
+        Ok(SearchResponse { table, total, is_cut, warnings, ..SearchResponse::default() })
     }
 
     /// The rows of a query, whose filter means this, and how many events they are of.

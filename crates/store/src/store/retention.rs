@@ -1,8 +1,8 @@
 //! What is not kept: from when on events are, and which segments have to go, or to be written again.
 //!
-//! An event counts at its time. One that is later than its file was read counts at that time: else
-//! it would never go, and whoever writes such events has the others dropped. Where space is short,
-//! those go first.
+//! An event counts at its time. One that is later than its file was read counts at that time.
+//! Otherwise it would never go, and somebody who writes such events could push all others out. Where
+//! space is short, those go first.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl Store {
             return Ok(());
         }
         tracing::info!(%before, "events from before are dropped");
-        self.move_horizon(Expired { before, ..self.expired() })
+        self.move_horizon(Expired { before, ..self.expired() }.without_what_is_past())
     }
 
     /// Does not keep events any more that are later than their file was read, where that was before
@@ -61,7 +61,11 @@ impl Store {
         if self.old.is_some() || before <= self.expired().future_before {
             return Ok(());
         }
-        tracing::warn!(%before, "events of the future that were read before are dropped, for want of space");
+        tracing::warn!(
+            %before,
+            "events dated later than their file was read are dropped, of files read before this time: \
+             the index is larger than retention.bytes_max"
+        );
         self.move_horizon(Expired { future_before: before, ..self.expired() })
     }
 

@@ -128,7 +128,11 @@ fn events_of_the_future_go_when_others_of_their_day_do() {
     assert_eq!(problems(&store), [""; 0]);
     store.take_back(Micros(2)).unwrap();
     assert_eq!(problems(&store), [""; 0], "what is gone is known to be");
+    assert_eq!(store.expired().by_a_wrong_clock(), Some(Micros(begun)));
+    expire(&mut store, begun - 1, &numbers);
+    assert!(store.expired().by_a_wrong_clock().is_some(), "what it dropped would be kept");
     expire(&mut store, now + 1, &numbers);
+    assert_eq!(store.expired().by_a_wrong_clock(), None);
     check_events(&store, &[]);
     assert_eq!(problems(&store), [""; 0]);
 }
