@@ -261,8 +261,8 @@ pub(super) fn lost(snapshot: &Snapshot) -> Option<String> {
 /// Told where events have more different fields than the index lists. It hides no event.
 pub(super) fn unlisted(snapshot: &Snapshot) -> Option<String> {
     const NOT_ALL_LISTED: &str = "events have more different fields than the index lists: any field \
-        is found by its full path, but short names, the elements of policies and the list of fields \
-        may lack some (docs/operations.md, Fields)";
+        is found by its full path, but short names, the elements of policies, `names:` and the list \
+        of fields may lack some (docs/operations.md, Fields)";
     (!snapshot.lists_all_paths()).then(|| NOT_ALL_LISTED.to_owned())
 }
 

@@ -289,9 +289,16 @@ impl Search<'_> {
         let mut empty = EmptySpans { rows_max, ..EmptySpans::default() };
         let (rows, events) = self.rows(query, &meaning, &mut empty)?;
         let table = rows.into_table(limit);
-        let is_cut = (table.rows.len() as u64) < table.rows_total;
+        let (given, all) = (table.rows.len(), table.rows_total);
+        let is_cut = (given as u64) < all;
+        let mut warnings = empty.warnings;
+        if is_cut && request.limit.is_none() {
+            warnings.push(format!(
+                "{given} of {all} rows are given: ask for more with limit, {SEARCH_LIMIT_MAX} at most, \
+                 or add conditions"
+            ));
+        }
         let total = Total { value: events, exact: true };
-        let warnings = empty.warnings;
         Ok(SearchResponse { table: Some(table), total, is_cut, warnings, ..Default::default() })
     }
 

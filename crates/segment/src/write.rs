@@ -133,11 +133,17 @@ impl SegmentWriter {
         // See `Columns`, and the documents of each word.
         let to_write = self.values.len() * size_of::<(DocId, ValueNo, DocId)>()
             + self.distinct.values() * size_of::<(ValueNo, u64)>();
+        // See `Overflow`: each event with its path, and each of both twice as they are written.
+        let to_overflow = match self.leaf_columns.all_have_columns() {
+            true => 0,
+            false => self.values.len() * 3 * size_of::<(DocId, u32)>(),
+        };
         self.distinct.memory()
             + self.leaf_columns.memory()
             + self.values.capacity() * size_of::<ValueNo>()
             + self.ends.capacity() * of_event
             + to_write
+            + to_overflow
     }
 
     /// The events in the order in which they are written: latest first, and as they came where their

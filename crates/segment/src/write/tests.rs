@@ -301,6 +301,19 @@ fn the_names_of_fields_take_memory() {
     assert!(writer.memory() - before > 200_000, "{}", writer.memory() - before);
 }
 
+#[test]
+fn what_has_no_column_takes_memory_while_it_is_written() {
+    let memory = |names: i64| {
+        let mut writer = SegmentWriter::default();
+        (0..50).for_each(|_| writer.add(&named(0, names)));
+        (writer.memory(), writer.values.len())
+    };
+    // With the two that all have, as many as have columns.
+    let ((fit, values), (do_not, more)) = (memory(4_094), memory(4_095));
+    assert_eq!(more - values, 50);
+    assert!(do_not - fit > 20 * values, "{fit} {do_not} {values}");
+}
+
 /// The paths of each event, of columns and of the overflow, and the paths that have columns. No event
 /// has a path twice.
 fn paths_of_events(segment: &Segment, documents: DocId) -> (Vec<Vec<String>>, HashSet<String>) {
