@@ -484,7 +484,7 @@ impl Unkept {
             (Self::Overflow(_), _) => true,
             (Self::Large(_), Scalar::I64(n)) => is_large(n as f64),
             (Self::Large(_), Scalar::U64(n)) => is_large(n as f64),
-            (Self::Large(_), Scalar::F64(n)) => is_large(n),
+            (Self::Large(_), Scalar::F64(n, _)) => is_large(n),
             (Self::Large(_), Scalar::Str(_) | Scalar::Bool(_)) => false,
         }
     }
