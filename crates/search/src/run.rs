@@ -30,12 +30,13 @@ use crate::fields::{has_no_value, resolve};
 use crate::groups::{Grouping, Measure, group};
 use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, lower};
 use crate::meaning::{EventMeaning, RowMeaning};
+use crate::notes::Notes;
 use crate::plan::{Planner, read_record};
 use crate::values::ValueSource;
 use crate::visit::Sought;
 use language::ast::{Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Value};
 use language::check::{Checked, RowStage, RowsQuery, StageFault};
-use language::parse::{ParseError, parse};
+use language::parse::{ParseError, Parsed, parse, parse_noted};
 use language::time::{Clock, parse_time, parse_zone};
 use segment::stop::Pace;
 use store::snapshot::Snapshot;
@@ -59,12 +60,13 @@ pub fn search(
     cancel: &Cancel,
 ) -> Result<SearchResponse, ApiError> {
     let started = Instant::now();
-    let query = parse_query(&request.query)?;
+    let Parsed { query, notes } = parse_query(&request.query)?;
     let cursor = Cursor::of(request, snapshot)?;
     let now = cursor.and_then(|cursor| cursor.now()).unwrap_or(now);
     let clock = clock_of(request.time_zone.as_deref(), now)?;
     let bounds = (request.start.as_deref(), request.end.as_deref());
     let search = Search { cursor, ..Search::between(snapshot, bounds, &clock, cancel)? };
+    search.notes.extend(notes);
     // An evaluation that was stopped has no error of its own.
     let text = request.explain.then(|| query.to_string());
     let conditions = request.explain.then(|| query.filter.clone());
@@ -74,13 +76,14 @@ pub fn search(
     if let (Some(text), Some(filter)) = (text, conditions) {
         response.explain = Some(search.explain(text, &filter)?);
     }
+    response.warnings.splice(0..0, search.notes.take());
     Ok(response)
 }
 
-fn parse_query(query: &QueryForm) -> Result<Query, ApiError> {
+fn parse_query(query: &QueryForm) -> Result<Parsed, ApiError> {
     match query {
-        QueryForm::Tree(query) => Ok((**query).clone()),
-        QueryForm::Text(text) => parsed(text),
+        QueryForm::Tree(query) => Ok(Parsed { query: (**query).clone(), notes: Vec::new() }),
+        QueryForm::Text(text) => parse_noted(text).map_err(refused),
     }
 }
 
@@ -145,10 +148,6 @@ fn out_of_order(StageFault { stage, message }: StageFault) -> ApiError {
     ApiError::new(ErrorKind::BadQuery, format!("stage {}: {message}", stage + 1))
 }
 
-fn parsed(text: &str) -> Result<Query, ApiError> {
-    parse(text).map_err(refused)
-}
-
 /// The plan of a query that is a filter only.
 fn events_query(
     snapshot: &Arc<Snapshot>,
@@ -156,7 +155,7 @@ fn events_query(
     now: Timestamp,
     cancel: &Cancel,
 ) -> Result<Sought, ApiError> {
-    let query = parsed(text)?;
+    let query = parse(text).map_err(refused)?;
     if !query.stages.is_empty() {
         let message =
             "events as they come are filtered, and nothing is made of them: leave out '|'";
@@ -171,6 +170,7 @@ fn events_query(
         cursor: None,
         cancel,
         steps: Steps::default(),
+        notes: Notes::default(),
     };
     // An inner query that was stopped has no error of its own.
     let meaning = search.meaning(&query.filter).map_err(|error| why_ended(error, cancel))?;
@@ -218,6 +218,8 @@ struct Search<'s> {
     cursor: Option<Cursor>,
     cancel: &'s Cancel,
     steps: Steps,
+    /// What the answer's warnings tell of how the query was taken.
+    notes: Notes,
 }
 
 impl<'s> Search<'s> {
@@ -231,8 +233,8 @@ impl<'s> Search<'s> {
         let start = parse_bound("start", start, clock)?;
         let end = parse_bound("end", end, clock)?;
         snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
-        let steps = Steps::default();
-        Ok(Self { snapshot, clock, start, end, cursor: None, cancel, steps })
+        let (steps, notes) = (Steps::default(), Notes::default());
+        Ok(Self { snapshot, clock, start, end, cursor: None, cancel, steps, notes })
     }
 }
 

@@ -136,7 +136,8 @@ pub struct ValuesResponse {
     /// Most frequent values first; equally frequent ones in the order of the values. An event with
     /// several values counts for each.
     pub values: Vec<ValueCount>,
-    /// Why the answer may lack events.
+    /// How the filter was taken where it could have meant something else, and why the answer may
+    /// lack events.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

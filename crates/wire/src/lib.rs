@@ -141,8 +141,9 @@ pub struct SearchResponse {
     /// What the search did; absent unless the request asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
-    /// Why the answer may lack events: a damaged part of the index that is being rebuilt, or
-    /// records so large that the page holds fewer.
+    /// How the query was taken where it could have meant something else, and why the answer may
+    /// lack events: a damaged part of the index that is being rebuilt, or records so large that the
+    /// page holds fewer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// Whether more was found than is returned, with no cursor that leads to it.

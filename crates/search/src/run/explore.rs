@@ -13,6 +13,7 @@ use crate::plan::read_record;
 use crate::presence::presences;
 use crate::values::ValueSource;
 use language::ast::{Expr, FieldRef, Pattern, PatternPiece, Query, Test};
+use language::parse::Parsed;
 use language::time::Clock;
 use segment::presence::Presence;
 use store::snapshot::Snapshot;
@@ -121,7 +122,7 @@ pub fn values(
     cancel: &Cancel,
 ) -> Result<ValuesResponse, ApiError> {
     let query = QueryForm::Text(request.query.clone().unwrap_or_default());
-    let Query { filter, stages } = parse_query(&query)?;
+    let Parsed { query: Query { filter, stages }, notes } = parse_query(&query)?;
     if !stages.is_empty() {
         let message = "values are listed of the events that a filter finds; leave out the stages";
         return Err(ApiError::new(ErrorKind::BadQuery, message));
@@ -129,6 +130,7 @@ pub fn values(
     let clock = clock_of(request.time_zone.as_deref(), now)?;
     let bounds = (request.start.as_deref(), request.end.as_deref());
     let search = Search::between(snapshot, bounds, &clock, cancel)?;
+    search.notes.extend(notes);
     let field = FieldRef::named(request.field.as_str());
     let prefix = request.prefix.as_deref().unwrap_or_default();
     let limit = request.limit.unwrap_or(VALUES_LIMIT_DEFAULT);
@@ -136,7 +138,7 @@ pub fn values(
     // An evaluation that was stopped has no error of its own.
     let values = answer.map_err(|error| why_ended(error, cancel))?;
     let field = full_path(&field, snapshot)?;
-    Ok(ValuesResponse { field, values, warnings: Vec::new() })
+    Ok(ValuesResponse { field, values, warnings: search.notes.take() })
 }
 
 /// The path that a name means; of a policy's element, which has several, the name.
