@@ -62,7 +62,8 @@ fn ways_on(client: &Client, text: &str) -> Vec<String> {
     let mut found = match cursor.field {
         Some(field) => values(field, cursor.typed),
         None => offers(client, "/v1/fields", &[("prefix", cursor.typed)], "fields", |field| {
-            let names = [&field["short"], &field["path"]];
+            let path = if field["query"].is_null() { &field["path"] } else { &field["query"] };
+            let names = [&field["short"], path];
             let name = names.into_iter().filter_map(Value::as_str);
             name.filter(|name| name.starts_with(cursor.typed)).map(str::to_owned).next()
         }),

@@ -22,6 +22,7 @@ mod groups;
 mod id_clauses;
 mod lower;
 mod meaning;
+mod named;
 mod notes;
 mod one_term;
 mod phrase;

@@ -26,7 +26,7 @@ pub use self::tail::tail;
 use crate::bins::bins;
 use crate::clauses::{ClauseQuery, PlaceClause, Stop};
 use crate::collect::{Counting, Wanted, collect};
-use crate::fields::{has_no_value, resolve};
+use crate::fields::Finder;
 use crate::groups::{Grouping, Measure, group};
 use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, lower};
 use crate::meaning::{EventMeaning, RowMeaning};
@@ -243,6 +243,10 @@ impl Search<'_> {
         Planner { snapshot: self.snapshot, stop: stop_of(self.cancel) }
     }
 
+    fn fields(&self) -> Finder<'_> {
+        Finder { snapshot: self.snapshot, notes: &self.notes }
+    }
+
     /// The events of a filter that means this, between the search's bounds.
     fn sought(&self, filter: &EventMeaning) -> Sought {
         let planner = self.planner();
@@ -260,14 +264,7 @@ impl Search<'_> {
     /// What a condition on events means, its inner queries answered.
     fn meaning(&self, filter: &Expr) -> Result<EventMeaning, ApiError> {
         let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
-        let has_no_value = |field: &FieldRef, path: &str| has_no_value(field, path, self.snapshot);
-        let names = EventNames {
-            resolve: &|field| resolve(field, self.snapshot),
-            has_no_value: &has_no_value,
-            clock: self.clock,
-            answer: &answer,
-            paths: &|| self.snapshot.paths().into_iter().map(str::to_owned).collect(),
-        };
+        let names = EventNames { fields: &self.fields(), clock: self.clock, answer: &answer };
         lower(filter, &names)
     }
 
@@ -330,12 +327,15 @@ impl Search<'_> {
     fn row_meaning(&self, filter: &Expr, rows: &Rows) -> Result<RowMeaning, ApiError> {
         let column = |field: &FieldRef| rows.named(field);
         let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
-        lower(filter, &RowNames { column: &column, clock: self.clock, answer: &answer })
+        let of_kind = |kind: FieldKind| rows.of_kind(kind);
+        let names =
+            RowNames { column: &column, of_kind: &of_kind, clock: self.clock, answer: &answer };
+        lower(filter, &names)
     }
 
     fn key_column(&self, key: &GroupKey) -> Result<Column, ApiError> {
         let kind = match key {
-            GroupKey::Field { field, .. } => column_kind(&resolve(field, self.snapshot)?),
+            GroupKey::Field { field, .. } => column_kind(&self.fields().resolve(field)?),
             GroupKey::Bin { .. } => ColumnKind::Time,
         };
         Ok(Column { name: key.column().to_owned(), kind })
@@ -346,7 +346,7 @@ impl Search<'_> {
             (
                 FunctionKind::Min | FunctionKind::Max | FunctionKind::First | FunctionKind::Last,
                 Some(field),
-            ) => column_kind(&resolve(field, self.snapshot)?),
+            ) => column_kind(&self.fields().resolve(field)?),
             _ => ColumnKind::Values(FieldKind::Any),
         };
         Ok(Column { name: function.column(), kind })
@@ -354,14 +354,14 @@ impl Search<'_> {
 
     fn key(&self, key: &GroupKey) -> Result<ValueSource, ApiError> {
         match key {
-            GroupKey::Field { field, .. } => self.planner().source(field),
+            GroupKey::Field { field, .. } => self.fields().source(field),
             GroupKey::Bin { bin, .. } => Ok(ValueSource::Bin(bins(*bin, self.clock.zone.clone()))),
         }
     }
 
     fn measure(&self, function: &Function) -> Result<Measure, ApiError> {
         let Some(field) = &function.field else { return Ok(Measure::Count) };
-        let source = self.planner().source(field)?;
+        let source = self.fields().source(field)?;
         Ok(match function.kind {
             FunctionKind::Count => Measure::CountOf(source),
             FunctionKind::Distinct => Measure::Distinct(source),

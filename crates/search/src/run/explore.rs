@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Search, clock_of, parse_query, why_ended};
-use crate::fields::{Target, at, is_above_a_column, is_taken, resolve};
+use crate::fields::{Target, at, is_above_a_column, is_taken};
 use crate::groups::{Grouping, Measure, group, top_of_column};
 use crate::lower::NAMES;
 use crate::plan::read_record;
@@ -47,7 +47,7 @@ pub fn fields(
         let search = Search::between(snapshot, (None, None), &clock, cancel)?;
         for field in &mut fields {
             cancel.check()?;
-            field.values = search.examples(&field.path, limit)?;
+            field.values = search.examples(field, limit)?;
         }
     }
     Ok(FieldsResponse { fields, total, ..FieldsResponse::default() })
@@ -58,17 +58,19 @@ fn all_fields(snapshot: &Snapshot, cancel: &Cancel) -> Result<Vec<Field>, ApiErr
     let (by_path, of_columns) = presences(snapshot, &|| cancel.check())?;
     let field = |path: &str, short: Option<&str>, Presence { kinds, events }: Presence| Field {
         path: path.to_owned(),
-        short: short.map(str::to_owned),
+        query: None,
+        short: short.map(FieldRef::written),
         types: kinds.types(),
         events,
         values: None,
     };
-    // What a record calls as queries call another field cannot be asked for.
-    let paths: Vec<(&str, Presence)> =
-        by_path.into_iter().filter(|(path, _)| !is_taken(path)).collect();
+    let paths: Vec<(&str, Presence)> = by_path.into_iter().collect();
     let mut called: HashMap<&str, usize> = HashMap::new();
     for path in paths.iter().map(|(path, _)| *path).chain(COLUMNS.iter().map(|c| c.path)) {
-        *called.entry(last_part(path)).or_insert(0) += 1;
+        // A name is also that of what lies above.
+        for part in path.split('.') {
+            *called.entry(part).or_insert(0) += 1;
+        }
     }
     let is_free = |name: &str| {
         !is_taken(name)
@@ -83,7 +85,7 @@ fn all_fields(snapshot: &Snapshot, cancel: &Cancel) -> Result<Vec<Field>, ApiErr
     };
     let mut fields = Vec::with_capacity(paths.len() + COLUMNS.len() + 1);
     for (path, presence) in paths {
-        fields.push(field(path, short(path), presence));
+        fields.push(Field { query: in_queries(path), ..field(path, short(path), presence) });
     }
     for (id, presence) in ColumnId::all().zip(of_columns) {
         let Column { path, aliases, .. } = id.column();
@@ -92,6 +94,7 @@ fn all_fields(snapshot: &Snapshot, cancel: &Cancel) -> Result<Vec<Field>, ApiErr
     }
     fields.push(Field {
         path: EVENT_TIME_PATH.to_owned(),
+        query: None,
         short: Some("time".to_owned()),
         types: vec![FieldType::Time],
         events: snapshot.events(),
@@ -99,6 +102,18 @@ fn all_fields(snapshot: &Snapshot, cancel: &Cancel) -> Result<Vec<Field>, ApiErr
     });
     fields.retain(|field| field.events > 0);
     Ok(fields)
+}
+
+/// A record's own path as a query asks for it, where that is not the path as it is: it has other signs
+/// than names have, or is called as queries call another field.
+fn in_queries(path: &str) -> Option<String> {
+    let is_quoted = is_taken(path) || path == NAMES;
+    let written = if is_quoted {
+        FieldRef { is_quoted, ..FieldRef::named(path) }.to_string()
+    } else {
+        FieldRef::written(path)
+    };
+    (written != path).then_some(written)
 }
 
 fn last_part(path: &str) -> &str {
@@ -131,39 +146,40 @@ pub fn values(
     let bounds = (request.start.as_deref(), request.end.as_deref());
     let search = Search::between(snapshot, bounds, &clock, cancel)?;
     search.notes.extend(notes);
-    let field = FieldRef::named(request.field.as_str());
+    let field = FieldRef::read(&request.field);
     let prefix = request.prefix.as_deref().unwrap_or_default();
     let limit = request.limit.unwrap_or(VALUES_LIMIT_DEFAULT);
     let answer = search.values(&field, prefix, filter, limit);
     // An evaluation that was stopped has no error of its own.
     let values = answer.map_err(|error| why_ended(error, cancel))?;
-    let field = full_path(&field, snapshot)?;
+    let field = search.full_path(&field)?;
     Ok(ValuesResponse { field, values, warnings: search.notes.take() })
 }
 
-/// The path that a name means; of a policy's element, which has several, the name.
-fn full_path(field: &FieldRef, snapshot: &Snapshot) -> Result<String, ApiError> {
-    Ok(match resolve(field, snapshot)? {
-        Target::Column(id) => id.column().path.to_owned(),
-        Target::Ip => SOURCE_IP.column().path.to_owned(),
-        Target::Time => EVENT_TIME_PATH.to_owned(),
-        Target::Paths(paths) => match <[String; 1]>::try_from(paths) {
-            Ok([path]) => path,
-            Err(_) => field.name.clone(),
-        },
-        Target::Object(path) => path,
-    })
-}
-
 impl Search<'_> {
+    /// The path that a name means; of one that stands for several, the name.
+    fn full_path(&self, field: &FieldRef) -> Result<String, ApiError> {
+        Ok(match self.fields().resolve(field)? {
+            Target::Column(id) => id.column().path.to_owned(),
+            Target::Ip => SOURCE_IP.column().path.to_owned(),
+            Target::Time => EVENT_TIME_PATH.to_owned(),
+            Target::Places(places) => match <[String; 1]>::try_from(places.values) {
+                Ok([path]) => path,
+                Err(_) => field.name.clone(),
+            },
+        })
+    }
+
     /// The most frequent values of a field of the schema or a path; none where nearly every event has a
     /// value of its own.
-    fn examples(&self, path: &str, limit: usize) -> Result<Option<Vec<ValueCount>>, ApiError> {
+    fn examples(&self, field: &Field, limit: usize) -> Result<Option<Vec<ValueCount>>, ApiError> {
+        let path = field.path.as_str();
         let is_unique = ColumnId::named(path).is_some_and(|id| id.column().is_unique);
         if path == EVENT_TIME_PATH || is_unique {
             return Ok(None);
         }
-        self.values(&FieldRef::named(path), "", Expr::All, limit).map(Some)
+        let name = field.query.as_deref().unwrap_or(path);
+        self.values(&FieldRef::read(name), "", Expr::All, limit).map(Some)
     }
 
     /// The most frequent values of a field that begin with a text, of the events that a filter finds.
@@ -174,7 +190,7 @@ impl Search<'_> {
         filter: Expr,
         limit: usize,
     ) -> Result<Vec<ValueCount>, ApiError> {
-        let source = match self.planner().source(field)? {
+        let source = match self.fields().source(field)? {
             ValueSource::Time => return Err(has_no_list(field)),
             source => source,
         };
