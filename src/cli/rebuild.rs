@@ -84,7 +84,13 @@ fn offline(args: &Args, request: RebuildRequest) -> anyhow::Result<()> {
     tell_damage(&store);
     // The new index is compared with the old one, which an earlier version may have made.
     let never = Stop::when(|| false);
-    for segment in store.outdated() {
+    let outdated = store.outdated();
+    if !outdated.is_empty() {
+        eprintln!(
+            "an earlier version made the index; making it anew of its records first, to compare with"
+        );
+    }
+    for segment in outdated {
         store.remake_segment(&segment, size_limits(&config), &mut *read_again(), &never)?;
     }
     if !request.accept_loss {

@@ -190,7 +190,10 @@ fn footer(response: &SearchResponse) -> String {
         let events = counted(response.total.value, "event");
         return format!("{rows} of {events}{estimates}, {:.1} ms", response.took_ms);
     }
-    let shown = thousands(response.hits.len() as u64);
+    let mut shown = thousands(response.hits.len() as u64);
+    if let Some(kept) = response.kept {
+        shown = format!("{shown} of {} that dedup keeps,", thousands(kept));
+    }
     let total = counted(response.total.value, "event");
     let total = match (response.total.value, response.total.exact) {
         (0, _) => return format!("no events, {:.1} ms", response.took_ms),

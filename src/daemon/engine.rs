@@ -261,8 +261,8 @@ pub(super) fn lost(snapshot: &Snapshot) -> Option<String> {
 /// Told where events have more different fields than the index lists. It hides no event.
 pub(super) fn unlisted(snapshot: &Snapshot) -> Option<String> {
     const NOT_ALL_LISTED: &str = "events have more different fields than the index lists: any field \
-        is found by its full path, but short names, the elements of policies and the list of fields \
-        may lack some (docs/operations.md, Fields)";
+        is found by its full path, but short names, the elements of policies, `names:` and the list \
+        of fields may lack some (docs/operations.md, Fields)";
     (!snapshot.lists_all_paths()).then(|| NOT_ALL_LISTED.to_owned())
 }
 
@@ -351,7 +351,11 @@ impl Engine for Daemon {
     ) -> Result<SearchResponse, ApiError> {
         let searches = self.saved.all();
         let search = searches.get(name).ok_or_else(|| saved::unknown(name))?;
-        self.search(&saved::search(&saved::told(search), request)?, cancel)
+        let search = saved::told(search);
+        let mut response = self.search(&saved::search(&search, request)?, cancel)?;
+        // The tree that was searched for has no text that could be taken in two ways.
+        response.warnings.splice(0..0, saved::notes(&search)?);
+        Ok(response)
     }
 
     fn fields(&self, request: &FieldsRequest, cancel: &Cancel) -> Result<FieldsResponse, ApiError> {

@@ -48,7 +48,7 @@ pub struct Pipeline {
 struct Rebuild {
     state: RebuildState,
     message: Option<String>,
-    /// The number of the user who asked for it.
+    /// The uid of the user who asked for it.
     uid: u32,
     events_lost: u64,
     /// What the counters were when it began.

@@ -4,6 +4,7 @@ mod answers;
 #[path = "../common/mod.rs"]
 mod common;
 mod effort;
+mod exact;
 mod explanation;
 mod explore;
 mod language;
@@ -17,3 +18,4 @@ mod tail;
 mod timeline;
 mod trails;
 mod unicode;
+mod words;

@@ -124,6 +124,14 @@ pub enum IndexError {
         /// Bytes that `index.free_bytes_min` asks for.
         wanted: u64,
     },
+    /// A merge would leave more values without a column than it may hold.
+    #[error("a merge would hold {values} values that have no column")]
+    TooManyLeftOut {
+        /// How many there are.
+        values: u64,
+        /// Which of the merged segments has most of them.
+        segment: usize,
+    },
     /// A query makes more groups than one search may hold in memory.
     #[error("more than {groups} groups do not fit the memory of one search")]
     TooManyGroups {
@@ -176,6 +184,7 @@ impl IndexError {
             Self::Damaged { .. }
                 | Self::UnknownVersion { .. }
                 | Self::Bug(_)
+                | Self::TooManyLeftOut { .. }
                 | Self::TooManyGroups { .. }
         )
     }

@@ -56,7 +56,7 @@ pub struct Search {
     /// Which events come first; None is the API's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// The number of the user who saved it first; None where that is not known.
+    /// The uid of the user who saved it first; None where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<u32>,
 }

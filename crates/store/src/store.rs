@@ -11,9 +11,8 @@
 mod remaking;
 mod retention;
 
-use std::collections::{HashMap, HashSet};
-use std::fs;
-use std::fs::File;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI64;
@@ -292,17 +291,19 @@ impl Store {
     /// this does not know of others.
     pub fn merge_candidates(&self) -> Option<MergeJob> {
         let snapshot = self.current.snapshot.load();
-        let whole =
-            snapshot.segments.iter().filter(|view| !view.is_damaged() && !view.keys.is_outdated());
-        let candidates: Vec<Candidate> = whole
-            .filter_map(|view| {
-                let (entry, latest_us) = (view.entry.clone(), view.latest.0);
-                let values = view.values_of_a_column()?;
-                Some(Candidate { entry, latest_us, values })
-            })
+        let may_be_merged = |view: &&Arc<SegmentView>| {
+            !view.is_damaged() && !view.keys.is_outdated() && !view.stays_unmerged()
+        };
+        let views: BTreeMap<&str, &Arc<SegmentView>> = (snapshot.segments.iter())
+            .filter(may_be_merged)
+            .map(|view| (view.entry.id.as_str(), view))
             .collect();
+        let candidates: Vec<Candidate> = (views.values())
+            .map(|view| Candidate { entry: view.entry.clone(), latest_us: view.latest.0 })
+            .collect();
+        let values_of = |entry: &SegmentEntry| views.get(&*entry.id)?.values_of_a_column();
         let kills = self.attempts.kills(Work::Merge);
-        Some(self.job(merge::choose(&candidates, kills)?, None))
+        Some(self.job(merge::choose(&candidates, kills, &values_of)?, None))
     }
 
     fn job(&self, inputs: Vec<SegmentEntry>, expiring: Option<Expiring>) -> MergeJob {
@@ -342,9 +343,20 @@ impl Store {
         Ok(())
     }
 
-    /// Marks the inputs of a failed merge that are damaged or cannot be read. Returns false where the
-    /// fault lies elsewhere.
+    /// Marks the inputs of a failed merge that are damaged or cannot be read, or that it would have held
+    /// too much of: no other merge takes these. Returns false where the fault lies elsewhere.
     pub fn mark_damaged(&self, inputs: &[SegmentEntry], error: &IndexError) -> bool {
+        if let IndexError::TooManyLeftOut { segment, .. } = error {
+            let id = inputs.get(*segment).map(|entry| entry.id.as_str());
+            let snapshot = self.current.snapshot.load();
+            let found = snapshot.segments.iter().find(|view| Some(view.entry.id.as_str()) == id);
+            return found
+                .inspect(|view| {
+                    tracing::warn!(%error, segment = %view.entry.id, "a segment stays as it is");
+                    view.leave_unmerged();
+                })
+                .is_some();
+        }
         let (IndexError::Damaged { path, .. } | IndexError::Io { path, .. }) = error else {
             return false;
         };

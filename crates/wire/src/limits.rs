@@ -43,7 +43,7 @@ pub const SMALL_BYTES: usize = 176 << 10;
 pub const HEAD_BYTES_MAX: usize = 80 << 10;
 
 /// Bytes that a client reads of an answer in a second, at least, once it has kept the daemon waiting
-/// for long: a sixteenth of what a slow line carries.
+/// for long: 0.5 Mbit/s, a sixteenth of a line of 8 Mbit/s.
 pub const READ_BYTES_PER_S_MIN: usize = 64 << 10;
 
 /// Events of one page of an export, usually 1.3 MB; an export holds two pages in memory.

@@ -36,7 +36,7 @@ pub struct SavedSearch {
     /// The order of a run that gives none; newest first if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// The number of the user who saved it first, who may replace and delete it beside operators.
+    /// The uid of the user who saved it first, who may replace and delete it beside operators.
     /// The daemon sets it, whatever a request says. Absent where a version of traildex saved it that
     /// did not know; then only operators may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
