@@ -57,6 +57,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     } else if known > 0 {
         eprintln!("{} known already", counted(known, "file"));
     }
+    let ignored = progress.glance().ignored;
+    if let Some(first) = progress.ignored().first().filter(|_| has_new) {
+        let (files, path) = (counted(ignored, "file"), escape(&first.path));
+        eprintln!("{files} ignored, such as {path}: {}; name one to have it read", first.reason);
+    }
     // Looking through the ledger takes as long as reading it.
     let is_plain = has_new && report.files_rejected == 0 && report.skipped == 0;
     let mut exit = Exit::Done;
