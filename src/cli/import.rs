@@ -20,7 +20,7 @@ use bench::usage::Usage;
 use ingest::Ingest;
 use ingest::archive::Archive;
 use ingest::progress::{Busy, Counters, Progress};
-use ingest::walk::{FileWalk, Found};
+use ingest::walk::FileWalk;
 use ingest::watch::Watcher;
 use store::inspect::disk_bytes_by_part;
 use store::store::Store;
@@ -152,14 +152,9 @@ pub(super) fn absolute(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn total_bytes(roots: &[PathBuf]) -> u64 {
-    let sizes =
-        FileWalk::new(&Arc::new(Archive::new(roots.iter().cloned()))).filter_map(|(_, found)| {
-            match found {
-                Ok(Found::Trail(key)) => Some(key.size),
-                _ => None,
-            }
-        });
-    sizes.sum()
+    let files = FileWalk::new(&Arc::new(Archive::new(roots.iter().cloned())));
+    // Those whose content decides, too: what is read of them counts.
+    files.filter_map(|(_, found)| Some(found.ok()?.key()?.size)).sum()
 }
 
 fn progress_bar(bytes: u64) -> ProgressBar {
