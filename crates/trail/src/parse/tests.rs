@@ -20,8 +20,9 @@ impl Sink for Collected {
         Ok(())
     }
 
-    fn reject(&mut self, reject: Reject) {
+    fn reject(&mut self, reject: Reject) -> Result<(), Self::Error> {
         self.rejects.push(format!("{} {}", reject.offset, reject.reason));
+        Ok(())
     }
 }
 
@@ -203,7 +204,7 @@ fn content(record: &str) -> ContentHash {
             self.0 = event.content;
             Ok(())
         }
-        fn reject(&mut self, reject: Reject) {
+        fn reject(&mut self, reject: Reject) -> Result<(), Self::Error> {
             panic!("{reject:?}");
         }
     }
@@ -411,8 +412,9 @@ fn derived(text: &str) -> Vec<String> {
             ));
             Ok(())
         }
-        fn reject(&mut self, reject: Reject) {
+        fn reject(&mut self, reject: Reject) -> Result<(), Self::Error> {
             self.0.push(format!("{reject:?}"));
+            Ok(())
         }
     }
     let mut derived = Derived(Vec::new());
@@ -457,6 +459,119 @@ fn of_keys_that_come_again_the_last_counts_and_all_are_found() {
         )),
         ["A 2023-01-01T00:00:00Z   0 duplicate-keys"]
     );
+}
+
+/// A search takes `a.b` for what it is in `a`; jq and others read what is in `a`.
+#[test]
+fn of_a_key_with_dots_and_its_nested_form_the_nested_counts_and_both_are_found() {
+    let record = |members: &str| derived(&format!(r#"{{"eventName":"A",{TIME},{members}}}"#));
+    let (dotted, nested) = (
+        r#""userIdentity.userName":"eve""#,
+        r#""userIdentity":{"type":"IAMUser","userName":"nora"}"#,
+    );
+    let twice = ["A 2023-01-01T00:00:00Z nora  0 duplicate-keys"];
+    assert_eq!(record(&format!("{dotted},{nested}")), twice);
+    assert_eq!(record(&format!("{nested},{dotted}")), twice);
+    assert_eq!(
+        record(&format!(r#"{dotted},"x":[{{"a.b":1}}],"x.y":2,{nested}"#)),
+        ["A 2023-01-01T00:00:00Z nora  2 duplicate-keys"]
+    );
+    let other = r#""userIdentity":{"type":"IAMUser","sessionContext.sessionIssuer.userName":"eve","sessionContext":{"sessionIssuer":{"userName":"role"}}}"#;
+    assert_eq!(record(other), ["A 2023-01-01T00:00:00Z   0 duplicate-keys"]);
+    // By itself it is what it says, and so it is beside others.
+    assert_eq!(record(dotted), ["A 2023-01-01T00:00:00Z eve  0 "]);
+    for members in [
+        r#""userIdentity.userName":"eve","userIdentity.type":"IAMUser""#,
+        r#""userIdentity.userName":"eve","userIdentity":null"#,
+        r#""userIdentity.userName":"eve","userIdentity-x":{"userName":"x"}"#,
+        r#""userIdentity.userName":"eve","x":{"userIdentity":{"userName":"x"}}"#,
+        r#""userIdentity.userName":"eve","":{"x":1},".x":1"#,
+    ] {
+        let found = record(members);
+        assert!(found[0].contains(" eve ") && found[0].ends_with(' '), "{members} {found:?}");
+    }
+    // Whatever is between them in the order of keys.
+    let many =
+        ["a.b", "a!", "a", "a.b.c", "a-", "ab", "a.c"].map(|key| format!(r#""{key}":{{"d":1}}"#));
+    let found = record(&many.join(","));
+    assert!(found[0].ends_with(" 7 duplicate-keys"), "{found:?}");
+}
+
+#[test]
+fn keys_that_come_again_in_a_text_are_flagged_too() {
+    let text = |json: &str| serde_json::to_string(json).unwrap();
+    let record = |member: &str| derived(&format!(r#"{{"eventName":"A",{TIME},{member}}}"#));
+    let policy = r#"{"Statement":[{"Effect":"Deny","Effect":"Allow","Action":"*"}]}"#;
+    assert_eq!(
+        record(&format!(r#""doc":{}"#, text(policy))),
+        ["A 2023-01-01T00:00:00Z   4 duplicate-keys"]
+    );
+    let once = policy.replace(r#""Effect":"Deny","#, "");
+    assert_eq!(record(&format!(r#""doc":{}"#, text(&once))), ["A 2023-01-01T00:00:00Z   3 "]);
+    // Two texts have one object each.
+    assert_eq!(
+        record(&format!(r#""doc":{0},"other":{0}"#, text(&once))),
+        ["A 2023-01-01T00:00:00Z   6 "]
+    );
+    let identity = r#"{"type":"IAMUser","userName":"eve","userName":"nora"}"#;
+    assert_eq!(
+        record(&format!(r#""userIdentity":{}"#, text(identity))),
+        ["A 2023-01-01T00:00:00Z nora  1 duplicate-keys"]
+    );
+    // What is in a text that is overridden is found, and nothing is derived of it.
+    assert_eq!(
+        record(&format!(
+            r#""userIdentity":{},"userIdentity":{{"type":"Root"}},"doc":{},"doc":1"#,
+            text(r#"{"type":"IAMUser","userName":"eve"}"#),
+            text(&once),
+        )),
+        ["A 2023-01-01T00:00:00Z root  5 duplicate-keys"]
+    );
+}
+
+/// Whoever takes no more ends the file, also where none of it is a record.
+#[test]
+fn a_sink_that_fails_ends_the_file() {
+    struct Failing {
+        after: usize,
+    }
+    impl Failing {
+        fn take(&mut self) -> Result<(), ()> {
+            self.after = self.after.checked_sub(1).ok_or(())?;
+            Ok(())
+        }
+    }
+    impl Sink for Failing {
+        type Error = ();
+        fn event(&mut self, _: &mut Event) -> Result<(), ()> {
+            self.take()
+        }
+        fn reject(&mut self, _: Reject) -> Result<(), ()> {
+            self.take()
+        }
+    }
+    for text in [r#"{"eventName":"A"}"#, "{}", r#"{"eventName":tru}"#, "no\n"] {
+        let text = text.repeat(20);
+        let pieces = split::Pieces::of(text.as_bytes());
+        let parse = |after| {
+            Parser::default().parse_pieces(&pieces, Origin::default(), &mut Failing { after })
+        };
+        assert_eq!(parse(0), Err(()), "{text}");
+        assert_eq!(parse(1_000), Ok(()), "{text}");
+    }
+}
+
+#[test]
+fn white_space_in_a_text_moves_no_place() {
+    let text = |json: &str| serde_json::to_string(json).unwrap();
+    // Three texts deep, beyond what is split.
+    let record = format!("  \n{{\"eventName\":\"A\",{TIME}}} ");
+    let inner = format!(r#"{{"CloudTrailEvent":{}}}"#, text(&record));
+    let middle = format!(r#"{{"Records":[{{"CloudTrailEvent":{}}}]}}"#, text(&inner));
+    let outer = format!(r#"{{"message":{}}}"#, text(&middle));
+    let name = outer.find("eventName").unwrap();
+    let at = outer[..name].rfind('{').unwrap();
+    check(&outer, &[&format!("{at} A in-message")], &[]);
 }
 
 #[test]
