@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tantivy::Term;
 use tantivy::query::{BooleanQuery, InvertedIndexRangeQuery, Query};
 
-use super::{Planner, any_of, exact, leaf_test, record_test};
+use super::{PARTS_UNPACED_MAX, Planner, any_of, exact, leaf_test, record_test};
 use crate::addresses::{Addresses, AwsSource};
 use crate::compare::{CompareClause, Relation};
 use crate::form::{Anything, Between, SameNumber, SameText};
@@ -35,7 +35,11 @@ impl Planner<'_> {
         match field {
             EventField::Column(id) => self.column_test(*id, test),
             EventField::Paths(paths) => {
-                any_of(paths.iter().map(|path| self.path_test(path, test)).collect())
+                let parts = paths.iter().map(|path| self.path_test(path, test));
+                if paths.len() <= PARTS_UNPACED_MAX {
+                    return any_of(parts.collect());
+                }
+                any_of(parts.map(|part| self.paced(part, 1)).collect())
             }
         }
     }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
 
-use super::canonical::Canonical;
+use super::canonical::{Canonical, Written};
 use crate::content::ContentHash;
 use crate::flat::Scalar;
 use crate::limits::NESTING_MAX;
@@ -207,16 +207,16 @@ impl Json {
         for Text { path, json, is_overridden } in texts {
             let mut below = Below { inner: visitor, path, is_overridden };
             // A text that is not JSON stays a text.
-            let _ = self.with_tape(&json, |nodes, stack, _, _| {
+            let _ = self.with_tape(&json, |nodes, stack, _, json| {
                 if !is_policy(nodes) && Some(path) != identity {
                     return;
                 }
-                let overridden = overridden(nodes);
+                let (overridden, mut written) = (overridden(nodes), Written::of(json));
                 if overridden.is_empty() {
-                    walk(nodes, stack, &mut below);
+                    walk(nodes, &mut written, stack, &mut below);
                 } else {
                     below.inner.has_twice();
-                    walk_again(nodes, &overridden, &mut below);
+                    walk_again(nodes, &mut written, &overridden, &mut below);
                 }
             });
         }
@@ -237,18 +237,19 @@ impl Json {
             if !matches!(nodes.first(), Some(Node::Object { .. })) {
                 return Err(JsonFault { at: 0, reason: "not a JSON object".to_owned() });
             }
-            walk(nodes, stack, visitor);
+            let mut written = Written::of(json);
+            walk(nodes, &mut written, stack, visitor);
             if visitor.may_have_twice() {
                 let overridden = overridden(nodes);
                 if !overridden.is_empty() {
                     visitor.has_twice();
                     visitor.forget();
-                    walk_again(nodes, &overridden, visitor);
+                    walk_again(nodes, &mut written, &overridden, visitor);
                 }
             }
             Ok(match V::IS_HASHED {
                 false => ContentHash::default(),
-                true if std::ptr::eq(json, bytes) => canonical.hash(nodes, json),
+                true if std::ptr::eq(json, bytes) => canonical.hash(nodes, &mut written),
                 // `1e400` is read as the text `"1e400"`, which is another content: the hash is of the bytes.
                 true => ContentHash::of_bytes(bytes),
             })
@@ -313,7 +314,12 @@ impl Json {
 }
 
 /// Walks over a tape.
-fn walk<V: Visitor>(nodes: &[Node<'_>], stack: &mut Vec<Frame>, visitor: &mut V) {
+fn walk<V: Visitor>(
+    nodes: &[Node<'_>],
+    written: &mut Written<'_>,
+    stack: &mut Vec<Frame>,
+    visitor: &mut V,
+) {
     stack.clear();
     let mut at = 0;
     loop {
@@ -342,7 +348,7 @@ fn walk<V: Visitor>(nodes: &[Node<'_>], stack: &mut Vec<Frame>, visitor: &mut V)
             }
             Node::String(text) => visitor.leaf(path, Scalar::Str(text)),
             Node::Static(value) => {
-                if let Some(scalar) = scalar(value) {
+                if let Some(scalar) = scalar(value, || written.text(nodes, at)) {
                     visitor.leaf(path, scalar);
                 }
             }
@@ -396,7 +402,12 @@ fn by_parts(key: &str) -> impl Iterator<Item = u16> {
 }
 
 /// Walks over a tape once more, and tells the scalars below keys that are overridden from the others.
-fn walk_again<V: Visitor>(nodes: &[Node<'_>], overridden: &[usize], visitor: &mut V) {
+fn walk_again<V: Visitor>(
+    nodes: &[Node<'_>],
+    written: &mut Written<'_>,
+    overridden: &[usize],
+    visitor: &mut V,
+) {
     let mut overridden = overridden.iter().copied().peekable();
     // Where what is overridden ends.
     let mut until = 0;
@@ -424,7 +435,7 @@ fn walk_again<V: Visitor>(nodes: &[Node<'_>], overridden: &[usize], visitor: &mu
                 None
             }
             Node::String(text) => Some(Scalar::Str(text)),
-            Node::Static(value) => scalar(value),
+            Node::Static(value) => scalar(value, || written.text(nodes, at)),
         };
         match scalar {
             Some(scalar) if at < until => visitor.overridden_leaf(path, scalar),
@@ -443,13 +454,13 @@ fn count(node: &Node<'_>) -> usize {
     }
 }
 
-fn scalar(value: StaticNode) -> Option<Scalar<'static>> {
+fn scalar<'w>(value: StaticNode, written: impl FnOnce() -> &'w str) -> Option<Scalar<'w>> {
     match value {
         StaticNode::Null => None,
         StaticNode::Bool(b) => Some(Scalar::Bool(b)),
         StaticNode::I64(n) => Some(Scalar::I64(n)),
         StaticNode::U64(n) => Some(Scalar::U64(n)),
-        StaticNode::F64(n) => Some(Scalar::F64(n)),
+        StaticNode::F64(n) => Some(Scalar::F64(n, written())),
     }
 }
 
