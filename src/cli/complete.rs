@@ -58,7 +58,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 /// The names of fields that begin so, the short one of each.
 fn fields(client: &Client, typed: &str) -> Vec<String> {
     offers(client, "/v1/fields", &[("prefix", typed)], "fields", |field| {
-        let names = [&field["short"], &field["path"]];
+        let path = if field["query"].is_null() { &field["path"] } else { &field["query"] };
+        let names = [&field["short"], path];
         let name = names.into_iter().filter_map(Value::as_str);
         name.filter(|name| name.starts_with(typed)).map(str::to_owned).next()
     })

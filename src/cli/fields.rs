@@ -69,7 +69,7 @@ fn row(field: &Field) -> Vec<Cell> {
     let values: Vec<String> = values.filter_map(|value| text_of(&value.value)).collect();
     let values = values.join(", ");
     vec![
-        Cell::text(Some(&field.path)),
+        Cell::text(Some(field.query.as_ref().unwrap_or(&field.path))),
         Cell::text(field.short.as_deref()),
         Cell::text(Some(&types.join(", "))),
         Cell::number(thousands(field.events)),

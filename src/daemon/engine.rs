@@ -354,7 +354,11 @@ impl Engine for Daemon {
     ) -> Result<SearchResponse, ApiError> {
         let searches = self.saved.all();
         let search = searches.get(name).ok_or_else(|| saved::unknown(name))?;
-        self.search(&saved::search(&saved::told(search), request)?, cancel)
+        let search = saved::told(search);
+        let mut response = self.search(&saved::search(&search, request)?, cancel)?;
+        // The tree that was searched for has no text that could be taken in two ways.
+        response.warnings.splice(0..0, saved::notes(&search)?);
+        Ok(response)
     }
 
     fn fields(&self, request: &FieldsRequest, cancel: &Cancel) -> Result<FieldsResponse, ApiError> {

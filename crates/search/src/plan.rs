@@ -13,24 +13,21 @@ use tantivy::Term;
 use tantivy::query::{AllQuery, BooleanQuery, EmptyQuery, Occur, Query, TermQuery};
 use tantivy::schema::IndexRecordOption;
 
+use crate::addresses::{NetworkWord, NetworkWords};
 use crate::clauses::{Clause, ClauseQuery, PacedClause, Stop, TimeClause, VerifiedClause};
-use crate::fields::{Target, has_no_value, resolve};
 use crate::form::SameNumber;
 use crate::meaning::{EventMeaning, EventTest, Meaning, TimeBetween, WordMeaning};
 use crate::phrase::Row;
 use crate::value_clauses::ValueTest;
-use crate::values::{ReadRecord, ValueSource};
+use crate::values::ReadRecord;
 use crate::word_clauses::{ColumnPhraseClause, WordClause, WordFormClause};
-use language::ast::FieldRef;
 use segment::view::separated;
 use store::snapshot::Snapshot;
-use trail::columns;
 use trail::flat::Scalar;
 use trail::limits::EXACT_BYTES_MAX;
 use trail::parse::Parser;
 use trail::time::Micros;
 use trail::words::shorten;
-use wire::ApiError;
 
 /// So many conditions are evaluated on all events of a segment in a fraction of a second, whether
 /// events match or not.
@@ -83,6 +80,7 @@ impl Planner<'_> {
             EventTest::Words(WordMeaning::Regex(regex)) => {
                 self.word_form(format!("regex {}", regex.source().pattern), regex.clone())
             }
+            EventTest::Words(WordMeaning::Network(network)) => self.network(network),
             EventTest::Time(TimeBetween { start: None, end: None }) => Box::new(AllQuery),
             EventTest::Time(TimeBetween { start, end }) => self.time_between(*start, *end),
             EventTest::Value { field, test } => self.value(field, test),
@@ -90,17 +88,6 @@ impl Planner<'_> {
                 self.compared(left, *comparison, right)
             }
         }
-    }
-
-    /// Finds the field whose values a name in a stage stands for.
-    pub(crate) fn source(&self, field: &FieldRef) -> Result<ValueSource, ApiError> {
-        Ok(match resolve(field, self.snapshot)? {
-            Target::Time => ValueSource::Time,
-            Target::Ip => ValueSource::Column(columns::SOURCE_IP),
-            Target::Column(id) => ValueSource::Column(id),
-            Target::Paths(paths) => ValueSource::Paths(paths),
-            Target::Object(path) => return Err(has_no_value(field, &path, self.snapshot)),
-        })
     }
 
     /// Plans an AND. Its negated parts are subtracted from its other parts, and not from all
@@ -160,6 +147,26 @@ impl Planner<'_> {
             }
             None => found,
         }
+    }
+
+    /// An address of a network anywhere in an event, or the network itself.
+    fn network(&self, network: &NetworkWords) -> Box<dyn Query> {
+        let text = self.words(&network.row, None);
+        let addresses = &network.addresses;
+        let named = format!("network {addresses:?}");
+        if addresses.are_v4() {
+            return any_of(vec![text, self.word_form(named, NetworkWord(addresses.clone()))]);
+        }
+        let of_source = self.addresses(addresses);
+        // An address that begins with a zero may be written without it.
+        let has_word = !NetworkWord(addresses.clone()).is_met_by("0");
+        let candidates = if has_word {
+            self.word_form(named, NetworkWord(addresses.clone()))
+        } else {
+            Box::new(AllQuery)
+        };
+        let test = record_test(None, network.clone());
+        any_of(vec![text, of_source, self.clause(VerifiedClause { candidates, test })])
     }
 
     /// Words in a row within one value that is no column's: those events that have all the words

@@ -30,16 +30,17 @@ pub use self::tail::tail;
 use crate::bins::bins;
 use crate::clauses::{ClauseQuery, PlaceClause, Stop};
 use crate::collect::{Counting, Wanted, collect};
-use crate::fields::{has_no_value, resolve};
+use crate::fields::Finder;
 use crate::groups::{Grouping, Measure, group};
 use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, lower};
 use crate::meaning::{EventMeaning, RowMeaning};
+use crate::notes::Notes;
 use crate::plan::{Planner, read_record};
 use crate::values::ValueSource;
 use crate::visit::Sought;
 use language::ast::{Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Value};
 use language::check::{Checked, RowStage, RowsQuery, StageFault};
-use language::parse::{ParseError, parse};
+use language::parse::{ParseError, Parsed, parse, parse_noted};
 use language::time::{Clock, parse_time, parse_zone};
 use segment::stop::Pace;
 use store::snapshot::Snapshot;
@@ -63,12 +64,13 @@ pub fn search(
     cancel: &Cancel,
 ) -> Result<SearchResponse, ApiError> {
     let started = Instant::now();
-    let query = parse_query(&request.query)?;
+    let Parsed { query, notes } = parse_query(&request.query)?;
     let cursor = Cursor::of(request, snapshot)?;
     let now = cursor.and_then(|cursor| cursor.now()).unwrap_or(now);
     let clock = clock_of(request.time_zone.as_deref(), now)?;
     let bounds = (request.start.as_deref(), request.end.as_deref());
     let search = Search { cursor, ..Search::between(snapshot, bounds, &clock, cancel)? };
+    search.notes.extend(notes);
     // An evaluation that was stopped has no error of its own.
     let text = request.explain.then(|| query.to_string());
     let conditions = request.explain.then(|| query.filter.clone());
@@ -82,13 +84,14 @@ pub fn search(
     if let (Some(text), Some(filter)) = (text, conditions) {
         response.explain = Some(search.explain(text, &filter)?);
     }
+    response.warnings.splice(0..0, search.notes.take());
     Ok(response)
 }
 
-fn parse_query(query: &QueryForm) -> Result<Query, ApiError> {
+fn parse_query(query: &QueryForm) -> Result<Parsed, ApiError> {
     match query {
-        QueryForm::Tree(query) => Ok((**query).clone()),
-        QueryForm::Text(text) => parsed(text),
+        QueryForm::Tree(query) => Ok(Parsed { query: (**query).clone(), notes: Vec::new() }),
+        QueryForm::Text(text) => parse_noted(text).map_err(refused),
     }
 }
 
@@ -153,10 +156,6 @@ fn out_of_order(StageFault { stage, message }: StageFault) -> ApiError {
     ApiError::new(ErrorKind::BadQuery, format!("stage {}: {message}", stage + 1))
 }
 
-fn parsed(text: &str) -> Result<Query, ApiError> {
-    parse(text).map_err(refused)
-}
-
 /// The plan of a query that is a filter only.
 fn events_query(
     snapshot: &Arc<Snapshot>,
@@ -164,7 +163,7 @@ fn events_query(
     now: Timestamp,
     cancel: &Cancel,
 ) -> Result<Sought, ApiError> {
-    let query = parsed(text)?;
+    let query = parse(text).map_err(refused)?;
     if !query.stages.is_empty() {
         let message =
             "events as they come are filtered, and nothing is made of them: leave out '|'";
@@ -179,6 +178,7 @@ fn events_query(
         cursor: None,
         cancel,
         steps: Steps::default(),
+        notes: Notes::default(),
     };
     // An inner query that was stopped has no error of its own.
     let meaning = search.meaning(&query.filter).map_err(|error| why_ended(error, cancel))?;
@@ -226,6 +226,8 @@ struct Search<'s> {
     cursor: Option<Cursor>,
     cancel: &'s Cancel,
     steps: Steps,
+    /// What the answer's warnings tell of how the query was taken.
+    notes: Notes,
 }
 
 impl<'s> Search<'s> {
@@ -239,14 +241,18 @@ impl<'s> Search<'s> {
         let start = parse_bound("start", start, clock)?;
         let end = parse_bound("end", end, clock)?;
         snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
-        let steps = Steps::default();
-        Ok(Self { snapshot, clock, start, end, cursor: None, cancel, steps })
+        let (steps, notes) = (Steps::default(), Notes::default());
+        Ok(Self { snapshot, clock, start, end, cursor: None, cancel, steps, notes })
     }
 }
 
 impl Search<'_> {
     fn planner(&self) -> Planner<'_> {
         Planner { snapshot: self.snapshot, stop: stop_of(self.cancel) }
+    }
+
+    fn fields(&self) -> Finder<'_> {
+        Finder { snapshot: self.snapshot, notes: &self.notes }
     }
 
     /// The events of a filter that means this, between the search's bounds.
@@ -266,14 +272,7 @@ impl Search<'_> {
     /// What a condition on events means, its inner queries answered.
     fn meaning(&self, filter: &Expr) -> Result<EventMeaning, ApiError> {
         let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
-        let has_no_value = |field: &FieldRef, path: &str| has_no_value(field, path, self.snapshot);
-        let names = EventNames {
-            resolve: &|field| resolve(field, self.snapshot),
-            has_no_value: &has_no_value,
-            clock: self.clock,
-            answer: &answer,
-            paths: &|| self.snapshot.paths().into_iter().map(str::to_owned).collect(),
-        };
+        let names = EventNames { fields: &self.fields(), clock: self.clock, answer: &answer };
         lower(filter, &names)
     }
 
@@ -353,12 +352,15 @@ impl Search<'_> {
     fn row_meaning(&self, filter: &Expr, rows: &Rows) -> Result<RowMeaning, ApiError> {
         let column = |field: &FieldRef| rows.named(field);
         let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
-        lower(filter, &RowNames { column: &column, clock: self.clock, answer: &answer })
+        let of_kind = |kind: FieldKind| rows.of_kind(kind);
+        let names =
+            RowNames { column: &column, of_kind: &of_kind, clock: self.clock, answer: &answer };
+        lower(filter, &names)
     }
 
     fn key_column(&self, key: &GroupKey) -> Result<Column, ApiError> {
         let kind = match key {
-            GroupKey::Field { field, .. } => column_kind(&resolve(field, self.snapshot)?),
+            GroupKey::Field { field, .. } => column_kind(&self.fields().resolve(field)?),
             GroupKey::Bin { .. } => ColumnKind::Time,
         };
         Ok(Column { name: key.column().to_owned(), kind })
@@ -369,7 +371,7 @@ impl Search<'_> {
             (
                 FunctionKind::Min | FunctionKind::Max | FunctionKind::First | FunctionKind::Last,
                 Some(field),
-            ) => column_kind(&resolve(field, self.snapshot)?),
+            ) => column_kind(&self.fields().resolve(field)?),
             _ => ColumnKind::Values(FieldKind::Any),
         };
         Ok(Column { name: function.column(), kind })
@@ -377,14 +379,14 @@ impl Search<'_> {
 
     fn key(&self, key: &GroupKey) -> Result<ValueSource, ApiError> {
         match key {
-            GroupKey::Field { field, .. } => self.planner().source(field),
+            GroupKey::Field { field, .. } => self.fields().source(field),
             GroupKey::Bin { bin, .. } => Ok(ValueSource::Bin(bins(*bin, self.clock.zone.clone()))),
         }
     }
 
     fn measure(&self, function: &Function) -> Result<Measure, ApiError> {
         let Some(field) = &function.field else { return Ok(Measure::Count) };
-        let source = self.planner().source(field)?;
+        let source = self.fields().source(field)?;
         Ok(match function.kind {
             FunctionKind::Count => Measure::CountOf(source),
             FunctionKind::Distinct => Measure::Distinct(source),

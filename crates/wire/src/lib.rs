@@ -152,8 +152,9 @@ pub struct SearchResponse {
     /// Why nothing was found; absent where something was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
-    /// Why the answer may lack events: a damaged part of the index that is being rebuilt, records so
-    /// large that the page holds fewer, or a limit that was not asked for.
+    /// How the query was taken where it could have meant something else, and why the answer may lack
+    /// events: a damaged part of the index that is being rebuilt, records so large that the page holds
+    /// fewer, or a limit that was not asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// Whether more was found than is returned, with no cursor that leads to it.

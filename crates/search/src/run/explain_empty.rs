@@ -13,6 +13,7 @@ use super::explain::Steps;
 use super::fetch::fetch_up_to;
 use super::highlight::Highlighter;
 use crate::collect::{Counting, Wanted, collect};
+use crate::notes::Notes;
 use language::ast::{Expr, FieldRef, PatternPiece, Query, Test, Value};
 use language::check::{Checked, RowStage};
 use trail::columns;
@@ -61,8 +62,9 @@ pub(super) fn explain_empty(
         Checked::Rows(query) => (&query.filter, &query.stages[..]),
     };
     let cancel = search.cancel.within(TIME_MAX);
-    // Of the same clock and bounds, and with no steps to tell of.
-    let search = Search { cancel: &cancel, cursor: None, steps: Steps::default(), ..*search };
+    // Of the same clock and bounds, and with no steps and notes to tell of.
+    let (steps, notes) = (Steps::default(), Notes::default());
+    let search = Search { cancel: &cancel, cursor: None, steps, notes, ..*search };
     if answer.total.value > 0 {
         return rows_filtered(&search, stages, answer);
     }

@@ -129,6 +129,8 @@ fn says_more(test: &ValueMeaning) -> bool {
         | ValueMeaning::Regex(_)
         | ValueMeaning::Phrase(_)
         | ValueMeaning::Address(_)
+        | ValueMeaning::Network(_)
+        | ValueMeaning::Named(_)
         | ValueMeaning::AwsSource => true,
     }
 }
