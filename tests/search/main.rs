@@ -7,6 +7,7 @@ mod effort;
 mod explore;
 mod language;
 mod made_up;
+mod names;
 mod oracle;
 mod pages;
 mod queries;
