@@ -22,7 +22,6 @@ use language::ast::{Comparison, Expr, FieldRef, Pattern, PatternPiece, Query, Re
 use language::time::{Clock, TimeError, parse_time};
 use trail::flat::parse_ip;
 use trail::names::SERVICE_ENDING;
-use trail::time::Micros;
 use wire::{ApiError, ErrorKind};
 
 #[cfg(test)]
@@ -122,12 +121,27 @@ fn any_of<T>(mut parts: Vec<Meaning<T>>) -> Meaning<T> {
 fn rows(text: &str) -> Result<Vec<WordMeaning>> {
     let row = |(form, text): (usize, String)| {
         // A time has one form.
-        let time = if form == 0 { Micros::parse_event_time(&text) } else { None };
+        let time = if form == 0 { written_time(&text) } else { None };
         WordMeaning::Row { row: Row::of(&text), time }
     };
     let mut rows: Vec<WordMeaning> = forms(text).into_iter().enumerate().map(row).collect();
     rows.retain(|row| matches!(row, WordMeaning::Row { row, .. } if !row.words.is_empty()));
     if rows.is_empty() { Err(no_word(text)) } else { Ok(rows) }
+}
+
+/// The span of a time that begins with a date, as records write it: in UTC. A day, an hour, a minute, a
+/// second, or a fraction of one.
+fn written_time(text: &str) -> Option<TimeBetween> {
+    let text = text.to_ascii_uppercase();
+    let date = text.get(..10)?;
+    let is_date = date.bytes().zip(*b"0000-00-00").all(|(found, form)| match form {
+        b'-' => found == b'-',
+        _ => found.is_ascii_digit(),
+    });
+    // A clock is for times that count from now, which have no date.
+    let clock = Clock::utc(jiff::Timestamp::UNIX_EPOCH);
+    let span = parse_time(&text, &clock).ok().filter(|_| is_date)?;
+    Some(TimeBetween { start: Some(span.start), end: Some(span.end) })
 }
 
 fn wildcards(pattern: &Pattern) -> impl Iterator<Item = WordMeaning> {

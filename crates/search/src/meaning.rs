@@ -87,9 +87,9 @@ pub(crate) struct TimeBetween {
 /// A test on the words of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum WordMeaning {
-    /// The value has this phrase of at least one word. If the phrase is a whole time, an event at
-    /// that time matches as well, because its time is not kept as words.
-    Row { row: Row, time: Option<Micros> },
+    /// The value has this phrase of at least one word. If the phrase is a time, an event of its span
+    /// matches as well, because an event's time is not kept as words.
+    Row { row: Row, time: Option<TimeBetween> },
     /// One word matches this pattern, which is in lower case.
     Wildcard(Form),
     /// The regular expression matches one whole word and ignores case.
@@ -202,15 +202,20 @@ impl TimeBetween {
 }
 
 impl WordMeaning {
-    /// Whether a value of an event or of a row has such words. Truth values and times have no
-    /// words; a time can only be equal as a whole.
+    /// Whether a value of an event or of a row has such words. A time has one, its date and hour; a
+    /// phrase that is a time is asked by its span.
     pub(crate) fn is_met_by(&self, value: &Cell) -> bool {
         match value {
-            Cell::Null | Cell::Bool(_) => false,
-            Cell::Time(found) => {
-                matches!(self, Self::Row { time: Some(time), .. } if time == found)
+            Cell::Null => false,
+            Cell::Time(found) => match self {
+                Self::Row { time, .. } => time.is_some_and(|time| time.contains(*found)),
+                Self::Wildcard(form) => form.is_met_by(&found.hour_word()),
+                Self::Regex(regex) => regex.is_met_by(&found.hour_word()),
+                Self::Network(_) => false,
+            },
+            Cell::Bool(_) | Cell::Int(_) | Cell::Float(_) | Cell::Text(_) => {
+                self.is_in(&text_of(value))
             }
-            Cell::Int(_) | Cell::Float(_) | Cell::Text(_) => self.is_in(&text_of(value)),
         }
     }
 

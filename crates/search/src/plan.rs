@@ -73,7 +73,7 @@ impl Planner<'_> {
 
     fn test(&self, test: &EventTest) -> Box<dyn Query> {
         match test {
-            EventTest::Words(WordMeaning::Row { row, time }) => self.words(row, *time),
+            EventTest::Words(WordMeaning::Row { row, time }) => self.words(row, time.as_ref()),
             EventTest::Words(WordMeaning::Wildcard(form)) => {
                 self.word_form(format!("wildcard {form}"), form.clone())
             }
@@ -130,7 +130,7 @@ impl Planner<'_> {
 
     /// One word anywhere, or several in a row within one value; or a time, which is kept as a time and
     /// not as words.
-    fn words(&self, row: &Row, time: Option<Micros>) -> Box<dyn Query> {
+    fn words(&self, row: &Row, time: Option<&TimeBetween>) -> Box<dyn Query> {
         let found = match row.words.as_slice() {
             [word] if row.marked.is_empty() => {
                 self.clause(WordClause { word: word.clone(), read: read_record() })
@@ -142,9 +142,8 @@ impl Planner<'_> {
             }
         };
         match time {
-            Some(time) => {
-                let end = Micros(time.0.saturating_add(1));
-                any_of(vec![found, self.time_between(Some(time), Some(end))])
+            Some(TimeBetween { start, end }) => {
+                any_of(vec![found, self.time_between(*start, *end)])
             }
             None => found,
         }
@@ -213,7 +212,7 @@ fn record_test(
         let mut is_met = false;
         Parser::default().each_scalar(record, |at, scalar| {
             let is_here = path.as_deref().is_none_or(|path| path == at);
-            is_met |= is_here && with_text(scalar, |text| test.is_met_by(text));
+            is_met |= is_here && test.is_met_by(&scalar.written());
         });
         is_met
     }
@@ -228,7 +227,7 @@ fn leaf_test(path: &str, text: &str) -> impl Fn(&[u8]) -> bool + Clone + Send + 
         Scalar::Str(text) if text.len() <= EXACT_BYTES_MAX => text == cut,
         Scalar::Str(text) => shorten(&mut text.to_owned(), EXACT_BYTES_MAX) == cut,
         Scalar::Bool(b) => cut.parse() == Ok(b),
-        scalar => with_text(scalar, |text| number.is_met_by(text)),
+        scalar => number.is_met_by(&scalar.written()),
     };
     move |record: &[u8]| {
         let mut is_met = false;
@@ -236,13 +235,6 @@ fn leaf_test(path: &str, text: &str) -> impl Fn(&[u8]) -> bool + Clone + Send + 
             is_met |= at == path && is_equal(scalar);
         });
         is_met
-    }
-}
-
-fn with_text<R>(scalar: Scalar<'_>, read: impl FnOnce(&str) -> R) -> R {
-    match scalar {
-        Scalar::Str(text) => read(text),
-        scalar => read(&trail::cell::Cell::from(scalar).to_string()),
     }
 }
 

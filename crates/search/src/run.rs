@@ -3,11 +3,13 @@
 mod cursor;
 mod events;
 mod explain;
+mod explain_empty;
 mod explore;
 mod fetch;
 mod highlight;
 mod meaning;
 mod rows;
+mod spans;
 mod tail;
 
 use std::iter;
@@ -19,9 +21,11 @@ use jiff::tz::TimeZone;
 
 use self::cursor::Cursor;
 use self::explain::Steps;
+use self::explain_empty::explain_empty;
 pub use self::explore::{fields, values};
 use self::fetch::fetch_up_to;
 use self::rows::{Column, Rows};
+use self::spans::EmptySpans;
 pub use self::tail::tail;
 use crate::bins::bins;
 use crate::clauses::{ClauseQuery, PlaceClause, Stop};
@@ -70,9 +74,13 @@ pub fn search(
     // An evaluation that was stopped has no error of its own.
     let text = request.explain.then(|| query.to_string());
     let conditions = request.explain.then(|| query.filter.clone());
-    let answer = search.answer(query.checked().map_err(out_of_order)?, request);
+    let query = query.checked().map_err(out_of_order)?;
+    let answer = search.answer(&query, request);
     let mut response = answer.map_err(|error| why_ended(error, cancel))?;
     response.took_ms = started.elapsed().as_secs_f64() * 1e3;
+    if request.cursor.is_none() {
+        response.explanation = explain_empty(&search, &query, &response);
+    }
     if let (Some(text), Some(filter)) = (text, conditions) {
         response.explain = Some(search.explain(text, &filter)?);
     }
@@ -254,10 +262,10 @@ impl Search<'_> {
         Sought { query, stop: planner.stop }
     }
 
-    fn answer(&self, query: Checked, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
+    fn answer(&self, query: &Checked, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
         match query {
-            Checked::Events(query) => self.answer_events(&query, request),
-            Checked::Rows(query) => self.answer_rows(&query, request.limit),
+            Checked::Events(query) => self.answer_events(query, request),
+            Checked::Rows(query) => self.answer_rows(query, request),
         }
     }
 
@@ -271,19 +279,35 @@ impl Search<'_> {
     fn answer_rows(
         &self,
         query: &RowsQuery,
-        limit: Option<usize>,
+        request: &SearchRequest,
     ) -> Result<SearchResponse, ApiError> {
         let meaning = self.timed("inner queries", || self.meaning(&query.filter))?;
-        let (rows, events) = self.rows(query, &meaning)?;
-        let limit = limit.unwrap_or(TABLE_ROWS_DEFAULT).min(SEARCH_LIMIT_MAX);
+        // A server refuses more than it may answer with; an export asks for more, and has it.
+        let limit = request.limit.unwrap_or(TABLE_ROWS_DEFAULT);
+        let rows_max = request.empty.then_some(limit);
+        let mut empty = EmptySpans { rows_max, ..EmptySpans::default() };
+        let (rows, events) = self.rows(query, &meaning, &mut empty)?;
         let table = rows.into_table(limit);
-        let is_cut = (table.rows.len() as u64) < table.rows_total;
+        let (given, all) = (table.rows.len(), table.rows_total);
+        let is_cut = (given as u64) < all;
+        let mut warnings = empty.warnings;
+        if is_cut && request.limit.is_none() {
+            warnings.push(format!(
+                "{given} of {all} rows are given: ask for more with limit, {SEARCH_LIMIT_MAX} at most, \
+                 or add conditions"
+            ));
+        }
         let total = Total { value: events, exact: true };
-        Ok(SearchResponse { table: Some(table), total, is_cut, ..SearchResponse::default() })
+        Ok(SearchResponse { table: Some(table), total, is_cut, warnings, ..Default::default() })
     }
 
     /// The rows of a query, whose filter means this, and how many events they are of.
-    fn rows(&self, query: &RowsQuery, filter: &EventMeaning) -> Result<(Rows, u64), ApiError> {
+    fn rows(
+        &self,
+        query: &RowsQuery,
+        filter: &EventMeaning,
+        empty: &mut EmptySpans,
+    ) -> Result<(Rows, u64), ApiError> {
         let RowsQuery { functions, by, stages, .. } = query;
         let grouping = Grouping {
             keys: by.iter().map(|key| self.key(key)).collect::<Result<_, _>>()?,
@@ -292,9 +316,10 @@ impl Search<'_> {
         };
         let sought = self.sought(filter);
         let (read, check) = (read_record(), || self.cancel.check());
-        let grouped = self.timed("group", || {
+        let mut grouped = self.timed("group", || {
             group(self.snapshot, &sought, &grouping, &read, GROUP_BYTES_MAX, &check)
         })?;
+        self.add_empty_spans(query, &mut grouped.rows, empty);
         let columns = by.iter().map(|key| self.key_column(key));
         let columns = columns.chain(functions.iter().map(|function| self.measure_column(function)));
         let columns = columns.collect::<Result<_, _>>()?;
@@ -387,7 +412,8 @@ impl Search<'_> {
                 field.name
             ));
         };
-        let (rows, _) = self.rows(&query, &self.meaning(&query.filter)?)?;
+        let meaning = self.meaning(&query.filter)?;
+        let (rows, _) = self.rows(&query, &meaning, &mut EmptySpans::default())?;
         let values: Vec<Value> = rows
             .first_column()
             .filter(|cell| **cell != Cell::Null)

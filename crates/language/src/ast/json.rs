@@ -18,7 +18,7 @@ use super::{
     Query, Regex, SortKey, Stage, Test, Value,
 };
 use crate::check::check_stages;
-use crate::limits::{QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
+use crate::limits::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
 use crate::parse::percentile;
 use crate::syntax::names_a_field;
 
@@ -31,8 +31,23 @@ impl Serialize for Query {
 impl<'de> Deserialize<'de> for Query {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Json::deserialize(deserializer)?;
+        if text_bytes(&json) > QUERY_BYTES_MAX {
+            let message =
+                format!("query: its texts are longer than {QUERY_BYTES_MAX} bytes together");
+            return Err(D::Error::custom(message));
+        }
         let mut reader = Reader { path: "query".to_owned(), depth: 0, terms: 0 };
         reader.query(&json).map_err(D::Error::custom)
+    }
+}
+
+/// Bytes of all texts in a tree.
+fn text_bytes(json: &Json) -> usize {
+    match json {
+        Json::String(text) => text.len(),
+        Json::Array(items) => items.iter().map(text_bytes).sum(),
+        Json::Object(members) => members.values().map(text_bytes).sum(),
+        Json::Null | Json::Bool(_) | Json::Number(_) => 0,
     }
 }
 

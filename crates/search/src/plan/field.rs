@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tantivy::Term;
 use tantivy::query::{BooleanQuery, InvertedIndexRangeQuery, Query};
 
-use super::{Planner, any_of, exact, leaf_test, record_test};
+use super::{PARTS_UNPACED_MAX, Planner, any_of, exact, leaf_test, record_test};
 use crate::addresses::{Addresses, AwsSource, Network};
 use crate::compare::{CompareClause, Relation};
 use crate::form::{Anything, Between, SameNumber, SameText};
@@ -40,7 +40,11 @@ impl Planner<'_> {
                     Some(id) => self.column_test(id, test),
                     None => self.path_test(path, test),
                 };
-                any_of(paths.iter().map(test_of).collect())
+                let parts = paths.iter().map(test_of);
+                if paths.len() <= PARTS_UNPACED_MAX {
+                    return any_of(parts.collect());
+                }
+                any_of(parts.map(|part| self.paced(part, 1)).collect())
             }
         }
     }

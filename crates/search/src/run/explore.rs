@@ -34,7 +34,7 @@ pub fn fields(
     cancel: &Cancel,
 ) -> Result<FieldsResponse, ApiError> {
     snapshot.check_whole(Micros(i64::MIN), Micros(i64::MAX))?;
-    let mut fields = all_fields(snapshot, cancel)?;
+    let (mut fields, called) = all_fields(snapshot, cancel)?;
     if let Some(prefix) = &request.prefix {
         let prefix = prefix.to_lowercase();
         fields.retain(|field| is_called(field, &prefix));
@@ -42,6 +42,11 @@ pub fn fields(
     fields.sort_unstable_by(|a, b| b.events.cmp(&a.events).then_with(|| a.path.cmp(&b.path)));
     let total = fields.len() as u64;
     fields.truncate(request.limit.unwrap_or(FIELDS_LIMIT_DEFAULT));
+    // A look into every segment for each: only for those that are given.
+    for field in fields.iter_mut().filter(|field| field.short.is_none()) {
+        cancel.check()?;
+        field.short = short(&field.path, &called, snapshot).map(FieldRef::written);
+    }
     if let Some(limit) = request.values {
         let clock = Clock::utc(Timestamp::UNIX_EPOCH);
         let search = Search::between(snapshot, (None, None), &clock, cancel)?;
@@ -53,8 +58,15 @@ pub fn fields(
     Ok(FieldsResponse { fields, total, ..FieldsResponse::default() })
 }
 
-/// Every field that some event has and a query can name, in no order.
-fn all_fields(snapshot: &Snapshot, cancel: &Cancel) -> Result<Vec<Field>, ApiError> {
+/// How many fields end with each name.
+type Called<'s> = HashMap<&'s str, usize>;
+
+/// Every field that some event has and a query can name, in no order. Of their short names, those that
+/// are given; see [`short`] for the others.
+fn all_fields<'s>(
+    snapshot: &'s Snapshot,
+    cancel: &Cancel,
+) -> Result<(Vec<Field>, Called<'s>), ApiError> {
     let (by_path, of_columns) = presences(snapshot, &|| cancel.check())?;
     let field = |path: &str, short: Option<&str>, Presence { kinds, events }: Presence| Field {
         path: path.to_owned(),
@@ -65,32 +77,21 @@ fn all_fields(snapshot: &Snapshot, cancel: &Cancel) -> Result<Vec<Field>, ApiErr
         values: None,
     };
     let paths: Vec<(&str, Presence)> = by_path.into_iter().collect();
-    let mut called: HashMap<&str, usize> = HashMap::new();
+    let mut called = Called::new();
     for path in paths.iter().map(|(path, _)| *path).chain(COLUMNS.iter().map(|c| c.path)) {
         // A name is also that of what lies above.
         for part in path.split('.') {
             *called.entry(part).or_insert(0) += 1;
         }
     }
-    let is_free = |name: &str| {
-        !is_taken(name)
-            && name != NAMES
-            && !is_above_a_column(name)
-            && !snapshot.has_values_at(name)
-            && !snapshot.has_values_below(name)
-    };
-    let short = |path| {
-        let last = last_part(path);
-        (last.len() < path.len() && called[last] == 1 && is_free(last)).then_some(last)
-    };
     let mut fields = Vec::with_capacity(paths.len() + COLUMNS.len() + 1);
     for (path, presence) in paths {
-        fields.push(Field { query: in_queries(path), ..field(path, short(path), presence) });
+        fields.push(Field { query: in_queries(path), ..field(path, None, presence) });
     }
     for (id, presence) in ColumnId::all().zip(of_columns) {
         let Column { path, aliases, .. } = id.column();
         let alias = if id == SOURCE_IP { Some("ip") } else { aliases.first().copied() };
-        fields.push(field(path, alias.or_else(|| short(path)), presence));
+        fields.push(field(path, alias, presence));
     }
     fields.push(Field {
         path: EVENT_TIME_PATH.to_owned(),
@@ -101,7 +102,20 @@ fn all_fields(snapshot: &Snapshot, cancel: &Cancel) -> Result<Vec<Field>, ApiErr
         values: None,
     });
     fields.retain(|field| field.events > 0);
-    Ok(fields)
+    Ok((fields, called))
+}
+
+/// The last part of a path, where it means nothing else.
+fn short<'p>(path: &'p str, called: &Called<'_>, snapshot: &Snapshot) -> Option<&'p str> {
+    let last = last_part(path);
+    let is_free = || {
+        !is_taken(last)
+            && last != NAMES
+            && !is_above_a_column(last)
+            && !snapshot.has_values_at(last)
+            && !snapshot.has_values_below(last)
+    };
+    (last.len() < path.len() && called.get(last) == Some(&1) && is_free()).then_some(last)
 }
 
 /// A record's own path as a query asks for it, where that is not the path as it is: it has other signs
@@ -149,9 +163,19 @@ pub fn values(
     let field = FieldRef::read(&request.field);
     let prefix = request.prefix.as_deref().unwrap_or_default();
     let limit = request.limit.unwrap_or(VALUES_LIMIT_DEFAULT);
-    let answer = search.values(&field, prefix, filter, limit);
+    // One more tells whether there are others.
+    let answer = search.values(&field, prefix, filter, limit.saturating_add(1));
     // An evaluation that was stopped has no error of its own.
-    let values = answer.map_err(|error| why_ended(error, cancel))?;
+    let mut values = answer.map_err(|error| why_ended(error, cancel))?;
+    if values.len() > limit {
+        values.truncate(limit);
+        if request.limit.is_none() {
+            search.notes.add(format!(
+                "the {limit} most frequent values are given, and there are more: ask for them with \
+                 limit; | stats distinct({field}) counts them"
+            ));
+        }
+    }
     let field = search.full_path(&field)?;
     Ok(ValuesResponse { field, values, warnings: search.notes.take() })
 }
@@ -183,7 +207,7 @@ impl Search<'_> {
     }
 
     /// The most frequent values of a field that begin with a text, of the events that a filter finds.
-    fn values(
+    pub(super) fn values(
         &self,
         field: &FieldRef,
         prefix: &str,

@@ -178,6 +178,10 @@ mod tests {
         prop::option::of((0..3_i64).prop_map(Micros))
     }
 
+    fn span() -> impl Strategy<Value = TimeBetween> {
+        (time(), time()).prop_map(|(start, end)| TimeBetween { start, end })
+    }
+
     fn between() -> impl Strategy<Value = Between> {
         let number = prop::sample::select(vec![1.5, 1.500_000_000_000_000_2]);
         let number = bound(number.prop_map(Number).boxed());
@@ -240,7 +244,7 @@ mod tests {
         use Comparison::{AtLeast, AtMost, Equal, Less, More, NotEqual};
         let comparison = prop::sample::select(vec![Equal, NotEqual, Less, AtMost, More, AtLeast]);
         let words = prop_oneof![
-            (texts(), texts(), time()).prop_map(|(words, marked, time)| {
+            (texts(), texts(), prop::option::of(span())).prop_map(|(words, marked, time)| {
                 WordMeaning::Row { row: Row { words, marked }, time }
             }),
             pattern().prop_map(|pattern| WordMeaning::Wildcard(Form::of_words(&pattern))),
@@ -250,7 +254,7 @@ mod tests {
         ];
         let test = prop_oneof![
             words.prop_map(EventTest::Words),
-            (time(), time()).prop_map(|(start, end)| EventTest::Time(TimeBetween { start, end })),
+            span().prop_map(EventTest::Time),
             (field(), value_meaning()).prop_map(|(field, test)| EventTest::Value { field, test }),
             (operand(), comparison, operand()).prop_map(|(left, comparison, right)| {
                 EventTest::Compared { left, comparison, right }
