@@ -336,16 +336,24 @@ impl Asked<'_> {
             let is_short = !is_open && !pieces.iter().any(has_dot);
             is_short.then(|| Pattern::new(pieces.iter().cloned().chain([ending])))
         };
-        let other = match self {
-            _ if kind != FieldKind::Service => None,
-            Self::Phrase(text) => Some(one_of_texts(kind, &[text])),
-            Self::AnyCase(pattern) => {
+        let other = match (self, kind) {
+            // A number is compared as such, too.
+            (Self::Is(Value { text, .. }), FieldKind::Service | FieldKind::Named)
+                if !is_plain(text) =>
+            {
+                Some(one_of_texts(kind, &[text]))
+            }
+            (Self::Phrase(text), FieldKind::Service) => {
+                let pattern = Pattern::new([PatternPiece::Text(text.to_owned())]);
+                with_ending(&pattern).map(|pattern| ValueMeaning::AnyCase(AnyCase::new(&pattern)))
+            }
+            (Self::AnyCase(pattern), FieldKind::Service) => {
                 with_ending(pattern).map(|pattern| ValueMeaning::AnyCase(AnyCase::new(&pattern)))
             }
-            Self::Wildcard(pattern) => {
+            (Self::Wildcard(pattern), FieldKind::Service) => {
                 with_ending(pattern).map(|pattern| ValueMeaning::Wildcard(Form::new(&pattern)))
             }
-            Self::Is(_) | Self::Regex(_) | Self::Range(..) => None,
+            _ => None,
         };
         other.into_iter().collect()
     }
