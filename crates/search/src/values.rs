@@ -43,7 +43,7 @@ pub(crate) enum ValueSource {
     /// The time, as the beginning of its interval.
     Bin(Bins),
     Column(ColumnId),
-    /// Paths that are not columns; their values count as those of one field.
+    /// Paths, columns among them; their values count as those of one field.
     Paths(Vec<String>),
 }
 
@@ -163,24 +163,13 @@ impl Values {
                     ValueKind::Bin { bins: bins.clone(), current },
                 )?);
             }
-            ValueSource::Column(id) if id.column().is_unique => {
-                let from = FromRecord {
-                    segment: Arc::clone(segment),
-                    column: *id,
-                    read: Arc::clone(read),
-                    texts: Vec::new(),
-                    numbers: SeededMap::default(),
-                    bytes: 0,
-                };
-                let kind = ValueKind::Record(Box::new(from));
-                parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });
-            }
-            ValueSource::Column(id) => {
-                let column = segment.text_column(*id)?;
-                parts.extend(column.map(ValuePart::text));
-            }
+            ValueSource::Column(id) => parts.extend(ValuePart::column(segment, *id, read)?),
             ValueSource::Paths(paths) => {
                 for path in paths {
+                    if let Some(id) = ColumnId::at_path(path) {
+                        parts.extend(ValuePart::column(segment, id, read)?);
+                        continue;
+                    }
                     for column in segment.columns_at(path)? {
                         if let DynamicColumn::F64(column) = &column
                             && (is_large(column.min_value()) || is_large(column.max_value()))
@@ -361,6 +350,27 @@ impl ValuePart {
         Ok(segment.open_column(TIME)?.and_then(Self::of).map(|part| Self { kind, ..part }))
     }
 
+    /// A column of the schema.
+    fn column(
+        segment: &Arc<SegmentView>,
+        column: ColumnId,
+        read: &Arc<ReadRecord>,
+    ) -> Result<Option<Self>, IndexError> {
+        if !column.column().is_unique {
+            return Ok(segment.text_column(column)?.map(Self::text));
+        }
+        let from = FromRecord {
+            segment: Arc::clone(segment),
+            column,
+            read: Arc::clone(read),
+            texts: Vec::new(),
+            numbers: SeededMap::default(),
+            bytes: 0,
+        };
+        let kind = ValueKind::Record(Box::new(from));
+        Ok(Some(Self { kind, index: ColumnIndex::Full, values: None }))
+    }
+
     fn of(column: DynamicColumn) -> Option<Self> {
         let (kind, values) = match column {
             DynamicColumn::Str(column) => return Some(Self::text(column.into())),
@@ -484,7 +494,7 @@ impl Unkept {
             (Self::Overflow(_), _) => true,
             (Self::Large(_), Scalar::I64(n)) => is_large(n as f64),
             (Self::Large(_), Scalar::U64(n)) => is_large(n as f64),
-            (Self::Large(_), Scalar::F64(n)) => is_large(n),
+            (Self::Large(_), Scalar::F64(n, _)) => is_large(n),
             (Self::Large(_), Scalar::Str(_) | Scalar::Bool(_)) => false,
         }
     }

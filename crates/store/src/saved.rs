@@ -120,6 +120,11 @@ impl Saved {
         Ok((Self { data_dir: data_dir.to_owned(), disk, searches }, note))
     }
 
+    /// Reads the searches of a data directory that another process may own, and changes nothing.
+    pub fn read(data_dir: &Path) -> Result<Arc<Searches>, IndexError> {
+        read(&data_dir.join(NAME)).map(Arc::new)
+    }
+
     /// Returns the searches by name, as they are on disk now; later changes do not show in it.
     pub fn all(&self) -> Arc<Searches> {
         Arc::clone(&lock(&self.searches))

@@ -93,6 +93,9 @@ pub struct SavedRequest {
     /// Return, with each event, the values that match the query.
     #[serde(default, skip_serializing_if = "crate::is_false")]
     pub highlights: bool,
+    /// Where a table's rows are spans of time and nothing else, return those without an event, too.
+    #[serde(default, skip_serializing_if = "crate::is_false")]
+    pub empty: bool,
     /// Return the steps of the search, and how many events each condition matches by itself.
     #[serde(default, skip_serializing_if = "crate::is_false")]
     pub explain: bool,

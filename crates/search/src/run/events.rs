@@ -57,7 +57,7 @@ impl Search<'_> {
         request: &SearchRequest,
     ) -> Result<SearchResponse, ApiError> {
         let filter = self.timed("inner queries", || self.meaning(&stages.filter))?;
-        let chosen = Chosen::of(&stages.fields, self.snapshot)?;
+        let chosen = Chosen::of(&stages.fields, self.fields())?;
         let given = self.cursor.map_or(0, |cursor| cursor.given);
         let left = stages.limit.map(|limit| limit.saturating_sub(given));
         let asked = request.limit.map(|limit| limit as u64);
@@ -127,7 +127,7 @@ impl Search<'_> {
     ) -> Result<Arrangement, ApiError> {
         let mut sort = Vec::new();
         for key in &stages.sort {
-            match self.planner().source(&key.field)? {
+            match self.fields().source(&key.field)? {
                 // Whatever would come behind it decides among events of the same time only.
                 ValueSource::Time if stages.sort.len() == 1 => {
                     order = if key.is_descending { Order::Newest } else { Order::Oldest };
@@ -138,7 +138,7 @@ impl Search<'_> {
         if sort.is_empty() && stages.dedup.is_empty() {
             return Ok(Arrangement::ByTime(order));
         }
-        let source = |field| self.planner().source(field);
+        let source = |field| self.fields().source(field);
         let dedup = stages.dedup.iter().map(source).collect::<Result<_, _>>()?;
         Ok(Arrangement::Ranked(Ranking { sort, dedup, order, limit }))
     }
