@@ -42,7 +42,8 @@ impl Rows {
         Self { columns, keys, rows, is_exact }
     }
 
-    /// Sorts by the keys.
+    /// Sorts by the keys, in the plain order of values: rows without one come first, where a stage that
+    /// sorts has them last.
     pub(crate) fn sort_by_keys(&mut self, pace: &mut Pace<'_>) -> Result<(), ApiError> {
         let compare = |a: usize, b: usize| self.rows[a].cmp(&self.rows[b]);
         let (rows, steps) = (self.rows.len(), steps(self.columns.len()));
