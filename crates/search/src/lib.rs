@@ -23,6 +23,7 @@ mod id_clauses;
 mod lower;
 mod meaning;
 mod notes;
+mod numbers;
 mod one_term;
 mod phrase;
 pub mod pieces;

@@ -200,6 +200,7 @@ impl WordMeaning {
     pub(crate) fn is_met_by(&self, value: &Cell) -> bool {
         match value {
             Cell::Null | Cell::Bool(_) => false,
+            Cell::List(values) => values.iter().any(|value| self.is_met_by(value)),
             Cell::Time(found) => {
                 matches!(self, Self::Row { time: Some(time), .. } if time == found)
             }
@@ -284,6 +285,9 @@ impl ValueMeaning {
     /// Whether a value of an event or of a row passes the test. A column's value is a text,
     /// whatever the record has.
     pub(crate) fn is_met_by(&self, value: &Cell) -> bool {
+        if let Cell::List(values) = value {
+            return values.iter().any(|value| self.is_met_by(value));
+        }
         if *value == Cell::Null {
             return false;
         }

@@ -8,6 +8,7 @@ mod fetch;
 mod highlight;
 mod meaning;
 mod rows;
+mod span;
 mod tail;
 
 use std::iter;
@@ -21,7 +22,8 @@ use self::cursor::Cursor;
 use self::explain::Steps;
 pub use self::explore::{fields, values};
 use self::fetch::fetch_up_to;
-use self::rows::{Column, Rows};
+use self::span::check_order;
+use self::rows::{Column, Rows, is_column_of};
 pub use self::tail::tail;
 use crate::bins::bins;
 use crate::clauses::{ClauseQuery, PlaceClause, Stop};
@@ -31,7 +33,9 @@ use crate::groups::{Grouping, Measure, group};
 use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, lower};
 use crate::meaning::{EventMeaning, RowMeaning};
 use crate::notes::Notes;
+use crate::numbers::{Holds, Numbers};
 use crate::plan::{Planner, read_record};
+use crate::presence::holds;
 use crate::values::ValueSource;
 use crate::visit::Sought;
 use language::ast::{Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Value};
@@ -234,6 +238,7 @@ impl<'s> Search<'s> {
         let end = parse_bound("end", end, clock)?;
         snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
         let (steps, notes) = (Steps::default(), Notes::default());
+        notes.extend(check_order(start, end)?.into_iter().collect());
         Ok(Self { snapshot, clock, start, end, cursor: None, cancel, steps, notes })
     }
 }
@@ -268,7 +273,17 @@ impl Search<'_> {
             answer: &answer,
             paths: &|| self.snapshot.paths().into_iter().map(str::to_owned).collect(),
         };
-        lower(filter, &names)
+        let numbers =
+            Numbers { holds: &|field| self.holds(field), clock: self.clock, notes: &self.notes };
+        lower(&numbers.plain(filter)?, &names)
+    }
+
+    /// Which values events have in a field.
+    fn holds(&self, field: &FieldRef) -> Result<Holds, ApiError> {
+        match self.planner().source(field)? {
+            ValueSource::Paths(paths) => holds(self.snapshot, &paths, &|| self.cancel.check()),
+            _ => Ok(Holds::default()),
+        }
     }
 
     fn answer_rows(
@@ -277,6 +292,7 @@ impl Search<'_> {
         limit: Option<usize>,
     ) -> Result<SearchResponse, ApiError> {
         let meaning = self.timed("inner queries", || self.meaning(&query.filter))?;
+        self.note_times(&meaning);
         let (rows, events) = self.rows(query, &meaning)?;
         let limit = limit.unwrap_or(TABLE_ROWS_DEFAULT).min(SEARCH_LIMIT_MAX);
         let table = rows.into_table(limit);
@@ -330,15 +346,22 @@ impl Search<'_> {
     fn row_meaning(&self, filter: &Expr, rows: &Rows) -> Result<RowMeaning, ApiError> {
         let column = |field: &FieldRef| rows.named(field);
         let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
-        lower(filter, &RowNames { column: &column, clock: self.clock, answer: &answer })
+        let numbers = Numbers {
+            holds: &|field| rows.holds(field),
+            clock: self.clock,
+            notes: &self.notes,
+        };
+        let filter = numbers.plain(filter)?;
+        lower(&filter, &RowNames { column: &column, clock: self.clock, answer: &answer })
     }
 
     fn key_column(&self, key: &GroupKey) -> Result<Column, ApiError> {
         let kind = match key {
             GroupKey::Field { field, .. } => column_kind(&resolve(field, self.snapshot)?),
+            GroupKey::Net { .. } => ColumnKind::Values(FieldKind::Any),
             GroupKey::Bin { .. } => ColumnKind::Time,
         };
-        Ok(Column { name: key.column().to_owned(), kind })
+        Ok(Column { name: key.column(), function: None, kind })
     }
 
     fn measure_column(&self, function: &Function) -> Result<Column, ApiError> {
@@ -349,12 +372,16 @@ impl Search<'_> {
             ) => column_kind(&resolve(field, self.snapshot)?),
             _ => ColumnKind::Values(FieldKind::Any),
         };
-        Ok(Column { name: function.column(), kind })
+        let plain = function.unnamed().column();
+        Ok(Column { name: function.column(), function: Some(plain), kind })
     }
 
     fn key(&self, key: &GroupKey) -> Result<ValueSource, ApiError> {
         match key {
             GroupKey::Field { field, .. } => self.planner().source(field),
+            GroupKey::Net { field, net, .. } => {
+                Ok(ValueSource::Net(Box::new(self.planner().source(field)?), *net))
+            }
             GroupKey::Bin { bin, .. } => Ok(ValueSource::Bin(bins(*bin, self.clock.zone.clone()))),
         }
     }
@@ -371,6 +398,8 @@ impl Search<'_> {
             FunctionKind::Max => Measure::Max(source),
             FunctionKind::First => Measure::First(source),
             FunctionKind::Last => Measure::Last(source),
+            FunctionKind::Values => Measure::Values(source),
+            FunctionKind::List => Measure::List(source),
             FunctionKind::Percentile(percent) => Measure::Percentile(percent, source),
         })
     }
@@ -416,6 +445,7 @@ fn largest_wanted(query: &RowsQuery) -> Option<usize> {
         return None;
     };
     let is_count = function.kind == FunctionKind::Count && function.field.is_none();
-    let is_most_first = first.is_descending && first.field.name == function.column();
+    let is_named = |name: &str| name == function.column() || is_column_of(name, function);
+    let is_most_first = first.is_descending && is_named(&first.field.name);
     (is_count && is_most_first && of_each.is_empty()).then_some(*rows as usize)
 }

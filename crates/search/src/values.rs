@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{DateTime, DocId};
 
+use language::ast::Net;
 use segment::IndexError;
 use segment::dictionary::TextColumn;
 use segment::overflow::Overflowed;
@@ -37,6 +38,8 @@ pub(crate) enum ValueSource {
     Column(ColumnId),
     /// Paths that are not columns; their values count as those of one field.
     Paths(Vec<String>),
+    /// The networks of a field's addresses, as keys of groups have them.
+    Net(Box<Self>, Net),
 }
 
 /// The intervals of a histogram: a function from a time to its interval.
@@ -134,6 +137,7 @@ impl Values {
     ) -> Result<Self, IndexError> {
         let mut parts = Vec::new();
         match source {
+            ValueSource::Net(of, _) => return Self::open(segment, of, read),
             ValueSource::Time => parts.extend(ValuePart::time(segment, ValueKind::Time)?),
             ValueSource::Bin(bins) => {
                 let current = Stretch { start: Micros(0), holds: Micros(0)..Micros(0) };
