@@ -71,7 +71,7 @@ pub(super) fn names_a_field(word: &str) -> bool {
 pub(super) fn reads_as_span(word: &str) -> bool {
     word.strip_prefix('@').is_some_and(|rest| {
         rest.starts_with(|c: char| c.is_ascii_digit())
-            || ["-", "..", "now"].iter().any(|start| rest.starts_with(start))
+            || ["-", "..", "now", "today", "yesterday"].iter().any(|start| rest.starts_with(start))
     })
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use super::foreign::Called;
+use super::value::CONDITION;
 use super::{ParseError, Parser, Result};
 use crate::ast::{Comparison, Expr, FieldRef, PatternPiece, Regex, Test, Value};
 use crate::syntax::{
@@ -116,7 +117,7 @@ impl Parser<'_> {
         {
             return Err(ParseError::new(offset, format!("'{raw}' is no word")).suggest(suggestion));
         }
-        let pattern = self.bare("a condition", "")?;
+        let pattern = self.bare(CONDITION, "")?;
         if names_a_field(raw) {
             self.note(format!(
                 "'{raw}' at byte {offset} was looked for as a word in values; {raw}:* finds the events \

@@ -43,15 +43,16 @@ const ELSEWHERE: [(&[&str], &str); 7] = [
 ];
 
 /// Words behind a field's name that compare in another tool, whatever the name is.
-const COMPARED_ELSEWHERE: [(&[&str], &str); 8] = [
+const COMPARED_ELSEWHERE: [(&[&str], &str); 9] = [
     (&["contains", "!contains", "has"], "LIKE x"),
     (&["startswith", "!startswith", "startsWith", "beginswith"], ":x*"),
     (&["endswith", "!endswith", "endsWith"], ":*x"),
-    (&["equals", "eq", "-eq", "EQ", "is", "Is", "IS"], ":x"),
+    (&["equals", "eq", "-eq", "EQ", "is", "Is", "IS"], ":x, or {} != x"),
     (&["ne", "-ne", "NE"], " != x"),
     (&["gt", "ge", "lt", "le", "-gt", "-ge", "-lt", "-le"], " >= x"),
     (&["matches", "rlike", "RLIKE", "regexp", "REGEXP", "regex"], " LIKE /x/"),
-    (&["ilike", "ILIKE", "exists"], ":~*x* in any case, {}:* where the field exists; {}:x"),
+    (&["ilike", "ILIKE"], ":~*x*"),
+    (&["exists"], ":*, or -{}:*"),
 ];
 
 impl Parser<'_> {
@@ -99,6 +100,14 @@ impl Parser<'_> {
         let next = scan.next_word(",(");
         let is_by = next.eq_ignore_ascii_case("by");
         let is_number = !next.is_empty() && next.bytes().all(|byte| byte.is_ascii_digit());
+        if self.is_at(",") {
+            let error = ParseError::new(offset, "conditions are not joined by ','");
+            return Err(error.suggest("write AND or OR"));
+        }
+        if ["last", "past"].contains(&word.as_str()) && is_distance(next) {
+            let error = ParseError::new(offset, format!("'{word} {next}' is no condition"));
+            return Err(error.suggest(format!("write @-{next}.., or quote the words")));
+        }
         let is_stage = match word.as_str() {
             "count" | "group" | "order" | "sort" | "partition" | "timeline" | "values" => is_by,
             "limit" | "head" | "top" | "rare" | "take" | "tail" => is_number,
@@ -133,6 +142,10 @@ impl Parser<'_> {
         if run.starts_with("$.") || run.starts_with("{$") {
             return fail(format!("'{run}' is no field"))
                 .map_err(suggest(format!("write {}", run.trim_start_matches(['{', '$', '.']))));
+        }
+        if run == "#" || run.starts_with("//") {
+            return fail("a query has no comments".to_owned())
+                .map_err(suggest("quote it if it is text".to_owned()));
         }
         if run.starts_with('`') {
             return fail("backquotes hold the name of a field".to_owned())

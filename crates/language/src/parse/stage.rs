@@ -57,6 +57,12 @@ const ALIASES: [(&str, &str); 11] = [
     ("rare", "rare"),
 ];
 
+/// Those that begin a query elsewhere, and that are hardly words to look for.
+const LEADING_ELSEWHERE: [&str; 10] = [
+    "rex", "eval", "spath", "eventstats", "streamstats", "mvexpand", "fillnull", "tstats",
+    "inputlookup", "unnest",
+];
+
 /// Stages of other languages that are written otherwise here.
 const ELSEWHERE: [(&[&str], &str); 13] = [
     (&["regex", "rex", "grep"], "write filter userAgent:/.*x.*/"),
@@ -70,7 +76,7 @@ const ELSEWHERE: [(&[&str], &str); 13] = [
     (&["parse", "spath", "unnest", "mvexpand", "extract"], "every path of a record is a field"),
     (&["eventstats", "streamstats", "transaction", "cluster"], "write stats … by …"),
     (&["offset", "skip"], "pages follow each other by their cursor"),
-    (&["from", "source", "index"], "the archive is searched as a whole: begin with a filter"),
+    (&["from", "source", "index", "tstats", "inputlookup"], "the archive is searched as a whole: begin with a filter"),
     (&["fillnull", "mvcombine", "makemv", "addtotals"], "write stats … by …"),
 ];
 
@@ -83,6 +89,9 @@ impl Parser<'_> {
         self.scan.skip_spaces();
         let mut stages = Placed::new();
         let mut filter = Expr::All;
+        if LEADING_ELSEWHERE.contains(&self.scan.peek_run("")) {
+            return Err(self.unknown_stage(self.scan.peek_run("")));
+        }
         if self.is_at_leading_stage() {
             let word = self.scan.peek_run("");
             let is_alone = matches!({ self.scan }.rest()[word.len()..].trim_start().chars().next(), None | Some('|'));
@@ -119,6 +128,10 @@ impl Parser<'_> {
         }
         scan.skip_spaces();
         let next = scan.peek_run("");
+        let takes_condition = matches!(stage_of(word), Some("filter" | "where"));
+        if takes_condition && next.eq_ignore_ascii_case("NOT") {
+            return true;
+        }
         let is_alone = scan.peek().is_none_or(|c| c == '|' && !scan.rest().starts_with("||"));
         let is_operator = next.is_empty() && !scan.is_at_quote() && !is_alone
             || OPERATORS.iter().any(|operator| operator.eq_ignore_ascii_case(next))

@@ -237,7 +237,7 @@ fn a_missing_condition_is_an_error_where_it_should_be() {
         ()
          ^ expected a condition, found ')'
         [a TO b]
-        ^ expected a condition, found '['
+        ^ expected a condition, found '['; a list is field IN [a, b], a query in one field IN (query | values field)
         ""
         ^ these quotes are empty
         a - b

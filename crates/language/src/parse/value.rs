@@ -13,6 +13,9 @@ const BYTE_UNITS: [&str; 16] = [
     "k", "K", "M", "G", "T", "KB", "kB", "MB", "GB", "TB", "Ki", "Mi", "Gi", "KiB", "MiB", "GiB",
 ];
 
+/// What is expected where a condition begins.
+pub(super) const CONDITION: &str = "a condition";
+
 impl Parser<'_> {
     /// What may follow `field:`.
     pub(super) fn test(&mut self) -> Result<Test> {
@@ -117,7 +120,7 @@ impl Parser<'_> {
         self.scan.skip_spaces();
         if !self.scan.eat_keyword("AND") {
             let error = self.unexpected("AND");
-            return Err(error.suggest("write field BETWEEN a AND b, or quote 'between'"));
+            return Err(error.suggest("write field BETWEEN a AND b, or quote the words"));
         }
         let upper = self.range_end("")?;
         Ok(match (bound(lower, true), bound(upper, true)) {
@@ -358,7 +361,12 @@ impl Parser<'_> {
         let at = self.scan.offset();
         let is_plain = !raw.contains('\\');
         if raw.starts_with(['=', '<', '>', '!', '~']) {
-            return Err(self.unexpected("a value").suggest("quote it if the value begins so"));
+            let error = self.unexpected("a value");
+            return Err(if raw.starts_with(['<', '>']) {
+                error.suggest("write >= or <=, or quote it if the value begins so")
+            } else {
+                error.suggest("write field != value, or quote it if the value begins so")
+            });
         }
         if let Some(comma) = unescaped(raw, ',') {
             let error = ParseError::new(at + comma, "a value ends at ','");
@@ -387,9 +395,21 @@ impl Parser<'_> {
         let raw = self.scan.peek_run(ends);
         let is_operator = is_keyword(raw) && !raw.eq_ignore_ascii_case("TO");
         if raw.is_empty() || raw.starts_with(['[', '{']) || is_operator {
-            return Err(self.unexpected(expected));
+            let error = self.unexpected(expected);
+            return Err(match raw.chars().next() {
+                Some('[') if expected == CONDITION => error.suggest(
+                    "a list is field IN [a, b], a query in one field IN (query | values field)",
+                ),
+                Some('[') => error.suggest("quote it if it is text"),
+                Some('{') if expected == CONDITION => error.suggest("leave out the braces: eventName = x"),
+                _ => error,
+            });
         }
         self.scan.run(ends);
+        if expected != CONDITION && self.is_at("(") {
+            let error = self.unexpected("a space");
+            return Err(error.suggest("write the value itself: there are no functions of values"));
+        }
         if matches!(self.scan.peek(), Some('"' | '(')) {
             let error = self.unexpected("a space");
             return Err(error.suggest("a backslash before a quote or a parenthesis makes it text"));
