@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use language::ast::{
-    Bin, BinUnit, Comparison, Expr, FieldRef, Function, FunctionKind, GroupKey, Pattern,
+    Bin, BinUnit, Comparison, Expr, FieldRef, Function, FunctionKind, GroupKey, Net, Pattern,
     PatternPiece, Query, Regex, SortKey, Stage, Test, Value,
 };
 use serde_json::Value as Json;
@@ -604,7 +604,10 @@ impl<'a> Queries<'a> {
     }
 
     fn function(&mut self) -> Function {
-        let kinds: Vec<FunctionKind> = FunctionKind::ALL.iter().map(|(_, kind)| *kind).collect();
+        let is_list =
+            |kind: &FunctionKind| matches!(kind, FunctionKind::Values | FunctionKind::List);
+        let kinds = FunctionKind::ALL.iter().map(|(_, kind)| *kind);
+        let kinds: Vec<FunctionKind> = kinds.filter(|kind| !is_list(kind)).collect();
         let kind = match self.random.below(9) {
             8 => FunctionKind::Percentile(*self.random.pick(&[0, 50_000, 95_000, 99_900, 100_000])),
             _ => *self.random.pick(&kinds),
@@ -627,6 +630,11 @@ impl<'a> Queries<'a> {
             let is_short = matches!(unit, BinUnit::Second | BinUnit::Minute | BinUnit::Hour);
             let count = if is_short { 1 + self.random.below(90) as u32 } else { 1 };
             return GroupKey::Bin { bin: Bin { count, unit }, name: None };
+        }
+        if self.random.one_in(8) {
+            let (v4, v6) = (self.random.below(33) as u8, self.random.below(129) as u8);
+            let net = Net::new(v4, v6).expect("as many bits as an address has");
+            return GroupKey::Net { field: FieldRef::named("sourceIPAddress"), net, name: None };
         }
         let field = self.field().0;
         // A column of the table would have the name twice.
