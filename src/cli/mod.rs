@@ -35,6 +35,7 @@ mod status;
 mod table;
 mod tail;
 mod text;
+mod times;
 mod values;
 mod verify;
 
@@ -71,7 +72,7 @@ pub enum Command {
     Serve(serve::Args),
     /// Find events
     Search(search::Args),
-    /// Show one event: who, what, from where, when, with which credentials
+    /// Show one event: who, what, from where, when, with which credentials and outcome
     Event(event::Args),
     /// Write everything that a query finds into a file
     Export(export::Args),

@@ -73,7 +73,7 @@ pub fn client(user_agent: &str, is_console_session: bool) -> Cow<'_, str> {
     if let Some(product) = INSIDE.iter().find_map(|name| product_named(agent, name)) {
         return product;
     }
-    if agent.starts_with("Mozilla/") {
+    if agent == "Mozilla" || agent.starts_with("Mozilla/") {
         return if is_console_session { "console" } else { "browser" }.into();
     }
     let mut rest = agent;
@@ -204,6 +204,7 @@ mod tests {
             ("cloudformation.amazonaws.com", "cloudformation.amazonaws.com"),
             ("ec2.amazonaws.com.cn", "ec2.amazonaws.com.cn"),
             ("signin.amazonaws.com", "signin.amazonaws.com"),
+            ("Mozilla", "browser"),
             ("S3 Browser 9.5.5 https://s3browser.com", ""),
             ("S3 Browser/11.6.7 (https://s3browser.com)", "S3 Browser/11"),
             // Nothing that names a product.

@@ -1,13 +1,13 @@
 //! What a call touched: a bucket and its object, a user, a role, an instance, a key …
 //!
 //! AWS names these in parameters whose names are much the same in all services, so one table of names
-//! has them. A row is a path below `requestParameters` or `responseElements`, in lower case, without the
-//! object that holds all of a request (`CreateTrafficMirrorTargetRequest`) and without the `items` of
-//! EC2's lists. What is searched for, filtered by or merely used (the image of a new instance) is not what
+//! has them. A row is a path below `requestParameters` or `responseElements`, in lower case, as
+//! [`plain_path`] makes it. What is searched for, filtered by or merely used (the image of a new instance) is not what
 //! is touched, as long as there is anything better.
 //!
 //! Of an event count all values of the best rank that any of its values has ([`Rank`]); where it has none,
-//! the ARNs in `resources`. `bucketName` and `key` of S3 are one value, `bucket/key`.
+//! the ARNs in `resources`. They come in the order of the table. `bucketName` and `key` of S3 are one value,
+//! `bucket/key`.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -54,14 +54,22 @@ const TOUCHED: Rows = &[
     (&["sso", "sso-directory", "identitystore"], &["userid", "groupid", "applicationarn"]),
     (&["rolesanywhere"], &["trustanchorid", "profileid"]),
     // EC2.
-    (&[], &["instanceid", "instanceids", "instancesset.instanceid", "volumeid"]),
-    (&[], &["volumeset.volumeid", "snapshotid", "snapshotset.snapshotid"]),
-    (&["ec2"], &["groupid", "securitygroupidset.groupid", "securitygroupset.groupname"]),
-    (&["ec2"], &["resourcesset.resourceid", "networkinterfaceid", "allocationid", "publicip"]),
+    (&[], &["instanceid", "volumeid", "snapshotid", "attachmentid"]),
+    (&["ec2"], &["groupid", "securitygroupid", "securitygroupidset.groupid"]),
+    (&["ec2"], &["securitygroupset.groupname", "networkinterfaceid", "allocationid", "publicip"]),
     (&["ec2"], &["internetgatewayid", "natgatewayid", "routetableid", "networkaclid"]),
-    (&["ec2"], &["vpcendpointid", "vpcendpointid.content", "serviceid", "flowlogid.content"]),
+    (&["ec2"], &["vpcendpointid", "serviceid", "flowlogid", "clientvpnendpointid"]),
     (&["ec2"], &["launchtemplateid", "launchtemplatename", "spotinstancerequestidset"]),
-    (&["ec2"], &["transitgatewayid", "vpnconnectionid", "customergatewayid", "prefixlistid"]),
+    (
+        &["ec2"],
+        &[
+            "transitgatewayid",
+            "transitgatewayroutetableid",
+            "vpnconnectionid",
+            "customergatewayid",
+            "prefixlistid",
+        ],
+    ),
     (&["ec2"], &["vpcpeeringconnectionid", "trafficmirrorfilterid", "trafficmirrorsessionid"]),
     (&["ec2"], &["trafficmirrortargetid", "iaminstanceprofile.name", "iaminstanceprofile.arn"]),
     // Storage and databases. Buckets and keys are below.
@@ -136,6 +144,7 @@ const TOUCHED: Rows = &[
     (&["wafv2", "waf", "waf-regional"], &["webaclid", "ipsetid", "rulegroupid"]),
     (&["servicequotas"], &["servicecode", "quotacode"]),
     (&["support"], &["caseid"]),
+    (&["cloudshell"], &["environmentid"]),
     (&["ram"], &["resourcesharearn"]),
 ];
 
@@ -150,6 +159,9 @@ const NAMED: Rows = &[(
         "resourcearns",
         "resourcearnlist",
         "resourceid",
+        "resourceidlist",
+        "configurationarn",
+        "agreementrequestid",
         "id",
         "identifier",
         "resourcename",
@@ -158,17 +170,17 @@ const NAMED: Rows = &[(
 
 /// Paths below `requestParameters` that are [`Rank::Used`].
 const USED: Rows = &[
-    (&[], &["rolearn", "imageid", "imagesset.imageid", "vpcid", "vpcset.vpcid", "subnetid"]),
-    (&[], &["subnetset.subnetid", "keyname", "associationid", "groupid", "clustername", "cluster"]),
-    (&[], &["accountid", "accountids", "userpoolid", "clientid", "identitystoreid", "instancearn"]),
+    (&[], &["rolearn", "imageid", "vpcid", "subnetid"]),
+    (&[], &["keyname", "associationid", "groupid", "clustername", "cluster"]),
+    (&[], &["accountid", "userpoolid", "clientid", "identitystoreid", "instancearn"]),
     (&[], &["dbsubnetgroupname", "regionname", "sourcearn", "webaclarn", "modelid", "domain"]),
-    (&[], &["awsservicename", "findingid", "findingids", "organizationid", "rootid", "userid"]),
+    (&[], &["awsservicename", "findingid", "organizationid", "rootid", "userid"]),
 ];
 
 /// Paths below `responseElements` that are [`Rank::Touched`]: ids of what was made, which no parameter
 /// can name.
 const MADE: Rows = &[
-    (&["ec2"], &["instancesset.instanceid", "volumeid", "snapshotid", "imageid", "groupid"]),
+    (&["ec2"], &["instanceid", "volumeid", "snapshotid", "imageid", "groupid"]),
     (&["ec2"], &["vpc.vpcid", "subnet.subnetid", "internetgateway.internetgatewayid"]),
     (&["ec2"], &["natgateway.natgatewayid", "networkinterface.networkinterfaceid"]),
     (&["ec2"], &["routetable.routetableid", "networkacl.networkaclid", "allocationid"]),
@@ -192,6 +204,8 @@ const ANSWERED: Rows = &[
 pub(crate) struct Place {
     /// Ranks in the records of some services, without `.amazonaws.com`; of all, where none is named.
     ranks: Vec<(Rank, &'static [&'static str])>,
+    /// Its place in the table.
+    pub(crate) order: usize,
     pub(crate) part: Part,
 }
 
@@ -199,9 +213,11 @@ pub(crate) struct Place {
 const S3: &[&str] = &["s3", "s3express", "s3-outposts", "s3-object-lambda"];
 
 static REQUESTS: LazyLock<HashMap<&str, Place>> = LazyLock::new(|| {
-    let parts = [("bucketname", Part::Bucket, &[][..]), ("key", Part::Key, S3)];
+    let all: &[&str] = &[];
+    let parts =
+        [("bucketname", Part::Bucket, all), ("bucket", Part::Bucket, S3), ("key", Part::Key, S3)];
     let parts = parts.map(|(name, part, services)| {
-        (name, Place { ranks: vec![(Rank::Touched, services)], part })
+        (name, Place { ranks: vec![(Rank::Touched, services)], order: 0, part })
     });
     let mut places = by_name(&[(TOUCHED, Rank::Touched), (NAMED, Rank::Named), (USED, Rank::Used)]);
     places.extend(parts);
@@ -216,7 +232,8 @@ fn by_name(tables: &[(Rows, Rank)]) -> HashMap<&'static str, Place> {
     for (rows, rank) in tables {
         for (services, names) in *rows {
             for name in *names {
-                let new = || Place { ranks: Vec::new(), part: Part::Whole };
+                let order = places.len();
+                let new = || Place { ranks: Vec::new(), order, part: Part::Whole };
                 places.entry(name).or_insert_with(new).ranks.push((*rank, services));
             }
         }
@@ -233,9 +250,7 @@ impl Place {
             "responseElements" => &ANSWERS,
             _ => return None,
         };
-        let path = without_wrapper(path).to_ascii_lowercase();
-        let path = path.replace(".items.", ".").replace(".item.", ".");
-        places.get(path.as_str())
+        places.get(plain_path(path).as_str())
     }
 
     /// The rank in records of this `eventSource`; None if it tells nothing there.
@@ -247,4 +262,20 @@ impl Place {
             .filter(|(_, services)| services.is_empty() || services.contains(&service));
         of_service.map(|(rank, _)| *rank).min()
     }
+}
+
+/// A path in lower case without what EC2 puts around names and ids: the object that holds all of a
+/// request (`CreateFlowLogsRequest.ResourceId.content`), lists (`volumeSet.items.volumeId`,
+/// `routeTableIdSet.items.routeTableId`), and the plural of ids (`VpcIds.content`, `instanceIds`).
+fn plain_path(path: &str) -> String {
+    let path = without_wrapper(path).to_ascii_lowercase();
+    let path = path.replace(".items.", ".").replace(".item.", ".");
+    let path = path.strip_suffix(".content").unwrap_or(&path);
+    let path = match path.split_once("set.") {
+        // `instancesSet` has other things, too, of which each is another parameter.
+        Some((list, name)) if name.starts_with(list.trim_end_matches('s')) => name,
+        _ => path,
+    };
+    let singular = path.strip_suffix('s').filter(|path| path.ends_with("id"));
+    singular.unwrap_or(path).to_owned()
 }

@@ -26,8 +26,8 @@ pub(super) struct Noted {
     /// The same, if the path's last key is the event's name.
     failed_by_name: Option<(PathId, Span)>,
     targets: Vec<(&'static Place, Span)>,
-    /// Scratch space.
-    chosen: Vec<Span>,
+    /// Scratch space: of the targets that count, their order and texts.
+    chosen: Vec<(usize, Span)>,
 }
 
 impl Noted {
@@ -182,13 +182,14 @@ impl Event {
             match place.part {
                 Part::Bucket => bucket = bucket.or(Some(*span)),
                 Part::Key => key = key.or(Some(*span)),
-                Part::Whole => chosen.push(*span),
+                Part::Whole => chosen.push((place.order, *span)),
             }
         }
         if best.is_none() {
             let arns = self.columns.iter().filter(|(id, _)| *id == columns::RESOURCE_ARN);
-            chosen.extend(arns.map(|(_, span)| *span));
+            chosen.extend(arns.map(|(_, span)| (0, *span)));
         }
+        chosen.sort_by_key(|(order, _)| *order);
         let object = match (bucket, key) {
             (Some(bucket), Some(key)) => {
                 let name = format!("{}/{}", text(&self.arena, bucket), text(&self.arena, key));
@@ -198,7 +199,7 @@ impl Event {
         };
         self.push_column(columns::TARGET, object);
         let first = self.columns.len() - usize::from(object.is_some());
-        for span in &chosen {
+        for (_, span) in &chosen {
             let (before, value) = (&self.columns[first..], text(&self.arena, *span));
             let is_known = before.len() <= TARGETS_COMPARED_MAX
                 && before.iter().any(|(_, other)| text(&self.arena, *other) == value);
@@ -209,3 +210,6 @@ impl Event {
         self.noted.chosen = chosen;
     }
 }
+
+#[cfg(test)]
+mod tests;
