@@ -388,7 +388,6 @@ mod tests {
                 "responseElements.DeleteFlowLogsResponse.unsuccessful.item.error.code",
                 Some(Sign::ListedCode),
             ),
-            ("responseElements.deleteResult.errors.key", None),
             ("responseElements.DeleteResult.errors.key", Some(Sign::Listed)),
             ("responseElements.instancesSet.items.instanceState.name", None),
             ("requestParameters.errors", None),

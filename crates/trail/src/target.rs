@@ -272,8 +272,11 @@ fn plain_path(path: &str) -> String {
     let path = path.replace(".items.", ".").replace(".item.", ".");
     let path = path.strip_suffix(".content").unwrap_or(&path);
     let path = match path.split_once("set.") {
-        // `instancesSet` has other things, too, of which each is another parameter.
-        Some((list, name)) if name.starts_with(list.trim_end_matches('s')) => name,
+        // `instancesSet` has other things, too, of which each is another parameter; `groupSet` has the
+        // security groups of a new instance.
+        Some((list, name)) if list != "group" && name.starts_with(list.trim_end_matches('s')) => {
+            name
+        }
         _ => path,
     };
     let singular = path.strip_suffix('s').filter(|path| path.ends_with("id"));

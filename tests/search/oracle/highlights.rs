@@ -18,7 +18,8 @@ const HIGHLIGHTS_MAX: usize = 20;
 const BYTES_MAX: usize = 4_096;
 
 /// What is in no value of the record.
-const DERIVED: [&str; 3] = ["actor", "credential", "time"];
+const DERIVED: [&str; 9] =
+    ["actor", "credential", "outcome", "error", "client", "target", "account", "action", "time"];
 
 /// A condition whose values are highlighted.
 enum Wanted {

@@ -47,11 +47,11 @@ pub struct Queries<'a> {
     odd: Vec<&'a Doc>,
 }
 
-const SHORT_NAMES: [(&str, &str); 12] = [
+const SHORT_NAMES: [(&str, &str); 16] = [
     ("service", "eventSource"),
-    ("action", "eventName"),
+    ("action", "action"),
     ("region", "awsRegion"),
-    ("error", "errorCode"),
+    ("error", "error"),
     ("user", "userIdentity.userName"),
     ("key", "userIdentity.accessKeyId"),
     ("principal", "userIdentity.principalId"),
@@ -60,6 +60,10 @@ const SHORT_NAMES: [(&str, &str); 12] = [
     ("ip", "sourceIPAddress"),
     ("actor", "actor"),
     ("credential", "credential"),
+    ("outcome", "outcome"),
+    ("client", "client"),
+    ("target", "target"),
+    ("account", "account"),
 ];
 
 impl<'a> Queries<'a> {
