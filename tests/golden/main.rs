@@ -139,8 +139,8 @@ fn questions_are_answered_as_by_the_version_that_made_the_index() {
         ("error:*", 4),
         ("account:*", EVENTS),
         ("action:AssumeRole", 3),
-        ("client:terraform-provider-aws/3", 0),
-        ("target:*", 0),
+        ("client:terraform-provider-aws/3", 19),
+        ("target:*", 24),
     ];
     on_each(|_, daemon| {
         for (query, count) in counts {
