@@ -172,12 +172,11 @@ fn described(hit: &Hit, times: &Times) -> String {
     let record = Record::new(&hit.event);
     let meta = &hit.meta;
     let time = times.shown(&meta.time);
-    let client = Some(meta.client.clone()).filter(|client| !client.is_empty());
     let lines = [
         ("who", joined(&[Some(meta.actor.clone()), record.text(&["userIdentity", "arn"])])),
         ("what", joined(&[record.action(), Some(outcome(hit, &record))])),
         ("target", targets(hit, usize::MAX)),
-        ("from", joined(&[record.text(&["sourceIPAddress"]), client, record.text(&["userAgent"])])),
+        ("from", joined(&[record.text(&["sourceIPAddress"]), record.text(&["userAgent"])])),
         ("when", joined(&[Some(time), record.text(&["awsRegion"])])),
         ("with", credentials(hit, &record)),
         ("account", meta.account.clone()),
@@ -304,7 +303,7 @@ mod tests {
 who      deploy/alice, arn:aws:sts::1:x
 what     access-analyzer:ListFindings, denied, AccessDenied: not\nyou
 target   analyzer-1
-from     203.0.113.7, aws-cli/2, aws-cli/2.1
+from     203.0.113.7, aws-cli/2.1
 when     2023-07-10T11:42:36Z, eu-west-1
 with     assumed-role, access key ASIA1, role arn:aws:iam::1:role/deploy, session since 2023-07-10T11:00:00Z, MFA false
 account  111122223333

@@ -57,7 +57,7 @@ const TOUCHED: Rows = &[
     (&[], &["instanceid", "volumeid", "snapshotid", "attachmentid"]),
     (&["ec2"], &["groupid", "securitygroupid", "securitygroupidset.groupid"]),
     (&["ec2"], &["securitygroupset.groupname", "networkinterfaceid", "allocationid", "publicip"]),
-    (&["ec2"], &["internetgatewayid", "natgatewayid", "routetableid", "networkaclid"]),
+    (&["ec2"], &["routetableid", "internetgatewayid", "natgatewayid", "networkaclid"]),
     (&["ec2"], &["vpcendpointid", "serviceid", "flowlogid", "clientvpnendpointid"]),
     (&["ec2"], &["launchtemplateid", "launchtemplatename", "spotinstancerequestidset"]),
     (
@@ -71,7 +71,7 @@ const TOUCHED: Rows = &[
         ],
     ),
     (&["ec2"], &["vpcpeeringconnectionid", "trafficmirrorfilterid", "trafficmirrorsessionid"]),
-    (&["ec2"], &["trafficmirrortargetid", "iaminstanceprofile.name", "iaminstanceprofile.arn"]),
+    (&["ec2"], &["trafficmirrortargetid"]),
     // Storage and databases. Buckets and keys are below.
     (&["s3", "s3express", "s3-outposts"], &["x-amz-copy-source"]),
     (&["dynamodb", "dax"], &["tablename", "globaltablename", "backuparn", "exportarn"]),
@@ -170,10 +170,11 @@ const NAMED: Rows = &[(
 
 /// Paths below `requestParameters` that are [`Rank::Used`].
 const USED: Rows = &[
+    (&[], &["dbsubnetgroupname", "iaminstanceprofile.name", "iaminstanceprofile.arn"]),
     (&[], &["rolearn", "imageid", "vpcid", "subnetid"]),
     (&[], &["keyname", "associationid", "groupid", "clustername", "cluster"]),
     (&[], &["accountid", "userpoolid", "clientid", "identitystoreid", "instancearn"]),
-    (&[], &["dbsubnetgroupname", "regionname", "sourcearn", "webaclarn", "modelid", "domain"]),
+    (&[], &["regionname", "sourcearn", "webaclarn", "modelid", "domain"]),
     (&[], &["awsservicename", "findingid", "organizationid", "rootid", "userid"]),
 ];
 
@@ -264,6 +265,9 @@ impl Place {
     }
 }
 
+/// Lists of what a new instance has: security groups and network interfaces.
+const PARTS: [&str; 2] = ["group", "networkinterface"];
+
 /// A path in lower case without what EC2 puts around names and ids: the object that holds all of a
 /// request (`CreateFlowLogsRequest.ResourceId.content`), lists (`volumeSet.items.volumeId`,
 /// `routeTableIdSet.items.routeTableId`), and the plural of ids (`VpcIds.content`, `instanceIds`).
@@ -272,9 +276,10 @@ fn plain_path(path: &str) -> String {
     let path = path.replace(".items.", ".").replace(".item.", ".");
     let path = path.strip_suffix(".content").unwrap_or(&path);
     let path = match path.split_once("set.") {
-        // `instancesSet` has other things, too, of which each is another parameter; `groupSet` has the
-        // security groups of a new instance.
-        Some((list, name)) if list != "group" && name.starts_with(list.trim_end_matches('s')) => {
+        // `instancesSet` has other things, too, of which each is another parameter.
+        Some((list, name))
+            if !PARTS.contains(&list) && name.starts_with(list.trim_end_matches('s')) =>
+        {
             name
         }
         _ => path,

@@ -215,6 +215,8 @@ fn a_target_is_what_the_parameters_name() {
         ("ec2:AttachVolume", r#"{"volumeId":"v","instanceId":"i","device":"d"}"#, "i, v"),
         ("ec2:DeleteVpc", r#"{"vpcId":"vpc-1"}"#, "vpc-1"),
         ("ec2:CreateRoute", r#"{"routeTableId":"rtb-1","gatewayId":"igw-1"}"#, "rtb-1"),
+        ("ec2:CreateRoute", r#"{"natGatewayId":"nat-1","routeTableId":"rtb-1"}"#, "rtb-1, nat-1"),
+        ("rds:CreateDBSubnetGroup", r#"{"subnetIds":["s-1"],"dBSubnetGroupName":"g"}"#, "g, s-1"),
         (
             "ec2:DescribeRouteTables",
             r#"{"routeTableIdSet":{"items":[{"routeTableId":"rtb-1"}]}}"#,
@@ -260,7 +262,9 @@ fn a_target_is_what_an_answer_says_was_made() {
         (
             "ec2:RunInstances",
             r#","requestParameters":{"instancesSet":{"items":[{"imageId":"ami-1","keyName":"k"}]},
-                "groupSet":{"items":[{"groupId":"sg-1"}]},"subnetId":"subnet-1"},
+                "groupSet":{"items":[{"groupId":"sg-1"}]},"subnetId":"subnet-1",
+                "networkInterfaceSet":{"items":[{"networkInterfaceId":"eni-1"}]},
+                "iamInstanceProfile":{"name":"profile"}},
                "responseElements":{"instancesSet":{"items":[{"instanceId":"i-1","imageId":"ami-1",
                 "vpcId":"vpc-1"}]}}"#,
             "i-1",
