@@ -1,6 +1,7 @@
 //! Runs a search: parse, plan, collect, fetch.
 
 mod cursor;
+mod event;
 mod events;
 mod explain;
 mod explain_empty;
@@ -13,7 +14,6 @@ mod span;
 mod spans;
 mod tail;
 
-use std::iter;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::cursor::Cursor;
+pub use self::event::event;
 use self::explain::Steps;
 use self::explain_empty::explain_empty;
 pub use self::explore::{fields, values};
@@ -30,7 +31,7 @@ use self::span::check_order;
 use self::spans::EmptySpans;
 pub use self::tail::tail;
 use crate::bins::bins;
-use crate::clauses::{ClauseQuery, PlaceClause, Stop};
+use crate::clauses::Stop;
 use crate::collect::{Counting, Wanted, collect};
 use crate::fields::Finder;
 use crate::groups::{Grouping, Measure, group};
@@ -49,15 +50,10 @@ use language::time::{Clock, parse_time, parse_zone};
 use segment::stop::Pace;
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
-use trail::columns;
 use trail::time::Micros;
 use wire::engine::Cancel;
-use wire::limits::{
-    GROUP_BYTES_MAX, PAGE_BYTES_MAX, SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX, TABLE_ROWS_DEFAULT,
-};
-use wire::{
-    ApiError, ErrorKind, Order, QueryForm, SearchRequest, SearchResponse, Total, TotalMode,
-};
+use wire::limits::{GROUP_BYTES_MAX, SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX, TABLE_ROWS_DEFAULT};
+use wire::{ApiError, ErrorKind, QueryForm, SearchRequest, SearchResponse, Total};
 
 /// Answers a search request on a snapshot. A query with an error is refused with the byte at fault;
 /// `cancel` ends the search early.
@@ -117,44 +113,6 @@ pub fn clock_of(time_zone: Option<&str>, now: Timestamp) -> Result<Clock, ApiErr
     Ok(Clock { now, zone: zone.unwrap_or(TimeZone::UTC) })
 }
 
-/// Finds events by `eventID`, or by an id made of file number and byte offset. An `eventID` can
-/// have several events.
-pub fn event(
-    snapshot: &Arc<Snapshot>,
-    id: &str,
-    cancel: &Cancel,
-) -> Result<SearchResponse, ApiError> {
-    let started = Instant::now();
-    snapshot.check_whole(Micros(i64::MIN), Micros(i64::MAX))?;
-    let stop = stop_of(cancel);
-    let by_id = Planner { snapshot, stop: stop.clone() }.is(columns::EVENT_ID, id);
-    let by_place = parse_place(id).map(|place| ClauseQuery::boxed(snapshot, place, &stop));
-    let sought = |query| Sought { query, stop: stop.clone() };
-    for sought in iter::once(by_id).chain(by_place).map(sought) {
-        let wanted = Wanted {
-            limit: SEARCH_LIMIT_MAX,
-            order: Order::Newest,
-            after: None,
-            total: TotalMode::Exact,
-            counting: Counting::Known,
-        };
-        let (matches, total) = collect(snapshot, &sought, wanted, &|| cancel.check())?;
-        if !matches.is_empty() {
-            let hits = fetch_up_to(PAGE_BYTES_MAX, snapshot, &matches, None, cancel)?;
-            let mut warnings = Vec::new();
-            if (hits.len() as u64) < total.value {
-                let (given, total) = (hits.len(), total.value);
-                warnings.push(format!(
-                    "{given} of {total} events of this id are given; a search for eventID has all"
-                ));
-            }
-            let took_ms = started.elapsed().as_secs_f64() * 1e3;
-            return Ok(SearchResponse { hits, total, took_ms, warnings, ..Default::default() });
-        }
-    }
-    Err(ApiError::new(ErrorKind::NotFound, format!("no event has the id '{id}'")))
-}
-
 /// The answer to stages that cannot follow each other; text and JSON are refused before.
 fn out_of_order(StageFault { stage, message }: StageFault) -> ApiError {
     ApiError::new(ErrorKind::BadQuery, format!("stage {}: {message}", stage + 1))
@@ -201,11 +159,6 @@ fn why_ended(error: ApiError, cancel: &Cancel) -> ApiError {
 fn stop_of(cancel: &Cancel) -> Stop {
     let cancel = cancel.clone();
     Stop::when(move || cancel.check().is_err())
-}
-
-fn parse_place(id: &str) -> Option<PlaceClause> {
-    let (file, offset) = id.split_once(':')?;
-    Some(PlaceClause { file: file.parse().ok()?, offset: offset.parse().ok()? })
 }
 
 /// Parses a bound of time in a request. A text that stands for a span, such as a day, means its

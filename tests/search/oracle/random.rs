@@ -49,14 +49,14 @@ pub struct Queries<'a> {
 
 const DERIVED: [&str; 3] = ["actor", "credential", "time"];
 
-const SHORT_NAMES: [(&str, &str); 15] = [
+const SHORT_NAMES: [(&str, &str); 19] = [
     ("event.action", "eventName"),
     ("user.name", "userIdentity.userName"),
     ("source.ip", "sourceIPAddress"),
     ("service", "eventSource"),
-    ("action", "eventName"),
+    ("action", "action"),
     ("region", "awsRegion"),
-    ("error", "errorCode"),
+    ("error", "error"),
     ("user", "userIdentity.userName"),
     ("key", "userIdentity.accessKeyId"),
     ("principal", "userIdentity.principalId"),
@@ -65,6 +65,10 @@ const SHORT_NAMES: [(&str, &str); 15] = [
     ("ip", "sourceIPAddress"),
     ("actor", "actor"),
     ("credential", "credential"),
+    ("outcome", "outcome"),
+    ("client", "client"),
+    ("target", "target"),
+    ("account", "account"),
 ];
 
 /// Ranges of such a field are of addresses.
