@@ -5,6 +5,7 @@ mod answers;
 mod common;
 mod effort;
 mod explore;
+mod habits;
 mod language;
 mod made_up;
 mod oracle;
