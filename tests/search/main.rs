@@ -8,6 +8,7 @@ mod effort;
 mod exact;
 mod explanation;
 mod explore;
+mod habits;
 mod language;
 mod made_up;
 mod names;
