@@ -162,7 +162,7 @@ impl Wanted {
             let is_then = match self {
                 Self::Row { span, .. } => span.as_ref().is_some_and(|span| span.contains(found)),
                 Self::Word(test) => test(&hour_word(*found)),
-                Self::Value { .. } => false,
+                Self::Network(_) | Self::Value { .. } => false,
             };
             return is_whole && is_then;
         }
