@@ -3,6 +3,7 @@
 mod answers;
 #[path = "../common/mod.rs"]
 mod common;
+mod derived;
 mod effort;
 mod exact;
 mod explanation;

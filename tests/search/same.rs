@@ -33,7 +33,9 @@ fn check(daemon: &Daemon, test: &str, expected: &str) {
     let ids: Vec<&str> = answer.hits.iter().map(|hit| hit.meta.id.as_str()).collect();
     assert_eq!(ids.join(" "), expected, "{query}");
     // Rows ask the same.
-    let rows = format!("* | stats count by eventID, requestParameters.v as v | filter v{test} | sort eventID");
+    let rows = format!(
+        "* | stats count by eventID, requestParameters.v as v | filter v{test} | sort eventID"
+    );
     let table = ask(daemon, &rows).unwrap_or_else(|error| panic!("{rows}: {error}")).table.unwrap();
     let mut ids: Vec<&str> = table.rows.iter().map(|row| row[0].as_str().unwrap()).collect();
     ids.dedup();
@@ -116,8 +118,17 @@ fn times_keep_their_digits_or_are_refused() {
 fn nothing_comes_last_and_an_empty_text_is_a_value() {
     let place = Place::new();
     let values = [
-        json!(null), json!(""), json!("a"), json!([]), json!({}), json!(5), json!("5"), json!(5.0),
-        json!(true), json!("true"), json!(["a", "b"]),
+        json!(null),
+        json!(""),
+        json!("a"),
+        json!([]),
+        json!({}),
+        json!(5),
+        json!("5"),
+        json!(5.0),
+        json!(true),
+        json!("true"),
+        json!(["a", "b"]),
     ];
     let daemon = daemon(&place, &values);
     let rows = |query: &str| ask(&daemon, query).unwrap().table.unwrap().rows;
@@ -133,9 +144,18 @@ fn nothing_comes_last_and_an_empty_text_is_a_value() {
     assert_eq!(ids("requestParameters.v:true"), "e8 e9");
     // Not this value: none of several is it.
     assert_eq!(ids("requestParameters.v != a"), "e0 e1 e3 e4 e5 e6 e7 e8 e9");
-    let keys = |query: &str| rows(query).into_iter().map(|mut row| row.remove(0)).collect::<Vec<_>>();
-    let all = [json!(true), json!(5), json!(""), json!("5"), json!("a"), json!("b"), json!("true"),
-        json!(null)];
+    let keys =
+        |query: &str| rows(query).into_iter().map(|mut row| row.remove(0)).collect::<Vec<_>>();
+    let all = [
+        json!(true),
+        json!(5),
+        json!(""),
+        json!("5"),
+        json!("a"),
+        json!("b"),
+        json!("true"),
+        json!(null),
+    ];
     assert_eq!(keys("stats count by requestParameters.v"), all);
     assert_eq!(keys("stats count by requestParameters.v as v | sort v"), all);
     let down = keys("stats count by requestParameters.v as v | sort v desc");
@@ -144,7 +164,10 @@ fn nothing_comes_last_and_an_empty_text_is_a_value() {
     let by_value = ask(&daemon, "* | sort requestParameters.v desc, time").unwrap().hits;
     let last: Vec<&str> = by_value.iter().rev().take(3).map(|hit| hit.meta.id.as_str()).collect();
     assert_eq!(last, ["e4", "e3", "e0"]);
-    assert_eq!(keys("stats count by requestParameters.v as v | filter v:5"), [json!(5), json!("5")]);
+    assert_eq!(
+        keys("stats count by requestParameters.v as v | filter v:5"),
+        [json!(5), json!("5")]
+    );
     daemon.stop();
 }
 

@@ -19,7 +19,7 @@ use crate::named::Named;
 use crate::phrase::{Phrase, Row};
 use crate::unicode::{forms, pattern_forms, test_forms};
 use language::ast::{Comparison, Expr, FieldRef, Pattern, PatternPiece, Query, Regex, Test, Value};
-use language::time::{Clock, TimeError, parse_time};
+use language::time::{Clock, TimeError, is_moment, parse_last, parse_time};
 use trail::flat::parse_ip;
 use trail::names::SERVICE_ENDING;
 use wire::{ApiError, ErrorKind};
@@ -257,6 +257,14 @@ impl Asked<'_> {
     fn of_time(self, field: &FieldRef, clock: &Clock) -> Result<TimeBetween> {
         let span = |text: &str, offset| {
             check_fine(text, offset)?;
+            if let Some(last) = parse_last(text, clock) {
+                let span = last.map_err(|error| bad_time((offset, error)))?;
+                return Ok(TimeBetween { start: Some(span.start), end: Some(span.end) });
+            }
+            if is_moment(text, clock) {
+                let message = format!("'{text}' is one moment: write {} >= {text}", field.name);
+                return Err(bad_query(offset, &message));
+            }
             let span = parse_time(text, clock).map_err(|error| bad_time((offset, error)))?;
             Ok(TimeBetween { start: Some(span.start), end: Some(span.end) })
         };

@@ -501,7 +501,8 @@ fn value_meaning(test: &Test, is_version: bool) -> IsMeant {
             };
             let is_that_number = || match (wanted, value.number()) {
                 (Some(wanted), Some(number)) => {
-                    let whole = |text: &str| text.parse::<i128>().ok();
+                    let whole =
+                        |text: &str| text.strip_suffix(".0").unwrap_or(text).parse::<i128>().ok();
                     let is_other = whole(wanted)
                         .is_some_and(|n| whole(&value.text()).is_some_and(|found| found != n));
                     !is_other && wanted.parse() == Ok(number)

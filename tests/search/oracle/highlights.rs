@@ -19,7 +19,8 @@ const HIGHLIGHTS_MAX: usize = 20;
 const BYTES_MAX: usize = 4_096;
 
 /// What is in no value of the record.
-const DERIVED: [&str; 3] = ["actor", "credential", "time"];
+const DERIVED: [&str; 9] =
+    ["actor", "credential", "outcome", "error", "client", "target", "account", "action", "time"];
 
 /// A condition whose values are highlighted.
 enum Wanted {
@@ -134,10 +135,21 @@ fn gather_tests(archive: &Archive, field: &FieldRef, test: &Test, wanted: &mut V
                 }
             }
             let phrase = if let Test::Phrase(text) = test { Some(words_of(text)) } else { None };
-            let (paths, is_meant) = (archive.paths_of(field), kind.meaning(test));
+            let (paths, is_meant) = (shown_in(archive.paths_of(field)), kind.meaning(test));
             wanted.push(Wanted::Value { paths, is_meant, phrase });
         }
     }
+}
+
+/// The paths of a field, and of what a derived field shows as it is.
+fn shown_in(paths: Vec<String>) -> Vec<String> {
+    let shown = |path: String| match path.as_str() {
+        "action" => vec!["eventName".to_owned(), "insightDetails.eventName".to_owned()],
+        "error" => vec!["errorCode".to_owned()],
+        "account" => vec!["recipientAccountId".to_owned()],
+        _ => vec![path],
+    };
+    paths.into_iter().flat_map(shown).collect()
 }
 
 impl Wanted {

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use language::ast::{
-    Bin, BinUnit, Comparison, Expr, FieldRef, Function, FunctionKind, GroupKey, Pattern,
+    Bin, BinUnit, Comparison, Expr, FieldRef, Function, FunctionKind, GroupKey, Net, Pattern,
     PatternPiece, Query, Regex, SortKey, Stage, Test, Value,
 };
 use serde_json::Value as Json;
@@ -47,16 +47,17 @@ pub struct Queries<'a> {
     odd: Vec<&'a Doc>,
 }
 
-const DERIVED: [&str; 3] = ["actor", "credential", "time"];
+const DERIVED: [&str; 9] =
+    ["actor", "credential", "time", "outcome", "error", "client", "target", "account", "action"];
 
-const SHORT_NAMES: [(&str, &str); 15] = [
+const SHORT_NAMES: [(&str, &str); 19] = [
     ("event.action", "eventName"),
     ("user.name", "userIdentity.userName"),
     ("source.ip", "sourceIPAddress"),
     ("service", "eventSource"),
-    ("action", "eventName"),
+    ("action", "action"),
     ("region", "awsRegion"),
-    ("error", "errorCode"),
+    ("error", "error"),
     ("user", "userIdentity.userName"),
     ("key", "userIdentity.accessKeyId"),
     ("principal", "userIdentity.principalId"),
@@ -65,6 +66,10 @@ const SHORT_NAMES: [(&str, &str); 15] = [
     ("ip", "sourceIPAddress"),
     ("actor", "actor"),
     ("credential", "credential"),
+    ("outcome", "outcome"),
+    ("client", "client"),
+    ("target", "target"),
+    ("account", "account"),
 ];
 
 /// Ranges of such a field are of addresses.
@@ -604,7 +609,10 @@ impl<'a> Queries<'a> {
     }
 
     fn function(&mut self) -> Function {
-        let kinds: Vec<FunctionKind> = FunctionKind::ALL.iter().map(|(_, kind)| *kind).collect();
+        let is_list =
+            |kind: &FunctionKind| matches!(kind, FunctionKind::Values | FunctionKind::List);
+        let kinds = FunctionKind::ALL.iter().map(|(_, kind)| *kind);
+        let kinds: Vec<FunctionKind> = kinds.filter(|kind| !is_list(kind)).collect();
         let kind = match self.random.below(9) {
             8 => FunctionKind::Percentile(*self.random.pick(&[0, 50_000, 95_000, 99_900, 100_000])),
             _ => *self.random.pick(&kinds),
@@ -627,6 +635,11 @@ impl<'a> Queries<'a> {
             let is_short = matches!(unit, BinUnit::Second | BinUnit::Minute | BinUnit::Hour);
             let count = if is_short { 1 + self.random.below(90) as u32 } else { 1 };
             return GroupKey::Bin { bin: Bin { count, unit }, name: None };
+        }
+        if self.random.one_in(8) {
+            let (v4, v6) = (self.random.below(33) as u8, self.random.below(129) as u8);
+            let net = Net::new(v4, v6).expect("as many bits as an address has");
+            return GroupKey::Net { field: FieldRef::named("sourceIPAddress"), net, name: None };
         }
         let field = self.field().0;
         // A column of the table would have the name twice.
