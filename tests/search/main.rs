@@ -16,6 +16,7 @@ mod oracle;
 mod pages;
 mod queries;
 mod questions;
+mod same;
 mod saved;
 mod tail;
 mod timeline;
