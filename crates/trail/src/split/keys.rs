@@ -257,10 +257,12 @@ fn wrapped(
                 return;
             }
             for (key, at) in members(bytes, at) {
-                if *key == **second {
-                    value(at).into_iter().for_each(|door| found((*first, *second), door));
-                } else if matches!(bytes.get(at), Some(b'{' | b'[')) {
-                    found((b"", b""), Door { at, way: Way::Beside });
+                match value(at).filter(|_| *key == **second) {
+                    Some(door) => found((*first, *second), door),
+                    None if matches!(bytes.get(at), Some(b'{' | b'[')) => {
+                        found((b"", b""), Door { at, way: Way::Beside });
+                    }
+                    None => {}
                 }
             }
         }

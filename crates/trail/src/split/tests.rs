@@ -127,6 +127,10 @@ fn what_holds_nothing_is_told() {
     let inner = r#"{"event":{"x":{"eventID":"z"},"original":"{}","y":[{}]},"z":[{"eventID":1}]}"#;
     check(inner, &[&format!("14 !{hidden}"), "42 \"{}", &format!("60 !{hidden}")]);
     check(
+        r#"{"event":{"original":{"a":1},"original":[{"eventID":1}]}}"#,
+        &[r#"21 {"a":1}"#, &format!("40 !{hidden}")],
+    );
+    check(
         r#"{"event":{"eventID":"z","original":"{}"}}"#,
         &[r#"0 {"event":{"eventID":"z","original":"{}"}}"#],
     );
@@ -138,7 +142,7 @@ fn what_holds_nothing_is_told() {
     ] {
         check(text, &[r#"10 {"a":1}"#]);
     }
-    check(r#"{"result":{"eventName":"z","_raw":"{}"}}"#, &["36 \"{}"]);
+    check(r#"{"result":{"eventName":"z","_raw":"{}"}}"#, &["35 \"{}"]);
     check(r#"{"Records":[{"a":1}],"x":[{"b":1}"#, &[r#"12 {"a":1}"#, "25 !it has no end"]);
     // A record is one, although its list comes first, and whatever was found before.
     let late = r#"{"Records":[{"a":1}],"x":"text","eventName":"z"}"#;
