@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{EXIT_CODES, Exit, SocketArg};
+use super::{EXIT_CODES, Exit};
+use crate::cli::ask::AskArg;
 use crate::cli::errors::QueryError;
 use crate::cli::events::{EventsLook, events_table, targets};
 use crate::cli::json::indent;
@@ -43,12 +44,12 @@ pub struct Args {
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = Format::Text)]
     format: Format,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let times = Times::of(args.time_zone.as_deref())?;
-    let client = args.socket.client();
+    let client = args.ask.client()?;
     let response = client.event(&args.id)?;
     let around = args.around.as_deref();
     let around =

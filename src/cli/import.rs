@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar};
 
-use super::Exit;
+use super::{EXIT_CODES, Exit};
+use crate::cli::left_out::LeftOut;
+use crate::cli::progress;
 use crate::cli::serve::environment;
 use crate::cli::table::Format;
 use crate::cli::text::{counted, escape};
-use crate::config::{Config, Overrides};
+use crate::config::{Config, Overrides, advice_on_address};
 use crate::daemon::{import_options, open_store};
 use bench::report::IngestReport;
 use bench::usage::Usage;
@@ -23,15 +25,14 @@ use ingest::progress::{Busy, Counters, Progress};
 use ingest::walk::{FileWalk, Found};
 use ingest::watch::Watcher;
 use store::inspect::disk_bytes_by_part;
+use store::ledger::LedgerReader;
 use store::store::Store;
-
-/// Skipped paths told by name.
-const SKIPPED_TOLD_MAX: usize = 10;
 
 /// Between two updates of the progress bar.
 const TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// Files, and directories with all below them
     #[arg(required = true, value_name = "PATH")]
@@ -49,7 +50,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let roots = absolute(&args.paths)?;
     let store = open_store(&args.data_dir, &config)?;
     tell_damage(&store);
-    let (store, mut report) = fill(store, &roots, &config)?;
+    let (store, Filled { mut report, known, named, progress }) = fill(store, &roots, &config)?;
+    let has_new = report.events + report.duplicates > 0;
+    if report.files == 0 && known > 0 && known == named {
+        eprintln!("all {} known, nothing is read again", counted(known, "file"));
+    } else if known > 0 {
+        eprintln!("{} known already", counted(known, "file"));
+    }
+    // Looking through the ledger takes as long as reading it.
+    let is_plain = has_new && report.files_rejected == 0 && report.skipped == 0;
+    let mut exit = Exit::Done;
+    if !is_plain {
+        let left_out = LeftOut::of(store.ledger(), &roots, &progress)?;
+        left_out.lines().iter().for_each(|line| eprintln!("{line}"));
+        exit = if left_out.is_everything() { Exit::Failed } else { Exit::Done };
+    }
     drop(store);
     report.index_bytes = disk_bytes_by_part(&args.data_dir)
         .into_iter()
@@ -61,14 +76,26 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Format::Text => eprintln!("index {}", HumanBytes(report.index_bytes_all())),
         Format::Json => writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?,
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
-/// Says what was found damaged and set aside.
+/// Says what was found damaged and set aside, and what other users could read.
 pub(super) fn tell_damage(store: &Store) {
-    for note in store.set_aside().iter().chain(&store.attempts().notes()) {
+    let notes = store.attempts().notes();
+    let tightened = store.tightened().map(str::to_owned);
+    for note in store.set_aside().iter().chain(&notes).chain(&tightened) {
         eprintln!("warning: {}", escape(note));
     }
+}
+
+/// What became of an archive that was read.
+pub(super) struct Filled {
+    report: IngestReport,
+    /// Files that were read before.
+    known: u64,
+    /// Files that could be a trail's.
+    named: u64,
+    progress: Arc<Progress>,
 }
 
 /// Reads the archive into the store, showing how far it is, and says what was read.
@@ -76,9 +103,10 @@ pub(super) fn fill(
     store: Store,
     roots: &[PathBuf],
     config: &Config,
-) -> anyhow::Result<(Store, IngestReport)> {
+) -> anyhow::Result<(Store, Filled)> {
     let started = Instant::now();
-    let bar = progress_bar(total_bytes(roots));
+    let Ahead { bytes, known, named } = look_ahead(roots, store.ledger());
+    let bar = progress::line(Some(bytes));
     let progress = Progress::new();
     let options = import_options(config, roots.to_vec());
     let ingest = Ingest::start(store, Watcher::none(), options, &progress)?;
@@ -95,10 +123,7 @@ pub(super) fn fill(
     let store = store.context("the commit thread panicked")?;
     let report = report(&progress, started.elapsed());
     tell(&report);
-    for skipped in progress.skipped().iter().take(SKIPPED_TOLD_MAX) {
-        eprintln!("skipped {}: {}", escape(&skipped.path), escape(&skipped.reason));
-    }
-    Ok((store, report))
+    Ok((store, Filled { report, known, named, progress }))
 }
 
 fn report(progress: &Progress, wall: Duration) -> IngestReport {
@@ -146,33 +171,48 @@ fn tell(report: &IngestReport) {
 
 pub(super) fn absolute(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let absolute = |path: &PathBuf| {
+        if let Some(advice) = advice_on_address(path) {
+            anyhow::bail!(advice);
+        }
         path.canonicalize().with_context(|| format!("cannot read {}", path.display()))
     };
     paths.iter().map(absolute).collect()
 }
 
-fn total_bytes(roots: &[PathBuf]) -> u64 {
-    let sizes =
-        FileWalk::new(&Arc::new(Archive::new(roots.iter().cloned()))).filter_map(|(_, found)| {
-            match found {
-                Ok(Found::Trail(key)) => Some(key.size),
-                _ => None,
-            }
-        });
-    sizes.sum()
+/// What there is to read.
+struct Ahead {
+    /// Bytes of the files that were not read before.
+    bytes: u64,
+    known: u64,
+    named: u64,
 }
 
-fn progress_bar(bytes: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template(
-        "{bar:30} {percent:>3}%  {bytes}/{total_bytes}  {binary_bytes_per_sec}  {msg}  {eta} left",
-    )
-    .expect("the template is valid");
-    ProgressBar::new(bytes).with_style(style)
+fn look_ahead(roots: &[PathBuf], ledger: &LedgerReader) -> Ahead {
+    let mut ahead = Ahead { bytes: 0, known: 0, named: 0 };
+    for (_, found) in FileWalk::new(&Arc::new(Archive::new(roots.iter().cloned()))) {
+        let Ok(Some(key)) = found.map(Found::key) else { continue };
+        ahead.named += 1;
+        if ledger.is_known(&key) {
+            ahead.known += 1;
+        } else {
+            ahead.bytes += key.size;
+        }
+    }
+    ahead
 }
 
-fn show(bar: &ProgressBar, progress: &Progress) {
-    let Counters { files, events, bytes_read, .. } = &progress.counters;
+fn show(bar: &ProgressBar, of: &Progress) {
+    let Counters { files, events, bytes_read, .. } = &of.counters;
     let count = |counter: &AtomicU64, noun: &str| counted(counter.load(Ordering::Relaxed), noun);
     bar.set_position(bytes_read.load(Ordering::Relaxed));
-    bar.set_message(format!("{}, {}", count(files, "file"), count(events, "event")));
+    let read = HumanBytes(bar.position());
+    bar.set_message(format!(
+        "{:>3}%  {}, {}, {} left, {read} of {}, {}/s",
+        progress::percent(bar),
+        count(files, "file"),
+        count(events, "event"),
+        HumanDuration(bar.eta()),
+        HumanBytes(bar.length().unwrap_or_default()),
+        HumanBytes(bar.per_sec() as u64),
+    ));
 }

@@ -107,7 +107,7 @@ columns! {
     AWS_REGION = "awsRegion", ["region"], Dictionary;
     RECIPIENT_ACCOUNT = "recipientAccountId", [], Dictionary;
     SOURCE_IP = "sourceIPAddress", [], Dictionary;
-    USER_AGENT = "userAgent", [], Dictionary;
+    USER_AGENT = "userAgent", ["agent"], Dictionary;
     ERROR_CODE = "errorCode", [], Dictionary;
     ERROR_MESSAGE = "errorMessage", [], Dictionary;
     READ_ONLY = "readOnly", [], Dictionary;

@@ -18,6 +18,7 @@ pub mod identity;
 mod known;
 pub mod layout;
 pub mod limits;
+pub mod names;
 pub mod outcome;
 pub mod parse;
 pub mod paths;
