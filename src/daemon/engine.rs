@@ -243,7 +243,10 @@ impl Daemon {
             ));
         }
         warnings.extend(glance.late.iter().map(|path| {
-            format!("the disk under the archive does not answer: still waiting for {path}")
+            format!(
+                "reading {path} takes long, because of its size or of the disk under the archive; it is \
+                 not in the index yet"
+            )
         }));
         warnings
     }

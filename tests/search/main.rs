@@ -10,6 +10,7 @@ mod explanation;
 mod explore;
 mod language;
 mod made_up;
+mod names;
 mod oracle;
 mod pages;
 mod queries;

@@ -10,6 +10,7 @@ mod fetch;
 mod highlight;
 mod meaning;
 mod rows;
+mod span;
 mod spans;
 mod tail;
 
@@ -25,7 +26,8 @@ use self::explain::Steps;
 use self::explain_empty::explain_empty;
 pub use self::explore::{fields, values};
 use self::fetch::fetch_up_to;
-use self::rows::{Column, Rows};
+use self::rows::{Column, Rows, is_column_of};
+use self::span::check_order;
 use self::spans::EmptySpans;
 pub use self::tail::tail;
 use crate::bins::bins;
@@ -35,7 +37,9 @@ use crate::groups::{Grouping, Measure, group};
 use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, lower};
 use crate::meaning::{EventMeaning, RowMeaning};
 use crate::notes::Notes;
+use crate::numbers::{Holds, Numbers};
 use crate::plan::{Planner, read_record};
+use crate::presence::holds;
 use crate::values::ValueSource;
 use crate::visit::Sought;
 use language::ast::{Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Value};
@@ -194,6 +198,7 @@ impl<'s> Search<'s> {
         let end = parse_bound("end", end, clock)?;
         snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
         let (steps, notes) = (Steps::default(), Notes::default());
+        notes.extend(check_order(start, end)?.into_iter().collect());
         Ok(Self { snapshot, clock, start, end, cursor: None, cancel, steps, notes })
     }
 }
@@ -225,7 +230,17 @@ impl Search<'_> {
     fn meaning(&self, filter: &Expr) -> Result<EventMeaning, ApiError> {
         let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
         let names = EventNames { fields: &self.fields(), clock: self.clock, answer: &answer };
-        lower(filter, &names)
+        let numbers =
+            Numbers { holds: &|field| self.holds(field), clock: self.clock, notes: &self.notes };
+        lower(&numbers.plain(filter)?, &names)
+    }
+
+    /// Which values events have in a field.
+    fn holds(&self, field: &FieldRef) -> Result<Holds, ApiError> {
+        match self.fields().source(field)? {
+            ValueSource::Paths(paths) => holds(self.snapshot, &paths, &|| self.cancel.check()),
+            _ => Ok(Holds::default()),
+        }
     }
 
     fn answer_rows(
@@ -234,6 +249,7 @@ impl Search<'_> {
         request: &SearchRequest,
     ) -> Result<SearchResponse, ApiError> {
         let meaning = self.timed("inner queries", || self.meaning(&query.filter))?;
+        self.note_times(&meaning);
         // A server refuses more than it may answer with; an export asks for more, and has it.
         let limit = request.limit.unwrap_or(TABLE_ROWS_DEFAULT);
         let rows_max = request.empty.then_some(limit);
@@ -305,17 +321,20 @@ impl Search<'_> {
         let column = |field: &FieldRef| rows.named(field);
         let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
         let of_kind = |kind: FieldKind| rows.of_kind(kind);
+        let numbers =
+            Numbers { holds: &|field| rows.holds(field), clock: self.clock, notes: &self.notes };
         let names =
             RowNames { column: &column, of_kind: &of_kind, clock: self.clock, answer: &answer };
-        lower(filter, &names)
+        lower(&numbers.plain(filter)?, &names)
     }
 
     fn key_column(&self, key: &GroupKey) -> Result<Column, ApiError> {
         let kind = match key {
             GroupKey::Field { field, .. } => column_kind(&self.fields().resolve(field)?),
+            GroupKey::Net { .. } => ColumnKind::Values(FieldKind::Any),
             GroupKey::Bin { .. } => ColumnKind::Time,
         };
-        Ok(Column { name: key.column().to_owned(), kind })
+        Ok(Column { name: key.column(), function: None, kind })
     }
 
     fn measure_column(&self, function: &Function) -> Result<Column, ApiError> {
@@ -326,12 +345,16 @@ impl Search<'_> {
             ) => column_kind(&self.fields().resolve(field)?),
             _ => ColumnKind::Values(FieldKind::Any),
         };
-        Ok(Column { name: function.column(), kind })
+        let plain = function.unnamed().column();
+        Ok(Column { name: function.column(), function: Some(plain), kind })
     }
 
     fn key(&self, key: &GroupKey) -> Result<ValueSource, ApiError> {
         match key {
             GroupKey::Field { field, .. } => self.fields().source(field),
+            GroupKey::Net { field, net, .. } => {
+                Ok(ValueSource::Net(Box::new(self.fields().source(field)?), *net))
+            }
             GroupKey::Bin { bin, .. } => Ok(ValueSource::Bin(bins(*bin, self.clock.zone.clone()))),
         }
     }
@@ -348,6 +371,8 @@ impl Search<'_> {
             FunctionKind::Max => Measure::Max(source),
             FunctionKind::First => Measure::First(source),
             FunctionKind::Last => Measure::Last(source),
+            FunctionKind::Values => Measure::Values(source),
+            FunctionKind::List => Measure::List(source),
             FunctionKind::Percentile(percent) => Measure::Percentile(percent, source),
         })
     }
@@ -394,6 +419,7 @@ fn largest_wanted(query: &RowsQuery) -> Option<usize> {
         return None;
     };
     let is_count = function.kind == FunctionKind::Count && function.field.is_none();
-    let is_most_first = first.is_descending && first.field.name == function.column();
+    let is_named = |name: &str| name == function.column() || is_column_of(name, function);
+    let is_most_first = first.is_descending && is_named(&first.field.name);
     (is_count && is_most_first && of_each.is_empty()).then_some(*rows as usize)
 }

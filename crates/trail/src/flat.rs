@@ -134,6 +134,12 @@ impl Event {
         self.paths.child(parent, key)
     }
 
+    /// Takes in a key of the object at a place of the record.
+    pub(crate) fn meet(&mut self, object: usize, (parent, path): (PathId, PathId), key: &str) {
+        let is_dotted = self.paths.is_dotted(path);
+        self.keys.meet(object, (parent, path), key, is_dotted);
+    }
+
     /// The path's text, its parts separated by [`crate::paths::SEPARATOR`].
     pub fn path_text(&self, path: PathId) -> &str {
         self.paths.text(path)

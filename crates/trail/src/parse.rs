@@ -55,7 +55,7 @@ pub trait Sink {
     /// Takes one event, which the parser reuses afterwards.
     fn event(&mut self, event: &mut Event) -> Result<(), Self::Error>;
     /// Takes one record that cannot be read.
-    fn reject(&mut self, reject: Reject);
+    fn reject(&mut self, reject: Reject) -> Result<(), Self::Error>;
 }
 
 /// Parses files, one after another. Each worker has one.
@@ -75,9 +75,7 @@ impl Parser {
     ) -> Result<(), S::Error> {
         let mut run = Run::new(self, origin, sink);
         let places = Places::as_is();
-        for piece in pieces {
-            run.piece(*piece, 0, &places);
-        }
+        let _ = pieces.iter().all(|piece| run.piece(*piece, 0, &places));
         run.end()
     }
 
@@ -198,10 +196,11 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
         self.failure.map_or(Ok(()), Err)
     }
 
-    /// Takes a piece of what `places` are of; `base` is the offset there of the bytes it was found in.
-    fn piece(&mut self, piece: Piece<'_>, base: usize, places: &Places<'_>) {
-        if self.failure.is_some() || self.records > FILE_RECORDS_MAX {
-            return;
+    /// Takes a piece of what `places` are of; `base` is the offset there of the bytes it was found in. Returns
+    /// whether it takes more.
+    fn piece(&mut self, piece: Piece<'_>, base: usize, places: &Places<'_>) -> bool {
+        if self.is_over() {
+            return false;
         }
         match piece {
             Piece::Record { offset, bytes, is_listed, flags } => {
@@ -215,6 +214,11 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
                 self.reject(base + offset, reason.to_owned(), places);
             }
         }
+        !self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        self.failure.is_some() || self.records > FILE_RECORDS_MAX
     }
 
     /// Takes a text that holds a record or an envelope.
@@ -233,7 +237,8 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
         if places.depth() < TEXT_DEPTH_MAX {
             split::split_text(&text, flags, &mut |piece| self.piece(piece, 0, &inner));
         } else {
-            let (offset, bytes) = (0, text.trim_ascii());
+            let bytes = text.trim_ascii_start();
+            let (offset, bytes) = (text.len() - bytes.len(), bytes.trim_ascii_end());
             self.record(Found { offset, bytes, is_listed: false, flags }, &inner);
         }
     }
@@ -292,7 +297,10 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
 
     /// `offset` counts bytes of what `places` are of.
     fn reject(&mut self, offset: usize, reason: String, places: &Places<'_>) {
-        self.sink.reject(Reject { offset: places.of(offset) as u64, reason });
+        let reject = Reject { offset: places.of(offset) as u64, reason };
+        if let Err(error) = self.sink.reject(reject) {
+            self.failure.get_or_insert(error);
+        }
     }
 }
 
@@ -348,17 +356,20 @@ impl<const IS_HASHED: bool> Visitor for Fill<'_, IS_HASHED> {
         self.0.add(path, scalar);
     }
 
-    fn key(&mut self, object: usize, at: usize, parent_and_path: (PathId, PathId), key: &str) {
-        self.0.keys.meet(object, at, parent_and_path, key);
+    fn key(&mut self, object: usize, parent_and_path: (PathId, PathId), key: &str) {
+        self.0.meet(object, parent_and_path, key);
     }
 
-    fn overridden(&mut self) -> Vec<u32> {
-        let places = self.0.keys.take_overridden();
-        if !places.is_empty() {
-            self.0.forget_values();
-            self.0.flags |= Flags::DUPLICATE_KEYS;
-        }
-        places
+    fn may_have_twice(&self) -> bool {
+        self.0.keys.may_be_twice()
+    }
+
+    fn has_twice(&mut self) {
+        self.0.flags |= Flags::DUPLICATE_KEYS;
+    }
+
+    fn forget(&mut self) {
+        self.0.forget_values();
     }
 
     fn overridden_leaf(&mut self, path: PathId, scalar: Scalar<'_>) {

@@ -117,6 +117,8 @@ struct Entry {
     text: Box<str>,
     depth: u32,
     meaning: Meaning,
+    /// Whether its key has dots, and so is several parts.
+    is_dotted: bool,
 }
 
 /// Every path seen by one worker.
@@ -138,6 +140,7 @@ impl Default for Paths {
             text: "".into(),
             depth: 0,
             meaning: Meaning::Other,
+            is_dotted: false,
         };
         Self {
             entries: vec![root],
@@ -178,6 +181,7 @@ impl Paths {
             text: text.into(),
             depth: ancestor.depth + 1,
             meaning,
+            is_dotted: key.contains('.'),
         });
         let Self { entries, hash: seeded, .. } = self;
         self.by_parent_and_key.insert_unique(hash, id, |&id| {
@@ -194,6 +198,11 @@ impl Paths {
 
     pub(crate) fn meaning(&self, id: PathId) -> Meaning {
         self.entries[id.0 as usize].meaning
+    }
+
+    /// Whether the path's last key has dots.
+    pub(crate) fn is_dotted(&self, id: PathId) -> bool {
+        self.entries[id.0 as usize].is_dotted
     }
 
     pub(crate) fn generation(&self) -> Generation {
