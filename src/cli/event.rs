@@ -11,7 +11,7 @@ use crate::cli::search::warn;
 use crate::cli::shown::json_for_terminal;
 use crate::cli::table::Format;
 use crate::cli::text::{labelled, thousands};
-use wire::{Hit, SearchResponse};
+use wire::{Hit, Meta, SearchResponse};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
@@ -62,10 +62,19 @@ pub(super) fn describe_hit(hit: &Hit) -> String {
         ("when", joined(&[Some(meta.time.clone()), record.text(&["awsRegion"])])),
         ("with", credentials(hit, &record)),
         ("id", meta.id.clone()),
-        ("file", format!("{}, byte {}", meta.file, thousands(meta.offset))),
+        ("file", format!("{}, {}", meta.file, place(meta))),
         ("flags", meta.flags.join(", ")),
     ];
     format!("{}\n{}\n", labelled(&lines), json_for_terminal(&indent(hit.event.get())))
+}
+
+/// Where in its file the record is.
+fn place(meta: &Meta) -> String {
+    match (meta.row, meta.column) {
+        (None, _) => format!("byte {}", thousands(meta.offset)),
+        (Some(row), None) => format!("row {}", thousands(row)),
+        (Some(row), Some(column)) => format!("row {}, column {column}", thousands(row)),
+    }
 }
 
 fn result(record: &Record) -> String {
@@ -101,7 +110,7 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use wire::{Meta, Total};
+    use wire::Total;
 
     #[track_caller]
     fn check(event: &str, flags: &[&str], expected: &str) {
@@ -112,6 +121,8 @@ mod tests {
             credential: "assumed-role".into(),
             file: "AWSLogs/a.json.gz".into(),
             offset: 1200,
+            row: None,
+            column: None,
             flags: flags.iter().map(|flag| (*flag).to_string()).collect(),
             raw: None,
         };

@@ -103,6 +103,8 @@ pub(crate) mod tests {
             credential: credential.into(),
             file: "a.json.gz".into(),
             offset: 12,
+            row: None,
+            column: None,
             flags: Vec::new(),
             raw: None,
         };

@@ -17,11 +17,12 @@ use crate::config::{Config, Overrides};
 use crate::daemon::{import_options, open_store};
 use bench::report::IngestReport;
 use bench::usage::Usage;
-use ingest::Ingest;
 use ingest::archive::Archive;
 use ingest::progress::{Busy, Counters, Progress};
+use ingest::table::{is_table, is_table_name};
 use ingest::walk::{FileWalk, Found};
 use ingest::watch::Watcher;
+use ingest::{Ingest, IngestOptions};
 use store::inspect::disk_bytes_by_part;
 use store::store::Store;
 
@@ -33,7 +34,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Files, and directories with all below them
+    /// Files, and directories with all below them; tables (CSV, Parquet) by their own names only
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Where the index is kept
@@ -79,26 +80,56 @@ pub(super) fn fill(
 ) -> anyhow::Result<(Store, IngestReport)> {
     let started = Instant::now();
     let bar = progress_bar(total_bytes(roots));
-    let progress = Progress::new();
-    let options = import_options(config, roots.to_vec());
-    let ingest = Ingest::start(store, Watcher::none(), options, &progress)?;
-    while !progress.wait_idle(TICK) {
-        show(&bar, &progress);
+    // Tables last: of an event that the archive has too, the record as delivered is kept.
+    let (tables, archive): (Vec<_>, Vec<_>) =
+        roots.iter().cloned().partition(|root| is_table(root));
+    let passes = if tables.is_empty() { vec![archive] } else { vec![archive, tables] };
+    let mut store = store;
+    let mut progress = Progress::new();
+    let mut skipped = 0;
+    for roots in passes.into_iter().filter(|roots| !roots.is_empty()) {
+        progress = Progress::after(&progress.counters);
+        store = pass(store, import_options(config, roots), &progress, &bar)?;
+        skipped += progress.glance().skipped;
     }
-    show(&bar, &progress);
+    bar.finish_and_clear();
+    let report = IngestReport { skipped, ..report(&progress, started.elapsed()) };
+    tell(&report);
+    Ok((store, report))
+}
+
+/// Reads some of the roots.
+fn pass(
+    store: Store,
+    options: IngestOptions,
+    progress: &Arc<Progress>,
+    bar: &ProgressBar,
+) -> anyhow::Result<Store> {
+    let ingest = Ingest::start(store, Watcher::none(), options, progress)?;
+    while !progress.wait_idle(TICK) {
+        show(bar, progress);
+    }
+    show(bar, progress);
     bar.set_message("merging");
     let store = ingest.stop();
-    bar.finish_and_clear();
     if let Some(fault) = progress.fault() {
+        bar.finish_and_clear();
         anyhow::bail!(fault.reason);
     }
-    let store = store.context("the commit thread panicked")?;
-    let report = report(&progress, started.elapsed());
-    tell(&report);
+    bar.suspend(|| tell_unread(progress));
+    store.context("the commit thread panicked")
+}
+
+/// Says what was not read: what could not be, and tables that nobody named.
+fn tell_unread(progress: &Progress) {
     for skipped in progress.skipped().iter().take(SKIPPED_TOLD_MAX) {
         eprintln!("skipped {}: {}", escape(&skipped.path), escape(&skipped.reason));
     }
-    Ok((store, report))
+    let ignored = progress.ignored();
+    let tables = ignored.iter().filter(|file| is_table_name(&file.path));
+    for table in tables.take(SKIPPED_TOLD_MAX) {
+        eprintln!("ignored {}: a table is read only if it is named itself", escape(&table.path));
+    }
 }
 
 fn report(progress: &Progress, wall: Duration) -> IngestReport {

@@ -169,8 +169,7 @@ impl Pipeline {
         let archive = Archive::new(ground.roots.iter().cloned());
         // Now, while ingest goes on: to look for every file of the index can take minutes.
         let missing = missing(&self.snapshots.load(), &archive);
-        let missing =
-            if request.accept_loss { missing.ok() } else { Some(missing?.refuse()?) };
+        let missing = if request.accept_loss { missing.ok() } else { Some(missing?.refuse()?) };
         let mut ingest = self.ingest();
         if self.is_rebuilding() {
             return Err(ApiError::new(ErrorKind::Conflict, "a rebuild is under way"));

@@ -171,6 +171,8 @@ mod tests {
             credential: "iam-user".into(),
             file: "-a.json".into(),
             offset: 12,
+            row: None,
+            column: None,
             flags: Vec::new(),
             raw: None,
         };

@@ -156,6 +156,8 @@ fn found(id: &str) -> SearchResponse {
         credential: "iam-user".into(),
         file: "a.json.gz".into(),
         offset: 12,
+        row: None,
+        column: None,
         flags: Vec::new(),
         raw: None,
     };

@@ -21,6 +21,7 @@ pub mod parse;
 pub mod paths;
 mod places;
 mod repair;
+pub mod rows;
 pub mod seeded;
 pub mod split;
 pub mod time;
