@@ -6,3 +6,4 @@ mod common;
 mod exports;
 mod fuzz;
 mod hostile;
+mod tables;
