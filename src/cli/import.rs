@@ -84,6 +84,8 @@ pub(super) fn fill(
     let (tables, archive): (Vec<_>, Vec<_>) =
         roots.iter().cloned().partition(|root| is_table(root));
     let passes = if tables.is_empty() { vec![archive] } else { vec![archive, tables] };
+    let conflicting = |store: &Store| store.snapshots().load().files.counts().conflicting;
+    let conflicting_before = conflicting(&store);
     let mut store = store;
     let mut progress = Progress::new();
     let mut skipped = 0;
@@ -95,6 +97,18 @@ pub(super) fn fill(
     bar.finish_and_clear();
     let report = IngestReport { skipped, ..report(&progress, started.elapsed()) };
     tell(&report);
+    let conflicts = conflicting(&store).saturating_sub(conflicting_before);
+    if conflicts > 0 {
+        eprintln!(
+            "warning: {} the account and eventID of another event, and other content; both are \
+             indexed, with the flag id-conflict",
+            if conflicts == 1 {
+                "1 event has".to_owned()
+            } else {
+                format!("{} events have", HumanCount(conflicts))
+            },
+        );
+    }
     Ok((store, report))
 }
 

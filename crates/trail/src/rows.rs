@@ -46,6 +46,63 @@ impl RowPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flags::Flags;
+    use crate::flat::Event;
+    use crate::parse::{Origin, Parser, Reject, Sink};
+
+    #[derive(Default)]
+    struct Collected {
+        events: Vec<(RowPlace, String, Vec<String>)>,
+        rejects: Vec<(RowPlace, String)>,
+    }
+
+    impl Sink for Collected {
+        type Error = std::convert::Infallible;
+
+        fn event(&mut self, event: &mut Event) -> Result<(), Self::Error> {
+            let raw = String::from_utf8(event.raw.clone()).unwrap();
+            self.events.push((RowPlace::of(event.offset), raw, event.flags.names()));
+            Ok(())
+        }
+
+        fn reject(&mut self, reject: Reject) {
+            self.rejects.push((RowPlace::of(reject.offset), reject.reason));
+        }
+    }
+
+    #[test]
+    fn every_record_of_a_cell_has_its_place() {
+        let record = |id: &str| format!(r#"{{"eventName":"A","eventID":"{id}"}}"#);
+        let (a, b, c) = (record("a"), record("b"), record("c"));
+        let cell = RowPlace { row: 7, column: 3, byte: 0 };
+        let mut collected = Collected::default();
+        let origin = Origin { flags: Flags::TABLE, ..Origin::default() };
+        let mut parser = Parser::default();
+        let mut rows = parser.table(origin, &mut collected);
+        rows.cell(cell, "message", format!(r#"{{"Records":[{a}, {b}]}}"#).as_bytes()).unwrap();
+        rows.cell(RowPlace { row: 8, ..cell }, "message", br#"{"eventName":x}"#).unwrap();
+        rows.cell(RowPlace { row: 9, ..cell }, "message", b"START RequestId").unwrap();
+        rows.cell(RowPlace { row: 10, ..cell }, "message", br#"{"detail":"none"}"#).unwrap();
+        rows.record(11, c.as_bytes(), Flags::RECONSTRUCTED).unwrap();
+        let flags = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let table: Vec<String> = flags(&["table", "time-from-file"]);
+        let events: Vec<_> =
+            collected.events.iter().map(|(place, raw, _)| (*place, raw.as_str())).collect();
+        assert_eq!(
+            events,
+            [
+                (RowPlace { byte: 12, ..cell }, a.as_str()),
+                (RowPlace { byte: 12 + a.len() as u32 + 2, ..cell }, b.as_str()),
+                (RowPlace { row: 11, column: 0, byte: 0 }, c.as_str()),
+            ]
+        );
+        assert!(table.iter().all(|flag| collected.events[0].2.contains(flag)));
+        assert!(collected.events[2].2.iter().any(|flag| flag == "reconstructed"));
+        let rejects: Vec<_> = collected.rejects.iter().map(|(place, _)| *place).collect();
+        let bytes = rejects.iter().map(|place| (place.row, place.column, place.byte));
+        assert_eq!(bytes.collect::<Vec<_>>(), [(8, 3, 13), (9, 3, 0), (10, 3, 0)]);
+        assert!(collected.rejects[0].1.starts_with("row 8, column message, byte 13: "));
+    }
 
     #[test]
     fn places_come_back_in_order_and_within_what_json_can_say() {
