@@ -4,6 +4,7 @@ mod engine;
 mod files;
 mod keeper;
 mod manager;
+pub mod offline;
 pub mod pipeline;
 pub mod reload;
 mod saved;
@@ -205,6 +206,11 @@ async fn run(
         served = serving.as_mut() => return served.context(SOCKET_FAILED),
         store = opening => store?,
     };
+    if let Ok(store) = &store
+        && let Err(error) = store.tell_socket(&address)
+    {
+        tracing::warn!(%error, "who reads the index cannot be told the socket");
+    }
     let started =
         store.map_err(anyhow::Error::from).and_then(|store| Daemon::start(config, store, metrics));
     let engine = match started {

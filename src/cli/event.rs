@@ -3,7 +3,8 @@
 
 use std::io::Write;
 
-use super::{EXIT_CODES, Exit, SocketArg};
+use super::{EXIT_CODES, Exit};
+use crate::cli::ask::AskArg;
 use crate::cli::json::indent;
 use crate::cli::output::{Look, Output};
 use crate::cli::record::Record;
@@ -22,11 +23,11 @@ pub struct Args {
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = Format::Text)]
     format: Format,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let response = args.socket.client().event(&args.id)?;
+    let response = args.ask.client()?.event(&args.id)?;
     let look = Look::of_stdout();
     let mut out = Output::open(look);
     match args.format {

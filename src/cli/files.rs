@@ -7,7 +7,8 @@ use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser
 use comfy_table::Color;
 use serde_json::Value;
 
-use super::{EXIT_CODES, Exit, SocketArg, named};
+use super::{EXIT_CODES, Exit, named};
+use crate::cli::ask::AskArg;
 use crate::cli::list::write_json;
 use crate::cli::output::{ColorArg, Look, Output};
 use crate::cli::shown::csv_for_terminal;
@@ -57,7 +58,7 @@ pub struct Args {
     #[command(flatten)]
     color: ColorArg,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
 }
 
 fn dimensions() -> impl TypedValueParser<Value = Dimension> {
@@ -68,7 +69,7 @@ fn dimensions() -> impl TypedValueParser<Value = Dimension> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let response = args.socket.client().files(&FilesRequest {
+    let response = args.ask.client()?.files(&FilesRequest {
         state: args.state,
         path: args.path.clone(),
         start: args.since.clone(),

@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use clap::builder::RangedU64ValueParser;
 use serde::Serializer;
 
-use super::{EXIT_CODES, Exit, SocketArg, named};
+use super::{EXIT_CODES, Exit, named};
 use crate::cli::answer::answer_table;
+use crate::cli::ask::AskArg;
 use crate::cli::errors::QueryError;
 use crate::cli::events::events_table;
+use crate::cli::explained::{steps, why_empty};
 use crate::cli::output::{ColorArg, Look, Output};
 use crate::cli::shown::{csv_for_terminal, json_for_terminal};
 use crate::cli::table::ListFormat;
@@ -48,6 +50,9 @@ pub struct Args {
     /// The 'cursor' of an earlier answer in JSON: goes on behind its last event
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
+    /// Leave spans of a timeline out in which nothing was found
+    #[arg(long)]
+    no_empty: bool,
     /// Tell what the search did, and what each of its conditions finds by itself
     #[arg(long)]
     explain: bool,
@@ -58,7 +63,7 @@ pub struct Args {
     #[command(flatten)]
     color: ColorArg,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -73,10 +78,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         cursor: args.cursor.clone(),
         explain: args.explain,
         highlights: false,
+        empty: !args.no_empty,
     };
     let response = args
-        .socket
-        .client()
+        .ask
+        .client()?
         .search(&request)
         .map_err(|error| QueryError::locate(error, &request.query.to_string()))?;
     show(&response, &request.query, args.format, args.color.look())
@@ -94,6 +100,12 @@ pub(super) fn show(
     out.close()?;
     if format != ListFormat::Json {
         let _ = writeln!(io::stderr(), "{}", footer(response));
+        if let Some(explain) = &response.explain {
+            let _ = writeln!(io::stderr(), "{}", steps(explain));
+        }
+        if let Some(why) = &response.explanation {
+            let _ = writeln!(io::stderr(), "{}", why_empty(why));
+        }
     }
     warn(response);
     let has_rows = response.table.as_ref().is_none_or(|table| table.rows_total > 0);
@@ -178,7 +190,10 @@ fn footer(response: &SearchResponse) -> String {
         let events = counted(response.total.value, "event");
         return format!("{rows} of {events}{estimates}, {:.1} ms", response.took_ms);
     }
-    let shown = thousands(response.hits.len() as u64);
+    let mut shown = thousands(response.hits.len() as u64);
+    if let Some(kept) = response.kept {
+        shown = format!("{shown} of {} that dedup keeps,", thousands(kept));
+    }
     let total = counted(response.total.value, "event");
     let total = match (response.total.value, response.total.exact) {
         (0, _) => return format!("no events, {:.1} ms", response.took_ms),

@@ -177,15 +177,7 @@ impl Daemon {
 
     /// Why searches may lack events that the archive had.
     fn gaps(&self, snapshot: &Snapshot) -> Vec<String> {
-        let LedgerCounts { files, lost, .. } = snapshot.files.counts();
-        let mut gaps = Vec::new();
-        if files.reread > 0 || lost > 0 {
-            gaps.push(format!(
-                "{lost} events were in a damaged part of the index; {} files are read again if the \
-                 archive still has them (traildex files --state reread)",
-                files.reread
-            ));
-        }
+        let mut gaps = Vec::from_iter(lost(snapshot));
         if self.is_catching_up.load(Ordering::Acquire) {
             if self.pipeline.progress().has_caught_up() {
                 self.is_catching_up.store(false, Ordering::Release);
@@ -254,11 +246,23 @@ impl Daemon {
     }
 }
 
+/// Told where events are lost that were in a damaged part of the index.
+pub(super) fn lost(snapshot: &Snapshot) -> Option<String> {
+    let LedgerCounts { files, lost, .. } = snapshot.files.counts();
+    (files.reread > 0 || lost > 0).then(|| {
+        format!(
+            "{lost} events were in a damaged part of the index; {} files are read again if the \
+             archive still has them (traildex files --state reread)",
+            files.reread
+        )
+    })
+}
+
 /// Told where events have more different fields than the index lists. It hides no event.
-fn unlisted(snapshot: &Snapshot) -> Option<String> {
+pub(super) fn unlisted(snapshot: &Snapshot) -> Option<String> {
     const NOT_ALL_LISTED: &str = "events have more different fields than the index lists: any field \
-        is found by its full path, but short names, the elements of policies and the list of fields \
-        may lack some (docs/operations.md, Fields)";
+        is found by its full path, but short names, the elements of policies, `names:` and the list \
+        of fields may lack some (docs/operations.md, Fields)";
     (!snapshot.lists_all_paths()).then(|| NOT_ALL_LISTED.to_owned())
 }
 
@@ -347,7 +351,11 @@ impl Engine for Daemon {
     ) -> Result<SearchResponse, ApiError> {
         let searches = self.saved.all();
         let search = searches.get(name).ok_or_else(|| saved::unknown(name))?;
-        self.search(&saved::search(&saved::told(search), request)?, cancel)
+        let search = saved::told(search);
+        let mut response = self.search(&saved::search(&search, request)?, cancel)?;
+        // The tree that was searched for has no text that could be taken in two ways.
+        response.warnings.splice(0..0, saved::notes(&search)?);
+        Ok(response)
     }
 
     fn fields(&self, request: &FieldsRequest, cancel: &Cancel) -> Result<FieldsResponse, ApiError> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use language::parameters::{bind, is_name, parameters};
+use language::parse::parse_noted;
 use search::run::{clock_of, parse_bound, refused};
 use store::saved;
 use store::saved::Search;
@@ -83,8 +84,14 @@ pub(super) fn search(search: &SavedSearch, run: &SavedRequest) -> Result<SearchR
         total: run.total,
         cursor: run.cursor.clone(),
         highlights: run.highlights,
+        empty: run.empty,
         explain: run.explain,
     })
+}
+
+/// How the text of a saved search is taken, for the warnings of its answers.
+pub(super) fn notes(search: &SavedSearch) -> Result<Vec<String>, ApiError> {
+    parse_noted(&search.query).map(|parsed| parsed.notes).map_err(refused)
 }
 
 /// A search of the API, as it is kept on disk.

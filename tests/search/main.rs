@@ -4,6 +4,8 @@ mod answers;
 #[path = "../common/mod.rs"]
 mod common;
 mod effort;
+mod exact;
+mod explanation;
 mod explore;
 mod language;
 mod made_up;
@@ -13,5 +15,7 @@ mod queries;
 mod questions;
 mod saved;
 mod tail;
+mod timeline;
 mod trails;
 mod unicode;
+mod words;

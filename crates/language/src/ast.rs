@@ -13,7 +13,7 @@ mod stage;
 use std::ops::Bound;
 
 pub use self::stage::{Bin, BinUnit, Function, FunctionKind, GroupKey, SortKey, Stage};
-use crate::syntax::escape;
+use crate::syntax::{escape, unquoted};
 
 /// A whole query: a filter, and stages behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub struct FieldRef {
     /// Whether the name is the whole path. No event needs to have that path; if none does, none
     /// matches.
     pub is_path: bool,
+    /// Whether the name stands in quotes: it is a record's own, and no short name.
+    pub is_quoted: bool,
 }
 
 /// A test on a field's values.
@@ -205,13 +207,30 @@ impl FieldRef {
 
     /// A field that a query's text names at that byte.
     pub(crate) fn typed(name: impl Into<String>, offset: Option<usize>) -> Self {
-        Self { name: name.into(), offset, is_path: false }
+        Self { name: name.into(), offset, is_path: false, is_quoted: false }
+    }
+
+    /// A field whose name stands in quotes at that byte of a query's text.
+    pub(crate) fn quoted(name: impl Into<String>, offset: Option<usize>) -> Self {
+        Self { is_quoted: true, ..Self::typed(name, offset) }
+    }
+
+    /// A field by its name as a query has it: in quotes, or plain.
+    pub fn read(text: &str) -> Self {
+        unquoted(text).map_or_else(|| Self::named(text), |name| Self::quoted(name, None))
+    }
+
+    /// A path as a query has it: in quotes where it has other signs than names have.
+    pub fn written(path: &str) -> String {
+        let plain = Self::named(path);
+        let is_plain = plain.to_string() == path;
+        Self { is_quoted: !is_plain, ..plain }.to_string()
     }
 
     /// The field at a whole path of the record, for programs that know paths which perhaps no event
     /// of the index has.
     pub fn at_path(path: impl Into<String>) -> Self {
-        Self { name: path.into(), offset: None, is_path: true }
+        Self { is_path: true, ..Self::named(path) }
     }
 }
 
@@ -311,7 +330,7 @@ impl Pattern {
 
 impl PartialEq for FieldRef {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        self.name == other.name && self.is_quoted == other.is_quoted
     }
 }
 

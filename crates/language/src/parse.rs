@@ -53,16 +53,30 @@ pub struct ParseError {
     pub suggestion: Option<String>,
 }
 
+/// A query, and how its text was taken where a reader could have meant something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// The query.
+    pub query: Query,
+    /// Sentences for the reader of the answer, each once; empty where nothing is in doubt.
+    pub notes: Vec<String>,
+}
+
 /// Parses a query. Empty text matches every event.
 pub fn parse(text: &str) -> Result<Query, ParseError> {
+    parse_noted(text).map(|parsed| parsed.query)
+}
+
+/// Parses a query, and tells how its text was taken.
+pub fn parse_noted(text: &str) -> Result<Parsed, ParseError> {
     if text.len() > QUERY_BYTES_MAX {
         let message = format!("the query is longer than {QUERY_BYTES_MAX} bytes");
         return Err(ParseError::new(text.floor_char_boundary(QUERY_BYTES_MAX), message));
     }
-    let mut parser = Parser { scan: Scanner::new(text), depth: 0, terms: 0 };
+    let mut parser = Parser { scan: Scanner::new(text), depth: 0, terms: 0, notes: Vec::new() };
     let query = parser.query()?;
     match parser.scan.peek() {
-        None => Ok(query),
+        None => Ok(Parsed { query, notes: parser.notes }),
         Some(')') => Err(ParseError::new(parser.scan.offset(), "this ')' has no '(' before it")),
         Some(_) => Err(parser.unexpected("AND or OR")),
     }
@@ -100,6 +114,8 @@ struct Parser<'a> {
     depth: usize,
     /// Conditions read so far.
     terms: usize,
+    /// What the reader of the answer is told.
+    notes: Vec<String>,
 }
 
 /// Boolean operators. `scope` is the field before the parentheses in `field:(a OR b)`: each

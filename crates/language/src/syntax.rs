@@ -124,6 +124,31 @@ pub(super) fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
+/// The text in a quoted one, which begins with its quote, and its bytes with the quotes. `\"` and
+/// `\\` stand for `"` and `\`; any other backslash is itself, so that Windows paths can be pasted.
+/// None where the quote is never closed.
+pub(super) fn read_quoted(rest: &str) -> Option<(String, usize)> {
+    let mut text = String::new();
+    let mut chars = rest.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Some((text, at + 1)),
+            '\\' => {
+                let escaped = chars.next_if(|&(_, next)| next == '"' || next == '\\');
+                text.push(escaped.map_or(c, |(_, escaped)| escaped));
+            }
+            c => text.push(c),
+        }
+    }
+    None
+}
+
+/// The text of which `quoted` is the quoted form; None where it is none, or empty.
+pub(super) fn unquoted(quoted: &str) -> Option<String> {
+    let (text, end) = quoted.strip_prefix('"').and_then(|_| read_quoted(quoted))?;
+    (end == quoted.len() && !text.is_empty()).then_some(text)
+}
+
 /// The name most similar to `word`, for a suggestion; None if no name is similar.
 pub fn closest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     /// How alike they must be, from 0 to 1.

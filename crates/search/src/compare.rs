@@ -50,9 +50,10 @@ impl Clause for CompareClause {
         let open = |source| Values::open(context.segment, source, &self.read).map(Side::new);
         let (mut left, mut right) = (open(&self.left)?, open(&self.right)?);
         let relation = self.relation;
-        let stop = context.stop.clone();
+        let mut pace = Pace::of(context.stop.clone());
         Ok(context.scan_reading(move |doc| {
-            relation.holds(&left.of(doc)?, &right.of(doc)?, &mut Pace::new(&stop))
+            let (left, right) = (left.of(doc, &mut pace)?, right.of(doc, &mut pace)?);
+            relation.holds(&left, &right, &mut pace)
         }))
     }
 }
@@ -60,10 +61,15 @@ impl Clause for CompareClause {
 /// Steps that a comparison of two values takes, about.
 const PAIR_STEPS: usize = 32;
 
+/// Bytes of the values that are remembered of a side.
+const KNOWN_BYTES_MAX: usize = 8 << 20;
+
 /// One of the two fields.
 struct Side {
     values: Values,
     known: SeededMap<Local, Arc<Comparable>>,
+    /// Bytes that these take, about.
+    bytes: usize,
 }
 
 /// A value, as it is compared.
@@ -77,17 +83,25 @@ struct Comparable {
 
 impl Side {
     fn new(values: Values) -> Self {
-        Self { values, known: SeededMap::default() }
+        Self { values, known: SeededMap::default(), bytes: 0 }
     }
 
-    fn of(&mut self, doc: DocId) -> Result<Vec<Arc<Comparable>>, IndexError> {
-        let mut found = Vec::new();
-        for local in self.values.of(doc)?.to_vec() {
+    fn of(&mut self, doc: DocId, pace: &mut Pace<'_>) -> Result<Vec<Arc<Comparable>>, IndexError> {
+        if self.bytes + self.values.bytes() > KNOWN_BYTES_MAX {
+            self.known.clear();
+            self.bytes = 0;
+            self.values.forget();
+        }
+        let locals = self.values.of(doc)?.to_vec();
+        pace.spend(locals.len() * PAIR_STEPS + self.values.more_steps())?;
+        let mut found = Vec::with_capacity(locals.len());
+        for local in locals {
             if let Some(known) = self.known.get(&local) {
                 found.push(Arc::clone(known));
                 continue;
             }
             let comparable = Arc::new(Comparable::new(self.values.cell(local)?));
+            self.bytes += size_of::<Comparable>() + 2 * comparable.text.len();
             self.known.insert(local, Arc::clone(&comparable));
             found.push(comparable);
         }

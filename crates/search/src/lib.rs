@@ -22,6 +22,8 @@ mod groups;
 mod id_clauses;
 mod lower;
 mod meaning;
+mod named;
+mod notes;
 mod one_term;
 mod phrase;
 pub mod pieces;

@@ -3,11 +3,13 @@
 mod cursor;
 mod events;
 mod explain;
+mod explain_empty;
 mod explore;
 mod fetch;
 mod highlight;
 mod meaning;
 mod rows;
+mod spans;
 mod tail;
 
 use std::iter;
@@ -19,23 +21,26 @@ use jiff::tz::TimeZone;
 
 use self::cursor::Cursor;
 use self::explain::Steps;
+use self::explain_empty::explain_empty;
 pub use self::explore::{fields, values};
 use self::fetch::fetch_up_to;
 use self::rows::{Column, Rows};
+use self::spans::EmptySpans;
 pub use self::tail::tail;
 use crate::bins::bins;
 use crate::clauses::{ClauseQuery, PlaceClause, Stop};
 use crate::collect::{Counting, Wanted, collect};
-use crate::fields::{has_no_value, resolve};
+use crate::fields::Finder;
 use crate::groups::{Grouping, Measure, group};
 use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, lower};
 use crate::meaning::{EventMeaning, RowMeaning};
+use crate::notes::Notes;
 use crate::plan::{Planner, read_record};
 use crate::values::ValueSource;
 use crate::visit::Sought;
 use language::ast::{Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Value};
 use language::check::{Checked, RowStage, RowsQuery, StageFault};
-use language::parse::{ParseError, parse};
+use language::parse::{ParseError, Parsed, parse, parse_noted};
 use language::time::{Clock, parse_time, parse_zone};
 use segment::stop::Pace;
 use store::snapshot::Snapshot;
@@ -59,28 +64,34 @@ pub fn search(
     cancel: &Cancel,
 ) -> Result<SearchResponse, ApiError> {
     let started = Instant::now();
-    let query = parse_query(&request.query)?;
+    let Parsed { query, notes } = parse_query(&request.query)?;
     let cursor = Cursor::of(request, snapshot)?;
     let now = cursor.and_then(|cursor| cursor.now()).unwrap_or(now);
     let clock = clock_of(request.time_zone.as_deref(), now)?;
     let bounds = (request.start.as_deref(), request.end.as_deref());
     let search = Search { cursor, ..Search::between(snapshot, bounds, &clock, cancel)? };
+    search.notes.extend(notes);
     // An evaluation that was stopped has no error of its own.
     let text = request.explain.then(|| query.to_string());
     let conditions = request.explain.then(|| query.filter.clone());
-    let answer = search.answer(query.checked().map_err(out_of_order)?, request);
+    let query = query.checked().map_err(out_of_order)?;
+    let answer = search.answer(&query, request);
     let mut response = answer.map_err(|error| why_ended(error, cancel))?;
     response.took_ms = started.elapsed().as_secs_f64() * 1e3;
+    if request.cursor.is_none() {
+        response.explanation = explain_empty(&search, &query, &response);
+    }
     if let (Some(text), Some(filter)) = (text, conditions) {
         response.explain = Some(search.explain(text, &filter)?);
     }
+    response.warnings.splice(0..0, search.notes.take());
     Ok(response)
 }
 
-fn parse_query(query: &QueryForm) -> Result<Query, ApiError> {
+fn parse_query(query: &QueryForm) -> Result<Parsed, ApiError> {
     match query {
-        QueryForm::Tree(query) => Ok((**query).clone()),
-        QueryForm::Text(text) => parsed(text),
+        QueryForm::Tree(query) => Ok(Parsed { query: (**query).clone(), notes: Vec::new() }),
+        QueryForm::Text(text) => parse_noted(text).map_err(refused),
     }
 }
 
@@ -145,10 +156,6 @@ fn out_of_order(StageFault { stage, message }: StageFault) -> ApiError {
     ApiError::new(ErrorKind::BadQuery, format!("stage {}: {message}", stage + 1))
 }
 
-fn parsed(text: &str) -> Result<Query, ApiError> {
-    parse(text).map_err(refused)
-}
-
 /// The plan of a query that is a filter only.
 fn events_query(
     snapshot: &Arc<Snapshot>,
@@ -156,7 +163,7 @@ fn events_query(
     now: Timestamp,
     cancel: &Cancel,
 ) -> Result<Sought, ApiError> {
-    let query = parsed(text)?;
+    let query = parse(text).map_err(refused)?;
     if !query.stages.is_empty() {
         let message =
             "events as they come are filtered, and nothing is made of them: leave out '|'";
@@ -171,6 +178,7 @@ fn events_query(
         cursor: None,
         cancel,
         steps: Steps::default(),
+        notes: Notes::default(),
     };
     // An inner query that was stopped has no error of its own.
     let meaning = search.meaning(&query.filter).map_err(|error| why_ended(error, cancel))?;
@@ -218,6 +226,8 @@ struct Search<'s> {
     cursor: Option<Cursor>,
     cancel: &'s Cancel,
     steps: Steps,
+    /// What the answer's warnings tell of how the query was taken.
+    notes: Notes,
 }
 
 impl<'s> Search<'s> {
@@ -231,14 +241,18 @@ impl<'s> Search<'s> {
         let start = parse_bound("start", start, clock)?;
         let end = parse_bound("end", end, clock)?;
         snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
-        let steps = Steps::default();
-        Ok(Self { snapshot, clock, start, end, cursor: None, cancel, steps })
+        let (steps, notes) = (Steps::default(), Notes::default());
+        Ok(Self { snapshot, clock, start, end, cursor: None, cancel, steps, notes })
     }
 }
 
 impl Search<'_> {
     fn planner(&self) -> Planner<'_> {
         Planner { snapshot: self.snapshot, stop: stop_of(self.cancel) }
+    }
+
+    fn fields(&self) -> Finder<'_> {
+        Finder { snapshot: self.snapshot, notes: &self.notes }
     }
 
     /// The events of a filter that means this, between the search's bounds.
@@ -248,43 +262,52 @@ impl Search<'_> {
         Sought { query, stop: planner.stop }
     }
 
-    fn answer(&self, query: Checked, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
+    fn answer(&self, query: &Checked, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
         match query {
-            Checked::Events(query) => self.answer_events(&query, request),
-            Checked::Rows(query) => self.answer_rows(&query, request.limit),
+            Checked::Events(query) => self.answer_events(query, request),
+            Checked::Rows(query) => self.answer_rows(query, request),
         }
     }
 
     /// What a condition on events means, its inner queries answered.
     fn meaning(&self, filter: &Expr) -> Result<EventMeaning, ApiError> {
         let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
-        let has_no_value = |field: &FieldRef, path: &str| has_no_value(field, path, self.snapshot);
-        let names = EventNames {
-            resolve: &|field| resolve(field, self.snapshot),
-            has_no_value: &has_no_value,
-            clock: self.clock,
-            answer: &answer,
-            paths: &|| self.snapshot.paths().into_iter().map(str::to_owned).collect(),
-        };
+        let names = EventNames { fields: &self.fields(), clock: self.clock, answer: &answer };
         lower(filter, &names)
     }
 
     fn answer_rows(
         &self,
         query: &RowsQuery,
-        limit: Option<usize>,
+        request: &SearchRequest,
     ) -> Result<SearchResponse, ApiError> {
         let meaning = self.timed("inner queries", || self.meaning(&query.filter))?;
-        let (rows, events) = self.rows(query, &meaning)?;
-        let limit = limit.unwrap_or(TABLE_ROWS_DEFAULT).min(SEARCH_LIMIT_MAX);
+        // A server refuses more than it may answer with; an export asks for more, and has it.
+        let limit = request.limit.unwrap_or(TABLE_ROWS_DEFAULT);
+        let rows_max = request.empty.then_some(limit);
+        let mut empty = EmptySpans { rows_max, ..EmptySpans::default() };
+        let (rows, events) = self.rows(query, &meaning, &mut empty)?;
         let table = rows.into_table(limit);
-        let is_cut = (table.rows.len() as u64) < table.rows_total;
+        let (given, all) = (table.rows.len(), table.rows_total);
+        let is_cut = (given as u64) < all;
+        let mut warnings = empty.warnings;
+        if is_cut && request.limit.is_none() {
+            warnings.push(format!(
+                "{given} of {all} rows are given: ask for more with limit, {SEARCH_LIMIT_MAX} at most, \
+                 or add conditions"
+            ));
+        }
         let total = Total { value: events, exact: true };
-        Ok(SearchResponse { table: Some(table), total, is_cut, ..SearchResponse::default() })
+        Ok(SearchResponse { table: Some(table), total, is_cut, warnings, ..Default::default() })
     }
 
     /// The rows of a query, whose filter means this, and how many events they are of.
-    fn rows(&self, query: &RowsQuery, filter: &EventMeaning) -> Result<(Rows, u64), ApiError> {
+    fn rows(
+        &self,
+        query: &RowsQuery,
+        filter: &EventMeaning,
+        empty: &mut EmptySpans,
+    ) -> Result<(Rows, u64), ApiError> {
         let RowsQuery { functions, by, stages, .. } = query;
         let grouping = Grouping {
             keys: by.iter().map(|key| self.key(key)).collect::<Result<_, _>>()?,
@@ -293,9 +316,10 @@ impl Search<'_> {
         };
         let sought = self.sought(filter);
         let (read, check) = (read_record(), || self.cancel.check());
-        let grouped = self.timed("group", || {
+        let mut grouped = self.timed("group", || {
             group(self.snapshot, &sought, &grouping, &read, GROUP_BYTES_MAX, &check)
         })?;
+        self.add_empty_spans(query, &mut grouped.rows, empty);
         let columns = by.iter().map(|key| self.key_column(key));
         let columns = columns.chain(functions.iter().map(|function| self.measure_column(function)));
         let columns = columns.collect::<Result<_, _>>()?;
@@ -328,12 +352,15 @@ impl Search<'_> {
     fn row_meaning(&self, filter: &Expr, rows: &Rows) -> Result<RowMeaning, ApiError> {
         let column = |field: &FieldRef| rows.named(field);
         let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
-        lower(filter, &RowNames { column: &column, clock: self.clock, answer: &answer })
+        let of_kind = |kind: FieldKind| rows.of_kind(kind);
+        let names =
+            RowNames { column: &column, of_kind: &of_kind, clock: self.clock, answer: &answer };
+        lower(filter, &names)
     }
 
     fn key_column(&self, key: &GroupKey) -> Result<Column, ApiError> {
         let kind = match key {
-            GroupKey::Field { field, .. } => column_kind(&resolve(field, self.snapshot)?),
+            GroupKey::Field { field, .. } => column_kind(&self.fields().resolve(field)?),
             GroupKey::Bin { .. } => ColumnKind::Time,
         };
         Ok(Column { name: key.column().to_owned(), kind })
@@ -344,7 +371,7 @@ impl Search<'_> {
             (
                 FunctionKind::Min | FunctionKind::Max | FunctionKind::First | FunctionKind::Last,
                 Some(field),
-            ) => column_kind(&resolve(field, self.snapshot)?),
+            ) => column_kind(&self.fields().resolve(field)?),
             _ => ColumnKind::Values(FieldKind::Any),
         };
         Ok(Column { name: function.column(), kind })
@@ -352,14 +379,14 @@ impl Search<'_> {
 
     fn key(&self, key: &GroupKey) -> Result<ValueSource, ApiError> {
         match key {
-            GroupKey::Field { field, .. } => self.planner().source(field),
+            GroupKey::Field { field, .. } => self.fields().source(field),
             GroupKey::Bin { bin, .. } => Ok(ValueSource::Bin(bins(*bin, self.clock.zone.clone()))),
         }
     }
 
     fn measure(&self, function: &Function) -> Result<Measure, ApiError> {
         let Some(field) = &function.field else { return Ok(Measure::Count) };
-        let source = self.planner().source(field)?;
+        let source = self.fields().source(field)?;
         Ok(match function.kind {
             FunctionKind::Count => Measure::CountOf(source),
             FunctionKind::Distinct => Measure::Distinct(source),
@@ -385,7 +412,8 @@ impl Search<'_> {
                 field.name
             ));
         };
-        let (rows, _) = self.rows(&query, &self.meaning(&query.filter)?)?;
+        let meaning = self.meaning(&query.filter)?;
+        let (rows, _) = self.rows(&query, &meaning, &mut EmptySpans::default())?;
         let values: Vec<Value> = rows
             .first_column()
             .filter(|cell| **cell != Cell::Null)

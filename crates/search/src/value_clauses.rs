@@ -16,6 +16,7 @@ use segment::IndexError;
 use segment::column_words::each_value;
 use segment::dictionary::{TermWalk, TextColumn};
 use segment::docsets::{Docs, Verified, docs_with_value, none};
+use segment::overflow::Reach;
 use segment::schema::Fields;
 use segment::stop::Pace;
 use segment::view::SegmentView;
@@ -27,7 +28,7 @@ use trail::words::{is_shortened, shorten};
 const VALUES_LOOKED_UP_MAX: usize = 64;
 
 /// From here on, not every whole number has an `f64` of its own (2^53).
-const EXACT_FLOATS_END: f64 = 9_007_199_254_740_992.0;
+pub(crate) const EXACT_FLOATS_END: f64 = 9_007_199_254_740_992.0;
 
 /// The place of a text value: a column of the schema, or a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +96,7 @@ impl Clause for LeafClause {
 
 /// The events with a value at a path that is in no column, and whose record passes a test.
 fn overflowed(context: &Context<'_>, path: &str, test: &RecordTest) -> Result<Docs, IndexError> {
-    let Some(overflow) = context.segment.overflowed_at(path)? else { return Ok(none()) };
+    let Some(overflow) = context.segment.overflowed(path, Reach::At)? else { return Ok(none()) };
     let index = overflow.index().clone();
     let candidates = context.scan_with_value(index, move |doc| overflow.has(doc));
     Ok(context.verified_by(candidates, test))
@@ -439,7 +440,7 @@ impl Clause for ExistsClause {
             .into_iter()
             .map(|column| context.scan_with_value(column.into_column_index(), |_| true));
         let mut parts: Vec<Docs> = parts.collect();
-        if let Some(overflow) = context.segment.overflowed_at_or_below(&self.path)? {
+        if let Some(overflow) = context.segment.overflowed(&self.path, Reach::AtOrBelow)? {
             let index = overflow.index().clone();
             parts.push(context.scan_with_value(index, move |doc| overflow.has(doc)));
         }

@@ -11,10 +11,10 @@
 //! conflicts        8 each   ids that events of different content share: sorted
 //! ```
 //!
-//! Numbers are little-endian. What follows the keys is kept in memory, little more than 1.5 bytes an
-//! event; a merge makes another filter meanwhile, of at most 15 MB, because segments are bounded. The keys stay on disk: most events are new, which the filter tells; for
-//! one that may not be, a page of them is read, and for an id of many contents the beginnings of some
-//! pages more.
+//! Numbers are little-endian. What follows the keys is kept in memory: little more than 1.5 bytes an
+//! event. A merge makes one more filter meanwhile, of at most 15 MB. The keys stay on disk. Most events
+//! are new, and the filter tells so. For one that may not be, a page of keys is read; for an id of many
+//! contents, the first keys of some more pages.
 //!
 //! Version 4 wrote keys of 16 bytes under another magic, whose contents were hashes that could be
 //! forged. Of such a file nothing but its conflicts is used. The segment is made anew of its records.

@@ -102,7 +102,7 @@ columns! {
     AWS_REGION = "awsRegion", ["region"], Dictionary;
     RECIPIENT_ACCOUNT = "recipientAccountId", ["account"], Dictionary;
     SOURCE_IP = "sourceIPAddress", [], Dictionary;
-    USER_AGENT = "userAgent", [], Dictionary;
+    USER_AGENT = "userAgent", ["agent"], Dictionary;
     ERROR_CODE = "errorCode", ["error"], Dictionary;
     ERROR_MESSAGE = "errorMessage", [], Dictionary;
     READ_ONLY = "readOnly", [], Dictionary;

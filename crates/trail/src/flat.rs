@@ -5,6 +5,7 @@
 //! it for the next record, so that a worker allocates nothing in the steady state. No record makes
 //! it fail. All text lives in one arena; leaves are spans of it.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -28,10 +29,23 @@ pub enum Scalar<'a> {
     I64(i64),
     /// A whole number above `i64::MAX`.
     U64(u64),
-    /// Any other number.
-    F64(f64),
+    /// Any other number, and as it is written.
+    F64(f64, &'a str),
     /// `true` or `false`.
     Bool(bool),
+}
+
+impl Scalar<'_> {
+    /// The text as it stands in the record.
+    pub fn written(&self) -> Cow<'_, str> {
+        match self {
+            Self::Str(text) | Self::F64(_, text) => Cow::Borrowed(text),
+            Self::I64(n) => n.to_string().into(),
+            Self::U64(n) => n.to_string().into(),
+            Self::Bool(true) => "true".into(),
+            Self::Bool(false) => "false".into(),
+        }
+    }
 }
 
 /// A piece of the arena.
@@ -46,7 +60,7 @@ enum Leaf {
     Str(Span),
     I64(i64),
     U64(u64),
-    F64(f64),
+    F64(f64, Span),
     Bool(bool),
 }
 
@@ -209,7 +223,7 @@ impl Event {
             Scalar::Str(text) => self.push_exact(text),
             Scalar::I64(n) => push_display(&mut self.arena, n),
             Scalar::U64(n) => push_display(&mut self.arena, n),
-            Scalar::F64(n) => push_display(&mut self.arena, n),
+            Scalar::F64(n, _) => push_display(&mut self.arena, n),
             Scalar::Bool(b) => push_display(&mut self.arena, b),
         }
     }
@@ -227,7 +241,7 @@ impl Event {
             Scalar::Str(text) => Leaf::Str(push(&mut self.arena, text)),
             Scalar::I64(n) => Leaf::I64(n),
             Scalar::U64(n) => Leaf::U64(n),
-            Scalar::F64(n) => Leaf::F64(n),
+            Scalar::F64(n, written) => Leaf::F64(n, push(&mut self.arena, written)),
             Scalar::Bool(b) => Leaf::Bool(b),
         };
         self.leaves.push((path, leaf));
@@ -308,7 +322,7 @@ impl Event {
                 Leaf::Str(span) => Scalar::Str(text(&self.arena, span)),
                 Leaf::I64(n) => Scalar::I64(n),
                 Leaf::U64(n) => Scalar::U64(n),
-                Leaf::F64(n) => Scalar::F64(n),
+                Leaf::F64(n, written) => Scalar::F64(n, text(&self.arena, written)),
                 Leaf::Bool(b) => Scalar::Bool(b),
             };
             (*path, scalar)
@@ -332,8 +346,8 @@ pub fn each_leaf_word(leaf: Scalar<'_>, buffer: &mut String, mut sink: impl FnMu
         Scalar::Str(text) => each_word(text, buffer, sink),
         Scalar::I64(n) => number(&n),
         Scalar::U64(n) => number(&n),
-        Scalar::F64(n) => number(&n),
-        Scalar::Bool(_) => {}
+        Scalar::F64(_, written) => each_word(written, buffer, sink),
+        Scalar::Bool(b) => sink(if b { "true" } else { "false" }),
     }
 }
 
@@ -356,7 +370,7 @@ fn time_of(scalar: Scalar<'_>) -> Option<Micros> {
         Scalar::Str(text) => Micros::parse_record_time(text),
         Scalar::I64(n) => Micros::of_whole(n),
         Scalar::U64(n) => Micros::of_whole(i64::try_from(n).ok()?),
-        Scalar::F64(n) => Micros::of_number(n),
+        Scalar::F64(n, _) => Micros::of_number(n),
         Scalar::Bool(_) => None,
     }
 }
@@ -477,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_words() {
+    fn numbers_and_truth_values_are_words_as_they_are_written() {
         let word = |leaf| {
             let mut words = Vec::new();
             each_leaf_word(leaf, &mut String::new(), |word| words.push(word.to_owned()));
@@ -485,8 +499,9 @@ mod tests {
         };
         assert_eq!(word(Scalar::I64(-5)), "5");
         assert_eq!(word(Scalar::U64(u64::MAX)), "18446744073709551615");
-        assert_eq!(word(Scalar::F64(0.5)), "0.5");
-        assert_eq!(word(Scalar::Bool(true)), "");
+        assert_eq!(word(Scalar::F64(0.5, "0.50")), "0.50");
+        assert_eq!(word(Scalar::F64(-1e5, "-1E+5")), "1e 5");
+        assert_eq!(word(Scalar::Bool(true)), "true");
         assert_eq!(word(Scalar::Str("x Y")), "x y");
     }
 

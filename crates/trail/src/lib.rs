@@ -17,6 +17,7 @@ pub mod identity;
 mod known;
 pub mod layout;
 pub mod limits;
+pub mod names;
 pub mod parse;
 pub mod paths;
 mod places;

@@ -109,6 +109,20 @@ impl Micros {
         })
     }
 
+    /// The date and hour as one word, in lower case: how a time begins in a record, up to its minutes.
+    pub fn hour_word(self) -> String {
+        let mut word = self.to_string();
+        word.truncate(word.find(':').unwrap_or(word.len()));
+        word.make_ascii_lowercase();
+        word
+    }
+
+    /// When the hour of this time begins.
+    pub fn hour(self) -> Self {
+        const HOUR_US: i64 = 3_600_000_000;
+        Self(self.0.div_euclid(HOUR_US).saturating_mul(HOUR_US))
+    }
+
     /// The system clock's time.
     pub fn now() -> Self {
         Self(Timestamp::now().as_microsecond())

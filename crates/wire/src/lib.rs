@@ -10,6 +10,7 @@
 #![warn(missing_docs, unreachable_pub)]
 
 pub mod engine;
+mod explanation;
 mod export;
 mod fields;
 mod files;
@@ -26,6 +27,7 @@ use serde_json::value::RawValue;
 
 use language::ast::Query;
 
+pub use self::explanation::{Difference, Explanation, Near};
 pub use self::export::{ExportFormat, ExportRequest};
 pub use self::fields::{
     Field, FieldType, FieldsRequest, FieldsResponse, ValueCount, ValuesRequest, ValuesResponse,
@@ -100,6 +102,9 @@ pub struct SearchRequest {
     /// Return, with each event, the values that match the query.
     #[serde(default, skip_serializing_if = "is_false")]
     pub highlights: bool,
+    /// Where a table's rows are spans of time and nothing else, return those without an event, too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub empty: bool,
     /// Return the steps of the search, and how many events each condition matches by itself.
     /// Counting them takes as long as searching for each.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -133,6 +138,9 @@ pub struct SearchResponse {
     pub table: Option<Table>,
     /// How many events match the query's conditions, over all pages.
     pub total: Total,
+    /// How many of these the stage `dedup` keeps; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<u64>,
     /// The cursor of the next page; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
@@ -141,8 +149,12 @@ pub struct SearchResponse {
     /// What the search did; absent unless the request asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
-    /// Why the answer may lack events: a damaged part of the index that is being rebuilt, or
-    /// records so large that the page holds fewer.
+    /// Why nothing was found; absent where something was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+    /// How the query was taken where it could have meant something else, and why the answer may lack
+    /// events: a damaged part of the index that is being rebuilt, records so large that the page holds
+    /// fewer, or a limit that was not asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// Whether more was found than is returned, with no cursor that leads to it.

@@ -14,8 +14,11 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use bench::generate::{GenerateOptions, generate};
+
 use crate::common::{Daemon, PATIENCE, Place, run, sample};
 use screen::Terminal;
+use wire::SearchRequest;
 
 /// More rows than most answers have: nothing scrolls away.
 const TALL: u16 = 200;
@@ -139,7 +142,8 @@ fn a_timeline_has_bars_on_a_terminal_and_nowhere_else() {
     let terminal = shown(&daemon, 80, &[], &args);
     let bar = |line: &String| line.chars().filter(|c| ('█'..='▏').contains(c)).count();
     let lines = terminal.lines();
-    let table = daemon.find(args[1]).table.unwrap();
+    let request = SearchRequest { query: args[1].into(), empty: true, ..SearchRequest::default() };
+    let table = daemon.search(&request).table.unwrap();
     let counts: Vec<u64> = table.rows.iter().map(|row| row[1].as_u64().unwrap()).collect();
     let longest = counts.iter().copied().max().unwrap();
     let bars: Vec<usize> = lines[1..=counts.len()].iter().map(bar).collect();
@@ -147,12 +151,47 @@ fn a_timeline_has_bars_on_a_terminal_and_nowhere_else() {
     assert!(most > 30, "{lines:#?}");
     for (count, bar) in counts.iter().zip(bars) {
         let expected = (*count as f64 / longest as f64 * most as f64).ceil() as usize;
-        assert!(bar.abs_diff(expected) <= 1 && bar > 0, "{count}: {bar}, {expected}");
+        assert!(
+            bar.abs_diff(expected) <= 1 && (bar > 0) == (*count > 0),
+            "{count}: {bar}, {expected}"
+        );
     }
     let socket = daemon.socket.to_str().unwrap();
     let piped = run(&[&args[..], &["--socket", socket]].concat()).stdout;
     assert!(!piped.contains('█'), "{piped}");
     daemon.stop();
+}
+
+#[test]
+fn a_terminal_that_does_not_know_its_width_has_80_columns() {
+    let daemon = daemon();
+    let args = ["search", "eventName:AssumeRole", "--limit", "3"];
+    let known = shown(&daemon, 80, &[("TRAILDEX_PAGER", "cat")], &args).raw();
+    let mut unknown = Terminal::start(&daemon.socket, (0, 0), &[("TRAILDEX_PAGER", "cat")], &args);
+    assert_eq!(unknown.end().code(), Some(0), "{}", unknown.raw());
+    // All but the time that it took.
+    let table =
+        |raw: &str| raw.split(" ms").next().unwrap().rsplit_once(", ").unwrap().0.to_owned();
+    assert_eq!(table(&unknown.raw()), table(&known));
+}
+
+#[test]
+fn a_line_of_progress_fits_any_width() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    let options = GenerateOptions { events: 20_000, ..GenerateOptions::default() };
+    generate(&options, &archive).unwrap();
+    for columns in [20, 40, 200] {
+        let data_dir = folder.path().join(columns.to_string());
+        let (archive, data_dir) = (archive.to_str().unwrap(), data_dir.to_str().unwrap());
+        let args = ["import", archive, "--data-dir", data_dir];
+        let mut terminal = Terminal::start(Path::new("/none"), (columns, TALL), &[], &args);
+        terminal.wait_for("progress", |lines| {
+            assert!(lines.len() <= 1 || lines[0].contains("events from"), "{lines:#?}");
+            lines.iter().any(|line| line.contains('%'))
+        });
+        assert_eq!(terminal.end().code(), Some(0));
+    }
 }
 
 #[test]

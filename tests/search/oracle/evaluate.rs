@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use language::ast::{Comparison, Expr, FieldRef, Pattern, PatternPiece, Query, Regex, Test, Value};
 use serde_json::Value as Json;
 
-use super::record::{COLUMNS, Doc, Scalar, is_column, shown, words_of};
+use super::record::{COLUMNS, Doc, Scalar, is_column, shown, words_of, written_span};
 
 type Meets<'a> = Box<dyn Fn(&Doc) -> bool + 'a>;
 pub type IsMeant = Box<dyn Fn(&Scalar) -> bool>;
@@ -110,10 +110,10 @@ impl Archive {
                 Box::new(move |doc| !inner(doc))
             }
             Expr::Word(text) | Expr::Phrase(text) => {
-                let (row, time) = (words_of(text), text.parse::<Timestamp>());
-                let time = time.ok().map(Timestamp::as_microsecond);
+                let (row, span) = (words_of(text), written_span(text));
+                let is_then = move |time| span.as_ref().is_some_and(|span| span.contains(&time));
                 Box::new(move |doc| {
-                    time == Some(doc.time) || doc.rows.iter().any(|words| has_row(words, &row))
+                    is_then(doc.time) || doc.rows.iter().any(|words| has_row(words, &row))
                 })
             }
             Expr::Wildcard(pattern) => {

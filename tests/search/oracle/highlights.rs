@@ -8,8 +8,7 @@ use language::ast::{Expr, FieldRef, Test};
 use wire::Highlight;
 
 use super::evaluate::{Archive, IsMeant, Kind, compile, has_row, is_of_form, lower};
-use super::record::{Doc, Scalar, known_part, words_of};
-use super::rows::words_in;
+use super::record::{Doc, Scalar, hour_word, known_part, words_of, written_span};
 
 /// Values of an event that are given, at most.
 const HIGHLIGHTS_MAX: usize = 20;
@@ -22,7 +21,7 @@ const DERIVED: [&str; 3] = ["actor", "credential", "time"];
 
 /// A condition whose values are highlighted.
 enum Wanted {
-    Row { words: Vec<String>, time: Option<i64> },
+    Row { words: Vec<String>, span: Option<Range<i64>> },
     Word(Box<dyn Fn(&str) -> bool>),
     Value { paths: Vec<String>, is_meant: IsMeant, phrase: Option<Vec<String>> },
 }
@@ -34,7 +33,7 @@ pub fn check(archive: &Archive, filter: &Expr, doc: &Doc, highlights: &[Highligh
     for highlight in highlights {
         let Highlight { field, value, ranges } = highlight;
         assert!(!ranges.is_empty(), "{filter}: {highlight:?}");
-        let found = doc.of(field).iter().find(|scalar| scalar.text() == value.as_str());
+        let found = doc.of(field).iter().find(|scalar| scalar.written() == value.as_str());
         let scalar = match (field.as_str(), found) {
             ("eventTime", _) => Scalar::Time(micros(value).expect("a time")),
             (_, Some(scalar)) => scalar.clone(),
@@ -54,7 +53,7 @@ pub fn check(archive: &Archive, filter: &Expr, doc: &Doc, highlights: &[Highligh
         for (path, scalar) in
             doc.values.iter().flat_map(|(path, of)| of.iter().map(move |s| (path, s)))
         {
-            let text = scalar.text();
+            let text = scalar.written();
             if DERIVED.contains(&path.as_str())
                 || text.len() > BYTES_MAX
                 || !one.is_in(path, scalar)
@@ -87,7 +86,7 @@ fn gather(archive: &Archive, expr: &Expr, is_positive: bool, wanted: &mut Vec<Wa
         Expr::Not(inner) => gather(archive, inner, !is_positive, wanted),
         _ if !is_positive => {}
         Expr::Word(text) | Expr::Phrase(text) => {
-            wanted.push(Wanted::Row { words: words_of(text), time: micros(text) });
+            wanted.push(Wanted::Row { words: words_of(text), span: written_span(text) });
         }
         Expr::Wildcard(pattern) => {
             let pattern = lower(pattern);
@@ -129,8 +128,10 @@ impl Wanted {
     /// Whether a value of a record meets the condition.
     fn is_in(&self, path: &str, scalar: &Scalar) -> bool {
         match self {
-            Self::Row { words, .. } => has_row(&words_in(scalar), words),
-            Self::Word(test) => words_in(scalar).iter().any(|word| test(known_part(word))),
+            Self::Row { words, .. } => has_row(&words_of(&scalar.written()), words),
+            Self::Word(test) => {
+                words_of(&scalar.written()).iter().any(|word| test(known_part(word)))
+            }
             Self::Value { paths, is_meant, .. } => {
                 paths.iter().any(|known| known == path) && is_meant(scalar)
             }
@@ -141,7 +142,12 @@ impl Wanted {
     fn is_at(&self, path: &str, scalar: &Scalar, value: &str, part: &Range<usize>) -> bool {
         let is_whole = *part == (0..value.len());
         if let Scalar::Time(found) = scalar {
-            return is_whole && matches!(self, Self::Row { time, .. } if *time == Some(*found));
+            let is_then = match self {
+                Self::Row { span, .. } => span.as_ref().is_some_and(|span| span.contains(found)),
+                Self::Word(test) => test(&hour_word(*found)),
+                Self::Value { .. } => false,
+            };
+            return is_whole && is_then;
         }
         if !self.is_in(path, scalar) {
             return false;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
@@ -42,6 +43,7 @@ pub const COLUMNS: [(&str, &str); 28] = [
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scalar {
     Text(String),
+    /// With its text as it is written.
     Number(f64, String),
     Bool(bool),
     Time(i64),
@@ -54,17 +56,23 @@ impl Scalar {
             Json::Bool(truth) => Self::Bool(*truth),
             Json::Number(number) => {
                 let float = number.as_f64().unwrap();
-                // Floats are shown as Rust shows them: 5.0 as 5.
-                let text = if number.is_f64() { float.to_string() } else { number.to_string() };
-                Self::Number(float, text)
+                Self::Number(float, number.to_string())
             }
             Json::Null | Json::Array(_) | Json::Object(_) => return None,
         })
     }
 
+    /// As it is written.
+    pub fn written(&self) -> Cow<'_, str> {
+        if let Self::Number(_, text) = self { text.into() } else { self.text() }
+    }
+
     pub fn text(&self) -> Cow<'_, str> {
         match self {
-            Self::Text(text) | Self::Number(_, text) => text.into(),
+            Self::Text(text) => text.into(),
+            // Floats are shown as Rust shows them: 5.0 as 5.
+            Self::Number(float, text) if text.parse::<i128>().is_err() => float.to_string().into(),
+            Self::Number(_, text) => text.into(),
             Self::Bool(truth) => if *truth { "true" } else { "false" }.into(),
             Self::Time(time) => time_text(*time).into(),
         }
@@ -75,7 +83,7 @@ impl Scalar {
         match self {
             Self::Text(text) => shown(text).into(),
             Self::Bool(truth) => (*truth).into(),
-            Self::Number(_, text) => serde_json::from_str(text).unwrap(),
+            Self::Number(..) => serde_json::from_str(&self.text()).unwrap(),
             Self::Time(time) => time_text(*time).into(),
         }
     }
@@ -97,6 +105,33 @@ pub fn shown(text: &str) -> Cow<'_, str> {
 
 pub fn time_text(time: i64) -> String {
     Timestamp::from_microsecond(time).unwrap().to_string()
+}
+
+/// The one word that a time has for wildcards and regular expressions.
+pub fn hour_word(time: i64) -> String {
+    time_text(time)[.."2023-07-10t12".len()].to_lowercase()
+}
+
+/// The span of a time that is written as records write them, or is the beginning of one.
+pub fn written_span(text: &str) -> Option<Range<i64>> {
+    let digits = text.trim_end_matches(['Z', 'z']).replace('t', "T");
+    let (form, lasting) = match digits.len() {
+        10 => ("%Y-%m-%d", 86_400),
+        13 => ("%Y-%m-%dT%H", 3_600),
+        16 => ("%Y-%m-%dT%H:%M", 60),
+        19 => ("%Y-%m-%dT%H:%M:%S", 1),
+        _ => return None,
+    };
+    if digits.len() < 19 && digits.len() != text.len() {
+        return None;
+    }
+    let mut parsed = jiff::fmt::strtime::parse(form, &digits).ok()?;
+    parsed.set_offset(Some(jiff::tz::Offset::UTC));
+    if digits.len() == 10 {
+        parsed.set_hour(Some(0)).unwrap();
+    }
+    let start = parsed.to_timestamp().ok()?.as_microsecond();
+    Some(start..start + lasting * 1_000_000)
 }
 
 /// A record, taken apart once.
@@ -124,9 +159,7 @@ impl Doc {
                 if is_column(path) {
                     *scalar = Scalar::Text(scalar.text().into_owned());
                 }
-                if !matches!(scalar, Scalar::Bool(_)) {
-                    rows.push(words_of(&scalar.text()));
-                }
+                rows.push(words_of(&scalar.written()));
             }
         }
         let (credential, actor) = identity(record);
@@ -136,7 +169,8 @@ impl Doc {
         }
         values.insert("time".to_owned(), vec![Scalar::Time(time)]);
         let id = record["eventID"].as_str().expect("records with an id").to_owned();
-        let words = rows.iter().flatten().map(|word| known_part(word).to_owned()).collect();
+        let words = rows.iter().flatten().map(|word| known_part(word).to_owned());
+        let words = words.chain([hour_word(time)]).collect();
         Self { id, time, values, rows, words }
     }
 

@@ -24,10 +24,17 @@ pub fn order(a: &Json, b: &Json) -> Ordering {
     };
     match (a, b) {
         (Json::Bool(a), Json::Bool(b)) => a.cmp(b),
-        (Json::Number(a), Json::Number(b)) => a.as_f64().unwrap().total_cmp(&b.as_f64().unwrap()),
+        (Json::Number(a), Json::Number(b)) => match (whole(a), whole(b)) {
+            (Some(a), Some(b)) => a.cmp(&b),
+            _ => a.as_f64().unwrap().total_cmp(&b.as_f64().unwrap()),
+        },
         (Json::String(a), Json::String(b)) => a.cmp(b),
         (a, b) => rank(a).cmp(&rank(b)),
     }
+}
+
+fn whole(number: &serde_json::Number) -> Option<i128> {
+    number.as_i64().map(Into::into).or(number.as_u64().map(Into::into))
 }
 
 /// A value that is not there comes last in either direction.
@@ -118,15 +125,17 @@ impl Archive {
     fn measure(&self, docs: &[&Doc], function: &Function) -> Json {
         let Some(field) = &function.field else { return docs.len().into() };
         let paths = self.paths_of(field);
+        let each = |doc: &Doc| -> Vec<Scalar> {
+            paths.iter().flat_map(|path| doc.of(path)).cloned().collect()
+        };
         let of = |doc: &Doc| -> Vec<Scalar> {
-            let mut values: Vec<Scalar> =
-                paths.iter().flat_map(|path| doc.of(path)).cloned().collect();
+            let mut values = each(doc);
             values.sort_by(|a, b| order(&a.json(), &b.json()));
             values.dedup_by(|a, b| a.json() == b.json());
             values
         };
         let numbers = || -> Vec<f64> {
-            docs.iter().flat_map(|doc| of(doc)).filter_map(|value| value.number()).collect()
+            docs.iter().flat_map(|doc| each(doc)).filter_map(|value| value.number()).collect()
         };
         let float = |n: f64| {
             if n.fract() == 0.0 && n.abs() < 1e15 { Json::from(n as i64) } else { Json::from(n) }

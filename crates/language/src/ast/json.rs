@@ -18,7 +18,7 @@ use super::{
     Query, Regex, SortKey, Stage, Test, Value,
 };
 use crate::check::check_stages;
-use crate::limits::{QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
+use crate::limits::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
 use crate::parse::percentile;
 use crate::syntax::names_a_field;
 
@@ -31,8 +31,23 @@ impl Serialize for Query {
 impl<'de> Deserialize<'de> for Query {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Json::deserialize(deserializer)?;
+        if text_bytes(&json) > QUERY_BYTES_MAX {
+            let message =
+                format!("query: its texts are longer than {QUERY_BYTES_MAX} bytes together");
+            return Err(D::Error::custom(message));
+        }
         let mut reader = Reader { path: "query".to_owned(), depth: 0, terms: 0 };
         reader.query(&json).map_err(D::Error::custom)
+    }
+}
+
+/// Bytes of all texts in a tree.
+fn text_bytes(json: &Json) -> usize {
+    match json {
+        Json::String(text) => text.len(),
+        Json::Array(items) => items.iter().map(text_bytes).sum(),
+        Json::Object(members) => members.values().map(text_bytes).sum(),
+        Json::Null | Json::Bool(_) | Json::Number(_) => 0,
     }
 }
 
@@ -54,13 +69,18 @@ fn write_expr(expr: &Expr) -> Json {
         Expr::Phrase(text) => json!({ "phrase": text }),
         Expr::Field { field, test } => {
             let mut json = write_test(test);
-            json.insert("field".to_owned(), field.name.clone().into());
+            json.insert("field".to_owned(), write_name(field));
             json.into()
         }
         Expr::And(parts) => json!({ "and": parts.iter().map(write_expr).collect::<Vec<_>>() }),
         Expr::Or(parts) => json!({ "or": parts.iter().map(write_expr).collect::<Vec<_>>() }),
         Expr::Not(inner) => json!({ "not": write_expr(inner) }),
     }
+}
+
+/// A name, or for one in quotes `{"path": name}`.
+fn write_name(field: &FieldRef) -> Json {
+    if field.is_quoted { json!({ "path": field.name }) } else { json!(field.name) }
 }
 
 fn write_test(test: &Test) -> Map<String, Json> {
@@ -86,7 +106,7 @@ fn write_test(test: &Test) -> Map<String, Json> {
         Test::OneOf(tests) => of("one_of", json!(tests.iter().map(write_test).collect::<Vec<_>>())),
         Test::Compared { comparison, other } => {
             let mut json = of("compare", json!(comparison.to_string()));
-            json.insert("other".to_owned(), json!(other.name));
+            json.insert("other".to_owned(), write_name(other));
             json
         }
         Test::InQuery(query) => of("in", write_query(query)),
@@ -103,7 +123,7 @@ fn write_regex(regex: &Regex) -> Map<String, Json> {
 }
 
 fn write_stage(stage: &Stage) -> Json {
-    let names = |fields: &[FieldRef]| fields.iter().map(|f| f.name.clone()).collect::<Vec<_>>();
+    let names = |fields: &[FieldRef]| fields.iter().map(write_name).collect::<Vec<_>>();
     match stage {
         Stage::Filter(expr) => json!({ "filter": write_expr(expr) }),
         Stage::Stats { functions, by } => json!({
@@ -113,7 +133,7 @@ fn write_stage(stage: &Stage) -> Json {
         Stage::Sort(keys) => {
             let key = |SortKey { field, is_descending }: &SortKey| {
                 let order = if *is_descending { "desc" } else { "asc" };
-                json!({ "field": field.name, "order": order })
+                json!({ "field": write_name(field), "order": order })
             };
             json!({ "sort": keys.iter().map(key).collect::<Vec<_>>() })
         }
@@ -126,7 +146,7 @@ fn write_stage(stage: &Stage) -> Json {
 fn write_function(Function { kind, field, name }: &Function) -> Json {
     let mut json = json!({ "function": kind.to_string() });
     if let Some(field) = field {
-        json["field"] = field.name.clone().into();
+        json["field"] = write_name(field);
     }
     with_name(json, name.as_deref())
 }
@@ -134,7 +154,7 @@ fn write_function(Function { kind, field, name }: &Function) -> Json {
 fn write_key(key: &GroupKey) -> Json {
     match key {
         GroupKey::Field { field, name } => {
-            with_name(json!({ "field": field.name }), name.as_deref())
+            with_name(json!({ "field": write_name(field) }), name.as_deref())
         }
         GroupKey::Bin { bin, name } => {
             with_name(json!({ "bin": bin.to_string() }), name.as_deref())
@@ -207,8 +227,13 @@ impl Reader {
     }
 
     fn name(&self, json: &Json) -> Read<FieldRef> {
-        match self.text(json)? {
+        let name = match json {
+            Json::Object(_) => self.object(json, &["path"])?.get("path").unwrap_or(&Json::Null),
+            json => json,
+        };
+        match self.text(name)? {
             name if name.is_empty() => self.fault("a name is empty"),
+            name if json.is_object() => Ok(FieldRef::quoted(name, None)),
             name => Ok(FieldRef::named(name)),
         }
     }
@@ -351,7 +376,8 @@ impl Reader {
                     if !names_a_field(&other.name) {
                         return reader.fault("'other' is not the full path of a record's field");
                     }
-                    Test::Compared { comparison, other }
+                    // In quotes it would be a text.
+                    Test::Compared { comparison, other: FieldRef { is_quoted: false, ..other } }
                 }
                 "in" => match reader.query(inner)? {
                     query if query.stages.is_empty() => {

@@ -107,7 +107,7 @@ impl fmt::Display for Regex {
 
 impl fmt::Display for FieldRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        print_name(f, &self.name)
+        if self.is_quoted { f.write_str(&quote(&self.name)) } else { print_name(f, &self.name) }
     }
 }
 

@@ -52,6 +52,12 @@ impl Parser<'_> {
     pub(super) fn condition(&mut self) -> Result<Expr> {
         let start = self.scan;
         let fail = |message: &str| ParseError::new(start.offset(), message);
+        if self.scan.peek() == Some('"') {
+            if let Some((field, operator)) = self.field_head() {
+                return self.field_condition(field, operator);
+            }
+            self.scan = start;
+        }
         if let Some(text) = self.scan.quoted()? {
             if text.is_empty() {
                 return Err(fail("these quotes are empty"));
@@ -98,10 +104,8 @@ impl Parser<'_> {
 
     /// Steps over a field's name and operator. Where they are not next, the caller steps back.
     fn field_head(&mut self) -> Option<(FieldRef, Operator)> {
-        let offset = self.scan.offset();
-        let name = self.scan.name(NAME_ENDS)?;
-        let operator = self.field_operator()?;
-        Some((FieldRef::typed(name, Some(offset)), operator))
+        let field = self.scan.field(NAME_ENDS)?;
+        Some((field, self.field_operator()?))
     }
 
     fn field_operator(&mut self) -> Option<Operator> {

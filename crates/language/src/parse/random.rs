@@ -147,7 +147,7 @@ fn any_query_within(
 
 /// Stages that can follow each other, without those that become a part of the filter.
 fn any_stages() -> impl Strategy<Value = Vec<Stage>> {
-    let fields = || prop::collection::vec(name().prop_map(FieldRef::named), 1..3);
+    let fields = || prop::collection::vec(field(), 1..3);
     let sort = || prop::collection::vec(sort_key(), 1..3).prop_map(Stage::Sort);
     let limit =
         |by| (any::<u32>(), by).prop_map(|(rows, by)| Stage::Limit { rows: rows.into(), by });
@@ -176,9 +176,8 @@ fn any_stages() -> impl Strategy<Value = Vec<Stage>> {
 }
 
 fn sort_key() -> impl Strategy<Value = SortKey> {
-    let name = prop_oneof![name(), Just("sum(a.b)".to_owned())];
-    (name, any::<bool>())
-        .prop_map(|(name, is_descending)| SortKey { field: FieldRef::named(name), is_descending })
+    let field = prop_oneof![field(), Just(FieldRef::named("sum(a.b)"))];
+    (field, any::<bool>()).prop_map(|(field, is_descending)| SortKey { field, is_descending })
 }
 
 fn function() -> impl Strategy<Value = Function> {
@@ -187,10 +186,10 @@ fn function() -> impl Strategy<Value = Function> {
         prop::sample::select(kinds),
         (0..=100_000_u32).prop_map(FunctionKind::Percentile),
     ];
-    (kind, name(), any::<bool>(), prop::option::of(name())).prop_map(
+    (kind, field(), any::<bool>(), prop::option::of(name())).prop_map(
         |(kind, field, has_field, name)| {
             let has_field = has_field || kind != FunctionKind::Count;
-            Function { kind, field: has_field.then(|| FieldRef::named(field)), name }
+            Function { kind, field: has_field.then_some(field), name }
         },
     )
 }
@@ -201,8 +200,7 @@ fn key() -> impl Strategy<Value = GroupKey> {
         .prop_map(|(count, unit)| Bin { count, unit });
     let name = || prop::option::of(name());
     prop_oneof![
-        (self::name(), name())
-            .prop_map(|(field, name)| GroupKey::Field { field: FieldRef::named(field), name }),
+        (field(), name()).prop_map(|(field, name)| GroupKey::Field { field, name }),
         (bin, name()).prop_map(|(bin, name)| GroupKey::Bin { bin, name }),
     ]
 }
@@ -212,13 +210,18 @@ fn name() -> impl Strategy<Value = String> {
     text()
 }
 
+/// A field, whose name may stand in quotes.
+fn field() -> impl Strategy<Value = FieldRef> {
+    (text(), any::<bool>())
+        .prop_map(|(name, is_quoted)| FieldRef { is_quoted, ..FieldRef::named(name) })
+}
+
 /// A tree in normal form.
 pub(crate) fn any_expr() -> impl Strategy<Value = Expr> {
     let stages = any_stages().prop_filter("events are no values", |stages| !stages.is_empty());
     let inner = (simple_expr(), stages)
         .prop_map(|(filter, stages)| Test::InQuery(Box::new(Query { filter, stages })));
-    let in_query =
-        (text(), inner).prop_map(|(name, test)| Expr::Field { field: FieldRef::named(name), test });
+    let in_query = (field(), inner).prop_map(|(field, test)| Expr::Field { field, test });
     prop_oneof![
         6 => simple_expr(),
         1 => (simple_expr(), in_query).prop_map(|(a, b)| Expr::all_of([a, b])
@@ -237,10 +240,8 @@ fn simple_expr() -> impl Strategy<Value = Expr> {
         pattern().prop_map(Expr::Wildcard),
         regex().prop_map(Expr::Regex),
         text().prop_map(Expr::Phrase),
-        (text(), compared())
-            .prop_map(|(name, test)| Expr::Field { field: FieldRef::named(name), test }),
-        (text(), test())
-            .prop_map(|(name, test)| { Expr::Field { field: FieldRef::named(name), test } }),
+        (field(), compared()).prop_map(|(field, test)| Expr::Field { field, test }),
+        (field(), test()).prop_map(|(field, test)| Expr::Field { field, test }),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
         let parts = || prop::collection::vec(inner.clone(), 2..4);

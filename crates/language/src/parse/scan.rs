@@ -1,8 +1,8 @@
 //! A cursor over a query's text: spaces, symbols, bare words, quoted text, names.
 
 use super::ParseError;
-use crate::ast::Regex;
-use crate::syntax::{ends_run, is_name_char, unescape};
+use crate::ast::{FieldRef, Regex};
+use crate::syntax::{ends_run, is_name_char, read_quoted, unescape};
 
 /// Characters of the text that an error message repeats at most.
 const FOUND_CHARS_MAX: usize = 40;
@@ -90,28 +90,27 @@ impl<'a> Scanner<'a> {
         (!name.is_empty()).then_some(name)
     }
 
-    /// Steps over quoted text if it is next. `\"` and `\\` stand for `"` and `\`; any other
-    /// backslash is itself, so that Windows paths can be pasted.
-    pub(super) fn quoted(&mut self) -> Result<Option<String>, ParseError> {
-        let Some(rest) = self.rest().strip_prefix('"') else {
-            return Ok(None);
-        };
-        let mut text = String::new();
-        let mut chars = rest.char_indices().peekable();
-        while let Some((at, c)) = chars.next() {
-            match c {
-                '"' => {
-                    self.offset += at + 2;
-                    return Ok(Some(text));
-                }
-                '\\' => {
-                    let escaped = chars.next_if(|&(_, next)| next == '"' || next == '\\');
-                    text.push(escaped.map_or(c, |(_, escaped)| escaped));
-                }
-                c => text.push(c),
-            }
+    /// Steps over a field if one is next: its name, or its name in quotes.
+    pub(super) fn field(&mut self, ends: &str) -> Option<FieldRef> {
+        let offset = Some(self.offset);
+        if self.peek() != Some('"') {
+            return self.name(ends).map(|name| FieldRef::typed(name, offset));
         }
-        Err(ParseError::new(self.offset, "this quote is never closed"))
+        let (name, bytes) = read_quoted(self.rest()).filter(|(name, _)| !name.is_empty())?;
+        self.offset += bytes;
+        Some(FieldRef::quoted(name, offset))
+    }
+
+    /// Steps over quoted text if it is next.
+    pub(super) fn quoted(&mut self) -> Result<Option<String>, ParseError> {
+        if self.peek() != Some('"') {
+            return Ok(None);
+        }
+        let Some((text, bytes)) = read_quoted(self.rest()) else {
+            return Err(ParseError::new(self.offset, "this quote is never closed"));
+        };
+        self.offset += bytes;
+        Ok(Some(text))
     }
 
     /// Steps over `/…/` or `/…/i` if that is next. A slash begins one where another, before which no

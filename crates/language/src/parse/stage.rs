@@ -254,13 +254,12 @@ impl Parser<'_> {
     fn field(&mut self) -> Result<FieldRef> {
         self.scan.skip_spaces();
         let start = self.scan;
-        let offset = Some(start.offset());
-        let name = if self.scan.peek_run("").eq_ignore_ascii_case("by") {
+        let field = if self.scan.peek_run("").eq_ignore_ascii_case("by") {
             None
         } else {
-            self.scan.name(NAME_ENDS)
+            self.scan.field(NAME_ENDS)
         };
-        name.map(|name| FieldRef::typed(name, offset)).ok_or_else(|| {
+        field.ok_or_else(|| {
             self.scan = start;
             self.unexpected("a field name")
         })

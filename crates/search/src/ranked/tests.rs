@@ -62,9 +62,11 @@ fn event(given: &Given, offset: u64) -> Event {
             match value {
                 Cell::Text(text) => event.add(path, Scalar::Str(text)),
                 Cell::Bool(b) => event.add(path, Scalar::Bool(*b)),
-                Cell::Int(n) if *field == "size" && *n == 0 => event.add(path, Scalar::F64(-0.0)),
+                Cell::Int(n) if *field == "size" && *n == 0 => {
+                    event.add(path, Scalar::F64(-0.0, "-0.0"))
+                }
                 Cell::Int(n) => event.add(path, Scalar::I64(*n as i64)),
-                Cell::Float(n) => event.add(path, Scalar::F64(*n)),
+                Cell::Float(n) => event.add(path, Scalar::F64(*n, &n.to_string())),
                 _ => unreachable!("none of these was made"),
             }
         }
@@ -102,10 +104,10 @@ fn index(seed: &mut u64, sizes: &[usize]) -> (tempfile::TempDir, Arc<Snapshot>, 
 fn found(snapshot: &Snapshot, ranking: &Ranking) -> Vec<(u64, u64)> {
     let read: Arc<ReadRecord> = Arc::new(|_, _, _| {});
     let sought = Sought::of(&AllQuery);
-    let (found, total) =
-        ranked::<ApiError>(snapshot, &sought, ranking, &read, 1 << 24, &|| Ok(())).unwrap();
-    assert_eq!(total, snapshot.events());
-    found.iter().map(|found| (found.position.file, found.position.offset)).collect()
+    let found = ranked::<ApiError>(snapshot, &sought, ranking, &read, 1 << 24, &|| Ok(())).unwrap();
+    assert_eq!(found.matches, snapshot.events());
+    assert_eq!(found.groups.is_some(), !ranking.dedup.is_empty());
+    found.first.iter().map(|found| (found.position.file, found.position.offset)).collect()
 }
 
 /// The same by sorting all of them.
@@ -184,5 +186,5 @@ fn groups_that_do_not_fit_are_an_error() {
         ranked::<IndexError>(&snapshot, &sought, &ranking, &read, bytes_max, &|| Ok(()))
     };
     assert!(matches!(rank(10 * EVENT_BYTES), Err(IndexError::TooManyGroups { groups: 5..=10 })));
-    assert_eq!(rank(1 << 20).unwrap().0.len(), 5);
+    assert_eq!(rank(1 << 20).unwrap().first.len(), 5);
 }

@@ -106,7 +106,7 @@ impl Highlighter {
     /// A value of a record as conditions see it, and as a text.
     fn read(&self, path: &str, scalar: Scalar<'_>) -> (Cell, String) {
         let cell = Cell::from(scalar);
-        let text = cell.to_string();
+        let text = scalar.written().into_owned();
         if path == EVENT_TIME_PATH
             && let Some(time) = Micros::parse_record_time(&text)
         {
@@ -114,7 +114,7 @@ impl Highlighter {
         }
         // Only truth values and numbers are looked up.
         let is_text = matches!(cell, Cell::Text(_)) || self.columns.contains(path);
-        (if is_text { Cell::text(&text) } else { cell }, text)
+        (if is_text { Cell::text(&cell.to_string()) } else { cell }, text)
     }
 }
 
@@ -129,16 +129,19 @@ fn says_more(test: &ValueMeaning) -> bool {
         | ValueMeaning::Regex(_)
         | ValueMeaning::Phrase(_)
         | ValueMeaning::Address(_)
+        | ValueMeaning::Network(_)
+        | ValueMeaning::Named(_)
         | ValueMeaning::AwsSource => true,
     }
 }
 
 /// Where in a value words are; a time is met as a whole.
 fn places(words: &WordMeaning, cell: &Cell, value: &str) -> Vec<Range<usize>> {
-    if !words.is_met_by(cell) {
-        return Vec::new();
+    match cell {
+        Cell::Time(_) if words.is_met_by(cell) => whole(value),
+        Cell::Time(_) => Vec::new(),
+        _ => words.places(value),
     }
-    if matches!(cell, Cell::Time(_)) { whole(value) } else { words.places(value) }
 }
 
 /// Where in a value what was asked for is.

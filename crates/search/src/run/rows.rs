@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use crate::fields::at;
-use crate::lower::ColumnKind;
+use crate::lower::{ColumnKind, FieldKind};
 use crate::meaning::RowMeaning;
 use crate::ranked::in_order;
 use crate::sorting::{first_sorted, in_order_of, sorted};
@@ -69,6 +69,11 @@ impl Rows {
     pub(crate) fn named(&self, field: &FieldRef) -> Result<(usize, ColumnKind), ApiError> {
         let at = self.column(field)?;
         Ok((at, self.columns[at].kind))
+    }
+
+    /// The first column whose values are of a kind.
+    pub(crate) fn of_kind(&self, kind: FieldKind) -> Option<usize> {
+        self.columns.iter().position(|column| column.kind == ColumnKind::Values(kind))
     }
 
     fn column(&self, field: &FieldRef) -> Result<usize, ApiError> {

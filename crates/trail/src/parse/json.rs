@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
 
-use super::canonical::Canonical;
+use super::canonical::{Canonical, Written};
 use crate::content::ContentHash;
 use crate::flat::Scalar;
 use crate::limits::NESTING_MAX;
@@ -176,9 +176,9 @@ impl Json {
         for (path, text) in texts {
             let mut below = Below { inner: visitor, path };
             // A text that is none is a text, and nothing more.
-            let _ = self.with_tape(&text, |nodes, stack, _, _| {
+            let _ = self.with_tape(&text, |nodes, stack, _, json| {
                 if is_policy(nodes) || Some(path) == identity {
-                    walk(nodes, stack, &mut below);
+                    walk(nodes, &mut Written::of(json), stack, &mut below);
                 }
             });
         }
@@ -199,14 +199,15 @@ impl Json {
             if !matches!(nodes.first(), Some(Node::Object { .. })) {
                 return Err(JsonFault { at: 0, reason: "not a JSON object".to_owned() });
             }
-            walk(nodes, stack, visitor);
+            let mut written = Written::of(json);
+            walk(nodes, &mut written, stack, visitor);
             let overridden = visitor.overridden();
             if !overridden.is_empty() {
-                walk_again(nodes, &overridden, visitor);
+                walk_again(nodes, &mut written, &overridden, visitor);
             }
             Ok(match V::IS_HASHED {
                 false => ContentHash::default(),
-                true if std::ptr::eq(json, bytes) => canonical.hash(nodes, json),
+                true if std::ptr::eq(json, bytes) => canonical.hash(nodes, &mut written),
                 // A number that is read as a text is not the text.
                 true => ContentHash::of_bytes(bytes),
             })
@@ -271,7 +272,12 @@ impl Json {
 }
 
 /// Walks over a tape.
-fn walk<V: Visitor>(nodes: &[Node<'_>], stack: &mut Vec<Frame>, visitor: &mut V) {
+fn walk<V: Visitor>(
+    nodes: &[Node<'_>],
+    written: &mut Written<'_>,
+    stack: &mut Vec<Frame>,
+    visitor: &mut V,
+) {
     stack.clear();
     let mut at = 0;
     loop {
@@ -300,7 +306,7 @@ fn walk<V: Visitor>(nodes: &[Node<'_>], stack: &mut Vec<Frame>, visitor: &mut V)
             }
             Node::String(text) => visitor.leaf(path, Scalar::Str(text)),
             Node::Static(value) => {
-                if let Some(scalar) = scalar(value) {
+                if let Some(scalar) = scalar(value, || written.text(nodes, at)) {
                     visitor.leaf(path, scalar);
                 }
             }
@@ -310,7 +316,12 @@ fn walk<V: Visitor>(nodes: &[Node<'_>], stack: &mut Vec<Frame>, visitor: &mut V)
 }
 
 /// Walks over a tape once more, and tells the scalars below keys that come again from the others.
-fn walk_again<V: Visitor>(nodes: &[Node<'_>], overridden: &[u32], visitor: &mut V) {
+fn walk_again<V: Visitor>(
+    nodes: &[Node<'_>],
+    written: &mut Written<'_>,
+    overridden: &[u32],
+    visitor: &mut V,
+) {
     let mut overridden = overridden.iter().map(|at| *at as usize).peekable();
     // Where what is overridden ends.
     let mut until = 0;
@@ -338,7 +349,7 @@ fn walk_again<V: Visitor>(nodes: &[Node<'_>], overridden: &[u32], visitor: &mut 
                 None
             }
             Node::String(text) => Some(Scalar::Str(text)),
-            Node::Static(value) => scalar(value),
+            Node::Static(value) => scalar(value, || written.text(nodes, at)),
         };
         match scalar {
             Some(scalar) if at < until => visitor.overridden_leaf(path, scalar),
@@ -357,13 +368,13 @@ fn count(node: &Node<'_>) -> usize {
     }
 }
 
-fn scalar(value: StaticNode) -> Option<Scalar<'static>> {
+fn scalar<'w>(value: StaticNode, written: impl FnOnce() -> &'w str) -> Option<Scalar<'w>> {
     match value {
         StaticNode::Null => None,
         StaticNode::Bool(b) => Some(Scalar::Bool(b)),
         StaticNode::I64(n) => Some(Scalar::I64(n)),
         StaticNode::U64(n) => Some(Scalar::U64(n)),
-        StaticNode::F64(n) => Some(Scalar::F64(n)),
+        StaticNode::F64(n) => Some(Scalar::F64(n, written())),
     }
 }
 
