@@ -210,16 +210,14 @@ impl Table<'_> {
 
 /// Decodes the next rows of all columns, which must have as many.
 fn fill(leaves: &mut [Leaf], rows: usize) -> Result<(), ParquetError> {
-    for (number, leaf) in leaves.iter_mut().enumerate() {
-        let told =
-            |reason: String| ParquetError::General(format!("column {}: {reason}", number + 1));
-        let filled = leaf.fill(rows).map_err(|error| match error {
-            ParquetError::General(reason) => told(reason),
-            error => told(error.to_string()),
-        })?;
-        if filled != rows {
-            return Err(told("it has fewer rows than the file states".to_owned()));
-        }
+    for leaf in leaves {
+        let reason = match leaf.fill(rows) {
+            Ok(filled) if filled == rows => continue,
+            Ok(_) => "it has fewer rows than the file states".to_owned(),
+            Err(ParquetError::General(reason)) => reason,
+            Err(error) => error.to_string(),
+        };
+        return Err(ParquetError::General(format!("column {}: {reason}", leaf.name)));
     }
     Ok(())
 }

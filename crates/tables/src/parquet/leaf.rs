@@ -14,6 +14,8 @@ use crate::json;
 
 /// See the module's documentation. A place is a value, a null or an empty list.
 pub(super) struct Leaf {
+    /// The path of its column, for messages.
+    pub(super) name: String,
     reader: ColumnReader,
     values: Values,
     def_levels: Vec<i16>,
@@ -104,6 +106,7 @@ impl Leaf {
             ColumnReader::FixedLenByteArrayColumnReader(_) => Values::Fixed(Vec::new()),
         };
         Self {
+            name: column.path().string(),
             reader,
             values,
             def_levels: Vec::new(),
