@@ -79,14 +79,16 @@ impl Shape {
         let lacking = lacking(&columns);
         let named = |whole: &&str| names.iter().position(|name| plain(name) == **whole);
         let by_name = || WHOLE.iter().find_map(|whole| named(&whole));
+        let is_held =
+            |cell: Option<&Cell<'_>>| matches!(cell, Some(Cell::Text(text)) if is_whole(text));
+        // What a documented field holds was chosen by a caller.
         let holds = |(at, cell): (usize, &Cell<'_>)| {
-            let is_it = matches!(cell, Cell::Text(text) if is_whole(text));
-            (is_it && columns[at].kind.is_none()).then_some(at)
+            (is_held(Some(cell)) && columns[at].kind.is_none()).then_some(at)
         };
-        // A column of that name decides; else what stands in the first row, if no fields do.
+        let is_sure = |at: &usize| columns[*at].is("eventJson") || is_held(first.get(*at));
         let by_content = || first.iter().enumerate().find_map(holds);
         let whole = if lacking.is_empty() {
-            by_name().filter(|at| columns[*at].is("eventJson"))
+            by_name().filter(is_sure)
         } else {
             by_content().or_else(by_name)
         };
@@ -126,10 +128,9 @@ impl Shape {
         }
         let Some(columns) = &self.columns else { return Ok(()) };
         let (mut record, mut doubt) = (Object::default(), Doubt::default());
-        for ((column, cell), name) in columns.iter().zip(cells).zip(&self.names) {
-            if let Some(value) = value(column, *cell, &mut doubt) {
-                let path = if value.is_of_column { &column.path } else { &vec![name.clone()] };
-                record.put(path, value.json);
+        for (column, cell) in columns.iter().zip(cells) {
+            if let Some(json) = value(column, *cell, &mut doubt) {
+                record.put(&column.path, json);
             }
         }
         let mut json = Vec::new();
@@ -147,40 +148,32 @@ impl Shape {
     }
 }
 
-/// The JSON of a cell.
-struct CellValue {
-    json: Vec<u8>,
-    /// It stands at the column's path; else under the column's name.
-    is_of_column: bool,
-}
-
-/// What a cell's value is in the record; None where there is none.
-fn value(column: &Column, cell: Cell<'_>, doubt: &mut Doubt) -> Option<CellValue> {
-    let at_path = |json| Some(CellValue { json, is_of_column: true });
+/// The JSON of a cell; None where it has no value.
+fn value(column: &Column, cell: Cell<'_>, doubt: &mut Doubt) -> Option<Vec<u8>> {
     let text = match cell {
         Cell::Missing => return None,
-        Cell::Json(json) => return at_path(json.to_vec()),
+        Cell::Json(json) => return Some(json.to_vec()),
         Cell::Text(_) => cell.text()?,
     };
-    match column.kind {
-        None | Some(Kind::Text) => at_path(json::text(text)),
+    Some(match column.kind {
+        None | Some(Kind::Text) => json::text(text),
         Some(Kind::Truth) => match text.to_ascii_lowercase().as_slice() {
-            truth @ (b"true" | b"false") => at_path(truth.to_vec()),
-            _ => at_path(json::text(text)),
+            truth @ (b"true" | b"false") => truth.to_vec(),
+            _ => json::text(text),
         },
-        Some(kind) if json::is_json(text) => at_path(of_json(text, kind)),
+        Some(kind) if json::is_json(text) => of_json(text, kind),
         Some(kind) => match texts::apart(text, kind) {
             Some(apart) => {
                 doubt.has_map_text |= apart.has_map;
-                at_path(apart.json)
+                apart.json
             }
             None => {
                 // A text that begins like a struct and is none to us. What it holds stays searchable.
                 doubt.is_ambiguous |= matches!(text.first(), Some(b'{' | b'['));
-                at_path(json::text(text))
+                json::text(text)
             }
         },
-    }
+    })
 }
 
 /// JSON in a cell, as it is; where members are documented, with their names restored.

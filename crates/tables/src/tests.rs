@@ -107,6 +107,10 @@ fn a_column_of_whole_records_is_found_by_name_and_by_content() {
         (format!("\u{feff}_raw;n\r\n{quoted};1\r\n"), (1, 1)),
         (format!("{quoted}\n"), (1, 1)),
         (format!("eventtime,eventsource,eventname,eventjson\nt,s,n,{quoted}\n"), (1, 4)),
+        (
+            format!("EventId,EventName,EventTime,EventSource,CloudTrailEvent\ni,n,t,s,{quoted}\n"),
+            (1, 5),
+        ),
     ] {
         let read = csv(&text);
         assert_eq!(read.whole, [(place.0, place.1, record.to_owned())], "{text}");
