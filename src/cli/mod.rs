@@ -39,6 +39,7 @@ mod status;
 mod table;
 mod tail;
 mod text;
+mod times;
 mod values;
 mod verify;
 mod words;
@@ -76,7 +77,7 @@ pub enum Command {
     Serve(serve::Args),
     /// Find events
     Search(search::Args),
-    /// Show one event: who, what, from where, when, with which credentials
+    /// Show one event: who, what, from where, when, with which credentials and outcome
     Event(event::Args),
     /// Write everything that a query finds into a file
     Export(export::Args),

@@ -150,7 +150,10 @@ impl Daemon {
         };
         let gaps = self.gaps(&snapshot);
         match found {
-            Ok(found) => Ok((found, gaps.into_iter().chain(unlisted(&snapshot)).collect())),
+            Ok(found) => {
+                let gaps = gaps.into_iter().chain(unlisted(&snapshot)).chain(underived(&snapshot));
+                Ok((found, gaps.collect()))
+            }
             Err(mut error) => {
                 if error.kind == ErrorKind::NotFound {
                     for gap in gaps {
@@ -240,7 +243,10 @@ impl Daemon {
             ));
         }
         warnings.extend(glance.late.iter().map(|path| {
-            format!("the disk under the archive does not answer: still waiting for {path}")
+            format!(
+                "reading {path} takes long, because of its size or of the disk under the archive; it is \
+                 not in the index yet"
+            )
         }));
         warnings
     }
@@ -264,6 +270,14 @@ pub(super) fn unlisted(snapshot: &Snapshot) -> Option<String> {
         is found by its full path, but short names, the elements of policies, `names:` and the list \
         of fields may lack some (docs/operations.md, Fields)";
     (!snapshot.lists_all_paths()).then(|| NOT_ALL_LISTED.to_owned())
+}
+
+/// Told while segments are there that were made before some fields were derived.
+fn underived(snapshot: &Snapshot) -> Option<String> {
+    const NOT_YET_DERIVED: &str = "an earlier version made the index, and a part of it is not yet made \
+        anew (traildex status): outcome, error, client, target, account and action find none of its \
+        events";
+    snapshot.is_outdated().then(|| NOT_YET_DERIVED.to_owned())
 }
 
 /// An answer that can say why it may lack events.

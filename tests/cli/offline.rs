@@ -10,8 +10,8 @@ use std::process::Command;
 use wire::{FilesResponse, SearchResponse, ValuesResponse};
 
 use crate::common::{
-    PATIENCE, Place, Ran, ended, files_below, gzip, make_old, records_below, run, sample, trail,
-    traildex,
+    PATIENCE, Place, Ran, Record, ended, files_below, gzip, make_old, records_below, run, sample,
+    trail, traildex,
 };
 
 fn text(path: &Path) -> &str {
@@ -49,18 +49,22 @@ fn imported() -> Place {
     place
 }
 
+fn of_name<'r>(records: &'r [Record], name: &str) -> Vec<&'r Record> {
+    records.iter().filter(|record| record.json["eventName"] == name).collect()
+}
+
 #[test]
 fn an_index_is_searched_without_a_daemon_and_stays_as_it_is() {
     let place = imported();
     let data_dir = place.data_dir();
     let before = state(&data_dir);
     let records = records_below(&sample("invictus"));
-    let named = |name: &str| records.iter().filter(|record| record.json["eventName"] == name);
+    let named = |name| of_name(&records, name);
 
     let ran = on(&data_dir, &["search", "eventName:AssumeRole", "--format", "json"]);
     check_code(&ran, 0);
     let found: SearchResponse = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(found.total.value, named("AssumeRole").count() as u64);
+    assert_eq!(found.total.value, named("AssumeRole").len() as u64);
 
     let id = records[100].json["eventID"].as_str().unwrap();
     let ran = on(&data_dir, &["event", id, "--format", "json"]);
@@ -71,7 +75,8 @@ fn an_index_is_searched_without_a_daemon_and_stays_as_it_is() {
     let ran = on(&data_dir, &["export", "eventName:Decrypt"]);
     check_code(&ran, 0);
     let mut exported: Vec<&str> = ran.stdout.lines().collect();
-    let mut expected: Vec<&str> = named("Decrypt").map(|record| record.raw.as_str()).collect();
+    let mut expected: Vec<&str> =
+        named("Decrypt").iter().map(|record| record.raw.as_str()).collect();
     exported.sort_unstable();
     expected.sort_unstable();
     assert_eq!(exported, expected);
@@ -79,7 +84,7 @@ fn an_index_is_searched_without_a_daemon_and_stays_as_it_is() {
     let ran = on(&data_dir, &["values", "eventName", "Assume", "--format", "json"]);
     check_code(&ran, 0);
     let values: ValuesResponse = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(values.values[0].events, named("AssumeRole").count() as u64);
+    assert_eq!(values.values[0].events, named("AssumeRole").len() as u64);
     let ran = on(&data_dir, &["files", "--format", "json"]);
     let files: FilesResponse = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(files.total, 55);

@@ -83,7 +83,7 @@ fn rows_that_a_filter_leaves_none_of_are_explained() {
     let answer = asked(&request("eventName:Decrypt | count by actor | filter count > 100000"));
     assert_eq!(answer.total.value, decrypts);
     let why = answer.explanation.unwrap();
-    assert_eq!((why.events, why.emptied_by.as_deref()), (decrypts, Some("filter count>100000")));
+    assert_eq!((why.events, why.emptied_by.as_deref()), (decrypts, Some("filter count:>100000")));
 }
 
 #[test]

@@ -3,12 +3,14 @@
 mod answers;
 #[path = "../common/mod.rs"]
 mod common;
+mod derived;
 mod effort;
 mod exact;
 mod explanation;
 mod explore;
 mod language;
 mod made_up;
+mod names;
 mod oracle;
 mod pages;
 mod queries;

@@ -45,7 +45,9 @@ pub(crate) fn index<S: Sink>(
     sink: &mut S,
     read: impl FnOnce(&mut IntoEvents<'_, '_, S>) -> Result<(), S::Error>,
 ) -> Result<(), S::Error> {
-    read(&mut IntoEvents(parser.table(origin, sink)))
+    let mut events = IntoEvents(parser.table(origin, sink));
+    read(&mut events)?;
+    events.0.end()
 }
 
 /// The hash of a file, which is read once more for it.

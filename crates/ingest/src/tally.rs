@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::growing::Growing;
 use crate::limits::REJECTS_LISTED_MAX;
+use crate::progress::has_ended;
 use crate::read::Content;
 use segment::IndexError;
 use segment::file::{FileState, Reading, Reject};
@@ -25,7 +26,7 @@ use trail::time::Micros;
 /// What stands for the account or region of a file whose records are of more than one.
 const SEVERAL: &str = "several";
 
-/// Records between two looks at whether ingest ends.
+/// Records, or rejects, between two looks at whether ingest ends.
 const LOOK_RECORDS: u64 = 1 << 10;
 
 /// How long a file may take once ingest ends; one of AWS's takes milliseconds.
@@ -88,9 +89,10 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Gives the file up where ingest ends and this takes long.
-    fn check_stop(&mut self) -> Result<(), Untold> {
-        if !self.stopping.try_recv().is_err_and(|error| error.is_disconnected()) {
+    /// Gives the file up where ingest ends and this takes long; looks now and then, of so many records or
+    /// rejects.
+    fn check_stop(&mut self, count: u64) -> Result<(), Untold> {
+        if !count.is_multiple_of(LOOK_RECORDS) || !has_ended(self.stopping) {
             return Ok(());
         }
         let stops_at = *self.stops_at.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
@@ -157,9 +159,7 @@ impl Sink for Tally<'_> {
         segment::steps::panic_if("panic-on-marked-event", || {
             event.column(columns::EVENT_ID) == "TRAILDEX-PANIC"
         });
-        if self.reading.records.is_multiple_of(LOOK_RECORDS) {
-            self.check_stop()?;
-        }
+        self.check_stop(self.reading.records)?;
         let reading = &mut self.reading;
         reading.records += 1;
         reading.repaired += u64::from(event.flags.contains(Flags::REPAIRED));
@@ -198,12 +198,14 @@ impl Sink for Tally<'_> {
         self.segments.add(event).map_err(Untold::Index)
     }
 
-    fn reject(&mut self, reject: parse::Reject) {
+    fn reject(&mut self, reject: parse::Reject) -> Result<(), Untold> {
+        self.check_stop(self.reading.rejected)?;
         self.reading.rejected += 1;
         if self.reading.rejects.len() < REJECTS_LISTED_MAX {
             let parse::Reject { offset, reason } = reject;
             self.reading.rejects.push(Reject { offset, reason });
         }
+        Ok(())
     }
 }
 

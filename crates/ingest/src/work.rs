@@ -5,14 +5,14 @@
 //! another of its batch is. A file that is larger than a segment may be is in several, which are
 //! committed as one (`growing.rs`).
 //!
-//! A worker that waits for the disk under the archive holds nothing that others wait for (`desk`).
+//! A worker that waits for the disk under the archive, or looks for the records of a file, holds nothing
+//! that others wait for (`desk`).
 //!
 //! Errors: a file that cannot be read as a trail is an entry in the ledger; one that is not finished
 //! or cannot be opened goes back to the scanner; a panic costs the file that caused it, and the other
 //! files of the batch are read again. Only a segment that cannot be written stops ingest.
 
 use std::convert::Infallible;
-use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -27,7 +27,7 @@ use crate::batch::{Batch, Batches};
 use crate::desk::{Building, Desk, Desks};
 use crate::growing::{Full, Growing};
 use crate::handover::TakenBack;
-use crate::progress::{IngestFault, Progress, add, spent};
+use crate::progress::{IngestFault, Progress, add, has_ended, spent};
 use crate::read::{Content, FileReader, ReadError, ReadLimits};
 use crate::table;
 use crate::tally::{Tally, Untold};
@@ -151,7 +151,7 @@ struct Work<'d> {
 
 impl Building {
     fn is_batch_closing(&self) -> bool {
-        self.membership.batch.closing.try_recv().is_err_and(|error| error.is_disconnected())
+        has_ended(&self.membership.batch.closing)
     }
 }
 
@@ -300,14 +300,6 @@ impl Work<'_> {
         }
     }
 
-    /// Opens a file, which must be what was looked for.
-    fn open(&self, key: &FileKey) -> io::Result<Option<File>> {
-        let (path, archive) = (Path::new(&key.path), &self.worker.archive);
-        let file = archive.open(path)?;
-        let found = archive.look_at(path, &file)?;
-        Ok((found.key().as_ref() == Some(key)).then_some(file))
-    }
-
     fn process(&mut self, key: &FileKey) -> Result<Outcome, IndexError> {
         self.desk.wait_for(&key.path);
         let outcome = self.read(key);
@@ -317,12 +309,11 @@ impl Work<'_> {
     }
 
     fn read(&mut self, key: &FileKey) -> Result<Outcome, IndexError> {
-        let path = Path::new(&key.path);
         let is_fresh = age(key) < self.worker.options.unfinished;
         let changed = || Ok(Outcome::TakenBack(TakenBack::Changed(key.clone())));
         let started = Instant::now();
         step("file-to-be-read");
-        let file = match self.open(key) {
+        let file = match self.worker.archive.open_found(key) {
             Ok(Some(file)) => file,
             Ok(None) => return changed(),
             Err(error) => return Ok(unreadable(key, &error)),
@@ -337,21 +328,16 @@ impl Work<'_> {
         let read = reader.read(&file, |content| {
             spent(&busy.reading, started);
             let started = Instant::now();
-            let mut desk = desk.work();
-            // Nobody waits for this worker any more, perhaps.
-            if worker.progress.is_stopping() {
-                return Ok(Outcome::TakenBack(TakenBack::Unread(key.clone())));
-            }
             // What was read is what was looked for, or nothing.
-            match worker.archive.look_at(path, &file) {
-                Ok(found) if found.clone().key().as_ref() == Some(key) => {}
-                _ => return changed(),
+            if !worker.archive.is_still(key, &file).unwrap_or(false) {
+                return changed();
             }
             if is_too_long_in_utf16(content.bytes, worker.options.read.file_bytes_max) {
                 let reason = "it is UTF-16, and longer than two fifths of ingest.file_bytes_max";
                 let rejected = worker.rejected(key.clone(), reason.to_owned());
                 return Ok(Outcome::Done(Box::new(rejected)));
             }
+            step("file-to-be-split");
             let decoded = utf16::decode(content.bytes);
             let body = match (table, &decoded) {
                 (None, None) => Body::Pieces(Pieces::of(content.bytes)),
@@ -363,6 +349,11 @@ impl Work<'_> {
                 body.outcome().is_cut || matches!(content.unread, Some(ReadError::Cut { .. }));
             if is_cut && is_fresh {
                 return Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone())));
+            }
+            // To split a file can take seconds, for which nobody waits.
+            let mut desk = desk.work();
+            if worker.progress.is_stopping() {
+                return Ok(Outcome::TakenBack(TakenBack::Unread(key.clone())));
             }
             let building = open(&mut desk.building, worker)?;
             let file = Split { key, content: &content, utf16: decoded.as_ref(), body: &body };

@@ -12,7 +12,7 @@ mod stage;
 
 use std::ops::Bound;
 
-pub use self::stage::{Bin, BinUnit, Function, FunctionKind, GroupKey, SortKey, Stage};
+pub use self::stage::{Bin, BinUnit, Function, FunctionKind, GroupKey, Net, SortKey, Stage};
 use crate::syntax::{escape, unquoted};
 
 /// A whole query: a filter, and stages behind it.

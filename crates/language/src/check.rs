@@ -194,7 +194,7 @@ fn event_rank(stage: &Stage) -> (&'static str, u32) {
 
 fn check_columns(functions: &[Function], by: &[GroupKey]) -> Result<(), String> {
     let mut columns = BTreeSet::new();
-    let by = by.iter().map(|key| key.column().to_owned());
+    let by = by.iter().map(GroupKey::column);
     for column in by.chain(functions.iter().map(Function::column)) {
         if columns.contains(&column) {
             return Err(format!("two columns are called '{column}'; name one with as"));

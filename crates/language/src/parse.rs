@@ -27,20 +27,26 @@
 //! ```
 
 mod condition;
+mod foreign;
+mod function;
+#[cfg(test)]
+mod habits;
 #[cfg(test)]
 mod random;
 mod scan;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::fmt;
 
+pub(super) use self::function::{function_of, percentile};
 use self::scan::Scanner;
-pub(super) use self::stage::percentile;
+pub(super) use self::stage::names_a_stage;
 use crate::ast::{Expr, FieldRef, Query};
 use crate::limits::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
-use crate::syntax::KEYWORDS;
+use crate::syntax::{KEYWORDS, is_keyword};
 
 /// Why a text is not a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,10 +79,11 @@ pub fn parse_noted(text: &str) -> Result<Parsed, ParseError> {
         let message = format!("the query is longer than {QUERY_BYTES_MAX} bytes");
         return Err(ParseError::new(text.floor_char_boundary(QUERY_BYTES_MAX), message));
     }
-    let mut parser = Parser { scan: Scanner::new(text), depth: 0, terms: 0, notes: Vec::new() };
+    let mut parser = Parser::new(text);
+    parser.check_statement()?;
     let query = parser.query()?;
     match parser.scan.peek() {
-        None => Ok(Parsed { query, notes: parser.notes }),
+        None => Ok(Parsed { query, notes: parser.notes() }),
         Some(')') => Err(ParseError::new(parser.scan.offset(), "this ')' has no '(' before it")),
         Some(_) => Err(parser.unexpected("AND or OR")),
     }
@@ -114,8 +121,17 @@ struct Parser<'a> {
     depth: usize,
     /// Conditions read so far.
     terms: usize,
-    /// What the reader of the answer is told.
+    /// Operators in lower case, with their bytes.
+    taken: Vec<(&'a str, usize)>,
+    /// What else the reader of the answer is told.
     notes: Vec<String>,
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a str) -> Self {
+        let scan = Scanner::new(text);
+        Self { scan, depth: 0, terms: 0, taken: Vec::new(), notes: Vec::new() }
+    }
 }
 
 /// Boolean operators. `scope` is the field before the parentheses in `field:(a OR b)`: each
@@ -136,7 +152,10 @@ impl Parser<'_> {
             if !is_joined && !self.is_at_operand() {
                 return Ok(Expr::all_of(parts));
             }
-            if !is_joined && scope.is_some() {
+            let excludes = self.is_at_exclusion() || parts.iter().all(is_negation);
+            if !is_joined && scope.is_none() {
+                self.check_stage_without_pipe()?;
+            } else if !is_joined && !excludes {
                 // Kibana reads `field:(a b)` as either, so a silent AND would mislead.
                 let error = self.unexpected("OR, AND or ')'");
                 return Err(error.suggest("write field:(a OR b), or quote a phrase"));
@@ -148,7 +167,7 @@ impl Parser<'_> {
     fn unary(&mut self, scope: Option<&FieldRef>) -> Result<Expr> {
         self.scan.skip_spaces();
         let sign = self.scan;
-        if self.scan.eat_keyword("NOT") || (!self.is_at("!=") && self.scan.eat("!")) {
+        if self.eat_logic("NOT") || (!self.is_at("!=") && self.scan.eat("!")) {
             return self.nested(|parser| parser.unary(scope)).map(Expr::negate);
         }
         if !self.scan.eat("-") && !self.scan.eat("+") {
@@ -183,7 +202,44 @@ impl Parser<'_> {
 
     fn eat_operator(&mut self, keyword: &str, symbol: &str) -> bool {
         self.scan.skip_spaces();
-        self.scan.eat_keyword(keyword) || self.scan.eat(symbol)
+        self.eat_logic(keyword) || self.scan.eat(symbol)
+    }
+
+    /// Steps over AND, OR or NOT. In lower case, words could be meant: the reader is told.
+    fn eat_logic(&mut self, keyword: &str) -> bool {
+        let start = self.scan;
+        let is_next = self.scan.eat_keyword(keyword);
+        let word = &start.rest()[..self.scan.offset() - start.offset()];
+        if is_next && word != keyword {
+            self.taken.push((word, start.offset()));
+        }
+        is_next
+    }
+
+    /// What the reader of the answer is told of how the text was taken.
+    fn notes(self) -> Vec<String> {
+        let mut words: Vec<&(&str, usize)> = Vec::new();
+        for taken in &self.taken {
+            if !words.iter().any(|(word, _)| *word == taken.0) {
+                words.push(taken);
+            }
+        }
+        let named = words.iter().map(|(word, at)| format!("'{word}' at byte {at}"));
+        let named = named.collect::<Vec<_>>().join(" and ");
+        let taken = match words.len() {
+            0 => None,
+            1 => Some(format!("{named} was taken as an operator; to look for the word, quote it")),
+            _ => {
+                Some(format!("{named} were taken as operators; to look for the words, quote them"))
+            }
+        };
+        let taken = taken.map(|note| format!("{note}, as in \"is not authorized\""));
+        taken.into_iter().chain(self.notes).collect()
+    }
+
+    /// Whether a condition follows that only excludes something, or says with a sign that it is one.
+    fn is_at_exclusion(&self) -> bool {
+        self.scan.peek().is_some_and(|c| "-+!".contains(c)) || { self.scan }.eat_keyword("NOT")
     }
 
     /// Whether another condition follows without `AND`.
@@ -238,13 +294,14 @@ impl Parser<'_> {
         }
         let found = self.scan.found();
         let error = ParseError::new(offset, format!("expected {expected}, found {found}"));
-        let keyword = KEYWORDS.iter().find(|&keyword| {
-            let run = self.scan.peek_run("[]{}");
-            run != *keyword && run.eq_ignore_ascii_case(keyword)
-        });
-        match keyword {
-            Some(keyword) => error.suggest(format!("write {keyword} in upper case")),
-            None => error,
+        let run = self.scan.peek_run("[]{}");
+        if is_keyword(run) && !KEYWORDS.contains(&run) {
+            return error.suggest("quote it to look for the word");
         }
+        error
     }
+}
+
+fn is_negation(expr: &Expr) -> bool {
+    matches!(expr, Expr::Not(_))
 }

@@ -2,8 +2,16 @@
 
 use std::net::Ipv6Addr;
 
-/// Words with a meaning of their own. Quoted or escaped they are text.
+/// Words with a meaning of their own, in upper or lower case. Quoted or escaped they are text.
 pub(super) const KEYWORDS: [&str; 4] = ["AND", "OR", "NOT", "TO"];
+
+/// Characters that begin quoted text.
+pub(super) const QUOTES: &str = "\"'\u{201c}\u{2018}";
+
+/// Whether a word is one of the language's own.
+pub(super) fn is_keyword(word: &str) -> bool {
+    KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(word))
+}
 
 /// In front of a colon, Lucene's way to ask whether a field is there.
 pub(super) const LUCENE_EXISTS: &str = "_exists_";
@@ -63,7 +71,7 @@ pub(super) fn names_a_field(word: &str) -> bool {
 pub(super) fn reads_as_span(word: &str) -> bool {
     word.strip_prefix('@').is_some_and(|rest| {
         rest.starts_with(|c: char| c.is_ascii_digit())
-            || ["-", "..", "now"].iter().any(|start| rest.starts_with(start))
+            || ["-", "..", "now", "today", "yesterday"].iter().any(|start| rest.starts_with(start))
     })
 }
 
@@ -74,6 +82,13 @@ pub(super) fn is_name_char(c: char, is_first: bool) -> bool {
     c.is_alphabetic()
         || "_@".contains(c)
         || (!is_first && (c.is_numeric() || ".-#$/".contains(c) || is_mark()))
+}
+
+/// Whether a bare word can be a name though it begins with a digit: `2fa`, and neither a number nor
+/// a date.
+pub(super) fn starts_a_name(word: &str) -> bool {
+    let digits = word.len() - word.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    digits > 0 && word[digits..].starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
 /// Whether `token` is one word in spite of its colons: an ARN, a URL or an IPv6 address or network.
@@ -112,7 +127,9 @@ pub(super) fn escape(text: &str, also: &str) -> String {
 
 /// `raw` with a backslash in front if it is a keyword or starts with a character of `leading`.
 pub(super) fn escape_start(raw: String, leading: &str) -> String {
-    if KEYWORDS.contains(&raw.as_str()) || raw.starts_with(|c| leading.contains(c)) {
+    let is_taken =
+        is_keyword(&raw) || raw.starts_with(|c| leading.contains(c) || QUOTES.contains(c));
+    if is_taken || !raw.contains('\\') && foreign_form(&raw).is_some() {
         format!("\\{raw}")
     } else {
         raw
@@ -126,21 +143,59 @@ pub(super) fn quote(text: &str) -> String {
 
 /// The text in a quoted one, which begins with its quote, and its bytes with the quotes. `\"` and
 /// `\\` stand for `"` and `\`; any other backslash is itself, so that Windows paths can be pasted.
-/// None where the quote is never closed.
+/// None where the quote is never closed. Single quotes are doubled within (`'it''s'`), and one in
+/// front of a letter is an apostrophe.
 pub(super) fn read_quoted(rest: &str) -> Option<(String, usize)> {
+    let close = match rest.chars().next()? {
+        '\u{201c}' => '\u{201d}',
+        '\u{2018}' => '\u{2019}',
+        quote => quote,
+    };
+    let is_single = matches!(close, '\'' | '\u{2019}');
     let mut text = String::new();
     let mut chars = rest.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
+        let next = chars.peek().map(|&(_, next)| next);
         match c {
-            '"' => return Some((text, at + 1)),
+            '\'' if c == close && next == Some(c) => {
+                text.push(c);
+                chars.next();
+            }
+            c if c == close && is_single && next.is_some_and(char::is_alphanumeric) => text.push(c),
+            c if c == close => return Some((text, at + c.len_utf8())),
             '\\' => {
-                let escaped = chars.next_if(|&(_, next)| next == '"' || next == '\\');
+                let escaped = chars.next_if(|&(_, next)| next == close || next == '\\');
                 text.push(escaped.map_or(c, |(_, escaped)| escaped));
             }
             c => text.push(c),
         }
     }
     None
+}
+
+/// What a bare value means in another tool, where it would be taken for text here: how it is written
+/// here. A backslash or quotes make it text.
+pub(super) fn foreign_form(raw: &str) -> Option<String> {
+    let is_number = |text: &str| text.parse::<f64>().is_ok();
+    if ["null", "nil"].iter().any(|null| raw.eq_ignore_ascii_case(null)) {
+        return Some(
+            "-field:* finds events without the field, field:\"null\" this text".to_owned(),
+        );
+    }
+    if let Some((text, boost)) = raw.split_once(['^', '~'])
+        && !text.is_empty()
+        && (is_number(boost) || raw.ends_with('~'))
+    {
+        return Some("there is no boost and no fuzzy search; quote it if it is text".to_owned());
+    }
+    if let Some((from, to)) = raw.split_once("..")
+        && is_number(from)
+        && is_number(to)
+    {
+        return Some(format!("a range is field:[{from} TO {to}]"));
+    }
+    let is_negated = raw.starts_with('-') && raw[1..].starts_with(char::is_alphabetic);
+    is_negated.then(|| format!("write -field:{}, or quote it if it is text", &raw[1..]))
 }
 
 /// The text of which `quoted` is the quoted form; None where it is none, or empty.

@@ -16,7 +16,7 @@ use std::fmt;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Span, Timestamp, ToSpan};
+use jiff::{RoundMode, SignedDuration, Span, Timestamp, ToSpan, Unit, ZonedRound};
 
 use trail::time::Micros;
 
@@ -61,21 +61,40 @@ pub enum TimeError {
 
 /// Parses a time.
 ///
-/// Forms: `now`, `24h` or `-24h` (ago), `now-7d`, `now+1h` in `s m h d w`; `2026-06`, `2026-06-01`,
-/// `2026-06-01T12`, `2026-06-01T12:30`, seconds and a fraction of them, then `Z`, `+02:00` or
-/// `[Europe/Berlin]`, optionally with a space for the `T`; seconds (10 digits) or milliseconds (13
-/// digits) since the epoch.
+/// Forms: `now`, `24h`, `-24h`, `2 days ago` or `last 24h` (ago), `now-7d`, `now+1h` in
+/// `s m h d w mo y`, or their names; behind these `/d` or `@d` for the day, or another unit, that
+/// holds the moment; `today`, `yesterday`; `2026-06`, `2026-06-01`, `2026-06-01T12`,
+/// `2026-06-01T12:30`, seconds and a fraction of them, then `Z`, `+02:00` or `[Europe/Berlin]`,
+/// optionally with a space for the `T`; seconds (10 digits) or milliseconds (13 digits) since the
+/// epoch.
 pub fn parse_time(text: &str, clock: &Clock) -> Result<TimeSpan, TimeError> {
     let text = text.trim();
     let calendar = || calendar(text, &clock.zone);
-    read(text, relative(text, clock.now).or_else(|| epoch(text)).or_else(calendar))
+    read(text, relative(text, clock).or_else(|| epoch(text)).or_else(calendar))
+}
+
+/// The time that lasts until now, of a text like `last 24h`; None for another text.
+pub fn parse_last(text: &str, clock: &Clock) -> Option<Result<TimeSpan, TimeError>> {
+    let (word, _) = text.trim().split_once(' ')?;
+    let is_last = LAST.iter().any(|last| last.eq_ignore_ascii_case(word));
+    let start = is_last.then(|| relative(text.trim(), clock)).flatten()?;
+    let end = Micros(clock.now.as_microsecond());
+    Some(read(text, Some(start.map(|start| TimeSpan { end, ..start }))))
+}
+
+/// Whether a text is a moment that a distance from now names, and so no span to look into.
+pub fn is_moment(text: &str, clock: &Clock) -> bool {
+    let is_short = |span: TimeSpan| span.end.0 - span.start.0 <= 1;
+    relative(text.trim(), clock).is_some_and(|parsed| parsed.is_ok_and(is_short))
 }
 
 /// Parses a time like [`parse_time`], but without the forms that could be a number or a duration.
 /// None where the text has no such form, and so may be something else.
 pub fn parse_plain_time(text: &str, clock: &Clock) -> Option<Result<TimeSpan, TimeError>> {
-    let is_relative = text.starts_with('-') || text.starts_with("now");
-    let parsed = if is_relative { relative(text, clock.now) } else { calendar(text, &clock.zone) };
+    let is_relative = text.starts_with('-') || text.starts_with("now") || text.contains(' ');
+    let is_day = ["today", "yesterday"].contains(&text);
+    let parsed = if is_relative || is_day { relative(text, clock) } else { None };
+    let parsed = parsed.or_else(|| calendar(text, &clock.zone));
     parsed.map(|parsed| read(text, Some(parsed)))
 }
 
@@ -99,8 +118,8 @@ impl fmt::Display for TimeError {
         match self {
             Self::Unknown(text) => write!(
                 f,
-                "'{text}' is not a time: expected one like now, -24h, now-7d, 2026-06, 2026-06-01, \
-                 2026-06-01T12:30:00Z, 2026-06-01T12:30+02:00, 2026-06-01T12:30[Europe/Berlin] or \
+                "'{text}' is not a time: expected one like now, -24h, now-7d, 2 days ago, yesterday, \
+                 2026-06, 2026-06-01, 2026-06-01T12:30:00Z, 2026-06-01T12:30+02:00, 2026-06-01T12:30[Europe/Berlin] or \
                  seconds since 1970"
             ),
             Self::Impossible { text, cause } => write!(f, "'{text}' is not a time: {cause}"),
@@ -113,32 +132,148 @@ impl std::error::Error for TimeError {}
 /// `None` where the text does not have the form, as for each of the forms below.
 type Parsed = Option<Result<TimeSpan, jiff::Error>>;
 
-fn relative(text: &str, now: Timestamp) -> Parsed {
-    let (from_now, distance) = match text.strip_prefix("now") {
-        Some("") => return Some(lasting(now, 1.microsecond())),
-        Some(distance) => (true, distance),
-        None => (false, text),
-    };
-    let (is_ahead, distance) = match distance.strip_prefix('+') {
-        Some(distance) if from_now => (true, distance),
-        _ => (false, distance.strip_prefix('-').or((!from_now).then_some(distance))?),
-    };
-    let (count, unit) = distance.split_at_checked(distance.len().checked_sub(1)?)?;
-    let unit_s = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 60 * 60,
-        "d" => 24 * 60 * 60,
-        "w" => 7 * 24 * 60 * 60,
-        _ => return None,
-    };
-    if !is_digits(count) {
-        return None;
+/// Units of time by all of their names, the shortest first.
+const UNITS: [(Unit, &[&str]); 7] = [
+    (Unit::Second, &["s", "sec", "secs", "second", "seconds"]),
+    (Unit::Minute, &["m", "min", "mins", "minute", "minutes"]),
+    (Unit::Hour, &["h", "hr", "hrs", "hour", "hours"]),
+    (Unit::Day, &["d", "day", "days"]),
+    (Unit::Week, &["w", "week", "weeks"]),
+    (Unit::Month, &["mo", "mon", "month", "months"]),
+    (Unit::Year, &["y", "year", "years"]),
+];
+
+/// Words in front of a distance that lasts until now.
+const LAST: [&str; 2] = ["last", "past"];
+
+fn unit(name: &str) -> Option<Unit> {
+    UNITS.iter().find(|(_, names)| names.contains(&name)).map(|(unit, _)| *unit)
+}
+
+/// Whether a word is a unit of time.
+pub(crate) fn is_unit(word: &str) -> bool {
+    unit(word).is_some()
+}
+
+/// Whether a word is a distance in time, such as `24h`.
+pub(crate) fn is_distance(word: &str) -> bool {
+    distance(word).is_some()
+}
+
+/// Whether a word is a date, such as `2026-06-01`.
+pub(crate) fn is_date(word: &str) -> bool {
+    shape(word) == "0000-00-00"
+}
+
+/// Whether a word is a time of day, perhaps with an offset or a zone, or with the rest of a span.
+pub(crate) fn is_clock(word: &str) -> bool {
+    shape(word).starts_with("00:00")
+        && word.chars().nth("00:00".len()).is_none_or(|c| ":.Zz+-[".contains(c))
+}
+
+/// `24h`, or `24 hours`; a count beyond i64 is beyond the calendar too, which then says so.
+fn distance(text: &str) -> Option<(i64, Unit)> {
+    let (count, name) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let unit = unit(name.trim_start())?;
+    (!count.is_empty()).then(|| (count.parse().unwrap_or(i64::MAX), unit))
+}
+
+fn relative(text: &str, clock: &Clock) -> Parsed {
+    match text {
+        "now" => return Some(lasting(clock.now, 1.microsecond())),
+        "today" => return Some(whole(clock.now, Unit::Day, clock)),
+        "yesterday" => {
+            return Some(shifted(-1, Unit::Day, clock).and_then(|at| whole(at, Unit::Day, clock)));
+        }
+        _ => {}
     }
-    // A count beyond i64 is beyond the calendar too, which then says so.
-    let seconds = count.parse::<i64>().unwrap_or(i64::MAX).saturating_mul(unit_s);
-    let distance = SignedDuration::from_secs(if is_ahead { seconds } else { -seconds });
-    Some(now.checked_add(distance).and_then(|time| lasting(time, 1.microsecond())))
+    // The beginning of a unit, as Elasticsearch and Splunk write it.
+    if let Some((moment, rounded)) = text.split_once(['/', '@'])
+        && let Some(unit) = unit(rounded)
+        && (!moment.is_empty() || text.starts_with('@'))
+    {
+        return Some(moment_of(moment, clock)?.and_then(|at| whole(at, unit, clock)));
+    }
+    let at = moment_of(text, clock).filter(|_| !text.is_empty())?;
+    Some(at.and_then(|at| lasting(at, 1.microsecond())))
+}
+
+/// `now`, `now-7d`, `-24h`, `24h`, `2 days ago`, `last 24h`; an empty text is now.
+fn moment_of(text: &str, clock: &Clock) -> Option<Result<Timestamp, jiff::Error>> {
+    let back = |(count, unit): (i64, Unit)| shifted(-count, unit, clock);
+    let word_ignoring_case = |word: &str, other: &str| word.eq_ignore_ascii_case(other);
+    if text.is_empty() || text == "now" {
+        return Some(Ok(clock.now));
+    }
+    if let Some(rest) = text.strip_prefix("now") {
+        let rest = rest.trim_start();
+        return match rest.strip_prefix('+') {
+            Some(ahead) => {
+                let (count, unit) = distance(ahead.trim_start())?;
+                Some(shifted(count, unit, clock))
+            }
+            None => Some(back(distance(rest.strip_prefix('-')?.trim_start())?)),
+        };
+    }
+    if let Some((first, rest)) = text.split_once(' ')
+        && LAST.iter().any(|last| word_ignoring_case(last, first))
+    {
+        return distance(rest.trim_start()).map(back);
+    }
+    if let Some((rest, last)) = text.rsplit_once(' ')
+        && word_ignoring_case(last, "ago")
+    {
+        return distance(rest.trim_end()).map(back);
+    }
+    let is_spaced = text.contains(' ');
+    let text = text.strip_prefix('-').unwrap_or(text);
+    distance(text).filter(|_| !is_spaced).map(back)
+}
+
+/// So many units from now; months and years are those of the calendar.
+fn shifted(count: i64, unit: Unit, clock: &Clock) -> Result<Timestamp, jiff::Error> {
+    let seconds = match unit {
+        Unit::Second => 1,
+        Unit::Minute => 60,
+        Unit::Hour => 60 * 60,
+        Unit::Day => 24 * 60 * 60,
+        Unit::Week => 7 * 24 * 60 * 60,
+        _ => {
+            let span = match unit {
+                Unit::Month => Span::new().try_months(count)?,
+                _ => Span::new().try_years(count)?,
+            };
+            return Ok(clock.now.to_zoned(clock.zone.clone()).checked_add(span)?.timestamp());
+        }
+    };
+    clock.now.checked_add(SignedDuration::from_secs(count.saturating_mul(seconds)))
+}
+
+/// The whole unit of the calendar that holds a moment.
+fn whole(at: Timestamp, unit: Unit, clock: &Clock) -> Result<TimeSpan, jiff::Error> {
+    let at = at.to_zoned(clock.zone.clone());
+    let start = match unit {
+        Unit::Week => {
+            let days = i64::from(at.weekday().to_monday_zero_offset());
+            at.checked_sub(Span::new().try_days(days)?)?.start_of_day()?
+        }
+        Unit::Month => at.first_of_month()?.start_of_day()?,
+        Unit::Year => at.first_of_year()?.start_of_day()?,
+        Unit::Day => at.start_of_day()?,
+        unit => at.round(ZonedRound::new().smallest(unit).mode(RoundMode::Floor))?,
+    };
+    let length = match unit {
+        Unit::Second => 1.second(),
+        Unit::Minute => 1.minute(),
+        Unit::Hour => 1.hour(),
+        Unit::Day => 1.day(),
+        Unit::Week => 1.week(),
+        Unit::Month => 1.month(),
+        _ => 1.year(),
+    };
+    let end = start.checked_add(length)?.timestamp();
+    let start = start.timestamp();
+    Ok(TimeSpan { start: Micros(start.as_microsecond()), end: Micros(end.as_microsecond()) })
 }
 
 fn epoch(text: &str) -> Parsed {
@@ -259,6 +394,59 @@ mod tests {
     }
 
     #[test]
+    fn a_distance_is_named_as_people_say_it() {
+        for text in [
+            "2 days ago",
+            "2d ago",
+            "2 Days AGO",
+            "48 hours ago",
+            "last 48h",
+            "Last 2 days",
+            "past 48 hrs",
+            "now - 2d",
+            "-2days",
+        ] {
+            let text = text.replace("Days", "days");
+            assert_eq!(read(&text), read("-48h"), "{text}");
+        }
+        check("1mo", "2026-05-10T08:00:00Z 2026-05-10T08:00:00.000001Z");
+        check("2 years ago", "2024-06-10T08:00:00Z 2024-06-10T08:00:00.000001Z");
+        let clock = Clock::utc("2026-06-10T08:00:00Z".parse().unwrap());
+        let last = parse_last("last 24h", &clock).unwrap().unwrap();
+        assert_eq!(last.start.to_string(), "2026-06-09T08:00:00Z");
+        assert_eq!(last.end.to_string(), "2026-06-10T08:00:00Z");
+        assert!(parse_last("2 days ago", &clock).is_none() && parse_last("24h", &clock).is_none());
+        for text in ["now", "-24h", "24h", "2 days ago", "last 24h"] {
+            assert!(is_moment(text, &clock), "{text}");
+        }
+        for text in ["yesterday", "now/d", "2026-06-01", "2026-06-01T12:30:15", "x"] {
+            assert!(!is_moment(text, &clock), "{text}");
+        }
+    }
+
+    #[test]
+    fn days_and_other_units_hold_a_moment() {
+        check("today", "2026-06-10T00:00:00Z 2026-06-11T00:00:00Z");
+        check("yesterday", "2026-06-09T00:00:00Z 2026-06-10T00:00:00Z");
+        for text in ["now/d", "@d", "now@d"] {
+            assert_eq!(read(text), read("today"), "{text}");
+        }
+        for text in ["now-1d/d", "-1d@d", "-1d/d"] {
+            assert_eq!(read(text), read("yesterday"), "{text}");
+        }
+        check("-90m@h", "2026-06-10T06:00:00Z 2026-06-10T07:00:00Z");
+        check("@w", "2026-06-08T00:00:00Z 2026-06-15T00:00:00Z");
+        check("-1mon@mon", "2026-05-01T00:00:00Z 2026-06-01T00:00:00Z");
+        check("@y", "2026-01-01T00:00:00Z 2027-01-01T00:00:00Z");
+        let clock = Clock {
+            zone: parse_zone("Europe/Berlin").unwrap(),
+            now: "2026-06-09T23:30:00Z".parse().unwrap(),
+        };
+        let start = parse_time("yesterday", &clock).unwrap().start.to_string();
+        assert_eq!(start, "2026-06-08T22:00:00Z");
+    }
+
+    #[test]
     fn a_date_is_its_whole_day_and_a_month_its_whole_month() {
         check("2026-06-01", "2026-06-01T00:00:00Z 2026-06-02T00:00:00Z");
         check("2024-02-29", "2024-02-29T00:00:00Z 2024-03-01T00:00:00Z");
@@ -323,13 +511,19 @@ mod tests {
     fn other_forms_are_answered_with_examples() {
         let texts = [
             "",
-            "yesterday",
             "now-",
             "now24h",
             "-h",
             "+1h",
             "24",
-            "24y",
+            "24x",
+            "ago",
+            "last",
+            "last week",
+            "2 days",
+            "days ago",
+            "now/x",
+            "/d",
             "20260601",
             "2026",
             "2026-6-1",

@@ -6,6 +6,7 @@ use std::ops::{Bound, Range};
 use crate::form::SameText;
 use crate::phrase::Row;
 use crate::value_clauses::ValueTest;
+use trail::client::is_aws_host;
 use trail::flat::parse_ip;
 use trail::words::each_placed_word;
 
@@ -208,13 +209,22 @@ pub(crate) struct AwsSource;
 
 impl ValueTest for AwsSource {
     fn is_met_by(&self, value: &str) -> bool {
-        value.starts_with("AWS Internal") || value.ends_with(".amazonaws.com")
+        value.starts_with("AWS Internal") || is_aws_host(value)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services_of_all_partitions_stand_in_place_of_addresses() {
+        for value in ["AWS Internal", "ec2.amazonaws.com", "ec2.amazonaws.com.cn", "s3.c2s.ic.gov"]
+        {
+            assert!(AwsSource.is_met_by(value), "{value}");
+        }
+        assert!(!AwsSource.is_met_by("203.0.113.7") && !AwsSource.is_met_by("ec2.example.com"));
+    }
 
     #[test]
     fn networks_are_their_first_and_last_address() {

@@ -10,6 +10,7 @@
 //! counts in the group of [`Cell::Null`].
 
 mod dense;
+mod nets;
 mod short;
 mod tally;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tantivy::DocId;
 
 use self::dense::Counter;
+use self::nets::Nets;
 use self::short::{Extent, ShortTables};
 use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
 pub(crate) use self::top::top_of_column;
@@ -76,6 +78,10 @@ pub(crate) enum Measure {
     First(ValueSource),
     /// The value of the latest event that has one; of the smallest, where several events are.
     Last(ValueSource),
+    /// The distinct values, in order.
+    Values(ValueSource),
+    /// The values in the order of their events.
+    List(ValueSource),
     /// A percentile by nearest rank, in thousandths of a percent.
     Percentile(u32, ValueSource),
 }
@@ -116,6 +122,8 @@ impl Measure {
             | Self::Max(source)
             | Self::First(source)
             | Self::Last(source)
+            | Self::Values(source)
+            | Self::List(source)
             | Self::Percentile(_, source) => Some(source),
         }
     }
@@ -334,6 +342,8 @@ struct Gathering<'g> {
 /// One key: from a group of the keys before it and a value to a group.
 struct Level {
     values: Values,
+    /// The networks of the values, where those are the key.
+    nets: Option<Nets>,
     /// By the value's number, for the first key.
     dense: Vec<u32>,
     hashed: SeededMap<(u32, Option<Local>), u32>,
@@ -344,10 +354,12 @@ struct Level {
 const NO_GROUP: u32 = u32::MAX;
 
 impl Level {
-    fn open(values: Values, is_first: bool) -> Self {
-        let size = values.dictionary_size().filter(|size| is_first && *size <= DENSE_MAX);
+    fn open(values: Values, nets: Option<Nets>, is_first: bool) -> Self {
+        let has_numbers = |size: &usize| is_first && nets.is_none() && *size <= DENSE_MAX;
+        let size = values.dictionary_size().filter(has_numbers);
         Self {
             values,
+            nets,
             dense: vec![NO_GROUP; size.unwrap_or(0)],
             hashed: SeededMap::default(),
             made_of: Vec::new(),
@@ -375,6 +387,9 @@ impl Level {
         self.dense.fill(NO_GROUP);
         self.hashed.clear();
         self.made_of.clear();
+        if let Some(nets) = &mut self.nets {
+            nets.clear();
+        }
     }
 }
 
@@ -387,7 +402,11 @@ impl<'g> Gathering<'g> {
     ) -> Result<Self, IndexError> {
         let mut keys = Vec::new();
         for source in &grouping.keys {
-            keys.push(Level::open(Values::open(segment, source, read)?, keys.is_empty()));
+            let nets = match source {
+                ValueSource::Net(_, net) => Some(Nets::new(*net)),
+                _ => None,
+            };
+            keys.push(Level::open(Values::open(segment, source, read)?, nets, keys.is_empty()));
         }
         let open = |measure: &Measure| {
             measure.source().map(|source| Values::open(segment, source, read)).transpose()
@@ -421,6 +440,9 @@ impl<'g> Gathering<'g> {
             self.locals.clear();
             self.locals.extend_from_slice(level.values.of(doc)?);
             walk.spend(level.values.more_steps())?;
+            if let Some(nets) = &mut level.nets {
+                nets.replace(&mut self.locals, &level.values)?;
+            }
             for parent in &self.of_event {
                 let mut add = |local| {
                     let (group, is_new) = level.group(*parent, local);
@@ -523,7 +545,10 @@ impl<'g> Gathering<'g> {
                 level.made_of.iter().filter_map(|(_, local)| *local).collect();
             locals.sort_unstable();
             locals.dedup();
-            let cells = level.values.cells(&locals)?;
+            let cells = match &level.nets {
+                Some(nets) => nets.cells(&locals),
+                None => level.values.cells(&locals)?,
+            };
             let cell = |local: Option<Local>| {
                 local.and_then(|local| locals.binary_search(&local).ok()).map(|at| &cells[at])
             };

@@ -24,6 +24,7 @@ mod lower;
 mod meaning;
 mod named;
 mod notes;
+mod numbers;
 mod one_term;
 mod phrase;
 pub mod pieces;

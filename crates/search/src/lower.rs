@@ -19,7 +19,7 @@ use crate::named::Named;
 use crate::phrase::{Phrase, Row};
 use crate::unicode::{forms, pattern_forms, test_forms};
 use language::ast::{Comparison, Expr, FieldRef, Pattern, PatternPiece, Query, Regex, Test, Value};
-use language::time::{Clock, TimeError, parse_time};
+use language::time::{Clock, TimeError, is_moment, parse_last, parse_time};
 use trail::flat::parse_ip;
 use trail::names::SERVICE_ENDING;
 use wire::{ApiError, ErrorKind};
@@ -251,6 +251,14 @@ impl Asked<'_> {
     /// What is asked of a time.
     fn of_time(self, field: &FieldRef, clock: &Clock) -> Result<TimeBetween> {
         let span = |text: &str, offset| {
+            if let Some(last) = parse_last(text, clock) {
+                let span = last.map_err(|error| bad_time((offset, error)))?;
+                return Ok(TimeBetween { start: Some(span.start), end: Some(span.end) });
+            }
+            if is_moment(text, clock) {
+                let message = format!("'{text}' is one moment: write {} >= {text}", field.name);
+                return Err(bad_query(offset, &message));
+            }
             let span = parse_time(text, clock).map_err(|error| bad_time((offset, error)))?;
             Ok(TimeBetween { start: Some(span.start), end: Some(span.end) })
         };
@@ -336,16 +344,24 @@ impl Asked<'_> {
             let is_short = !is_open && !pieces.iter().any(has_dot);
             is_short.then(|| Pattern::new(pieces.iter().cloned().chain([ending])))
         };
-        let other = match self {
-            _ if kind != FieldKind::Service => None,
-            Self::Phrase(text) => Some(one_of_texts(kind, &[text])),
-            Self::AnyCase(pattern) => {
+        let other = match (self, kind) {
+            // A number is compared as such, too.
+            (Self::Is(Value { text, .. }), FieldKind::Service | FieldKind::Named)
+                if !is_plain(text) =>
+            {
+                Some(one_of_texts(kind, &[text]))
+            }
+            (Self::Phrase(text), FieldKind::Service) => {
+                let pattern = Pattern::new([PatternPiece::Text(text.to_owned())]);
+                with_ending(&pattern).map(|pattern| ValueMeaning::AnyCase(AnyCase::new(&pattern)))
+            }
+            (Self::AnyCase(pattern), FieldKind::Service) => {
                 with_ending(pattern).map(|pattern| ValueMeaning::AnyCase(AnyCase::new(&pattern)))
             }
-            Self::Wildcard(pattern) => {
+            (Self::Wildcard(pattern), FieldKind::Service) => {
                 with_ending(pattern).map(|pattern| ValueMeaning::Wildcard(Form::new(&pattern)))
             }
-            Self::Is(_) | Self::Regex(_) | Self::Range(..) => None,
+            _ => None,
         };
         other.into_iter().collect()
     }

@@ -207,6 +207,7 @@ impl WordMeaning {
     pub(crate) fn is_met_by(&self, value: &Cell) -> bool {
         match value {
             Cell::Null => false,
+            Cell::List(values) => values.iter().any(|value| self.is_met_by(value)),
             Cell::Time(found) => match self {
                 Self::Row { time, .. } => time.is_some_and(|time| time.contains(*found)),
                 Self::Wildcard(form) => form.is_met_by(&found.hour_word()),
@@ -305,6 +306,9 @@ impl ValueMeaning {
     /// Whether a value of an event or of a row passes the test. A column's value is a text,
     /// whatever the record has.
     pub(crate) fn is_met_by(&self, value: &Cell) -> bool {
+        if let Cell::List(values) = value {
+            return values.iter().any(|value| self.is_met_by(value));
+        }
         if *value == Cell::Null {
             return false;
         }

@@ -1,6 +1,7 @@
 //! Runs a search: parse, plan, collect, fetch.
 
 mod cursor;
+mod event;
 mod events;
 mod explain;
 mod explain_empty;
@@ -9,10 +10,10 @@ mod fetch;
 mod highlight;
 mod meaning;
 mod rows;
+mod span;
 mod spans;
 mod tail;
 
-use std::iter;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,22 +21,26 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::cursor::Cursor;
+pub use self::event::event;
 use self::explain::Steps;
 use self::explain_empty::explain_empty;
 pub use self::explore::{fields, values};
 use self::fetch::fetch_up_to;
-use self::rows::{Column, Rows};
+use self::rows::{Column, Rows, is_column_of};
+use self::span::check_order;
 use self::spans::EmptySpans;
 pub use self::tail::tail;
 use crate::bins::bins;
-use crate::clauses::{ClauseQuery, PlaceClause, Stop};
+use crate::clauses::Stop;
 use crate::collect::{Counting, Wanted, collect};
 use crate::fields::Finder;
 use crate::groups::{Grouping, Measure, group};
 use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, lower};
 use crate::meaning::{EventMeaning, RowMeaning};
 use crate::notes::Notes;
+use crate::numbers::{Holds, Numbers};
 use crate::plan::{Planner, read_record};
+use crate::presence::holds;
 use crate::values::ValueSource;
 use crate::visit::Sought;
 use language::ast::{Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Value};
@@ -45,15 +50,10 @@ use language::time::{Clock, parse_time, parse_zone};
 use segment::stop::Pace;
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
-use trail::columns;
 use trail::time::Micros;
 use wire::engine::Cancel;
-use wire::limits::{
-    GROUP_BYTES_MAX, PAGE_BYTES_MAX, SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX, TABLE_ROWS_DEFAULT,
-};
-use wire::{
-    ApiError, ErrorKind, Order, QueryForm, SearchRequest, SearchResponse, Total, TotalMode,
-};
+use wire::limits::{GROUP_BYTES_MAX, SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX, TABLE_ROWS_DEFAULT};
+use wire::{ApiError, ErrorKind, QueryForm, SearchRequest, SearchResponse, Total};
 
 /// Answers a search request on a snapshot. A query with an error is refused with the byte at fault;
 /// `cancel` ends the search early.
@@ -113,44 +113,6 @@ pub fn clock_of(time_zone: Option<&str>, now: Timestamp) -> Result<Clock, ApiErr
     Ok(Clock { now, zone: zone.unwrap_or(TimeZone::UTC) })
 }
 
-/// Finds events by `eventID`, or by an id made of file number and byte offset. An `eventID` can
-/// have several events.
-pub fn event(
-    snapshot: &Arc<Snapshot>,
-    id: &str,
-    cancel: &Cancel,
-) -> Result<SearchResponse, ApiError> {
-    let started = Instant::now();
-    snapshot.check_whole(Micros(i64::MIN), Micros(i64::MAX))?;
-    let stop = stop_of(cancel);
-    let by_id = Planner { snapshot, stop: stop.clone() }.is(columns::EVENT_ID, id);
-    let by_place = parse_place(id).map(|place| ClauseQuery::boxed(snapshot, place, &stop));
-    let sought = |query| Sought { query, stop: stop.clone() };
-    for sought in iter::once(by_id).chain(by_place).map(sought) {
-        let wanted = Wanted {
-            limit: SEARCH_LIMIT_MAX,
-            order: Order::Newest,
-            after: None,
-            total: TotalMode::Exact,
-            counting: Counting::Known,
-        };
-        let (matches, total) = collect(snapshot, &sought, wanted, &|| cancel.check())?;
-        if !matches.is_empty() {
-            let hits = fetch_up_to(PAGE_BYTES_MAX, snapshot, &matches, None, cancel)?;
-            let mut warnings = Vec::new();
-            if (hits.len() as u64) < total.value {
-                let (given, total) = (hits.len(), total.value);
-                warnings.push(format!(
-                    "{given} of {total} events of this id are given; a search for eventID has all"
-                ));
-            }
-            let took_ms = started.elapsed().as_secs_f64() * 1e3;
-            return Ok(SearchResponse { hits, total, took_ms, warnings, ..Default::default() });
-        }
-    }
-    Err(ApiError::new(ErrorKind::NotFound, format!("no event has the id '{id}'")))
-}
-
 /// The answer to stages that cannot follow each other; text and JSON are refused before.
 fn out_of_order(StageFault { stage, message }: StageFault) -> ApiError {
     ApiError::new(ErrorKind::BadQuery, format!("stage {}: {message}", stage + 1))
@@ -199,11 +161,6 @@ fn stop_of(cancel: &Cancel) -> Stop {
     Stop::when(move || cancel.check().is_err())
 }
 
-fn parse_place(id: &str) -> Option<PlaceClause> {
-    let (file, offset) = id.split_once(':')?;
-    Some(PlaceClause { file: file.parse().ok()?, offset: offset.parse().ok()? })
-}
-
 /// Parses a bound of time in a request. A text that stands for a span, such as a day, means its
 /// beginning; None stays None. The error begins with `key`, the name of the bound.
 pub fn parse_bound(
@@ -242,6 +199,7 @@ impl<'s> Search<'s> {
         let end = parse_bound("end", end, clock)?;
         snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
         let (steps, notes) = (Steps::default(), Notes::default());
+        notes.extend(check_order(start, end)?.into_iter().collect());
         Ok(Self { snapshot, clock, start, end, cursor: None, cancel, steps, notes })
     }
 }
@@ -273,7 +231,17 @@ impl Search<'_> {
     fn meaning(&self, filter: &Expr) -> Result<EventMeaning, ApiError> {
         let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
         let names = EventNames { fields: &self.fields(), clock: self.clock, answer: &answer };
-        lower(filter, &names)
+        let numbers =
+            Numbers { holds: &|field| self.holds(field), clock: self.clock, notes: &self.notes };
+        lower(&numbers.plain(filter)?, &names)
+    }
+
+    /// Which values events have in a field.
+    fn holds(&self, field: &FieldRef) -> Result<Holds, ApiError> {
+        match self.fields().source(field)? {
+            ValueSource::Paths(paths) => holds(self.snapshot, &paths, &|| self.cancel.check()),
+            _ => Ok(Holds::default()),
+        }
     }
 
     fn answer_rows(
@@ -282,6 +250,7 @@ impl Search<'_> {
         request: &SearchRequest,
     ) -> Result<SearchResponse, ApiError> {
         let meaning = self.timed("inner queries", || self.meaning(&query.filter))?;
+        self.note_times(&meaning);
         // A server refuses more than it may answer with; an export asks for more, and has it.
         let limit = request.limit.unwrap_or(TABLE_ROWS_DEFAULT);
         let rows_max = request.empty.then_some(limit);
@@ -353,17 +322,20 @@ impl Search<'_> {
         let column = |field: &FieldRef| rows.named(field);
         let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
         let of_kind = |kind: FieldKind| rows.of_kind(kind);
+        let numbers =
+            Numbers { holds: &|field| rows.holds(field), clock: self.clock, notes: &self.notes };
         let names =
             RowNames { column: &column, of_kind: &of_kind, clock: self.clock, answer: &answer };
-        lower(filter, &names)
+        lower(&numbers.plain(filter)?, &names)
     }
 
     fn key_column(&self, key: &GroupKey) -> Result<Column, ApiError> {
         let kind = match key {
             GroupKey::Field { field, .. } => column_kind(&self.fields().resolve(field)?),
+            GroupKey::Net { .. } => ColumnKind::Values(FieldKind::Any),
             GroupKey::Bin { .. } => ColumnKind::Time,
         };
-        Ok(Column { name: key.column().to_owned(), kind })
+        Ok(Column { name: key.column(), function: None, kind })
     }
 
     fn measure_column(&self, function: &Function) -> Result<Column, ApiError> {
@@ -374,12 +346,16 @@ impl Search<'_> {
             ) => column_kind(&self.fields().resolve(field)?),
             _ => ColumnKind::Values(FieldKind::Any),
         };
-        Ok(Column { name: function.column(), kind })
+        let plain = function.unnamed().column();
+        Ok(Column { name: function.column(), function: Some(plain), kind })
     }
 
     fn key(&self, key: &GroupKey) -> Result<ValueSource, ApiError> {
         match key {
             GroupKey::Field { field, .. } => self.fields().source(field),
+            GroupKey::Net { field, net, .. } => {
+                Ok(ValueSource::Net(Box::new(self.fields().source(field)?), *net))
+            }
             GroupKey::Bin { bin, .. } => Ok(ValueSource::Bin(bins(*bin, self.clock.zone.clone()))),
         }
     }
@@ -396,6 +372,8 @@ impl Search<'_> {
             FunctionKind::Max => Measure::Max(source),
             FunctionKind::First => Measure::First(source),
             FunctionKind::Last => Measure::Last(source),
+            FunctionKind::Values => Measure::Values(source),
+            FunctionKind::List => Measure::List(source),
             FunctionKind::Percentile(percent) => Measure::Percentile(percent, source),
         })
     }
@@ -442,6 +420,7 @@ fn largest_wanted(query: &RowsQuery) -> Option<usize> {
         return None;
     };
     let is_count = function.kind == FunctionKind::Count && function.field.is_none();
-    let is_most_first = first.is_descending && first.field.name == function.column();
+    let is_named = |name: &str| name == function.column() || is_column_of(name, function);
+    let is_most_first = first.is_descending && is_named(&first.field.name);
     (is_count && is_most_first && of_each.is_empty()).then_some(*rows as usize)
 }

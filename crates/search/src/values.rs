@@ -14,6 +14,7 @@ use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, MonotonicallyMappabl
 use tantivy::{DateTime, DocId};
 
 use crate::value_clauses::EXACT_FLOATS_END;
+use language::ast::Net;
 use segment::IndexError;
 use segment::dictionary::TextColumn;
 use segment::overflow::{Overflowed, Reach};
@@ -45,6 +46,8 @@ pub(crate) enum ValueSource {
     Column(ColumnId),
     /// Paths, columns among them; their values count as those of one field.
     Paths(Vec<String>),
+    /// The networks of a field's addresses, as keys of groups have them.
+    Net(Box<Self>, Net),
 }
 
 /// The intervals of a histogram: a function from a time to its interval.
@@ -155,6 +158,7 @@ impl Values {
     ) -> Result<Self, IndexError> {
         let mut parts = Vec::new();
         match source {
+            ValueSource::Net(of, _) => return Self::open(segment, of, read),
             ValueSource::Time => parts.extend(ValuePart::time(segment, ValueKind::Time)?),
             ValueSource::Bin(bins) => {
                 let current = Stretch { start: Micros(0), holds: Micros(0)..Micros(0) };

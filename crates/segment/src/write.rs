@@ -373,13 +373,14 @@ fn write_index<W: Iterator<Item = (WordNo, DocId)> + Clone>(
     words: impl FnOnce() -> W,
 ) -> Result<(), IndexError> {
     let mut index = InvertedIndexSerializer::open(segment)?;
-    for id in ColumnId::all() {
+    let write_column = |index: &mut InvertedIndexSerializer, id: ColumnId| {
         let column = ColumnNo::from(id.0);
         let places = columns.mapped(column).map(|(doc, place)| (place as u32, doc));
         let terms = columns.values(column);
         let docs = Grouped::of(places, terms.len());
-        write_terms(&mut index, Fields::column(id), terms.zip(0..), &docs)?;
-    }
+        write_terms(index, Fields::column(id), terms.zip(0..), &docs)
+    };
+    Fields::first_columns().try_for_each(|id| write_column(&mut index, id))?;
     let mut addresses: Vec<Ipv6Addr> = facts.ips().map(|(_, ip)| ip).collect();
     addresses.sort_unstable();
     addresses.dedup();
@@ -395,6 +396,7 @@ fn write_index<W: Iterator<Item = (WordNo, DocId)> + Clone>(
     sort_by_text(&mut words, |word| distinct.word(word));
     let terms = words.iter().map(|word| (distinct.word(*word), *word));
     write_terms(&mut index, fields.words, terms, &docs)?;
+    Fields::last_columns().try_for_each(|id| write_column(&mut index, id))?;
     index.close()?;
     Ok(())
 }

@@ -29,6 +29,8 @@ pub enum Cell {
     Time(Micros),
     /// Any other value, as text.
     Text(Box<str>),
+    /// Several values of a group, in their order; never empty.
+    List(Box<[Self]>),
 }
 
 /// Whole numbers below are exact as `f64`.
@@ -66,6 +68,7 @@ impl Cell {
             Self::Int(_) | Self::Float(_) => 2,
             Self::Time(_) => 3,
             Self::Text(_) => 4,
+            Self::List(_) => 5,
         }
     }
 }
@@ -100,6 +103,9 @@ impl Cell {
     /// Compares values of two kinds, or two floats.
     #[inline(never)]
     fn cmp_mixed(&self, other: &Self) -> Ordering {
+        if let (Self::List(a), Self::List(b)) = (self, other) {
+            return a.cmp(b);
+        }
         match (self.as_number(), other.as_number()) {
             // A float that equals an integer is none of less than 2^53; then they differ.
             (Some(x), Some(y)) => {
@@ -143,6 +149,7 @@ impl Hash for Cell {
             Self::Float(n) => n.to_bits().hash(state),
             Self::Time(time) => time.hash(state),
             Self::Text(text) => text.hash(state),
+            Self::List(cells) => cells.hash(state),
         }
     }
 }
@@ -157,6 +164,13 @@ impl fmt::Display for Cell {
             Self::Float(n) => n.fmt(f),
             Self::Time(time) => time.fmt(f),
             Self::Text(text) => f.write_str(text),
+            Self::List(cells) => {
+                for (at, cell) in cells.iter().enumerate() {
+                    f.write_str(if at == 0 { "" } else { ", " })?;
+                    cell.fmt(f)?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -174,6 +188,7 @@ impl Serialize for Cell {
             Self::Float(n) => serializer.serialize_f64(*n),
             Self::Time(time) => serializer.collect_str(time),
             Self::Text(text) => serializer.serialize_str(text),
+            Self::List(cells) => cells.serialize(serializer),
         }
     }
 }
@@ -200,6 +215,9 @@ mod tests {
             Cell::text(""),
             Cell::text("0"),
             Cell::text("é"),
+            Cell::List([Cell::Int(1)].into()),
+            Cell::List([Cell::Int(1), Cell::Null].into()),
+            Cell::List([Cell::text("a")].into()),
         ];
         for (a, one) in cells.iter().enumerate() {
             for (b, other) in cells.iter().enumerate() {
@@ -225,5 +243,6 @@ mod tests {
         assert_eq!(json(Cell::number(2.5)), "2.5");
         assert_eq!(json(Cell::Time(Micros(0))), r#""1970-01-01T00:00:00Z""#);
         assert_eq!(json(Cell::text("a\"b")), r#""a\"b""#);
+        assert_eq!(json(Cell::List([Cell::text("a"), Cell::Int(1)].into())), r#"["a",1]"#);
     }
 }

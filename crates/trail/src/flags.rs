@@ -24,7 +24,8 @@ impl Flags {
     /// The event's time is later than its file was delivered.
     pub const FUTURE: Self = Self(1 << 12);
 
-    /// An object of the record has a key twice. What is derived follows the last, as other readers do.
+    /// An object of the record, of a policy in it, or of what it is packed in has a key twice, or one with dots
+    /// beside its nested form. What is derived follows what other readers read: the last, and the nested.
     pub(crate) const DUPLICATE_KEYS: Self = Self(1 << 16);
     /// Text that is no time stands before the record in its line.
     pub(crate) const LINE_PREFIX: Self = Self(1 << 17);
@@ -70,6 +71,7 @@ impl Flags {
     /// Those that tell of the file or of other events; a record that is parsed again tells the rest.
     pub(crate) const NOT_OF_THE_RECORD: Self = Self(
         Self::INVALID_UTF8.0
+            | Self::DUPLICATE_KEYS.0
             | Self::SECOND_MEMBER.0
             | Self::ID_CONFLICT.0
             | Self::TRAILING_BYTES.0

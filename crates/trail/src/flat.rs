@@ -5,15 +5,17 @@
 //! it for the next record, so that a worker allocates nothing in the steady state. No record makes
 //! it fail. All text lives in one arena; leaves are spans of it.
 
+mod derive;
+
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::net::{IpAddr, Ipv6Addr};
 
+use self::derive::Noted;
 use super::columns;
 use crate::columns::{ColumnId, Words};
 use crate::content::{ContentHash, EventKey};
 use crate::flags::Flags;
-use crate::identity::Identity;
 use crate::limits::{EXACT_BYTES_MAX, KEY_BYTES_MAX, WORD_BYTES_MAX};
 use crate::paths::{Generation, Meaning, PathId, Paths, SEPARATOR};
 use crate::time::Micros;
@@ -55,6 +57,12 @@ struct Span {
     end: u32,
 }
 
+impl Span {
+    fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Leaf {
     Str(Span),
@@ -74,7 +82,7 @@ pub struct Event {
     overridden: Vec<(ColumnId, Span)>,
     pub(crate) keys: Keys,
     leaves: Vec<(PathId, Leaf)>,
-    on_behalf_of: Option<Span>,
+    noted: Noted,
     times: Times,
     /// The record's bytes as delivered, which a search returns.
     pub raw: Vec<u8>,
@@ -116,7 +124,7 @@ impl Event {
         self.columns.clear();
         self.overridden.clear();
         self.leaves.clear();
-        self.on_behalf_of = None;
+        self.noted.clear();
         self.times = Times::default();
         self.ip = None;
     }
@@ -124,6 +132,12 @@ impl Event {
     /// The path of `key` below `parent`, for [`Event::add`].
     pub fn path(&mut self, parent: PathId, key: &str) -> PathId {
         self.paths.child(parent, key)
+    }
+
+    /// Takes in a key of the object at a place of the record.
+    pub(crate) fn meet(&mut self, object: usize, (parent, path): (PathId, PathId), key: &str) {
+        let is_dotted = self.paths.is_dotted(path);
+        self.keys.meet(object, (parent, path), key, is_dotted);
     }
 
     /// The path's text, its parts separated by [`crate::paths::SEPARATOR`].
@@ -210,9 +224,9 @@ impl Event {
                 self.times.window_start = Micros::parse_event_time(text);
                 self.add_leaf(path, scalar);
             }
-            (Meaning::OnBehalfOf, Scalar::Str(text)) => {
-                self.on_behalf_of = Some(push(&mut self.arena, text));
+            (Meaning::Noted(note), _) => {
                 self.add_leaf(path, scalar);
+                self.note(note, path, scalar);
             }
             _ => self.add_leaf(path, scalar),
         }
@@ -254,7 +268,7 @@ impl Event {
         push(&mut self.arena, shorten(&mut text.to_owned(), EXACT_BYTES_MAX))
     }
 
-    /// Settles the time, and derives actor and credential; call it after the last scalar.
+    /// Settles the time, and derives what is derived; call it after the last scalar.
     /// `file_time` is the time of an event whose record states none.
     pub fn finish(&mut self, file_time: Micros) {
         let times = &self.times;
@@ -266,33 +280,12 @@ impl Event {
         };
         self.time = time;
         self.flags |= flags;
-        self.derive_identity();
+        self.derive();
         if self.column(columns::EVENT_SOURCE) == "aws:s3" {
             self.flags |= Flags::S3_NOTIFICATION;
         }
         self.columns.append(&mut self.overridden);
         self.columns.sort_by_key(|(column, _)| *column);
-    }
-
-    fn derive_identity(&mut self) {
-        let identity = Identity {
-            kind: self.column(columns::IDENTITY_TYPE),
-            arn: self.column(columns::IDENTITY_ARN),
-            user_name: self.column(columns::USER_NAME),
-            principal: self.column(columns::PRINCIPAL),
-            account: self.column(columns::IDENTITY_ACCOUNT),
-            invoked_by: self.column(columns::INVOKED_BY),
-            issuer_name: self.column(columns::ISSUER_NAME),
-            on_behalf_of: self.on_behalf_of.map_or("", |span| text(&self.arena, span)),
-        };
-        let credential = identity.credential().name();
-        let actor = identity.actor().into_owned();
-        let span = push(&mut self.arena, credential);
-        self.columns.push((columns::CREDENTIAL, span));
-        if !actor.is_empty() {
-            let span = push(&mut self.arena, &actor);
-            self.columns.push((columns::ACTOR, span));
-        }
     }
 
     /// The key that makes the event unique.

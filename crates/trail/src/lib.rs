@@ -9,6 +9,7 @@
 #![warn(missing_docs, unreachable_pub)]
 
 pub mod cell;
+pub mod client;
 pub mod columns;
 pub mod content;
 pub mod flags;
@@ -18,6 +19,7 @@ mod known;
 pub mod layout;
 pub mod limits;
 pub mod names;
+pub mod outcome;
 pub mod parse;
 pub mod paths;
 mod places;
@@ -25,6 +27,7 @@ mod repair;
 pub mod rows;
 pub mod seeded;
 pub mod split;
+mod target;
 pub mod time;
 mod twice;
 pub mod utf16;

@@ -56,7 +56,7 @@ pub trait Sink {
     /// Takes one event, which the parser reuses afterwards.
     fn event(&mut self, event: &mut Event) -> Result<(), Self::Error>;
     /// Takes one record that cannot be read.
-    fn reject(&mut self, reject: Reject);
+    fn reject(&mut self, reject: Reject) -> Result<(), Self::Error>;
 }
 
 /// Parses files, one after another. Each worker has one.
@@ -76,9 +76,7 @@ impl Parser {
     ) -> Result<(), S::Error> {
         let mut run = Run::new(self, origin, sink);
         let places = Places::as_is();
-        for piece in pieces {
-            run.piece(*piece, 0, &places);
-        }
+        let _ = pieces.iter().all(|piece| run.piece(*piece, 0, &places));
         run.end()
     }
 
@@ -192,7 +190,7 @@ impl<S: Sink> Rows<'_, '_, S> {
         if matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
             split::split_text(text, Flags::default(), &mut |piece| {
                 is_empty = false;
-                run.piece(piece, base, &places);
+                run.piece(piece, base, &places)
             });
         }
         if is_empty {
@@ -207,7 +205,7 @@ impl<S: Sink> Rows<'_, '_, S> {
         run.column = None;
         let offset = RowPlace { row, ..RowPlace::default() }.offset() as usize;
         let found = Found { offset, bytes: json, is_listed: true, flags };
-        if run.failure.is_none() && run.records <= FILE_RECORDS_MAX {
+        if !run.is_over() {
             run.record(found, &Places::as_is());
         }
         self.failure()
@@ -215,7 +213,15 @@ impl<S: Sink> Rows<'_, '_, S> {
 
     /// Takes what cannot be read. The reason says what of the row it is.
     pub fn reject(&mut self, place: RowPlace, reason: String) {
-        self.0.sink.reject(Reject { offset: place.offset(), reason });
+        let run = &mut self.0;
+        if let Err(error) = run.sink.reject(Reject { offset: place.offset(), reason }) {
+            run.failure.get_or_insert(error);
+        }
+    }
+
+    /// Ends the table. Fails where the sink did.
+    pub fn end(self) -> Result<(), S::Error> {
+        self.0.end()
     }
 
     fn failure(&mut self) -> Result<(), S::Error> {
@@ -255,10 +261,11 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
         self.failure.map_or(Ok(()), Err)
     }
 
-    /// Takes a piece of what `places` are of; `base` is the offset there of the bytes it was found in.
-    fn piece(&mut self, piece: Piece<'_>, base: usize, places: &Places<'_>) {
-        if self.failure.is_some() || self.records > FILE_RECORDS_MAX {
-            return;
+    /// Takes a piece of what `places` are of; `base` is the offset there of the bytes it was found in. Returns
+    /// whether it takes more.
+    fn piece(&mut self, piece: Piece<'_>, base: usize, places: &Places<'_>) -> bool {
+        if self.is_over() {
+            return false;
         }
         match piece {
             Piece::Record { offset, bytes, is_listed, flags } => {
@@ -272,6 +279,11 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
                 self.reject(base + offset, reason.to_owned(), places);
             }
         }
+        !self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        self.failure.is_some() || self.records > FILE_RECORDS_MAX
     }
 
     /// Takes a text that holds a record or an envelope.
@@ -290,7 +302,8 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
         if places.depth() < TEXT_DEPTH_MAX {
             split::split_text(&text, flags, &mut |piece| self.piece(piece, 0, &inner));
         } else {
-            let (offset, bytes) = (0, text.trim_ascii());
+            let bytes = text.trim_ascii_start();
+            let (offset, bytes) = (text.len() - bytes.len(), bytes.trim_ascii_end());
             self.record(Found { offset, bytes, is_listed: false, flags }, &inner);
         }
     }
@@ -359,7 +372,9 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
         } else {
             reason
         };
-        self.sink.reject(Reject { offset, reason });
+        if let Err(error) = self.sink.reject(Reject { offset, reason }) {
+            self.failure.get_or_insert(error);
+        }
     }
 }
 
@@ -415,17 +430,20 @@ impl<const IS_HASHED: bool> Visitor for Fill<'_, IS_HASHED> {
         self.0.add(path, scalar);
     }
 
-    fn key(&mut self, object: usize, at: usize, parent_and_path: (PathId, PathId), key: &str) {
-        self.0.keys.meet(object, at, parent_and_path, key);
+    fn key(&mut self, object: usize, parent_and_path: (PathId, PathId), key: &str) {
+        self.0.meet(object, parent_and_path, key);
     }
 
-    fn overridden(&mut self) -> Vec<u32> {
-        let places = self.0.keys.take_overridden();
-        if !places.is_empty() {
-            self.0.forget_values();
-            self.0.flags |= Flags::DUPLICATE_KEYS;
-        }
-        places
+    fn may_have_twice(&self) -> bool {
+        self.0.keys.may_be_twice()
+    }
+
+    fn has_twice(&mut self) {
+        self.0.flags |= Flags::DUPLICATE_KEYS;
+    }
+
+    fn forget(&mut self) {
+        self.0.forget_values();
     }
 
     fn overridden_leaf(&mut self, path: PathId, scalar: Scalar<'_>) {

@@ -65,8 +65,9 @@ mod tests {
             Ok(())
         }
 
-        fn reject(&mut self, reject: Reject) {
+        fn reject(&mut self, reject: Reject) -> Result<(), Self::Error> {
             self.rejects.push((RowPlace::of(reject.offset), reject.reason));
+            Ok(())
         }
     }
 
@@ -84,6 +85,7 @@ mod tests {
         rows.cell(RowPlace { row: 9, ..cell }, "message", b"START RequestId").unwrap();
         rows.cell(RowPlace { row: 10, ..cell }, "message", br#"{"detail":"none"}"#).unwrap();
         rows.record(11, c.as_bytes(), Flags::RECONSTRUCTED).unwrap();
+        rows.end().unwrap();
         let flags = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let table: Vec<String> = flags(&["table", "time-from-file"]);
         let events: Vec<_> =

@@ -59,13 +59,17 @@ impl Micros {
         .filter(|time| time.is_indexable())
     }
 
-    /// The same with a fraction.
+    /// The same with a fraction, or an exponent.
     pub(crate) fn of_number(number: f64) -> Option<Self> {
-        if (1e8..1e11).contains(&number) {
-            return Some(Self((number * 1e6).round() as i64)).filter(|time| time.is_indexable());
-        }
-        // Beyond, a fraction is less than the index keeps, or nearly.
-        (number < 1e18).then(|| Self::of_whole(number as i64))?
+        let micros = match number {
+            1e8..1e11 => number * 1e6,
+            1e11..1e14 => number * 1e3,
+            1e14..1e17 => number,
+            // What 64 bits hold.
+            1e17..9.2e18 => number / 1e3,
+            _ => return None,
+        };
+        Some(Self(micros.round() as i64)).filter(|time| time.is_indexable())
     }
 
     /// Whether the index can hold it: tantivy keeps nanoseconds in 64 bits, which reach from 1677 to 2262.
@@ -212,13 +216,33 @@ mod tests {
             "1746097204000000",
             "1746097204000000000",
             "1.746097204e9",
+            "1.746097204e12",
+            "1.746097204e+15",
+            "1.746097204e+18",
         ] {
             let time = Micros::parse_record_time(text).map(|time| time.to_string());
             assert_eq!(time.as_deref(), Some("2025-05-01T11:00:04Z"), "{text}");
         }
         let fraction = Micros::parse_record_time("1746097204.125").unwrap().to_string();
         assert_eq!(fraction, "2025-05-01T11:00:04.125Z");
-        for text in ["0", "-1746097204", "2025", "NaN", "inf", "1e300", "soon UTC", "x/y z/w"] {
+        for (text, expected) in [
+            ("1746097204000.25", "2025-05-01T11:00:04.00025Z"),
+            ("1746097204000000.75", "2025-05-01T11:00:04.000001Z"),
+        ] {
+            assert_eq!(Micros::parse_record_time(text).unwrap().to_string(), expected, "{text}");
+        }
+        for text in [
+            "0",
+            "-1746097204",
+            "2025",
+            "NaN",
+            "inf",
+            "1e300",
+            "9.3e18",
+            "-1e18",
+            "soon UTC",
+            "x/y z/w",
+        ] {
             assert_eq!(Micros::parse_record_time(text), None, "{text}");
         }
         assert_eq!(Micros::of_whole(9_300_000_000), None, "beyond what the index holds");

@@ -301,7 +301,7 @@ pub struct ExplainCondition {
 }
 
 /// What traildex knows of an event besides its record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Meta {
     /// The record's `eventID`; for a record without one, its place as `file number:offset`.
     pub id: String,
@@ -312,6 +312,22 @@ pub struct Meta {
     /// The kind of credentials used: `root`, `iam-user`, `assumed-role`, `federated`,
     /// `identity-center`, `aws-service`, `aws-account`, `anonymous` or `unknown`.
     pub credential: String,
+    /// What came of the call: `success`, `denied` or `failure`. Absent where the record is of no call.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub outcome: String,
+    /// The name of what went wrong: `errorCode`, or what stands in its place. Absent for a success.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error: String,
+    /// What the call touched: `bucket/key`, a user, a role, an instance … Absent where nothing is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target: Vec<String>,
+    /// Product and major version of the user agent. Absent where it names none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub client: String,
+    /// The account that the event is of: `recipientAccountId`, or the caller's. Absent where the record
+    /// has neither.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub account: String,
     /// Path of the file that the record came from.
     pub file: String,
     /// Byte offset of the record in that file, uncompressed. Of a record of a table (flag `table`), a

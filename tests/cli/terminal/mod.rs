@@ -44,17 +44,17 @@ const EVENTS: &[&str] =
     &["search", "eventName:AssumeRole OR errorCode:AccessDenied", "--limit", "20"];
 
 #[test]
-fn events_fit_80_columns_in_two_lines_each_and_200_in_one() {
+fn events_fit_80_columns_in_two_lines_each_and_300_in_one() {
     let daemon = daemon();
     let found = run(&[EVENTS, &["--socket", daemon.socket.to_str().unwrap()]].concat());
     let rows: Vec<Vec<&str>> =
         found.stdout.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows.len(), 20, "{}", found.stdout);
 
-    let wide = shown(&daemon, 200, &[], EVENTS).lines();
+    let wide = shown(&daemon, 300, &[], EVENTS).lines();
     let narrow = shown(&daemon, 80, &[], EVENTS).lines();
     assert_eq!(wide.len(), 22, "a header, and a line that counts: {wide:#?}");
-    assert!(narrow[0].starts_with("TIME ") && narrow[0].contains("RESULT"), "{narrow:#?}");
+    assert!(narrow[0].starts_with("time ") && narrow[0].contains("outcome"), "{narrow:#?}");
     // What is indented belongs to the line above it.
     let mut events: Vec<(&str, String)> = Vec::new();
     for line in &narrow[1..narrow.len() - 1] {
@@ -65,13 +65,15 @@ fn events_fit_80_columns_in_two_lines_each_and_200_in_one() {
     }
     assert_eq!(events.len(), rows.len(), "{narrow:#?}");
     for (n, (row, (first, below))) in rows.iter().zip(events).enumerate() {
-        let [time, actor, credential, action, source, region, result] = row[..] else {
+        let [time, actor, credential, action, ref target @ .., ip, region, outcome, id] = row[..]
+        else {
             panic!("{row:?}")
         };
         let line: Vec<&str> = wide[n + 1].split_whitespace().collect();
         assert_eq!(line, *row);
-        assert_eq!(first.split_whitespace().collect::<Vec<_>>(), [time, action, result]);
-        assert_eq!(below, format!("{actor}({credential})from{source}in{region}"));
+        assert_eq!(first.split_whitespace().collect::<Vec<_>>(), [time, action, outcome, id]);
+        let on = if target == ["-"] { String::new() } else { format!("on{}", target.concat()) };
+        assert_eq!(below, format!("{actor}({credential}){on}from{ip}in{region}"));
     }
     assert!(narrow.last().unwrap().starts_with("20 of "), "{narrow:#?}");
     daemon.stop();
@@ -116,7 +118,7 @@ fn colours_are_for_terminals_unless_somebody_says_otherwise() {
     let daemon = daemon();
     let args = |more: &[&'static str]| [&["search", "errorCode:*", "--limit", "5"], more].concat();
     let on = |settings: &[(&str, &str)], more: &[&'static str]| {
-        shown(&daemon, 200, settings, &args(more)).raw()
+        shown(&daemon, 300, settings, &args(more)).raw()
     };
     assert!(on(&[], &[]).contains(RED));
     assert!(on(&[("NO_COLOR", "1")], &["--color", "always"]).contains(RED));
@@ -126,7 +128,7 @@ fn colours_are_for_terminals_unless_somebody_says_otherwise() {
         (&[], &["--color", "never"]),
     ] {
         let raw = on(settings, more);
-        assert!(!raw.contains("\x1b[3") && raw.contains("RESULT"), "{raw:?}");
+        assert!(!raw.contains("\x1b[3") && raw.contains("outcome"), "{raw:?}");
     }
     let socket = ["--socket", daemon.socket.to_str().unwrap()];
     let piped = |more: &[&'static str]| run(&[&args(more)[..], &socket].concat()).stdout;
@@ -201,7 +203,7 @@ fn a_long_answer_is_paged_and_a_short_one_is_not() {
     let long = ["search", "*", "--limit", "50"];
     let mut terminal = Terminal::start(&daemon.socket, small, &[], &long);
     terminal.wait_for("less waits", |lines| lines.len() == 24 && lines[23].starts_with(':'));
-    assert!(terminal.lines()[0].starts_with("TIME "), "{:#?}", terminal.lines());
+    assert!(terminal.lines()[0].starts_with("time "), "{:#?}", terminal.lines());
     terminal.press("G");
     terminal.wait_for("the end", |lines| lines.last().is_some_and(|line| line.contains("(END)")));
     // Ctrl-C is less's, and ends nothing. It throws away keys that are pressed at once behind it.
@@ -234,9 +236,9 @@ fn the_pager_is_who_the_user_says() {
         assert!(lines.len() > 100, "{pager}: {lines:#?}");
     }
     let settings = [("TRAILDEX_PAGER", "sed 's/^/: /'"), ("PAGER", "false")];
-    assert!(shown(&daemon, 120, &settings, &args).lines()[0].starts_with(": TIME"));
+    assert!(shown(&daemon, 120, &settings, &args).lines()[0].starts_with(": time"));
     assert!(
-        shown(&daemon, 120, &[("PAGER", "sed 's/^/> /'")], &args).lines()[0].starts_with("> TIME")
+        shown(&daemon, 120, &[("PAGER", "sed 's/^/> /'")], &args).lines()[0].starts_with("> time")
     );
     // One that does not read is no failure, and does not become the answer's exit code.
     let lines = shown(&daemon, 80, &[("PAGER", "false")], &args).lines();

@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 /// The fields whose values are texts whatever the record says, and their short names.
-pub const COLUMNS: [(&str, &str); 28] = [
+pub const COLUMNS: [(&str, &str); 34] = [
     ("eventSource", "service"),
-    ("eventName", "action"),
+    ("eventName", ""),
     ("awsRegion", "region"),
-    ("recipientAccountId", "account"),
+    ("recipientAccountId", ""),
     ("sourceIPAddress", "ip"),
     ("userAgent", ""),
-    ("errorCode", "error"),
+    ("errorCode", ""),
     ("errorMessage", ""),
     ("readOnly", ""),
     ("managementEvent", ""),
@@ -37,6 +37,12 @@ pub const COLUMNS: [(&str, &str); 28] = [
     ("resources.ARN", "resource"),
     ("actor", "actor"),
     ("credential", "credential"),
+    ("outcome", "outcome"),
+    ("error", "error"),
+    ("client", "client"),
+    ("target", "target"),
+    ("account", "account"),
+    ("action", "action"),
 ];
 
 /// A scalar of a record.
@@ -166,6 +172,15 @@ impl Doc {
         values.insert("credential".to_owned(), vec![Scalar::Text(credential)]);
         if !actor.is_empty() {
             values.insert("actor".to_owned(), vec![Scalar::Text(actor)]);
+        }
+        for (name, text) in of_call(record) {
+            if !text.is_empty() {
+                values.insert(name.to_owned(), vec![Scalar::Text(text)]);
+            }
+        }
+        // Their tables are tested where they are.
+        for (name, texts) in by_tables(record) {
+            values.insert(name.to_owned(), texts.into_iter().map(Scalar::Text).collect());
         }
         values.insert("time".to_owned(), vec![Scalar::Time(time)]);
         let id = record["eventID"].as_str().expect("records with an id").to_owned();
@@ -316,4 +331,67 @@ fn identity(record: &Json) -> (String, String) {
         _ => first(&[&name, &last, &principal]),
     };
     (credential.to_owned(), actor)
+}
+
+/// What came of the call, what went wrong, whose account it was and what was done, said again.
+fn of_call(record: &Json) -> [(&'static str, String); 4] {
+    let text = |json: &Json| {
+        let scalar = Scalar::of(json);
+        scalar.map_or(String::new(), |scalar| shown(&scalar.text()).into_owned())
+    };
+    let (code, message) = (text(&record["errorCode"]), text(&record["errorMessage"]));
+    let name = text(&record["eventName"]);
+    let insight = &record["insightDetails"];
+    let response = &record["responseElements"];
+    let said = [response, &record["serviceEventDetails"]].map(|object| text(&object[&name]));
+    let has_failed = said.iter().any(|said| said.eq_ignore_ascii_case("failure"));
+    let is_refused = ["_return", "success"].iter().any(|key| response[*key] == false);
+    let is_none = ["", "-", "success"].contains(&code.to_lowercase().as_str());
+    let insight_code = text(&insight["errorCode"]);
+    let error = if !is_none {
+        code
+    } else if has_failed && message.is_empty() {
+        "Failure".to_owned()
+    } else if is_refused && message.is_empty() {
+        "false".to_owned()
+    } else if !message.is_empty() && !said.iter().any(|said| said == "Success") {
+        message.clone()
+    } else {
+        insight_code
+    };
+    let denies = |text: &str| {
+        let text = text.to_lowercase();
+        ["accessdenied", "unauthorized", "notauthorized", "forbidden", "authfailure"]
+            .iter()
+            .any(|part| text.replace([' ', '.', '_'], "").contains(part))
+            || text.contains("explicit deny")
+    };
+    let outcome = match error.as_str() {
+        "" if name.is_empty() => "",
+        "" => "success",
+        error if denies(error) || denies(&message) => "denied",
+        _ => "failure",
+    };
+    let account = text(&record["recipientAccountId"]);
+    let of_caller = text(&record["userIdentity"]["accountId"]);
+    let account = if account.is_empty() && !of_caller.to_lowercase().starts_with("anonymous") {
+        of_caller
+    } else {
+        account
+    };
+    let account = if account.is_empty() { text(&record["accountId"]) } else { account };
+    let action = if name.is_empty() { text(&insight["eventName"]) } else { name };
+    [("outcome", outcome.to_owned()), ("error", error), ("account", account), ("action", action)]
+}
+
+fn by_tables(record: &Json) -> Vec<(&'static str, Vec<String>)> {
+    let mut parser = trail::parse::Parser::default();
+    let text = record.to_string();
+    let (event, _) = parser.parse_record(text.as_bytes()).expect("a record");
+    let of_column = |(name, id)| {
+        let values = event.columns().filter(|(column, _)| *column == id);
+        (name, values.map(|(_, text)| text.to_owned()).collect::<Vec<_>>())
+    };
+    let tables = [("client", trail::columns::CLIENT), ("target", trail::columns::TARGET)];
+    tables.map(of_column).into_iter().filter(|(_, texts)| !texts.is_empty()).collect()
 }

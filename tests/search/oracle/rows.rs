@@ -23,9 +23,10 @@ impl Column {
     pub fn of_key(key: &GroupKey) -> Self {
         let kind = match key {
             GroupKey::Bin { .. } => Kind::Time,
+            GroupKey::Net { .. } => Kind::Plain,
             GroupKey::Field { field, .. } => Kind::of(&field.name),
         };
-        Self { name: key.column().to_owned(), kind }
+        Self { name: key.column(), kind }
     }
 
     pub fn of_function(function: &Function) -> Self {

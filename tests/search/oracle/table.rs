@@ -2,12 +2,13 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use jiff::Timestamp;
 use jiff::ToSpan;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
-use language::ast::{Bin, BinUnit, Function, FunctionKind, GroupKey, Query, SortKey, Stage};
+use language::ast::{Bin, BinUnit, Function, FunctionKind, GroupKey, Net, Query, SortKey, Stage};
 use serde_json::Value as Json;
 
 use super::evaluate::Archive;
@@ -118,7 +119,7 @@ impl Archive {
     fn paths_of_key(&self, key: &GroupKey) -> Vec<String> {
         match key {
             GroupKey::Bin { .. } => Vec::new(),
-            GroupKey::Field { field, .. } => self.paths_of(field),
+            GroupKey::Field { field, .. } | GroupKey::Net { field, .. } => self.paths_of(field),
         }
     }
 
@@ -176,6 +177,9 @@ impl Archive {
                 let by = |a: &&Json, b: &&Json| if is_min { order(b, a) } else { order(a, b) };
                 of.into_iter().max_by(by).cloned().unwrap_or_default()
             }
+            FunctionKind::Values | FunctionKind::List => {
+                unreachable!("a test of their own asks for lists of values")
+            }
             FunctionKind::First => edge(&|new, old| new.cmp(&old)),
             FunctionKind::Last => edge(&|new, old| old.cmp(&new)),
             FunctionKind::Percentile(thousandths) => {
@@ -196,6 +200,10 @@ impl Archive {
 fn key_values(doc: &Doc, key: &GroupKey, paths: &[String]) -> Vec<Json> {
     let mut values: Vec<Json> = match key {
         GroupKey::Bin { bin, .. } => vec![time_text(start_of(*bin, doc.time)).into()],
+        GroupKey::Net { net, .. } => {
+            let values = paths.iter().flat_map(|path| doc.of(path));
+            values.map(|value| network(&value.text(), *net).unwrap_or(value.json())).collect()
+        }
         GroupKey::Field { .. } => {
             paths.iter().flat_map(|path| doc.of(path)).map(Scalar::json).collect()
         }
@@ -206,6 +214,27 @@ fn key_values(doc: &Doc, key: &GroupKey, paths: &[String]) -> Vec<Json> {
         values.push(Json::Null);
     }
     values
+}
+
+/// The network of a text that is an address: its first bits, one by one.
+fn network(text: &str, net: Net) -> Option<Json> {
+    let first = |octets: &[u8], bits: u8| -> Vec<u8> {
+        let bit = |at: usize| octets[at / 8] >> (7 - at % 8) & 1;
+        let kept = |at: usize| if at < usize::from(bits) { bit(at) } else { 0 };
+        (0..octets.len())
+            .map(|byte| (0..8).fold(0, |all, at| all << 1 | kept(byte * 8 + at)))
+            .collect()
+    };
+    Some(match text.parse().ok()? {
+        IpAddr::V4(address) => {
+            let octets: [u8; 4] = first(&address.octets(), net.v4).try_into().unwrap();
+            format!("{}/{}", Ipv4Addr::from(octets), net.v4).into()
+        }
+        IpAddr::V6(address) => {
+            let octets: [u8; 16] = first(&address.octets(), net.v6).try_into().unwrap();
+            format!("{}/{}", Ipv6Addr::from(octets), net.v6).into()
+        }
+    })
 }
 
 fn sort_rows(rows: &mut [Vec<Json>], columns: &[Column], sort: &[SortKey], keys: usize) {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    Bin, Comparison, Expr, FieldRef, Function, FunctionKind, GroupKey, Pattern, PatternPiece,
+    Bin, Comparison, Expr, FieldRef, Function, FunctionKind, GroupKey, Net, Pattern, PatternPiece,
     Query, Regex, SortKey, Stage, Test, Value,
 };
 use crate::check::check_stages;
@@ -155,6 +155,10 @@ fn write_key(key: &GroupKey) -> Json {
     match key {
         GroupKey::Field { field, name } => {
             with_name(json!({ "field": write_name(field) }), name.as_deref())
+        }
+        GroupKey::Net { field, net: Net { v4, v6 }, name } => {
+            let json = json!({ "field": write_name(field), "net": [v4, v6] });
+            with_name(json, name.as_deref())
         }
         GroupKey::Bin { bin, name } => {
             with_name(json!({ "bin": bin.to_string() }), name.as_deref())
@@ -506,8 +510,17 @@ impl Reader {
         if json.is_string() {
             return Ok(GroupKey::Field { field: self.name(json)?, name: None });
         }
-        let object = self.object(json, &["field", "bin", "as"])?;
+        let object = self.object(json, &["field", "bin", "net", "as"])?;
         let name = self.column_name(object)?;
+        if let Some(net) = object.get("net") {
+            let field = self.name(object.get("field").unwrap_or(&Json::Null))?;
+            return match read_net(net) {
+                Some(net) => Ok(GroupKey::Net { field, net, name }),
+                None => {
+                    self.fault(format!("{net} is not a length of a network like 24 or [24, 64]"))
+                }
+            };
+        }
         match (object.get("field"), object.get("bin")) {
             (Some(field), None) => Ok(GroupKey::Field { field: self.name(field)?, name }),
             (None, Some(bin)) => match Bin::parse(&self.text(bin)?) {
@@ -531,6 +544,16 @@ impl Reader {
             Some(_) => return self.fault("order is asc or desc"),
         };
         Ok(SortKey { field, is_descending })
+    }
+}
+
+/// `24`, or `[24, 64]` for the two kinds of addresses.
+fn read_net(json: &Json) -> Option<Net> {
+    let bits = |json: &Json| u8::try_from(json.as_u64()?).ok();
+    match json.as_array().map(Vec::as_slice) {
+        None => Net::new(bits(json)?, Net::V6_DEFAULT),
+        Some([v4, v6]) => Net::new(bits(v4)?, bits(v6)?),
+        Some(_) => None,
     }
 }
 

@@ -6,14 +6,19 @@ use std::ops::Bound;
 use super::{
     Comparison, Expr, FieldRef, Function, GroupKey, Query, Regex, SortKey, Stage, Test, Value,
 };
+use crate::parse::names_a_stage;
 use crate::syntax::{
-    KEYWORDS, LUCENE_EXISTS, escape, escape_start, is_name_char, names_a_field, quote,
+    LUCENE_EXISTS, escape, escape_start, is_keyword, is_name_char, names_a_field, quote,
     reads_as_span, reads_as_word,
 };
 
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.filter.fmt(f)?;
+        // A stage's name alone is a stage.
+        match &self.filter {
+            Expr::Word(word) if names_a_stage(word) => write!(f, "\\{word}")?,
+            filter => filter.fmt(f)?,
+        }
         self.stages.iter().try_for_each(|stage| write!(f, " | {stage}"))
     }
 }
@@ -60,13 +65,13 @@ impl fmt::Display for Test {
         const LEADING: &str = "/<>=!+-~";
         match self {
             Self::Is(Value { text, .. }) if text.is_empty() => f.write_str("\"\""),
-            Self::Is(Value { text, .. }) => f.write_str(&escape_start(escape(text, ""), LEADING)),
+            Self::Is(Value { text, .. }) => f.write_str(&escape_start(escape(text, ","), LEADING)),
             Self::AnyCase(pattern) if pattern.pieces().is_empty() => f.write_str("~\"\""),
             Self::AnyCase(pattern) => {
-                write!(f, "~{}", escape_start(pattern.escape(""), LEADING))
+                write!(f, "~{}", escape_start(pattern.escape(","), LEADING))
             }
             Self::Phrase(text) => f.write_str(&quote(text)),
-            Self::Wildcard(pattern) => f.write_str(&escape_start(pattern.escape(""), LEADING)),
+            Self::Wildcard(pattern) => f.write_str(&escape_start(pattern.escape(","), LEADING)),
             Self::Regex(regex) => regex.fmt(f),
             Self::Range { lower, upper } => print_range(f, lower, upper),
             Self::Exists => f.write_str("*"),
@@ -114,7 +119,7 @@ impl fmt::Display for FieldRef {
 fn print_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     // In front of keys, `by` is a word of the language.
     let is_word_of_ours = name.eq_ignore_ascii_case("by") || name == LUCENE_EXISTS;
-    let would_mislead = reads_as_span(name) || KEYWORDS.contains(&name) || is_word_of_ours;
+    let would_mislead = reads_as_span(name) || is_keyword(name) || is_word_of_ours;
     for (at, c) in name.chars().enumerate() {
         let is_plain = is_name_char(c, at == 0) && !(would_mislead && at == 0);
         let backslash = if is_plain { "" } else { "\\" };
@@ -166,6 +171,12 @@ fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T]) -> fmt::Result
 
 impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its own name can be how it was written.
+        if let Some(name) = &self.name
+            && Self::of_text(name).as_ref() == Some(self)
+        {
+            return f.write_str(name);
+        }
         self.kind.fmt(f)?;
         if let Some(field) = &self.field {
             write!(f, "({field})")?;
@@ -179,6 +190,10 @@ impl fmt::Display for GroupKey {
         match self {
             Self::Field { field, name } => {
                 field.fmt(f)?;
+                print_as(f, name.as_deref())
+            }
+            Self::Net { field, net, name } => {
+                f.write_str(&net.of(&field.to_string()))?;
                 print_as(f, name.as_deref())
             }
             Self::Bin { bin, name } => {
@@ -206,7 +221,7 @@ impl fmt::Display for SortKey {
 /// A bare word that is not taken for a field with its test; `escape` escapes the characters it is
 /// given beside the usual ones.
 fn print_word(escape: impl Fn(&str) -> String) -> String {
-    const LEADING: &str = "!+-/@";
+    const LEADING: &str = "!+-/@`$\u{2013}\u{2014}\u{2212}";
     let raw = escape_start(escape("=<>~"), LEADING);
     if reads_as_word(&raw) { raw } else { escape_start(escape("=<>:~"), LEADING) }
 }
@@ -240,6 +255,6 @@ fn print_end(value: &Value) -> String {
     if value.text.is_empty() || names_a_field(&value.text) {
         quote(&value.text)
     } else {
-        escape_start(escape(&value.text, ""), "=")
+        escape_start(escape(&value.text, ","), "=<>!~")
     }
 }

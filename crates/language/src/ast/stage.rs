@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Expr, FieldRef};
+use crate::parse::function_of;
 
 /// One stage of a query, behind a `|`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,10 @@ pub enum FunctionKind {
     First,
     /// The value of the latest event that has one.
     Last,
+    /// The distinct values, in order.
+    Values,
+    /// The values of the events in their order of time, each as often as it comes.
+    List,
     /// The value at this percentile, in thousandths of a percent: 95,000 is p95.
     Percentile(u32),
 }
@@ -77,6 +82,15 @@ pub enum GroupKey {
         /// The column's name; None for the field's.
         name: Option<String>,
     },
+    /// The network of an address; of what is no address, the value.
+    Net {
+        /// The field whose values are addresses.
+        field: FieldRef,
+        /// The length of the network.
+        net: Net,
+        /// The column's name; None for `net(field, 24)`.
+        name: Option<String>,
+    },
     /// The event's time, rounded down to a multiple of the bin.
     Bin {
         /// The length of one bin.
@@ -84,6 +98,15 @@ pub enum GroupKey {
         /// The column's name; None for `time`.
         name: Option<String>,
     },
+}
+
+/// How many bits of an address form its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Net {
+    /// Of an IPv4 address; at most 32.
+    pub v4: u8,
+    /// Of an IPv6 address; at most 128.
+    pub v6: u8,
 }
 
 /// The length of a time bin. Days and longer units follow the calendar.
@@ -133,6 +156,17 @@ impl Function {
         Self { kind: FunctionKind::Count, field: None, name: None }
     }
 
+    /// The function that a text is, such as `dc(ip)`.
+    pub fn of_text(text: &str) -> Option<Self> {
+        function_of(text)
+    }
+
+    /// The same function with a name of its own no more.
+    #[must_use]
+    pub fn unnamed(&self) -> Self {
+        Self { name: None, ..self.clone() }
+    }
+
     /// The name of the column that holds the result.
     pub fn column(&self) -> String {
         self.name.clone().unwrap_or_else(|| match &self.field {
@@ -144,11 +178,32 @@ impl Function {
 
 impl GroupKey {
     /// The name of the column that holds the key's values.
-    pub fn column(&self) -> &str {
+    pub fn column(&self) -> String {
         match self {
-            Self::Field { name: Some(name), .. } | Self::Bin { name: Some(name), .. } => name,
-            Self::Field { field, .. } => &field.name,
-            Self::Bin { .. } => BIN_COLUMN,
+            Self::Field { name: Some(name), .. }
+            | Self::Net { name: Some(name), .. }
+            | Self::Bin { name: Some(name), .. } => name.clone(),
+            Self::Field { field, .. } => field.name.clone(),
+            Self::Net { field, net, .. } => net.of(&field.name),
+            Self::Bin { .. } => BIN_COLUMN.to_owned(),
+        }
+    }
+}
+
+impl Net {
+    /// Bits of an IPv6 address where only those of an IPv4 address are said: what one site has.
+    pub const V6_DEFAULT: u8 = 64;
+
+    /// The networks of so many bits; None where an address has fewer.
+    pub fn new(v4: u8, v6: u8) -> Option<Self> {
+        (v4 <= 32 && v6 <= 128).then_some(Self { v4, v6 })
+    }
+
+    /// `net(field, 24)`, with `field` as it stands in the query.
+    pub(super) fn of(self, field: &str) -> String {
+        match self {
+            Self { v4, v6: Self::V6_DEFAULT } => format!("net({field}, {v4})"),
+            Self { v4, v6 } => format!("net({field}, {v4}, {v6})"),
         }
     }
 }
@@ -181,7 +236,7 @@ impl Bin {
 
 impl FunctionKind {
     /// Every function with its name in queries, except percentiles, which are named like `p95`.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("count", Self::Count),
         ("distinct", Self::Distinct),
         ("sum", Self::Sum),
@@ -190,6 +245,8 @@ impl FunctionKind {
         ("max", Self::Max),
         ("first", Self::First),
         ("last", Self::Last),
+        ("values", Self::Values),
+        ("list", Self::List),
     ];
 }
 

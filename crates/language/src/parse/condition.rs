@@ -2,35 +2,38 @@
 
 use std::ops::Bound;
 
+use super::foreign::Called;
+use super::value::CONDITION;
 use super::{ParseError, Parser, Result};
-use crate::ast::{Comparison, Expr, FieldRef, Pattern, PatternPiece, Regex, Test, Value};
+use crate::ast::{Comparison, Expr, FieldRef, PatternPiece, Regex, Test, Value};
 use crate::syntax::{
-    LUCENE_EXISTS, is_name_char, names_a_field, reads_as_span, reads_as_word, unescape,
+    LUCENE_EXISTS, foreign_form, is_name_char, names_a_field, reads_as_span, reads_as_word,
 };
 
 /// What ends a field's name in front of its test.
-const NAME_ENDS: &str = ":=!<>~";
+pub(super) const NAME_ENDS: &str = ":=!<>~";
 
 /// The suggestion where brackets hold the wrong thing.
-const LIST_AND_RANGE: &str = "a list is field IN [a, b], a range is field:[a TO b]";
+pub(super) const LIST_AND_RANGE: &str = "a list is field IN [a, b], a range is field:[a TO b]";
 
 /// What stands between a field's name and its value.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Operator {
     Colon,
     Equal,
     NotEqual,
     Order(Order),
     AnyCase,
+    Matches,
     Like,
-    NotLike,
     In,
-    NotIn,
+    Between,
+    Exists,
 }
 
 /// A comparison that says which value is the larger.
-#[derive(Clone, Copy)]
-enum Order {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
     More,
     AtLeast,
     Less,
@@ -38,7 +41,7 @@ enum Order {
 }
 
 impl Order {
-    fn comparison(self) -> Comparison {
+    pub(super) fn comparison(self) -> Comparison {
         match self {
             Self::More => Comparison::More,
             Self::AtLeast => Comparison::AtLeast,
@@ -48,17 +51,20 @@ impl Order {
     }
 }
 
+/// A field with an operator, in front of its value; true where the operator is negated.
+type Head = (FieldRef, Operator, bool);
+
 impl Parser<'_> {
     pub(super) fn condition(&mut self) -> Result<Expr> {
         let start = self.scan;
         let fail = |message: &str| ParseError::new(start.offset(), message);
-        if self.scan.peek() == Some('"') {
-            if let Some((field, operator)) = self.field_head() {
-                return self.field_condition(field, operator);
+        if self.scan.is_at_quote() || self.scan.peek() == Some('`') {
+            if let Some(head) = self.field_head() {
+                return self.field_condition(head);
             }
             self.scan = start;
         }
-        if let Some(text) = self.scan.quoted()? {
+        if let Some(text) = self.quoted()? {
             if text.is_empty() {
                 return Err(fail("these quotes are empty"));
             }
@@ -82,19 +88,42 @@ impl Parser<'_> {
             let error = fail("expected a field name before this");
             return Err(error.suggest("write field:value or field >= value"));
         }
-        if let Some((field, operator)) = self.field_head() {
-            return self.field_condition(field, operator);
+        match self.called()? {
+            Called::Nothing => {}
+            Called::Condition(expr) => return Ok(expr),
+            Called::Column(field) => {
+                let (operator, is_negated) = self.column_operator(&field)?;
+                return self.field_condition((field, operator, is_negated));
+            }
+        }
+        if let Some(head) = self.field_head() {
+            return self.field_condition(head);
         }
         self.scan = start;
         if has_wildcard_name(run) {
             let error = fail("a field name has no wildcards");
             return Err(error.suggest("a backslash before the colon makes it text"));
         }
+        self.check_foreign_condition()?;
         self.word()
     }
 
     fn word(&mut self) -> Result<Expr> {
-        let pattern = self.bare("a condition", "")?;
+        let offset = self.scan.offset();
+        let raw = self.scan.peek_run("");
+        if raw.contains('^')
+            && !raw.contains('\\')
+            && let Some(suggestion) = foreign_form(raw)
+        {
+            return Err(ParseError::new(offset, format!("'{raw}' is no word")).suggest(suggestion));
+        }
+        let pattern = self.bare(CONDITION, "")?;
+        if names_a_field(raw) {
+            self.note(format!(
+                "'{raw}' at byte {offset} was looked for as a word in values; {raw}:* finds the events \
+                 that have the field"
+            ));
+        }
         Ok(match pattern.pieces() {
             [PatternPiece::Text(text)] => Expr::Word(text.clone()),
             [PatternPiece::AnyRun] => Expr::All,
@@ -103,46 +132,79 @@ impl Parser<'_> {
     }
 
     /// Steps over a field's name and operator. Where they are not next, the caller steps back.
-    fn field_head(&mut self) -> Option<(FieldRef, Operator)> {
+    fn field_head(&mut self) -> Option<Head> {
         let field = self.scan.field(NAME_ENDS)?;
-        Some((field, self.field_operator()?))
+        let (operator, is_negated) = self.field_operator()?;
+        Some((field, operator, is_negated))
     }
 
-    fn field_operator(&mut self) -> Option<Operator> {
+    fn column_operator(&mut self, column: &FieldRef) -> Result<(Operator, bool)> {
+        self.field_operator().ok_or_else(|| {
+            let error = self.unexpected("a comparison");
+            error.suggest(format!("write {} > 5, say", column.name))
+        })
+    }
+
+    fn field_operator(&mut self) -> Option<(Operator, bool)> {
         if self.scan.eat(":") {
-            return Some(Operator::Colon);
+            return Some((Operator::Colon, false));
         }
         self.scan.skip_spaces();
-        if self.scan.eat("!=") {
-            return Some(Operator::NotEqual);
+        // An IPv6 address can begin with colons.
+        if self.is_at(":") && !reads_as_word(self.scan.peek_run("")) && self.scan.eat(":") {
+            return Some((Operator::Colon, false));
         }
-        if self.scan.eat("==") || self.scan.eat("=") {
-            return Some(Operator::Equal);
+        for (symbol, operator, is_negated) in [
+            ("!=", Operator::NotEqual, false),
+            ("<>", Operator::NotEqual, false),
+            ("=~", Operator::Matches, false),
+            ("!~", Operator::Matches, true),
+            ("==", Operator::Equal, false),
+            ("=", Operator::Equal, false),
+        ] {
+            if self.scan.eat(symbol) {
+                return Some((operator, is_negated));
+            }
         }
         if let Some(order) = self.eat_order() {
-            return Some(Operator::Order(order));
+            return Some((Operator::Order(order), false));
         }
         if self.scan.eat("~") {
-            return Some(Operator::AnyCase);
+            return Some((Operator::AnyCase, false));
         }
-        let is_negated = self.scan.eat_keyword("NOT") || self.scan.eat_keyword("not");
-        self.scan.skip_spaces();
-        if self.scan.eat_keyword("LIKE") || self.scan.eat_keyword("like") {
-            return Some(if is_negated { Operator::NotLike } else { Operator::Like });
-        }
-        let is_in = self.scan.eat_keyword("IN") || self.scan.eat_keyword("in");
-        self.scan.skip_spaces();
-        let is_list = is_in && matches!(self.scan.peek(), Some('[' | '('));
-        is_list.then_some(if is_negated { Operator::NotIn } else { Operator::In })
+        self.word_operator()
     }
 
-    fn eat_order(&mut self) -> Option<Order> {
+    /// An operator that is a word, in upper or lower case.
+    fn word_operator(&mut self) -> Option<(Operator, bool)> {
+        if self.scan.eat_keyword("IS") {
+            self.scan.skip_spaces();
+            let is_missing = !self.scan.eat_keyword("NOT");
+            self.scan.skip_spaces();
+            let is_null = self.scan.eat_keyword("NULL") || self.scan.eat_keyword("MISSING");
+            return is_null.then_some((Operator::Exists, is_missing));
+        }
+        let is_negated = self.scan.eat_keyword("NOT");
+        self.scan.skip_spaces();
+        if self.scan.eat_keyword("LIKE") {
+            return Some((Operator::Like, is_negated));
+        }
+        if self.scan.eat_keyword("BETWEEN") {
+            return Some((Operator::Between, is_negated));
+        }
+        let is_in = self.scan.eat_keyword("IN");
+        self.scan.skip_spaces();
+        let is_list = is_in && matches!(self.scan.peek(), Some('[' | '('));
+        is_list.then_some((Operator::In, is_negated))
+    }
+
+    pub(super) fn eat_order(&mut self) -> Option<Order> {
         use Order::{AtLeast, AtMost, Less, More};
         let symbols = [(">=", AtLeast), (">", More), ("<=", AtMost), ("<", Less)];
         symbols.into_iter().find(|(symbol, _)| self.scan.eat(symbol)).map(|(_, order)| order)
     }
 
-    fn field_condition(&mut self, field: FieldRef, operator: Operator) -> Result<Expr> {
+    fn field_condition(&mut self, (field, operator, is_negated): Head) -> Result<Expr> {
         self.scan.skip_spaces();
         let test = match operator {
             Operator::Colon if self.scan.peek() == Some('(') => {
@@ -159,6 +221,7 @@ impl Parser<'_> {
             Operator::Equal | Operator::NotEqual if self.is_at_bracket() => {
                 return Err(self.unexpected("a value").suggest(LIST_AND_RANGE));
             }
+            Operator::Equal if is_bound_of_splunk(&field) => return self.splunk_bound(&field),
             Operator::Equal => match self.other_field() {
                 Some(other) => Test::Compared { comparison: Comparison::Equal, other },
                 None => self.item("")?,
@@ -172,11 +235,13 @@ impl Parser<'_> {
             },
             Operator::Order(order) => self.order(order)?,
             Operator::AnyCase => self.any_case()?,
-            Operator::Like | Operator::NotLike => self.like()?,
-            Operator::In | Operator::NotIn => self.list()?,
+            Operator::Matches => self.matches()?,
+            Operator::Like => self.like()?,
+            Operator::In => self.list()?,
+            Operator::Between => self.between()?,
+            Operator::Exists => Test::Exists,
         };
         let expr = Expr::Field { field, test };
-        let is_negated = matches!(operator, Operator::NotLike | Operator::NotIn);
         Ok(if is_negated { Expr::negate(expr) } else { expr })
     }
 
@@ -186,8 +251,19 @@ impl Parser<'_> {
         field.name == LUCENE_EXISTS && field.offset.is_some_and(is_plain)
     }
 
+    /// `earliest=-24h` and `latest=now`, which are of the time.
+    fn splunk_bound(&mut self, bound: &FieldRef) -> Result<Expr> {
+        use Bound::{Excluded, Included, Unbounded};
+        let value = self.range_end("")?.ok_or_else(|| self.unexpected("a time"))?;
+        let test = match bound.name.as_str() {
+            "earliest" => Test::Range { lower: Included(value), upper: Unbounded },
+            _ => Test::Range { lower: Unbounded, upper: Excluded(value) },
+        };
+        Ok(Expr::Field { field: FieldRef::typed("time", bound.offset), test })
+    }
+
     /// Steps over a field that another is compared with, if one is next.
-    fn other_field(&mut self) -> Option<FieldRef> {
+    pub(super) fn other_field(&mut self) -> Option<FieldRef> {
         self.scan.skip_spaces();
         let start = self.scan;
         let offset = Some(start.offset());
@@ -204,46 +280,28 @@ impl Parser<'_> {
     /// `@2026-06-01..2026-06-05`: from the first until the end of the second; either may be left out.
     fn span(&mut self) -> Expr {
         let field = FieldRef::typed("time", Some(self.scan.offset()));
-        let at = self.scan.offset() + 1;
-        let text = self.scan.run("").trim_start_matches('@').to_owned();
+        let start = self.scan.offset() + 1;
+        self.scan.run("");
+        while self.is_at_clock() {
+            self.scan.next_word("");
+        }
+        let text = &self.scan.text_from(start)[..self.scan.offset() - start];
         let value = |text: &str, at| Value { text: text.to_owned(), offset: Some(at) };
         let end = |text: &str, at| match text {
             "" => Bound::Unbounded,
             text => Bound::Included(value(text, at)),
         };
         let test = match text.split_once("..") {
-            None => Test::Is(value(&text, at)),
+            None => Test::Is(value(text, start)),
             Some(("", "")) => Test::Exists,
             Some((from, to)) => {
-                Test::Range { lower: end(from, at), upper: end(to, at + from.len() + 2) }
+                Test::Range { lower: end(from, start), upper: end(to, start + from.len() + 2) }
             }
         };
         Expr::Field { field, test }
     }
 
-    /// What may follow `field:`.
-    pub(super) fn test(&mut self) -> Result<Test> {
-        let offset = Some(self.scan.offset());
-        if let Some(order) = self.eat_order() {
-            return self.order(order);
-        }
-        if self.scan.eat("~") {
-            return self.any_case();
-        }
-        if let Some(text) = self.scan.quoted()? {
-            // No words to look for: this asks for the empty value.
-            if text.is_empty() {
-                return Ok(Test::Is(Value { text, offset }));
-            }
-            return Ok(Test::Phrase(text));
-        }
-        match self.scan.peek() {
-            Some('[' | '{') => self.range(),
-            _ => self.item(""),
-        }
-    }
-
-    fn regex(&mut self) -> Result<Option<Regex>> {
+    pub(super) fn regex(&mut self) -> Result<Option<Regex>> {
         let offset = self.scan.offset();
         let Some(regex) = self.scan.regex() else { return Ok(None) };
         match regex.compile() {
@@ -255,198 +313,14 @@ impl Parser<'_> {
         }
     }
 
-    /// What follows `~`.
-    fn any_case(&mut self) -> Result<Test> {
-        self.scan.skip_spaces();
-        if let Some(text) = self.scan.quoted()? {
-            return Ok(Test::AnyCase(Pattern::new([PatternPiece::Text(text)])));
-        }
-        match self.regex()? {
-            Some(regex) => Ok(Test::Regex(Regex { ignores_case: true, ..regex })),
-            None => Ok(Test::AnyCase(self.bare("a value", "")?)),
-        }
-    }
-
-    /// What follows `LIKE`: it stands anywhere in the value.
-    fn like(&mut self) -> Result<Test> {
-        self.scan.skip_spaces();
-        if let Some(Regex { pattern, ignores_case }) = self.regex()? {
-            let anywhere = format!(".*(?:{pattern}).*");
-            return Ok(Test::Regex(Regex { pattern: anywhere, ignores_case }));
-        }
-        let inner = match self.scan.quoted()? {
-            Some(text) => vec![PatternPiece::Text(text)],
-            None => self.bare("a value", "")?.pieces().to_vec(),
-        };
-        let around = |inner: Vec<PatternPiece>| {
-            [vec![PatternPiece::AnyRun], inner, vec![PatternPiece::AnyRun]].into_iter().flatten()
-        };
-        let pattern = Pattern::new(around(inner));
-        let is_anything = matches!(pattern.pieces(), [PatternPiece::AnyRun]);
-        Ok(if is_anything { Test::Exists } else { Test::Wildcard(pattern) })
-    }
-
     fn is_at_bracket(&self) -> bool {
         matches!(self.scan.peek(), Some('(' | '[' | '{'))
     }
+}
 
-    /// A value; quoted it is exact, bare it may have wildcards.
-    fn item(&mut self, ends: &str) -> Result<Test> {
-        let offset = Some(self.scan.offset());
-        if let Some(text) = self.scan.quoted()? {
-            return Ok(Test::Is(Value { text, offset }));
-        }
-        if let Some(regex) = self.regex()? {
-            return Ok(Test::Regex(regex));
-        }
-        let pattern = self.bare("a value", ends)?;
-        Ok(match pattern.pieces() {
-            [PatternPiece::Text(text)] => Test::Is(Value { text: text.clone(), offset }),
-            [PatternPiece::AnyRun] => Test::Exists,
-            _ => Test::Wildcard(pattern),
-        })
-    }
-
-    /// `[a, b]` or `(a, b)`, or a query in parentheses.
-    fn list(&mut self) -> Result<Test> {
-        let (start, terms) = (self.scan, self.terms);
-        let error = match self.items() {
-            Err(error) if start.peek() == Some('(') => error,
-            Ok(Test::Is(value)) if start.peek() == Some('(') && self.is_bare_condition(&value) => {
-                let offset = value.offset.unwrap_or_else(|| start.offset());
-                let error = ParseError::new(offset, format!("'{}' is no value", value.text));
-                return Err(error.suggest("a query in these parentheses ends with | values field"));
-            }
-            list => return list,
-        };
-        let end = self.scan;
-        (self.scan, self.terms) = (start, terms);
-        self.scan.eat("(");
-        let query = self.nested(Self::query)?;
-        if query.stages.is_empty() {
-            self.scan = end;
-            return Err(error);
-        }
-        self.close(start, ")", "'|' or ')'")?;
-        Ok(Test::InQuery(Box::new(query)))
-    }
-
-    /// Whether a value looks like a condition: it is not quoted, and has a field's name and a colon.
-    fn is_bare_condition(&self, value: &Value) -> bool {
-        let is_quoted = value.offset.is_some_and(|at| self.scan.text_from(at).starts_with('"'));
-        let is_named = value.text.split_once(':').is_some_and(|(name, _)| names_a_field(name));
-        is_named && !is_quoted
-    }
-
-    fn items(&mut self) -> Result<Test> {
-        let open = self.scan;
-        let close = if self.scan.eat("[") {
-            "]"
-        } else {
-            self.scan.eat("(");
-            ")"
-        };
-        let mut tests = Vec::new();
-        loop {
-            self.scan.skip_spaces();
-            self.count_term()?;
-            tests.push(self.item(",]")?);
-            self.scan.skip_spaces();
-            if !self.scan.eat(",") {
-                self.close(open, close, &format!("',' or '{close}'"))?;
-                return Ok(Test::one_of(tests));
-            }
-        }
-    }
-
-    /// `[a TO b]`; a brace leaves its end out, `*` leaves it open.
-    fn range(&mut self) -> Result<Test> {
-        let open = self.scan;
-        let has_lower = self.scan.eat("[");
-        if !has_lower {
-            self.scan.eat("{");
-        }
-        let lower = self.range_end("]}")?;
-        self.scan.skip_spaces();
-        if !self.scan.eat_keyword("TO") {
-            return Err(self.unexpected("TO").suggest(LIST_AND_RANGE));
-        }
-        let upper = self.range_end("]}")?;
-        self.scan.skip_spaces();
-        let has_upper = self.scan.eat("]");
-        if !has_upper {
-            self.close(open, "}", "']' or '}'")?;
-        }
-        if lower.is_none() && upper.is_none() {
-            return Ok(Test::Exists);
-        }
-        Ok(Test::Range { lower: bound(lower, has_lower), upper: bound(upper, has_upper) })
-    }
-
-    /// What follows `>`, say.
-    fn order(&mut self, order: Order) -> Result<Test> {
-        use Bound::{Excluded, Included, Unbounded};
-        if let Some(other) = self.other_field() {
-            return Ok(Test::Compared { comparison: order.comparison(), other });
-        }
-        self.scan.skip_spaces();
-        let start = self.scan;
-        let Some(value) = self.range_end("")? else {
-            self.scan = start;
-            return Err(self.unexpected("a value"));
-        };
-        let (lower, upper) = match order {
-            Order::AtLeast => (Included(value), Unbounded),
-            Order::More => (Excluded(value), Unbounded),
-            Order::AtMost => (Unbounded, Included(value)),
-            Order::Less => (Unbounded, Excluded(value)),
-        };
-        Ok(Test::Range { lower, upper })
-    }
-
-    /// An end of a range; `*` is none.
-    fn range_end(&mut self, ends: &str) -> Result<Option<Value>> {
-        self.scan.skip_spaces();
-        let at = self.scan.offset();
-        let offset = Some(at);
-        if let Some(text) = self.scan.quoted()? {
-            return Ok(Some(Value { text, offset }));
-        }
-        if self.scan.peek_run(ends) == "TO" {
-            return Err(self.unexpected("a value or *"));
-        }
-        let raw = self.scan.peek_run(ends);
-        let pattern = self.bare("a value", ends)?;
-        // The bracket that ends the word may be that of a time zone: `2026-06-01[Europe/Berlin]`.
-        let has_zone = unescape(raw).any(|(c, is_escaped)| c == '[' && !is_escaped);
-        let zone = if has_zone && ends.contains(']') && self.scan.eat("]") { "]" } else { "" };
-        match pattern.pieces() {
-            [PatternPiece::Text(text)] => Ok(Some(Value { text: format!("{text}{zone}"), offset })),
-            [PatternPiece::AnyRun] => Ok(None),
-            _ => Err(ParseError::new(at, "a range has no wildcards")
-                .suggest("quote the value if it holds * or ?")),
-        }
-    }
-
-    /// A bare word; it also ends before a character of `ends`.
-    fn bare(&mut self, expected: &str, ends: &str) -> Result<Pattern> {
-        let raw = self.scan.peek_run(ends);
-        if raw.is_empty() || raw.starts_with(['[', '{']) || ["AND", "OR", "NOT"].contains(&raw) {
-            return Err(self.unexpected(expected));
-        }
-        self.scan.run(ends);
-        let piece = |(c, is_escaped)| match (c, is_escaped) {
-            ('*', false) => Ok(PatternPiece::AnyRun),
-            ('?', false) => Ok(PatternPiece::AnyOne),
-            ('\\', false) => {
-                let end = self.scan.offset() - 1;
-                Err(ParseError::new(end, "nothing follows the backslash").suggest("write \\\\"))
-            }
-            (c, _) => Ok(PatternPiece::Text(c.into())),
-        };
-        let pieces: Vec<_> = unescape(raw).map(piece).collect::<Result<_>>()?;
-        Ok(Pattern::new(pieces))
-    }
+/// Whether `field = time` is Splunk's way to give a bound of time.
+fn is_bound_of_splunk(field: &FieldRef) -> bool {
+    !field.is_quoted && ["earliest", "latest"].contains(&field.name.as_str())
 }
 
 /// `field:(a OR b)` as one test of the field, where the parentheses hold nothing but alternatives.
@@ -469,14 +343,9 @@ fn has_wildcard_name(run: &str) -> bool {
     let Some((name, _)) = run.split_once(':') else {
         return false;
     };
+    if name == "*" {
+        return true;
+    }
     let mut chars = name.chars().filter(|&c| !matches!(c, '*' | '?'));
     chars.next().is_some_and(|c| is_name_char(c, true)) && chars.all(|c| is_name_char(c, false))
-}
-
-fn bound(end: Option<Value>, is_included: bool) -> Bound<Value> {
-    match end {
-        None => Bound::Unbounded,
-        Some(value) if is_included => Bound::Included(value),
-        Some(value) => Bound::Excluded(value),
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::ParseError;
 use crate::ast::{FieldRef, Regex};
-use crate::syntax::{ends_run, is_name_char, read_quoted, unescape};
+use crate::syntax::{QUOTES, ends_run, is_name_char, read_quoted, starts_a_name, unescape};
 
 /// Characters of the text that an error message repeats at most.
 const FOUND_CHARS_MAX: usize = 40;
@@ -50,9 +50,20 @@ impl<'a> Scanner<'a> {
         is_next
     }
 
-    /// Steps over `keyword` if it is the next bare word.
+    /// Steps over `keyword`, in upper or lower case, if it is the next bare word.
     pub(super) fn eat_keyword(&mut self, keyword: &str) -> bool {
-        self.rest().starts_with(keyword) && self.peek_run("[]{}") == keyword && self.eat(keyword)
+        let run = self.peek_run("[]{}");
+        let is_next = run.eq_ignore_ascii_case(keyword);
+        if is_next {
+            self.offset += run.len();
+        }
+        is_next
+    }
+
+    /// Steps over spaces and the bare word behind them, which it returns.
+    pub(super) fn next_word(&mut self, ends: &str) -> &'a str {
+        self.skip_spaces();
+        self.run(ends)
     }
 
     /// The bare word that is next, with its backslashes; it also ends before a character of `ends`.
@@ -80,8 +91,9 @@ impl<'a> Scanner<'a> {
     pub(super) fn name(&mut self, ends: &str) -> Option<String> {
         let raw = self.peek_run(ends);
         let mut name = String::new();
+        let is_begun_by_digits = starts_a_name(raw);
         for (c, is_escaped) in unescape(raw) {
-            if !is_escaped && !is_name_char(c, name.is_empty()) {
+            if !is_escaped && !is_name_char(c, name.is_empty() && !is_begun_by_digits) {
                 return None;
             }
             name.push(c);
@@ -93,7 +105,7 @@ impl<'a> Scanner<'a> {
     /// Steps over a field if one is next: its name, or its name in quotes.
     pub(super) fn field(&mut self, ends: &str) -> Option<FieldRef> {
         let offset = Some(self.offset);
-        if self.peek() != Some('"') {
+        if !self.is_at_quote() && self.peek() != Some('`') {
             return self.name(ends).map(|name| FieldRef::typed(name, offset));
         }
         let (name, bytes) = read_quoted(self.rest()).filter(|(name, _)| !name.is_empty())?;
@@ -101,13 +113,22 @@ impl<'a> Scanner<'a> {
         Some(FieldRef::quoted(name, offset))
     }
 
+    /// Whether quoted text is next.
+    pub(super) fn is_at_quote(&self) -> bool {
+        self.peek().is_some_and(|c| QUOTES.contains(c))
+    }
+
     /// Steps over quoted text if it is next.
     pub(super) fn quoted(&mut self) -> Result<Option<String>, ParseError> {
-        if self.peek() != Some('"') {
+        if !self.is_at_quote() {
             return Ok(None);
         }
         let Some((text, bytes)) = read_quoted(self.rest()) else {
-            return Err(ParseError::new(self.offset, "this quote is never closed"));
+            let error = ParseError::new(self.offset, "this quote is never closed");
+            return Err(match self.peek() {
+                Some('"') => error,
+                _ => error.suggest("a backslash before it makes it text"),
+            });
         };
         self.offset += bytes;
         Ok(Some(text))

@@ -20,14 +20,15 @@
 //! ```
 //! A function or a key can be followed by `as` and a name for its column.
 
+use super::function::function_kind;
 use super::{ParseError, Parser, Result};
 use crate::ast::{
-    Bin, BinUnit, Expr, FieldRef, Function, FunctionKind, GroupKey, Query, SortKey, Stage, Test,
+    Bin, BinUnit, Expr, FieldRef, Function, GroupKey, Net, Query, SortKey, Stage, Test,
 };
 use crate::check::check_stages;
 use crate::syntax::closest;
 
-/// Rows of `top` where it says no number.
+/// Rows of `top` and `rare` where they say no number.
 const TOP_ROWS: u64 = 10;
 
 /// Width of a `timeline` that says none.
@@ -41,17 +42,53 @@ const STAGES: [&str; 13] = [
     "top", "timeline", "values",
 ];
 
-/// Other languages' names of the functions.
-const ALIASES: [(&str, FunctionKind); 9] = [
-    ("count_distinct", FunctionKind::Distinct),
-    ("distinct_count", FunctionKind::Distinct),
-    ("cardinality", FunctionKind::Distinct),
-    ("dc", FunctionKind::Distinct),
-    ("average", FunctionKind::Avg),
-    ("mean", FunctionKind::Avg),
-    ("earliest", FunctionKind::First),
-    ("latest", FunctionKind::Last),
-    ("median", FunctionKind::Percentile(50_000)),
+/// Other languages' names of the stages.
+const ALIASES: [(&str, &str); 11] = [
+    ("search", "filter"),
+    ("having", "filter"),
+    ("table", "fields"),
+    ("select", "fields"),
+    ("project", "fields"),
+    ("take", "limit"),
+    ("order", "sort"),
+    ("orderby", "sort"),
+    ("summarize", "stats"),
+    ("timechart", "timechart"),
+    ("rare", "rare"),
+];
+
+/// Those that begin a query elsewhere, and that are hardly words to look for.
+const LEADING_ELSEWHERE: [&str; 10] = [
+    "rex",
+    "eval",
+    "spath",
+    "eventstats",
+    "streamstats",
+    "mvexpand",
+    "fillnull",
+    "tstats",
+    "inputlookup",
+    "unnest",
+];
+
+/// Stages of other languages that are written otherwise here.
+const ELSEWHERE: [(&[&str], &str); 13] = [
+    (&["regex", "rex", "grep"], "write filter userAgent:/.*x.*/"),
+    (&["eval", "extend", "let", "convert", "fieldformat"], "write as behind a function or a key"),
+    (&["rename", "alias"], "write as behind a function or a key, as in count as events"),
+    (&["group", "groupby", "chart", "aggregate"], "write stats count by action, actor"),
+    (&["bin", "bucket", "span"], "write stats count by bin(1h)"),
+    (&["tail", "reverse"], "write sort time | limit 10"),
+    (&["uniq", "distinct", "unique"], "write values field, or dedup field"),
+    (&["join", "lookup", "append", "appendcols", "union"], "write key IN (query | values field)"),
+    (&["parse", "spath", "unnest", "mvexpand", "extract"], "every path of a record is a field"),
+    (&["eventstats", "streamstats", "transaction", "cluster"], "write stats … by …"),
+    (&["offset", "skip"], "pages follow each other by their cursor"),
+    (
+        &["from", "source", "index", "tstats", "inputlookup"],
+        "the archive is searched as a whole: begin with a filter",
+    ),
+    (&["fillnull", "mvcombine", "makemv", "addtotals"], "write stats … by …"),
 ];
 
 /// Stages with the place of each.
@@ -63,8 +100,19 @@ impl Parser<'_> {
         self.scan.skip_spaces();
         let mut stages = Placed::new();
         let mut filter = Expr::All;
+        if LEADING_ELSEWHERE.contains(&self.scan.peek_run("")) {
+            return Err(self.unknown_stage(self.scan.peek_run("")));
+        }
         if self.is_at_leading_stage() {
-            self.stage(&mut stages)?;
+            let word = self.scan.peek_run("");
+            let is_alone = matches!(
+                { self.scan }.rest()[word.len()..].trim_start().chars().next(),
+                None | Some('|')
+            );
+            self.stage(&mut stages).map_err(|error| match is_alone {
+                true => error.suggest(format!("quote it to look for the word: \"{word}\"")),
+                false => error,
+            })?;
         } else if !self.is_at_pipe() && !matches!(self.scan.peek(), None | Some(')')) {
             filter = self.any_of(None)?;
         }
@@ -84,17 +132,26 @@ impl Parser<'_> {
         self.is_at("|") && !self.is_at("||")
     }
 
-    /// Whether the query begins with a stage: its name, and something that is no operator.
+    /// Whether the query begins with a stage: its name, and something that is no operator. Alone, a
+    /// stage's name is one, too.
     fn is_at_leading_stage(&self) -> bool {
         let mut scan = self.scan;
         let word = scan.run("");
-        let is_stage = STAGES.contains(&word);
+        if word.eq_ignore_ascii_case("count") && scan.peek() == Some('(') {
+            return true;
+        }
         scan.skip_spaces();
         let next = scan.peek_run("");
-        let is_operator = next.is_empty() && scan.peek() != Some('"')
-            || ["AND", "OR", "NOT", "IN", "in", "LIKE", "like"].contains(&next)
+        let takes_condition = matches!(stage_of(word), Some("filter" | "where"));
+        if takes_condition && next.eq_ignore_ascii_case("NOT") {
+            return true;
+        }
+        let is_alone = scan.peek().is_none_or(|c| c == '|' && !scan.rest().starts_with("||"));
+        let is_operator = next.is_empty() && !scan.is_at_quote() && !is_alone
+            || OPERATORS.iter().any(|operator| operator.eq_ignore_ascii_case(next))
+            || next.starts_with("&&")
             || next.starts_with(['=', '!', '<', '>', '~', ':']);
-        is_stage && !is_operator
+        stage_of(word).is_some() && !is_operator
     }
 
     fn stage(&mut self, stages: &mut Placed) -> Result<()> {
@@ -102,42 +159,78 @@ impl Parser<'_> {
         let offset = self.scan.offset();
         let start = self.scan;
         let word = self.scan.run(",=");
-        let made = match word {
+        let Some(stage) = stage_of(word) else {
+            self.scan = start;
+            return Err(self.unknown_stage(word));
+        };
+        let made = match stage {
             "filter" | "where" => vec![Stage::Filter(self.any_of(None)?)],
             "stats" => {
                 let functions = self.several(Self::function)?;
                 vec![Stage::Stats { functions, by: self.keys()? }]
             }
-            "sort" => vec![Stage::Sort(self.several(Self::sort_key)?)],
+            "sort" => {
+                self.scan.skip_spaces();
+                self.eat_word("by");
+                vec![Stage::Sort(self.several(Self::sort_key)?)]
+            }
             "limit" | "head" => {
-                let rows = self.number()?.ok_or_else(|| self.unexpected("a number"))?;
+                let rows = self.number()?.ok_or_else(|| {
+                    self.unexpected("a number").suggest(format!("write {word} 10"))
+                })?;
                 vec![Stage::Limit { rows, by: self.by(Self::field)? }]
             }
-            "fields" | "display" => vec![Stage::Fields(self.several(Self::field)?)],
+            "fields" | "display" => {
+                self.check_fields()?;
+                vec![Stage::Fields(self.several(Self::field)?)]
+            }
             "dedup" => vec![Stage::Dedup(self.several(Self::field)?)],
+            "count" if self.is_at("(") => {
+                self.scan = start;
+                self.counted()?
+            }
             "count" => {
                 let by = self.keys()?;
                 let sort = sort_by_count(&by);
                 let stats = Stage::Stats { functions: vec![Function::count()], by };
                 std::iter::once(stats).chain(sort).collect()
             }
-            "top" => self.top()?,
+            "top" => self.top(true)?,
+            "rare" => self.top(false)?,
             "timeline" => self.timeline()?,
+            "timechart" => self.timechart()?,
             "values" => {
                 let fields = self.several(Self::field)?;
                 let sort = fields.iter().map(|field| ascending(&field.name)).collect();
                 vec![exist(&fields), count_by(fields), Stage::Sort(sort)]
             }
-            _ => {
-                self.scan = start;
-                return Err(self.unknown_stage(word));
-            }
+            _ => return Err(self.unknown_stage(word)),
         };
         stages.extend(made.into_iter().map(|stage| (stage, offset)));
         self.scan.skip_spaces();
         match self.scan.peek() {
             None | Some('|' | ')') => Ok(()),
-            Some(_) => Err(self.unexpected("'|' or the end of the query")),
+            Some(_) => Err(self.behind_stage(word)),
+        }
+    }
+
+    /// The error of what follows a stage that is complete.
+    fn behind_stage(&self, stage: &str) -> ParseError {
+        let error = self.unexpected("'|' or the end of the query");
+        let next = { self.scan }.next_word(",=(").to_ascii_lowercase();
+        match next.as_str() {
+            "having" => error.suggest("write | filter count > 5"),
+            "span" => error.suggest("write timeline 1h, or by bin(1h)"),
+            next if stage_of(next).is_some() || next == "group" => {
+                error.suggest(format!("write | before {next}"))
+            }
+            "" if self.is_at("(") => {
+                error.suggest("time is cut by bin(1h), an address by net(ip, 24)")
+            }
+            next if stage_takes_names(stage) && next.starts_with(char::is_alphabetic) => {
+                error.suggest("put a comma between names")
+            }
+            _ => error,
         }
     }
 
@@ -146,7 +239,12 @@ impl Parser<'_> {
             return self.unexpected("a stage");
         }
         let message = format!("there is no stage '{word}'");
-        ParseError::new(self.scan.offset(), message).suggest(match closest(word, STAGES) {
+        let error = ParseError::new(self.scan.offset(), message);
+        let lower = word.to_ascii_lowercase();
+        if let Some((_, here)) = ELSEWHERE.iter().find(|(names, _)| names.contains(&&*lower)) {
+            return error.suggest(*here);
+        }
+        error.suggest(match closest(word, STAGES) {
             Some(stage) => format!("did you mean '{stage}'?"),
             None => "stages are filter, stats, count, top, timeline, values, fields, sort, limit \
                      and dedup"
@@ -154,18 +252,44 @@ impl Parser<'_> {
         })
     }
 
-    fn top(&mut self) -> Result<Vec<Stage>> {
+    /// Refuses what is before fields elsewhere.
+    fn check_fields(&mut self) -> Result<()> {
+        self.scan.skip_spaces();
+        let error = match self.scan.peek() {
+            Some('*') => "name the fields; without this stage, events are whole",
+            Some('-' | '+') => "name the fields that stay",
+            _ => return Ok(()),
+        };
+        Err(self.unexpected("a field name").suggest(error))
+    }
+
+    /// `count(*) by a`: the stage `count` as a function.
+    fn counted(&mut self) -> Result<Vec<Stage>> {
+        let function = self.function()?;
+        let column = FieldRef::named(function.column());
+        let by = self.keys()?;
+        let sort = (!by.is_empty())
+            .then(|| Stage::Sort(vec![SortKey { field: column, is_descending: true }]));
+        let stats = Stage::Stats { functions: vec![function], by };
+        Ok(std::iter::once(stats).chain(sort).collect())
+    }
+
+    /// `top`, and `rare`, which has the least frequent first.
+    fn top(&mut self, is_descending: bool) -> Result<Vec<Stage>> {
+        self.scan.skip_spaces();
+        self.eat_word_before("limit", "=");
         let rows = self.number()?.unwrap_or(TOP_ROWS);
         let fields = self.several(Self::field)?;
         let by = self.by(Self::field)?;
         let exist = exist(&fields);
         let keys: Vec<FieldRef> = by.iter().cloned().chain(fields).collect();
-        let mut stages = vec![exist, count_by(keys), Stage::Sort(vec![most_first()])];
+        let by_count = || SortKey { is_descending, ..most_first() };
+        let mut stages = vec![exist, count_by(keys), Stage::Sort(vec![by_count()])];
         if by.is_empty() {
             stages.push(Stage::Limit { rows, by });
         } else {
             let mut sort: Vec<SortKey> = by.iter().map(|field| ascending(&field.name)).collect();
-            sort.push(most_first());
+            sort.push(by_count());
             stages.extend([Stage::Limit { rows, by }, Stage::Sort(sort)]);
         }
         Ok(stages)
@@ -174,16 +298,33 @@ impl Parser<'_> {
     fn timeline(&mut self) -> Result<Vec<Stage>> {
         self.scan.skip_spaces();
         let mut bin = TIMELINE_BIN;
-        if !self.is_at_pipe()
-            && !self.scan.peek_run("").eq_ignore_ascii_case("by")
-            && self.scan.peek().is_some_and(|c| c != ')')
+        let is_said = self.eat_word_before("span", "=");
+        if is_said
+            || !self.is_at_pipe()
+                && !self.scan.peek_run("").eq_ignore_ascii_case("by")
+                && self.scan.peek().is_some_and(|c| c != ')')
         {
             bin = self.bin()?;
         }
+        self.by_time(vec![Function::count()], bin)
+    }
+
+    /// Splunk's `timechart span=1h count by a`.
+    fn timechart(&mut self) -> Result<Vec<Stage>> {
+        self.scan.skip_spaces();
+        let bin = if self.eat_word_before("span", "=") { self.bin()? } else { TIMELINE_BIN };
+        self.scan.skip_spaces();
+        let is_function = function_kind(&{ self.scan }.run(",").to_ascii_lowercase()).is_some();
+        let functions =
+            if is_function { self.several(Self::function)? } else { vec![Function::count()] };
+        self.by_time(functions, bin)
+    }
+
+    fn by_time(&mut self, functions: Vec<Function>, bin: Bin) -> Result<Vec<Stage>> {
         let time = GroupKey::Bin { bin, name: None };
-        let sort = Stage::Sort(vec![ascending(time.column())]);
+        let sort = Stage::Sort(vec![ascending(&time.column())]);
         let by = std::iter::once(time).chain(self.keys()?).collect();
-        Ok(vec![Stage::Stats { functions: vec![Function::count()], by }, sort])
+        Ok(vec![Stage::Stats { functions, by }, sort])
     }
 
     /// `a, b`.
@@ -215,19 +356,73 @@ impl Parser<'_> {
         is_next
     }
 
+    /// Steps over a word of the language and what stands directly behind it, if both are next.
+    fn eat_word_before(&mut self, word: &str, sign: &str) -> bool {
+        let start = self.scan;
+        let is_next = self.scan.run(",=").eq_ignore_ascii_case(word) && self.scan.eat(sign);
+        if !is_next {
+            self.scan = start;
+        }
+        is_next
+    }
+
     fn keys(&mut self) -> Result<Vec<GroupKey>> {
         self.by(Self::key)
     }
 
     fn key(&mut self) -> Result<GroupKey> {
-        if self.is_at("bin(") {
-            let open = self.scan;
-            self.scan.eat("bin(");
-            let bin = self.bin()?;
+        let open = self.scan;
+        if self.eat_word_before("bin", "(") {
+            let bin = self.bin_of_time()?;
             self.close(open, ")", "')'")?;
             return Ok(GroupKey::Bin { bin, name: self.column_name()? });
         }
+        if self.eat_word_before("net", "(") {
+            let field = self.field()?;
+            let net = self.net()?;
+            self.close(open, ")", "')'")?;
+            return Ok(GroupKey::Net { field, net, name: self.column_name()? });
+        }
         Ok(GroupKey::Field { field: self.field()?, name: self.column_name()? })
+    }
+
+    /// `1h`, or as elsewhere `time, 1h`.
+    fn bin_of_time(&mut self) -> Result<Bin> {
+        self.scan.skip_spaces();
+        let mut ahead = self.scan;
+        let word = ahead.run(",");
+        if ["time", "eventTime", "_time", "@timestamp"].contains(&word) {
+            ahead.skip_spaces();
+            if ahead.eat(",") {
+                self.scan = ahead;
+            }
+        }
+        self.bin()
+    }
+
+    /// `, 24`, or `, 24, 64` for the two kinds of addresses.
+    fn net(&mut self) -> Result<Net> {
+        const EXAMPLE: &str = "write net(ip, 24), or net(ip, 24, 64) with the bits of IPv6";
+        let mut bits = Vec::new();
+        while bits.len() < 2 {
+            self.scan.skip_spaces();
+            if !self.scan.eat(",") {
+                break;
+            }
+            self.scan.skip_spaces();
+            self.scan.eat("/");
+            let number = self.number()?.and_then(|number| u8::try_from(number).ok());
+            bits.push(number.ok_or_else(|| self.unexpected("a number of bits").suggest(EXAMPLE))?);
+        }
+        let net = match bits[..] {
+            [v4] => Net::new(v4, Net::V6_DEFAULT),
+            [v4, v6] => Net::new(v4, v6),
+            _ => return Err(self.unexpected("','").suggest(EXAMPLE)),
+        };
+        net.ok_or_else(|| {
+            let message = "an IPv4 address has 32 bits, one of IPv6 has 128";
+            ParseError::new(self.scan.offset(), message).suggest(EXAMPLE)
+        })
     }
 
     fn bin(&mut self) -> Result<Bin> {
@@ -242,7 +437,7 @@ impl Parser<'_> {
     }
 
     /// `as name`, or nothing.
-    fn column_name(&mut self) -> Result<Option<String>> {
+    pub(super) fn column_name(&mut self) -> Result<Option<String>> {
         self.scan.skip_spaces();
         if self.eat_word("as") {
             self.scan.skip_spaces();
@@ -251,7 +446,7 @@ impl Parser<'_> {
         Ok(None)
     }
 
-    fn field(&mut self) -> Result<FieldRef> {
+    pub(super) fn field(&mut self) -> Result<FieldRef> {
         self.scan.skip_spaces();
         let start = self.scan;
         let field = if self.scan.peek_run("").eq_ignore_ascii_case("by") {
@@ -276,95 +471,34 @@ impl Parser<'_> {
         Ok(Some(number))
     }
 
-    fn function(&mut self) -> Result<Function> {
-        let start = self.scan;
-        let offset = start.offset();
-        let word = self.scan.run(",");
-        let Some(kind) = function_kind(word) else {
-            self.scan = start;
-            return Err(self.unknown_function(word));
-        };
-        let (kind, field) = if self.scan.eat("(") {
-            let argument = self.argument(start, kind)?;
-            self.close(start, ")", "')'")?;
-            argument
-        } else {
-            let is_time = matches!(kind, Some(FunctionKind::First | FunctionKind::Last));
-            let time = FieldRef::typed("time", Some(offset));
-            match kind {
-                Some(kind) if is_time => (kind, Some(time)),
-                Some(FunctionKind::Count) => (FunctionKind::Count, None),
-                _ => {
-                    self.scan.skip_spaces();
-                    let error = self.unexpected("'('");
-                    return Err(error.suggest(format!("write {word}(field)")));
-                }
-            }
-        };
-        Ok(Function { kind, field, name: self.column_name()? })
-    }
-
-    /// What stands in a function's parentheses. `pct(field, 95)` states its kind there.
-    fn argument(
-        &mut self,
-        start: crate::parse::Scanner<'_>,
-        kind: Option<FunctionKind>,
-    ) -> Result<(FunctionKind, Option<FieldRef>)> {
-        self.scan.skip_spaces();
-        if kind == Some(FunctionKind::Count) {
-            self.scan.eat("*");
-            self.scan.skip_spaces();
-            if self.is_at(")") {
-                return Ok((FunctionKind::Count, None));
-            }
-        }
-        let field = self.field()?;
-        let Some(kind) = kind else {
-            self.scan.skip_spaces();
-            if !self.scan.eat(",") {
-                return Err(self.unexpected("','").suggest("write pct(field, 95)"));
-            }
-            self.scan.skip_spaces();
-            let percent = self.scan.run(",");
-            let kind = percentile(percent).ok_or_else(|| {
-                let message = format!("'{percent}' is not a percentage between 0 and 100");
-                ParseError::new(start.offset(), message)
-            })?;
-            return Ok((kind, Some(field)));
-        };
-        Ok((kind, Some(field)))
-    }
-
-    fn unknown_function(&self, word: &str) -> ParseError {
-        let names = FunctionKind::ALL.iter().map(|(name, _)| *name);
-        let error = match word {
-            "" => self.unexpected("a function"),
-            word => ParseError::new(self.scan.offset(), format!("there is no function '{word}'")),
-        };
-        error.suggest(match closest(word, names) {
-            Some(name) => format!("did you mean '{name}'?"),
-            None => {
-                "functions are count, distinct, sum, avg, min, max, first, last and p95".to_owned()
-            }
-        })
-    }
-
     fn sort_key(&mut self) -> Result<SortKey> {
         let start = self.scan;
         let has_minus = self.scan.eat("-");
+        if !has_minus {
+            self.scan.eat("+");
+        }
+        self.scan.skip_spaces();
         let is_function = {
             let mut scan = self.scan;
-            function_kind(scan.run(",")).is_some() && scan.peek() == Some('(')
+            function_kind(&scan.run(",").to_ascii_lowercase()).is_some() && scan.peek() == Some('(')
         };
         let field = if is_function {
             let offset = Some(self.scan.offset());
             FieldRef::typed(self.function()?.column(), offset)
         } else {
-            self.field()?
+            self.field().map_err(|error| {
+                let rows = self.scan.peek_run(",");
+                let is_number = !rows.is_empty() && rows.bytes().all(|byte| byte.is_ascii_digit());
+                if is_number {
+                    error.suggest(format!("write sort … | limit {rows}"))
+                } else {
+                    error
+                }
+            })?
         };
         self.scan.skip_spaces();
-        let is_descending = self.eat_word("desc");
-        let is_ascending = self.eat_word("asc");
+        let is_descending = self.eat_word("desc") || self.eat_word("descending");
+        let is_ascending = self.eat_word("asc") || self.eat_word("ascending");
         if has_minus && is_ascending {
             return Err(ParseError::new(start.offset(), "'-' is for a descending order"));
         }
@@ -372,25 +506,23 @@ impl Parser<'_> {
     }
 }
 
-/// None within is a percentile whose percentage follows.
-#[allow(clippy::option_option)]
-fn function_kind(word: &str) -> Option<Option<FunctionKind>> {
-    if matches!(word, "pct" | "percentile") {
-        return Some(None);
-    }
-    let known = FunctionKind::ALL.iter().chain(&ALIASES).find(|(name, _)| *name == word);
-    known.map(|(_, kind)| *kind).or_else(|| percentile(word.strip_prefix('p')?)).map(Some)
+/// Words that make a word before them no stage.
+const OPERATORS: [&str; 7] = ["AND", "OR", "NOT", "IN", "LIKE", "IS", "BETWEEN"];
+
+/// The stage of a name, in upper or lower case, as it is called here.
+fn stage_of(word: &str) -> Option<&'static str> {
+    let ours = STAGES.into_iter().find(|name| name.eq_ignore_ascii_case(word));
+    let alias = || ALIASES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+    ours.or_else(|| alias().map(|(_, stage)| *stage))
 }
 
-/// `95` or `99.9`.
-pub(crate) fn percentile(text: &str) -> Option<FunctionKind> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if !is_number(whole) || !is_number(fraction) || fraction.len() > 3 || whole.len() > 3 {
-        return None;
-    }
-    let thousandths = format!("{whole}{fraction:0<3}").parse().ok()?;
-    (thousandths <= 100_000).then_some(FunctionKind::Percentile(thousandths))
+/// Whether a word alone is a stage.
+pub(crate) fn names_a_stage(word: &str) -> bool {
+    stage_of(word).is_some()
+}
+
+fn stage_takes_names(stage: &str) -> bool {
+    !matches!(stage_of(stage), Some("filter" | "where" | "limit" | "head") | None)
 }
 
 fn exist(fields: &[FieldRef]) -> Stage {

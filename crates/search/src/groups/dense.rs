@@ -330,7 +330,7 @@ impl DenseKey {
                 let stretches = Stretches::new(bins.clone(), times.to_u64_monotonic().values);
                 return Ok(Some(Self::Time { segment: Arc::clone(segment), stretches }));
             }
-            ValueSource::Column(_) | ValueSource::Time => return Ok(None),
+            ValueSource::Column(_) | ValueSource::Time | ValueSource::Net(..) => return Ok(None),
         };
         Ok(match column {
             None => Some(Self::Missing),

@@ -22,6 +22,7 @@ pub(crate) const GROUP_BYTES: usize = 64;
 pub(crate) const KEY_BYTES: usize = 40;
 pub(crate) const MEASURE_BYTES: usize = 64;
 const NUMBER_BYTES: usize = 16;
+const LISTED_BYTES: usize = 24;
 
 /// One measure of one group in one segment.
 #[derive(Clone, Default)]
@@ -54,7 +55,11 @@ impl LocalTally {
                 self.numbers.extend(numbers.filter_map(|number| number.as_number()));
                 return (self.numbers.len() - before) * NUMBER_BYTES;
             }
-            Measure::Distinct(_) => {
+            Measure::List(_) => {
+                self.best.extend(found.iter().map(|local| (time, *local)));
+                return found.len() * LISTED_BYTES;
+            }
+            Measure::Distinct(_) | Measure::Values(_) => {
                 let new = found.iter().filter(|local| self.distinct.insert(**local)).count();
                 return new * NUMBER_BYTES;
             }
@@ -204,6 +209,33 @@ struct Tally {
     /// Hashes of the values.
     distinct: SeededSet<u64>,
     numbers: Vec<f64>,
+    /// The values themselves, where those are asked for.
+    kept: Option<Box<Kept>>,
+}
+
+/// The values of a group.
+#[derive(Default)]
+struct Kept {
+    once: SeededSet<Cell>,
+    listed: Vec<(Micros, Cell)>,
+}
+
+impl Kept {
+    /// Whether a value is kept that was not before.
+    fn insert(&mut self, time: Micros, cell: &Cell, measure: &Measure) -> bool {
+        if let Measure::List(_) = measure {
+            self.listed.push((time, cell.clone()));
+            return true;
+        }
+        self.once.insert(cell.clone())
+    }
+
+    fn cell(self) -> Cell {
+        let mut cells: Vec<(Micros, Cell)> = self.listed;
+        cells.extend(self.once.into_iter().map(|cell| (Micros(0), cell)));
+        cells.sort_unstable();
+        Cell::List(cells.into_iter().map(|(_, cell)| cell).collect())
+    }
 }
 
 impl<'g> Groups<'g> {
@@ -267,6 +299,11 @@ impl<'g> Groups<'g> {
         tally.sum.merge(&sum);
         tally.numbers.extend(numbers);
         let Some(values) = values else { return Ok(()) };
+        if let Measure::Values(_) | Measure::List(_) = &self.grouping.measures[measure] {
+            let once = distinct.into_iter().map(|local| (Micros(0), local));
+            let listed = once.chain(best).collect();
+            return self.keep_all((group, measure), listed, values, walk);
+        }
         for (time, local) in best {
             let cell = values.cell(local)?;
             let is_better = tally.best.as_ref().is_none_or(|(best_time, best)| {
@@ -292,6 +329,33 @@ impl<'g> Groups<'g> {
         }
         while self.distinct > DISTINCT_MAX {
             self.sample();
+        }
+        Ok(())
+    }
+
+    /// Adds values that are kept themselves: each with the time of its event, or each once.
+    fn keep_all<E>(
+        &mut self,
+        (group, measure): (usize, usize),
+        listed: Vec<(Micros, Local)>,
+        values: &Values,
+        walk: &MatchWalk<'_, E>,
+    ) -> Result<(), Ended<E>> {
+        let mut locals: Vec<Local> = listed.iter().map(|(_, local)| *local).collect();
+        locals.sort_unstable();
+        locals.dedup();
+        let mut cells = Vec::with_capacity(locals.len());
+        for locals in locals.chunks(LOOKED_UP_AT_ONCE) {
+            walk.spend(locals.len() * LOOK_UP_STEPS)?;
+            cells.extend(values.cells(locals)?);
+        }
+        for (time, local) in listed {
+            let Ok(at) = locals.binary_search(&local) else { continue };
+            let bytes = KEY_BYTES + text_bytes(&cells[at]);
+            let kept = self.tallies[group][measure].kept.get_or_insert_default();
+            if kept.insert(time, &cells[at], &self.grouping.measures[measure]) {
+                self.take(bytes)?;
+            }
         }
         Ok(())
     }
@@ -334,6 +398,9 @@ impl Tally {
             Measure::Avg(_) => self.sum.avg(),
             Measure::Min(_) | Measure::Max(_) | Measure::First(_) | Measure::Last(_) => {
                 self.best.map(|(_, cell)| cell).unwrap_or_default()
+            }
+            Measure::Values(_) | Measure::List(_) => {
+                self.kept.map_or(Cell::Null, |kept| kept.cell())
             }
             Measure::Percentile(thousandths, _) => {
                 nearest_rank(&mut self.numbers, *thousandths).map_or(Cell::Null, Cell::number)

@@ -32,7 +32,7 @@ const VALUES_APART_MAX: usize = 16;
 
 impl Planner<'_> {
     /// Plans events with a value in a field that passes a test.
-    pub(super) fn value(&self, field: &EventField, test: &ValueMeaning) -> Box<dyn Query> {
+    pub(crate) fn value(&self, field: &EventField, test: &ValueMeaning) -> Box<dyn Query> {
         match field {
             EventField::Column(id) => self.column_test(*id, test),
             EventField::Paths(paths) => {

@@ -57,6 +57,7 @@ impl Search<'_> {
         request: &SearchRequest,
     ) -> Result<SearchResponse, ApiError> {
         let filter = self.timed("inner queries", || self.meaning(&stages.filter))?;
+        self.note_times(&filter);
         let chosen = Chosen::of(&stages.fields, self.fields())?;
         let given = self.cursor.map_or(0, |cursor| cursor.given);
         let left = stages.limit.map(|limit| limit.saturating_sub(given));

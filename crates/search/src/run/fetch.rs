@@ -62,11 +62,18 @@ impl<'a> Fetcher<'a> {
             flags |= Flags::ID_CONFLICT;
         }
         let place = flags.contains(Flags::TABLE).then(|| RowPlace::of(*offset));
+        let first = |id| event.column(id).to_owned();
+        let targets = event.columns().filter(|(id, _)| *id == columns::TARGET);
         let meta = Meta {
             id,
             time: time.to_string(),
-            actor: event.column(columns::ACTOR).to_owned(),
-            credential: event.column(columns::CREDENTIAL).to_owned(),
+            actor: first(columns::ACTOR),
+            credential: first(columns::CREDENTIAL),
+            outcome: first(columns::OUTCOME),
+            error: first(columns::ERROR),
+            target: targets.map(|(_, text)| text.to_owned()).collect(),
+            client: first(columns::CLIENT),
+            account: first(columns::ACCOUNT),
             file: path,
             offset: *offset,
             row: place.map(|place| place.row),

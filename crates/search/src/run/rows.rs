@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use crate::fields::at;
 use crate::lower::{ColumnKind, FieldKind};
 use crate::meaning::RowMeaning;
+use crate::numbers::Holds;
 use crate::ranked::in_order;
 use crate::sorting::{first_sorted, in_order_of, sorted};
-use language::ast::{FieldRef, SortKey};
+use language::ast::{FieldRef, Function, SortKey};
 use language::syntax::closest;
 use segment::stop::Pace;
 use trail::cell::Cell;
@@ -18,6 +19,8 @@ use wire::{ApiError, ErrorKind, Table};
 #[derive(Clone)]
 pub(crate) struct Column {
     pub(crate) name: String,
+    /// The function that it is of, as it is called in its plain form.
+    pub(crate) function: Option<String>,
     /// The kind of the column's values.
     pub(crate) kind: ColumnKind,
 }
@@ -42,7 +45,8 @@ impl Rows {
         Self { columns, keys, rows, is_exact }
     }
 
-    /// Sorts by the keys.
+    /// Sorts by the keys, in the plain order of values: rows without one come first, where a stage that
+    /// sorts has them last.
     pub(crate) fn sort_by_keys(&mut self, pace: &mut Pace<'_>) -> Result<(), ApiError> {
         let compare = |a: usize, b: usize| self.rows[a].cmp(&self.rows[b]);
         let (rows, steps) = (self.rows.len(), steps(self.columns.len()));
@@ -76,8 +80,24 @@ impl Rows {
         self.columns.iter().position(|column| column.kind == ColumnKind::Values(kind))
     }
 
+    /// Which values are in the column that a name means.
+    pub(crate) fn holds(&self, field: &FieldRef) -> Result<Holds, ApiError> {
+        let at = self.column(field)?;
+        let is_number = |row: &Vec<Cell>| matches!(row[at], Cell::Int(_) | Cell::Float(_));
+        let is_other = |row: &Vec<Cell>| !is_number(row) && row[at] != Cell::Null;
+        Ok(Holds {
+            numbers: self.rows.iter().any(is_number),
+            others: self.rows.iter().any(is_other),
+        })
+    }
+
     fn column(&self, field: &FieldRef) -> Result<usize, ApiError> {
-        let found = self.columns.iter().position(|column| column.name == field.name);
+        let named = self.columns.iter().position(|column| column.name == field.name);
+        // A function can be written in several ways: `count` and `count(*)`.
+        let found = named.or_else(|| {
+            let function = plain_form(&field.name)?;
+            self.columns.iter().position(|column| column.function.as_ref() == Some(&function))
+        });
         found.ok_or_else(|| {
             let names: Vec<&str> = self.columns.iter().map(|column| &*column.name).collect();
             let known = closest(&field.name, names.iter().copied());
@@ -193,6 +213,16 @@ impl Rows {
         let steps = tests.saturating_mul(steps(self.columns.len()));
         self.keep(steps, pace, |row| filter.is_met(&|test| test.is_met_by(row)))
     }
+}
+
+/// The column of a function in its plain form: `distinct(ip)` of `dc(ip)`.
+fn plain_form(name: &str) -> Option<String> {
+    Function::of_text(name).map(|function| function.unnamed().column())
+}
+
+/// Whether a name is another way to write a function.
+pub(crate) fn is_column_of(name: &str, function: &Function) -> bool {
+    plain_form(name).is_some_and(|plain| plain == function.unnamed().column())
 }
 
 /// Steps that looking at so many values of a row takes, about.

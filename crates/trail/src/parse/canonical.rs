@@ -136,7 +136,7 @@ impl Form<'_, '_, '_> {
             StaticNode::Null => self.form.push(b'n'),
             StaticNode::Bool(true) => self.form.push(b't'),
             StaticNode::Bool(false) => self.form.push(b'f'),
-            StaticNode::I64(n) if is_as_written(n) => self.number(format_args!("{n}")),
+            StaticNode::I64(n) if has_one_spelling(n) => self.number(format_args!("{n}")),
             StaticNode::U64(n) => self.number(format_args!("{n}")),
             StaticNode::I64(_) | StaticNode::F64(_) => {
                 let text = self.written.bytes(self.nodes, at);
@@ -168,8 +168,8 @@ impl Form<'_, '_, '_> {
     }
 }
 
-/// Whether a whole number can be written in one way only: zero may have a minus sign.
-fn is_as_written(n: i64) -> bool {
+/// Whether JSON writes this number in one way only. Zero is the exception: `-0` parses to 0 too.
+fn has_one_spelling(n: i64) -> bool {
     n != 0
 }
 
@@ -180,7 +180,7 @@ fn texts<'j>(nodes: &[Node<'_>], json: &'j [u8]) -> Vec<(usize, &'j [u8])> {
     let mut passed = 0;
     for (at, node) in nodes.iter().enumerate() {
         match node {
-            Node::Static(StaticNode::I64(n)) if is_as_written(*n) => passed += 1,
+            Node::Static(StaticNode::I64(n)) if has_one_spelling(*n) => passed += 1,
             Node::Static(StaticNode::U64(_)) => passed += 1,
             Node::Static(StaticNode::I64(_) | StaticNode::F64(_)) => {
                 texts.push((at, numbers.nth(std::mem::take(&mut passed)).unwrap_or_default()));

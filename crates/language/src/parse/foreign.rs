@@ -1,0 +1,351 @@
+//! What people write who come from another tool: it is taken where it has one meaning, and otherwise
+//! an error that shows how it is written here. Nothing of it is taken for words to look for.
+
+use super::condition::LIST_AND_RANGE;
+use super::function::function_kind;
+use super::value::{anywhere, contains, of_sql, test_of};
+use super::{ParseError, Parser, Result};
+use crate::ast::{Expr, FieldRef, PatternPiece, Regex, Test, Value};
+use crate::syntax::{is_keyword, names_a_field};
+use crate::time::is_distance;
+
+/// What a name with an opening parenthesis behind it is.
+pub(super) enum Called {
+    /// Nothing is called.
+    Nothing,
+    /// A condition, which the function is.
+    Condition(Expr),
+    /// A column of a table, called as its function is.
+    Column(FieldRef),
+}
+
+/// Functions that are conditions in another tool, and that are written otherwise here.
+const ELSEWHERE: [(&[&str], &str); 7] = [
+    (
+        &["lower", "upper", "tolower", "toupper", "lcase", "ucase"],
+        "field:~value finds a value in any case",
+    ),
+    (
+        &["json_extract", "json_extract_scalar", "get_json_object", "spath", "element_at"],
+        "every path is a field: requestParameters.bucketName = x",
+    ),
+    (&["isempty", "isblank"], "-field:* finds what is missing, field:\"\" the empty value"),
+    (
+        &["date_trunc", "from_iso8601_timestamp", "to_iso8601", "parse_datetime", "strptime"],
+        "write the time itself: time >= 2026-06-01T12:00",
+    ),
+    (&["len", "length", "strlen"], "field:/.{10,}/ finds values of ten characters or more"),
+    (&["search", "has", "term"], "a word without a field is looked for everywhere"),
+    (
+        &["cast", "try_cast", "coalesce", "if", "case", "nullif", "json_parse"],
+        "fields are compared as they are: field = value",
+    ),
+];
+
+/// Words behind a field's name that compare in another tool, whatever the name is.
+const COMPARED_ELSEWHERE: [(&[&str], &str); 9] = [
+    (&["contains", "!contains", "has"], "LIKE x"),
+    (&["startswith", "!startswith", "startsWith", "beginswith"], ":x*"),
+    (&["endswith", "!endswith", "endsWith"], ":*x"),
+    (&["equals", "eq", "-eq", "EQ", "is", "Is", "IS"], ":x, or {} != x"),
+    (&["ne", "-ne", "NE"], " != x"),
+    (&["gt", "ge", "lt", "le", "-gt", "-ge", "-lt", "-le"], " >= x"),
+    (&["matches", "rlike", "RLIKE", "regexp", "REGEXP", "regex"], " LIKE /x/"),
+    (&["ilike", "ILIKE"], ":~*x*"),
+    (&["exists"], ":*, or -{}:*"),
+];
+
+impl Parser<'_> {
+    /// Adds a sentence for the reader of the answer.
+    pub(super) fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// Refuses a whole statement of SQL, and the semicolon behind one.
+    pub(super) fn check_statement(&self) -> Result<()> {
+        let mut scan = self.scan;
+        scan.skip_spaces();
+        let start = scan.offset();
+        if scan.next_word("").eq_ignore_ascii_case("select") {
+            while scan.peek().is_some() {
+                let word = scan.next_word(",");
+                if word.eq_ignore_ascii_case("from") {
+                    let error = ParseError::new(start, "this is a statement of SQL");
+                    return Err(error.suggest(
+                        "write what is behind WHERE, and stages behind pipes: \
+                         eventName = 'CreateUser' | fields time, actor | limit 10, or | count by actor",
+                    ));
+                }
+                if word.is_empty() {
+                    let next = scan.peek().map_or(0, char::len_utf8);
+                    scan.eat(&scan.rest()[..next]);
+                }
+            }
+        }
+        let text = self.scan.text_from(0).trim_end();
+        if text.len() > 1 && text.ends_with(';') && !text.ends_with("\\;") {
+            let error = ParseError::new(text.len() - 1, "a query ends without ';'");
+            return Err(error.suggest("a backslash before it makes it text"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a stage that stands behind conditions without a pipe: its words would be looked for.
+    pub(super) fn check_stage_without_pipe(&self) -> Result<()> {
+        let mut scan = self.scan;
+        let offset = scan.offset();
+        let word = scan.next_word(",").to_ascii_lowercase();
+        let next = scan.next_word(",(");
+        let is_by = next.eq_ignore_ascii_case("by");
+        let is_number = !next.is_empty() && next.bytes().all(|byte| byte.is_ascii_digit());
+        if self.is_at(",") {
+            let error = ParseError::new(offset, "conditions are not joined by ','");
+            return Err(error.suggest("write AND or OR"));
+        }
+        if ["last", "past"].contains(&word.as_str()) && is_distance(next) {
+            let error = ParseError::new(offset, format!("'{word} {next}' is no condition"));
+            return Err(error.suggest(format!("write @-{next}.., or quote the words")));
+        }
+        let is_stage = match word.as_str() {
+            "count" | "group" | "order" | "sort" | "partition" | "timeline" | "values" => is_by,
+            "limit" | "head" | "top" | "rare" | "take" | "tail" => is_number,
+            "stats" | "timechart" | "summarize" => function_kind(next).is_some(),
+            "having" => scan.peek() == Some('(') || !next.is_empty(),
+            _ => false,
+        };
+        if !is_stage {
+            return Ok(());
+        }
+        let message = format!("'{word} {next}' stands behind conditions without '|'");
+        Err(ParseError::new(offset, message).suggest(match word.as_str() {
+            "order" | "sort" => "write | sort time desc".to_owned(),
+            "group" | "partition" => {
+                "write | count by actor, or | stats sum(field) by actor".to_owned()
+            }
+            "having" => "write | filter count > 5".to_owned(),
+            word => format!("write | {word} {next}, or quote the words"),
+        }))
+    }
+
+    /// Refuses what would be words here, and is a condition elsewhere.
+    pub(super) fn check_foreign_condition(&self) -> Result<()> {
+        let run = self.scan.peek_run("");
+        if run.contains('\\') {
+            return Ok(());
+        }
+        let fail = |message: String| Err(ParseError::new(self.scan.offset(), message));
+        let suggest = |suggestion: String| move |error: ParseError| error.suggest(suggestion);
+        if run.starts_with(['\u{2013}', '\u{2014}', '\u{2212}']) {
+            return fail("this dash is no '-'".to_owned())
+                .map_err(suggest("write -field:value, or NOT".to_owned()));
+        }
+        if run.starts_with("$.") || run.starts_with("{$") {
+            return fail(format!("'{run}' is no field"))
+                .map_err(suggest(format!("write {}", run.trim_start_matches(['{', '$', '.']))));
+        }
+        if run == "#" || run.starts_with("//") {
+            return fail("a query has no comments".to_owned())
+                .map_err(suggest("quote it if it is text".to_owned()));
+        }
+        if run.starts_with('`') {
+            return fail("backquotes hold the name of a field".to_owned())
+                .map_err(suggest("write `name` = value".to_owned()));
+        }
+        let is_head = |c: char| c.is_alphanumeric() || "._-".contains(c);
+        let head = run.trim_start_matches(is_head);
+        let (name, sign) = run.split_at(run.len() - head.len());
+        if names_a_field(name) && sign.contains([':', '=', '<', '>']) {
+            return fail(format!("'{run}' is no condition")).map_err(suggest(format!(
+                "write {name}:value, {name} != value or {name} >= value"
+            )));
+        }
+        self.check_word_operator(run)
+    }
+
+    fn check_word_operator(&self, name: &str) -> Result<()> {
+        let mut scan = self.scan;
+        scan.run("");
+        scan.skip_spaces();
+        let offset = scan.offset();
+        let operator = scan.next_word("");
+        let plain = operator.trim_start_matches("not");
+        scan.skip_spaces();
+        let is_followed = scan.peek().is_some_and(|c| c != '|' && c != ')');
+        let is_field = names_a_field(name);
+        let fail = |suggestion: String| {
+            let message = format!("'{operator}' is no comparison here");
+            Err(ParseError::new(offset, message).suggest(suggestion))
+        };
+        let is_list = ["IN", "in"].contains(&operator);
+        if is_list && is_followed && (is_field || operator == "IN") && !is_keyword(name) {
+            return fail(LIST_AND_RANGE.to_owned());
+        }
+        // Of these, text has some as well.
+        let is_common = ["is", "has", "exists", "regex", "gt", "ge", "lt", "le"];
+        let is_common = is_common.iter().any(|word| word.eq_ignore_ascii_case(operator));
+        let known = COMPARED_ELSEWHERE.iter().find(|(words, _)| {
+            words.contains(&operator) || !operator.is_empty() && words.contains(&plain)
+        });
+        match known {
+            Some((_, form)) if is_field || is_followed && !is_common => {
+                let form = form.replace("{}", name);
+                let form = if form.starts_with("LIKE") { format!(" {form}") } else { form };
+                fail(format!("write {name}{form}, or quote the words"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Steps over a function, if a name with a parenthesis behind it is next.
+    pub(super) fn called(&mut self) -> Result<Called> {
+        let start = self.scan;
+        let name = self.scan.run("");
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte));
+        if !is_name || is_keyword(name) || !self.is_at("(") {
+            self.scan = start;
+            return Ok(Called::Nothing);
+        }
+        let lower = name.to_ascii_lowercase();
+        if function_kind(&lower).is_some() {
+            self.scan = start;
+            let column = self.function()?.column();
+            return Ok(Called::Column(FieldRef::typed(column, Some(start.offset()))));
+        }
+        let open = self.scan;
+        self.scan.eat("(");
+        let expr = match self.predicate(&lower)? {
+            Some(expr) => expr,
+            None => return Err(unknown_function(start.offset(), name, &lower)),
+        };
+        self.close(open, ")", "')'")?;
+        Ok(Called::Condition(expr))
+    }
+
+    /// The condition that a function is, with its arguments; None for another function.
+    fn predicate(&mut self, name: &str) -> Result<Option<Expr>> {
+        let (field, test) = match name {
+            "ispresent" | "isnotnull" | "isnotempty" | "exists" | "is_not_null" => {
+                (self.field()?, Test::Exists)
+            }
+            "isnull" | "ismissing" | "is_null" | "isnotpresent" => {
+                let field = self.field()?;
+                return Ok(Some(Expr::negate(Expr::Field { field, test: Test::Exists })));
+            }
+            "cidrmatch" => {
+                let network = self.text_argument()?;
+                self.comma()?;
+                (self.field()?, Test::Is(network))
+            }
+            "isipv4insubnet" | "isipv6insubnet" | "isipinsubnet" | "ipv4_is_in_range" => {
+                let field = self.field()?;
+                self.comma()?;
+                (field, Test::Is(self.text_argument()?))
+            }
+            "in" => {
+                let field = self.field()?;
+                let mut tests = Vec::new();
+                while {
+                    self.scan.skip_spaces();
+                    self.is_at(",")
+                } {
+                    self.comma()?;
+                    tests.push(Test::Is(self.text_argument()?));
+                }
+                if tests.is_empty() {
+                    return Err(self.unexpected("','"));
+                }
+                (field, Test::one_of(tests))
+            }
+            "like" | "match" | "regexp_like" | "regexp_matches" | "rlike" | "contains"
+            | "strcontains" | "startswith" | "starts_with" | "endswith" | "ends_with" => {
+                let field = self.field()?;
+                self.comma()?;
+                let test = self.text_test(name)?;
+                (field, test)
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Expr::Field { field, test }))
+    }
+
+    /// The test of a function whose second argument is a text.
+    fn text_test(&mut self, name: &str) -> Result<Test> {
+        self.scan.skip_spaces();
+        if let Some(regex) = self.regex()? {
+            return Ok(anywhere(regex));
+        }
+        let Value { text, offset } = self.text_argument()?;
+        let text_piece = PatternPiece::Text(text.clone());
+        Ok(match name {
+            "like" => test_of(of_sql(&text).0),
+            "startswith" | "starts_with" => test_of(vec![text_piece, PatternPiece::AnyRun]),
+            "endswith" | "ends_with" => test_of(vec![PatternPiece::AnyRun, text_piece]),
+            "contains" | "strcontains" => contains(vec![text_piece]),
+            _ => {
+                let regex = Regex::new(&text, false);
+                regex.compile().map_err(|reason| {
+                    let message = format!("this regular expression is not one: {reason}");
+                    ParseError::new(offset.unwrap_or_default(), message)
+                })?;
+                anywhere(regex)
+            }
+        })
+    }
+
+    fn comma(&mut self) -> Result<()> {
+        self.scan.skip_spaces();
+        if self.scan.eat(",") { Ok(()) } else { Err(self.unexpected("','")) }
+    }
+
+    fn text_argument(&mut self) -> Result<Value> {
+        self.scan.skip_spaces();
+        let offset = Some(self.scan.offset());
+        let text = match self.scan.quoted()? {
+            Some(text) => text,
+            None => self.scan.run(",").to_owned(),
+        };
+        if text.is_empty() {
+            return Err(self.unexpected("a value"));
+        }
+        Ok(Value { text, offset })
+    }
+
+    /// Steps over a time that is a function elsewhere: `ago(1h)`, `now()`, `timestamp '…'`.
+    pub(super) fn called_time(&mut self) -> Result<Option<String>> {
+        let start = self.scan;
+        let name = self.scan.run("").to_ascii_lowercase();
+        if ["now", "ago"].contains(&name.as_str()) && self.scan.eat("(") {
+            let argument = self.scan.next_word("");
+            self.scan.skip_spaces();
+            if self.scan.eat(")") {
+                match name.as_str() {
+                    "now" if argument.is_empty() => return Ok(Some(name)),
+                    "ago" if is_distance(argument) => return Ok(Some(format!("-{argument}"))),
+                    _ => {}
+                }
+            }
+            let message = format!("expected ago(1h) or now(), found {}", start.found());
+            return Err(ParseError::new(start.offset(), message));
+        }
+        if ["timestamp", "date", "datetime"].contains(&name.as_str()) {
+            self.scan.skip_spaces();
+            if let Some(text) = self.scan.quoted()? {
+                return Ok(Some(text));
+            }
+        }
+        self.scan = start;
+        Ok(None)
+    }
+}
+
+fn unknown_function(offset: usize, name: &str, lower: &str) -> ParseError {
+    let known = ELSEWHERE.iter().find(|(names, _)| names.contains(&lower));
+    let error = ParseError::new(offset, format!("there is no function '{name}' in conditions"));
+    error.suggest(match known {
+        Some((_, suggestion)) => (*suggestion).to_owned(),
+        None => format!("to look for the word, write {name} AND (…)"),
+    })
+}
