@@ -32,7 +32,6 @@ use self::spans::EmptySpans;
 pub use self::tail::tail;
 use crate::bins::bins;
 use crate::clauses::Stop;
-use crate::collect::{Counting, Wanted, collect};
 use crate::fields::Finder;
 use crate::groups::{Grouping, Measure, group};
 use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, lower};

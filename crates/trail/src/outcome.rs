@@ -221,7 +221,7 @@ impl Sign {
             (Self::Listed, Scalar::Bool(is_so)) => is_so,
             (Self::Listed, Scalar::I64(count)) => count != 0,
             (Self::Listed, Scalar::U64(count)) => count != 0,
-            (Self::Listed, Scalar::F64(count)) => count != 0.0,
+            (Self::Listed, Scalar::F64(count, _)) => count != 0.0,
             (Self::Listed | Self::ListedCode, Scalar::Str(text)) => !text.is_empty(),
             (Self::Insight, Scalar::Str(text)) => !is_no_error(text),
             _ => false,

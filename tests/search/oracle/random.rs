@@ -47,7 +47,8 @@ pub struct Queries<'a> {
     odd: Vec<&'a Doc>,
 }
 
-const DERIVED: [&str; 3] = ["actor", "credential", "time"];
+const DERIVED: [&str; 9] =
+    ["actor", "credential", "time", "outcome", "error", "client", "target", "account", "action"];
 
 const SHORT_NAMES: [(&str, &str); 19] = [
     ("event.action", "eventName"),
