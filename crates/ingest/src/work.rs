@@ -13,6 +13,7 @@
 //! files of the batch are read again. Only a segment that cannot be written stops ingest.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -318,6 +319,7 @@ impl Work<'_> {
             Ok(None) => return changed(),
             Err(error) => return Ok(unreadable(key, &error)),
         };
+        let path = Path::new(&key.path);
         let is_named = self.worker.options.reads_tables && self.worker.archive.is_root(path);
         let table = if is_named { table::kind_of(path, &file) } else { None };
         if table == Some(Kind::Parquet) {
