@@ -58,8 +58,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     } else if known > 0 {
         eprintln!("{} known already", counted(known, "file"));
     }
-    let ignored = progress.glance().ignored;
-    if let Some(first) = progress.ignored().first().filter(|_| has_new) {
+    let ignored = passes.iter().map(|pass| pass.glance().ignored).sum();
+    let of_passes: Vec<_> = passes.iter().flat_map(|pass| pass.ignored()).collect();
+    if let Some(first) = of_passes.first().filter(|_| has_new) {
         let (files, path) = (counted(ignored, "file"), escape(&first.path));
         eprintln!("{files} ignored, such as {path}: {}; name one to have it read", first.reason);
     }

@@ -120,7 +120,8 @@ impl Comparable {
             Cell::Time(time) => (None, Some(i128::from(time.0) * 1_000)),
             Cell::Int(whole) => (Some(Exact::Whole(*whole)), None),
             Cell::Float(float) => (Some(Exact::of_float(*float)), None),
-            Cell::Null | Cell::Bool(_) => (None, None),
+            // No value of an event is a list.
+            Cell::Null | Cell::Bool(_) | Cell::List(_) => (None, None),
         };
         let text = cell.to_string();
         Self { cell, text, number, time }
