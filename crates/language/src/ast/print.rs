@@ -221,7 +221,7 @@ impl fmt::Display for SortKey {
 /// A bare word that is not taken for a field with its test; `escape` escapes the characters it is
 /// given beside the usual ones.
 fn print_word(escape: impl Fn(&str) -> String) -> String {
-    const LEADING: &str = "!+-/@`$\u{2013}\u{2014}\u{2212}";
+    const LEADING: &str = "!+-/@#`$\u{2013}\u{2014}\u{2212}";
     let raw = escape_start(escape("=<>~"), LEADING);
     if reads_as_word(&raw) { raw } else { escape_start(escape("=<>:~"), LEADING) }
 }
