@@ -45,6 +45,9 @@ pub(super) fn why_empty(why: &Explanation) -> String {
             near.difference.words()
         ));
     }
+    for word in &why.operators_as_words {
+        lines.push(format!("'{}' was searched as a word", escape(word)));
+    }
     if !why.left_out.is_empty() {
         lines.push(format!("left out here: {}", why.left_out.join("; ")));
     }
@@ -87,12 +90,14 @@ mod tests {
                 events: 1,
                 difference: Difference::Case,
             }],
+            operators_as_words: vec!["between".into()],
             left_out: vec!["2 more conditions".into()],
         };
         let expected = r"  region:us-east-1: 1,200 events, 0.0 ms
   eventName:put\u{1b}: 0 events, 0.0 ms
 the first that leaves nothing: eventName:put\u{1b}
 instead of eventName:put\u{1b}: eventName:Put, 1 event (another case)
+'between' was searched as a word
 left out here: 2 more conditions";
         assert_eq!(why_empty(&why), expected);
         let of_time = Explanation::default();

@@ -317,3 +317,31 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 fn named_path(path: &Path) -> String {
     path.display().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_counted_and_not_lines() {
+        let csv = b"a,b\n\"x\ny\",1\n\"say \"\"z\n\"\"\",2\n";
+        for at in 0..csv.len() {
+            let lines = LineCount::default();
+            let count = |bytes| lines.of(ExportFormat::Csv, bytes);
+            assert_eq!(count(&csv[..at]) + count(&csv[at..]), 2, "{at}");
+        }
+        assert_eq!(LineCount::default().of(ExportFormat::Ndjson, b"{}\n{}\n"), 2);
+    }
+
+    #[test]
+    fn a_files_name_tells_its_format() {
+        let of = |name: &str| format_of(Some(Path::new(name))).ok();
+        assert_eq!(of("a.CSV"), Some(ExportFormat::Csv));
+        assert_eq!(of("a.parquet"), Some(ExportFormat::Parquet));
+        for name in ["a", "a.jsonl", "a.json", "a.txt", ".csv"] {
+            assert_eq!(of(name), Some(ExportFormat::Ndjson), "{name}");
+        }
+        assert_eq!(of("a.csv.gz"), None);
+        assert_eq!(format_of(None).ok(), Some(ExportFormat::Ndjson));
+    }
+}

@@ -144,6 +144,13 @@ fn near_values_are_told_with_their_counts() {
 }
 
 #[test]
+fn operators_of_other_languages_that_were_words_are_told() {
+    let found = why("eventName:Never \"between\" XOR");
+    assert!(found.operators_as_words.contains(&"XOR".to_owned()), "{found:?}");
+    assert_eq!(why("eventName:Never never").operators_as_words, Vec::<String>::new());
+}
+
+#[test]
 fn twenty_conditions_are_listed_and_the_rest_is_told() {
     let conditions: Vec<String> = (0..25).map(|n| format!("eventName:Never{n:02}")).collect();
     let found = why(&conditions.join(" "));

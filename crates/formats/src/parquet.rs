@@ -260,3 +260,35 @@ fn text(value: &Value) -> Vec<u8> {
         value => value.to_string().into_bytes(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_two_columns_of_events_share_a_name() {
+        let names: Vec<&str> = event_columns().map(|(name, _)| name).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    }
+
+    #[test]
+    fn a_column_has_the_kind_of_all_its_values() {
+        let of = |values: &[Value]| kind(values.iter());
+        assert_eq!(of(&[json!(1), Value::Null]), ParquetKind::Integer);
+        assert_eq!(of(&[json!(1), json!(1.5)]), ParquetKind::Float);
+        assert_eq!(of(&[json!(true), json!(false)]), ParquetKind::Boolean);
+        assert_eq!(of(&[json!(true), json!("true")]), ParquetKind::Text);
+        let time = json!("2023-07-10T11:42:36Z");
+        assert_eq!(of(&[time.clone(), Value::Null]), ParquetKind::Time);
+        assert_eq!(super::time(&time), Some(1_688_989_356_000_000));
+        for other in ["203.0.113.7", "2023-07-10", "2023-07-10T11:42:36.0Z", "2023-07-10T11:42:36"]
+        {
+            assert_eq!(of(&[time.clone(), json!(other)]), ParquetKind::Text, "{other}");
+        }
+        assert_eq!(of(&[Value::Null]), ParquetKind::Text);
+    }
+}

@@ -28,6 +28,9 @@ pub struct Explanation {
     /// Conditions that are nearly those that no event meets, and that events meet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub near: Vec<Near>,
+    /// Words of the query that were searched as words, and are operators elsewhere, such as `between`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operators_as_words: Vec<String>,
     /// What is missing here, in words: further conditions, or what there was no time for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,

@@ -22,7 +22,7 @@ use wire::limits::{EXPLANATION_CONDITIONS_MAX, PAGE_BYTES_MAX};
 use wire::{ApiError, Difference, Explanation, Near, Order, SearchResponse, TotalMode};
 
 /// A person waits that long for a reason; a program that expects nothing is not held up for longer.
-const TIME_MAX: Duration = Duration::from_secs(1);
+const TIME_MAX: Duration = Duration::from_millis(500);
 
 /// Values of a field that are compared with one that no event has, the most frequent first.
 const VALUES_COMPARED_MAX: usize = 5_000;
@@ -41,6 +41,12 @@ const NEAR_CHARS_MIN: usize = 3;
 
 /// From this length on, a value may differ in two letters.
 const TWO_EDITS_CHARS_MIN: usize = 8;
+
+/// What is an operator in some query language, and was searched as a word.
+const OPERATORS: [&str; 16] = [
+    "and", "or", "not", "in", "is", "like", "between", "contains", "matches", "where", "select",
+    "from", "xor", "&&", "||", "==",
+];
 
 /// The fields whose values people search for without a field.
 const NAMES: [ColumnId; 5] = [
@@ -124,6 +130,7 @@ fn fill(search: &Search<'_>, filter: &Expr, told: &mut Explanation) -> Result<()
     if !are_alternatives {
         told.emptied_by = first_empty(search, listed, told)?;
     }
+    parts.iter().for_each(|part| note_operators(part, &mut told.operators_as_words));
     for (at, part) in listed.iter().enumerate() {
         if told.conditions[at].events == 0 {
             near(search, part, &mut told.near)?;
@@ -139,6 +146,22 @@ fn parts(filter: &Expr) -> (Vec<&Expr>, bool) {
         Expr::And(parts) => (parts.iter().collect(), false),
         Expr::Or(parts) => (parts.iter().collect(), true),
         part => (vec![part], false),
+    }
+}
+
+/// Notes the words that may have been meant as operators.
+fn note_operators(part: &Expr, noted: &mut Vec<String>) {
+    match part {
+        Expr::Word(word) if OPERATORS.contains(&word.to_lowercase().as_str()) => {
+            if !noted.contains(word) {
+                noted.push(word.clone());
+            }
+        }
+        Expr::And(parts) | Expr::Or(parts) => {
+            parts.iter().for_each(|part| note_operators(part, noted));
+        }
+        Expr::Not(part) => note_operators(part, noted),
+        _ => {}
     }
 }
 
