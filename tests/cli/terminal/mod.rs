@@ -236,9 +236,9 @@ fn the_pager_is_who_the_user_says() {
         assert!(lines.len() > 100, "{pager}: {lines:#?}");
     }
     let settings = [("TRAILDEX_PAGER", "sed 's/^/: /'"), ("PAGER", "false")];
-    assert!(shown(&daemon, 120, &settings, &args).lines()[0].starts_with(": time"));
+    assert!(shown(&daemon, 300, &settings, &args).lines()[0].starts_with(": time"));
     assert!(
-        shown(&daemon, 120, &[("PAGER", "sed 's/^/> /'")], &args).lines()[0].starts_with("> time")
+        shown(&daemon, 300, &[("PAGER", "sed 's/^/> /'")], &args).lines()[0].starts_with("> time")
     );
     // One that does not read is no failure, and does not become the answer's exit code.
     let lines = shown(&daemon, 80, &[("PAGER", "false")], &args).lines();
