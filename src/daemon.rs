@@ -81,6 +81,7 @@ pub fn serve_options(config: &Config, roots: Vec<PathBuf>) -> IngestOptions {
             segment_bytes_max: config.ingest.segment_bytes_max,
             commit_age_max: Duration::from_millis(config.ingest.commit_age_ms_max),
             commit_idle: Duration::from_millis(config.ingest.commit_idle_ms),
+            reads_tables: false,
         },
         merge_at_end: false,
         free_bytes_min: config.index.free_bytes_min as u64,
@@ -107,6 +108,7 @@ pub fn import_options(config: &Config, roots: Vec<PathBuf>) -> IngestOptions {
     options.scan.settle = Duration::ZERO;
     options.work.unfinished = Duration::ZERO;
     options.work.commit_age_max = IMPORT_COMMIT_AGE;
+    options.work.reads_tables = true;
     options.merge_at_end = true;
     options
 }

@@ -21,7 +21,7 @@ use crate::cli::text::{counted, escape, labelled, thousands};
 use crate::cli::times::Times;
 use client::Client;
 use language::time::{Clock, parse_time};
-use wire::{Hit, Order, SearchRequest, SearchResponse};
+use wire::{Hit, Meta, Order, SearchRequest, SearchResponse};
 
 /// Events that are shown on each side of one.
 const AROUND_EACH: usize = 25;
@@ -182,7 +182,7 @@ fn described(hit: &Hit, times: &Times) -> String {
         ("with", credentials(hit, &record)),
         ("account", meta.account.clone()),
         ("id", meta.id.clone()),
-        ("file", format!("{}, byte {}", meta.file, thousands(meta.offset))),
+        ("file", format!("{}, {}", meta.file, place(meta))),
         ("flags", meta.flags.join(", ")),
     ];
     let sentence = sentence(hit, &record, times);
@@ -192,6 +192,15 @@ fn described(hit: &Hit, times: &Times) -> String {
         labelled(&lines),
         json_for_terminal(&indent(hit.event.get()))
     )
+}
+
+/// Where in its file the record is.
+fn place(meta: &Meta) -> String {
+    match (meta.row, meta.column) {
+        (None, _) => format!("byte {}", thousands(meta.offset)),
+        (Some(row), None) => format!("row {}", thousands(row)),
+        (Some(row), Some(column)) => format!("row {}, column {column}", thousands(row)),
+    }
 }
 
 /// `alice called s3:GetObject on bucket/key from 203.0.113.7 with aws-cli/2 at 2023-07-10T11:42:36Z in
@@ -261,7 +270,7 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use wire::{Meta, Total};
+    use wire::Total;
 
     #[track_caller]
     fn check(event: &str, more: Meta, expected: &str) {

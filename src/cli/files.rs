@@ -267,7 +267,11 @@ fn path_and_notes(file: &FileEntry) -> String {
         lines.push(format!("{} {what}", thousands(count)));
     }
     for reject in &reading.rejects {
-        lines.push(format!("byte {}: {}", thousands(reject.offset), escape(&reject.reason)));
+        let reason = escape(&reject.reason);
+        // The reason names the row of a table itself.
+        let is_table = reading.flags.iter().any(|flag| flag == "table");
+        let byte = thousands(reject.offset);
+        lines.push(if is_table { reason.into_owned() } else { format!("byte {byte}: {reason}") });
     }
     let unlisted = reading.rejected.saturating_sub(reading.rejects.len() as u64);
     if unlisted > 0 {

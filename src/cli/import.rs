@@ -19,11 +19,12 @@ use crate::config::{Config, Overrides, advice_on_address};
 use crate::daemon::{import_options, open_store};
 use bench::report::IngestReport;
 use bench::usage::Usage;
-use ingest::Ingest;
 use ingest::archive::Archive;
 use ingest::progress::{Busy, Counters, Progress};
+use ingest::table::is_table;
 use ingest::walk::{FileWalk, Found};
 use ingest::watch::Watcher;
+use ingest::{Ingest, IngestOptions};
 use store::inspect::disk_bytes_by_part;
 use store::ledger::LedgerReader;
 use store::store::Store;
@@ -34,7 +35,7 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
-    /// Files, and directories with all below them
+    /// Files, and directories with all below them; tables (CSV, Parquet) by their own names only
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Where the index is kept
@@ -50,23 +51,27 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let roots = absolute(&args.paths)?;
     let store = open_store(&args.data_dir, &config)?;
     tell_damage(&store);
-    let (store, Filled { mut report, known, named, progress }) = fill(store, &roots, &config)?;
+    let (store, Filled { mut report, known, named, passes }) = fill(store, &roots, &config)?;
     let has_new = report.events + report.duplicates > 0;
     if report.files == 0 && known > 0 && known == named {
         eprintln!("all {} known, nothing is read again", counted(known, "file"));
     } else if known > 0 {
         eprintln!("{} known already", counted(known, "file"));
     }
-    let ignored = progress.glance().ignored;
-    if let Some(first) = progress.ignored().first().filter(|_| has_new) {
+    let ignored = passes.iter().map(|pass| pass.glance().ignored).sum();
+    let of_passes: Vec<_> = passes.iter().flat_map(|pass| pass.ignored()).collect();
+    if let Some(first) = of_passes.first().filter(|_| has_new) {
         let (files, path) = (counted(ignored, "file"), escape(&first.path));
         eprintln!("{files} ignored, such as {path}: {}; name one to have it read", first.reason);
     }
     // Looking through the ledger takes as long as reading it.
-    let is_plain = has_new && report.files_rejected == 0 && report.skipped == 0;
+    let is_plain = has_new
+        && report.files_rejected == 0
+        && report.skipped == 0
+        && !LeftOut::has_tables(&passes);
     let mut exit = Exit::Done;
     if !is_plain {
-        let left_out = LeftOut::of(store.ledger(), &roots, &progress)?;
+        let left_out = LeftOut::of(store.ledger(), &roots, &passes)?;
         left_out.lines().iter().for_each(|line| eprintln!("{line}"));
         exit = if left_out.is_everything() { Exit::Failed } else { Exit::Done };
     }
@@ -100,7 +105,8 @@ pub(super) struct Filled {
     known: u64,
     /// Files that could be a trail's.
     named: u64,
-    progress: Arc<Progress>,
+    /// One for the archive, and one for tables.
+    passes: Vec<Arc<Progress>>,
 }
 
 /// Reads the archive into the store, showing how far it is, and says what was read.
@@ -112,27 +118,60 @@ pub(super) fn fill(
     let started = Instant::now();
     let Ahead { bytes, known, named } = look_ahead(roots, store.ledger());
     let bar = progress::line(Some(bytes));
-    let progress = Progress::new();
-    let options = import_options(config, roots.to_vec());
-    let ingest = Ingest::start(store, Watcher::none(), options, &progress)?;
-    while !progress.wait_idle(TICK) {
-        show(&bar, &progress);
+    // Tables last: of an event that the archive has too, the record as delivered is kept.
+    let (tables, archive): (Vec<_>, Vec<_>) =
+        roots.iter().cloned().partition(|root| is_table(root));
+    let conflicting_before = store.ledger().counts().conflicting;
+    let mut store = store;
+    let mut passes: Vec<Arc<Progress>> = Vec::new();
+    for roots in [archive, tables].into_iter().filter(|roots| !roots.is_empty()) {
+        let progress = match passes.last() {
+            None => Progress::new(),
+            Some(last) => Progress::after(&last.counters),
+        };
+        store = pass(store, import_options(config, roots), &progress, &bar)?;
+        passes.push(progress);
     }
-    show(&bar, &progress);
-    bar.set_message("merging");
-    let store = ingest.stop();
     bar.finish_and_clear();
-    if let Some(fault) = progress.fault() {
-        anyhow::bail!(fault.reason);
-    }
-    let store = store.context("the commit thread panicked")?;
-    let report = report(&progress, started.elapsed());
+    let report = report(&passes, started.elapsed());
     tell(&report);
-    Ok((store, Filled { report, known, named, progress }))
+    let conflicts = store.ledger().counts().conflicting.saturating_sub(conflicting_before);
+    if conflicts > 0 {
+        eprintln!(
+            "warning: {} added that {} account and eventID with another, and not the content \
+             (flag id-conflict)",
+            counted(conflicts, "event"),
+            if conflicts == 1 { "shares" } else { "share" },
+        );
+    }
+    Ok((store, Filled { report, known, named, passes }))
 }
 
-fn report(progress: &Progress, wall: Duration) -> IngestReport {
-    let counters = &progress.counters;
+/// Reads some of the roots.
+fn pass(
+    store: Store,
+    options: IngestOptions,
+    progress: &Arc<Progress>,
+    bar: &ProgressBar,
+) -> anyhow::Result<Store> {
+    let ingest = Ingest::start(store, Watcher::none(), options, progress)?;
+    while !progress.wait_idle(TICK) {
+        show(bar, progress);
+    }
+    show(bar, progress);
+    bar.set_message("merging");
+    let store = ingest.stop();
+    if let Some(fault) = progress.fault() {
+        bar.finish_and_clear();
+        anyhow::bail!(fault.reason);
+    }
+    store.context("the commit thread panicked")
+}
+
+/// What the last of several pipelines has counted, which went on from the others' counts.
+fn report(passes: &[Arc<Progress>], wall: Duration) -> IngestReport {
+    let none = Progress::new();
+    let counters = &passes.last().unwrap_or(&none).counters;
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let Busy { reading, building, finishing, committing, merging } = &counters.busy;
     let busy = [
@@ -148,7 +187,7 @@ fn report(progress: &Progress, wall: Duration) -> IngestReport {
         duplicates: count(&counters.duplicates),
         rejected: count(&counters.rejected),
         files_rejected: count(&counters.files_rejected),
-        skipped: progress.glance().skipped,
+        skipped: passes.iter().map(|progress| progress.glance().skipped).sum(),
         raw_bytes: count(&counters.bytes_raw),
         read_bytes: count(&counters.bytes_read),
         wall_s: wall.as_secs_f64(),

@@ -1,9 +1,11 @@
 //! What an import has left out, and whether that is everything it was given.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::cli::text::{counted, escape};
 use ingest::progress::{Progress, Unread};
+use ingest::table::is_table_name;
 use segment::IndexError;
 use segment::file::{FileRecord, FileState};
 use store::ledger::LedgerReader;
@@ -20,6 +22,8 @@ pub(super) struct LeftOut {
     /// Files of digests, which hold no events.
     digests: List,
     ignored: List,
+    /// Tables that were not named themselves.
+    tables: List,
     skipped: List,
 }
 
@@ -51,12 +55,20 @@ impl LeftOut {
     pub(super) fn of(
         ledger: &LedgerReader,
         roots: &[PathBuf],
-        progress: &Progress,
+        passes: &[Arc<Progress>],
     ) -> Result<Self, IndexError> {
-        let glance = progress.glance();
+        let skipped = passes.iter().flat_map(|progress| progress.skipped()).collect();
+        let ignored = passes.iter().flat_map(|progress| progress.ignored());
+        let (tables, ignored): (Vec<_>, Vec<_>) =
+            ignored.partition(|file| is_table_name(&file.path));
+        let count =
+            |count: fn(&Progress) -> u64| passes.iter().map(|progress| count(progress)).sum();
+        let ignored_all: u64 = count(|progress| progress.glance().ignored);
+        let listed = tables.len() as u64;
         let mut left_out = Self {
-            ignored: List::of(progress.ignored(), glance.ignored),
-            skipped: List::of(progress.skipped(), glance.skipped),
+            ignored: List::of(ignored, ignored_all.saturating_sub(listed)),
+            tables: List::of(tables, listed),
+            skipped: List::of(skipped, count(|progress| progress.glance().skipped)),
             ..Self::default()
         };
         ledger.each(|record| {
@@ -66,6 +78,12 @@ impl LeftOut {
             Ok::<_, IndexError>(())
         })?;
         Ok(left_out)
+    }
+
+    /// Whether there are tables that were not named themselves.
+    pub(super) fn has_tables(passes: &[Arc<Progress>]) -> bool {
+        let mut ignored = passes.iter().flat_map(|progress| progress.ignored());
+        ignored.any(|file| is_table_name(&file.path))
     }
 
     fn take(&mut self, FileRecord { key, state, reading, .. }: &FileRecord) {
@@ -89,7 +107,11 @@ impl LeftOut {
 
     /// Lines that name what was rejected and skipped, and where nothing was taken, everything.
     pub(super) fn lines(&self) -> Vec<String> {
-        let mut lists = vec![("rejected", &self.rejected), ("skipped", &self.skipped)];
+        let mut lists = vec![
+            ("rejected", &self.rejected),
+            ("skipped", &self.skipped),
+            ("ignored", &self.tables),
+        ];
         if self.is_everything() {
             lists.extend([("left out", &self.digests), ("ignored", &self.ignored)]);
         }

@@ -273,7 +273,7 @@ pub(super) fn unlisted(snapshot: &Snapshot) -> Option<String> {
 }
 
 /// Told while segments are there that were made before some fields were derived.
-fn underived(snapshot: &Snapshot) -> Option<String> {
+pub(super) fn underived(snapshot: &Snapshot) -> Option<String> {
     const NOT_YET_DERIVED: &str = "an earlier version made the index, and a part of it is not yet made \
         anew (traildex status): outcome, error, client, target, account and action find none of its \
         events";

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::engine::{lost, unlisted};
+use super::engine::{lost, underived, unlisted};
 use super::{files, live_options, saved};
 use crate::config::Config;
 use ingest::progress::Progress;
@@ -121,8 +121,9 @@ impl Reader {
         if sigbus::cuts() != cuts {
             return Err(IndexError::Cut.into());
         }
-        let warnings = lost(&self.snapshot).into_iter().chain(unlisted(&self.snapshot));
-        Ok((found?, warnings.collect()))
+        let snapshot = &self.snapshot;
+        let warnings = lost(snapshot).into_iter().chain(unlisted(snapshot));
+        Ok((found?, warnings.chain(underived(snapshot)).collect()))
     }
 }
 

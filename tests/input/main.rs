@@ -7,3 +7,4 @@ mod exports;
 mod fuzz;
 mod hostile;
 mod plain;
+mod tables;

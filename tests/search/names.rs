@@ -243,7 +243,7 @@ fn a_network_is_one_on_any_field_and_without_one() {
     check("3.238.12.0/24", "get trust");
     check("3.238.0.0/16", "get points trust");
     check("2001:db8::/32", "attach inline trust");
-    check("-3.238.0.0/16 s3", "");
+    check("-3.238.0.0/16 s3", "put allow");
     assert_eq!(rows("* | count by sourceIPAddress | filter sourceIPAddress:3.238.0.0/16").len(), 2);
     assert_eq!(rows("* | count by sourceIPAddress | filter 3.238.0.0/16").len(), 2);
 }

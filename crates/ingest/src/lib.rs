@@ -29,6 +29,7 @@ pub mod progress;
 pub mod read;
 pub mod scan;
 mod sniff;
+pub mod table;
 mod tally;
 mod verdicts;
 mod waiting;

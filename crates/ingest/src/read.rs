@@ -71,7 +71,7 @@ pub struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    fn plain(bytes: &'a [u8]) -> Self {
+    pub(crate) fn plain(bytes: &'a [u8]) -> Self {
         let flags = Flags::default();
         Self { bytes, second_member: None, flags, has_trailing_bytes: false, unread: None }
     }

@@ -23,6 +23,7 @@ use crate::archive::{Archive, RootNow, is_gone};
 use crate::handover::TakenBack;
 use crate::progress::Progress;
 use crate::sniff::is_trail;
+use crate::table::is_table_name;
 use crate::verdicts::{Ignored, Verdicts};
 use crate::waiting::Waiting;
 use crate::walk::age;
@@ -53,6 +54,8 @@ const ROOTS_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a file whose name says nothing is not read.
 const NO_TRAIL: &str = "its content is no trail's";
+const NO_TRAIL_NAME: &str = "its name is no trail's";
+const TABLE: &str = "a table, which `traildex import` reads if it is named itself";
 
 /// Pause before a walk that another left files to.
 const NEXT_WALK_PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -273,7 +276,9 @@ impl Scan {
                 self.take_new(key);
             }
             Ok(Found::Ignored) => {
-                self.walked.ignored.note(&path.to_string_lossy(), "its name is no trail's");
+                let path = path.to_string_lossy();
+                let reason = if is_table_name(&path) { TABLE } else { NO_TRAIL_NAME };
+                self.walked.ignored.note(&path, reason);
             }
             Ok(Found::Skipped(reason)) => self.skip(path, reason.to_owned()),
             Ok(_) => {}

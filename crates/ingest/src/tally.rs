@@ -57,6 +57,8 @@ pub(crate) struct Tally<'a> {
     /// When the file was delivered: nothing in it can be later.
     delivered: Micros,
     reading: Reading,
+    /// Records that were put together of a table's columns and have no `eventID` or no account.
+    unidentified: u64,
     /// Disconnects when ingest is to end.
     stopping: &'a Receiver<Infallible>,
     stops_at: Option<Instant>,
@@ -74,7 +76,17 @@ impl<'a> Tally<'a> {
         stopping: &'a Receiver<Infallible>,
     ) -> Self {
         let reading = Reading::default();
-        Self { segments, dedupe, batch, kept_from, delivered, reading, stopping, stops_at: None }
+        Self {
+            segments,
+            dedupe,
+            batch,
+            kept_from,
+            delivered,
+            reading,
+            unidentified: 0,
+            stopping,
+            stops_at: None,
+        }
     }
 
     /// Gives the file up where ingest ends and this takes long; looks now and then, of so many records or
@@ -110,6 +122,11 @@ impl<'a> Tally<'a> {
         };
         if state == FileState::Rejected {
             reading.reason = reading.rejects.first().map(|reject| reject.reason.clone());
+        }
+        if self.unidentified > 0 {
+            let reason = "records of the table have no eventID or no recipientAccountId, so they are not \
+                          recognised as events that other files have";
+            reading.reason = Some(format!("{}: {reason}", self.unidentified));
         }
         if let Some(error) = &content.unread {
             reading.reason = Some(format!("only what comes before was read: {error}"));
@@ -158,7 +175,16 @@ impl Sink for Tally<'_> {
             reading.expired += 1;
             return Ok(());
         }
-        match self.dedupe.claim(event.key(), self.batch)? {
+        let claim = if event.flags.contains(Flags::RECONSTRUCTED) {
+            let is_identified = [columns::EVENT_ID, columns::RECIPIENT_ACCOUNT]
+                .iter()
+                .all(|column| !event.column(*column).is_empty());
+            self.unidentified += u64::from(!is_identified);
+            self.dedupe.claim_reconstructed(event.key(), self.batch)?
+        } else {
+            self.dedupe.claim(event.key(), self.batch)?
+        };
+        match claim {
             Claim::New => {}
             Claim::Duplicate => {
                 reading.duplicates += 1;
@@ -183,7 +209,7 @@ impl Sink for Tally<'_> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
         write!(text, "{byte:02x}").expect("writing to a String cannot fail");

@@ -13,6 +13,7 @@
 //! files of the batch are read again. Only a segment that cannot be written stops ingest.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -29,6 +30,7 @@ use crate::growing::{Full, Growing};
 use crate::handover::TakenBack;
 use crate::progress::{IngestFault, Progress, add, has_ended, spent};
 use crate::read::{Content, FileReader, ReadError, ReadLimits};
+use crate::table;
 use crate::tally::{Tally, Untold};
 use crate::walk::age;
 use segment::IndexError;
@@ -38,6 +40,7 @@ use segment::file::{FileState, Reading};
 use segment::steps::step;
 use store::attempts::{self, Attempts};
 use store::dedupe::Dedupe;
+use tables::Kind;
 use trail::flags::Flags;
 use trail::layout::PathFacts;
 use trail::parse::{Origin, Parser};
@@ -63,6 +66,8 @@ pub struct WorkOptions {
     pub commit_age_max: Duration,
     /// A worker finishes its segment when no file has come for this long.
     pub commit_idle: Duration,
+    /// Whether a root that is a table is read as one: in an import, where a person named it.
+    pub reads_tables: bool,
 }
 
 /// The same of a segment with a file that has just arrived, while older files are read: those who wait
@@ -314,6 +319,12 @@ impl Work<'_> {
             Ok(None) => return changed(),
             Err(error) => return Ok(unreadable(key, &error)),
         };
+        let path = Path::new(&key.path);
+        let is_named = self.worker.options.reads_tables && self.worker.archive.is_root(path);
+        let table = if is_named { table::kind_of(path, &file) } else { None };
+        if table == Some(Kind::Parquet) {
+            return self.read_parquet(key, file);
+        }
         let Self { reader, parser, worker, desk } = self;
         let busy = &worker.progress.counters.busy;
         let read = reader.read(&file, |content| {
@@ -330,10 +341,14 @@ impl Work<'_> {
             }
             step("file-to-be-split");
             let decoded = utf16::decode(content.bytes);
-            let pieces =
-                decoded.as_ref().map_or_else(|| Pieces::of(content.bytes), Pieces::of_utf16);
+            let body = match (table, &decoded) {
+                (None, None) => Body::Pieces(Pieces::of(content.bytes)),
+                (None, Some(text)) => Body::Pieces(Pieces::of_utf16(text)),
+                (Some(_), None) => Body::Csv(content.bytes),
+                (Some(_), Some(file)) => Body::Csv(file.text.as_bytes()),
+            };
             let is_cut =
-                pieces.outcome.is_cut || matches!(content.unread, Some(ReadError::Cut { .. }));
+                body.outcome().is_cut || matches!(content.unread, Some(ReadError::Cut { .. }));
             if is_cut && is_fresh {
                 return Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone())));
             }
@@ -343,7 +358,7 @@ impl Work<'_> {
                 return Ok(Outcome::TakenBack(TakenBack::Unread(key.clone())));
             }
             let building = open(&mut desk.building, worker)?;
-            let file = Split { key, content: &content, utf16: decoded.as_ref(), pieces: &pieces };
+            let file = Split { key, content: &content, utf16: decoded.as_ref(), body: &body };
             let outcome = match file.index(parser, building, worker) {
                 Ok(record) => Outcome::Done(Box::new(record)),
                 Err(Untold::Stopped) => Outcome::GivenUp,
@@ -364,6 +379,23 @@ impl Work<'_> {
                 tracing::warn!(file = %key.path, %error, "file rejected");
                 Ok(Outcome::Done(Box::new(worker.rejected(key.clone(), error.to_string()))))
             }
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Reads a Parquet file, which is never in memory as a whole.
+    fn read_parquet(&mut self, key: &FileKey, file: File) -> Result<Outcome, IndexError> {
+        let Self { parser, worker, desk, .. } = self;
+        let mut desk = desk.work();
+        let building = open(&mut desk.building, worker)?;
+        let content = Content::plain(&[]);
+        let body = Body::Parquet(Arc::new(file));
+        let file = Split { key, content: &content, utf16: None, body: &body };
+        match file.index(parser, building, worker) {
+            Ok(record) => Ok(Outcome::Done(Box::new(record))),
+            Err(Untold::Stopped) => Ok(Outcome::GivenUp),
+            Err(Untold::Index(error)) => Err(error),
         }
     }
 }
@@ -430,7 +462,26 @@ struct Split<'a> {
     key: &'a FileKey,
     content: &'a Content<'a>,
     utf16: Option<&'a Utf16>,
-    pieces: &'a Pieces<'a>,
+    body: &'a Body<'a>,
+}
+
+/// What a file holds.
+enum Body<'a> {
+    /// Records.
+    Pieces(Pieces<'a>),
+    /// A text table.
+    Csv(&'a [u8]),
+    /// A Parquet file, which is read part by part.
+    Parquet(Arc<File>),
+}
+
+impl Body<'_> {
+    fn outcome(&self) -> split::Outcome {
+        match self {
+            Self::Pieces(pieces) => pieces.outcome,
+            Self::Csv(_) | Self::Parquet(_) => split::Outcome::default(),
+        }
+    }
 }
 
 impl Split<'_> {
@@ -441,7 +492,7 @@ impl Split<'_> {
         building: &mut Building,
         worker: &Worker,
     ) -> Result<FileRecord, Untold> {
-        let Self { key, content, utf16, pieces } = self;
+        let Self { key, content, utf16, body } = self;
         let number = worker.number();
         let name = Path::new(&key.path).file_name().and_then(|name| name.to_str()).unwrap_or("");
         let stated = Micros::parse_file_name(name);
@@ -462,10 +513,15 @@ impl Split<'_> {
                 flags |= Flags::INVALID_UTF8;
             }
         }
+        let is_table = !matches!(body, Body::Pieces(_));
+        if is_table {
+            flags |= Flags::TABLE;
+        }
         let origin = Origin {
             file: number,
             time: stated.unwrap_or(changed),
-            second_member: content.second_member,
+            // Offsets of a table count rows.
+            second_member: content.second_member.filter(|_| !is_table),
             flags,
         };
         let Building { segments, membership, .. } = building;
@@ -473,11 +529,25 @@ impl Split<'_> {
         let batch = membership.batch.number;
         let stopping = worker.progress.stopping();
         let mut tally = Tally::new(segments, &worker.dedupe, batch, kept_from, delivered, stopping);
-        parser.parse_pieces(pieces, origin, &mut tally)?;
-        let split::Outcome { is_digest, is_cut } = pieces.outcome;
+        match body {
+            Body::Pieces(pieces) => parser.parse_pieces(pieces, origin, &mut tally)?,
+            Body::Csv(text) => {
+                table::index(parser, origin, &mut tally, |rows| tables::read_csv(text, rows))?;
+            }
+            Body::Parquet(file) => {
+                let bytes_max = worker.options.read.file_bytes_max;
+                table::index(parser, origin, &mut tally, |rows| {
+                    tables::read_parquet(file, bytes_max, rows)
+                })?;
+            }
+        }
+        let split::Outcome { is_digest, is_cut } = body.outcome();
         let is_digest = is_digest || key.path.contains("/CloudTrail-Digest/");
-        let (state, reading) =
-            tally.end(&key.path, content, flags, is_digest && !pieces.is_empty(), is_cut);
+        let is_digest = is_digest && matches!(body, Body::Pieces(pieces) if !pieces.is_empty());
+        let (state, mut reading) = tally.end(&key.path, content, flags, is_digest, is_cut);
+        if let Body::Parquet(file) = body {
+            reading.sha256 = table::sha256(file).ok();
+        }
         let counters = &worker.progress.counters;
         add(&counters.events, reading.records - reading.duplicates - reading.expired);
         add(&counters.duplicates, reading.duplicates);

@@ -8,12 +8,15 @@
 //! any_of    = all_of { ("OR" | "||") all_of }
 //! all_of    = unary { [ "AND" | "&&" ] unary }
 //! unary     = ("NOT" | "!" | "-" | "+") unary | "(" any_of ")" | condition
-//! condition = quoted | regex | word | span
+//! condition = quoted | regex | word | span | function
 //!           | name ":" (test | "(" any_of ")")     in these parentheses a condition is a test
-//!           | name ("=" | "==" | "!=") (item | path)
+//!           | name ("=" | "==" | "!=" | "<>") (item | path)
 //!           | name compare (value | path)
 //!           | name "~" item
+//!           | name ("=~" | "!~") regex
 //!           | name [ "NOT" ] "LIKE" item
+//!           | name [ "NOT" ] "BETWEEN" end "AND" end
+//!           | name "IS" [ "NOT" ] "NULL"
 //!           | name [ "NOT" ] "IN" ("[" items "]" | "(" items ")" | "(" query ")")
 //! test      = item | compare value | "~" item | ("[" | "{") end "TO" end ("]" | "}")
 //! items     = item { "," item }

@@ -16,6 +16,7 @@ mod bins;
 mod clauses;
 mod collect;
 mod compare;
+mod exact;
 mod fields;
 mod form;
 mod groups;

@@ -124,7 +124,12 @@ fn rows(text: &str) -> Result<Vec<WordMeaning>> {
         let time = if form == 0 { written_time(&text) } else { None };
         WordMeaning::Row { row: Row::of(&text), time }
     };
-    let mut rows: Vec<WordMeaning> = forms(text).into_iter().enumerate().map(row).collect();
+    let mut forms = forms(text);
+    // In lower case, the dot of `İ` is a mark behind an `i`, where a word would end.
+    if text.contains("i\u{307}") {
+        forms.push(text.replace("i\u{307}", "İ"));
+    }
+    let mut rows: Vec<WordMeaning> = forms.into_iter().enumerate().map(row).collect();
     rows.retain(|row| matches!(row, WordMeaning::Row { row, .. } if !row.words.is_empty()));
     if rows.is_empty() { Err(no_word(text)) } else { Ok(rows) }
 }
@@ -140,7 +145,7 @@ fn written_time(text: &str) -> Option<TimeBetween> {
     });
     // A clock is for times that count from now, which have no date.
     let clock = Clock::utc(jiff::Timestamp::UNIX_EPOCH);
-    let span = parse_time(&text, &clock).ok().filter(|_| is_date)?;
+    let span = parse_time(&text, &clock).ok().filter(|_| is_date && !is_too_fine(&text))?;
     Some(TimeBetween { start: Some(span.start), end: Some(span.end) })
 }
 
@@ -251,6 +256,7 @@ impl Asked<'_> {
     /// What is asked of a time.
     fn of_time(self, field: &FieldRef, clock: &Clock) -> Result<TimeBetween> {
         let span = |text: &str, offset| {
+            check_fine(text, offset)?;
             if let Some(last) = parse_last(text, clock) {
                 let span = last.map_err(|error| bad_time((offset, error)))?;
                 return Ok(TimeBetween { start: Some(span.start), end: Some(span.end) });
@@ -266,6 +272,7 @@ impl Asked<'_> {
             Self::Is(value) => span(&value.text, value.offset),
             Self::Phrase(text) => span(text, field.offset),
             Self::Range(lower, upper) => {
+                check_bounds(lower, upper)?;
                 let (start, end) = time_bounds(lower, upper, clock).map_err(bad_time)?;
                 Ok(TimeBetween { start, end })
             }
@@ -321,7 +328,11 @@ impl Asked<'_> {
                 })
             }
             (Self::Range(lower, upper), _) => {
-                ValueMeaning::Range(Between::new(lower, upper, clock).map_err(bad_time)?)
+                let between = Between::new(lower, upper, clock).map_err(bad_time)?;
+                if let Between::Times { .. } = between {
+                    check_bounds(lower, upper)?;
+                }
+                ValueMeaning::Range(between)
             }
         })
     }
@@ -410,6 +421,28 @@ fn addresses(lower: &Bound<Value>, upper: &Bound<Value>) -> Result<ValueMeaning>
     };
     let message = "a range of addresses is of IPv4 or of IPv6, and not from one to the other";
     found.map(ValueMeaning::Address).ok_or_else(|| bad_query(offset, message))
+}
+
+/// Whether a time has digits behind its microseconds.
+pub(crate) fn is_too_fine(text: &str) -> bool {
+    text.split_once('.').is_some_and(|(_, rest)| {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..end].trim_end_matches('0').len() > 6
+    })
+}
+
+fn check_fine(text: &str, offset: Option<usize>) -> Result<()> {
+    let message = format!("'{text}' is finer than a microsecond, to which times are compared");
+    if is_too_fine(text) { Err(bad_query(offset, &message)) } else { Ok(()) }
+}
+
+fn check_bounds(lower: &Bound<Value>, upper: &Bound<Value>) -> Result<()> {
+    for bound in [lower, upper] {
+        if let Bound::Included(value) | Bound::Excluded(value) = bound {
+            check_fine(&value.text, value.offset)?;
+        }
+    }
+    Ok(())
 }
 
 fn are_addresses(lower: &Bound<Value>, upper: &Bound<Value>) -> bool {

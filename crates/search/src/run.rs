@@ -34,7 +34,7 @@ use crate::bins::bins;
 use crate::clauses::Stop;
 use crate::fields::Finder;
 use crate::groups::{Grouping, Measure, group};
-use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, lower};
+use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, is_too_fine, lower};
 use crate::meaning::{EventMeaning, RowMeaning};
 use crate::notes::Notes;
 use crate::numbers::{Holds, Numbers};
@@ -167,6 +167,11 @@ pub fn parse_bound(
     text: Option<&str>,
     clock: &Clock,
 ) -> Result<Option<Micros>, ApiError> {
+    if let Some(text) = text.filter(|text| is_too_fine(text)) {
+        let message =
+            format!("{key}: '{text}' is finer than a microsecond, to which times are compared");
+        return Err(ApiError::new(ErrorKind::BadRequest, message));
+    }
     let time = text.map(|text| parse_time(text, clock)).transpose();
     let time =
         time.map_err(|error| ApiError::new(ErrorKind::BadRequest, format!("{key}: {error}")))?;

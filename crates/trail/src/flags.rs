@@ -53,8 +53,17 @@ impl Flags {
     /// writes them.
     pub const LOG_MEMBERS: Self = Self(1 << 28);
 
+    /// The record is of a table: its offset is a [`RowPlace`](crate::rows::RowPlace).
+    pub const TABLE: Self = Self(1 << 40);
+    /// The record was put together of the columns of a table.
+    pub const RECONSTRUCTED: Self = Self(1 << 41);
+    /// The same, and the text of a column reads in several ways: it is kept as a text.
+    pub const AMBIGUOUS: Self = Self(1 << 42);
+    /// The same, and a map was taken apart at `, name=`, which a value may hold itself.
+    pub const MAP_TEXT: Self = Self(1 << 43);
+
     /// Those that tell how a file is packed.
-    pub const PACKING: Self = Self(0x7 << 26);
+    pub const PACKING: Self = Self(0x7 << 26 | Self::TABLE.0);
 
     /// Those that name a wrapper.
     const WRAPPERS: Self = Self(0x7F << 18);
@@ -71,10 +80,14 @@ impl Flags {
             | Self::WRAPPERS.0
             | Self::UTF16.0
             | Self::GZIP_IN_GZIP.0
-            | Self::LOG_MEMBERS.0,
+            | Self::LOG_MEMBERS.0
+            | Self::TABLE.0
+            | Self::RECONSTRUCTED.0
+            | Self::AMBIGUOUS.0
+            | Self::MAP_TEXT.0,
     );
 
-    const NAMES: [(Self, &'static str); 22] = [
+    const NAMES: [(Self, &'static str); 26] = [
         (Self::REPAIRED, "repaired"),
         (Self::TIME_FROM_TIMESTAMP, "time-from-timestamp"),
         (Self::TIME_FROM_WINDOW, "time-from-window"),
@@ -97,6 +110,10 @@ impl Flags {
         (Self::UTF16, "utf-16"),
         (Self::GZIP_IN_GZIP, "gzip-in-gzip"),
         (Self::LOG_MEMBERS, "log-members"),
+        (Self::TABLE, "table"),
+        (Self::RECONSTRUCTED, "reconstructed"),
+        (Self::AMBIGUOUS, "ambiguous"),
+        (Self::MAP_TEXT, "map-text"),
     ];
 
     /// Whether every flag of `other` is set.

@@ -24,6 +24,7 @@ pub mod parse;
 pub mod paths;
 mod places;
 mod repair;
+pub mod rows;
 pub mod seeded;
 pub mod split;
 mod target;

@@ -142,7 +142,7 @@ pub const OTHER_NAMES: [(&str, &str); 44] = [
     ("user.name", "user"),
     ("user.id", "principal"),
     ("user_agent.original", "userAgent"),
-    ("event.action", "eventName"),
+    ("event.action", "action"),
     ("event.provider", "eventSource"),
     ("event.outcome", "outcome"),
     ("event.id", "eventID"),

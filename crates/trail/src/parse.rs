@@ -19,6 +19,7 @@ use crate::limits::{
 use crate::paths::PathId;
 use crate::places::Places;
 use crate::repair::{Repaired, repair};
+use crate::rows::RowPlace;
 use crate::split::{Piece, Pieces};
 use crate::time::Micros;
 
@@ -91,6 +92,15 @@ impl Parser {
         let places = pieces.places();
         pieces.each(|piece| run.piece(piece, 0, &places));
         run.end()
+    }
+
+    /// Begins a table, whose rows are handed to what this returns.
+    pub fn table<'p, 's, S: Sink>(
+        &'p mut self,
+        origin: Origin,
+        sink: &'s mut S,
+    ) -> Rows<'p, 's, S> {
+        Rows(Run::new(self, origin, sink))
     }
 
     /// Parses one record as delivered, for a search that returns it. Returns its text too, repaired
@@ -167,6 +177,58 @@ impl Parser {
     }
 }
 
+/// The records of a table, row by row.
+pub struct Rows<'p, 's, S: Sink>(Run<'p, 's, S>);
+
+impl<S: Sink> Rows<'_, '_, S> {
+    /// Takes a cell that holds a record, or what records are packed in. Fails where the sink does.
+    pub fn cell(&mut self, place: RowPlace, name: &str, text: &[u8]) -> Result<(), S::Error> {
+        let run = &mut self.0;
+        run.column = Some(name.to_owned());
+        let (base, places) = (place.offset() as usize, Places::as_is());
+        let mut is_empty = true;
+        if matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
+            split::split_text(text, Flags::default(), &mut |piece| {
+                is_empty = false;
+                run.piece(piece, base, &places)
+            });
+        }
+        if is_empty {
+            run.reject(base, "the cell holds no record, but something else".to_owned(), &places);
+        }
+        self.failure()
+    }
+
+    /// Takes a record that was put together of a row. Fails where the sink does.
+    pub fn record(&mut self, row: u64, json: &[u8], flags: Flags) -> Result<(), S::Error> {
+        let run = &mut self.0;
+        run.column = None;
+        let offset = RowPlace { row, ..RowPlace::default() }.offset() as usize;
+        let found = Found { offset, bytes: json, is_listed: true, flags };
+        if !run.is_over() {
+            run.record(found, &Places::as_is());
+        }
+        self.failure()
+    }
+
+    /// Takes what cannot be read. The reason says what of the row it is.
+    pub fn reject(&mut self, place: RowPlace, reason: String) {
+        let run = &mut self.0;
+        if let Err(error) = run.sink.reject(Reject { offset: place.offset(), reason }) {
+            run.failure.get_or_insert(error);
+        }
+    }
+
+    /// Ends the table. Fails where the sink did.
+    pub fn end(self) -> Result<(), S::Error> {
+        self.0.end()
+    }
+
+    fn failure(&mut self) -> Result<(), S::Error> {
+        self.0.failure.take().map_or(Ok(()), Err)
+    }
+}
+
 /// One file being parsed.
 struct Run<'p, 's, S: Sink> {
     parser: &'p mut Parser,
@@ -176,6 +238,8 @@ struct Run<'p, 's, S: Sink> {
     rescues: u32,
     rescued_bytes: usize,
     failure: Option<S::Error>,
+    /// The name of the column at hand, in a table.
+    column: Option<String>,
 }
 
 /// A record as it was found.
@@ -189,7 +253,8 @@ struct Found<'a> {
 
 impl<'p, 's, S: Sink> Run<'p, 's, S> {
     fn new(parser: &'p mut Parser, origin: Origin, sink: &'s mut S) -> Self {
-        Self { parser, origin, sink, records: 0, rescues: 0, rescued_bytes: 0, failure: None }
+        let (records, rescues, rescued_bytes) = (0, 0, 0);
+        Self { parser, origin, sink, records, rescues, rescued_bytes, failure: None, column: None }
     }
 
     fn end(self) -> Result<(), S::Error> {
@@ -297,8 +362,17 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
 
     /// `offset` counts bytes of what `places` are of.
     fn reject(&mut self, offset: usize, reason: String, places: &Places<'_>) {
-        let reject = Reject { offset: places.of(offset) as u64, reason };
-        if let Err(error) = self.sink.reject(reject) {
+        let offset = places.of(offset) as u64;
+        let reason = if self.origin.flags.contains(Flags::TABLE) {
+            let RowPlace { row, byte, .. } = RowPlace::of(offset);
+            match &self.column {
+                Some(name) => format!("row {row}, column {name}, byte {byte}: {reason}"),
+                None => format!("row {row}: {reason}"),
+            }
+        } else {
+            reason
+        };
+        if let Err(error) = self.sink.reject(Reject { offset, reason }) {
             self.failure.get_or_insert(error);
         }
     }

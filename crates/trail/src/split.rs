@@ -30,7 +30,8 @@ const SEARCH_STEP_FIRST: usize = 256;
 const SEARCH_STEP_MAX: usize = 64 << 10;
 
 const BESIDE: &str = "it stands beside a list of records, and is not read";
-const MORE_BESIDE: &str = "this and more stand beside a list of records, and are not read";
+const HIDDEN: &str = "it stands beside a record in a wrapper, has a record's key, and is not read";
+const MORE_BESIDE: &str = "this and more stand beside what holds records, and are not read";
 const BEYOND: &str = "this and more members of one object may hold records, and are not read";
 
 /// A piece of a file. Offsets count bytes from the beginning of what was split.
@@ -313,13 +314,25 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
             self.flags = outer;
             return end;
         }
-        match scalar_end(self.bytes, at) {
+        match scalar_end(self.bytes, at).or_else(|| self.deep_list_end(at)) {
             Some(end) if context.is_list() => {
                 self.tell(at, REASON);
                 end
             }
             _ => self.broken(at, context, REASON),
         }
+    }
+
+    /// Where a list ends that is too deep to be opened. Those without an end are counted, as records are.
+    fn deep_list_end(&mut self, at: usize) -> Option<usize> {
+        if self.bytes.get(at) != Some(&b'[') || self.has_many_cuts() {
+            return None;
+        }
+        let end = skip_value(self.bytes, at);
+        if end.is_none() {
+            self.count_cut(at);
+        }
+        end
     }
 
     /// Reports bytes that are no record, and finds the next place where one can begin.
@@ -424,8 +437,9 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
                 // One without an end is told by `cut`.
                 Way::Beside | Way::MoreBeside | Way::Beyond if at >= until => {}
                 Way::Beside if has_list => self.tell(at, BESIDE),
-                Way::MoreBeside if has_list => self.tell(at, MORE_BESIDE),
-                Way::Beside | Way::MoreBeside => {}
+                Way::Beside if keys::holds_record(self.bytes, at) => self.tell(at, HIDDEN),
+                Way::Beside => {}
+                Way::MoreBeside => self.tell(at, MORE_BESIDE),
                 Way::Beyond => self.tell(at, BEYOND),
             }
         }
@@ -492,9 +506,8 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
             }
             (start, what) = (at.max(end), "it has no end");
         }
-        self.cuts += 1;
-        self.cut_bytes += (self.bytes.len() - start) as u64;
-        let (next, reason) = if self.cuts > CUTS_MAX || self.cut_bytes > CUT_BYTES_MAX {
+        self.count_cut(start);
+        let (next, reason) = if self.has_many_cuts() {
             (None, "too many records have no end; the rest of the file is not read")
         } else {
             (self.next(start, context), what)
@@ -502,6 +515,15 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
         self.outcome.is_cut |= next.is_none();
         self.tell(start, reason);
         next.unwrap_or(self.bytes.len())
+    }
+
+    fn count_cut(&mut self, start: usize) {
+        self.cuts += 1;
+        self.cut_bytes += (self.bytes.len() - start) as u64;
+    }
+
+    fn has_many_cuts(&self) -> bool {
+        self.cuts > CUTS_MAX || self.cut_bytes > CUT_BYTES_MAX
     }
 
     /// The next place behind broken bytes where a record can begin; in a file the next line is one.

@@ -32,6 +32,21 @@ impl Micros {
             .or_else(|| Self::of_number(text.parse().ok()?))
     }
 
+    /// A time as AWS writes some in its answers, of STS for one: `Jul 10, 2023, 1:28:25 PM`, or without the
+    /// second comma. It is UTC.
+    pub fn parse_written(text: &str) -> Option<Self> {
+        let is_month = |text: &str| text.starts_with(|c: char| c.is_ascii_uppercase());
+        if text.len() > 40 || !is_month(text) || !text.ends_with('M') {
+            return None;
+        }
+        // Newer releases of Java write a narrow space before AM and PM.
+        let parts: Vec<&str> =
+            text.split([' ', ',', '\u{202f}']).filter(|part| !part.is_empty()).collect();
+        let civil = DateTime::strptime("%b %d %Y %I:%M:%S %p", parts.join(" ")).ok()?;
+        let time = Self(Offset::UTC.to_timestamp(civil).ok()?.as_microsecond());
+        time.is_indexable().then_some(time)
+    }
+
     /// `2025-05-01 10:00:04.000 UTC`, with another zone, or with an offset behind a space.
     fn parse_with_zone(text: &str) -> Option<Self> {
         let (text, zone) = text.rsplit_once(' ')?;
@@ -180,6 +195,20 @@ mod tests {
     }
 
     /// tantivy would multiply them past 64 bits: the year 9999 was indexed as 1815.
+    #[test]
+    fn times_as_aws_writes_them_in_answers_are_utc() {
+        let parse = |text: &str| Micros::parse_written(text).map(|time| time.to_string());
+        let afternoon = Some("2023-07-10T13:28:25Z".to_owned());
+        assert_eq!(parse("Jul 10, 2023, 1:28:25 PM"), afternoon);
+        assert_eq!(parse("Jul 10, 2023 1:28:25 PM"), afternoon);
+        assert_eq!(parse("Jul 10, 2023, 1:28:25\u{202f}PM"), afternoon);
+        assert_eq!(parse("Jan 1, 2024, 12:00:00 AM").as_deref(), Some("2024-01-01T00:00:00Z"));
+        for text in ["Jul 10, 2023", "Jul 32, 2023, 1:28:25 PM", "PM", "", "Jul 10, 2023, 13:28 PM"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
     #[test]
     fn a_time_that_the_index_cannot_hold_is_none() {
         for text in ["9999-12-01T23:59:59Z", "2262-04-12T00:00:00Z", "1677-09-21T00:00:00Z"] {

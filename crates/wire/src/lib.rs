@@ -330,13 +330,21 @@ pub struct Meta {
     pub account: String,
     /// Path of the file that the record came from.
     pub file: String,
-    /// Byte offset of the record in that file, uncompressed.
+    /// Byte offset of the record in that file, uncompressed. Of a record of a table (flag `table`), a
+    /// number that orders them: row x 2^33 + column x 2^24 + byte in the cell.
     pub offset: u64,
+    /// Of a record of a table, its row, counted from 1 below the header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
+    /// Of a record that a cell of a table holds as a whole, its column, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
     /// What was odd about the record: `repaired`, `time-from-timestamp`, `time-from-window`,
     /// `time-from-file`, `invalid-utf8`, `second-member`, `trailing-bytes`, `id-conflict` (another event
     /// has the same account and `eventID`, and different content), `future` (it is later than its file
-    /// was delivered), `duplicate-keys` (an object has a key twice), `s3-notification`; and what it was
-    /// packed in, such as `line-prefix`, `in-message` or `utf-16`.
+    /// was delivered), `duplicate-keys` (an object has a key twice), `s3-notification`; what it was
+    /// packed in, such as `line-prefix`, `in-message`, `utf-16` or `table`; and of a table
+    /// `reconstructed` (the record was put together of columns), `ambiguous` and `map-text`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
     /// The record as delivered, where that is not valid JSON; `event` is then its repaired form.

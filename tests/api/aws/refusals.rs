@@ -106,8 +106,8 @@ fn who_has_no_key_is_refused_before_the_body_and_who_has_one_sends_little() {
     // With a key, of which anybody may know the name: some KiB.
     let mut stream = TcpStream::connect(&address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(head(&signed(key, service, today), &now, 20_000).as_bytes()).unwrap();
-    stream.write_all(&vec![b' '; 20_000]).unwrap();
+    stream.write_all(head(&signed(key, service, today), &now, 40_000).as_bytes()).unwrap();
+    stream.write_all(&vec![b' '; 40_000]).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("RequestEntityTooLargeException"), "{answer}");

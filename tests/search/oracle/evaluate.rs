@@ -252,7 +252,7 @@ pub const NAMES: [(&str, &[&str], bool); 5] = [
 pub const OTHER_NAMES: [(&str, &str); 5] = [
     ("source.ip", "sourceIPAddress"),
     ("user.name", "userIdentity.userName"),
-    ("event.action", "eventName"),
+    ("event.action", "action"),
     ("cloud.region", "awsRegion"),
     ("user_agent.original", "userAgent"),
 ];

@@ -51,7 +51,7 @@ const DERIVED: [&str; 9] =
     ["actor", "credential", "time", "outcome", "error", "client", "target", "account", "action"];
 
 const SHORT_NAMES: [(&str, &str); 19] = [
-    ("event.action", "eventName"),
+    ("event.action", "action"),
     ("user.name", "userIdentity.userName"),
     ("source.ip", "sourceIPAddress"),
     ("service", "eventSource"),

@@ -292,7 +292,11 @@ fn identity(record: &Json) -> (String, String) {
     let resource = arn.splitn(6, ':').nth(5).unwrap_or_default().to_owned();
     let is = |prefix: &str| resource.starts_with(prefix);
     let credential = match kind.as_str() {
-        _ if account == "anonymous" || principal == "Anonymous" => "anonymous",
+        _ if ["anonymous", "ANONYMOUS_PRINCIPAL"].contains(&account.as_str())
+            || principal == "Anonymous" =>
+        {
+            "anonymous"
+        }
         "Root" => "root",
         "IAMUser" => "iam-user",
         "AssumedRole" | "Role" => "assumed-role",
@@ -328,6 +332,13 @@ fn identity(record: &Json) -> (String, String) {
         "aws-account" => first(&[&account, &principal]),
         "identity-center" => first(&[&name, &behalf, &principal]),
         "unknown" => first(&[&name, &last, &principal, &account]),
+        "federated" => {
+            let chosen = principal.split_once(':').filter(|(account, name)| {
+                !name.is_empty() && account.chars().all(|c| c.is_ascii_digit())
+            });
+            let chosen = chosen.map_or(principal.clone(), |(_, name)| name.to_owned());
+            first(&[&name, &last, &chosen])
+        }
         _ => first(&[&name, &last, &principal]),
     };
     (credential.to_owned(), actor)

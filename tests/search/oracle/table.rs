@@ -247,15 +247,8 @@ fn sort_rows(rows: &mut [Vec<Json>], columns: &[Column], sort: &[SortKey], keys:
                 return order;
             }
         }
-        (0..keys)
-            .map(|at| in_order_of_keys(&a[at], &b[at], sort.is_empty()))
-            .fold(Ordering::Equal, Ordering::then)
+        (0..keys).map(|at| in_order(&a[at], &b[at], false)).fold(Ordering::Equal, Ordering::then)
     });
-}
-
-/// Without a sort, rows come in the plain order of their keys: nothing before everything.
-fn in_order_of_keys(a: &Json, b: &Json, is_plain: bool) -> Ordering {
-    if is_plain { order(a, b) } else { in_order(a, b, false) }
 }
 
 fn start_of(bin: Bin, time: i64) -> i64 {

@@ -1,21 +1,22 @@
 //! What stands behind the pipes. The shorthands become the stages that they stand for.
 //!
 //! ```text
-//! stage    = ("filter" | "where") any_of
+//! stage    = ("filter" | "where" | …) any_of
 //!          | "stats" function { "," function } [ "by" keys ]
 //!          | "sort" name [ "asc" | "desc" ] { "," … }
-//!          | ("limit" | "head") number [ "by" names ]
-//!          | ("fields" | "display") names
+//!          | ("limit" | "head" | …) number [ "by" names ]
+//!          | ("fields" | "display" | …) names
 //!          | "dedup" names
 //!          | "count" [ "by" keys ]               stats count by keys | sort count desc
-//!          | "top" [ number ] names [ "by" names ]
+//!          | ("top" | "rare") [ number ] names [ "by" names ]
 //!                filter each name:* | stats count by names | sort count desc | limit number
 //!          | "timeline" [ width ] [ "by" keys ]  stats count by bin(width), keys | sort time
+//!          | "timechart" [ "span=" width ] functions [ "by" keys ]
 //!          | "values" names                      filter each name:* | stats count by names | sort names
 //! function = "count" [ "(" [ "*" | name ] ")" ]
 //!          | ("distinct" | "sum" | "avg" | "min" | "max" | "first" | "last" | "p95" …) "(" name ")"
 //! keys     = key { "," key }
-//! key      = name | "bin" "(" width ")"
+//! key      = name | "bin" "(" width ")" | "net" "(" name "," number [ "," number ] ")"
 //! width    = [ number ] ("s" | "m" | "h" | "d" | "w" | "mo")
 //! ```
 //! A function or a key can be followed by `as` and a name for its column.

@@ -276,7 +276,7 @@ fn kind_of_column(id: ColumnId) -> FieldKind {
     match id {
         columns::EVENT_VERSION => FieldKind::Version,
         columns::EVENT_SOURCE => FieldKind::Service,
-        columns::EVENT_NAME => FieldKind::Action,
+        columns::EVENT_NAME | columns::ACTION => FieldKind::Action,
         _ => FieldKind::Any,
     }
 }

@@ -140,8 +140,8 @@ impl Planner<'_> {
             ValueMeaning::Range(texts @ Between::Numbers(lower, upper)) => {
                 self.clause(NumberClause {
                     path: path.to_owned(),
-                    lower: lower.map(|number| number.0),
-                    upper: upper.map(|number| number.0),
+                    lower: *lower,
+                    upper: *upper,
                     texts: texts.clone(),
                     is_met_by_record: Arc::new(record_test(Some(path), texts.clone())),
                 })

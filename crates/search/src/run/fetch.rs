@@ -19,6 +19,7 @@ use trail::columns::Words;
 use trail::content::id_hash;
 use trail::flags::Flags;
 use trail::parse::Parser;
+use trail::rows::RowPlace;
 use wire::engine::Cancel;
 use wire::{ApiError, ErrorKind, Hit, Meta};
 
@@ -60,6 +61,7 @@ impl<'a> Fetcher<'a> {
         if self.snapshot.has_conflict(id_hash(account, &id)) {
             flags |= Flags::ID_CONFLICT;
         }
+        let place = flags.contains(Flags::TABLE).then(|| RowPlace::of(*offset));
         let first = |id| event.column(id).to_owned();
         let targets = event.columns().filter(|(id, _)| *id == columns::TARGET);
         let meta = Meta {
@@ -74,6 +76,8 @@ impl<'a> Fetcher<'a> {
             account: first(columns::ACCOUNT),
             file: path,
             offset: *offset,
+            row: place.map(|place| place.row),
+            column: place.map(|place| place.column).filter(|column| *column > 0),
             flags: flags.names(),
             raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
         };

@@ -46,8 +46,9 @@ mod tests {
 
     use super::*;
     use crate::addresses::{Addresses, Network, NetworkWords};
+    use crate::exact::Exact;
     use crate::fields::{Places, Target};
-    use crate::form::{AnyCase, AnyOf, Between, Form, Match, Number, SameText};
+    use crate::form::{AnyCase, AnyOf, Between, Form, Match, SameText};
     use crate::lower::{EventNames, Find, lower};
     use crate::meaning::{
         EventField, EventTest, Meaning, Operand, TimeBetween, ValueMeaning, WordMeaning,
@@ -185,7 +186,7 @@ mod tests {
 
     fn between() -> impl Strategy<Value = Between> {
         let number = prop::sample::select(vec![1.5, 1.500_000_000_000_000_2]);
-        let number = bound(number.prop_map(Number).boxed());
+        let number = bound(number.prop_map(Exact::of_float).boxed());
         let version = bound(prop::collection::vec(0..2_u64, 0..3).boxed());
         let text = bound(text().boxed());
         let numbers = (number.boxed(), version.boxed(), text.boxed());

@@ -48,7 +48,12 @@ impl Rows {
     /// Sorts by the keys, in the plain order of values: rows without one come first, where a stage that
     /// sorts has them last.
     pub(crate) fn sort_by_keys(&mut self, pace: &mut Pace<'_>) -> Result<(), ApiError> {
-        let compare = |a: usize, b: usize| self.rows[a].cmp(&self.rows[b]);
+        let compare = |a: usize, b: usize| {
+            let mut cells = self.rows[a].iter().zip(&self.rows[b]);
+            cells
+                .find_map(|(a, b)| Some(in_order(a, b, false)).filter(|order| order.is_ne()))
+                .unwrap_or(Ordering::Equal)
+        };
         let (rows, steps) = (self.rows.len(), steps(self.columns.len()));
         let order = sorted(rows, compare, steps, |steps| pace.spend(steps))?;
         self.rows = in_order_of(std::mem::take(&mut self.rows), &order);

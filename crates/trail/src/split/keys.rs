@@ -79,7 +79,7 @@ pub(super) enum Way {
     Object(Flags),
     /// A text, likewise.
     Text(Flags),
-    /// An object or list beside a list of records, which nobody reads.
+    /// An object or list beside what holds records, which nobody reads.
     Beside,
     /// The same, and so are others behind it.
     MoreBeside,
@@ -162,7 +162,10 @@ impl Members {
         let key = &*plain(key);
         self.is_record = is_of_record(bytes, key, at);
         let ways = self.ways;
-        each_way(bytes, key, at, place, &mut |name, door| self.add_door(name, door));
+        each_way(bytes, key, at, place, &mut |name, door| match door.way {
+            Way::Beside => self.add_beside(door.at),
+            _ => self.add_door(name, door),
+        });
         if self.ways == ways && !PACKING.contains(&key) {
             self.has_others = true;
             if matches!(bytes.get(at), Some(b'{' | b'[')) {
@@ -205,8 +208,8 @@ pub(super) fn list(key: &[u8]) -> Option<(&'static [u8], Context)> {
     LISTS.iter().find(|(name, _)| *name == key).copied()
 }
 
-/// Calls `found` with each value by which the member with this key may hold records. There are several if
-/// a key in it comes twice.
+/// Calls `found` with each value by which the member with this key may hold records, and with those beside it
+/// in the member. There are several if a key in it comes twice.
 fn each_way(bytes: &[u8], key: &[u8], at: usize, place: Place, found: &mut impl FnMut(Name, Door)) {
     let Place { context, can_nest, is_in_wrapper } = place;
     let mut one = |name, way| found((name, b""), Door { at, way });
@@ -241,17 +244,29 @@ fn wrapped(
     flag: Flags,
     found: &mut impl FnMut(Name, Door),
 ) {
-    let mut value = |name, at| {
-        if let Some(way) = wrapped_value(bytes, at, flag) {
-            found(name, Door { at, way });
-        }
-    };
+    let value = |at| Some(Door { at, way: wrapped_value(bytes, at, flag)? });
     match path {
         [first, second] => {
-            let is_second = |(key, _): &(Cow<'_, [u8]>, usize)| **key == **second;
-            members(bytes, at).filter(is_second).for_each(|(_, at)| value((*first, *second), at));
+            let holds = |key: &[u8], at| key == *second && value(at).is_some();
+            if !members(bytes, at).any(|(key, at)| holds(&key, at)) {
+                return;
+            }
+            // A record is one, and no wrapper. But Splunk writes the fields of a record beside it.
+            let is_record = members(bytes, at).any(|(key, at)| is_of_record(bytes, &key, at));
+            if is_record && flag != Flags::IN_RAW {
+                return;
+            }
+            for (key, at) in members(bytes, at) {
+                match value(at).filter(|_| *key == **second) {
+                    Some(door) => found((*first, *second), door),
+                    None if matches!(bytes.get(at), Some(b'{' | b'[')) => {
+                        found((b"", b""), Door { at, way: Way::Beside });
+                    }
+                    None => {}
+                }
+            }
         }
-        [first, ..] => value((*first, b""), at),
+        [first, ..] => value(at).into_iter().for_each(|door| found((*first, b""), door)),
         [] => {}
     }
 }
@@ -311,6 +326,27 @@ pub(super) fn members(bytes: &[u8], at: usize) -> impl Iterator<Item = (Cow<'_, 
         next = comma.map(|at| skip_space(bytes, at + 1));
         Some((plain(&bytes[start + 1..end - 1]), value))
     })
+}
+
+/// Whether a record's key stands somewhere in the object or list at `at`. That of a list of values is none:
+/// Elasticsearch has such beside what it found.
+pub(super) fn holds_record(bytes: &[u8], at: usize) -> bool {
+    let Some(end) = skip_value(bytes, at) else { return false };
+    let mut at = at;
+    while let Some(length) = memchr::memchr(b'"', &bytes[at..end]) {
+        let quote = at + length;
+        let Some(after) = skip_string(bytes, quote) else { return false };
+        let colon = skip_space(bytes, after);
+        let value = skip_space(bytes, colon + 1);
+        if bytes.get(colon) == Some(&b':')
+            && bytes.get(value) != Some(&b'[')
+            && is_of_record(bytes, &plain(&bytes[quote + 1..after - 1]), value)
+        {
+            return true;
+        }
+        at = after;
+    }
+    false
 }
 
 /// Whether a text names a service that sends messages, such as `aws:sqs`.

@@ -113,6 +113,36 @@ fn what_holds_nothing_is_told() {
         r#"{"Records":[{"a":1}],"x":[{"eventName":"hidden"}],"y":"text"}"#,
         &[r#"12 {"a":1}"#, &format!("25 !{beside}")],
     );
+    let here = "a record should begin here, with '{'";
+    check(r#"{"Records":[[[[[{"b":1}]]]],{"a":1}]}"#, &[&format!("15 !{here}"), r#"28 {"a":1}"#]);
+    let hidden = "it stands beside a record in a wrapper, has a record's key, and is not read";
+    for (text, at) in [
+        (r#"{"detail":{"a":1},"x":{"y":[{"eventName":"z"}]}}"#, 22),
+        (r#"{"detail":{"a":1},"x":[{"\u0065ventName" : {}}]}"#, 22),
+        (r#"{"y":{"x":[]},"detail":{"a":1},"x":[1,{"eventID":"z"}]}"#, 35),
+    ] {
+        let detail = text.find(r#"{"a":1}"#).unwrap();
+        check(text, &[&format!(r#"{detail} {{"a":1}}"#), &format!("{at} !{hidden}")]);
+    }
+    let inner = r#"{"event":{"x":{"eventID":"z"},"original":"{}","y":[{}]},"z":[{"eventID":1}]}"#;
+    check(inner, &[&format!("14 !{hidden}"), "42 \"{}", &format!("60 !{hidden}")]);
+    check(
+        r#"{"event":{"original":{"a":1},"original":[{"eventID":1}]}}"#,
+        &[r#"21 {"a":1}"#, &format!("40 !{hidden}")],
+    );
+    check(
+        r#"{"event":{"eventID":"z","original":"{}"}}"#,
+        &[r#"0 {"event":{"eventID":"z","original":"{}"}}"#],
+    );
+    // What tools write beside a record.
+    for text in [
+        r#"{"detail":{"a":1},"x":{"y":["eventName","eventID"]},"z":{"eventSource":"aws:s"}}"#,
+        r#"{"detail":{"a":1},"fields":{"eventName":["z"]}}"#,
+        r#"{"detail":{"a":1},"eventId":{},"x":"{\"eventName\":1}"}"#,
+    ] {
+        check(text, &[r#"10 {"a":1}"#]);
+    }
+    check(r#"{"result":{"eventName":"z","_raw":"{}"}}"#, &["35 \"{}"]);
     check(r#"{"Records":[{"a":1}],"x":[{"b":1}"#, &[r#"12 {"a":1}"#, "25 !it has no end"]);
     // A record is one, although its list comes first, and whatever was found before.
     let late = r#"{"Records":[{"a":1}],"x":"text","eventName":"z"}"#;
@@ -121,7 +151,6 @@ fn what_holds_nothing_is_told() {
         &[r#"0 {"b":1}"#, &format!("8 {late}"), &format!("{} {{\"c\":1}}", 8 + late.len() + 13)],
     );
     check(r#"{"Records":[{"a":1}],"Events":[{"b":1}]}"#, &[r#"12 {"a":1}"#, r#"31 {"b":1}"#]);
-    let here = "a record should begin here, with '{'";
     check(
         r#"[1,"x",null,[],{"a":1}]"#,
         &[
