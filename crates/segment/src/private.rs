@@ -73,10 +73,11 @@ mod tests {
         create_dir_all(&inner).unwrap();
         let file = inner.join("f");
         options().create(true).write(true).truncate(true).open(&file).unwrap();
-        assert_eq!(tighten(dir.path()).unwrap(), 0, "it was made private");
+        let top = dir.path().join("a");
+        assert_eq!(tighten(&top).unwrap(), 0, "it was made private");
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         fs::set_permissions(&inner, Permissions::from_mode(0o750)).unwrap();
-        assert_eq!(tighten(dir.path()).unwrap(), 2);
+        assert_eq!(tighten(&top).unwrap(), 2);
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!((mode(&file), mode(&inner)), (FILE_MODE, DIR_MODE));
     }
