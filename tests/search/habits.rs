@@ -67,7 +67,7 @@ fn numbers_with_units_are_numbers_and_what_is_none_is_refused() {
     let moved = |is_meant: &dyn Fn(u64) -> bool| BYTES.iter().filter(|n| is_meant(**n)).count();
     let field = "bytesTransferredOut";
     for (test, is_meant) in [
-        ("> 1k", &(|n| n > 1_000) as &dyn Fn(u64) -> bool),
+        ("> 1k", &(|n: u64| n > 1_000) as &dyn Fn(u64) -> bool),
         ("> 1K", &|n: u64| n > 1_000),
         ("> 1KB", &|n: u64| n > 1_000),
         (">= 1KiB", &|n: u64| n >= 1_024),
