@@ -206,7 +206,7 @@ impl Sink for Count {
         Ok(())
     }
 
-    fn reject(&mut self, reject: Reject) {
+    fn reject(&mut self, reject: Reject) -> Result<(), Self::Error> {
         panic!("a generated record was rejected: {reject:?}");
     }
 }
@@ -244,7 +244,7 @@ impl Sink for Segment {
         Ok(())
     }
 
-    fn reject(&mut self, reject: Reject) {
+    fn reject(&mut self, reject: Reject) -> Result<(), Self::Error> {
         panic!("a generated record was rejected: {reject:?}");
     }
 }

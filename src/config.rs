@@ -16,6 +16,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+pub use self::check::advice_on_address;
 pub use self::error::{ConfigError, Origin};
 pub use self::memory::{MemoryPart, MemorySum};
 

@@ -4,6 +4,7 @@ mod engine;
 mod files;
 mod keeper;
 mod manager;
+pub mod offline;
 pub mod pipeline;
 pub mod reload;
 mod saved;
@@ -80,6 +81,7 @@ pub fn serve_options(config: &Config, roots: Vec<PathBuf>) -> IngestOptions {
             segment_bytes_max: config.ingest.segment_bytes_max,
             commit_age_max: Duration::from_millis(config.ingest.commit_age_ms_max),
             commit_idle: Duration::from_millis(config.ingest.commit_idle_ms),
+            reads_tables: false,
         },
         merge_at_end: false,
         free_bytes_min: config.index.free_bytes_min as u64,
@@ -106,6 +108,7 @@ pub fn import_options(config: &Config, roots: Vec<PathBuf>) -> IngestOptions {
     options.scan.settle = Duration::ZERO;
     options.work.unfinished = Duration::ZERO;
     options.work.commit_age_max = IMPORT_COMMIT_AGE;
+    options.work.reads_tables = true;
     options.merge_at_end = true;
     options
 }
@@ -203,6 +206,11 @@ async fn run(
         served = serving.as_mut() => return served.context(SOCKET_FAILED),
         store = opening => store?,
     };
+    if let Ok(store) = &store
+        && let Err(error) = store.tell_socket(&address)
+    {
+        tracing::warn!(%error, "who reads the index cannot be told the socket");
+    }
     let started =
         store.map_err(anyhow::Error::from).and_then(|store| Daemon::start(config, store, metrics));
     let engine = match started {

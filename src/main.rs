@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use traildex::cli;
 use traildex::cli::Cli;
 
@@ -14,5 +13,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
     segment::steps::set_up();
-    cli::run(&Cli::parse())
+    cli::run(&Cli::of_process())
 }

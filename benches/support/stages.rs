@@ -96,7 +96,7 @@ impl Sink for Count {
         Ok(())
     }
 
-    fn reject(&mut self, reject: Reject) {
+    fn reject(&mut self, reject: Reject) -> Result<(), Self::Error> {
         panic!("a generated record was rejected: {reject:?}");
     }
 }
@@ -139,7 +139,7 @@ impl<M: FnMut(&mut dyn FnMut())> Sink for Segment<M> {
         Ok(())
     }
 
-    fn reject(&mut self, reject: Reject) {
+    fn reject(&mut self, reject: Reject) -> Result<(), Self::Error> {
         panic!("a generated record was rejected: {reject:?}");
     }
 }

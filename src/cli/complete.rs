@@ -1,7 +1,7 @@
 //! `traildex complete`: what a query that is being typed can go on with, for the shells' completion.
 //!
-//! It prints the whole query up to there, once for each way to go on: a field, or a value of the field
-//! before the colon. It asks the daemon, gives up after a moment, and is silent whatever goes wrong.
+//! It prints the whole query up to there, once for each way to go on: a field, a value of the field
+//! before the colon, or a stage behind a pipe. It asks the daemon, gives up after a moment, and is silent whatever goes wrong.
 //!
 //! Names and values are whatever somebody has sent to AWS, and a shell would run what is in them. So
 //! only those are offered that mean nothing to a shell, to a terminal or to the query language.
@@ -23,6 +23,10 @@ const GIVE_UP: Duration = Duration::from_millis(300);
 /// Ways to go on that are offered; more are a wall of text.
 const OFFERED_MAX: usize = 50;
 
+/// The names of stages, without those that mean the same.
+const STAGES: [&str; 10] =
+    ["count", "dedup", "fields", "filter", "limit", "sort", "stats", "timeline", "top", "values"];
+
 /// What names and values may have beside letters and digits.
 const PLAIN: &str = "-_.:/@=+,%";
 
@@ -31,23 +35,37 @@ pub struct Args {
     /// The query up to the cursor
     #[arg(allow_hyphen_values = true)]
     text: String,
+    /// A field's name is typed, and no query
+    #[arg(long)]
+    field: bool,
     #[command(flatten)]
     socket: SocketArg,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let (sender, found) = mpsc::channel();
-    let (client, text) = (args.socket.client(), args.text.clone());
+    let (client, text, is_field) = (args.socket.client(), args.text.clone(), args.field);
     // The program ends without it where it takes too long.
     thread::spawn(move || {
-        let _ = sender.send(ways_on(&client, &text));
+        let found = if is_field { fields(&client, &text) } else { ways_on(&client, &text) };
+        let _ = sender.send(found.iter().map(|found| format!("{found}\n")).collect::<Vec<_>>());
     });
     let found = found.recv_timeout(GIVE_UP).unwrap_or_default();
     io::stdout().write_all(found.concat().as_bytes())?;
     Ok(Exit::Done)
 }
 
-/// Each with a line end.
+/// The names of fields that begin so, the short one of each.
+fn fields(client: &Client, typed: &str) -> Vec<String> {
+    offers(client, "/v1/fields", &[("prefix", typed)], "fields", |field| {
+        let path = if field["query"].is_null() { &field["path"] } else { &field["query"] };
+        let names = [&field["short"], path];
+        let name = names.into_iter().filter_map(Value::as_str);
+        name.filter(|name| name.starts_with(typed)).map(str::to_owned).next()
+    })
+}
+
+/// The query up to the cursor, once for each way to go on.
 fn ways_on(client: &Client, text: &str) -> Vec<String> {
     let Some(cursor) = Cursor::of(text) else { return Vec::new() };
     let before = &text[..text.len() - cursor.typed.len()];
@@ -61,11 +79,8 @@ fn ways_on(client: &Client, text: &str) -> Vec<String> {
     };
     let mut found = match cursor.field {
         Some(field) => values(field, cursor.typed),
-        None => offers(client, "/v1/fields", &[("prefix", cursor.typed)], "fields", |field| {
-            let names = [&field["short"], &field["path"]];
-            let name = names.into_iter().filter_map(Value::as_str);
-            name.filter(|name| name.starts_with(cursor.typed)).map(str::to_owned).next()
-        }),
+        None if cursor.is_stage => STAGES.map(str::to_owned).to_vec(),
+        None => fields(client, cursor.typed),
     };
     found.retain(|found| found.starts_with(cursor.typed));
     if let ([name], true) = (found.as_slice(), cursor.is_condition) {
@@ -80,7 +95,7 @@ fn ways_on(client: &Client, text: &str) -> Vec<String> {
             name.push(':');
         }
     }
-    found.iter().map(|found| format!("{before}{found}\n")).collect()
+    found.iter().map(|found| format!("{before}{found}")).collect()
 }
 
 /// What the daemon answers there, as far as it can be offered.
@@ -112,8 +127,10 @@ fn is_plain(text: &str) -> bool {
 struct Cursor<'a> {
     /// The field whose value it is; a field's name is typed where there is none.
     field: Option<&'a str>,
-    /// A name that a colon follows: none behind a pipe.
+    /// A name that a colon follows: behind a pipe in `filter` only.
     is_condition: bool,
+    /// The name of a stage.
+    is_stage: bool,
     typed: &'a str,
 }
 
@@ -123,7 +140,9 @@ impl<'a> Cursor<'a> {
         // Of each parenthesis that is open, the field whose values are in it.
         let mut open: Vec<Option<&str>> = Vec::new();
         let (mut start, mut field) = (0, None);
-        let (mut is_quoted, mut is_stage) = (false, false);
+        let mut is_quoted = false;
+        // Where the text of the stage begins.
+        let mut stage = None;
         let mut chars = text.char_indices();
         while let Some((at, c)) = chars.next() {
             let behind = at + c.len_utf8();
@@ -146,7 +165,7 @@ impl<'a> Cursor<'a> {
                     match c {
                         '(' | '[' => open.push(field.filter(|_| start == at)),
                         ')' | ']' => drop(open.pop()),
-                        '|' if open.is_empty() => is_stage = true,
+                        '|' if open.is_empty() => stage = Some(behind),
                         _ => {}
                     }
                     (start, field) = (behind, None);
@@ -155,8 +174,13 @@ impl<'a> Cursor<'a> {
             }
         }
         let field = field.or(open.last().copied().flatten()).filter(|field| !field.is_empty());
-        let is_condition = field.is_none() && !is_stage;
-        (!is_quoted).then_some(Self { field, is_condition, typed: &text[start..] })
+        let before = stage.map(|stage| text[stage..start].trim());
+        let is_stage = before == Some("");
+        let is_filter = before.is_some_and(|before| {
+            ["filter", "where"].contains(&before.split(' ').next().unwrap_or_default())
+        });
+        let is_condition = field.is_none() && (before.is_none() || is_filter);
+        (!is_quoted).then_some(Self { field, is_condition, is_stage, typed: &text[start..] })
     }
 }
 
@@ -166,9 +190,9 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Option<(Option<&str>, bool, &str)>) {
-        let expected =
-            expected.map(|(field, is_condition, typed)| Cursor { field, is_condition, typed });
-        assert_eq!(Cursor::of(text), expected, "{text}");
+        let found = Cursor::of(text);
+        let found = found.map(|found| (found.field, found.is_condition, found.typed));
+        assert_eq!(found, expected, "{text}");
     }
 
     #[test]
@@ -187,6 +211,36 @@ mod tests {
         check("arn:arn:aws:iam::1", Some((Some("arn"), false, "arn:aws:iam::1")));
         check("errorCode:* | top 10 actor, serv", Some((None, false, "serv")));
         check("errorMessage:\"not auth", None);
+    }
+
+    #[test]
+    fn behind_a_pipe_it_is_a_stage_first() {
+        for (text, is_stage) in [
+            ("* |", true),
+            ("* | ", true),
+            ("* | to", true),
+            ("* | top ", false),
+            ("* | top 5 ac", false),
+            ("* | count by actor | so", true),
+            ("(a | b", false),
+            ("x", false),
+        ] {
+            assert_eq!(Cursor::of(text).map(|cursor| cursor.is_stage), Some(is_stage), "{text}");
+        }
+        check("* | filter even", Some((None, true, "even")));
+        for stage in STAGES {
+            let query = match stage {
+                "sort" => "* | sort time".to_owned(),
+                "count" => "* | count".to_owned(),
+                "stats" => "* | stats count".to_owned(),
+                "limit" | "top" => {
+                    format!("* | {stage} 5 actor").replace("limit 5 actor", "limit 5")
+                }
+                "timeline" => "* | timeline 1h".to_owned(),
+                _ => format!("* | {stage} actor"),
+            };
+            language::parse::parse(&query).unwrap();
+        }
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 fn asking(script: &str) -> String {
     let line = |line: &str| match line.strip_suffix(":_default' \\\n") {
         Some(start) if start.starts_with("'*::query ") => format!("{start}:_traildex_query' \\\n"),
+        Some(start) if start.starts_with("':field ") => format!("{start}:_traildex_field' \\\n"),
         _ => line.to_owned(),
     };
     script.split_inclusive('\n').map(line).collect()

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::Exit;
 use crate::cli::answer::answer_table;
 use crate::cli::event::describe_hit;
-use crate::cli::events::events_table;
+use crate::cli::events::{EventsLook, events_table};
 use crate::cli::output::Look;
 use crate::cli::text::{counted, escape, thousands};
 use crate::config::Config;
@@ -120,7 +120,7 @@ fn questions() -> [Question; 5] {
         question(
             2,
             "An access key leaked. From where, with what client was it used?",
-            format!("key = {KEY} | stats count, first, last by ip, userAgent | sort count desc"),
+            format!("key = {KEY} | stats count, first, last by ip, client | sort count desc"),
         ),
         question(
             3,
@@ -134,9 +134,7 @@ fn questions() -> [Question; 5] {
         question(
             5,
             "What was denied, to whom?",
-            "error:(AccessDenied OR *UnauthorizedOperation OR Client.*Unauthorized*) \
-             | count by actor, service, action"
-                .to_owned(),
+            "outcome:denied | count by actor, service, action".to_owned(),
         ),
         question(
             12,
@@ -164,7 +162,9 @@ fn answer(client: &Client, question: &Question, out: &mut impl Write) -> anyhow:
     let look = Look::of_stdout();
     match &response.table {
         Some(rows) => writeln!(out, "{}", answer_table(rows, &request.query, look))?,
-        None => writeln!(out, "{}", events_table(&response.hits, look))?,
+        None => {
+            writeln!(out, "{}", events_table(&response.hits, &EventsLook::default(), look))?;
+        }
     }
     let all = response.table.as_ref().map_or(response.total.value, |table| table.rows_total);
     if all > ROWS_MAX as u64 {

@@ -6,9 +6,10 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use super::Exit;
+use super::{Exit, default_socket};
 use crate::cli::text::escape;
 use client::ClientError;
+use segment::IndexError;
 use wire::{ApiError, ErrorKind};
 
 /// Characters of a query shown on either side of its error.
@@ -83,7 +84,8 @@ fn render(error: &anyhow::Error) -> String {
     };
     let client_error = error.downcast_ref::<ClientError>();
     let suggestion = refusal(error).and_then(|error| error.suggestion.as_deref());
-    let help = match (suggestion, client_error.and_then(ClientError::hint)) {
+    let hint = client_error.and_then(ClientError::hint).map(str::to_owned);
+    let help = match (suggestion, hint.or_else(|| private_index(error))) {
         // Some messages say it themselves.
         (Some(suggestion), _) if message.contains(&*escape(suggestion)) => String::new(),
         (Some(suggestion), _) => format!("\nhelp: try {}", escape(suggestion)),
@@ -91,6 +93,18 @@ fn render(error: &anyhow::Error) -> String {
         (None, None) => String::new(),
     };
     format!("error: {message}{help}")
+}
+
+/// What to do about an index that only its owner may read.
+fn private_index(error: &anyhow::Error) -> Option<String> {
+    let refused = error.downcast_ref::<IndexError>().filter(|error| error.is_of_permissions());
+    refused.map(|_| {
+        format!(
+            "an index is its owner's alone; the daemon that uses it answers on its socket, such as \
+             --socket {}",
+            default_socket().display()
+        )
+    })
 }
 
 /// What the daemon refused, if it was the daemon.

@@ -1,80 +1,151 @@
 //! Events as tables: one a row, and where that is too wide for the terminal, one in two lines: when, what
-//! and with what result; below it who, with which credentials, from where.
+//! and with what outcome; below it who, with which credentials, on what, from where. Headings are the names
+//! that queries take.
+
+use std::collections::HashSet;
 
 use comfy_table::Color;
 
 use crate::cli::output::Look;
 use crate::cli::record::Record;
 use crate::cli::table::{Cell, paragraph, table, whole};
+use crate::cli::times::Times;
 use wire::Hit;
 
-const HEADER: [&str; 7] = ["TIME", "ACTOR", "CREDENTIAL", "ACTION", "SOURCE", "REGION", "RESULT"];
+/// The columns, and whether only the wide table has them.
+const COLUMNS: [(&str, bool); 12] = [
+    ("time", false),
+    ("actor", false),
+    ("credential", false),
+    ("action", false),
+    ("target", false),
+    ("ip", false),
+    ("region", false),
+    ("account", true),
+    ("client", true),
+    ("outcome", false),
+    ("error", true),
+    ("id", false),
+];
 
 /// Those of an event's first line, where it has two.
-const FIRST_LINE: [&str; 3] = ["TIME", "ACTION", "RESULT"];
+const FIRST_LINE: [&str; 4] = ["time", "action", "outcome", "id"];
 
 /// Of the second line.
 const INDENT: usize = 4;
 
+/// Targets of an event that a cell shows; `--wide` and other forms have all.
+pub(super) const TARGETS_SHOWN_MAX: usize = 3;
+
+/// Characters to which ids are cut: the ends of the parts of a UUID.
+const ID_CUTS: [usize; 4] = [8, 13, 18, 23];
+
+/// How a table of events is to be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EventsLook {
+    /// Each event on one line, however wide, with all columns and nothing cut.
+    pub is_wide: bool,
+    pub times: Times,
+}
+
 /// Events as this place can show them.
-pub(super) fn events_table(hits: &[Hit], look: Look) -> String {
-    let rows: Vec<Vec<Cell>> = hits.iter().map(row).collect();
-    whole(&HEADER, &rows, look).unwrap_or_else(|| in_two_lines(hits, look))
+pub(super) fn events_table(hits: &[Hit], how: &EventsLook, look: Look) -> String {
+    let ids = short_ids(hits);
+    let shown: Vec<(&Hit, &str)> = hits.iter().zip(ids).collect();
+    let names = COLUMNS.iter().filter(|(_, is_wide)| how.is_wide || !is_wide);
+    let names: Vec<&str> = names.map(|(name, _)| *name).collect();
+    let rows: Vec<Vec<Cell>> = shown.iter().map(|shown| row(&names, *shown, how)).collect();
+    if how.is_wide {
+        return table(&names, &rows, Look { width: None, ..look });
+    }
+    whole(&names, &rows, look).unwrap_or_else(|| in_two_lines(&shown, how, look))
 }
 
-fn row(hit: &Hit) -> Vec<Cell> {
+/// The beginnings of ids, as short as still tells these events apart.
+fn short_ids(hits: &[Hit]) -> Vec<&str> {
+    fn cut(id: &str, at: usize) -> &str {
+        let is_uuid = id.len() == 36 && ID_CUTS.iter().all(|dash| id.as_bytes()[*dash] == b'-');
+        if is_uuid { &id[..at] } else { id }
+    }
+    let ids = || hits.iter().map(|hit| hit.meta.id.as_str());
+    let distinct = ids().collect::<HashSet<_>>().len();
+    let tells = |at: &usize| ids().map(|id| cut(id, *at)).collect::<HashSet<_>>().len() == distinct;
+    match ID_CUTS.into_iter().find(tells) {
+        Some(at) => ids().map(|id| cut(id, at)).collect(),
+        None => ids().collect(),
+    }
+}
+
+fn row(names: &[&str], (hit, id): (&Hit, &str), how: &EventsLook) -> Vec<Cell> {
     let record = Record::new(&hit.event);
-    vec![
-        Cell::text(Some(&hit.meta.time)),
-        Cell::text(Some(&hit.meta.actor)),
-        marked(Cell::text(Some(&hit.meta.credential)), hit),
-        Cell::text(record.action().as_deref()),
-        Cell::text(record.text(&["sourceIPAddress"]).as_deref()),
-        Cell::text(record.text(&["awsRegion"]).as_deref()),
-        result(&record),
-    ]
+    let text = |text: &str| Cell::text((!text.is_empty()).then_some(text));
+    let cell = |name: &&str| match *name {
+        "time" => text(&how.times.shown(&hit.meta.time)),
+        "actor" => text(&hit.meta.actor),
+        "credential" => marked(text(&hit.meta.credential), hit),
+        "action" => Cell::text(record.action().as_deref()),
+        "target" => text(&targets(hit, if how.is_wide { usize::MAX } else { TARGETS_SHOWN_MAX })),
+        "ip" => Cell::text(record.text(&["sourceIPAddress"]).as_deref()),
+        "region" => Cell::text(record.text(&["awsRegion"]).as_deref()),
+        "account" => text(&hit.meta.account),
+        "client" => text(&hit.meta.client),
+        "outcome" => outcome(text(&hit.meta.outcome), hit),
+        "error" => text(&hit.meta.error),
+        _ => text(if how.is_wide { &hit.meta.id } else { id }),
+    };
+    names.iter().map(cell).collect()
 }
 
-fn in_two_lines(hits: &[Hit], look: Look) -> String {
-    let first = |hit: &Hit| {
-        let record = Record::new(&hit.event);
-        let time = Cell::text(Some(&hit.meta.time));
-        vec![time, Cell::text(record.action().as_deref()), result(&record)]
+/// What the event touched, in one text: the first ones, and how many more there are.
+pub(super) fn targets(hit: &Hit, shown_max: usize) -> String {
+    let targets = &hit.meta.target;
+    let shown = targets.len().min(shown_max);
+    let text = targets[..shown].join(", ");
+    match targets.len() - shown {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
+}
+
+fn in_two_lines(shown: &[(&Hit, &str)], how: &EventsLook, look: Look) -> String {
+    let rows = |names: &[&str]| -> Vec<Vec<Cell>> {
+        shown.iter().map(|shown| row(names, *shown, how)).collect()
     };
-    let mut rows: Vec<Vec<Cell>> = hits.iter().map(first).collect();
-    let with_results = whole(&FIRST_LINE, &rows, look);
-    let has_results = with_results.is_some();
-    let first = with_results.unwrap_or_else(|| {
-        for row in &mut rows {
-            row.truncate(2);
-        }
+    let with_outcomes = whole(&FIRST_LINE, &rows(&FIRST_LINE), look);
+    let has_outcomes = with_outcomes.is_some();
+    let first = with_outcomes.unwrap_or_else(|| {
+        let names = &FIRST_LINE[..2];
         // Without a bound, a row is one line.
-        table(&FIRST_LINE[..2], &rows, Look { width: None, ..look })
+        table(names, &rows(names), Look { width: None, ..look })
     });
     let mut lines = first.lines();
     let mut text: String = lines.next().map(|header| format!("{header}\n")).unwrap_or_default();
-    for (line, hit) in lines.zip(hits) {
-        let second = paragraph(&second_line(hit, !has_results), INDENT, look);
+    for (line, shown) in lines.zip(shown) {
+        let second = paragraph(&second_line(*shown, !has_outcomes), INDENT, look);
         text.push_str(&format!("{line}\n{second}\n"));
     }
     text.trim_end().to_owned()
 }
 
-/// `alice (iam-user) from 203.0.113.7 in eu-west-1`, and where the first line had no room for the result,
-/// `: AccessDenied` behind it.
-fn second_line(hit: &Hit, has_result: bool) -> Cell {
+/// `alice (iam-user) on my-bucket/key from 203.0.113.7 in eu-west-1`, and where the first line had no room
+/// for them, outcome and id behind it: `: denied, 3f2a8c11`.
+fn second_line((hit, id): (&Hit, &str), has_outcome: bool) -> Cell {
     let record = Record::new(&hit.event);
-    let part = |word: &str, name| {
-        record.text(&[name]).map(|value| format!(" {word} {value}")).unwrap_or_default()
+    let part = |word: &str, value: Option<String>| {
+        value.map(|value| format!(" {word} {value}")).unwrap_or_default()
     };
-    let (from, at) = (part("from", "sourceIPAddress"), part("in", "awsRegion"));
-    let line = format!("{} ({}){from}{at}", hit.meta.actor, hit.meta.credential);
-    if !has_result {
+    let target = targets(hit, TARGETS_SHOWN_MAX);
+    let on = part("on", (!target.is_empty()).then_some(target));
+    let from = part("from", record.text(&["sourceIPAddress"]));
+    let at = part("in", record.text(&["awsRegion"]));
+    let line = format!("{} ({}){on}{from}{at}", hit.meta.actor, hit.meta.credential);
+    if !has_outcome {
         return marked(Cell::text(Some(&line)), hit);
     }
-    let result = record.result();
-    let cell = marked(Cell::text(Some(&format!("{line}: {result}"))), hit);
-    if result == "ok" { cell } else { cell.coloured(Color::Red) }
+    let parts = [hit.meta.outcome.as_str(), id];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let cell = Cell::text(Some(&format!("{line}: {}", parts.join(", "))));
+    outcome(marked(cell, hit), hit)
 }
 
 /// What root did stands out.
@@ -82,10 +153,13 @@ fn marked(cell: Cell, hit: &Hit) -> Cell {
     if hit.meta.credential == "root" { cell.coloured(Color::Yellow).bold() } else { cell }
 }
 
-fn result(record: &Record) -> Cell {
-    let result = record.result();
-    let cell = Cell::text(Some(&result));
-    if result == "ok" { cell } else { cell.coloured(Color::Red) }
+/// What did not succeed stands out.
+fn outcome(cell: Cell, hit: &Hit) -> Cell {
+    match hit.meta.outcome.as_str() {
+        "denied" => cell.coloured(Color::Red).bold(),
+        "failure" => cell.coloured(Color::Red),
+        _ => cell,
+    }
 }
 
 #[cfg(test)]
@@ -101,16 +175,16 @@ pub(crate) mod tests {
             time: "2023-07-10T11:42:36Z".into(),
             actor: actor.into(),
             credential: credential.into(),
+            outcome: "success".into(),
             file: "a.json.gz".into(),
             offset: 12,
-            flags: Vec::new(),
-            raw: None,
+            ..Meta::default()
         };
         Hit { event: RawValue::from_string(event.into()).unwrap(), meta, highlights: Vec::new() }
     }
 
-    fn shown(width: Option<u16>, has_colour: bool) -> String {
-        let hits = [
+    fn hits() -> [Hit; 2] {
+        let mut hits = [
             hit(
                 "alice",
                 "root",
@@ -123,12 +197,21 @@ pub(crate) mod tests {
                 r#"{"eventSource":"access-analyzer.amazonaws.com","eventName":"ListFindings"}"#,
             ),
         ];
-        events_table(&hits, Look { is_terminal: width.is_some(), width, has_colour }) + "\n"
+        hits[0].meta.outcome = "denied".into();
+        hits[0].meta.error = "AccessDenied".into();
+        hits[0].meta.target = vec!["bucket/key".into()];
+        hits[0].meta.id = "3f2a8c11-0000-4000-8000-000000000001".into();
+        hits
     }
 
-    const UNBOUNDED: &str = r"TIME                  ACTOR                                           CREDENTIAL    ACTION                        SOURCE       REGION     RESULT
-2023-07-10T11:42:36Z  alice                                           root          s3:GetObject                  203.0.113.7  eu-west-1  AccessDenied
-2023-07-10T11:42:36Z  deploy-role/\u{1b}[2Jsession-of-a-build-server  assumed-role  access-analyzer:ListFindings  -            -          ok
+    fn shown(width: Option<u16>, has_colour: bool) -> String {
+        let look = Look { is_terminal: width.is_some(), width, has_colour };
+        events_table(&hits(), &EventsLook::default(), look) + "\n"
+    }
+
+    const UNBOUNDED: &str = r"time                  actor                                           credential    action                        target      ip           region     outcome  id
+2023-07-10T11:42:36Z  alice                                           root          s3:GetObject                  bucket/key  203.0.113.7  eu-west-1  denied   3f2a8c11
+2023-07-10T11:42:36Z  deploy-role/\u{1b}[2Jsession-of-a-build-server  assumed-role  access-analyzer:ListFindings  -           -            -          success  e1
 ";
 
     #[test]
@@ -143,32 +226,83 @@ pub(crate) mod tests {
 
     #[test]
     fn a_narrow_terminal_gets_two_lines_an_event_and_loses_nothing() {
-        let expected = r"TIME                  ACTION                        RESULT
-2023-07-10T11:42:36Z  s3:GetObject                  AccessDenied
-    alice (root) from 203.0.113.7 in eu-west-1
-2023-07-10T11:42:36Z  access-analyzer:ListFindings  ok
+        let expected = r"time                  action                        outcome  id
+2023-07-10T11:42:36Z  s3:GetObject                  denied   3f2a8c11
+    alice (root) on bucket/key from 203.0.113.7 in eu-west-1
+2023-07-10T11:42:36Z  access-analyzer:ListFindings  success  e1
     deploy-role/\u{1b}[2Jsession-of-a-build-server (assumed-role)
 ";
         assert_eq!(shown(Some(80), false), expected);
     }
 
     #[test]
-    fn a_narrower_terminal_has_the_results_behind_the_rest() {
-        let expected = r"TIME                  ACTION
+    fn a_narrower_terminal_has_the_outcomes_behind_the_rest() {
+        let expected = r"time                  action
 2023-07-10T11:42:36Z  s3:GetObject
-    alice (root) from 203.0.113.7 in eu-west-1: AccessDenied
+    alice (root) on bucket/key from 203.0.113.7 in eu-west-
+    1: denied, 3f2a8c11
 2023-07-10T11:42:36Z  access-analyzer:ListFindings
     deploy-role/\u{1b}[2Jsession-of-a-build-server (assumed-
-    role): ok
+    role): success, e1
 ";
         assert_eq!(shown(Some(60), false), expected);
+    }
+
+    #[test]
+    fn the_wide_table_has_all_columns_whole_on_any_terminal() {
+        let look = Look { is_terminal: true, width: Some(80), has_colour: false };
+        let how = EventsLook { is_wide: true, times: Times::of(Some("Europe/Berlin")).unwrap() };
+        let mut hits = hits();
+        hits[0].meta.target = (1..=5).map(|n| format!("i-{n}")).collect();
+        let wide = events_table(&hits, &how, look);
+        let lines: Vec<Vec<&str>> = wide
+            .lines()
+            .map(|line| line.split("  ").filter(|cell| !cell.is_empty()).collect())
+            .collect();
+        let names = COLUMNS.map(|(name, _)| name);
+        assert_eq!(lines[0].iter().map(|name| name.trim()).collect::<Vec<_>>(), names);
+        let row: Vec<&str> = lines[1].iter().map(|cell| cell.trim()).collect();
+        let expected = [
+            "2023-07-10T13:42:36+02:00",
+            "alice",
+            "root",
+            "s3:GetObject",
+            "i-1, i-2, i-3, i-4, i-5",
+            "203.0.113.7",
+            "eu-west-1",
+            "-",
+            "-",
+            "denied",
+            "AccessDenied",
+            "3f2a8c11-0000-4000-8000-000000000001",
+        ];
+        assert_eq!(row, expected);
+        let narrow = events_table(&hits, &EventsLook::default(), Look::default());
+        assert!(narrow.contains("i-1, i-2, i-3 and 2 more"), "{narrow}");
+    }
+
+    #[test]
+    fn ids_are_as_short_as_tells_them_apart() {
+        let ids = |ids: &[&str]| {
+            let with_id = |id: &&str| {
+                let mut hit = hit("a", "root", "{}");
+                hit.meta.id = (*id).to_owned();
+                hit
+            };
+            short_ids(&ids.iter().map(with_id).collect::<Vec<_>>()).join(" ")
+        };
+        let [a, b] =
+            ["3f2a8c11-0000-4000-8000-000000000001", "3f2a8c11-0001-4000-8000-000000000001"];
+        assert_eq!(ids(&[a, "0:12", "not-a-uuid"]), "3f2a8c11 0:12 not-a-uuid");
+        assert_eq!(ids(&[a, a]), "3f2a8c11 3f2a8c11");
+        assert_eq!(ids(&[a, b]), "3f2a8c11-0000 3f2a8c11-0001");
     }
 
     #[test]
     fn colours_mark_errors_and_root_and_only_where_asked() {
         for width in [80, 200] {
             let coloured = shown(Some(width), true);
-            assert!(coloured.contains("\x1b[38;5;9mAccessDenied"), "{coloured:?}");
+            assert!(coloured.contains("\x1b[38;5;9m\x1b[1mdenied"), "{coloured:?}");
             assert!(coloured.contains("\x1b[38;5;11m\x1b[1m"), "{coloured:?}");
         }
         assert!(!shown(Some(80), false).contains('\x1b'));

@@ -4,22 +4,26 @@
 //! how far it is in `FILE.resume`: the same command goes on there. A Parquet file has its index at the
 //! end, and is begun anew.
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar};
 use serde::{Deserialize, Serialize};
 
-use super::{EXIT_CODES, Exit, SocketArg, named};
+use super::{EXIT_CODES, Exit, named};
+use crate::cli::ask::AskArg;
 use crate::cli::errors::QueryError;
 use crate::cli::output::Look;
+use crate::cli::progress;
 use crate::cli::shown::{ForTerminal, Shown};
-use crate::cli::text::escape;
-use client::Client;
+use crate::cli::text::{counted, escape};
+use client::{Client, ClientError};
+use formats::parquet::parquet_rows;
 use wire::limits::SEARCH_LIMIT_MAX;
-use wire::{ExportFormat, ExportRequest, Order, SearchRequest, TotalMode};
+use wire::{ApiError, ErrorKind, ExportFormat, ExportRequest, Order, SearchRequest, TotalMode};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
@@ -30,10 +34,14 @@ pub struct Args {
     /// The file to write; the same command continues one that was interrupted [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// ndjson (the original records, one a line), csv, or parquet
-    #[arg(long, default_value = "ndjson",
-        value_parser = named::<ExportFormat>(&["ndjson", "csv", "parquet"]))]
-    format: ExportFormat,
+    /// ndjson (the original records, one a line), csv, or parquet [default: as the file's name ends;
+    /// else ndjson]
+    #[arg(long, value_parser = named::<ExportFormat>(&["ndjson", "csv", "parquet"]))]
+    format: Option<ExportFormat>,
+    /// Only these fields of each event, as queries name them, in place of those of each format:
+    /// time,actor,action
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
+    columns: Vec<String>,
     /// Earliest event time: 2023-07-10, 2023-07-10T11:42:36Z, -24h, now
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     since: Option<String>,
@@ -47,7 +55,7 @@ pub struct Args {
     #[arg(long, default_value = "newest", value_parser = named::<Order>(&["newest", "oldest"]))]
     order: Order,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
 }
 
 /// How far an export is; `FILE.resume`.
@@ -61,9 +69,13 @@ struct Progress {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let format = match args.format {
+        Some(format) => format,
+        None => format_of(args.output.as_deref())?,
+    };
     let request = ExportRequest {
-        query: args.query.join(" ").into(),
-        format: args.format,
+        query: query(args).into(),
+        format,
         start: args.since.clone(),
         end: args.until.clone(),
         time_zone: args.time_zone.clone(),
@@ -71,35 +83,100 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         limit: None,
         cursor: None,
     };
-    let client = args.socket.client();
-    let export = Export { client: &client, bar: bar(&client, &request)? };
+    let client = args.ask.client()?;
+    let (bar, noun) = bar(&client, &request)?;
+    let export = Export { client: &client, bar, noun, lines: LineCount::default() };
     let written = match &args.output {
         None => export.to_stdout(&request)?,
-        Some(path) if args.format == ExportFormat::Parquet => {
+        Some(path) if format == ExportFormat::Parquet => {
             let partial = beside(path, "partial");
             let mut file = File::create(&partial).with_context(|| named_path(&partial))?;
             let written = export.whole(&request, &mut file)?;
             finish(&file, &partial, path)?;
+            let rows = parquet_rows(File::open(path).with_context(|| named_path(path))?)?;
+            export.bar.set_position(rows);
             written
         }
         Some(path) => export.parts(request, path)?,
     };
+    export.tell_end(format, written, args.output.as_deref());
     Ok(Exit::found(written > 0))
 }
 
+/// The query, with the columns that are wanted as its last stage.
+fn query(args: &Args) -> String {
+    let query = args.query.join(" ");
+    if args.columns.is_empty() {
+        return query;
+    }
+    let filter = if query.trim().is_empty() { "*" } else { &query };
+    format!("{filter} | fields {}", args.columns.join(", "))
+}
+
+/// The format that a file's name tells.
+fn format_of(path: Option<&Path>) -> anyhow::Result<ExportFormat> {
+    let Some(ending) = path.and_then(Path::extension).and_then(|ending| ending.to_str()) else {
+        return Ok(ExportFormat::Ndjson);
+    };
+    match ending.to_ascii_lowercase().as_str() {
+        "csv" => Ok(ExportFormat::Csv),
+        "parquet" => Ok(ExportFormat::Parquet),
+        "gz" | "zst" | "xz" | "bz2" | "zip" | "xlsx" | "xls" => {
+            let message = format!(
+                "no export is written as .{ending}: name a file .ndjson, .csv or .parquet, or give \
+                 --format to write another under this name"
+            );
+            Err(ClientError::Api(ApiError::new(ErrorKind::BadRequest, message)).into())
+        }
+        _ => Ok(ExportFormat::Ndjson),
+    }
+}
+
 /// Counts the events first, for the bar; it is drawn on a terminal only.
-fn bar(client: &Client, request: &ExportRequest) -> anyhow::Result<ProgressBar> {
+fn bar(client: &Client, request: &ExportRequest) -> anyhow::Result<(ProgressBar, &'static str)> {
     let count = SearchRequest { total: TotalMode::Exact, ..request.page(0, None) };
     let located = |error| QueryError::locate(error, &request.query.to_string());
-    let total = client.search(&count).map_err(located)?.total.value;
-    let template = "{bar:30} {human_pos} of {human_len} events, {eta} left";
-    let style = ProgressStyle::with_template(template).expect("the template is valid");
-    Ok(ProgressBar::new(total).with_style(style))
+    let answer = client.search(&count).map_err(located)?;
+    Ok(match &answer.table {
+        Some(table) => (progress::line(Some(table.rows_total)), "row"),
+        None => (progress::line(Some(answer.total.value)), "event"),
+    })
 }
 
 struct Export<'a> {
     client: &'a Client,
     bar: ProgressBar,
+    /// What is exported.
+    noun: &'static str,
+    lines: LineCount,
+}
+
+/// Counts the events or rows in what is written: line ends, but those in a cell of CSV, and without the
+/// line of its names.
+#[derive(Default)]
+struct LineCount {
+    is_quoted: Cell<bool>,
+    has_names: Cell<bool>,
+}
+
+impl LineCount {
+    fn of(&self, format: ExportFormat, bytes: &[u8]) -> u64 {
+        let mut lines = 0;
+        match format {
+            ExportFormat::Parquet => return 0,
+            ExportFormat::Ndjson => return memchr::memchr_iter(b'\n', bytes).count() as u64,
+            ExportFormat::Csv => {
+                for byte in bytes {
+                    match byte {
+                        b'"' => self.is_quoted.set(!self.is_quoted.get()),
+                        b'\n' if !self.is_quoted.get() => lines += 1,
+                        _ => {}
+                    }
+                }
+            }
+        }
+        if lines > 0 && !self.has_names.replace(true) { lines - 1 } else { lines }
+    }
 }
 
 impl Export<'_> {
@@ -157,6 +234,7 @@ impl Export<'_> {
             let path = named_path(path);
             eprintln!("continuing {} behind {events} events", escape(&path));
             self.bar.set_position(progress.events);
+            self.lines.has_names.set(true);
         }
         loop {
             let mut answer = self.client.export(&progress.request)?;
@@ -182,8 +260,26 @@ impl Export<'_> {
     }
 
     fn tell(&self, format: ExportFormat, bytes: &[u8]) {
-        if format != ExportFormat::Parquet {
-            self.bar.inc(memchr::memchr_iter(b'\n', bytes).count() as u64);
+        self.bar.inc(self.lines.of(format, bytes));
+        let total = self.bar.length().unwrap_or_default();
+        self.bar.set_message(format!(
+            "{:>3}%  {} of {}, {} left",
+            progress::percent(&self.bar),
+            HumanCount(self.bar.position()),
+            counted(total, self.noun),
+            HumanDuration(self.bar.eta())
+        ));
+    }
+
+    /// Says what was written. Of Parquet on standard output only the bytes are known.
+    fn tell_end(&self, format: ExportFormat, bytes: u64, path: Option<&Path>) {
+        let size = HumanBytes(bytes);
+        let place = path.map(|path| format!(" to {}", escape(&named_path(path))));
+        let place = place.unwrap_or_default();
+        if format == ExportFormat::Parquet && path.is_none() {
+            eprintln!("{size} exported");
+        } else {
+            eprintln!("{} exported{place}, {size}", counted(self.bar.position(), self.noun));
         }
     }
 }
@@ -220,4 +316,32 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 
 fn named_path(path: &Path) -> String {
     path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_counted_and_not_lines() {
+        let csv = b"a,b\n\"x\ny\",1\n\"say \"\"z\n\"\"\",2\n";
+        for at in 0..csv.len() {
+            let lines = LineCount::default();
+            let count = |bytes| lines.of(ExportFormat::Csv, bytes);
+            assert_eq!(count(&csv[..at]) + count(&csv[at..]), 2, "{at}");
+        }
+        assert_eq!(LineCount::default().of(ExportFormat::Ndjson, b"{}\n{}\n"), 2);
+    }
+
+    #[test]
+    fn a_files_name_tells_its_format() {
+        let of = |name: &str| format_of(Some(Path::new(name))).ok();
+        assert_eq!(of("a.CSV"), Some(ExportFormat::Csv));
+        assert_eq!(of("a.parquet"), Some(ExportFormat::Parquet));
+        for name in ["a", "a.jsonl", "a.json", "a.txt", ".csv"] {
+            assert_eq!(of(name), Some(ExportFormat::Ndjson), "{name}");
+        }
+        assert_eq!(of("a.csv.gz"), None);
+        assert_eq!(format_of(None).ok(), Some(ExportFormat::Ndjson));
+    }
 }

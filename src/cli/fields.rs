@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use clap::builder::RangedU64ValueParser;
 
-use super::{EXIT_CODES, Exit, SocketArg};
+use super::{EXIT_CODES, Exit};
 use crate::cli::answer::text_of;
+use crate::cli::ask::AskArg;
 use crate::cli::list::{List, ListArgs};
 use crate::cli::table::{Cell, ListFormat};
 use crate::cli::text::{counted, escape, thousands};
@@ -29,11 +30,11 @@ pub struct Args {
     #[command(flatten)]
     list: ListArgs,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let answer = args.socket.client().fields(&FieldsRequest {
+    let answer = args.ask.client()?.fields(&FieldsRequest {
         prefix: args.prefix.clone(),
         limit: args.limit,
         values: args.values,
@@ -68,7 +69,7 @@ fn row(field: &Field) -> Vec<Cell> {
     let values: Vec<String> = values.filter_map(|value| text_of(&value.value)).collect();
     let values = values.join(", ");
     vec![
-        Cell::text(Some(&field.path)),
+        Cell::text(Some(field.query.as_ref().unwrap_or(&field.path))),
         Cell::text(field.short.as_deref()),
         Cell::text(Some(&types.join(", "))),
         Cell::number(thousands(field.events)),

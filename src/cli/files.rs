@@ -7,7 +7,8 @@ use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser
 use comfy_table::Color;
 use serde_json::Value;
 
-use super::{EXIT_CODES, Exit, SocketArg, named};
+use super::{EXIT_CODES, Exit, named};
+use crate::cli::ask::AskArg;
 use crate::cli::list::write_json;
 use crate::cli::output::{ColorArg, Look, Output};
 use crate::cli::shown::csv_for_terminal;
@@ -57,7 +58,7 @@ pub struct Args {
     #[command(flatten)]
     color: ColorArg,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
 }
 
 fn dimensions() -> impl TypedValueParser<Value = Dimension> {
@@ -68,7 +69,7 @@ fn dimensions() -> impl TypedValueParser<Value = Dimension> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let response = args.socket.client().files(&FilesRequest {
+    let response = args.ask.client()?.files(&FilesRequest {
         state: args.state,
         path: args.path.clone(),
         start: args.since.clone(),
@@ -266,7 +267,11 @@ fn path_and_notes(file: &FileEntry) -> String {
         lines.push(format!("{} {what}", thousands(count)));
     }
     for reject in &reading.rejects {
-        lines.push(format!("byte {}: {}", thousands(reject.offset), escape(&reject.reason)));
+        let reason = escape(&reject.reason);
+        // The reason names the row of a table itself.
+        let is_table = reading.flags.iter().any(|flag| flag == "table");
+        let byte = thousands(reject.offset);
+        lines.push(if is_table { reason.into_owned() } else { format!("byte {byte}: {reason}") });
     }
     let unlisted = reading.rejected.saturating_sub(reading.rejects.len() as u64);
     if unlisted > 0 {

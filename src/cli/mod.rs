@@ -5,6 +5,7 @@
 //! attacker can write escape sequences into a trail.
 
 mod answer;
+mod ask;
 mod bench;
 mod check_config;
 mod complete;
@@ -13,6 +14,7 @@ mod demo;
 mod errors;
 mod event;
 mod events;
+mod explained;
 mod export;
 mod fields;
 mod files;
@@ -20,11 +22,13 @@ mod generate;
 mod help;
 mod import;
 mod json;
+mod left_out;
 mod list;
 mod log;
 mod log_limit;
 mod man;
 mod output;
+mod progress;
 mod rebuild;
 mod record;
 mod saved;
@@ -35,8 +39,10 @@ mod status;
 mod table;
 mod tail;
 mod text;
+mod times;
 mod values;
 mod verify;
+mod words;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -44,7 +50,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use serde::de::DeserializeOwned;
 
 use client::Client;
@@ -71,7 +77,7 @@ pub enum Command {
     Serve(serve::Args),
     /// Find events
     Search(search::Args),
-    /// Show one event: who, what, from where, when, with which credentials
+    /// Show one event: who, what, from where, when, with which credentials and outcome
     Event(event::Args),
     /// Write everything that a query finds into a file
     Export(export::Args),
@@ -110,6 +116,13 @@ pub enum Command {
     Man(man::Args),
     /// Explain a command, or with 'query' the query language
     Help(help::Args),
+}
+
+impl Cli {
+    /// The command that the process was started with; it ends here where that is none.
+    pub fn of_process() -> Self {
+        Self::parse_from(words::apart(std::env::args_os().collect(), &Self::command()))
+    }
 }
 
 /// How a command ended; the exit code of the process.
@@ -205,8 +218,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

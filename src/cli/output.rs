@@ -15,6 +15,9 @@ use signal_hook::consts::SIGINT;
 /// Quits where everything fits, passes colours on, leaves the text on the screen.
 const PAGER: &str = "less -FRX";
 
+/// Columns of a terminal that tells none.
+const WIDTH_UNKNOWN: u16 = 80;
+
 /// How results may look where they go.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Look {
@@ -42,6 +45,8 @@ impl Look {
             crossterm::style::force_color_output(true);
         }
         let width = comfy_table::Table::new().width().filter(|_| is_terminal);
+        // A terminal that does not know, such as that of a container or of a serial line.
+        let width = width.map(|width| if width == 0 { WIDTH_UNKNOWN } else { width });
         Self { is_terminal, width, has_colour }
     }
 }

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::HumanCount;
 
 use super::{EXIT_CODES, Exit, SocketArg};
 use crate::cli::import::{absolute, fill, tell_damage};
+use crate::cli::progress;
 use crate::cli::serve::environment;
 use crate::config::{Config, Overrides};
 use crate::daemon::pipeline::replace;
@@ -83,7 +84,13 @@ fn offline(args: &Args, request: RebuildRequest) -> anyhow::Result<()> {
     tell_damage(&store);
     // The new index is compared with the old one, which an earlier version may have made.
     let never = Stop::when(|| false);
-    for segment in store.outdated() {
+    let outdated = store.outdated();
+    if !outdated.is_empty() {
+        eprintln!(
+            "an earlier version made the index; making it anew of its records first, to compare with"
+        );
+    }
+    for segment in outdated {
         store.remake_segment(&segment, size_limits(&config), &mut *read_again(), &never)?;
     }
     if !request.accept_loss {
@@ -131,8 +138,7 @@ fn online(args: &Args, request: RebuildRequest, client: &Client) -> anyhow::Resu
     if args.no_wait {
         return Ok(());
     }
-    let bar = ProgressBar::no_length()
-        .with_style(ProgressStyle::with_template("{msg}").expect("the template is valid"));
+    let bar = progress::line(None);
     loop {
         let status = client.status()?;
         let Some(RebuildStatus { state, message, events_lost, events, pending, .. }) =

@@ -30,17 +30,14 @@ impl<'a> Record<'a> {
 
     /// What was done, `s3:GetObject`, by the names that IAM policies use.
     pub(super) fn action(&self) -> Option<String> {
-        let name = self.text(&["eventName"]);
-        let Some(source) = self.text(&["eventSource"]) else {
+        // An Insight event is of calls of this name.
+        let field = |name| self.text(&[name]).or_else(|| self.text(&["insightDetails", name]));
+        let name = field("eventName");
+        let Some(source) = field("eventSource") else {
             return name;
         };
         let service = source.strip_suffix(".amazonaws.com").unwrap_or(&source);
         Some(format!("{service}:{}", name.as_deref().unwrap_or("?")))
-    }
-
-    /// The error code, or `ok`.
-    pub(super) fn result(&self) -> String {
-        self.text(&["errorCode"]).unwrap_or_else(|| "ok".into())
     }
 }
 
@@ -77,6 +74,10 @@ mod tests {
             (r#"{"eventSource":"s3.amazonaws.com","eventName":"GetObject"}"#, Some("s3:GetObject")),
             (r#"{"eventSource":"custom"}"#, Some("custom:?")),
             (r#"{"eventName":"GetObject"}"#, Some("GetObject")),
+            (
+                r#"{"insightDetails":{"eventSource":"ec2.amazonaws.com","eventName":"RunInstances"}}"#,
+                Some("ec2:RunInstances"),
+            ),
             ("{}", None),
         ] {
             let json = RawValue::from_string(json.into()).unwrap();

@@ -7,14 +7,16 @@ use clap::Subcommand;
 use clap::builder::RangedU64ValueParser;
 
 use super::{EXIT_CODES, Exit, SocketArg, named};
+use crate::cli::ask::AskArg;
 use crate::cli::errors::QueryError;
-use crate::cli::list::{List, ListArgs};
-use crate::cli::output::ColorArg;
+use crate::cli::list::{List, ListArgs, write_json};
+use crate::cli::output::{ColorArg, Look};
 use crate::cli::search::show;
-use crate::cli::table::{Cell, ListFormat};
-use crate::cli::text::escape;
+use crate::cli::table::{Cell, Format, ListFormat};
+use crate::cli::text::{escape, labelled};
+use client::ClientError;
 use wire::limits::SEARCH_LIMIT_MAX;
-use wire::{Order, Parameter, SavedRequest, SavedSearch};
+use wire::{ApiError, ErrorKind, Order, Parameter, SavedRequest, SavedSearch};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
@@ -27,6 +29,8 @@ pub struct Args {
 enum Command {
     /// List the saved searches
     List(ListCommand),
+    /// Show a saved search whole
+    Show(ShowCommand),
     /// Save a search, or replace one
     Set(SetCommand),
     /// Find events with a saved search
@@ -40,7 +44,17 @@ struct ListCommand {
     #[command(flatten)]
     list: ListArgs,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowCommand {
+    name: String,
+    /// text, or json
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    ask: AskArg,
 }
 
 #[derive(Debug, clap::Args)]
@@ -70,6 +84,9 @@ struct RunCommand {
     parameters: Vec<(String, String)>,
     #[command(flatten)]
     span: SpanArgs,
+    /// Leave spans of a timeline out in which nothing was found
+    #[arg(long)]
+    no_empty: bool,
     /// table, json (the daemon's whole answer), ndjson (the original records, or rows, one a line), or
     /// csv, safe to open in a spreadsheet
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = ListFormat::Table)]
@@ -77,7 +94,7 @@ struct RunCommand {
     #[command(flatten)]
     color: ColorArg,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
 }
 
 #[derive(Debug, clap::Args)]
@@ -116,6 +133,7 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         Command::List(command) => list(command),
+        Command::Show(command) => show_saved(command),
         Command::Set(command) => set(command),
         Command::Run(command) => run_saved(command),
         Command::Delete(DeleteCommand { name, socket }) => {
@@ -125,8 +143,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
 }
 
-fn list(ListCommand { list, socket }: &ListCommand) -> anyhow::Result<Exit> {
-    let answer = socket.client().saved()?;
+fn list(ListCommand { list, ask }: &ListCommand) -> anyhow::Result<Exit> {
+    let answer = ask.client()?.saved()?;
     let entries: Vec<Entry> =
         answer.saved.iter().map(|(name, search)| Entry { name, search }).collect();
     let keys = ["name", "description", "query", "parameters", "start", "end", "owner"];
@@ -150,7 +168,51 @@ fn list(ListCommand { list, socket }: &ListCommand) -> anyhow::Result<Exit> {
             ]
         },
     )?;
-    Ok(Exit::found(!answer.saved.is_empty()))
+    if answer.saved.is_empty() && list.format == ListFormat::Table {
+        let _ = writeln!(io::stderr(), "no search is saved yet: traildex saved set NAME QUERY");
+    }
+    // It is no search, and has found what there is.
+    Ok(Exit::Done)
+}
+
+fn show_saved(ShowCommand { name, format, ask }: &ShowCommand) -> anyhow::Result<Exit> {
+    let Some(search) = ask.client()?.saved()?.saved.remove(name) else {
+        anyhow::bail!(unknown(name));
+    };
+    let mut out = io::stdout().lock();
+    match format {
+        Format::Text => writeln!(out, "{}", described(name, &search))?,
+        Format::Json => write_json(&mut out, &Entry { name, search: &search }, Look::of_stdout())?,
+    }
+    Ok(Exit::Done)
+}
+
+/// The error that the daemon has for a name that it does not know.
+fn unknown(name: &str) -> ClientError {
+    ApiError::new(ErrorKind::NotFound, format!("no search is saved as '{name}'")).into()
+}
+
+fn described(name: &str, search: &SavedSearch) -> String {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let order = search.order.map(|order| format!("{order:?} first").to_lowercase());
+    let mut lines = vec![
+        ("name", name.to_owned()),
+        ("query", search.query.clone()),
+        ("about", text(&search.description)),
+        ("since", text(&search.start)),
+        ("until", text(&search.end)),
+        ("zone", text(&search.time_zone)),
+        ("limit", search.limit.map(|limit| limit.to_string()).unwrap_or_default()),
+        ("order", order.unwrap_or_default()),
+        ("owner", search.owner.map(|owner| owner.to_string()).unwrap_or_default()),
+    ];
+    for (name, Parameter { default, description }) in &search.parameters {
+        let default = default.as_ref().map(|default| format!("={default}"));
+        let about = description.as_ref().map(|about| format!(", {about}"));
+        let (default, about) = (default.unwrap_or_default(), about.unwrap_or_default());
+        lines.push(("value", format!("{name}{default}{about}")));
+    }
+    labelled(&lines)
 }
 
 #[derive(serde::Serialize)]
@@ -192,9 +254,10 @@ fn run_saved(args: &RunCommand) -> anyhow::Result<Exit> {
         time_zone: time_zone.clone(),
         limit: *limit,
         order: *order,
+        empty: !args.no_empty,
         ..SavedRequest::default()
     };
-    let client = args.socket.client();
+    let client = args.ask.client()?;
     let response = client.search_saved(&args.name, &request)?;
     // What the table is made of tells how to show it.
     let query = client.saved()?.saved.remove(&args.name).unwrap_or_default().query;

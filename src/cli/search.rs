@@ -4,15 +4,19 @@ use std::io::{self, Write};
 
 use clap::builder::RangedU64ValueParser;
 use serde::Serializer;
+use serde_json::Value;
 
-use super::{EXIT_CODES, Exit, SocketArg, named};
+use super::{EXIT_CODES, Exit, named};
 use crate::cli::answer::answer_table;
+use crate::cli::ask::AskArg;
 use crate::cli::errors::QueryError;
-use crate::cli::events::events_table;
+use crate::cli::events::{EventsLook, events_table};
+use crate::cli::explained::{steps, why_empty};
 use crate::cli::output::{ColorArg, Look, Output};
 use crate::cli::shown::{csv_for_terminal, json_for_terminal};
 use crate::cli::table::ListFormat;
 use crate::cli::text::{counted, escape, thousands};
+use crate::cli::times::Times;
 use formats::csv::{CsvWriter, EVENT_COLUMNS};
 use formats::json::one_line;
 use wire::limits::SEARCH_LIMIT_MAX;
@@ -31,7 +35,8 @@ pub struct Args {
     /// Latest event time, itself excluded; the same forms
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
-    /// Zone of times without an offset, and of days: Europe/Berlin [default: UTC]
+    /// Zone of times without an offset, of days, and of the times in tables: Europe/Berlin
+    /// [default: UTC]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
     /// How many events or rows to show at most; 0 only counts [default: 50 events, 1000 rows]
@@ -48,6 +53,9 @@ pub struct Args {
     /// The 'cursor' of an earlier answer in JSON: goes on behind its last event
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
+    /// Leave spans of a timeline out in which nothing was found
+    #[arg(long)]
+    no_empty: bool,
     /// Tell what the search did, and what each of its conditions finds by itself
     #[arg(long)]
     explain: bool,
@@ -55,15 +63,23 @@ pub struct Args {
     /// csv, safe to open in a spreadsheet
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = ListFormat::Table)]
     format: ListFormat,
+    /// The fields to show, in place of the usual ones: time,actor,requestParameters.bucketName; the
+    /// same as '| fields' at the end of the query
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', conflicts_with = "wide")]
+    columns: Vec<String>,
+    /// Each event on one line, however wide, with account, client, error and whole ids
+    #[arg(long)]
+    wide: bool,
     #[command(flatten)]
     color: ColorArg,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let times = Times::of(args.time_zone.as_deref())?;
     let request = SearchRequest {
-        query: args.query.join(" ").into(),
+        query: with_columns(args.query.join(" "), &args.columns).into(),
         start: args.since.clone(),
         end: args.until.clone(),
         time_zone: args.time_zone.clone(),
@@ -73,13 +89,24 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         cursor: args.cursor.clone(),
         explain: args.explain,
         highlights: false,
+        empty: !args.no_empty,
     };
     let response = args
-        .socket
-        .client()
+        .ask
+        .client()?
         .search(&request)
         .map_err(|error| QueryError::locate(error, &request.query.to_string()))?;
-    show(&response, &request.query, args.format, args.color.look())
+    let how = EventsLook { is_wide: args.wide, times };
+    show_as(&response, &request.query, (args.format, &how), args.color.look())
+}
+
+/// The query whose answer has these columns; as it is, if there are none.
+fn with_columns(query: String, columns: &[String]) -> String {
+    if columns.is_empty() {
+        return query;
+    }
+    let query = if query.trim().is_empty() { "*".to_owned() } else { query };
+    format!("{query} | fields {}", columns.join(", "))
 }
 
 /// Prints what a query found or made.
@@ -89,11 +116,26 @@ pub(super) fn show(
     format: ListFormat,
     look: Look,
 ) -> anyhow::Result<Exit> {
+    show_as(response, query, (format, &EventsLook::default()), look)
+}
+
+fn show_as(
+    response: &SearchResponse,
+    query: &QueryForm,
+    (format, how): (ListFormat, &EventsLook),
+    look: Look,
+) -> anyhow::Result<Exit> {
     let mut out = Output::open(look);
-    write(&mut out, response, query, format, look)?;
+    write(&mut out, response, query, (format, how), look)?;
     out.close()?;
     if format != ListFormat::Json {
         let _ = writeln!(io::stderr(), "{}", footer(response));
+        if let Some(explain) = &response.explain {
+            let _ = writeln!(io::stderr(), "{}", steps(explain));
+        }
+        if let Some(why) = &response.explanation {
+            let _ = writeln!(io::stderr(), "{}", why_empty(why));
+        }
     }
     warn(response);
     let has_rows = response.table.as_ref().is_none_or(|table| table.rows_total > 0);
@@ -111,16 +153,18 @@ fn write(
     out: &mut impl Write,
     response: &SearchResponse,
     query: &QueryForm,
-    format: ListFormat,
+    (format, how): (ListFormat, &EventsLook),
     look: Look,
 ) -> anyhow::Result<()> {
     match (format, &response.table) {
         (ListFormat::Table, Some(table)) if table.rows.is_empty() => {}
         (ListFormat::Table, Some(table)) => {
-            writeln!(out, "{}", answer_table(table, query, look))?;
+            writeln!(out, "{}", answer_table(&in_zone(table, &how.times), query, look))?;
         }
         (ListFormat::Table, None) if response.hits.is_empty() => {}
-        (ListFormat::Table, None) => writeln!(out, "{}", events_table(&response.hits, look))?,
+        (ListFormat::Table, None) => {
+            writeln!(out, "{}", events_table(&response.hits, how, look))?;
+        }
         (ListFormat::Json, _) => write_json(out, &serde_json::to_string(response)?, look)?,
         (ListFormat::Ndjson, Some(table)) => {
             for row in &table.rows {
@@ -142,6 +186,17 @@ fn write(
         }
     }
     Ok(())
+}
+
+/// A table with its times as they are shown.
+fn in_zone(table: &wire::Table, times: &Times) -> wire::Table {
+    let mut table = table.clone();
+    for value in table.rows.iter_mut().flatten() {
+        if let Value::String(text) = value {
+            *text = times.shown(text);
+        }
+    }
+    table
 }
 
 /// A line of JSON: as it is, or for a terminal.
@@ -178,7 +233,10 @@ fn footer(response: &SearchResponse) -> String {
         let events = counted(response.total.value, "event");
         return format!("{rows} of {events}{estimates}, {:.1} ms", response.took_ms);
     }
-    let shown = thousands(response.hits.len() as u64);
+    let mut shown = thousands(response.hits.len() as u64);
+    if let Some(kept) = response.kept {
+        shown = format!("{shown} of {} that dedup keeps,", thousands(kept));
+    }
     let total = counted(response.total.value, "event");
     let total = match (response.total.value, response.total.exact) {
         (0, _) => return format!("no events, {:.1} ms", response.took_ms),
@@ -195,7 +253,7 @@ mod tests {
     use wire::Total;
 
     fn sample() -> SearchResponse {
-        let hits = vec![
+        let mut hits = vec![
             hit(
                 "alice",
                 "iam-user",
@@ -208,6 +266,9 @@ mod tests {
                 r#"{"eventSource":"access-analyzer.amazonaws.com","eventName":"ListFindings"}"#,
             ),
         ];
+        hits[0].meta.outcome = "denied".into();
+        hits[0].meta.error = "AccessDenied".into();
+        hits[0].meta.target = vec!["b/k".into()];
         SearchResponse {
             hits,
             total: Total { value: 1234, exact: true },
@@ -218,7 +279,8 @@ mod tests {
 
     fn rendered(format: ListFormat) -> String {
         let mut out = Vec::new();
-        write(&mut out, &sample(), &QueryForm::default(), format, Look::default()).unwrap();
+        let how = EventsLook::default();
+        write(&mut out, &sample(), &QueryForm::default(), (format, &how), Look::default()).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -243,8 +305,8 @@ mod tests {
         let csv = rendered(ListFormat::Csv);
         let mut lines = csv.lines();
         assert_eq!(lines.next(), Some(EVENT_COLUMNS.join(",").as_str()));
-        let event = "2023-07-10T11:42:36Z,alice,iam-user,s3.amazonaws.com,GetObject,203.0.113.7,\
-                     eu-west-1,,AccessDenied,e1,a.json.gz,12";
+        let event = "2023-07-10T11:42:36Z,alice,iam-user,s3.amazonaws.com,GetObject,b/k,203.0.113.7,\
+                     eu-west-1,,,denied,AccessDenied,e1,a.json.gz,12";
         assert_eq!(lines.next(), Some(event));
         assert_eq!(lines.count(), 1);
     }
@@ -253,10 +315,19 @@ mod tests {
     fn a_terminal_gets_csv_that_it_does_not_obey() {
         let look = Look { is_terminal: true, ..Look::default() };
         let mut out = Vec::new();
-        write(&mut out, &sample(), &QueryForm::default(), ListFormat::Csv, look).unwrap();
+        let how = EventsLook::default();
+        write(&mut out, &sample(), &QueryForm::default(), (ListFormat::Csv, &how), look).unwrap();
         let csv = String::from_utf8(out).unwrap();
         assert!(csv.contains(r"deploy-role/\u{1b}[2Jsession"), "{csv}");
         assert_eq!(csv.lines().count(), 3);
+    }
+
+    #[test]
+    fn columns_are_the_fields_stage() {
+        let columns = ["time".to_owned(), "actor".to_owned()];
+        assert_eq!(with_columns("a:b".into(), &columns), "a:b | fields time, actor");
+        assert_eq!(with_columns(" ".into(), &columns), "* | fields time, actor");
+        assert_eq!(with_columns("a:b".into(), &[]), "a:b");
     }
 
     #[test]

@@ -7,13 +7,15 @@ use super::log;
 use crate::config::{Config, Overrides};
 use crate::daemon;
 use crate::daemon::reload::Source;
+use store::reading::has_events;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Configuration file
     #[arg(long, value_name = "FILE", env = "TRAILDEX_CONFIG")]
     pub config: Option<PathBuf>,
-    /// A directory with trail files, with all below it; may be given several times
+    /// A directory with trail files, with all below it; may be given several times. Without any, what was
+    /// imported is served
     #[arg(long, value_name = "DIR")]
     pub watch: Vec<PathBuf>,
     /// Where the index is kept
@@ -40,8 +42,12 @@ fn load(args: &Args) -> anyhow::Result<Config> {
         socket: args.socket.clone(),
     };
     let config = Config::load(args.config.as_deref(), environment(), &flags)?;
-    if config.watch.dirs.is_empty() {
-        anyhow::bail!("nothing to watch: give --watch DIR, or watch.dirs in the configuration");
+    if config.watch.dirs.is_empty() && !has_events(&config.index.data_dir) {
+        anyhow::bail!(
+            "nothing to watch: give --watch DIR, or watch.dirs in the configuration; and nothing was \
+             imported that could be served without, for {} has no index with events",
+            config.index.data_dir.display()
+        );
     }
     config.check_memory(daemon::cores(), memory_bytes())?;
     Ok(config)

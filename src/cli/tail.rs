@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{EXIT_CODES, Exit, SocketArg};
 use crate::cli::errors::QueryError;
+use crate::cli::events::{TARGETS_SHOWN_MAX, targets};
 use crate::cli::output::Look;
 use crate::cli::record::Record;
 use crate::cli::shown::json_for_terminal;
@@ -106,17 +107,20 @@ fn follow(client: &Client, request: &mut TailRequest, format: Format) -> Result<
     Ok(())
 }
 
-/// Time, who, what, from where, and what came of it.
+/// Time, who, what, on what, from where, and what came of it.
 fn text(hit: &Hit) -> String {
     let record = Record::new(&hit.event);
     let field = |text: Option<String>| escape(text.as_deref().unwrap_or("-")).to_string();
-    format!(
-        "{}  {}  {}  {}  {}  {}",
-        escape(&hit.meta.time),
-        escape(&hit.meta.actor),
+    let known = |text: String| field((!text.is_empty()).then_some(text));
+    let outcome = [hit.meta.outcome.as_str(), &hit.meta.error].join(" ");
+    let cells = [
+        escape(&hit.meta.time).into_owned(),
+        known(hit.meta.actor.clone()),
         field(record.action()),
+        known(targets(hit, TARGETS_SHOWN_MAX)),
         field(record.text(&["sourceIPAddress"])),
         field(record.text(&["awsRegion"])),
-        escape(&record.result()),
-    )
+        known(outcome.trim().to_owned()),
+    ];
+    cells.join("  ")
 }

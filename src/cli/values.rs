@@ -2,8 +2,9 @@
 
 use clap::builder::RangedU64ValueParser;
 
-use super::{EXIT_CODES, Exit, SocketArg};
+use super::{EXIT_CODES, Exit};
 use crate::cli::answer::text_of;
+use crate::cli::ask::AskArg;
 use crate::cli::errors::QueryError;
 use crate::cli::fields::warn;
 use crate::cli::list::{List, ListArgs};
@@ -22,7 +23,7 @@ pub struct Args {
     #[arg(value_name = "PREFIX")]
     prefix: Option<String>,
     /// Only of the events that this filter finds
-    #[arg(long, value_name = "QUERY")]
+    #[arg(long, value_name = "QUERY", allow_hyphen_values = true)]
     query: Option<String>,
     /// Only of events since this time: 2023-07-10, 2023-07-10T11:42:36Z, -24h, now
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
@@ -40,7 +41,7 @@ pub struct Args {
     #[command(flatten)]
     list: ListArgs,
     #[command(flatten)]
-    socket: SocketArg,
+    ask: AskArg,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -54,7 +55,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         time_zone: args.time_zone.clone(),
     };
     let query = args.query.as_deref().unwrap_or_default();
-    let client = args.socket.client();
+    let client = args.ask.client()?;
     let answer = client.values(&request).map_err(|error| QueryError::locate(error, query))?;
     let list = List { answer: &answer, entries: &answer.values, keys: &["value", "events"] };
     args.list.show(&list, &["VALUE", "EVENTS"], |value| {

@@ -4,11 +4,12 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar};
 
 use super::{EXIT_CODES, Exit, SocketArg};
 use crate::cli::list::write_json;
 use crate::cli::output::Look;
+use crate::cli::progress;
 use crate::cli::table::Format;
 use crate::cli::text::{bytes, escape, thousands};
 use crate::daemon::upkeep::told;
@@ -33,12 +34,9 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let bar = ProgressBar::no_length().with_style(
-        ProgressStyle::with_template("checking  {bytes}  {binary_bytes_per_sec}")
-            .expect("the template is valid"),
-    );
+    let bar = progress::line(None);
     let report = match &args.data_dir {
-        Some(data_dir) => told(inspect(data_dir, &|read| bar.inc(read))?),
+        Some(data_dir) => told(inspect(data_dir, &|read| show(&bar, bar.position() + read))?),
         None => verify_online(&args.socket.client(), &bar)?,
     };
     bar.finish_and_clear();
@@ -53,11 +51,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 fn verify_online(client: &Client, bar: &ProgressBar) -> anyhow::Result<VerifyReport> {
     let mut status = client.start_verify()?;
     while status.is_running {
-        bar.set_position(status.bytes_done);
+        show(bar, status.bytes_done);
         std::thread::sleep(TICK);
         status = client.verify()?;
     }
     status.report.ok_or_else(|| anyhow::anyhow!("the daemon could not start a check"))
+}
+
+fn show(bar: &ProgressBar, bytes: u64) {
+    bar.set_position(bytes);
+    let (read, rate) = (HumanBytes(bytes), HumanBytes(bar.per_sec() as u64));
+    bar.set_message(format!("checking  {read}  {rate}/s"));
 }
 
 fn describe(report: &VerifyReport) -> String {

@@ -16,6 +16,11 @@ const KEPT_BYTES_MIN: usize = 1 << 20;
 
 /// Makes the directories absolute, then checks every rule.
 pub(super) fn check(config: &mut Config, origins: &Origins) -> Result<(), ConfigError> {
+    for dir in &config.watch.dirs {
+        if let Some(advice) = advice_on_address(dir) {
+            return Err(origins.refuse("watch.dirs", shown(dir), advice));
+        }
+    }
     for dir in &mut config.watch.dirs {
         *dir = absolute("watch.dirs", dir)?;
     }
@@ -24,6 +29,24 @@ pub(super) fn check(config: &mut Config, origins: &Origins) -> Result<(), Config
     check_retention(config, origins)?;
     check_dirs(config, origins)?;
     check_socket(&config.socket.path, origins)
+}
+
+/// What to do about the address of something that is no file here.
+pub fn advice_on_address(path: &Path) -> Option<String> {
+    let text = path.to_str()?;
+    let (scheme, rest) = text.split_once(":/").filter(|(scheme, _)| !scheme.contains('/'))?;
+    if path.exists() {
+        return None;
+    }
+    Some(if scheme.eq_ignore_ascii_case("s3") {
+        format!(
+            "{text} is in S3, and traildex reads copies on this machine: \
+             aws s3 sync s3://{} DIR --only-show-errors, and then DIR in its place",
+            rest.trim_start_matches('/')
+        )
+    } else {
+        format!("{text} is an address, and traildex reads files on this machine: copy them first")
+    })
 }
 
 fn absolute(key: &'static str, dir: &Path) -> Result<PathBuf, ConfigError> {

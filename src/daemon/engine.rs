@@ -150,7 +150,10 @@ impl Daemon {
         };
         let gaps = self.gaps(&snapshot);
         match found {
-            Ok(found) => Ok((found, gaps.into_iter().chain(unlisted(&snapshot)).collect())),
+            Ok(found) => {
+                let gaps = gaps.into_iter().chain(unlisted(&snapshot)).chain(underived(&snapshot));
+                Ok((found, gaps.collect()))
+            }
             Err(mut error) => {
                 if error.kind == ErrorKind::NotFound {
                     for gap in gaps {
@@ -177,15 +180,7 @@ impl Daemon {
 
     /// Why searches may lack events that the archive had.
     fn gaps(&self, snapshot: &Snapshot) -> Vec<String> {
-        let LedgerCounts { files, lost, .. } = snapshot.files.counts();
-        let mut gaps = Vec::new();
-        if files.reread > 0 || lost > 0 {
-            gaps.push(format!(
-                "{lost} events were in a damaged part of the index; {} files are read again if the \
-                 archive still has them (traildex files --state reread)",
-                files.reread
-            ));
-        }
+        let mut gaps = Vec::from_iter(lost(snapshot));
         if self.is_catching_up.load(Ordering::Acquire) {
             if self.pipeline.progress().has_caught_up() {
                 self.is_catching_up.store(false, Ordering::Release);
@@ -248,18 +243,41 @@ impl Daemon {
             ));
         }
         warnings.extend(glance.late.iter().map(|path| {
-            format!("the disk under the archive does not answer: still waiting for {path}")
+            format!(
+                "reading {path} takes long, because of its size or of the disk under the archive; it is \
+                 not in the index yet"
+            )
         }));
         warnings
     }
 }
 
+/// Told where events are lost that were in a damaged part of the index.
+pub(super) fn lost(snapshot: &Snapshot) -> Option<String> {
+    let LedgerCounts { files, lost, .. } = snapshot.files.counts();
+    (files.reread > 0 || lost > 0).then(|| {
+        format!(
+            "{lost} events were in a damaged part of the index; {} files are read again if the \
+             archive still has them (traildex files --state reread)",
+            files.reread
+        )
+    })
+}
+
 /// Told where events have more different fields than the index lists. It hides no event.
-fn unlisted(snapshot: &Snapshot) -> Option<String> {
+pub(super) fn unlisted(snapshot: &Snapshot) -> Option<String> {
     const NOT_ALL_LISTED: &str = "events have more different fields than the index lists: any field \
-        is found by its full path, but short names, the elements of policies and the list of fields \
-        may lack some (docs/operations.md, Fields)";
+        is found by its full path, but short names, the elements of policies, `names:` and the list \
+        of fields may lack some (docs/operations.md, Fields)";
     (!snapshot.lists_all_paths()).then(|| NOT_ALL_LISTED.to_owned())
+}
+
+/// Told while segments are there that were made before some fields were derived.
+pub(super) fn underived(snapshot: &Snapshot) -> Option<String> {
+    const NOT_YET_DERIVED: &str = "an earlier version made the index, and a part of it is not yet made \
+        anew (traildex status): outcome, error, client, target, account and action find none of its \
+        events";
+    snapshot.is_outdated().then(|| NOT_YET_DERIVED.to_owned())
 }
 
 /// An answer that can say why it may lack events.

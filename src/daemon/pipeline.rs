@@ -10,11 +10,11 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use super::{rebuilt_from, serve_options};
 use crate::config::Config;
@@ -48,7 +48,7 @@ pub struct Pipeline {
 struct Rebuild {
     state: RebuildState,
     message: Option<String>,
-    /// The number of the user who asked for it.
+    /// The uid of the user who asked for it.
     uid: u32,
     events_lost: u64,
     /// What the counters were when it began.
@@ -88,6 +88,9 @@ impl Pipeline {
         };
         for root in &ground.roots {
             tracing::info!(dir = %root.display(), "watching");
+        }
+        if ground.roots.is_empty() {
+            tracing::info!("nothing is watched; what was imported is served");
         }
         *pipeline.ingest() = Some(pipeline.begin(store, ground)?);
         let pipeline = Arc::new(pipeline);
@@ -132,6 +135,10 @@ impl Pipeline {
         let progress = Progress::after(&self.progress.load().counters);
         let options = serve_options(&self.config, ground.roots);
         let ingest = Ingest::start(store, ground.watcher, options, &progress)?;
+        let (told, snapshots) = (Arc::clone(&progress), Arc::clone(&self.snapshots));
+        std::thread::Builder::new()
+            .name("catch-up".to_owned())
+            .spawn(move || tell_caught_up(&told, &snapshots))?;
         self.progress.store(progress);
         Ok(ingest)
     }
@@ -165,12 +172,15 @@ impl Pipeline {
                 "the index is being made anew of its records, because an earlier version made it";
             return Err(ApiError::new(ErrorKind::Conflict, message));
         }
+        if self.config.watch.dirs.is_empty() {
+            let message = "no archive is watched that the index could be rebuilt from";
+            return Err(ApiError::new(ErrorKind::Conflict, message));
+        }
         let ground = Ground::prepare(&self.config).map_err(|error| internal(&error))?;
         let archive = Archive::new(ground.roots.iter().cloned());
         // Now, while ingest goes on: to look for every file of the index can take minutes.
         let missing = missing(&self.snapshots.load(), &archive);
-        let missing =
-            if request.accept_loss { missing.ok() } else { Some(missing?.refuse()?) };
+        let missing = if request.accept_loss { missing.ok() } else { Some(missing?.refuse()?) };
         let mut ingest = self.ingest();
         if self.is_rebuilding() {
             return Err(ApiError::new(ErrorKind::Conflict, "a rebuild is under way"));
@@ -284,6 +294,20 @@ impl Pipeline {
         let reason = format!("cannot start ingest again: {error:#}");
         self.progress.load().fail(IngestFault::lasting(reason));
         internal(error)
+    }
+}
+
+/// Logs when everything that the archive had when a pipeline began is searchable.
+fn tell_caught_up(progress: &Progress, snapshots: &SnapshotCell) {
+    let started = Instant::now();
+    while progress.stopping().recv_timeout(CATCH_UP_PAUSE) == Err(RecvTimeoutError::Timeout) {
+        if progress.has_caught_up() {
+            let snapshot = snapshots.load();
+            let (events, files) = (snapshot.events(), snapshot.files.counts().files.indexed);
+            let seconds = started.elapsed().as_secs_f32();
+            tracing::info!(events, files, seconds, "caught up: the archive is indexed");
+            return;
+        }
     }
 }
 

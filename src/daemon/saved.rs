@@ -84,6 +84,7 @@ pub(super) fn search(search: &SavedSearch, run: &SavedRequest) -> Result<SearchR
         total: run.total,
         cursor: run.cursor.clone(),
         highlights: run.highlights,
+        empty: run.empty,
         explain: run.explain,
     })
 }

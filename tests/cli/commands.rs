@@ -38,7 +38,7 @@ fn search_prints_tables_and_records_and_ends_by_what_it_found() {
     let ran = ask(&daemon, &["search", "eventName:AssumeRole", "--limit", "7"]);
     check_code(&ran, 0);
     let lines: Vec<&str> = ran.stdout.lines().collect();
-    assert!(lines[0].starts_with("TIME ") && lines[0].contains(" ACTOR "), "{}", ran.stdout);
+    assert!(lines[0].starts_with("time ") && lines[0].contains(" actor "), "{}", ran.stdout);
     assert_eq!(lines.len(), 8, "{}", ran.stdout);
     assert!(lines[1..].iter().all(|line| line.contains("sts:AssumeRole")), "{}", ran.stdout);
     assert!(!ran.stdout.contains('\x1b'), "no colours where there is no terminal");
@@ -123,8 +123,12 @@ fn event_prints_who_what_from_where_when_and_the_record() {
     for part in [text("eventID"), text("eventName"), text("sourceIPAddress"), text("eventTime")] {
         assert!(ran.stdout.contains(part), "{part} in\n{}", ran.stdout);
     }
-    assert!(ran.stdout.starts_with("who "), "{}", ran.stdout);
-    let (_, printed) = ran.stdout.split_once("\n\n").unwrap();
+    let (sentence, rest) = ran.stdout.split_once("\n\n").unwrap();
+    let said = format!(" from {} ", text("sourceIPAddress"));
+    assert!(sentence.contains(" called ") && sentence.contains(&said), "{sentence}");
+    assert!(sentence.ends_with(": success.") || sentence.ends_with(")."), "{sentence}");
+    assert!(rest.starts_with("who "), "{}", ran.stdout);
+    let (_, printed) = rest.split_once("\n\n").unwrap();
     assert_eq!(serde_json::from_str::<Value>(printed).unwrap(), record.json);
 
     let ran = ask(&daemon, &["event", text("eventID"), "--format", "json"]);
@@ -134,6 +138,68 @@ fn event_prints_who_what_from_where_when_and_the_record() {
     let ran = ask(&daemon, &["event", "no-such-id"]);
     check_code(&ran, 1);
     assert!(ran.stderr.contains("no-such-id"), "{}", ran.stderr);
+    daemon.stop();
+}
+
+#[test]
+fn the_short_id_of_the_table_is_one_that_event_takes_with_what_is_around_it() {
+    let daemon = daemon();
+    let query = "eventName:DeleteTrail";
+    let table = ask(&daemon, &["search", query, "--limit", "1"]);
+    let id = table.stdout.split_whitespace().last().unwrap();
+    assert!((8..36).contains(&id.len()), "{}", table.stdout);
+    let ran = ask(&daemon, &["event", id, "--around", "2m"]);
+    check_code(&ran, 0);
+    let hit = daemon.client.event(id).unwrap().hits.remove(0);
+    assert!(ran.stdout.contains(&hit.meta.id), "{}", ran.stdout);
+    let (_, around) = ran.stdout.split_once("\ntime ").unwrap();
+    let times: Vec<&str> =
+        around.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(times.is_sorted() && times.contains(&hit.meta.time.as_str()), "{around}");
+    assert!(times.iter().all(|time| ("2023-07-10T12:06".."2023-07-10T12:11").contains(time)));
+    assert!(ran.stderr.contains(" in the 2m before, "), "{}", ran.stderr);
+
+    let ran = ask(&daemon, &["event", id, "--around", "2m", query, "--time-zone", "Europe/Berlin"]);
+    check_code(&ran, 0);
+    let (_, around) = ran.stdout.split_once("\ntime ").unwrap();
+    assert_eq!(around.lines().count() as u64 - 1, daemon.count(query), "{around}");
+    assert!(around.lines().skip(1).all(|line| line.contains("cloudtrail:DeleteTrail")));
+    assert!(around.contains("2023-07-10T14:08:04+02:00"), "{around}");
+    check_code(&ask(&daemon, &["event", id, "--around", "soon"]), 4);
+    daemon.stop();
+}
+
+#[test]
+fn a_table_of_events_has_the_columns_and_times_that_are_asked_for() {
+    let daemon = daemon();
+    let shown = |args: &[&str]| {
+        let ran =
+            ask(&daemon, &[&["search", "eventName:DeleteTrail", "--limit", "1"], args].concat());
+        check_code(&ran, 0);
+        ran.stdout
+    };
+    let names = |text: &str| {
+        text.lines().next().unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let usual = shown(&[]);
+    let usual_names =
+        ["time", "actor", "credential", "action", "target", "ip", "region", "outcome", "id"];
+    assert_eq!(names(&usual), usual_names);
+    // Each heading is a name that queries take.
+    for name in usual_names {
+        daemon.count(&format!("{name}:*"));
+    }
+    let wide = shown(&["--wide"]);
+    for name in ["account", "client", "error"] {
+        assert!(names(&wide).contains(&name.to_owned()), "{wide}");
+    }
+    assert!(wide.lines().nth(1).unwrap().split_whitespace().last().unwrap().len() == 36, "{wide}");
+    let chosen =
+        shown(&["--columns", "time,requestParameters.name", "--time-zone", "Europe/Berlin"]);
+    assert_eq!(names(&chosen), ["time", "requestParameters.name"]);
+    assert!(chosen.contains("2023-07-10T14:08:04+02:00"), "{chosen}");
+    assert!(shown(&["--time-zone", "Europe/Berlin"]).contains("2023-07-10T14:08:04+02:00"));
+    check_code(&ask(&daemon, &["search", "*", "--time-zone", "Mars"]), 4);
     daemon.stop();
 }
 

@@ -211,6 +211,16 @@ fn every_line_of_the_pages_runs_as_it_is_written() {
     let archive = place.archive();
     let import = ["import", archive.to_str().unwrap(), "--data-dir", dir.to_str().unwrap()];
     assert_eq!(run(&import).code, 0);
+    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tables");
+    fs::create_dir(place.path("athena-unload")).unwrap();
+    for (table, name) in [
+        ("lake.csv.gz", "lake.csv.gz"),
+        ("lake.csv.gz", "result_1.csv.gz"),
+        ("athena-snappy.parquet", "athena.parquet"),
+        ("athena-snappy.parquet", "athena-unload/20240506_000000_00000_abcde"),
+    ] {
+        fs::copy(tables.join(table), place.path(name)).unwrap();
+    }
     fs::write(place.path("FILE"), "eventName:ConsoleLogin\nerrorCode:* | count by errorCode\n")
         .unwrap();
 

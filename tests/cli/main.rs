@@ -2,9 +2,11 @@
 //!
 //! Needs what `.ci/clients` sets up.
 
+mod asked;
 mod bench;
 mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod examples;
+mod offline;
 mod terminal;

@@ -299,8 +299,8 @@ fn crash_at(place: &Place, step: &str) -> bool {
 #[test]
 fn a_start_after_two_ends_in_the_same_work_does_it_smaller_and_says_so() {
     let works = [
-        ("segment-to-be-written", "killed 2 times while it read files"),
-        ("merge-written", "killed 2 times while it merged segments"),
+        ("segment-to-be-written", "killed 2 times in a row while it read files"),
+        ("merge-written", "killed 2 times in a row while it merged segments"),
     ];
     for (step, told) in works {
         let place = restless_place();

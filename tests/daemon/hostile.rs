@@ -178,10 +178,20 @@ fn a_stop_does_not_wait_for_data_without_an_end() {
     stop_quickly(daemon);
 }
 
-/// A disk that never answers, as on a network: the file is waited for, and nothing else waits. With
-/// one worker, what it has read before is committed; with two, the other goes on.
+/// A disk that never answers, as on a network: the file is waited for, and nothing else waits.
 #[test]
 fn a_file_that_never_comes_keeps_nothing_else_waiting() {
+    check_waiting("file-to-be-read");
+}
+
+/// The same of a file whose records take long to be found.
+#[test]
+fn a_file_that_is_split_for_long_keeps_nothing_else_waiting() {
+    check_waiting("file-to-be-split");
+}
+
+/// With one worker, what it has read before is committed; with two, the other goes on.
+fn check_waiting(step: &str) {
     for (threads, commit_age_ms, idle_ms, after) in
         [("1", "600000", "60000", 0), ("2", "2000", "1500", 20)]
     {
@@ -190,7 +200,7 @@ fn a_file_that_never_comes_keeps_nothing_else_waiting() {
             .with("INGEST_COMMIT_AGE_MS_MAX", commit_age_ms)
             .with("INGEST_COMMIT_IDLE_MS", idle_ms);
         let mut command = place.serve_command();
-        command.env("FAILPOINTS", "file-to-be-read=2*off->1*sleep(600000)->off");
+        command.env("FAILPOINTS", format!("{step}=2*off->1*sleep(600000)->off"));
         let daemon = place.spawn(command);
         let put = |name: &str| {
             let path = place.path("made");
@@ -248,6 +258,42 @@ fn an_archive_that_goes_away_is_told_of_and_read_once_it_is_back() {
     });
     fs::write(place.archive().join("c.json"), trail(&["c"])).unwrap();
     daemon.wait_count("eventID:c", 1);
+    daemon.stop();
+}
+
+/// A root that comes back is watched again, also where another went at the same time, and where it was
+/// gone between two looks.
+#[test]
+fn a_root_that_is_another_now_is_watched_and_read() {
+    let place = Place::new();
+    let (one, two) = (place.archive(), place.path("two"));
+    let (one_away, two_away) = (place.path("one-away"), place.path("two-away"));
+    fs::create_dir(&two).unwrap();
+    let place = place.also_watching(&two);
+    let daemon = place.start();
+    let put = |dir: &Path, id: &str| {
+        fs::write(dir.join(format!("{id}.json")), trail(&[id])).unwrap();
+        daemon.wait_count(&format!("eventID:{id}"), 1);
+    };
+    put(&one, "first");
+    put(&two, "second");
+    fs::rename(&one, &one_away).unwrap();
+    wait_until(PATIENCE, "it is told", || is_told_of(&daemon, "archive: No such file"));
+    fs::write(one_away.join("away.json"), trail(&["away"])).unwrap();
+    fs::rename(&two, &two_away).unwrap();
+    fs::rename(&one_away, &one).unwrap();
+    wait_until(PATIENCE, "it is told", || is_told_of(&daemon, "two: No such file"));
+    daemon.wait_count("eventID:away", 1);
+    put(&one, "third");
+    fs::rename(&two_away, &two).unwrap();
+    daemon.wait_for(PATIENCE, "all is well", |status| status.is_ingesting);
+
+    fs::remove_dir_all(&one).unwrap();
+    fs::create_dir(&one).unwrap();
+    fs::write(one.join("made-anew.json"), trail(&["anew"])).unwrap();
+    daemon.wait_count("eventID:anew", 1);
+    put(&one, "fourth");
+    put(&two, "fifth");
     daemon.stop();
 }
 

@@ -2,6 +2,7 @@
 //! is left is told.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use wire::{FileState, FilesRequest};
 
@@ -64,6 +65,71 @@ fn files_without_an_ending_are_read_where_their_content_is_a_trails() {
         assert_eq!(daemon.status().files.indexed, 5, "nothing is read again");
         daemon.stop();
     }
+}
+
+/// Its content decides, and cannot be seen: that is no verdict, and no sign of lost hints.
+#[test]
+fn a_file_without_an_ending_that_cannot_be_opened_is_told_and_read_once_it_can() {
+    for rescan_s in ["1", "3600"] {
+        let place = Place::new().with("WATCH_RESCAN_S", rescan_s);
+        let path = place.archive().join("000000");
+        let write = || {
+            fs::write(&path, trail(&["export"])).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+            make_old(&path);
+        };
+        if rescan_s == "1" {
+            write();
+        }
+        let Some(daemon) = place.start_as_nobody() else {
+            println!("left out: this user cannot become another");
+            return;
+        };
+        if rescan_s == "3600" {
+            write();
+        }
+        daemon.wait_for(PATIENCE, "it is told", |status| status.files.skipped == 1);
+        let request = FilesRequest { state: Some(FileState::Skipped), ..FilesRequest::default() };
+        let reason = daemon.files(&request).files[0].reading.reason.clone().unwrap();
+        assert!(reason.contains("Permission denied"), "{reason}");
+        daemon.wait_for(PATIENCE, "other scans", |status| {
+            rescan_s == "3600" || status.uptime_s >= 3 && status.files.skipped == 1
+        });
+        assert_eq!(daemon.status().files.ignored, 0);
+        assert!(!daemon.log().contains("watching everything anew"), "{}", daemon.log());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        daemon.wait_count("eventID:export", 1);
+        daemon.wait_for(PATIENCE, "no more", |status| status.files.skipped == 0);
+        daemon.stop();
+    }
+}
+
+/// Tools keep what they are at in folders whose names begin with a dot.
+#[test]
+fn files_without_an_ending_in_hidden_folders_are_not_looked_into() {
+    let place = Place::watching(&[]);
+    let root = place.path(".hidden-root");
+    let put = |name: &str| {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, trail(&[&name.replace(['/', '.'], "-")])).unwrap();
+        make_old(&path);
+    };
+    for name in ["seen/000000", ".git/objects/000000", "seen/.rsync/000001.gz", ".git/x.json"] {
+        put(name);
+    }
+    let place = place.also_watching(&root);
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE, 2);
+    for id in ["seen-000000", "-git-x-json"] {
+        assert_eq!(daemon.count(&format!("eventID:\"{id}\"")), 1, "{id}");
+    }
+    daemon.wait_for(PATIENCE, "the others are told", |status| status.files.ignored == 2);
+    put("seen/.rsync/000002");
+    put("seen/000003");
+    daemon.wait_indexed(PATIENCE, 3);
+    assert_eq!(daemon.count("eventID:\"seen-000003\""), 1);
+    daemon.stop();
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn a_socket_where_others_could_put_theirs_is_not_opened() {
     for (mode, shown) in [(0o777, "0777"), (0o775, "0775"), (0o1777, "1777")] {
         fs::set_permissions(&open, Permissions::from_mode(mode)).unwrap();
         let expected = format!("the socket's directory {} has mode {shown}", open.display());
-        check_refused(place.serve_command(), &[&expected, "run chmod go-w"]);
+        check_refused(place.serve_command(), &[&expected, "socket.path to a directory of its own"]);
     }
     assert!(!place.socket().exists());
     fs::set_permissions(&open, Permissions::from_mode(0o755)).unwrap();
@@ -297,7 +297,7 @@ fn a_socket_of_the_service_manager_that_will_not_do_stops_the_start() {
     check_refused(activated(&place, datagrams.into(), 1), &["no Unix stream socket"]);
     fs::set_permissions(place.socket(), Permissions::from_mode(0o660)).unwrap();
     fs::set_permissions(place.path(""), Permissions::from_mode(0o777)).unwrap();
-    check_refused(activated(&place, fd(), 1), &["the socket's directory", "run chmod go-w"]);
+    check_refused(activated(&place, fd(), 1), &["the socket's directory", "socket.path"]);
 }
 
 #[test]

@@ -134,6 +134,13 @@ fn questions_are_answered_as_by_the_version_that_made_the_index() {
         ("eventID:not-a-uuid", 1),
         ("requestID:REQ-1", 1),
         ("sharedEventID:00000000-0000-4000-8000-000000000099", 1),
+        // What is derived, also of what an earlier version made.
+        ("outcome:success", EVENTS - 4),
+        ("error:*", 4),
+        ("account:*", EVENTS),
+        ("action:AssumeRole", 3),
+        ("client:terraform-provider-aws/3", 19),
+        ("target:*", 24),
     ];
     on_each(|_, daemon| {
         for (query, count) in counts {
@@ -259,6 +266,11 @@ fn an_index_of_an_earlier_version_is_made_anew_while_its_events_are_found() {
         assert!(warning.starts_with("an earlier version made the index: "), "{warning}");
         assert_eq!(daemon.count("*"), EVENTS);
         assert_eq!(daemon.count("eventName:AssumeRole"), 3);
+        // What is derived of the others is not there yet, and each answer says so.
+        let underived = |warnings: &[String]| {
+            warnings.iter().any(|warning| warning.contains("outcome, error, client, target"))
+        };
+        assert!(underived(&daemon.find("outcome:*").warnings));
         let refused = daemon.client.rebuild(&RebuildRequest::default()).unwrap_err();
         assert!(refused.to_string().contains("earlier version"), "{refused}");
 
@@ -268,6 +280,8 @@ fn an_index_of_an_earlier_version_is_made_anew_while_its_events_are_found() {
         });
         assert_eq!(daemon.count("*"), EVENTS + 1);
         assert_eq!(daemon.status().warnings, [""; 0]);
+        assert!(!underived(&daemon.find("outcome:*").warnings));
+        assert_eq!(daemon.count("outcome:*"), EVENTS + 1);
         assert_eq!(daemon.verified().problems, []);
         daemon.stop();
         let version = format!("{{\"format_version\":{FORMAT_VERSION},");
@@ -277,9 +291,22 @@ fn an_index_of_an_earlier_version_is_made_anew_while_its_events_are_found() {
         let keys: Vec<_> = keys.iter().filter(|path| path.extension().unwrap() == "keys").collect();
         assert!(!keys.is_empty());
         for path in keys {
-            assert!(fs::read(path).unwrap().starts_with(b"tdxkeys2"), "{}", path.display());
+            assert!(fs::read(path).unwrap().starts_with(b"tdxkeys3"), "{}", path.display());
         }
     }
+}
+
+/// Without a daemon it is searched as it is.
+#[test]
+fn an_index_of_an_earlier_version_is_searched_without_a_daemon_with_a_warning() {
+    let place = Place::new();
+    copy(&sample("golden/v5"), &place.data_dir());
+    let data_dir = place.data_dir();
+    let ask = |query: &str| run(&["search", query, "--data-dir", data_dir.to_str().unwrap()]);
+    let found = ask("eventName:AssumeRole");
+    assert_eq!(found.code, 0, "{}", found.stderr);
+    assert!(found.stderr.contains("outcome, error, client, target"), "{}", found.stderr);
+    assert!(ask("outcome:*").stderr.contains("outcome, error, client, target"));
 }
 
 /// The events of an index of any version are known when they are delivered again.

@@ -30,20 +30,20 @@ const ENVELOPE_KEYS: [&str; 14] = [
     "CloudTrailEvent",
 ];
 
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % bound
     }
 
-    fn one_in(&mut self, n: usize) -> bool {
+    pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+    pub fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
         all[self.below(all.len())]
     }
 }
@@ -156,13 +156,16 @@ fn record(random: &mut Random, id: &str) -> (String, BTreeSet<String>) {
     let mut flags = BTreeSet::new();
     if random.one_in(3) {
         flags.insert("duplicate-keys".to_owned());
-        let (name, value) = match random.below(4) {
+        let (name, value) = match random.below(6) {
             0 => ("eventID", format!("\"decoy-{id}\"")),
             1 => ("eventName", "\"Decoy\"".to_owned()),
             2 => ("userIdentity", r#"{"type":"Root","accountId":"9"}"#.to_owned()),
+            3 => ("userIdentity.userName", "\"Decoy\"".to_owned()),
+            4 => ("policy", r#""{\"Statement\":[],\"Statement\":[1]}""#.to_owned()),
             _ => ("x", r#"{"y":{"z":1,"z":2}}"#.to_owned()),
         };
-        members.insert(0, (key(random, name), value));
+        let at = if name.contains('.') { random.below(members.len() + 1) } else { 0 };
+        members.insert(at, (key(random, name), value));
     }
     let space = random.of(&["", "", " ", "\n\t"]);
     let members: Vec<String> =
@@ -206,7 +209,7 @@ fn list(random: &mut Random, ids: &[String]) -> Text {
 /// A text of the same records, in a form that trails have.
 fn trail(random: &mut Random, ids: &[String]) -> Text {
     let mut text = Text::default();
-    let kind = random.below(5);
+    let kind = random.below(6);
     match kind {
         0 => return list(random, ids),
         1 => {
@@ -215,6 +218,16 @@ fn trail(random: &mut Random, ids: &[String]) -> Text {
         }
         2 => text.push("{\"Records\":"),
         3 => text.push(" { \"\\u0052ecords\" : "),
+        4 => {
+            // Two lists of one name, of which other readers see the last.
+            let first = random.below(ids.len() + 1);
+            text.push(random.of(&["{\"Records\":", "{\"x\":1,\"\\u0052ecords\":"]));
+            text.push_text(list(random, &ids[..first]));
+            text.push(",\"Records\":");
+            text.push_text(list(random, &ids[first..]));
+            text.push("}");
+            return text.flagged("duplicate-keys");
+        }
         _ => text.push("{\"x\":\"}\",\"Records\":"),
     }
     text.push_text(list(random, ids));
@@ -243,13 +256,33 @@ fn wrapped(random: &mut Random, ids: &[String]) -> Text {
         (r#"{"Messages":[{"MessageId":"1","Body":"#, "}]}", "in-body", true),
         (r#"{"Events":[{"EventId":"1","CloudTrailEvent":"#, "}]}", "", true),
         (r#"{"messageType":"DATA_MESSAGE","logEvents":[{"id":"1","message":"#, "}]}", "", true),
+        // `aws logs filter-log-events`, whole and one event a line.
+        (
+            r#"{"events":[{"logStreamName":"s","timestamp":1,"message":"#,
+            r#","ingestionTime":1,"eventId":"37"}],"searchedLogStreams":[]}"#,
+            "",
+            true,
+        ),
+        (
+            r#"{"logStreamName":"s","timestamp":1,"message":"#,
+            r#","ingestionTime":1,"eventId":"37"}"#,
+            "in-message",
+            true,
+        ),
+        // filebeat
+        (
+            r#"{"aws":{"cloudtrail":{"event_type":"x"}},"event":{"original":"#,
+            r#"},"cloud":{"provider":"aws"}}"#,
+            "in-event.original",
+            true,
+        ),
         (
             r#"{"took":1,"hits":{"total":{"value":1},"hits":[{"_source":"#,
             "}]}}",
             "in-_source",
             false,
         ),
-    ][random.below(14)];
+    ][random.below(17)];
     let mut text = Text::default();
     for id in ids {
         text.push(before);

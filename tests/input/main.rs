@@ -6,3 +6,5 @@ mod common;
 mod exports;
 mod fuzz;
 mod hostile;
+mod plain;
+mod tables;

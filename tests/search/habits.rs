@@ -57,7 +57,8 @@ fn count(daemon: &Daemon, query: &str) -> usize {
 }
 
 fn rows(daemon: &Daemon, query: &str) -> (Vec<String>, Vec<Vec<Value>>) {
-    let table = ask(daemon, query).unwrap_or_else(|error| panic!("{query}: {error}")).table.unwrap();
+    let table =
+        ask(daemon, query).unwrap_or_else(|error| panic!("{query}: {error}")).table.unwrap();
     (table.columns, table.rows)
 }
 
@@ -130,8 +131,11 @@ fn operators_in_lower_case_are_taken_and_told() {
 
     // Wherever a query is asked, its answer says so.
     let query = "not eventName:GetObject".to_owned();
-    let request =
-        ValuesRequest { field: "eventName".into(), query: Some(query.clone()), ..Default::default() };
+    let request = ValuesRequest {
+        field: "eventName".into(),
+        query: Some(query.clone()),
+        ..Default::default()
+    };
     let answer = daemon.client.values(&request).unwrap();
     assert!(answer.warnings[0].starts_with("'not' at byte 0"), "{:?}", answer.warnings);
     daemon.client.save("s", &SavedSearch { query: query.clone(), ..Default::default() }).unwrap();
@@ -156,7 +160,9 @@ fn times_are_said_as_people_say_them() {
     assert_eq!(count(&daemon, "time BETWEEN '2024-05-06 07:03' AND '2024-05-06 07:05:08'"), 2);
     assert_eq!(count(&daemon, "time < 2 days ago"), all);
     assert_eq!(count(&daemon, "time < yesterday"), all);
-    for query in ["time > last 24h", "@-24h..", "time:yesterday", "time:last 7 days", "time > ago(1h)"] {
+    for query in
+        ["time > last 24h", "@-24h..", "time:yesterday", "time:last 7 days", "time > ago(1h)"]
+    {
         let answer = ask(&daemon, query).unwrap();
         assert_eq!(answer.total.value, 0, "{query}");
         let [told] = &answer.warnings[..] else { panic!("{query}: {:?}", answer.warnings) };
@@ -220,7 +226,8 @@ fn values_of_a_group_are_lists_and_networks_are_keys() {
     let events = || (0..BYTES.len()).filter(|n| name(*n) == "PutObject");
     let once: BTreeSet<&str> = events().map(address).collect();
     let each: Vec<&str> = events().map(address).collect();
-    let query = "eventName:PutObject | stats values(ip), list(ip) as each, values(bytesTransferredOut)";
+    let query =
+        "eventName:PutObject | stats values(ip), list(ip) as each, values(bytesTransferredOut)";
     let (columns, table) = rows(&daemon, query);
     assert_eq!(columns, ["values(ip)", "each", "values(bytesTransferredOut)"]);
     let bytes: Vec<u64> = events().map(|n| BYTES[n]).collect();
@@ -235,7 +242,8 @@ fn values_of_a_group_are_lists_and_networks_are_keys() {
     assert_eq!(columns, ["net(ip, 24)", "count"]);
     let expected = [("3.238.12.0/24", 6), ("3.238.13.0/24", 3), ("s3.amazonaws.com", 3)];
     assert_eq!(table, expected.map(|(net, count)| vec![json!(net), json!(count)]));
-    let table = rows(&daemon, "ip:3.0.0.0/8 | stats count, dc(ip) by net(sourceIPAddress, 8) as n").1;
+    let table =
+        rows(&daemon, "ip:3.0.0.0/8 | stats count, dc(ip) by net(sourceIPAddress, 8) as n").1;
     assert_eq!(table, [[json!("3.0.0.0/8"), json!(9), json!(3)]]);
     let least = rows(&daemon, "rare 2 ip").1;
     assert_eq!(least, [[json!("3.238.12.7"), json!(3)], [json!("3.238.12.99"), json!(3)]]);

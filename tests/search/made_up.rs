@@ -31,6 +31,7 @@ fn write(place: &Place, n: u64) {
         names.insert(format!("k{n}x{k}"), value);
     }
     names.insert("below".to_owned(), json!({ format!("deep{n}"): [n, "two"] }));
+    names.insert(format!("kinds{n}"), json!(["abc", true, 5]));
     let records = [
         record(&format!("made-up-{n}"), n, &json!(names)),
         record(&format!("genuine-{n}"), n, &json!({ "bucketName": "b", "ownField": n })),
@@ -56,6 +57,10 @@ fn check(daemon: &Daemon) {
             assert_eq!(table, [json!([n, 1])]);
         }
         assert_eq!(daemon.count(&format!("{}:two", path(&format!("below.deep{n}")))), 1);
+        // Of values of several kinds, numbers are the smallest and the largest.
+        let kinds = path(&format!("kinds{n}"));
+        let edges = table(daemon, &format!("{kinds}:* | stats min({kinds}), max({kinds})"));
+        assert_eq!(edges, [json!([5, 5])]);
     }
     assert_eq!(daemon.count(&format!("{}:*", path("below"))), FILES);
     assert_eq!(daemon.count("requestParameters:*"), 2 * FILES);
@@ -95,11 +100,31 @@ fn table(daemon: &Daemon, query: &str) -> Vec<Value> {
 
 #[test]
 fn made_up_names_hide_nothing_and_push_nothing_out() {
+    let log = index_and_check("");
+    assert!(!log.contains("a segment stays as it is"), "{log}");
+}
+
+#[test]
+fn a_merge_that_would_hold_too_much_of_made_up_names_leaves_segments_as_they_are() {
+    let log = index_and_check("overflow-merged-max=return(8000)");
+    assert!(
+        log.contains("a merge would hold") && log.contains("a segment stays as it is"),
+        "{log}"
+    );
+}
+
+/// Indexes all files, and checks the answers, also after a start; returns the log.
+fn index_and_check(failpoints: &str) -> String {
     let place = Place::new()
         .with("INGEST_COMMIT_AGE_MS_MAX", "100")
         .with("INGEST_COMMIT_IDLE_MS", "10")
         .with("WATCH_SETTLE_MS", "50");
-    let daemon = place.start();
+    let start = || {
+        let mut command = place.serve_command();
+        command.env("FAILPOINTS", failpoints);
+        place.spawn(command)
+    };
+    let daemon = start();
     // A segment for each of the first, which are merged; then several files at once.
     for n in 0..FILES {
         write(&place, n);
@@ -111,7 +136,9 @@ fn made_up_names_hide_nothing_and_push_nothing_out() {
     check(&daemon);
     assert_eq!(daemon.verified().problems, []);
     daemon.stop();
-    let daemon = place.start();
+    let daemon = start();
     check(&daemon);
+    let log = daemon.log();
     daemon.stop();
+    log
 }

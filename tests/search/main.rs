@@ -3,16 +3,23 @@
 mod answers;
 #[path = "../common/mod.rs"]
 mod common;
+mod derived;
 mod effort;
+mod exact;
+mod explanation;
 mod explore;
 mod habits;
 mod language;
 mod made_up;
+mod names;
 mod oracle;
 mod pages;
 mod queries;
 mod questions;
+mod same;
 mod saved;
 mod tail;
+mod timeline;
 mod trails;
 mod unicode;
+mod words;

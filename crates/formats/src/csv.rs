@@ -18,15 +18,18 @@ use wire::Hit;
 const FORMULA_STARTS: &[char] = &['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
 /// The columns of an event's row: its fields by their short names, and the place of its record.
-pub const EVENT_COLUMNS: [&str; 12] = [
+pub const EVENT_COLUMNS: [&str; 15] = [
     "time",
     "actor",
     "credential",
     "service",
     "action",
+    "target",
     "ip",
     "region",
     "account",
+    "client",
+    "outcome",
     "error",
     "id",
     "file",
@@ -50,14 +53,30 @@ pub(crate) fn event_row(hit: &Hit) -> [Value; EVENT_COLUMNS.len()] {
         meta.credential.as_str().into(),
         field("eventSource"),
         field("eventName"),
+        targets(&meta.target),
         field("sourceIPAddress"),
         field("awsRegion"),
-        field("recipientAccountId"),
-        field("errorCode"),
+        text(&meta.account),
+        text(&meta.client),
+        text(&meta.outcome),
+        text(&meta.error),
         meta.id.as_str().into(),
         meta.file.as_str().into(),
         meta.offset.into(),
     ]
+}
+
+fn text(text: &str) -> Value {
+    if text.is_empty() { Value::Null } else { text.into() }
+}
+
+/// One as a text, several as a list.
+fn targets(targets: &[String]) -> Value {
+    match targets {
+        [] => Value::Null,
+        [target] => target.as_str().into(),
+        targets => targets.into(),
+    }
 }
 
 /// Writes rows one by one. The caller writes the names of the columns first.
@@ -171,8 +190,11 @@ mod tests {
             credential: "iam-user".into(),
             file: "-a.json".into(),
             offset: 12,
-            flags: Vec::new(),
-            raw: None,
+            account: "+1".into(),
+            error: "1e999".into(),
+            outcome: "failure".into(),
+            target: vec!["=b/k".into(), "x".into()],
+            ..Meta::default()
         };
         let hit = Hit {
             event: RawValue::from_string(event.into()).unwrap(),
@@ -181,8 +203,8 @@ mod tests {
         };
         check(
             |csv| csv.event(&hit),
-            "2023-07-10T11:42:36Z,'=alice,iam-user,s3.amazonaws.com,'-GetObject,'@x,,'+1,1e999,e1,\
-             '-a.json,12\n",
+            "2023-07-10T11:42:36Z,'=alice,iam-user,s3.amazonaws.com,'-GetObject,\
+             \"[\"\"=b/k\"\",\"\"x\"\"]\",'@x,,'+1,,failure,1e999,e1,'-a.json,12\n",
         );
     }
 }

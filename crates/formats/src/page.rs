@@ -32,6 +32,14 @@ impl Exporter {
         }
     }
 
+    /// Takes what defines the columns: the first page, or all rows of a table that is written in pieces.
+    pub fn begin(&mut self, first: &SearchResponse) -> io::Result<()> {
+        if let Self::Parquet(writer @ None) = self {
+            *writer = Some(Box::new(ParquetWriter::begin(first)?));
+        }
+        Ok(())
+    }
+
     /// The bytes that a page adds to the output.
     pub fn page(&mut self, page: &SearchResponse) -> io::Result<Vec<u8>> {
         match self {
@@ -49,13 +57,11 @@ impl Exporter {
                 rows.into_iter().try_for_each(|row| out.row(row))?;
                 out.into_inner()
             }
-            Self::Parquet(writer) => {
-                let writer = match writer {
-                    Some(writer) => writer,
-                    None => writer.insert(Box::new(ParquetWriter::begin(page)?)),
-                };
-                writer.page(page)
+            Self::Parquet(None) => {
+                self.begin(page)?;
+                self.page(page)
             }
+            Self::Parquet(Some(writer)) => writer.page(page),
         }
     }
 

@@ -12,8 +12,10 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -41,8 +43,19 @@ pub struct Archive {
     by_parts: AtomicBool,
 }
 
+/// What is at a root. A folder that is removed and made anew is another: it may get the same number, but not
+/// the same time of its making.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RootNow {
+    device: u64,
+    inode: u64,
+    /// None where the file system does not keep it.
+    made: Option<SystemTime>,
+}
+
 impl Archive {
-    /// An archive with these roots, absolute paths without links. None of them is opened yet.
+    /// An archive with these roots: absolute paths, resolved at the start. A root may be named by a link, and
+    /// a link that is changed later is not followed until a restart. None of them is opened yet.
     pub fn new(roots: impl IntoIterator<Item = PathBuf>) -> Self {
         let by_parts = AtomicBool::new(is_refused_for_a_test());
         Self { roots: roots.into_iter().collect(), by_parts }
@@ -53,14 +66,10 @@ impl Archive {
         &self.roots
     }
 
-    /// Whether a root can be listed, or read if it is a file.
-    pub(crate) fn check_root(&self, root: &Path) -> io::Result<()> {
-        match self.list(root) {
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                self.open(root).map(|_| ())
-            }
-            listed => listed.map(|_| ()),
-        }
+    /// What is at a root now; an error where it cannot be listed, or read if it is a file.
+    pub(crate) fn root_now(&self, root: &Path) -> io::Result<RootNow> {
+        let found = self.open(root)?.metadata()?;
+        Ok(RootNow { device: found.dev(), inode: found.ino(), made: found.created().ok() })
     }
 
     /// Looks at a path without following links; an error where it does not exist, is beneath no root
@@ -74,6 +83,17 @@ impl Archive {
     /// [`Archive::look_at`].
     pub fn open(&self, path: &Path) -> io::Result<File> {
         self.open_at(path, READ).map(File::from)
+    }
+
+    /// Opens a file that was found, unless it is another by now.
+    pub(crate) fn open_found(&self, key: &FileKey) -> io::Result<Option<File>> {
+        let file = self.open(Path::new(&key.path))?;
+        Ok(self.is_still(key, &file)?.then_some(file))
+    }
+
+    /// Whether an open file is what was found.
+    pub(crate) fn is_still(&self, key: &FileKey, file: &File) -> io::Result<bool> {
+        Ok(self.look_at(Path::new(&key.path), file)?.key().as_ref() == Some(key))
     }
 
     /// Looks at an open file.
@@ -109,10 +129,22 @@ impl Archive {
         self.roots.iter().any(|root| root == path)
     }
 
-    /// Whether the content decides what a file is, because its name says nothing.
+    /// Whether the content decides what a file is, because its name says nothing. In a folder that is hidden,
+    /// as `.git` or that of a copy under way, it is none.
     pub(crate) fn is_unnamed(&self, path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        says_nothing(&name) && !self.is_root(path)
+        let is_hidden = |part: Component<'_>| part.as_os_str().as_encoded_bytes().starts_with(b".");
+        says_nothing(&name)
+            && !self.is_root(path)
+            && self.root_of(path).is_some_and(|(_, rest)| !rest.components().any(is_hidden))
+    }
+
+    /// The root that a path is beneath, and the rest of the path. The nearest, where one root is beneath
+    /// another.
+    fn root_of<'p>(&self, path: &'p Path) -> Option<(&Path, &'p Path)> {
+        let beneath =
+            self.roots.iter().filter_map(|root| Some((&**root, path.strip_prefix(root).ok()?)));
+        beneath.min_by_key(|(_, rest)| rest.as_os_str().len())
     }
 
     fn found(&self, path: &Path, stat: &Stat) -> Found {
@@ -129,7 +161,7 @@ impl Archive {
             FileType::Directory => Found::Directory,
             FileType::Symlink => Found::Skipped(LINK),
             // A root that is a file was named by a person, so its name does not matter.
-            FileType::RegularFile if says_nothing(&name) && !self.is_root(path) => {
+            FileType::RegularFile if self.is_unnamed(path) => {
                 path.to_str().map_or(Found::Skipped(NOT_UTF8), |_| Found::Unnamed(key()))
             }
             _ if !is_trail_name(&name) && !self.is_root(path) => Found::Ignored,
@@ -142,11 +174,7 @@ impl Archive {
     /// Opens a root, or what is beneath one.
     fn open_at(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
-        let beneath =
-            self.roots.iter().filter_map(|root| Some((root, path.strip_prefix(root).ok()?)));
-        // The nearest, where one root is beneath another.
-        let nearest = beneath.min_by_key(|(_, rest)| rest.as_os_str().len());
-        let (root, rest) = nearest.ok_or(Errno::NOENT)?;
+        let (root, rest) = self.root_of(path).ok_or(Errno::NOENT)?;
         if rest.as_os_str().is_empty() {
             return Ok(rustix::fs::open(root, flags, Mode::empty())?);
         }

@@ -1,8 +1,8 @@
 //! What lies on a worker's desk: the segment that it builds, for as long as it waits for a file.
 //!
 //! Nothing bounds how long the disk under the archive takes to answer; on a network it may never. The
-//! other segments of the batch would wait, and so would stopping. So a worker that reads a file holds
-//! nothing: its segment, of whole files only, lies on the desk, and the commit thread takes it from
+//! other segments of the batch would wait, and so would stopping. So a worker that reads a file, and looks
+//! for the records in it, holds nothing: its segment, of whole files only, lies on the desk, and the commit thread takes it from
 //! there when the worker is late. The file goes into another segment when it comes.
 
 use std::convert::Infallible;

@@ -29,6 +29,7 @@ pub mod progress;
 pub mod read;
 pub mod scan;
 mod sniff;
+pub mod table;
 mod tally;
 mod verdicts;
 mod waiting;
@@ -65,6 +66,7 @@ const BUILT_SEGMENTS_MAX: usize = 4;
 
 /// Segments are so many times smaller where the process was killed while it read files.
 const CAREFUL_SHARE: usize = 4;
+
 /// How long a stop waits for a listing of the archive.
 const SCAN_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -185,7 +187,7 @@ impl Ingest {
         let told = |stage: &str| {
             tracing::info!(stage, seconds = started.elapsed().as_secs_f32(), "stopped");
         };
-        // It ends when the workers have, but for those that the archive's disk does not answer.
+        // It ends when the workers have, but for those that read a file for long.
         let store = self.committer.join().ok().flatten();
         told("commit");
         let Self { desks, workers, scanner, .. } = self;
@@ -199,12 +201,11 @@ impl Ingest {
     }
 }
 
-/// Waits for a thread to end, unless it is known to wait for the archive's disk: then it ends with the
-/// process, and touches nothing before. A panic was caught, and told, where it happened.
+/// Waits for a thread to end, unless it is known to read or list for long: then it ends with the process, and touches nothing before. A panic was caught, and told, where it happened.
 fn join_unless(thread: JoinHandle<Option<()>>, is_stuck: impl Fn() -> bool) -> bool {
     while !thread.is_finished() {
         if is_stuck() {
-            tracing::warn!("the archive's disk does not answer; not waiting for it");
+            tracing::warn!("a file or listing takes long; not waiting for it");
             return false;
         }
         std::thread::sleep(JOIN_PAUSE);

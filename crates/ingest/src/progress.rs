@@ -90,6 +90,11 @@ pub struct Busy {
     pub merging: AtomicU64,
 }
 
+/// Whether a channel on which nothing is ever sent has disconnected, which is how an end is told.
+pub(crate) fn has_ended(channel: &Receiver<Infallible>) -> bool {
+    channel.try_recv().is_err_and(|error| error.is_disconnected())
+}
+
 /// Adds to one of [`Busy`] the time since `started`.
 pub(crate) fn spent(part: &AtomicU64, started: Instant) {
     add(part, started.elapsed().as_micros() as u64);
@@ -189,7 +194,7 @@ pub struct Glance {
     pub watch_fault: Option<String>,
     /// Roots of the archive that cannot be listed, and why, in words.
     pub root_faults: Vec<String>,
-    /// Files that workers wait for, because the disk does not answer.
+    /// Files that workers read for long: the disk does not answer, or they are large.
     pub late: Vec<String>,
     /// What retention waits for, or cannot do, in words; None where there is nothing to say.
     pub retention: Option<String>,
@@ -236,7 +241,7 @@ impl Progress {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.try_recv().is_err_and(|error| error.is_disconnected())
+        has_ended(&self.stopping)
     }
 
     /// Notes that a file is waited for.
@@ -361,25 +366,20 @@ impl Progress {
         state.retention = note;
     }
 
-    /// Notes the roots that cannot be listed; returns whether one that could not can be now.
-    pub(crate) fn set_root_faults(&self, faults: Vec<String>) -> bool {
+    /// Notes the roots that cannot be listed.
+    pub(crate) fn set_root_faults(&self, faults: Vec<String>) {
         let mut state = self.state();
         for fault in faults.iter().filter(|fault| !state.root_faults.contains(fault)) {
             tracing::warn!("{fault}; nothing new is read from there");
         }
-        let is_back = faults.len() < state.root_faults.len();
         state.root_faults = faults;
-        is_back
     }
 
     /// Notes the files that workers wait for in vain.
     pub(crate) fn set_late(&self, late: Vec<String>) {
         let mut state = self.state();
         for path in late.iter().filter(|path| !state.late.contains(path)) {
-            tracing::warn!(
-                file = path,
-                "the disk does not answer; commits go on without this file"
-            );
+            tracing::warn!(file = path, "reading this file takes long; commits go on without it");
         }
         state.late = late;
     }

@@ -25,6 +25,7 @@ use zstd::zstd_safe::DCtx;
 use self::packed::{Members, after_space, gunzip_twice};
 use crate::inflate::{Inflated, Inflater, Unreadable};
 use crate::limits::{MEMBERS_MAX, RATIO_FREE_BYTES};
+use crate::progress::has_ended;
 use segment::sigbus;
 use trail::flags::Flags;
 use trail::split::is_log_envelope;
@@ -70,7 +71,7 @@ pub struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    fn plain(bytes: &'a [u8]) -> Self {
+    pub(crate) fn plain(bytes: &'a [u8]) -> Self {
         let flags = Flags::default();
         Self { bytes, second_member: None, flags, has_trailing_bytes: false, unread: None }
     }
@@ -102,7 +103,7 @@ pub enum ReadError {
     /// The gzip data that the file's gzip data holds cannot be read.
     #[error("it is gzip inside of gzip, and of the inner: {0}")]
     Inner(Box<ReadError>),
-    /// It is packed once more than that.
+    /// The file is gzip three times over, which is not read.
     #[error("it is gzip inside of gzip inside of gzip")]
     PackedThrice,
     /// The content is longer than [`ReadLimits::file_bytes_max`].
@@ -166,10 +167,7 @@ impl Input<'_> {
     }
 
     fn check_stop(&self) -> Result<(), ReadError> {
-        match self.stopping.try_recv() {
-            Err(error) if error.is_disconnected() => Err(ReadError::Stopped),
-            _ => Ok(()),
-        }
+        if has_ended(self.stopping) { Err(ReadError::Stopped) } else { Ok(()) }
     }
 
     /// The error of a member that begins at a byte of the file.
@@ -412,7 +410,7 @@ fn unzstd<'a>(input: Input<'_>, out: &'a mut Vec<u8>) -> Result<Content<'a>, Rea
             }
         }
     }
-    let has_trailing_bytes = !rest.is_empty() || !input.is_whole();
+    let has_trailing_bytes = !rest.trim_ascii().is_empty() || !input.is_whole();
     if unread.is_none() && !input.is_whole() {
         unread = Some(input.too_large());
     }

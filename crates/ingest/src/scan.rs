@@ -12,16 +12,18 @@
 //! and a bounded number of files that have not settled (`waiting`). It leaves further files to the
 //! next walk.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
-use crate::archive::Archive;
+use crate::archive::{Archive, RootNow, is_gone};
 use crate::handover::TakenBack;
 use crate::progress::Progress;
 use crate::sniff::is_trail;
+use crate::table::is_table_name;
 use crate::verdicts::{Ignored, Verdicts};
 use crate::waiting::Waiting;
 use crate::walk::age;
@@ -52,6 +54,8 @@ const ROOTS_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a file whose name says nothing is not read.
 const NO_TRAIL: &str = "its content is no trail's";
+const NO_TRAIL_NAME: &str = "its name is no trail's";
+const TABLE: &str = "a table, which `traildex import` reads if it is named itself";
 
 /// Pause before a walk that another left files to.
 const NEXT_WALK_PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -87,13 +91,16 @@ impl Scanner {
             walk: None,
             walked: Walked::default(),
             next_walk: Instant::now(),
-            next_roots: Instant::now(),
+            next_roots: Instant::now() + ROOTS_PAUSE,
+            roots: Vec::new(),
             has_lost_hints: false,
             held: None,
             verdicts: Verdicts::default(),
             waiting: Waiting::default(),
             scanner: self,
         };
+        // In this order: one that becomes another in between is watched again.
+        scan.roots = scan.find_roots();
         scan.watch();
         scan.run();
     }
@@ -107,6 +114,8 @@ struct Scan {
     next_walk: Instant,
     /// When the roots are looked at next.
     next_roots: Instant,
+    /// What was at each root then; None where it could not be listed.
+    roots: Vec<Option<RootNow>>,
     has_lost_hints: bool,
     /// A file for a queue that was full.
     held: Option<FileKey>,
@@ -177,22 +186,38 @@ impl Scan {
         }
     }
 
-    /// Notes the roots that cannot be listed. Those that come back are watched and walked at once.
+    /// Looks at the roots now and then. One that comes back, or is another than before, is watched and walked
+    /// at once.
     fn look_at_roots(&mut self) {
         if Instant::now() < self.next_roots {
             return;
         }
         self.next_roots = Instant::now() + ROOTS_PAUSE;
-        let Scanner { archive, progress, .. } = &self.scanner;
-        let fault = |root: &PathBuf| {
-            let error = archive.check_root(root).err()?;
-            Some(format!("cannot read {}: {error}", root.display()))
-        };
-        let faults: Vec<String> = archive.roots().iter().filter_map(fault).collect();
-        if progress.set_root_faults(faults) {
+        let now = self.find_roots();
+        let is_new =
+            now.iter().zip(&self.roots).any(|(now, before)| now.is_some() && now != before);
+        self.roots = now;
+        if is_new {
+            tracing::info!("a root is another than before; watching everything anew");
             self.watch();
             self.next_walk = Instant::now();
         }
+    }
+
+    /// What is at each root. Notes those that cannot be listed.
+    fn find_roots(&self) -> Vec<Option<RootNow>> {
+        let Scanner { archive, progress, .. } = &self.scanner;
+        let mut faults = Vec::new();
+        let mut find = |root: &PathBuf| match archive.root_now(root) {
+            Ok(now) => Some(now),
+            Err(error) => {
+                faults.push(format!("cannot read {}: {error}", root.display()));
+                None
+            }
+        };
+        let roots = archive.roots().iter().map(&mut find).collect();
+        progress.set_root_faults(faults);
+        roots
     }
 
     fn start_walk_if_due(&mut self) {
@@ -229,6 +254,7 @@ impl Scan {
             std::mem::take(&mut self.walked);
         self.walked.is_partial = is_partial;
         self.walk = None;
+        self.verdicts.end_walk();
         let ScanOptions { rescan, settle } = self.scanner.options;
         let pause = if is_partial { settle.max(NEXT_WALK_PAUSE_MIN) } else { rescan };
         self.next_walk = Instant::now() + pause;
@@ -247,22 +273,12 @@ impl Scan {
             Ok(Found::Trail(key) | Found::Unnamed(key))
                 if self.is_new(&key) && !self.waiting.contains(path) =>
             {
-                let age = age(&key);
-                let is_known_to_fail = self.scanner.progress.is_skipped(&key.path);
-                self.walked.unhinted += u64::from(age >= HINTED_WITHIN && !is_known_to_fail);
-                if age >= self.scanner.options.settle {
-                    if !self.is_trail(&key) {
-                        self.walked.ignored.note(&key.path, NO_TRAIL);
-                        return;
-                    }
-                    self.scanner.progress.take(&key);
-                    self.held = Some(key);
-                } else {
-                    self.wait(key, self.scanner.options.settle);
-                }
+                self.take_new(key);
             }
             Ok(Found::Ignored) => {
-                self.walked.ignored.note(&path.to_string_lossy(), "its name is no trail's");
+                let path = path.to_string_lossy();
+                let reason = if is_table_name(&path) { TABLE } else { NO_TRAIL_NAME };
+                self.walked.ignored.note(&path, reason);
             }
             Ok(Found::Skipped(reason)) => self.skip(path, reason.to_owned()),
             Ok(_) => {}
@@ -271,6 +287,37 @@ impl Scan {
                 if error.kind() == std::io::ErrorKind::NotFound
                     && !self.scanner.archive.is_root(path) => {}
             Err(error) => self.skip(path, error.to_string()),
+        }
+    }
+
+    /// Takes a file that a walk found and that is new.
+    fn take_new(&mut self, key: FileKey) {
+        let age = age(&key);
+        let has_settled = age >= self.scanner.options.settle;
+        if has_settled {
+            match self.is_trail(&key) {
+                Ok(true) => {}
+                Ok(false) => return self.walked.ignored.note(&key.path, NO_TRAIL),
+                Err(error) => return self.pass_over(&key, &error),
+            }
+        }
+        let is_known_to_fail = self.scanner.progress.is_skipped(&key.path);
+        self.walked.unhinted += u64::from(age >= HINTED_WITHIN && !is_known_to_fail);
+        if has_settled {
+            self.scanner.progress.take(&key);
+            self.held = Some(key);
+        } else {
+            self.wait(key, self.scanner.options.settle);
+        }
+    }
+
+    /// Passes over a file that cannot be looked into: it is gone, or another by now, or skipped.
+    fn pass_over(&mut self, key: &FileKey, error: &io::Error) {
+        let path = Path::new(&key.path);
+        if is_gone(error) {
+            self.wait_at(path, FINISHED_QUIET);
+        } else {
+            self.skip(path, error.to_string());
         }
     }
 
@@ -368,24 +415,22 @@ impl Scan {
         !self.scanner.progress.is_taken(key) && !self.scanner.ledger.is_known(key)
     }
 
-    /// Whether a file that has settled is to be read: its name says so, or its content.
-    fn is_trail(&mut self, key: &FileKey) -> bool {
-        let path = Path::new(&key.path);
+    /// Whether a file that has settled is to be read: its name says so, or its content. An error where it
+    /// cannot be looked into, or is another by now.
+    fn is_trail(&mut self, key: &FileKey) -> io::Result<bool> {
         let archive = &self.scanner.archive;
-        if !archive.is_unnamed(path) {
-            return true;
+        if !archive.is_unnamed(Path::new(&key.path)) {
+            return Ok(true);
         }
         if self.verdicts.is_none(key) {
-            return false;
+            return Ok(false);
         }
-        let is_trail = archive.open(path).and_then(|file| {
-            let is_same = archive.look_at(path, &file)?.key().as_ref() == Some(key);
-            Ok(is_same && is_trail(&file)?)
-        });
-        if matches!(is_trail, Ok(false)) {
+        let file = archive.open_found(key)?.ok_or(rustix::io::Errno::NOENT)?;
+        let is_trail = is_trail(&file)?;
+        if !is_trail {
             self.verdicts.note_none(key);
         }
-        is_trail.unwrap_or(false)
+        Ok(is_trail)
     }
 
     /// Puts a new file off until it has been quiet for a while.
@@ -432,9 +477,14 @@ impl Scan {
 
     /// Queues a new file before the backlog; when that queue is full, puts it off.
     fn hand_out(&mut self, key: FileKey) {
-        if !self.is_new(&key) || !self.is_trail(&key) {
+        let is_to_be_read = if self.is_new(&key) { self.is_trail(&key) } else { Ok(false) };
+        if !matches!(is_to_be_read, Ok(true)) {
             self.scanner.progress.release_waiting(&key);
-            return;
+        }
+        match is_to_be_read {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return self.pass_over(&key, &error),
         }
         self.scanner.progress.take(&key);
         if let Err(TrySendError::Full(key)) = self.scanner.fresh.try_send(key) {

@@ -26,14 +26,13 @@ const FIELDS: [&[u8]; 7] = [
 ];
 const FIELDS_MIN: usize = 3;
 
-/// Whether the file begins as a trail does. One that is no compressed data although it begins so
-/// does not.
+/// Whether the file begins as a trail does. Bytes that only look compressed are no trail.
 pub(crate) fn is_trail(file: &File) -> io::Result<bool> {
     let mut text = Vec::new();
     file.take(FILE_BYTES).read_to_end(&mut text)?;
     for _ in 0..LAYERS_MAX {
         let mut inflated = Vec::new();
-        // What is cut off at its end, as it is here, ends with an error.
+        // Only the beginning is here, so inflating ends with an error; what came before it counts.
         let _ = match text.as_slice() {
             [0x1F, 0x8B, ..] => {
                 MultiGzDecoder::new(&text[..]).take(TEXT_BYTES).read_to_end(&mut inflated)

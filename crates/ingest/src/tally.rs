@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::growing::Growing;
 use crate::limits::REJECTS_LISTED_MAX;
+use crate::progress::has_ended;
 use crate::read::Content;
 use segment::IndexError;
 use segment::file::{FileState, Reading, Reject};
@@ -25,7 +26,7 @@ use trail::time::Micros;
 /// What stands for the account or region of a file whose records are of more than one.
 const SEVERAL: &str = "several";
 
-/// Records between two looks at whether ingest ends.
+/// Records, or rejects, between two looks at whether ingest ends.
 const LOOK_RECORDS: u64 = 1 << 10;
 
 /// How long a file may take once ingest ends; one of AWS's takes milliseconds.
@@ -56,6 +57,8 @@ pub(crate) struct Tally<'a> {
     /// When the file was delivered: nothing in it can be later.
     delivered: Micros,
     reading: Reading,
+    /// Records that were put together of a table's columns and have no `eventID` or no account.
+    unidentified: u64,
     /// Disconnects when ingest is to end.
     stopping: &'a Receiver<Infallible>,
     stops_at: Option<Instant>,
@@ -73,12 +76,23 @@ impl<'a> Tally<'a> {
         stopping: &'a Receiver<Infallible>,
     ) -> Self {
         let reading = Reading::default();
-        Self { segments, dedupe, batch, kept_from, delivered, reading, stopping, stops_at: None }
+        Self {
+            segments,
+            dedupe,
+            batch,
+            kept_from,
+            delivered,
+            reading,
+            unidentified: 0,
+            stopping,
+            stops_at: None,
+        }
     }
 
-    /// Gives the file up where ingest ends and this takes long.
-    fn check_stop(&mut self) -> Result<(), Untold> {
-        if !self.stopping.try_recv().is_err_and(|error| error.is_disconnected()) {
+    /// Gives the file up where ingest ends and this takes long; looks now and then, of so many records or
+    /// rejects.
+    fn check_stop(&mut self, count: u64) -> Result<(), Untold> {
+        if !count.is_multiple_of(LOOK_RECORDS) || !has_ended(self.stopping) {
             return Ok(());
         }
         let stops_at = *self.stops_at.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
@@ -108,6 +122,11 @@ impl<'a> Tally<'a> {
         };
         if state == FileState::Rejected {
             reading.reason = reading.rejects.first().map(|reject| reject.reason.clone());
+        }
+        if self.unidentified > 0 {
+            let reason = "records of the table have no eventID or no recipientAccountId, so they are not \
+                          recognised as events that other files have";
+            reading.reason = Some(format!("{}: {reason}", self.unidentified));
         }
         if let Some(error) = &content.unread {
             reading.reason = Some(format!("only what comes before was read: {error}"));
@@ -140,9 +159,7 @@ impl Sink for Tally<'_> {
         segment::steps::panic_if("panic-on-marked-event", || {
             event.column(columns::EVENT_ID) == "TRAILDEX-PANIC"
         });
-        if self.reading.records.is_multiple_of(LOOK_RECORDS) {
-            self.check_stop()?;
-        }
+        self.check_stop(self.reading.records)?;
         let reading = &mut self.reading;
         reading.records += 1;
         reading.repaired += u64::from(event.flags.contains(Flags::REPAIRED));
@@ -158,7 +175,16 @@ impl Sink for Tally<'_> {
             reading.expired += 1;
             return Ok(());
         }
-        match self.dedupe.claim(event.key(), self.batch)? {
+        let claim = if event.flags.contains(Flags::RECONSTRUCTED) {
+            let is_identified = [columns::EVENT_ID, columns::RECIPIENT_ACCOUNT]
+                .iter()
+                .all(|column| !event.column(*column).is_empty());
+            self.unidentified += u64::from(!is_identified);
+            self.dedupe.claim_reconstructed(event.key(), self.batch)?
+        } else {
+            self.dedupe.claim(event.key(), self.batch)?
+        };
+        match claim {
             Claim::New => {}
             Claim::Duplicate => {
                 reading.duplicates += 1;
@@ -172,16 +198,18 @@ impl Sink for Tally<'_> {
         self.segments.add(event).map_err(Untold::Index)
     }
 
-    fn reject(&mut self, reject: parse::Reject) {
+    fn reject(&mut self, reject: parse::Reject) -> Result<(), Untold> {
+        self.check_stop(self.reading.rejected)?;
         self.reading.rejected += 1;
         if self.reading.rejects.len() < REJECTS_LISTED_MAX {
             let parse::Reject { offset, reason } = reject;
             self.reading.rejects.push(Reject { offset, reason });
         }
+        Ok(())
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
         write!(text, "{byte:02x}").expect("writing to a String cannot fail");

@@ -7,29 +7,47 @@ use std::hash::{BuildHasher, RandomState};
 use crate::limits::IGNORED_LISTED_MAX;
 use segment::file::FileKey;
 
-/// Verdicts that are kept, of 24 bytes; further files are looked into by every scan.
+/// Verdicts that are kept, of 32 bytes; further files are looked into by every scan.
 const VERDICTS_MAX: usize = 1 << 20;
 
 /// Files whose name says nothing and whose content is no trail's, by path, size and time.
 #[derive(Debug, Default)]
 pub(crate) struct Verdicts {
-    none: HashMap<u64, u64>,
+    none: HashMap<u64, Verdict>,
     /// The key of the hashes.
     hasher: RandomState,
 }
 
+#[derive(Debug)]
+struct Verdict {
+    /// Of path, size and time.
+    file: u64,
+    /// Whether the file was met since the last walk ended.
+    is_met: bool,
+}
+
 impl Verdicts {
     /// Whether the file as it is now was found to be no trail.
-    pub(crate) fn is_none(&self, key: &FileKey) -> bool {
-        self.none.get(&self.hasher.hash_one(&key.path)) == Some(&self.hasher.hash_one(key))
+    pub(crate) fn is_none(&mut self, key: &FileKey) -> bool {
+        let file = self.hasher.hash_one(key);
+        let verdict = self.none.get_mut(&self.hasher.hash_one(&key.path));
+        verdict.is_some_and(|verdict| {
+            verdict.is_met = true;
+            verdict.file == file
+        })
     }
 
     /// Notes that the file as it is now is no trail.
     pub(crate) fn note_none(&mut self, key: &FileKey) {
         let path = self.hasher.hash_one(&key.path);
         if self.none.len() < VERDICTS_MAX || self.none.contains_key(&path) {
-            self.none.insert(path, self.hasher.hash_one(key));
+            self.none.insert(path, Verdict { file: self.hasher.hash_one(key), is_met: true });
         }
+    }
+
+    /// Forgets the files that a walk over everything, which ends now, has not met: they are gone.
+    pub(crate) fn end_walk(&mut self) {
+        self.none.retain(|_, verdict| std::mem::take(&mut verdict.is_met));
     }
 }
 
@@ -64,5 +82,10 @@ mod tests {
         assert!(!verdicts.is_none(&key(2, 1)) && !verdicts.is_none(&key(1, 2)));
         verdicts.note_none(&key(2, 1));
         assert!(verdicts.is_none(&key(2, 1)) && !verdicts.is_none(&key(1, 1)));
+        verdicts.end_walk();
+        assert!(verdicts.is_none(&key(2, 1)), "it was met before");
+        verdicts.end_walk();
+        verdicts.end_walk();
+        assert!(!verdicts.is_none(&key(2, 1)) && verdicts.none.is_empty(), "it is gone");
     }
 }

@@ -5,7 +5,8 @@
 //! another of its batch is. A file that is larger than a segment may be is in several, which are
 //! committed as one (`growing.rs`).
 //!
-//! A worker that waits for the disk under the archive holds nothing that others wait for (`desk`).
+//! A worker that waits for the disk under the archive, or looks for the records of a file, holds nothing
+//! that others wait for (`desk`).
 //!
 //! Errors: a file that cannot be read as a trail is an entry in the ledger; one that is not finished
 //! or cannot be opened goes back to the scanner; a panic costs the file that caused it, and the other
@@ -27,8 +28,9 @@ use crate::batch::{Batch, Batches};
 use crate::desk::{Building, Desk, Desks};
 use crate::growing::{Full, Growing};
 use crate::handover::TakenBack;
-use crate::progress::{IngestFault, Progress, add, spent};
+use crate::progress::{IngestFault, Progress, add, has_ended, spent};
 use crate::read::{Content, FileReader, ReadError, ReadLimits};
+use crate::table;
 use crate::tally::{Tally, Untold};
 use crate::walk::age;
 use segment::IndexError;
@@ -38,6 +40,7 @@ use segment::file::{FileState, Reading};
 use segment::steps::step;
 use store::attempts::{self, Attempts};
 use store::dedupe::Dedupe;
+use tables::Kind;
 use trail::flags::Flags;
 use trail::layout::PathFacts;
 use trail::parse::{Origin, Parser};
@@ -63,6 +66,8 @@ pub struct WorkOptions {
     pub commit_age_max: Duration,
     /// A worker finishes its segment when no file has come for this long.
     pub commit_idle: Duration,
+    /// Whether a root that is a table is read as one: in an import, where a person named it.
+    pub reads_tables: bool,
 }
 
 /// The same of a segment with a file that has just arrived, while older files are read: those who wait
@@ -147,7 +152,7 @@ struct Work<'d> {
 
 impl Building {
     fn is_batch_closing(&self) -> bool {
-        self.membership.batch.closing.try_recv().is_err_and(|error| error.is_disconnected())
+        has_ended(&self.membership.batch.closing)
     }
 }
 
@@ -296,14 +301,6 @@ impl Work<'_> {
         }
     }
 
-    /// Opens a file, which must be what was looked for.
-    fn open(&self, key: &FileKey) -> io::Result<Option<File>> {
-        let (path, archive) = (Path::new(&key.path), &self.worker.archive);
-        let file = archive.open(path)?;
-        let found = archive.look_at(path, &file)?;
-        Ok((found.key().as_ref() == Some(key)).then_some(file))
-    }
-
     fn process(&mut self, key: &FileKey) -> Result<Outcome, IndexError> {
         self.desk.wait_for(&key.path);
         let outcome = self.read(key);
@@ -313,46 +310,55 @@ impl Work<'_> {
     }
 
     fn read(&mut self, key: &FileKey) -> Result<Outcome, IndexError> {
-        let path = Path::new(&key.path);
         let is_fresh = age(key) < self.worker.options.unfinished;
         let changed = || Ok(Outcome::TakenBack(TakenBack::Changed(key.clone())));
         let started = Instant::now();
         step("file-to-be-read");
-        let file = match self.open(key) {
+        let file = match self.worker.archive.open_found(key) {
             Ok(Some(file)) => file,
             Ok(None) => return changed(),
             Err(error) => return Ok(unreadable(key, &error)),
         };
+        let path = Path::new(&key.path);
+        let is_named = self.worker.options.reads_tables && self.worker.archive.is_root(path);
+        let table = if is_named { table::kind_of(path, &file) } else { None };
+        if table == Some(Kind::Parquet) {
+            return self.read_parquet(key, file);
+        }
         let Self { reader, parser, worker, desk } = self;
         let busy = &worker.progress.counters.busy;
         let read = reader.read(&file, |content| {
             spent(&busy.reading, started);
             let started = Instant::now();
-            let mut desk = desk.work();
-            // Nobody waits for this worker any more, perhaps.
-            if worker.progress.is_stopping() {
-                return Ok(Outcome::TakenBack(TakenBack::Unread(key.clone())));
-            }
             // What was read is what was looked for, or nothing.
-            match worker.archive.look_at(path, &file) {
-                Ok(found) if found.clone().key().as_ref() == Some(key) => {}
-                _ => return changed(),
+            if !worker.archive.is_still(key, &file).unwrap_or(false) {
+                return changed();
             }
             if is_too_long_in_utf16(content.bytes, worker.options.read.file_bytes_max) {
                 let reason = "it is UTF-16, and longer than two fifths of ingest.file_bytes_max";
                 let rejected = worker.rejected(key.clone(), reason.to_owned());
                 return Ok(Outcome::Done(Box::new(rejected)));
             }
+            step("file-to-be-split");
             let decoded = utf16::decode(content.bytes);
-            let pieces =
-                decoded.as_ref().map_or_else(|| Pieces::of(content.bytes), Pieces::of_utf16);
+            let body = match (table, &decoded) {
+                (None, None) => Body::Pieces(Pieces::of(content.bytes)),
+                (None, Some(text)) => Body::Pieces(Pieces::of_utf16(text)),
+                (Some(_), None) => Body::Csv(content.bytes),
+                (Some(_), Some(file)) => Body::Csv(file.text.as_bytes()),
+            };
             let is_cut =
-                pieces.outcome.is_cut || matches!(content.unread, Some(ReadError::Cut { .. }));
+                body.outcome().is_cut || matches!(content.unread, Some(ReadError::Cut { .. }));
             if is_cut && is_fresh {
                 return Ok(Outcome::TakenBack(TakenBack::Unfinished(key.clone())));
             }
+            // To split a file can take seconds, for which nobody waits.
+            let mut desk = desk.work();
+            if worker.progress.is_stopping() {
+                return Ok(Outcome::TakenBack(TakenBack::Unread(key.clone())));
+            }
             let building = open(&mut desk.building, worker)?;
-            let file = Split { key, content: &content, utf16: decoded.as_ref(), pieces: &pieces };
+            let file = Split { key, content: &content, utf16: decoded.as_ref(), body: &body };
             let outcome = match file.index(parser, building, worker) {
                 Ok(record) => Outcome::Done(Box::new(record)),
                 Err(Untold::Stopped) => Outcome::GivenUp,
@@ -373,6 +379,23 @@ impl Work<'_> {
                 tracing::warn!(file = %key.path, %error, "file rejected");
                 Ok(Outcome::Done(Box::new(worker.rejected(key.clone(), error.to_string()))))
             }
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Reads a Parquet file, which is never in memory as a whole.
+    fn read_parquet(&mut self, key: &FileKey, file: File) -> Result<Outcome, IndexError> {
+        let Self { parser, worker, desk, .. } = self;
+        let mut desk = desk.work();
+        let building = open(&mut desk.building, worker)?;
+        let content = Content::plain(&[]);
+        let body = Body::Parquet(Arc::new(file));
+        let file = Split { key, content: &content, utf16: None, body: &body };
+        match file.index(parser, building, worker) {
+            Ok(record) => Ok(Outcome::Done(Box::new(record))),
+            Err(Untold::Stopped) => Ok(Outcome::GivenUp),
+            Err(Untold::Index(error)) => Err(error),
         }
     }
 }
@@ -439,7 +462,26 @@ struct Split<'a> {
     key: &'a FileKey,
     content: &'a Content<'a>,
     utf16: Option<&'a Utf16>,
-    pieces: &'a Pieces<'a>,
+    body: &'a Body<'a>,
+}
+
+/// What a file holds.
+enum Body<'a> {
+    /// Records.
+    Pieces(Pieces<'a>),
+    /// A text table.
+    Csv(&'a [u8]),
+    /// A Parquet file, which is read part by part.
+    Parquet(Arc<File>),
+}
+
+impl Body<'_> {
+    fn outcome(&self) -> split::Outcome {
+        match self {
+            Self::Pieces(pieces) => pieces.outcome,
+            Self::Csv(_) | Self::Parquet(_) => split::Outcome::default(),
+        }
+    }
 }
 
 impl Split<'_> {
@@ -450,7 +492,7 @@ impl Split<'_> {
         building: &mut Building,
         worker: &Worker,
     ) -> Result<FileRecord, Untold> {
-        let Self { key, content, utf16, pieces } = self;
+        let Self { key, content, utf16, body } = self;
         let number = worker.number();
         let name = Path::new(&key.path).file_name().and_then(|name| name.to_str()).unwrap_or("");
         let stated = Micros::parse_file_name(name);
@@ -471,10 +513,15 @@ impl Split<'_> {
                 flags |= Flags::INVALID_UTF8;
             }
         }
+        let is_table = !matches!(body, Body::Pieces(_));
+        if is_table {
+            flags |= Flags::TABLE;
+        }
         let origin = Origin {
             file: number,
             time: stated.unwrap_or(changed),
-            second_member: content.second_member,
+            // Offsets of a table count rows.
+            second_member: content.second_member.filter(|_| !is_table),
             flags,
         };
         let Building { segments, membership, .. } = building;
@@ -482,11 +529,25 @@ impl Split<'_> {
         let batch = membership.batch.number;
         let stopping = worker.progress.stopping();
         let mut tally = Tally::new(segments, &worker.dedupe, batch, kept_from, delivered, stopping);
-        parser.parse_pieces(pieces, origin, &mut tally)?;
-        let split::Outcome { is_digest, is_cut } = pieces.outcome;
+        match body {
+            Body::Pieces(pieces) => parser.parse_pieces(pieces, origin, &mut tally)?,
+            Body::Csv(text) => {
+                table::index(parser, origin, &mut tally, |rows| tables::read_csv(text, rows))?;
+            }
+            Body::Parquet(file) => {
+                let bytes_max = worker.options.read.file_bytes_max;
+                table::index(parser, origin, &mut tally, |rows| {
+                    tables::read_parquet(file, bytes_max, rows)
+                })?;
+            }
+        }
+        let split::Outcome { is_digest, is_cut } = body.outcome();
         let is_digest = is_digest || key.path.contains("/CloudTrail-Digest/");
-        let (state, reading) =
-            tally.end(&key.path, content, flags, is_digest && !pieces.is_empty(), is_cut);
+        let is_digest = is_digest && matches!(body, Body::Pieces(pieces) if !pieces.is_empty());
+        let (state, mut reading) = tally.end(&key.path, content, flags, is_digest, is_cut);
+        if let Body::Parquet(file) = body {
+            reading.sha256 = table::sha256(file).ok();
+        }
         let counters = &worker.progress.counters;
         add(&counters.events, reading.records - reading.duplicates - reading.expired);
         add(&counters.duplicates, reading.duplicates);

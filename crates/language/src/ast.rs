@@ -220,6 +220,13 @@ impl FieldRef {
         unquoted(text).map_or_else(|| Self::named(text), |name| Self::quoted(name, None))
     }
 
+    /// A path as a query has it: in quotes where it has other signs than names have.
+    pub fn written(path: &str) -> String {
+        let plain = Self::named(path);
+        let is_plain = plain.to_string() == path;
+        Self { is_quoted: !is_plain, ..plain }.to_string()
+    }
+
     /// The field at a whole path of the record, for programs that know paths which perhaps no event
     /// of the index has.
     pub fn at_path(path: impl Into<String>) -> Self {

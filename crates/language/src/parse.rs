@@ -44,8 +44,8 @@ mod value;
 
 use std::fmt;
 
-use self::scan::Scanner;
 pub(super) use self::function::{function_of, percentile};
+use self::scan::Scanner;
 pub(super) use self::stage::names_a_stage;
 use crate::ast::{Expr, FieldRef, Query};
 use crate::limits::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
@@ -232,7 +232,9 @@ impl Parser<'_> {
         let taken = match words.len() {
             0 => None,
             1 => Some(format!("{named} was taken as an operator; to look for the word, quote it")),
-            _ => Some(format!("{named} were taken as operators; to look for the words, quote them")),
+            _ => {
+                Some(format!("{named} were taken as operators; to look for the words, quote them"))
+            }
         };
         let taken = taken.map(|note| format!("{note}, as in \"is not authorized\""));
         taken.into_iter().chain(self.notes).collect()

@@ -127,7 +127,8 @@ pub(super) fn escape(text: &str, also: &str) -> String {
 
 /// `raw` with a backslash in front if it is a keyword or starts with a character of `leading`.
 pub(super) fn escape_start(raw: String, leading: &str) -> String {
-    let is_taken = is_keyword(&raw) || raw.starts_with(|c| leading.contains(c) || QUOTES.contains(c));
+    let is_taken =
+        is_keyword(&raw) || raw.starts_with(|c| leading.contains(c) || QUOTES.contains(c));
     if is_taken || !raw.contains('\\') && foreign_form(&raw).is_some() {
         format!("\\{raw}")
     } else {
@@ -177,7 +178,9 @@ pub(super) fn read_quoted(rest: &str) -> Option<(String, usize)> {
 pub(super) fn foreign_form(raw: &str) -> Option<String> {
     let is_number = |text: &str| text.parse::<f64>().is_ok();
     if ["null", "nil"].iter().any(|null| raw.eq_ignore_ascii_case(null)) {
-        return Some("-field:* finds events without the field, field:\"null\" this text".to_owned());
+        return Some(
+            "-field:* finds events without the field, field:\"null\" this text".to_owned(),
+        );
     }
     if let Some((text, boost)) = raw.split_once(['^', '~'])
         && !text.is_empty()

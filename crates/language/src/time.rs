@@ -396,8 +396,15 @@ mod tests {
     #[test]
     fn a_distance_is_named_as_people_say_it() {
         for text in [
-            "2 days ago", "2d ago", "2 Days AGO", "48 hours ago", "last 48h", "Last 2 days", "past 48 hrs",
-            "now - 2d", "-2days",
+            "2 days ago",
+            "2d ago",
+            "2 Days AGO",
+            "48 hours ago",
+            "last 48h",
+            "Last 2 days",
+            "past 48 hrs",
+            "now - 2d",
+            "-2days",
         ] {
             let text = text.replace("Days", "days");
             assert_eq!(read(&text), read("-48h"), "{text}");

@@ -47,8 +47,9 @@ use wire::{ApiError, ErrorKind};
 
 const SERVICE: &str = "cloudtrail";
 
-/// Bytes of a request's body: one attribute of 2,000 characters as JSON escapes, and a token.
-const BODY_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a request's body: one attribute of 2,000 characters as JSON escapes, each of two times six
+/// bytes (`\ud83d\ude00`), and a token.
+const BODY_BYTES_MAX: usize = 32 << 10;
 
 const TARGET: &str = "x-amz-target";
 /// The target that newer SDKs send; older ones put [`TARGET_PACKAGE`] before it.
@@ -153,10 +154,10 @@ impl Aws {
         // Nothing is held for whoever has no key, or an old request of somebody who has.
         let claim = self.claim(&parts)?;
         let body = self.read(body).await?;
+        let client = claim.client(&parts);
         let scope = self.scope(&parts, claim, &body)?;
         let request: LookupRequest = serde_json::from_slice(&body)
             .map_err(|error| AwsError::serialization(error.to_string()))?;
-        let key_id = scope.key_id.clone();
         let lookup = Lookup::new(request, &scope)?;
         let has_token = lookup.has_token();
         let found = self.app.limited(move |engine, cancel| {
@@ -171,11 +172,6 @@ impl Aws {
             }
             _ => error.into(),
         })?;
-        let client = parts.extensions.get::<Client>().cloned().unwrap_or_else(Client::of_port);
-        let client = match &key_id {
-            Some(id) => client.with_key(id),
-            None => client,
-        };
         let mut response = self.app.hold(&client, json.into_response()).await?;
         warn_in(response.headers_mut(), &warnings);
         Ok(response)
@@ -209,7 +205,6 @@ impl Aws {
         }
         let AwsOptions { is_by_region, has_data_events, .. } = self.options;
         Ok(Scope {
-            key_id: stated.as_ref().filter(|_| key.is_some()).map(|stated| stated.key_id.clone()),
             region: stated.map(|stated| stated.region).filter(|_| is_by_region),
             accounts: key.and_then(|key| key.accounts.clone()),
             has_data_events,
@@ -222,6 +217,17 @@ struct Claim<'k> {
     stated: Option<Authorization>,
     /// What it must have signed with; None where everyone is answered.
     key: Option<&'k AccessKey>,
+}
+
+impl Claim<'_> {
+    /// Whose share it is that the answer counts for.
+    fn client(&self, request: &Parts) -> Client {
+        let client = request.extensions.get::<Client>().cloned().unwrap_or_else(Client::of_port);
+        match (&self.stated, self.key) {
+            (Some(stated), Some(_)) => client.with_key(&stated.key_id),
+            _ => client,
+        }
+    }
 }
 
 fn check_operation(request: &Parts) -> Result<(), AwsError> {

@@ -85,8 +85,6 @@ impl AttributeKey {
 /// The events that a client may see.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
-    /// The access key that it has signed with; None where everyone is answered.
-    pub(crate) key_id: Option<String>,
     /// The one region that it may see; None is all regions.
     pub(crate) region: Option<String>,
     /// The accounts that it may see; None is all accounts.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::civil::{Date, date};
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 
 use crate::values::{Bins, Stretch};
@@ -11,9 +11,11 @@ use language::ast::{Bin, BinUnit};
 use trail::time::Micros;
 
 const SECOND_US: i64 = 1_000_000;
+const HOUR_US: i64 = 3_600 * SECOND_US;
 
-/// Cuts time by the clocks of a zone. Seconds, minutes and hours have equal length and count from
-/// midnight of 1970. Days, weeks (from Monday) and months follow the calendar.
+/// Cuts time by the clocks of a zone. Seconds, minutes and hours count from midnight of 1970, as the clocks
+/// show it: six hours begin at 0, 6, 12 and 18 o'clock, and are five or seven where clocks are set. An
+/// hour, or less, that the clocks show twice is two. Days, weeks (from Monday) and months follow the calendar.
 pub(crate) fn bins(bin: Bin, zone: TimeZone) -> Bins {
     let seconds = match bin.unit {
         BinUnit::Second => 1,
@@ -30,7 +32,12 @@ pub(crate) fn bins(bin: Bin, zone: TimeZone) -> Bins {
         let Ok(timestamp) = Timestamp::from_microsecond(time.0) else { return alone(time) };
         let offset = zone.to_offset(timestamp);
         let offset_us = i64::from(offset.seconds()) * SECOND_US;
-        let start = Micros((time.0 + offset_us).div_euclid(width) * width - offset_us);
+        let by_clock = (time.0 + offset_us).div_euclid(width) * width;
+        let mut start = Micros(by_clock - offset_us);
+        if width > HOUR_US {
+            // Clocks may have been set since the beginning; it has one time all the same.
+            start = by_the_clock(by_clock, &zone).unwrap_or(start);
+        }
         if zone.to_fixed_offset().is_ok() {
             Stretch { start, holds: start..Micros(start.0 + width) }
         } else {
@@ -38,6 +45,12 @@ pub(crate) fn bins(bin: Bin, zone: TimeZone) -> Bins {
             Stretch { start, ..alone(time) }
         }
     }))
+}
+
+/// The time at which a zone's clocks show so many microseconds since 1970; the first, where they do twice.
+fn by_the_clock(micros: i64, zone: &TimeZone) -> Option<Micros> {
+    let shown = Offset::UTC.to_datetime(Timestamp::from_microsecond(micros).ok()?);
+    Some(Micros(shown.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond()))
 }
 
 /// A time that no calendar has.
@@ -95,6 +108,12 @@ mod tests {
         // The hour that comes twice is two.
         check("1h", "Europe/Berlin", "2023-10-29T00:30:00Z", "2023-10-29T00:00:00Z");
         check("1h", "Europe/Berlin", "2023-10-29T01:30:00Z", "2023-10-29T01:00:00Z");
+        // Of several hours there is one, and it is longer.
+        check("6h", "Europe/Berlin", "2023-10-28T22:30:00Z", "2023-10-28T22:00:00Z");
+        check("6h", "Europe/Berlin", "2023-10-29T04:30:00Z", "2023-10-28T22:00:00Z");
+        check("6h", "Europe/Berlin", "2023-10-29T05:00:00Z", "2023-10-29T05:00:00Z");
+        check("6h", "Europe/Berlin", "2023-03-26T03:30:00Z", "2023-03-25T23:00:00Z");
+        check("2h", "Europe/Berlin", "2023-03-26T01:30:00Z", "2023-03-26T01:00:00Z");
         check("1h", "UTC", "1969-12-31T23:30:00Z", "1969-12-31T23:00:00Z");
     }
 

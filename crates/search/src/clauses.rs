@@ -22,6 +22,9 @@ use trail::time::Micros;
 /// What fetching and parsing a record costs, in documents of a posting list read.
 pub(crate) const RECORD_COST: u64 = 1_000;
 
+/// A record beyond this takes much longer than what [`RECORD_COST`] says.
+const LONG_RECORD_BYTES: usize = 64 << 10;
+
 /// Steps that a scan takes for each document: a look into a column, and a test of its value.
 const SCAN_STEPS: usize = 64;
 
@@ -134,8 +137,14 @@ impl Context<'_> {
         candidates: Docs,
         test: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
     ) -> Docs {
-        let segment = Arc::clone(self.segment);
-        let is_met = move |doc| Ok(test(&segment.record(doc)?));
+        let (segment, stop) = (Arc::clone(self.segment), self.stop.clone());
+        let is_met = move |doc| {
+            let record = segment.record(doc)?;
+            if record.len() > LONG_RECORD_BYTES {
+                stop.check()?;
+            }
+            Ok(test(&record))
+        };
         self.verified_reading(candidates, RECORD_COST, is_met)
     }
 

@@ -4,9 +4,12 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tantivy::DocId;
 
 use crate::clauses::{Clause, Context};
+use crate::exact::Exact;
+use crate::lower::is_too_fine;
 use crate::values::{Local, ReadRecord, ValueSource, Values};
 use segment::IndexError;
 use segment::docsets::Docs;
@@ -50,9 +53,10 @@ impl Clause for CompareClause {
         let open = |source| Values::open(context.segment, source, &self.read).map(Side::new);
         let (mut left, mut right) = (open(&self.left)?, open(&self.right)?);
         let relation = self.relation;
-        let stop = context.stop.clone();
+        let mut pace = Pace::of(context.stop.clone());
         Ok(context.scan_reading(move |doc| {
-            relation.holds(&left.of(doc)?, &right.of(doc)?, &mut Pace::new(&stop))
+            let (left, right) = (left.of(doc, &mut pace)?, right.of(doc, &mut pace)?);
+            relation.holds(&left, &right, &mut pace)
         }))
     }
 }
@@ -60,10 +64,15 @@ impl Clause for CompareClause {
 /// Steps that a comparison of two values takes, about.
 const PAIR_STEPS: usize = 32;
 
+/// Bytes of the values that are remembered of a side.
+const KNOWN_BYTES_MAX: usize = 8 << 20;
+
 /// One of the two fields.
 struct Side {
     values: Values,
     known: SeededMap<Local, Arc<Comparable>>,
+    /// Bytes that these take, about.
+    bytes: usize,
 }
 
 /// A value, as it is compared.
@@ -71,23 +80,32 @@ struct Comparable {
     cell: Cell,
     /// The cell as text.
     text: String,
-    number: Option<f64>,
-    time: Option<Micros>,
+    number: Option<Exact>,
+    /// Nanoseconds since 1970, of which texts can have more than the index keeps.
+    time: Option<i128>,
 }
 
 impl Side {
     fn new(values: Values) -> Self {
-        Self { values, known: SeededMap::default() }
+        Self { values, known: SeededMap::default(), bytes: 0 }
     }
 
-    fn of(&mut self, doc: DocId) -> Result<Vec<Arc<Comparable>>, IndexError> {
-        let mut found = Vec::new();
-        for local in self.values.of(doc)?.to_vec() {
+    fn of(&mut self, doc: DocId, pace: &mut Pace<'_>) -> Result<Vec<Arc<Comparable>>, IndexError> {
+        if self.bytes + self.values.bytes() > KNOWN_BYTES_MAX {
+            self.known.clear();
+            self.bytes = 0;
+            self.values.forget();
+        }
+        let locals = self.values.of(doc)?.to_vec();
+        pace.spend(locals.len() * PAIR_STEPS + self.values.more_steps())?;
+        let mut found = Vec::with_capacity(locals.len());
+        for local in locals {
             if let Some(known) = self.known.get(&local) {
                 found.push(Arc::clone(known));
                 continue;
             }
             let comparable = Arc::new(Comparable::new(self.values.cell(local)?));
+            self.bytes += size_of::<Comparable>() + 2 * comparable.text.len();
             self.known.insert(local, Arc::clone(&comparable));
             found.push(comparable);
         }
@@ -98,12 +116,12 @@ impl Side {
 impl Comparable {
     fn new(cell: Cell) -> Self {
         let (number, time) = match &cell {
-            Cell::Text(text) => {
-                let number = text.parse().ok().filter(|number: &f64| number.is_finite());
-                (number, Micros::parse_event_time(text))
-            }
-            Cell::Time(time) => (None, Some(*time)),
-            cell => (cell.as_number(), None),
+            Cell::Text(text) => (Exact::parse(text), time_in(text)),
+            Cell::Time(time) => (None, Some(i128::from(time.0) * 1_000)),
+            Cell::Int(whole) => (Some(Exact::Whole(*whole)), None),
+            Cell::Float(float) => (Some(Exact::of_float(*float)), None),
+            // No value of an event is a list.
+            Cell::Null | Cell::Bool(_) | Cell::List(_) => (None, None),
         };
         let text = cell.to_string();
         Self { cell, text, number, time }
@@ -130,6 +148,13 @@ impl Comparable {
             _ => Some(self.text.cmp(&other.text)),
         }
     }
+}
+
+/// The time that a text states, in nanoseconds since 1970.
+fn time_in(text: &str) -> Option<i128> {
+    let time = Micros::parse_event_time(text).or_else(|| Micros::parse_written(text))?;
+    let exact = || Some(text.parse::<Timestamp>().ok()?.as_nanosecond());
+    is_too_fine(text).then(exact).flatten().or(Some(i128::from(time.0) * 1_000))
 }
 
 impl Relation {
@@ -203,5 +228,15 @@ mod tests {
         check(&[time(noon)], Equal, &[text("2023-07-10T14:00:00+02:00")], true);
         check(&[time(noon)], More, &[text("2023-07-10T11:59:59Z")], true);
         check(&[time(noon)], AtMost, &[text("no time")], false);
+        check(&[time(noon)], Equal, &[text("2023-07-10T12:00:00.000000001Z")], false);
+        check(&[time(noon)], Equal, &[text("Jul 10, 2023, 12:00:00 PM")], true);
+        let whole = Cell::Int(u64::MAX.into());
+        check(
+            std::slice::from_ref(&whole),
+            Less,
+            &[Cell::number(18_446_744_073_709_551_616.0)],
+            true,
+        );
+        check(&[whole], AtLeast, &[text("18446744073709551616")], false);
     }
 }

@@ -1,41 +1,33 @@
-//! Finds the field of the index that a name in a query means.
+//! Finds the fields of the index that a name in a query means.
+//!
+//! A name is looked up in this order: a column, the time, and their short names; a short name of
+//! several paths; the path itself; another tool's name; the last part of paths, which means all of
+//! them; what AWS documents and no event has; a name in another case. In quotes, a name is a
+//! record's own, and no short one. What a reader could take otherwise is noted.
 
+mod told;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tantivy::Term;
 use unicode_normalization::UnicodeNormalization;
 
+pub(crate) use self::told::at;
+use crate::notes::Notes;
 use crate::unicode::forms;
+use crate::values::ValueSource;
 use language::ast::FieldRef;
-use language::syntax::closest;
+use segment::schema::Fields;
+use segment::view::SegmentView;
 use store::snapshot::Snapshot;
-use trail::columns::{COLUMNS, ColumnId};
-use wire::{ApiError, ErrorKind};
-
-/// Names told in an error message.
-const NAMES_TOLD_MAX: usize = 5;
-
-/// The elements of a policy's statement. They are looked for in every policy, wherever it travels.
-const POLICY_ELEMENTS: [&str; 9] = [
-    "Action",
-    "Condition",
-    "Effect",
-    "NotAction",
-    "NotPrincipal",
-    "NotResource",
-    "Principal",
-    "Resource",
-    "Sid",
-];
-
-/// What people of other tools call a field.
-const FOREIGN_NAMES: [(&str, &str); 8] = [
-    ("@timestamp", "time"),
-    ("timestamp", "time"),
-    ("@message", "a word without a field"),
-    ("_all", "a word without a field"),
-    ("username", "user"),
-    ("sourceip", "ip"),
-    ("src_ip", "ip"),
-    ("source.ip", "ip"),
-];
+use trail::columns;
+use trail::columns::{COLUMNS, ColumnId, EVENT_TIME_PATH};
+use trail::names::{
+    OTHER_NAMES, POLICY_ELEMENTS, SERVICE_ENDING, SHORT_NAMES, is_documented, is_service,
+    known_paths,
+};
+use wire::ApiError;
 
 /// A field of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,95 +37,240 @@ pub(crate) enum Target {
     Time,
     /// `sourceIPAddress`, as an address.
     Ip,
-    /// Paths that are not columns: one, or for an element of a policy, all that end in it.
-    Paths(Vec<String>),
-    /// The path of an object, which has no value: a query can only ask whether it exists.
-    Object(String),
+    /// Places in records.
+    Places(Places),
 }
 
-/// Finds the field that a name means: a short name, a full path, or the last part of exactly one
-/// path. An unknown or ambiguous name is an error with suggestions.
-pub(crate) fn resolve(field: &FieldRef, snapshot: &Snapshot) -> Result<Target, ApiError> {
-    let name = field.name.as_str();
-    if field.is_path {
-        let column = ColumnId::at_path(name).map(Target::Column);
-        return Ok(column.unwrap_or_else(|| Target::Paths(forms(name))));
+/// Where in records a field is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// The paths of its values, which count as those of one field; columns can be among them.
+    pub(crate) values: Vec<String>,
+    /// The paths of objects, which have no value of their own.
+    pub(crate) objects: Vec<String>,
+    /// Whether a value can be an ARN in place of the name of the thing.
+    pub(crate) has_arns: bool,
+}
+
+/// What is asked of a field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    Values,
+    /// Whether it is there, or something below it.
+    Existence,
+}
+
+/// Finds fields by their names in one snapshot.
+#[derive(Clone, Copy)]
+pub(crate) struct Finder<'s> {
+    pub(crate) snapshot: &'s Snapshot,
+    /// Where it is told what a name was taken for.
+    pub(crate) notes: &'s Notes,
+}
+
+impl Finder<'_> {
+    /// Finds the field whose values a name means. An unknown name is an error with a suggestion, and
+    /// so is that of an object which never has a value.
+    pub(crate) fn resolve(self, field: &FieldRef) -> Result<Target, ApiError> {
+        let places = match self.target(field, Asks::Values)? {
+            Target::Places(places) => places,
+            target => return Ok(target),
+        };
+        if !places.values.is_empty() {
+            return Ok(one_column(places));
+        }
+        if !places.objects.iter().all(|path| is_documented(path)) {
+            return Err(self.has_no_value(field, &places.objects));
+        }
+        self.notes.add(self.without_a_value(field, &places.objects));
+        Ok(Target::Places(Places { values: places.objects, ..Places::default() }))
     }
-    if let Some(paths) = paths_in_any_form(name, snapshot) {
-        return Ok(Target::Paths(paths));
+
+    /// Finds the field that a name means, whether it has values or things below it.
+    pub(crate) fn resolve_any(self, field: &FieldRef) -> Result<Target, ApiError> {
+        Ok(match self.target(field, Asks::Existence)? {
+            Target::Places(places) => one_column(places),
+            target => target,
+        })
     }
-    match name {
-        "time" | "eventTime" => return Ok(Target::Time),
-        "ip" => return Ok(Target::Ip),
-        _ => {}
+
+    /// Finds the field whose values a name in a stage stands for.
+    pub(crate) fn source(self, field: &FieldRef) -> Result<ValueSource, ApiError> {
+        Ok(match self.resolve(field)? {
+            Target::Time => ValueSource::Time,
+            Target::Ip => ValueSource::Column(columns::SOURCE_IP),
+            Target::Column(id) => ValueSource::Column(id),
+            Target::Places(places) => ValueSource::Paths(places.values),
+        })
     }
-    if let Some(id) = ColumnId::named(name) {
-        return Ok(Target::Column(id));
+
+    /// Whether a name is that of a field which some event has, or a short name.
+    pub(crate) fn knows(self, field: &FieldRef) -> bool {
+        let name = field.name.as_str();
+        let silent = Notes::default();
+        Finder { notes: &silent, ..self }.short(name).is_some()
+            || self.places_at(name).is_some()
+            || other_name(field, true).is_some()
+            || !self.places_ending_in(name).is_empty()
     }
-    if snapshot.has_values_at(name) {
-        return Ok(Target::Paths(vec![name.to_owned()]));
+
+    /// Whether a name is that of a service, by the list or by the events.
+    pub(crate) fn is_service(self, name: &str) -> bool {
+        let term = Term::from_field_text(
+            Fields::column(columns::EVENT_SOURCE),
+            &format!("{name}{SERVICE_ENDING}"),
+        );
+        let has = |segment: &Arc<SegmentView>| {
+            // The search itself meets a fault of the disk, and tells it.
+            segment.place_of(&term).is_ok_and(|place| place.info.is_some())
+        };
+        is_service(name) || self.snapshot.segments.iter().any(has)
     }
-    if snapshot.has_values_below(name) || is_above_a_column(name) {
-        return Ok(Target::Object(name.to_owned()));
+
+    fn target(self, field: &FieldRef, asks: Asks) -> Result<Target, ApiError> {
+        let name = field.name.as_str();
+        if field.is_path {
+            let column = ColumnId::at_path(name).map(Target::Column);
+            return Ok(column.unwrap_or_else(|| at_paths(forms(name))));
+        }
+        if let Some(paths) = self.paths_in_any_form(name) {
+            return Ok(at_paths(paths));
+        }
+        if field.is_quoted {
+            if name == EVENT_TIME_PATH {
+                return Ok(Target::Time);
+            }
+            if let Some(id) = ColumnId::at_path(name) {
+                return Ok(Target::Column(id));
+            }
+        } else if let Some(target) = self.short(name) {
+            return Ok(target);
+        }
+        if let Some(places) = self.places_at(name) {
+            return Ok(Target::Places(places));
+        }
+        if let Some(target) = other_name(field, true) {
+            return Ok(target);
+        }
+        let ending = self.places_ending_in(name);
+        if !ending.is_empty() {
+            self.note_several(field, &ending, asks);
+            return Ok(Target::Places(ending));
+        }
+        if let Some(target) = other_name(field, false) {
+            return Ok(target);
+        }
+        if let Some(places) = documented(name) {
+            self.notes.add(self.without_events(field));
+            return Ok(Target::Places(places));
+        }
+        match self.in_another_case(field) {
+            Some(name) => self.target(&FieldRef { name, ..field.clone() }, asks),
+            None => Err(self.unknown(field)),
+        }
     }
-    let first = name.split('.').next().unwrap_or_default();
-    match paths_ending_in(name, snapshot).as_slice() {
-        [] => Err(unknown(field, snapshot)),
-        paths if POLICY_ELEMENTS.contains(&first) => Ok(Target::Paths(paths.to_vec())),
-        [path] => Ok(match ColumnId::named(path) {
-            Some(id) => Target::Column(id),
-            None => Target::Paths(vec![path.clone()]),
-        }),
-        paths => Err(ambiguous(field, paths)),
+
+    /// What is no path, or a column.
+    fn short(self, name: &str) -> Option<Target> {
+        match name {
+            "time" | EVENT_TIME_PATH => return Some(Target::Time),
+            "ip" => return Some(Target::Ip),
+            _ => {}
+        }
+        if let Some(id) = ColumnId::named(name) {
+            return Some(Target::Column(id));
+        }
+        let short = SHORT_NAMES.iter().find(|short| short.name == name)?;
+        let mut paths: Vec<&str> = short.paths.to_vec();
+        paths.retain(|path| self.snapshot.has_values_at(path));
+        if paths.is_empty() {
+            self.notes.add(self.without_any(short));
+            paths = short.paths.to_vec();
+        }
+        let values = paths.into_iter().map(str::to_owned).collect();
+        Some(Target::Places(Places { values, has_arns: short.has_arns, ..Places::default() }))
+    }
+
+    /// What is at exactly this path.
+    fn places_at(self, path: &str) -> Option<Places> {
+        let at = |is_there: bool| if is_there { vec![path.to_owned()] } else { Vec::new() };
+        let values = at(self.snapshot.has_values_at(path));
+        let objects = at(self.snapshot.has_values_below(path) || is_above_a_column(path));
+        let places = Places { values, objects, has_arns: false };
+        (!places.is_empty()).then_some(places)
+    }
+
+    /// Every place whose path ends in a name.
+    fn places_ending_in(self, name: &str) -> Places {
+        let paths = self.snapshot.paths();
+        let columns = COLUMNS.iter().map(|column| column.path);
+        ending_in(name, columns.chain(paths))
+    }
+
+    /// The paths that a name means in some form that Unicode has for it, where it has several.
+    fn paths_in_any_form(self, name: &str) -> Option<Vec<String>> {
+        let forms = forms(name);
+        if forms.len() < 2 {
+            return None;
+        }
+        let at: Vec<String> =
+            forms.iter().filter(|form| self.snapshot.has_values_at(form)).cloned().collect();
+        let paths = if at.is_empty() {
+            forms.iter().flat_map(|form| self.places_ending_in(form).values).collect()
+        } else {
+            at
+        };
+        let composed = |path: &String| path.nfc().collect::<String>();
+        let is_one = paths.windows(2).all(|pair| composed(&pair[0]) == composed(&pair[1]));
+        (!paths.is_empty() && is_one).then_some(paths)
+    }
+
+    /// The one name that is this one but for upper and lower case.
+    fn in_another_case(self, field: &FieldRef) -> Option<String> {
+        let wanted = field.name.as_str();
+        let paths = self.snapshot.paths();
+        let mut found = BTreeSet::new();
+        let names = named().chain(paths.iter().copied()).chain(known_paths());
+        for path in names {
+            // A path, or its end from any of its parts on.
+            let starts = path.match_indices('.').map(|(dot, _)| dot + 1);
+            let is_meant = |start: &usize| path[*start..].eq_ignore_ascii_case(wanted);
+            if let Some(start) = std::iter::once(0).chain(starts).find(is_meant) {
+                found.insert(&path[start..]);
+            }
+        }
+        let [name] = found.into_iter().collect::<Vec<_>>()[..] else { return None };
+        self.notes.add(format!("'{wanted}' is taken for '{name}'"));
+        Some(name.to_owned())
     }
 }
 
-/// The paths that a name means in some form that Unicode has for it, where it has several.
-fn paths_in_any_form(name: &str, snapshot: &Snapshot) -> Option<Vec<String>> {
-    let forms = forms(name);
-    if forms.len() < 2 {
-        return None;
+impl Places {
+    fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.objects.is_empty()
     }
-    let at: Vec<String> =
-        forms.iter().filter(|form| snapshot.has_values_at(form)).cloned().collect();
-    let paths = if at.is_empty() {
-        forms.iter().flat_map(|form| paths_ending_in(form, snapshot)).collect()
-    } else {
-        at
-    };
-    let composed = |path: &String| path.nfc().collect::<String>();
-    let is_one = paths.windows(2).all(|pair| composed(&pair[0]) == composed(&pair[1]));
-    (!paths.is_empty() && is_one).then_some(paths)
+
+    /// Every path, each once.
+    pub(crate) fn all(self) -> Vec<String> {
+        let objects = self.objects.into_iter().filter(|path| !self.values.contains(path));
+        self.values.iter().cloned().chain(objects).collect()
+    }
 }
 
-/// Whether a name always means a column or the time, whatever paths events have.
+/// Whether a name always means a column, the time, or certain paths, whatever paths events have.
 pub(crate) fn is_taken(name: &str) -> bool {
-    ["time", "eventTime", "ip"].contains(&name) || ColumnId::named(name).is_some()
+    named().any(|taken| taken == name)
 }
 
-/// Makes the error of a query that asks for the value of an object.
-pub(crate) fn has_no_value(field: &FieldRef, path: &str, snapshot: &Snapshot) -> ApiError {
-    let below = format!("{path}.");
-    let paths = snapshot.paths();
-    let columns = COLUMNS.iter().map(|column| column.path);
-    let inside: Vec<&str> =
-        columns.chain(paths.iter().copied()).filter(|path| path.starts_with(&below)).collect();
-    let message = format!(
-        "'{}' has no value of its own{}, but fields such as {}",
-        field.name,
-        at(field.offset),
-        told(&inside)
-    );
-    ApiError {
-        offset: field.offset,
-        suggestion: inside.first().map(|path| (*path).to_owned()),
-        ..ApiError::new(ErrorKind::UnknownField, message)
-    }
-}
-
-/// Formats an offset for an error message, as ` at byte 7`; empty for None.
-pub(crate) fn at(offset: Option<usize>) -> String {
-    offset.map_or_else(String::new, |offset| format!(" at byte {offset}"))
+/// Every name that is no path of [`known_paths`], or a column's path.
+fn named<'n>() -> impl Iterator<Item = &'n str> {
+    let columns = COLUMNS
+        .iter()
+        .flat_map(|column| std::iter::once(&column.path).chain(column.aliases).copied());
+    columns
+        .chain(SHORT_NAMES.iter().map(|short| short.name))
+        .chain(["time", "ip", EVENT_TIME_PATH])
+        .map(|name| name as &'n str)
 }
 
 /// `userIdentity`, say.
@@ -143,53 +280,66 @@ pub(crate) fn is_above_a_column(name: &str) -> bool {
         .any(|column| column.path.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
 }
 
-fn paths_ending_in(name: &str, snapshot: &Snapshot) -> Vec<String> {
+/// A column where the one path is a column's.
+fn one_column(places: Places) -> Target {
+    match (&places.values[..], &places.objects[..]) {
+        ([path], []) => match ColumnId::at_path(path) {
+            Some(id) => Target::Column(id),
+            None => Target::Places(places),
+        },
+        _ => Target::Places(places),
+    }
+}
+
+fn at_paths(values: Vec<String>) -> Target {
+    Target::Places(Places { values, ..Places::default() })
+}
+
+/// Another tool's name for a field: one with dots, or one without.
+fn other_name(field: &FieldRef, has_dots: bool) -> Option<Target> {
+    let is_asked = !field.is_quoted && field.name.contains('.') == has_dots;
+    let (_, ours) =
+        OTHER_NAMES.iter().filter(|_| is_asked).find(|(other, _)| *other == field.name)?;
+    match *ours {
+        "ip" => Some(Target::Ip),
+        "time" => Some(Target::Time),
+        ours => ColumnId::named(ours)
+            .map(Target::Column)
+            .or_else(|| is_documented(ours).then(|| at_paths(vec![ours.to_owned()]))),
+    }
+}
+
+/// The places of a name that AWS documents; None where it documents none.
+fn documented(name: &str) -> Option<Places> {
+    let at = |name: &str| Places { values: vec![name.to_owned()], ..Places::default() };
+    if is_documented(name) || POLICY_ELEMENTS.contains(&first_part(name)) {
+        return Some(at(name));
+    }
+    let below = format!("{name}.");
+    if is_documented(&format!("{below}x")) || known_paths().any(|path| path.starts_with(&below)) {
+        return Some(Places { objects: vec![name.to_owned()], ..Places::default() });
+    }
+    Some(ending_in(name, known_paths())).filter(|places| !places.is_empty())
+}
+
+/// Of some paths, those that end in a name, and the beginnings of others up to it.
+fn ending_in<'p>(name: &str, paths: impl Iterator<Item = &'p str>) -> Places {
+    let (mut values, mut objects) = (BTreeSet::new(), BTreeSet::new());
     let end = format!(".{name}");
-    let columns = COLUMNS.iter().map(|column| column.path);
-    columns.chain(snapshot.paths()).filter(|path| path.ends_with(&end)).map(str::to_owned).collect()
+    for path in paths {
+        for (start, _) in path.match_indices(&end) {
+            let stop = start + end.len();
+            match path.as_bytes().get(stop) {
+                None => drop(values.insert(path)),
+                Some(b'.') => drop(objects.insert(&path[..stop])),
+                Some(_) => {}
+            }
+        }
+    }
+    let owned = |paths: BTreeSet<&str>| paths.into_iter().map(str::to_owned).collect();
+    Places { values: owned(values), objects: owned(objects), has_arns: false }
 }
 
-fn unknown(field: &FieldRef, snapshot: &Snapshot) -> ApiError {
-    let name = &field.name;
-    let columns = COLUMNS
-        .iter()
-        .flat_map(|column| std::iter::once(&column.path).chain(column.aliases).copied());
-    let paths = snapshot.paths();
-    let last_parts = paths.iter().filter_map(|path| path.rsplit('.').next());
-    let known =
-        columns.chain(["time", "ip", "eventTime"]).chain(paths.iter().copied()).chain(last_parts);
-    let foreign = FOREIGN_NAMES.iter().find(|(foreign, _)| foreign.eq_ignore_ascii_case(name));
-    let best = foreign.map(|(_, ours)| *ours).or_else(|| closest(name, known));
-    let mut message = format!("unknown field '{name}'{}", at(field.offset));
-    match best {
-        Some(known) => message.push_str(&format!("; did you mean '{known}'?")),
-        None if snapshot.lists_all_paths() => message.push_str(": no event has it"),
-        None => message.push_str(": no event has it as a full path, and not all paths are listed"),
-    }
-    ApiError {
-        offset: field.offset,
-        suggestion: best.map(str::to_owned),
-        ..ApiError::new(ErrorKind::UnknownField, message)
-    }
-}
-
-fn ambiguous(field: &FieldRef, paths: &[String]) -> ApiError {
-    let message = format!(
-        "'{}'{} is the last part of several fields: {}; name one of them",
-        field.name,
-        at(field.offset),
-        told(paths)
-    );
-    ApiError {
-        offset: field.offset,
-        suggestion: paths.first().cloned(),
-        ..ApiError::new(ErrorKind::UnknownField, message)
-    }
-}
-
-fn told<T: AsRef<str>>(paths: &[T]) -> String {
-    let told: Vec<&str> = paths.iter().take(NAMES_TOLD_MAX).map(AsRef::as_ref).collect();
-    let more = paths.len().saturating_sub(NAMES_TOLD_MAX);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", told.join(", "))
+fn first_part(name: &str) -> &str {
+    name.split('.').next().unwrap_or_default()
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use crate::exact::Exact;
 pub(crate) use crate::value_clauses::SameNumber;
 use crate::value_clauses::ValueTest;
 use crate::wildcard::Wildcard;
@@ -267,29 +268,11 @@ impl ValueTest for Anything {
 /// The error of a bound of a range, and its byte offset in the query, where known.
 pub(crate) type BadBound = (Option<usize>, TimeError);
 
-/// A finite number. Equality and hash are those of its bits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Number(pub f64);
-
-impl PartialEq for Number {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.to_bits() == other.0.to_bits()
-    }
-}
-
-impl Eq for Number {}
-
-impl Hash for Number {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.to_bits().hash(state);
-    }
-}
-
 /// A range of values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Between {
     /// Compares as numbers; only values that read as numbers match.
-    Numbers(Bound<Number>, Bound<Number>),
+    Numbers(Bound<Exact>, Bound<Exact>),
     /// Compares as times, from `start` (inclusive) to `end` (exclusive); only values that read as
     /// times match.
     Times { start: Option<Micros>, end: Option<Micros> },
@@ -341,11 +324,10 @@ impl ValueTest for Between {
     fn is_met_by(&self, value: &str) -> bool {
         match self {
             Self::Numbers(lower, upper) => {
-                let number = value.parse().ok().filter(|number: &f64| number.is_finite());
-                let bounds = (lower.map(|number| number.0), upper.map(|number| number.0));
-                number.is_some_and(|number| bounds.contains(&number))
+                Exact::parse(value).is_some_and(|number| (*lower, *upper).contains(&number))
             }
             Self::Times { start, end } => Micros::parse_event_time(value)
+                .or_else(|| Micros::parse_written(value))
                 .or_else(|| {
                     let utc = Clock::utc(jiff::Timestamp::UNIX_EPOCH);
                     Some(parse_plain_time(value, &utc)?.ok()?.start)
@@ -369,9 +351,8 @@ fn version(text: &str) -> Option<Vec<u64>> {
 }
 
 /// A bound that is a number, or none; None for text.
-fn number_bound(bound: &Bound<Value>) -> Option<Bound<Number>> {
-    let number =
-        |value: &Value| value.text.parse().ok().filter(|n: &f64| n.is_finite()).map(Number);
+fn number_bound(bound: &Bound<Value>) -> Option<Bound<Exact>> {
+    let number = |value: &Value| Exact::parse(&value.text);
     Some(match bound {
         Bound::Included(value) => Bound::Included(number(value)?),
         Bound::Excluded(value) => Bound::Excluded(number(value)?),

@@ -106,6 +106,11 @@ impl Grouped {
 }
 
 impl Measure {
+    /// Whether an event's equal values count each.
+    fn takes_each(&self) -> bool {
+        matches!(self, Self::Sum(_) | Self::Avg(_) | Self::Percentile(..))
+    }
+
     fn source(&self) -> Option<&ValueSource> {
         match self {
             Self::Count => None,
@@ -271,7 +276,7 @@ fn gather<'g, E>(
             gathering.add(*doc, walk)?;
         }
         events += docs.len() as u64;
-        if gathering.bytes > GATHERED_BYTES_MAX {
+        if gathering.bytes() > GATHERED_BYTES_MAX {
             gathering.merge_into(&mut lock(groups), walk)?;
         }
         Ok(ControlFlow::Continue(()))
@@ -434,6 +439,7 @@ impl<'g> Gathering<'g> {
             self.next.clear();
             self.locals.clear();
             self.locals.extend_from_slice(level.values.of(doc)?);
+            walk.spend(level.values.more_steps())?;
             if let Some(nets) = &mut level.nets {
                 nets.replace(&mut self.locals, &level.values)?;
             }
@@ -481,7 +487,9 @@ impl<'g> Gathering<'g> {
                 continue;
             };
             self.locals.clear();
-            self.locals.extend_from_slice(values.of(doc)?);
+            let found = if measure.takes_each() { values.each_of(doc)? } else { values.of(doc)? };
+            self.locals.extend_from_slice(found);
+            walk.spend(values.more_steps())?;
             for group in &self.of_event {
                 if self.locals.len() > 1 {
                     walk.spend(self.locals.len() * ADD_STEPS)?;
@@ -490,6 +498,13 @@ impl<'g> Gathering<'g> {
             }
         }
         Ok(())
+    }
+
+    /// About how many bytes of memory are taken by what was gathered.
+    fn bytes(&self) -> usize {
+        let values = self.keys.iter().map(|level| &level.values);
+        let values = values.chain(self.sources.iter().flatten());
+        self.bytes + values.map(Values::bytes).sum::<usize>()
     }
 
     /// Adds what was gathered to the groups of all segments, and begins anew.
@@ -509,7 +524,9 @@ impl<'g> Gathering<'g> {
         }
         for level in &mut self.keys {
             level.clear();
+            level.values.forget();
         }
+        self.sources.iter_mut().flatten().for_each(Values::forget);
         self.tallies.iter_mut().for_each(Vec::clear);
         (self.groups, self.bytes) = (0, 0);
         Ok(())

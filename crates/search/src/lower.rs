@@ -5,25 +5,28 @@
 //! for `eventVersion`. All errors of a condition (a field that no event has, a text that is not a
 //! time) are found here, so code that reads a meaning has nothing left to refuse.
 
+mod names;
+
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::ops::Bound;
 
-use crate::addresses::Addresses;
-use crate::fields::{Target, at};
+use crate::addresses::{Addresses, Network, NetworkWords};
+use crate::fields::at;
 use crate::form::{AnyCase, AnyOf, Between, Form, Match, SameText, time_bounds};
-use crate::meaning::{
-    EventField, EventTest, Meaning, Operand, RowTest, TimeBetween, ValueMeaning, WordMeaning,
-};
+use crate::meaning::{Meaning, TimeBetween, ValueMeaning, WordMeaning};
+use crate::named::Named;
 use crate::phrase::{Phrase, Row};
 use crate::unicode::{forms, pattern_forms, test_forms};
 use language::ast::{Comparison, Expr, FieldRef, Pattern, PatternPiece, Query, Regex, Test, Value};
 use language::time::{Clock, TimeError, is_moment, parse_last, parse_time};
-use trail::columns;
-use trail::columns::{COLUMNS, Column, ColumnId, EVENT_TIME_PATH, Words};
 use trail::flat::parse_ip;
-use trail::time::Micros;
+use trail::names::SERVICE_ENDING;
 use wire::{ApiError, ErrorKind};
+
+#[cfg(test)]
+pub(crate) use self::names::Find;
+pub(crate) use self::names::{ColumnKind, EventNames, FieldKind, RowNames, column_kind};
 
 type Result<T, E = ApiError> = std::result::Result<T, E>;
 
@@ -38,10 +41,16 @@ pub(crate) trait Names {
 
     fn exists(&self, field: &FieldRef) -> Result<Self::Test>;
 
-    fn asked(&self, field: &FieldRef, asked: Asked<'_>) -> Result<Self::Test>;
+    fn asked(&self, field: &FieldRef, asked: Asked<'_>) -> Result<Meaning<Self::Test>>;
 
-    /// Makes a test for one of several texts, none of which is a number; None where the field's
-    /// values are not compared as texts.
+    /// What a condition asks whose name is a service's, and its value an action: `iam:CreateUser`, as
+    /// tables print it. None where it is no such condition.
+    fn of_service(&self, _: &FieldRef, _: &Test) -> Option<Result<Meaning<Self::Test>>> {
+        None
+    }
+
+    /// Makes a test for one of several texts, none of which is a number or a network; None where the
+    /// field's values are not compared as texts.
     fn one_of(&self, field: &FieldRef, texts: &[&str]) -> Result<Option<Self::Test>>;
 
     fn compared(&self, left: &FieldRef, how: Comparison, right: &FieldRef) -> Result<Self::Test>;
@@ -71,23 +80,6 @@ pub(crate) enum Asked<'t> {
     Range(&'t Bound<Value>, &'t Bound<Value>),
 }
 
-/// The kind of a field's values, which decides what a text means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FieldKind {
-    /// Texts, numbers and truth values.
-    Any,
-    /// Texts that can be addresses.
-    Address,
-    Version,
-}
-
-/// The kind of the values in a table's column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ColumnKind {
-    Time,
-    Values(FieldKind),
-}
-
 /// Returns the meaning of a condition; an error names the byte at fault.
 pub(crate) fn lower<N: Names>(expr: &Expr, names: &N) -> Result<Meaning<N::Test>> {
     let all = |parts: &[Expr]| parts.iter().map(|part| lower(part, names)).collect::<Result<_>>();
@@ -97,6 +89,9 @@ pub(crate) fn lower<N: Names>(expr: &Expr, names: &N) -> Result<Meaning<N::Test>
         Expr::And(parts) => Meaning::And(all(parts)?),
         Expr::Or(parts) => Meaning::Or(all(parts)?),
         Expr::Not(inner) => Meaning::Not(Box::new(lower(inner, names)?)),
+        Expr::Word(text) if let Some(network) = NetworkWords::of(text) => {
+            words(WordMeaning::Network(network))
+        }
         Expr::Word(text) | Expr::Phrase(text) => {
             any_of(rows(text)?.into_iter().map(words).collect())
         }
@@ -111,7 +106,10 @@ pub(crate) fn lower<N: Names>(expr: &Expr, names: &N) -> Result<Meaning<N::Test>
                 }
             }
         }
-        Expr::Field { field, test } => lower_test(field, test, names)?,
+        Expr::Field { field, test } => match names.of_service(field, test) {
+            Some(meaning) => meaning?,
+            None => lower_test(field, test, names)?,
+        },
     })
 }
 
@@ -123,12 +121,32 @@ fn any_of<T>(mut parts: Vec<Meaning<T>>) -> Meaning<T> {
 fn rows(text: &str) -> Result<Vec<WordMeaning>> {
     let row = |(form, text): (usize, String)| {
         // A time has one form.
-        let time = if form == 0 { Micros::parse_event_time(&text) } else { None };
+        let time = if form == 0 { written_time(&text) } else { None };
         WordMeaning::Row { row: Row::of(&text), time }
     };
-    let mut rows: Vec<WordMeaning> = forms(text).into_iter().enumerate().map(row).collect();
+    let mut forms = forms(text);
+    // In lower case, the dot of `İ` is a mark behind an `i`, where a word would end.
+    if text.contains("i\u{307}") {
+        forms.push(text.replace("i\u{307}", "İ"));
+    }
+    let mut rows: Vec<WordMeaning> = forms.into_iter().enumerate().map(row).collect();
     rows.retain(|row| matches!(row, WordMeaning::Row { row, .. } if !row.words.is_empty()));
     if rows.is_empty() { Err(no_word(text)) } else { Ok(rows) }
+}
+
+/// The span of a time that begins with a date, as records write it: in UTC. A day, an hour, a minute, a
+/// second, or a fraction of one.
+fn written_time(text: &str) -> Option<TimeBetween> {
+    let text = text.to_ascii_uppercase();
+    let date = text.get(..10)?;
+    let is_date = date.bytes().zip(*b"0000-00-00").all(|(found, form)| match form {
+        b'-' => found == b'-',
+        _ => found.is_ascii_digit(),
+    });
+    // A clock is for times that count from now, which have no date.
+    let clock = Clock::utc(jiff::Timestamp::UNIX_EPOCH);
+    let span = parse_time(&text, &clock).ok().filter(|_| is_date && !is_too_fine(&text))?;
+    Some(TimeBetween { start: Some(span.start), end: Some(span.end) })
 }
 
 fn wildcards(pattern: &Pattern) -> impl Iterator<Item = WordMeaning> {
@@ -203,7 +221,7 @@ fn lower_form<N: Names>(field: &FieldRef, test: &Test, names: &N) -> Result<Mean
             return one_of(field, &found, names);
         }
     };
-    Ok(Meaning::Test(names.asked(field, asked)?))
+    names.asked(field, asked)
 }
 
 /// One of some tests; texts that are looked for as such are gathered into one.
@@ -216,7 +234,7 @@ fn joined<N: Names>(field: &FieldRef, tests: &[Test], names: &N) -> Result<Meani
     let (mut texts, mut others) = (Vec::new(), Vec::new());
     for test in tests {
         match test {
-            Test::Is(value) if value.text.parse::<f64>().is_err() => texts.push(&*value.text),
+            Test::Is(value) if is_plain(&value.text) => texts.push(&*value.text),
             test => others.push(test),
         }
     }
@@ -229,10 +247,16 @@ fn joined<N: Names>(field: &FieldRef, tests: &[Test], names: &N) -> Result<Meani
     Ok(any_of(parts))
 }
 
+/// Whether a text is asked for as it is.
+fn is_plain(text: &str) -> bool {
+    text.parse::<f64>().is_err() && Addresses::of_prefix(text).is_none()
+}
+
 impl Asked<'_> {
     /// What is asked of a time.
     fn of_time(self, field: &FieldRef, clock: &Clock) -> Result<TimeBetween> {
         let span = |text: &str, offset| {
+            check_fine(text, offset)?;
             if let Some(last) = parse_last(text, clock) {
                 let span = last.map_err(|error| bad_time((offset, error)))?;
                 return Ok(TimeBetween { start: Some(span.start), end: Some(span.end) });
@@ -248,6 +272,7 @@ impl Asked<'_> {
             Self::Is(value) => span(&value.text, value.offset),
             Self::Phrase(text) => span(text, field.offset),
             Self::Range(lower, upper) => {
+                check_bounds(lower, upper)?;
                 let (start, end) = time_bounds(lower, upper, clock).map_err(bad_time)?;
                 Ok(TimeBetween { start, end })
             }
@@ -270,30 +295,100 @@ impl Asked<'_> {
             (Self::Is(Value { text, offset }), FieldKind::Address) => {
                 address(text, *offset)?.unwrap_or_else(|| exact(text))
             }
-            (Self::Is(Value { text, .. }), FieldKind::Any | FieldKind::Version) => exact(text),
             (Self::Phrase(text), FieldKind::Address) => {
                 address(text, None)?.unwrap_or_else(|| ValueMeaning::Phrase(Phrase::new(text)))
             }
-            (Self::Phrase(text), FieldKind::Any | FieldKind::Version) => {
-                ValueMeaning::Phrase(Phrase::new(text))
+            (Self::Is(_) | Self::Phrase(_), _) if let Some(network) = self.network() => {
+                ValueMeaning::Network(network)
             }
+            (Self::Is(Value { text, .. }), FieldKind::Service | FieldKind::Named)
+                if is_plain(text) =>
+            {
+                one_of_texts(kind, &[text])
+            }
+            (Self::Wildcard(pattern), FieldKind::Named) => {
+                ValueMeaning::Named(Named::Wildcard(Form::new(pattern)))
+            }
+            (Self::AnyCase(pattern), FieldKind::Named) => {
+                ValueMeaning::Named(Named::AnyCase(AnyCase::new(pattern)))
+            }
+            (Self::Is(Value { text, .. }), _) => exact(text),
+            (Self::Phrase(text), _) => ValueMeaning::Phrase(Phrase::new(text)),
             (Self::AnyCase(pattern), _) => ValueMeaning::AnyCase(AnyCase::new(pattern)),
             (Self::Wildcard(pattern), _) => ValueMeaning::Wildcard(Form::new(pattern)),
             (Self::Regex(regex), _) => ValueMeaning::Regex(compiled(regex, Match::new)?),
-            (Self::Range(lower, upper), FieldKind::Address) => ValueMeaning::Address(Addresses {
-                lower: address_bound(lower)?,
-                upper: address_bound(upper)?,
-            }),
+            (Self::Range(lower, upper), FieldKind::Address) => addresses(lower, upper)?,
+            (Self::Range(lower, upper), _) if are_addresses(lower, upper) => {
+                addresses(lower, upper)?
+            }
             (Self::Range(lower, upper), FieldKind::Version) => {
                 ValueMeaning::Range(match Between::versions(lower, upper) {
                     Some(versions) => versions,
                     None => Between::new(lower, upper, clock).map_err(bad_time)?,
                 })
             }
-            (Self::Range(lower, upper), FieldKind::Any) => {
-                ValueMeaning::Range(Between::new(lower, upper, clock).map_err(bad_time)?)
+            (Self::Range(lower, upper), _) => {
+                let between = Between::new(lower, upper, clock).map_err(bad_time)?;
+                if let Between::Times { .. } = between {
+                    check_bounds(lower, upper)?;
+                }
+                ValueMeaning::Range(between)
             }
         })
+    }
+
+    fn network(self) -> Option<Network> {
+        match self {
+            Self::Is(Value { text, .. }) => Network::of(text),
+            Self::Phrase(text) => Network::of(text),
+            _ => None,
+        }
+    }
+
+    /// What else is asked, in other forms of the same text: a service's name without its ending.
+    fn in_other_forms(self, kind: FieldKind) -> Vec<ValueMeaning> {
+        let with_ending = |pattern: &Pattern| -> Option<Pattern> {
+            let pieces = pattern.pieces();
+            let has_dot = |piece: &PatternPiece| matches!(piece, PatternPiece::Text(text) if text.contains('.'));
+            let is_open = matches!(pieces.last(), None | Some(PatternPiece::AnyRun));
+            let ending = PatternPiece::Text(SERVICE_ENDING.to_owned());
+            let is_short = !is_open && !pieces.iter().any(has_dot);
+            is_short.then(|| Pattern::new(pieces.iter().cloned().chain([ending])))
+        };
+        let other = match (self, kind) {
+            // A number is compared as such, too.
+            (Self::Is(Value { text, .. }), FieldKind::Service | FieldKind::Named)
+                if !is_plain(text) =>
+            {
+                Some(one_of_texts(kind, &[text]))
+            }
+            (Self::Phrase(text), FieldKind::Service) => {
+                let pattern = Pattern::new([PatternPiece::Text(text.to_owned())]);
+                with_ending(&pattern).map(|pattern| ValueMeaning::AnyCase(AnyCase::new(&pattern)))
+            }
+            (Self::AnyCase(pattern), FieldKind::Service) => {
+                with_ending(pattern).map(|pattern| ValueMeaning::AnyCase(AnyCase::new(&pattern)))
+            }
+            (Self::Wildcard(pattern), FieldKind::Service) => {
+                with_ending(pattern).map(|pattern| ValueMeaning::Wildcard(Form::new(&pattern)))
+            }
+            _ => None,
+        };
+        other.into_iter().collect()
+    }
+}
+
+/// One of several texts, none of which is a number or a network.
+fn one_of_texts(kind: FieldKind, texts: &[&str]) -> ValueMeaning {
+    match kind {
+        FieldKind::Named => ValueMeaning::Named(Named::OneOf(AnyOf::new(texts.iter().copied()))),
+        FieldKind::Service => {
+            let short = texts.iter().filter(|text| !text.is_empty() && !text.contains('.'));
+            let whole: Vec<String> = short.map(|text| format!("{text}{SERVICE_ENDING}")).collect();
+            let all = texts.iter().copied().chain(whole.iter().map(String::as_str));
+            ValueMeaning::OneOf(AnyOf::new(all))
+        }
+        _ => ValueMeaning::OneOf(AnyOf::new(texts.iter().copied())),
     }
 }
 
@@ -316,6 +411,48 @@ fn address(text: &str, offset: Option<usize>) -> Result<Option<ValueMeaning>> {
     Ok(None)
 }
 
+/// A range of addresses of one family.
+fn addresses(lower: &Bound<Value>, upper: &Bound<Value>) -> Result<ValueMeaning> {
+    let found = Addresses::between(address_bound(lower)?, address_bound(upper)?);
+    let offset = match (lower, upper) {
+        (Bound::Included(value) | Bound::Excluded(value), _)
+        | (_, Bound::Included(value) | Bound::Excluded(value)) => value.offset,
+        _ => None,
+    };
+    let message = "a range of addresses is of IPv4 or of IPv6, and not from one to the other";
+    found.map(ValueMeaning::Address).ok_or_else(|| bad_query(offset, message))
+}
+
+/// Whether a time has digits behind its microseconds.
+pub(crate) fn is_too_fine(text: &str) -> bool {
+    text.split_once('.').is_some_and(|(_, rest)| {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..end].trim_end_matches('0').len() > 6
+    })
+}
+
+fn check_fine(text: &str, offset: Option<usize>) -> Result<()> {
+    let message = format!("'{text}' is finer than a microsecond, to which times are compared");
+    if is_too_fine(text) { Err(bad_query(offset, &message)) } else { Ok(()) }
+}
+
+fn check_bounds(lower: &Bound<Value>, upper: &Bound<Value>) -> Result<()> {
+    for bound in [lower, upper] {
+        if let Bound::Included(value) | Bound::Excluded(value) = bound {
+            check_fine(&value.text, value.offset)?;
+        }
+    }
+    Ok(())
+}
+
+fn are_addresses(lower: &Bound<Value>, upper: &Bound<Value>) -> bool {
+    let is_one = |bound: &Bound<Value>| match bound {
+        Bound::Included(value) | Bound::Excluded(value) => parse_ip(&value.text).is_some(),
+        Bound::Unbounded => true,
+    };
+    is_one(lower) && is_one(upper)
+}
+
 fn address_bound(bound: &Bound<Value>) -> Result<Bound<Ipv6Addr>> {
     let address = |value: &Value| {
         parse_ip(&value.text)
@@ -326,188 +463,6 @@ fn address_bound(bound: &Bound<Value>) -> Result<Bound<Ipv6Addr>> {
         Bound::Excluded(value) => Bound::Excluded(address(value)?),
         Bound::Unbounded => Bound::Unbounded,
     })
-}
-
-/// Answers an inner query: the values in the first column of its table.
-pub(crate) type Answer<'a> = dyn Fn(&FieldRef, &Query) -> Result<Vec<Value>> + 'a;
-
-/// Resolves names to fields of events.
-pub(crate) struct EventNames<'a> {
-    /// Finds the field that a name means.
-    pub(crate) resolve: &'a dyn Fn(&FieldRef) -> Result<Target>,
-    /// The error of a condition on the value of an object, given by its path.
-    pub(crate) has_no_value: &'a dyn Fn(&FieldRef, &str) -> ApiError,
-    pub(crate) clock: &'a Clock,
-    pub(crate) answer: &'a Answer<'a>,
-    /// The paths that events have beside columns.
-    pub(crate) paths: &'a dyn Fn() -> Vec<String>,
-}
-
-/// What a name stands for that asks for values.
-enum Found {
-    Time,
-    Values(EventField, FieldKind),
-}
-
-impl EventNames<'_> {
-    fn find(&self, field: &FieldRef) -> Result<Found> {
-        Ok(match (self.resolve)(field)? {
-            Target::Time => Found::Time,
-            Target::Ip => Found::Values(EventField::Column(columns::SOURCE_IP), FieldKind::Address),
-            Target::Column(id) => Found::Values(EventField::Column(id), kind_of_column(id)),
-            Target::Paths(paths) => Found::Values(EventField::Paths(paths), FieldKind::Any),
-            Target::Object(path) => return Err((self.has_no_value)(field, &path)),
-        })
-    }
-
-    fn operand(&self, field: &FieldRef) -> Result<Operand> {
-        Ok(match self.find(field)? {
-            Found::Time => Operand::Time,
-            Found::Values(field, _) => Operand::Field(field),
-        })
-    }
-}
-
-impl Names for EventNames<'_> {
-    type Test = EventTest;
-
-    fn words(&self, words: WordMeaning) -> EventTest {
-        EventTest::Words(words)
-    }
-
-    fn exists(&self, field: &FieldRef) -> Result<EventTest> {
-        let field = match (self.resolve)(field)? {
-            // Whatever has something below it is there.
-            Target::Object(path) => EventField::Paths(vec![path]),
-            _ => match self.find(field)? {
-                // Every event has one.
-                Found::Time => return Ok(EventTest::Time(TimeBetween { start: None, end: None })),
-                Found::Values(field, _) => field,
-            },
-        };
-        Ok(EventTest::Value { field, test: ValueMeaning::Exists })
-    }
-
-    fn asked(&self, field: &FieldRef, asked: Asked<'_>) -> Result<EventTest> {
-        Ok(match self.find(field)? {
-            Found::Time => EventTest::Time(asked.of_time(field, self.clock)?),
-            Found::Values(field, kind) => {
-                EventTest::Value { field, test: asked.of_value(kind, self.clock)? }
-            }
-        })
-    }
-
-    fn one_of(&self, field: &FieldRef, texts: &[&str]) -> Result<Option<EventTest>> {
-        Ok(match self.find(field)? {
-            Found::Values(field, FieldKind::Any | FieldKind::Version) => {
-                Some(EventTest::Value { field, test: one_of_texts(texts) })
-            }
-            Found::Time | Found::Values(_, FieldKind::Address) => None,
-        })
-    }
-
-    fn compared(&self, left: &FieldRef, how: Comparison, right: &FieldRef) -> Result<EventTest> {
-        let (left, right) = (self.operand(left)?, self.operand(right)?);
-        Ok(EventTest::Compared { left, comparison: how, right })
-    }
-
-    fn paths(&self) -> Option<Vec<String>> {
-        let is_of_records = |column: &&Column| column.words != Words::Derived;
-        let mut paths = (self.paths)();
-        paths.extend(COLUMNS.iter().filter(is_of_records).map(|column| column.path.to_owned()));
-        paths.push(EVENT_TIME_PATH.to_owned());
-        Some(paths)
-    }
-
-    fn with_paths(&self, paths: Vec<String>) -> Meaning<EventTest> {
-        let mut parts = Vec::new();
-        let mut others = Vec::new();
-        for path in paths {
-            match ColumnId::at_path(&path).filter(|id| id.column().is_unique) {
-                // They have no column of their own by event.
-                Some(id) => parts.push(EventField::Column(id)),
-                None if path == EVENT_TIME_PATH => return Meaning::All,
-                None => others.push(path),
-            }
-        }
-        if !others.is_empty() {
-            parts.push(EventField::Paths(others));
-        }
-        let exists = |field| EventTest::Value { field, test: ValueMeaning::Exists };
-        any_of(parts.into_iter().map(|field| Meaning::Test(exists(field))).collect())
-    }
-
-    fn found(&self, field: &FieldRef, query: &Query) -> Result<Vec<Value>> {
-        (self.answer)(field, query)
-    }
-}
-
-/// Returns the kind of a table's column that holds values of a field.
-pub(crate) fn column_kind(field: &Target) -> ColumnKind {
-    match field {
-        Target::Time => ColumnKind::Time,
-        Target::Ip => ColumnKind::Values(FieldKind::Address),
-        Target::Column(id) => ColumnKind::Values(kind_of_column(*id)),
-        Target::Paths(_) | Target::Object(_) => ColumnKind::Values(FieldKind::Any),
-    }
-}
-
-fn kind_of_column(id: ColumnId) -> FieldKind {
-    if id == columns::EVENT_VERSION { FieldKind::Version } else { FieldKind::Any }
-}
-
-fn one_of_texts(texts: &[&str]) -> ValueMeaning {
-    ValueMeaning::OneOf(AnyOf::new(texts.iter().copied()))
-}
-
-/// Resolves names to columns of a table.
-pub(crate) struct RowNames<'a> {
-    /// Finds the column that a name means, and the kind of its values.
-    pub(crate) column: &'a dyn Fn(&FieldRef) -> Result<(usize, ColumnKind)>,
-    pub(crate) clock: &'a Clock,
-    pub(crate) answer: &'a Answer<'a>,
-}
-
-impl Names for RowNames<'_> {
-    type Test = RowTest;
-
-    fn words(&self, words: WordMeaning) -> RowTest {
-        RowTest::Words(words)
-    }
-
-    fn exists(&self, field: &FieldRef) -> Result<RowTest> {
-        let (column, _) = (self.column)(field)?;
-        Ok(RowTest::Value { column, test: ValueMeaning::Exists })
-    }
-
-    fn asked(&self, field: &FieldRef, asked: Asked<'_>) -> Result<RowTest> {
-        Ok(match (self.column)(field)? {
-            (column, ColumnKind::Time) => {
-                RowTest::Time { column, between: asked.of_time(field, self.clock)? }
-            }
-            (column, ColumnKind::Values(kind)) => {
-                RowTest::Value { column, test: asked.of_value(kind, self.clock)? }
-            }
-        })
-    }
-
-    fn one_of(&self, field: &FieldRef, texts: &[&str]) -> Result<Option<RowTest>> {
-        Ok(match (self.column)(field)? {
-            (column, ColumnKind::Values(FieldKind::Any | FieldKind::Version)) => {
-                Some(RowTest::Value { column, test: one_of_texts(texts) })
-            }
-            (_, ColumnKind::Time | ColumnKind::Values(FieldKind::Address)) => None,
-        })
-    }
-
-    fn compared(&self, _: &FieldRef, _: Comparison, _: &FieldRef) -> Result<RowTest> {
-        let message = "columns are compared with values; quote the value";
-        Err(ApiError::new(ErrorKind::BadQuery, message))
-    }
-
-    fn found(&self, field: &FieldRef, query: &Query) -> Result<Vec<Value>> {
-        (self.answer)(field, query)
-    }
 }
 
 fn compiled(

@@ -10,8 +10,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::addresses::{Addresses, AwsSource};
+use crate::addresses::{Addresses, AwsSource, Network, NetworkWords};
 use crate::form::{AnyCase, AnyOf, Between, Form, Match, SameNumber, SameText};
+use crate::named::Named;
 use crate::phrase::{Phrase, Row, RowFinder};
 use crate::value_clauses::ValueTest;
 use language::ast::Comparison;
@@ -54,7 +55,7 @@ pub(crate) enum EventTest {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum EventField {
     Column(ColumnId),
-    /// Paths that are not columns; their values count as those of one field.
+    /// Paths, columns among them; their values count as those of one field.
     Paths(Vec<String>),
 }
 
@@ -86,13 +87,15 @@ pub(crate) struct TimeBetween {
 /// A test on the words of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum WordMeaning {
-    /// The value has this phrase of at least one word. If the phrase is a whole time, an event at
-    /// that time matches as well, because its time is not kept as words.
-    Row { row: Row, time: Option<Micros> },
+    /// The value has this phrase of at least one word. If the phrase is a time, an event of its span
+    /// matches as well, because an event's time is not kept as words.
+    Row { row: Row, time: Option<TimeBetween> },
     /// One word matches this pattern, which is in lower case.
     Wildcard(Form),
     /// The regular expression matches one whole word and ignores case.
     Regex(Match),
+    /// The value has an address of a network somewhere, or the network itself.
+    Network(NetworkWords),
 }
 
 /// A test on a value.
@@ -116,6 +119,10 @@ pub(crate) enum ValueMeaning {
     Range(Between),
     /// The value is an address in a range.
     Address(Addresses),
+    /// The value is an address in a network, or the text of the network.
+    Network(Network),
+    /// The value is the name of a thing, or its ARN.
+    Named(Named),
     /// The value names an AWS service, which AWS writes in place of an address.
     AwsSource,
 }
@@ -195,16 +202,21 @@ impl TimeBetween {
 }
 
 impl WordMeaning {
-    /// Whether a value of an event or of a row has such words. Truth values and times have no
-    /// words; a time can only be equal as a whole.
+    /// Whether a value of an event or of a row has such words. A time has one, its date and hour; a
+    /// phrase that is a time is asked by its span.
     pub(crate) fn is_met_by(&self, value: &Cell) -> bool {
         match value {
-            Cell::Null | Cell::Bool(_) => false,
+            Cell::Null => false,
             Cell::List(values) => values.iter().any(|value| self.is_met_by(value)),
-            Cell::Time(found) => {
-                matches!(self, Self::Row { time: Some(time), .. } if time == found)
+            Cell::Time(found) => match self {
+                Self::Row { time, .. } => time.is_some_and(|time| time.contains(*found)),
+                Self::Wildcard(form) => form.is_met_by(&found.hour_word()),
+                Self::Regex(regex) => regex.is_met_by(&found.hour_word()),
+                Self::Network(_) => false,
+            },
+            Cell::Bool(_) | Cell::Int(_) | Cell::Float(_) | Cell::Text(_) => {
+                self.is_in(&text_of(value))
             }
-            Cell::Int(_) | Cell::Float(_) | Cell::Text(_) => self.is_in(&text_of(value)),
         }
     }
 
@@ -214,6 +226,7 @@ impl WordMeaning {
             Self::Row { row, .. } => row.steps(),
             Self::Wildcard(form) => form.steps(),
             Self::Regex(regex) => regex.steps(),
+            Self::Network(network) => network.steps(),
         }
     }
 
@@ -222,6 +235,7 @@ impl WordMeaning {
             Self::Row { row, .. } => row.is_met_by(text),
             Self::Wildcard(form) => has_word(text, form),
             Self::Regex(regex) => has_word(text, regex),
+            Self::Network(network) => network.is_met_by(text),
         }
     }
 
@@ -231,6 +245,11 @@ impl WordMeaning {
             Self::Row { row, .. } => row_places(row, text),
             Self::Wildcard(form) => word_places(text, form),
             Self::Regex(regex) => word_places(text, regex),
+            Self::Network(network) => {
+                let mut places = network.places(text);
+                places.extend(row_places(&network.row, text));
+                places
+            }
         }
     }
 }
@@ -274,7 +293,9 @@ impl ValueMeaning {
             | Self::OneOf(_)
             | Self::Range(_)
             | Self::Address(_)
+            | Self::Network(_)
             | Self::AwsSource => 1,
+            Self::Named(named) => named.steps(),
             Self::AnyCase(form) => form.steps(),
             Self::Wildcard(form) => form.steps(),
             Self::Regex(regex) => regex.steps(),
@@ -302,6 +323,8 @@ impl ValueMeaning {
             Self::Phrase(phrase) => phrase.is_met_by(&text) || is_number(value, &phrase.text),
             Self::Range(between) => between.is_met_by(&text),
             Self::Address(addresses) => addresses.is_met_by(&text),
+            Self::Network(network) => network.is_met_by(&text),
+            Self::Named(named) => named.is_met_by(&text),
             Self::AwsSource => AwsSource.is_met_by(&text),
         }
     }

@@ -91,7 +91,8 @@ impl Numbers<'_> {
             && (self.holds)(field)?.numbers
         {
             let at = at(*offset);
-            self.notes.add(format!("'{text}'{at} was looked for as a text; the number is {number}"));
+            self.notes
+                .add(format!("'{text}'{at} was looked for as a text; the number is {number}"));
         }
         Ok(())
     }
@@ -101,9 +102,7 @@ impl Numbers<'_> {
         let mut others = bounds().filter(|value| number(&value.text).is_none());
         let Some(other) = others.next() else {
             let plain = |value: &Value| match (value.text.parse::<f64>(), number(&value.text)) {
-                (Err(_), Some(number)) => {
-                    Value { text: number.to_string(), offset: value.offset }
-                }
+                (Err(_), Some(number)) => Value { text: number.to_string(), offset: value.offset },
                 _ => value.clone(),
             };
             let (lower, upper) = (lower.as_ref().map(plain), upper.as_ref().map(plain));
@@ -186,7 +185,8 @@ mod tests {
         ] {
             assert_eq!(number(text), Some(expected), "{text}");
         }
-        for text in ["", "k", "1,000", "1 000", "1m", "5h", "1x", "inf", "NaN", "1kk", "1_000", "0x10", "B"]
+        for text in
+            ["", "k", "1,000", "1 000", "1m", "5h", "1x", "inf", "NaN", "1kk", "1_000", "0x10", "B"]
         {
             assert_eq!(number(text), None, "{text}");
         }

@@ -13,24 +13,21 @@ use tantivy::Term;
 use tantivy::query::{AllQuery, BooleanQuery, EmptyQuery, Occur, Query, TermQuery};
 use tantivy::schema::IndexRecordOption;
 
+use crate::addresses::{NetworkWord, NetworkWords};
 use crate::clauses::{Clause, ClauseQuery, PacedClause, Stop, TimeClause, VerifiedClause};
-use crate::fields::{Target, has_no_value, resolve};
 use crate::form::SameNumber;
 use crate::meaning::{EventMeaning, EventTest, Meaning, TimeBetween, WordMeaning};
 use crate::phrase::Row;
 use crate::value_clauses::ValueTest;
-use crate::values::{ReadRecord, ValueSource};
+use crate::values::ReadRecord;
 use crate::word_clauses::{ColumnPhraseClause, WordClause, WordFormClause};
-use language::ast::FieldRef;
 use segment::view::separated;
 use store::snapshot::Snapshot;
-use trail::columns;
 use trail::flat::Scalar;
 use trail::limits::EXACT_BYTES_MAX;
 use trail::parse::Parser;
 use trail::time::Micros;
 use trail::words::shorten;
-use wire::ApiError;
 
 /// So many conditions are evaluated on all events of a segment in a fraction of a second, whether
 /// events match or not.
@@ -76,13 +73,14 @@ impl Planner<'_> {
 
     fn test(&self, test: &EventTest) -> Box<dyn Query> {
         match test {
-            EventTest::Words(WordMeaning::Row { row, time }) => self.words(row, *time),
+            EventTest::Words(WordMeaning::Row { row, time }) => self.words(row, time.as_ref()),
             EventTest::Words(WordMeaning::Wildcard(form)) => {
                 self.word_form(format!("wildcard {form}"), form.clone())
             }
             EventTest::Words(WordMeaning::Regex(regex)) => {
                 self.word_form(format!("regex {}", regex.source().pattern), regex.clone())
             }
+            EventTest::Words(WordMeaning::Network(network)) => self.network(network),
             EventTest::Time(TimeBetween { start: None, end: None }) => Box::new(AllQuery),
             EventTest::Time(TimeBetween { start, end }) => self.time_between(*start, *end),
             EventTest::Value { field, test } => self.value(field, test),
@@ -90,17 +88,6 @@ impl Planner<'_> {
                 self.compared(left, *comparison, right)
             }
         }
-    }
-
-    /// Finds the field whose values a name in a stage stands for.
-    pub(crate) fn source(&self, field: &FieldRef) -> Result<ValueSource, ApiError> {
-        Ok(match resolve(field, self.snapshot)? {
-            Target::Time => ValueSource::Time,
-            Target::Ip => ValueSource::Column(columns::SOURCE_IP),
-            Target::Column(id) => ValueSource::Column(id),
-            Target::Paths(paths) => ValueSource::Paths(paths),
-            Target::Object(path) => return Err(has_no_value(field, &path, self.snapshot)),
-        })
     }
 
     /// Plans an AND. Its negated parts are subtracted from its other parts, and not from all
@@ -143,7 +130,7 @@ impl Planner<'_> {
 
     /// One word anywhere, or several in a row within one value; or a time, which is kept as a time and
     /// not as words.
-    fn words(&self, row: &Row, time: Option<Micros>) -> Box<dyn Query> {
+    fn words(&self, row: &Row, time: Option<&TimeBetween>) -> Box<dyn Query> {
         let found = match row.words.as_slice() {
             [word] if row.marked.is_empty() => {
                 self.clause(WordClause { word: word.clone(), read: read_record() })
@@ -155,12 +142,31 @@ impl Planner<'_> {
             }
         };
         match time {
-            Some(time) => {
-                let end = Micros(time.0.saturating_add(1));
-                any_of(vec![found, self.time_between(Some(time), Some(end))])
+            Some(TimeBetween { start, end }) => {
+                any_of(vec![found, self.time_between(*start, *end)])
             }
             None => found,
         }
+    }
+
+    /// An address of a network anywhere in an event, or the network itself.
+    fn network(&self, network: &NetworkWords) -> Box<dyn Query> {
+        let text = self.words(&network.row, None);
+        let addresses = &network.addresses;
+        let named = format!("network {addresses:?}");
+        if addresses.are_v4() {
+            return any_of(vec![text, self.word_form(named, NetworkWord(addresses.clone()))]);
+        }
+        let of_source = self.addresses(addresses);
+        // An address that begins with a zero may be written without it.
+        let has_word = !NetworkWord(addresses.clone()).is_met_by("0");
+        let candidates = if has_word {
+            self.word_form(named, NetworkWord(addresses.clone()))
+        } else {
+            Box::new(AllQuery)
+        };
+        let test = record_test(None, network.clone());
+        any_of(vec![text, of_source, self.clause(VerifiedClause { candidates, test })])
     }
 
     /// Words in a row within one value that is no column's: those events that have all the words
@@ -206,7 +212,7 @@ fn record_test(
         let mut is_met = false;
         Parser::default().each_scalar(record, |at, scalar| {
             let is_here = path.as_deref().is_none_or(|path| path == at);
-            is_met |= is_here && with_text(scalar, |text| test.is_met_by(text));
+            is_met |= is_here && test.is_met_by(&scalar.written());
         });
         is_met
     }
@@ -221,7 +227,7 @@ fn leaf_test(path: &str, text: &str) -> impl Fn(&[u8]) -> bool + Clone + Send + 
         Scalar::Str(text) if text.len() <= EXACT_BYTES_MAX => text == cut,
         Scalar::Str(text) => shorten(&mut text.to_owned(), EXACT_BYTES_MAX) == cut,
         Scalar::Bool(b) => cut.parse() == Ok(b),
-        scalar => with_text(scalar, |text| number.is_met_by(text)),
+        scalar => number.is_met_by(&scalar.written()),
     };
     move |record: &[u8]| {
         let mut is_met = false;
@@ -229,13 +235,6 @@ fn leaf_test(path: &str, text: &str) -> impl Fn(&[u8]) -> bool + Clone + Send + 
             is_met |= at == path && is_equal(scalar);
         });
         is_met
-    }
-}
-
-fn with_text<R>(scalar: Scalar<'_>, read: impl FnOnce(&str) -> R) -> R {
-    match scalar {
-        Scalar::Str(text) => read(text),
-        scalar => read(&trail::cell::Cell::from(scalar).to_string()),
     }
 }
 

@@ -57,8 +57,18 @@ struct Ranked {
     keys: Vec<Cell>,
 }
 
-/// Returns the first matches in the order of a ranking, and how many events match. Polls `check`,
-/// and stops at its error.
+/// What a ranking finds.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The first matches, in order.
+    pub(crate) first: Vec<Match>,
+    /// How many events match.
+    pub(crate) matches: u64,
+    /// How many of them are the first of their group; None where all are kept.
+    pub(crate) groups: Option<u64>,
+}
+
+/// Finds the first matches in the order of a ranking. Polls `check`, and stops at its error.
 pub(crate) fn ranked<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     sought: &Sought,
@@ -66,7 +76,7 @@ pub(crate) fn ranked<E: From<IndexError> + Send>(
     read: &Arc<ReadRecord>,
     bytes_max: usize,
     check: Check<'_, E>,
-) -> Result<(Vec<Match>, u64), E> {
+) -> Result<Found, E> {
     let kept =
         KeptRows { ranking, all: Vec::new(), firsts: SeededMap::default(), bytes: 0, bytes_max };
     let kept = Mutex::new(kept);
@@ -79,7 +89,8 @@ pub(crate) fn ranked<E: From<IndexError> + Send>(
         }
     })?;
     let kept = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok((kept.end(&mut Pace::new(&sought.stop))?, totals.iter().sum()))
+    let (first, groups) = kept.end(&mut Pace::new(&sought.stop))?;
+    Ok(Found { first, matches: totals.iter().sum(), groups })
 }
 
 /// Ranks a piece's matches; returns how many there are.
@@ -96,16 +107,19 @@ fn rank_piece<E>(
     walk.each(|docs| {
         total += docs.len() as u64;
         for doc in docs {
-            walk.spend(steps)?;
-            keys.read(*doc)?;
+            walk.spend(steps + keys.read(*doc)?)?;
             rows.offer(&keys, *doc, walk)?;
+        }
+        if keys.bytes() > GATHERED_BYTES_MAX {
+            let ranked = keys.ranked(&rows.end(&keys, walk)?)?;
+            lock(kept).add_all(ranked);
+            rows = Rows::new(ranking.limit);
+            keys.forget();
         }
         Ok(ControlFlow::Continue(()))
     })?;
     let ranked = keys.ranked(&rows.end(&keys, walk)?)?;
-    let mut kept = lock(kept);
-    kept.all.extend(ranked);
-    kept.drop_surplus();
+    lock(kept).add_all(ranked);
     Ok(total)
 }
 
@@ -123,12 +137,12 @@ fn first_of_piece<E>(
     walk.each(|docs| {
         total += docs.len() as u64;
         for doc in docs {
-            walk.spend(steps)?;
-            keys.read(*doc)?;
-            firsts.offer(&keys, *doc)?;
+            walk.spend(steps + keys.read(*doc)?)?;
+            walk.spend(firsts.offer(&keys, *doc)?)?;
         }
-        if firsts.bytes() > GATHERED_BYTES_MAX {
+        if firsts.bytes() + keys.bytes() > GATHERED_BYTES_MAX {
             firsts.drain(&keys, walk, |group, first| lock(kept).add_first(group, first))?;
+            keys.forget();
         }
         Ok(ControlFlow::Continue(()))
     })?;
@@ -169,19 +183,23 @@ impl KeptRows<'_> {
     }
 
     /// What is sorted already, that of one piece or of all before it, is merged.
-    fn drop_surplus(&mut self) {
+    fn add_all(&mut self, ranked: Vec<Ranked>) {
+        self.all.extend(ranked);
         self.all.sort_by(|a, b| self.ranking.compare(a, b));
         self.all.truncate(self.ranking.limit);
     }
 
-    fn end(self, pace: &mut Pace<'_>) -> Result<Vec<Match>, IndexError> {
+    /// The first events in order, and of how many they are.
+    fn end(self, pace: &mut Pace<'_>) -> Result<(Vec<Match>, Option<u64>), IndexError> {
         let Self { ranking, mut all, firsts, .. } = self;
+        let groups = (!ranking.dedup.is_empty()).then_some(firsts.len() as u64);
         all.extend(firsts.into_values());
         let compare = |a: usize, b: usize| ranking.compare(&all[a], &all[b]);
         let steps = COMPARE_STEPS * (ranking.sort.len() + 1);
         let mut order = sorted(all.len(), compare, steps, |steps| pace.spend(steps))?;
         order.truncate(ranking.limit);
-        Ok(order.into_iter().map(|at| all[at].found.clone()).collect())
+        let mut all: Vec<Option<Match>> = all.into_iter().map(|one| Some(one.found)).collect();
+        Ok((order.into_iter().filter_map(|at| all[at].take()).collect(), groups))
     }
 }
 

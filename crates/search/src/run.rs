@@ -1,17 +1,19 @@
 //! Runs a search: parse, plan, collect, fetch.
 
 mod cursor;
+mod event;
 mod events;
 mod explain;
+mod explain_empty;
 mod explore;
 mod fetch;
 mod highlight;
 mod meaning;
 mod rows;
 mod span;
+mod spans;
 mod tail;
 
-use std::iter;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,18 +21,20 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::cursor::Cursor;
+pub use self::event::event;
 use self::explain::Steps;
+use self::explain_empty::explain_empty;
 pub use self::explore::{fields, values};
 use self::fetch::fetch_up_to;
-use self::span::check_order;
 use self::rows::{Column, Rows, is_column_of};
+use self::span::check_order;
+use self::spans::EmptySpans;
 pub use self::tail::tail;
 use crate::bins::bins;
-use crate::clauses::{ClauseQuery, PlaceClause, Stop};
-use crate::collect::{Counting, Wanted, collect};
-use crate::fields::{has_no_value, resolve};
+use crate::clauses::Stop;
+use crate::fields::Finder;
 use crate::groups::{Grouping, Measure, group};
-use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, lower};
+use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, is_too_fine, lower};
 use crate::meaning::{EventMeaning, RowMeaning};
 use crate::notes::Notes;
 use crate::numbers::{Holds, Numbers};
@@ -45,15 +49,10 @@ use language::time::{Clock, parse_time, parse_zone};
 use segment::stop::Pace;
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
-use trail::columns;
 use trail::time::Micros;
 use wire::engine::Cancel;
-use wire::limits::{
-    GROUP_BYTES_MAX, PAGE_BYTES_MAX, SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX, TABLE_ROWS_DEFAULT,
-};
-use wire::{
-    ApiError, ErrorKind, Order, QueryForm, SearchRequest, SearchResponse, Total, TotalMode,
-};
+use wire::limits::{GROUP_BYTES_MAX, SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX, TABLE_ROWS_DEFAULT};
+use wire::{ApiError, ErrorKind, QueryForm, SearchRequest, SearchResponse, Total};
 
 /// Answers a search request on a snapshot. A query with an error is refused with the byte at fault;
 /// `cancel` ends the search early.
@@ -74,9 +73,13 @@ pub fn search(
     // An evaluation that was stopped has no error of its own.
     let text = request.explain.then(|| query.to_string());
     let conditions = request.explain.then(|| query.filter.clone());
-    let answer = search.answer(query.checked().map_err(out_of_order)?, request);
+    let query = query.checked().map_err(out_of_order)?;
+    let answer = search.answer(&query, request);
     let mut response = answer.map_err(|error| why_ended(error, cancel))?;
     response.took_ms = started.elapsed().as_secs_f64() * 1e3;
+    if request.cursor.is_none() {
+        response.explanation = explain_empty(&search, &query, &response);
+    }
     if let (Some(text), Some(filter)) = (text, conditions) {
         response.explain = Some(search.explain(text, &filter)?);
     }
@@ -107,44 +110,6 @@ pub fn clock_of(time_zone: Option<&str>, now: Timestamp) -> Result<Clock, ApiErr
     let zone = time_zone.map(parse_zone).transpose();
     let zone = zone.map_err(|error| ApiError::new(ErrorKind::BadRequest, error))?;
     Ok(Clock { now, zone: zone.unwrap_or(TimeZone::UTC) })
-}
-
-/// Finds events by `eventID`, or by an id made of file number and byte offset. An `eventID` can
-/// have several events.
-pub fn event(
-    snapshot: &Arc<Snapshot>,
-    id: &str,
-    cancel: &Cancel,
-) -> Result<SearchResponse, ApiError> {
-    let started = Instant::now();
-    snapshot.check_whole(Micros(i64::MIN), Micros(i64::MAX))?;
-    let stop = stop_of(cancel);
-    let by_id = Planner { snapshot, stop: stop.clone() }.is(columns::EVENT_ID, id);
-    let by_place = parse_place(id).map(|place| ClauseQuery::boxed(snapshot, place, &stop));
-    let sought = |query| Sought { query, stop: stop.clone() };
-    for sought in iter::once(by_id).chain(by_place).map(sought) {
-        let wanted = Wanted {
-            limit: SEARCH_LIMIT_MAX,
-            order: Order::Newest,
-            after: None,
-            total: TotalMode::Exact,
-            counting: Counting::Known,
-        };
-        let (matches, total) = collect(snapshot, &sought, wanted, &|| cancel.check())?;
-        if !matches.is_empty() {
-            let hits = fetch_up_to(PAGE_BYTES_MAX, snapshot, &matches, None, cancel)?;
-            let mut warnings = Vec::new();
-            if (hits.len() as u64) < total.value {
-                let (given, total) = (hits.len(), total.value);
-                warnings.push(format!(
-                    "{given} of {total} events of this id are given; a search for eventID has all"
-                ));
-            }
-            let took_ms = started.elapsed().as_secs_f64() * 1e3;
-            return Ok(SearchResponse { hits, total, took_ms, warnings, ..Default::default() });
-        }
-    }
-    Err(ApiError::new(ErrorKind::NotFound, format!("no event has the id '{id}'")))
 }
 
 /// The answer to stages that cannot follow each other; text and JSON are refused before.
@@ -195,11 +160,6 @@ fn stop_of(cancel: &Cancel) -> Stop {
     Stop::when(move || cancel.check().is_err())
 }
 
-fn parse_place(id: &str) -> Option<PlaceClause> {
-    let (file, offset) = id.split_once(':')?;
-    Some(PlaceClause { file: file.parse().ok()?, offset: offset.parse().ok()? })
-}
-
 /// Parses a bound of time in a request. A text that stands for a span, such as a day, means its
 /// beginning; None stays None. The error begins with `key`, the name of the bound.
 pub fn parse_bound(
@@ -207,6 +167,11 @@ pub fn parse_bound(
     text: Option<&str>,
     clock: &Clock,
 ) -> Result<Option<Micros>, ApiError> {
+    if let Some(text) = text.filter(|text| is_too_fine(text)) {
+        let message =
+            format!("{key}: '{text}' is finer than a microsecond, to which times are compared");
+        return Err(ApiError::new(ErrorKind::BadRequest, message));
+    }
     let time = text.map(|text| parse_time(text, clock)).transpose();
     let time =
         time.map_err(|error| ApiError::new(ErrorKind::BadRequest, format!("{key}: {error}")))?;
@@ -248,6 +213,10 @@ impl Search<'_> {
         Planner { snapshot: self.snapshot, stop: stop_of(self.cancel) }
     }
 
+    fn fields(&self) -> Finder<'_> {
+        Finder { snapshot: self.snapshot, notes: &self.notes }
+    }
+
     /// The events of a filter that means this, between the search's bounds.
     fn sought(&self, filter: &EventMeaning) -> Sought {
         let planner = self.planner();
@@ -255,24 +224,17 @@ impl Search<'_> {
         Sought { query, stop: planner.stop }
     }
 
-    fn answer(&self, query: Checked, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
+    fn answer(&self, query: &Checked, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
         match query {
-            Checked::Events(query) => self.answer_events(&query, request),
-            Checked::Rows(query) => self.answer_rows(&query, request.limit),
+            Checked::Events(query) => self.answer_events(query, request),
+            Checked::Rows(query) => self.answer_rows(query, request),
         }
     }
 
     /// What a condition on events means, its inner queries answered.
     fn meaning(&self, filter: &Expr) -> Result<EventMeaning, ApiError> {
         let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
-        let has_no_value = |field: &FieldRef, path: &str| has_no_value(field, path, self.snapshot);
-        let names = EventNames {
-            resolve: &|field| resolve(field, self.snapshot),
-            has_no_value: &has_no_value,
-            clock: self.clock,
-            answer: &answer,
-            paths: &|| self.snapshot.paths().into_iter().map(str::to_owned).collect(),
-        };
+        let names = EventNames { fields: &self.fields(), clock: self.clock, answer: &answer };
         let numbers =
             Numbers { holds: &|field| self.holds(field), clock: self.clock, notes: &self.notes };
         lower(&numbers.plain(filter)?, &names)
@@ -280,7 +242,7 @@ impl Search<'_> {
 
     /// Which values events have in a field.
     fn holds(&self, field: &FieldRef) -> Result<Holds, ApiError> {
-        match self.planner().source(field)? {
+        match self.fields().source(field)? {
             ValueSource::Paths(paths) => holds(self.snapshot, &paths, &|| self.cancel.check()),
             _ => Ok(Holds::default()),
         }
@@ -289,20 +251,36 @@ impl Search<'_> {
     fn answer_rows(
         &self,
         query: &RowsQuery,
-        limit: Option<usize>,
+        request: &SearchRequest,
     ) -> Result<SearchResponse, ApiError> {
         let meaning = self.timed("inner queries", || self.meaning(&query.filter))?;
         self.note_times(&meaning);
-        let (rows, events) = self.rows(query, &meaning)?;
-        let limit = limit.unwrap_or(TABLE_ROWS_DEFAULT).min(SEARCH_LIMIT_MAX);
+        // A server refuses more than it may answer with; an export asks for more, and has it.
+        let limit = request.limit.unwrap_or(TABLE_ROWS_DEFAULT);
+        let rows_max = request.empty.then_some(limit);
+        let mut empty = EmptySpans { rows_max, ..EmptySpans::default() };
+        let (rows, events) = self.rows(query, &meaning, &mut empty)?;
         let table = rows.into_table(limit);
-        let is_cut = (table.rows.len() as u64) < table.rows_total;
+        let (given, all) = (table.rows.len(), table.rows_total);
+        let is_cut = (given as u64) < all;
+        let mut warnings = empty.warnings;
+        if is_cut && request.limit.is_none() {
+            warnings.push(format!(
+                "{given} of {all} rows are given: ask for more with limit, {SEARCH_LIMIT_MAX} at most, \
+                 or add conditions"
+            ));
+        }
         let total = Total { value: events, exact: true };
-        Ok(SearchResponse { table: Some(table), total, is_cut, ..SearchResponse::default() })
+        Ok(SearchResponse { table: Some(table), total, is_cut, warnings, ..Default::default() })
     }
 
     /// The rows of a query, whose filter means this, and how many events they are of.
-    fn rows(&self, query: &RowsQuery, filter: &EventMeaning) -> Result<(Rows, u64), ApiError> {
+    fn rows(
+        &self,
+        query: &RowsQuery,
+        filter: &EventMeaning,
+        empty: &mut EmptySpans,
+    ) -> Result<(Rows, u64), ApiError> {
         let RowsQuery { functions, by, stages, .. } = query;
         let grouping = Grouping {
             keys: by.iter().map(|key| self.key(key)).collect::<Result<_, _>>()?,
@@ -311,9 +289,10 @@ impl Search<'_> {
         };
         let sought = self.sought(filter);
         let (read, check) = (read_record(), || self.cancel.check());
-        let grouped = self.timed("group", || {
+        let mut grouped = self.timed("group", || {
             group(self.snapshot, &sought, &grouping, &read, GROUP_BYTES_MAX, &check)
         })?;
+        self.add_empty_spans(query, &mut grouped.rows, empty);
         let columns = by.iter().map(|key| self.key_column(key));
         let columns = columns.chain(functions.iter().map(|function| self.measure_column(function)));
         let columns = columns.collect::<Result<_, _>>()?;
@@ -346,18 +325,17 @@ impl Search<'_> {
     fn row_meaning(&self, filter: &Expr, rows: &Rows) -> Result<RowMeaning, ApiError> {
         let column = |field: &FieldRef| rows.named(field);
         let answer = |field: &FieldRef, query: &Query| self.values_of(query, field);
-        let numbers = Numbers {
-            holds: &|field| rows.holds(field),
-            clock: self.clock,
-            notes: &self.notes,
-        };
-        let filter = numbers.plain(filter)?;
-        lower(&filter, &RowNames { column: &column, clock: self.clock, answer: &answer })
+        let of_kind = |kind: FieldKind| rows.of_kind(kind);
+        let numbers =
+            Numbers { holds: &|field| rows.holds(field), clock: self.clock, notes: &self.notes };
+        let names =
+            RowNames { column: &column, of_kind: &of_kind, clock: self.clock, answer: &answer };
+        lower(&numbers.plain(filter)?, &names)
     }
 
     fn key_column(&self, key: &GroupKey) -> Result<Column, ApiError> {
         let kind = match key {
-            GroupKey::Field { field, .. } => column_kind(&resolve(field, self.snapshot)?),
+            GroupKey::Field { field, .. } => column_kind(&self.fields().resolve(field)?),
             GroupKey::Net { .. } => ColumnKind::Values(FieldKind::Any),
             GroupKey::Bin { .. } => ColumnKind::Time,
         };
@@ -369,7 +347,7 @@ impl Search<'_> {
             (
                 FunctionKind::Min | FunctionKind::Max | FunctionKind::First | FunctionKind::Last,
                 Some(field),
-            ) => column_kind(&resolve(field, self.snapshot)?),
+            ) => column_kind(&self.fields().resolve(field)?),
             _ => ColumnKind::Values(FieldKind::Any),
         };
         let plain = function.unnamed().column();
@@ -378,9 +356,9 @@ impl Search<'_> {
 
     fn key(&self, key: &GroupKey) -> Result<ValueSource, ApiError> {
         match key {
-            GroupKey::Field { field, .. } => self.planner().source(field),
+            GroupKey::Field { field, .. } => self.fields().source(field),
             GroupKey::Net { field, net, .. } => {
-                Ok(ValueSource::Net(Box::new(self.planner().source(field)?), *net))
+                Ok(ValueSource::Net(Box::new(self.fields().source(field)?), *net))
             }
             GroupKey::Bin { bin, .. } => Ok(ValueSource::Bin(bins(*bin, self.clock.zone.clone()))),
         }
@@ -388,7 +366,7 @@ impl Search<'_> {
 
     fn measure(&self, function: &Function) -> Result<Measure, ApiError> {
         let Some(field) = &function.field else { return Ok(Measure::Count) };
-        let source = self.planner().source(field)?;
+        let source = self.fields().source(field)?;
         Ok(match function.kind {
             FunctionKind::Count => Measure::CountOf(source),
             FunctionKind::Distinct => Measure::Distinct(source),
@@ -416,7 +394,8 @@ impl Search<'_> {
                 field.name
             ));
         };
-        let (rows, _) = self.rows(&query, &self.meaning(&query.filter)?)?;
+        let meaning = self.meaning(&query.filter)?;
+        let (rows, _) = self.rows(&query, &meaning, &mut EmptySpans::default())?;
         let values: Vec<Value> = rows
             .first_column()
             .filter(|cell| **cell != Cell::Null)

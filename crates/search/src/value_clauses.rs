@@ -11,11 +11,13 @@ use tantivy::schema::{Field, IndexRecordOption, Term};
 use tantivy::{BitSet, DocSet, TERMINATED};
 
 use crate::clauses::{Clause, Context, union};
+use crate::exact::Exact;
 use crate::phrase::Row;
 use segment::IndexError;
 use segment::column_words::each_value;
 use segment::dictionary::{TermWalk, TextColumn};
 use segment::docsets::{Docs, Verified, docs_with_value, none};
+use segment::overflow::Reach;
 use segment::schema::Fields;
 use segment::stop::Pace;
 use segment::view::SegmentView;
@@ -27,7 +29,7 @@ use trail::words::{is_shortened, shorten};
 const VALUES_LOOKED_UP_MAX: usize = 64;
 
 /// From here on, not every whole number has an `f64` of its own (2^53).
-const EXACT_FLOATS_END: f64 = 9_007_199_254_740_992.0;
+pub(crate) const EXACT_FLOATS_END: f64 = 9_007_199_254_740_992.0;
 
 /// The place of a text value: a column of the schema, or a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,8 +77,8 @@ impl Clause for LeafClause {
             parts.push(match column {
                 DynamicColumn::Str(column) => self.text_docs(context, &column.into())?,
                 DynamicColumn::Bool(column) => equal(context, column, self.text.parse().ok()),
-                DynamicColumn::I64(column) => same(context, column, number, |n| n as f64),
-                DynamicColumn::U64(column) => same(context, column, number, |n| n as f64),
+                DynamicColumn::I64(column) => equal(context, column, number.whole()),
+                DynamicColumn::U64(column) => equal(context, column, number.whole()),
                 DynamicColumn::F64(column) => {
                     let docs = equal(context, column, number.float);
                     if number.float.is_some_and(|n| n.abs() < EXACT_FLOATS_END) {
@@ -95,7 +97,7 @@ impl Clause for LeafClause {
 
 /// The events with a value at a path that is in no column, and whose record passes a test.
 fn overflowed(context: &Context<'_>, path: &str, test: &RecordTest) -> Result<Docs, IndexError> {
-    let Some(overflow) = context.segment.overflowed_at(path)? else { return Ok(none()) };
+    let Some(overflow) = context.segment.overflowed(path, Reach::At)? else { return Ok(none()) };
     let index = overflow.index().clone();
     let candidates = context.scan_with_value(index, move |doc| overflow.has(doc));
     Ok(context.verified_by(candidates, test))
@@ -111,52 +113,31 @@ where
     context.scan_with_value(index, move |doc| column.values_for_doc(doc).any(|v| v == wanted))
 }
 
-/// Events one of whose whole numbers in a column is this number.
-fn same<V>(
-    context: &Context<'_>,
-    column: Column<V>,
-    number: SameNumber,
-    float: impl Fn(V) -> f64 + Send + Sync + 'static,
-) -> Docs
-where
-    V: TryFrom<i128> + Copy + PartialOrd + fmt::Debug + Send + Sync + 'static,
-{
-    match number {
-        SameNumber { whole: Some(whole), .. } => equal(context, column, whole.try_into().ok()),
-        SameNumber { float: wanted @ Some(_), .. } => {
-            numbers_where(context, column, move |n| Some(float(n)) == wanted)
-        }
-        SameNumber { whole: None, float: None } => none(),
-    }
-}
-
 /// A number, however it is written: `5`, `5.0` and `5e0` are the same.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SameNumber {
-    /// Where the text is a whole number's digits: to the last of them.
-    whole: Option<i128>,
+    exact: Option<Exact>,
     float: Option<f64>,
 }
 
 impl SameNumber {
     pub(crate) fn new(text: &str) -> Self {
-        Self { whole: whole_number(text), float: text.parse().ok() }
+        Self { exact: Exact::parse(text), float: text.parse().ok() }
+    }
+
+    /// As a whole number of a kind, if it is one.
+    fn whole<V: TryFrom<i128>>(self) -> Option<V> {
+        match self.exact {
+            Some(Exact::Whole(whole)) => whole.try_into().ok(),
+            Some(Exact::Float(_)) | None => None,
+        }
     }
 }
 
 impl ValueTest for SameNumber {
     fn is_met_by(&self, value: &str) -> bool {
-        match (self.whole, whole_number(value)) {
-            (Some(wanted), Some(found)) => wanted == found,
-            _ => self.float.is_some_and(|wanted| value.parse() == Ok(wanted)),
-        }
+        self.exact.is_some_and(|wanted| Exact::parse(value) == Some(wanted))
     }
-}
-
-/// A whole number among those that JSON's readers keep whole.
-fn whole_number(text: &str) -> Option<i128> {
-    let text = text.strip_suffix(".0").unwrap_or(text);
-    text.parse::<i64>().map(Into::into).or_else(|_| text.parse::<u64>().map(Into::into)).ok()
 }
 
 impl LeafClause {
@@ -312,6 +293,10 @@ impl<T: ValueTest + Clone> ValuesClause<T> {
             column.values_for_doc(doc).filter(|value| is_kept(*value)).any(|value| {
                 text.clear();
                 write!(text, "{value}").expect("writing to a String cannot fail");
+                // Zero has one text.
+                if text == "-0" {
+                    text.remove(0);
+                }
                 test.is_met_by(&text)
             })
         })
@@ -367,8 +352,8 @@ fn scan_ordinals(context: &Context<'_>, column: Column<u64>, ordinals: &[u64]) -
 /// The events with a number in a range, or a text that reads as one.
 pub(crate) struct NumberClause<T> {
     pub(crate) path: String,
-    pub(crate) lower: Bound<f64>,
-    pub(crate) upper: Bound<f64>,
+    pub(crate) lower: Bound<Exact>,
+    pub(crate) upper: Bound<Exact>,
     /// The same test for texts.
     pub(crate) texts: T,
     /// The same of a record.
@@ -384,17 +369,26 @@ impl<T: fmt::Debug> fmt::Debug for NumberClause<T> {
 impl<T: ValueTest> Clause for NumberClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let bounds = (self.lower, self.upper);
-        let is_in = move |n: f64| bounds.contains(&n);
+        let is_in = move |number: Exact| bounds.contains(&number);
         let mut parts = Vec::new();
         for column in context.segment.columns_at(&self.path)? {
             parts.push(match column {
                 DynamicColumn::I64(column) => {
-                    numbers_where(context, column, move |n| is_in(n as f64))
+                    numbers_where(context, column, move |n| is_in(Exact::Whole(n.into())))
                 }
                 DynamicColumn::U64(column) => {
-                    numbers_where(context, column, move |n| is_in(n as f64))
+                    numbers_where(context, column, move |n| is_in(Exact::Whole(n.into())))
                 }
-                DynamicColumn::F64(column) => numbers_where(context, column, is_in),
+                DynamicColumn::F64(column) => {
+                    // A large one may have been a whole number with other last digits.
+                    let is_large = |n: f64| n.abs() >= EXACT_FLOATS_END;
+                    let large = numbers_where(context, column.clone(), is_large);
+                    let large = context.verified_by(large, &self.is_met_by_record);
+                    let others = numbers_where(context, column, move |n| {
+                        !is_large(n) && is_in(Exact::of_float(n))
+                    });
+                    union(vec![others, large])
+                }
                 DynamicColumn::Str(column) => {
                     let column = TextColumn::from(column);
                     let met = ordinals_where(
@@ -439,7 +433,7 @@ impl Clause for ExistsClause {
             .into_iter()
             .map(|column| context.scan_with_value(column.into_column_index(), |_| true));
         let mut parts: Vec<Docs> = parts.collect();
-        if let Some(overflow) = context.segment.overflowed_at_or_below(&self.path)? {
+        if let Some(overflow) = context.segment.overflowed(&self.path, Reach::AtOrBelow)? {
             let index = overflow.index().clone();
             parts.push(context.scan_with_value(index, move |doc| overflow.has(doc)));
         }

@@ -2,6 +2,9 @@
 //!
 //! Within a segment, a small number stands for a value: a [`Local`]. It becomes a [`Cell`] when the
 //! segment is finished.
+//!
+//! Some values are read from the record: those of columns that are not kept by event, those without a
+//! column, and large numbers beside fractions, whose column has not all of their digits.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -10,10 +13,11 @@ use std::sync::Arc;
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{DateTime, DocId};
 
+use crate::value_clauses::EXACT_FLOATS_END;
 use language::ast::Net;
 use segment::IndexError;
 use segment::dictionary::TextColumn;
-use segment::overflow::Overflowed;
+use segment::overflow::{Overflowed, Reach};
 use segment::schema::TIME;
 use segment::view::{SegmentView, separated};
 use trail::cell::Cell;
@@ -25,9 +29,13 @@ use trail::seeded::SeededMap;
 use trail::time::Micros;
 use trail::words::shorten;
 
-/// Steps of reading a value from a column, and from a record, which is fetched and parsed.
+/// Steps of reading a value from a column, and from a record, which is fetched and parsed; a long record
+/// takes one more for each byte.
 const VALUE_STEPS: usize = 32;
 const RECORD_STEPS: usize = 1 << 16;
+
+/// What a value that was read from a record takes in memory, about, beside its text.
+const KEPT_BYTES: usize = 128;
 
 /// A field whose values are read.
 #[derive(Clone, Debug)]
@@ -36,7 +44,7 @@ pub(crate) enum ValueSource {
     /// The time, as the beginning of its interval.
     Bin(Bins),
     Column(ColumnId),
-    /// Paths that are not columns; their values count as those of one field.
+    /// Paths, columns among them; their values count as those of one field.
     Paths(Vec<String>),
     /// The networks of a field's addresses, as keys of groups have them.
     Net(Box<Self>, Net),
@@ -77,6 +85,8 @@ pub(crate) struct Values {
     parts: Vec<ValuePart>,
     found: Vec<Local>,
     same: Same,
+    /// Bytes of the records that were read of the event at hand.
+    read: usize,
 }
 
 /// Which values of a field's columns are the same value, where it has several columns.
@@ -84,6 +94,7 @@ pub(crate) struct Values {
 struct Same {
     known: SeededMap<Local, Local>,
     first: SeededMap<Cell, Local>,
+    bytes: usize,
 }
 
 struct ValuePart {
@@ -104,20 +115,29 @@ enum ValueKind {
         current: Stretch,
     },
     Record(Box<FromRecord>),
-    /// Values at a path that are in no column.
-    Overflow(Box<FromOverflow>),
+    /// Values at a path that no column has, or not to the last digit.
+    Path(Box<FromPath>),
 }
 
-/// Values that are read from the records of those events whose values have no column; their bits
-/// number the values that were met.
-struct FromOverflow {
+/// Values at a path that are read from the records of some events; their bits number the values that
+/// were met.
+struct FromPath {
     segment: Arc<SegmentView>,
-    overflow: Overflowed,
+    of: Unkept,
     /// Its parts separated as the index separates them.
     path: String,
     parser: Parser,
     cells: Vec<Cell>,
     numbers: SeededMap<Cell, u64>,
+    bytes: usize,
+}
+
+/// Why values are read from records.
+enum Unkept {
+    /// They have no column.
+    Overflow(Overflowed),
+    /// Their column has fractions too, and so not all digits of large numbers.
+    Large(Column<f64>),
 }
 
 /// A column that is read from the records; its bits number the texts that were met.
@@ -127,6 +147,7 @@ struct FromRecord {
     read: Arc<ReadRecord>,
     texts: Vec<Box<str>>,
     numbers: SeededMap<Box<str>, u64>,
+    bytes: usize,
 }
 
 impl Values {
@@ -146,33 +167,30 @@ impl Values {
                     ValueKind::Bin { bins: bins.clone(), current },
                 )?);
             }
-            ValueSource::Column(id) if id.column().is_unique => {
-                let from = FromRecord {
-                    segment: Arc::clone(segment),
-                    column: *id,
-                    read: Arc::clone(read),
-                    texts: Vec::new(),
-                    numbers: SeededMap::default(),
-                };
-                let kind = ValueKind::Record(Box::new(from));
-                parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });
-            }
-            ValueSource::Column(id) => {
-                let column = segment.text_column(*id)?;
-                parts.extend(column.map(ValuePart::text));
-            }
+            ValueSource::Column(id) => parts.extend(ValuePart::column(segment, *id, read)?),
             ValueSource::Paths(paths) => {
                 for path in paths {
-                    parts.extend(segment.columns_at(path)?.into_iter().filter_map(ValuePart::of));
-                    if let Some(overflow) = segment.overflowed_at(path)? {
-                        let from = FromOverflow::new(segment, overflow, path);
-                        let kind = ValueKind::Overflow(Box::new(from));
-                        parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });
+                    if let Some(id) = ColumnId::at_path(path) {
+                        parts.extend(ValuePart::column(segment, id, read)?);
+                        continue;
+                    }
+                    for column in segment.columns_at(path)? {
+                        if let DynamicColumn::F64(column) = &column
+                            && (is_large(column.min_value()) || is_large(column.max_value()))
+                        {
+                            let of = Unkept::Large(column.clone());
+                            parts.push(ValuePart::of_path(segment, of, path));
+                        }
+                        parts.extend(ValuePart::of(column));
+                    }
+                    if let Some(overflow) = segment.overflowed(path, Reach::At)? {
+                        let of = Unkept::Overflow(overflow);
+                        parts.push(ValuePart::of_path(segment, of, path));
                     }
                 }
             }
         }
-        Ok(Self { parts, found: Vec::new(), same: Same::default() })
+        Ok(Self { parts, found: Vec::new(), same: Same::default(), read: 0 })
     }
 
     /// The number of values in the dictionary of a field with one part; None where values are not
@@ -190,16 +208,49 @@ impl Values {
             && !self
                 .parts
                 .iter()
-                .any(|part| matches!(part.kind, ValueKind::Record(_) | ValueKind::Overflow(_)))
+                .any(|part| matches!(part.kind, ValueKind::Record(_) | ValueKind::Path(_)))
     }
 
-    /// Steps that reading an event's values takes, about.
+    /// Steps that reading an event's values takes, about, where there are few.
     pub(crate) fn steps(&self) -> usize {
         let of_part = |part: &ValuePart| match part.kind {
-            ValueKind::Record(_) | ValueKind::Overflow(_) => RECORD_STEPS,
+            ValueKind::Record(_) | ValueKind::Path(_) => RECORD_STEPS,
             _ => VALUE_STEPS,
         };
         self.parts.iter().map(of_part).sum()
+    }
+
+    /// Steps that reading the values of the event at hand took beyond [`Self::steps`]: an event can have
+    /// hundreds of thousands, and a long record.
+    pub(crate) fn more_steps(&self) -> usize {
+        self.found.len().saturating_sub(1) * VALUE_STEPS + self.read.saturating_sub(RECORD_STEPS)
+    }
+
+    /// Bytes of memory, about, that the values take which were read from records so far.
+    pub(crate) fn bytes(&self) -> usize {
+        let of_part = |part: &ValuePart| match &part.kind {
+            ValueKind::Record(from) => from.bytes,
+            ValueKind::Path(from) => from.bytes,
+            _ => 0,
+        };
+        self.same.bytes + self.parts.iter().map(of_part).sum::<usize>()
+    }
+
+    /// Forgets the values that were read so far: no number that stood for one is used any more.
+    pub(crate) fn forget(&mut self) {
+        self.found.clear();
+        self.same = Same::default();
+        for part in &mut self.parts {
+            match &mut part.kind {
+                ValueKind::Record(from) => {
+                    (from.texts, from.numbers, from.bytes) = Default::default();
+                }
+                ValueKind::Path(from) => {
+                    (from.cells, from.numbers, from.bytes) = Default::default();
+                }
+                _ => {}
+            }
+        }
     }
 
     pub(crate) fn has_several_columns(&self) -> bool {
@@ -208,10 +259,7 @@ impl Values {
 
     /// Returns the distinct values of an event, in order.
     pub(crate) fn of(&mut self, doc: DocId) -> Result<&[Local], IndexError> {
-        self.found.clear();
-        for (number, part) in self.parts.iter_mut().enumerate() {
-            part.collect(doc, number as u32, &mut self.found)?;
-        }
+        self.collect(doc)?;
         if self.parts.len() > 1 {
             for local in &mut self.found {
                 *local = self.same.first_of(*local, &self.parts)?;
@@ -224,15 +272,28 @@ impl Values {
         Ok(&self.found)
     }
 
+    /// Returns the values of an event, each as often as the event has it, in no order.
+    pub(crate) fn each_of(&mut self, doc: DocId) -> Result<&[Local], IndexError> {
+        self.collect(doc)?;
+        Ok(&self.found)
+    }
+
+    fn collect(&mut self, doc: DocId) -> Result<(), IndexError> {
+        self.found.clear();
+        self.read = 0;
+        for (number, part) in self.parts.iter_mut().enumerate() {
+            self.read += part.collect(doc, number as u32, &mut self.found)?;
+        }
+        Ok(())
+    }
+
     /// Compares two values of one part.
     pub(crate) fn compare(&self, a: Local, b: Local) -> Ordering {
         match &self.parts[a.part as usize].kind {
             ValueKind::Record(from) => {
                 from.texts[a.bits as usize].cmp(&from.texts[b.bits as usize])
             }
-            ValueKind::Overflow(from) => {
-                from.cells[a.bits as usize].cmp(&from.cells[b.bits as usize])
-            }
+            ValueKind::Path(from) => from.cells[a.bits as usize].cmp(&from.cells[b.bits as usize]),
             _ => a.bits.cmp(&b.bits),
         }
     }
@@ -240,12 +301,23 @@ impl Values {
     /// Returns a value if it is a number; otherwise None.
     pub(crate) fn number(&self, local: Local) -> Option<Cell> {
         let part = &self.parts[local.part as usize];
-        if let ValueKind::Overflow(from) = &part.kind {
+        if let ValueKind::Path(from) = &part.kind {
             let cell = &from.cells[local.bits as usize];
             return matches!(cell, Cell::Int(_) | Cell::Float(_)).then(|| cell.clone());
         }
         matches!(part.kind, ValueKind::I64 | ValueKind::U64 | ValueKind::F64)
             .then(|| part.plain(local.bits))
+    }
+
+    /// Whether [`Self::number`] returns one.
+    pub(crate) fn is_number(&self, local: Local) -> bool {
+        match &self.parts[local.part as usize].kind {
+            ValueKind::I64 | ValueKind::U64 | ValueKind::F64 => true,
+            ValueKind::Path(from) => {
+                matches!(from.cells[local.bits as usize], Cell::Int(_) | Cell::Float(_))
+            }
+            _ => false,
+        }
     }
 
     /// Looks up several values, given in order.
@@ -269,7 +341,9 @@ impl Same {
         }
         let mut cells = Vec::with_capacity(1);
         parts[local.part as usize].cells(&[local], &mut cells)?;
-        let first = *self.first.entry(cells.remove(0)).or_insert(local);
+        let cell = cells.remove(0);
+        self.bytes += KEPT_BYTES + text_bytes(&cell);
+        let first = *self.first.entry(cell).or_insert(local);
         self.known.insert(local, first);
         Ok(first)
     }
@@ -278,6 +352,27 @@ impl Same {
 impl ValuePart {
     fn time(segment: &SegmentView, kind: ValueKind) -> Result<Option<Self>, IndexError> {
         Ok(segment.open_column(TIME)?.and_then(Self::of).map(|part| Self { kind, ..part }))
+    }
+
+    /// A column of the schema.
+    fn column(
+        segment: &Arc<SegmentView>,
+        column: ColumnId,
+        read: &Arc<ReadRecord>,
+    ) -> Result<Option<Self>, IndexError> {
+        if !column.column().is_unique {
+            return Ok(segment.text_column(column)?.map(Self::text));
+        }
+        let from = FromRecord {
+            segment: Arc::clone(segment),
+            column,
+            read: Arc::clone(read),
+            texts: Vec::new(),
+            numbers: SeededMap::default(),
+            bytes: 0,
+        };
+        let kind = ValueKind::Record(Box::new(from));
+        Ok(Some(Self { kind, index: ColumnIndex::Full, values: None }))
     }
 
     fn of(column: DynamicColumn) -> Option<Self> {
@@ -298,14 +393,26 @@ impl ValuePart {
         Self { kind: ValueKind::Text(column), index: values.index.clone(), values: Some(values) }
     }
 
-    fn collect(&mut self, doc: DocId, part: u32, found: &mut Vec<Local>) -> Result<(), IndexError> {
+    fn of_path(segment: &Arc<SegmentView>, of: Unkept, path: &str) -> Self {
+        let kind = ValueKind::Path(Box::new(FromPath::new(segment, of, path)));
+        Self { kind, index: ColumnIndex::Full, values: None }
+    }
+
+    /// Adds an event's values; returns the bytes of the record, if it was read for them.
+    fn collect(
+        &mut self,
+        doc: DocId,
+        part: u32,
+        found: &mut Vec<Local>,
+    ) -> Result<usize, IndexError> {
         if let ValueKind::Record(from) = &mut self.kind {
             return from.collect(doc, part, found);
         }
-        if let ValueKind::Overflow(from) = &mut self.kind {
+        if let ValueKind::Path(from) = &mut self.kind {
             return from.collect(doc, part, found);
         }
-        let Some(values) = &self.values else { return Ok(()) };
+        let Some(values) = &self.values else { return Ok(0) };
+        let before = found.len();
         let mut add = |bits| found.push(Local { part, bits });
         match &self.index {
             ColumnIndex::Full => add(values.values.get_val(doc)),
@@ -313,8 +420,16 @@ impl ValuePart {
         }
         if let ValueKind::F64 = self.kind {
             let (zero, minus_zero) = (0.0_f64.to_u64(), (-0.0_f64).to_u64());
-            for local in found.iter_mut().filter(|local| local.bits == minus_zero) {
+            for local in found[before..].iter_mut().filter(|local| local.bits == minus_zero) {
                 local.bits = zero;
+            }
+            if found[before..].iter().any(|local| is_large(f64::from_u64(local.bits))) {
+                // These are read from the record.
+                let mut place = 0;
+                found.retain(|local| {
+                    place += 1;
+                    place <= before || !is_large(f64::from_u64(local.bits))
+                });
             }
         }
         if let ValueKind::Bin { bins, current } = &mut self.kind {
@@ -326,7 +441,7 @@ impl ValuePart {
                 local.bits = current.start.0.to_u64();
             }
         }
-        Ok(())
+        Ok(0)
     }
 
     fn cells(&self, locals: &[Local], cells: &mut Vec<Cell>) -> Result<(), IndexError> {
@@ -353,32 +468,68 @@ impl ValuePart {
             ValueKind::Time => Cell::Time(time_of(bits)),
             ValueKind::Bin { .. } => Cell::Time(Micros(i64::from_u64(bits))),
             ValueKind::Record(from) => Cell::Text(from.texts[bits as usize].clone()),
-            ValueKind::Overflow(from) => from.cells[bits as usize].clone(),
+            ValueKind::Path(from) => from.cells[bits as usize].clone(),
             ValueKind::Text(_) => Cell::Null,
         }
     }
 }
 
-impl FromOverflow {
-    fn new(segment: &Arc<SegmentView>, overflow: Overflowed, path: &str) -> Self {
+/// Whether a number is so large that a fraction's form may lack some of its digits.
+fn is_large(number: f64) -> bool {
+    number.abs() >= EXACT_FLOATS_END
+}
+
+fn text_bytes(cell: &Cell) -> usize {
+    if let Cell::Text(text) = cell { text.len() } else { 0 }
+}
+
+impl Unkept {
+    /// Whether an event has such values.
+    fn has(&self, doc: DocId) -> bool {
+        match self {
+            Self::Overflow(overflow) => overflow.has(doc),
+            Self::Large(column) => column.values_for_doc(doc).any(is_large),
+        }
+    }
+
+    /// Whether a value of such an event is one.
+    fn is_one(&self, scalar: Scalar<'_>) -> bool {
+        match (self, scalar) {
+            (Self::Overflow(_), _) => true,
+            (Self::Large(_), Scalar::I64(n)) => is_large(n as f64),
+            (Self::Large(_), Scalar::U64(n)) => is_large(n as f64),
+            (Self::Large(_), Scalar::F64(n, _)) => is_large(n),
+            (Self::Large(_), Scalar::Str(_) | Scalar::Bool(_)) => false,
+        }
+    }
+}
+
+impl FromPath {
+    fn new(segment: &Arc<SegmentView>, of: Unkept, path: &str) -> Self {
         Self {
             segment: Arc::clone(segment),
-            overflow,
+            of,
             path: separated(path),
             parser: Parser::default(),
             cells: Vec::new(),
             numbers: SeededMap::default(),
+            bytes: 0,
         }
     }
 
-    fn collect(&mut self, doc: DocId, part: u32, found: &mut Vec<Local>) -> Result<(), IndexError> {
-        if !self.overflow.has(doc) {
-            return Ok(());
+    fn collect(
+        &mut self,
+        doc: DocId,
+        part: u32,
+        found: &mut Vec<Local>,
+    ) -> Result<usize, IndexError> {
+        if !self.of.has(doc) {
+            return Ok(0);
         }
         let record = self.segment.record(doc)?;
-        let Self { path, parser, cells, numbers, .. } = self;
+        let Self { of, path, parser, cells, numbers, bytes, .. } = self;
         parser.each_scalar(&record, |at, scalar| {
-            if at != path {
+            if at != path || !of.is_one(scalar) {
                 return;
             }
             let cell = match scalar {
@@ -386,21 +537,28 @@ impl FromOverflow {
                 scalar => Cell::from(scalar),
             };
             let bits = *numbers.entry(cell).or_insert_with_key(|cell| {
+                *bytes += KEPT_BYTES + 2 * text_bytes(cell);
                 cells.push(cell.clone());
                 cells.len() as u64 - 1
             });
             found.push(Local { part, bits });
         });
-        Ok(())
+        Ok(record.len())
     }
 }
 
 impl FromRecord {
-    fn collect(&mut self, doc: DocId, part: u32, found: &mut Vec<Local>) -> Result<(), IndexError> {
+    fn collect(
+        &mut self,
+        doc: DocId,
+        part: u32,
+        found: &mut Vec<Local>,
+    ) -> Result<usize, IndexError> {
         let record = self.segment.record(doc)?;
-        let Self { texts, numbers, .. } = self;
+        let Self { texts, numbers, bytes, .. } = self;
         (self.read)(&record, self.column, &mut |text| {
             let bits = numbers.get(text).copied().unwrap_or_else(|| {
+                *bytes += KEPT_BYTES + 2 * text.len();
                 let number = texts.len() as u64;
                 texts.push(text.into());
                 numbers.insert(text.into(), number);
@@ -408,7 +566,7 @@ impl FromRecord {
             });
             found.push(Local { part, bits });
         });
-        Ok(())
+        Ok(record.len())
     }
 }
 

@@ -2,12 +2,16 @@
 //!
 //! A `*` ends what must be in one piece: a part. The first part is at the beginning of the text, the
 //! last at its end, and each of the others is looked for behind the one before it; where it ends
-//! first is best for all that follow. A part of text and `?` is looked for with a bit for each of
-//! its bytes (Baeza-Yates and Gonnet, 1992), so that 64 of them take one step.
+//! first is best for all that follow. A short part of text and `?` is tried at each place. A longer one
+//! is looked for with a bit for each of its bytes (Baeza-Yates and Gonnet, 1992), so that 64 of them
+//! take one step.
 
 use std::sync::Arc;
 
 use language::ast::PatternPiece;
+
+/// Bytes of a part that is tried at each place. The bits of a longer one take 2 KiB or more.
+const TRIED_BYTES_MAX: usize = 16;
 
 /// A pattern, ready to be matched.
 #[derive(Clone, Debug)]
@@ -21,8 +25,10 @@ pub(crate) struct Wildcard {
 struct Part {
     pieces: Vec<PatternPiece>,
     chars: usize,
-    /// For text and `?` that are looked for.
+    /// For long text and `?` that are looked for.
     bits: Option<Arc<Bits>>,
+    /// Steps that it takes for each byte of a text, at most.
+    steps: usize,
 }
 
 impl Wildcard {
@@ -36,8 +42,7 @@ impl Wildcard {
 
     /// Steps that the pattern takes for each byte of a text, at most.
     pub(crate) fn steps(&self) -> usize {
-        let of_part = |part: &Part| part.bits.as_ref().map_or(1, |bits| bits.words);
-        self.parts.iter().map(of_part).max().unwrap_or(1)
+        self.parts.iter().map(|part| part.steps).max().unwrap_or(1)
     }
 
     pub(crate) fn matches(&self, text: &str) -> bool {
@@ -64,12 +69,15 @@ impl Part {
             PatternPiece::AnyOne | PatternPiece::AnyRun => 1,
         });
         let is_text = |piece: &PatternPiece| matches!(piece, PatternPiece::Text(_));
-        let is_mixed = pieces.len() > 1 && pieces.iter().any(is_text);
-        Self {
-            pieces: pieces.to_vec(),
-            chars: chars.sum(),
-            bits: (is_looked_for && is_mixed).then(|| Arc::new(Bits::new(pieces))),
-        }
+        let is_mixed = is_looked_for && pieces.len() > 1 && pieces.iter().any(is_text);
+        let bytes = pieces.iter().map(bytes).sum();
+        let bits = (is_mixed && bytes > TRIED_BYTES_MAX).then(|| Arc::new(Bits::new(pieces)));
+        let steps = match &bits {
+            Some(bits) => bits.words,
+            None if is_mixed => bytes,
+            None => 1,
+        };
+        Self { pieces: pieces.to_vec(), chars: chars.sum(), bits, steps }
     }
 
     /// What is behind the part, where a text begins with it.
@@ -95,8 +103,22 @@ impl Part {
             (None, [PatternPiece::Text(wanted)]) => {
                 text.find(wanted.as_str()).map(|at| &text[at + wanted.len()..])
             }
-            (None, ones) => skip(text, ones.len()),
+            (None, pieces) if pieces.iter().all(|piece| *piece == PatternPiece::AnyOne) => {
+                skip(text, pieces.len())
+            }
+            (None, _) => {
+                let mut places = text.char_indices();
+                places.find_map(|(at, _)| self.strip_from(&text[at..]))
+            }
         }
+    }
+}
+
+/// Bytes of a text; a `?` counts as one.
+fn bytes(piece: &PatternPiece) -> usize {
+    match piece {
+        PatternPiece::Text(text) => text.len(),
+        PatternPiece::AnyOne | PatternPiece::AnyRun => 1,
     }
 }
 
@@ -121,11 +143,7 @@ struct Bits {
 
 impl Bits {
     fn new(pieces: &[PatternPiece]) -> Self {
-        let length = |piece: &PatternPiece| match piece {
-            PatternPiece::Text(text) => text.len(),
-            PatternPiece::AnyOne | PatternPiece::AnyRun => 1,
-        };
-        let bits: usize = pieces.iter().map(length).sum();
+        let bits: usize = pieces.iter().map(bytes).sum();
         let words = bits.div_ceil(64);
         let (mut of_bytes, mut ones) = (vec![0; 256 * words], vec![0; words]);
         let mut at = 0;
@@ -138,7 +156,7 @@ impl Bits {
                 }
                 PatternPiece::AnyOne | PatternPiece::AnyRun => ones[at / 64] |= 1 << (at % 64),
             }
-            at += length(piece);
+            at += bytes(piece);
         }
         Self { of_bytes, ones, last: 1 << ((bits - 1) % 64), words }
     }
@@ -227,5 +245,17 @@ mod tests {
             assert!(wildcard.steps() <= pattern.len().div_ceil(64), "{}", wildcard.steps());
             assert!(!wildcard.matches(&text));
         }
+    }
+
+    #[test]
+    fn many_short_parts_take_little_memory() {
+        let count = |pattern: &str| {
+            let parts = Wildcard::new(&pieces(pattern)).parts;
+            parts.iter().filter(|part| part.bits.is_some()).count()
+        };
+        assert_eq!(count(&format!("*{}", "a?*".repeat(20_000))), 0);
+        let (short, long) = ("b?".repeat(TRIED_BYTES_MAX / 2), "b?".repeat(TRIED_BYTES_MAX));
+        assert_eq!(count(&format!("*{short}*{long}*a")), 1);
+        assert_eq!(Wildcard::new(&pieces("*ab?*")).steps(), 3);
     }
 }

@@ -1,8 +1,9 @@
 //! Searches that name no field: words, and patterns of words, anywhere in an event.
 //!
-//! A word is in one of three places: in the words field, which has the words of all values that are
+//! A word is in one of four places: in the words field, which has the words of all values that are
 //! not columns; as a whole value in a column of unique values; or in a value of another column,
-//! which is found through the column's dictionary. See [`trail::columns::Words`].
+//! which is found through the column's dictionary (see [`trail::columns::Words`]); or it is the date and
+//! hour of the event's time.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,7 +20,7 @@ use crate::value_clauses::{
 };
 use crate::values::ReadRecord;
 use segment::IndexError;
-use segment::docsets::Docs;
+use segment::docsets::{Docs, Ranges};
 use segment::ids::UuidKey;
 use segment::schema::Fields;
 use segment::stop::Pace;
@@ -107,7 +108,7 @@ impl<T: ValueTest + Clone> WordFormClause<T> {
             // Its values may be in upper case, so that no prefix narrows the scan.
             add_terms(context, Fields::column(id), "", (&mut has_met, steps), &mut events)?;
         }
-        let mut parts = Vec::new();
+        let mut parts = vec![self.hours(context)?];
         for id in columns(Words::Whole) {
             // A UUID is one word.
             let test = self.test.clone();
@@ -123,6 +124,30 @@ impl<T: ValueTest + Clone> WordFormClause<T> {
             context.add_all(docs, &mut events)?;
         }
         Ok(events)
+    }
+}
+
+impl<T: ValueTest> WordFormClause<T> {
+    /// The events of hours that pass the test.
+    fn hours(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let segment = context.segment;
+        let mut pace = Pace::new(context.stop);
+        let mut found = Vec::new();
+        for run in &segment.runs {
+            let mut doc = run.docs.start;
+            while doc < run.docs.end {
+                let time = segment.time(doc);
+                // The latest comes first.
+                let next = segment.next_before(doc, time.hour());
+                let word = time.hour_word();
+                pace.spend(LOOK_UP_STEPS + word.len() * self.test.steps())?;
+                if self.test.is_met_by(&word) {
+                    found.push(doc..next);
+                }
+                doc = next;
+            }
+        }
+        Ok(Box::new(Ranges::new(found)))
     }
 }
 

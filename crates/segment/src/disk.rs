@@ -6,10 +6,12 @@
 //! directory is synced. Changes can reach the disk in any order.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use crate::private;
 
 /// Changes to a directory tree. Paths are absolute.
 pub trait Disk: fmt::Debug + Send + Sync {
@@ -61,11 +63,11 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Output>> {
-        Ok(Box::new(File::create(path)?))
+        Ok(Box::new(private::options().write(true).create(true).truncate(true).open(path)?))
     }
 
     fn write_at(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        let file = private::options().write(true).create(true).truncate(false).open(path)?;
         file.write_all_at(bytes, offset)?;
         file.set_len(offset + bytes.len() as u64)?;
         file.sync_data()

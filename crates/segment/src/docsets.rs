@@ -111,7 +111,7 @@ impl Scan {
         scan
     }
 
-    /// Asked after each document that does not pass.
+    /// Asked after each test: who counts documents looks at no deadline.
     fn has_ended(&mut self) -> bool {
         self.done += self.steps;
         if self.done >= STEPS {
@@ -143,12 +143,15 @@ impl DocSet for Scan {
     fn seek(&mut self, target: DocId) -> DocId {
         let mut target = target;
         self.doc = loop {
-            match self.next_with_value(target) {
-                None => break TERMINATED,
-                Some(doc) if (self.test)(doc) => break doc,
-                Some(_) if self.has_ended() => break TERMINATED,
-                Some(doc) => target = doc + 1,
+            let Some(doc) = self.next_with_value(target) else { break TERMINATED };
+            let passes = (self.test)(doc);
+            if self.has_ended() {
+                break TERMINATED;
             }
+            if passes {
+                break doc;
+            }
+            target = doc + 1;
         };
         self.doc
     }
@@ -159,13 +162,14 @@ impl DocSet for Scan {
             self.doc = TERMINATED;
             return SeekDangerResult::SeekLowerBound(TERMINATED);
         }
-        if self.index.has_value(target) && (self.test)(target) {
-            self.doc = target;
-            return SeekDangerResult::Found;
-        }
+        let passes = self.index.has_value(target) && (self.test)(target);
         if self.has_ended() {
             self.doc = TERMINATED;
             return SeekDangerResult::SeekLowerBound(TERMINATED);
+        }
+        if passes {
+            self.doc = target;
+            return SeekDangerResult::Found;
         }
         SeekDangerResult::SeekLowerBound(target + 1)
     }
@@ -279,13 +283,17 @@ impl Verified {
 
     fn settle(&mut self) -> DocId {
         let mut doc = self.candidates.doc();
-        while doc != TERMINATED && !self.has_ended && !(self.test)(doc) {
+        while doc != TERMINATED && !self.has_ended {
+            let passes = (self.test)(doc);
             self.done += self.cost as usize * STEPS_PER_COST;
             if self.done >= STEPS {
                 self.done = 0;
                 self.stop.end_if_due();
             }
             self.has_ended = self.stop.has_failed();
+            if passes {
+                break;
+            }
             doc = self.candidates.advance();
         }
         self.doc()
@@ -364,5 +372,50 @@ impl DocSet for Paced {
 
     fn cost(&self) -> u64 {
         self.docs.cost()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Who counts documents does nothing but advance.
+    #[test]
+    fn documents_that_pass_are_looked_at_as_the_others_are() {
+        const DOCS: DocId = 1 << 20;
+        const TEST_STEPS: usize = 1 << 12;
+        let mut ways: Vec<(&str, Box<dyn FnMut(&mut Docs) -> bool>)> = Vec::new();
+        ways.push(("advance", Box::new(|docs| docs.advance() != TERMINATED)));
+        ways.push((
+            "seek_danger",
+            Box::new(|docs| {
+                let next = docs.doc() + 1;
+                matches!(docs.seek_danger(next), SeekDangerResult::Found)
+            }),
+        ));
+        for (way, go_on) in &mut ways {
+            for is_scan in [true, false] {
+                let stop = Stop::when(|| true);
+                let tested = Arc::new(AtomicUsize::new(0));
+                let count = Arc::clone(&tested);
+                let test = move |_| count.fetch_add(1, Ordering::Relaxed) < usize::MAX;
+                let mut docs: Docs = if is_scan {
+                    let index = ColumnIndex::Full;
+                    let scan = Scan::new(index, DOCS, Box::new(test), TEST_STEPS, stop.clone());
+                    Box::new(ConstScorer::new(scan, 1.0))
+                } else {
+                    let all = Box::new(Ranges::new(vec![0..DOCS]));
+                    let cost = TEST_STEPS / STEPS_PER_COST;
+                    Verified::docs(all, cost as u64, test, stop.clone())
+                };
+                while go_on(&mut docs) {}
+                assert!(stop.has_failed(), "{way} {is_scan}");
+                let tested = tested.load(Ordering::Relaxed);
+                assert!(tested <= STEPS / TEST_STEPS + 1, "{way} {is_scan}: {tested}");
+            }
+        }
     }
 }

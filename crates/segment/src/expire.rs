@@ -82,6 +82,11 @@ impl Expiry<'_> {
     ) -> Result<SegmentEntry, IndexError> {
         let entry = &self.segment.entry;
         let kept = KeptDocs::of(self.segment, self.before, self.future);
+        if kept.events == 0 {
+            return Err(IndexError::Bug(
+                "a segment of which nothing is kept was to be written again",
+            ));
+        }
         let index = open_index(self.files.directory(), self.fields)?;
         let old = index.segment(index.new_segment_meta(segment_id(entry)?, entry.events()));
         let alive = kept.bits(entry.events())?;
@@ -133,7 +138,11 @@ impl Expiry<'_> {
             }
             let record = block.as_ref().and_then(|(_, block)| block.record(doc));
             let key = record.and_then(|record| read_key(&record));
-            gone.push(key.ok_or(IndexError::Bug("a record that cannot be read again"))?);
+            let unread = || {
+                let reason = format!("the record of its event {doc} cannot be read again");
+                IndexError::damaged(records.path(), reason)
+            };
+            gone.push(key.ok_or_else(unread)?);
         }
         gone.sort_unstable();
         Ok(gone)

@@ -11,13 +11,15 @@
 //! conflicts        8 each   ids that events of different content share: sorted
 //! ```
 //!
-//! Numbers are little-endian. What follows the keys is kept in memory, little more than 1.5 bytes an
-//! event; a merge makes another filter meanwhile, of at most 15 MB, because segments are bounded. The keys stay on disk: most events are new, which the filter tells; for
-//! one that may not be, a page of them is read, and for an id of many contents the beginnings of some
-//! pages more.
+//! Numbers are little-endian. What follows the keys is kept in memory: little more than 1.5 bytes an
+//! event. A merge makes one more filter meanwhile, of at most 15 MB. The keys stay on disk. Most events
+//! are new, and the filter tells so. For one that may not be, a page of keys is read; for an id of many
+//! contents, the first keys of some more pages.
 //!
-//! Version 4 wrote keys of 16 bytes under another magic, whose contents were hashes that could be
-//! forged. Of such a file nothing but its conflicts is used. The segment is made anew of its records.
+//! The magic also tells which version wrote the segment. Version 5 wrote the same file under another
+//! magic; its events lack columns that are derived. Version 4 wrote keys of 16 bytes under a third, whose
+//! contents were hashes that could be forged; of such a file nothing but its conflicts is used. The
+//! segments of both are made anew of their records.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -31,10 +33,11 @@ use super::{IndexError, open_existing, partition_point, u64_at};
 use crate::disk::ReadAt;
 use trail::content::{ContentHash, EventKey};
 
-const MAGIC: [u8; 8] = *b"tdxkeys2";
+const MAGIC: [u8; 8] = *b"tdxkeys3";
 const HEADER_BYTES: u64 = 24;
 const KEY_BYTES: usize = 24;
 
+const MAGIC_OF_5: [u8; 8] = *b"tdxkeys2";
 const MAGIC_OF_4: [u8; 8] = *b"tdxkeys1";
 const KEY_BYTES_OF_4: usize = 16;
 
@@ -75,6 +78,8 @@ struct Inner {
     filter: Vec<Block>,
     conflicts: Vec<u64>,
     is_outdated: bool,
+    /// Whether an event can be looked for.
+    has_contents: bool,
     is_damaged: AtomicBool,
 }
 
@@ -97,11 +102,13 @@ impl KeySet {
         let found = file.metadata().map_err(IndexError::io(path))?.len();
         let mut header = [0; HEADER_BYTES as usize];
         file.read_exact_at(&mut header, 0).map_err(IndexError::read(path))?;
-        let is_outdated = header[..8] == MAGIC_OF_4;
-        if header[..8] != MAGIC && !is_outdated {
-            return Err(IndexError::damaged(path, "it does not begin as a file of keys"));
-        }
-        let key_bytes = if is_outdated { KEY_BYTES_OF_4 } else { KEY_BYTES };
+        let (has_contents, is_outdated) = match header.first_chunk() {
+            Some(&MAGIC) => (true, false),
+            Some(&MAGIC_OF_5) => (true, true),
+            Some(&MAGIC_OF_4) => (false, true),
+            _ => return Err(IndexError::damaged(path, "it does not begin as a file of keys")),
+        };
+        let key_bytes = if has_contents { KEY_BYTES } else { KEY_BYTES_OF_4 };
         let [events, conflicts] = [8, 16].map(|at| u64_at(&header, at));
         let layout = Layout::of(events, conflicts, key_bytes);
         let Some(layout) = layout.filter(|layout| layout.end == found) else {
@@ -120,6 +127,7 @@ impl KeySet {
             filter: filter.chunks_exact(size_of::<Block>()).map(block_at).collect(),
             conflicts: numbers(conflicts),
             is_outdated,
+            has_contents,
             is_damaged: AtomicBool::new(false),
         })))
     }
@@ -140,21 +148,21 @@ impl KeySet {
         size_of_val(&fences[..]) + size_of_val(&filter[..]) + size_of_val(&conflicts[..])
     }
 
-    /// Whether an earlier version wrote the file, so that nobody can tell by it whether an event is new.
+    /// Whether an earlier version wrote the segment, which is to be made anew.
     pub fn is_outdated(&self) -> bool {
         self.0.is_outdated
     }
 
     /// Looks for an event.
     pub fn find(&self, key: &EventKey) -> Result<Known, IndexError> {
-        let Inner { path, events, fences, is_outdated, is_damaged, .. } = &*self.0;
+        let Inner { path, events, fences, has_contents, is_damaged, .. } = &*self.0;
         if is_damaged.load(Ordering::Acquire) {
             return Err(IndexError::damaged(path, "whether an event is new cannot be told"));
         }
         if !self.may_have(key.id) {
             return Ok(Known::Nothing);
         }
-        if *is_outdated {
+        if !has_contents {
             let reason = "whether an event is new cannot be told by the keys of an earlier version";
             return Err(IndexError::damaged(path, reason));
         }
@@ -211,7 +219,7 @@ impl KeySet {
         let keys = ReadAt { file: &self.0.file, at: HEADER_BYTES, end };
         let mut keys = BufReader::with_capacity(MERGE_READ_BYTES, keys);
         (0..self.0.events).map(move |_| {
-            if self.0.is_outdated {
+            if !self.0.has_contents {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     "an earlier version wrote it",
@@ -505,6 +513,17 @@ mod tests {
         let error = set.find(&key(7, 1)).unwrap_err();
         assert!(matches!(error, IndexError::Damaged { .. }), "{error}");
         merge(&[set], &mut Vec::new()).unwrap_err();
+    }
+
+    #[test]
+    fn a_file_of_version_5_tells_its_events_and_that_it_is_outdated() {
+        let mut bytes = Vec::new();
+        write(vec![key(7, 1)], vec![], &mut bytes).unwrap();
+        assert!(!open(&bytes).is_outdated());
+        bytes[7] = b'2';
+        let set = open(&bytes);
+        assert!(set.is_outdated());
+        assert_eq!([find(&set, 7, 1), find(&set, 7, 2)], [Known::Event, Known::Id]);
     }
 
     #[test]

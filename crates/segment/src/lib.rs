@@ -24,7 +24,7 @@
 //! The reading: [`view`] opens a segment, [`position`] orders its events, [`presence`] counts which
 //! fields they have, [`cache`] keeps what was read last, [`stop`] ends a condition early.
 //!
-//! The disk: [`disk`] makes every change, [`check`] compares files with their hashes, [`health`] keeps
+//! The disk: [`disk`] makes every change, [`private`] keeps it from other users, [`check`] compares files with their hashes, [`health`] keeps
 //! what is wrong with them, [`sigbus`] survives files that are cut while they are mapped, and [`steps`]
 //! lets tests crash between two changes.
 
@@ -49,6 +49,7 @@ pub mod overflow;
 pub mod parts;
 pub mod position;
 pub mod presence;
+pub mod private;
 pub mod records;
 pub mod schema;
 pub mod sealed;
@@ -123,6 +124,14 @@ pub enum IndexError {
         /// Bytes that `index.free_bytes_min` asks for.
         wanted: u64,
     },
+    /// A merge would leave more values without a column than it may hold.
+    #[error("a merge would hold {values} values that have no column")]
+    TooManyLeftOut {
+        /// How many there are.
+        values: u64,
+        /// Which of the merged segments has most of them.
+        segment: usize,
+    },
     /// A query makes more groups than one search may hold in memory.
     #[error("more than {groups} groups do not fit the memory of one search")]
     TooManyGroups {
@@ -147,6 +156,11 @@ pub enum IndexError {
 }
 
 impl IndexError {
+    /// Whether the operating system refused, because the file is somebody else's.
+    pub fn is_of_permissions(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Makes an [`Self::Io`] of a file that cannot be read or written.
     pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
@@ -170,6 +184,7 @@ impl IndexError {
             Self::Damaged { .. }
                 | Self::UnknownVersion { .. }
                 | Self::Bug(_)
+                | Self::TooManyLeftOut { .. }
                 | Self::TooManyGroups { .. }
         )
     }

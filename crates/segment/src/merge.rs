@@ -45,10 +45,11 @@ fn factor(kills: u32) -> Option<usize> {
 const EVENTS_MAX: u64 = 10_000_000;
 const _: () = assert!(EVENTS_MAX < 1 << DOC_BITS);
 
-/// Values of one column of the segments that are merged, which a merge holds: some 11 bytes for each,
-/// the document and the place in the dictionary, and 4 for each different one. Ten million events have
-/// as many of most columns, and twice as many ARNs of resources. An archive with made-up records can
-/// have more; its segments stay as they are.
+/// Values of the largest column of the segments that are merged: a merge holds one column at a time,
+/// some 11 bytes for each value, the document and the place in the dictionary, and 4 for each different
+/// one. Ten million events have as many values of most columns, and twice as many ARNs of resources. An
+/// archive with made-up records can have more; its segments stay as they are. Of the columns that it
+/// leaves out, a merge holds all at once: their bound is in [`crate::overflow`].
 const VALUES_MAX: u64 = 20_000_000;
 
 /// Segments below this many events are of one size: merging them costs next to nothing.
@@ -64,13 +65,20 @@ pub struct Candidate {
     pub entry: SegmentEntry,
     /// Time of the latest event, in microseconds since the Unix epoch.
     pub latest_us: i64,
-    /// The most values that a column has; see [`crate::view::SegmentView::values_of_a_column`].
-    pub values: u64,
 }
+
+/// The most values that a column of a segment has, see
+/// [`crate::view::SegmentView::values_of_a_column`]; None where they cannot be read. To ask takes a
+/// look at all columns.
+pub type ValuesOf<'v> = dyn Fn(&SegmentEntry) -> Option<u64> + 'v;
 
 /// Chooses the segments to merge next, latest first; None where no merge is due. `kills` is how often
 /// the process was killed at a merge: then fewer are merged, or none.
-pub fn choose(candidates: &[Candidate], kills: u32) -> Option<Vec<SegmentEntry>> {
+pub fn choose(
+    candidates: &[Candidate],
+    kills: u32,
+    values_of: &ValuesOf<'_>,
+) -> Option<Vec<SegmentEntry>> {
     let factor = factor(kills)?;
     let mut levels: Vec<Vec<&Candidate>> = Vec::new();
     for candidate in candidates {
@@ -78,15 +86,41 @@ pub fn choose(candidates: &[Candidate], kills: u32) -> Option<Vec<SegmentEntry>>
         levels.resize_with(levels.len().max(level + 1), Vec::new);
         levels[level].push(candidate);
     }
-    levels.into_iter().find_map(|mut level| {
-        level.sort_by_key(|candidate| candidate.latest_us);
-        level
+    levels.into_iter().find_map(|level| closest(level, factor, values_of))
+}
+
+/// Those segments of a size, so many, that lie closest together in time.
+fn closest(
+    mut level: Vec<&Candidate>,
+    factor: usize,
+    values_of: &ValuesOf<'_>,
+) -> Option<Vec<SegmentEntry>> {
+    level.sort_by_key(|candidate| candidate.latest_us);
+    loop {
+        let mut unread = None;
+        let found = level
             .windows(factor)
             .filter(|window| events(window) <= EVENTS_MAX)
-            .filter(|window| values(window) <= values_max(events(window)))
-            .min_by_key(|window| window[factor - 1].latest_us.saturating_sub(window[0].latest_us))
-            .map(|window| window.iter().rev().map(|candidate| candidate.entry.clone()).collect())
-    })
+            .filter(|window| {
+                let mut values = 0;
+                for candidate in *window {
+                    match values_of(&candidate.entry) {
+                        Some(more) => values += more,
+                        None => unread = Some(candidate.entry.clone()),
+                    }
+                }
+                values <= values_max(events(window))
+            })
+            .min_by_key(|window| window[factor - 1].latest_us.saturating_sub(window[0].latest_us));
+        match (unread, found) {
+            // The others are chosen of without it.
+            (Some(unread), _) => level.retain(|candidate| candidate.entry != unread),
+            (None, found) => {
+                let entries = found?.iter().rev().map(|candidate| candidate.entry.clone());
+                return Some(entries.collect());
+            }
+        }
+    }
 }
 
 fn events(window: &[&Candidate]) -> u64 {
@@ -96,10 +130,6 @@ fn events(window: &[&Candidate]) -> u64 {
 /// What is sorted is held twice.
 fn values_max(events: u64) -> u64 {
     if events <= u64::from(SORTED_EVENTS_MAX) { VALUES_MAX / 2 } else { VALUES_MAX }
-}
-
-fn values(window: &[&Candidate]) -> u64 {
-    window.iter().map(|candidate| candidate.values).sum()
 }
 
 /// Each level's segments hold ten times as many events as the one's before.
@@ -235,12 +265,15 @@ mod tests {
         Candidate {
             entry: SegmentEntry { id: id.to_string(), runs: vec![events], files: Vec::new() },
             latest_us,
-            values: 0,
         }
     }
 
     fn chosen(candidates: &[Candidate]) -> Option<String> {
-        choose(candidates, 0)
+        chosen_of(candidates, &|_| Some(0))
+    }
+
+    fn chosen_of(candidates: &[Candidate], values_of: &ValuesOf<'_>) -> Option<String> {
+        choose(candidates, 0, values_of)
             .map(|entries| entries.into_iter().map(|entry| entry.id).collect::<Vec<_>>().join(" "))
     }
 
@@ -262,7 +295,7 @@ mod tests {
     #[test]
     fn fewer_are_merged_where_that_was_too_much() {
         let segments: Vec<_> = (0..10).map(|n| candidate(n, 25_000, n as i64)).collect();
-        let merged = |kills| choose(&segments, kills).map(|entries| entries.len());
+        let merged = |kills| choose(&segments, kills, &|_| Some(0)).map(|entries| entries.len());
         assert_eq!([0, 2, 3, 4].map(merged), [Some(10), Some(5), Some(2), None]);
     }
 
@@ -290,11 +323,44 @@ mod tests {
 
     #[test]
     fn segments_of_too_many_values_are_left_alone() {
-        let mut segments: Vec<_> = (0..17).map(|n| candidate(n, 25_000, n as i64)).collect();
-        segments[3].values = VALUES_MAX + 1;
-        assert_eq!(chosen(&segments).as_deref(), Some("13 12 11 10 9 8 7 6 5 4"));
-        (segments[12].values, segments[13].values) = (VALUES_MAX / 2, VALUES_MAX / 2 + 1);
-        assert_eq!(chosen(&segments).as_deref(), None);
+        let segments: Vec<_> = (0..17).map(|n| candidate(n, 25_000, n as i64)).collect();
+        let check = |values: &[(&str, u64)], expected: Option<&str>| {
+            let of = |entry: &SegmentEntry| {
+                let found = values.iter().find(|(id, _)| entry.id == *id);
+                Some(found.map_or(0, |(_, values)| *values))
+            };
+            assert_eq!(chosen_of(&segments, &of).as_deref(), expected);
+        };
+        check(&[("3", VALUES_MAX + 1)], Some("13 12 11 10 9 8 7 6 5 4"));
+        let half = VALUES_MAX / 2;
+        check(&[("3", VALUES_MAX + 1), ("12", half), ("13", half + 1)], None);
+    }
+
+    /// To ask takes a look at all columns, on the thread that commits.
+    #[test]
+    fn values_are_asked_of_those_only_that_could_be_merged() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let values_of = |entry: &SegmentEntry| {
+            asked.borrow_mut().push(entry.id.clone());
+            Some(0)
+        };
+        // Nine of a size, and of another as many that are too large together.
+        let mut segments: Vec<_> = (0..9).map(|n| candidate(n, 25_000, n as i64)).collect();
+        segments.extend((9..20).map(|n| candidate(n, 2_000_000, n as i64)));
+        assert_eq!(chosen_of(&segments, &values_of), None);
+        assert_eq!(*asked.borrow(), [""; 0]);
+        segments.push(candidate(20, 25_000, 9));
+        chosen_of(&segments, &values_of).expect("ten of a size");
+        assert_eq!(asked.borrow().len(), 10);
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_keeps_none_of_the_others_from_a_merge() {
+        let segments: Vec<_> = (0..11).map(|n| candidate(n, 25_000, n as i64)).collect();
+        let but_one = |entry: &SegmentEntry| (entry.id != "5").then_some(0);
+        let found = chosen_of(&segments, &but_one);
+        assert_eq!(found.as_deref(), Some("10 9 8 7 6 4 3 2 1 0"));
+        assert_eq!(chosen_of(&segments[..10], &but_one), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! columns for a bounded number of paths. What is known of the others is in one column of texts,
 //! [`OVERFLOW`], which has the paths of each event whose values are in no column: a search by such a
 //! path takes these events and looks into their records. The words of all values are indexed either
-//! way.
+//! way. The ordinals of an event's paths are in order, so one of thousands is found in a few looks.
 //!
 //! A path can have a column and be in the overflow of other events, because segments are merged that
 //! chose differently. Each event's values at a path are either in columns or in the overflow.
@@ -19,10 +19,10 @@ use tantivy::columnar::{Column, ColumnIndex};
 use tantivy::{DocId, TERMINATED};
 use tantivy_sstable::TermOrdHit;
 
-use crate::IndexError;
 use crate::dictionary::TextColumn;
 use crate::steps::bound;
 use crate::view::separated;
+use crate::{IndexError, partition_point};
 use trail::paths::{SEPARATOR, is_known};
 
 /// Name of the column of paths. No field of the schema has it, and paths have another beginning.
@@ -42,6 +42,14 @@ pub(crate) struct Candidate<'p> {
     pub(crate) path: &'p str,
     /// The votes of the records that have it.
     pub(crate) votes: f64,
+}
+
+/// Values of a merged segment without a column, at most. A merge holds them all, some 24 bytes for
+/// each, to sort them. Where there are more, the segments stay as they are.
+const MERGED_MAX: usize = 6 << 20;
+
+pub(crate) fn merged_max() -> usize {
+    bound("overflow-merged-max", MERGED_MAX)
 }
 
 /// Whether paths of this number and these bytes can all have columns.
@@ -76,9 +84,12 @@ pub(crate) fn choose(candidates: &[Candidate<'_>]) -> Vec<bool> {
 
 /// What of a path is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub enum Reach {
+    /// The path itself.
     At,
+    /// What lies below it.
     Below,
+    /// Both.
     AtOrBelow,
 }
 
@@ -128,7 +139,11 @@ impl Overflowed {
     /// Whether an event has such a value.
     pub fn has(&self, doc: DocId) -> bool {
         debug_assert_ne!(doc, TERMINATED);
-        self.column.values_for_doc(doc).any(|ordinal| self.ordinals.contains(&ordinal))
+        let rows = self.column.index.value_row_ids(doc);
+        let ordinal = |row: usize| self.column.values.get_val(row as u32);
+        let range = rows.start as usize..rows.end as usize;
+        let first = partition_point(range.clone(), |row| ordinal(row) < self.ordinals.start);
+        range.contains(&first) && ordinal(first) < self.ordinals.end
     }
 }
 

@@ -5,11 +5,11 @@
 use tantivy::IndexSettings;
 use tantivy::schema::{
     DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions,
-    NumericOptions, Schema, TextFieldIndexing, TextOptions,
+    NumericOptions, Schema, SchemaBuilder, TextFieldIndexing, TextOptions,
 };
 use tantivy::store::{Compressor, ZstdCompressor};
 
-use trail::columns::ColumnId;
+use trail::columns::{COLUMNS_OF_5, ColumnId};
 
 /// Name of the time field: segments are sorted by it.
 pub const TIME: &str = "time";
@@ -23,6 +23,9 @@ pub(crate) const IP: &str = "ip";
 pub(crate) const REST: &str = "rest";
 /// Name of the field of what is odd about a record.
 pub(crate) const FLAGS: &str = "flags";
+
+/// Fields that are no columns.
+const OTHER_FIELDS: u32 = 7;
 
 const RAW_TOKENIZER: &str = "raw";
 
@@ -42,10 +45,14 @@ impl Fields {
     /// Builds the schema; it is the same each time.
     pub fn new() -> Self {
         let mut builder = Schema::builder();
-        for id in ColumnId::all() {
-            let field = builder.add_text_field(id.column().path, column_options(id));
-            debug_assert_eq!(field, Self::column(id));
-        }
+        let add_columns = |builder: &mut SchemaBuilder,
+                           columns: &mut dyn Iterator<Item = ColumnId>| {
+            for id in columns {
+                let field = builder.add_text_field(id.column().path, column_options(id));
+                debug_assert_eq!(field, Self::column(id));
+            }
+        };
+        add_columns(&mut builder, &mut Self::first_columns());
         let ip = builder.add_ip_addr_field(IP, IpAddrOptions::default().set_indexed().set_fast());
         builder.add_json_field(
             REST,
@@ -63,12 +70,25 @@ impl Fields {
         builder.add_u64_field(FILE, number());
         builder.add_u64_field(OFFSET, number());
         builder.add_u64_field(FLAGS, number());
+        add_columns(&mut builder, &mut Self::last_columns());
         Self { schema: builder.build(), ip, words }
     }
 
     /// Returns tantivy's field of a column.
     pub fn column(id: ColumnId) -> Field {
-        Field::from_field_id(u32::from(id.0))
+        let others = if id.0 < COLUMNS_OF_5 { 0 } else { OTHER_FIELDS };
+        Field::from_field_id(u32::from(id.0) + others)
+    }
+
+    /// The columns whose fields are before all others.
+    pub(crate) fn first_columns() -> impl Iterator<Item = ColumnId> {
+        ColumnId::all().take(usize::from(COLUMNS_OF_5))
+    }
+
+    /// The columns whose fields are behind all others. Segments of format 5 have none of these, and are
+    /// read with this schema as they are.
+    pub(crate) fn last_columns() -> impl Iterator<Item = ColumnId> {
+        ColumnId::all().skip(usize::from(COLUMNS_OF_5))
     }
 }
 

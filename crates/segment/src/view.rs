@@ -88,6 +88,7 @@ pub struct SegmentView {
     pub health: Health,
     /// No snapshot to come has it: its files are being removed.
     is_retired: AtomicBool,
+    stays_unmerged: AtomicBool,
 }
 
 impl std::fmt::Debug for SegmentView {
@@ -138,6 +139,7 @@ impl SegmentView {
             values: OnceLock::new(),
             health: Health::default(),
             is_retired: AtomicBool::new(false),
+            stays_unmerged: AtomicBool::new(false),
         })
     }
 
@@ -368,24 +370,17 @@ impl SegmentView {
         text_column(&self.handles(&column_name(path))?.handles)
     }
 
-    /// The events that have a value at a path which is in none of the path's columns; None where
-    /// there are none.
-    pub fn overflowed_at(&self, path: &str) -> Result<Option<Overflowed>, IndexError> {
+    /// The events that have a value at a path, or below it, which is in none of the columns there; None
+    /// where there are none.
+    pub fn overflowed(&self, path: &str, reach: Reach) -> Result<Option<Overflowed>, IndexError> {
         let Some(paths) = &self.overflow else { return Ok(None) };
-        Overflowed::find(paths, path, Reach::At)
+        Overflowed::find(paths, path, reach)
     }
 
-    /// The same at a path or below it.
-    pub fn overflowed_at_or_below(&self, path: &str) -> Result<Option<Overflowed>, IndexError> {
-        let Some(paths) = &self.overflow else { return Ok(None) };
-        Overflowed::find(paths, path, Reach::AtOrBelow)
-    }
-
-    /// Whether an event has a value at a path, or below it, that is in no column. False where that
-    /// cannot be read; the fault is noted then, and the search fails.
-    pub fn has_overflow(&self, path: &str, below: bool) -> bool {
-        let find = || if below { self.overflowed_below(path) } else { self.overflowed_at(path) };
-        match self.reading(find) {
+    /// Whether an event has such a value. False where that cannot be read; the fault is noted then, and
+    /// the search fails.
+    pub fn has_overflow(&self, path: &str, reach: Reach) -> bool {
+        match self.reading(|| self.overflowed(path, reach)) {
             Ok(found) => found.is_some(),
             Err(error) => {
                 self.mark_damaged(&error);
@@ -394,19 +389,25 @@ impl SegmentView {
         }
     }
 
-    fn overflowed_below(&self, path: &str) -> Result<Option<Overflowed>, IndexError> {
-        let Some(paths) = &self.overflow else { return Ok(None) };
-        Overflowed::find(paths, path, Reach::Below)
-    }
-
     /// The paths that have values without a column, by event; None where there are none.
     pub(crate) fn overflow(&self) -> Option<&TextColumn> {
         self.overflow.as_ref()
     }
 
+    /// Leaves the segment out of merges from now on: one would hold too much because of it.
+    pub fn leave_unmerged(&self) {
+        self.stays_unmerged.store(true, Ordering::Release);
+    }
+
+    /// Whether merges leave the segment out.
+    pub fn stays_unmerged(&self) -> bool {
+        self.stays_unmerged.load(Ordering::Acquire)
+    }
+
     /// The most values that a column has, counted at first use, as much as they weigh in a merge: those
-    /// of the overflow, which are sorted, as three, and numbers beyond one an event as two. None where
-    /// a column cannot be read; the fault is noted, or the segment is suspect.
+    /// of the overflow, which are sorted, as three, and numbers beyond one an event as two. What a merge
+    /// leaves out of columns, it counts itself. None where a column cannot be read; the fault is noted,
+    /// or the segment is suspect.
     pub fn values_of_a_column(&self) -> Option<u64> {
         if let Some(known) = self.values.get() {
             return *known;

@@ -107,7 +107,11 @@ impl SegmentWriter {
                 Scalar::Str(text) => value(Kind::Text, text.as_bytes()),
                 Scalar::I64(n) => value(Kind::Number, &Number::I64(n).bytes()),
                 Scalar::U64(n) => value(Kind::Number, &Number::U64(n).bytes()),
-                Scalar::F64(n) => value(Kind::Number, &Number::F64(n).bytes()),
+                // One number has the words of each way in which it is written.
+                Scalar::F64(n, written) => {
+                    let bytes = [&Number::F64(n).bytes(), written.as_bytes()].concat();
+                    value(Kind::Number, &bytes)
+                }
                 Scalar::Bool(b) => value(Kind::Bool, &[u8::from(b)]),
             });
         }
@@ -129,11 +133,17 @@ impl SegmentWriter {
         // See `Columns`, and the documents of each word.
         let to_write = self.values.len() * size_of::<(DocId, ValueNo, DocId)>()
             + self.distinct.values() * size_of::<(ValueNo, u64)>();
+        // See `Overflow`: each event with its path, and each of both twice as they are written.
+        let to_overflow = match self.leaf_columns.all_have_columns() {
+            true => 0,
+            false => self.values.len() * 3 * size_of::<(DocId, u32)>(),
+        };
         self.distinct.memory()
             + self.leaf_columns.memory()
             + self.values.capacity() * size_of::<ValueNo>()
             + self.ends.capacity() * of_event
             + to_write
+            + to_overflow
     }
 
     /// The events in the order in which they are written: latest first, and as they came where their
@@ -202,7 +212,7 @@ enum Number {
 impl Number {
     const BYTES: usize = 9;
 
-    /// As a value: equal if kind and number are.
+    /// As the beginning of a value's bytes: equal if kind and number are.
     fn bytes(self) -> [u8; Self::BYTES] {
         let (kind, bits) = match self {
             Self::I64(n) => (0, n.to_le_bytes()),
@@ -215,7 +225,7 @@ impl Number {
     }
 
     fn of_bytes(bytes: &[u8]) -> Self {
-        let bits = bytes[1..].try_into().expect("a number has eight bytes behind its kind");
+        let bits = bytes[1..Self::BYTES].try_into().expect("eight bytes are behind its kind");
         match bytes[0] {
             0 => Self::I64(i64::from_le_bytes(bits)),
             1 => Self::U64(u64::from_le_bytes(bits)),
@@ -363,13 +373,14 @@ fn write_index<W: Iterator<Item = (WordNo, DocId)> + Clone>(
     words: impl FnOnce() -> W,
 ) -> Result<(), IndexError> {
     let mut index = InvertedIndexSerializer::open(segment)?;
-    for id in ColumnId::all() {
+    let write_column = |index: &mut InvertedIndexSerializer, id: ColumnId| {
         let column = ColumnNo::from(id.0);
         let places = columns.mapped(column).map(|(doc, place)| (place as u32, doc));
         let terms = columns.values(column);
         let docs = Grouped::of(places, terms.len());
-        write_terms(&mut index, Fields::column(id), terms.zip(0..), &docs)?;
-    }
+        write_terms(index, Fields::column(id), terms.zip(0..), &docs)
+    };
+    Fields::first_columns().try_for_each(|id| write_column(&mut index, id))?;
     let mut addresses: Vec<Ipv6Addr> = facts.ips().map(|(_, ip)| ip).collect();
     addresses.sort_unstable();
     addresses.dedup();
@@ -385,6 +396,7 @@ fn write_index<W: Iterator<Item = (WordNo, DocId)> + Clone>(
     sort_by_text(&mut words, |word| distinct.word(word));
     let terms = words.iter().map(|word| (distinct.word(*word), *word));
     write_terms(&mut index, fields.words, terms, &docs)?;
+    Fields::last_columns().try_for_each(|id| write_column(&mut index, id))?;
     index.close()?;
     Ok(())
 }

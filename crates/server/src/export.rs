@@ -18,7 +18,9 @@ use crate::budget::Seat;
 use crate::client::Client;
 use crate::request::check_limit;
 use formats::page::Exporter;
-use wire::limits::{EXPORT_PAGE_EVENTS, PAGE_BYTES_MAX, SEARCH_LIMIT_MAX};
+use wire::limits::{
+    EXPORT_PAGE_EVENTS, EXPORT_ROWS_MAX, EXPORT_ROWS_STEP, PAGE_BYTES_MAX, SEARCH_LIMIT_MAX,
+};
 use wire::{ApiError, ErrorKind, ExportRequest, SearchResponse, Table};
 
 /// Where the next part begins.
@@ -53,13 +55,14 @@ pub(crate) async fn export(app: App, client: &Client, request: ExportRequest) ->
     let mut page = page(&app, &request, limit, request.cursor.clone()).await?;
     if page.is_cut {
         // Rows of groups, and events in another order than that of time, are no pages: all of them,
-        // or an error.
-        page = self::page(&app, &request, SEARCH_LIMIT_MAX, None).await?;
+        // or an error. Of events, there are no more than a search returns.
+        page = self::page(&app, &request, EXPORT_ROWS_MAX, None).await?;
         check_whole(&page)?;
     }
     let cursor = page.cursor.clone().filter(|_| request.limit.is_some());
     let content_type = Exporter::content_type(request.format);
-    let exporter = Exporter::new(request.format, request.cursor.is_some());
+    let mut exporter = Exporter::new(request.format, request.cursor.is_some());
+    written(Ok(exporter.begin(&page)))?;
     let export = Export { app, request, exporter, next: Next::Page(Box::new(page)), _seat: seat };
     let body = Body::from_stream(try_unfold(Some(export), async |export| match export {
         Some(export) => export.go_on().await.map(Some),
@@ -79,7 +82,7 @@ fn check_whole(page: &SearchResponse) -> Result<(), ApiError> {
     let (message, suggestion) = match &page.table {
         Some(Table { rows_total, .. }) => (
             format!(
-                "the query makes {rows_total} rows; an export of rows holds {SEARCH_LIMIT_MAX} at most"
+                "the query makes {rows_total} rows; an export of rows holds {EXPORT_ROWS_MAX} at most"
             ),
             "more conditions, or keys with fewer values",
         ),
@@ -120,7 +123,7 @@ impl Export {
     /// The next bytes, and what is left to do. An error breaks the answer off, so that no client takes
     /// it for whole.
     async fn go_on(mut self) -> Result<(Bytes, Option<Self>), ApiError> {
-        let page = match self.next {
+        let mut page = match self.next {
             Next::Page(page) => *page,
             Next::Cursor(cursor) => {
                 let found = page(&self.app, &self.request, EXPORT_PAGE_EVENTS, Some(cursor)).await;
@@ -132,9 +135,10 @@ impl Export {
             }
         };
         let is_part = self.request.limit.is_some();
-        self.next = match page.cursor.clone().filter(|_| !is_part) {
-            Some(cursor) => Next::Cursor(cursor),
-            None => Next::End,
+        self.next = match (rows_left(&mut page), page.cursor.clone().filter(|_| !is_part)) {
+            (Some(rest), _) => Next::Page(rest),
+            (None, Some(cursor)) => Next::Cursor(cursor),
+            (None, None) => Next::End,
         };
         let written_page = spawn_blocking(move || {
             let bytes = self.exporter.page(&page);
@@ -143,6 +147,15 @@ impl Export {
         let (bytes, left) = written(written_page.await)?;
         Ok((bytes.into(), Some(left)))
     }
+}
+
+/// Takes from a page of many rows those that are written later.
+fn rows_left(page: &mut SearchResponse) -> Option<Box<SearchResponse>> {
+    let table = page.table.as_mut().filter(|table| table.rows.len() > EXPORT_ROWS_STEP)?;
+    let rows = table.rows.split_off(EXPORT_ROWS_STEP);
+    let table = Table { rows, columns: table.columns.clone(), ..*table };
+    let cursor = page.cursor.take();
+    Some(Box::new(SearchResponse { table: Some(table), cursor, ..SearchResponse::default() }))
 }
 
 fn written<T>(outcome: Result<std::io::Result<T>, tokio::task::JoinError>) -> Result<T, ApiError> {

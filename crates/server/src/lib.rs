@@ -4,11 +4,11 @@
 //! opens the socket, [`App`] holds the engine and the limits on searches, and [`serve`] answers
 //! until shutdown.
 //!
-//! In reading order: `socket` opens the socket, `connections` accepts and serves, `access` decides which
-//! users may ask and which may operate, `client` is who asks, `budget`
-//! bounds what clients make the daemon hold, `web` keeps
-//! other sites' pages away, `refuse` answers the others, `table` maps paths to handlers, `routes` has the handlers, `request` reads a request,
-//! `ask` calls the engine, `answer` writes the response. Tokio's workers only move bytes; the engine runs
+//! In reading order: `socket` opens the socket, `kept` puts it back, `connections` accepts and serves,
+//! `stall` cuts off who does not read, `access` decides which users may ask and which may operate,
+//! `refuse` answers those that may not, `client` is who asks, `budget` and `counted` bound what clients
+//! make the daemon hold, `web` keeps other sites' pages away, `table` maps paths to handlers, `routes`
+//! has the handlers, `request` reads a request, `ask` calls the engine, `answer` writes the response. Tokio's workers only move bytes; the engine runs
 //! on blocking threads. Connections, running searches, waiting searches, heads, bodies and waits each
 //! have a limit. Every response that is not a success carries a [`wire::ErrorBody`], except to requests
 //! that are not HTTP: hyper answers those with a bare 400, 414 or 431. A panic of the engine fails one
@@ -70,7 +70,8 @@ pub struct ServerOptions {
     pub access: Access,
     /// Hosts that requests may be for, beside `localhost` and loopback addresses.
     pub hosts: Vec<Host>,
-    /// Open connections; further ones wait to be accepted. Looked at when the server starts.
+    /// Open connections; further ones wait to be accepted. One user can have three quarters of
+    /// them. Looked at when the server starts.
     pub connections_max: usize,
     /// Searches that run at once. Looked at when the server starts.
     pub searches_max: usize,
@@ -81,7 +82,8 @@ pub struct ServerOptions {
     /// Time that a client has to send a request's head, and again for its body. An idle connection
     /// stays open for as long.
     pub read_timeout: Duration,
-    /// How long a client may read nothing of an answer before it is cut off.
+    /// How long a client may read nothing of an answer before it is cut off. What is held for it must be
+    /// read at a least rate besides (`stall`).
     pub write_timeout: Duration,
     /// Time that running requests have to finish when the daemon stops.
     pub stop_grace: Duration,

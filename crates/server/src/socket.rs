@@ -18,9 +18,10 @@ use tracing::info;
 /// Bytes of a socket's path: `sun_path` holds 108 with its closing NUL.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
-/// Bits of a mode: whether group or others may write, and whether entries of a directory are safe
+/// Bits of a mode: whether group or others may write, whether everybody may, and whether entries of a directory are safe
 /// from those who do not own them.
 const OTHERS_WRITE: u32 = 0o022;
+const ANYBODY_WRITES: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
 /// A listening Unix socket.
@@ -142,16 +143,21 @@ fn check_folder(folder: &Path) -> anyhow::Result<()> {
         let (shown, risk) =
             (dir.display(), "could put a socket of theirs in place of the daemon's");
         if mode & OTHERS_WRITE != 0 && !is_kept {
+            // What everybody may write to is the machine's, such as /tmp.
+            let advice = if mode & ANYBODY_WRITES == 0 && owner == geteuid().as_raw() {
+                format!("run chmod g-w {shown}, or set socket.path to a directory of its own")
+            } else {
+                "set socket.path to a directory of its own".to_owned()
+            };
             bail!(
                 "{what} {shown} has mode {mode:04o}: others than its owner can write to it, and \
-                 {risk}; run chmod go-w {shown}, or set socket.path to a directory of its own"
+                 {risk}; {advice}"
             );
         }
         if ![0, root, geteuid().as_raw()].contains(&owner) {
             bail!(
-                "{what} {shown} belongs to user {owner}, who {risk}; run chown {} {shown}, \
-                 or set socket.path to a directory of its own",
-                geteuid().as_raw()
+                "{what} {shown} belongs to user {owner}, who {risk}; set socket.path to a directory of \
+                 its own"
             );
         }
     }

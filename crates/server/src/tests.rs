@@ -156,8 +156,7 @@ fn found(id: &str) -> SearchResponse {
         credential: "iam-user".into(),
         file: "a.json.gz".into(),
         offset: 12,
-        flags: Vec::new(),
-        raw: None,
+        ..Meta::default()
     };
     let total = Total { value: 1, exact: true };
     SearchResponse {

@@ -1,8 +1,8 @@
 //! How often the process was killed in the middle of the same kind of work.
 //!
-//! A machine may have too little memory for what is to be done next, and the system kills the process
-//! at every start, for good. So a small file says which work is under way. Who opens the index after
-//! two such ends does the work smaller, until a stop that is none.
+//! A machine may have too little memory for the work at hand. Then the system kills the process at every
+//! start. So a small file says which work is under way. After two such ends in a row, the work is done
+//! in smaller pieces, until the process is stopped in order.
 //!
 //! The file is a note: where it is missing or does not read as one, nothing has happened.
 
@@ -18,7 +18,7 @@ use segment::lock;
 /// Name of the file in the data directory.
 pub(crate) const NAME: &str = "attempts.json";
 
-/// Ends in the same work that are no chance any more.
+/// From so many kills at the same work on, it is not taken for chance.
 const KILLS: u32 = 2;
 
 /// Work that can take more memory than there is.
@@ -92,14 +92,16 @@ impl Attempts {
         let (batch, merge) = (self.kills(Work::Batch), self.kills(Work::Merge));
         if batch > 0 {
             notes.push(format!(
-                "the daemon was killed {batch} times while it read files; it reads one at a time, \
-                 into smaller segments, until it is stopped"
+                "the daemon was killed {batch} times in a row while it read files, perhaps for want of \
+                 memory: it reads one file at a time into smaller segments now, until it is stopped \
+                 in order (`traildex check-config` prints what memory it needs)"
             ));
         }
         if merge > 0 {
             notes.push(format!(
-                "the daemon was killed {merge} times while it merged segments; it merges fewer at a \
-                 time, or none, until it is stopped"
+                "the daemon was killed {merge} times in a row while it merged segments, perhaps for want \
+                 of memory: it merges fewer at a time now, or none, until it is stopped in order \
+                 (`traildex check-config` prints what memory it needs)"
             ));
         }
         notes

@@ -106,6 +106,21 @@ impl Dedupe {
     /// Claims an event for a batch, unless it is a duplicate. Fails where the keys of a segment
     /// cannot be read.
     pub fn claim(&self, key: EventKey, batch: u64) -> Result<Claim, IndexError> {
+        self.claim_unless(key, batch, false)
+    }
+
+    /// Claims an event whose record was put together of a table's columns. Its content is another than
+    /// that of the record as delivered, so it is a duplicate of any event with its id.
+    pub fn claim_reconstructed(&self, key: EventKey, batch: u64) -> Result<Claim, IndexError> {
+        self.claim_unless(key, batch, true)
+    }
+
+    fn claim_unless(
+        &self,
+        key: EventKey,
+        batch: u64,
+        is_id_enough: bool,
+    ) -> Result<Claim, IndexError> {
         // Held until the claim is made: another worker with the same event waits here.
         let mut claims = self.shard(key.id);
         let entry = claims.entry(key.id);
@@ -122,6 +137,9 @@ impl Dedupe {
                 Known::Id => is_id_known = true,
                 Known::Event => return Ok(Claim::Duplicate),
             }
+        }
+        if is_id_known && is_id_enough {
+            return Ok(Claim::Duplicate);
         }
         match entry {
             Entry::Occupied(mut claimed) => claimed.get_mut().add(key.content, batch),

@@ -32,6 +32,7 @@ pub mod job;
 pub mod ledger;
 pub mod manifest;
 pub mod opening;
+pub mod reading;
 pub mod remake;
 pub mod saved;
 pub mod snapshot;

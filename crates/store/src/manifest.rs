@@ -84,6 +84,12 @@ impl Expired {
         !is_never(&self.future_before)
     }
 
+    /// The same, without the mark of a wrong clock if its time is not kept now anyway.
+    pub(crate) fn without_what_is_past(self) -> Self {
+        let is_past = self.before >= self.taken_back;
+        Self { taken_back: if is_past { never() } else { self.taken_back }, ..self }
+    }
+
     /// Up to when a wrong clock may have had events dropped; None where none has.
     pub fn by_a_wrong_clock(&self) -> Option<Micros> {
         (!is_never(&self.taken_back)).then_some(self.taken_back)

@@ -28,6 +28,7 @@ use segment::check::check_segment;
 use segment::disk::Disk;
 use segment::file::{FileState, Reading};
 use segment::parts::SegmentEntry;
+use segment::private;
 use segment::view::SegmentView;
 use trail::time::Micros;
 
@@ -239,13 +240,13 @@ struct SetAside {
 impl SetAside {
     fn begin(data_dir: &Path, disk: &dyn Disk) -> Result<Self, IndexError> {
         let all = data_dir.join(SET_ASIDE);
-        fs::create_dir_all(&all).map_err(IndexError::io(&all))?;
+        private::create_dir_all(&all).map_err(IndexError::io(&all))?;
         let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
         let mut number = 1;
         let dir = loop {
             let suffix = if number == 1 { String::new() } else { format!("-{number}") };
             let dir = all.join(format!("{now}{suffix}"));
-            match fs::create_dir(&dir) {
+            match private::create_dir(&dir) {
                 Ok(()) => break dir,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
                 Err(error) => return Err(IndexError::io(&dir)(error)),
@@ -264,7 +265,7 @@ impl SetAside {
         self.explain(disk, note)?;
         let segments = data_dir.join(SEGMENTS);
         self.take(&segments, disk)?;
-        fs::create_dir_all(&segments).map_err(IndexError::io(&segments))?;
+        private::create_dir_all(&segments).map_err(IndexError::io(&segments))?;
         for ledger in ledgers(data_dir)? {
             self.take(&ledger, disk)?;
         }

@@ -113,7 +113,8 @@ fn write(
             None => factory.builder()?,
         };
         if !read_event(&record, facts, &mut |event| builder.add(event))? {
-            return Err(IndexError::Bug("a record that cannot be read again"));
+            let reason = format!("the record of its event {doc} cannot be read again");
+            return Err(IndexError::damaged(records.path(), reason));
         }
         if builder.events() >= limits.events_max || builder.memory() >= limits.bytes_max {
             made.extend(builder.finish()?.segment);

@@ -56,7 +56,7 @@ pub struct Search {
     /// Which events come first; None is the API's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// The number of the user who saved it first; None where that is not known.
+    /// The uid of the user who saved it first; None where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<u32>,
 }
@@ -118,6 +118,11 @@ impl Saved {
         };
         let searches = Mutex::new(Arc::new(searches));
         Ok((Self { data_dir: data_dir.to_owned(), disk, searches }, note))
+    }
+
+    /// Reads the searches of a data directory that another process may own, and changes nothing.
+    pub fn read(data_dir: &Path) -> Result<Arc<Searches>, IndexError> {
+        read(&data_dir.join(NAME)).map(Arc::new)
     }
 
     /// Returns the searches by name, as they are on disk now; later changes do not show in it.

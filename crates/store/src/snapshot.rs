@@ -11,6 +11,7 @@ use tantivy::schema::Schema;
 use crate::ledger::LedgerReader;
 use crate::manifest::{Expired, LedgerExtent};
 use segment::IndexError;
+use segment::overflow::Reach;
 use segment::schema::Fields;
 use segment::view::SegmentView;
 use trail::time::Micros;
@@ -115,7 +116,7 @@ impl Snapshot {
     /// Whether some event has a value at this path, which must not be a column's.
     pub fn has_values_at(&self, path: &str) -> bool {
         let is_there = |segment: &Arc<SegmentView>| {
-            segment.paths().contains(path) || segment.has_overflow(path, false)
+            segment.paths().contains(path) || segment.has_overflow(path, Reach::At)
         };
         self.segments.iter().any(is_there)
     }
@@ -126,7 +127,7 @@ impl Snapshot {
         self.segments.iter().any(|segment| {
             let mut paths = segment.paths().range(below.clone()..);
             paths.next().is_some_and(|path| path.starts_with(&below))
-                || segment.has_overflow(path, true)
+                || segment.has_overflow(path, Reach::Below)
         })
     }
 

@@ -11,11 +11,14 @@
 mod remaking;
 mod retention;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustix::fs::{FlockOperation, flock};
@@ -42,6 +45,7 @@ use segment::keys::KeySet;
 use segment::merge;
 use segment::merge::Candidate;
 use segment::parts::{Part, SegmentEntry};
+use segment::private;
 use segment::records::Dictionaries;
 use segment::schema::Fields;
 use segment::sigbus;
@@ -50,6 +54,11 @@ use segment::view::SegmentView;
 use trail::time::Micros;
 
 pub(crate) const LOCK: &str = "LOCK";
+
+/// How often, and after what pause, a lock is tried again: who only looks whether it is taken has it for
+/// a moment.
+const LOCK_TRIES: u32 = 3;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// See the module's documentation.
 pub struct Store {
@@ -67,6 +76,8 @@ pub struct Store {
     set_aside: Vec<String>,
     attempts: Arc<Attempts>,
     is_anew: bool,
+    /// What to tell of a directory that others could read.
+    tightened: Option<String>,
     /// See [`retention::Futures`], by the segments' names.
     futures: Mutex<HashMap<String, Arc<Futures>>>,
     _lock: File,
@@ -113,8 +124,9 @@ impl Store {
     ) -> Result<Self, IndexError> {
         sigbus::install();
         let segments_dir = data_dir.join(SEGMENTS);
-        fs::create_dir_all(&segments_dir).map_err(IndexError::io(&segments_dir))?;
+        private::create_dir_all(&segments_dir).map_err(IndexError::io(&segments_dir))?;
         let lock = lock(data_dir)?;
+        let tightened = tighten(data_dir);
         step("index-to-be-opened");
         let Opened { manifest, ledger, set_aside } = opening::open_commit(data_dir, &*disk)?;
         let files = SegmentFiles::open(&segments_dir, Arc::clone(&disk))?;
@@ -134,6 +146,7 @@ impl Store {
             is_anew: set_aside.is_some(),
             futures: Mutex::default(),
             set_aside: set_aside.into_iter().collect(),
+            tightened,
             _lock: lock,
         };
         store.open_segments()?;
@@ -165,6 +178,16 @@ impl Store {
         self.current.ledger.publish(appended);
         self.publish(&HashSet::new(), views);
         Ok(())
+    }
+
+    /// What to tell of files that other users could read before the start; None where they could not.
+    pub fn tightened(&self) -> Option<&str> {
+        self.tightened.as_deref()
+    }
+
+    /// Tells those who find the lock taken on which socket to ask.
+    pub fn tell_socket(&self, socket: &Path) -> Result<(), IndexError> {
+        tell(&self.data_dir.join(LOCK), &format!("{}\n", socket.display()))
     }
 
     /// Returns a factory of builders, whose segments this store can commit.
@@ -268,17 +291,19 @@ impl Store {
     /// this does not know of others.
     pub fn merge_candidates(&self) -> Option<MergeJob> {
         let snapshot = self.current.snapshot.load();
-        let whole =
-            snapshot.segments.iter().filter(|view| !view.is_damaged() && !view.keys.is_outdated());
-        let candidates: Vec<Candidate> = whole
-            .filter_map(|view| {
-                let (entry, latest_us) = (view.entry.clone(), view.latest.0);
-                let values = view.values_of_a_column()?;
-                Some(Candidate { entry, latest_us, values })
-            })
+        let may_be_merged = |view: &&Arc<SegmentView>| {
+            !view.is_damaged() && !view.keys.is_outdated() && !view.stays_unmerged()
+        };
+        let views: BTreeMap<&str, &Arc<SegmentView>> = (snapshot.segments.iter())
+            .filter(may_be_merged)
+            .map(|view| (view.entry.id.as_str(), view))
             .collect();
+        let candidates: Vec<Candidate> = (views.values())
+            .map(|view| Candidate { entry: view.entry.clone(), latest_us: view.latest.0 })
+            .collect();
+        let values_of = |entry: &SegmentEntry| views.get(&*entry.id)?.values_of_a_column();
         let kills = self.attempts.kills(Work::Merge);
-        Some(self.job(merge::choose(&candidates, kills)?, None))
+        Some(self.job(merge::choose(&candidates, kills, &values_of)?, None))
     }
 
     fn job(&self, inputs: Vec<SegmentEntry>, expiring: Option<Expiring>) -> MergeJob {
@@ -318,9 +343,20 @@ impl Store {
         Ok(())
     }
 
-    /// Marks the inputs of a failed merge that are damaged or cannot be read. Returns false where the
-    /// fault lies elsewhere.
+    /// Marks the inputs of a failed merge that are damaged or cannot be read, or that it would have held
+    /// too much of: no other merge takes these. Returns false where the fault lies elsewhere.
     pub fn mark_damaged(&self, inputs: &[SegmentEntry], error: &IndexError) -> bool {
+        if let IndexError::TooManyLeftOut { segment, .. } = error {
+            let id = inputs.get(*segment).map(|entry| entry.id.as_str());
+            let snapshot = self.current.snapshot.load();
+            let found = snapshot.segments.iter().find(|view| Some(view.entry.id.as_str()) == id);
+            return found
+                .inspect(|view| {
+                    tracing::warn!(%error, segment = %view.entry.id, "a segment stays as it is");
+                    view.leave_unmerged();
+                })
+                .is_some();
+        }
         let (IndexError::Damaged { path, .. } | IndexError::Io { path, .. }) = error else {
             return false;
         };
@@ -498,11 +534,46 @@ fn is_segment_file(name: &str) -> bool {
 fn lock(data_dir: &Path) -> Result<File, IndexError> {
     let path = data_dir.join(LOCK);
     if !path.exists() {
-        File::create(&path).map_err(IndexError::io(&path))?;
+        tell(&path, "")?;
     }
     // Nothing is open for writing for good: a file system can be made read-only.
-    let file = File::open(&path).map_err(IndexError::io(&path))?;
-    locked(file, &path, data_dir)
+    let open = || File::open(&path).map_err(IndexError::io(&path));
+    let mut tries = LOCK_TRIES;
+    let file = loop {
+        match locked(open()?, &path, data_dir) {
+            Err(IndexError::Locked(_)) if tries > 0 => tries -= 1,
+            locked => break locked?,
+        }
+        thread::sleep(LOCK_PAUSE);
+    };
+    // The socket of one that was killed.
+    if file.metadata().map_err(IndexError::io(&path))?.len() > 0 {
+        tell(&path, "")?;
+    }
+    Ok(file)
+}
+
+/// Writes what the holder of the lock has to say.
+fn tell(path: &Path, text: &str) -> Result<(), IndexError> {
+    let open = || private::options().write(true).create(true).truncate(true).open(path);
+    let write = || io::Write::write_all(&mut open()?, text.as_bytes());
+    write().map_err(IndexError::io(path))
+}
+
+/// Takes the directory away from other users. One that cannot be is told, and used all the same.
+fn tighten(data_dir: &Path) -> Option<String> {
+    let shown = data_dir.display();
+    let told = match private::tighten(data_dir) {
+        Ok(0) => return None,
+        Ok(1) => format!("{shown} or a file in it could be read by other users; now it cannot"),
+        Ok(files) => format!(
+            "{shown}, or {files} files and directories of it, could be read by other users; now \
+             they cannot"
+        ),
+        Err(error) => format!("{shown} cannot be kept from other users: {error}"),
+    };
+    tracing::warn!("{told}");
+    Some(told)
 }
 
 /// Takes the lock, which one process has for as long as the file is open.

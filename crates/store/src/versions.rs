@@ -14,7 +14,7 @@ use std::path::Path;
 use segment::IndexError;
 
 /// The version that this program writes.
-pub const FORMAT_VERSION: u32 = 5;
+pub const FORMAT_VERSION: u32 = 6;
 
 /// A version of everything that a commit makes count: schema, rule for words, keys, ledger, manifest.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub(crate) enum Support {
 }
 
 /// All versions, oldest first.
-pub(crate) const VERSIONS: [Version; 5] = [
+pub(crate) const VERSIONS: [Version; 6] = [
     // The first.
     Version { number: 1, support: Support::Refused },
     // Keys of events; hashes of all files; what a ledger line tells of a file.
@@ -47,11 +47,13 @@ pub(crate) const VERSIONS: [Version; 5] = [
     // Records, UUIDs and the words of columns in files of their own.
     Version { number: 4, support: Support::Remade },
     // Keys whose contents cannot be forged.
+    Version { number: 5, support: Support::Remade },
+    // Outcome, error, client, target, account and action of events.
     Version { number: FORMAT_VERSION, support: Support::Current },
 ];
 
 /// The versions that are not refused, in words.
-const READ: &str = "versions 4 and 5";
+const READ: &str = "versions 4, 5 and 6";
 
 /// Refuses an index whose manifest states a version that is not read.
 pub(crate) fn admit(manifest: &Path, number: u32) -> Result<(), IndexError> {
@@ -87,7 +89,7 @@ mod tests {
     #[test]
     fn what_is_not_read_is_refused_with_what_to_do() {
         let path = Path::new("data/manifest.json");
-        for number in [4, FORMAT_VERSION] {
+        for number in [4, 5, FORMAT_VERSION] {
             admit(path, number).unwrap();
         }
         for number in [0, 1, 3, FORMAT_VERSION + 1, u32::MAX] {

@@ -79,7 +79,7 @@ impl From<Scalar<'_>> for Cell {
             Scalar::Str(text) => Self::text(text),
             Scalar::I64(n) => Self::Int(n.into()),
             Scalar::U64(n) => Self::Int(n.into()),
-            Scalar::F64(n) => Self::number(n),
+            Scalar::F64(n, _) => Self::number(n),
             Scalar::Bool(b) => Self::Bool(b),
         }
     }
@@ -230,7 +230,7 @@ mod tests {
     fn a_whole_number_is_one_cell_however_it_is_written() {
         assert_eq!(Cell::number(5.0), Cell::Int(5));
         assert_eq!(Cell::number(-0.0), Cell::Int(0));
-        assert_eq!(Cell::from(Scalar::U64(5)), Cell::from(Scalar::F64(5.0)));
+        assert_eq!(Cell::from(Scalar::U64(5)), Cell::from(Scalar::F64(5.0, "5.0")));
         assert_ne!(Cell::text("5"), Cell::Int(5));
         assert_eq!(Cell::number(5.0).to_string(), "5");
     }

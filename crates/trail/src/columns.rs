@@ -49,15 +49,15 @@ impl ColumnId {
 
     /// The column at a path of the record; None for other paths and for derived columns.
     pub fn at_path(path: &str) -> Option<Self> {
-        let path =
-            if path == AGGREGATED_EVENT_ID { COLUMNS[EVENT_ID.0 as usize].path } else { path };
+        let other = OTHER_PATHS.iter().find(|(other, _)| *other == path);
+        let path = other.map_or(path, |(_, id)| COLUMNS[id.0 as usize].path);
         Self::all().find(|id| id.column().path == path && id.column().words != Words::Derived)
     }
 
     /// The paths of the record where the column's values are; for a derived column, its name.
     pub fn paths(self) -> impl Iterator<Item = &'static str> {
-        let other = (self == EVENT_ID).then_some(AGGREGATED_EVENT_ID);
-        std::iter::once(self.column().path).chain(other)
+        let others = OTHER_PATHS.iter().filter(move |(_, id)| *id == self).map(|(path, _)| *path);
+        std::iter::once(self.column().path).chain(others)
     }
 
     /// The column with this path or alias; None if there is none.
@@ -72,8 +72,13 @@ impl ColumnId {
 /// The path of the event's time, which has a place of its own and is not a column.
 pub const EVENT_TIME_PATH: &str = "eventTime";
 
-/// Aggregated records spell `eventID` this way.
-const AGGREGATED_EVENT_ID: &str = "eventId";
+/// Paths whose values are in the column of another: aggregated records have `eventId`, and a resource
+/// that stands for all objects whose names begin so has no other ARN.
+const OTHER_PATHS: [(&str, ColumnId); 2] =
+    [("eventId", EVENT_ID), ("resources.ARNPrefix", RESOURCE_ARN)];
+
+/// How many columns an index of format 5 has: the others came behind them.
+pub const COLUMNS_OF_5: u8 = 28;
 
 macro_rules! columns {
     ($($id:ident = $path:literal, [$($alias:literal),*], $words:ident $(, $unique:ident)?;)*) => {
@@ -98,12 +103,12 @@ macro_rules! columns {
 
 columns! {
     EVENT_SOURCE = "eventSource", ["service"], Dictionary;
-    EVENT_NAME = "eventName", ["action"], Dictionary;
+    EVENT_NAME = "eventName", [], Dictionary;
     AWS_REGION = "awsRegion", ["region"], Dictionary;
-    RECIPIENT_ACCOUNT = "recipientAccountId", ["account"], Dictionary;
+    RECIPIENT_ACCOUNT = "recipientAccountId", [], Dictionary;
     SOURCE_IP = "sourceIPAddress", [], Dictionary;
-    USER_AGENT = "userAgent", [], Dictionary;
-    ERROR_CODE = "errorCode", ["error"], Dictionary;
+    USER_AGENT = "userAgent", ["agent"], Dictionary;
+    ERROR_CODE = "errorCode", [], Dictionary;
     ERROR_MESSAGE = "errorMessage", [], Dictionary;
     READ_ONLY = "readOnly", [], Dictionary;
     MANAGEMENT_EVENT = "managementEvent", [], Dictionary;
@@ -122,9 +127,15 @@ columns! {
     INVOKED_BY = "userIdentity.invokedBy", [], Dictionary;
     ISSUER_ARN = "userIdentity.sessionContext.sessionIssuer.arn", [], Dictionary;
     ISSUER_NAME = "userIdentity.sessionContext.sessionIssuer.userName", ["role"], Dictionary;
-    RESOURCE_ARN = "resources.ARN", ["resource"], Dictionary;
+    RESOURCE_ARN = "resources.ARN", ["resource", "resources.ARNPrefix"], Dictionary;
     ACTOR = "actor", [], Derived;
     CREDENTIAL = "credential", [], Derived;
+    OUTCOME = "outcome", [], Derived;
+    ERROR = "error", [], Derived;
+    CLIENT = "client", [], Derived;
+    TARGET = "target", [], Derived;
+    ACCOUNT = "account", [], Derived;
+    ACTION = "action", [], Derived;
 }
 
 #[cfg(test)]
@@ -135,7 +146,8 @@ mod tests {
     fn constants_agree_with_the_table() {
         assert_eq!(EVENT_NAME.column().path, "eventName");
         assert_eq!(CREDENTIAL.column().path, "credential");
-        assert_eq!(CREDENTIAL.0 as usize, COLUMNS.len() - 1);
+        assert_eq!(OUTCOME, ColumnId(COLUMNS_OF_5));
+        assert_eq!(ACTION.0 as usize, COLUMNS.len() - 1);
     }
 
     #[test]
@@ -153,6 +165,7 @@ mod tests {
         assert_eq!(ColumnId::at_path("actor"), None);
         assert_eq!(ColumnId::named("actor"), Some(ACTOR));
         assert_eq!(ColumnId::at_path("eventId"), Some(EVENT_ID));
+        assert_eq!(ColumnId::at_path("resources.ARNPrefix"), Some(RESOURCE_ARN));
         for id in ColumnId::all().filter(|id| id.column().words != Words::Derived) {
             assert!(id.paths().all(|path| ColumnId::at_path(path) == Some(id)));
         }

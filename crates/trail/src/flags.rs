@@ -24,7 +24,8 @@ impl Flags {
     /// The event's time is later than its file was delivered.
     pub const FUTURE: Self = Self(1 << 12);
 
-    /// An object of the record has a key twice. What is derived follows the last, as other readers do.
+    /// An object of the record, of a policy in it, or of what it is packed in has a key twice, or one with dots
+    /// beside its nested form. What is derived follows what other readers read: the last, and the nested.
     pub(crate) const DUPLICATE_KEYS: Self = Self(1 << 16);
     /// Text that is no time stands before the record in its line.
     pub(crate) const LINE_PREFIX: Self = Self(1 << 17);
@@ -52,8 +53,17 @@ impl Flags {
     /// writes them.
     pub const LOG_MEMBERS: Self = Self(1 << 28);
 
+    /// The record is of a table: its offset is a [`RowPlace`](crate::rows::RowPlace).
+    pub const TABLE: Self = Self(1 << 40);
+    /// The record was put together of the columns of a table.
+    pub const RECONSTRUCTED: Self = Self(1 << 41);
+    /// The same, and the text of a column reads in several ways: it is kept as a text.
+    pub const AMBIGUOUS: Self = Self(1 << 42);
+    /// The same, and a map was taken apart at `, name=`, which a value may hold itself.
+    pub const MAP_TEXT: Self = Self(1 << 43);
+
     /// Those that tell how a file is packed.
-    pub const PACKING: Self = Self(0x7 << 26);
+    pub const PACKING: Self = Self(0x7 << 26 | Self::TABLE.0);
 
     /// Those that name a wrapper.
     const WRAPPERS: Self = Self(0x7F << 18);
@@ -61,6 +71,7 @@ impl Flags {
     /// Those that tell of the file or of other events; a record that is parsed again tells the rest.
     pub(crate) const NOT_OF_THE_RECORD: Self = Self(
         Self::INVALID_UTF8.0
+            | Self::DUPLICATE_KEYS.0
             | Self::SECOND_MEMBER.0
             | Self::ID_CONFLICT.0
             | Self::TRAILING_BYTES.0
@@ -69,10 +80,14 @@ impl Flags {
             | Self::WRAPPERS.0
             | Self::UTF16.0
             | Self::GZIP_IN_GZIP.0
-            | Self::LOG_MEMBERS.0,
+            | Self::LOG_MEMBERS.0
+            | Self::TABLE.0
+            | Self::RECONSTRUCTED.0
+            | Self::AMBIGUOUS.0
+            | Self::MAP_TEXT.0,
     );
 
-    const NAMES: [(Self, &'static str); 22] = [
+    const NAMES: [(Self, &'static str); 26] = [
         (Self::REPAIRED, "repaired"),
         (Self::TIME_FROM_TIMESTAMP, "time-from-timestamp"),
         (Self::TIME_FROM_WINDOW, "time-from-window"),
@@ -95,6 +110,10 @@ impl Flags {
         (Self::UTF16, "utf-16"),
         (Self::GZIP_IN_GZIP, "gzip-in-gzip"),
         (Self::LOG_MEMBERS, "log-members"),
+        (Self::TABLE, "table"),
+        (Self::RECONSTRUCTED, "reconstructed"),
+        (Self::AMBIGUOUS, "ambiguous"),
+        (Self::MAP_TEXT, "map-text"),
     ];
 
     /// Whether every flag of `other` is set.

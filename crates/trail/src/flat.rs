@@ -5,14 +5,17 @@
 //! it for the next record, so that a worker allocates nothing in the steady state. No record makes
 //! it fail. All text lives in one arena; leaves are spans of it.
 
+mod derive;
+
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::net::{IpAddr, Ipv6Addr};
 
+use self::derive::Noted;
 use super::columns;
 use crate::columns::{ColumnId, Words};
 use crate::content::{ContentHash, EventKey};
 use crate::flags::Flags;
-use crate::identity::Identity;
 use crate::limits::{EXACT_BYTES_MAX, KEY_BYTES_MAX, WORD_BYTES_MAX};
 use crate::paths::{Generation, Meaning, PathId, Paths, SEPARATOR};
 use crate::time::Micros;
@@ -28,10 +31,23 @@ pub enum Scalar<'a> {
     I64(i64),
     /// A whole number above `i64::MAX`.
     U64(u64),
-    /// Any other number.
-    F64(f64),
+    /// Any other number, and as it is written.
+    F64(f64, &'a str),
     /// `true` or `false`.
     Bool(bool),
+}
+
+impl Scalar<'_> {
+    /// The text as it stands in the record.
+    pub fn written(&self) -> Cow<'_, str> {
+        match self {
+            Self::Str(text) | Self::F64(_, text) => Cow::Borrowed(text),
+            Self::I64(n) => n.to_string().into(),
+            Self::U64(n) => n.to_string().into(),
+            Self::Bool(true) => "true".into(),
+            Self::Bool(false) => "false".into(),
+        }
+    }
 }
 
 /// A piece of the arena.
@@ -41,12 +57,18 @@ struct Span {
     end: u32,
 }
 
+impl Span {
+    fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Leaf {
     Str(Span),
     I64(i64),
     U64(u64),
-    F64(f64),
+    F64(f64, Span),
     Bool(bool),
 }
 
@@ -60,7 +82,7 @@ pub struct Event {
     overridden: Vec<(ColumnId, Span)>,
     pub(crate) keys: Keys,
     leaves: Vec<(PathId, Leaf)>,
-    on_behalf_of: Option<Span>,
+    noted: Noted,
     times: Times,
     /// The record's bytes as delivered, which a search returns.
     pub raw: Vec<u8>,
@@ -102,7 +124,7 @@ impl Event {
         self.columns.clear();
         self.overridden.clear();
         self.leaves.clear();
-        self.on_behalf_of = None;
+        self.noted.clear();
         self.times = Times::default();
         self.ip = None;
     }
@@ -110,6 +132,12 @@ impl Event {
     /// The path of `key` below `parent`, for [`Event::add`].
     pub fn path(&mut self, parent: PathId, key: &str) -> PathId {
         self.paths.child(parent, key)
+    }
+
+    /// Takes in a key of the object at a place of the record.
+    pub(crate) fn meet(&mut self, object: usize, (parent, path): (PathId, PathId), key: &str) {
+        let is_dotted = self.paths.is_dotted(path);
+        self.keys.meet(object, (parent, path), key, is_dotted);
     }
 
     /// The path's text, its parts separated by [`crate::paths::SEPARATOR`].
@@ -196,9 +224,9 @@ impl Event {
                 self.times.window_start = Micros::parse_event_time(text);
                 self.add_leaf(path, scalar);
             }
-            (Meaning::OnBehalfOf, Scalar::Str(text)) => {
-                self.on_behalf_of = Some(push(&mut self.arena, text));
+            (Meaning::Noted(note), _) => {
                 self.add_leaf(path, scalar);
+                self.note(note, path, scalar);
             }
             _ => self.add_leaf(path, scalar),
         }
@@ -209,7 +237,7 @@ impl Event {
             Scalar::Str(text) => self.push_exact(text),
             Scalar::I64(n) => push_display(&mut self.arena, n),
             Scalar::U64(n) => push_display(&mut self.arena, n),
-            Scalar::F64(n) => push_display(&mut self.arena, n),
+            Scalar::F64(n, _) => push_display(&mut self.arena, n),
             Scalar::Bool(b) => push_display(&mut self.arena, b),
         }
     }
@@ -227,7 +255,7 @@ impl Event {
             Scalar::Str(text) => Leaf::Str(push(&mut self.arena, text)),
             Scalar::I64(n) => Leaf::I64(n),
             Scalar::U64(n) => Leaf::U64(n),
-            Scalar::F64(n) => Leaf::F64(n),
+            Scalar::F64(n, written) => Leaf::F64(n, push(&mut self.arena, written)),
             Scalar::Bool(b) => Leaf::Bool(b),
         };
         self.leaves.push((path, leaf));
@@ -240,7 +268,7 @@ impl Event {
         push(&mut self.arena, shorten(&mut text.to_owned(), EXACT_BYTES_MAX))
     }
 
-    /// Settles the time, and derives actor and credential; call it after the last scalar.
+    /// Settles the time, and derives what is derived; call it after the last scalar.
     /// `file_time` is the time of an event whose record states none.
     pub fn finish(&mut self, file_time: Micros) {
         let times = &self.times;
@@ -252,33 +280,12 @@ impl Event {
         };
         self.time = time;
         self.flags |= flags;
-        self.derive_identity();
+        self.derive();
         if self.column(columns::EVENT_SOURCE) == "aws:s3" {
             self.flags |= Flags::S3_NOTIFICATION;
         }
         self.columns.append(&mut self.overridden);
         self.columns.sort_by_key(|(column, _)| *column);
-    }
-
-    fn derive_identity(&mut self) {
-        let identity = Identity {
-            kind: self.column(columns::IDENTITY_TYPE),
-            arn: self.column(columns::IDENTITY_ARN),
-            user_name: self.column(columns::USER_NAME),
-            principal: self.column(columns::PRINCIPAL),
-            account: self.column(columns::IDENTITY_ACCOUNT),
-            invoked_by: self.column(columns::INVOKED_BY),
-            issuer_name: self.column(columns::ISSUER_NAME),
-            on_behalf_of: self.on_behalf_of.map_or("", |span| text(&self.arena, span)),
-        };
-        let credential = identity.credential().name();
-        let actor = identity.actor().into_owned();
-        let span = push(&mut self.arena, credential);
-        self.columns.push((columns::CREDENTIAL, span));
-        if !actor.is_empty() {
-            let span = push(&mut self.arena, &actor);
-            self.columns.push((columns::ACTOR, span));
-        }
     }
 
     /// The key that makes the event unique.
@@ -308,7 +315,7 @@ impl Event {
                 Leaf::Str(span) => Scalar::Str(text(&self.arena, span)),
                 Leaf::I64(n) => Scalar::I64(n),
                 Leaf::U64(n) => Scalar::U64(n),
-                Leaf::F64(n) => Scalar::F64(n),
+                Leaf::F64(n, written) => Scalar::F64(n, text(&self.arena, written)),
                 Leaf::Bool(b) => Scalar::Bool(b),
             };
             (*path, scalar)
@@ -332,8 +339,8 @@ pub fn each_leaf_word(leaf: Scalar<'_>, buffer: &mut String, mut sink: impl FnMu
         Scalar::Str(text) => each_word(text, buffer, sink),
         Scalar::I64(n) => number(&n),
         Scalar::U64(n) => number(&n),
-        Scalar::F64(n) => number(&n),
-        Scalar::Bool(_) => {}
+        Scalar::F64(_, written) => each_word(written, buffer, sink),
+        Scalar::Bool(b) => sink(if b { "true" } else { "false" }),
     }
 }
 
@@ -356,7 +363,7 @@ fn time_of(scalar: Scalar<'_>) -> Option<Micros> {
         Scalar::Str(text) => Micros::parse_record_time(text),
         Scalar::I64(n) => Micros::of_whole(n),
         Scalar::U64(n) => Micros::of_whole(i64::try_from(n).ok()?),
-        Scalar::F64(n) => Micros::of_number(n),
+        Scalar::F64(n, _) => Micros::of_number(n),
         Scalar::Bool(_) => None,
     }
 }
@@ -477,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_words() {
+    fn numbers_and_truth_values_are_words_as_they_are_written() {
         let word = |leaf| {
             let mut words = Vec::new();
             each_leaf_word(leaf, &mut String::new(), |word| words.push(word.to_owned()));
@@ -485,8 +492,9 @@ mod tests {
         };
         assert_eq!(word(Scalar::I64(-5)), "5");
         assert_eq!(word(Scalar::U64(u64::MAX)), "18446744073709551615");
-        assert_eq!(word(Scalar::F64(0.5)), "0.5");
-        assert_eq!(word(Scalar::Bool(true)), "");
+        assert_eq!(word(Scalar::F64(0.5, "0.50")), "0.50");
+        assert_eq!(word(Scalar::F64(-1e5, "-1E+5")), "1e 5");
+        assert_eq!(word(Scalar::Bool(true)), "true");
         assert_eq!(word(Scalar::Str("x Y")), "x y");
     }
 

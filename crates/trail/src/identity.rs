@@ -69,7 +69,7 @@ impl Credential {
 impl<'a> Identity<'a> {
     /// The kind of credentials of the call.
     pub fn credential(&self) -> Credential {
-        if self.account == "anonymous" || self.principal == "Anonymous" {
+        if is_anonymous(self.account) || is_anonymous(self.principal) {
             return Credential::Anonymous;
         }
         match self.kind {
@@ -112,8 +112,11 @@ impl<'a> Identity<'a> {
             Credential::IdentityCenter => {
                 first(&[self.user_name, self.on_behalf_of, self.principal])
             }
-            Credential::IamUser | Credential::Federated => {
+            Credential::IamUser => {
                 first(&[self.user_name, last_part(self.arn_resource()), self.principal])
+            }
+            Credential::Federated => {
+                first(&[self.user_name, last_part(self.arn_resource()), self.caller_name()])
             }
             Credential::Unknown => first(&[
                 self.user_name,
@@ -138,10 +141,27 @@ impl<'a> Identity<'a> {
         }
     }
 
+    /// `111122223333:NAME` is `NAME`, which a federated user's request for credentials chose.
+    fn caller_name(&self) -> &'a str {
+        match self.principal.split_once(':') {
+            Some((account, name))
+                if !name.is_empty() && account.bytes().all(|b| b.is_ascii_digit()) =>
+            {
+                name
+            }
+            _ => self.principal,
+        }
+    }
+
     /// What follows the account in the ARN.
     fn arn_resource(&self) -> &'a str {
         self.arn.splitn(6, ':').nth(5).unwrap_or("")
     }
+}
+
+/// Whether an account or a principal stands for callers without credentials.
+pub(crate) fn is_anonymous(text: &str) -> bool {
+    matches!(text, "anonymous" | "Anonymous" | "ANONYMOUS_PRINCIPAL")
 }
 
 fn last_part(resource: &str) -> &str {
@@ -211,6 +231,24 @@ mod tests {
             Identity { account: "anonymous", ..identity("AWSAccount", "") },
             "anonymous anonymous",
         );
+        check(
+            Identity { account: "ANONYMOUS_PRINCIPAL", ..identity("AWSAccount", "") },
+            "anonymous anonymous",
+        );
+    }
+
+    #[test]
+    fn a_federated_user_without_an_arn_has_the_name_it_chose() {
+        for (principal, expected) in [
+            ("111122223333:Quin", "federated Quin"),
+            ("111122223333:", "federated 111122223333:"),
+            (
+                "cognito-identity.amazonaws.com:pool:id",
+                "federated cognito-identity.amazonaws.com:pool:id",
+            ),
+        ] {
+            check(Identity { principal, ..identity("FederatedUser", "") }, expected);
+        }
     }
 
     #[test]

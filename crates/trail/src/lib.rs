@@ -9,6 +9,7 @@
 #![warn(missing_docs, unreachable_pub)]
 
 pub mod cell;
+pub mod client;
 pub mod columns;
 pub mod content;
 pub mod flags;
@@ -17,12 +18,16 @@ pub mod identity;
 mod known;
 pub mod layout;
 pub mod limits;
+pub mod names;
+pub mod outcome;
 pub mod parse;
 pub mod paths;
 mod places;
 mod repair;
+pub mod rows;
 pub mod seeded;
 pub mod split;
+mod target;
 pub mod time;
 mod twice;
 pub mod utf16;

@@ -8,6 +8,10 @@ pub(crate) const ENVELOPE_DEPTH_MAX: u32 = 4;
 /// Texts inside texts that may hold envelopes: a CloudWatch envelope in a message of SQS is 2.
 pub(crate) const TEXT_DEPTH_MAX: u32 = 2;
 
+/// Members of an object that may hold records, of 24 bytes each while the object is looked through, and as
+/// many that stand beside. Envelopes have one or two of the first, and ten of the others.
+pub(crate) const DOORS_MAX: usize = 1_000;
+
 /// Pieces of a file held at once, 48 bytes each. A file of AWS's largest size has a third of this; one of
 /// nothing but braces would take twenty times its size, and is split twice instead.
 pub(crate) const PIECES_HELD_MAX: usize = 100_000;

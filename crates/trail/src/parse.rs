@@ -19,6 +19,7 @@ use crate::limits::{
 use crate::paths::PathId;
 use crate::places::Places;
 use crate::repair::{Repaired, repair};
+use crate::rows::RowPlace;
 use crate::split::{Piece, Pieces};
 use crate::time::Micros;
 
@@ -55,7 +56,7 @@ pub trait Sink {
     /// Takes one event, which the parser reuses afterwards.
     fn event(&mut self, event: &mut Event) -> Result<(), Self::Error>;
     /// Takes one record that cannot be read.
-    fn reject(&mut self, reject: Reject);
+    fn reject(&mut self, reject: Reject) -> Result<(), Self::Error>;
 }
 
 /// Parses files, one after another. Each worker has one.
@@ -75,9 +76,7 @@ impl Parser {
     ) -> Result<(), S::Error> {
         let mut run = Run::new(self, origin, sink);
         let places = Places::as_is();
-        for piece in pieces {
-            run.piece(*piece, 0, &places);
-        }
+        let _ = pieces.iter().all(|piece| run.piece(*piece, 0, &places));
         run.end()
     }
 
@@ -93,6 +92,15 @@ impl Parser {
         let places = pieces.places();
         pieces.each(|piece| run.piece(piece, 0, &places));
         run.end()
+    }
+
+    /// Begins a table, whose rows are handed to what this returns.
+    pub fn table<'p, 's, S: Sink>(
+        &'p mut self,
+        origin: Origin,
+        sink: &'s mut S,
+    ) -> Rows<'p, 's, S> {
+        Rows(Run::new(self, origin, sink))
     }
 
     /// Parses one record as delivered, for a search that returns it. Returns its text too, repaired
@@ -169,6 +177,58 @@ impl Parser {
     }
 }
 
+/// The records of a table, row by row.
+pub struct Rows<'p, 's, S: Sink>(Run<'p, 's, S>);
+
+impl<S: Sink> Rows<'_, '_, S> {
+    /// Takes a cell that holds a record, or what records are packed in. Fails where the sink does.
+    pub fn cell(&mut self, place: RowPlace, name: &str, text: &[u8]) -> Result<(), S::Error> {
+        let run = &mut self.0;
+        run.column = Some(name.to_owned());
+        let (base, places) = (place.offset() as usize, Places::as_is());
+        let mut is_empty = true;
+        if matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
+            split::split_text(text, Flags::default(), &mut |piece| {
+                is_empty = false;
+                run.piece(piece, base, &places)
+            });
+        }
+        if is_empty {
+            run.reject(base, "the cell holds no record, but something else".to_owned(), &places);
+        }
+        self.failure()
+    }
+
+    /// Takes a record that was put together of a row. Fails where the sink does.
+    pub fn record(&mut self, row: u64, json: &[u8], flags: Flags) -> Result<(), S::Error> {
+        let run = &mut self.0;
+        run.column = None;
+        let offset = RowPlace { row, ..RowPlace::default() }.offset() as usize;
+        let found = Found { offset, bytes: json, is_listed: true, flags };
+        if !run.is_over() {
+            run.record(found, &Places::as_is());
+        }
+        self.failure()
+    }
+
+    /// Takes what cannot be read. The reason says what of the row it is.
+    pub fn reject(&mut self, place: RowPlace, reason: String) {
+        let run = &mut self.0;
+        if let Err(error) = run.sink.reject(Reject { offset: place.offset(), reason }) {
+            run.failure.get_or_insert(error);
+        }
+    }
+
+    /// Ends the table. Fails where the sink did.
+    pub fn end(self) -> Result<(), S::Error> {
+        self.0.end()
+    }
+
+    fn failure(&mut self) -> Result<(), S::Error> {
+        self.0.failure.take().map_or(Ok(()), Err)
+    }
+}
+
 /// One file being parsed.
 struct Run<'p, 's, S: Sink> {
     parser: &'p mut Parser,
@@ -178,6 +238,8 @@ struct Run<'p, 's, S: Sink> {
     rescues: u32,
     rescued_bytes: usize,
     failure: Option<S::Error>,
+    /// The name of the column at hand, in a table.
+    column: Option<String>,
 }
 
 /// A record as it was found.
@@ -191,17 +253,19 @@ struct Found<'a> {
 
 impl<'p, 's, S: Sink> Run<'p, 's, S> {
     fn new(parser: &'p mut Parser, origin: Origin, sink: &'s mut S) -> Self {
-        Self { parser, origin, sink, records: 0, rescues: 0, rescued_bytes: 0, failure: None }
+        let (records, rescues, rescued_bytes) = (0, 0, 0);
+        Self { parser, origin, sink, records, rescues, rescued_bytes, failure: None, column: None }
     }
 
     fn end(self) -> Result<(), S::Error> {
         self.failure.map_or(Ok(()), Err)
     }
 
-    /// Takes a piece of what `places` are of; `base` is the offset there of the bytes it was found in.
-    fn piece(&mut self, piece: Piece<'_>, base: usize, places: &Places<'_>) {
-        if self.failure.is_some() || self.records > FILE_RECORDS_MAX {
-            return;
+    /// Takes a piece of what `places` are of; `base` is the offset there of the bytes it was found in. Returns
+    /// whether it takes more.
+    fn piece(&mut self, piece: Piece<'_>, base: usize, places: &Places<'_>) -> bool {
+        if self.is_over() {
+            return false;
         }
         match piece {
             Piece::Record { offset, bytes, is_listed, flags } => {
@@ -215,6 +279,11 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
                 self.reject(base + offset, reason.to_owned(), places);
             }
         }
+        !self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        self.failure.is_some() || self.records > FILE_RECORDS_MAX
     }
 
     /// Takes a text that holds a record or an envelope.
@@ -233,7 +302,8 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
         if places.depth() < TEXT_DEPTH_MAX {
             split::split_text(&text, flags, &mut |piece| self.piece(piece, 0, &inner));
         } else {
-            let (offset, bytes) = (0, text.trim_ascii());
+            let bytes = text.trim_ascii_start();
+            let (offset, bytes) = (text.len() - bytes.len(), bytes.trim_ascii_end());
             self.record(Found { offset, bytes, is_listed: false, flags }, &inner);
         }
     }
@@ -292,7 +362,19 @@ impl<'p, 's, S: Sink> Run<'p, 's, S> {
 
     /// `offset` counts bytes of what `places` are of.
     fn reject(&mut self, offset: usize, reason: String, places: &Places<'_>) {
-        self.sink.reject(Reject { offset: places.of(offset) as u64, reason });
+        let offset = places.of(offset) as u64;
+        let reason = if self.origin.flags.contains(Flags::TABLE) {
+            let RowPlace { row, byte, .. } = RowPlace::of(offset);
+            match &self.column {
+                Some(name) => format!("row {row}, column {name}, byte {byte}: {reason}"),
+                None => format!("row {row}: {reason}"),
+            }
+        } else {
+            reason
+        };
+        if let Err(error) = self.sink.reject(Reject { offset, reason }) {
+            self.failure.get_or_insert(error);
+        }
     }
 }
 
@@ -348,17 +430,20 @@ impl<const IS_HASHED: bool> Visitor for Fill<'_, IS_HASHED> {
         self.0.add(path, scalar);
     }
 
-    fn key(&mut self, object: usize, at: usize, parent_and_path: (PathId, PathId), key: &str) {
-        self.0.keys.meet(object, at, parent_and_path, key);
+    fn key(&mut self, object: usize, parent_and_path: (PathId, PathId), key: &str) {
+        self.0.meet(object, parent_and_path, key);
     }
 
-    fn overridden(&mut self) -> Vec<u32> {
-        let places = self.0.keys.take_overridden();
-        if !places.is_empty() {
-            self.0.forget_values();
-            self.0.flags |= Flags::DUPLICATE_KEYS;
-        }
-        places
+    fn may_have_twice(&self) -> bool {
+        self.0.keys.may_be_twice()
+    }
+
+    fn has_twice(&mut self) {
+        self.0.flags |= Flags::DUPLICATE_KEYS;
+    }
+
+    fn forget(&mut self) {
+        self.0.forget_values();
     }
 
     fn overridden_leaf(&mut self, path: PathId, scalar: Scalar<'_>) {

@@ -15,7 +15,9 @@ use crate::columns::ColumnId;
 use crate::limits::{
     KEY_BYTES_MAX, PATH_BYTES_MAX, PATH_DEPTH_MAX, PATH_TABLE_BYTES_MAX, PATHS_MAX,
 };
+use crate::outcome::Sign;
 use crate::seeded::Seeded;
+use crate::target::Place;
 use crate::words::shorten;
 
 pub use crate::known::is_known;
@@ -59,10 +61,39 @@ pub(crate) enum Meaning {
     Timestamp,
     /// `timeWindow.windowStart`, the time of an aggregated record.
     WindowStart,
-    /// `userIdentity.onBehalfOf.userId`.
-    OnBehalfOf,
+    /// A field like any other, of which something is derived.
+    Noted(Note),
     /// Any other field.
     Other,
+}
+
+/// What is derived of a field that is no column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// `userIdentity.onBehalfOf.userId`.
+    OnBehalfOf,
+    /// `accountId` of an aggregated record.
+    Account,
+    /// `insightDetails.eventName`.
+    InsightName,
+    /// `sessionCredentialFromConsole`.
+    ConsoleSession,
+    /// What came of the call.
+    Sign(Sign),
+    /// What the call touched.
+    Target(&'static Place),
+}
+
+impl Note {
+    fn of(path: &str) -> Option<Self> {
+        match path {
+            "userIdentity.onBehalfOf.userId" => Some(Self::OnBehalfOf),
+            "accountId" => Some(Self::Account),
+            "insightDetails.eventName" => Some(Self::InsightName),
+            "sessionCredentialFromConsole" => Some(Self::ConsoleSession),
+            path => Place::at(path).map(Self::Target).or_else(|| Sign::at(path).map(Self::Sign)),
+        }
+    }
 }
 
 impl Meaning {
@@ -71,8 +102,10 @@ impl Meaning {
             "eventTime" => Self::EventTime,
             "@timestamp" => Self::Timestamp,
             "timeWindow.windowStart" => Self::WindowStart,
-            "userIdentity.onBehalfOf.userId" => Self::OnBehalfOf,
-            path => ColumnId::at_path(path).map_or(Self::Other, Self::Column),
+            path => match ColumnId::at_path(path) {
+                Some(id) => Self::Column(id),
+                None => Note::of(path).map_or(Self::Other, Self::Noted),
+            },
         }
     }
 }
@@ -84,6 +117,8 @@ struct Entry {
     text: Box<str>,
     depth: u32,
     meaning: Meaning,
+    /// Whether its key has dots, and so is several parts.
+    is_dotted: bool,
 }
 
 /// Every path seen by one worker.
@@ -105,6 +140,7 @@ impl Default for Paths {
             text: "".into(),
             depth: 0,
             meaning: Meaning::Other,
+            is_dotted: false,
         };
         Self {
             entries: vec![root],
@@ -145,6 +181,7 @@ impl Paths {
             text: text.into(),
             depth: ancestor.depth + 1,
             meaning,
+            is_dotted: key.contains('.'),
         });
         let Self { entries, hash: seeded, .. } = self;
         self.by_parent_and_key.insert_unique(hash, id, |&id| {
@@ -161,6 +198,11 @@ impl Paths {
 
     pub(crate) fn meaning(&self, id: PathId) -> Meaning {
         self.entries[id.0 as usize].meaning
+    }
+
+    /// Whether the path's last key has dots.
+    pub(crate) fn is_dotted(&self, id: PathId) -> bool {
+        self.entries[id.0 as usize].is_dotted
     }
 
     pub(crate) fn generation(&self) -> Generation {

@@ -8,8 +8,9 @@ pub(crate) struct Places<'a> {
     kind: Kind<'a>,
     /// What the text stood in, and where in it.
     outer: Option<(&'a Places<'a>, usize)>,
-    /// A place that is known, here and in what the text was decoded from: places come in order, nearly.
-    known: Cell<(usize, usize)>,
+    /// The last byte asked for and the one before it, in the text and in what it was decoded from. Records come
+    /// nearly in order, so the next is found from one of them.
+    known: Cell<[(usize, usize); 2]>,
 }
 
 #[derive(Clone, Copy)]
@@ -29,7 +30,7 @@ impl<'a> Places<'a> {
 
     /// Of a file that was UTF-16 from `start` on, and is decoded to `text`.
     pub(crate) fn utf16(text: &'a [u8], start: usize) -> Self {
-        Self { kind: Kind::Utf16(text, start), outer: None, known: Cell::new((0, start)) }
+        Self { kind: Kind::Utf16(text, start), outer: None, known: Cell::new([(0, start); 2]) }
     }
 
     /// Of the text of a JSON string, of which `content` stands between the quotes at byte `at` of `outer`.
@@ -55,8 +56,9 @@ impl<'a> Places<'a> {
     /// Goes on to `at` by steps: bytes here, and bytes of what the text was decoded from.
     fn walk(&self, at: usize, step: impl Fn(usize, usize) -> Option<(usize, usize)>) -> usize {
         let start = if let Kind::Utf16(_, start) = self.kind { (0, start) } else { (0, 0) };
-        let known = self.known.get();
-        let (mut here, mut there) = if known.0 <= at { known } else { start };
+        let [before, last] = self.known.get();
+        let known = [last, before].into_iter().find(|(here, _)| *here <= at);
+        let (mut here, mut there) = known.unwrap_or(start);
         while here < at
             && let Some((bytes, steps)) = step(here, there)
             && here + bytes <= at
@@ -64,7 +66,8 @@ impl<'a> Places<'a> {
             here += bytes;
             there += steps;
         }
-        self.known.set((here, there));
+        let found = (here, there);
+        self.known.set(if here < last.0 { [found, last] } else { [last, found] });
         there
     }
 }
@@ -112,6 +115,12 @@ mod tests {
             assert!(rest.starts_with(character), "{at} {character}");
         }
         assert_eq!(places.of(1), 101, "back again");
+        let places = Places::in_string(content.as_bytes(), &file, 100);
+        let all: Vec<usize> = text.char_indices().map(|(at, _)| places.of(at)).collect();
+        for (n, m) in [(5, 12), (6, 2), (9, 7), (0, 12), (3, 1), (11, 4)] {
+            let at = |n: usize| text.char_indices().nth(n).unwrap().0;
+            assert_eq!((places.of(at(n)), places.of(at(m))), (all[n], all[m]), "{n} {m}");
+        }
         let outer = Places::utf16("abc".as_bytes(), 2);
         assert_eq!(Places::in_string(b"x", &outer, 1).of(0), 4);
     }

@@ -29,6 +29,11 @@ use crate::utf16::Utf16;
 const SEARCH_STEP_FIRST: usize = 256;
 const SEARCH_STEP_MAX: usize = 64 << 10;
 
+const BESIDE: &str = "it stands beside a list of records, and is not read";
+const HIDDEN: &str = "it stands beside a record in a wrapper, has a record's key, and is not read";
+const MORE_BESIDE: &str = "this and more stand beside what holds records, and are not read";
+const BEYOND: &str = "this and more members of one object may hold records, and are not read";
+
 /// A piece of a file. Offsets count bytes from the beginning of what was split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
@@ -70,12 +75,13 @@ pub struct Outcome {
     pub is_cut: bool,
 }
 
-/// Finds the pieces of a file, in order. Says also whether it took a record for an envelope, because the
-/// list that it has comes first in it: then all of it is void, and found by taking care.
+/// Finds the pieces of a file, in order, until `sink` says that it takes no more. Also says whether an object
+/// whose first member is a list was opened as an envelope, and a later key showed that it is a record, or
+/// has another such list. Then its pieces are wrong, and the caller splits again with `is_careful`.
 fn split<'a>(
     bytes: &'a [u8],
     is_careful: bool,
-    sink: &mut impl FnMut(Piece<'a>),
+    sink: &mut impl FnMut(Piece<'a>) -> bool,
 ) -> (Outcome, bool) {
     let mut splitter = Splitter::new(bytes, sink);
     splitter.is_careful = is_careful;
@@ -84,7 +90,11 @@ fn split<'a>(
 }
 
 /// Finds the pieces of a text that stood in a file's string, in a wrapper with these flags.
-pub(crate) fn split_text<'a>(text: &'a [u8], flags: Flags, sink: &mut impl FnMut(Piece<'a>)) {
+pub(crate) fn split_text<'a>(
+    text: &'a [u8],
+    flags: Flags,
+    sink: &mut impl FnMut(Piece<'a>) -> bool,
+) {
     let mut splitter = Splitter::new(text, sink);
     splitter.flags = flags;
     splitter.values(0, 0, Context::Text);
@@ -118,6 +128,7 @@ impl<'a> Pieces<'a> {
             if held.len() < PIECES_HELD_MAX {
                 held.push(piece);
             }
+            true
         });
         (Self { bytes, held, count, is_careful, utf16: None, outcome }, is_mistaken)
     }
@@ -136,10 +147,11 @@ impl<'a> Pieces<'a> {
         self.count == 0
     }
 
-    /// Calls `visit` with each, in order. Where not all are held, the file is split again.
-    pub(crate) fn each(&self, mut visit: impl FnMut(Piece<'a>)) {
+    /// Calls `visit` with each, in order, until it returns false. Where not all are held, the file is split
+    /// again.
+    pub(crate) fn each(&self, mut visit: impl FnMut(Piece<'a>) -> bool) {
         if self.count == self.held.len() {
-            self.held.iter().copied().for_each(visit);
+            let _ = self.held.iter().all(|piece| visit(*piece));
         } else {
             split(self.bytes, self.is_careful, &mut visit);
         }
@@ -148,13 +160,13 @@ impl<'a> Pieces<'a> {
 
 /// Splits a file and returns all its pieces at once.
 pub fn collect(bytes: &[u8]) -> (Vec<Piece<'_>>, Outcome) {
-    let mut pieces = Vec::new();
-    let (mut outcome, is_mistaken) = split(bytes, false, &mut |piece| pieces.push(piece));
-    if is_mistaken {
-        pieces.clear();
-        outcome = split(bytes, true, &mut |piece| pieces.push(piece)).0;
-    }
-    (pieces, outcome)
+    let pieces = Pieces::of(bytes);
+    let mut all = Vec::with_capacity(pieces.count);
+    pieces.each(|piece| {
+        all.push(piece);
+        true
+    });
+    (all, pieces.outcome)
 }
 
 /// Finds the pieces of a span that is not one record although it looked like one: whatever follows
@@ -163,7 +175,7 @@ pub fn collect(bytes: &[u8]) -> (Vec<Piece<'_>>, Outcome) {
 pub(crate) fn split_after_broken<'a>(
     record: &'a [u8],
     flags: Flags,
-    sink: &mut impl FnMut(Piece<'a>),
+    sink: &mut impl FnMut(Piece<'a>) -> bool,
 ) {
     if let Some(start) = next_record(record, 0) {
         let mut splitter = Splitter::new(record, sink);
@@ -175,7 +187,7 @@ pub(crate) fn split_after_broken<'a>(
 /// Whether bytes are one envelope of CloudWatch Logs, as a subscription delivers it, and nothing else.
 pub fn is_log_envelope(bytes: &[u8]) -> bool {
     let text = bytes.trim_ascii();
-    let has = |name: &[u8]| keys::member(text, 0, name).is_some();
+    let has = |name: &[u8]| keys::members(text, 0).any(|(key, _)| *key == *name);
     text.starts_with(b"{")
         && skip_value(text, 0) == Some(text.len())
         && has(b"messageType")
@@ -218,13 +230,23 @@ struct Splitter<'a, 's, F> {
     flags: Flags,
     /// Whether each object is looked through before any of it is handed out.
     is_careful: bool,
-    /// Whether an object was taken for an envelope that is a record.
+    /// Whether a list was handed out before its object was known.
     is_mistaken: bool,
+    /// Whether nobody takes more pieces.
+    is_over: bool,
     /// The line with a record that comes next, if it was looked for.
     next_line: Option<usize>,
 }
 
-impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
+/// An object that is looked through.
+struct Walked {
+    start: usize,
+    depth: u32,
+    context: Context,
+    members: Members,
+}
+
+impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
     fn new(bytes: &'a [u8], sink: &'s mut F) -> Self {
         Self {
             bytes,
@@ -237,19 +259,23 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
             flags: Flags::default(),
             is_careful: false,
             is_mistaken: false,
+            is_over: false,
             next_line: None,
         }
     }
 
     fn emit(&mut self, piece: Piece<'a>) {
         self.pieces += 1;
-        (self.sink)(piece);
+        self.is_over = self.is_over || !(self.sink)(piece);
     }
 
     /// Takes values one after another until their context ends; returns where.
     fn values(&mut self, start: usize, depth: u32, context: Context) -> usize {
         let mut at = start;
         loop {
+            if self.is_over {
+                return self.bytes.len();
+            }
             at = skip_between(self.bytes, at);
             at = match self.bytes.get(at) {
                 None => {
@@ -271,10 +297,7 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
         let pieces = self.pieces;
         let end = self.values(at + 1, depth + 1, Context::List);
         if context.is_list() && self.pieces == pieces && !self.outcome.is_cut {
-            self.emit(Piece::Broken {
-                offset: at,
-                reason: "an empty list where a record should be",
-            });
+            self.tell(at, "an empty list where a record should be");
         }
         end
     }
@@ -291,67 +314,74 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
             self.flags = outer;
             return end;
         }
-        match scalar_end(self.bytes, at) {
+        match scalar_end(self.bytes, at).or_else(|| self.deep_list_end(at)) {
             Some(end) if context.is_list() => {
-                self.emit(Piece::Broken { offset: at, reason: REASON });
+                self.tell(at, REASON);
                 end
             }
             _ => self.broken(at, context, REASON),
         }
     }
 
+    /// Where a list ends that is too deep to be opened. Those without an end are counted, as records are.
+    fn deep_list_end(&mut self, at: usize) -> Option<usize> {
+        if self.bytes.get(at) != Some(&b'[') || self.has_many_cuts() {
+            return None;
+        }
+        let end = skip_value(self.bytes, at);
+        if end.is_none() {
+            self.count_cut(at);
+        }
+        end
+    }
+
     /// Reports bytes that are no record, and finds the next place where one can begin.
     fn broken(&mut self, at: usize, context: Context, reason: &'static str) -> usize {
-        self.emit(Piece::Broken { offset: at, reason });
+        self.tell(at, reason);
         self.next(at, context).unwrap_or(self.bytes.len())
     }
 
     /// Takes one object: an envelope, or a record. Returns where it ends.
     fn object(&mut self, start: usize, depth: u32, context: Context) -> usize {
         let mut at = start + 1;
-        let mut members = Members::default();
+        let mut object = Walked { start, depth, context, members: Members::default() };
         let pieces = self.pieces;
         loop {
             at = skip_between(self.bytes, at);
             match self.bytes.get(at) {
-                Some(b'}') => {
-                    at += 1;
-                    break;
-                }
+                Some(b'}') => return self.whole(&object, at + 1),
                 Some(b'"') => {}
-                Some(_) => return self.not_walkable(start, at, depth, &members, context),
-                None => return self.cut(start, at, depth, &members, context),
+                Some(_) => return self.not_walkable(&object, at),
+                None => return self.cut(&object, at),
             }
             let Some(key_end) = skip_string(self.bytes, at) else {
-                return self.cut(start, at, depth, &members, context);
+                return self.cut(&object, at);
             };
             let key_start = at;
             let key = &self.bytes[at + 1..key_end - 1];
             at = skip_space(self.bytes, key_end);
             if self.bytes.get(at) != Some(&b':') {
-                return self.not_walkable(start, at, depth, &members, context);
+                return self.not_walkable(&object, at);
             }
             at = skip_space(self.bytes, at + 1);
             if !self.is_careful
                 && is_first_of_file(self.bytes, start, key_start, depth, context)
                 && self.bytes.get(at) == Some(&b'[')
-                && let Some(list) = keys::list(key)
+                && let Some((name, list)) = keys::list(&keys::plain(key))
             {
                 // It may be the whole file, which is not looked through twice.
                 at = self.values(at + 1, depth + 1, list);
-                members.is_walked = true;
-                members.has_given = self.pieces > pieces;
+                object.members.add_walked(name, self.pieces > pieces);
                 continue;
             }
-            members.add(self.bytes, key, at, self.place(depth, context));
-            self.is_mistaken |= members.is_mistaken();
+            object.members.add(self.bytes, key, at, self.place(depth, context));
+            self.is_mistaken |= object.members.is_mistaken();
             self.outcome.is_digest |= key == b"digestStartTime";
             match skip_value(self.bytes, at) {
                 Some(end) => at = end,
-                None => return self.cut(start, at, depth, &members, context),
+                None => return self.cut(&object, at),
             }
         }
-        self.whole(start, at, depth, &members, context)
     }
 
     fn place(&self, depth: u32, context: Context) -> keys::Place {
@@ -364,20 +394,14 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
 
     /// Hands out an object that is whole, or what it holds. Returns where it ends: something broken in an
     /// envelope can reach beyond it.
-    fn whole(
-        &mut self,
-        start: usize,
-        end: usize,
-        depth: u32,
-        members: &Members,
-        context: Context,
-    ) -> usize {
+    fn whole(&mut self, object: &Walked, end: usize) -> usize {
+        let Walked { start, context, ref members, .. } = *object;
         if !members.is_envelope() {
             self.record(start, end, context);
             return end;
         }
         let pieces = self.pieces;
-        let opened = self.open(members, depth, end);
+        let opened = self.open(object, end);
         let has_given = members.has_given || self.pieces > pieces;
         // A list without records is a file without records, and nothing hides beside it.
         if !has_given && (context.is_list() || members.has_others) {
@@ -388,7 +412,12 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
 
     /// Hands out what an envelope holds, but for a list that was taken already. Returns where the last of
     /// it ends. Its members are whole before `until`.
-    fn open(&mut self, members: &Members, depth: u32, until: usize) -> usize {
+    fn open(&mut self, object: &Walked, until: usize) -> usize {
+        let Walked { depth, ref members, .. } = *object;
+        let outer = self.flags;
+        if members.is_twice {
+            self.flags |= Flags::DUPLICATE_KEYS;
+        }
         let has_list = members.has_list();
         let mut end = 0;
         for Door { at, way } in members.doors.iter().copied() {
@@ -406,14 +435,21 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
                 }
                 Way::Text(flags) => end = self.text(at, flags),
                 // One without an end is told by `cut`.
-                Way::Beside if has_list && at < until => {
-                    let reason = "it stands beside a list of records, and is not read";
-                    self.emit(Piece::Broken { offset: at, reason });
-                }
+                Way::Beside | Way::MoreBeside | Way::Beyond if at >= until => {}
+                Way::Beside if has_list => self.tell(at, BESIDE),
+                Way::Beside if keys::holds_record(self.bytes, at) => self.tell(at, HIDDEN),
                 Way::Beside => {}
+                Way::MoreBeside => self.tell(at, MORE_BESIDE),
+                Way::Beyond => self.tell(at, BEYOND),
             }
         }
+        self.flags = outer;
         end
+    }
+
+    /// Hands out what is wrong at a place.
+    fn tell(&mut self, offset: usize, reason: &'static str) {
+        self.emit(Piece::Broken { offset, reason });
     }
 
     /// Hands out a text; one without an end is told by `cut`.
@@ -434,26 +470,20 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
 
     /// An object whose members cannot be told apart from `at` on: hands it out by its brackets alone, for
     /// the parser to repair or to reject with the exact place; of an envelope, what it held until there.
-    fn not_walkable(
-        &mut self,
-        start: usize,
-        at: usize,
-        depth: u32,
-        members: &Members,
-        context: Context,
-    ) -> usize {
+    fn not_walkable(&mut self, object: &Walked, at: usize) -> usize {
+        let Walked { start, context, ref members, .. } = *object;
         if members.is_envelope() {
             if at == self.bytes.len() {
-                return self.cut(start, at, depth, members, context);
+                return self.cut(object, at);
             }
-            let end = self.open(members, depth, at);
+            let end = self.open(object, at);
             if end > at {
                 return end;
             }
             return self.broken(at, context, "another member should begin here, or the object end");
         }
         let Some(end) = skip_value(self.bytes, start) else {
-            return self.cut(start, at, depth, members, context);
+            return self.cut(object, at);
         };
         self.record(start, end, context);
         end
@@ -461,17 +491,11 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
 
     /// An object that does not end, and whose member at `at` does not. Of an envelope, what it held until
     /// there is handed out.
-    fn cut(
-        &mut self,
-        start: usize,
-        at: usize,
-        depth: u32,
-        members: &Members,
-        context: Context,
-    ) -> usize {
-        let (mut start, mut what) = (start, "the record has no end");
+    fn cut(&mut self, object: &Walked, at: usize) -> usize {
+        let Walked { mut start, context, ref members, .. } = *object;
+        let mut what = "the record has no end";
         if members.is_envelope() {
-            let end = self.open(members, depth, at);
+            let end = self.open(object, at);
             if members.ends_open(at) || end > at && !members.ends_in_text() {
                 self.outcome.is_cut |= end == self.bytes.len();
                 return end;
@@ -482,16 +506,24 @@ impl<'a, 's, F: FnMut(Piece<'a>)> Splitter<'a, 's, F> {
             }
             (start, what) = (at.max(end), "it has no end");
         }
-        self.cuts += 1;
-        self.cut_bytes += (self.bytes.len() - start) as u64;
-        let (next, reason) = if self.cuts > CUTS_MAX || self.cut_bytes > CUT_BYTES_MAX {
+        self.count_cut(start);
+        let (next, reason) = if self.has_many_cuts() {
             (None, "too many records have no end; the rest of the file is not read")
         } else {
             (self.next(start, context), what)
         };
         self.outcome.is_cut |= next.is_none();
-        self.emit(Piece::Broken { offset: start, reason });
+        self.tell(start, reason);
         next.unwrap_or(self.bytes.len())
+    }
+
+    fn count_cut(&mut self, start: usize) {
+        self.cuts += 1;
+        self.cut_bytes += (self.bytes.len() - start) as u64;
+    }
+
+    fn has_many_cuts(&self) -> bool {
+        self.cuts > CUTS_MAX || self.cut_bytes > CUT_BYTES_MAX
     }
 
     /// The next place behind broken bytes where a record can begin; in a file the next line is one.

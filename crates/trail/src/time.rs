@@ -32,6 +32,21 @@ impl Micros {
             .or_else(|| Self::of_number(text.parse().ok()?))
     }
 
+    /// A time as AWS writes some in its answers, of STS for one: `Jul 10, 2023, 1:28:25 PM`, or without the
+    /// second comma. It is UTC.
+    pub fn parse_written(text: &str) -> Option<Self> {
+        let is_month = |text: &str| text.starts_with(|c: char| c.is_ascii_uppercase());
+        if text.len() > 40 || !is_month(text) || !text.ends_with('M') {
+            return None;
+        }
+        // Newer releases of Java write a narrow space before AM and PM.
+        let parts: Vec<&str> =
+            text.split([' ', ',', '\u{202f}']).filter(|part| !part.is_empty()).collect();
+        let civil = DateTime::strptime("%b %d %Y %I:%M:%S %p", parts.join(" ")).ok()?;
+        let time = Self(Offset::UTC.to_timestamp(civil).ok()?.as_microsecond());
+        time.is_indexable().then_some(time)
+    }
+
     /// `2025-05-01 10:00:04.000 UTC`, with another zone, or with an offset behind a space.
     fn parse_with_zone(text: &str) -> Option<Self> {
         let (text, zone) = text.rsplit_once(' ')?;
@@ -59,13 +74,17 @@ impl Micros {
         .filter(|time| time.is_indexable())
     }
 
-    /// The same with a fraction.
+    /// The same with a fraction, or an exponent.
     pub(crate) fn of_number(number: f64) -> Option<Self> {
-        if (1e8..1e11).contains(&number) {
-            return Some(Self((number * 1e6).round() as i64)).filter(|time| time.is_indexable());
-        }
-        // Beyond, a fraction is less than the index keeps, or nearly.
-        (number < 1e18).then(|| Self::of_whole(number as i64))?
+        let micros = match number {
+            1e8..1e11 => number * 1e6,
+            1e11..1e14 => number * 1e3,
+            1e14..1e17 => number,
+            // What 64 bits hold.
+            1e17..9.2e18 => number / 1e3,
+            _ => return None,
+        };
+        Some(Self(micros.round() as i64)).filter(|time| time.is_indexable())
     }
 
     /// Whether the index can hold it: tantivy keeps nanoseconds in 64 bits, which reach from 1677 to 2262.
@@ -107,6 +126,20 @@ impl Micros {
             let time = Self(Offset::UTC.to_timestamp(civil).ok()?.as_microsecond());
             time.is_indexable().then_some(time)
         })
+    }
+
+    /// The date and hour as one word, in lower case: how a time begins in a record, up to its minutes.
+    pub fn hour_word(self) -> String {
+        let mut word = self.to_string();
+        word.truncate(word.find(':').unwrap_or(word.len()));
+        word.make_ascii_lowercase();
+        word
+    }
+
+    /// When the hour of this time begins.
+    pub fn hour(self) -> Self {
+        const HOUR_US: i64 = 3_600_000_000;
+        Self(self.0.div_euclid(HOUR_US).saturating_mul(HOUR_US))
     }
 
     /// The system clock's time.
@@ -163,6 +196,20 @@ mod tests {
 
     /// tantivy would multiply them past 64 bits: the year 9999 was indexed as 1815.
     #[test]
+    fn times_as_aws_writes_them_in_answers_are_utc() {
+        let parse = |text: &str| Micros::parse_written(text).map(|time| time.to_string());
+        let afternoon = Some("2023-07-10T13:28:25Z".to_owned());
+        assert_eq!(parse("Jul 10, 2023, 1:28:25 PM"), afternoon);
+        assert_eq!(parse("Jul 10, 2023 1:28:25 PM"), afternoon);
+        assert_eq!(parse("Jul 10, 2023, 1:28:25\u{202f}PM"), afternoon);
+        assert_eq!(parse("Jan 1, 2024, 12:00:00 AM").as_deref(), Some("2024-01-01T00:00:00Z"));
+        for text in ["Jul 10, 2023", "Jul 32, 2023, 1:28:25 PM", "PM", "", "Jul 10, 2023, 13:28 PM"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn a_time_that_the_index_cannot_hold_is_none() {
         for text in ["9999-12-01T23:59:59Z", "2262-04-12T00:00:00Z", "1677-09-21T00:00:00Z"] {
             assert_eq!(Micros::parse_event_time(text), None, "{text}");
@@ -198,13 +245,33 @@ mod tests {
             "1746097204000000",
             "1746097204000000000",
             "1.746097204e9",
+            "1.746097204e12",
+            "1.746097204e+15",
+            "1.746097204e+18",
         ] {
             let time = Micros::parse_record_time(text).map(|time| time.to_string());
             assert_eq!(time.as_deref(), Some("2025-05-01T11:00:04Z"), "{text}");
         }
         let fraction = Micros::parse_record_time("1746097204.125").unwrap().to_string();
         assert_eq!(fraction, "2025-05-01T11:00:04.125Z");
-        for text in ["0", "-1746097204", "2025", "NaN", "inf", "1e300", "soon UTC", "x/y z/w"] {
+        for (text, expected) in [
+            ("1746097204000.25", "2025-05-01T11:00:04.00025Z"),
+            ("1746097204000000.75", "2025-05-01T11:00:04.000001Z"),
+        ] {
+            assert_eq!(Micros::parse_record_time(text).unwrap().to_string(), expected, "{text}");
+        }
+        for text in [
+            "0",
+            "-1746097204",
+            "2025",
+            "NaN",
+            "inf",
+            "1e300",
+            "9.3e18",
+            "-1e18",
+            "soon UTC",
+            "x/y z/w",
+        ] {
             assert_eq!(Micros::parse_record_time(text), None, "{text}");
         }
         assert_eq!(Micros::of_whole(9_300_000_000), None, "beyond what the index holds");

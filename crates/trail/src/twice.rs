@@ -1,31 +1,34 @@
-//! Keys that an object has twice. JSON readers (jq, Python, Go) take the last value of such a key, so what
-//! is derived follows the last; the others stay searchable.
+//! Whether an object of a record may have a key twice. JSON readers (jq, Python, Go) take the last value of
+//! such a key, so what is derived follows the last; the others stay searchable. The same goes for a key with
+//! dots beside its nested form (`a.b` beside `a`), which is one path to a search: those readers know the
+//! nested form only, so what is derived follows that.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use crate::limits::PATHS_MAX;
 use crate::paths::PathId;
 
-/// The keys of a record's objects, as a walk meets them.
+/// The keys of a record's objects, as a walk meets them. That a record has none twice, as nearly all, is known
+/// without a second look.
 ///
-/// A path is a key of one object at a time, so its place tells in which object it was met last; an object
-/// has a number that no other has, of any record. Keys too deep for a path of their own are kept as texts.
+/// For each path: the object that had it last. The same path again in the same object is a key that comes
+/// twice. Objects are numbered across records, so nothing is cleared between them. Keys too deep for a path
+/// of their own are kept as texts.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     /// Numbers of objects begin here; those of earlier records are below.
     base: u64,
     end: u64,
-    /// By path: the object where it was met last, and the place of the key in the record.
-    met: Vec<(u64, u32)>,
-    deep: HashMap<(u64, Box<str>), u32>,
-    overridden: Vec<u32>,
+    met: Vec<u64>,
+    deep: HashSet<(u64, Box<str>)>,
+    may_be_twice: bool,
 }
 
 impl Keys {
     /// Begins a record.
     pub(crate) fn clear(&mut self) {
         self.base = self.end;
-        self.overridden.clear();
+        self.may_be_twice = false;
         if !self.deep.is_empty() {
             self.deep.clear();
         }
@@ -34,34 +37,30 @@ impl Keys {
         }
     }
 
-    /// Takes in the key at place `at` of the object at place `object`.
+    /// Takes in a key of the object at a place of the record.
     pub(crate) fn meet(
         &mut self,
         object: usize,
-        at: usize,
         (parent, path): (PathId, PathId),
         key: &str,
+        is_dotted: bool,
     ) {
         let object = self.base + 1 + object as u64;
         self.end = self.end.max(object);
-        let at = at as u32;
+        self.may_be_twice |= is_dotted;
         if path == parent {
-            self.overridden.extend(self.deep.insert((object, key.into()), at));
+            self.may_be_twice |= !self.deep.insert((object, key.into()));
             return;
         }
         if self.met.len() <= path.index() {
-            self.met.resize(path.index() + 1, (0, 0));
+            self.met.resize(path.index() + 1, 0);
         }
-        let before = std::mem::replace(&mut self.met[path.index()], (object, at));
-        if before.0 == object {
-            self.overridden.push(before.1);
-        }
+        let before = std::mem::replace(&mut self.met[path.index()], object);
+        self.may_be_twice |= before == object;
     }
 
-    /// The places of keys that come again in their object, in order.
-    pub(crate) fn take_overridden(&mut self) -> Vec<u32> {
-        let mut places = std::mem::take(&mut self.overridden);
-        places.sort_unstable();
-        places
+    /// Whether an object of the record has a key twice, or one with dots.
+    pub(crate) fn may_be_twice(&self) -> bool {
+        self.may_be_twice
     }
 }

@@ -58,7 +58,7 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// Text in lower case, character by character, as words are.
+/// Text with its case folded, character by character, as that of words is.
 pub fn lowercase(text: &str) -> String {
     let mut lowercase = String::with_capacity(text.len());
     lower(text, &mut lowercase);
@@ -71,7 +71,22 @@ fn lower(word: &str, buffer: &mut String) {
         buffer.push_str(word);
         buffer.make_ascii_lowercase();
     } else {
-        buffer.extend(word.chars().flat_map(char::to_lowercase));
+        word.chars().for_each(|c| fold(c, buffer));
+    }
+}
+
+/// Adds a letter as Unicode's simple case folding has it, letter by letter: `ς`, `σ` and `Σ` are one, and
+/// `ß` is not `ss`. `İ`, which is folded to none, becomes an `i` and its dot.
+fn fold(c: char, buffer: &mut String) {
+    fn only(mut letters: impl Iterator<Item = char>) -> Option<char> {
+        letters.next().filter(|_| letters.next().is_none())
+    }
+    let small = only(c.to_lowercase());
+    // The capital of `ı` is `I`, to which it is not folded.
+    let capital = small.filter(|_| c != 'ı').and_then(|small| only(small.to_uppercase()));
+    match capital.and_then(|capital| only(capital.to_lowercase())) {
+        Some(folded) => buffer.push(folded),
+        None => buffer.extend(c.to_lowercase()),
     }
 }
 
@@ -150,6 +165,27 @@ mod tests {
     #[test]
     fn letters_of_any_script_make_words() {
         check("Zoë ÜBER 東京", "zoë | über | 東京");
+    }
+
+    #[test]
+    fn case_is_folded_as_unicode_has_it() {
+        for (one, other) in [
+            ("ΟΔΟΣ", "οδος"),
+            ("ΟΔΟΣ", "οδοσ"),
+            ("K", "k"),
+            ("ſ", "S"),
+            ("µ", "Μ"),
+            ("ẞ", "ß"),
+            ("ϑ", "Θ"),
+            ("ǅ", "ǆ"),
+            ("İ", "i\u{307}"),
+            ("É", "é"),
+        ] {
+            assert_eq!(lowercase(one), lowercase(other), "{one} {other}");
+        }
+        for (one, other) in [("ı", "i"), ("ı", "I"), ("ß", "ss"), ("i", "İ"), ("é", "e")] {
+            assert_ne!(lowercase(one), lowercase(other), "{one} {other}");
+        }
     }
 
     #[test]

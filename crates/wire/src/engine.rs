@@ -160,6 +160,12 @@ impl Cancel {
         Self { is_long: true, ..self.clone() }
     }
 
+    /// For work that may take `time` from now, and no more than the search has.
+    #[must_use]
+    pub fn within(&self, time: Duration) -> Self {
+        Self { deadline: self.deadline.min(Instant::now() + time), ..self.clone() }
+    }
+
     /// Whether the search is long, and so must run on threads that short searches do not wait for.
     pub fn is_long(&self) -> bool {
         self.is_long
@@ -216,6 +222,9 @@ mod tests {
         assert_eq!(cancel.check(), Ok(()));
         searches.store(1, Ordering::Relaxed);
         assert_eq!(short.check().unwrap_err().kind, ErrorKind::Timeout, "it was told to end");
+        let within = cancel.within(Duration::ZERO);
+        assert_eq!(within.check().unwrap_err().kind, ErrorKind::Timeout);
+        assert_eq!(cancel.within(Duration::from_hours(1)).deadline(), cancel.deadline());
         cancel.clone().hang_up();
         assert_eq!(cancel.check().unwrap_err().message, "the client hung up");
     }

@@ -40,6 +40,10 @@ pub struct FieldsResponse {
 pub struct Field {
     /// The full path in the record; for a field that traildex derives, its name.
     pub path: String,
+    /// The path as a query has it, where that is not the path as it is: in quotes where it has other
+    /// signs than names have, or is also the name of another field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// A shorter name for it in queries: its short name, or the last part of its path where no
     /// other field ends the same. Absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

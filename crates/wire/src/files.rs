@@ -303,7 +303,8 @@ fn is_zero(n: &u64) -> bool {
 /// A record that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reject {
-    /// Byte offset of the unreadable place in the file, uncompressed.
+    /// Byte offset of the unreadable place in the file, uncompressed. In a table (flag `table`), row x 2^33 +
+    /// column x 2^24 + byte in the cell; the reason names row and column.
     pub offset: u64,
     /// Why the record cannot be read, for a person.
     pub reason: String,

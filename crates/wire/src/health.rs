@@ -138,7 +138,7 @@ pub struct RebuildStatus {
     /// Why it failed; absent unless it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The number of the user who asked for it.
+    /// The uid of the user who asked for it.
     #[serde(default)]
     pub uid: u32,
     /// Events of the old index that the new one lacks, once it has taken its place.

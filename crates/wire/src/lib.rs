@@ -10,6 +10,7 @@
 #![warn(missing_docs, unreachable_pub)]
 
 pub mod engine;
+mod explanation;
 mod export;
 mod fields;
 mod files;
@@ -26,6 +27,7 @@ use serde_json::value::RawValue;
 
 use language::ast::Query;
 
+pub use self::explanation::{Difference, Explanation, Near};
 pub use self::export::{ExportFormat, ExportRequest};
 pub use self::fields::{
     Field, FieldType, FieldsRequest, FieldsResponse, ValueCount, ValuesRequest, ValuesResponse,
@@ -100,6 +102,9 @@ pub struct SearchRequest {
     /// Return, with each event, the values that match the query.
     #[serde(default, skip_serializing_if = "is_false")]
     pub highlights: bool,
+    /// Where a table's rows are spans of time and nothing else, return those without an event, too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub empty: bool,
     /// Return the steps of the search, and how many events each condition matches by itself.
     /// Counting them takes as long as searching for each.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -133,6 +138,9 @@ pub struct SearchResponse {
     pub table: Option<Table>,
     /// How many events match the query's conditions, over all pages.
     pub total: Total,
+    /// How many of these the stage `dedup` keeps; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<u64>,
     /// The cursor of the next page; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
@@ -141,9 +149,12 @@ pub struct SearchResponse {
     /// What the search did; absent unless the request asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
-    /// How the query was taken where it could have meant something else, and why the answer may
-    /// lack events: a damaged part of the index that is being rebuilt, or records so large that the
-    /// page holds fewer.
+    /// Why nothing was found; absent where something was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+    /// How the query was taken where it could have meant something else, and why the answer may lack
+    /// events: a damaged part of the index that is being rebuilt, records so large that the page holds
+    /// fewer, or a limit that was not asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// Whether more was found than is returned, with no cursor that leads to it.
@@ -290,7 +301,7 @@ pub struct ExplainCondition {
 }
 
 /// What traildex knows of an event besides its record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Meta {
     /// The record's `eventID`; for a record without one, its place as `file number:offset`.
     pub id: String,
@@ -301,15 +312,39 @@ pub struct Meta {
     /// The kind of credentials used: `root`, `iam-user`, `assumed-role`, `federated`,
     /// `identity-center`, `aws-service`, `aws-account`, `anonymous` or `unknown`.
     pub credential: String,
+    /// What came of the call: `success`, `denied` or `failure`. Absent where the record is of no call.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub outcome: String,
+    /// The name of what went wrong: `errorCode`, or what stands in its place. Absent for a success.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error: String,
+    /// What the call touched: `bucket/key`, a user, a role, an instance … Absent where nothing is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target: Vec<String>,
+    /// Product and major version of the user agent. Absent where it names none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub client: String,
+    /// The account that the event is of: `recipientAccountId`, or the caller's. Absent where the record
+    /// has neither.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub account: String,
     /// Path of the file that the record came from.
     pub file: String,
-    /// Byte offset of the record in that file, uncompressed.
+    /// Byte offset of the record in that file, uncompressed. Of a record of a table (flag `table`), a
+    /// number that orders them: row x 2^33 + column x 2^24 + byte in the cell.
     pub offset: u64,
+    /// Of a record of a table, its row, counted from 1 below the header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
+    /// Of a record that a cell of a table holds as a whole, its column, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
     /// What was odd about the record: `repaired`, `time-from-timestamp`, `time-from-window`,
     /// `time-from-file`, `invalid-utf8`, `second-member`, `trailing-bytes`, `id-conflict` (another event
     /// has the same account and `eventID`, and different content), `future` (it is later than its file
-    /// was delivered), `duplicate-keys` (an object has a key twice), `s3-notification`; and what it was
-    /// packed in, such as `line-prefix`, `in-message` or `utf-16`.
+    /// was delivered), `duplicate-keys` (an object has a key twice), `s3-notification`; what it was
+    /// packed in, such as `line-prefix`, `in-message`, `utf-16` or `table`; and of a table
+    /// `reconstructed` (the record was put together of columns), `ambiguous` and `map-text`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
     /// The record as delivered, where that is not valid JSON; `event` is then its repaired form.

@@ -21,6 +21,9 @@ pub const TABLE_ROWS_DEFAULT: usize = 1_000;
 /// keys.
 pub const GROUP_BYTES_MAX: usize = 64 << 20;
 
+/// Conditions that the explanation of an empty answer lists: more than a person types.
+pub const EXPLANATION_CONDITIONS_MAX: usize = 20;
+
 /// Values that `field IN (query | values …)` takes from the inner query.
 pub const SUBQUERY_VALUES_MAX: usize = 10_000;
 
@@ -40,11 +43,18 @@ pub const SMALL_BYTES: usize = 176 << 10;
 pub const HEAD_BYTES_MAX: usize = 80 << 10;
 
 /// Bytes that a client reads of an answer in a second, at least, once it has kept the daemon waiting
-/// for long: a sixteenth of what a slow line carries.
+/// for long: 0.5 Mbit/s, a sixteenth of a line of 8 Mbit/s.
 pub const READ_BYTES_PER_S_MIN: usize = 64 << 10;
 
 /// Events of one page of an export, usually 1.3 MB; an export holds two pages in memory.
 pub const EXPORT_PAGE_EVENTS: usize = 1_000;
+
+/// Rows of groups that one export can have. They are found at once and written as they are read: some
+/// 25 MB in memory.
+pub const EXPORT_ROWS_MAX: usize = 100_000;
+
+/// Rows that are written to an export at a time.
+pub const EXPORT_ROWS_STEP: usize = 5_000;
 
 /// Exports that may run at once.
 pub const EXPORTS_MAX: usize = 4;

@@ -36,7 +36,7 @@ pub struct SavedSearch {
     /// The order of a run that gives none; newest first if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// The number of the user who saved it first, who may replace and delete it beside operators.
+    /// The uid of the user who saved it first, who may replace and delete it beside operators.
     /// The daemon sets it, whatever a request says. Absent where a version of traildex saved it that
     /// did not know; then only operators may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,6 +93,9 @@ pub struct SavedRequest {
     /// Return, with each event, the values that match the query.
     #[serde(default, skip_serializing_if = "crate::is_false")]
     pub highlights: bool,
+    /// Where a table's rows are spans of time and nothing else, return those without an event, too.
+    #[serde(default, skip_serializing_if = "crate::is_false")]
+    pub empty: bool,
     /// Return the steps of the search, and how many events each condition matches by itself.
     #[serde(default, skip_serializing_if = "crate::is_false")]
     pub explain: bool,

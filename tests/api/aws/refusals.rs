@@ -34,7 +34,7 @@ fn requests_that_are_not_signed_as_they_should_be_are_refused_by_awss_names() {
         ("SerializationException", 400, json!({ "body": "{" })),
         ("SerializationException", 400, json!({ "body": "[" })),
         ("SerializationException", 400, json!({ "body": r#"{"MaxResults":"five"}"# })),
-        ("RequestEntityTooLargeException", 413, json!({ "body": " ".repeat(20 << 10) })),
+        ("RequestEntityTooLargeException", 413, json!({ "body": " ".repeat(40 << 10) })),
         ("UnknownOperationException", 400, json!({ "target": "DynamoDB_20120810.ListTables" })),
         ("UnknownOperationException", 400, json!({ "target": TARGET.replace("Lookup", "Look") })),
         ("UnknownOperationException", 400, json!({ "target": "LookupEvents" })),
@@ -106,12 +106,12 @@ fn who_has_no_key_is_refused_before_the_body_and_who_has_one_sends_little() {
     // With a key, of which anybody may know the name: some KiB.
     let mut stream = TcpStream::connect(&address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(head(&signed(key, service, today), &now, 20_000).as_bytes()).unwrap();
-    stream.write_all(&vec![b' '; 20_000]).unwrap();
+    stream.write_all(head(&signed(key, service, today), &now, 40_000).as_bytes()).unwrap();
+    stream.write_all(&vec![b' '; 40_000]).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("RequestEntityTooLargeException"), "{answer}");
-    assert!(answer.contains("larger than 16384 bytes"), "{answer}");
+    assert!(answer.contains("larger than 32768 bytes"), "{answer}");
     daemon.stop();
 }
 

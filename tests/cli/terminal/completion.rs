@@ -117,6 +117,10 @@ fn a_query_goes_on_with_fields_and_values() {
         "a | count by eventID\na | count by eventName\na | count by eventSource\n\
          a | count by eventTime\na | count by eventVersion\n"
     );
+    assert_eq!(completed(socket, "a | ti"), "a | timeline\n");
+    assert_eq!(completed(socket, "a | count by actor |so"), "a | count by actor |sort\n");
+    assert_eq!(completed(socket, "a | ").lines().count(), 10, "all stages");
+    assert_eq!(completed(socket, "a | filter errorC"), "a | filter errorCode:x\n");
     assert_eq!(completed(socket, "errorC"), "errorCode:x\n");
     assert_eq!(
         completed(socket, "eventName:(GetUser OR GetObjectA"),
@@ -127,6 +131,19 @@ fn a_query_goes_on_with_fields_and_values() {
         "eventName:GetObject\neventName:GetObjectAcl\neventName:GetUser\n"
     );
     assert_eq!(completed(socket, "errorMessage:\"event"), "");
+    stand.daemon.stop();
+}
+
+#[test]
+fn shells_complete_the_field_of_values_and_stages_behind_a_pipe() {
+    let stand = Stand::new();
+    for (name, mut shell) in stand.shells() {
+        shell.press("traildex values eventNa\t");
+        shell.wait_for(name, |lines| lines.iter().any(|line| line.contains("values eventName")));
+        shell.press("\x15traildex search 'errorCode:x | timel\t");
+        let expected = "traildex search 'errorCode:x | timeline";
+        shell.wait_for(name, |lines| lines.iter().any(|line| line.contains(expected)));
+    }
     stand.daemon.stop();
 }
 

@@ -14,8 +14,11 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use bench::generate::{GenerateOptions, generate};
+
 use crate::common::{Daemon, PATIENCE, Place, run, sample};
 use screen::Terminal;
+use wire::SearchRequest;
 
 /// More rows than most answers have: nothing scrolls away.
 const TALL: u16 = 200;
@@ -41,17 +44,17 @@ const EVENTS: &[&str] =
     &["search", "eventName:AssumeRole OR errorCode:AccessDenied", "--limit", "20"];
 
 #[test]
-fn events_fit_80_columns_in_two_lines_each_and_200_in_one() {
+fn events_fit_80_columns_in_two_lines_each_and_300_in_one() {
     let daemon = daemon();
     let found = run(&[EVENTS, &["--socket", daemon.socket.to_str().unwrap()]].concat());
     let rows: Vec<Vec<&str>> =
         found.stdout.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows.len(), 20, "{}", found.stdout);
 
-    let wide = shown(&daemon, 200, &[], EVENTS).lines();
+    let wide = shown(&daemon, 300, &[], EVENTS).lines();
     let narrow = shown(&daemon, 80, &[], EVENTS).lines();
     assert_eq!(wide.len(), 22, "a header, and a line that counts: {wide:#?}");
-    assert!(narrow[0].starts_with("TIME ") && narrow[0].contains("RESULT"), "{narrow:#?}");
+    assert!(narrow[0].starts_with("time ") && narrow[0].contains("outcome"), "{narrow:#?}");
     // What is indented belongs to the line above it.
     let mut events: Vec<(&str, String)> = Vec::new();
     for line in &narrow[1..narrow.len() - 1] {
@@ -62,13 +65,15 @@ fn events_fit_80_columns_in_two_lines_each_and_200_in_one() {
     }
     assert_eq!(events.len(), rows.len(), "{narrow:#?}");
     for (n, (row, (first, below))) in rows.iter().zip(events).enumerate() {
-        let [time, actor, credential, action, source, region, result] = row[..] else {
+        let [time, actor, credential, action, ref target @ .., ip, region, outcome, id] = row[..]
+        else {
             panic!("{row:?}")
         };
         let line: Vec<&str> = wide[n + 1].split_whitespace().collect();
         assert_eq!(line, *row);
-        assert_eq!(first.split_whitespace().collect::<Vec<_>>(), [time, action, result]);
-        assert_eq!(below, format!("{actor}({credential})from{source}in{region}"));
+        assert_eq!(first.split_whitespace().collect::<Vec<_>>(), [time, action, outcome, id]);
+        let on = if target == ["-"] { String::new() } else { format!("on{}", target.concat()) };
+        assert_eq!(below, format!("{actor}({credential}){on}from{ip}in{region}"));
     }
     assert!(narrow.last().unwrap().starts_with("20 of "), "{narrow:#?}");
     daemon.stop();
@@ -113,7 +118,7 @@ fn colours_are_for_terminals_unless_somebody_says_otherwise() {
     let daemon = daemon();
     let args = |more: &[&'static str]| [&["search", "errorCode:*", "--limit", "5"], more].concat();
     let on = |settings: &[(&str, &str)], more: &[&'static str]| {
-        shown(&daemon, 200, settings, &args(more)).raw()
+        shown(&daemon, 300, settings, &args(more)).raw()
     };
     assert!(on(&[], &[]).contains(RED));
     assert!(on(&[("NO_COLOR", "1")], &["--color", "always"]).contains(RED));
@@ -123,7 +128,7 @@ fn colours_are_for_terminals_unless_somebody_says_otherwise() {
         (&[], &["--color", "never"]),
     ] {
         let raw = on(settings, more);
-        assert!(!raw.contains("\x1b[3") && raw.contains("RESULT"), "{raw:?}");
+        assert!(!raw.contains("\x1b[3") && raw.contains("outcome"), "{raw:?}");
     }
     let socket = ["--socket", daemon.socket.to_str().unwrap()];
     let piped = |more: &[&'static str]| run(&[&args(more)[..], &socket].concat()).stdout;
@@ -139,7 +144,8 @@ fn a_timeline_has_bars_on_a_terminal_and_nowhere_else() {
     let terminal = shown(&daemon, 80, &[], &args);
     let bar = |line: &String| line.chars().filter(|c| ('█'..='▏').contains(c)).count();
     let lines = terminal.lines();
-    let table = daemon.find(args[1]).table.unwrap();
+    let request = SearchRequest { query: args[1].into(), empty: true, ..SearchRequest::default() };
+    let table = daemon.search(&request).table.unwrap();
     let counts: Vec<u64> = table.rows.iter().map(|row| row[1].as_u64().unwrap()).collect();
     let longest = counts.iter().copied().max().unwrap();
     let bars: Vec<usize> = lines[1..=counts.len()].iter().map(bar).collect();
@@ -147,12 +153,47 @@ fn a_timeline_has_bars_on_a_terminal_and_nowhere_else() {
     assert!(most > 30, "{lines:#?}");
     for (count, bar) in counts.iter().zip(bars) {
         let expected = (*count as f64 / longest as f64 * most as f64).ceil() as usize;
-        assert!(bar.abs_diff(expected) <= 1 && bar > 0, "{count}: {bar}, {expected}");
+        assert!(
+            bar.abs_diff(expected) <= 1 && (bar > 0) == (*count > 0),
+            "{count}: {bar}, {expected}"
+        );
     }
     let socket = daemon.socket.to_str().unwrap();
     let piped = run(&[&args[..], &["--socket", socket]].concat()).stdout;
     assert!(!piped.contains('█'), "{piped}");
     daemon.stop();
+}
+
+#[test]
+fn a_terminal_that_does_not_know_its_width_has_80_columns() {
+    let daemon = daemon();
+    let args = ["search", "eventName:AssumeRole", "--limit", "3"];
+    let known = shown(&daemon, 80, &[("TRAILDEX_PAGER", "cat")], &args).raw();
+    let mut unknown = Terminal::start(&daemon.socket, (0, 0), &[("TRAILDEX_PAGER", "cat")], &args);
+    assert_eq!(unknown.end().code(), Some(0), "{}", unknown.raw());
+    // All but the time that it took.
+    let table =
+        |raw: &str| raw.split(" ms").next().unwrap().rsplit_once(", ").unwrap().0.to_owned();
+    assert_eq!(table(&unknown.raw()), table(&known));
+}
+
+#[test]
+fn a_line_of_progress_fits_any_width() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    let options = GenerateOptions { events: 20_000, ..GenerateOptions::default() };
+    generate(&options, &archive).unwrap();
+    for columns in [20, 40, 200] {
+        let data_dir = folder.path().join(columns.to_string());
+        let (archive, data_dir) = (archive.to_str().unwrap(), data_dir.to_str().unwrap());
+        let args = ["import", archive, "--data-dir", data_dir];
+        let mut terminal = Terminal::start(Path::new("/none"), (columns, TALL), &[], &args);
+        terminal.wait_for("progress", |lines| {
+            assert!(lines.len() <= 1 || lines[0].contains("events from"), "{lines:#?}");
+            lines.iter().any(|line| line.contains('%'))
+        });
+        assert_eq!(terminal.end().code(), Some(0));
+    }
 }
 
 #[test]
@@ -162,7 +203,7 @@ fn a_long_answer_is_paged_and_a_short_one_is_not() {
     let long = ["search", "*", "--limit", "50"];
     let mut terminal = Terminal::start(&daemon.socket, small, &[], &long);
     terminal.wait_for("less waits", |lines| lines.len() == 24 && lines[23].starts_with(':'));
-    assert!(terminal.lines()[0].starts_with("TIME "), "{:#?}", terminal.lines());
+    assert!(terminal.lines()[0].starts_with("time "), "{:#?}", terminal.lines());
     terminal.press("G");
     terminal.wait_for("the end", |lines| lines.last().is_some_and(|line| line.contains("(END)")));
     // Ctrl-C is less's, and ends nothing. It throws away keys that are pressed at once behind it.
@@ -195,9 +236,9 @@ fn the_pager_is_who_the_user_says() {
         assert!(lines.len() > 100, "{pager}: {lines:#?}");
     }
     let settings = [("TRAILDEX_PAGER", "sed 's/^/: /'"), ("PAGER", "false")];
-    assert!(shown(&daemon, 120, &settings, &args).lines()[0].starts_with(": TIME"));
+    assert!(shown(&daemon, 120, &settings, &args).lines()[0].starts_with(": time"));
     assert!(
-        shown(&daemon, 120, &[("PAGER", "sed 's/^/> /'")], &args).lines()[0].starts_with("> TIME")
+        shown(&daemon, 120, &[("PAGER", "sed 's/^/> /'")], &args).lines()[0].starts_with("> time")
     );
     // One that does not read is no failure, and does not become the answer's exit code.
     let lines = shown(&daemon, 80, &[("PAGER", "false")], &args).lines();

@@ -69,7 +69,9 @@ impl Terminal {
                 }
             }
         });
-        let cells = |number| NonZeroU16::new(number).unwrap();
+        // Who says none is shown as what is usual.
+        let cells =
+            |number| NonZeroU16::new(number).unwrap_or(const { NonZeroU16::new(80).unwrap() });
         let screen = vt100::Parser::new(cells(rows), cells(columns), 0);
         Self { pty, program, screen, output, raw: Vec::new() }
     }

@@ -142,7 +142,9 @@ impl Sink for Adding<'_> {
         Ok(())
     }
 
-    fn reject(&mut self, _: Reject) {}
+    fn reject(&mut self, _: Reject) -> Result<(), Self::Error> {
+        Ok(())
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod ledger;
 mod mutate;
 mod records;
 mod requests;
+mod tables;
 
 use std::collections::HashSet;
 use std::fs;

@@ -88,8 +88,9 @@ impl Sink for Collected {
         Ok(())
     }
 
-    fn reject(&mut self, reject: Reject) {
+    fn reject(&mut self, reject: Reject) -> Result<(), Infallible> {
         self.rejects.push(reject);
+        Ok(())
     }
 }
 

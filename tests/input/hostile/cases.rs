@@ -397,8 +397,30 @@ fn sizes() -> Vec<Case> {
     let beyond = format!("\"huge\":\"{}\"", "x".repeat(16 << 20));
     let values = format!("\"values\":[{}0]", "0,".repeat(500_000));
     let rejected = |name: &str, member: &str| records(&[&odd("never", member), &good(name)]);
+    let beside =
+        |name: &str| format!("{{\"Records\":[{}]{}}}", good(name), ",\"\":{}".repeat(3_400_000));
+    let wrapped = |name: &str| {
+        let text = serde_json::Value::from(good(name));
+        format!("{{\"message\":{text}{}}}", ",\"hits\":{}".repeat(2_300_000))
+    };
     vec![
         // Each would take time, or memory, that grows with more than its size.
+        Case::new(
+            "members-beside.json",
+            beside("members-beside.json"),
+            "indexed 1, 1001 rejected; byte 270: it stands beside a list of records, and is not read; \
+             byte 276: it stands beside a list of records, and is not read; \
+             byte 282: it stands beside a list of records, and is not read",
+        ),
+        Case::new(
+            "members-of-records.json",
+            wrapped("members-of-records.json"),
+            "indexed 1, 1000 rejected; byte 316: not a CloudTrail record: it has none of eventName, \
+             eventSource, eventID, eventTime, eventVersion and userIdentity; byte 326: not a \
+             CloudTrail record: it has none of eventName, eventSource, eventID, eventTime, \
+             eventVersion and userIdentity; byte 336: not a CloudTrail record: it has none of \
+             eventName, eventSource, eventID, eventTime, eventVersion and userIdentity",
+        ),
         Case::new("braces.json", "{}".repeat(1_000_005), BRACES),
         Case::new(
             "starts.json",

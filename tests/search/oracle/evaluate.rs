@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use language::ast::{Comparison, Expr, FieldRef, Pattern, PatternPiece, Query, Regex, Test, Value};
 use serde_json::Value as Json;
 
-use super::record::{COLUMNS, Doc, Scalar, is_column, shown, words_of};
+use super::record::{COLUMNS, Doc, Scalar, is_column, shown, words_of, written_span};
 
 type Meets<'a> = Box<dyn Fn(&Doc) -> bool + 'a>;
 pub type IsMeant = Box<dyn Fn(&Scalar) -> bool>;
@@ -29,35 +29,45 @@ impl Archive {
         Self { docs, paths }
     }
 
-    /// The paths that a name means.
+    /// The paths of the values that a name means.
     pub fn paths_of(&self, field: &FieldRef) -> Vec<String> {
-        const ELEMENTS: [&str; 9] = [
-            "Action",
-            "Condition",
-            "Effect",
-            "NotAction",
-            "NotPrincipal",
-            "NotResource",
-            "Principal",
-            "Resource",
-            "Sid",
-        ];
         let name = field.name.as_str();
         if name == "eventTime" {
             return vec!["time".to_owned()];
         }
-        if let Some((path, _)) = COLUMNS.iter().find(|(_, short)| *short == name) {
-            return vec![(*path).to_owned()];
+        if !field.is_quoted {
+            if let Some((path, _)) = COLUMNS.iter().find(|(_, short)| *short == name) {
+                return vec![(*path).to_owned()];
+            }
+            if let Some((_, path)) = OTHER_NAMES.iter().find(|(other, _)| *other == name) {
+                return vec![(*path).to_owned()];
+            }
+            if let Some((_, paths, _)) = NAMES.iter().find(|(short, ..)| *short == name) {
+                return paths.iter().map(|path| (*path).to_owned()).collect();
+            }
         }
         if self.paths.contains(name) || is_column(name) {
             return vec![name.to_owned()];
         }
         let end = format!(".{name}");
-        let ending: Vec<String> =
-            self.paths.iter().filter(|path| path.ends_with(&end)).cloned().collect();
-        let element = name.split('.').next().unwrap();
-        assert!(ending.len() == 1 || ELEMENTS.contains(&element), "{name} is {ending:?}");
-        ending
+        self.paths.iter().filter(|path| path.ends_with(&end)).cloned().collect()
+    }
+
+    /// The paths at or below which a field is, by any of its names.
+    fn places_of(&self, field: &FieldRef) -> Vec<String> {
+        let name = &field.name;
+        let at = self.paths_of(field);
+        let is_whole = at.iter().any(|path| path == name || !path.ends_with(&format!(".{name}")));
+        let is_object = || self.paths.iter().any(|path| is_below(path, name));
+        if is_whole || is_object() {
+            return if at.is_empty() || !is_whole { vec![name.clone()] } else { at };
+        }
+        let inner = format!(".{name}.");
+        let above = self.paths.iter().filter_map(|path| {
+            let (before, _) = path.split_once(&inner)?;
+            Some(format!("{before}.{name}"))
+        });
+        above.chain(at.clone()).collect()
     }
 
     /// The events that a filter has.
@@ -109,11 +119,18 @@ impl Archive {
                 let inner = self.meaning(inner);
                 Box::new(move |doc| !inner(doc))
             }
-            Expr::Word(text) | Expr::Phrase(text) => {
-                let (row, time) = (words_of(text), text.parse::<Timestamp>());
-                let time = time.ok().map(Timestamp::as_microsecond);
+            Expr::Word(text) if let Some(network) = Network::of(text) => {
+                let row = words_of(text);
                 Box::new(move |doc| {
-                    time == Some(doc.time) || doc.rows.iter().any(|words| has_row(words, &row))
+                    doc.rows.iter().any(|words| has_row(words, &row))
+                        || doc.values.values().flatten().any(|value| network.is_in(&value.text()))
+                })
+            }
+            Expr::Word(text) | Expr::Phrase(text) => {
+                let (row, span) = (words_of(text), written_span(text));
+                let is_then = move |time| span.as_ref().is_some_and(|span| span.contains(&time));
+                Box::new(move |doc| {
+                    is_then(doc.time) || doc.rows.iter().any(|words| has_row(words, &row))
                 })
             }
             Expr::Wildcard(pattern) => {
@@ -132,9 +149,7 @@ impl Archive {
 
     fn field_meaning(&self, field: &FieldRef, test: &Test) -> Meets<'_> {
         if *test == Test::Exists {
-            let is_object = !self.paths.contains(&field.name)
-                && self.paths.iter().any(|path| is_below(path, &field.name));
-            let at = if is_object { vec![field.name.clone()] } else { self.paths_of(field) };
+            let at = self.places_of(field);
             return Box::new(move |doc| {
                 let is_at = |path: &String| at.iter().any(|at| path == at || is_below(path, at));
                 doc.values.keys().any(is_at)
@@ -157,11 +172,140 @@ impl Archive {
                 })
             }
             test => {
-                let is_meant = Kind::of(&field.name).meaning(test);
-                Box::new(move |doc| paths.iter().flat_map(|path| doc.of(path)).any(&is_meant))
+                let kind = Kind::of_field(field);
+                let is_meant = kind.meaning(test);
+                let action = if kind == Kind::Action { action_in(test) } else { None };
+                Box::new(move |doc| {
+                    let is_action = || {
+                        action.as_ref().is_some_and(|(source, name)| {
+                            let has = |path: &str, wanted: &String| {
+                                doc.of(path).iter().any(|value| value.text() == wanted.as_str())
+                            };
+                            has("eventSource", source) && has("eventName", name)
+                        })
+                    };
+                    paths.iter().flat_map(|path| doc.of(path)).any(&is_meant) || is_action()
+                })
             }
         }
     }
+}
+
+/// Short names of several paths, and whether a value can be an ARN in place of a name. Those of the page
+/// whose paths the samples have.
+pub const NAMES: [(&str, &[&str], bool); 5] = [
+    (
+        "bucket",
+        &[
+            "requestParameters.bucketName",
+            "requestParameters.bucket",
+            "requestParameters.s3BucketName",
+            "requestParameters.s3Bucket",
+            "requestParameters.code.s3Bucket",
+            "requestParameters.exportToS3.s3Bucket",
+            "responseElements.s3BucketName",
+        ],
+        false,
+    ),
+    (
+        "secret",
+        &["requestParameters.secretId", "requestParameters.encryptionContext.SecretARN"],
+        true,
+    ),
+    (
+        "policy",
+        &[
+            "requestParameters.policyArn",
+            "requestParameters.policyName",
+            "responseElements.policy.policyName",
+            "responseElements.policy.arn",
+        ],
+        true,
+    ),
+    (
+        "target_user",
+        &[
+            "requestParameters.userName",
+            "responseElements.user.userName",
+            "responseElements.user.arn",
+            "responseElements.accessKey.userName",
+            "responseElements.loginProfile.userName",
+        ],
+        true,
+    ),
+    (
+        "target_role",
+        &[
+            "requestParameters.roleName",
+            "requestParameters.roleArn",
+            "requestParameters.role",
+            "requestParameters.roleArns",
+            "responseElements.role",
+            "responseElements.role.roleName",
+            "responseElements.role.arn",
+        ],
+        true,
+    ),
+];
+
+/// Names of Elastic's.
+pub const OTHER_NAMES: [(&str, &str); 5] = [
+    ("source.ip", "sourceIPAddress"),
+    ("user.name", "userIdentity.userName"),
+    ("event.action", "action"),
+    ("cloud.region", "awsRegion"),
+    ("user_agent.original", "userAgent"),
+];
+
+/// The service's `eventSource` and the name in `iam:CreateUser`.
+pub fn action_in(test: &Test) -> Option<(String, String)> {
+    let Test::Is(Value { text, .. }) = test else { return None };
+    let (service, name) = text.split_once(':')?;
+    Some((format!("{service}.amazonaws.com"), name.to_owned()))
+}
+
+/// A network, by the bits that its addresses have in common.
+pub struct Network {
+    is_v4: bool,
+    bits: u128,
+    shift: u32,
+}
+
+impl Network {
+    pub fn of(text: &str) -> Option<Self> {
+        let (address, length) = text.split_once('/')?;
+        let length: u32 = length.parse().ok()?;
+        let (is_v4, bits) = bits_of(address)?;
+        let shift = (if is_v4 { 32_u32 } else { 128 }).checked_sub(length)?;
+        Some(Self { is_v4, bits, shift })
+    }
+
+    pub fn holds(&self, text: &str) -> bool {
+        let head = |bits: u128| bits.checked_shr(self.shift).unwrap_or_default();
+        bits_of(text)
+            .is_some_and(|(is_v4, bits)| is_v4 == self.is_v4 && head(bits) == head(self.bits))
+    }
+
+    /// Whether an address of the network is somewhere in a text.
+    pub fn is_in(&self, text: &str) -> bool {
+        let is_part = |c: char| c.is_alphanumeric() || "-_.".contains(c) || !self.is_v4 && c == ':';
+        let pieces = text.split(|c| !is_part(c));
+        let trimmed = |piece: &str| {
+            if self.is_v4 {
+                self.holds(piece.trim_matches(|c| "-_.".contains(c)))
+            } else {
+                self.holds(piece) || self.holds(piece.strip_suffix(':').unwrap_or(piece))
+            }
+        };
+        pieces.into_iter().any(trimmed)
+    }
+}
+
+fn bits_of(text: &str) -> Option<(bool, u128)> {
+    Some(match text.parse().ok()? {
+        IpAddr::V4(v4) => (true, u32::from(v4).into()),
+        IpAddr::V6(v6) => (false, v6.into()),
+    })
 }
 
 /// What is special about a field's values, in events and in the columns of a table.
@@ -171,14 +315,30 @@ pub enum Kind {
     Time,
     Address,
     Version,
+    /// What AWS's names end in can be left out.
+    Service,
+    /// A service can stand before it.
+    Action,
+    /// Names, or ARNs that have them.
+    Named,
 }
 
 impl Kind {
+    pub fn of_field(field: &FieldRef) -> Self {
+        let is_short = ["time", "ip", "service", "action"].contains(&field.name.as_str());
+        if field.is_quoted && is_short { Self::Plain } else { Self::of(&field.name) }
+    }
+
     pub fn of(name: &str) -> Self {
         match name {
             "time" | "eventTime" => Self::Time,
-            "ip" => Self::Address,
+            "ip" | "source.ip" => Self::Address,
             "eventVersion" => Self::Version,
+            "eventSource" | "service" => Self::Service,
+            "eventName" | "action" | "event.action" => Self::Action,
+            name if NAMES.iter().any(|(short, _, has_arns)| *short == name && *has_arns) => {
+                Self::Named
+            }
             _ => Self::Plain,
         }
     }
@@ -189,9 +349,65 @@ impl Kind {
             let each: Vec<IsMeant> = tests.iter().map(|test| self.meaning(test)).collect();
             return Box::new(move |value| each.iter().any(|is_meant| is_meant(value)));
         }
-        let address = (self == Self::Address).then(|| address_meaning(test)).flatten();
-        address.unwrap_or_else(|| value_meaning(test, self == Self::Version))
+        if self == Self::Address
+            && let Some(is_meant) = address_meaning(test)
+        {
+            return is_meant;
+        }
+        let is_meant = value_meaning(test, self == Self::Version);
+        let text = match test {
+            Test::Is(Value { text, .. }) | Test::Phrase(text) => Some(text.clone()),
+            _ => None,
+        };
+        let network = text.as_deref().and_then(Network::of);
+        let is_meant: IsMeant = match network {
+            Some(network) => Box::new(move |value| is_meant(value) || network.holds(&value.text())),
+            None => is_meant,
+        };
+        match (self, test) {
+            (
+                Self::Service,
+                Test::Is(_) | Test::Phrase(_) | Test::AnyCase(_) | Test::Wildcard(_),
+            ) => {
+                let has_dot = test.to_string().contains('.');
+                Box::new(move |value| {
+                    let text = value.text();
+                    let short = text.strip_suffix(".amazonaws.com").unwrap_or_default();
+                    let is_short = !short.is_empty() && !has_dot;
+                    is_meant(value) || is_short && is_meant(&Scalar::Text(short.to_owned()))
+                })
+            }
+            (Self::Named, Test::Is(_) | Test::AnyCase(_) | Test::Wildcard(_)) => {
+                Box::new(move |value| {
+                    let is_name = |name: &str| is_meant(&Scalar::Text(name.to_owned()));
+                    is_meant(value) || names_in(&value.text()).iter().any(|name| is_name(name))
+                })
+            }
+            _ => is_meant,
+        }
     }
+}
+
+/// What an ARN names: all behind its account, what is behind a `/` or `:` there, up to the next or to
+/// the end; and of a secret, its name without what AWS adds.
+fn names_in(arn: &str) -> Vec<String> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    if parts[0] != "arn" || parts.len() < 6 {
+        return Vec::new();
+    }
+    let resource = parts[5..].join(":");
+    let mut names = vec![resource.clone()];
+    for (at, _) in resource.char_indices().filter(|(_, c)| ":/".contains(*c)) {
+        let rest = &resource[at + 1..];
+        names.push(rest.to_owned());
+        names.push(rest.split([':', '/']).next().unwrap().to_owned());
+    }
+    if let Some((name, _)) = resource.strip_prefix("secret:").and_then(|n| n.rsplit_once('-'))
+        && resource.len() == "secret:".len() + name.len() + 7
+    {
+        names.push(name.to_owned());
+    }
+    names
 }
 
 fn is_below(path: &str, above: &str) -> bool {
@@ -245,31 +461,29 @@ fn address_meaning(test: &Test) -> Option<IsMeant> {
             text.starts_with("AWS Internal") || text.ends_with(".amazonaws.com")
         })),
         Test::Is(value) => {
-            let (network, length) = value.text.split_once('/').unwrap_or((&value.text, ""));
-            let is_v4 = network.parse::<std::net::Ipv4Addr>().is_ok();
-            let network = address(network)?;
-            let bits = if is_v4 { 32 } else { 128 };
-            let length: u32 = if length.is_empty() { bits } else { length.parse().ok()? };
-            let shift = bits - length;
-            let head = move |address: u128| if shift == 128 { 0 } else { address >> shift };
-            let is_in = move |source: u128| head(source) == head(network);
-            Some(Box::new(move |source| address(&source.text()).is_some_and(is_in)))
+            let whole = if value.text.contains(':') { 128 } else { 32 };
+            let text = &value.text;
+            let network = Network::of(text).or_else(|| Network::of(&format!("{text}/{whole}")))?;
+            Some(Box::new(move |source| network.holds(&source.text())))
         }
-        Test::Range { lower, upper } => {
-            let bound = |bound: &Bound<Value>| bound.as_ref().map(|v| address(&v.text).unwrap());
-            let bounds = (bound(lower), bound(upper));
-            let is_in = move |source: u128| bounds.contains(&source);
-            Some(Box::new(move |source| address(&source.text()).is_some_and(is_in)))
-        }
+        Test::Range { lower, upper } => Some(addresses_between(lower, upper)),
         _ => None,
     }
 }
 
-/// IPv4 is a part of IPv6.
-fn address(text: &str) -> Option<u128> {
-    Some(match text.parse().ok()? {
-        IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped()),
-        IpAddr::V6(v6) => u128::from(v6),
+/// Addresses of the family of the bounds.
+fn addresses_between(lower: &Bound<Value>, upper: &Bound<Value>) -> IsMeant {
+    let bound = |bound: &Bound<Value>| bound.as_ref().map(|v| bits_of(&v.text).unwrap());
+    let (lower, upper) = (bound(lower), bound(upper));
+    let is_v4 = match (lower, upper) {
+        (Bound::Included((is_v4, _)) | Bound::Excluded((is_v4, _)), _)
+        | (_, Bound::Included((is_v4, _)) | Bound::Excluded((is_v4, _))) => is_v4,
+        _ => unreachable!("a range has an end"),
+    };
+    let bounds = (lower.map(|(_, bits)| bits), upper.map(|(_, bits)| bits));
+    Box::new(move |source| {
+        bits_of(&source.text())
+            .is_some_and(|(family, bits)| family == is_v4 && bounds.contains(&bits))
     })
 }
 
@@ -287,7 +501,8 @@ fn value_meaning(test: &Test, is_version: bool) -> IsMeant {
             };
             let is_that_number = || match (wanted, value.number()) {
                 (Some(wanted), Some(number)) => {
-                    let whole = |text: &str| text.parse::<i128>().ok();
+                    let whole =
+                        |text: &str| text.strip_suffix(".0").unwrap_or(text).parse::<i128>().ok();
                     let is_other = whole(wanted)
                         .is_some_and(|n| whole(&value.text()).is_some_and(|found| found != n));
                     !is_other && wanted.parse() == Ok(number)
@@ -364,6 +579,10 @@ fn range_meaning(
         return Box::new(move |text| {
             time(text).is_some_and(|time| is_between(time.as_microsecond(), &lower, &upper))
         });
+    }
+    if bounds(lower, upper, bits_of).is_some() {
+        let is_meant = addresses_between(lower, upper);
+        return Box::new(move |text| is_meant(&Scalar::Text(text.to_owned())));
     }
     let bounds = bounds(lower, upper, |text| Some(text.to_owned())).unwrap();
     Box::new(move |text| bounds.contains(&text.to_owned()))

@@ -4,12 +4,13 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use language::ast::{Expr, FieldRef, Test};
+use language::ast::{Expr, FieldRef, Test, Value};
 use wire::Highlight;
 
-use super::evaluate::{Archive, IsMeant, Kind, compile, has_row, is_of_form, lower};
-use super::record::{Doc, Scalar, known_part, words_of};
-use super::rows::words_in;
+use super::evaluate::{
+    Archive, IsMeant, Kind, Network, action_in, compile, has_row, is_of_form, lower,
+};
+use super::record::{Doc, Scalar, hour_word, known_part, words_of, written_span};
 
 /// Values of an event that are given, at most.
 const HIGHLIGHTS_MAX: usize = 20;
@@ -18,12 +19,14 @@ const HIGHLIGHTS_MAX: usize = 20;
 const BYTES_MAX: usize = 4_096;
 
 /// What is in no value of the record.
-const DERIVED: [&str; 3] = ["actor", "credential", "time"];
+const DERIVED: [&str; 9] =
+    ["actor", "credential", "outcome", "error", "client", "target", "account", "action", "time"];
 
 /// A condition whose values are highlighted.
 enum Wanted {
-    Row { words: Vec<String>, time: Option<i64> },
+    Row { words: Vec<String>, span: Option<Range<i64>> },
     Word(Box<dyn Fn(&str) -> bool>),
+    Network(Network),
     Value { paths: Vec<String>, is_meant: IsMeant, phrase: Option<Vec<String>> },
 }
 
@@ -34,7 +37,7 @@ pub fn check(archive: &Archive, filter: &Expr, doc: &Doc, highlights: &[Highligh
     for highlight in highlights {
         let Highlight { field, value, ranges } = highlight;
         assert!(!ranges.is_empty(), "{filter}: {highlight:?}");
-        let found = doc.of(field).iter().find(|scalar| scalar.text() == value.as_str());
+        let found = doc.of(field).iter().find(|scalar| scalar.written() == value.as_str());
         let scalar = match (field.as_str(), found) {
             ("eventTime", _) => Scalar::Time(micros(value).expect("a time")),
             (_, Some(scalar)) => scalar.clone(),
@@ -54,7 +57,7 @@ pub fn check(archive: &Archive, filter: &Expr, doc: &Doc, highlights: &[Highligh
         for (path, scalar) in
             doc.values.iter().flat_map(|(path, of)| of.iter().map(move |s| (path, s)))
         {
-            let text = scalar.text();
+            let text = scalar.written();
             if DERIVED.contains(&path.as_str())
                 || text.len() > BYTES_MAX
                 || !one.is_in(path, scalar)
@@ -86,8 +89,12 @@ fn gather(archive: &Archive, expr: &Expr, is_positive: bool, wanted: &mut Vec<Wa
         }
         Expr::Not(inner) => gather(archive, inner, !is_positive, wanted),
         _ if !is_positive => {}
+        Expr::Word(text) if let Some(network) = Network::of(text) => {
+            wanted.push(Wanted::Network(network));
+            wanted.push(Wanted::Row { words: words_of(text), span: None });
+        }
         Expr::Word(text) | Expr::Phrase(text) => {
-            wanted.push(Wanted::Row { words: words_of(text), time: micros(text) });
+            wanted.push(Wanted::Row { words: words_of(text), span: written_span(text) });
         }
         Expr::Wildcard(pattern) => {
             let pattern = lower(pattern);
@@ -102,7 +109,7 @@ fn gather(archive: &Archive, expr: &Expr, is_positive: bool, wanted: &mut Vec<Wa
 }
 
 fn gather_tests(archive: &Archive, field: &FieldRef, test: &Test, wanted: &mut Vec<Wanted>) {
-    let kind = Kind::of(&field.name);
+    let kind = Kind::of_field(field);
     match test {
         Test::OneOf(tests) => {
             for test in tests {
@@ -118,19 +125,42 @@ fn gather_tests(archive: &Archive, field: &FieldRef, test: &Test, wanted: &mut V
         Test::Range { .. } | Test::Exists | Test::Compared { .. } | Test::InQuery(_) => {}
         _ if kind == Kind::Time => {}
         Test::Is(_) | Test::AnyCase(_) | Test::Phrase(_) | Test::Wildcard(_) | Test::Regex(_) => {
+            if kind == Kind::Action
+                && let Some((source, name)) = action_in(test)
+            {
+                for (path, text) in [("eventSource", source), ("eventName", name)] {
+                    let is_meant = Kind::Plain.meaning(&Test::Is(Value::of(text)));
+                    let paths = vec![path.to_owned()];
+                    wanted.push(Wanted::Value { paths, is_meant, phrase: None });
+                }
+            }
             let phrase = if let Test::Phrase(text) = test { Some(words_of(text)) } else { None };
-            let (paths, is_meant) = (archive.paths_of(field), kind.meaning(test));
+            let (paths, is_meant) = (shown_in(archive.paths_of(field)), kind.meaning(test));
             wanted.push(Wanted::Value { paths, is_meant, phrase });
         }
     }
+}
+
+/// The paths of a field, and of what a derived field shows as it is.
+fn shown_in(paths: Vec<String>) -> Vec<String> {
+    let shown = |path: String| match path.as_str() {
+        "action" => vec!["eventName".to_owned(), "insightDetails.eventName".to_owned()],
+        "error" => vec!["errorCode".to_owned()],
+        "account" => vec!["recipientAccountId".to_owned()],
+        _ => vec![path],
+    };
+    paths.into_iter().flat_map(shown).collect()
 }
 
 impl Wanted {
     /// Whether a value of a record meets the condition.
     fn is_in(&self, path: &str, scalar: &Scalar) -> bool {
         match self {
-            Self::Row { words, .. } => has_row(&words_in(scalar), words),
-            Self::Word(test) => words_in(scalar).iter().any(|word| test(known_part(word))),
+            Self::Row { words, .. } => has_row(&words_of(&scalar.written()), words),
+            Self::Word(test) => {
+                words_of(&scalar.written()).iter().any(|word| test(known_part(word)))
+            }
+            Self::Network(network) => network.is_in(&scalar.text()),
             Self::Value { paths, is_meant, .. } => {
                 paths.iter().any(|known| known == path) && is_meant(scalar)
             }
@@ -141,7 +171,12 @@ impl Wanted {
     fn is_at(&self, path: &str, scalar: &Scalar, value: &str, part: &Range<usize>) -> bool {
         let is_whole = *part == (0..value.len());
         if let Scalar::Time(found) = scalar {
-            return is_whole && matches!(self, Self::Row { time, .. } if *time == Some(*found));
+            let is_then = match self {
+                Self::Row { span, .. } => span.as_ref().is_some_and(|span| span.contains(found)),
+                Self::Word(test) => test(&hour_word(*found)),
+                Self::Network(_) | Self::Value { .. } => false,
+            };
+            return is_whole && is_then;
         }
         if !self.is_in(path, scalar) {
             return false;
@@ -154,6 +189,7 @@ impl Wanted {
         };
         match self {
             Self::Row { words, .. } => of_part == *words && has_ends(),
+            Self::Network(network) => network.holds(&value[part.clone()]),
             Self::Word(test) => {
                 has_ends() && matches!(&of_part[..], [word] if test(known_part(word)))
             }

@@ -230,6 +230,7 @@ impl<'a> Comparison<'a> {
         assert_eq!(answer.total.value, all.len() as u64, "{query}\n{}", self.differ(&query, &all));
         let ids: Vec<&str> = answer.hits.iter().map(|hit| hit.meta.id.as_str()).collect();
         assert_eq!(ids.len(), sorted.len().min(limit), "{query}");
+        assert_eq!(answer.kept, (!dedup.is_empty()).then_some(sorted.len() as u64), "{query}");
         let mut groups = BTreeSet::new();
         for (id, expected) in ids.iter().zip(&sorted) {
             let Some(doc) = read.get(id) else { panic!("{query}: {id} does not match") };
@@ -342,6 +343,9 @@ fn odd_records() -> Vec<Json> {
         json!({ "text": long("two"), "mixed": 5.5, "number": 1e300 }),
         json!({ "text": [long("one"), "short"], "mixed": "true", "number": -7 }),
         json!({ "text": "ÄÖ ẞ straße", "number": 18_446_744_073_709_551_615_u64 }),
+        json!({ "mixed": [5, 5, "5", 5.5, 5.5], "number": [8, 8, 100, 0.25] }),
+        json!({ "mixed": 9_007_199_254_740_993_u64, "number": 9_007_199_254_740_993_u64 }),
+        json!({ "mixed": [true, true], "number": [9_007_199_254_740_992_u64, -7] }),
     ];
     let record = |(n, parameters): (usize, &Json)| {
         json!({

@@ -8,7 +8,7 @@ use language::ast::{
 };
 use serde_json::Value as Json;
 
-use super::evaluate::{Archive, Kind};
+use super::evaluate::{Archive, Kind, NAMES};
 use super::record::{Doc, Scalar, is_column, time_text, words_of};
 use super::rows::{Column, words_in};
 
@@ -47,11 +47,17 @@ pub struct Queries<'a> {
     odd: Vec<&'a Doc>,
 }
 
-const SHORT_NAMES: [(&str, &str); 12] = [
+const DERIVED: [&str; 9] =
+    ["actor", "credential", "time", "outcome", "error", "client", "target", "account", "action"];
+
+const SHORT_NAMES: [(&str, &str); 19] = [
+    ("event.action", "action"),
+    ("user.name", "userIdentity.userName"),
+    ("source.ip", "sourceIPAddress"),
     ("service", "eventSource"),
-    ("action", "eventName"),
+    ("action", "action"),
     ("region", "awsRegion"),
-    ("error", "errorCode"),
+    ("error", "error"),
     ("user", "userIdentity.userName"),
     ("key", "userIdentity.accessKeyId"),
     ("principal", "userIdentity.principalId"),
@@ -60,7 +66,16 @@ const SHORT_NAMES: [(&str, &str); 12] = [
     ("ip", "sourceIPAddress"),
     ("actor", "actor"),
     ("credential", "credential"),
+    ("outcome", "outcome"),
+    ("client", "client"),
+    ("target", "target"),
+    ("account", "account"),
 ];
+
+/// Ranges of such a field are of addresses.
+fn is_of_addresses(field: &FieldRef) -> bool {
+    ["ip", "source.ip"].contains(&field.name.as_str()) && !field.is_quoted
+}
 
 impl<'a> Queries<'a> {
     pub fn new(archive: &'a Archive, seed: u64) -> Self {
@@ -89,11 +104,63 @@ impl<'a> Queries<'a> {
                 let Some(value) = doc.of(path).first() else { continue };
                 return (FieldRef::named(name), value.clone());
             }
+            if self.random.one_in(4) {
+                let (name, paths, _) = *self.random.pick(&NAMES);
+                let value = paths.iter().flat_map(|path| doc.of(path)).next();
+                let Some(value) = value else { continue };
+                return (FieldRef::named(name), value.clone());
+            }
             let paths: Vec<&String> = doc.values.keys().collect();
             let path = *self.random.pick(&paths);
             let value = self.random.pick(doc.of(path)).clone();
-            return (FieldRef::named(path.as_str()), value);
+            return (self.name_of(path), value);
         }
+    }
+
+    /// A field by its path, by the path in quotes, or by its end.
+    fn name_of(&mut self, path: &str) -> FieldRef {
+        let named = FieldRef::named(path);
+        if DERIVED.contains(&path) {
+            return named;
+        }
+        match self.random.below(6) {
+            0 => FieldRef { is_quoted: true, ..named },
+            1 => {
+                let parts: Vec<&str> = path.split('.').collect();
+                let end = parts[self.random.below(parts.len())..].join(".");
+                // Others are short names, or services.
+                let is_of_records = end.chars().any(char::is_uppercase) && end != "names";
+                if is_of_records { FieldRef::named(end) } else { named }
+            }
+            _ => named,
+        }
+    }
+
+    /// An action as the tables of events print it.
+    fn action(&mut self) -> Expr {
+        let doc = self.doc();
+        let of = |path: &str| doc.of(path).first().map(|value| value.text().into_owned());
+        let (Some(source), Some(name)) = (of("eventSource"), of("eventName")) else {
+            return Expr::All;
+        };
+        let Some(service) = source.strip_suffix(".amazonaws.com") else { return Expr::All };
+        let field = *self.random.pick(&["action", "eventName", "service"]);
+        let text =
+            if field == "service" { service.to_owned() } else { format!("{service}:{name}") };
+        let test = Test::Is(Value::of(text));
+        Expr::Field { field: FieldRef::named(field), test }
+    }
+
+    /// A network of some address that an event has.
+    fn network(&mut self) -> Expr {
+        let Expr::Field { test: Test::Is(value), .. } = self.ip() else { return Expr::All };
+        if !value.text.contains('/') {
+            return Expr::All;
+        }
+        if self.random.one_in(2) {
+            return Expr::Word(value.text);
+        }
+        Expr::Field { field: FieldRef::named("sourceIPAddress"), test: Test::Is(value) }
     }
 
     pub fn expr(&mut self, depth: usize) -> Expr {
@@ -106,7 +173,9 @@ impl<'a> Queries<'a> {
                 _ => Expr::negate(parts.remove(0)),
             };
         }
-        match self.random.below(12) {
+        match self.random.below(14) {
+            12 => self.action(),
+            13 => self.network(),
             0 => Expr::Word(self.word()),
             1 => {
                 let word = self.word();
@@ -143,7 +212,7 @@ impl<'a> Queries<'a> {
                 };
                 // Ranges of `ip` are of addresses.
                 let test = match test {
-                    Test::Range { .. } | Test::OneOf(_) if field.name == "ip" => Test::Exists,
+                    Test::Range { .. } | Test::OneOf(_) if is_of_addresses(&field) => Test::Exists,
                     test => test,
                 };
                 Expr::Field { field, test }
@@ -374,7 +443,7 @@ impl<'a> Queries<'a> {
             return expr;
         }
         let (field, value) = self.field();
-        if matches!(value, Scalar::Time(_)) || field.name == "ip" {
+        if matches!(value, Scalar::Time(_)) || is_of_addresses(&field) {
             return expr;
         }
         let query = self.values_of(field.clone());
@@ -540,7 +609,8 @@ impl<'a> Queries<'a> {
     }
 
     fn function(&mut self) -> Function {
-        let is_list = |kind: &FunctionKind| matches!(kind, FunctionKind::Values | FunctionKind::List);
+        let is_list =
+            |kind: &FunctionKind| matches!(kind, FunctionKind::Values | FunctionKind::List);
         let kinds = FunctionKind::ALL.iter().map(|(_, kind)| *kind);
         let kinds: Vec<FunctionKind> = kinds.filter(|kind| !is_list(kind)).collect();
         let kind = match self.random.below(9) {

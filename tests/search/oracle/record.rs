@@ -2,19 +2,20 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
 /// The fields whose values are texts whatever the record says, and their short names.
-pub const COLUMNS: [(&str, &str); 28] = [
+pub const COLUMNS: [(&str, &str); 34] = [
     ("eventSource", "service"),
-    ("eventName", "action"),
+    ("eventName", ""),
     ("awsRegion", "region"),
-    ("recipientAccountId", "account"),
+    ("recipientAccountId", ""),
     ("sourceIPAddress", "ip"),
     ("userAgent", ""),
-    ("errorCode", "error"),
+    ("errorCode", ""),
     ("errorMessage", ""),
     ("readOnly", ""),
     ("managementEvent", ""),
@@ -36,12 +37,19 @@ pub const COLUMNS: [(&str, &str); 28] = [
     ("resources.ARN", "resource"),
     ("actor", "actor"),
     ("credential", "credential"),
+    ("outcome", "outcome"),
+    ("error", "error"),
+    ("client", "client"),
+    ("target", "target"),
+    ("account", "account"),
+    ("action", "action"),
 ];
 
 /// A scalar of a record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scalar {
     Text(String),
+    /// With its text as it is written.
     Number(f64, String),
     Bool(bool),
     Time(i64),
@@ -54,17 +62,23 @@ impl Scalar {
             Json::Bool(truth) => Self::Bool(*truth),
             Json::Number(number) => {
                 let float = number.as_f64().unwrap();
-                // Floats are shown as Rust shows them: 5.0 as 5.
-                let text = if number.is_f64() { float.to_string() } else { number.to_string() };
-                Self::Number(float, text)
+                Self::Number(float, number.to_string())
             }
             Json::Null | Json::Array(_) | Json::Object(_) => return None,
         })
     }
 
+    /// As it is written.
+    pub fn written(&self) -> Cow<'_, str> {
+        if let Self::Number(_, text) = self { text.into() } else { self.text() }
+    }
+
     pub fn text(&self) -> Cow<'_, str> {
         match self {
-            Self::Text(text) | Self::Number(_, text) => text.into(),
+            Self::Text(text) => text.into(),
+            // Floats are shown as Rust shows them: 5.0 as 5.
+            Self::Number(float, text) if text.parse::<i128>().is_err() => float.to_string().into(),
+            Self::Number(_, text) => text.into(),
             Self::Bool(truth) => if *truth { "true" } else { "false" }.into(),
             Self::Time(time) => time_text(*time).into(),
         }
@@ -75,7 +89,7 @@ impl Scalar {
         match self {
             Self::Text(text) => shown(text).into(),
             Self::Bool(truth) => (*truth).into(),
-            Self::Number(_, text) => serde_json::from_str(text).unwrap(),
+            Self::Number(..) => serde_json::from_str(&self.text()).unwrap(),
             Self::Time(time) => time_text(*time).into(),
         }
     }
@@ -97,6 +111,33 @@ pub fn shown(text: &str) -> Cow<'_, str> {
 
 pub fn time_text(time: i64) -> String {
     Timestamp::from_microsecond(time).unwrap().to_string()
+}
+
+/// The one word that a time has for wildcards and regular expressions.
+pub fn hour_word(time: i64) -> String {
+    time_text(time)[.."2023-07-10t12".len()].to_lowercase()
+}
+
+/// The span of a time that is written as records write them, or is the beginning of one.
+pub fn written_span(text: &str) -> Option<Range<i64>> {
+    let digits = text.trim_end_matches(['Z', 'z']).replace('t', "T");
+    let (form, lasting) = match digits.len() {
+        10 => ("%Y-%m-%d", 86_400),
+        13 => ("%Y-%m-%dT%H", 3_600),
+        16 => ("%Y-%m-%dT%H:%M", 60),
+        19 => ("%Y-%m-%dT%H:%M:%S", 1),
+        _ => return None,
+    };
+    if digits.len() < 19 && digits.len() != text.len() {
+        return None;
+    }
+    let mut parsed = jiff::fmt::strtime::parse(form, &digits).ok()?;
+    parsed.set_offset(Some(jiff::tz::Offset::UTC));
+    if digits.len() == 10 {
+        parsed.set_hour(Some(0)).unwrap();
+    }
+    let start = parsed.to_timestamp().ok()?.as_microsecond();
+    Some(start..start + lasting * 1_000_000)
 }
 
 /// A record, taken apart once.
@@ -124,9 +165,7 @@ impl Doc {
                 if is_column(path) {
                     *scalar = Scalar::Text(scalar.text().into_owned());
                 }
-                if !matches!(scalar, Scalar::Bool(_)) {
-                    rows.push(words_of(&scalar.text()));
-                }
+                rows.push(words_of(&scalar.written()));
             }
         }
         let (credential, actor) = identity(record);
@@ -134,9 +173,19 @@ impl Doc {
         if !actor.is_empty() {
             values.insert("actor".to_owned(), vec![Scalar::Text(actor)]);
         }
+        for (name, text) in of_call(record) {
+            if !text.is_empty() {
+                values.insert(name.to_owned(), vec![Scalar::Text(text)]);
+            }
+        }
+        // Their tables are tested where they are.
+        for (name, texts) in by_tables(record) {
+            values.insert(name.to_owned(), texts.into_iter().map(Scalar::Text).collect());
+        }
         values.insert("time".to_owned(), vec![Scalar::Time(time)]);
         let id = record["eventID"].as_str().expect("records with an id").to_owned();
-        let words = rows.iter().flatten().map(|word| known_part(word).to_owned()).collect();
+        let words = rows.iter().flatten().map(|word| known_part(word).to_owned());
+        let words = words.chain([hour_word(time)]).collect();
         Self { id, time, values, rows, words }
     }
 
@@ -243,7 +292,11 @@ fn identity(record: &Json) -> (String, String) {
     let resource = arn.splitn(6, ':').nth(5).unwrap_or_default().to_owned();
     let is = |prefix: &str| resource.starts_with(prefix);
     let credential = match kind.as_str() {
-        _ if account == "anonymous" || principal == "Anonymous" => "anonymous",
+        _ if ["anonymous", "ANONYMOUS_PRINCIPAL"].contains(&account.as_str())
+            || principal == "Anonymous" =>
+        {
+            "anonymous"
+        }
         "Root" => "root",
         "IAMUser" => "iam-user",
         "AssumedRole" | "Role" => "assumed-role",
@@ -279,7 +332,77 @@ fn identity(record: &Json) -> (String, String) {
         "aws-account" => first(&[&account, &principal]),
         "identity-center" => first(&[&name, &behalf, &principal]),
         "unknown" => first(&[&name, &last, &principal, &account]),
+        "federated" => {
+            let chosen = principal.split_once(':').filter(|(account, name)| {
+                !name.is_empty() && account.chars().all(|c| c.is_ascii_digit())
+            });
+            let chosen = chosen.map_or(principal.clone(), |(_, name)| name.to_owned());
+            first(&[&name, &last, &chosen])
+        }
         _ => first(&[&name, &last, &principal]),
     };
     (credential.to_owned(), actor)
+}
+
+/// What came of the call, what went wrong, whose account it was and what was done, said again.
+fn of_call(record: &Json) -> [(&'static str, String); 4] {
+    let text = |json: &Json| {
+        let scalar = Scalar::of(json);
+        scalar.map_or(String::new(), |scalar| shown(&scalar.text()).into_owned())
+    };
+    let (code, message) = (text(&record["errorCode"]), text(&record["errorMessage"]));
+    let name = text(&record["eventName"]);
+    let insight = &record["insightDetails"];
+    let response = &record["responseElements"];
+    let said = [response, &record["serviceEventDetails"]].map(|object| text(&object[&name]));
+    let has_failed = said.iter().any(|said| said.eq_ignore_ascii_case("failure"));
+    let is_refused = ["_return", "success"].iter().any(|key| response[*key] == false);
+    let is_none = ["", "-", "success"].contains(&code.to_lowercase().as_str());
+    let insight_code = text(&insight["errorCode"]);
+    let error = if !is_none {
+        code
+    } else if has_failed && message.is_empty() {
+        "Failure".to_owned()
+    } else if is_refused && message.is_empty() {
+        "false".to_owned()
+    } else if !message.is_empty() && !said.iter().any(|said| said == "Success") {
+        message.clone()
+    } else {
+        insight_code
+    };
+    let denies = |text: &str| {
+        let text = text.to_lowercase();
+        ["accessdenied", "unauthorized", "notauthorized", "forbidden", "authfailure"]
+            .iter()
+            .any(|part| text.replace([' ', '.', '_'], "").contains(part))
+            || text.contains("explicit deny")
+    };
+    let outcome = match error.as_str() {
+        "" if name.is_empty() => "",
+        "" => "success",
+        error if denies(error) || denies(&message) => "denied",
+        _ => "failure",
+    };
+    let account = text(&record["recipientAccountId"]);
+    let of_caller = text(&record["userIdentity"]["accountId"]);
+    let account = if account.is_empty() && !of_caller.to_lowercase().starts_with("anonymous") {
+        of_caller
+    } else {
+        account
+    };
+    let account = if account.is_empty() { text(&record["accountId"]) } else { account };
+    let action = if name.is_empty() { text(&insight["eventName"]) } else { name };
+    [("outcome", outcome.to_owned()), ("error", error), ("account", account), ("action", action)]
+}
+
+fn by_tables(record: &Json) -> Vec<(&'static str, Vec<String>)> {
+    let mut parser = trail::parse::Parser::default();
+    let text = record.to_string();
+    let (event, _) = parser.parse_record(text.as_bytes()).expect("a record");
+    let of_column = |(name, id)| {
+        let values = event.columns().filter(|(column, _)| *column == id);
+        (name, values.map(|(_, text)| text.to_owned()).collect::<Vec<_>>())
+    };
+    let tables = [("client", trail::columns::CLIENT), ("target", trail::columns::TARGET)];
+    tables.map(of_column).into_iter().filter(|(_, texts)| !texts.is_empty()).collect()
 }

@@ -5,7 +5,7 @@ use language::ast::{Expr, Function, FunctionKind, GroupKey};
 use serde_json::Value as Json;
 
 use super::evaluate::{Archive, Kind, compile, has_row, is_of_form, lower};
-use super::record::{Scalar, known_part, words_of};
+use super::record::{Scalar, hour_word, known_part, words_of, written_span};
 
 /// A column of a table.
 #[derive(Clone)]
@@ -76,11 +76,10 @@ fn meaning(expr: &Expr, columns: &[Column]) -> Meets {
             Box::new(move |row| !inner(row))
         }
         Expr::Word(text) | Expr::Phrase(text) => {
-            let (wanted, time) = (words_of(text), text.parse::<Timestamp>().ok());
-            let time = time.map(Timestamp::as_microsecond);
+            let (wanted, span) = (words_of(text), written_span(text));
             Box::new(move |row| {
                 row.iter().flatten().any(|value| match value {
-                    Scalar::Time(found) => Some(*found) == time,
+                    Scalar::Time(found) => span.as_ref().is_some_and(|span| span.contains(found)),
                     value => has_row(&words_in(value), &wanted),
                 })
             })
@@ -107,10 +106,10 @@ fn any_word(test: impl Fn(&str) -> bool + 'static) -> Meets {
     })
 }
 
-/// The words of a value. Truth values and times have none.
+/// The words of a value of a row. A time has one.
 pub fn words_in(value: &Scalar) -> Vec<String> {
     match value {
-        Scalar::Bool(_) | Scalar::Time(_) => Vec::new(),
+        Scalar::Time(time) => vec![hour_word(*time)],
         value => words_of(&value.text()),
     }
 }

@@ -8,9 +8,7 @@ use jiff::Timestamp;
 use jiff::ToSpan;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
-use language::ast::{
-    Bin, BinUnit, Function, FunctionKind, GroupKey, Net, Query, SortKey, Stage,
-};
+use language::ast::{Bin, BinUnit, Function, FunctionKind, GroupKey, Net, Query, SortKey, Stage};
 use serde_json::Value as Json;
 
 use super::evaluate::Archive;
@@ -27,10 +25,17 @@ pub fn order(a: &Json, b: &Json) -> Ordering {
     };
     match (a, b) {
         (Json::Bool(a), Json::Bool(b)) => a.cmp(b),
-        (Json::Number(a), Json::Number(b)) => a.as_f64().unwrap().total_cmp(&b.as_f64().unwrap()),
+        (Json::Number(a), Json::Number(b)) => match (whole(a), whole(b)) {
+            (Some(a), Some(b)) => a.cmp(&b),
+            _ => a.as_f64().unwrap().total_cmp(&b.as_f64().unwrap()),
+        },
         (Json::String(a), Json::String(b)) => a.cmp(b),
         (a, b) => rank(a).cmp(&rank(b)),
     }
+}
+
+fn whole(number: &serde_json::Number) -> Option<i128> {
+    number.as_i64().map(Into::into).or(number.as_u64().map(Into::into))
 }
 
 /// A value that is not there comes last in either direction.
@@ -121,15 +126,17 @@ impl Archive {
     fn measure(&self, docs: &[&Doc], function: &Function) -> Json {
         let Some(field) = &function.field else { return docs.len().into() };
         let paths = self.paths_of(field);
+        let each = |doc: &Doc| -> Vec<Scalar> {
+            paths.iter().flat_map(|path| doc.of(path)).cloned().collect()
+        };
         let of = |doc: &Doc| -> Vec<Scalar> {
-            let mut values: Vec<Scalar> =
-                paths.iter().flat_map(|path| doc.of(path)).cloned().collect();
+            let mut values = each(doc);
             values.sort_by(|a, b| order(&a.json(), &b.json()));
             values.dedup_by(|a, b| a.json() == b.json());
             values
         };
         let numbers = || -> Vec<f64> {
-            docs.iter().flat_map(|doc| of(doc)).filter_map(|value| value.number()).collect()
+            docs.iter().flat_map(|doc| each(doc)).filter_map(|value| value.number()).collect()
         };
         let float = |n: f64| {
             if n.fract() == 0.0 && n.abs() < 1e15 { Json::from(n as i64) } else { Json::from(n) }
@@ -214,7 +221,9 @@ fn network(text: &str, net: Net) -> Option<Json> {
     let first = |octets: &[u8], bits: u8| -> Vec<u8> {
         let bit = |at: usize| octets[at / 8] >> (7 - at % 8) & 1;
         let kept = |at: usize| if at < usize::from(bits) { bit(at) } else { 0 };
-        (0..octets.len()).map(|byte| (0..8).fold(0, |all, at| all << 1 | kept(byte * 8 + at))).collect()
+        (0..octets.len())
+            .map(|byte| (0..8).fold(0, |all, at| all << 1 | kept(byte * 8 + at)))
+            .collect()
     };
     Some(match text.parse().ok()? {
         IpAddr::V4(address) => {
@@ -238,15 +247,8 @@ fn sort_rows(rows: &mut [Vec<Json>], columns: &[Column], sort: &[SortKey], keys:
                 return order;
             }
         }
-        (0..keys)
-            .map(|at| in_order_of_keys(&a[at], &b[at], sort.is_empty()))
-            .fold(Ordering::Equal, Ordering::then)
+        (0..keys).map(|at| in_order(&a[at], &b[at], false)).fold(Ordering::Equal, Ordering::then)
     });
-}
-
-/// Without a sort, rows come in the plain order of their keys: nothing before everything.
-fn in_order_of_keys(a: &Json, b: &Json, is_plain: bool) -> Ordering {
-    if is_plain { order(a, b) } else { in_order(a, b, false) }
 }
 
 fn start_of(bin: Bin, time: i64) -> i64 {

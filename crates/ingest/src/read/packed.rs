@@ -49,8 +49,8 @@ pub(super) fn gunzip_twice<'a>(
     Ok(Content { bytes: &out[..length], second_member, flags, has_trailing_bytes, unread })
 }
 
-/// What follows a member: white space before another is passed over.
+/// What follows a member: white space is passed over before another, and at the end.
 pub(super) fn after_space(rest: &[u8]) -> &[u8] {
     let member = rest.trim_ascii_start();
-    if member.starts_with(GZIP) { member } else { rest }
+    if member.is_empty() || member.starts_with(GZIP) { member } else { rest }
 }

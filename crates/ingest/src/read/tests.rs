@@ -51,7 +51,7 @@ fn further_members_are_read_and_told() {
 #[test]
 fn members_with_lines_between_are_read() {
     let lines = [gzip(b"one"), b"\r\n\n".to_vec(), gzip(b"three"), b"\n".to_vec()].concat();
-    assert_eq!(read(&lines), "8 Some(3) true");
+    assert_eq!(read(&lines), "8 Some(3) false");
     assert_eq!(read(&lines[..lines.len() - 1]), "8 Some(3) false");
 }
 
@@ -90,6 +90,14 @@ fn members_that_are_log_envelopes_are_told_from_others() {
 fn bytes_behind_the_last_member_are_told() {
     assert_eq!(read(&[gzip(b"one"), b"tail".to_vec()].concat()), "3 None true");
     assert_eq!(read(&[gzip(b"one"), vec![0; 100]].concat()), "3 None true");
+    assert_eq!(read(&[gzip(b"one"), b"\ntail".to_vec()].concat()), "3 None true");
+    // A line end is no tampering.
+    let zstd = zstd::encode_all(&b"one"[..], 3).unwrap();
+    for end in ["\n", "\r\n", " \n\n"] {
+        assert_eq!(read(&[gzip(b"one"), end.into()].concat()), "3 None false");
+        assert_eq!(read(&[zstd.clone(), end.into()].concat()), "3 None false");
+        assert_eq!(read(&gzip(&[gzip(b"one"), end.into()].concat())), "3 None false gzip-in-gzip");
+    }
 }
 
 #[test]

@@ -14,11 +14,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    Bin, Comparison, Expr, FieldRef, Function, FunctionKind, GroupKey, Net, Pattern,
-    PatternPiece,     Query, Regex, SortKey, Stage, Test, Value,
+    Bin, Comparison, Expr, FieldRef, Function, FunctionKind, GroupKey, Net, Pattern, PatternPiece,
+    Query, Regex, SortKey, Stage, Test, Value,
 };
 use crate::check::check_stages;
-use crate::limits::{QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
+use crate::limits::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
 use crate::parse::percentile;
 use crate::syntax::names_a_field;
 
@@ -31,8 +31,23 @@ impl Serialize for Query {
 impl<'de> Deserialize<'de> for Query {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Json::deserialize(deserializer)?;
+        if text_bytes(&json) > QUERY_BYTES_MAX {
+            let message =
+                format!("query: its texts are longer than {QUERY_BYTES_MAX} bytes together");
+            return Err(D::Error::custom(message));
+        }
         let mut reader = Reader { path: "query".to_owned(), depth: 0, terms: 0 };
         reader.query(&json).map_err(D::Error::custom)
+    }
+}
+
+/// Bytes of all texts in a tree.
+fn text_bytes(json: &Json) -> usize {
+    match json {
+        Json::String(text) => text.len(),
+        Json::Array(items) => items.iter().map(text_bytes).sum(),
+        Json::Object(members) => members.values().map(text_bytes).sum(),
+        Json::Null | Json::Bool(_) | Json::Number(_) => 0,
     }
 }
 
@@ -501,7 +516,9 @@ impl Reader {
             let field = self.name(object.get("field").unwrap_or(&Json::Null))?;
             return match read_net(net) {
                 Some(net) => Ok(GroupKey::Net { field, net, name }),
-                None => self.fault(format!("{net} is not a length of a network like 24 or [24, 64]")),
+                None => {
+                    self.fault(format!("{net} is not a length of a network like 24 or [24, 64]"))
+                }
             };
         }
         match (object.get("field"), object.get("bin")) {

@@ -121,7 +121,9 @@ impl Parser<'_> {
         let message = format!("'{word} {next}' stands behind conditions without '|'");
         Err(ParseError::new(offset, message).suggest(match word.as_str() {
             "order" | "sort" => "write | sort time desc".to_owned(),
-            "group" | "partition" => "write | count by actor, or | stats sum(field) by actor".to_owned(),
+            "group" | "partition" => {
+                "write | count by actor, or | stats sum(field) by actor".to_owned()
+            }
             "having" => "write | filter count > 5".to_owned(),
             word => format!("write | {word} {next}, or quote the words"),
         }))
@@ -245,7 +247,10 @@ impl Parser<'_> {
             "in" => {
                 let field = self.field()?;
                 let mut tests = Vec::new();
-                while { self.scan.skip_spaces(); self.is_at(",") } {
+                while {
+                    self.scan.skip_spaces();
+                    self.is_at(",")
+                } {
                     self.comma()?;
                     tests.push(Test::Is(self.text_argument()?));
                 }

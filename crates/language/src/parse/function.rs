@@ -160,4 +160,3 @@ pub(crate) fn percentile(text: &str) -> Option<FunctionKind> {
     let thousandths = format!("{whole}{fraction:0<3}").parse().ok()?;
     (thousandths <= 100_000).then_some(FunctionKind::Percentile(thousandths))
 }
-

@@ -212,10 +212,8 @@ fn name() -> impl Strategy<Value = String> {
 
 /// A field, whose name may stand in quotes.
 fn field() -> impl Strategy<Value = FieldRef> {
-    (text(), any::<bool>()).prop_map(|(name, is_quoted)| FieldRef {
-        is_quoted,
-        ..FieldRef::named(name)
-    })
+    (text(), any::<bool>())
+        .prop_map(|(name, is_quoted)| FieldRef { is_quoted, ..FieldRef::named(name) })
 }
 
 /// A tree in normal form.
@@ -223,8 +221,7 @@ pub(crate) fn any_expr() -> impl Strategy<Value = Expr> {
     let stages = any_stages().prop_filter("events are no values", |stages| !stages.is_empty());
     let inner = (simple_expr(), stages)
         .prop_map(|(filter, stages)| Test::InQuery(Box::new(Query { filter, stages })));
-    let in_query =
-        (field(), inner).prop_map(|(field, test)| Expr::Field { field, test });
+    let in_query = (field(), inner).prop_map(|(field, test)| Expr::Field { field, test });
     prop_oneof![
         6 => simple_expr(),
         1 => (simple_expr(), in_query).prop_map(|(a, b)| Expr::all_of([a, b])

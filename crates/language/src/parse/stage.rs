@@ -60,8 +60,16 @@ const ALIASES: [(&str, &str); 11] = [
 
 /// Those that begin a query elsewhere, and that are hardly words to look for.
 const LEADING_ELSEWHERE: [&str; 10] = [
-    "rex", "eval", "spath", "eventstats", "streamstats", "mvexpand", "fillnull", "tstats",
-    "inputlookup", "unnest",
+    "rex",
+    "eval",
+    "spath",
+    "eventstats",
+    "streamstats",
+    "mvexpand",
+    "fillnull",
+    "tstats",
+    "inputlookup",
+    "unnest",
 ];
 
 /// Stages of other languages that are written otherwise here.
@@ -77,7 +85,10 @@ const ELSEWHERE: [(&[&str], &str); 13] = [
     (&["parse", "spath", "unnest", "mvexpand", "extract"], "every path of a record is a field"),
     (&["eventstats", "streamstats", "transaction", "cluster"], "write stats … by …"),
     (&["offset", "skip"], "pages follow each other by their cursor"),
-    (&["from", "source", "index", "tstats", "inputlookup"], "the archive is searched as a whole: begin with a filter"),
+    (
+        &["from", "source", "index", "tstats", "inputlookup"],
+        "the archive is searched as a whole: begin with a filter",
+    ),
     (&["fillnull", "mvcombine", "makemv", "addtotals"], "write stats … by …"),
 ];
 
@@ -95,7 +106,10 @@ impl Parser<'_> {
         }
         if self.is_at_leading_stage() {
             let word = self.scan.peek_run("");
-            let is_alone = matches!({ self.scan }.rest()[word.len()..].trim_start().chars().next(), None | Some('|'));
+            let is_alone = matches!(
+                { self.scan }.rest()[word.len()..].trim_start().chars().next(),
+                None | Some('|')
+            );
             self.stage(&mut stages).map_err(|error| match is_alone {
                 true => error.suggest(format!("quote it to look for the word: \"{word}\"")),
                 false => error,
@@ -211,7 +225,9 @@ impl Parser<'_> {
             next if stage_of(next).is_some() || next == "group" => {
                 error.suggest(format!("write | before {next}"))
             }
-            "" if self.is_at("(") => error.suggest("time is cut by bin(1h), an address by net(ip, 24)"),
+            "" if self.is_at("(") => {
+                error.suggest("time is cut by bin(1h), an address by net(ip, 24)")
+            }
             next if stage_takes_names(stage) && next.starts_with(char::is_alphabetic) => {
                 error.suggest("put a comma between names")
             }
@@ -474,7 +490,11 @@ impl Parser<'_> {
             self.field().map_err(|error| {
                 let rows = self.scan.peek_run(",");
                 let is_number = !rows.is_empty() && rows.bytes().all(|byte| byte.is_ascii_digit());
-                if is_number { error.suggest(format!("write sort … | limit {rows}")) } else { error }
+                if is_number {
+                    error.suggest(format!("write sort … | limit {rows}"))
+                } else {
+                    error
+                }
             })?
         };
         self.scan.skip_spaces();

@@ -557,6 +557,13 @@ fn bounds_hold() {
     let offset = |text: String| parse(&text).unwrap_err().offset;
     assert_eq!(offset(nested(QUERY_DEPTH_MAX + 1)), QUERY_DEPTH_MAX + 1);
     assert_eq!(offset(negated(1_000)), (QUERY_DEPTH_MAX + 1) * "NOT ".len() - 1);
+    let tree = |bytes: usize| {
+        let json = serde_json::json!({ "filter": { "wildcard": "a?*".repeat(bytes / 3) } });
+        serde_json::from_value::<Query>(json).map_err(|error| error.to_string())
+    };
+    tree(QUERY_BYTES_MAX).unwrap();
+    let error = tree(QUERY_BYTES_MAX + 3).unwrap_err();
+    assert!(error.contains("longer than 65536 bytes"), "{error}");
     assert_eq!(offset("a ".repeat(QUERY_TERMS_MAX + 1)), QUERY_TERMS_MAX * "a ".len());
     assert_eq!(offset(values(QUERY_TERMS_MAX)), "f IN [".len() + (QUERY_TERMS_MAX - 1) * 2);
     assert_eq!(offset("é".repeat(QUERY_BYTES_MAX / 2) + "!"), QUERY_BYTES_MAX);

@@ -9,9 +9,8 @@ use crate::syntax::{foreign_form, is_keyword, names_a_field, unescape};
 use crate::time::{is_clock, is_date, is_distance, is_unit};
 
 /// Units of bytes that people write apart from their number.
-const BYTE_UNITS: [&str; 16] = [
-    "k", "K", "M", "G", "T", "KB", "kB", "MB", "GB", "TB", "Ki", "Mi", "Gi", "KiB", "MiB", "GiB",
-];
+const BYTE_UNITS: [&str; 16] =
+    ["k", "K", "M", "G", "T", "KB", "kB", "MB", "GB", "TB", "Ki", "Mi", "Gi", "KiB", "MiB", "GiB"];
 
 /// What is expected where a condition begins.
 pub(super) const CONDITION: &str = "a condition";
@@ -50,7 +49,9 @@ impl Parser<'_> {
         }
         if text.len() > 1 && text.contains('*') {
             let at = start.offset();
-            self.note(format!("'*' in the quotes at byte {at} is itself; without quotes it is a wildcard"));
+            self.note(format!(
+                "'*' in the quotes at byte {at} is itself; without quotes it is a wildcard"
+            ));
         }
         Ok(Some(text))
     }
@@ -72,9 +73,9 @@ impl Parser<'_> {
         self.scan.skip_spaces();
         match self.regex()? {
             Some(regex) => Ok(anywhere(regex)),
-            None => Err(self.unexpected("a regular expression").suggest(
-                "write =~ /x/ for a part of the value, or ~ x for the value in any case",
-            )),
+            None => Err(self
+                .unexpected("a regular expression")
+                .suggest("write =~ /x/ for a part of the value, or ~ x for the value in any case")),
         }
     }
 
@@ -376,7 +377,9 @@ impl Parser<'_> {
                 (first, rest) if is_plain && is_digits(first) && is_digits(rest) => {
                     format!("write the number as {first}{rest}, a list as field:(a OR b)")
                 }
-                (_, "") => "write field:(a OR b) for either; quote text that has a comma".to_owned(),
+                (_, "") => {
+                    "write field:(a OR b) for either; quote text that has a comma".to_owned()
+                }
                 (a, b) if is_plain && !b.contains(',') => {
                     format!("write field:({a} OR {b}) for either; quote text that has a comma")
                 }
@@ -401,7 +404,9 @@ impl Parser<'_> {
                     "a list is field IN [a, b], a query in one field IN (query | values field)",
                 ),
                 Some('[') => error.suggest("quote it if it is text"),
-                Some('{') if expected == CONDITION => error.suggest("leave out the braces: eventName = x"),
+                Some('{') if expected == CONDITION => {
+                    error.suggest("leave out the braces: eventName = x")
+                }
                 _ => error,
             });
         }

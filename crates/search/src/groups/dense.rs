@@ -12,6 +12,7 @@ use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DateTime, DocId};
 use crate::values::{Bins, ValueSource, time_of};
 use segment::IndexError;
 use segment::dictionary::{TermWalk, TextColumn};
+use segment::overflow::Reach;
 use segment::schema::{Fields, TIME};
 use segment::stop::Pace;
 use segment::view::SegmentView;
@@ -312,7 +313,7 @@ impl DenseKey {
             ValueSource::Column(id) if !id.column().is_unique => segment.text_column(*id)?,
             ValueSource::Paths(paths) => {
                 let [path] = paths.as_slice() else { return Ok(None) };
-                if segment.overflowed_at(path)?.is_some() {
+                if segment.overflowed(path, Reach::At)?.is_some() {
                     return Ok(None);
                 }
                 let mut columns = segment.columns_at(path)?;

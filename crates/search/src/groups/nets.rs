@@ -21,12 +21,7 @@ pub(crate) struct Nets {
 
 impl Nets {
     pub(crate) fn new(net: Net) -> Self {
-        Self {
-            net,
-            known: SeededMap::default(),
-            numbers: SeededMap::default(),
-            cells: Vec::new(),
-        }
+        Self { net, known: SeededMap::default(), numbers: SeededMap::default(), cells: Vec::new() }
     }
 
     /// Puts their networks in place of an event's values, each once.

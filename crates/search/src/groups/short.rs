@@ -10,6 +10,7 @@ use crate::clauses::ClauseQuery;
 use crate::groups::dense::Counter;
 use crate::values::ValueSource;
 use crate::visit::{Check, Matches};
+use segment::overflow::Reach;
 use segment::view::SegmentView;
 use segment::{IndexError, lock};
 use trail::columns::ColumnId;
@@ -123,7 +124,7 @@ impl<E: From<IndexError> + Send> ShortTables<'_, E> {
                     let has_others = segment.reading(|| {
                         let of_values = usize::from(segment.text_column(*id)?.is_some());
                         Ok(segment.columns_at_or_below(path)?.len() > of_values
-                            || segment.overflowed_at_or_below(path)?.is_some())
+                            || segment.overflowed(path, Reach::AtOrBelow)?.is_some())
                     })?;
                     if has_others {
                         return Ok(None);

@@ -29,7 +29,8 @@ const LISTED_BYTES: usize = 24;
 pub(crate) struct LocalTally {
     pub(crate) count: u64,
     sum: Sum,
-    /// At most one of each part; with the time of its event, for the first and the last.
+    /// At most one number and one other value of each part; with the time of its event, for the first
+    /// and the last.
     best: Vec<(Micros, Local)>,
     distinct: SeededSet<Local>,
     numbers: Vec<f64>,
@@ -72,7 +73,11 @@ impl LocalTally {
     }
 
     fn keep_best(&mut self, measure: &Measure, values: &Values, time: Micros, local: Local) {
-        let Some(best) = self.best.iter_mut().find(|(_, best)| best.part == local.part) else {
+        // Values without a column are of all kinds in one part.
+        let is_alike = |best: &Local| {
+            best.part == local.part && values.is_number(*best) == values.is_number(local)
+        };
+        let Some(best) = self.best.iter_mut().find(|(_, best)| is_alike(best)) else {
             self.best.push((time, local));
             return;
         };

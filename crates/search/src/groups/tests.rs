@@ -10,7 +10,7 @@ use crate::value_clauses::ExistsClause;
 use segment::file::{FileKey, FileRecord};
 use segment::file::{FileState, Reading};
 use store::store::Store;
-use trail::columns::{EVENT_NAME, USER_AGENT};
+use trail::columns::{EVENT_ID, EVENT_NAME, USER_AGENT};
 use trail::flat::{Event, Scalar};
 use trail::paths::PathId;
 use trail::time::Micros;
@@ -304,4 +304,31 @@ fn few_values_are_counted_by_the_inverted_index() {
     let missing = Counter::of_all(&snapshot.segments[0], USER_AGENT).unwrap().expect("it tells");
     let (_, counts, without) = missing.of_one_text().unwrap();
     assert_eq!((counts, without), (&[][..], 64));
+}
+
+/// More than is gathered of a piece before it is put to the others.
+#[test]
+fn long_values_of_records_are_forgotten_and_count_as_they_did() {
+    let segments: Vec<Vec<Given>> = vec![(0..1_500).map(|n| (None, n)).collect(); 2];
+    let (_dir, snapshot) = index_of(&segments);
+    let text = |record: &[u8]| {
+        let (_, n) = std::str::from_utf8(record).unwrap().split_once(' ').unwrap();
+        let n: u64 = n.parse().unwrap();
+        format!("{:04}{}", n * 7 % 1_000, "x".repeat(20_000))
+    };
+    let read: Arc<ReadRecord> = Arc::new(move |record, _, visit| visit(&text(record)));
+    let source = || ValueSource::Column(EVENT_ID);
+    let measures =
+        vec![Measure::Distinct(source()), Measure::Max(source()), Measure::Min(source())];
+    let grouping = Grouping { keys: Vec::new(), measures, largest: None };
+    let sought = Sought::of(&AllQuery);
+    let found =
+        group::<ApiError>(&snapshot, &sought, &grouping, &read, 1 << 24, &|| Ok(())).unwrap();
+    let text = |n: u64| Cell::text(&format!("{n:04}{}", "x".repeat(20_000)));
+    assert_eq!(found.rows, [[Cell::Int(1_000), text(999), text(0)]]);
+    let mut values = Values::open(&snapshot.segments[0], &source(), &read).unwrap();
+    values.of(0).unwrap();
+    assert!((20_000..100_000).contains(&values.bytes()) && values.more_steps() == 0);
+    values.forget();
+    assert_eq!(values.bytes(), 0);
 }

@@ -2,13 +2,14 @@
 
 use std::iter;
 use std::net::Ipv6Addr;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use tantivy::Term;
 use tantivy::query::{BooleanQuery, InvertedIndexRangeQuery, Query};
 
-use super::{Planner, any_of, exact, leaf_test, record_test};
-use crate::addresses::{Addresses, AwsSource};
+use super::{PARTS_UNPACED_MAX, Planner, any_of, exact, leaf_test, record_test};
+use crate::addresses::{Addresses, AwsSource, Network};
 use crate::compare::{CompareClause, Relation};
 use crate::form::{Anything, Between, SameNumber, SameText};
 use crate::id_clauses::{IdClause, UuidClause};
@@ -31,11 +32,19 @@ const VALUES_APART_MAX: usize = 16;
 
 impl Planner<'_> {
     /// Plans events with a value in a field that passes a test.
-    pub(super) fn value(&self, field: &EventField, test: &ValueMeaning) -> Box<dyn Query> {
+    pub(crate) fn value(&self, field: &EventField, test: &ValueMeaning) -> Box<dyn Query> {
         match field {
             EventField::Column(id) => self.column_test(*id, test),
             EventField::Paths(paths) => {
-                any_of(paths.iter().map(|path| self.path_test(path, test)).collect())
+                let test_of = |path: &String| match ColumnId::at_path(path) {
+                    Some(id) => self.column_test(id, test),
+                    None => self.path_test(path, test),
+                };
+                let parts = paths.iter().map(test_of);
+                if paths.len() <= PARTS_UNPACED_MAX {
+                    return any_of(parts.collect());
+                }
+                any_of(parts.map(|part| self.paced(part, 1)).collect())
             }
         }
     }
@@ -67,8 +76,12 @@ impl Planner<'_> {
                 }
                 texts => any_of(self.is_any_of(id, texts.into_iter())),
             },
-            ValueMeaning::Exists if !id.column().is_unique => {
-                self.clause(ExistsClause { path: id.column().path.to_owned() })
+            ValueMeaning::Exists => {
+                let there = self.clause(ExistsClause { path: id.column().path.to_owned() });
+                if !id.column().is_unique {
+                    return there;
+                }
+                any_of(vec![self.values_test(&TextField::Column(id), test), there])
             }
             ValueMeaning::Phrase(phrase) if id.column().words == Words::Whole => {
                 self.phrase_in_whole(id, phrase)
@@ -77,13 +90,20 @@ impl Planner<'_> {
             ValueMeaning::Address(addresses) if id == columns::SOURCE_IP => {
                 self.addresses(addresses)
             }
+            ValueMeaning::Network(Network { addresses, text }) if id == columns::SOURCE_IP => {
+                any_of(vec![self.addresses(addresses), self.is(id, &text.0)])
+            }
             test => self.values_test(&TextField::Column(id), test),
         }
     }
 
-    fn addresses(&self, Addresses { lower, upper }: &Addresses) -> Box<dyn Query> {
-        let term = |ip: Ipv6Addr| Term::from_field_ip_addr(self.snapshot.fields.ip, ip);
-        Box::new(InvertedIndexRangeQuery::new(lower.map(term), upper.map(term)))
+    pub(super) fn addresses(&self, addresses: &Addresses) -> Box<dyn Query> {
+        let bound =
+            |ip: &Ipv6Addr| Bound::Included(Term::from_field_ip_addr(self.snapshot.fields.ip, *ip));
+        let between = |(first, last): &(Ipv6Addr, Ipv6Addr)| -> Box<dyn Query> {
+            Box::new(InvertedIndexRangeQuery::new(bound(first), bound(last)))
+        };
+        any_of(addresses.ranges().iter().map(between).collect())
     }
 
     /// Words in a row in a column whose values are one word each, but for some whose words are found
@@ -120,8 +140,8 @@ impl Planner<'_> {
             ValueMeaning::Range(texts @ Between::Numbers(lower, upper)) => {
                 self.clause(NumberClause {
                     path: path.to_owned(),
-                    lower: lower.map(|number| number.0),
-                    upper: upper.map(|number| number.0),
+                    lower: *lower,
+                    upper: *upper,
                     texts: texts.clone(),
                     is_met_by_record: Arc::new(record_test(Some(path), texts.clone())),
                 })
@@ -150,6 +170,8 @@ impl Planner<'_> {
             ValueMeaning::Phrase(phrase) => self.values(field, phrase.clone()),
             ValueMeaning::Range(between) => self.values(field, between.clone()),
             ValueMeaning::Address(addresses) => self.values(field, addresses.clone()),
+            ValueMeaning::Network(network) => self.values(field, network.clone()),
+            ValueMeaning::Named(named) => self.values(field, named.clone()),
             ValueMeaning::AwsSource => self.values(field, AwsSource),
         }
     }

@@ -108,9 +108,10 @@ impl Firsts {
         self.fields.iter().map(|field| field.values.steps()).sum()
     }
 
-    /// Offers the current event, which is kept if it is the first of its group so far.
-    pub(crate) fn offer(&mut self, keys: &SortKeys, doc: DocId) -> Result<(), IndexError> {
-        let mut group = 0;
+    /// Offers the current event, which is kept if it is the first of its group so far; returns how many
+    /// steps that took beyond [`Self::steps`].
+    pub(crate) fn offer(&mut self, keys: &SortKeys, doc: DocId) -> Result<usize, IndexError> {
+        let (mut group, mut more) = (0, 0);
         for field in &mut self.fields {
             let values = field.values.of(doc)?;
             let new = field.made_of.len() as u32;
@@ -120,6 +121,7 @@ impl Firsts {
                 field.made_of.push(made_of);
                 self.bytes += GROUP_BYTES + size_of_val(values);
             }
+            more += field.values.more_steps();
         }
         let at = group as usize;
         if at == self.events.len() {
@@ -131,12 +133,13 @@ impl Firsts {
             self.keys[at * at_hand.len()..][..at_hand.len()].copy_from_slice(at_hand);
             self.events[at] = (doc, time);
         }
-        Ok(())
+        Ok(more)
     }
 
     /// About how many bytes of memory the groups take.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + size_of_val(self.keys.as_slice())
+        let values: usize = self.fields.iter().map(|field| field.values.bytes()).sum();
+        self.bytes + size_of_val(self.keys.as_slice()) + values
     }
 
     fn row(&self, group: usize) -> Row<'_> {
@@ -163,6 +166,7 @@ impl Firsts {
             field.sets.clear();
             field.groups.clear();
             field.made_of.clear();
+            field.values.forget();
         }
         self.events.clear();
         self.keys.clear();

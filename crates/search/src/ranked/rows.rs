@@ -75,12 +75,28 @@ impl SortKeys {
         self.fields.iter().map(|field| field.values.steps()).sum::<usize>() + COMPARE_STEPS
     }
 
-    /// Reads the values of an event, which becomes the current one.
-    pub(crate) fn read(&mut self, doc: DocId) -> Result<(), IndexError> {
+    /// Reads the values of an event, which becomes the current one; returns how many steps it took
+    /// beyond [`Self::steps`].
+    pub(crate) fn read(&mut self, doc: DocId) -> Result<usize, IndexError> {
+        let mut more = 0;
         for (field, key) in self.fields.iter_mut().zip(&mut self.at_hand) {
             *key = field.first(doc)?;
+            more += field.values.more_steps();
         }
-        Ok(())
+        Ok(more)
+    }
+
+    /// See [`Values::bytes`].
+    pub(crate) fn bytes(&self) -> usize {
+        self.fields.iter().map(|field| field.values.bytes()).sum()
+    }
+
+    /// See [`Values::forget`]. There is no current event afterwards.
+    pub(crate) fn forget(&mut self) {
+        for field in &mut self.fields {
+            field.values.forget();
+            field.cells.clear();
+        }
     }
 
     /// Returns the current event as a row.

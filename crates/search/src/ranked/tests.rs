@@ -6,7 +6,7 @@ use super::*;
 use segment::file::{FileKey, FileRecord};
 use segment::file::{FileState, Reading};
 use store::store::Store;
-use trail::columns::EVENT_NAME;
+use trail::columns::{EVENT_ID, EVENT_NAME};
 use trail::flat::{Event, Scalar};
 use trail::paths::PathId;
 use trail::time::Micros;
@@ -62,9 +62,11 @@ fn event(given: &Given, offset: u64) -> Event {
             match value {
                 Cell::Text(text) => event.add(path, Scalar::Str(text)),
                 Cell::Bool(b) => event.add(path, Scalar::Bool(*b)),
-                Cell::Int(n) if *field == "size" && *n == 0 => event.add(path, Scalar::F64(-0.0)),
+                Cell::Int(n) if *field == "size" && *n == 0 => {
+                    event.add(path, Scalar::F64(-0.0, "-0.0"))
+                }
                 Cell::Int(n) => event.add(path, Scalar::I64(*n as i64)),
-                Cell::Float(n) => event.add(path, Scalar::F64(*n)),
+                Cell::Float(n) => event.add(path, Scalar::F64(*n, &n.to_string())),
                 _ => unreachable!("none of these was made"),
             }
         }
@@ -102,10 +104,10 @@ fn index(seed: &mut u64, sizes: &[usize]) -> (tempfile::TempDir, Arc<Snapshot>, 
 fn found(snapshot: &Snapshot, ranking: &Ranking) -> Vec<(u64, u64)> {
     let read: Arc<ReadRecord> = Arc::new(|_, _, _| {});
     let sought = Sought::of(&AllQuery);
-    let (found, total) =
-        ranked::<ApiError>(snapshot, &sought, ranking, &read, 1 << 24, &|| Ok(())).unwrap();
-    assert_eq!(total, snapshot.events());
-    found.iter().map(|found| (found.position.file, found.position.offset)).collect()
+    let found = ranked::<ApiError>(snapshot, &sought, ranking, &read, 1 << 24, &|| Ok(())).unwrap();
+    assert_eq!(found.matches, snapshot.events());
+    assert_eq!(found.groups.is_some(), !ranking.dedup.is_empty());
+    found.first.iter().map(|found| (found.position.file, found.position.offset)).collect()
 }
 
 /// The same by sorting all of them.
@@ -184,5 +186,34 @@ fn groups_that_do_not_fit_are_an_error() {
         ranked::<IndexError>(&snapshot, &sought, &ranking, &read, bytes_max, &|| Ok(()))
     };
     assert!(matches!(rank(10 * EVENT_BYTES), Err(IndexError::TooManyGroups { groups: 5..=10 })));
-    assert_eq!(rank(1 << 20).unwrap().0.len(), 5);
+    assert_eq!(rank(1 << 20).unwrap().first.len(), 5);
+}
+
+/// More than is gathered of a piece before it is put to the others.
+#[test]
+fn long_values_of_records_are_forgotten_and_rank_as_they_did() {
+    let (_dir, snapshot, _) = index(&mut 5, &[1_500, 300]);
+    let text = |record: &[u8]| {
+        let (file, offset) = std::str::from_utf8(record).unwrap().split_once(' ').unwrap();
+        let n: u64 = offset.parse().unwrap();
+        format!("{:03}{}{file}", n * 7 % 300, "x".repeat(20_000))
+    };
+    let read: Arc<ReadRecord> = Arc::new(move |record, _, visit| visit(&text(record)));
+    let values = || ValueSource::Column(EVENT_ID);
+    let found = |sort, dedup, limit| {
+        let ranking = Ranking { sort, dedup, order: Order::Newest, limit };
+        let sought = Sought::of(&AllQuery);
+        ranked::<ApiError>(&snapshot, &sought, &ranking, &read, 1 << 24, &|| Ok(())).unwrap()
+    };
+    let first = |found: &Found| -> Vec<(u64, u64)> {
+        let of_match = |one: &Match| (one.position.offset * 7 % 300, one.position.file);
+        found.first.iter().map(of_match).collect()
+    };
+    // Each of the first file five times, of the second once.
+    let expected: Vec<(u64, u64)> =
+        (0..4).flat_map(|n| [(n, 0); 5].into_iter().chain([(n, 1)])).collect();
+    assert_eq!(first(&found(vec![(values(), false)], Vec::new(), 24)), expected);
+    let expected: Vec<(u64, u64)> = (0..300).rev().flat_map(|n| [(n, 1), (n, 0)]).collect();
+    let kept = found(vec![(values(), true)], vec![values()], 10_000);
+    assert_eq!((first(&kept), kept.groups), (expected, Some(600)));
 }

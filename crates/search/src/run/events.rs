@@ -3,7 +3,7 @@
 use super::{Search, read_record};
 use crate::collect::{Counting, Match, Wanted, collect};
 use crate::meaning::{EventField, EventMeaning, EventTest, Meaning, ValueMeaning};
-use crate::ranked::{Ranking, ranked};
+use crate::ranked::{Found, Ranking, ranked};
 use crate::run::cursor::Cursor;
 use crate::run::fetch::{Chosen, Fetcher, fetch_up_to};
 use crate::run::highlight::Highlighter;
@@ -22,12 +22,31 @@ enum Arrangement {
     Ranked(Ranking),
 }
 
+/// What a search has found.
+struct Finding {
+    /// As many as are wanted.
+    matches: Vec<Match>,
+    total: Total,
+    /// How many events `dedup` keeps, if there is one.
+    kept: Option<u64>,
+    /// Whether a cursor leads to the others.
+    is_paged: bool,
+}
+
 /// Why there are fewer events than were asked for.
 fn ends_early(given: usize, wanted: usize, is_paged: bool) -> String {
     let rest = if is_paged { "the rest are behind the cursor" } else { "ask for fewer" };
     let mib = PAGE_BYTES_MAX >> 20;
     format!(
         "{given} of {wanted} events are given, since a page ends at {mib} MiB of records; {rest}"
+    )
+}
+
+/// That there are more, to which no cursor leads.
+fn ends_at_limit(given: usize, all: u64) -> String {
+    format!(
+        "{given} of {all} events are given; what is sorted by a field or deduplicated has no next page: \
+         ask for more with limit, {SEARCH_LIMIT_MAX} at most, or add conditions"
     )
 }
 
@@ -39,7 +58,7 @@ impl Search<'_> {
     ) -> Result<SearchResponse, ApiError> {
         let filter = self.timed("inner queries", || self.meaning(&stages.filter))?;
         self.note_times(&filter);
-        let chosen = Chosen::of(&stages.fields, self.snapshot)?;
+        let chosen = Chosen::of(&stages.fields, self.fields())?;
         let given = self.cursor.map_or(0, |cursor| cursor.given);
         let left = stages.limit.map(|limit| limit.saturating_sub(given));
         let asked = request.limit.map(|limit| limit as u64);
@@ -50,7 +69,7 @@ impl Search<'_> {
         let is_last = limit == 0 || left == Some(limit as u64);
         // One more tells whether there are others.
         let wanted = limit + usize::from(!is_last);
-        let (mut matches, total, is_paged) =
+        let Finding { mut matches, total, kept, is_paged } =
             match self.arrangement(stages, request.order, wanted)? {
                 Arrangement::ByTime(order) => {
                     let wanted = Wanted {
@@ -60,18 +79,17 @@ impl Search<'_> {
                         total: request.total,
                         counting: self.counting(&filter, request.total),
                     };
-                    let (matches, total) =
-                        self.timed("collect", || self.collect(&sought, wanted))?;
-                    (matches, total, true)
+                    self.timed("collect", || self.collect(&sought, wanted))?
                 }
                 Arrangement::Ranked(ranking) => {
-                    let (matches, total) = self.timed("rank", || self.rank(&sought, &ranking))?;
-                    (matches, total, false)
+                    self.timed("rank", || self.rank(&sought, &ranking))?
                 }
             };
         let found = matches.len();
         matches.truncate(limit);
-        let mut response = SearchResponse { total, ..SearchResponse::default() };
+        let all = kept.unwrap_or(total.value);
+        let all = stages.limit.map_or(all, |limit| limit.min(all));
+        let mut response = SearchResponse { total, kept, ..SearchResponse::default() };
         let given_now = if stages.fields.is_empty() {
             let highlighter = request.highlights.then(|| Highlighter::of(&filter));
             let (snapshot, cancel) = (self.snapshot, self.cancel);
@@ -84,12 +102,13 @@ impl Search<'_> {
             let rows = fetcher.rows_up_to(PAGE_BYTES_MAX, &matches, &chosen, self.cancel)?;
             let given_now = rows.len();
             let columns = stages.fields.iter().map(|field| field.name.clone()).collect();
-            let rows_total = stages.limit.map_or(total.value, |limit| limit.min(total.value));
-            response.table = Some(Table { columns, rows, rows_total, exact: total.exact });
+            response.table = Some(Table { columns, rows, rows_total: all, exact: total.exact });
             given_now
         };
         if given_now < matches.len() {
             response.warnings.push(ends_early(given_now, matches.len(), is_paged));
+        } else if given_now < found && !is_paged && request.limit.is_none_or(|n| n > given_now) {
+            response.warnings.push(ends_at_limit(given_now, all));
         }
         if given_now < found {
             let last = given_now.checked_sub(1).map(|at| matches[at].position);
@@ -109,7 +128,7 @@ impl Search<'_> {
     ) -> Result<Arrangement, ApiError> {
         let mut sort = Vec::new();
         for key in &stages.sort {
-            match self.planner().source(&key.field)? {
+            match self.fields().source(&key.field)? {
                 // Whatever would come behind it decides among events of the same time only.
                 ValueSource::Time if stages.sort.len() == 1 => {
                     order = if key.is_descending { Order::Newest } else { Order::Oldest };
@@ -120,20 +139,22 @@ impl Search<'_> {
         if sort.is_empty() && stages.dedup.is_empty() {
             return Ok(Arrangement::ByTime(order));
         }
-        let source = |field| self.planner().source(field);
+        let source = |field| self.fields().source(field);
         let dedup = stages.dedup.iter().map(source).collect::<Result<_, _>>()?;
         Ok(Arrangement::Ranked(Ranking { sort, dedup, order, limit }))
     }
 
-    fn collect(&self, sought: &Sought, wanted: Wanted) -> Result<(Vec<Match>, Total), ApiError> {
-        collect(self.snapshot, sought, wanted, &|| self.cancel.check())
+    fn collect(&self, sought: &Sought, wanted: Wanted) -> Result<Finding, ApiError> {
+        let (matches, total) = collect(self.snapshot, sought, wanted, &|| self.cancel.check())?;
+        Ok(Finding { matches, total, kept: None, is_paged: true })
     }
 
-    fn rank(&self, sought: &Sought, ranking: &Ranking) -> Result<(Vec<Match>, Total), ApiError> {
+    fn rank(&self, sought: &Sought, ranking: &Ranking) -> Result<Finding, ApiError> {
         let (read, check) = (read_record(), || self.cancel.check());
-        let (matches, total) =
-            ranked(self.snapshot, sought, ranking, &read, GROUP_BYTES_MAX, &check)?;
-        Ok((matches, Total { value: total, exact: true }))
+        let found = ranked(self.snapshot, sought, ranking, &read, GROUP_BYTES_MAX, &check)?;
+        let Found { first, matches, groups } = found;
+        let total = Total { value: matches, exact: true };
+        Ok(Finding { matches: first, total, kept: groups, is_paged: false })
     }
 
     fn cursor_behind(&self, last: Position, given: u64, request: &SearchRequest) -> String {

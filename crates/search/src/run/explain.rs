@@ -52,7 +52,12 @@ impl Search<'_> {
         })
     }
 
-    fn counted(&self, condition: String, expr: &Expr) -> Result<ExplainCondition, ApiError> {
+    /// Counts the events of one condition.
+    pub(super) fn counted(
+        &self,
+        condition: String,
+        expr: &Expr,
+    ) -> Result<ExplainCondition, ApiError> {
         let started = Instant::now();
         let sought = self.sought(&self.meaning(expr)?);
         let wanted = Wanted {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Search, clock_of, parse_query, why_ended};
-use crate::fields::{Target, at, is_above_a_column, is_taken, resolve};
+use crate::fields::{Target, at, is_above_a_column, is_taken};
 use crate::groups::{Grouping, Measure, group, top_of_column};
 use crate::lower::NAMES;
 use crate::plan::read_record;
@@ -34,7 +34,7 @@ pub fn fields(
     cancel: &Cancel,
 ) -> Result<FieldsResponse, ApiError> {
     snapshot.check_whole(Micros(i64::MIN), Micros(i64::MAX))?;
-    let mut fields = all_fields(snapshot, cancel)?;
+    let (mut fields, called) = all_fields(snapshot, cancel)?;
     if let Some(prefix) = &request.prefix {
         let prefix = prefix.to_lowercase();
         fields.retain(|field| is_called(field, &prefix));
@@ -42,63 +42,92 @@ pub fn fields(
     fields.sort_unstable_by(|a, b| b.events.cmp(&a.events).then_with(|| a.path.cmp(&b.path)));
     let total = fields.len() as u64;
     fields.truncate(request.limit.unwrap_or(FIELDS_LIMIT_DEFAULT));
+    // A look into every segment for each: only for those that are given.
+    for field in fields.iter_mut().filter(|field| field.short.is_none()) {
+        cancel.check()?;
+        field.short = short(&field.path, &called, snapshot).map(FieldRef::written);
+    }
     if let Some(limit) = request.values {
         let clock = Clock::utc(Timestamp::UNIX_EPOCH);
         let search = Search::between(snapshot, (None, None), &clock, cancel)?;
         for field in &mut fields {
             cancel.check()?;
-            field.values = search.examples(&field.path, limit)?;
+            field.values = search.examples(field, limit)?;
         }
     }
     Ok(FieldsResponse { fields, total, ..FieldsResponse::default() })
 }
 
-/// Every field that some event has and a query can name, in no order.
-fn all_fields(snapshot: &Snapshot, cancel: &Cancel) -> Result<Vec<Field>, ApiError> {
+/// How many fields end with each name.
+type Called<'s> = HashMap<&'s str, usize>;
+
+/// Every field that some event has and a query can name, in no order. Of their short names, those that
+/// are given; see [`short`] for the others.
+fn all_fields<'s>(
+    snapshot: &'s Snapshot,
+    cancel: &Cancel,
+) -> Result<(Vec<Field>, Called<'s>), ApiError> {
     let (by_path, of_columns) = presences(snapshot, &|| cancel.check())?;
     let field = |path: &str, short: Option<&str>, Presence { kinds, events }: Presence| Field {
         path: path.to_owned(),
-        short: short.map(str::to_owned),
+        query: None,
+        short: short.map(FieldRef::written),
         types: kinds.types(),
         events,
         values: None,
     };
-    // What a record calls as queries call another field cannot be asked for.
-    let paths: Vec<(&str, Presence)> =
-        by_path.into_iter().filter(|(path, _)| !is_taken(path)).collect();
-    let mut called: HashMap<&str, usize> = HashMap::new();
+    let paths: Vec<(&str, Presence)> = by_path.into_iter().collect();
+    let mut called = Called::new();
     for path in paths.iter().map(|(path, _)| *path).chain(COLUMNS.iter().map(|c| c.path)) {
-        *called.entry(last_part(path)).or_insert(0) += 1;
+        // A name is also that of what lies above.
+        for part in path.split('.') {
+            *called.entry(part).or_insert(0) += 1;
+        }
     }
-    let is_free = |name: &str| {
-        !is_taken(name)
-            && name != NAMES
-            && !is_above_a_column(name)
-            && !snapshot.has_values_at(name)
-            && !snapshot.has_values_below(name)
-    };
-    let short = |path| {
-        let last = last_part(path);
-        (last.len() < path.len() && called[last] == 1 && is_free(last)).then_some(last)
-    };
     let mut fields = Vec::with_capacity(paths.len() + COLUMNS.len() + 1);
     for (path, presence) in paths {
-        fields.push(field(path, short(path), presence));
+        fields.push(Field { query: in_queries(path), ..field(path, None, presence) });
     }
     for (id, presence) in ColumnId::all().zip(of_columns) {
         let Column { path, aliases, .. } = id.column();
         let alias = if id == SOURCE_IP { Some("ip") } else { aliases.first().copied() };
-        fields.push(field(path, alias.or_else(|| short(path)), presence));
+        fields.push(field(path, alias, presence));
     }
     fields.push(Field {
         path: EVENT_TIME_PATH.to_owned(),
+        query: None,
         short: Some("time".to_owned()),
         types: vec![FieldType::Time],
         events: snapshot.events(),
         values: None,
     });
     fields.retain(|field| field.events > 0);
-    Ok(fields)
+    Ok((fields, called))
+}
+
+/// The last part of a path, where it means nothing else.
+fn short<'p>(path: &'p str, called: &Called<'_>, snapshot: &Snapshot) -> Option<&'p str> {
+    let last = last_part(path);
+    let is_free = || {
+        !is_taken(last)
+            && last != NAMES
+            && !is_above_a_column(last)
+            && !snapshot.has_values_at(last)
+            && !snapshot.has_values_below(last)
+    };
+    (last.len() < path.len() && called.get(last) == Some(&1) && is_free()).then_some(last)
+}
+
+/// A record's own path as a query asks for it, where that is not the path as it is: it has other signs
+/// than names have, or is called as queries call another field.
+fn in_queries(path: &str) -> Option<String> {
+    let is_quoted = is_taken(path) || path == NAMES;
+    let written = if is_quoted {
+        FieldRef { is_quoted, ..FieldRef::named(path) }.to_string()
+    } else {
+        FieldRef::written(path)
+    };
+    (written != path).then_some(written)
 }
 
 fn last_part(path: &str) -> &str {
@@ -131,50 +160,61 @@ pub fn values(
     let bounds = (request.start.as_deref(), request.end.as_deref());
     let search = Search::between(snapshot, bounds, &clock, cancel)?;
     search.notes.extend(notes);
-    let field = FieldRef::named(request.field.as_str());
+    let field = FieldRef::read(&request.field);
     let prefix = request.prefix.as_deref().unwrap_or_default();
     let limit = request.limit.unwrap_or(VALUES_LIMIT_DEFAULT);
-    let answer = search.values(&field, prefix, filter, limit);
+    // One more tells whether there are others.
+    let answer = search.values(&field, prefix, filter, limit.saturating_add(1));
     // An evaluation that was stopped has no error of its own.
-    let values = answer.map_err(|error| why_ended(error, cancel))?;
-    let field = full_path(&field, snapshot)?;
+    let mut values = answer.map_err(|error| why_ended(error, cancel))?;
+    if values.len() > limit {
+        values.truncate(limit);
+        if request.limit.is_none() {
+            search.notes.add(format!(
+                "the {limit} most frequent values are given, and there are more: ask for them with \
+                 limit; | stats distinct({field}) counts them"
+            ));
+        }
+    }
+    let field = search.full_path(&field)?;
     Ok(ValuesResponse { field, values, warnings: search.notes.take() })
 }
 
-/// The path that a name means; of a policy's element, which has several, the name.
-fn full_path(field: &FieldRef, snapshot: &Snapshot) -> Result<String, ApiError> {
-    Ok(match resolve(field, snapshot)? {
-        Target::Column(id) => id.column().path.to_owned(),
-        Target::Ip => SOURCE_IP.column().path.to_owned(),
-        Target::Time => EVENT_TIME_PATH.to_owned(),
-        Target::Paths(paths) => match <[String; 1]>::try_from(paths) {
-            Ok([path]) => path,
-            Err(_) => field.name.clone(),
-        },
-        Target::Object(path) => path,
-    })
-}
-
 impl Search<'_> {
+    /// The path that a name means; of one that stands for several, the name.
+    fn full_path(&self, field: &FieldRef) -> Result<String, ApiError> {
+        Ok(match self.fields().resolve(field)? {
+            Target::Column(id) => id.column().path.to_owned(),
+            Target::Ip => SOURCE_IP.column().path.to_owned(),
+            Target::Time => EVENT_TIME_PATH.to_owned(),
+            Target::Places(places) => match <[String; 1]>::try_from(places.values) {
+                Ok([path]) => path,
+                Err(_) => field.name.clone(),
+            },
+        })
+    }
+
     /// The most frequent values of a field of the schema or a path; none where nearly every event has a
     /// value of its own.
-    fn examples(&self, path: &str, limit: usize) -> Result<Option<Vec<ValueCount>>, ApiError> {
+    fn examples(&self, field: &Field, limit: usize) -> Result<Option<Vec<ValueCount>>, ApiError> {
+        let path = field.path.as_str();
         let is_unique = ColumnId::named(path).is_some_and(|id| id.column().is_unique);
         if path == EVENT_TIME_PATH || is_unique {
             return Ok(None);
         }
-        self.values(&FieldRef::named(path), "", Expr::All, limit).map(Some)
+        let name = field.query.as_deref().unwrap_or(path);
+        self.values(&FieldRef::read(name), "", Expr::All, limit).map(Some)
     }
 
     /// The most frequent values of a field that begin with a text, of the events that a filter finds.
-    fn values(
+    pub(super) fn values(
         &self,
         field: &FieldRef,
         prefix: &str,
         filter: Expr,
         limit: usize,
     ) -> Result<Vec<ValueCount>, ApiError> {
-        let source = match self.planner().source(field)? {
+        let source = match self.fields().source(field)? {
             ValueSource::Time => return Err(has_no_list(field)),
             source => source,
         };

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use crate::collect::Match;
-use crate::fields::{Target, resolve};
+use crate::fields::{Finder, Target};
 use crate::pieces::{in_parallel, threads};
 use crate::run::highlight::Highlighter;
 use language::ast::FieldRef;
@@ -19,6 +19,7 @@ use trail::columns::Words;
 use trail::content::id_hash;
 use trail::flags::Flags;
 use trail::parse::Parser;
+use trail::rows::RowPlace;
 use wire::engine::Cancel;
 use wire::{ApiError, ErrorKind, Hit, Meta};
 
@@ -60,13 +61,23 @@ impl<'a> Fetcher<'a> {
         if self.snapshot.has_conflict(id_hash(account, &id)) {
             flags |= Flags::ID_CONFLICT;
         }
+        let place = flags.contains(Flags::TABLE).then(|| RowPlace::of(*offset));
+        let first = |id| event.column(id).to_owned();
+        let targets = event.columns().filter(|(id, _)| *id == columns::TARGET);
         let meta = Meta {
             id,
             time: time.to_string(),
-            actor: event.column(columns::ACTOR).to_owned(),
-            credential: event.column(columns::CREDENTIAL).to_owned(),
+            actor: first(columns::ACTOR),
+            credential: first(columns::CREDENTIAL),
+            outcome: first(columns::OUTCOME),
+            error: first(columns::ERROR),
+            target: targets.map(|(_, text)| text.to_owned()).collect(),
+            client: first(columns::CLIENT),
+            account: first(columns::ACCOUNT),
             file: path,
             offset: *offset,
+            row: place.map(|place| place.row),
+            column: place.map(|place| place.column).filter(|column| *column > 0),
             flags: flags.names(),
             raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
         };
@@ -149,9 +160,9 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    pub(crate) fn of(fields: &[FieldRef], snapshot: &Snapshot) -> Result<Self, ApiError> {
+    pub(crate) fn of(fields: &[FieldRef], finder: Finder<'_>) -> Result<Self, ApiError> {
         let fields: Vec<Target> =
-            fields.iter().map(|field| resolve(field, snapshot)).collect::<Result<_, _>>()?;
+            fields.iter().map(|field| finder.resolve_any(field)).collect::<Result<_, _>>()?;
         let mut paths: HashMap<String, Vec<usize>> = HashMap::new();
         for (at, target) in fields.iter().enumerate() {
             let of_target: Vec<&str> = match target {
@@ -159,8 +170,8 @@ impl Chosen {
                 Target::Column(id) if id.column().words != Words::Derived => {
                     vec![id.column().path]
                 }
-                Target::Paths(paths) => paths.iter().map(String::as_str).collect(),
-                Target::Column(_) | Target::Time | Target::Object(_) => Vec::new(),
+                Target::Places(places) => places.values.iter().map(String::as_str).collect(),
+                Target::Column(_) | Target::Time => Vec::new(),
             };
             for path in of_target {
                 paths.entry(separated(path)).or_default().push(at);
@@ -214,12 +225,18 @@ impl Fetcher<'_> {
                     let of_event = event.columns().filter(|(column, _)| column == id);
                     values.extend(of_event.map(|(_, text)| Json::from(text)));
                 }
-                Target::Object(path) => {
-                    let record = record
-                        .get_or_insert_with(|| serde_json::from_slice(&text).unwrap_or_default());
-                    values_at(record, path, values);
+                Target::Places(places) => {
+                    for path in &places.objects {
+                        let record = record.get_or_insert_with(|| {
+                            serde_json::from_slice(&text).unwrap_or_default()
+                        });
+                        let mut objects = Vec::new();
+                        values_at(record, path, &mut objects);
+                        // The others are values, which were read.
+                        values.extend(objects.into_iter().filter(has_parts));
+                    }
                 }
-                Target::Ip | Target::Column(_) | Target::Paths(_) => {}
+                Target::Ip | Target::Column(_) => {}
             }
         }
         let one_or_all = |mut values: Vec<Json>| match values.len() {
@@ -228,6 +245,15 @@ impl Fetcher<'_> {
             _ => Json::Array(values),
         };
         Ok(values.into_iter().map(one_or_all).collect())
+    }
+}
+
+/// Whether it is an object, or a list with some.
+fn has_parts(json: &Json) -> bool {
+    match json {
+        Json::Object(_) => true,
+        Json::Array(items) => items.is_empty() || items.iter().any(has_parts),
+        _ => false,
     }
 }
 

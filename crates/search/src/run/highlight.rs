@@ -9,6 +9,7 @@ use crate::value_clauses::ValueTest as _;
 use segment::stop::STEPS;
 use segment::view::separated;
 use trail::cell::Cell;
+use trail::columns;
 use trail::columns::{ColumnId, EVENT_TIME_PATH, Words};
 use trail::flat::Scalar;
 use trail::limits::EXACT_BYTES_MAX;
@@ -24,7 +25,7 @@ const VALUE_STEPS: usize = 16;
 const WORD_STEPS: usize = 16;
 
 /// The tests of a query that can be highlighted in an event's values. Left out are tests under
-/// `NOT` and derived fields, which no value shows, and also ranges (except of addresses) and tests
+/// `NOT` and most derived fields, which no value shows, and also ranges (except of addresses) and tests
 /// for existence, where a highlight would say nothing new.
 pub(crate) struct Highlighter {
     words: Vec<WordMeaning>,
@@ -106,7 +107,7 @@ impl Highlighter {
     /// A value of a record as conditions see it, and as a text.
     fn read(&self, path: &str, scalar: Scalar<'_>) -> (Cell, String) {
         let cell = Cell::from(scalar);
-        let text = cell.to_string();
+        let text = scalar.written().into_owned();
         if path == EVENT_TIME_PATH
             && let Some(time) = Micros::parse_record_time(&text)
         {
@@ -114,7 +115,7 @@ impl Highlighter {
         }
         // Only truth values and numbers are looked up.
         let is_text = matches!(cell, Cell::Text(_)) || self.columns.contains(path);
-        (if is_text { Cell::text(&text) } else { cell }, text)
+        (if is_text { Cell::text(&cell.to_string()) } else { cell }, text)
     }
 }
 
@@ -129,16 +130,19 @@ fn says_more(test: &ValueMeaning) -> bool {
         | ValueMeaning::Regex(_)
         | ValueMeaning::Phrase(_)
         | ValueMeaning::Address(_)
+        | ValueMeaning::Network(_)
+        | ValueMeaning::Named(_)
         | ValueMeaning::AwsSource => true,
     }
 }
 
 /// Where in a value words are; a time is met as a whole.
 fn places(words: &WordMeaning, cell: &Cell, value: &str) -> Vec<Range<usize>> {
-    if !words.is_met_by(cell) {
-        return Vec::new();
+    match cell {
+        Cell::Time(_) if words.is_met_by(cell) => whole(value),
+        Cell::Time(_) => Vec::new(),
+        _ => words.places(value),
     }
-    if matches!(cell, Cell::Time(_)) { whole(value) } else { words.places(value) }
 }
 
 /// Where in a value what was asked for is.
@@ -163,8 +167,20 @@ fn whole(value: &str) -> Vec<Range<usize>> {
 /// The paths at which a record has a field's values, as records are walked.
 fn paths_of(field: &EventField) -> Vec<String> {
     match field {
-        EventField::Column(id) => paths_of_column(*id).collect(),
+        EventField::Column(id) => {
+            paths_of_column(*id).chain(shown_in(*id).iter().map(|path| separated(path))).collect()
+        }
         EventField::Paths(paths) => paths.iter().map(|path| separated(path)).collect(),
+    }
+}
+
+/// The paths whose values a derived field takes over as they are. What else is derived is in no value.
+fn shown_in(id: ColumnId) -> &'static [&'static str] {
+    match id {
+        columns::ACTION => &["eventName", "insightDetails.eventName"],
+        columns::ERROR => &["errorCode"],
+        columns::ACCOUNT => &["recipientAccountId"],
+        _ => &[],
     }
 }
 

@@ -45,44 +45,70 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::addresses::Addresses;
-    use crate::fields::Target;
-    use crate::form::{AnyCase, AnyOf, Between, Form, Match, Number, SameText};
-    use crate::lower::{EventNames, lower};
+    use crate::addresses::{Addresses, Network, NetworkWords};
+    use crate::exact::Exact;
+    use crate::fields::{Places, Target};
+    use crate::form::{AnyCase, AnyOf, Between, Form, Match, SameText};
+    use crate::lower::{EventNames, Find, lower};
     use crate::meaning::{
         EventField, EventTest, Meaning, Operand, TimeBetween, ValueMeaning, WordMeaning,
     };
+    use crate::named::Named;
     use crate::phrase::{Phrase, Row};
     use language::ast::{Comparison, FieldRef, Pattern, PatternPiece, Regex};
     use language::parse::parse;
     use language::time::Clock;
     use trail::columns::{ColumnId, EVENT_NAME, USER_NAME};
-    use wire::{ApiError, ErrorKind};
+    use wire::ApiError;
 
-    /// The key of a query at a second, where names that are no columns stand for a path.
-    fn at(text: &str, second: i64, path: &str) -> u128 {
-        let resolve = |field: &FieldRef| {
+    /// Names that are no columns stand for a path.
+    struct Known<'p>(&'p str);
+
+    impl Find for Known<'_> {
+        fn of_values(&self, field: &FieldRef) -> Result<Target, ApiError> {
+            let values = vec![self.0.to_owned()];
             Ok(match field.name.as_str() {
                 "time" => Target::Time,
                 name => match ColumnId::named(name) {
                     Some(id) => Target::Column(id),
-                    None => Target::Paths(vec![path.to_owned()]),
+                    None => Target::Places(Places { values, ..Places::default() }),
                 },
             })
-        };
+        }
+
+        fn of_any(&self, field: &FieldRef) -> Result<Target, ApiError> {
+            self.of_values(field)
+        }
+
+        fn knows(&self, _: &FieldRef) -> bool {
+            true
+        }
+
+        fn is_service(&self, _: &str) -> bool {
+            false
+        }
+
+        fn note(&self, _: String) {}
+
+        fn paths(&self) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    /// The key of a query at a second.
+    fn at(text: &str, second: i64, path: &str) -> u128 {
         let names = EventNames {
-            resolve: &resolve,
-            has_no_value: &|_, path| ApiError::new(ErrorKind::BadQuery, path),
+            fields: &Known(path),
             clock: &Clock::utc(Timestamp::from_second(second).unwrap()),
             answer: &|_, _| Ok(Vec::new()),
-            paths: &Vec::new,
         };
         key(&lower(&parse(text).unwrap().filter, &names).unwrap(), (None, None))
     }
 
     #[test]
     fn what_is_relative_to_a_moment_means_something_else_at_another() {
-        for text in ["time >= -1h", "time <= -5m", "a NOT (b time < -5m)", "since > -5m", "@-1h.."] {
+        for text in ["time >= -1h", "time <= -5m", "a NOT (b time < -5m)", "since > -5m", "@-1h.."]
+        {
             assert_eq!(at(text, 7, "x"), at(text, 7, "x"), "{text}");
             assert_ne!(at(text, 7, "x"), at(text, 8, "x"), "{text}");
         }
@@ -154,9 +180,13 @@ mod tests {
         prop::option::of((0..3_i64).prop_map(Micros))
     }
 
+    fn span() -> impl Strategy<Value = TimeBetween> {
+        (time(), time()).prop_map(|(start, end)| TimeBetween { start, end })
+    }
+
     fn between() -> impl Strategy<Value = Between> {
         let number = prop::sample::select(vec![1.5, 1.500_000_000_000_000_2]);
-        let number = bound(number.prop_map(Number).boxed());
+        let number = bound(number.prop_map(Exact::of_float).boxed());
         let version = bound(prop::collection::vec(0..2_u64, 0..3).boxed());
         let text = bound(text().boxed());
         let numbers = (number.boxed(), version.boxed(), text.boxed());
@@ -183,7 +213,21 @@ mod tests {
             regex().prop_map(ValueMeaning::Regex),
             text().prop_map(|text| ValueMeaning::Phrase(Phrase::new(&text))),
             between().prop_map(ValueMeaning::Range),
-            network.prop_map(|text| ValueMeaning::Address(Addresses::of_network(text).unwrap())),
+            network
+                .clone()
+                .prop_map(|text| ValueMeaning::Address(Addresses::of_network(text).unwrap())),
+            network.prop_filter_map("one is an address", |text| {
+                Network::of(text).map(ValueMeaning::Network)
+            }),
+            texts().prop_map(|texts| {
+                let texts = AnyOf::new(texts.iter().map(String::as_str));
+                ValueMeaning::Named(Named::OneOf(texts))
+            }),
+            pattern()
+                .prop_map(|pattern| { ValueMeaning::Named(Named::Wildcard(Form::new(&pattern))) }),
+            pattern().prop_map(|pattern| {
+                ValueMeaning::Named(Named::AnyCase(AnyCase::new(&pattern)))
+            }),
         ]
     }
 
@@ -202,15 +246,17 @@ mod tests {
         use Comparison::{AtLeast, AtMost, Equal, Less, More, NotEqual};
         let comparison = prop::sample::select(vec![Equal, NotEqual, Less, AtMost, More, AtLeast]);
         let words = prop_oneof![
-            (texts(), texts(), time()).prop_map(|(words, marked, time)| {
+            (texts(), texts(), prop::option::of(span())).prop_map(|(words, marked, time)| {
                 WordMeaning::Row { row: Row { words, marked }, time }
             }),
             pattern().prop_map(|pattern| WordMeaning::Wildcard(Form::of_words(&pattern))),
             regex().prop_map(WordMeaning::Regex),
+            prop::sample::select(vec!["10.0.0.0/8", "::/0"])
+                .prop_map(|text| WordMeaning::Network(NetworkWords::of(text).unwrap())),
         ];
         let test = prop_oneof![
             words.prop_map(EventTest::Words),
-            (time(), time()).prop_map(|(start, end)| EventTest::Time(TimeBetween { start, end })),
+            span().prop_map(EventTest::Time),
             (field(), value_meaning()).prop_map(|(field, test)| EventTest::Value { field, test }),
             (operand(), comparison, operand()).prop_map(|(left, comparison, right)| {
                 EventTest::Compared { left, comparison, right }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use crate::fields::at;
-use crate::lower::ColumnKind;
+use crate::lower::{ColumnKind, FieldKind};
 use crate::meaning::RowMeaning;
 use crate::numbers::Holds;
 use crate::ranked::in_order;
@@ -45,9 +45,15 @@ impl Rows {
         Self { columns, keys, rows, is_exact }
     }
 
-    /// Sorts by the keys.
+    /// Sorts by the keys, in the plain order of values: rows without one come first, where a stage that
+    /// sorts has them last.
     pub(crate) fn sort_by_keys(&mut self, pace: &mut Pace<'_>) -> Result<(), ApiError> {
-        let compare = |a: usize, b: usize| self.rows[a].cmp(&self.rows[b]);
+        let compare = |a: usize, b: usize| {
+            let mut cells = self.rows[a].iter().zip(&self.rows[b]);
+            cells
+                .find_map(|(a, b)| Some(in_order(a, b, false)).filter(|order| order.is_ne()))
+                .unwrap_or(Ordering::Equal)
+        };
         let (rows, steps) = (self.rows.len(), steps(self.columns.len()));
         let order = sorted(rows, compare, steps, |steps| pace.spend(steps))?;
         self.rows = in_order_of(std::mem::take(&mut self.rows), &order);
@@ -74,12 +80,20 @@ impl Rows {
         Ok((at, self.columns[at].kind))
     }
 
+    /// The first column whose values are of a kind.
+    pub(crate) fn of_kind(&self, kind: FieldKind) -> Option<usize> {
+        self.columns.iter().position(|column| column.kind == ColumnKind::Values(kind))
+    }
+
     /// Which values are in the column that a name means.
     pub(crate) fn holds(&self, field: &FieldRef) -> Result<Holds, ApiError> {
         let at = self.column(field)?;
         let is_number = |row: &Vec<Cell>| matches!(row[at], Cell::Int(_) | Cell::Float(_));
         let is_other = |row: &Vec<Cell>| !is_number(row) && row[at] != Cell::Null;
-        Ok(Holds { numbers: self.rows.iter().any(is_number), others: self.rows.iter().any(is_other) })
+        Ok(Holds {
+            numbers: self.rows.iter().any(is_number),
+            others: self.rows.iter().any(is_other),
+        })
     }
 
     fn column(&self, field: &FieldRef) -> Result<usize, ApiError> {

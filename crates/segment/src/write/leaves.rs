@@ -57,6 +57,12 @@ impl LeafColumns {
         self.paths.count()
     }
 
+    /// Whether no path has to be left out. False for some that would just fit, because a path is
+    /// counted once for each kind of its values; all of these are chosen then.
+    pub(super) fn all_have_columns(&self) -> bool {
+        overflow::all_fit(self.count(), self.paths.bytes())
+    }
+
     /// A column's path, its parts separated by [`SEPARATOR`].
     fn path(&self, column: ColumnNo) -> &str {
         let path = self.paths.text(column - LEAF_COLUMNS);
@@ -81,7 +87,7 @@ impl LeafColumns {
         &self,
         values: I,
     ) -> Written {
-        if overflow::all_fit(self.count(), self.paths.bytes()) {
+        if self.all_have_columns() {
             return Written::All;
         }
         let numbers = LEAF_COLUMNS..LEAF_COLUMNS + self.count() as ColumnNo;
@@ -128,7 +134,8 @@ impl LeafColumns {
             return None;
         }
         left_out.sort_unstable();
-        let mut overflow = Overflow { paths: Vec::new(), of_events: Vec::new() };
+        let count = left_out.iter().map(|(_, column)| events(*column).count()).sum();
+        let mut overflow = Overflow { paths: Vec::new(), of_events: Vec::with_capacity(count) };
         for (path, column) in left_out {
             if overflow.paths.last() != Some(&path) {
                 overflow.paths.push(path);

@@ -10,7 +10,7 @@ use tantivy::columnar::{ColumnType, ColumnarReader, DynamicColumn, DynamicColumn
 use super::columns::{ColumnFile, Docs};
 use super::stack::{Numbers, Parts, each_block, each_doc, merge_texts, opened, texts_of};
 use crate::IndexError;
-use crate::overflow::{Candidate, OVERFLOW, all_fit, choose};
+use crate::overflow::{Candidate, OVERFLOW, all_fit, choose, merged_max};
 use crate::schema::REST;
 use trail::paths::SEPARATOR;
 
@@ -20,7 +20,7 @@ type Columns = BTreeMap<(String, ColumnType), Parts<DynamicColumnHandle>>;
 pub(super) type LeftOut = BTreeMap<String, Parts<DynamicColumnHandle>>;
 
 /// Takes those out of the columns that go into the overflow, which has an entry among the columns
-/// afterwards.
+/// afterwards. Fails where that would have too many values.
 pub(super) fn take_overflow(
     columns: &mut Columns,
     readers: &[ColumnarReader],
@@ -45,8 +45,27 @@ pub(super) fn take_overflow(
             parts.extend(columns.remove(&(name.clone(), kind)).into_iter().flatten());
         }
     }
-    columns.entry((OVERFLOW.to_owned(), ColumnType::Str)).or_default();
+    let overflow = columns.entry((OVERFLOW.to_owned(), ColumnType::Str)).or_default();
+    check_values(overflow, &taken, readers.len())?;
     Ok(taken)
+}
+
+/// Checks how many values have no column, and names the segment that has most of them.
+fn check_values(
+    overflow: &Parts<DynamicColumnHandle>,
+    left_out: &LeftOut,
+    segments: usize,
+) -> Result<(), IndexError> {
+    let mut of_segments = vec![0; segments];
+    for (n, handle) in left_out.values().flatten().chain(overflow) {
+        of_segments[*n] += u64::from(handle.open()?.num_values());
+    }
+    let values: u64 = of_segments.iter().sum();
+    if values <= merged_max() as u64 {
+        return Ok(());
+    }
+    let most = of_segments.iter().enumerate().max_by_key(|(_, values)| **values);
+    Err(IndexError::TooManyLeftOut { values, segment: most.map_or(0, |(n, _)| n) })
 }
 
 /// The path of a column of leaves, its parts separated by [`SEPARATOR`].
@@ -116,7 +135,11 @@ pub(super) fn stack_overflow(
         left_out_places.push(push(path)?);
     }
     let bytes = dictionary.finish()?;
-    let mut of_events: Vec<(DocId, u32)> = Vec::new();
+    let mut count: usize = columns.iter().map(|(_, column)| column.num_values() as usize).sum();
+    for (_, handle) in left_out.values().flatten() {
+        count += handle.open()?.num_values() as usize;
+    }
+    let mut of_events: Vec<(DocId, u32)> = Vec::with_capacity(count);
     for ((n, column), new_places) in columns.iter().zip(new_places) {
         let first = of_events.len();
         each_doc(column, |doc| of_events.push((numbers[*n].of(doc), 0)));

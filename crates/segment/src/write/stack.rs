@@ -21,7 +21,7 @@ use tantivy::schema::Field;
 use tantivy::termdict::TermMerger;
 use tantivy::{DocId, Segment, SegmentReader};
 
-use super::spill::{stack_overflow, take_overflow};
+use super::spill::{LeftOut, stack_overflow, take_overflow};
 use super::{Number, type_of, write_the_rest};
 use crate::IndexError;
 use crate::overflow::OVERFLOW;
@@ -55,6 +55,12 @@ pub(crate) fn stack(
     target: &Segment,
     fields: &Fields,
 ) -> Result<(), IndexError> {
+    let columnars = segments
+        .iter()
+        .map(|segment| Ok(ColumnarReader::open(segment.open_read(SegmentComponent::FastFields)?)?));
+    let columnars = columnars.collect::<Result<Vec<_>, IndexError>>()?;
+    // First, because it refuses what would take too much memory.
+    let columns = Merged::of(&columnars)?;
     let readers = segments.iter().map(SegmentReader::open).collect::<tantivy::Result<Vec<_>>>()?;
     let documents = readers.iter().map(SegmentReader::max_doc).sum();
     let mut index = InvertedIndexSerializer::open(target)?;
@@ -64,11 +70,7 @@ pub(crate) fn stack(
         }
     }
     index.close()?;
-    let readers = segments
-        .iter()
-        .map(|segment| Ok(ColumnarReader::open(segment.open_read(SegmentComponent::FastFields)?)?));
-    let readers = readers.collect::<Result<Vec<_>, IndexError>>()?;
-    stack_columns(&readers, numbers, documents, target)?;
+    stack_columns(columns, numbers, documents, target)?;
     write_the_rest(target, documents)
 }
 
@@ -121,20 +123,32 @@ fn kind_of(column: ColumnType) -> ColumnType {
 /// The columns of a name and kind, each with the number of its segment.
 pub(super) type Parts<C> = Vec<(usize, C)>;
 
+/// The columns that the merged segment has, and those that it leaves out.
+struct Merged {
+    columns: BTreeMap<(String, ColumnType), Parts<DynamicColumnHandle>>,
+    left_out: LeftOut,
+}
+
+impl Merged {
+    fn of(readers: &[ColumnarReader]) -> Result<Self, IndexError> {
+        let mut columns: BTreeMap<_, Parts<DynamicColumnHandle>> = BTreeMap::new();
+        for (n, reader) in readers.iter().enumerate() {
+            for (name, column) in reader.iter_columns()? {
+                let key = (name, kind_of(column.column_type()));
+                columns.entry(key).or_default().push((n, column));
+            }
+        }
+        let left_out = take_overflow(&mut columns, readers)?;
+        Ok(Self { columns, left_out })
+    }
+}
+
 fn stack_columns(
-    readers: &[ColumnarReader],
+    Merged { columns, left_out }: Merged,
     numbers: &[Numbers],
     documents: DocId,
     target: &Segment,
 ) -> Result<(), IndexError> {
-    let mut columns: BTreeMap<(String, ColumnType), Parts<DynamicColumnHandle>> = BTreeMap::new();
-    for (n, reader) in readers.iter().enumerate() {
-        for (name, column) in reader.iter_columns()? {
-            let key = (name, kind_of(column.column_type()));
-            columns.entry(key).or_default().push((n, column));
-        }
-    }
-    let left_out = take_overflow(&mut columns, readers)?;
     let out = target.open_write(SegmentComponent::FastFields)?;
     let mut file = ColumnFile::new(out, documents)?;
     for ((name, kind), handles) in columns {

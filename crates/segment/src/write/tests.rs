@@ -21,7 +21,8 @@ enum Given {
     Text(String),
     I64(i64),
     U64(u64),
-    F64(f64),
+    /// With its text, which does not follow from the number.
+    F64(f64, String),
     Bool(bool),
 }
 
@@ -31,7 +32,7 @@ impl Given {
             Self::Text(text) => Scalar::Str(text),
             Self::I64(n) => Scalar::I64(*n),
             Self::U64(n) => Scalar::U64(*n),
-            Self::F64(n) => Scalar::F64(*n),
+            Self::F64(n, written) => Scalar::F64(*n, written),
             Self::Bool(b) => Scalar::Bool(*b),
         }
     }
@@ -55,7 +56,8 @@ fn given() -> impl Strategy<Value = Given> {
         2 => (-3_i64..100).prop_map(Given::I64),
         1 => any::<i64>().prop_map(Given::I64),
         1 => prop_oneof![Just(i64::MAX as u64), Just(u64::MAX), any::<u64>()].prop_map(Given::U64),
-        1 => any::<f64>().prop_map(Given::F64),
+        1 => (any::<f64>(), "[0-9]{1,2}[.e][0-9]").prop_map(|(n, text)| Given::F64(n, text)),
+        1 => "[0-9]{1,2}[.e][0-9]".prop_map(|text| Given::F64(0.5, text)),
         1 => any::<bool>().prop_map(Given::Bool),
     ]
 }
@@ -113,7 +115,7 @@ fn document(event: &Event, fields: &Fields) -> TantivyDocument {
             }
             Scalar::I64(n) => OwnedValue::I64(n),
             Scalar::U64(n) => OwnedValue::U64(n),
-            Scalar::F64(n) => OwnedValue::F64(n),
+            Scalar::F64(n, _) => OwnedValue::F64(n),
             Scalar::Bool(b) => OwnedValue::Bool(b),
         };
         (event.path_text(path).to_owned(), value)
@@ -255,7 +257,7 @@ fn the_files_of_many_events_are_tantivys() {
             ];
             if n % 3 == 0 {
                 leaves.push(("a", text("twice".to_owned())));
-                leaves.push(("c", Given::F64(n as f64 / 8.0)));
+                leaves.push(("c", Given::F64(n as f64 / 8.0, n.to_string())));
             }
             event(&leaves, n * 7_919 % 1_000)
         })
@@ -297,6 +299,19 @@ fn the_names_of_fields_take_memory() {
     many.finish(Micros(0));
     writer.add(&many);
     assert!(writer.memory() - before > 200_000, "{}", writer.memory() - before);
+}
+
+#[test]
+fn what_has_no_column_takes_memory_while_it_is_written() {
+    let memory = |names: i64| {
+        let mut writer = SegmentWriter::default();
+        (0..50).for_each(|_| writer.add(&named(0, names)));
+        (writer.memory(), writer.values.len())
+    };
+    // With the two that all have, as many as have columns.
+    let ((fit, values), (do_not, more)) = (memory(4_094), memory(4_095));
+    assert_eq!(more - values, 50);
+    assert!(do_not - fit > 20 * values, "{fit} {do_not} {values}");
 }
 
 /// The paths of each event, of columns and of the overflow, and the paths that have columns. No event

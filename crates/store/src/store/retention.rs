@@ -1,8 +1,8 @@
 //! What is not kept: from when on events are, and which segments have to go, or to be written again.
 //!
-//! An event counts at its time. One that is later than its file was read counts at that time: else
-//! it would never go, and whoever writes such events has the others dropped. Where space is short,
-//! those go first.
+//! An event counts at its time. One that is later than its file was read counts at that time.
+//! Otherwise it would never go, and somebody who writes such events could push all others out. Where
+//! space is short, those go first.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl Store {
             return Ok(());
         }
         tracing::info!(%before, "events from before are dropped");
-        self.move_horizon(Expired { before, ..self.expired() })
+        self.move_horizon(Expired { before, ..self.expired() }.without_what_is_past())
     }
 
     /// Does not keep events any more that are later than their file was read, where that was before
@@ -61,7 +61,11 @@ impl Store {
         if self.old.is_some() || before <= self.expired().future_before {
             return Ok(());
         }
-        tracing::warn!(%before, "events of the future that were read before are dropped, for want of space");
+        tracing::warn!(
+            %before,
+            "events dated later than their file was read are dropped, of files read before this time: \
+             the index is larger than retention.bytes_max"
+        );
         self.move_horizon(Expired { future_before: before, ..self.expired() })
     }
 
@@ -134,9 +138,14 @@ impl Store {
 
     /// How many events of a segment count at this time or later.
     fn kept(&self, view: &SegmentView, start: Micros) -> Result<u64, IndexError> {
+        let futures = self.futures(view)?;
+        // Those of the future count when their files were read, which was before, and others are not
+        // as late.
+        if start > futures.after {
+            return Ok(0);
+        }
         let docs = view.docs_between(start, Micros(i64::MAX));
         let later: u64 = docs.iter().map(|docs| u64::from(docs.end - docs.start)).sum();
-        let futures = self.futures(view)?;
         Ok(later - futures.before(self.future_before(start)).map(|file| file.events).sum::<u64>())
     }
 
@@ -215,15 +224,20 @@ impl Store {
         if all <= bytes {
             return Ok(None);
         }
-        let Some((first, last)) = self.current.snapshot.load().time_span() else { return Ok(None) };
-        let (events, _) = self.events_before(first)?;
+        let snapshot = self.current.snapshot.load();
+        let Some((mut first, last)) = snapshot.time_span() else { return Ok(None) };
+        for view in &snapshot.segments {
+            let futures = self.futures(view)?;
+            first = futures.files.iter().fold(first, |first, file| first.min(file.read_at));
+        }
+        let events = snapshot.events();
         let wanted = (u128::from(events) * u128::from(bytes) / u128::from(all)) as u64;
         let kept = |start: i64| -> Result<u64, IndexError> {
             let (events, before) = self.events_before(Micros(start))?;
             Ok(events - before)
         };
         // The first time from which on few enough count, and some do.
-        let (mut low, mut high) = (first.0.min(Micros::now().0), last.0.saturating_add(1));
+        let (mut low, mut high) = (first.0, last.0.saturating_add(1));
         while low < high {
             let middle = low + (high - low) / 2;
             if kept(middle)? <= wanted {
@@ -233,7 +247,7 @@ impl Store {
             }
         }
         if kept(low)? == 0 {
-            let (mut some, mut none) = (first.0.min(Micros::now().0) - 1, low);
+            let (mut some, mut none) = (first.0 - 1, low);
             while none - some > 1 {
                 let middle = some + (none - some) / 2;
                 if kept(middle)? > 0 { some = middle } else { none = middle }

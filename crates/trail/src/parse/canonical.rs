@@ -33,27 +33,49 @@ struct Member {
 }
 
 impl Canonical {
-    /// Hashes a record by its tape, which was made of `json`.
-    pub(super) fn hash(&mut self, nodes: &[Node<'_>], json: &[u8]) -> ContentHash {
+    /// Hashes a record by its tape.
+    pub(super) fn hash(&mut self, nodes: &[Node<'_>], written: &mut Written<'_>) -> ContentHash {
         self.form.clear();
         self.members.clear();
         let Self { form, members } = self;
-        Form { nodes, json, form, members, numbers: None }.value(0);
+        Form { nodes, written, form, members }.value(0);
         ContentHash::of_form(&self.form)
     }
 }
 
-struct Form<'f, 'n> {
-    nodes: &'f [Node<'n>],
-    json: &'f [u8],
-    form: &'f mut Vec<u8>,
-    members: &'f mut Vec<Member>,
+/// Numbers as they are written in the text that a tape was made of.
+pub(super) struct Written<'j> {
+    json: &'j [u8],
     /// Places in the tape of the numbers that the tape does not hold as they are written, with their
     /// texts; found when one is asked for.
-    numbers: Option<Vec<(usize, &'f [u8])>>,
+    numbers: Option<Vec<(usize, &'j [u8])>>,
 }
 
-impl Form<'_, '_> {
+impl<'j> Written<'j> {
+    pub(super) fn of(json: &'j [u8]) -> Self {
+        Self { json, numbers: None }
+    }
+
+    /// The text of a number that can be written in several ways, by its place in the tape.
+    fn bytes(&mut self, nodes: &[Node<'_>], at: usize) -> &'j [u8] {
+        let numbers = self.numbers.get_or_insert_with(|| texts(nodes, self.json));
+        numbers.binary_search_by_key(&at, |(at, _)| *at).map_or(&[], |place| numbers[place].1)
+    }
+
+    /// The same as a text.
+    pub(super) fn text(&mut self, nodes: &[Node<'_>], at: usize) -> &'j str {
+        std::str::from_utf8(self.bytes(nodes, at)).unwrap_or_default()
+    }
+}
+
+struct Form<'f, 'n, 'j> {
+    nodes: &'f [Node<'n>],
+    written: &'f mut Written<'j>,
+    form: &'f mut Vec<u8>,
+    members: &'f mut Vec<Member>,
+}
+
+impl Form<'_, '_, '_> {
     /// Writes the value at a place of the tape; returns the place behind it. It calls itself at most
     /// as deep as a record is nested, which the parser bounds.
     fn value(&mut self, at: usize) -> usize {
@@ -114,13 +136,10 @@ impl Form<'_, '_> {
             StaticNode::Null => self.form.push(b'n'),
             StaticNode::Bool(true) => self.form.push(b't'),
             StaticNode::Bool(false) => self.form.push(b'f'),
-            StaticNode::I64(n) if is_as_written(n) => self.number(format_args!("{n}")),
+            StaticNode::I64(n) if has_one_spelling(n) => self.number(format_args!("{n}")),
             StaticNode::U64(n) => self.number(format_args!("{n}")),
             StaticNode::I64(_) | StaticNode::F64(_) => {
-                let (nodes, json) = (self.nodes, self.json);
-                let numbers = self.numbers.get_or_insert_with(|| texts(nodes, json));
-                let place = numbers.binary_search_by_key(&at, |(at, _)| *at);
-                let text = place.map_or(&[][..], |place| numbers[place].1);
+                let text = self.written.bytes(self.nodes, at);
                 self.form.push(b'#');
                 self.bytes(text);
             }
@@ -149,8 +168,8 @@ impl Form<'_, '_> {
     }
 }
 
-/// Whether a whole number can be written in one way only: zero may have a minus sign.
-fn is_as_written(n: i64) -> bool {
+/// Whether JSON writes this number in one way only. Zero is the exception: `-0` parses to 0 too.
+fn has_one_spelling(n: i64) -> bool {
     n != 0
 }
 
@@ -161,7 +180,7 @@ fn texts<'j>(nodes: &[Node<'_>], json: &'j [u8]) -> Vec<(usize, &'j [u8])> {
     let mut passed = 0;
     for (at, node) in nodes.iter().enumerate() {
         match node {
-            Node::Static(StaticNode::I64(n)) if is_as_written(*n) => passed += 1,
+            Node::Static(StaticNode::I64(n)) if has_one_spelling(*n) => passed += 1,
             Node::Static(StaticNode::U64(_)) => passed += 1,
             Node::Static(StaticNode::I64(_) | StaticNode::F64(_)) => {
                 texts.push((at, numbers.nth(std::mem::take(&mut passed)).unwrap_or_default()));
@@ -254,7 +273,7 @@ mod tests {
         let tape = simd_json::to_tape(&mut text).unwrap();
         let mut canonical = Canonical::default();
         for _ in 0..2 {
-            canonical.hash(&tape.0, json.as_bytes());
+            canonical.hash(&tape.0, &mut Written::of(json.as_bytes()));
         }
         let mut reader = Reader(&canonical.form);
         assert_eq!(reader.value(), expected);

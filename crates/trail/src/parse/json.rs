@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
 
-use super::canonical::Canonical;
+use super::canonical::{Canonical, Written};
 use crate::content::ContentHash;
 use crate::flat::Scalar;
 use crate::limits::NESTING_MAX;
@@ -26,14 +26,17 @@ pub(crate) trait Visitor {
     fn child(&mut self, parent: PathId, key: &str) -> PathId;
     /// A scalar that is not null.
     fn leaf(&mut self, path: PathId, scalar: Scalar<'_>);
-    /// A key, at a place of the tape, of the object at another; `path` is below `parent`.
-    fn key(&mut self, _object: usize, _at: usize, _parent_and_path: (PathId, PathId), _key: &str) {}
-    /// Places of keys that come again in their object. If there are any, it forgets the scalars, and is told
-    /// them once more.
-    fn overridden(&mut self) -> Vec<u32> {
-        Vec::new()
+    /// A key of the object at a place of the tape; `path` is below `parent`.
+    fn key(&mut self, _object: usize, _parent_and_path: (PathId, PathId), _key: &str) {}
+    /// Whether an object may have a key twice.
+    fn may_have_twice(&self) -> bool {
+        false
     }
-    /// A scalar below such a key.
+    /// An object has a key twice.
+    fn has_twice(&mut self) {}
+    /// Forgets the scalars, because they are told once more.
+    fn forget(&mut self) {}
+    /// A scalar below a key that another overrides.
     fn overridden_leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
         self.leaf(path, scalar);
     }
@@ -44,25 +47,48 @@ struct WithPolicies<'v, V> {
     inner: &'v mut V,
     /// The path of `userIdentity`, which some exports write as a text.
     identity: Option<PathId>,
-    texts: Vec<(PathId, Vec<u8>)>,
+    texts: Vec<Text>,
+}
+
+/// A text that may be a policy.
+struct Text {
+    path: PathId,
+    json: Vec<u8>,
+    is_overridden: bool,
+}
+
+impl<V: Visitor> WithPolicies<'_, V> {
+    fn take(&mut self, path: PathId, scalar: Scalar<'_>, is_overridden: bool) {
+        if let Scalar::Str(text) = scalar
+            && let Some(json) = object_in(text)
+        {
+            self.texts.push(Text { path, json: json.into_owned(), is_overridden });
+        }
+    }
 }
 
 impl<V: Visitor> Visitor for WithPolicies<'_, V> {
     const IS_HASHED: bool = V::IS_HASHED;
 
-    fn key(&mut self, object: usize, at: usize, parent_and_path: (PathId, PathId), key: &str) {
-        self.inner.key(object, at, parent_and_path, key);
+    fn key(&mut self, object: usize, parent_and_path: (PathId, PathId), key: &str) {
+        self.inner.key(object, parent_and_path, key);
     }
 
-    fn overridden(&mut self) -> Vec<u32> {
-        let places = self.inner.overridden();
-        if !places.is_empty() {
-            self.texts.clear();
-        }
-        places
+    fn may_have_twice(&self) -> bool {
+        self.inner.may_have_twice()
+    }
+
+    fn has_twice(&mut self) {
+        self.inner.has_twice();
+    }
+
+    fn forget(&mut self) {
+        self.texts.clear();
+        self.inner.forget();
     }
 
     fn overridden_leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
+        self.take(path, scalar, true);
         self.inner.overridden_leaf(path, scalar);
     }
 
@@ -75,11 +101,7 @@ impl<V: Visitor> Visitor for WithPolicies<'_, V> {
     }
 
     fn leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
-        if let Scalar::Str(text) = scalar
-            && let Some(json) = object_in(text)
-        {
-            self.texts.push((path, json.into_owned()));
-        }
+        self.take(path, scalar, false);
         self.inner.leaf(path, scalar);
     }
 }
@@ -88,6 +110,7 @@ impl<V: Visitor> Visitor for WithPolicies<'_, V> {
 struct Below<'v, V> {
     inner: &'v mut V,
     path: PathId,
+    is_overridden: bool,
 }
 
 impl<V: Visitor> Visitor for Below<'_, V> {
@@ -96,7 +119,15 @@ impl<V: Visitor> Visitor for Below<'_, V> {
     }
 
     fn leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
-        self.inner.leaf(path, scalar);
+        if self.is_overridden {
+            self.inner.overridden_leaf(path, scalar);
+        } else {
+            self.inner.leaf(path, scalar);
+        }
+    }
+
+    fn overridden_leaf(&mut self, path: PathId, scalar: Scalar<'_>) {
+        self.inner.overridden_leaf(path, scalar);
     }
 }
 
@@ -173,12 +204,19 @@ impl Json {
         let mut outer = WithPolicies { inner: visitor, identity: None, texts: Vec::new() };
         let content = self.walk(bytes, &mut outer)?;
         let WithPolicies { identity, texts, .. } = outer;
-        for (path, text) in texts {
-            let mut below = Below { inner: visitor, path };
-            // A text that is none is a text, and nothing more.
-            let _ = self.with_tape(&text, |nodes, stack, _, _| {
-                if is_policy(nodes) || Some(path) == identity {
-                    walk(nodes, stack, &mut below);
+        for Text { path, json, is_overridden } in texts {
+            let mut below = Below { inner: visitor, path, is_overridden };
+            // A text that is not JSON stays a text.
+            let _ = self.with_tape(&json, |nodes, stack, _, json| {
+                if !is_policy(nodes) && Some(path) != identity {
+                    return;
+                }
+                let (overridden, mut written) = (overridden(nodes), Written::of(json));
+                if overridden.is_empty() {
+                    walk(nodes, &mut written, stack, &mut below);
+                } else {
+                    below.inner.has_twice();
+                    walk_again(nodes, &mut written, &overridden, &mut below);
                 }
             });
         }
@@ -199,15 +237,20 @@ impl Json {
             if !matches!(nodes.first(), Some(Node::Object { .. })) {
                 return Err(JsonFault { at: 0, reason: "not a JSON object".to_owned() });
             }
-            walk(nodes, stack, visitor);
-            let overridden = visitor.overridden();
-            if !overridden.is_empty() {
-                walk_again(nodes, &overridden, visitor);
+            let mut written = Written::of(json);
+            walk(nodes, &mut written, stack, visitor);
+            if visitor.may_have_twice() {
+                let overridden = overridden(nodes);
+                if !overridden.is_empty() {
+                    visitor.has_twice();
+                    visitor.forget();
+                    walk_again(nodes, &mut written, &overridden, visitor);
+                }
             }
             Ok(match V::IS_HASHED {
                 false => ContentHash::default(),
-                true if std::ptr::eq(json, bytes) => canonical.hash(nodes, json),
-                // A number that is read as a text is not the text.
+                true if std::ptr::eq(json, bytes) => canonical.hash(nodes, &mut written),
+                // `1e400` is read as the text `"1e400"`, which is another content: the hash is of the bytes.
                 true => ContentHash::of_bytes(bytes),
             })
         })?
@@ -271,7 +314,12 @@ impl Json {
 }
 
 /// Walks over a tape.
-fn walk<V: Visitor>(nodes: &[Node<'_>], stack: &mut Vec<Frame>, visitor: &mut V) {
+fn walk<V: Visitor>(
+    nodes: &[Node<'_>],
+    written: &mut Written<'_>,
+    stack: &mut Vec<Frame>,
+    visitor: &mut V,
+) {
     stack.clear();
     let mut at = 0;
     loop {
@@ -286,7 +334,7 @@ fn walk<V: Visitor>(nodes: &[Node<'_>], stack: &mut Vec<Frame>, visitor: &mut V)
                 if let Node::String(key) = nodes[at] {
                     let parent = path;
                     path = visitor.child(parent, key);
-                    visitor.key(frame.start, at, (parent, path), key);
+                    visitor.key(frame.start, (parent, path), key);
                 }
                 at += 1;
             }
@@ -300,7 +348,7 @@ fn walk<V: Visitor>(nodes: &[Node<'_>], stack: &mut Vec<Frame>, visitor: &mut V)
             }
             Node::String(text) => visitor.leaf(path, Scalar::Str(text)),
             Node::Static(value) => {
-                if let Some(scalar) = scalar(value) {
+                if let Some(scalar) = scalar(value, || written.text(nodes, at)) {
                     visitor.leaf(path, scalar);
                 }
             }
@@ -309,9 +357,58 @@ fn walk<V: Visitor>(nodes: &[Node<'_>], stack: &mut Vec<Frame>, visitor: &mut V)
     }
 }
 
-/// Walks over a tape once more, and tells the scalars below keys that come again from the others.
-fn walk_again<V: Visitor>(nodes: &[Node<'_>], overridden: &[u32], visitor: &mut V) {
-    let mut overridden = overridden.iter().map(|at| *at as usize).peekable();
+/// The places of keys that others override, in order: those that come again in their object, and those with
+/// dots beside their nested form.
+fn overridden(nodes: &[Node<'_>]) -> Vec<usize> {
+    let mut places = Vec::new();
+    let mut keys = Vec::new();
+    for (at, node) in nodes.iter().enumerate() {
+        let Node::Object { len, .. } = node else { continue };
+        keys.clear();
+        let mut at = at + 1;
+        for _ in 0..*len {
+            if let Node::String(key) = nodes[at] {
+                keys.push((key, at));
+            }
+            at += 1 + count(&nodes[at + 1]);
+        }
+        keys.sort_unstable_by(|(a, at_a), (b, at_b)| {
+            by_parts(a).cmp(by_parts(b)).then(at_a.cmp(at_b))
+        });
+        let twice = keys.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+        places.extend(twice.map(|pair| pair[0].1));
+        // The key whose nested form those behind it may have.
+        let mut nested = None;
+        for (key, at) in &keys {
+            let is_below =
+                |nested: &str| key.strip_prefix(nested).is_some_and(|rest| rest.starts_with('.'));
+            let has_members =
+                |at: usize| matches!(nodes[at + 1], Node::Object { .. } | Node::Array { .. });
+            if nested.is_some_and(is_below) {
+                places.push(*at);
+            } else {
+                nested = Some(*key).filter(|key| !key.is_empty() && has_members(*at));
+            }
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+/// A key in an order in which it stands before those that it is the first part of, and nothing is between.
+fn by_parts(key: &str) -> impl Iterator<Item = u16> {
+    key.bytes().map(|byte| if byte == b'.' { 0 } else { u16::from(byte) + 1 })
+}
+
+/// Walks over a tape once more, and tells the scalars below keys that are overridden from the others.
+fn walk_again<V: Visitor>(
+    nodes: &[Node<'_>],
+    written: &mut Written<'_>,
+    overridden: &[usize],
+    visitor: &mut V,
+) {
+    let mut overridden = overridden.iter().copied().peekable();
     // Where what is overridden ends.
     let mut until = 0;
     let mut stack: Vec<(usize, PathId, bool)> = Vec::new();
@@ -338,7 +435,7 @@ fn walk_again<V: Visitor>(nodes: &[Node<'_>], overridden: &[u32], visitor: &mut 
                 None
             }
             Node::String(text) => Some(Scalar::Str(text)),
-            Node::Static(value) => scalar(value),
+            Node::Static(value) => scalar(value, || written.text(nodes, at)),
         };
         match scalar {
             Some(scalar) if at < until => visitor.overridden_leaf(path, scalar),
@@ -357,13 +454,13 @@ fn count(node: &Node<'_>) -> usize {
     }
 }
 
-fn scalar(value: StaticNode) -> Option<Scalar<'static>> {
+fn scalar<'w>(value: StaticNode, written: impl FnOnce() -> &'w str) -> Option<Scalar<'w>> {
     match value {
         StaticNode::Null => None,
         StaticNode::Bool(b) => Some(Scalar::Bool(b)),
         StaticNode::I64(n) => Some(Scalar::I64(n)),
         StaticNode::U64(n) => Some(Scalar::U64(n)),
-        StaticNode::F64(n) => Some(Scalar::F64(n)),
+        StaticNode::F64(n) => Some(Scalar::F64(n, written())),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Records in, events and rejects out.
 
+mod twice;
+
 use super::*;
 use crate::columns;
 
@@ -20,8 +22,9 @@ impl Sink for Collected {
         Ok(())
     }
 
-    fn reject(&mut self, reject: Reject) {
+    fn reject(&mut self, reject: Reject) -> Result<(), Self::Error> {
         self.rejects.push(format!("{} {}", reject.offset, reject.reason));
+        Ok(())
     }
 }
 
@@ -125,7 +128,8 @@ fn a_number_that_no_machine_holds_is_a_text_and_nothing_else_changes() {
     Parser::default().each_scalar(record.as_bytes(), |path, scalar| {
         seen.push(format!("{path} {scalar:?}"));
     });
-    let expected = ["a Str(\"1e400\")", &format!("b Str(\"-{digits}\")"), "b F64(2.5)", "b U64(1)"];
+    let expected =
+        ["a Str(\"1e400\")", &format!("b Str(\"-{digits}\")"), "b F64(2.5, \"2.5\")", "b U64(1)"];
     assert_eq!(&seen[2..], expected);
     let mut parser = Parser::default();
     let (_, text) = parser.parse_record(record.as_bytes()).unwrap();
@@ -203,7 +207,7 @@ fn content(record: &str) -> ContentHash {
             self.0 = event.content;
             Ok(())
         }
-        fn reject(&mut self, reject: Reject) {
+        fn reject(&mut self, reject: Reject) -> Result<(), Self::Error> {
             panic!("{reject:?}");
         }
     }
@@ -334,7 +338,7 @@ fn every_scalar_is_visited_whole_with_its_path() {
     Parser::default().each_scalar(text.as_bytes(), |path, scalar| {
         seen.push(format!("{path} {}", format!("{scalar:?}").len()));
     });
-    assert_eq!(seen, ["a\u{1}b 10007", "eventName 8", "c 8"]);
+    assert_eq!(seen, ["a\u{1}b 10007", "eventName 8", "c 15"]);
 }
 
 /// Every scalar below `requestParameters`.
@@ -411,8 +415,9 @@ fn derived(text: &str) -> Vec<String> {
             ));
             Ok(())
         }
-        fn reject(&mut self, reject: Reject) {
+        fn reject(&mut self, reject: Reject) -> Result<(), Self::Error> {
             self.0.push(format!("{reject:?}"));
+            Ok(())
         }
     }
     let mut derived = Derived(Vec::new());
@@ -422,41 +427,49 @@ fn derived(text: &str) -> Vec<String> {
     derived.0
 }
 
+/// Whoever takes no more ends the file, also where none of it is a record.
 #[test]
-fn of_keys_that_come_again_the_last_counts_and_all_are_found() {
-    let identity = |name: &str| format!(r#"{{"type":"IAMUser","userName":"{name}"}}"#);
-    let record = format!(
-        r#"{{"eventName":"A","eventTime":"2021-01-01T00:00:00Z","userIdentity":{},"sourceIPAddress":"192.0.2.1","\u0065ventName":"B","x":{{"y":1,"y":[{{"z":1}},{{"z":2}}]}},"eventTime":"2022-01-01T00:00:00Z","userIdentity":{{"type":"Root"}},"sourceIPAddress":"AWS Internal"}}"#,
-        identity("eve")
-    );
-    assert_eq!(
-        derived(&record),
-        ["B|A 2022-01-01T00:00:00Z root  4 duplicate-keys"],
-        "a key is one however it is escaped; what is below the first object is none of the last's"
-    );
-    // An array's objects are objects of their own, and so are records.
-    let other = format!(r#"{{"eventName":"A",{TIME},"x":[{{"y":1}},{{"y":2}}],"y":{{"x":1}}}}"#);
-    let lines = [other.as_str(), &record, &other].join("\n");
-    assert_eq!(derived(&lines)[0], "A 2023-01-01T00:00:00Z   3 ");
-    assert_eq!(derived(&lines)[2], derived(&lines)[0]);
-    // Below the deepest path, too.
-    let deep = |inside: &str| {
-        format!(
-            r#"{{"eventName":"A",{TIME},"d":{}{inside}{}}}"#,
-            r#"{"d":"#.repeat(60),
-            "}".repeat(60)
-        )
-    };
-    assert_eq!(derived(&deep(r#"{"a":1,"b":1}"#)), ["A 2023-01-01T00:00:00Z   2 "]);
-    assert_eq!(derived(&deep(r#"{"a":1,"a":1}"#)), ["A 2023-01-01T00:00:00Z   2 duplicate-keys"]);
-    // The last has no value: there is none.
-    assert_eq!(
-        derived(&format!(
-            r#"{{"eventName":"A",{TIME},"userIdentity":{},"userIdentity":null}}"#,
-            identity("eve")
-        )),
-        ["A 2023-01-01T00:00:00Z   0 duplicate-keys"]
-    );
+fn a_sink_that_fails_ends_the_file() {
+    struct Failing {
+        after: usize,
+    }
+    impl Failing {
+        fn take(&mut self) -> Result<(), ()> {
+            self.after = self.after.checked_sub(1).ok_or(())?;
+            Ok(())
+        }
+    }
+    impl Sink for Failing {
+        type Error = ();
+        fn event(&mut self, _: &mut Event) -> Result<(), ()> {
+            self.take()
+        }
+        fn reject(&mut self, _: Reject) -> Result<(), ()> {
+            self.take()
+        }
+    }
+    for text in [r#"{"eventName":"A"}"#, "{}", r#"{"eventName":tru}"#, "no\n"] {
+        let text = text.repeat(20);
+        let pieces = split::Pieces::of(text.as_bytes());
+        let parse = |after| {
+            Parser::default().parse_pieces(&pieces, Origin::default(), &mut Failing { after })
+        };
+        assert_eq!(parse(0), Err(()), "{text}");
+        assert_eq!(parse(1_000), Ok(()), "{text}");
+    }
+}
+
+#[test]
+fn white_space_in_a_text_moves_no_place() {
+    let text = |json: &str| serde_json::to_string(json).unwrap();
+    // Three texts deep, beyond what is split.
+    let record = format!("  \n{{\"eventName\":\"A\",{TIME}}} ");
+    let inner = format!(r#"{{"CloudTrailEvent":{}}}"#, text(&record));
+    let middle = format!(r#"{{"Records":[{{"CloudTrailEvent":{}}}]}}"#, text(&inner));
+    let outer = format!(r#"{{"message":{}}}"#, text(&middle));
+    let name = outer.find("eventName").unwrap();
+    let at = outer[..name].rfind('{').unwrap();
+    check(&outer, &[&format!("{at} A in-message")], &[]);
 }
 
 #[test]

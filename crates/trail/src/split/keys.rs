@@ -8,18 +8,12 @@ use std::borrow::Cow;
 use super::Context;
 use super::scan::{skip_space, skip_string, skip_value};
 use crate::flags::Flags;
+use crate::limits::DOORS_MAX;
 
 /// What makes an object a record, wherever it stands. SQS and SNS name themselves in `eventSource`, as
 /// `aws:sqs`; their messages are wrappers.
-const RECORD_KEYS: [&[u8]; 7] = [
-    b"eventName",
-    b"eventID",
-    b"eventId",
-    b"eventVersion",
-    b"userIdentity",
-    b"eventSource",
-    b"eventTime",
-];
+const RECORD_KEYS: [&[u8]; 6] =
+    [b"eventName", b"eventID", b"eventVersion", b"userIdentity", b"eventSource", b"eventTime"];
 
 /// Lists of records or of envelopes: those of trails, `lookup-events`, CloudWatch Logs, SQS's
 /// `receive-message`, and Elasticsearch's hits.
@@ -66,6 +60,9 @@ const WRAPPERS: [(&[&[u8]], Flags); 12] = [
     (&[b"Body"], Flags::IN_BODY),
 ];
 
+/// The first member that is not kept.
+const BEYOND: usize = DOORS_MAX + 1;
+
 /// A member of an object that may hold records.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Door {
@@ -82,9 +79,16 @@ pub(super) enum Way {
     Object(Flags),
     /// A text, likewise.
     Text(Flags),
-    /// An object or list beside a list of records, which nobody reads.
+    /// An object or list beside what holds records, which nobody reads.
     Beside,
+    /// The same, and so are others behind it.
+    MoreBeside,
+    /// One of those beyond the bound; they are not read.
+    Beyond,
 }
+
+/// The path of a member that holds records: its key, and the key in it if it is a wrapper of two levels.
+type Name = (&'static [u8], &'static [u8]);
 
 /// Where an object stands.
 #[derive(Clone, Copy, Debug)]
@@ -102,9 +106,15 @@ pub(super) struct Place {
 pub(super) struct Members {
     is_record: bool,
     pub(super) doors: Vec<Door>,
+    /// Members that may hold records, and those that stand beside, all of them.
+    ways: usize,
+    beside: usize,
+    names: Vec<Name>,
+    /// Whether one that may hold records comes twice.
+    pub(super) is_twice: bool,
     /// Whether a list of records was taken already, because it came first in a file; and whether it gave
     /// any.
-    pub(super) is_walked: bool,
+    is_walked: bool,
     pub(super) has_given: bool,
     /// Whether it has members beside what holds the records.
     pub(super) has_others: bool,
@@ -113,13 +123,12 @@ pub(super) struct Members {
 impl Members {
     /// Whether it holds records of others.
     pub(super) fn is_envelope(&self) -> bool {
-        let is_way = |door: &Door| !matches!(door.way, Way::Beside);
-        self.has_given || !self.is_record && (self.is_walked || self.doors.iter().any(is_way))
+        self.has_given || !self.is_record && (self.is_walked || self.ways > 0)
     }
 
-    /// Whether it is a record of which a list was taken for records.
+    /// Whether a list of it was taken too early: it is a record, or has another such list.
     pub(super) fn is_mistaken(&self) -> bool {
-        self.is_record && self.has_given
+        self.is_record && self.has_given || self.is_walked && self.is_twice
     }
 
     /// Whether what it holds is a list.
@@ -138,22 +147,53 @@ impl Members {
         self.doors.last().is_some_and(|door| matches!(door.way, Way::Text(_)))
     }
 
+    /// Takes in a list of records that was taken already.
+    pub(super) fn add_walked(&mut self, name: &'static [u8], has_given: bool) {
+        self.is_walked = true;
+        self.has_given = has_given;
+        self.names.push((name, b""));
+    }
+
     /// Takes in the member with this key whose value begins at `at`.
     pub(super) fn add(&mut self, bytes: &[u8], key: &[u8], at: usize, place: Place) {
         if self.is_record {
             return;
         }
         let key = &*plain(key);
-        self.is_record |= is_of_record(bytes, key, at);
-        match way(bytes, key, at, place) {
-            Some(door) => self.doors.push(door),
-            None if PACKING.contains(&key) => {}
-            None => {
-                self.has_others = true;
-                if matches!(bytes.get(at), Some(b'{' | b'[')) {
-                    self.doors.push(Door { at, way: Way::Beside });
-                }
+        self.is_record = is_of_record(bytes, key, at);
+        let ways = self.ways;
+        each_way(bytes, key, at, place, &mut |name, door| match door.way {
+            Way::Beside => self.add_beside(door.at),
+            _ => self.add_door(name, door),
+        });
+        if self.ways == ways && !PACKING.contains(&key) {
+            self.has_others = true;
+            if matches!(bytes.get(at), Some(b'{' | b'[')) {
+                self.add_beside(at);
             }
+        }
+    }
+
+    fn add_door(&mut self, name: Name, door: Door) {
+        self.ways += 1;
+        if self.names.contains(&name) {
+            self.is_twice = true;
+        } else {
+            self.names.push(name);
+        }
+        match self.ways {
+            ..=DOORS_MAX => self.doors.push(door),
+            BEYOND => self.doors.push(Door { way: Way::Beyond, ..door }),
+            _ => {}
+        }
+    }
+
+    fn add_beside(&mut self, at: usize) {
+        self.beside += 1;
+        match self.beside {
+            ..=DOORS_MAX => self.doors.push(Door { at, way: Way::Beside }),
+            BEYOND => self.doors.push(Door { at, way: Way::MoreBeside }),
+            _ => {}
         }
     }
 }
@@ -163,45 +203,83 @@ fn is_of_record(bytes: &[u8], key: &[u8], at: usize) -> bool {
     RECORD_KEYS.contains(&key) && !(key == b"eventSource" && is_service(bytes, at))
 }
 
-/// The list of records that a member is.
-pub(super) fn list(key: &[u8]) -> Option<Context> {
-    let key = plain(key);
-    LISTS.iter().find(|(name, _)| *name == &*key).map(|(_, context)| *context)
+/// The list of records that a member with this key is, and its name.
+pub(super) fn list(key: &[u8]) -> Option<(&'static [u8], Context)> {
+    LISTS.iter().find(|(name, _)| *name == key).copied()
 }
 
-/// Whether a key is this one, however it is escaped.
-pub(super) fn is(key: &[u8], name: &[u8]) -> bool {
-    &*plain(key) == name
-}
-
-fn way(bytes: &[u8], key: &[u8], at: usize, place: Place) -> Option<Door> {
+/// Calls `found` with each value by which the member with this key may hold records, and with those beside it
+/// in the member. There are several if a key in it comes twice.
+fn each_way(bytes: &[u8], key: &[u8], at: usize, place: Place, found: &mut impl FnMut(Name, Door)) {
     let Place { context, can_nest, is_in_wrapper } = place;
-    let door = |way| Some(Door { at, way });
-    match (key, bytes.get(at)?) {
-        (_, b'[') if can_nest => door(Way::List(list(key)?)),
-        (b"detail" | b"hits", b'{') if can_nest => door(Way::Object(Flags::default())),
-        (b"CloudTrailEvent", b'"') => door(Way::Text(Flags::default())),
-        (b"message", b'"') if context == Context::LogEvents => door(Way::Text(Flags::default())),
-        (_, b'{' | b'"') if can_nest && !is_in_wrapper => {
-            WRAPPERS.iter().find_map(|(path, flag)| wrapped(bytes, key, at, path, *flag))
+    let mut one = |name, way| found((name, b""), Door { at, way });
+    match (key, bytes.get(at)) {
+        (_, Some(b'[')) if can_nest => {
+            if let Some((name, context)) = list(key) {
+                one(name, Way::List(context));
+            }
         }
-        _ => None,
+        (b"detail", Some(b'{')) if can_nest => one(b"detail", Way::Object(Flags::default())),
+        (b"hits", Some(b'{')) if can_nest => one(b"hits", Way::Object(Flags::default())),
+        (b"CloudTrailEvent", Some(b'"')) => {
+            one(b"CloudTrailEvent", Way::Text(Flags::default()));
+        }
+        (b"message", Some(b'"')) if context == Context::LogEvents => {
+            one(b"message", Way::Text(Flags::default()));
+        }
+        (_, Some(b'{' | b'"')) if can_nest && !is_in_wrapper => {
+            for (path, flag) in WRAPPERS.iter().filter(|(path, _)| path[0] == key) {
+                wrapped(bytes, at, path, *flag, found);
+            }
+        }
+        _ => {}
     }
 }
 
-/// What a wrapper holds at `path`, of which `key` is the first part.
-fn wrapped(bytes: &[u8], key: &[u8], at: usize, path: &[&[u8]], flag: Flags) -> Option<Door> {
-    let (first, rest) = path.split_first()?;
-    if *first != key {
-        return None;
+/// Calls `found` with each value at `path`, of which the first part is the key of the member at `at`.
+fn wrapped(
+    bytes: &[u8],
+    at: usize,
+    path: &'static [&'static [u8]],
+    flag: Flags,
+    found: &mut impl FnMut(Name, Door),
+) {
+    let value = |at| Some(Door { at, way: wrapped_value(bytes, at, flag)? });
+    match path {
+        [first, second] => {
+            let holds = |key: &[u8], at| key == *second && value(at).is_some();
+            if !members(bytes, at).any(|(key, at)| holds(&key, at)) {
+                return;
+            }
+            // A record is one, and no wrapper. But Splunk writes the fields of a record beside it.
+            let is_record = members(bytes, at).any(|(key, at)| is_of_record(bytes, &key, at));
+            if is_record && flag != Flags::IN_RAW {
+                return;
+            }
+            for (key, at) in members(bytes, at) {
+                match value(at).filter(|_| *key == **second) {
+                    Some(door) => found((*first, *second), door),
+                    None if matches!(bytes.get(at), Some(b'{' | b'[')) => {
+                        found((b"", b""), Door { at, way: Way::Beside });
+                    }
+                    None => {}
+                }
+            }
+        }
+        [first, ..] => value(at).into_iter().for_each(|door| found((*first, b""), door)),
+        [] => {}
     }
-    let at = match rest {
-        [] => at,
-        [name, ..] => member(bytes, at, name)?,
-    };
+}
+
+/// How the value at `at`, which is where a wrapper has its record, holds it.
+fn wrapped_value(bytes: &[u8], at: usize, flag: Flags) -> Option<Way> {
     match bytes.get(at)? {
-        b'{' => Some(Door { at, way: Way::Object(flag) }),
-        b'"' if is_json_text(bytes, at) => Some(Door { at, way: Way::Text(flag) }),
+        // filebeat has its own fields there, and the record elsewhere.
+        b'{' if flag == Flags::IN_AWS => members(bytes, at)
+            .any(|(key, at)| is_of_record(bytes, &key, at))
+            .then_some(Way::Object(flag)),
+        b'{' => Some(Way::Object(flag)),
+        b'"' if is_json_text(bytes, at) => Some(Way::Text(flag)),
         _ => None,
     }
 }
@@ -231,30 +309,44 @@ fn hex(digits: [u8; 2]) -> Option<u8> {
     u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()
 }
 
-/// Where the value of a member begins, in the object at `at`.
-pub(super) fn member(bytes: &[u8], at: usize, name: &[u8]) -> Option<usize> {
-    if bytes.get(at) != Some(&b'{') {
-        return None;
-    }
-    let mut at = skip_space(bytes, at + 1);
-    while bytes.get(at) == Some(&b'"') {
-        let end = skip_string(bytes, at)?;
-        let key = &bytes[at + 1..end - 1];
-        at = skip_space(bytes, end);
-        if bytes.get(at) != Some(&b':') {
+/// The members of the object at `at`: the key of each, and where its value begins. They end where something
+/// else than a member comes.
+pub(super) fn members(bytes: &[u8], at: usize) -> impl Iterator<Item = (Cow<'_, [u8]>, usize)> {
+    let mut next = (bytes.get(at) == Some(&b'{')).then(|| skip_space(bytes, at + 1));
+    std::iter::from_fn(move || {
+        let start = next.take().filter(|at| bytes.get(*at) == Some(&b'"'))?;
+        let end = skip_string(bytes, start)?;
+        let colon = skip_space(bytes, end);
+        if bytes.get(colon) != Some(&b':') {
             return None;
         }
-        at = skip_space(bytes, at + 1);
-        if is(key, name) {
-            return Some(at);
+        let value = skip_space(bytes, colon + 1);
+        let comma = skip_value(bytes, value).map(|end| skip_space(bytes, end));
+        let comma = comma.filter(|at| bytes.get(*at) == Some(&b','));
+        next = comma.map(|at| skip_space(bytes, at + 1));
+        Some((plain(&bytes[start + 1..end - 1]), value))
+    })
+}
+
+/// Whether a record's key stands somewhere in the object or list at `at`. That of a list of values is none:
+/// Elasticsearch has such beside what it found.
+pub(super) fn holds_record(bytes: &[u8], at: usize) -> bool {
+    let Some(end) = skip_value(bytes, at) else { return false };
+    let mut at = at;
+    while let Some(length) = memchr::memchr(b'"', &bytes[at..end]) {
+        let quote = at + length;
+        let Some(after) = skip_string(bytes, quote) else { return false };
+        let colon = skip_space(bytes, after);
+        let value = skip_space(bytes, colon + 1);
+        if bytes.get(colon) == Some(&b':')
+            && bytes.get(value) != Some(&b'[')
+            && is_of_record(bytes, &plain(&bytes[quote + 1..after - 1]), value)
+        {
+            return true;
         }
-        at = skip_space(bytes, skip_value(bytes, at)?);
-        if bytes.get(at) != Some(&b',') {
-            return None;
-        }
-        at = skip_space(bytes, at + 1);
+        at = after;
     }
-    None
+    false
 }
 
 /// Whether a text names a service that sends messages, such as `aws:sqs`.
@@ -264,7 +356,7 @@ fn is_service(bytes: &[u8], at: usize) -> bool {
 }
 
 /// A key without its escapes.
-fn plain(key: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn plain(key: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'\\', key).is_none() {
         return Cow::Borrowed(key);
     }

@@ -1,6 +1,7 @@
 //! Bytes in, pieces out.
 
 use super::*;
+use crate::limits::DOORS_MAX;
 
 fn split<'a>(bytes: &'a [u8], sink: &mut impl FnMut(Piece<'a>)) -> Outcome {
     let (pieces, outcome) = collect(bytes);
@@ -71,7 +72,7 @@ fn a_record_with_the_keys_of_an_envelope_is_a_record() {
     for key in ["Records", "Events", "events", "logEvents", "Messages", "hits", "detail", "message"]
     {
         for value in ["[]", "[1]", r#"[{"a":1}]"#, "{}", r#"{"eventName":"x"}"#, r#""{\"a\":1}""#] {
-            for name in ["eventName", "eventID", "eventId", "eventVersion", "userIdentity"] {
+            for name in ["eventName", "eventID", "eventVersion", "userIdentity"] {
                 let member = format!("\"{key}\":{value}");
                 for record in [
                     format!("{{{member},\"{name}\":1}}"),
@@ -112,6 +113,36 @@ fn what_holds_nothing_is_told() {
         r#"{"Records":[{"a":1}],"x":[{"eventName":"hidden"}],"y":"text"}"#,
         &[r#"12 {"a":1}"#, &format!("25 !{beside}")],
     );
+    let here = "a record should begin here, with '{'";
+    check(r#"{"Records":[[[[[{"b":1}]]]],{"a":1}]}"#, &[&format!("15 !{here}"), r#"28 {"a":1}"#]);
+    let hidden = "it stands beside a record in a wrapper, has a record's key, and is not read";
+    for (text, at) in [
+        (r#"{"detail":{"a":1},"x":{"y":[{"eventName":"z"}]}}"#, 22),
+        (r#"{"detail":{"a":1},"x":[{"\u0065ventName" : {}}]}"#, 22),
+        (r#"{"y":{"x":[]},"detail":{"a":1},"x":[1,{"eventID":"z"}]}"#, 35),
+    ] {
+        let detail = text.find(r#"{"a":1}"#).unwrap();
+        check(text, &[&format!(r#"{detail} {{"a":1}}"#), &format!("{at} !{hidden}")]);
+    }
+    let inner = r#"{"event":{"x":{"eventID":"z"},"original":"{}","y":[{}]},"z":[{"eventID":1}]}"#;
+    check(inner, &[&format!("14 !{hidden}"), "42 \"{}", &format!("60 !{hidden}")]);
+    check(
+        r#"{"event":{"original":{"a":1},"original":[{"eventID":1}]}}"#,
+        &[r#"21 {"a":1}"#, &format!("40 !{hidden}")],
+    );
+    check(
+        r#"{"event":{"eventID":"z","original":"{}"}}"#,
+        &[r#"0 {"event":{"eventID":"z","original":"{}"}}"#],
+    );
+    // What tools write beside a record.
+    for text in [
+        r#"{"detail":{"a":1},"x":{"y":["eventName","eventID"]},"z":{"eventSource":"aws:s"}}"#,
+        r#"{"detail":{"a":1},"fields":{"eventName":["z"]}}"#,
+        r#"{"detail":{"a":1},"eventId":{},"x":"{\"eventName\":1}"}"#,
+    ] {
+        check(text, &[r#"10 {"a":1}"#]);
+    }
+    check(r#"{"result":{"eventName":"z","_raw":"{}"}}"#, &["35 \"{}"]);
     check(r#"{"Records":[{"a":1}],"x":[{"b":1}"#, &[r#"12 {"a":1}"#, "25 !it has no end"]);
     // A record is one, although its list comes first, and whatever was found before.
     let late = r#"{"Records":[{"a":1}],"x":"text","eventName":"z"}"#;
@@ -120,7 +151,6 @@ fn what_holds_nothing_is_told() {
         &[r#"0 {"b":1}"#, &format!("8 {late}"), &format!("{} {{\"c\":1}}", 8 + late.len() + 13)],
     );
     check(r#"{"Records":[{"a":1}],"Events":[{"b":1}]}"#, &[r#"12 {"a":1}"#, r#"31 {"b":1}"#]);
-    let here = "a record should begin here, with '{'";
     check(
         r#"[1,"x",null,[],{"a":1}]"#,
         &[
@@ -180,6 +210,18 @@ fn wrappers_of_other_tools_are_taken_apart() {
     );
     check_flag(r#"{"preview":false,"result":{"x":1,"_raw":"{}"}}"#, "41 \"in-result._raw");
     check_flag(r#"{"event":{"original":"{}"},"message":"text"}"#, "22 \"in-event.original");
+    // filebeat has fields of its own beside the record, and CloudWatch Logs an id of its own.
+    check_flag(
+        r#"{"aws":{"cloudtrail":{"x":1}},"event":{"original":"{}"}}"#,
+        "51 \"in-event.original",
+    );
+    check_flag(r#"{"aws":{"cloudtrail":{"x":1}}}"#, "0 ");
+    check_flag(r#"{"aws":{"x":[],"\u0065ventTime":1}}"#, "7 in-aws");
+    check_flag(r#"{"timestamp":1,"message":"{}","eventId":"37"}"#, "26 \"in-message");
+    check_flag(
+        r#"{"events":[{"logStreamName":"s","message":"{}","eventId":"37"}],"searchedLogStreams":[]}"#,
+        "43 \"",
+    );
     check_flag(r#"{"message":" {}"}"#, "12 \"in-message");
     check_flag(r#"{"message":"\n\u0020\u005b{}]"}"#, "12 \"in-message");
     check_flag(r#"{"message":"\u00e9{}"}"#, "0 ");
@@ -249,6 +291,7 @@ fn what_a_broken_record_swallowed_is_found_again() {
     let mut pieces = Vec::new();
     split_after_broken(br#"{"a":{"b":1},{"a":2},{"a":3}]}"#, Flags::default(), &mut |piece| {
         pieces.push(piece);
+        true
     });
     assert_eq!(
         pieces,
@@ -317,8 +360,122 @@ fn pieces_without_end_are_not_held() {
     let pieces = Pieces::of(&text);
     assert_eq!(pieces.held.len(), PIECES_HELD_MAX);
     let mut seen = Vec::new();
-    pieces.each(|piece| seen.push(piece));
-    assert_eq!(seen, collect(&text).0);
+    pieces.each(|piece| {
+        seen.push(piece);
+        true
+    });
+    let offset = |piece: &Piece<'_>| match piece {
+        Piece::Record { offset, bytes: b"{}", .. } => *offset,
+        piece => panic!("{piece:?}"),
+    };
+    assert!(seen.iter().map(offset).eq((0..PIECES_HELD_MAX + 5).map(|n| 2 * n)));
+    // Who takes no more is given no more, however the pieces are kept.
+    for text in [&text[..], b"{}{}{}{}", br#"[{},{},{},{}]{"Records":[{},{}]}"#] {
+        let mut taken = 0;
+        Pieces::of(text).each(|_| {
+            taken += 1;
+            taken < 3
+        });
+        assert_eq!(taken, 3);
+    }
+}
+
+/// Who writes millions of members costs no memory for each: each is one of a record, a reject, or packing.
+#[test]
+fn members_of_one_object_that_are_kept_are_bounded() {
+    let offsets = |text: &str| {
+        let of = |piece: Piece<'_>| match piece {
+            Piece::Record { offset, .. } | Piece::Escaped { offset, .. } => (offset, ""),
+            Piece::Broken { offset, reason } => (offset, reason),
+        };
+        collect(text.as_bytes()).0.into_iter().map(of).collect::<Vec<_>>()
+    };
+    let many = DOORS_MAX + 100;
+    for before in [r#"{"Records":[{"a":1}]"#, r#"{"x":1,"Records":[{"a":1}]"#] {
+        let found = offsets(&format!("{before}{}}}", r#","y":{}"#.repeat(many)));
+        let nth = |n: usize| before.len() + 7 * n + 5;
+        let mut expected = vec![(before.len() - 8, "")];
+        expected.extend((0..DOORS_MAX).map(|n| (nth(n), BESIDE)));
+        expected.push((nth(DOORS_MAX), MORE_BESIDE));
+        assert_eq!(found, expected);
+    }
+    // What stands beside takes no place from what holds records.
+    let beside = r#""y":{},"#.repeat(many);
+    let found = offsets(&format!(r#"{{{beside}"Records":[{{"a":1}}]}}"#));
+    assert_eq!(found.len(), DOORS_MAX + 2);
+    assert_eq!(found[DOORS_MAX + 1], (1 + beside.len() + 11, ""));
+    // A record is one all the same.
+    assert_eq!(offsets(&format!(r#"{{{beside}"hits":{{}},"eventName":"z"}}"#)), [(0, "")]);
+    for (member, at) in [
+        (r#""hits":{},"#, 7),
+        (r#""Records":[{}],"#, 11),
+        (r#""message":"{}","#, 11),
+        (r#""_source":{},"#, 10),
+    ] {
+        let found = offsets(&format!(r#"{{"x":1,{}"z":1}}"#, member.repeat(many)));
+        let value = |n: usize| 7 + member.len() * n + at;
+        let mut expected: Vec<_> = (0..DOORS_MAX).map(|n| (value(n), "")).collect();
+        let brace = if member.contains('[') || member.contains("\"{") { 1 } else { 0 };
+        expected.push((value(DOORS_MAX) - brace, BEYOND));
+        assert_eq!(found, expected, "{member}");
+    }
+    let inner = r#""original":"{}","#.repeat(many);
+    let found = offsets(&format!(r#"{{"event":{{{inner}"z":1}}}}"#));
+    assert_eq!(found.len(), DOORS_MAX + 1);
+    assert_eq!(found[DOORS_MAX].1, BEYOND);
+}
+
+/// Other readers take the last of them; what is in the others would be hidden.
+#[test]
+fn what_holds_records_twice_is_read_twice_and_flagged() {
+    let flagged = |text: &str| {
+        let (pieces, _) = collect(text.as_bytes());
+        let of = |piece: &Piece<'_>| match piece {
+            Piece::Record { offset, flags, .. } | Piece::Escaped { offset, flags, .. } => {
+                format!("{offset} {}", flags.names().join(" "))
+            }
+            piece @ Piece::Broken { .. } => format!("{piece:?}"),
+        };
+        pieces.iter().map(of).collect::<Vec<_>>().join("; ")
+    };
+    for (text, expected) in [
+        (
+            r#"{"Records":[{"a":1},{"b":1}],"Records":[{"c":1}]}"#,
+            "12 duplicate-keys; 20 duplicate-keys; 40 duplicate-keys",
+        ),
+        (r#"{"Records":[],"\u0052ecords":[{"c":1}]}"#, "30 duplicate-keys"),
+        (r#"{"x":1,"Records":[{"a":1}],"Records":[]}"#, "18 duplicate-keys"),
+        (r#"{"Records":[{"a":1}],"Events":[{"b":1}]}"#, "12 ; 31 "),
+        (r#"{"detail":{"a":1},"detail":{"b":1}}"#, "10 duplicate-keys; 27 duplicate-keys"),
+        (
+            r#"{"message":"{}","message":"[]"}"#,
+            "12 duplicate-keys in-message; 27 duplicate-keys in-message",
+        ),
+        (
+            r#"{"event":{"original":"{}","x":[{"y":1}],"\u006friginal":"{}"}}"#,
+            "22 duplicate-keys in-event.original; 57 duplicate-keys in-event.original",
+        ),
+        (
+            r#"{"event":{"original":"{}"},"event":{"original":"{}"}}"#,
+            "22 duplicate-keys in-event.original; 48 duplicate-keys in-event.original",
+        ),
+        (
+            r#"{"Events":[{"CloudTrailEvent":"{}","CloudTrailEvent":"{}"}]}"#,
+            "31 duplicate-keys; 54 duplicate-keys",
+        ),
+        (r#"{"Records":[{"a":1}],"Records":[{"c":1}],"eventName":"z"}"#, "0 "),
+    ] {
+        assert_eq!(flagged(text), expected, "{text}");
+    }
+    // The flag is of the envelope, and ends with it.
+    assert_eq!(
+        flagged(&format!(
+            "{}
+{}",
+            r#"{"Records":[],"Records":[{"c":1}]}"#, r#"{"Records":[{}]}"#
+        )),
+        "25 duplicate-keys; 47 "
+    );
 }
 
 #[test]
@@ -333,6 +490,6 @@ fn no_bytes_make_it_panic_or_hang() {
             })
             .collect();
         split(&text, &mut |_| {});
-        split_after_broken(&text, Flags::default(), &mut |_| {});
+        split_after_broken(&text, Flags::default(), &mut |_| true);
     }
 }

@@ -128,7 +128,30 @@ fn events_of_the_future_go_when_others_of_their_day_do() {
     assert_eq!(problems(&store), [""; 0]);
     store.take_back(Micros(2)).unwrap();
     assert_eq!(problems(&store), [""; 0], "what is gone is known to be");
+    assert_eq!(store.expired().by_a_wrong_clock(), Some(Micros(begun)));
+    expire(&mut store, begun - 1, &numbers);
+    assert!(store.expired().by_a_wrong_clock().is_some(), "what it dropped would be kept");
     expire(&mut store, now + 1, &numbers);
+    assert_eq!(store.expired().by_a_wrong_clock(), None);
+    check_events(&store, &[]);
+    assert_eq!(problems(&store), [""; 0]);
+}
+
+/// The time of a day that is over has come since they were looked at first.
+#[test]
+fn a_horizon_between_events_of_the_future_drops_all_of_them() {
+    const FUTURE: i64 = 9_000_000_000_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), CACHE).unwrap();
+    let begun = Micros::now().0;
+    let times = [FUTURE, FUTURE + 2];
+    let segment = built(&store, 0, &times);
+    store.commit(vec![segment]).unwrap();
+    assert_eq!(store.events_before(Micros(begun)).unwrap(), (2, 0));
+    assert_eq!(store.events_before(Micros(FUTURE + 1)).unwrap(), (2, 2));
+    let to_fit = store.earliest_to_fit(1).unwrap().unwrap();
+    assert_eq!(store.events_before(to_fit).unwrap(), (2, 0), "the index is never emptied");
+    expire(&mut store, FUTURE + 1, &times.map(|time| (time, 0)).into());
     check_events(&store, &[]);
     assert_eq!(problems(&store), [""; 0]);
 }

@@ -55,7 +55,13 @@ fn a_segment_that_cannot_be_remade_stays_and_leaves_nothing() {
         reads < 2 && read_event(record, facts, take)
     };
     let limits = SizeLimits { events_max: 1, ..LIMITS };
-    store.remake(limits, &mut fails_late).unwrap_err();
+    // It is damage: who makes all anew goes on with the others.
+    let error = store.remake(limits, &mut fails_late).unwrap_err();
+    assert!(
+        error.to_string().ends_with("the record of its event 1 cannot be read again"),
+        "{error}"
+    );
+    assert!(store.mark_damaged(&before.segments, &error));
     let of_segment = |store: &Store, number: usize| store.current.manifest.segments[number].clone();
     assert_eq!(store.current.manifest, before);
     let names = fs::read_dir(&store.files.dir).unwrap().count();

@@ -1,0 +1,401 @@
+//! Resolves the names in a condition to fields of events, or to columns of a table; the kind of each
+//! decides what a text asks of its values.
+
+use super::{Asked, Names, Result, any_of, bad_query, exact, lower_test, one_of_texts};
+use crate::fields::{Finder, Target};
+use crate::form::{AnyCase, Form};
+use crate::meaning::{
+    EventField, EventTest, Meaning, Operand, RowTest, TimeBetween, ValueMeaning, WordMeaning,
+};
+use language::ast::{Comparison, FieldRef, Pattern, PatternPiece, Query, Test, Value};
+use language::time::Clock;
+use trail::columns;
+use trail::columns::{COLUMNS, Column, ColumnId, EVENT_TIME_PATH, Words};
+use wire::{ApiError, ErrorKind};
+
+/// The kind of a field's values, which decides what a text means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FieldKind {
+    /// Texts, numbers and truth values.
+    Any,
+    /// Texts that can be addresses.
+    Address,
+    Version,
+    /// `eventSource`, whose ending can be left out.
+    Service,
+    /// `eventName`, before which a service can stand.
+    Action,
+    /// Names of things, or their ARNs.
+    Named,
+}
+
+/// The kind of the values in a table's column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ColumnKind {
+    Time,
+    Values(FieldKind),
+}
+
+/// Answers an inner query: the values in the first column of its table.
+pub(crate) type Answer<'a> = dyn Fn(&FieldRef, &Query) -> Result<Vec<Value>> + 'a;
+
+/// Finds the fields that names mean.
+pub(crate) trait Find {
+    /// The field whose values a name means.
+    fn of_values(&self, field: &FieldRef) -> Result<Target>;
+
+    /// The field that a name means, whether it has values or things below it.
+    fn of_any(&self, field: &FieldRef) -> Result<Target>;
+
+    /// Whether a name is that of a field which events have, or a short name.
+    fn knows(&self, field: &FieldRef) -> bool;
+
+    /// Whether a name is that of a service.
+    fn is_service(&self, name: &str) -> bool;
+
+    /// Tells how a condition was taken.
+    fn note(&self, note: String);
+
+    /// The paths that events have beside columns.
+    fn paths(&self) -> Vec<String>;
+}
+
+impl Find for Finder<'_> {
+    fn of_values(&self, field: &FieldRef) -> Result<Target> {
+        self.resolve(field)
+    }
+
+    fn of_any(&self, field: &FieldRef) -> Result<Target> {
+        self.resolve_any(field)
+    }
+
+    fn knows(&self, field: &FieldRef) -> bool {
+        Finder::knows(*self, field)
+    }
+
+    fn is_service(&self, name: &str) -> bool {
+        Finder::is_service(*self, name)
+    }
+
+    fn note(&self, note: String) {
+        self.notes.add(note);
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.snapshot.paths().into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// Resolves names to fields of events.
+pub(crate) struct EventNames<'a> {
+    pub(crate) fields: &'a dyn Find,
+    pub(crate) clock: &'a Clock,
+    pub(crate) answer: &'a Answer<'a>,
+}
+
+/// What a name stands for that asks for values.
+enum Found {
+    Time,
+    Values(EventField, FieldKind),
+}
+
+impl EventNames<'_> {
+    fn find(&self, field: &FieldRef) -> Result<Found> {
+        Ok(match self.fields.of_values(field)? {
+            Target::Time => Found::Time,
+            Target::Ip => Found::Values(EventField::Column(columns::SOURCE_IP), FieldKind::Address),
+            Target::Column(id) => Found::Values(EventField::Column(id), kind_of_column(id)),
+            Target::Places(places) => {
+                let kind = if places.has_arns { FieldKind::Named } else { FieldKind::Any };
+                Found::Values(EventField::Paths(places.values), kind)
+            }
+        })
+    }
+
+    fn operand(&self, field: &FieldRef) -> Result<Operand> {
+        Ok(match self.find(field)? {
+            Found::Time => Operand::Time,
+            Found::Values(field, _) => Operand::Field(field),
+        })
+    }
+
+    /// Events of a service whose names pass a test.
+    fn action(&self, service: &str, name: ValueMeaning) -> Meaning<EventTest> {
+        let value =
+            |id, test| Meaning::Test(EventTest::Value { field: EventField::Column(id), test });
+        let service = one_of_texts(FieldKind::Service, &[service]);
+        Meaning::And(vec![value(columns::EVENT_SOURCE, service), value(columns::EVENT_NAME, name)])
+    }
+}
+
+impl Names for EventNames<'_> {
+    type Test = EventTest;
+
+    fn words(&self, words: WordMeaning) -> EventTest {
+        EventTest::Words(words)
+    }
+
+    fn exists(&self, field: &FieldRef) -> Result<EventTest> {
+        let field = match self.fields.of_any(field)? {
+            // Every event has one.
+            Target::Time => return Ok(EventTest::Time(TimeBetween { start: None, end: None })),
+            Target::Ip => EventField::Column(columns::SOURCE_IP),
+            Target::Column(id) => EventField::Column(id),
+            // Whatever has something below it is there.
+            Target::Places(places) => EventField::Paths(places.all()),
+        };
+        Ok(EventTest::Value { field, test: ValueMeaning::Exists })
+    }
+
+    fn asked(&self, field: &FieldRef, asked: Asked<'_>) -> Result<Meaning<EventTest>> {
+        let (field, kind) = match self.find(field)? {
+            Found::Time => {
+                return Ok(Meaning::Test(EventTest::Time(asked.of_time(field, self.clock)?)));
+            }
+            Found::Values(field, kind) => (field, kind),
+        };
+        let mut tests = vec![asked.of_value(kind, self.clock)?];
+        tests.extend(asked.in_other_forms(kind));
+        let value = |test| Meaning::Test(EventTest::Value { field: field.clone(), test });
+        let mut parts: Vec<_> = tests.into_iter().map(value).collect();
+        if kind == FieldKind::Action
+            && let Some((service, name)) = action(asked)
+        {
+            parts.push(self.action(&service, name));
+        }
+        Ok(any_of(parts))
+    }
+
+    fn of_service(&self, field: &FieldRef, test: &Test) -> Option<Result<Meaning<EventTest>>> {
+        let name = field.name.as_str();
+        let is_of_action = |test: &Test| {
+            matches!(
+                test,
+                Test::Is(_)
+                    | Test::AnyCase(_)
+                    | Test::Phrase(_)
+                    | Test::Wildcard(_)
+                    | Test::Regex(_)
+            )
+        };
+        let is_of_actions = match test {
+            Test::OneOf(tests) => tests.iter().all(is_of_action),
+            test => *test == Test::Exists || is_of_action(test),
+        };
+        let is_plain = !field.is_path && !field.is_quoted;
+        if !is_plain || !is_of_actions || !self.fields.is_service(name) {
+            return None;
+        }
+        let is_field = self.fields.knows(field);
+        if is_field && !reads_as_action(test) {
+            return None;
+        }
+        let service = one_of_texts(FieldKind::Service, &[name]);
+        let field_of = |id| EventField::Column(id);
+        let service = Meaning::Test(EventTest::Value {
+            field: field_of(columns::EVENT_SOURCE),
+            test: service,
+        });
+        if *test == Test::Exists {
+            return Some(Ok(service));
+        }
+        let action = FieldRef::named(columns::EVENT_NAME.column().path);
+        let both = |action| {
+            let action = Meaning::And(vec![service, action]);
+            if !is_field {
+                return Ok(action);
+            }
+            self.fields.note(format!(
+                "'{name}' is a field and a service: both the field and the service's action are asked"
+            ));
+            Ok(Meaning::Or(vec![lower_test(field, test, self)?, action]))
+        };
+        Some(lower_test(&action, test, self).and_then(both))
+    }
+
+    fn one_of(&self, field: &FieldRef, texts: &[&str]) -> Result<Option<EventTest>> {
+        Ok(match self.find(field)? {
+            Found::Time | Found::Values(_, FieldKind::Address) => None,
+            Found::Values(_, FieldKind::Action) if texts.iter().any(|text| text.contains(':')) => {
+                None
+            }
+            Found::Values(field, kind) => {
+                Some(EventTest::Value { field, test: one_of_texts(kind, texts) })
+            }
+        })
+    }
+
+    fn compared(&self, left: &FieldRef, how: Comparison, right: &FieldRef) -> Result<EventTest> {
+        let (left, right) = (self.operand(left)?, self.operand(right)?);
+        Ok(EventTest::Compared { left, comparison: how, right })
+    }
+
+    fn paths(&self) -> Option<Vec<String>> {
+        let is_of_records = |column: &&Column| column.words != Words::Derived;
+        let mut paths = self.fields.paths();
+        paths.extend(COLUMNS.iter().filter(is_of_records).map(|column| column.path.to_owned()));
+        paths.push(EVENT_TIME_PATH.to_owned());
+        Some(paths)
+    }
+
+    fn with_paths(&self, paths: Vec<String>) -> Meaning<EventTest> {
+        let mut parts = Vec::new();
+        let mut others = Vec::new();
+        for path in paths {
+            match ColumnId::at_path(&path).filter(|id| id.column().is_unique) {
+                // They have no column of their own by event.
+                Some(id) => parts.push(EventField::Column(id)),
+                None if path == EVENT_TIME_PATH => return Meaning::All,
+                None => others.push(path),
+            }
+        }
+        if !others.is_empty() {
+            parts.push(EventField::Paths(others));
+        }
+        let exists = |field| EventTest::Value { field, test: ValueMeaning::Exists };
+        any_of(parts.into_iter().map(|field| Meaning::Test(exists(field))).collect())
+    }
+
+    fn found(&self, field: &FieldRef, query: &Query) -> Result<Vec<Value>> {
+        (self.answer)(field, query)
+    }
+}
+
+/// Returns the kind of a table's column that holds values of a field.
+pub(crate) fn column_kind(field: &Target) -> ColumnKind {
+    match field {
+        Target::Time => ColumnKind::Time,
+        Target::Ip => ColumnKind::Values(FieldKind::Address),
+        Target::Column(id) => ColumnKind::Values(kind_of_column(*id)),
+        Target::Places(places) if places.has_arns => ColumnKind::Values(FieldKind::Named),
+        Target::Places(_) => ColumnKind::Values(FieldKind::Any),
+    }
+}
+
+fn kind_of_column(id: ColumnId) -> FieldKind {
+    match id {
+        columns::EVENT_VERSION => FieldKind::Version,
+        columns::EVENT_SOURCE => FieldKind::Service,
+        columns::EVENT_NAME | columns::ACTION => FieldKind::Action,
+        _ => FieldKind::Any,
+    }
+}
+
+/// The service and the test of the name in a text such as `iam:CreateUser`; None where it is no such
+/// text.
+fn action(asked: Asked<'_>) -> Option<(String, ValueMeaning)> {
+    let split = |text: &str| {
+        let (service, name) = text.split_once(':')?;
+        let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+        (!service.is_empty() && service.bytes().all(is_part))
+            .then(|| (service.to_owned(), name.to_owned()))
+    };
+    let of_text = |text: &str| split(text).map(|(service, name)| (service, exact(&name)));
+    let in_pattern = |pattern: &Pattern| {
+        let (first, rest) = pattern.pieces().split_first()?;
+        let PatternPiece::Text(first) = first else { return None };
+        let (service, name) = split(first)?;
+        let first = PatternPiece::Text(name);
+        Some((service, Pattern::new(std::iter::once(first).chain(rest.iter().cloned()))))
+    };
+    match asked {
+        Asked::Is(Value { text, .. }) => of_text(text),
+        Asked::Phrase(text) => of_text(text),
+        Asked::Wildcard(pattern) => {
+            let (service, name) = in_pattern(pattern)?;
+            Some((service, ValueMeaning::Wildcard(Form::new(&name))))
+        }
+        Asked::AnyCase(pattern) => {
+            let (service, name) = in_pattern(pattern)?;
+            Some((service, ValueMeaning::AnyCase(AnyCase::new(&name))))
+        }
+        Asked::Regex(_) | Asked::Range(..) => None,
+    }
+}
+
+/// Whether a test is on names such as actions have: they begin with a capital.
+fn reads_as_action(test: &Test) -> bool {
+    let is_capital = |text: &str| text.starts_with(|c: char| c.is_ascii_uppercase());
+    match test {
+        Test::Is(Value { text, .. }) | Test::Phrase(text) => is_capital(text),
+        Test::Wildcard(pattern) => {
+            matches!(pattern.pieces().first(), Some(PatternPiece::Text(text)) if is_capital(text))
+        }
+        Test::OneOf(tests) => tests.iter().all(reads_as_action),
+        _ => false,
+    }
+}
+
+/// Resolves names to columns of a table.
+pub(crate) struct RowNames<'a> {
+    /// Finds the column that a name means, and the kind of its values.
+    pub(crate) column: &'a dyn Fn(&FieldRef) -> Result<(usize, ColumnKind)>,
+    /// The first column whose values are of a kind.
+    pub(crate) of_kind: &'a dyn Fn(FieldKind) -> Option<usize>,
+    pub(crate) clock: &'a Clock,
+    pub(crate) answer: &'a Answer<'a>,
+}
+
+impl Names for RowNames<'_> {
+    type Test = RowTest;
+
+    fn words(&self, words: WordMeaning) -> RowTest {
+        RowTest::Words(words)
+    }
+
+    fn exists(&self, field: &FieldRef) -> Result<RowTest> {
+        let (column, _) = (self.column)(field)?;
+        Ok(RowTest::Value { column, test: ValueMeaning::Exists })
+    }
+
+    fn asked(&self, field: &FieldRef, asked: Asked<'_>) -> Result<Meaning<RowTest>> {
+        let (column, kind) = match (self.column)(field)? {
+            (column, ColumnKind::Time) => {
+                let between = asked.of_time(field, self.clock)?;
+                return Ok(Meaning::Test(RowTest::Time { column, between }));
+            }
+            (column, ColumnKind::Values(kind)) => (column, kind),
+        };
+        let mut tests = vec![asked.of_value(kind, self.clock)?];
+        tests.extend(asked.in_other_forms(kind));
+        let value = |column, test| Meaning::Test(RowTest::Value { column, test });
+        let mut parts: Vec<_> = tests.into_iter().map(|test| value(column, test)).collect();
+        if kind == FieldKind::Action
+            && let Some((service, name)) = action(asked)
+        {
+            let Some(source) = (self.of_kind)(FieldKind::Service) else {
+                let message = format!(
+                    "the table has no column of the service, by which '{service}:' could be asked; \
+                     ask for it before the table is made"
+                );
+                return Err(bad_query(field.offset, &message));
+            };
+            let service = value(source, one_of_texts(FieldKind::Service, &[&service]));
+            parts.push(Meaning::And(vec![service, value(column, name)]));
+        }
+        Ok(any_of(parts))
+    }
+
+    fn one_of(&self, field: &FieldRef, texts: &[&str]) -> Result<Option<RowTest>> {
+        Ok(match (self.column)(field)? {
+            (_, ColumnKind::Time | ColumnKind::Values(FieldKind::Address)) => None,
+            (_, ColumnKind::Values(FieldKind::Action))
+                if texts.iter().any(|text| text.contains(':')) =>
+            {
+                None
+            }
+            (column, ColumnKind::Values(kind)) => {
+                Some(RowTest::Value { column, test: one_of_texts(kind, texts) })
+            }
+        })
+    }
+
+    fn compared(&self, _: &FieldRef, _: Comparison, _: &FieldRef) -> Result<RowTest> {
+        let message = "columns are compared with values; quote the value";
+        Err(ApiError::new(ErrorKind::BadQuery, message))
+    }
+
+    fn found(&self, field: &FieldRef, query: &Query) -> Result<Vec<Value>> {
+        (self.answer)(field, query)
+    }
+}

@@ -1,0 +1,374 @@
+//! Explains why a search found nothing. In an investigation "no events" is read as "it did not happen",
+//! so an empty answer says what each condition finds by itself, which one leaves nothing, and which
+//! values are near those that no event has.
+//!
+//! An explanation never fails a search. It takes a bounded time of the search's own, and says what it
+//! had no time for.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::Search;
+use super::explain::Steps;
+use super::fetch::fetch_up_to;
+use super::highlight::Highlighter;
+use crate::collect::{Counting, Wanted, collect};
+use crate::notes::Notes;
+use language::ast::{Expr, FieldRef, PatternPiece, Query, Test, Value};
+use language::check::{Checked, RowStage};
+use trail::columns;
+use trail::columns::ColumnId;
+use wire::limits::{EXPLANATION_CONDITIONS_MAX, PAGE_BYTES_MAX};
+use wire::{ApiError, Difference, Explanation, Near, Order, SearchResponse, TotalMode};
+
+/// A person waits that long for a reason; a program that expects nothing is not held up for longer.
+const TIME_MAX: Duration = Duration::from_millis(500);
+
+/// Values of a field that are compared with one that no event has, the most frequent first.
+const VALUES_COMPARED_MAX: usize = 5_000;
+
+/// Near values that are told for each value that no event has.
+const NEAR_MAX: usize = 3;
+
+/// Events in which a value is looked for in other fields.
+const EVENTS_LOOKED_AT: usize = 20;
+
+/// Other fields of a value that are told.
+const OTHER_FIELDS_MAX: usize = 5;
+
+/// Shorter values are near to too many others.
+const NEAR_CHARS_MIN: usize = 3;
+
+/// From this length on, a value may differ in two letters.
+const TWO_EDITS_CHARS_MIN: usize = 8;
+
+/// What is an operator in some query language, and was searched as a word.
+const OPERATORS: [&str; 16] = [
+    "and", "or", "not", "in", "is", "like", "between", "contains", "matches", "where", "select",
+    "from", "xor", "&&", "||", "==",
+];
+
+/// The fields whose values people search for without a field.
+const NAMES: [ColumnId; 5] = [
+    columns::EVENT_NAME,
+    columns::EVENT_SOURCE,
+    columns::ERROR_CODE,
+    columns::AWS_REGION,
+    columns::ACTOR,
+];
+
+/// Says why an answer is empty; None where it is not, or where nothing restricts the search.
+pub(super) fn explain_empty(
+    search: &Search<'_>,
+    query: &Checked,
+    answer: &SearchResponse,
+) -> Option<Explanation> {
+    let (filter, stages) = match query {
+        Checked::Events(query) => (&query.filter, &[][..]),
+        Checked::Rows(query) => (&query.filter, &query.stages[..]),
+    };
+    let cancel = search.cancel.within(TIME_MAX);
+    // Of the same clock and bounds, and with no steps and notes to tell of.
+    let (steps, notes) = (Steps::default(), Notes::default());
+    let search = Search { cancel: &cancel, cursor: None, steps, notes, ..*search };
+    if answer.total.value > 0 {
+        return rows_filtered(&search, stages, answer);
+    }
+    if answer.table.as_ref().is_some_and(|table| table.rows_total > 0) && *filter == Expr::All {
+        return None;
+    }
+    let mut explanation = Explanation::default();
+    if fill(&search, filter, &mut explanation).is_err() {
+        explanation.left_out.push("there was no time for more".to_owned());
+    }
+    Some(explanation)
+}
+
+/// Events were found, and the filter of a table has left no row of them.
+fn rows_filtered(
+    search: &Search<'_>,
+    stages: &[RowStage],
+    answer: &SearchResponse,
+) -> Option<Explanation> {
+    answer.table.as_ref().filter(|table| table.rows_total == 0)?;
+    let filter = stages.iter().find_map(|stage| match stage {
+        RowStage::Filter(filter) => Some(filter),
+        _ => None,
+    })?;
+    let mut explanation = spanned(search);
+    explanation.events = answer.total.value;
+    explanation.emptied_by = Some(format!("filter {}", text(filter)));
+    Some(explanation)
+}
+
+/// An explanation with the time that the index spans.
+fn spanned(search: &Search<'_>) -> Explanation {
+    let span = search.snapshot.time_span();
+    Explanation {
+        first: span.map(|(first, _)| first.to_string()),
+        last: span.map(|(_, last)| last.to_string()),
+        ..Explanation::default()
+    }
+}
+
+/// Fills in what there is time for.
+fn fill(search: &Search<'_>, filter: &Expr, told: &mut Explanation) -> Result<(), ApiError> {
+    *told = spanned(search);
+    told.events = search.count(&Expr::All)?;
+    let (parts, are_alternatives) = parts(filter);
+    if told.events == 0 || parts.is_empty() {
+        return Ok(());
+    }
+    let listed = &parts[..parts.len().min(EXPLANATION_CONDITIONS_MAX)];
+    if listed.len() < parts.len() {
+        let more = parts.len() - listed.len();
+        told.left_out.push(format!("{more} more conditions"));
+    }
+    for part in listed {
+        told.conditions.push(search.counted(text(part), part)?);
+    }
+    if !are_alternatives {
+        told.emptied_by = first_empty(search, listed, told)?;
+    }
+    parts.iter().for_each(|part| note_operators(part, &mut told.operators_as_words));
+    for (at, part) in listed.iter().enumerate() {
+        if told.conditions[at].events == 0 {
+            near(search, part, &mut told.near)?;
+        }
+    }
+    Ok(())
+}
+
+/// What events must meet all of; or where the filter is alternatives, these, and true.
+fn parts(filter: &Expr) -> (Vec<&Expr>, bool) {
+    match filter {
+        Expr::All => (Vec::new(), false),
+        Expr::And(parts) => (parts.iter().collect(), false),
+        Expr::Or(parts) => (parts.iter().collect(), true),
+        part => (vec![part], false),
+    }
+}
+
+/// Notes the words that may have been meant as operators.
+fn note_operators(part: &Expr, noted: &mut Vec<String>) {
+    match part {
+        Expr::Word(word) if OPERATORS.contains(&word.to_lowercase().as_str()) => {
+            if !noted.contains(word) {
+                noted.push(word.clone());
+            }
+        }
+        Expr::And(parts) | Expr::Or(parts) => {
+            parts.iter().for_each(|part| note_operators(part, noted));
+        }
+        Expr::Not(part) => note_operators(part, noted),
+        _ => {}
+    }
+}
+
+/// The first part that no event meets together with those before it.
+fn first_empty(
+    search: &Search<'_>,
+    parts: &[&Expr],
+    told: &Explanation,
+) -> Result<Option<String>, ApiError> {
+    for (at, part) in parts.iter().enumerate() {
+        let is_empty = told.conditions[at].events == 0
+            || at > 0 && search.count(&Expr::all_of(parts[..=at].iter().copied().cloned()))? == 0;
+        if is_empty {
+            return Ok(Some(text(part)));
+        }
+    }
+    Ok(None)
+}
+
+/// Adds what is near a condition that no event meets.
+fn near(search: &Search<'_>, part: &Expr, found: &mut Vec<Near>) -> Result<(), ApiError> {
+    match part {
+        Expr::Field { field, test } => {
+            for value in wanted(test) {
+                let instead_of = &text(&is(field, &value));
+                let before = found.len();
+                of_field(search, field, &value, instead_of, found)?;
+                in_other_fields(search, Some(field), &value, instead_of, found)?;
+                sort(&mut found[before..]);
+            }
+        }
+        Expr::Word(value) | Expr::Phrase(value) => {
+            let before = found.len();
+            for id in NAMES {
+                let field = FieldRef::named(id.column().path);
+                of_field(search, &field, value, &text(part), found)?;
+            }
+            sort(&mut found[before..]);
+            found.truncate(before + NEAR_MAX);
+        }
+        Expr::Or(parts) | Expr::And(parts) => {
+            for part in parts {
+                if search.count(part)? == 0 {
+                    near(search, part, found)?;
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The whole values that a test asks for.
+fn wanted(test: &Test) -> Vec<String> {
+    match test {
+        Test::Is(value) => vec![value.text.clone()],
+        Test::Phrase(text) => vec![text.clone()],
+        Test::AnyCase(pattern) => match pattern.pieces() {
+            [PatternPiece::Text(text)] => vec![text.clone()],
+            _ => Vec::new(),
+        },
+        Test::OneOf(tests) => tests.iter().flat_map(wanted).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Adds the values of a field that are near one that it does not have.
+fn of_field(
+    search: &Search<'_>,
+    field: &FieldRef,
+    value: &str,
+    instead_of: &str,
+    found: &mut Vec<Near>,
+) -> Result<(), ApiError> {
+    let values = match search.values(field, "", Expr::All, VALUES_COMPARED_MAX) {
+        Ok(values) => values,
+        Err(error) => {
+            // A time, and an object, have no list.
+            search.cancel.check()?;
+            tracing::debug!(%error, "no values to compare with");
+            return Ok(());
+        }
+    };
+    let mut near = Vec::new();
+    for known in values {
+        let known_text = match &known.value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        if let Some(difference) = difference(value, &known_text) {
+            near.push(Near {
+                instead_of: instead_of.to_owned(),
+                condition: text(&is(field, &known_text)),
+                events: known.events,
+                difference,
+            });
+        }
+    }
+    sort(&mut near);
+    near.truncate(NEAR_MAX);
+    found.extend(near);
+    Ok(())
+}
+
+/// How a value of the index differs from one asked for; None where it is another altogether.
+fn difference(asked: &str, known: &str) -> Option<Difference> {
+    let (asked_folded, known_folded) = (asked.to_lowercase(), known.to_lowercase());
+    if asked_folded == known_folded {
+        return (asked != known).then_some(Difference::Case);
+    }
+    let length = asked.chars().count();
+    if length < NEAR_CHARS_MIN {
+        return None;
+    }
+    let edits_max = if length < TWO_EDITS_CHARS_MIN { 1 } else { 2 };
+    let lengths_differ = length.abs_diff(known.chars().count()) > edits_max;
+    if !lengths_differ && strsim::osa_distance(&asked_folded, &known_folded) <= edits_max {
+        return Some(Difference::Spelling);
+    }
+    known_folded.contains(&asked_folded).then_some(Difference::Longer)
+}
+
+/// Adds the fields in which some event has a value that the field asked for does not have.
+fn in_other_fields(
+    search: &Search<'_>,
+    asked: Option<&FieldRef>,
+    value: &str,
+    instead_of: &str,
+    found: &mut Vec<Near>,
+) -> Result<(), ApiError> {
+    let meaning = search.meaning(&Expr::Phrase(value.to_owned()))?;
+    let wanted = Wanted {
+        limit: EVENTS_LOOKED_AT,
+        order: Order::Newest,
+        after: None,
+        total: TotalMode::None,
+        counting: Counting::Known,
+    };
+    let (matches, _) =
+        collect(search.snapshot, &search.sought(&meaning), wanted, &|| search.cancel.check())?;
+    let highlighter = Highlighter::of(&meaning);
+    let hits =
+        fetch_up_to(PAGE_BYTES_MAX, search.snapshot, &matches, Some(&highlighter), search.cancel)?;
+    let highlights = hits.into_iter().flat_map(|hit| hit.highlights);
+    let fields: BTreeSet<String> = highlights
+        .filter(|highlight| highlight.value.eq_ignore_ascii_case(value))
+        .map(|highlight| highlight.field)
+        .filter(|path| asked.is_none_or(|field| field.name != *path))
+        .collect();
+    for path in fields.into_iter().take(OTHER_FIELDS_MAX) {
+        let condition = is(&FieldRef::named(path), value);
+        let Ok(events) = search.count(&condition) else {
+            search.cancel.check()?;
+            continue;
+        };
+        if events > 0 {
+            found.push(Near {
+                instead_of: instead_of.to_owned(),
+                condition: text(&condition),
+                events,
+                difference: Difference::Field,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The nearest first, of those the most frequent.
+fn sort(near: &mut [Near]) {
+    near.sort_by(|a, b| a.difference.cmp(&b.difference).then_with(|| b.events.cmp(&a.events)));
+}
+
+fn is(field: &FieldRef, value: &str) -> Expr {
+    let field = FieldRef { offset: None, ..field.clone() };
+    Expr::Field { field, test: Test::Is(Value::of(value)) }
+}
+
+fn text(condition: &Expr) -> String {
+    Query::of(condition.clone()).to_string()
+}
+
+impl Search<'_> {
+    fn count(&self, condition: &Expr) -> Result<u64, ApiError> {
+        Ok(self.counted(String::new(), condition)?.events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_differ_a_little_are_near() {
+        for (asked, known, expected) in [
+            ("putuserpolicy", "PutUserPolicy", Some(Difference::Case)),
+            ("PutUserPolicy", "PutUserPolicy", None),
+            ("PutUserPolcy", "PutUserPolicy", Some(Difference::Spelling)),
+            ("GetObjcet", "GetObject", Some(Difference::Spelling)),
+            ("us-east-1", "us-west-2", None),
+            ("us-east-1", "us-east-2", Some(Difference::Spelling)),
+            ("s3", "s4", None),
+            ("iam", "iam.amazonaws.com", Some(Difference::Longer)),
+            ("iam", "sam", Some(Difference::Spelling)),
+            ("GetObject", "PutObjectAcl", None),
+            ("É", "é", Some(Difference::Case)),
+        ] {
+            assert_eq!(difference(asked, known), expected, "{asked} {known}");
+        }
+    }
+}
