@@ -167,6 +167,12 @@ impl Order {
     fn follow(&mut self, stage: &Stage) -> Result<(), String> {
         let (name, rank) = event_rank(stage);
         if rank > 0 {
+            if rank < self.last_rank && name == "stats" {
+                return Err(format!(
+                    "stats is of all events that are found: no {} before it",
+                    self.last
+                ));
+            }
             if rank < self.last_rank {
                 return Err(format!("{name} comes before {}", self.last));
             }

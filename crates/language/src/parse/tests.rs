@@ -446,14 +446,8 @@ fn shorthands_are_the_stages_that_they_stand_for() {
         a:x | stats count
         count
         * | stats count
-        "count"
-        "count"
         count AND x
         count AND x
-        stats:5 values = x
-        stats:5 AND values:x
-        "top" secret
-        "top" AND secret
         "#,
     );
 }
