@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use language::ast::{Expr, FieldRef, Test, Value};
 use wire::Highlight;
 
-use super::evaluate::{
-    Archive, IsMeant, Kind, Network, action_in, compile, has_row, is_of_form, lower,
-};
+use super::evaluate::{Archive, IsMeant, Kind, compile, has_row, is_of_form, lower};
+use super::names::{Network, action_in};
 use super::record::{Doc, Scalar, hour_word, known_part, words_of, written_span};
 
 /// Values of an event that are given, at most.

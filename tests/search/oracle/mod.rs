@@ -4,10 +4,12 @@
 
 mod evaluate;
 mod highlights;
+mod names;
 mod random;
 mod record;
 mod rows;
 mod table;
+mod values;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
