@@ -92,7 +92,7 @@ fn values() -> Vec<Json> {
 }
 
 /// What is asked of the field `F`, and of words.
-const ASKED: [&str; 54] = [
+const ASKED: [&str; 50] = [
     "F:CreateUser",
     "F:createuser",
     "F:Create*",
@@ -134,10 +134,6 @@ const ASKED: [&str; 54] = [
     "F > 4",
     "F:[5 TO 5.5]",
     "F < 0",
-    "F:[C TO D]",
-    "F:{a TO z}",
-    "F > 2023-07-10",
-    "F < 2023-07-10",
     "F IN [CreateUser, 5]",
     "F IN [a, b, CreateUser, \"create user\", 5.0, t*]",
     "F IN [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, CreateUser]",
@@ -240,6 +236,23 @@ fn rows_are_asked_what_events_are_asked() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(met > 200, "{met}");
+    // Where there are other values beside numbers, a time is compared with these.
+    for asked in ["requestParameters.v > 2023-07-10", "requestParameters.v < 2023-07-10"] {
+        let found = rows(&format!("count by requestParameters.v | filter {asked}"));
+        assert_eq!(found, daemon.count(asked), "{asked}");
+    }
+    // Texts are not compared by order where there are numbers.
+    for asked in ["F:[C TO D]", "F:{a TO z}", "F > C"] {
+        let asked = asked.replace('F', "requestParameters.v");
+        let refused = |query: String| {
+            let request =
+                SearchRequest { query: query.as_str().into(), ..SearchRequest::default() };
+            let error = daemon.client.search(&request).unwrap_err().to_string();
+            assert!(error.contains("is no number"), "{query}: {error}");
+        };
+        refused(asked.clone());
+        refused(format!("count by requestParameters.v | filter {asked}"));
+    }
     let long = "a long value ".repeat(500);
     let long =
         format!("count by requestParameters.large | filter requestParameters.large = \"{long}\"");

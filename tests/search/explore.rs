@@ -6,7 +6,6 @@ use std::fs;
 use std::sync::LazyLock;
 
 use client::ClientError;
-use language::ast::FieldRef;
 use serde_json::{Value, json};
 use trail::columns::{self, Words};
 use wire::{ApiError, ErrorKind, Field, FieldType, FieldsRequest, ValueCount, ValuesRequest};
@@ -109,8 +108,9 @@ fn what_is_listed_is_what_queries_find_by_each_name() {
     for field in &fields {
         let below = format!("{}.", field.path);
         let has_below = fields.iter().any(|other| other.path.starts_with(&below));
-        for name in std::iter::once(&field.path).chain(&field.short) {
-            let query = format!("{}:*", FieldRef::named(name.as_str()));
+        let path = field.query.as_ref().unwrap_or(&field.path);
+        for name in std::iter::once(path).chain(&field.short) {
+            let query = format!("{name}:*");
             let found = daemon.count(&query);
             // `field:*` finds fields below, too.
             let is_right = if has_below { found >= field.events } else { found == field.events };
@@ -266,7 +266,7 @@ fn of_an_event_with_several_values_only_those_count_that_begin_so() {
 }
 
 #[test]
-fn what_a_record_calls_as_queries_call_another_field_is_not_listed() {
+fn what_a_record_calls_as_queries_call_another_field_is_listed_in_quotes() {
     let place = Place::new();
     let odd = common::record("1").replacen('{', r#"{"actor":"me","user":"x","ip":"y","odd":1,"#, 1);
     let plain = String::from_utf8(trail(&["2"])).unwrap();
@@ -275,12 +275,16 @@ fn what_a_record_calls_as_queries_call_another_field_is_not_listed() {
     let daemon = place.start();
     daemon.wait_indexed(PATIENCE, 2);
     let response = daemon.client.fields(&FieldsRequest::default()).unwrap();
-    let events = |path: &str| {
-        let found = response.fields.iter().find(|field| field.path == path);
-        found.map(|field| field.events)
+    let listed = |path: &str| -> Vec<(Option<&str>, u64)> {
+        let fields = response.fields.iter().filter(|field| field.path == path);
+        fields.map(|field| (field.query.as_deref(), field.events)).collect()
     };
-    assert_eq!([events("odd"), events("actor")], [Some(1), Some(2)]);
-    assert_eq!([events("user"), events("ip")], [None, None]);
+    assert_eq!(listed("odd"), [(None, 1)]);
+    assert_eq!(listed("user"), [(Some("\"user\""), 1)]);
+    assert_eq!(listed("ip"), [(Some("\"ip\""), 1)]);
+    assert_eq!(listed("actor"), [(None, 2), (Some("\"actor\""), 1)]);
+    assert_eq!(daemon.count("\"user\":x"), 1);
+    assert_eq!(daemon.count("\"actor\":me"), 1);
     daemon.stop();
 }
 
