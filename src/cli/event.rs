@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let response = client.event(&args.id)?;
     let around = args.around.as_deref();
     let around =
-        around.map(|length| Around::find(&client, &response, length, args.query.join(" ")));
+        around.map(|length| Around::find(&client, &response, length, &args.query.join(" ")));
     let around = around.transpose()?;
     let look = Look::of_stdout();
     let mut out = Output::open(look);
@@ -98,7 +98,7 @@ impl Around {
         client: &Client,
         event: &SearchResponse,
         length: &str,
-        query: String,
+        query: &str,
     ) -> anyhow::Result<Self> {
         let at = event.hits.first().map_or("", |hit| &hit.meta.time);
         let now: Timestamp = at.parse()?;
@@ -113,14 +113,14 @@ impl Around {
         let (start, end) = (bound('-')?.start.to_string(), bound('+')?.end.to_string());
         let search = |start: String, end: String, order| {
             let request = SearchRequest {
-                query: query.clone().into(),
+                query: query.into(),
                 start: Some(start),
                 end: Some(end),
                 limit: Some(AROUND_EACH),
                 order,
                 ..SearchRequest::default()
             };
-            client.search(&request).map_err(|error| QueryError::locate(error, &query))
+            client.search(&request).map_err(|error| QueryError::locate(error, query))
         };
         let before = search(start, at.to_owned(), Order::Newest)?;
         let after = search(at.to_owned(), end, Order::Oldest)?;

@@ -42,9 +42,11 @@ impl List {
         }
     }
 
-    fn of(unread: Vec<Unread>, count: u64) -> Self {
+    fn of(unread: &[Unread], count: u64) -> Self {
         let mut list = Self::default();
-        unread.iter().for_each(|file| list.add(&file.path, &file.reason));
+        for file in unread {
+            list.add(&file.path, &file.reason);
+        }
         list.count = count;
         list
     }
@@ -57,7 +59,7 @@ impl LeftOut {
         roots: &[PathBuf],
         passes: &[Arc<Progress>],
     ) -> Result<Self, IndexError> {
-        let skipped = passes.iter().flat_map(|progress| progress.skipped()).collect();
+        let skipped: Vec<_> = passes.iter().flat_map(|progress| progress.skipped()).collect();
         let ignored = passes.iter().flat_map(|progress| progress.ignored());
         let (tables, ignored): (Vec<_>, Vec<_>) =
             ignored.partition(|file| is_table_name(&file.path));
@@ -66,9 +68,9 @@ impl LeftOut {
         let ignored_all: u64 = count(|progress| progress.glance().ignored);
         let listed = tables.len() as u64;
         let mut left_out = Self {
-            ignored: List::of(ignored, ignored_all.saturating_sub(listed)),
-            tables: List::of(tables, listed),
-            skipped: List::of(skipped, count(|progress| progress.glance().skipped)),
+            ignored: List::of(&ignored, ignored_all.saturating_sub(listed)),
+            tables: List::of(&tables, listed),
+            skipped: List::of(&skipped, count(|progress| progress.glance().skipped)),
             ..Self::default()
         };
         ledger.each(|record| {

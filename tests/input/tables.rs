@@ -173,6 +173,6 @@ fn what_is_wrong_in_a_table_is_told_with_row_and_column() {
     let socket = daemon.socket.clone();
     let shown = run(&["files", "--path", "bad.csv", "--socket", socket.to_str().unwrap()]);
     assert!(
-        shown.stdout.contains("\n") && shown.stdout.contains("row 2, column eventJson, byte 13")
+        shown.stdout.contains('\n') && shown.stdout.contains("row 2, column eventJson, byte 13")
     );
 }

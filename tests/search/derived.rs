@@ -195,7 +195,9 @@ fn every_sample_has_the_outcome_client_and_target_that_it_should() {
             list.push_str(&format!("{action}\t{target}\n"));
         }
     }
-    clients.iter().for_each(|client| list.push_str(&format!("client\t{client}\n")));
+    for client in &clients {
+        list.push_str(&format!("client\t{client}\n"));
+    }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/search/derived.tsv");
     if std::env::var_os("TRAILDEX_ACCEPT").is_some() {
         fs::write(&path, &list).unwrap();

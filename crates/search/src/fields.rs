@@ -184,7 +184,7 @@ impl Finder<'_> {
         let mut paths: Vec<&str> = short.paths.to_vec();
         paths.retain(|path| self.snapshot.has_values_at(path));
         if paths.is_empty() {
-            self.notes.add(self.without_any(short));
+            self.notes.add(Self::without_any(short));
             paths = short.paths.to_vec();
         }
         let values = paths.into_iter().map(str::to_owned).collect();

@@ -20,7 +20,9 @@ impl Notes {
 
     /// Adds sentences.
     pub(crate) fn extend(&self, notes: Vec<String>) {
-        notes.into_iter().for_each(|note| self.add(note));
+        for note in notes {
+            self.add(note);
+        }
     }
 
     /// Takes the sentences out, for the answer.

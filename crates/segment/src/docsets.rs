@@ -387,16 +387,12 @@ mod tests {
     fn documents_that_pass_are_looked_at_as_the_others_are() {
         const DOCS: DocId = 1 << 20;
         const TEST_STEPS: usize = 1 << 12;
-        let mut ways: Vec<(&str, Box<dyn FnMut(&mut Docs) -> bool>)> = Vec::new();
-        ways.push(("advance", Box::new(|docs| docs.advance() != TERMINATED)));
-        ways.push((
-            "seek_danger",
-            Box::new(|docs| {
-                let next = docs.doc() + 1;
-                matches!(docs.seek_danger(next), SeekDangerResult::Found)
-            }),
-        ));
-        for (way, go_on) in &mut ways {
+        let advance: fn(&mut Docs) -> bool = |docs| docs.advance() != TERMINATED;
+        let seek: fn(&mut Docs) -> bool = |docs| {
+            let next = docs.doc() + 1;
+            matches!(docs.seek_danger(next), SeekDangerResult::Found)
+        };
+        for (way, go_on) in [("advance", advance), ("seek_danger", seek)] {
             for is_scan in [true, false] {
                 let stop = Stop::when(|| true);
                 let tested = Arc::new(AtomicUsize::new(0));
@@ -407,7 +403,7 @@ mod tests {
                     let scan = Scan::new(index, DOCS, Box::new(test), TEST_STEPS, stop.clone());
                     Box::new(ConstScorer::new(scan, 1.0))
                 } else {
-                    let all = Box::new(Ranges::new(vec![0..DOCS]));
+                    let all = Box::new(Ranges::new(std::iter::once(0..DOCS).collect()));
                     let cost = TEST_STEPS / STEPS_PER_COST;
                     Verified::docs(all, cost as u64, test, stop.clone())
                 };

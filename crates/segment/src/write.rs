@@ -134,9 +134,10 @@ impl SegmentWriter {
         let to_write = self.values.len() * size_of::<(DocId, ValueNo, DocId)>()
             + self.distinct.values() * size_of::<(ValueNo, u64)>();
         // See `Overflow`: each event with its path, and each of both twice as they are written.
-        let to_overflow = match self.leaf_columns.all_have_columns() {
-            true => 0,
-            false => self.values.len() * 3 * size_of::<(DocId, u32)>(),
+        let to_overflow = if self.leaf_columns.all_have_columns() {
+            0
+        } else {
+            self.values.len() * 3 * size_of::<(DocId, u32)>()
         };
         self.distinct.memory()
             + self.leaf_columns.memory()

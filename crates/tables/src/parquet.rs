@@ -135,10 +135,7 @@ impl Table<'_> {
         while left > 0 {
             let wanted = left.min(BATCH_ROWS as u64);
             let filled = caught(|| fill(&mut leaves, wanted as usize));
-            let reason = match filled {
-                Ok(()) => None,
-                Err(reason) => Some(reason),
-            };
+            let reason = filled.err();
             if let Some(reason) = reason {
                 return Ok(self.give_up(&told(reason), sink));
             }

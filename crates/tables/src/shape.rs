@@ -78,7 +78,7 @@ impl Shape {
         let columns: Vec<Column> = names.iter().map(|name| Column::named(name)).collect();
         let lacking = lacking(&columns);
         let named = |whole: &&str| names.iter().position(|name| plain(name) == **whole);
-        let by_name = || WHOLE.iter().find_map(|whole| named(&whole));
+        let by_name = || WHOLE.iter().find_map(&named);
         let is_held =
             |cell: Option<&Cell<'_>>| matches!(cell, Some(Cell::Text(text)) if is_whole(text));
         // What a documented field holds was chosen by a caller.

@@ -91,6 +91,7 @@ impl Parser<'_> {
     }
 
     /// The value of a struct's member that is no struct; within, None for null.
+    #[expect(clippy::option_option, reason = "what cannot be read is no null")]
     fn scalar(&mut self, kind: &Kind) -> Option<Option<Vec<u8>>> {
         let rest = self.rest();
         let next_name =

@@ -35,7 +35,7 @@ pub fn is_documented(path: &str) -> bool {
     let is_below = |open: &&str| {
         path.strip_prefix(*open).is_some_and(|rest| rest.starts_with('.') && rest.len() > 1)
     };
-    KNOWN.contains(path) || OPEN.iter().any(|open| is_below(&open))
+    KNOWN.contains(path) || OPEN.iter().any(is_below)
 }
 
 /// Whether a path, its parts separated by [`SEPARATOR`], is one that real records have.

@@ -216,6 +216,7 @@ impl Context {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is another finding")]
 struct Splitter<'a, 's, F> {
     bytes: &'a [u8],
     sink: &'s mut F,

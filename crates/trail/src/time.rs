@@ -137,6 +137,7 @@ impl Micros {
     }
 
     /// When the hour of this time begins.
+    #[must_use]
     pub fn hour(self) -> Self {
         const HOUR_US: i64 = 3_600_000_000;
         Self(self.0.div_euclid(HOUR_US).saturating_mul(HOUR_US))

@@ -336,11 +336,11 @@ fn address_meaning(test: &Test) -> Option<IsMeant> {
 fn addresses_between(lower: &Bound<Value>, upper: &Bound<Value>) -> IsMeant {
     let bound = |bound: &Bound<Value>| bound.as_ref().map(|v| bits_of(&v.text).unwrap());
     let (lower, upper) = (bound(lower), bound(upper));
-    let is_v4 = match (lower, upper) {
-        (Bound::Included((is_v4, _)) | Bound::Excluded((is_v4, _)), _)
-        | (_, Bound::Included((is_v4, _)) | Bound::Excluded((is_v4, _))) => is_v4,
-        _ => unreachable!("a range has an end"),
+    let family = |bound: &Bound<(bool, u128)>| match bound {
+        Bound::Included((is_v4, _)) | Bound::Excluded((is_v4, _)) => Some(*is_v4),
+        Bound::Unbounded => None,
     };
+    let is_v4 = family(&lower).or(family(&upper)).expect("a range has an end");
     let bounds = (lower.map(|(_, bits)| bits), upper.map(|(_, bits)| bits));
     Box::new(move |source| {
         bits_of(&source.text())

@@ -342,7 +342,7 @@ impl<'a> Queries<'a> {
         }
         let columns: Vec<String> = by
             .iter()
-            .map(|key| key.column().to_owned())
+            .map(|key| key.column().clone())
             .chain(functions.iter().map(Function::column))
             .collect();
         let keys: Vec<FieldRef> = by.iter().map(|key| FieldRef::named(key.column())).collect();

@@ -75,10 +75,9 @@ impl Scalar {
 
     pub fn text(&self) -> Cow<'_, str> {
         match self {
-            Self::Text(text) => text.into(),
             // Floats are shown as Rust shows them: 5.0 as 5.
             Self::Number(float, text) if text.parse::<i128>().is_err() => float.to_string().into(),
-            Self::Number(_, text) => text.into(),
+            Self::Text(text) | Self::Number(_, text) => text.into(),
             Self::Bool(truth) => if *truth { "true" } else { "false" }.into(),
             Self::Time(time) => time_text(*time).into(),
         }

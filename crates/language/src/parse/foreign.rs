@@ -216,9 +216,8 @@ impl Parser<'_> {
         }
         let open = self.scan;
         self.scan.eat("(");
-        let expr = match self.predicate(&lower)? {
-            Some(expr) => expr,
-            None => return Err(unknown_function(start.offset(), name, &lower)),
+        let Some(expr) = self.predicate(&lower)? else {
+            return Err(unknown_function(start.offset(), name, &lower));
         };
         self.close(open, ")", "')'")?;
         Ok(Called::Condition(expr))

@@ -110,9 +110,12 @@ impl Parser<'_> {
                 { self.scan }.rest()[word.len()..].trim_start().chars().next(),
                 None | Some('|')
             );
-            self.stage(&mut stages).map_err(|error| match is_alone {
-                true => error.suggest(format!("quote it to look for the word: \"{word}\"")),
-                false => error,
+            self.stage(&mut stages).map_err(|error| {
+                if is_alone {
+                    error.suggest(format!("quote it to look for the word: \"{word}\""))
+                } else {
+                    error
+                }
             })?;
         } else if !self.is_at_pipe() && !matches!(self.scan.peek(), None | Some(')')) {
             filter = self.any_of(None)?;

@@ -92,7 +92,7 @@ impl Finder<'_> {
     }
 
     /// The note on a short name of which no event has a field.
-    pub(super) fn without_any(self, short: &ShortName) -> String {
+    pub(super) fn without_any(short: &ShortName) -> String {
         format!(
             "no event has a field that '{}' stands for, which are {}",
             short.name,

@@ -120,7 +120,7 @@ impl EventNames<'_> {
     }
 
     /// Events of a service whose names pass a test.
-    fn action(&self, service: &str, name: ValueMeaning) -> Meaning<EventTest> {
+    fn action(service: &str, name: ValueMeaning) -> Meaning<EventTest> {
         let value =
             |id, test| Meaning::Test(EventTest::Value { field: EventField::Column(id), test });
         let service = one_of_texts(FieldKind::Service, &[service]);
@@ -161,7 +161,7 @@ impl Names for EventNames<'_> {
         if kind == FieldKind::Action
             && let Some((service, name)) = action(asked)
         {
-            parts.push(self.action(&service, name));
+            parts.push(Self::action(&service, name));
         }
         Ok(any_of(parts))
     }

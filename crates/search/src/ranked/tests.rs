@@ -63,7 +63,7 @@ fn event(given: &Given, offset: u64) -> Event {
                 Cell::Text(text) => event.add(path, Scalar::Str(text)),
                 Cell::Bool(b) => event.add(path, Scalar::Bool(*b)),
                 Cell::Int(n) if *field == "size" && *n == 0 => {
-                    event.add(path, Scalar::F64(-0.0, "-0.0"))
+                    event.add(path, Scalar::F64(-0.0, "-0.0"));
                 }
                 Cell::Int(n) => event.add(path, Scalar::I64(*n as i64)),
                 Cell::Float(n) => event.add(path, Scalar::F64(*n, &n.to_string())),

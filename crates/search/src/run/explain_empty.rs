@@ -130,7 +130,9 @@ fn fill(search: &Search<'_>, filter: &Expr, told: &mut Explanation) -> Result<()
     if !are_alternatives {
         told.emptied_by = first_empty(search, listed, told)?;
     }
-    parts.iter().for_each(|part| note_operators(part, &mut told.operators_as_words));
+    for part in &parts {
+        note_operators(part, &mut told.operators_as_words);
+    }
     for (at, part) in listed.iter().enumerate() {
         if told.conditions[at].events == 0 {
             near(search, part, &mut told.near)?;
@@ -152,13 +154,15 @@ fn parts(filter: &Expr) -> (Vec<&Expr>, bool) {
 /// Notes the words that may have been meant as operators.
 fn note_operators(part: &Expr, noted: &mut Vec<String>) {
     match part {
-        Expr::Word(word) if OPERATORS.contains(&word.to_lowercase().as_str()) => {
-            if !noted.contains(word) {
-                noted.push(word.clone());
-            }
+        Expr::Word(word)
+            if OPERATORS.contains(&word.to_lowercase().as_str()) && !noted.contains(word) =>
+        {
+            noted.push(word.clone());
         }
         Expr::And(parts) | Expr::Or(parts) => {
-            parts.iter().for_each(|part| note_operators(part, noted));
+            for part in parts {
+                note_operators(part, noted);
+            }
         }
         Expr::Not(part) => note_operators(part, noted),
         _ => {}

@@ -149,7 +149,7 @@ impl Node {
         let element = Self::field(&repeated.get_fields()[0], inner, names, leaf)?;
         wrapper.leaves = element.leaves.clone();
         wrapper.kind = NodeKind::Group(vec![element]);
-        wrapper.name = WRAPPER.to_owned();
+        WRAPPER.clone_into(&mut wrapper.name);
         Some(wrapper)
     }
 

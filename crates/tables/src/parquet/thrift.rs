@@ -63,6 +63,7 @@ impl<'a> Thrift<'a> {
     }
 
     /// The next field of a structure; None within where it ends.
+    #[expect(clippy::option_option, reason = "what cannot be read is no end")]
     pub(super) fn member(&mut self, last: &mut i16) -> Option<Option<Member>> {
         let byte = self.byte()?;
         if byte == 0 {

@@ -415,7 +415,7 @@ fn members_of_one_object_that_are_kept_are_bounded() {
         let found = offsets(&format!(r#"{{"x":1,{}"z":1}}"#, member.repeat(many)));
         let value = |n: usize| 7 + member.len() * n + at;
         let mut expected: Vec<_> = (0..DOORS_MAX).map(|n| (value(n), "")).collect();
-        let brace = if member.contains('[') || member.contains("\"{") { 1 } else { 0 };
+        let brace = usize::from(member.contains('[') || member.contains("\"{"));
         expected.push((value(DOORS_MAX) - brace, BEYOND));
         assert_eq!(found, expected, "{member}");
     }
