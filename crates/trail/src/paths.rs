@@ -8,10 +8,13 @@
 //! NUL, which ends a path in the index. Keys beyond these bounds are cut, not dropped.
 
 use hashbrown::HashTable;
+use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::columns::ColumnId;
+use crate::known::known_paths;
 use crate::limits::{
     KEY_BYTES_MAX, PATH_BYTES_MAX, PATH_DEPTH_MAX, PATH_TABLE_BYTES_MAX, PATHS_MAX,
 };
@@ -96,8 +99,16 @@ impl Note {
     }
 }
 
+/// The meanings of the known paths, which take long to find: each parser meets most of these paths anew.
+static OF_KNOWN: LazyLock<HashMap<&str, Meaning, Seeded>> =
+    LazyLock::new(|| known_paths().map(|path| (path, Meaning::find(path))).collect());
+
 impl Meaning {
     fn of(path: &str) -> Self {
+        OF_KNOWN.get(path).copied().unwrap_or_else(|| Self::find(path))
+    }
+
+    fn find(path: &str) -> Self {
         match path {
             "eventTime" => Self::EventTime,
             "@timestamp" => Self::Timestamp,
