@@ -27,6 +27,7 @@ mod named;
 mod notes;
 mod numbers;
 mod one_term;
+mod parsers;
 mod phrase;
 pub mod pieces;
 mod plan;

@@ -17,6 +17,7 @@ use crate::addresses::{NetworkWord, NetworkWords};
 use crate::clauses::{Clause, ClauseQuery, PacedClause, Stop, TimeClause, VerifiedClause};
 use crate::form::SameNumber;
 use crate::meaning::{EventMeaning, EventTest, Meaning, TimeBetween, WordMeaning};
+use crate::parsers::SharedParser;
 use crate::phrase::Row;
 use crate::value_clauses::ValueTest;
 use crate::values::ReadRecord;
@@ -25,7 +26,6 @@ use segment::view::separated;
 use store::snapshot::Snapshot;
 use trail::flat::Scalar;
 use trail::limits::EXACT_BYTES_MAX;
-use trail::parse::Parser;
 use trail::time::Micros;
 use trail::words::shorten;
 
@@ -196,7 +196,7 @@ impl Planner<'_> {
 /// Reads a column's values from a record, for columns that are not kept by event.
 pub(crate) fn read_record() -> Arc<ReadRecord> {
     Arc::new(|record, column, visit| {
-        if let Some((event, _)) = Parser::default().parse_record(record) {
+        if let Some((event, _)) = SharedParser::take().parse_record(record) {
             event.columns().filter(|(id, _)| *id == column).for_each(|(_, text)| visit(text));
         }
     })
@@ -210,7 +210,7 @@ fn record_test(
     let path = path.map(separated);
     move |record: &[u8]| {
         let mut is_met = false;
-        Parser::default().each_scalar(record, |at, scalar| {
+        SharedParser::take().each_scalar(record, |at, scalar| {
             let is_here = path.as_deref().is_none_or(|path| path == at);
             is_met |= is_here && test.is_met_by(&scalar.written());
         });
@@ -231,7 +231,7 @@ fn leaf_test(path: &str, text: &str) -> impl Fn(&[u8]) -> bool + Clone + Send + 
     };
     move |record: &[u8]| {
         let mut is_met = false;
-        Parser::default().each_scalar(record, |at, scalar| {
+        SharedParser::take().each_scalar(record, |at, scalar| {
             is_met |= at == path && is_equal(scalar);
         });
         is_met

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{DateTime, DocId};
 
+use crate::parsers::SharedParser;
 use crate::value_clauses::EXACT_FLOATS_END;
 use language::ast::Net;
 use segment::IndexError;
@@ -24,7 +25,6 @@ use trail::cell::Cell;
 use trail::columns::ColumnId;
 use trail::flat::Scalar;
 use trail::limits::EXACT_BYTES_MAX;
-use trail::parse::Parser;
 use trail::seeded::SeededMap;
 use trail::time::Micros;
 use trail::words::shorten;
@@ -126,7 +126,7 @@ struct FromPath {
     of: Unkept,
     /// Its parts separated as the index separates them.
     path: String,
-    parser: Parser,
+    parser: SharedParser,
     cells: Vec<Cell>,
     numbers: SeededMap<Cell, u64>,
     bytes: usize,
@@ -510,7 +510,7 @@ impl FromPath {
             segment: Arc::clone(segment),
             of,
             path: separated(path),
-            parser: Parser::default(),
+            parser: SharedParser::take(),
             cells: Vec::new(),
             numbers: SeededMap::default(),
             bytes: 0,

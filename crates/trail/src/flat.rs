@@ -134,6 +134,11 @@ impl Event {
         self.paths.child(parent, key)
     }
 
+    /// Whether the paths that it has met take little memory.
+    pub(crate) fn has_few_paths(&self) -> bool {
+        self.paths.are_few()
+    }
+
     /// Takes in a key of the object at a place of the record.
     pub(crate) fn meet(&mut self, object: usize, (parent, path): (PathId, PathId), key: &str) {
         let is_dotted = self.paths.is_dotted(path);

@@ -120,6 +120,12 @@ impl Parser {
         Some((&self.event, repaired.map_or(Cow::Borrowed(raw), Cow::Owned)))
     }
 
+    /// Whether it has met neither many paths nor a large record, and so takes little memory.
+    pub fn is_small(&self) -> bool {
+        const JSON_BYTES_MAX: usize = 64 << 10;
+        self.json.bytes() <= JSON_BYTES_MAX && self.event.has_few_paths()
+    }
+
     /// The event key of a record as delivered, equal to the one from its file; None if the record
     /// cannot be read.
     pub fn key(&mut self, raw: &[u8]) -> Option<EventKey> {

@@ -216,6 +216,13 @@ impl Paths {
         self.entries[id.0 as usize].is_dotted
     }
 
+    /// Whether there are no more than those of a few real archives.
+    pub(crate) fn are_few(&self) -> bool {
+        const PATHS_FEW: usize = 4_000;
+        const BYTES_FEW: usize = 512 << 10;
+        self.entries.len() <= PATHS_FEW && self.bytes <= BYTES_FEW
+    }
+
     pub(crate) fn generation(&self) -> Generation {
         self.generation
     }

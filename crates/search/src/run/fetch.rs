@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::collect::Match;
 use crate::fields::{Finder, Target};
+use crate::parsers::SharedParser;
 use crate::pieces::{in_parallel, threads};
 use crate::run::highlight::Highlighter;
 use language::ast::FieldRef;
@@ -18,7 +19,6 @@ use trail::columns;
 use trail::columns::Words;
 use trail::content::id_hash;
 use trail::flags::Flags;
-use trail::parse::Parser;
 use trail::rows::RowPlace;
 use wire::engine::Cancel;
 use wire::{ApiError, ErrorKind, Hit, Meta};
@@ -32,13 +32,13 @@ const ROUND: usize = 100;
 /// Fetches the records of matches.
 pub(crate) struct Fetcher<'a> {
     snapshot: &'a Snapshot,
-    parser: Parser,
+    parser: SharedParser,
     highlighter: Option<&'a Highlighter>,
 }
 
 impl<'a> Fetcher<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
-        Self { snapshot, parser: Parser::default(), highlighter: None }
+        Self { snapshot, parser: SharedParser::take(), highlighter: None }
     }
 
     fn fetch(&mut self, found: &Match, cancel: &Cancel) -> Result<Hit, ApiError> {

@@ -256,6 +256,11 @@ impl Json {
         })?
     }
 
+    /// Bytes of the longest text so far; what else it holds is in proportion.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.capacity()
+    }
+
     /// The text of a JSON string, given what is between its quotes.
     pub(crate) fn unescape(&mut self, content: &[u8]) -> Result<Vec<u8>, JsonFault> {
         let mut quoted = Vec::with_capacity(content.len() + 2);
