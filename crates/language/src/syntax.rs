@@ -16,8 +16,9 @@ pub(super) fn is_keyword(word: &str) -> bool {
 /// In front of a colon, Lucene's way to ask whether a field is there.
 pub(super) const LUCENE_EXISTS: &str = "_exists_";
 
-/// Characters that mean something inside a bare word, wherever it stands; the printer escapes them.
-pub(super) const SPECIAL: &str = r#"\*?()[]{}"|&"#;
+/// Characters that mean something inside a bare word, wherever it stands, or behind a query (`;`); the
+/// printer escapes them.
+pub(super) const SPECIAL: &str = r#"\*?()[]{}"|&;"#;
 
 /// Whether a bare word ends before `c`, the first character of `rest`.
 pub(super) fn ends_run(c: char, rest: &str) -> bool {
@@ -125,14 +126,17 @@ pub(super) fn escape(text: &str, also: &str) -> String {
     raw
 }
 
-/// `raw` with a backslash in front if it is a keyword or starts with a character of `leading`.
+/// `raw` with a backslash if it is a keyword, starts with a character of `leading`, or means something in
+/// another tool.
 pub(super) fn escape_start(raw: String, leading: &str) -> String {
     let is_taken =
         is_keyword(&raw) || raw.starts_with(|c| leading.contains(c) || QUOTES.contains(c));
-    if is_taken || !raw.contains('\\') && foreign_form(&raw).is_some() {
-        format!("\\{raw}")
-    } else {
-        raw
+    let is_foreign = !raw.contains('\\') && foreign_form(&raw).is_some();
+    // In front of a wildcard, a backslash would make it text: then it goes before the last character.
+    let at = if raw.starts_with(['*', '?']) { raw.len() - 1 } else { 0 };
+    match is_taken || is_foreign {
+        true if raw.is_char_boundary(at) => format!("{}\\{}", &raw[..at], &raw[at..]),
+        _ => raw,
     }
 }
 
