@@ -134,9 +134,10 @@ pub(super) fn escape_start(raw: String, leading: &str) -> String {
     let is_foreign = !raw.contains('\\') && foreign_form(&raw).is_some();
     // In front of a wildcard, a backslash would make it text: then it goes before the last character.
     let at = if raw.starts_with(['*', '?']) { raw.len() - 1 } else { 0 };
-    match is_taken || is_foreign {
-        true if raw.is_char_boundary(at) => format!("{}\\{}", &raw[..at], &raw[at..]),
-        _ => raw,
+    if (is_taken || is_foreign) && raw.is_char_boundary(at) {
+        format!("{}\\{}", &raw[..at], &raw[at..])
+    } else {
+        raw
     }
 }
 
