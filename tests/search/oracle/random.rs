@@ -78,6 +78,19 @@ fn is_of_addresses(field: &FieldRef) -> bool {
     ["ip", "source.ip"].contains(&field.name.as_str()) && !field.is_quoted
 }
 
+/// A test on a field with numbers: ranges of texts are refused there.
+fn numeric(test: Test) -> Test {
+    let is_number = |bound: &Bound<Value>| match bound {
+        Bound::Included(value) | Bound::Excluded(value) => value.text.parse::<f64>().is_ok(),
+        Bound::Unbounded => true,
+    };
+    match test {
+        Test::Range { lower, upper } if !is_number(&lower) || !is_number(&upper) => Test::Exists,
+        Test::OneOf(tests) => Test::OneOf(tests.into_iter().map(numeric).collect()),
+        test => test,
+    }
+}
+
 impl<'a> Queries<'a> {
     pub fn new(archive: &'a Archive, seed: u64) -> Self {
         let is_number = |path: &&String| {
@@ -216,6 +229,7 @@ impl<'a> Queries<'a> {
                     Test::Range { .. } | Test::OneOf(_) if is_of_addresses(&field) => Test::Exists,
                     test => test,
                 };
+                let test = if self.numbers.contains(&field.name) { numeric(test) } else { test };
                 Expr::Field { field, test }
             }
         }
