@@ -159,13 +159,21 @@ mod tests {
         assert_eq!(found, PLACES);
     }
 
+    #[test]
+    fn a_value_that_ends_a_query_or_is_a_form_of_another_tool_is_text() {
+        for value in [";", "a;", "a;b", "; DROP", "x~", "x^2", "1..2", "null", "-a"] {
+            let bound = with(EVERYWHERE, value);
+            assert_eq!(parse(&bound.to_string()).unwrap(), bound, "{bound}");
+        }
+    }
+
     proptest! {
         /// The tree with the value is what the text with the value, written as the language writes
         /// values, reads as; and but for the values it is the tree that was saved.
         #[test]
         fn no_value_changes_what_a_query_asks(value in prop_oneof![
             r"\PC{1,12}",
-            r#"[ "\\*?()|/&\[\]{}:=<>!~$,-]{1,8}"#,
+            r#"[ "\\*?()|/&\[\]{}:;=<>!~^$,-]{1,8}"#,
             prop::sample::select(vec!["* OR *", "a | count", "TO", "AND", "eventName", "$x", "@now"])
                 .prop_map(str::to_owned),
         ]) {

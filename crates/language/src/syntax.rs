@@ -16,8 +16,8 @@ pub(super) fn is_keyword(word: &str) -> bool {
 /// In front of a colon, Lucene's way to ask whether a field is there.
 pub(super) const LUCENE_EXISTS: &str = "_exists_";
 
-/// Characters that mean something inside a bare word, wherever it stands, or behind a query (`;`); the
-/// printer escapes them.
+/// Characters that mean something in a bare word, wherever they stand in it, and `;`, which is refused at
+/// the end of a query. The printer escapes them.
 pub(super) const SPECIAL: &str = r#"\*?()[]{}"|&;"#;
 
 /// Whether a bare word ends before `c`, the first character of `rest`.
@@ -132,13 +132,13 @@ pub(super) fn escape_start(raw: String, leading: &str) -> String {
     let is_taken =
         is_keyword(&raw) || raw.starts_with(|c| leading.contains(c) || QUOTES.contains(c));
     let is_foreign = !raw.contains('\\') && foreign_form(&raw).is_some();
-    // In front of a wildcard, a backslash would make it text: then it goes before the last character.
-    let at = if raw.starts_with(['*', '?']) { raw.len() - 1 } else { 0 };
-    if (is_taken || is_foreign) && raw.is_char_boundary(at) {
-        format!("{}\\{}", &raw[..at], &raw[at..])
-    } else {
-        raw
+    if !is_taken && !is_foreign {
+        return raw;
     }
+    // A backslash in front of a wildcard makes it text. Then it goes before the last character, which is
+    // none: it is the `~` or the number of [`foreign_form`].
+    let at = if raw.starts_with(['*', '?']) { raw.floor_char_boundary(raw.len() - 1) } else { 0 };
+    format!("{}\\{}", &raw[..at], &raw[at..])
 }
 
 /// `text` in double quotes.
@@ -219,4 +219,26 @@ pub fn closest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Opti
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
         .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::parse;
+
+    #[test]
+    fn a_pattern_that_means_something_elsewhere_prints_so_that_it_reads_back() {
+        for (raw, printed) in [
+            ("*x", "*x"),
+            ("*x~", r"*x\~"),
+            ("?x^2", r"?x^\2"),
+            ("*é~", r"*é\~"),
+            ("x*~", r"\x*~"),
+            ("-x*", r"\-x*"),
+        ] {
+            assert_eq!(escape_start(raw.to_owned(), "-"), printed, "{raw}");
+            let query = format!("f:{printed}");
+            assert_eq!(parse(&query).unwrap().to_string(), query);
+        }
+    }
 }
