@@ -12,6 +12,10 @@ pub(crate) const SKIPPED_LISTED_MAX: usize = 1_000;
 /// one for each record has some hundred thousand.
 pub(crate) const MEMBERS_MAX: usize = 1 << 20;
 
+/// Gaps between the members of a file behind which another is looked for. Each look can find the beginning of
+/// one that inflates to all that a file may hold, and then is damaged.
+pub(crate) const GAPS_MAX: usize = 16;
+
 /// Files listed that are no trail's; the rest are counted.
 pub(crate) const IGNORED_LISTED_MAX: usize = 1_000;
 

@@ -22,13 +22,12 @@ use flate2::bufread::GzDecoder;
 use memmap2::{Advice, Mmap, MmapOptions};
 use zstd::zstd_safe::DCtx;
 
-use self::packed::{Members, after_space, gunzip_twice};
+use self::packed::{is_packed, unpack_twice};
 use crate::inflate::{Inflated, Inflater, Unreadable};
-use crate::limits::{MEMBERS_MAX, RATIO_FREE_BYTES};
+use crate::limits::RATIO_FREE_BYTES;
 use crate::progress::has_ended;
 use segment::sigbus;
 use trail::flags::Flags;
-use trail::split::is_log_envelope;
 
 /// Files up to this many bytes are read rather than mapped: for them a system call and a copy cost
 /// less than a mapping and its page faults, and most trail files are far smaller.
@@ -100,6 +99,12 @@ pub enum ReadError {
         /// What the decompressor said.
         reason: String,
     },
+    /// Something else than compressed data follows it.
+    #[error("what begins at byte {at} of the file is no compressed data")]
+    Behind {
+        /// Byte of the file, as on disk, where it begins.
+        at: u64,
+    },
     /// The gzip data that the file's gzip data holds cannot be read.
     #[error("it is gzip inside of gzip, and of the inner: {0}")]
     Inner(Box<ReadError>),
@@ -136,6 +141,7 @@ impl ReadError {
         match self {
             Self::Cut { at } => Self::Cut { at: start + at },
             Self::Damaged { at, reason } => Self::Damaged { at: start + at, reason },
+            Self::Behind { at } => Self::Behind { at: start + at },
             error => error,
         }
     }
@@ -225,10 +231,8 @@ impl FileReader {
         let on_disk = load(file, length.min(limits.file_bytes_max as u64), buffer)?;
         let length = length.max(on_disk.len() as u64);
         let input = Input { bytes: &on_disk, length, limits: *limits, stopping };
-        let content = if on_disk.starts_with(GZIP) {
-            gunzip_twice(inflater, input, inflated)
-        } else if on_disk.starts_with(ZSTD) {
-            unzstd(input, inflated)
+        let content = if is_packed(&on_disk) {
+            unpack_twice(inflater, input, inflated)
         } else {
             plain(input, inflated)
         };
@@ -269,61 +273,6 @@ fn plain<'a>(input: Input<'_>, out: &'a mut Vec<u8>) -> Result<Content<'a>, Read
     out.clear();
     out.extend_from_slice(input.bytes);
     Ok(Content::plain(out))
-}
-
-/// Inflates every member of gzip data. One that cannot be read hides none before it.
-fn gunzip(
-    inflater: &mut Inflater,
-    input: Input<'_>,
-    out: &mut Vec<u8>,
-) -> Result<Members, ReadError> {
-    let Input { bytes: file, limits, .. } = input;
-    let mut rest = file;
-    let mut end = 0;
-    let mut second_member = None;
-    let mut are_logs = true;
-    let mut unread = None;
-    let mut members = 0;
-    while rest.starts_with(GZIP) {
-        input.check_stop()?;
-        members += 1;
-        if members > MEMBERS_MAX {
-            unread = Some(ReadError::TooManyMembers { limit: MEMBERS_MAX });
-            break;
-        }
-        let is_first = rest.len() == file.len();
-        let member = gunzip_member(inflater, rest, out, end, limits).and_then(|inflated| {
-            check_size(end + inflated.written, file.len(), limits)?;
-            Ok(inflated)
-        });
-        let Inflated { read, written } = match member {
-            Ok(inflated) => inflated,
-            Err(error) => {
-                let error = input.error_of_member(file.len() - rest.len(), error);
-                if is_first {
-                    return Err(error);
-                }
-                unread = Some(error);
-                break;
-            }
-        };
-        if !is_first && second_member.is_none() {
-            second_member = Some(end);
-            are_logs = is_log_envelope(&out[..end]);
-        }
-        are_logs &= is_first || is_log_envelope(&out[end..end + written]);
-        rest = after_space(&rest[read..]);
-        end += written;
-    }
-    let has_trailing_bytes = !rest.is_empty() || !input.is_whole();
-    if unread.is_none() && !input.is_whole() {
-        unread = Some(input.too_large());
-    }
-    let mut flags = Flags::default();
-    if are_logs && second_member.take().is_some() {
-        flags |= Flags::LOG_MEMBERS;
-    }
-    Ok(Members { length: end, second_member, flags, has_trailing_bytes, unread })
 }
 
 /// Inflates the member at the start of `bytes` into `out[start..]`, which grows as needed.
@@ -376,45 +325,6 @@ fn diagnose(bytes: &[u8], room: usize) -> ReadError {
         Err(error) => ReadError::Damaged { at: 0, reason: error.to_string() },
         Ok(_) => ReadError::Damaged { at: 0, reason: "libdeflate cannot read it".to_owned() },
     }
-}
-
-/// Decompresses every frame of a zstd file. One that cannot be read hides none before it. Several are
-/// nothing odd: tools that use several cores write them.
-fn unzstd<'a>(input: Input<'_>, out: &'a mut Vec<u8>) -> Result<Content<'a>, ReadError> {
-    out.clear();
-    let Input { bytes: file, .. } = input;
-    // One for all frames: making one costs more than a small frame does.
-    let mut context =
-        DCtx::try_create().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
-    let mut rest = file;
-    let mut unread = None;
-    let mut frames = 0;
-    while rest.starts_with(ZSTD) {
-        frames += 1;
-        if frames > MEMBERS_MAX {
-            unread = Some(ReadError::TooManyMembers { limit: MEMBERS_MAX });
-            break;
-        }
-        let (start, end) = (file.len() - rest.len(), out.len());
-        match zstd_frame(&mut context, rest, input, out) {
-            Ok(after) => rest = after,
-            Err(ReadError::Stopped) => return Err(ReadError::Stopped),
-            Err(error) => {
-                let error = input.error_of_member(start, error);
-                if start == 0 {
-                    return Err(error);
-                }
-                out.truncate(end);
-                unread = Some(error);
-                break;
-            }
-        }
-    }
-    let has_trailing_bytes = !rest.trim_ascii().is_empty() || !input.is_whole();
-    if unread.is_none() && !input.is_whole() {
-        unread = Some(input.too_large());
-    }
-    Ok(Content { has_trailing_bytes, unread, ..Content::plain(out) })
 }
 
 /// Appends what the frame at the start of `bytes` holds to `out`; returns what follows it.

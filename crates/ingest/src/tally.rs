@@ -129,7 +129,7 @@ impl<'a> Tally<'a> {
             reading.reason = Some(format!("{}: {reason}", self.unidentified));
         }
         if let Some(error) = &content.unread {
-            reading.reason = Some(format!("only what comes before was read: {error}"));
+            reading.reason = Some(format!("not all of the file was read: {error}"));
         }
         if content.second_member.is_some() {
             reading.flags.push("second-member".to_owned());

@@ -542,7 +542,6 @@ impl Split<'_> {
             }
         }
         let split::Outcome { is_digest, is_cut } = body.outcome();
-        let is_digest = is_digest || key.path.contains("/CloudTrail-Digest/");
         let is_digest = is_digest && matches!(body, Body::Pieces(pieces) if !pieces.is_empty());
         let (state, mut reading) = tally.end(&key.path, content, flags, is_digest, is_cut);
         if let Body::Parquet(file) = body {

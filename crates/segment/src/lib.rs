@@ -51,6 +51,7 @@ pub mod position;
 pub mod presence;
 pub mod private;
 pub mod records;
+pub mod regular;
 pub mod schema;
 pub mod sealed;
 pub mod sigbus;
@@ -250,7 +251,7 @@ fn copied(error: &io::Error) -> io::Error {
 
 /// Opens a file that a commit names; one that is missing is [`IndexError::Damaged`].
 pub fn open_existing(path: &Path) -> Result<File, IndexError> {
-    File::open(path).map_err(IndexError::read(path))
+    regular::open(path).map_err(IndexError::read(path))
 }
 
 /// Takes a lock, even if its holder panicked: what these locks guard is valid at every step, or is

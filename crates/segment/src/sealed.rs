@@ -7,8 +7,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::IndexError;
+use super::{IndexError, regular};
 use crate::parts::hash_text;
+
+/// Bytes of a sealed file: the manifest of ten thousand segments has 20 MB.
+const SEALED_BYTES_MAX: u64 = 256 << 20;
 
 /// Renders a value as the file's two lines.
 pub fn text(value: &impl Serialize) -> io::Result<String> {
@@ -31,7 +34,7 @@ pub fn version(path: &Path, json: &str) -> Result<u32, IndexError> {
 /// Reads the JSON of a sealed file; None where there is no file, [`IndexError::Damaged`] where the
 /// hash differs.
 pub fn read(path: &Path) -> Result<Option<String>, IndexError> {
-    let bytes = match std::fs::read(path) {
+    let bytes = match regular::read(path, SEALED_BYTES_MAX) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(IndexError::io(path)(error)),

@@ -6,14 +6,13 @@
 //!
 //! The file is a note: where it is missing or does not read as one, nothing has happened.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
 use segment::disk::Disk;
-use segment::lock;
+use segment::{lock, regular};
 
 /// Name of the file in the data directory.
 pub(crate) const NAME: &str = "attempts.json";
@@ -55,6 +54,9 @@ pub struct Attempts {
     noted: Mutex<Noted>,
 }
 
+/// Bytes of the file with them.
+const COUNTS_BYTES_MAX: u64 = 64 << 10;
+
 #[derive(Debug)]
 struct Noted {
     /// Of the processes before.
@@ -68,7 +70,7 @@ struct Noted {
 impl Attempts {
     pub(crate) fn read(data_dir: &Path, disk: Arc<dyn Disk>) -> Arc<Self> {
         let path = data_dir.join(NAME);
-        let found: Counts = fs::read(&path)
+        let found: Counts = regular::read(&path, COUNTS_BYTES_MAX)
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
@@ -212,7 +214,7 @@ mod tests {
     #[test]
     fn a_note_that_cannot_be_read_is_none() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(NAME), b"{\"merge\": 9").unwrap();
+        std::fs::write(dir.path().join(NAME), b"{\"merge\": 9").unwrap();
         assert_eq!(kills(dir.path()), (0, 0));
     }
 }

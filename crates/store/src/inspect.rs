@@ -1,7 +1,7 @@
 //! Looks at a data directory from outside: checks one that no process uses, and measures its size.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use segment::check::check_segment;
 use segment::directory::SegmentFiles;
 use segment::disk::RealDisk;
 use segment::parts;
+use segment::regular;
 use segment::schema::Fields;
 use segment::view::SegmentView;
 use trail::time::Micros;
@@ -31,7 +32,7 @@ pub fn inspect(data_dir: &Path, read: &(dyn Fn(u64) + Sync)) -> Result<Report, I
     // A copy of an index may lack it, and may not be writable.
     let lock_path = data_dir.join(LOCK);
     let _lock = if lock_path.exists() {
-        let file = File::open(&lock_path).map_err(IndexError::io(&lock_path))?;
+        let file = regular::open(&lock_path).map_err(IndexError::io(&lock_path))?;
         Some(locked(file, &lock_path, data_dir)?)
     } else {
         None

@@ -5,7 +5,6 @@
 //! is not held. Where the owner is a daemon, it has told its socket, and that is to be asked.
 
 use std::fs;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +22,7 @@ use segment::build::open_index;
 use segment::cache::Caches;
 use segment::directory::SegmentFiles;
 use segment::disk::RealDisk;
+use segment::regular;
 use segment::schema::Fields;
 use segment::sigbus;
 use segment::view::SegmentView;
@@ -38,18 +38,21 @@ pub enum User {
     Writer,
 }
 
+/// Bytes of the lock, which holds the path of a socket.
+const LOCK_BYTES_MAX: u64 = 64 << 10;
+
 /// Says who uses a data directory. One without a lock is a copy, and used by nobody.
 pub fn user(data_dir: &Path) -> Result<User, IndexError> {
     let path = data_dir.join(LOCK);
-    let file = match File::open(&path) {
+    let file = match regular::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(User::Nobody),
         opened => opened.map_err(IndexError::io(&path))?,
     };
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(User::Nobody),
         Err(Errno::WOULDBLOCK) => {
-            let told = fs::read_to_string(&path).map_err(IndexError::io(&path))?;
-            Ok(match told.trim_end_matches('\n') {
+            let told = regular::read(&path, LOCK_BYTES_MAX).map_err(IndexError::io(&path))?;
+            Ok(match String::from_utf8_lossy(&told).trim_end_matches('\n') {
                 "" => User::Writer,
                 socket => User::Daemon(socket.into()),
             })

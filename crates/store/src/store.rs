@@ -47,6 +47,7 @@ use segment::merge::Candidate;
 use segment::parts::{Part, SegmentEntry};
 use segment::private;
 use segment::records::Dictionaries;
+use segment::regular;
 use segment::schema::Fields;
 use segment::sigbus;
 use segment::steps::step;
@@ -537,7 +538,7 @@ fn lock(data_dir: &Path) -> Result<File, IndexError> {
         tell(&path, "")?;
     }
     // Nothing is open for writing for good: a file system can be made read-only.
-    let open = || File::open(&path).map_err(IndexError::io(&path));
+    let open = || regular::open(&path).map_err(IndexError::io(&path));
     let mut tries = LOCK_TRIES;
     let file = loop {
         match locked(open()?, &path, data_dir) {

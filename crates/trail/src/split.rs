@@ -11,13 +11,15 @@
 //! Pure, total, and without recursion except for envelopes, which it follows `ENVELOPE_DEPTH_MAX`
 //! deep.
 
+mod beside;
 mod keys;
 mod lines;
 mod scan;
 
 use memchr::memmem;
 
-use self::keys::{Door, Members, Way};
+use self::beside::{agrees, holds_record, holds_whole_record, is_copy};
+use self::keys::{Beside, Door, Members, Way};
 use self::scan::{scalar_end, skip_between, skip_space, skip_string, skip_value};
 use crate::flags::Flags;
 use crate::limits::{CUT_BYTES_MAX, CUTS_MAX, ENVELOPE_DEPTH_MAX, PIECES_HELD_MAX};
@@ -30,7 +32,7 @@ const SEARCH_STEP_FIRST: usize = 256;
 const SEARCH_STEP_MAX: usize = 64 << 10;
 
 const BESIDE: &str = "it stands beside a list of records, and is not read";
-const HIDDEN: &str = "it stands beside a record in a wrapper, has a record's key, and is not read";
+const HIDDEN: &str = "it stands beside what holds records, has a record's key, and is not read";
 const MORE_BESIDE: &str = "this and more stand beside what holds records, and are not read";
 const BEYOND: &str = "this and more members of one object may hold records, and are not read";
 
@@ -177,7 +179,7 @@ pub(crate) fn split_after_broken<'a>(
     flags: Flags,
     sink: &mut impl FnMut(Piece<'a>) -> bool,
 ) {
-    if let Some(start) = next_record(record, 0) {
+    if let Some(start) = next_record(record, 0, 0) {
         let mut splitter = Splitter::new(record, sink);
         splitter.flags = flags;
         splitter.values(start, 0, Context::List);
@@ -225,6 +227,8 @@ struct Splitter<'a, 's, F> {
     /// Bytes that were read to find that records have no end.
     cut_bytes: u64,
     has_record: bool,
+    /// Where the last record begins.
+    last_record: usize,
     /// How many pieces were handed out.
     pieces: u64,
     /// What the values at hand are wrapped in.
@@ -245,6 +249,7 @@ struct Walked {
     depth: u32,
     context: Context,
     members: Members,
+    is_digest: bool,
 }
 
 impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
@@ -256,6 +261,7 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
             cuts: 0,
             cut_bytes: 0,
             has_record: false,
+            last_record: 0,
             pieces: 0,
             flags: Flags::default(),
             is_careful: false,
@@ -345,7 +351,8 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
     /// Takes one object: an envelope, or a record. Returns where it ends.
     fn object(&mut self, start: usize, depth: u32, context: Context) -> usize {
         let mut at = start + 1;
-        let mut object = Walked { start, depth, context, members: Members::default() };
+        let members = Members::default();
+        let mut object = Walked { start, depth, context, members, is_digest: false };
         let pieces = self.pieces;
         loop {
             at = skip_between(self.bytes, at);
@@ -376,13 +383,22 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
                 continue;
             }
             object.members.add(self.bytes, key, at, self.place(depth, context));
+            object.is_digest |= key == b"digestStartTime" && depth == 0;
             self.is_mistaken |= object.members.is_mistaken();
-            self.outcome.is_digest |= key == b"digestStartTime";
             match skip_value(self.bytes, at) {
                 Some(end) => at = end,
                 None => return self.cut(&object, at),
             }
         }
+    }
+
+    /// A digest holds no records; what has its key and holds one is no digest.
+    fn note_digest(&mut self, object: &Walked) {
+        let Walked { start, is_digest, ref members, .. } = *object;
+        self.outcome.is_digest |= is_digest
+            && !members.is_record
+            && !members.is_envelope()
+            && !holds_record(self.bytes, start, false);
     }
 
     fn place(&self, depth: u32, context: Context) -> keys::Place {
@@ -397,9 +413,10 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
     /// envelope can reach beyond it.
     fn whole(&mut self, object: &Walked, end: usize) -> usize {
         let Walked { start, context, ref members, .. } = *object;
-        if !members.is_envelope() {
+        self.note_digest(object);
+        if !members.is_envelope() && !self.is_beside_its_text(object) {
             self.record(start, end, context);
-            return end;
+            return end.max(self.open_in_record(object, end));
         }
         let pieces = self.pieces;
         let opened = self.open(object, end);
@@ -411,9 +428,38 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
         end.max(opened)
     }
 
+    /// Whether an object with a record's keys is what Splunk writes of a record beside its text.
+    fn is_beside_its_text(&self, object: &Walked) -> bool {
+        let is_raw = |door: &&Door| matches!(door.way, Way::Text(Flags::IN_RAW));
+        let raw = object.members.doors.iter().find(is_raw);
+        raw.is_some_and(|raw| agrees(self.bytes, object.start, raw.at))
+    }
+
+    /// Hands out what a record holds in the place of an envelope's records, but for a copy of itself. Inside
+    /// of `Records`, where AWS writes nothing but records, it is one and no more.
+    fn open_in_record(&mut self, object: &Walked, until: usize) -> usize {
+        let Walked { start, context, ref members, .. } = *object;
+        if context == Context::Records {
+            return 0;
+        }
+        let bytes = self.bytes;
+        let outer = &bytes[start..until];
+        let hides = |door: &Door| {
+            !matches!(door.way, Way::Beside(_) | Way::MoreBeside)
+                && holds_whole_record(bytes, door.at)
+                && !is_copy(bytes, outer, door.at)
+        };
+        let doors: Vec<Door> = members.doors.iter().copied().filter(hides).collect();
+        if doors.is_empty() { 0 } else { self.open_doors(object, &doors, until) }
+    }
+
     /// Hands out what an envelope holds, but for a list that was taken already. Returns where the last of
     /// it ends. Its members are whole before `until`.
     fn open(&mut self, object: &Walked, until: usize) -> usize {
+        self.open_doors(object, &object.members.doors, until)
+    }
+
+    fn open_doors(&mut self, object: &Walked, doors: &[Door], until: usize) -> usize {
         let Walked { depth, ref members, .. } = *object;
         let outer = self.flags;
         if members.is_twice {
@@ -421,7 +467,7 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
         }
         let has_list = members.has_list();
         let mut end = 0;
-        for Door { at, way } in members.doors.iter().copied() {
+        for Door { at, way } in doors.iter().copied() {
             // Something broken before reached beyond it.
             if at < end {
                 continue;
@@ -436,16 +482,20 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
                 }
                 Way::Text(flags) => end = self.text(at, flags),
                 // One without an end is told by `cut`.
-                Way::Beside | Way::MoreBeside | Way::Beyond if at >= until => {}
-                Way::Beside if has_list => self.tell(at, BESIDE),
-                Way::Beside if keys::holds_record(self.bytes, at) => self.tell(at, HIDDEN),
-                Way::Beside => {}
+                Way::Beside(_) | Way::MoreBeside | Way::Beyond if at >= until => {}
+                Way::Beside(Beside::Unknown) if has_list => self.tell(at, BESIDE),
+                Way::Beside(what) if self.hides(at, what) => self.tell(at, HIDDEN),
+                Way::Beside(_) => {}
                 Way::MoreBeside => self.tell(at, MORE_BESIDE),
                 Way::Beyond => self.tell(at, BEYOND),
             }
         }
         self.flags = outer;
         end
+    }
+
+    fn hides(&self, at: usize, what: Beside) -> bool {
+        what == Beside::OfRecord || holds_record(self.bytes, at, what == Beside::Fields)
     }
 
     /// Hands out what is wrong at a place.
@@ -464,7 +514,7 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
 
     fn record(&mut self, start: usize, end: usize, context: Context) {
         let bytes = &self.bytes[start..end];
-        self.has_record = true;
+        (self.has_record, self.last_record) = (true, start);
         let (is_listed, flags) = (context == Context::Records, self.flags);
         self.emit(Piece::Record { offset: start, bytes, is_listed, flags });
     }
@@ -481,22 +531,30 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
             if end > at {
                 return end;
             }
-            return self.broken(at, context, "another member should begin here, or the object end");
+            const ODD: &str = "another member should begin here, or the object end";
+            if self.bytes.get(at) == Some(&b'{') {
+                // Brackets that are one too many: the list went on.
+                self.tell(at, ODD);
+                return at;
+            }
+            return self.broken(at, context, ODD);
         }
         let Some(end) = skip_value(self.bytes, start) else {
             return self.cut(object, at);
         };
         self.record(start, end, context);
-        end
+        if members.is_record { end.max(self.open_in_record(object, at)) } else { end }
     }
 
     /// An object that does not end, and whose member at `at` does not. Of an envelope, what it held until
     /// there is handed out.
     fn cut(&mut self, object: &Walked, at: usize) -> usize {
         let Walked { mut start, context, ref members, .. } = *object;
+        self.note_digest(object);
         let mut what = "the record has no end";
-        if members.is_envelope() {
-            let end = self.open(object, at);
+        let of_record = if members.is_record { self.open_in_record(object, at) } else { 0 };
+        if members.is_envelope() || of_record > 0 {
+            let end = if of_record > 0 { of_record } else { self.open(object, at) };
             if members.ends_open(at) || end > at && !members.ends_in_text() {
                 self.outcome.is_cut |= end == self.bytes.len();
                 return end;
@@ -529,15 +587,17 @@ impl<'a, 's, F: FnMut(Piece<'a>) -> bool> Splitter<'a, 's, F> {
 
     /// The next place behind broken bytes where a record can begin; in a file the next line is one.
     fn next(&mut self, at: usize, context: Context) -> Option<usize> {
+        let begins = self.bytes.get(at) == Some(&b'{') || !self.has_record;
+        let like = if begins { at } else { self.last_record };
         if context != Context::File {
-            return next_record(self.bytes, at);
+            return next_record(self.bytes, at, like);
         }
         if self.next_line.is_none_or(|line| line <= at) {
             self.next_line = Some(lines::next(self.bytes, at).unwrap_or(self.bytes.len()));
         }
         let line = self.next_line.filter(|line| *line < self.bytes.len());
         let end = line.unwrap_or(self.bytes.len());
-        next_record(&self.bytes[..end], at).or(line)
+        next_record(&self.bytes[..end], at, like).or(line)
     }
 }
 
@@ -547,10 +607,10 @@ fn is_first_of_file(bytes: &[u8], start: usize, key: usize, depth: u32, context:
 }
 
 /// The next place after `at` where a record can begin: a brace that begins a line, or that is followed
-/// by the key the record at `at` begins with, as the records of a file all begin with the same.
-fn next_record(bytes: &[u8], at: usize) -> Option<usize> {
+/// by the key the record at `like` begins with, as the records of a file all begin with the same.
+fn next_record(bytes: &[u8], at: usize, like: usize) -> Option<usize> {
     let mut key = vec![b'"'];
-    key.extend_from_slice(first_key(&bytes[at..]));
+    key.extend_from_slice(first_key(&bytes[like..]));
     key.push(b'"');
     let by_key = memmem::Finder::new(&key);
     let by_line = memmem::Finder::new(b"\n{");

@@ -161,7 +161,8 @@ fn compressed() -> Vec<Case> {
         Case::new(
             "trailing.json.zst",
             [zstd(&good("trailing.json.zst")), b"tail".to_vec()].concat(),
-            "indexed 1, trailing-bytes",
+            "indexed 1, trailing-bytes; not all of the file was read: what begins at byte 199 of the file is \
+             no compressed data",
         ),
         Case::new(
             "cut.json.zst",
@@ -180,7 +181,7 @@ fn members() -> Vec<Case> {
         Case::new(
             "second-bomb.json.gz",
             beside("second-bomb.json.gz", &bomb(FILE_BYTES_MAX - 1_000)),
-            "indexed 1, trailing-bytes; only what comes before was read: it inflates to more than 200 times its size",
+            "indexed 1, trailing-bytes; not all of the file was read: it inflates to more than 200 times its size",
         )
         .with(
             "id:\"good-second-bomb.json.gz\"",
@@ -190,7 +191,7 @@ fn members() -> Vec<Case> {
         Case::new(
             "second-size.json.gz",
             beside("second-size.json.gz", &gzip(&dense(FILE_BYTES_MAX))),
-            "indexed 1, trailing-bytes; only what comes before was read: it holds more than 25165824 bytes",
+            "indexed 1, trailing-bytes; not all of the file was read: it holds more than 25165824 bytes",
         ),
         Case::new(
             "second.json.gz",
@@ -206,29 +207,43 @@ fn members() -> Vec<Case> {
         Case::new(
             "trailing.json.gz",
             beside("trailing.json.gz", b"tail"),
-            "indexed 1, trailing-bytes",
+            "indexed 1, trailing-bytes; not all of the file was read: what begins at byte 215 of the file is \
+             no compressed data",
         )
         .with("id:\"good-trailing.json.gz\"", good("trailing.json.gz"), "trailing-bytes"),
         Case::new(
             "padded.json.gz",
             beside("padded.json.gz", &[0; 100]),
-            "indexed 1, trailing-bytes",
+            "indexed 1, trailing-bytes; not all of the file was read: what begins at byte 214 of the file is \
+             no compressed data",
         ),
         Case::new(
             "both.json.gz",
             beside("both.json.gz", &[second("both.json.gz"), vec![0]].concat()),
-            "indexed 2, second-member, trailing-bytes",
+            "indexed 2, second-member, trailing-bytes; not all of the file was read: what begins at byte 426 of the \
+             file is no compressed data",
         )
         .with(
             "id:\"second-both.json.gz\"",
             record("second-both.json.gz"),
             "second-member trailing-bytes",
         ),
-        Case::new("damaged.json.gz", beside("damaged.json.gz", &damaged), "indexed 1, trailing-bytes; only what comes before was read: the compressed data that begins at byte 212 is damaged: corrupt gzip stream does not have a matching checksum"),
+        Case::new(
+            "gap.json.gz",
+            beside("gap.json.gz", &[vec![0; 512], second("gap.json.gz")].concat()),
+            "indexed 2, second-member, trailing-bytes; not all of the file was read: what begins at byte 210 of the \
+             file is no compressed data",
+        )
+        .with(
+            "id:\"second-gap.json.gz\"",
+            record("second-gap.json.gz"),
+            "second-member trailing-bytes",
+        ),
+        Case::new("damaged.json.gz", beside("damaged.json.gz", &damaged), "indexed 1, trailing-bytes; not all of the file was read: the compressed data that begins at byte 212 is damaged: corrupt gzip stream does not have a matching checksum"),
         Case::new(
             "cut-second.json.gz",
             beside("cut-second.json.gz", &second("cut-second.json.gz")[..40]),
-            "indexed 1, trailing-bytes; only what comes before was read: the compressed data ends too early, at byte 256 of the file",
+            "indexed 1, trailing-bytes; not all of the file was read: the compressed data ends too early, at byte 256 of the file",
         ),
     ]
 }
@@ -308,6 +323,16 @@ fn shapes() -> Vec<Case> {
     let digits = "9".repeat(400);
     vec![
         between("nested.json", &nested(200), "\"needle-200\"", "indexed 3"),
+        Case::new(
+            "named.json",
+            format!(r#"{{"Records":[{}],"eventName":"Shown"}}"#, good("named.json")),
+            "indexed 2",
+        ),
+        Case::new(
+            "owner.json",
+            format!(r#"{{"Records":[{}],"owner":{}}}"#, good("owner.json"), record("hidden")),
+            "indexed 1, 1 rejected; byte 266: it stands beside a list of records, and is not read",
+        ),
         Case::new(
             "deep.json",
             rejected("deep.json", &nested(100_000)),

@@ -100,6 +100,45 @@ fn bytes_behind_the_last_member_are_told() {
     }
 }
 
+/// A gap, a damaged member, and another kind of compression hide no member behind them.
+#[test]
+fn what_is_behind_a_gap_is_read_and_told() {
+    let zstd = |text: &[u8]| zstd::encode_all(text, 3).unwrap();
+    let mut damaged = gzip(&b"some text, ".repeat(1_000));
+    damaged[30] ^= 0xFF;
+    let skippable = |length: u8| {
+        [&[0x53, 0x2A, 0x4D, 0x18, length, 0, 0, 0][..], &vec![7; length.into()]].concat()
+    };
+    for one in [gzip(b"one"), zstd(b"one")] {
+        for three in [gzip(b"three"), zstd(b"three")] {
+            for gap in [
+                vec![0; 512],
+                b"junk".to_vec(),
+                b"\x1f\x8b\x08".to_vec(),
+                vec![0x1F],
+                damaged.clone(),
+                ZSTD.to_vec(),
+            ] {
+                let file = [&one[..], &gap, &three].concat();
+                assert_eq!(read(&file), "8 Some(3) true", "{gap:?}");
+            }
+        }
+    }
+    assert_eq!(read(&[gzip(b"one"), zstd(b"three")].concat()), "8 Some(3) false");
+    assert_eq!(read(&[zstd(b"one"), gzip(b"three")].concat()), "8 Some(3) false");
+    assert_eq!(read(&[gzip(b""), gzip(b"three")].concat()), "5 Some(0) false");
+    // zstd's tools write frames that say nothing.
+    assert_eq!(
+        read(&[skippable(4), zstd(b"one"), skippable(0), zstd(b"three"), skippable(9)].concat()),
+        "8 None false"
+    );
+    // What a skippable frame claims beyond the file's end is not there.
+    assert_eq!(read(&[zstd(b"one"), skippable(9)[..12].to_vec()].concat()), "3 None false");
+    // The search ends, and what is not looked at is told.
+    let many = [gzip(b"one"), b"\x1f\x8b\x08\x00".repeat(100), gzip(b"three")].concat();
+    assert_eq!(read(&many), "3 None true");
+}
+
 #[test]
 fn what_cannot_be_read_hides_nothing_before_it() {
     let limits = ReadLimits { file_bytes_max: 20 << 20, inflate_ratio_max: 200 };
@@ -118,6 +157,7 @@ fn what_cannot_be_read_hides_nothing_before_it() {
         (gzip(b"one"), damaged, "begins at byte 23 is damaged"),
         (gzip(b"one"), gzip(b"cut")[..20].to_vec(), "too early, at byte 43 "),
         (zstd(b"one"), zstd(b"cut")[..9].to_vec(), "too early, at byte 21 "),
+        (gzip(b"one"), b"tail".to_vec(), "begins at byte 23 of the file is no compressed"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");

@@ -6,13 +6,14 @@
 use std::borrow::Cow;
 
 use super::Context;
+use super::beside::{agrees, may_hold_object};
 use super::scan::{skip_space, skip_string, skip_value};
 use crate::flags::Flags;
 use crate::limits::DOORS_MAX;
 
 /// What makes an object a record, wherever it stands. SQS and SNS name themselves in `eventSource`, as
 /// `aws:sqs`; their messages are wrappers.
-const RECORD_KEYS: [&[u8]; 6] =
+pub(super) const RECORD_KEYS: [&[u8]; 6] =
     [b"eventName", b"eventID", b"eventVersion", b"userIdentity", b"eventSource", b"eventTime"];
 
 /// Lists of records or of envelopes: those of trails, `lookup-events`, CloudWatch Logs, SQS's
@@ -26,23 +27,26 @@ const LISTS: [(&[u8], Context); 6] = [
     (b"hits", Context::List),
 ];
 
-/// What stands beside such a list: no record, and lists or objects all the same.
-const PACKING: [&[u8]; 14] = [
-    b"NextToken",
-    b"nextToken",
-    b"nextForwardToken",
-    b"nextBackwardToken",
-    b"searchedLogStreams",
-    b"subscriptionFilters",
-    b"ResponseMetadata",
-    b"_shards",
-    b"aggregations",
-    b"total",
-    b"messageType",
-    b"owner",
-    b"logGroup",
-    b"logStream",
+/// What stands beside such a list, and what its value begins with if it is a list or an object.
+const PACKING: [(&[u8], Option<u8>); 14] = [
+    (b"NextToken", None),
+    (b"nextToken", None),
+    (b"nextForwardToken", None),
+    (b"nextBackwardToken", None),
+    (b"searchedLogStreams", Some(b'[')),
+    (b"subscriptionFilters", Some(b'[')),
+    (b"ResponseMetadata", Some(b'{')),
+    (b"_shards", Some(b'{')),
+    (b"aggregations", Some(b'{')),
+    (b"total", Some(b'{')),
+    (b"messageType", None),
+    (b"owner", None),
+    (b"logGroup", None),
+    (b"logStream", None),
 ];
+
+/// What Elasticsearch writes beside a hit: a list of values for each of its fields.
+const FIELDS: [&[u8]; 2] = [b"fields", b"highlight"];
 
 /// Where other tools put a record, as an object or as a text.
 const WRAPPERS: [(&[&[u8]], Flags); 12] = [
@@ -79,12 +83,25 @@ pub(super) enum Way {
     Object(Flags),
     /// A text, likewise.
     Text(Flags),
-    /// An object or list beside what holds records, which nobody reads.
-    Beside,
+    /// A member beside what holds records, which nobody reads.
+    Beside(Beside),
     /// The same, and so are others behind it.
     MoreBeside,
     /// One of those beyond the bound; they are not read.
     Beyond,
+}
+
+/// What a member is that stands beside what holds records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// An object or a list that is none of those below.
+    Unknown,
+    /// Known packing, or a text.
+    Packing,
+    /// One of `FIELDS`.
+    Fields,
+    /// A member of a record in the place of packing.
+    OfRecord,
 }
 
 /// The path of a member that holds records: its key, and the key in it if it is a wrapper of two levels.
@@ -104,7 +121,7 @@ pub(super) struct Place {
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is another finding")]
 pub(super) struct Members {
-    is_record: bool,
+    pub(super) is_record: bool,
     pub(super) doors: Vec<Door>,
     /// Members that may hold records, and those that stand beside, all of them.
     ways: usize,
@@ -156,20 +173,21 @@ impl Members {
 
     /// Takes in the member with this key whose value begins at `at`.
     pub(super) fn add(&mut self, bytes: &[u8], key: &[u8], at: usize, place: Place) {
-        if self.is_record {
+        if self.is_record && place.context == Context::Records {
             return;
         }
         let key = &*plain(key);
-        self.is_record = is_of_record(bytes, key, at);
+        self.is_record |= is_of_record(bytes, key, at);
         let ways = self.ways;
         each_way(bytes, key, at, place, &mut |name, door| match door.way {
-            Way::Beside => self.add_beside(door.at),
+            Way::Beside(what) => self.add_beside(door.at, what),
             _ => self.add_door(name, door),
         });
-        if self.ways == ways && !PACKING.contains(&key) {
-            self.has_others = true;
-            if matches!(bytes.get(at), Some(b'{' | b'[')) {
-                self.add_beside(at);
+        if self.ways == ways {
+            let is_packing = is_packing(bytes, key, at);
+            self.has_others |= !is_packing;
+            if let Some(what) = beside(bytes, key, at) {
+                self.add_beside(at, if is_packing { Beside::Packing } else { what });
             }
         }
     }
@@ -188,19 +206,49 @@ impl Members {
         }
     }
 
-    fn add_beside(&mut self, at: usize) {
+    fn add_beside(&mut self, at: usize, what: Beside) {
+        // What stands beside others in a record is of the record.
+        if self.is_record {
+            return;
+        }
         self.beside += 1;
         match self.beside {
-            ..=DOORS_MAX => self.doors.push(Door { at, way: Way::Beside }),
+            ..=DOORS_MAX => self.doors.push(Door { at, way: Way::Beside(what) }),
             BEYOND => self.doors.push(Door { at, way: Way::MoreBeside }),
             _ => {}
         }
     }
 }
 
+/// Whether a member is what stands beside a list of records in AWS's and Elasticsearch's answers.
+fn is_packing(bytes: &[u8], key: &[u8], at: usize) -> bool {
+    let first = bytes.get(at).copied().filter(|first| matches!(first, b'{' | b'['));
+    PACKING.iter().any(|(name, opens)| *name == key && (first.is_none() || first == *opens))
+}
+
+/// What a member is in which a record could hide.
+fn beside(bytes: &[u8], key: &[u8], at: usize) -> Option<Beside> {
+    match bytes.get(at)? {
+        b'{' if FIELDS.contains(&key) => Some(Beside::Fields),
+        b'{' | b'[' => Some(Beside::Unknown),
+        b'"' => {
+            let end = skip_value(bytes, at).unwrap_or(bytes.len());
+            may_hold_object(&bytes[at..end]).then_some(Beside::Packing)
+        }
+        _ => None,
+    }
+}
+
 /// Whether a member makes its object a record.
-fn is_of_record(bytes: &[u8], key: &[u8], at: usize) -> bool {
-    RECORD_KEYS.contains(&key) && !(key == b"eventSource" && is_service(bytes, at))
+pub(super) fn is_of_record(bytes: &[u8], key: &[u8], at: usize) -> bool {
+    record_key(bytes, key, at).is_some()
+}
+
+/// Which of a record's keys a member has.
+pub(super) fn record_key(bytes: &[u8], key: &[u8], at: usize) -> Option<usize> {
+    let index = RECORD_KEYS.iter().position(|name| *name == key)?;
+    let is_packing = key == b"eventSource" && is_service(bytes, at);
+    (!is_packing).then_some(index)
 }
 
 /// The list of records that a member with this key is, and its name.
@@ -252,17 +300,21 @@ fn wrapped(
                 return;
             }
             // A record is one, and no wrapper. But Splunk writes the fields of a record beside it.
+            let outer = at;
             let is_record = members(bytes, at).any(|(key, at)| is_of_record(bytes, &key, at));
             if is_record && flag != Flags::IN_RAW {
                 return;
             }
+            let mut is_told = !is_record;
             for (key, at) in members(bytes, at) {
-                match value(at).filter(|_| *key == **second) {
-                    Some(door) => found((*first, *second), door),
-                    None if matches!(bytes.get(at), Some(b'{' | b'[')) => {
-                        found((b"", b""), Door { at, way: Way::Beside });
+                if let Some(door) = value(at).filter(|_| *key == **second) {
+                    if !is_told && !agrees(bytes, outer, at) {
+                        is_told = true;
+                        found((b"", b""), Door { at: outer, way: Way::Beside(Beside::OfRecord) });
                     }
-                    None => {}
+                    found((*first, *second), door);
+                } else if let Some(what) = beside(bytes, &key, at) {
+                    found((b"", b""), Door { at, way: Way::Beside(what) });
                 }
             }
         }
@@ -326,27 +378,6 @@ pub(super) fn members(bytes: &[u8], at: usize) -> impl Iterator<Item = (Cow<'_, 
         next = comma.map(|at| skip_space(bytes, at + 1));
         Some((plain(&bytes[start + 1..end - 1]), value))
     })
-}
-
-/// Whether a record's key stands somewhere in the object or list at `at`. That of a list of values is none:
-/// Elasticsearch has such beside what it found.
-pub(super) fn holds_record(bytes: &[u8], at: usize) -> bool {
-    let Some(end) = skip_value(bytes, at) else { return false };
-    let mut at = at;
-    while let Some(length) = memchr::memchr(b'"', &bytes[at..end]) {
-        let quote = at + length;
-        let Some(after) = skip_string(bytes, quote) else { return false };
-        let colon = skip_space(bytes, after);
-        let value = skip_space(bytes, colon + 1);
-        if bytes.get(colon) == Some(&b':')
-            && bytes.get(value) != Some(&b'[')
-            && is_of_record(bytes, &plain(&bytes[quote + 1..after - 1]), value)
-        {
-            return true;
-        }
-        at = after;
-    }
-    false
 }
 
 /// Whether a text names a service that sends messages, such as `aws:sqs`.
