@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,9 @@ use ingest::walk::{FileWalk, Found};
 use segment::file::FileKey;
 use sha2::{Digest as _, Sha256};
 
+/// What a gzip member and a zstd frame begin with.
 const GZIP: &[u8] = &[0x1F, 0x8B];
+const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
 
 /// Uncompressed bytes below which no ratio is an attack; as ingest has it.
 const RATIO_FREE_BYTES: usize = 16 << 20;
@@ -107,7 +109,7 @@ impl Disk {
         bytes_max: usize,
         take: impl FnOnce(&[u8], bool) -> R,
     ) -> Result<R, String> {
-        let file = self.archive.open(Path::new(path)).map_err(|error| error.to_string())?;
+        let mut file = self.archive.open(Path::new(path)).map_err(|error| error.to_string())?;
         let metadata = file.metadata().map_err(|error| error.to_string())?;
         if !metadata.is_file() {
             return Err("not a regular file".to_owned());
@@ -127,16 +129,17 @@ impl Disk {
                 Err(too_large(limits))
             } else if buffers.file.starts_with(GZIP) {
                 gunzip(buffers, limits).map(|(length, more)| take(&buffers.inflated[..length], more))
-            } else {
-                // Plain text, and zstd.
-                let mut reader = FileReader::new(limits);
+            } else if buffers.file.starts_with(ZSTD) {
+                file.rewind().map_err(|error| error.to_string())?;
                 let take = |content: ingest::read::Content<'_>| {
                     let has_more = content.has_trailing_bytes
                         || content.second_member.is_some()
                         || content.unread.is_some();
                     take(content.bytes, has_more)
                 };
-                reader.read(&file, take).map_err(|error| error.to_string())
+                FileReader::new(limits).read(&file, take).map_err(|error| error.to_string())
+            } else {
+                Ok(take(&buffers.file, false))
             };
             if buffers.file.capacity().max(buffers.inflated.capacity()) > KEPT_BYTES_MAX {
                 (buffers.file, buffers.inflated) = (Vec::new(), Vec::new());
