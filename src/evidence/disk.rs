@@ -94,7 +94,8 @@ impl Disk {
         if evidence::is_digest_path(path) {
             return Some(Kind::Digest);
         }
-        let may_be_keys = path.ends_with(".json") && !path.contains("_CloudTrail_");
+        let may_be_keys = Path::new(path).extension().is_some_and(|ending| ending == "json")
+            && !path.contains("_CloudTrail_");
         if may_be_keys && has(evidence::KEYS_BYTES_MAX, evidence::is_keys) {
             return None;
         }
