@@ -74,11 +74,8 @@ enum Format {
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = Config::load(args.config.as_deref(), environment(), &Overrides::default())?;
     let filter = filter(args)?;
-    let named = if args.public_keys.is_empty() {
-        &config.evidence.public_keys
-    } else {
-        &args.public_keys
-    };
+    let named =
+        if args.public_keys.is_empty() { &config.evidence.public_keys } else { &args.public_keys };
     let given = Given::read(named)?;
     for ignored in &given.ignored {
         eprintln!("warning: {}", escape(ignored));
@@ -130,7 +127,9 @@ fn roots(args: &Args, config: &Config) -> anyhow::Result<Vec<evidence::Root>> {
     };
     for root in &mut roots {
         let resolved = std::path::Path::new(&root.folder).canonicalize();
-        if let Some(folder) = resolved.ok().and_then(|folder| folder.into_os_string().into_string().ok()) {
+        if let Some(folder) =
+            resolved.ok().and_then(|folder| folder.into_os_string().into_string().ok())
+        {
             root.folder = folder;
         }
     }
@@ -211,7 +210,8 @@ fn describe_chain(text: &mut String, chain: &Chain) {
     for Gap { start, end, hours, reason } in &chain.gaps {
         let shown: Vec<String> = hours.iter().take(HOURS_SHOWN).map(Micros::to_string).collect();
         let more = hours.len().saturating_sub(HOURS_SHOWN);
-        let more = if more > 0 { format!(", and {} more", thousands(more as u64)) } else { String::new() };
+        let more =
+            if more > 0 { format!(", and {} more", thousands(more as u64)) } else { String::new() };
         let _ = writeln!(
             text,
             "gap            {start} to {end}: {}; the hours from {}{more}",

@@ -63,10 +63,7 @@ pub(super) static KEYS: [Setting; 35] = [
         path: "ingest.inflate_ratio_max",
         field: |c| Field::Count(&mut c.ingest.inflate_ratio_max, INFLATE_RATIO),
     },
-    Setting {
-        path: "evidence.public_keys",
-        field: |c| Field::Dirs(&mut c.evidence.public_keys),
-    },
+    Setting { path: "evidence.public_keys", field: |c| Field::Dirs(&mut c.evidence.public_keys) },
     Setting { path: "evidence.roots", field: |c| Field::Roots(&mut c.evidence.roots) },
     Setting { path: "socket.path", field: |c| Field::Path(&mut c.socket.path) },
     Setting { path: "socket.group", field: |c| Field::Group(&mut c.socket.group) },

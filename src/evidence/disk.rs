@@ -129,7 +129,8 @@ impl Disk {
             let taken = if buffers.file.len() > limits.file_bytes_max {
                 Err(too_large(limits))
             } else if buffers.file.starts_with(GZIP) {
-                gunzip(buffers, limits).map(|(length, more)| take(&buffers.inflated[..length], more))
+                gunzip(buffers, limits)
+                    .map(|(length, more)| take(&buffers.inflated[..length], more))
             } else if buffers.file.starts_with(ZSTD) {
                 file.rewind().map_err(|error| error.to_string())?;
                 let take = |content: ingest::read::Content<'_>| {
@@ -156,7 +157,7 @@ impl evidence::Archive for Disk {
             match found {
                 Ok(Found::Trail(key) | Found::Unnamed(key)) => {
                     if let Some(kind) = self.kind(&key) {
-                        each(File { path: key.path, kind, known: None });
+                        each(File { path: key.path, kind, number: 0, known: None });
                     }
                 }
                 Ok(Found::Skipped(why)) => self.note(&path, why),

@@ -29,10 +29,9 @@ fn records_do_not_hide_in_a_file_that_is_named_as_keys_or_metadata() {
     let text = String::from_utf8(content).unwrap();
     let keys = text.replacen('{', "{\"PublicKeyList\":[],", 1);
     let metadata = text.replacen('{', "{\"Metadata\":{\"signature\":\"00\"},", 1);
-    for (path, text) in [
-        (bench.copy.join("keys.json"), keys),
-        (metadata_path(&hours[0].digest), metadata),
-    ] {
+    for (path, text) in
+        [(bench.copy.join("keys.json"), keys), (metadata_path(&hours[0].digest), metadata)]
+    {
         write(&path, text.as_bytes());
         let validated = bench.validate();
         assert_ne!(validated.is_not_valid().file(&path), Integrity::Verified);
@@ -89,7 +88,8 @@ fn a_digest_of_ones_own_key_makes_nothing_verified_and_takes_no_verdict() {
             })
         };
         let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&injected.1));
-        digest["logFiles"] = serde_json::json!([file(&object, &"00".repeat(32)), file(&injected.0, &hash)]);
+        digest["logFiles"] =
+            serde_json::json!([file(&object, &"00".repeat(32)), file(&injected.0, &hash)]);
     });
     forged.save_metadata();
     let validated = bench.validate();

@@ -21,10 +21,10 @@ const KEYS: [&[u8]; 3] =
     [include_bytes!("keys/1.pk8"), include_bytes!("keys/2.pk8"), include_bytes!("keys/3.pk8")];
 
 /// A key that signs.
-pub struct Key(RsaKeyPair);
+pub(crate) struct Key(RsaKeyPair);
 
 impl Key {
-    pub fn number(number: usize) -> Self {
+    pub(crate) fn number(number: usize) -> Self {
         Self(RsaKeyPair::from_pkcs8(KEYS[number]).unwrap())
     }
 
@@ -44,11 +44,11 @@ impl Key {
         sized(0x30, &[algorithm, bits].concat())
     }
 
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         hex::encode(Md5::digest(self.der()))
     }
 
-    pub fn sign(&self, text: &str) -> String {
+    pub(crate) fn sign(&self, text: &str) -> String {
         let mut signature = vec![0; self.0.public().modulus_len()];
         let random = SystemRandom::new();
         self.0.sign(&RSA_PKCS1_SHA256, &random, text.as_bytes(), &mut signature).unwrap();
@@ -57,7 +57,7 @@ impl Key {
 }
 
 /// What `aws cloudtrail list-public-keys` prints of these keys.
-pub fn key_list(numbers: &[usize], is_spki: bool) -> String {
+pub(crate) fn key_list(numbers: &[usize], is_spki: bool) -> String {
     let key = |number: &usize| {
         let key = Key::number(*number);
         let der = if is_spki { key.spki() } else { key.der().to_vec() };
@@ -70,20 +70,20 @@ pub fn key_list(numbers: &[usize], is_spki: bool) -> String {
 }
 
 /// One trail's digests in one region, as they are made hour by hour.
-pub struct Chain {
+pub(crate) struct Chain {
     /// The folder that is a copy of the bucket.
-    pub copy: PathBuf,
-    pub bucket: String,
+    pub(crate) copy: PathBuf,
+    pub(crate) bucket: String,
     /// Empty, or ends in a slash.
-    pub prefix: String,
+    pub(crate) prefix: String,
     /// An account, behind an organisation if there is one.
-    pub owner: String,
-    pub region: String,
-    pub trail: String,
-    pub is_backfill: bool,
-    pub key: usize,
+    pub(crate) owner: String,
+    pub(crate) region: String,
+    pub(crate) trail: String,
+    pub(crate) is_backfill: bool,
+    pub(crate) key: usize,
     /// When the next digest starts.
-    pub start: Timestamp,
+    pub(crate) start: Timestamp,
     previous: Option<Previous>,
     logs: usize,
 }
@@ -96,29 +96,29 @@ struct Previous {
 
 /// What one hour delivered.
 #[derive(Clone, Debug)]
-pub struct Hour {
-    pub digest: PathBuf,
-    pub logs: Vec<PathBuf>,
+pub(crate) struct Hour {
+    pub(crate) digest: PathBuf,
+    pub(crate) logs: Vec<PathBuf>,
 }
 
-pub fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-pub fn write(path: &Path, bytes: &[u8]) {
+pub(crate) fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
 }
 
 /// The metadata beside a digest.
-pub fn metadata_path(digest: &Path) -> PathBuf {
+pub(crate) fn metadata_path(digest: &Path) -> PathBuf {
     PathBuf::from(format!("{}.metadata.json", digest.display()))
 }
 
 impl Chain {
-    pub fn new(copy: &Path) -> Self {
+    pub(crate) fn new(copy: &Path) -> Self {
         Self {
             copy: copy.canonicalize().unwrap(),
             bucket: "my-trail".to_owned(),
@@ -144,7 +144,7 @@ impl Chain {
     }
 
     /// The object of the digest that ends then.
-    pub fn digest_object(&self, end: Timestamp) -> String {
+    pub(crate) fn digest_object(&self, end: Timestamp) -> String {
         let stamp = end.strftime("%Y%m%dT%H%M%SZ");
         let (account, region, trail) = (self.account(), &self.region, &self.trail);
         let kind = if self.is_backfill { "_backfill" } else { "" };
@@ -153,12 +153,12 @@ impl Chain {
         self.object("CloudTrail-Digest", end, &name)
     }
 
-    pub fn path(&self, object: &str) -> PathBuf {
+    pub(crate) fn path(&self, object: &str) -> PathBuf {
         self.copy.join(object)
     }
 
     /// A log file that was delivered so many minutes after the next digest starts.
-    pub fn log(&mut self, minutes: i64) -> (String, Vec<u8>) {
+    pub(crate) fn log(&mut self, minutes: i64) -> (String, Vec<u8>) {
         let time = self.start.checked_add(jiff::SignedDuration::from_mins(minutes)).unwrap();
         self.logs += 1;
         let (account, region) = (self.account(), &self.region);
@@ -178,12 +178,12 @@ impl Chain {
     }
 
     /// An hour with so many log files and their digest.
-    pub fn hour(&mut self, logs: usize) -> Hour {
+    pub(crate) fn hour(&mut self, logs: usize) -> Hour {
         self.hour_with(logs, |_| {})
     }
 
     /// The same, and what the digest says is edited before it is signed.
-    pub fn hour_with(&mut self, logs: usize, edit: impl FnOnce(&mut Value)) -> Hour {
+    pub(crate) fn hour_with(&mut self, logs: usize, edit: impl FnOnce(&mut Value)) -> Hour {
         let logs: Vec<_> = (0..logs).map(|at| self.log(5 * at as i64 + 5)).collect();
         for (object, content) in &logs {
             write(&self.path(object), &gzip(content, 6));
@@ -197,7 +197,8 @@ impl Chain {
                 "newestEventTime": self.start.to_string(), "oldestEventTime": self.start.to_string(),
             })
         };
-        let of = |field: fn(&Previous) -> &str| self.previous.as_ref().map(|it| field(it).to_owned());
+        let of =
+            |field: fn(&Previous) -> &str| self.previous.as_ref().map(|it| field(it).to_owned());
         let key = Key::number(self.key);
         let mut digest = json!({
             "awsAccountId": self.account(), "digestStartTime": self.start.to_string(), "digestEndTime": end.to_string(),
@@ -230,19 +231,19 @@ impl Chain {
     }
 
     /// The trail makes nothing for so many hours, and begins a new chain.
-    pub fn stop(&mut self, hours: i64) {
+    pub(crate) fn stop(&mut self, hours: i64) {
         self.previous = None;
         self.start = self.start.checked_add(jiff::SignedDuration::from_hours(hours)).unwrap();
     }
 
     /// The metadata of the newest digest, as `aws s3api head-object --query Metadata` prints it.
-    pub fn metadata(&self) -> String {
+    pub(crate) fn metadata(&self) -> String {
         let signature = &self.previous.as_ref().unwrap().signature;
         json!({ "signature": signature, "signature-algorithm": "SHA256withRSA" }).to_string()
     }
 
     /// Saves it beside the newest digest.
-    pub fn save_metadata(&self) -> PathBuf {
+    pub(crate) fn save_metadata(&self) -> PathBuf {
         let object = &self.previous.as_ref().unwrap().object;
         let path = metadata_path(&self.path(object));
         write(&path, self.metadata().as_bytes());
@@ -251,16 +252,16 @@ impl Chain {
 }
 
 /// A copy, its keys, and a chain of four hours with three files each but the second, which has none.
-pub struct Bench {
+pub(crate) struct Bench {
     _folder: tempfile::TempDir,
-    pub copy: PathBuf,
-    pub keys: PathBuf,
-    pub chain: Chain,
+    pub(crate) copy: PathBuf,
+    pub(crate) keys: PathBuf,
+    pub(crate) chain: Chain,
 }
 
 impl Bench {
     /// Without a digest.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("traildex").tempdir().unwrap();
         let copy = folder.path().join("copy");
         fs::create_dir(&copy).unwrap();
@@ -272,14 +273,14 @@ impl Bench {
     }
 
     /// With four hours, signed and whole.
-    pub fn whole() -> (Self, Vec<Hour>) {
+    pub(crate) fn whole() -> (Self, Vec<Hour>) {
         let mut bench = Self::new();
         let hours = [3, 0, 3, 3].map(|logs| bench.chain.hour(logs)).to_vec();
         bench.chain.save_metadata();
         (bench, hours)
     }
 
-    pub fn validate(&self) -> super::Validated {
+    pub(crate) fn validate(&self) -> super::Validated {
         super::validate_with(&self.copy, &self.keys, &[])
     }
 }

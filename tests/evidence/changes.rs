@@ -28,7 +28,8 @@ impl Random {
 /// Two regions, and two trails in one of them, one of which rotates its key.
 fn archive() -> Bench {
     let mut bench = Bench::new();
-    let starts = [("us-east-1", "my_trail", 0), ("us-east-1", "second", 1), ("eu-west-1", "my_trail", 1)];
+    let starts =
+        [("us-east-1", "my_trail", 0), ("us-east-1", "second", 1), ("eu-west-1", "my_trail", 1)];
     for (region, trail, key) in starts {
         bench.chain.stop(0);
         (bench.chain.region, bench.chain.trail) = (region.to_owned(), trail.to_owned());

@@ -14,13 +14,13 @@ use wire::{DigestState, Integrity, ValidateReport};
 use crate::common::traildex;
 
 /// What `traildex validate` says.
-pub struct Validated {
-    pub code: i32,
-    pub report: ValidateReport,
+pub(crate) struct Validated {
+    pub(crate) code: i32,
+    pub(crate) report: ValidateReport,
 }
 
 /// Validates a copy with the keys in `keys`, a file or a folder.
-pub fn validate_with(copy: &Path, keys: &Path, args: &[&str]) -> Validated {
+pub(crate) fn validate_with(copy: &Path, keys: &Path, args: &[&str]) -> Validated {
     let mut command = traildex();
     command.arg("validate").args(args).arg("--format").arg("json").arg("--public-keys").arg(keys);
     let output = command.arg(copy).output().unwrap();
@@ -33,25 +33,25 @@ pub fn validate_with(copy: &Path, keys: &Path, args: &[&str]) -> Validated {
 
 impl Validated {
     /// How many files are in a state.
-    pub fn files(&self, state: Integrity) -> u64 {
+    pub(crate) fn files(&self, state: Integrity) -> u64 {
         self.report.files_in(state)
     }
 
     /// How many digests are in a state.
-    pub fn digests(&self, state: DigestState) -> u64 {
+    pub(crate) fn digests(&self, state: DigestState) -> u64 {
         self.report.digests.iter().find(|of| of.state == state).map_or(0, |of| of.count)
     }
 
     /// The state of a named file; verified where it is not named.
     #[track_caller]
-    pub fn file(&self, path: &Path) -> Integrity {
+    pub(crate) fn file(&self, path: &Path) -> Integrity {
         let path = path.to_str().unwrap();
         let named = &self.report.files_named;
         named.iter().find(|of| of.path == path).map_or(Integrity::Verified, |of| of.state)
     }
 
     /// The state of a named digest, and why; verified where it is not named.
-    pub fn digest(&self, path: &Path) -> (DigestState, String) {
+    pub(crate) fn digest(&self, path: &Path) -> (DigestState, String) {
         let path = path.to_str().unwrap();
         let named = self.report.digests_named.iter().find(|of| of.path == path);
         named.map_or((DigestState::Verified, String::new()), |of| {
@@ -60,20 +60,20 @@ impl Validated {
     }
 
     /// When each hour without a digest begins.
-    pub fn gap_hours(&self) -> Vec<String> {
+    pub(crate) fn gap_hours(&self) -> Vec<String> {
         let gaps = self.report.chains.iter().flat_map(|chain| &chain.gaps);
         gaps.flat_map(|gap| &gap.hours).map(ToString::to_string).collect()
     }
 
     #[track_caller]
-    pub fn is_valid(&self) {
+    pub(crate) fn is_valid(&self) {
         assert!(self.code == 0 && self.report.is_verified, "{:#?}", self.report);
         let files: u64 = self.report.files.iter().map(|of| of.count).sum();
         assert_eq!(self.files(Integrity::Verified), files);
     }
 
     #[track_caller]
-    pub fn is_not_valid(&self) -> &Self {
+    pub(crate) fn is_not_valid(&self) -> &Self {
         assert!(self.code == 4 && !self.report.is_verified, "{} {:#?}", self.code, self.report);
         self
     }

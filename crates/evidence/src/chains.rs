@@ -347,7 +347,8 @@ fn list(archive: &dyn Archive, options: &Options<'_>) -> (Vec<String>, Beside) {
         if is_useful(digest.unwrap_or(&file.path), options.filter) {
             if let Some(digest) = digest {
                 let content = archive.content(&file.path, METADATA_BYTES_MAX);
-                let signature = content.ok().and_then(|content| metadata::signature(&content.bytes));
+                let signature =
+                    content.ok().and_then(|content| metadata::signature(&content.bytes));
                 beside.insert(digest.to_owned(), signature);
             } else if file.kind == Kind::Digest {
                 paths.push(file.path);
@@ -403,9 +404,8 @@ fn judge(
 ) -> (Signed, DigestState, Option<String>) {
     let text = head.signed_text(&digest.sha256);
     let unknown = |reason: String| (Signed::Unknown, DigestState::Unverified, Some(reason));
-    let verifies = |signature: &Vec<u8>| {
-        keys.verifies(&head.fingerprint, text.as_bytes(), signature)
-    };
+    let verifies =
+        |signature: &Vec<u8>| keys.verifies(&head.fingerprint, text.as_bytes(), signature);
     let (signed, state, reason) = if signatures.iter().any(verifies) {
         (Signed::Yes, DigestState::Verified, None)
     } else if head.end.0.saturating_sub(head.start.0) > SPAN_US_MAX {

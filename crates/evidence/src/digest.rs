@@ -204,14 +204,15 @@ mod tests {
     #[test]
     fn the_text_that_is_signed_is_awss() {
         let head = Head::parse(DIGEST.as_bytes()).unwrap();
-        let expected = format!(
-            "2023-07-10T12:40:14Z\nb/p/AWSLogs/1/x.json.gz\n{}\nnull",
-            "00".repeat(32)
-        );
+        let expected =
+            format!("2023-07-10T12:40:14Z\nb/p/AWSLogs/1/x.json.gz\n{}\nnull", "00".repeat(32));
         assert_eq!(head.signed_text(&[0; 32]), expected);
         let text = DIGEST.replace("HASH", &"0f".repeat(32));
         let [file] = &files(text.as_bytes()).unwrap()[..] else { panic!() };
-        assert_eq!((file.hash, &*file.pair.prefix, &*file.tail), ([15; 32], "p/", "AWSLogs/1/y.json.gz"));
+        assert_eq!(
+            (file.hash, &*file.pair.prefix, &*file.tail),
+            ([15; 32], "p/", "AWSLogs/1/y.json.gz")
+        );
     }
 
     #[test]

@@ -61,9 +61,8 @@ fn gaps(chains: &Chains, digests: &[(&Digest, &Head)], filter: &Filter) -> Vec<G
             gaps.push(Gap { start, end, hours: hours(start, end), reason });
         }
     };
-    let mut covered_to = filter.start.filter(|_| !digests.iter().any(|(digest, _)| {
-        digest.series.is_backfill
-    }));
+    let mut covered_to =
+        filter.start.filter(|_| !digests.iter().any(|(digest, _)| digest.series.is_backfill));
     let mut is_first = true;
     for (digest, head) in digests.iter().filter(|(digest, _)| digest.signed != Signed::No) {
         if let Some(end) = covered_to.filter(|end| *end < head.start) {

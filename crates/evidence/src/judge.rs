@@ -61,6 +61,8 @@ pub enum Finding<'a> {
         state: Integrity,
         /// Why, unless the state says all.
         reason: Option<&'a str>,
+        /// [`File::number`]; None of one that is missing.
+        number: Option<u64>,
     },
     /// What else a person should know.
     Note(String),
@@ -140,10 +142,8 @@ fn tell_digests(
     sink: &mut dyn FnMut(Finding<'_>),
 ) {
     for digest in &chains.digests {
-        let is_asked = digest
-            .head
-            .as_ref()
-            .is_none_or(|head| options.filter.has_span(head.start, head.end));
+        let is_asked =
+            digest.head.as_ref().is_none_or(|head| options.filter.has_span(head.start, head.end));
         if is_asked {
             let reason = digest.reason.as_deref();
             sink(Finding::Digest { path: &digest.path, state: digest.state, reason });
@@ -176,7 +176,7 @@ impl Judge<'_> {
     fn batch(&mut self, archive: &dyn Archive, files: &[File], sink: &mut dyn FnMut(Finding<'_>)) {
         let judge = |file: &File| {
             let reading = match &file.known {
-                Some(reading) => Ok(reading.clone()),
+                Some(reading) => reading.clone(),
                 None => archive.reading(&file.path),
             };
             self.judge(&file.path, &reading)
@@ -185,7 +185,8 @@ impl Judge<'_> {
         for (file, Verdict { state, reason, entries }) in files.iter().zip(verdicts) {
             self.listing.see(entries);
             let reason = reason.as_deref();
-            sink(Finding::File { path: &file.path, state, reason });
+            let number = Some(file.number);
+            sink(Finding::File { path: &file.path, state, reason, number });
         }
     }
 
@@ -267,7 +268,7 @@ impl Judge<'_> {
             if archive.is_asked(&path) {
                 let reason = format!("{} lists it", digest.path);
                 let (state, reason) = (Integrity::Missing, Some(&*reason));
-                sink(Finding::File { path: &path, state, reason });
+                sink(Finding::File { path: &path, state, reason, number: None });
             }
         });
     }

@@ -211,15 +211,15 @@ mod tests {
         for (text, expected) in [
             (file("%%", ""), "key 1: its Value is not base64"),
             (file("AAAA", ""), "key 1: its Value is no RSA key in DER, PKCS#1 or SPKI"),
-            (
-                file(&good, r#","ValidityEndTime":"soon""#),
-                "key 1: its ValidityEndTime is no time",
-            ),
+            (file(&good, r#","ValidityEndTime":"soon""#), "key 1: its ValidityEndTime is no time"),
         ] {
             assert_eq!(Keyring::default().add(text.as_bytes()).unwrap_err().to_string(), expected);
         }
         let error = Keyring::default().add(br#"{"Records":[]}"#).unwrap_err().to_string();
-        assert!(error.contains("unknown field `Records`") && error.contains("column 10"), "{error}");
+        assert!(
+            error.contains("unknown field `Records`") && error.contains("column 10"),
+            "{error}"
+        );
         assert!(!is_keys(br#"{"PublicKeyList":[],"Records":[]}"#));
         assert!(is_keys(br#"{"PublicKeyList":[]}"#));
     }

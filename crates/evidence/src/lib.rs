@@ -68,8 +68,11 @@ pub struct File {
     pub path: String,
     /// What it is.
     pub kind: Kind,
-    /// What reading it found, if it was read before: then it is not read again.
-    pub known: Option<Reading>,
+    /// What the caller knows it by; it comes back in [`Finding::File`].
+    pub number: u64,
+    /// What reading it found, or why it could not be read, if that was tried before: then it is not read
+    /// again.
+    pub known: Option<Result<Reading, String>>,
 }
 
 /// The files of a copy.

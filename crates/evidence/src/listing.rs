@@ -53,7 +53,10 @@ impl Listing {
                 let is_bounded = signed == Signed::Unknown;
                 let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
                 if is_bounded && room.fetch_update(set, get, takes).is_err() {
-                    return Err(format!("{}: digests that are not verified list too many", digest.path));
+                    return Err(format!(
+                        "{}: digests that are not verified list too many",
+                        digest.path
+                    ));
                 }
                 Ok(files
                     .iter()

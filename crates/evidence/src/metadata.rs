@@ -59,7 +59,9 @@ mod tests {
             assert_eq!(signature(text.as_bytes()).unwrap(), [0, 255]);
             assert!(is_metadata(text.as_bytes()));
         }
-        for text in ["", "{}", r#"{"signature":"x"}"#, r#"{"signature":"00","signature-algorithm":"none"}"#] {
+        for text in
+            ["", "{}", r#"{"signature":"x"}"#, r#"{"signature":"00","signature-algorithm":"none"}"#]
+        {
             assert_eq!(signature(text.as_bytes()), None, "{text}");
         }
         assert!(!is_metadata(br#"{"Metadata":{},"Records":[]}"#));

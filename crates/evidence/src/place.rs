@@ -223,8 +223,7 @@ pub(crate) fn digest_of_metadata(path: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    const TAIL: &str =
-        "AWSLogs/o-a1/111122223333/CloudTrail-Digest/us-east-1/2023/07/10/111122223333_CloudTrail-Digest_us-east-1_my_trail_eu-west-1_20230710T124014Z_backfill.json.gz";
+    const TAIL: &str = "AWSLogs/o-a1/111122223333/CloudTrail-Digest/us-east-1/2023/07/10/111122223333_CloudTrail-Digest_us-east-1_my_trail_eu-west-1_20230710T124014Z_backfill.json.gz";
 
     #[test]
     fn a_place_is_a_site_and_a_tail() {

@@ -20,26 +20,24 @@ impl Collector {
     /// Adds one.
     pub fn add(&mut self, finding: Finding<'_>) {
         match finding {
-            Finding::File { path, state, reason } => {
+            Finding::File { path, state, reason, .. } => {
                 *self.files.entry(state).or_default() += 1;
                 if state != Integrity::Verified {
                     let reason = reason.map(str::to_owned);
-                    self.keep(|report| &mut report.files_named, || Named {
-                        path: path.to_owned(),
-                        state,
-                        reason,
-                    });
+                    self.keep(
+                        |report| &mut report.files_named,
+                        || Named { path: path.to_owned(), state, reason },
+                    );
                 }
             }
             Finding::Digest { path, state, reason } => {
                 *self.digests.entry(state).or_default() += 1;
                 if state != DigestState::Verified {
                     let reason = reason.map(str::to_owned);
-                    self.keep(|report| &mut report.digests_named, || Named {
-                        path: path.to_owned(),
-                        state,
-                        reason,
-                    });
+                    self.keep(
+                        |report| &mut report.digests_named,
+                        || Named { path: path.to_owned(), state, reason },
+                    );
                 }
             }
             Finding::Chain(chain) => {
