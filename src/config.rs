@@ -27,6 +27,7 @@ pub struct Config {
     pub index: Index,
     pub retention: Retention,
     pub ingest: Ingest,
+    pub evidence: Evidence,
     pub socket: Socket,
     pub search: Search,
     pub web: Web,
@@ -82,6 +83,15 @@ pub struct Ingest {
     pub file_bytes_max: usize,
     /// Uncompressed to compressed bytes, above 16 MiB uncompressed.
     pub inflate_ratio_max: usize,
+}
+
+/// What CloudTrail's digest files are verified with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Files and folders with what `aws cloudtrail list-public-keys` printed. Absolute.
+    pub public_keys: Vec<PathBuf>,
+    /// Folders whose bucket is known. Absolute.
+    pub roots: Vec<evidence::Root>,
 }
 
 /// Where questions arrive.
@@ -214,6 +224,7 @@ impl Default for Config {
                 file_bytes_max: 256 << 20,
                 inflate_ratio_max: 200,
             },
+            evidence: Evidence::default(),
             socket: Socket {
                 path: PathBuf::from("/run/traildex/traildex.sock"),
                 group: String::new(),
@@ -390,6 +401,8 @@ mod tests {
         match key.path {
             "watch.dirs" => "/a:/b \"quoted\"",
             "index.data_dir" | "socket.path" | "aws.keys_file" => "/elsewhere",
+            "evidence.public_keys" => "/keys",
+            "evidence.roots" => "/a b=s3://bucket:/c=s3://other/pre/fix",
             "aws.listen" => "[::1]:8123",
             "aws.auth" => "none",
             "aws.region" => "client",

@@ -72,10 +72,7 @@ pub fn serve_options(config: &Config, roots: Vec<PathBuf>) -> IngestOptions {
             rescan: Duration::from_secs(config.watch.rescan_s),
         },
         work: WorkOptions {
-            read: ReadLimits {
-                file_bytes_max: config.ingest.file_bytes_max,
-                inflate_ratio_max: config.ingest.inflate_ratio_max,
-            },
+            read: read_limits(config),
             unfinished: Duration::from_secs(config.watch.unfinished_s),
             segment_events_max: config.ingest.segment_events_max as u32,
             segment_bytes_max: config.ingest.segment_bytes_max,
@@ -100,6 +97,14 @@ fn retention(config: &Config) -> Retention {
 /// again if there is no more room than before.
 pub fn rebuilt_from(config: &Config) -> Micros {
     retention(config).kept_from_by_age(Micros::now()).unwrap_or(Micros(i64::MIN))
+}
+
+/// Bounds on what a file may inflate to.
+pub fn read_limits(config: &Config) -> ReadLimits {
+    ReadLimits {
+        file_bytes_max: config.ingest.file_bytes_max,
+        inflate_ratio_max: config.ingest.inflate_ratio_max,
+    }
 }
 
 /// Reads the archive once, as it is: nothing is waited for.

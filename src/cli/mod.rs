@@ -40,6 +40,7 @@ mod table;
 mod tail;
 mod text;
 mod times;
+mod validate;
 mod values;
 mod verify;
 mod words;
@@ -97,6 +98,8 @@ pub enum Command {
     Import(import::Args),
     /// Check the index: checksums of its files, and whether its ledger and its events agree
     Verify(verify::Args),
+    /// Validate the archive by CloudTrail's digest files: is it what AWS delivered, and all of it
+    Validate(validate::Args),
     /// Make the index anew from the archive
     Rebuild(rebuild::Args),
     /// Check a configuration and print the memory it adds up to
@@ -162,6 +165,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Files(args) => files::run(args),
         Command::Import(args) => import::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Validate(args) => validate::run(args),
         Command::Rebuild(args) => rebuild::run(args),
         Command::CheckConfig(args) => check_config::run(args),
         Command::Demo(args) => demo::run(args),

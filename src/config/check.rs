@@ -25,6 +25,14 @@ pub(super) fn check(config: &mut Config, origins: &Origins) -> Result<(), Config
         *dir = absolute("watch.dirs", dir)?;
     }
     config.index.data_dir = absolute("index.data_dir", &config.index.data_dir)?;
+    for path in &mut config.evidence.public_keys {
+        *path = absolute("evidence.public_keys", path)?;
+    }
+    for root in &mut config.evidence.roots {
+        let folder = absolute("evidence.roots", Path::new(&root.folder))?;
+        // It was text.
+        root.folder = folder.to_string_lossy().into_owned();
+    }
     check_times(config, origins)?;
     check_retention(config, origins)?;
     check_dirs(config, origins)?;

@@ -17,7 +17,7 @@ pub(super) struct Setting {
 }
 
 /// In the order of `config/traildex.toml`.
-pub(super) static KEYS: [Setting; 33] = [
+pub(super) static KEYS: [Setting; 35] = [
     Setting { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
     Setting { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
     Setting { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },
@@ -63,6 +63,8 @@ pub(super) static KEYS: [Setting; 33] = [
         path: "ingest.inflate_ratio_max",
         field: |c| Field::Count(&mut c.ingest.inflate_ratio_max, INFLATE_RATIO),
     },
+    Setting { path: "evidence.public_keys", field: |c| Field::Dirs(&mut c.evidence.public_keys) },
+    Setting { path: "evidence.roots", field: |c| Field::Roots(&mut c.evidence.roots) },
     Setting { path: "socket.path", field: |c| Field::Path(&mut c.socket.path) },
     Setting { path: "socket.group", field: |c| Field::Group(&mut c.socket.group) },
     Setting { path: "socket.allowed_users", field: |c| Field::Names(&mut c.socket.allowed_users) },
@@ -198,6 +200,8 @@ pub(super) enum Field<'a> {
     Bytes(&'a mut usize, Range),
     Path(&'a mut PathBuf),
     Dirs(&'a mut Vec<PathBuf>),
+    /// Folders and what they are copies of.
+    Roots(&'a mut Vec<evidence::Root>),
     /// A group; empty where none is named.
     Group(&'a mut String),
     Names(&'a mut Vec<String>),
@@ -221,6 +225,7 @@ impl Field<'_> {
             Self::Bytes(field, range) => *field = within(given.bytes()?, &range)? as usize,
             Self::Path(field) => *field = path(given)?,
             Self::Dirs(field) => *field = given.items(path)?,
+            Self::Roots(field) => *field = given.joined_items(root)?,
             Self::Group(field) => *field = name(given).or_else(|| nothing(given))?,
             Self::Names(field) => *field = given.items(name)?,
             Self::Hosts(field) => *field = given.items(host)?,
@@ -251,6 +256,7 @@ impl Field<'_> {
             }
             Self::Path(_) => "a path".to_owned(),
             Self::Dirs(_) => "a list of paths".to_owned(),
+            Self::Roots(_) => "a list of FOLDER=s3://BUCKET/PREFIX".to_owned(),
             Self::Group(_) => "a name or a number, or \"\" for none".to_owned(),
             Self::Names(_) => "a list of names and numbers".to_owned(),
             Self::Hosts(_) => "a list of host names and addresses, without ports".to_owned(),
@@ -275,6 +281,7 @@ impl Field<'_> {
             },
             Self::Path(path) => quote(&path.to_string_lossy()),
             Self::Dirs(dirs) => list(dirs.iter().map(|dir| quote(&dir.to_string_lossy()))),
+            Self::Roots(roots) => list(roots.iter().map(|root| quote(&root.to_string()))),
             Self::Group(group) => quote(group),
             Self::Names(names) | Self::Hosts(names) => list(names.iter().map(|name| quote(name))),
             Self::Listen(address) => {
@@ -337,6 +344,25 @@ impl Given<'_> {
             Self::Variable(text) => text.split(':').map(|it| item(&Given::Variable(it))).collect(),
         }
     }
+
+    /// The same of items that hold `://`, which does not part them.
+    fn joined_items<T>(&self, item: impl Fn(&Given) -> Option<T>) -> Option<Vec<T>> {
+        let Self::Variable(text) = self else { return self.items(item) };
+        let mut items: Vec<String> = Vec::new();
+        for part in text.split(':') {
+            match items.last_mut().filter(|_| part.starts_with("//")) {
+                Some(last) => last.push_str(&format!(":{part}")),
+                None => items.push(part.to_owned()),
+            }
+        }
+        let items = items.iter().filter(|text| !text.is_empty());
+        items.map(|text| item(&Given::Variable(text))).collect()
+    }
+}
+
+/// A folder and what it is a copy of.
+fn root(given: &Given) -> Option<evidence::Root> {
+    evidence::Root::parse(given.text()?).ok()
 }
 
 fn path(given: &Given) -> Option<PathBuf> {

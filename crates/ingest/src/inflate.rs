@@ -20,8 +20,10 @@ pub struct Unreadable;
 /// How much of the input was read and of the output written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inflated {
-    pub(crate) read: usize,
-    pub(crate) written: usize,
+    /// Bytes of the input that the member took.
+    pub read: usize,
+    /// Bytes of the output.
+    pub written: usize,
 }
 
 // SAFETY: a libdeflate decompressor is plain memory without thread affinity; `gunzip` takes `&mut`.

@@ -18,6 +18,7 @@ mod health;
 pub mod limits;
 mod saved;
 mod tail;
+mod validate;
 
 use std::fmt;
 
@@ -42,6 +43,7 @@ pub use self::health::{
 };
 pub use self::saved::{Parameter, SavedRequest, SavedResponse, SavedSearch};
 pub use self::tail::{TailPage, TailRequest};
+pub use self::validate::{Chain, DigestState, Gap, Integrity, Named, StateCount, ValidateReport};
 
 /// The order by time in which a search returns events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
