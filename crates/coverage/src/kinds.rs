@@ -113,7 +113,7 @@ fn text_of(piece: &PatternPiece) -> Option<&str> {
 }
 
 /// Whether a pattern matches a text in lower case as a whole. Patterns are short, and so are names.
-fn matches(name: &str, pattern: &Pattern) -> bool {
+pub(crate) fn matches(name: &str, pattern: &Pattern) -> bool {
     // Where in the name the pieces so far may end.
     let mut ends = vec![false; name.len() + 1];
     ends[0] = true;

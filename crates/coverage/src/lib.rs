@@ -10,16 +10,17 @@
 
 #![warn(missing_docs, unreachable_pub)]
 
-//pub mod answer;
-//pub mod asked;
+pub mod answer;
+pub mod asked;
 mod gaps;
 mod kinds;
 mod limits;
 pub mod look;
-//pub mod notes;
+pub mod notes;
 pub mod picture;
 mod recordings;
 mod selectors;
+mod stops;
 #[cfg(test)]
 mod testing;
 pub mod trails;

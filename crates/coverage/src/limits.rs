@@ -43,6 +43,9 @@ pub(crate) const GAPS_MAX: usize = 10_000;
 /// Days of rejected files that a picture holds.
 pub(crate) const DAYS_MAX: usize = 10_000;
 
+/// Values of one field that a query asks for, and that are looked up.
+pub(crate) const WANTED_MAX: usize = 100;
+
 /// Lines that a search tells; the rest is counted.
 pub(crate) const NOTES_MAX: usize = 5;
 

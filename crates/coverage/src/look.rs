@@ -83,6 +83,10 @@ impl Looking<'_> {
                     halve(&mut pieces, first, end);
                     continue;
                 }
+                Err(error) if error.kind == ErrorKind::BadRequest => {
+                    self.note(format!("the accounts of {} are too many to list", start_of(first)));
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             if table.rows_total > table.rows.len() as u64 && end - first > 1 {

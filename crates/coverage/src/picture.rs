@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::gaps::{Gap, gaps};
 use crate::limits::{DAYS_MAX, GAPS_MAX};
 use crate::recordings::recordings;
+use crate::stops::{Stop, stops};
 use crate::trails::Change;
 use trail::layout::PathFacts;
 use trail::time::Micros;
@@ -75,6 +76,8 @@ pub struct Picture {
     /// The earliest first.
     pub(crate) changes: Vec<Change>,
     pub(crate) recordings: Vec<Recording>,
+    /// The earliest first.
+    pub(crate) stops: Vec<Stop>,
     pub(crate) data_events: Vec<DataEvents>,
     /// In the order of places, then of hours.
     pub(crate) gaps: Vec<Gap>,
@@ -104,6 +107,7 @@ impl Picture {
         let last = cells.iter().map(Cell::last).max();
         Self {
             recordings: recordings(&changes),
+            stops: stops(&changes, &places, &cells),
             span: first.zip(last),
             places,
             cells,

@@ -3,7 +3,9 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::asked::Asked;
 use crate::trails::Change;
+use language::time::Clock;
 use wire::{Hit, Meta};
 
 /// A record as a search returns it.
@@ -35,4 +37,11 @@ pub(crate) fn change(time: &str, action: &str, trail: &str, parameters: &str) ->
         "eventID": "0123456789", "requestParameters": parameters,
     });
     Change::of(&hit(&record.to_string())).unwrap()
+}
+
+/// What a query asks for.
+pub(crate) fn asked(query: &str) -> Asked {
+    let query = language::parse::parse(query).unwrap();
+    let clock = Clock::utc("2024-06-01T00:00:00Z".parse().unwrap());
+    Asked::of(&query, None, None, &clock)
 }

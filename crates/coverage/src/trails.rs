@@ -50,7 +50,7 @@ impl Change {
         };
         Some(Self {
             told: TrailChange {
-                time: hit.meta.time.parse::<Time>().ok()?.0,
+                time: time(&hit.meta.time)?,
                 action: (*action).to_owned(),
                 account: place.account,
                 region: place.region,
@@ -63,30 +63,6 @@ impl Change {
         })
     }
 
-    /// Whether it ends what the trail records.
-    pub fn is_stop(&self) -> bool {
-        matches!(self.told.action.as_str(), "StopLogging" | "DeleteTrail")
-    }
-
-    /// Whether both are of one trail.
-    pub fn is_of_trail(&self, other: &Self) -> bool {
-        let key = |change: &Self| {
-            let TrailChange { account, region, trail, .. } = &change.told;
-            (account.clone(), region.clone(), trail.clone())
-        };
-        key(self) == key(other)
-    }
-}
-
-/// A time of an answer.
-struct Time(Micros);
-
-impl std::str::FromStr for Time {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        time(text).map(Self).ok_or(())
-    }
 }
 
 /// A time of an answer; None where the text is none.
