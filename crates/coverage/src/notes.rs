@@ -83,7 +83,9 @@ impl View<'_> {
     /// Whether the query is about a part of all, or has found nothing: then it is told of what is
     /// missing here and there.
     fn is_particular(&self) -> bool {
-        self.asked.is_bounded() || !self.known.is_found
+        let Asked { accounts, regions, .. } = self.asked;
+        let is_of_place = accounts.is_some() || regions.is_some();
+        self.asked.is_bounded() || is_of_place || !self.known.is_found
     }
 }
 

@@ -14,6 +14,7 @@ struct Trail {
     /// What it is told to record; None where the archive does not say.
     selectors: Option<Selectors>,
     is_stopped: bool,
+    is_organization: bool,
     /// Its recordings that go on, by their places in the list.
     open: Vec<usize>,
 }
@@ -27,6 +28,7 @@ pub(crate) fn recordings(changes: &[Change]) -> Vec<Recording> {
         let told = &change.told;
         let key = (told.account.as_str(), told.region.as_str(), told.trail.as_str());
         let trail = trails.entry(key).or_default();
+        trail.is_organization = change.is_organization.unwrap_or(trail.is_organization);
         match told.action.as_str() {
             "StopLogging" => {
                 close(trail, told.time, &mut recordings);
@@ -42,7 +44,11 @@ pub(crate) fn recordings(changes: &[Change]) -> Vec<Recording> {
             }
             "CreateTrail" => {
                 close(trail, told.time, &mut recordings);
-                *trail = Trail { selectors: change.selectors.clone(), ..Trail::default() };
+                *trail = Trail {
+                    selectors: change.selectors.clone(),
+                    is_organization: trail.is_organization,
+                    ..Trail::default()
+                };
             }
             "PutEventSelectors" if change.selectors.is_some() => {
                 close(trail, told.time, &mut recordings);
@@ -75,6 +81,7 @@ fn open(trail: &mut Trail, change: &Change, recordings: &mut Vec<Recording>) {
             resources: data.resources.clone().unwrap_or_default(),
             only: data.only.clone(),
             account: told.account.clone(),
+            is_organization: trail.is_organization,
             region: told.region.clone(),
             trail: told.trail.clone(),
             from: told.time,

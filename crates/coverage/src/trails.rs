@@ -25,6 +25,8 @@ pub struct Change {
     pub told: TrailChange,
     /// What the trail records from then on; None where that stays.
     pub selectors: Option<Selectors>,
+    /// Whether the trail is that of an organization, for all of its accounts; None where that stays.
+    pub is_organization: Option<bool>,
 }
 
 impl Change {
@@ -60,6 +62,9 @@ impl Change {
                 change,
             },
             selectors,
+            is_organization: [answer, asked]
+                .iter()
+                .find_map(|of| of.get("isOrganizationTrail").and_then(Value::as_bool)),
         })
     }
 

@@ -183,6 +183,9 @@ pub struct Recording {
     pub only: String,
     /// The account of the trail.
     pub account: String,
+    /// Whether the trail is one of an organization, for all of its accounts, as far as the archive shows.
+    #[serde(default, skip_serializing_if = "crate::is_false")]
+    pub is_organization: bool,
     /// The trail's home region.
     pub region: String,
     /// The name of the trail.

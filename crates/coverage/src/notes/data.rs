@@ -48,7 +48,9 @@ impl View<'_> {
             .recordings
             .iter()
             .filter(|recording| recording.resource_type.eq_ignore_ascii_case(kind.resource_type))
-            .filter(|recording| admits(&self.asked.accounts, &recording.account))
+            .filter(|recording| {
+                recording.is_organization || admits(&self.asked.accounts, &recording.account)
+            })
             .collect();
         let meant: Vec<&Recording> =
             all.iter().copied().filter(|recording| self.is_of_bucket(recording)).collect();

@@ -57,6 +57,9 @@ impl View<'_> {
 
     /// Hours without an event of accounts and regions that usually have some.
     pub(super) fn gaps(&self) -> Option<String> {
+        if !self.is_particular() {
+            return None;
+        }
         let is_meant = |gap: &&Gap| {
             let place = &self.picture.places[gap.place as usize];
             self.asked.is_at(&place.account, &place.region)
@@ -109,7 +112,7 @@ impl View<'_> {
 
     /// Files of the time that are not in the index.
     pub(super) fn unread(&self) -> Option<String> {
-        if !self.is_particular() {
+        if !self.asked.is_bounded() && self.known.is_found {
             return None;
         }
         let Counts { files, records } = self.picture.unread.between(self.asked.start, self.asked.end);

@@ -13,6 +13,9 @@ const ID_BYTES: usize = 8;
 impl View<'_> {
     /// Stops behind which the account has no events, the latest first.
     pub(super) fn stops(&self) -> Vec<String> {
+        if !self.is_particular() {
+            return Vec::new();
+        }
         let meant = self.stops_asked_for().rev().filter(|(stop, told)| {
             !stop.has_others && self.overlaps(told.time, stop.until)
         });
