@@ -173,11 +173,8 @@ const SUM_COLUMNS: [&str; 6] = ["files", "events", "hours", "missing", "first", 
 /// The names of the columns that groups are of.
 fn names(by: &[CoverageKey]) -> Vec<&'static str> {
     let is_time = |key: &CoverageKey| matches!(key, CoverageKey::Day | CoverageKey::Hour);
-    let mut names: Vec<&str> = by
-        .iter()
-        .filter(|key| !is_time(key))
-        .map(|key| key.name())
-        .collect();
+    let mut names: Vec<&str> =
+        by.iter().filter(|key| !is_time(key)).map(|key| key.name()).collect();
     if by.iter().any(is_time) {
         names.push("time");
     }
@@ -269,7 +266,14 @@ fn recording(recording: &Recording) -> Vec<Cell> {
     if !only.is_empty() {
         let _ = write!(named, ", {only}");
     }
-    vec![time(Some(*from)), time(*until), text(resource_type), text(&named), text(trail), text(account)]
+    vec![
+        time(Some(*from)),
+        time(*until),
+        text(resource_type),
+        text(&named),
+        text(trail),
+        text(account),
+    ]
 }
 
 fn data(data: &DataEvents) -> Vec<Cell> {

@@ -52,7 +52,8 @@ pub(super) fn map(groups: &[CoverageGroup], by: &[CoverageKey], look: Look) -> S
     let mut rows: BTreeMap<String, Vec<Sum>> = BTreeMap::new();
     for group in groups {
         let at = group.time.map_or(0, |time| ((time.0 - first.0) / unit) as usize / each);
-        let row = rows.entry(label(group)).or_insert_with(|| vec![Sum::default(); units.div_ceil(each)]);
+        let row =
+            rows.entry(label(group)).or_insert_with(|| vec![Sum::default(); units.div_ceil(each)]);
         row[at].events += group.events;
         row[at].missing += group.missing;
     }

@@ -111,9 +111,7 @@ impl Coverage {
 
     fn look(&self, asks: &Asking) {
         let started = Instant::now();
-        let looked = catch_unwind(AssertUnwindSafe(|| {
-            on_long_threads(|| asks.looked())
-        }));
+        let looked = catch_unwind(AssertUnwindSafe(|| on_long_threads(|| asks.looked())));
         let took = started.elapsed();
         let mut state = self.state();
         state.looking = None;
@@ -133,7 +131,8 @@ impl Coverage {
     /// The picture of this commit, or where it is not there in time, an earlier one with its age.
     fn picture(&self, commit: u64) -> Option<(Arc<Picture>, Option<Duration>)> {
         let is_waited_for = |state: &mut State| {
-            state.looking.is_some() && state.ready.as_ref().is_none_or(|ready| ready.commit != commit)
+            state.looking.is_some()
+                && state.ready.as_ref().is_none_or(|ready| ready.commit != commit)
         };
         let waited = self.changed.wait_timeout_while(self.state(), self.wait, is_waited_for);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);

@@ -5,9 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::common::{
-    Daemon, PATIENCE, Place, ended, sample, traildex, wait_until,
-};
+use crate::common::{Daemon, PATIENCE, Place, ended, sample, traildex, wait_until};
 use wire::{CoverageKey, CoverageRequest, CoverageResponse, SearchRequest, SearchResponse};
 
 const ACCOUNT: &str = "111122223333";
@@ -101,8 +99,14 @@ fn data_events_are_told_to_be_recorded_from_when_on_and_of_what() {
         ],
     );
     let of_other = told(&daemon, &asked("eventName:DeleteObject bucketName:other"));
-    check(&of_other, &["recorded for evidence", "nothing in the archive shows that they were for other"]);
-    check(&told(&daemon, &asked("service:lambda Invoke")), &["the archive has no invocations of Lambda"]);
+    check(
+        &of_other,
+        &["recorded for evidence", "nothing in the archive shows that they were for other"],
+    );
+    check(
+        &told(&daemon, &asked("service:lambda Invoke")),
+        &["the archive has no invocations of Lambda"],
+    );
     // What has nothing to do with it.
     for query in ["eventName:DescribeInstances", "*", "eventName:DeleteBucket", "mallory"] {
         assert_eq!(told(&daemon, &asked(query)), Vec::<String>::new(), "{query}");
@@ -132,7 +136,10 @@ fn missing_hours_unknown_places_and_times_outside_are_told() {
     let day = |query: &str| between(query, "2024-05-01", "2024-05-01T23:59:00Z");
     check(
         &told(&daemon, &day("*")),
-        &["account 111122223333 in us-east-1 has no events", "2024-05-01T10:00:00Z to 2024-05-01T12:00:00Z"],
+        &[
+            "account 111122223333 in us-east-1 has no events",
+            "2024-05-01T10:00:00Z to 2024-05-01T12:00:00Z",
+        ],
     );
     assert_eq!(told(&daemon, &between("*", "2024-05-01T13:00Z", "2024-05-01T20:00Z")), [""; 0]);
     assert_eq!(told(&daemon, &asked("eventName:DescribeInstances")), [""; 0]);
@@ -141,7 +148,10 @@ fn missing_hours_unknown_places_and_times_outside_are_told() {
     let unknown = told(&daemon, &asked("account:999988887777"));
     assert!(unknown[0].contains("no event of account 999988887777; it has those of 111122223333"));
     let unknown = told(&daemon, &asked("region:(eu-west-1 OR us-east-1)"));
-    assert!(unknown[0].contains("no event of region eu-west-1; it has those of us-east-1"), "{unknown:?}");
+    assert!(
+        unknown[0].contains("no event of region eu-west-1; it has those of us-east-1"),
+        "{unknown:?}"
+    );
     daemon.stop();
 }
 
@@ -158,7 +168,10 @@ fn a_trail_that_was_stopped_is_told_where_it_touches_the_time() {
     let daemon = daemon_of(&place, &records);
     let touched = told(&daemon, &between("user:mallory", "2024-05-01T12:00Z", "2024-05-01T18:00Z"));
     let stop = "trail main of account 111122223333 was stopped at 2024-05-01T12:59:00Z by mallory";
-    assert!(touched[0].contains(stop) && touched[0].contains("2024-05-01T16:59:00Z"), "{touched:#?}");
+    assert!(
+        touched[0].contains(stop) && touched[0].contains("2024-05-01T16:59:00Z"),
+        "{touched:#?}"
+    );
     let before = between("user:mallory", "2024-05-01T00:00Z", "2024-05-01T12:00Z");
     assert_eq!(told(&daemon, &before), [""; 0]);
     daemon.stop();
@@ -233,7 +246,8 @@ fn coverage_lists_gaps_trails_and_recordings() {
     let map = ask(&["--format", "map"]).stdout;
     let row = map.lines().find(|line| line.contains('!') && line.contains(ACCOUNT)).unwrap();
     assert_eq!(row.chars().filter(|c| *c == '!').count(), 1, "{map}");
-    let csv = ask(&["--format", "csv", "--by", "account,hour", "--since", "2024-05-01T09:00Z"]).stdout;
+    let csv =
+        ask(&["--format", "csv", "--by", "account,hour", "--since", "2024-05-01T09:00Z"]).stdout;
     assert_eq!(csv.lines().next(), Some("account,time,files,events,hours,missing,first,last"));
     assert_eq!(csv.lines().count(), 1 + 15);
     daemon.stop();

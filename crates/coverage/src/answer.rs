@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 
 use crate::limits::NAME_BYTES_MAX;
-use crate::picture::{HOUR_US, Picture, Place, hour_of, start_of};
+use crate::picture::{Cell, Picture, Place, hour_of, start_of};
 use trail::layout::PathFacts;
 use trail::time::Micros;
 use wire::limits::{COVERAGE_GROUPS_DEFAULT, COVERAGE_GROUPS_MAX, COVERAGE_LIST_MAX};
 use wire::{
-    CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, FileEntry, FileState, TrailChange,
+    CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, FileEntry, FileState,
+    TrailChange,
 };
 
-const DAY_US: i64 = 24 * HOUR_US;
+const DAY_HOURS: i32 = 24;
+
+/// Groups that gaps are added to: what takes a tenth of a second.
+const GAP_STEPS_MAX: usize = 500_000;
 
 /// What groups are of.
 type Key = (Option<String>, Option<String>, Option<Micros>);
@@ -25,8 +29,8 @@ pub struct Answering<'p> {
     start: Option<Micros>,
     end: Option<Micros>,
     groups: BTreeMap<Key, CoverageGroup>,
-    /// What found no place among the groups.
-    left_out: u64,
+    /// Whether something found no place among the groups.
+    is_cut: bool,
 }
 
 impl<'p> Answering<'p> {
@@ -36,9 +40,10 @@ impl<'p> Answering<'p> {
         request: &'p CoverageRequest,
         (start, end): (Option<Micros>, Option<Micros>),
     ) -> Self {
-        let by = if request.by.is_empty() { CoverageKey::DEFAULT.to_vec() } else { request.by.clone() };
+        let by =
+            if request.by.is_empty() { CoverageKey::DEFAULT.to_vec() } else { request.by.clone() };
         let groups = BTreeMap::new();
-        let mut answering = Self { picture, request, by, start, end, groups, left_out: 0 };
+        let mut answering = Self { picture, request, by, start, end, groups, is_cut: false };
         answering.add_events();
         answering.add_gaps();
         answering
@@ -56,19 +61,25 @@ impl<'p> Answering<'p> {
             && self.end.is_none_or(|end| start_of(hour) < end)
     }
 
-    fn group(&mut self, place: &Place, time: Micros) -> Option<&mut CoverageGroup> {
+    /// How many hours a group has; None for all.
+    fn unit(&self) -> Option<i32> {
         let is_by = |key| self.by.contains(&key);
-        let unit = match (is_by(CoverageKey::Hour), is_by(CoverageKey::Day)) {
-            (true, _) => Some(HOUR_US),
-            (false, true) => Some(DAY_US),
+        match (is_by(CoverageKey::Hour), is_by(CoverageKey::Day)) {
+            (true, _) => Some(1),
+            (false, true) => Some(DAY_HOURS),
             (false, false) => None,
-        };
+        }
+    }
+
+    /// The group of an hour.
+    fn group(&mut self, place: &Place, hour: i32) -> Option<&mut CoverageGroup> {
+        let is_by = |key| self.by.contains(&key);
         let account = is_by(CoverageKey::Account).then(|| place.account.clone());
         let region = is_by(CoverageKey::Region).then(|| place.region.clone());
-        let time = unit.map(|unit| Micros(time.0.div_euclid(unit).saturating_mul(unit)));
+        let time = self.unit().map(|hours| start_of(hour.div_euclid(hours) * hours));
         let key = (account, region, time);
         if self.groups.len() >= COVERAGE_GROUPS_MAX && !self.groups.contains_key(&key) {
-            self.left_out += 1;
+            self.is_cut = true;
             return None;
         }
         let (account, region, time) = key.clone();
@@ -78,36 +89,58 @@ impl<'p> Answering<'p> {
 
     fn add_events(&mut self) {
         let picture = self.picture;
-        for cell in &picture.cells {
-            let place = &picture.places[cell.place as usize];
-            if !self.is_within(cell.hour) || !self.is_meant(place) {
+        let unit = self.unit();
+        let group_of = |cell: &Cell| (cell.place, unit.map(|hours| cell.hour.div_euclid(hours)));
+        for cells in picture.cells.chunk_by(|a, b| group_of(a) == group_of(b)) {
+            let place = &picture.places[cells[0].place as usize];
+            if !self.is_meant(place) {
                 continue;
             }
-            let Some(group) = self.group(place, start_of(cell.hour)) else { continue };
-            group.events += cell.events;
-            group.hours += 1;
-            group.first = [group.first, Some(cell.first())].into_iter().flatten().min();
-            group.last = group.last.max(Some(cell.last()));
+            let mut sum = CoverageGroup::default();
+            let mut hour = None;
+            for cell in cells.iter().filter(|cell| self.is_within(cell.hour)) {
+                hour = Some(cell.hour);
+                sum.events += cell.events;
+                sum.hours += 1;
+                sum.first = [sum.first, Some(cell.first())].into_iter().flatten().min();
+                sum.last = sum.last.max(Some(cell.last()));
+            }
+            let Some(group) = hour.and_then(|hour| self.group(place, hour)) else { continue };
+            group.events += sum.events;
+            group.hours += sum.hours;
+            group.first = [group.first, sum.first].into_iter().flatten().min();
+            group.last = group.last.max(sum.last);
         }
     }
 
     /// A gap has groups of its own, too, so that a day without an event is seen.
     fn add_gaps(&mut self) {
         let picture = self.picture;
+        let mut steps = 0;
         for gap in &picture.gaps {
             let place = &picture.places[gap.place as usize];
             if !self.is_meant(place) {
                 continue;
             }
-            let start = self.start.map_or(gap.hours.start, |start| hour_of(start).max(gap.hours.start));
-            let end = self.end.map_or(gap.hours.end, |end| {
-                (hour_of(Micros(end.0.saturating_sub(1))).saturating_add(1)).min(gap.hours.end)
-            });
-            for hour in start..end {
-                match self.group(place, start_of(hour)) {
-                    Some(group) => group.missing += 1,
+            let start = self.start.map_or(i32::MIN, hour_of).max(gap.hours.start);
+            let end = self
+                .end
+                .map_or(i32::MAX, |end| hour_of(Micros(end.0.saturating_sub(1))).saturating_add(1));
+            let end = end.min(gap.hours.end);
+            let mut hour = start;
+            while hour < end {
+                let next = self.unit().map_or(end, |hours| (hour.div_euclid(hours) + 1) * hours);
+                let next = next.min(end);
+                steps += 1;
+                if steps > GAP_STEPS_MAX {
+                    self.is_cut = true;
+                    return;
+                }
+                match self.group(place, hour) {
+                    Some(group) => group.missing += (next - hour) as u64,
                     None => break,
                 }
+                hour = next;
             }
         }
     }
@@ -132,7 +165,7 @@ impl<'p> Answering<'p> {
         let place = Place { account, region };
         if self.is_within(hour_of(time))
             && self.is_meant(&place)
-            && let Some(group) = self.group(&place, time)
+            && let Some(group) = self.group(&place, hour_of(time))
         {
             group.files += 1;
         }
@@ -168,7 +201,7 @@ impl<'p> Answering<'p> {
         shorten(&mut trails, "changes of trails", &mut notes);
         shorten(&mut recordings, "recordings", &mut notes);
         shorten(&mut data_events, "counts of data events", &mut notes);
-        if self.left_out > 0 {
+        if self.is_cut {
             notes.push(format!(
                 "there are more than {COVERAGE_GROUPS_MAX} groups: ask for days, an account, a region or \
                  a shorter time"

@@ -274,7 +274,8 @@ mod tests {
 
     #[test]
     fn what_all_events_must_have_is_asked_for() {
-        let all = asked("eventName:DeleteObject service:s3 region:us-east-1 account:1 bucketName:b");
+        let all =
+            asked("eventName:DeleteObject service:s3 region:us-east-1 account:1 bucketName:b");
         assert_eq!(texts(&all.names), Some(vec!["DeleteObject"]));
         assert_eq!(texts(&all.sources), Some(vec!["s3"]));
         assert_eq!(texts(&all.regions), Some(vec!["us-east-1"]));
@@ -283,7 +284,10 @@ mod tests {
         let either = asked("eventName:(GetObject OR PutObject) OR action:DeleteObject");
         assert_eq!(texts(&either.names), Some(vec!["GetObject", "PutObject", "DeleteObject"]));
         assert_eq!(texts(&asked("DeleteObject").names), Some(vec!["DeleteObject"]));
-        assert_eq!(texts(&asked("* | filter region = eu-west-1 | count").regions), Some(vec!["eu-west-1"]));
+        assert_eq!(
+            texts(&asked("* | filter region = eu-west-1 | count").regions),
+            Some(vec!["eu-west-1"])
+        );
         for any in ["*", "eventName:DeleteObject OR user:x", "NOT region:us-east-1", "CreateUser"] {
             assert_eq!(asked(any), Asked::default(), "{any}");
         }

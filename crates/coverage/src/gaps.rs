@@ -41,8 +41,8 @@ pub(crate) fn gaps(cells: &[Cell], last: Option<i32>) -> Vec<Gap> {
         if hours.is_empty() {
             continue;
         }
-        let is_dense =
-            usual.is_dense_before(&cells[..=at], DENSE_MIN) && usual.is_dense_behind(&cells[at + 1..], DENSE_MIN);
+        let is_dense = usual.is_dense_before(&cells[..=at], DENSE_MIN)
+            && usual.is_dense_behind(&cells[at + 1..], DENSE_MIN);
         if is_dense && usual.is_expected(&hours) {
             found.push(Gap { place: pair[0].place, hours, is_end: false });
         }

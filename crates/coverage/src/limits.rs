@@ -13,6 +13,12 @@ pub(crate) const NAME_BYTES_MAX: usize = 64;
 /// Rows of one search for hours: some 20 MB while they are taken over.
 pub(crate) const ROWS_MAX: usize = 50_000;
 
+/// Searches for hours, those that found too much for one answer among them.
+pub(crate) const SEARCHES_MAX: usize = 2_000;
+
+/// Short stops of trails that are looked into, of the latest.
+pub(crate) const STOPS_MAX: usize = 200;
+
 /// Changes of trails that a picture holds, of the latest. Trails change a few times a year.
 pub(crate) const CHANGES_MAX: usize = 5_000;
 

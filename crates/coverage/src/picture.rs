@@ -94,7 +94,11 @@ impl Picture {
             parts;
         cells.sort_unstable_by_key(|cell| (cell.place, cell.hour));
         changes.sort_by(|a, b| {
-            (a.told.time, &a.told.id, &a.told.action).cmp(&(b.told.time, &b.told.id, &b.told.action))
+            (a.told.time, &a.told.id, &a.told.action).cmp(&(
+                b.told.time,
+                &b.told.id,
+                &b.told.action,
+            ))
         });
         let last = common_end(&cells, hour_of(now));
         let mut found: Vec<Gap> =
@@ -192,11 +196,12 @@ impl Unread {
             }
             _ => return,
         };
-        let of_path = PathFacts::of(&file.path).day.and_then(|day| {
-            crate::trails::time(&format!("{}T00:00:00Z", day.join("-")))
-        });
+        let of_path = PathFacts::of(&file.path)
+            .day
+            .and_then(|day| crate::trails::time(&format!("{}T00:00:00Z", day.join("-"))));
         let day = file.reading.first.or(of_path).map(|time| hour_of(time).div_euclid(24));
-        let day = day.filter(|day| self.days.len() < DAYS_MAX || self.days.contains_key(&Some(*day)));
+        let day =
+            day.filter(|day| self.days.len() < DAYS_MAX || self.days.contains_key(&Some(*day)));
         let sum = self.days.entry(day).or_default();
         sum.files += counts.files;
         sum.records += counts.records;

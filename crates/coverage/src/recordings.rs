@@ -97,7 +97,8 @@ mod tests {
 
     const S3: &str = r#"{"eventSelectors":[{"includeManagementEvents":true,
         "dataResources":[{"type":"AWS::S3::Object","values":["arn:aws:s3:::b/"]}]}]}"#;
-    const NONE: &str = r#"{"eventSelectors":[{"includeManagementEvents":true,"dataResources":[]}]}"#;
+    const NONE: &str =
+        r#"{"eventSelectors":[{"includeManagementEvents":true,"dataResources":[]}]}"#;
 
     #[track_caller]
     fn check(changes: &[(&str, &str, &str)], expected: &[(&str, Option<&str>)]) {

@@ -119,7 +119,8 @@ impl Selectors {
                     .into_iter()
                     .chain(fields.iter().filter_map(|field| narrowing(field)))
                     .collect();
-                for resource_type in of("resources.type").into_iter().flat_map(|f| texts(&f["equals"]))
+                for resource_type in
+                    of("resources.type").into_iter().flat_map(|f| texts(&f["equals"]))
                 {
                     self.data.push(DataSelector {
                         resource_type,
@@ -213,9 +214,11 @@ fn is_all(value: &str) -> bool {
 pub(crate) fn short(arn: &str) -> String {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     match parts[..] {
-        ["arn", _, "s3", "", "", bucket] => {
-            bucket.strip_suffix("/*").or_else(|| bucket.strip_suffix('/')).unwrap_or(bucket).to_owned()
-        }
+        ["arn", _, "s3", "", "", bucket] => bucket
+            .strip_suffix("/*")
+            .or_else(|| bucket.strip_suffix('/'))
+            .unwrap_or(bucket)
+            .to_owned(),
         _ => arn.to_owned(),
     }
 }
@@ -292,8 +295,10 @@ mod tests {
 
     #[test]
     fn what_is_no_selector_is_none() {
-        for odd in [json!({"eventSelectors": [1, null, {"dataResources": 7}]}), json!({"eventSelectors": []})]
-        {
+        for odd in [
+            json!({"eventSelectors": [1, null, {"dataResources": 7}]}),
+            json!({"eventSelectors": []}),
+        ] {
             assert!(Selectors::read(&odd).unwrap().data.is_empty(), "{odd}");
         }
     }

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::picture::{Cell, Place};
+use crate::picture::{Cell, HOUR_US, Place};
 use crate::trails::Change;
 use trail::seeded::SeededMap;
 use trail::time::Micros;
 
 /// Events are delivered for some time behind a stop, and clocks differ.
 const LATE_US: i64 = 15 * 60 * 1_000_000;
+
+/// CloudTrail states times in whole seconds.
+const SECOND_US: i64 = 1_000_000;
 
 /// A stretch of time in which a trail does not record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,23 @@ pub(crate) struct Stop {
     pub(crate) until: Option<Micros>,
     /// Whether events of its account go on meanwhile: another trail records them.
     pub(crate) has_others: bool,
+}
+
+impl Stop {
+    /// From when on events of others count, for a stop that begins at a time.
+    pub(crate) fn looked_at_from(&self, begin: Micros) -> Micros {
+        let late = Micros(begin.0.saturating_add(LATE_US));
+        if self.until.is_some_and(|until| until <= late) {
+            Micros(begin.0.saturating_add(SECOND_US))
+        } else {
+            late
+        }
+    }
+
+    /// Whether hours cannot tell that events of others go on, because it is that short.
+    pub(crate) fn is_short(&self, begin: Micros) -> bool {
+        self.until.is_some_and(|until| until.0 - begin.0 < 2 * HOUR_US)
+    }
 }
 
 /// The stops that changes make, the earliest change first. Cells are in the order of their places, then
@@ -47,7 +67,7 @@ pub(crate) fn stops(changes: &[Change], places: &[Place], cells: &[Cell]) -> Vec
     }
     for stop in &mut stops {
         let told = &changes[stop.change].told;
-        let from = Micros(told.time.0.saturating_add(LATE_US));
+        let from = stop.looked_at_from(told.time);
         let places = of_account.get(told.account.as_str());
         stop.has_others =
             places.into_iter().flatten().any(|cells| has_events(cells, from, stop.until));
@@ -83,12 +103,17 @@ mod tests {
     const ALL: &str = r#"{"eventSelectors":[{"includeManagementEvents":true}]}"#;
 
     #[track_caller]
-    fn check(changes: &[(&str, &str, &str)], hours: &[i32], expected: &[(&str, Option<&str>, bool)]) {
+    fn check(
+        changes: &[(&str, &str, &str)],
+        hours: &[i32],
+        expected: &[(&str, Option<&str>, bool)],
+    ) {
         let changes: Vec<Change> = changes
             .iter()
             .map(|(time, action, parameters)| change(time, action, "t", parameters))
             .collect();
-        let midnight = crate::picture::hour_of(crate::trails::time("2024-05-06T00:00:00Z").unwrap());
+        let midnight =
+            crate::picture::hour_of(crate::trails::time("2024-05-06T00:00:00Z").unwrap());
         let cells: Vec<Cell> = hours
             .iter()
             .map(|hour| Cell { hour: midnight + hour, events: 1, ..Cell::default() })
@@ -112,7 +137,11 @@ mod tests {
     fn a_stop_lasts_until_the_trail_records_again() {
         check(&[("10:30", "StopLogging", "{}")], &[9, 10], &[("10:30", None, false)]);
         check(
-            &[("10:30", "StopLogging", "{}"), ("10:40", "DeleteTrail", "{}"), ("12:30", "StartLogging", "{}")],
+            &[
+                ("10:30", "StopLogging", "{}"),
+                ("10:40", "DeleteTrail", "{}"),
+                ("12:30", "StartLogging", "{}"),
+            ],
             &[9, 10, 13],
             &[("10:30", Some("12:30"), false)],
         );

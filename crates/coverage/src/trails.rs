@@ -67,7 +67,6 @@ impl Change {
                 .find_map(|of| of.get("isOrganizationTrail").and_then(Value::as_bool)),
         })
     }
-
 }
 
 /// A time of an answer; None where the text is none.

@@ -24,9 +24,8 @@ impl View<'_> {
     /// Whether a query asks for events of this kind.
     fn touches(&self, kind: &Kind) -> bool {
         let asked = self.asked;
-        let is_source = |sources: &Vec<Wanted>| {
-            sources.iter().any(|wanted| wanted.admits_service(kind.source))
-        };
+        let is_source =
+            |sources: &Vec<Wanted>| sources.iter().any(|wanted| wanted.admits_service(kind.source));
         if !asked.sources.as_ref().is_none_or(is_source) {
             return false;
         }
@@ -113,7 +112,10 @@ impl View<'_> {
             let Recording { from, until, trail, only, .. } = group[0];
             let until = until.map_or("on".to_owned(), |until| format!("to {until}"));
             let only = if only.is_empty() { String::new() } else { format!(", {only}") };
-            told.push(format!("for {} from {from} {until} (trail {trail}{only})", resources(group)));
+            told.push(format!(
+                "for {} from {from} {until} (trail {trail}{only})",
+                resources(group)
+            ));
         }
         if groups.len() > RECORDINGS_TOLD {
             told.push(format!("and {} times more", groups.len() - RECORDINGS_TOLD));
@@ -160,8 +162,11 @@ fn resources(recordings: &[&Recording]) -> String {
     if recordings.iter().any(|recording| recording.resources.is_empty()) {
         return "all of them".to_owned();
     }
-    let mut names: Vec<String> =
-        recordings.iter().flat_map(|recording| &recording.resources).map(|arn| short(arn)).collect();
+    let mut names: Vec<String> = recordings
+        .iter()
+        .flat_map(|recording| &recording.resources)
+        .map(|arn| short(arn))
+        .collect();
     names.sort();
     names.dedup();
     listed(&names)

@@ -93,7 +93,8 @@ impl View<'_> {
             last = last.max(Some(cell.last()));
         }
         let (first, last) = first.zip(last)?;
-        let is_early = self.asked.start.is_some_and(|start| first.0.saturating_sub(start.0) > HOUR_US);
+        let is_early =
+            self.asked.start.is_some_and(|start| first.0.saturating_sub(start.0) > HOUR_US);
         let end = self.asked.end.map(|end| end.min(self.known.now));
         let is_late = end.is_some_and(|end| end.0.saturating_sub(last.0) > HOUR_US);
         let of = match (&self.asked.accounts, &self.asked.regions) {
@@ -115,7 +116,8 @@ impl View<'_> {
         if !self.asked.is_bounded() && self.known.is_found {
             return None;
         }
-        let Counts { files, records } = self.picture.unread.between(self.asked.start, self.asked.end);
+        let Counts { files, records } =
+            self.picture.unread.between(self.asked.start, self.asked.end);
         let mut parts = Vec::new();
         if self.known.pending > 0 {
             parts.push(format!("{} that wait to be read", counted(self.known.pending, "file")));

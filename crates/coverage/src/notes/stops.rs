@@ -16,9 +16,10 @@ impl View<'_> {
         if !self.is_particular() {
             return Vec::new();
         }
-        let meant = self.stops_asked_for().rev().filter(|(stop, told)| {
-            !stop.has_others && self.overlaps(told.time, stop.until)
-        });
+        let meant = self
+            .stops_asked_for()
+            .rev()
+            .filter(|(stop, told)| !stop.has_others && self.overlaps(told.time, stop.until));
         meant.take(LISTED_MAX).map(|(stop, told)| line(stop, told)).collect()
     }
 
