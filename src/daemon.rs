@@ -1,5 +1,6 @@
 //! The composition root: settings to a running daemon, and the way it stops.
 
+mod coverage;
 mod engine;
 mod files;
 mod keeper;

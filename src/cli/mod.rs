@@ -10,6 +10,8 @@ mod bench;
 mod check_config;
 mod complete;
 mod completions;
+mod coverage;
+mod coverage_map;
 mod demo;
 mod errors;
 mod event;
@@ -94,6 +96,8 @@ pub enum Command {
     Status(status::Args),
     /// List files and what became of them
     Files(files::Args),
+    /// Show what the archive can know: gaps, trails, data events that were recorded
+    Coverage(coverage::Args),
     /// Index an archive once, without a daemon
     Import(import::Args),
     /// Check the index: checksums of its files, and whether its ledger and its events agree
@@ -163,6 +167,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Values(args) => values::run(args),
         Command::Status(args) => status::run(args),
         Command::Files(args) => files::run(args),
+        Command::Coverage(args) => coverage::run(args),
         Command::Import(args) => import::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Validate(args) => validate::run(args),

@@ -136,6 +136,9 @@ fn show_as(
         if let Some(why) = &response.explanation {
             let _ = writeln!(io::stderr(), "{}", why_empty(why));
         }
+        for line in &response.coverage {
+            let _ = writeln!(io::stderr(), "coverage: {}", escape(line));
+        }
     }
     warn(response);
     let has_rows = response.table.as_ref().is_none_or(|table| table.rows_total > 0);

@@ -5,11 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use super::coverage::{Coverage, WAIT};
 use super::files;
 use super::saved;
 use crate::config::Config;
@@ -33,11 +34,14 @@ use store::snapshot::{Snapshot, SnapshotCell};
 use store::store::Store;
 use wire::engine::{Caller, Cancel, Engine};
 use wire::{
-    ApiError, ErrorKind, EventCounts, FieldsRequest, FieldsResponse, FileCounts, FilesRequest,
+    ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest, FieldsResponse, FileCounts, FilesRequest,
     FilesResponse, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, SavedRequest,
     SavedSearch, SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValuesRequest,
     ValuesResponse, VerifyStatus,
 };
+
+/// A search tells of files that wait for so long; others are read in a moment.
+const PENDING_TOLD: Duration = Duration::from_secs(10);
 
 /// See the module's documentation.
 pub(super) struct Daemon {
@@ -47,6 +51,7 @@ pub(super) struct Daemon {
     pipeline: Arc<Pipeline>,
     checker: Arc<Checker>,
     saved: Saved,
+    coverage: Arc<Coverage>,
     /// What was found damaged at the start.
     set_aside: Vec<String>,
     /// The index was made anew at the start, and everything that the archive had then is not read yet.
@@ -75,6 +80,7 @@ impl Daemon {
             snapshots,
             pipeline: Pipeline::start(config, store)?,
             saved,
+            coverage: Coverage::new(WAIT),
             set_aside,
             is_catching_up,
             cuts_checked: AtomicU64::new(0),
@@ -82,8 +88,17 @@ impl Daemon {
         })
     }
 
+    /// Has the picture of coverage made before a search needs it.
+    fn warm(&self, snapshot: &Arc<Snapshot>) {
+        let is_whole = snapshot.segments.iter().all(|segment| !segment.is_damaged());
+        if is_whole && snapshot.events() > 0 {
+            self.coverage.begin(snapshot);
+        }
+    }
+
     /// Ends ingest, whose files are committed.
     pub(super) fn stop(&self) {
+        self.coverage.stop();
         self.pipeline.stop();
     }
 
@@ -291,6 +306,12 @@ impl Warned for SearchResponse {
     }
 }
 
+impl Warned for CoverageResponse {
+    fn warn(&mut self, warnings: Vec<String>) {
+        self.warnings.extend(warnings);
+    }
+}
+
 impl Warned for FieldsResponse {
     fn warn(&mut self, warnings: Vec<String>) {
         self.warnings.extend(warnings);
@@ -305,9 +326,17 @@ impl Warned for ValuesResponse {
 
 impl Engine for Daemon {
     fn search(&self, request: &SearchRequest, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
+        let snapshot = self.snapshots.load_full();
+        let asked = self.coverage.asked(&snapshot, request);
         let search =
             || self.searched(|snapshot| run::search(snapshot, request, Timestamp::now(), cancel));
-        if cancel.is_long() { on_long_threads(search) } else { search() }
+        let found = if cancel.is_long() { on_long_threads(search) } else { search() };
+        let mut answer = found?;
+        if let Some(asked) = asked {
+            let pending = || self.pipeline.progress().pending_for(PENDING_TOLD);
+            self.coverage.tell(&snapshot, &asked, &pending, &mut answer);
+        }
+        Ok(answer)
     }
 
     fn commits(&self) -> u64 {
@@ -385,7 +414,8 @@ impl Engine for Daemon {
 
     fn status(&self) -> Status {
         step("status-to-be-told");
-        let snapshot = self.snapshots.load();
+        let snapshot = self.snapshots.load_full();
+        self.warm(&snapshot);
         let counts = snapshot.files.counts();
         let glance = self.pipeline.progress().glance();
         let span = snapshot.time_span();
@@ -442,6 +472,15 @@ impl Engine for Daemon {
 
     fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError> {
         files::list(&self.snapshots.load().files, &self.pipeline.progress(), request, cancel)
+    }
+
+    fn coverage(
+        &self,
+        request: &CoverageRequest,
+        cancel: &Cancel,
+    ) -> Result<CoverageResponse, ApiError> {
+        let answer = || self.searched(|snapshot| self.coverage.answer(snapshot, request, cancel));
+        if cancel.is_long() { on_long_threads(answer) } else { answer() }
     }
 
     fn start_verify(&self, caller: Caller) -> VerifyStatus {

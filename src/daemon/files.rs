@@ -74,7 +74,7 @@ pub(super) fn list(
 }
 
 /// The API's entry of a file that was read.
-fn entry_of(record: FileRecord) -> FileEntry {
+pub(super) fn entry_of(record: FileRecord) -> FileEntry {
     let FileRecord { key, state, reading, .. } = record;
     FileEntry {
         path: key.path,

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::coverage::{Coverage, WAIT_OFFLINE};
 use super::engine::{lost, underived, unlisted};
 use super::{files, live_options, saved};
 use crate::config::Config;
@@ -31,7 +32,7 @@ use store::saved::Saved;
 use store::snapshot::Snapshot;
 use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::{
-    ApiError, ErrorKind, EventCounts, FieldsRequest, FieldsResponse, FileCounts, FilesRequest,
+    ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest, FieldsResponse, FileCounts, FilesRequest,
     FilesResponse, IndexStatus, RebuildRequest, RebuildStatus, SavedRequest, SavedSearch,
     SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValuesRequest, ValuesResponse,
     VerifyStatus,
@@ -52,7 +53,8 @@ impl Offline {
         let snapshot = open_to_read(data_dir, config.search.record_cache_bytes)?
             .with_context(|| format!("there is no index in {}", data_dir.display()))?;
         let saved = Saved::read(data_dir)?;
-        let engine = Arc::new(Reader { data_dir: data_dir.to_owned(), snapshot, saved });
+        let coverage = Coverage::new(WAIT_OFFLINE);
+        let engine = Arc::new(Reader { data_dir: data_dir.to_owned(), snapshot, saved, coverage });
         let slot = EngineSlot::default();
         let _ = slot.set(engine as _);
         let app = App::new(slot, live_options(config)?);
@@ -108,6 +110,7 @@ struct Reader {
     data_dir: PathBuf,
     snapshot: Arc<Snapshot>,
     saved: Arc<BTreeMap<String, store::saved::Search>>,
+    coverage: Arc<Coverage>,
 }
 
 impl Reader {
@@ -135,9 +138,13 @@ fn needs_daemon() -> ApiError {
 
 impl Engine for Reader {
     fn search(&self, request: &SearchRequest, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
+        let asked = self.coverage.asked(&self.snapshot, request);
         let (mut answer, warnings) =
             self.asked(|snapshot| run::search(snapshot, request, Timestamp::now(), cancel))?;
         answer.warnings.extend(warnings);
+        if let Some(asked) = asked {
+            self.coverage.tell(&self.snapshot, &asked, &|| 0, &mut answer);
+        }
         Ok(answer)
     }
 
@@ -227,6 +234,17 @@ impl Engine for Reader {
 
     fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError> {
         files::list(&self.snapshot.files, &Progress::new(), request, cancel)
+    }
+
+    fn coverage(
+        &self,
+        request: &CoverageRequest,
+        cancel: &Cancel,
+    ) -> Result<CoverageResponse, ApiError> {
+        let (mut answer, warnings) =
+            self.asked(|snapshot| self.coverage.answer(snapshot, request, cancel))?;
+        answer.warnings.extend(warnings);
+        Ok(answer)
     }
 
     fn start_verify(&self, _: Caller) -> VerifyStatus {

@@ -3,6 +3,7 @@
 mod answers;
 #[path = "../common/mod.rs"]
 mod common;
+mod coverage;
 mod derived;
 mod effort;
 mod exact;

@@ -30,7 +30,7 @@ use tokio::time::sleep;
 pub use self::stream::{Streamed, Tail, Told};
 
 use wire::{
-    ApiError, Dimension, ErrorBody, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest,
+    ApiError, CoverageKey, CoverageRequest, CoverageResponse, Dimension, ErrorBody, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest,
     FilesResponse, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch,
     SearchRequest, SearchResponse, Status, ValuesRequest, ValuesResponse, VerifyStatus,
 };
@@ -130,6 +130,22 @@ impl Client {
             ("limit", limit.map(|limit| limit.to_string())),
         ];
         decode(self.get(&with_keys("/v1/files", keys))?)
+    }
+
+    /// What the archive can know: `GET /v1/coverage`.
+    pub fn coverage(&self, request: &CoverageRequest) -> Result<CoverageResponse, ClientError> {
+        let CoverageRequest { start, end, time_zone, account, region, by, limit } = request;
+        let by: Vec<&str> = by.iter().copied().map(CoverageKey::name).collect();
+        let keys = [
+            ("start", start.clone()),
+            ("end", end.clone()),
+            ("time_zone", time_zone.clone()),
+            ("account", account.clone()),
+            ("region", region.clone()),
+            ("by", Some(by.join(",")).filter(|by| !by.is_empty())),
+            ("limit", limit.map(|limit| limit.to_string())),
+        ];
+        decode(self.get(&with_keys("/v1/coverage", keys))?)
     }
 
     /// All saved searches: `GET /v1/saved`.

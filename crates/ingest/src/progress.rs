@@ -439,6 +439,16 @@ impl Progress {
         }
     }
 
+    /// How many files have been pending for so long. Where many are, all of them count.
+    pub fn pending_for(&self, time: Duration) -> u64 {
+        const LOOKED_AT_MAX: usize = 1_000;
+        let state = self.state();
+        if state.pending.len() > LOOKED_AT_MAX {
+            return state.pending.len() as u64;
+        }
+        state.pending.values().filter(|pending| pending.since.elapsed() >= time).count() as u64
+    }
+
     /// Lists the pending files and what each waits for.
     pub fn pending(&self) -> Vec<Unread> {
         let state = self.state();

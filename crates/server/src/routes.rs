@@ -26,10 +26,10 @@ use crate::table::{Level, ROUTES, Route};
 use crate::web;
 use wire::engine::Engine;
 use wire::limits::{
-    FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX, VALUES_LIMIT_MAX,
+    COVERAGE_GROUPS_MAX, FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX, VALUES_LIMIT_MAX,
 };
 use wire::{
-    ApiError, ErrorKind, FieldsRequest, FilesRequest, SavedRequest, SavedResponse, SavedSearch,
+    ApiError, CoverageRequest, ErrorKind, FieldsRequest, FilesRequest, SavedRequest, SavedResponse, SavedSearch,
     ValuesRequest,
 };
 
@@ -199,6 +199,12 @@ pub(crate) async fn files(State(app): State<App>, uri: Uri) -> Answer {
     let request: FilesRequest = from_query_string(&uri)?;
     check_limit(request.limit.unwrap_or_default(), FILES_LIMIT_MAX)?;
     app.answer(move |engine, cancel| engine.files(&request, cancel)).await
+}
+
+pub(crate) async fn coverage(State(app): State<App>, uri: Uri) -> Answer {
+    let request: CoverageRequest = from_query_string(&uri)?;
+    check_limit(request.limit.unwrap_or_default(), COVERAGE_GROUPS_MAX)?;
+    app.answer(move |engine, cancel| engine.coverage(&request, cancel)).await
 }
 
 pub(crate) async fn verify(State(app): State<App>, uri: Uri) -> Answer {

@@ -5,7 +5,7 @@
 use axum::routing::{MethodRouter, delete, get, post, put};
 use schemars::generate::SchemaGenerator;
 use wire::{
-    ErrorKind, ExportRequest, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit,
+    CoverageRequest, CoverageResponse, ErrorKind, ExportRequest, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit,
     RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch, SearchRequest,
     SearchResponse, Status, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
 };
@@ -254,6 +254,19 @@ pub(crate) const ROUTES: &[Route] = &[
             operation
                 .query(of::<FilesRequest>(types))
                 .answers(of::<FilesResponse>(types), OF_SEARCH)
+        },
+    },
+    Route {
+        method: "get",
+        path: "/v1/coverage",
+        id: "coverage",
+        summary: "What the archive can know: hours, trails and data events that were recorded.",
+        level: Level::Asking,
+        handler: || get(routes::coverage),
+        describe: |operation, types| {
+            operation
+                .query(of::<CoverageRequest>(types))
+                .answers(of::<CoverageResponse>(types), OF_SEARCH)
         },
     },
     Route {

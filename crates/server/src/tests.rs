@@ -26,7 +26,7 @@ use super::*;
 use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::limits::REQUEST_BODY_BYTES_MAX;
 use wire::{
-    ApiError, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit, Meta,
+    ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit, Meta,
     RebuildRequest, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
     Status, TailPage, TailRequest, Total, ValuesRequest, ValuesResponse, VerifyStatus,
 };
@@ -124,6 +124,14 @@ impl Engine for Fake {
 
     fn files(&self, request: &FilesRequest, _: &Cancel) -> Result<FilesResponse, ApiError> {
         Ok(FilesResponse { total: request.limit.unwrap_or(1) as u64, ..Default::default() })
+    }
+
+    fn coverage(
+        &self,
+        request: &CoverageRequest,
+        _: &Cancel,
+    ) -> Result<CoverageResponse, ApiError> {
+        Ok(CoverageResponse { total: request.limit.unwrap_or(1) as u64, ..Default::default() })
     }
 
     fn start_verify(&self, _: Caller) -> VerifyStatus {

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::{
-    ApiError, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse,
+    ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse,
     RebuildRequest, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
     Status, TailPage, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
 };
@@ -76,6 +76,13 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Lists files of the archive, or sums over them. Polls `cancel` as [`Engine::search`] does.
     fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError>;
+
+    /// What the archive can know. Polls `cancel` as [`Engine::search`] does.
+    fn coverage(
+        &self,
+        request: &CoverageRequest,
+        cancel: &Cancel,
+    ) -> Result<CoverageResponse, ApiError>;
 
     /// Starts a check of the index for an operator, unless one is running. Returns how far it is.
     fn start_verify(&self, caller: Caller) -> VerifyStatus;

@@ -9,6 +9,7 @@
 
 #![warn(missing_docs, unreachable_pub)]
 
+mod coverage;
 pub mod engine;
 mod explanation;
 mod export;
@@ -28,6 +29,10 @@ use serde_json::value::RawValue;
 
 use language::ast::Query;
 
+pub use self::coverage::{
+    CoverageGap, CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, DataEvents, Recording,
+    TrailChange,
+};
 pub use self::explanation::{Difference, Explanation, Near};
 pub use self::export::{ExportFormat, ExportRequest};
 pub use self::fields::{
@@ -154,6 +159,11 @@ pub struct SearchResponse {
     /// Why nothing was found; absent where something was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
+    /// What the archive does not have of what was asked for: data events that were not recorded, hours,
+    /// accounts or regions without events, trails that were stopped, files that are not in the index. A
+    /// line each, a handful at most. Only the first page of an answer has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coverage: Vec<String>,
     /// How the query was taken where it could have meant something else, and why the answer may lack
     /// events: a damaged part of the index that is being rebuilt, records so large that the page holds
     /// fewer, or a limit that was not asked for.

@@ -116,6 +116,15 @@ pub const FILES_LIMIT_MAX: usize = 10_000;
 /// months. Larger answers belong to an export.
 pub const FILE_GROUPS_MAX: usize = 100_000;
 
+/// Groups that `GET /v1/coverage` lists if the request sets no limit.
+pub const COVERAGE_GROUPS_DEFAULT: usize = 10_000;
+
+/// Groups that one `GET /v1/coverage` can list: two months of hours in seventeen regions.
+pub const COVERAGE_GROUPS_MAX: usize = 25_000;
+
+/// Gaps, changes of trails, and recordings that one `GET /v1/coverage` lists of each.
+pub const COVERAGE_LIST_MAX: usize = 1_000;
+
 /// Bytes of a request's body. A query is text that a person types or a program builds; AWS's
 /// longest is a tenth of this.
 pub const REQUEST_BODY_BYTES_MAX: usize = 1 << 20;

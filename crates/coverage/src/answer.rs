@@ -1,0 +1,231 @@
+//! The answer to `GET /v1/coverage`: a picture by account, region, day or hour.
+
+use std::collections::BTreeMap;
+
+use crate::limits::NAME_BYTES_MAX;
+use crate::picture::{Cell, Picture, Place, hour_of, start_of};
+use trail::layout::PathFacts;
+use trail::time::Micros;
+use wire::limits::{COVERAGE_GROUPS_DEFAULT, COVERAGE_GROUPS_MAX, COVERAGE_LIST_MAX};
+use wire::{
+    CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, FileEntry, FileState,
+    TrailChange,
+};
+
+const DAY_HOURS: i32 = 24;
+
+/// Groups that gaps are added to: what takes a tenth of a second.
+const GAP_STEPS_MAX: usize = 500_000;
+
+/// What groups are of.
+type Key = (Option<String>, Option<String>, Option<Micros>);
+
+/// An answer in the making: files are added to it one by one.
+#[derive(Debug)]
+pub struct Answering<'p> {
+    picture: &'p Picture,
+    request: &'p CoverageRequest,
+    by: Vec<CoverageKey>,
+    start: Option<Micros>,
+    end: Option<Micros>,
+    groups: BTreeMap<Key, CoverageGroup>,
+    /// Whether something found no place among the groups.
+    is_cut: bool,
+}
+
+impl<'p> Answering<'p> {
+    /// Begins with the events of a picture between two times, in whole hours.
+    pub fn new(
+        picture: &'p Picture,
+        request: &'p CoverageRequest,
+        (start, end): (Option<Micros>, Option<Micros>),
+    ) -> Self {
+        let by =
+            if request.by.is_empty() { CoverageKey::DEFAULT.to_vec() } else { request.by.clone() };
+        let groups = BTreeMap::new();
+        let mut answering = Self { picture, request, by, start, end, groups, is_cut: false };
+        answering.add_events();
+        answering.add_gaps();
+        answering
+    }
+
+    fn is_meant(&self, place: &Place) -> bool {
+        let is = |wanted: &Option<String>, name: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(name))
+        };
+        is(&self.request.account, &place.account) && is(&self.request.region, &place.region)
+    }
+
+    fn is_within(&self, hour: i32) -> bool {
+        self.start.is_none_or(|start| hour >= hour_of(start))
+            && self.end.is_none_or(|end| start_of(hour) < end)
+    }
+
+    /// How many hours a group has; None for all.
+    fn unit(&self) -> Option<i32> {
+        let is_by = |key| self.by.contains(&key);
+        match (is_by(CoverageKey::Hour), is_by(CoverageKey::Day)) {
+            (true, _) => Some(1),
+            (false, true) => Some(DAY_HOURS),
+            (false, false) => None,
+        }
+    }
+
+    /// The group of an hour.
+    fn group(&mut self, place: &Place, hour: i32) -> Option<&mut CoverageGroup> {
+        let is_by = |key| self.by.contains(&key);
+        let account = is_by(CoverageKey::Account).then(|| place.account.clone());
+        let region = is_by(CoverageKey::Region).then(|| place.region.clone());
+        let time = self.unit().map(|hours| start_of(hour.div_euclid(hours) * hours));
+        let key = (account, region, time);
+        if self.groups.len() >= COVERAGE_GROUPS_MAX && !self.groups.contains_key(&key) {
+            self.is_cut = true;
+            return None;
+        }
+        let (account, region, time) = key.clone();
+        let empty = CoverageGroup { account, region, time, ..CoverageGroup::default() };
+        Some(self.groups.entry(key).or_insert(empty))
+    }
+
+    fn add_events(&mut self) {
+        let picture = self.picture;
+        let unit = self.unit();
+        let group_of = |cell: &Cell| (cell.place, unit.map(|hours| cell.hour.div_euclid(hours)));
+        for cells in picture.cells.chunk_by(|a, b| group_of(a) == group_of(b)) {
+            let place = &picture.places[cells[0].place as usize];
+            if !self.is_meant(place) {
+                continue;
+            }
+            let mut sum = CoverageGroup::default();
+            let mut hour = None;
+            for cell in cells.iter().filter(|cell| self.is_within(cell.hour)) {
+                hour = Some(cell.hour);
+                sum.events += cell.events;
+                sum.hours += 1;
+                sum.first = [sum.first, Some(cell.first())].into_iter().flatten().min();
+                sum.last = sum.last.max(Some(cell.last()));
+            }
+            let Some(group) = hour.and_then(|hour| self.group(place, hour)) else { continue };
+            group.events += sum.events;
+            group.hours += sum.hours;
+            group.first = [group.first, sum.first].into_iter().flatten().min();
+            group.last = group.last.max(sum.last);
+        }
+    }
+
+    /// A gap has groups of its own, too, so that a day without an event is seen.
+    fn add_gaps(&mut self) {
+        let picture = self.picture;
+        let mut steps = 0;
+        for gap in &picture.gaps {
+            let place = &picture.places[gap.place as usize];
+            if !self.is_meant(place) {
+                continue;
+            }
+            let start = self.start.map_or(i32::MIN, hour_of).max(gap.hours.start);
+            let end = self
+                .end
+                .map_or(i32::MAX, |end| hour_of(Micros(end.0.saturating_sub(1))).saturating_add(1));
+            let end = end.min(gap.hours.end);
+            let mut hour = start;
+            while hour < end {
+                let next = self.unit().map_or(end, |hours| (hour.div_euclid(hours) + 1) * hours);
+                let next = next.min(end);
+                steps += 1;
+                if steps > GAP_STEPS_MAX {
+                    self.is_cut = true;
+                    return;
+                }
+                match self.group(place, hour) {
+                    Some(group) => group.missing += (next - hour) as u64,
+                    None => break,
+                }
+                hour = next;
+            }
+        }
+    }
+
+    /// Counts a file where its first event is.
+    pub fn add_file(&mut self, file: &FileEntry) {
+        if matches!(file.state, FileState::Rejected | FileState::Digest | FileState::Replaced) {
+            return;
+        }
+        let facts = PathFacts::of(&file.path);
+        let named = |read: &Option<String>, path: Option<&str>| {
+            let name = read.as_deref().or(path).unwrap_or_default();
+            (name.len() <= NAME_BYTES_MAX).then(|| name.to_owned())
+        };
+        let account = named(&file.reading.account, facts.account);
+        let region = named(&file.reading.region, facts.region);
+        let of_path = || {
+            facts.day.and_then(|day| crate::trails::time(&format!("{}T00:00:00Z", day.join("-"))))
+        };
+        let time = file.reading.first.or_else(of_path);
+        let (Some(account), Some(region), Some(time)) = (account, region, time) else { return };
+        let place = Place { account, region };
+        if self.is_within(hour_of(time))
+            && self.is_meant(&place)
+            && let Some(group) = self.group(&place, hour_of(time))
+        {
+            group.files += 1;
+        }
+    }
+
+    /// The whole answer.
+    pub fn end(self) -> CoverageResponse {
+        let Self { picture, request, start, end, .. } = &self;
+        let is_time = |time: Micros| {
+            start.is_none_or(|start| time >= start) && end.is_none_or(|end| time < end)
+        };
+        let is_account = |account: &str| request.account.as_ref().is_none_or(|a| a == account);
+        let gaps = picture.gaps.iter().filter(|gap| {
+            self.is_meant(&picture.places[gap.place as usize])
+                && end.is_none_or(|end| start_of(gap.hours.start) < end)
+                && start.is_none_or(|start| start_of(gap.hours.end) > start)
+        });
+        let mut gaps: Vec<_> = gaps.map(|gap| picture.told(gap)).collect();
+        gaps.sort_by(|a, b| b.start.cmp(&a.start));
+        let changes = picture.changes.iter().map(|change| &change.told);
+        let is_meant = |told: &&TrailChange| is_time(told.time) && is_account(&told.account);
+        let mut trails: Vec<_> = changes.filter(is_meant).cloned().collect();
+        let recordings = picture.recordings.iter().filter(|recording| {
+            is_account(&recording.account)
+                && end.is_none_or(|end| recording.from < end)
+                && start.zip(recording.until).is_none_or(|(start, until)| until > start)
+        });
+        let mut recordings: Vec<_> = recordings.cloned().collect();
+        let data_events = picture.data_events.iter().filter(|data| is_account(&data.account));
+        let mut data_events: Vec<_> = data_events.cloned().collect();
+        let mut notes = picture.notes.clone();
+        shorten(&mut gaps, "gaps", &mut notes);
+        shorten(&mut trails, "changes of trails", &mut notes);
+        shorten(&mut recordings, "recordings", &mut notes);
+        shorten(&mut data_events, "counts of data events", &mut notes);
+        if self.is_cut {
+            notes.push(format!(
+                "there are more than {COVERAGE_GROUPS_MAX} groups: ask for days, an account, a region or \
+                 a shorter time"
+            ));
+        }
+        let limit = request.limit.unwrap_or(COVERAGE_GROUPS_DEFAULT);
+        CoverageResponse {
+            first: picture.span.map(|(first, _)| first),
+            last: picture.span.map(|(_, last)| last),
+            gaps,
+            trails,
+            recordings,
+            data_events,
+            total: self.groups.len() as u64,
+            notes,
+            warnings: Vec::new(),
+            groups: self.groups.into_values().take(limit).collect(),
+        }
+    }
+}
+
+fn shorten<T>(list: &mut Vec<T>, what: &str, notes: &mut Vec<String>) {
+    if list.len() > COVERAGE_LIST_MAX {
+        notes.push(format!("{} more {what}", list.len() - COVERAGE_LIST_MAX));
+        list.truncate(COVERAGE_LIST_MAX);
+    }
+}
