@@ -18,6 +18,7 @@ mod health;
 pub mod limits;
 mod saved;
 mod tail;
+mod trace;
 
 use std::fmt;
 
@@ -42,6 +43,10 @@ pub use self::health::{
 };
 pub use self::saved::{Parameter, SavedRequest, SavedResponse, SavedSearch};
 pub use self::tail::{TailPage, TailRequest};
+pub use self::trace::{
+    TraceCertainty, TraceEdge, TraceEvent, TraceGap, TraceKind, TraceNode, TracePlace, TraceRequest,
+    TraceResponse, TraceRule, TraceShared,
+};
 
 /// The order by time in which a search returns events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -109,6 +114,9 @@ pub struct SearchRequest {
     /// Counting them takes as long as searching for each.
     #[serde(default, skip_serializing_if = "is_false")]
     pub explain: bool,
+    /// A program asks, to whom an empty answer needs no explanation. Never of a request that travels.
+    #[serde(skip)]
+    pub is_unexplained: bool,
 }
 
 // For serde.
