@@ -32,7 +32,8 @@ pub use self::stream::{Streamed, Tail, Told};
 use wire::{
     ApiError, Dimension, ErrorBody, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest,
     FilesResponse, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch,
-    SearchRequest, SearchResponse, Status, TraceRequest, TraceResponse, ValuesRequest, ValuesResponse, VerifyStatus,
+    SearchRequest, SearchResponse, Status, TraceRequest, TraceResponse, ValuesRequest,
+    ValuesResponse, VerifyStatus,
 };
 
 /// How often, and after what pause, a full queue of connections is tried again: for two seconds.

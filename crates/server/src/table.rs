@@ -7,8 +7,8 @@ use schemars::generate::SchemaGenerator;
 use wire::{
     ErrorKind, ExportRequest, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit,
     RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch, SearchRequest,
-    SearchResponse, Status, TailRequest, TraceRequest, TraceResponse, ValuesRequest, ValuesResponse,
-    VerifyStatus,
+    SearchResponse, Status, TailRequest, TraceRequest, TraceResponse, ValuesRequest,
+    ValuesResponse, VerifyStatus,
 };
 
 use crate::ask::App;
@@ -189,7 +189,9 @@ pub(crate) const ROUTES: &[Route] = &[
         level: Level::Asking,
         handler: || get(routes::trace),
         describe: |operation, types| {
-            operation.query(of::<TraceRequest>(types)).answers(of::<TraceResponse>(types), OF_FINDING)
+            operation
+                .query(of::<TraceRequest>(types))
+                .answers(of::<TraceResponse>(types), OF_FINDING)
         },
     },
     Route {

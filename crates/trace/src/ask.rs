@@ -158,7 +158,8 @@ impl<'e> Asker<'e> {
             return Ok(FilesResponse::default());
         }
         let (start, end, limit) = (Some(start), Some(end), Some(limit));
-        self.engine.files(&FilesRequest { start, end, limit, ..FilesRequest::default() }, self.cancel)
+        self.engine
+            .files(&FilesRequest { start, end, limit, ..FilesRequest::default() }, self.cancel)
     }
 }
 
@@ -191,10 +192,7 @@ pub(crate) fn exists(path: &str) -> Expr {
 /// A value of the path that begins so.
 pub(crate) fn begins(path: &str, text: &str) -> Expr {
     let pieces = [PatternPiece::Text(text.to_owned()), PatternPiece::AnyRun];
-    Expr::Field {
-        field: FieldRef::at_path(path),
-        test: Test::Wildcard(Pattern::new(pieces)),
-    }
+    Expr::Field { field: FieldRef::at_path(path), test: Test::Wildcard(Pattern::new(pieces)) }
 }
 
 /// Calls that were not refused and did not fail.

@@ -32,7 +32,13 @@ impl Tracer<'_> {
             principal_of(&identity)
         };
         let at = self.graph.node(kind, &name, place)?;
-        self.graph.identify(at, identity);
+        if matches!(kind, TraceKind::Instance | TraceKind::Function | TraceKind::Task) {
+            // The service that acts for a thing is not who has it.
+            let account = record.meta.account.clone();
+            self.graph.identify(at, Identity { account, ..Identity::default() });
+        } else {
+            self.graph.identify(at, identity);
+        }
         Some(at)
     }
 
@@ -44,7 +50,8 @@ impl Tracer<'_> {
             principal_of(identity)
         };
         let at = self.graph.node(kind, &name, place)?;
-        let mut identity = Identity { key: String::new(), created: String::new(), ..identity.clone() };
+        let mut identity =
+            Identity { key: String::new(), created: String::new(), ..identity.clone() };
         if kind == TraceKind::Role {
             identity.who = name.rsplit('/').next().unwrap_or_default().to_owned();
         }
@@ -78,7 +85,8 @@ impl Tracer<'_> {
         if shared.is_empty() || !identity.key.is_empty() || identity.kind == "AWSService" {
             return Ok(());
         }
-        let found = self.ask.oldest(is("sharedEventID", &shared), SHARED_MAX, wire::TotalMode::None)?;
+        let found =
+            self.ask.oldest(is("sharedEventID", &shared), SHARED_MAX, wire::TotalMode::None)?;
         for record in found.records {
             if record.meta.id != known.record.meta.id
                 && known.others.iter().all(|other| other.id != record.meta.id)

@@ -135,7 +135,8 @@ impl Tracer<'_> {
         }
         for (parent, count) in counts {
             if count > self.children {
-                let (id, rest) = (self.graph.entries[parent].node.id.clone(), count - self.children);
+                let (id, rest) =
+                    (self.graph.entries[parent].node.id.clone(), count - self.children);
                 self.leave_out(format!("{rest} more events by which {id} made credentials"));
             }
         }
@@ -157,7 +158,11 @@ impl Tracer<'_> {
                 ];
                 let who = whose.map(|at| record.text(at)).into_iter().find(|who| !who.is_empty());
                 let who = who.map(|who| who.rsplit(":assumed-role/").next().unwrap_or(who));
-                let who = who.unwrap_or(&record.meta.actor).to_owned();
+                let mut who = who.unwrap_or(&record.meta.actor).to_owned();
+                if let Some((_, role)) = who.split_once(":role/") {
+                    let session = record.text("/requestParameters/roleSessionName");
+                    who = format!("{}/{session}", role.rsplit('/').next().unwrap_or(role));
+                }
                 made.push((TraceKind::Key, key, Identity { who, ..Identity::default() }));
             }
             Issued::Hidden => self.graph.note(
@@ -244,8 +249,7 @@ impl Tracer<'_> {
             return Ok(Vec::new());
         };
         let of = all([is(PRINCIPAL, &identity.principal), is(CREATED, &identity.created)]);
-        let found =
-            self.ask.oldest(all([of, issuing()]), self.children, TotalMode::Bounded)?;
+        let found = self.ask.oldest(all([of, issuing()]), self.children, TotalMode::Bounded)?;
         if found.total > found.records.len() as u64 {
             let rest = found.total - found.records.len() as u64;
             let id = self.graph.entries[session].node.id.clone();

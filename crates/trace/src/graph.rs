@@ -1,9 +1,7 @@
 //! What a trace has found: nodes by their names, and the edges between them, within bounds.
 
 use trail::seeded::{SeededMap, SeededSet};
-use wire::{
-    TraceCertainty, TraceEdge, TraceEvent, TraceKind, TraceNode, TracePlace, TraceRule,
-};
+use wire::{TraceCertainty, TraceEdge, TraceEvent, TraceKind, TraceNode, TracePlace, TraceRule};
 
 use crate::record::Identity;
 

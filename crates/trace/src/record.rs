@@ -101,7 +101,10 @@ impl Record {
 
     /// The temporary credentials, or the access key, that the answer has.
     pub(crate) fn issued(&self) -> Issued {
-        let keys = ["/responseElements/credentials/accessKeyId", "/responseElements/accessKey/accessKeyId"];
+        let keys = [
+            "/responseElements/credentials/accessKeyId",
+            "/responseElements/accessKey/accessKeyId",
+        ];
         match keys.map(|key| self.text(key)).into_iter().find(|key| !key.is_empty()) {
             Some(HIDDEN) => Issued::Hidden,
             Some(key) => Issued::Key(key.to_owned()),

@@ -2,7 +2,9 @@
 
 use language::ast::Expr;
 use trail::seeded::SeededSet;
-use wire::{ApiError, TotalMode, TraceCertainty as Certainty, TraceKind, TracePlace, TraceRule as Rule};
+use wire::{
+    ApiError, TotalMode, TraceCertainty as Certainty, TraceKind, TracePlace, TraceRule as Rule,
+};
 
 use crate::Tracer;
 use crate::ask::{ADDRESS, ISSUED, KEY, PRINCIPAL, all, is, one_of};
@@ -124,7 +126,9 @@ impl Tracer<'_> {
         }
         if sessions.len() > SESSIONS_MAX {
             let rest = sessions.len() - SESSIONS_MAX;
-            self.leave_out(format!("whether {rest} more sessions were used from several addresses"));
+            self.leave_out(format!(
+                "whether {rest} more sessions were used from several addresses"
+            ));
         }
         for principal in sessions.into_iter().take(SESSIONS_MAX) {
             self.compare_addresses_of(&principal)?;
@@ -163,19 +167,17 @@ impl Tracer<'_> {
                     continue;
                 };
                 let uses = crate::finish::uses(here.events);
-                let alert = if is_instance {
-                    let others = others.as_deref().map_or(String::new(), |others| {
-                        format!(", an address that {others} used, too")
-                    });
-                    format!(
-                        "credentials of {instance} used outside of it: {uses} from {address}, where the \
-                         session's other uses are from {usual}{others}"
-                    )
+                let others = others
+                    .as_deref()
+                    .map_or(String::new(), |others| format!(", from where {others} acted, too"));
+                let what = if is_instance {
+                    format!("credentials of {instance} used outside of it: ")
                 } else {
-                    format!(
-                        "{uses} from {address}, where the session's other uses are from {usual}"
-                    )
+                    String::new()
                 };
+                let alert = format!(
+                    "{what}{uses} from {address}{others}; most of the session's are from {usual}"
+                );
                 self.graph.alert(at, alert);
             }
         }

@@ -44,7 +44,8 @@ impl Tracer<'_> {
     }
 
     fn unknown(&self, of: &str) -> ApiError {
-        let message = format!("no event has '{of}' as a key, ARN, role, user, event, instance or address");
+        let message =
+            format!("no event has '{of}' as a key, ARN, role, user, event, instance or address");
         ApiError {
             suggestion: Some(format!("traildex search '\"{of}\"' --limit 5")),
             ..ApiError::new(ErrorKind::NotFound, message)
@@ -78,10 +79,11 @@ impl Tracer<'_> {
         let last = resource.rsplit('/').next().unwrap_or_default();
         match (service, resource.split('/').next().unwrap_or_default()) {
             ("iam", "role") => self.role(arn),
-            ("iam", "user") => self.user(all([
-                is("userIdentity.userName", last),
-                is("userIdentity.accountId", account),
-            ]), account, last),
+            ("iam", "user") => self.user(
+                all([is("userIdentity.userName", last), is("userIdentity.accountId", account)]),
+                account,
+                last,
+            ),
             ("iam", "root") => {
                 let name = user_name(account, "root");
                 self.known(TraceKind::Principal, &name, is("userIdentity.arn", arn))
@@ -121,11 +123,8 @@ impl Tracer<'_> {
             is("responseElements.user.userName", user),
             crate::ask::named("account", account),
         ]);
-        let found = self.known(
-            TraceKind::Principal,
-            &user_name(account, user),
-            Expr::any_of([by, made]),
-        )?;
+        let found =
+            self.known(TraceKind::Principal, &user_name(account, user), Expr::any_of([by, made]))?;
         for at in &found {
             let (user, account, kind) = (user.to_owned(), account.to_owned(), "IAMUser".to_owned());
             let who = user.clone();
@@ -143,7 +142,9 @@ impl Tracer<'_> {
         }
         let keys = keys.into_iter().filter_map(|group| group.values.into_iter().next());
         let keys = keys.filter(|key| !key.is_empty());
-        Ok(keys.filter_map(|key| self.graph.node(TraceKind::Key, &key, TracePlace::Subject)).collect())
+        Ok(keys
+            .filter_map(|key| self.graph.node(TraceKind::Key, &key, TracePlace::Subject))
+            .collect())
     }
 
     /// A name of a role, of a user, of a function or of a principal.
@@ -152,7 +153,9 @@ impl Tracer<'_> {
         let by = is(&format!("{role}.userName"), name);
         let (arns, _) = self.ask.groups(by, &[&format!("{role}.arn")], SESSIONS_MAX)?;
         let mut found = Vec::new();
-        for arn in arns.iter().filter_map(|group| group.values.first()).filter(|arn| !arn.is_empty()) {
+        for arn in
+            arns.iter().filter_map(|group| group.values.first()).filter(|arn| !arn.is_empty())
+        {
             found.extend(self.role(arn)?);
         }
         if found.is_empty() {
@@ -162,7 +165,8 @@ impl Tracer<'_> {
             }
         }
         let by = all([is("userIdentity.userName", name), is("userIdentity.type", "IAMUser")]);
-        let (accounts, _) = self.ask.groups(by.clone(), &["userIdentity.accountId"], SESSIONS_MAX)?;
+        let (accounts, _) =
+            self.ask.groups(by.clone(), &["userIdentity.accountId"], SESSIONS_MAX)?;
         for account in accounts.iter().filter_map(|group| group.values.first()) {
             found.extend(self.user(by.clone(), account, name)?);
         }
@@ -249,7 +253,9 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_told_apart() {
-        assert!(is_key("ASIATFQR7NSCWLLE7IWW") && !is_key("ASIA") && !is_key("asiatfqr7nscwlle7iww"));
+        assert!(
+            is_key("ASIATFQR7NSCWLLE7IWW") && !is_key("ASIA") && !is_key("asiatfqr7nscwlle7iww")
+        );
         assert!(is_event("bbe86c7c") && is_event("bbe86c7c-5981-4ac8-ad20-9248612b16c1"));
         assert!(is_event("12:4096") && !is_event("Admin:alice") && !is_event("bbe86"));
         assert!(is_instance("i-0dbc91f429e48eeed") && !is_instance("i-robot"));

@@ -125,7 +125,8 @@ impl Tracer<'_> {
             return Ok(Vec::new());
         };
         if !identity.is_temporary() {
-            self.graph.note(at, "no event made it: it is older than the archive, or that is missing");
+            self.graph
+                .note(at, "no event made it: it is older than the archive, or that is missing");
             return Ok(self.join_owner(at, &identity));
         }
         if identity.is_of_role() || identity.kind == "FederatedUser" {
@@ -256,7 +257,8 @@ impl Tracer<'_> {
         if user == "root" || !account.bytes().all(|b| b.is_ascii_digit()) {
             return Ok(Vec::new());
         }
-        let names = one_of("eventName", &["CreateUser", "CreateLoginProfile", "UpdateLoginProfile"]);
+        let names =
+            one_of("eventName", &["CreateUser", "CreateLoginProfile", "UpdateLoginProfile"]);
         let of = all([is("requestParameters.userName", user), named("account", account)]);
         let makers = self.makers(names, of, MAKERS_MAX)?;
         Ok(self.join_callers(at, &makers, Rule::Made, Certainty::Certain))
@@ -264,11 +266,8 @@ impl Tracer<'_> {
 
     fn makers_of_instance(&mut self, at: usize) -> Result<Vec<usize>, ApiError> {
         let instance = self.graph.name(at);
-        let names = [
-            "RunInstances",
-            "AssociateIamInstanceProfile",
-            "ReplaceIamInstanceProfileAssociation",
-        ];
+        let names =
+            ["RunInstances", "AssociateIamInstanceProfile", "ReplaceIamInstanceProfileAssociation"];
         let makers =
             self.makers(one_of("eventName", &names), Expr::Word(instance.clone()), MAKERS_MAX)?;
         if makers.is_empty() && !self.ask.is_spent {
@@ -277,7 +276,8 @@ impl Tracer<'_> {
         for maker in &makers {
             let pointer = "/responseElements/instancesSet/items";
             let made = maker.record.at(pointer).and_then(serde_json::Value::as_array);
-            let own = made.into_iter().flatten().find(|made| made["instanceId"] == instance.as_str());
+            let own =
+                made.into_iter().flatten().find(|made| made["instanceId"] == instance.as_str());
             if let Some(address) = own.and_then(|own| own["privateIpAddress"].as_str()) {
                 self.graph.note(at, format!("its private address is {address}"));
             }
@@ -314,11 +314,8 @@ impl Tracer<'_> {
             all([begins("eventName", "AssumeRole"), is("requestParameters.roleArn", &role)]);
         let assumed = all([assumed, crate::ask::succeeded()]);
         let limit = self.children.min(CALLERS_MAX);
-        let (callers, total) = self.ask.groups(
-            assumed.clone(),
-            &[KEY, PRINCIPAL, "userIdentity.invokedBy"],
-            limit,
-        )?;
+        let (callers, total) =
+            self.ask.groups(assumed.clone(), &[KEY, PRINCIPAL, "userIdentity.invokedBy"], limit)?;
         if total > callers.len() as u64 {
             let rest = total - callers.len() as u64;
             self.leave_out(format!("{rest} more who assumed {role}, less often"));

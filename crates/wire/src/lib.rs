@@ -44,8 +44,8 @@ pub use self::health::{
 pub use self::saved::{Parameter, SavedRequest, SavedResponse, SavedSearch};
 pub use self::tail::{TailPage, TailRequest};
 pub use self::trace::{
-    TraceCertainty, TraceEdge, TraceEvent, TraceGap, TraceKind, TraceNode, TracePlace, TraceRequest,
-    TraceResponse, TraceRule, TraceShared,
+    TraceCertainty, TraceEdge, TraceEvent, TraceGap, TraceKind, TraceNode, TracePlace,
+    TraceRequest, TraceResponse, TraceRule, TraceShared,
 };
 
 /// The order by time in which a search returns events.

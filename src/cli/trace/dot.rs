@@ -38,7 +38,8 @@ fn label(node: &TraceNode) -> String {
     let uses = node.uses.map(|uses| counted(uses, "use")).unwrap_or_default();
     let lines = [node.id.as_str(), node.who.as_str(), uses.as_str()];
     let alerts = node.alerts.iter().map(String::as_str);
-    let lines: Vec<&str> = lines.into_iter().chain(alerts).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> =
+        lines.into_iter().chain(alerts).filter(|line| !line.is_empty()).collect();
     quoted(&lines)
 }
 

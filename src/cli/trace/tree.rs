@@ -101,7 +101,8 @@ impl<'a> Tree<'a> {
     fn step(&mut self, edge: &'a TraceEdge, indent: &str, is_last: bool, level: usize) {
         let Some(node) = self.nodes.get(edge.to.as_str()).copied() else { return };
         let (branch, below) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        let deeper = if level > LEVELS_MAX { indent.to_owned() } else { format!("{indent}{below}") };
+        let deeper =
+            if level > LEVELS_MAX { indent.to_owned() } else { format!("{indent}{below}") };
         let joined = joined(edge);
         let is_shown = self.shown.contains(&node.id.as_str());
         let name = if is_shown { format!("{} (see above)", short(node)) } else { self.name(node) };
@@ -111,8 +112,12 @@ impl<'a> Tree<'a> {
                     format!(" (the first of {})", counted(events, "event"))
                 });
                 let event = escape(&shown(event)).into_owned();
-                self.line(&format!("{indent}{branch}"), &format!("{event}{count} {joined}"));
-                self.line(&deeper, &format!("► {name}"));
+                let event = format!("{event}{count} {joined}");
+                self.line(&format!("{indent}{branch}"), &event);
+                // The event names the address.
+                if !is_shown || node.kind != TraceKind::Address {
+                    self.line(&deeper, &format!("► {name}"));
+                }
             }
             None => self.line(&format!("{indent}{branch}"), &format!("{name} {joined}")),
         }
@@ -127,7 +132,7 @@ impl<'a> Tree<'a> {
         if !node.who.is_empty() && !node.name.ends_with(&node.who) {
             text.push_str(&format!(", {}", node.who));
         }
-        if let Some(keys) = node.keys {
+        if let Some(keys) = node.keys.filter(|keys| *keys > 0) {
             text.push_str(&format!(", {}", counted(keys, "key")));
         }
         match node.uses {
