@@ -190,6 +190,14 @@ impl Tracer<'_> {
                 let id = record.at("/responseElements").and_then(|at| instance_in(at, 0));
                 made.extend(id.map(|id| of_instance(id, &account)));
             }
+            name if name.starts_with("CreateFunction") => {
+                let name = record.text("/requestParameters/functionName").to_owned();
+                let has_role = !record.text("/requestParameters/role").is_empty();
+                if has_role && !name.is_empty() {
+                    let identity = Identity { account, ..Identity::default() };
+                    made.push((TraceKind::Function, name, identity));
+                }
+            }
             _ => {}
         }
         let mut nodes = Vec::new();
