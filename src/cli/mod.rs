@@ -42,6 +42,7 @@ mod table;
 mod tail;
 mod text;
 mod times;
+mod trace;
 mod validate;
 mod values;
 mod verify;
@@ -86,6 +87,8 @@ pub enum Command {
     Export(export::Args),
     /// Show events as they come into the index
     Tail(tail::Args),
+    /// Show where credentials came from, and what was made with them
+    Trace(trace::Args),
     /// Save searches under a name, and run them
     Saved(saved::Args),
     /// List the fields that events have
@@ -162,6 +165,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Event(args) => event::run(args),
         Command::Export(args) => export::run(args),
         Command::Tail(args) => tail::run(args),
+        Command::Trace(args) => trace::run(args),
         Command::Saved(args) => saved::run(args),
         Command::Fields(args) => fields::run(args),
         Command::Values(args) => values::run(args),

@@ -90,6 +90,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         explain: args.explain,
         highlights: false,
         empty: !args.no_empty,
+        is_unexplained: false,
     };
     let response = args
         .ask

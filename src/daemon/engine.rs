@@ -34,10 +34,10 @@ use store::snapshot::{Snapshot, SnapshotCell};
 use store::store::Store;
 use wire::engine::{Caller, Cancel, Engine};
 use wire::{
-    ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest, FieldsResponse, FileCounts, FilesRequest,
-    FilesResponse, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, SavedRequest,
-    SavedSearch, SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValuesRequest,
-    ValuesResponse, VerifyStatus,
+    ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest,
+    FieldsResponse, FileCounts, FilesRequest, FilesResponse, IndexStatus, Lag, RebuildRequest,
+    RebuildState, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse, Status,
+    TailPage, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// A search tells of files that wait for so long; others are read in a moment.

@@ -21,6 +21,7 @@ mod same;
 mod saved;
 mod tail;
 mod timeline;
+mod trace;
 mod trails;
 mod unicode;
 mod words;

@@ -30,9 +30,10 @@ use tokio::time::sleep;
 pub use self::stream::{Streamed, Tail, Told};
 
 use wire::{
-    ApiError, CoverageKey, CoverageRequest, CoverageResponse, Dimension, ErrorBody, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest,
-    FilesResponse, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch,
-    SearchRequest, SearchResponse, Status, ValuesRequest, ValuesResponse, VerifyStatus,
+    ApiError, CoverageKey, CoverageRequest, CoverageResponse, Dimension, ErrorBody, ErrorKind,
+    FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus,
+    SavedRequest, SavedResponse, SavedSearch, SearchRequest, SearchResponse, Status, TraceRequest,
+    TraceResponse, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// How often, and after what pause, a full queue of connections is tried again: for two seconds.
@@ -198,6 +199,18 @@ impl Client {
             ("time_zone", time_zone.clone()),
         ];
         decode(self.get(&with_keys("/v1/values", keys))?)
+    }
+
+    /// Where credentials came from, and what they made: `GET /v1/trace`.
+    pub fn trace(&self, request: &TraceRequest) -> Result<TraceResponse, ClientError> {
+        let TraceRequest { of, down, depth, children } = request;
+        let keys = [
+            ("of", Some(of.clone())),
+            ("down", down.then(|| "true".to_owned())),
+            ("depth", depth.map(|depth| depth.to_string())),
+            ("children", children.map(|children| children.to_string())),
+        ];
+        decode(self.get(&with_keys("/v1/trace", keys))?)
     }
 
     /// Starts a check of the index, unless one is running.

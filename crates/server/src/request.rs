@@ -166,10 +166,17 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 pub(crate) fn check_limit(limit: usize, max: usize) -> Result<(), ApiError> {
-    if limit > max {
-        return Err(bad_request(format!("limit {limit} is more than {max}, the most there is")));
+    check_bound("limit", Some(limit), max)
+}
+
+/// Refuses the value of a key that is more than there may be.
+pub(crate) fn check_bound(key: &str, value: Option<usize>, max: usize) -> Result<(), ApiError> {
+    match value {
+        Some(value) if value > max => {
+            Err(bad_request(format!("{key} {value} is more than {max}, the most there is")))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 pub(crate) fn bad_request(message: impl Into<String>) -> ApiError {

@@ -20,17 +20,18 @@ use crate::client::Client;
 use crate::counted::Counted;
 use crate::openapi::DOCUMENT;
 use crate::request::{
-    NoKeys, bad_request, check_limit, from_body, from_optional_body, from_query_string,
+    NoKeys, bad_request, check_bound, check_limit, from_body, from_optional_body, from_query_string,
 };
 use crate::table::{Level, ROUTES, Route};
 use crate::web;
 use wire::engine::Engine;
 use wire::limits::{
-    COVERAGE_GROUPS_MAX, FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX, VALUES_LIMIT_MAX,
+    COVERAGE_GROUPS_MAX, FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX,
+    TRACE_CHILDREN_MAX, TRACE_DEPTH_MAX, VALUES_LIMIT_MAX,
 };
 use wire::{
-    ApiError, CoverageRequest, ErrorKind, FieldsRequest, FilesRequest, SavedRequest, SavedResponse, SavedSearch,
-    ValuesRequest,
+    ApiError, CoverageRequest, ErrorKind, FieldsRequest, FilesRequest, SavedRequest, SavedResponse,
+    SavedSearch, TraceRequest, ValuesRequest,
 };
 
 pub(crate) fn router(app: App) -> Router {
@@ -188,6 +189,13 @@ pub(crate) async fn values(State(app): State<App>, uri: Uri) -> Answer {
     let request: ValuesRequest = from_query_string(&uri)?;
     check_limit(request.limit.unwrap_or_default(), VALUES_LIMIT_MAX)?;
     app.answer(move |engine, cancel| engine.values(&request, cancel)).await
+}
+
+pub(crate) async fn trace(State(app): State<App>, uri: Uri) -> Answer {
+    let request: TraceRequest = from_query_string(&uri)?;
+    check_bound("depth", request.depth, TRACE_DEPTH_MAX)?;
+    check_bound("children", request.children, TRACE_CHILDREN_MAX)?;
+    app.answer(move |engine, cancel| trace::trace(engine, &request, cancel)).await
 }
 
 pub(crate) async fn status(State(app): State<App>, uri: Uri) -> Answer {

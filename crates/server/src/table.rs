@@ -5,9 +5,10 @@
 use axum::routing::{MethodRouter, delete, get, post, put};
 use schemars::generate::SchemaGenerator;
 use wire::{
-    CoverageRequest, CoverageResponse, ErrorKind, ExportRequest, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit,
-    RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch, SearchRequest,
-    SearchResponse, Status, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
+    CoverageRequest, CoverageResponse, ErrorKind, ExportRequest, FieldsRequest, FieldsResponse,
+    FilesRequest, FilesResponse, Hit, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse,
+    SavedSearch, SearchRequest, SearchResponse, Status, TailRequest, TraceRequest, TraceResponse,
+    ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 use crate::ask::App;
@@ -178,6 +179,19 @@ pub(crate) const ROUTES: &[Route] = &[
             operation
                 .query(of::<ValuesRequest>(types))
                 .answers(of::<ValuesResponse>(types), OF_SEARCH)
+        },
+    },
+    Route {
+        method: "get",
+        path: "/v1/trace",
+        id: "trace",
+        summary: "Where credentials came from, and what they made.",
+        level: Level::Asking,
+        handler: || get(routes::trace),
+        describe: |operation, types| {
+            operation
+                .query(of::<TraceRequest>(types))
+                .answers(of::<TraceResponse>(types), OF_FINDING)
         },
     },
     Route {

@@ -19,6 +19,7 @@ mod health;
 pub mod limits;
 mod saved;
 mod tail;
+mod trace;
 mod validate;
 
 use std::fmt;
@@ -30,8 +31,8 @@ use serde_json::value::RawValue;
 use language::ast::Query;
 
 pub use self::coverage::{
-    CoverageGap, CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, DataEvents, Recording,
-    TrailChange,
+    CoverageGap, CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, DataEvents,
+    Recording, TrailChange,
 };
 pub use self::explanation::{Difference, Explanation, Near};
 pub use self::export::{ExportFormat, ExportRequest};
@@ -48,6 +49,10 @@ pub use self::health::{
 };
 pub use self::saved::{Parameter, SavedRequest, SavedResponse, SavedSearch};
 pub use self::tail::{TailPage, TailRequest};
+pub use self::trace::{
+    TraceCertainty, TraceEdge, TraceEvent, TraceGap, TraceKind, TraceNode, TracePlace,
+    TraceRequest, TraceResponse, TraceRule, TraceShared,
+};
 pub use self::validate::{Chain, DigestState, Gap, Integrity, Named, StateCount, ValidateReport};
 
 /// The order by time in which a search returns events.
@@ -116,6 +121,9 @@ pub struct SearchRequest {
     /// Counting them takes as long as searching for each.
     #[serde(default, skip_serializing_if = "is_false")]
     pub explain: bool,
+    /// A program asks, to whom an empty answer needs no explanation. Never of a request that travels.
+    #[serde(skip)]
+    pub is_unexplained: bool,
 }
 
 // For serde.

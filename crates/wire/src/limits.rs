@@ -128,3 +128,16 @@ pub const COVERAGE_LIST_MAX: usize = 1_000;
 /// Bytes of a request's body. A query is text that a person types or a program builds; AWS's
 /// longest is a tenth of this.
 pub const REQUEST_BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Steps of a trace, in each direction, if the request sets no depth: twice the longest chain that
+/// role chaining usually makes.
+pub const TRACE_DEPTH_DEFAULT: usize = 8;
+
+/// Steps of a trace, in each direction, at most.
+pub const TRACE_DEPTH_MAX: usize = 32;
+
+/// Neighbours of one node of a trace if the request does not say how many.
+pub const TRACE_CHILDREN_DEFAULT: usize = 50;
+
+/// Neighbours of one node of a trace, at most.
+pub const TRACE_CHILDREN_MAX: usize = 500;
