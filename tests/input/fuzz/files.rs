@@ -93,7 +93,7 @@ fn check_error(file: &[u8], error: &ReadError) -> u64 {
     match error {
         ReadError::Cut { at } => assert_eq!(*at, file.len() as u64),
         ReadError::Damaged { at, .. } | ReadError::Behind { at } => {
-            assert!(*at <= file.len() as u64)
+            assert!(*at <= file.len() as u64);
         }
         ReadError::TooLarge { .. }
         | ReadError::Bomb { .. }

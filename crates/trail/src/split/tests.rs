@@ -339,7 +339,6 @@ fn a_file_of_unfinished_records_is_given_up() {
 /// neighbours were handed out again.
 #[test]
 fn an_envelope_that_breaks_is_told_and_costs_none_of_its_records() {
-    const ODD: &str = "another member should begin here, or the object end";
     check(
         r#"{"a":x"y,"Records":[{"a":"}"}],5,"b":1}"#,
         &[r#"20 {"a":"}"}"#, &format!("31 !{ODD}")],
