@@ -33,9 +33,9 @@ use store::snapshot::Snapshot;
 use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::{
     ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest,
-    FieldsResponse, FileCounts, FilesRequest, FilesResponse, IndexStatus, RebuildRequest,
-    RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse, Status, TailPage,
-    TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
+    FieldsResponse, FileCounts, FileState, FilesRequest, FilesResponse, IndexStatus,
+    RebuildRequest, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
+    Status, TailPage, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// Serves a data directory for as long as it lives.
@@ -233,6 +233,12 @@ impl Engine for Reader {
     }
 
     fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError> {
+        let of_watching = [FileState::Ignored, FileState::Pending, FileState::Skipped];
+        if request.state.is_some_and(|state| of_watching.contains(&state)) {
+            let message = "an index does not say which files are ignored, pending or skipped";
+            let suggestion = Some("the daemon that watches the archive says it".to_owned());
+            return Err(ApiError { suggestion, ..ApiError::new(ErrorKind::Conflict, message) });
+        }
         files::list(&self.snapshot.files, &Progress::new(), request, cancel)
     }
 

@@ -88,6 +88,11 @@ fn an_index_is_searched_without_a_daemon_and_stays_as_it_is() {
     let ran = on(&data_dir, &["files", "--format", "json"]);
     let files: FilesResponse = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(files.total, 55);
+    // What only the watching daemon knows is no empty list.
+    for state in ["ignored", "pending", "skipped"] {
+        let ran = on(&data_dir, &["files", "--state", state]);
+        assert!(ran.code != 0 && ran.stderr.contains("does not say"), "{state}: {}", ran.stderr);
+    }
     check_code(&on(&data_dir, &["fields", "event"]), 0);
     let ran = run(&["saved", "list", "--data-dir", text(&data_dir)]);
     check_code(&ran, 0);

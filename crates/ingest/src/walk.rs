@@ -16,7 +16,13 @@ use segment::file::FileKey;
 const COMPRESSED: [&str; 4] = [".gz", ".gzip", ".zst", ".zstd"];
 
 fn without_compression(name: &str) -> &str {
-    COMPRESSED.into_iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
+    COMPRESSED.into_iter().find_map(|ending| without(name, ending)).unwrap_or(name)
+}
+
+/// A name without an ending, in capitals too; None if it has another.
+fn without<'n>(name: &'n str, ending: &str) -> Option<&'n str> {
+    let (stem, last) = name.split_at_checked(name.len().checked_sub(ending.len())?)?;
+    last.eq_ignore_ascii_case(ending).then_some(stem)
 }
 
 /// Whether a name says nothing of what the file holds: it has no ending, as those of AWS's exports. What
@@ -32,7 +38,7 @@ pub(crate) fn is_trail_name(name: &str) -> bool {
     let stem = without_compression(name);
     let has_extension = [".json", ".jsonl", ".ndjson", ".cloudtrail"]
         .into_iter()
-        .any(|suffix| stem.len() > suffix.len() && stem.ends_with(suffix));
+        .any(|ending| without(stem, ending).is_some_and(|stem| !stem.is_empty()));
     has_extension && !name.starts_with('.')
 }
 
@@ -166,6 +172,8 @@ mod tests {
             "x.json",
             "x.jsonl.zst",
             "x.ndjson",
+            "x.JSON",
+            "X.Json.GZ",
             "SendEmail.json.cloudtrail",
         ] {
             assert!(is_trail_name(name), "{name}");

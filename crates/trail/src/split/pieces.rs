@@ -66,7 +66,7 @@ fn split<'a>(
 pub struct Pieces<'a> {
     bytes: &'a [u8],
     /// The first of them: a file of nothing but braces would hold twenty times its size in pieces.
-    held: Vec<Piece<'a>>,
+    pub(super) held: Vec<Piece<'a>>,
     count: usize,
     is_careful: bool,
     /// Where the text began in a file that was UTF-16.

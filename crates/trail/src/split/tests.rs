@@ -1,7 +1,7 @@
 //! Bytes in, pieces out.
 
 use super::*;
-use crate::limits::DOORS_MAX;
+use crate::limits::{DOORS_MAX, PIECES_HELD_MAX};
 
 mod hidden;
 
