@@ -116,9 +116,8 @@ fn change(action: &str, asked: &Value, answer: &Value) -> String {
         "StopLogging" => "logging stopped".to_owned(),
         "DeleteTrail" => "deleted".to_owned(),
         "CreateTrail" | "UpdateTrail" => {
-            let scope = is("isMultiRegionTrail").map(|is_multi| match is_multi {
-                true => "of all regions".to_owned(),
-                false => "of one region".to_owned(),
+            let scope = is("isMultiRegionTrail").map(|is_multi| {
+                if is_multi { "of all regions".to_owned() } else { "of one region".to_owned() }
             });
             let organization = is("isOrganizationTrail").filter(|is| *is);
             let organization = organization.map(|_| "of the organization".to_owned());

@@ -49,7 +49,7 @@ impl View<'_> {
     fn stops_asked_for(&self) -> impl DoubleEndedIterator<Item = (&Stop, &TrailChange)> {
         let told = |stop: &Stop| &self.picture.changes[stop.change].told;
         let stops = self.picture.stops.iter().map(move |stop| (stop, told(stop)));
-        stops.filter(|(_, told)| admits(&self.asked.accounts, &told.account))
+        stops.filter(|(_, told)| admits(self.asked.accounts.as_deref(), &told.account))
     }
 }
 
