@@ -32,10 +32,10 @@ use store::saved::Saved;
 use store::snapshot::Snapshot;
 use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::{
-    ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest, FieldsResponse, FileCounts, FilesRequest,
-    FilesResponse, IndexStatus, RebuildRequest, RebuildStatus, SavedRequest, SavedSearch,
-    SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValuesRequest, ValuesResponse,
-    VerifyStatus,
+    ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest,
+    FieldsResponse, FileCounts, FilesRequest, FilesResponse, IndexStatus, RebuildRequest,
+    RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse, Status, TailPage,
+    TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// Serves a data directory for as long as it lives.

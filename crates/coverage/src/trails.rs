@@ -30,6 +30,21 @@ pub struct Change {
 }
 
 impl Change {
+    /// What changes are sorted by. Those of one second are in the order of a trail's life.
+    pub(crate) fn order(&self) -> (Micros, usize, String) {
+        const LIFE: [&str; 7] = [
+            "CreateTrail",
+            "UpdateTrail",
+            "PutEventSelectors",
+            "PutInsightSelectors",
+            "StartLogging",
+            "StopLogging",
+            "DeleteTrail",
+        ];
+        let rank = LIFE.iter().position(|action| *action == self.told.action);
+        (self.told.time, rank.unwrap_or_default(), self.told.id.clone())
+    }
+
     /// Reads an event; None if it changed nothing, because it failed or is another.
     pub fn of(hit: &Hit) -> Option<Self> {
         let record: Value = serde_json::from_str(hit.event.get()).ok()?;
