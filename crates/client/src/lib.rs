@@ -30,9 +30,10 @@ use tokio::time::sleep;
 pub use self::stream::{Streamed, Tail, Told};
 
 use wire::{
-    ApiError, CoverageKey, CoverageRequest, CoverageResponse, Dimension, ErrorBody, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest,
-    FilesResponse, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch,
-    SearchRequest, SearchResponse, Status, ValuesRequest, ValuesResponse, VerifyStatus,
+    ApiError, CoverageKey, CoverageRequest, CoverageResponse, Dimension, ErrorBody, ErrorKind,
+    FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus,
+    SavedRequest, SavedResponse, SavedSearch, SearchRequest, SearchResponse, Status, ValuesRequest,
+    ValuesResponse, VerifyStatus,
 };
 
 /// How often, and after what pause, a full queue of connections is tried again: for two seconds.

@@ -26,11 +26,12 @@ use crate::table::{Level, ROUTES, Route};
 use crate::web;
 use wire::engine::Engine;
 use wire::limits::{
-    COVERAGE_GROUPS_MAX, FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX, VALUES_LIMIT_MAX,
+    COVERAGE_GROUPS_MAX, FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX,
+    VALUES_LIMIT_MAX,
 };
 use wire::{
-    ApiError, CoverageRequest, ErrorKind, FieldsRequest, FilesRequest, SavedRequest, SavedResponse, SavedSearch,
-    ValuesRequest,
+    ApiError, CoverageRequest, ErrorKind, FieldsRequest, FilesRequest, SavedRequest, SavedResponse,
+    SavedSearch, ValuesRequest,
 };
 
 pub(crate) fn router(app: App) -> Router {

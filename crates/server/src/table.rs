@@ -5,9 +5,10 @@
 use axum::routing::{MethodRouter, delete, get, post, put};
 use schemars::generate::SchemaGenerator;
 use wire::{
-    CoverageRequest, CoverageResponse, ErrorKind, ExportRequest, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit,
-    RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch, SearchRequest,
-    SearchResponse, Status, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
+    CoverageRequest, CoverageResponse, ErrorKind, ExportRequest, FieldsRequest, FieldsResponse,
+    FilesRequest, FilesResponse, Hit, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse,
+    SavedSearch, SearchRequest, SearchResponse, Status, TailRequest, ValuesRequest, ValuesResponse,
+    VerifyStatus,
 };
 
 use crate::ask::App;

@@ -26,9 +26,10 @@ use super::*;
 use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::limits::REQUEST_BODY_BYTES_MAX;
 use wire::{
-    ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit, Meta,
-    RebuildRequest, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
-    Status, TailPage, TailRequest, Total, ValuesRequest, ValuesResponse, VerifyStatus,
+    ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest, FieldsResponse,
+    FilesRequest, FilesResponse, Hit, Meta, RebuildRequest, RebuildStatus, SavedRequest,
+    SavedSearch, SearchRequest, SearchResponse, Status, TailPage, TailRequest, Total,
+    ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// Longer than anything here takes, shorter than patience.

@@ -8,9 +8,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::{
-    ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse,
-    RebuildRequest, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
-    Status, TailPage, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
+    ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest, FieldsResponse,
+    FilesRequest, FilesResponse, RebuildRequest, RebuildStatus, SavedRequest, SavedSearch,
+    SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValuesRequest, ValuesResponse,
+    VerifyStatus,
 };
 
 /// Answers the requests.

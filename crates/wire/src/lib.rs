@@ -29,8 +29,8 @@ use serde_json::value::RawValue;
 use language::ast::Query;
 
 pub use self::coverage::{
-    CoverageGap, CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, DataEvents, Recording,
-    TrailChange,
+    CoverageGap, CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, DataEvents,
+    Recording, TrailChange,
 };
 pub use self::explanation::{Difference, Explanation, Near};
 pub use self::export::{ExportFormat, ExportRequest};
