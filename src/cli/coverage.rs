@@ -311,12 +311,12 @@ fn groups(groups: &[CoverageGroup], by: &[CoverageKey], look: Look) -> String {
 
 /// A day, or a day and an hour.
 pub(super) fn shown(time: Micros, is_hour: bool) -> String {
-    let length = if is_hour { "2023-07-10T11:42Z" } else { "2023-07-10" }.len();
-    let mut text: String = time.to_string().chars().take(length - usize::from(is_hour)).collect();
+    let text = time.to_string();
     if is_hour {
-        text.push('Z');
+        let minutes: String = text.chars().take("2023-07-10T11:00".len()).collect();
+        return minutes + "Z";
     }
-    text
+    text.chars().take("2023-07-10".len()).collect()
 }
 
 fn footer(answer: &CoverageResponse) -> String {

@@ -65,8 +65,8 @@ pub(super) fn map(groups: &[CoverageGroup], by: &[CoverageKey], look: Look) -> S
         lines.push(format!("{label}{pad}  {signs}"));
     }
     let unit = match (each, is_hour) {
-        (1, true) => "hour".to_owned(),
-        (1, false) => "day".to_owned(),
+        (1, true) => "an hour".to_owned(),
+        (1, false) => "a day".to_owned(),
         (each, true) => format!("{each} hours"),
         (each, false) => format!("{each} days"),
     };
@@ -119,7 +119,7 @@ mod tests {
                         1970-01-01 to 1970-01-04
 111122223333 eu\u{1b}   ·░··
 111122223333 us-east-1  ░!·█
-a sign is day: ! a gap, · no events, ░▒▓█ up to 100,000 events";
+a sign is a day: ! a gap, · no events, ░▒▓█ up to 100,000 events";
         assert_eq!(map(&groups, &by, Look::default()), expected[1..]);
     }
 }

@@ -1,6 +1,7 @@
 //! The picture of what the archive covers, for searches and for `GET /v1/coverage`.
 //!
-//! It is looked up once a commit at most, on a thread of its own and when something asks for it. A search
+//! It is looked up once a commit at most, on a thread of its own, when commits have paused for a moment or
+//! a search needs it. A search
 //! waits a few milliseconds for it and then goes without, or with the picture of an earlier commit, and
 //! says so. Where looking takes long, it is not done again for twenty times as long.
 
@@ -24,7 +25,7 @@ use search::run;
 use search::run::{clock_of, parse_bound};
 use segment::sigbus;
 use store::ledger::LedgerCounts;
-use store::snapshot::Snapshot;
+use store::snapshot::{Snapshot, SnapshotCell};
 use trail::time::Micros;
 use wire::engine::Cancel;
 use wire::{
@@ -47,6 +48,9 @@ const QUICK: Duration = Duration::from_millis(100);
 /// How long what took longer is not done again: so many times what it took.
 const PAUSE: u32 = 20;
 
+/// Between two looks for a commit.
+const WATCH_STEP: Duration = Duration::from_millis(250);
+
 /// Files between two looks at the deadline.
 const CHECK_STEP: u64 = 1 << 10;
 
@@ -55,6 +59,7 @@ pub(super) struct Coverage {
     wait: Duration,
     state: Mutex<State>,
     changed: Condvar,
+    stopped: Condvar,
 }
 
 #[derive(Default)]
@@ -65,6 +70,7 @@ struct State {
     not_before: Option<Instant>,
     /// The commit whose picture could not be made.
     failed: Option<u64>,
+    is_stopped: bool,
 }
 
 #[derive(Clone)]
@@ -76,18 +82,52 @@ struct Ready {
 
 impl Coverage {
     pub(super) fn new(wait: Duration) -> Arc<Self> {
-        Arc::new(Self { wait, state: Mutex::default(), changed: Condvar::new() })
+        Arc::new(Self {
+            wait,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            stopped: Condvar::new(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the thread that looks.
+    /// Has a picture made whenever commits have paused, so that it is there when a search needs it.
+    pub(super) fn watch(self: &Arc<Self>, snapshots: SnapshotCell) {
+        let coverage = Arc::clone(self);
+        let thread = thread::Builder::new().name("coverage-watch".to_owned());
+        let watched = thread.spawn(move || {
+            let mut before = None;
+            while !coverage.is_stopped_within(WATCH_STEP) {
+                let snapshot = snapshots.load_full();
+                let is_whole = snapshot.segments.iter().all(|segment| !segment.is_damaged());
+                if before == Some(snapshot.commit) && is_whole && snapshot.events() > 0 {
+                    coverage.begin(&snapshot);
+                }
+                before = Some(snapshot.commit);
+            }
+        });
+        if let Err(error) = watched {
+            tracing::error!(%error, "what the archive covers is looked up by searches only");
+        }
+    }
+
+    fn is_stopped_within(&self, time: Duration) -> bool {
+        let waited = self.stopped.wait_timeout_while(self.state(), time, |state| !state.is_stopped);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_stopped
+    }
+
+    /// Ends the threads that look.
     pub(super) fn stop(&self) {
-        if let Some(cancel) = &self.state().looking {
+        let mut state = self.state();
+        state.is_stopped = true;
+        if let Some(cancel) = &state.looking {
             cancel.hang_up();
         }
+        drop(state);
+        self.stopped.notify_all();
     }
 
     /// Has a picture made of this snapshot, unless there is one, or it is not time yet.
@@ -96,7 +136,8 @@ impl Coverage {
         let commit = snapshot.commit;
         let is_ready = state.ready.as_ref().is_some_and(|ready| ready.commit == commit);
         let is_early = state.not_before.is_some_and(|at| Instant::now() < at);
-        if is_ready || is_early || state.looking.is_some() || state.failed == Some(commit) {
+        let is_no_use = state.failed == Some(commit) || state.is_stopped;
+        if is_ready || is_early || is_no_use || state.looking.is_some() {
             return;
         }
         let cancel = Cancel::at(Instant::now() + LOOK_MAX);
@@ -117,7 +158,13 @@ impl Coverage {
         state.looking = None;
         state.not_before = (took > QUICK).then(|| Instant::now() + took * PAUSE);
         match looked {
-            Ok(Ok(picture)) => state.keep(asks.snapshot.commit, picture),
+            Ok(Ok(picture)) => {
+                tracing::debug!(
+                    took_ms = took.as_millis() as u64,
+                    "looked up what the archive covers"
+                );
+                state.keep(asks.snapshot.commit, picture);
+            }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "what the archive covers is not known");
                 state.failed = Some(asks.snapshot.commit);

@@ -73,6 +73,8 @@ impl Daemon {
         let (saved, note) = Saved::open(&config.index.data_dir, Arc::new(RealDisk))?;
         set_aside.extend(note);
         let is_catching_up = AtomicBool::new(store.is_anew());
+        let coverage = Coverage::new(WAIT);
+        coverage.watch(Arc::clone(&snapshots));
         Ok(Self {
             config: config.clone(),
             started: Instant::now(),
@@ -80,20 +82,12 @@ impl Daemon {
             snapshots,
             pipeline: Pipeline::start(config, store)?,
             saved,
-            coverage: Coverage::new(WAIT),
+            coverage,
             set_aside,
             is_catching_up,
             cuts_checked: AtomicU64::new(0),
             metrics,
         })
-    }
-
-    /// Has the picture of coverage made before a search needs it.
-    fn warm(&self, snapshot: &Arc<Snapshot>) {
-        let is_whole = snapshot.segments.iter().all(|segment| !segment.is_damaged());
-        if is_whole && snapshot.events() > 0 {
-            self.coverage.begin(snapshot);
-        }
     }
 
     /// Ends ingest, whose files are committed.
@@ -414,8 +408,7 @@ impl Engine for Daemon {
 
     fn status(&self) -> Status {
         step("status-to-be-told");
-        let snapshot = self.snapshots.load_full();
-        self.warm(&snapshot);
+        let snapshot = self.snapshots.load();
         let counts = snapshot.files.counts();
         let glance = self.pipeline.progress().glance();
         let span = snapshot.time_span();

@@ -1,5 +1,6 @@
 //! The answer to `GET /v1/coverage`: a picture by account, region, day or hour.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::limits::NAME_BYTES_MAX;
@@ -8,8 +9,8 @@ use trail::layout::PathFacts;
 use trail::time::Micros;
 use wire::limits::{COVERAGE_GROUPS_DEFAULT, COVERAGE_GROUPS_MAX, COVERAGE_LIST_MAX};
 use wire::{
-    CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, FileEntry, FileState,
-    TrailChange,
+    CoverageGap, CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, FileEntry,
+    FileState, Recording, TrailChange,
 };
 
 const DAY_HOURS: i32 = 24;
@@ -173,53 +174,67 @@ impl<'p> Answering<'p> {
 
     /// The whole answer.
     pub fn end(self) -> CoverageResponse {
-        let Self { picture, request, start, end, .. } = &self;
-        let is_time = |time: Micros| {
-            start.is_none_or(|start| time >= start) && end.is_none_or(|end| time < end)
+        let Self { picture, request, .. } = &self;
+        let data_events = picture.data_events.iter().filter(|data| self.is_account(&data.account));
+        let mut answer = CoverageResponse {
+            first: picture.span.map(|(first, _)| first),
+            last: picture.span.map(|(_, last)| last),
+            gaps: self.gaps(),
+            trails: self.trails(),
+            recordings: self.recordings(),
+            data_events: data_events.cloned().collect(),
+            total: self.groups.len() as u64,
+            notes: picture.notes.clone(),
+            ..CoverageResponse::default()
         };
-        let is_account = |account: &str| request.account.as_ref().is_none_or(|a| a == account);
-        let gaps = picture.gaps.iter().filter(|gap| {
-            self.is_meant(&picture.places[gap.place as usize])
-                && end.is_none_or(|end| start_of(gap.hours.start) < end)
-                && start.is_none_or(|start| start_of(gap.hours.end) > start)
-        });
-        let mut gaps: Vec<_> = gaps.map(|gap| picture.told(gap)).collect();
-        gaps.sort_by(|a, b| b.start.cmp(&a.start));
-        let changes = picture.changes.iter().map(|change| &change.told);
-        let is_meant = |told: &&TrailChange| is_time(told.time) && is_account(&told.account);
-        let mut trails: Vec<_> = changes.filter(is_meant).cloned().collect();
-        let recordings = picture.recordings.iter().filter(|recording| {
-            is_account(&recording.account)
-                && end.is_none_or(|end| recording.from < end)
-                && start.zip(recording.until).is_none_or(|(start, until)| until > start)
-        });
-        let mut recordings: Vec<_> = recordings.cloned().collect();
-        let data_events = picture.data_events.iter().filter(|data| is_account(&data.account));
-        let mut data_events: Vec<_> = data_events.cloned().collect();
-        let mut notes = picture.notes.clone();
-        shorten(&mut gaps, "gaps", &mut notes);
-        shorten(&mut trails, "changes of trails", &mut notes);
-        shorten(&mut recordings, "recordings", &mut notes);
-        shorten(&mut data_events, "counts of data events", &mut notes);
+        shorten(&mut answer.gaps, "gaps", &mut answer.notes);
+        shorten(&mut answer.trails, "changes of trails", &mut answer.notes);
+        shorten(&mut answer.recordings, "recordings", &mut answer.notes);
+        shorten(&mut answer.data_events, "counts of data events", &mut answer.notes);
         if self.is_cut {
-            notes.push(format!(
-                "there are more than {COVERAGE_GROUPS_MAX} groups: ask for days, an account, a region or \
-                 a shorter time"
+            answer.notes.push(format!(
+                "there are more than {COVERAGE_GROUPS_MAX} groups, or gaps are too long: ask for days, an \
+                 account, a region or a shorter time"
             ));
         }
         let limit = request.limit.unwrap_or(COVERAGE_GROUPS_DEFAULT);
-        CoverageResponse {
-            first: picture.span.map(|(first, _)| first),
-            last: picture.span.map(|(_, last)| last),
-            gaps,
-            trails,
-            recordings,
-            data_events,
-            total: self.groups.len() as u64,
-            notes,
-            warnings: Vec::new(),
-            groups: self.groups.into_values().take(limit).collect(),
-        }
+        answer.groups = self.groups.into_values().take(limit).collect();
+        answer
+    }
+
+    fn is_account(&self, account: &str) -> bool {
+        self.request.account.as_ref().is_none_or(|asked| asked == account)
+    }
+
+    /// The latest first.
+    fn gaps(&self) -> Vec<CoverageGap> {
+        let meant = self.picture.gaps.iter().filter(|gap| {
+            self.is_meant(&self.picture.places[gap.place as usize])
+                && self.end.is_none_or(|end| start_of(gap.hours.start) < end)
+                && self.start.is_none_or(|start| start_of(gap.hours.end) > start)
+        });
+        let mut gaps: Vec<CoverageGap> = meant.map(|gap| self.picture.told(gap)).collect();
+        gaps.sort_by_key(|gap| Reverse(gap.start));
+        gaps
+    }
+
+    fn trails(&self) -> Vec<TrailChange> {
+        let changes = self.picture.changes.iter().map(|change| &change.told);
+        let meant = changes.filter(|told| {
+            self.is_account(&told.account)
+                && self.start.is_none_or(|start| told.time >= start)
+                && self.end.is_none_or(|end| told.time < end)
+        });
+        meant.cloned().collect()
+    }
+
+    fn recordings(&self) -> Vec<Recording> {
+        let meant = self.picture.recordings.iter().filter(|recording| {
+            self.is_account(&recording.account)
+                && self.end.is_none_or(|end| recording.from < end)
+                && self.start.zip(recording.until).is_none_or(|(start, until)| until > start)
+        });
+        meant.cloned().collect()
     }
 }
 

@@ -30,6 +30,14 @@ impl Wanted {
         }
     }
 
+    /// The value; None for a pattern.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Pattern(_) => None,
+        }
+    }
+
     /// The same of a service, whose ending people leave out.
     pub(crate) fn admits_service(&self, source: &str) -> bool {
         let short = source.strip_suffix(SERVICE_ENDING).unwrap_or(source);
@@ -89,7 +97,7 @@ impl Asked {
 
     /// Whether it asks for this account and region.
     pub(crate) fn is_at(&self, account: &str, region: &str) -> bool {
-        admits(&self.accounts, account) && admits(&self.regions, region)
+        admits(self.accounts.as_deref(), account) && admits(self.regions.as_deref(), region)
     }
 
     fn fields(&mut self) -> [&mut Option<Vec<Wanted>>; 6] {
@@ -120,8 +128,8 @@ impl Asked {
 }
 
 /// Whether a value is among those asked for.
-pub(crate) fn admits(wanted: &Option<Vec<Wanted>>, value: &str) -> bool {
-    wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|wanted| wanted.admits(value)))
+pub(crate) fn admits(wanted: Option<&[Wanted]>, value: &str) -> bool {
+    wanted.is_none_or(|wanted| wanted.iter().any(|wanted| wanted.admits(value)))
 }
 
 fn of(expr: &Expr, clock: &Clock) -> Asked {
@@ -255,37 +263,28 @@ mod tests {
     use super::*;
     use crate::testing::asked;
 
-    fn texts(wanted: &Option<Vec<Wanted>>) -> Option<Vec<&str>> {
-        let text = |wanted: &'_ Wanted| match wanted {
-            Wanted::Text(_) => true,
-            Wanted::Pattern(_) => false,
-        };
-        wanted.as_ref().map(|wanted| {
-            wanted
-                .iter()
-                .filter(|wanted| text(wanted))
-                .filter_map(|wanted| match wanted {
-                    Wanted::Text(text) => Some(text.as_str()),
-                    Wanted::Pattern(_) => None,
-                })
-                .collect()
-        })
+    /// The values that are texts.
+    fn texts(wanted: Option<&Vec<Wanted>>) -> Option<Vec<&str>> {
+        Some(wanted?.iter().filter_map(Wanted::text).collect())
     }
 
     #[test]
     fn what_all_events_must_have_is_asked_for() {
         let all =
             asked("eventName:DeleteObject service:s3 region:us-east-1 account:1 bucketName:b");
-        assert_eq!(texts(&all.names), Some(vec!["DeleteObject"]));
-        assert_eq!(texts(&all.sources), Some(vec!["s3"]));
-        assert_eq!(texts(&all.regions), Some(vec!["us-east-1"]));
-        assert_eq!(texts(&all.accounts), Some(vec!["1"]));
-        assert_eq!(texts(&all.buckets), Some(vec!["b"]));
+        assert_eq!(texts(all.names.as_ref()), Some(vec!["DeleteObject"]));
+        assert_eq!(texts(all.sources.as_ref()), Some(vec!["s3"]));
+        assert_eq!(texts(all.regions.as_ref()), Some(vec!["us-east-1"]));
+        assert_eq!(texts(all.accounts.as_ref()), Some(vec!["1"]));
+        assert_eq!(texts(all.buckets.as_ref()), Some(vec!["b"]));
         let either = asked("eventName:(GetObject OR PutObject) OR action:DeleteObject");
-        assert_eq!(texts(&either.names), Some(vec!["GetObject", "PutObject", "DeleteObject"]));
-        assert_eq!(texts(&asked("DeleteObject").names), Some(vec!["DeleteObject"]));
         assert_eq!(
-            texts(&asked("* | filter region = eu-west-1 | count").regions),
+            texts(either.names.as_ref()),
+            Some(vec!["GetObject", "PutObject", "DeleteObject"])
+        );
+        assert_eq!(texts(asked("DeleteObject").names.as_ref()), Some(vec!["DeleteObject"]));
+        assert_eq!(
+            texts(asked("* | filter region = eu-west-1 | count").regions.as_ref()),
             Some(vec!["eu-west-1"])
         );
         for any in ["*", "eventName:DeleteObject OR user:x", "NOT region:us-east-1", "CreateUser"] {

@@ -321,6 +321,27 @@ mod tests {
         }
     }
 
+    /// Refuses every search for hours.
+    struct Refusing(Made);
+    impl Asks for Refusing {
+        fn search(&self, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
+            self.0.searches.set(self.0.searches.get() + 1);
+            match request.start {
+                Some(_) => Err(ApiError::new(ErrorKind::BadRequest, "no")),
+                None => Ok(SearchResponse::default()),
+            }
+        }
+        fn span(&self) -> Option<(Micros, Micros)> {
+            self.0.span()
+        }
+        fn has_rejects(&self) -> bool {
+            false
+        }
+        fn files(&self, _: &mut dyn FnMut(&FileEntry)) -> Result<(), ApiError> {
+            Ok(())
+        }
+    }
+
     #[test]
     fn time_is_halved_until_the_rows_fit() {
         for refuses_more in [false, true] {
@@ -363,26 +384,6 @@ mod tests {
             searches: Counter::new(0),
             refuses_more: true,
         };
-        // Rows are not made, but for each hour by itself.
-        struct Refusing(Made);
-        impl Asks for Refusing {
-            fn search(&self, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
-                self.0.searches.set(self.0.searches.get() + 1);
-                match request.start {
-                    Some(_) => Err(ApiError::new(ErrorKind::BadRequest, "no")),
-                    None => Ok(SearchResponse::default()),
-                }
-            }
-            fn span(&self) -> Option<(Micros, Micros)> {
-                self.0.span()
-            }
-            fn has_rejects(&self) -> bool {
-                false
-            }
-            fn files(&self, _: &mut dyn FnMut(&FileEntry)) -> Result<(), ApiError> {
-                Ok(())
-            }
-        }
         let refusing = Refusing(made);
         let picture = Picture::look(&refusing, start_of(0)).unwrap();
         assert!(picture.known_from.is_some() && picture.notes.len() <= NOTES_KEPT);

@@ -93,13 +93,7 @@ impl Picture {
         let Parts { places, mut cells, mut changes, data_events, unread, mut notes, known_from } =
             parts;
         cells.sort_unstable_by_key(|cell| (cell.place, cell.hour));
-        changes.sort_by(|a, b| {
-            (a.told.time, &a.told.id, &a.told.action).cmp(&(
-                b.told.time,
-                &b.told.id,
-                &b.told.action,
-            ))
-        });
+        changes.sort_by_cached_key(Change::order);
         let last = common_end(&cells, hour_of(now));
         let mut found: Vec<Gap> =
             cells.chunk_by(|a, b| a.place == b.place).flat_map(|cells| gaps(cells, last)).collect();

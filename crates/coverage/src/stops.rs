@@ -60,6 +60,12 @@ pub(crate) fn stops(changes: &[Change], places: &[Place], cells: &[Cell]) -> Vec
             stops[stop].until = Some(told.time);
         }
     }
+    // CloudTrail states whole seconds: nothing can be told of shorter stops.
+    let is_told = |stop: &Stop| {
+        let begin = changes[stop.change].told.time;
+        stop.until.is_none_or(|until| until > Micros(begin.0.saturating_add(SECOND_US)))
+    };
+    stops.retain(is_told);
     let mut of_account: SeededMap<&str, Vec<&[Cell]>> = SeededMap::default();
     for cells in cells.chunk_by(|a, b| a.place == b.place) {
         let place = &places[cells[0].place as usize];

@@ -30,6 +30,21 @@ pub struct Change {
 }
 
 impl Change {
+    /// What changes are sorted by. Those of one second are in the order of a trail's life.
+    pub(crate) fn order(&self) -> (Micros, usize, String) {
+        const LIFE: [&str; 7] = [
+            "CreateTrail",
+            "UpdateTrail",
+            "PutEventSelectors",
+            "PutInsightSelectors",
+            "StartLogging",
+            "StopLogging",
+            "DeleteTrail",
+        ];
+        let rank = LIFE.iter().position(|action| *action == self.told.action);
+        (self.told.time, rank.unwrap_or_default(), self.told.id.clone())
+    }
+
     /// Reads an event; None if it changed nothing, because it failed or is another.
     pub fn of(hit: &Hit) -> Option<Self> {
         let record: Value = serde_json::from_str(hit.event.get()).ok()?;
@@ -116,9 +131,8 @@ fn change(action: &str, asked: &Value, answer: &Value) -> String {
         "StopLogging" => "logging stopped".to_owned(),
         "DeleteTrail" => "deleted".to_owned(),
         "CreateTrail" | "UpdateTrail" => {
-            let scope = is("isMultiRegionTrail").map(|is_multi| match is_multi {
-                true => "of all regions".to_owned(),
-                false => "of one region".to_owned(),
+            let scope = is("isMultiRegionTrail").map(|is_multi| {
+                if is_multi { "of all regions".to_owned() } else { "of one region".to_owned() }
             });
             let organization = is("isOrganizationTrail").filter(|is| *is);
             let organization = organization.map(|_| "of the organization".to_owned());

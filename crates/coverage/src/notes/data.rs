@@ -48,7 +48,8 @@ impl View<'_> {
             .iter()
             .filter(|recording| recording.resource_type.eq_ignore_ascii_case(kind.resource_type))
             .filter(|recording| {
-                recording.is_organization || admits(&self.asked.accounts, &recording.account)
+                recording.is_organization
+                    || admits(self.asked.accounts.as_deref(), &recording.account)
             })
             .collect();
         let meant: Vec<&Recording> =
@@ -133,7 +134,7 @@ impl View<'_> {
     fn seen(&self, kind: &Kind) -> Option<Micros> {
         let events = self.picture.data_events.iter();
         let of_kind = events.filter(|events| {
-            events.source == kind.source && admits(&self.asked.accounts, &events.account)
+            events.source == kind.source && admits(self.asked.accounts.as_deref(), &events.account)
         });
         of_kind.map(|events| events.first).min()
     }
@@ -145,7 +146,7 @@ impl View<'_> {
                 .resources
                 .iter()
                 .filter_map(|arn| bucket(arn))
-                .any(|bucket| admits(&self.asked.buckets, bucket))
+                .any(|bucket| admits(self.asked.buckets.as_deref(), bucket))
     }
 
     fn buckets(&self) -> String {

@@ -4,7 +4,7 @@ use super::{View, counted};
 use crate::asked::Wanted;
 use crate::gaps::Gap;
 use crate::picture::{Cell, Counts, HOUR_US, Place, start_of};
-use crate::trails::listed;
+use crate::trails::{cut, listed};
 
 impl View<'_> {
     /// Accounts and regions that are asked for, and that no event has.
@@ -14,8 +14,8 @@ impl View<'_> {
             return Vec::new();
         }
         let mut told = Vec::new();
-        told.extend(self.unknown("account", accounts, |place| &place.account));
-        told.extend(self.unknown("region", regions, |place| &place.region));
+        told.extend(self.unknown("account", accounts.as_deref(), |place| &place.account));
+        told.extend(self.unknown("region", regions.as_deref(), |place| &place.region));
         if told.is_empty() && accounts.is_some() && regions.is_some() {
             let is_meant = |place: &Place| self.asked.is_at(&place.account, &place.region);
             if self.picture.places(is_meant).next().is_none() {
@@ -28,18 +28,15 @@ impl View<'_> {
     fn unknown(
         &self,
         what: &str,
-        wanted: &Option<Vec<Wanted>>,
+        wanted: Option<&[Wanted]>,
         of: impl Fn(&Place) -> &String,
     ) -> Option<String> {
         let is_known = |wanted: &Wanted| self.picture.places.iter().any(|p| wanted.admits(of(p)));
         let unknown: Vec<String> = wanted
-            .iter()
+            .into_iter()
             .flatten()
             .filter(|wanted| !is_known(wanted))
-            .filter_map(|wanted| match wanted {
-                Wanted::Text(text) => Some(crate::trails::cut(text)),
-                Wanted::Pattern(_) => None,
-            })
+            .filter_map(|wanted| wanted.text().map(cut))
             .collect();
         if unknown.is_empty() {
             return None;

@@ -1,8 +1,7 @@
 //! Trails that did not record for a part of what is asked for.
 
-use super::View;
+use super::{View, counted};
 use crate::asked::admits;
-use crate::limits::LISTED_MAX;
 use crate::stops::Stop;
 use crate::trails::listed;
 use wire::TrailChange;
@@ -11,16 +10,24 @@ use wire::TrailChange;
 const ID_BYTES: usize = 8;
 
 impl View<'_> {
-    /// Stops behind which the account has no events, the latest first.
-    pub(super) fn stops(&self) -> Vec<String> {
+    /// Stops behind which the account has no events: the latest, and how many there are.
+    pub(super) fn stops(&self) -> Option<String> {
         if !self.is_particular() {
-            return Vec::new();
+            return None;
         }
-        let meant = self
+        let mut meant = self
             .stops_asked_for()
             .rev()
             .filter(|(stop, told)| !stop.has_others && self.overlaps(told.time, stop.until));
-        meant.take(LISTED_MAX).map(|(stop, told)| line(stop, told)).collect()
+        let (stop, told) = meant.next()?;
+        let told = line(stop, told);
+        Some(match meant.count() {
+            0 => told,
+            more => format!(
+                "{told}; and {} before (traildex coverage)",
+                counted(more as u64, "more stop")
+            ),
+        })
     }
 
     /// Stops of one trail while another goes on; it may be another kind of events that is missing.
@@ -46,10 +53,20 @@ impl View<'_> {
         ))
     }
 
+    /// Whether a query asks for the account, and for a region that it has events of.
+    fn concerns(&self, account: &str) -> bool {
+        admits(self.asked.accounts.as_deref(), account)
+            && (self.asked.regions.is_none()
+                || self
+                    .picture
+                    .places(|place| place.account == account)
+                    .any(|(_, place)| admits(self.asked.regions.as_deref(), &place.region)))
+    }
+
     fn stops_asked_for(&self) -> impl DoubleEndedIterator<Item = (&Stop, &TrailChange)> {
         let told = |stop: &Stop| &self.picture.changes[stop.change].told;
         let stops = self.picture.stops.iter().map(move |stop| (stop, told(stop)));
-        stops.filter(|(_, told)| admits(&self.asked.accounts, &told.account))
+        stops.filter(|(_, told)| self.concerns(&told.account))
     }
 }
 
