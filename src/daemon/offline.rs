@@ -33,15 +33,9 @@ use store::snapshot::Snapshot;
 use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::{
     ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest,
-<<<<<<< HEAD
     FieldsResponse, FileCounts, FileState, FilesRequest, FilesResponse, IndexStatus,
     RebuildRequest, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
     Status, TailPage, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
-=======
-    FieldsResponse, FileCounts, FilesRequest, FilesResponse, IndexStatus, RebuildRequest,
-    RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse, Status, TailPage,
-    TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
->>>>>>> coverage
 };
 
 /// Serves a data directory for as long as it lives.

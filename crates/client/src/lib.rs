@@ -32,13 +32,8 @@ pub use self::stream::{Streamed, Tail, Told};
 use wire::{
     ApiError, CoverageKey, CoverageRequest, CoverageResponse, Dimension, ErrorBody, ErrorKind,
     FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus,
-<<<<<<< HEAD
     SavedRequest, SavedResponse, SavedSearch, SearchRequest, SearchResponse, Status, TraceRequest,
     TraceResponse, ValuesRequest, ValuesResponse, VerifyStatus,
-=======
-    SavedRequest, SavedResponse, SavedSearch, SearchRequest, SearchResponse, Status, ValuesRequest,
-    ValuesResponse, VerifyStatus,
->>>>>>> coverage
 };
 
 /// How often, and after what pause, a full queue of connections is tried again: for two seconds.

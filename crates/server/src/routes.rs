@@ -27,19 +27,11 @@ use crate::web;
 use wire::engine::Engine;
 use wire::limits::{
     COVERAGE_GROUPS_MAX, FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX,
-<<<<<<< HEAD
     TRACE_CHILDREN_MAX, TRACE_DEPTH_MAX, VALUES_LIMIT_MAX,
 };
 use wire::{
     ApiError, CoverageRequest, ErrorKind, FieldsRequest, FilesRequest, SavedRequest, SavedResponse,
     SavedSearch, TraceRequest, ValuesRequest,
-=======
-    VALUES_LIMIT_MAX,
-};
-use wire::{
-    ApiError, CoverageRequest, ErrorKind, FieldsRequest, FilesRequest, SavedRequest, SavedResponse,
-    SavedSearch, ValuesRequest,
->>>>>>> coverage
 };
 
 pub(crate) fn router(app: App) -> Router {

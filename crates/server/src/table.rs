@@ -7,13 +7,8 @@ use schemars::generate::SchemaGenerator;
 use wire::{
     CoverageRequest, CoverageResponse, ErrorKind, ExportRequest, FieldsRequest, FieldsResponse,
     FilesRequest, FilesResponse, Hit, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse,
-<<<<<<< HEAD
     SavedSearch, SearchRequest, SearchResponse, Status, TailRequest, TraceRequest, TraceResponse,
     ValuesRequest, ValuesResponse, VerifyStatus,
-=======
-    SavedSearch, SearchRequest, SearchResponse, Status, TailRequest, ValuesRequest, ValuesResponse,
-    VerifyStatus,
->>>>>>> coverage
 };
 
 use crate::ask::App;
