@@ -83,6 +83,8 @@ pub enum TotalMode {
 /// `POST /v1/search`; `GET /v1/search?q=…` takes the same keys, with `q` for `query`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+// Each is a key of the API.
+#[expect(clippy::struct_excessive_bools)]
 pub struct SearchRequest {
     /// What to look for; empty or `*` matches every event.
     #[serde(default, alias = "q")]
