@@ -318,7 +318,7 @@ impl Tracer<'_> {
             all([begins("eventName", "AssumeRole"), is("requestParameters.roleArn", &role)]);
         let assumed = all([assumed, crate::ask::succeeded()]);
         let limit = self.children.min(CALLERS_MAX);
-        let (callers, total) =
+        let (callers, is_cut) =
             self.ask.groups(assumed.clone(), &[KEY, PRINCIPAL, "userIdentity.invokedBy"], limit)?;
         if is_cut {
             self.leave_out(format!("others who assumed {role}, less often"));
