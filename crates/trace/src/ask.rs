@@ -1,5 +1,7 @@
 //! The searches of a trace: exact, on fields that are indexed, counted and bounded.
 
+use std::time::{Duration, Instant};
+
 use language::ast::{
     Expr, FieldRef, Function, FunctionKind, GroupKey, Pattern, PatternPiece, Query, SortKey, Stage,
     Test, Value,
@@ -15,8 +17,12 @@ use crate::record::Record;
 /// Searches of one trace, at most: a trace of a few nodes takes ten, one of hundreds some 200.
 const SEARCHES_MAX: u64 = 400;
 
+/// After this time no more is searched, and what was found is the answer: a person waits no longer, and
+/// a search that reaches its own deadline has no answer at all.
+const TIME_MAX: Duration = Duration::from_secs(5);
+
 /// Rows that are read of one table, at most.
-const ROWS_MAX: usize = 5_000;
+const ROWS_MAX: usize = 10_000;
 
 pub(crate) const KEY: &str = "userIdentity.accessKeyId";
 pub(crate) const PRINCIPAL: &str = "userIdentity.principalId";
@@ -29,6 +35,7 @@ pub(crate) const MADE_KEY: &str = "responseElements.accessKey.accessKeyId";
 pub(crate) struct Asker<'e> {
     engine: &'e dyn Engine,
     cancel: &'e Cancel,
+    started: Instant,
     pub(crate) searches: u64,
     /// No more searches are made: what was found is not all.
     pub(crate) is_spent: bool,
@@ -44,13 +51,14 @@ pub(crate) struct Found {
 
 impl<'e> Asker<'e> {
     pub(crate) fn new(engine: &'e dyn Engine, cancel: &'e Cancel) -> Self {
-        Self { engine, cancel, searches: 0, is_spent: false, warnings: Vec::new() }
+        let started = Instant::now();
+        Self { engine, cancel, started, searches: 0, is_spent: false, warnings: Vec::new() }
     }
 
     /// Whether one more may be asked.
     fn may_ask(&mut self) -> Result<bool, ApiError> {
         self.cancel.check()?;
-        if self.searches >= SEARCHES_MAX {
+        if self.searches >= SEARCHES_MAX || self.started.elapsed() > TIME_MAX {
             self.is_spent = true;
             return Ok(false);
         }
@@ -95,44 +103,70 @@ impl<'e> Asker<'e> {
         Ok(self.oldest(filter, 1, TotalMode::None)?.records.into_iter().next())
     }
 
-    /// Rows of the values of these fields, with their number of events and the time of the last: the most
-    /// frequent first, and how many rows there are.
+    /// The most frequent combinations of values of these fields, and whether there are more. One field
+    /// alone is counted at the least cost.
     pub(crate) fn groups(
         &mut self,
         filter: Expr,
         by: &[&str],
         rows: usize,
-    ) -> Result<(Vec<Group>, u64), ApiError> {
-        let rows = rows.min(ROWS_MAX);
+    ) -> Result<(Vec<Group>, bool), ApiError> {
+        let count = Function { kind: FunctionKind::Count, field: None, name: None };
+        let stages = vec![
+            Stage::Stats { functions: vec![count], by: by.iter().map(|path| key(path)).collect() },
+            Stage::Sort(vec![SortKey { field: FieldRef::named("count"), is_descending: true }]),
+            // One more tells whether there are more.
+            Stage::Limit { rows: rows as u64 + 1, by: Vec::new() },
+        ];
+        let mut groups = self.table(filter, stages, by.len(), rows + 1)?;
+        let is_cut = groups.len() > rows;
+        groups.truncate(rows);
+        Ok((groups, is_cut))
+    }
+
+    /// Each combination of values of these fields, with its number of events and the time of the last.
+    pub(crate) fn tallies(&mut self, filter: Expr, by: &[&str]) -> Result<Vec<Group>, ApiError> {
         let function = |kind| Function { kind, field: None, name: None };
-        let time = |kind| Function { field: Some(FieldRef::named("time")), ..function(kind) };
-        let key = |path: &&str| {
-            let is_path = path.contains('.') || *path == ADDRESS;
-            let field = if is_path { FieldRef::at_path(*path) } else { FieldRef::named(*path) };
-            GroupKey::Field { field, name: None }
-        };
-        let stats = Stage::Stats {
-            functions: vec![function(FunctionKind::Count), time(FunctionKind::Last)],
-            by: by.iter().map(key).collect(),
-        };
-        let sort =
-            Stage::Sort(vec![SortKey { field: FieldRef::named("count"), is_descending: true }]);
+        let last =
+            Function { field: Some(FieldRef::named("time")), ..function(FunctionKind::Last) };
+        let functions = vec![function(FunctionKind::Count), last];
+        let stats = Stage::Stats { functions, by: by.iter().map(|path| key(path)).collect() };
+        self.table(filter, vec![stats], by.len(), ROWS_MAX)
+    }
+
+    fn table(
+        &mut self,
+        filter: Expr,
+        stages: Vec<Stage>,
+        keys: usize,
+        limit: usize,
+    ) -> Result<Vec<Group>, ApiError> {
         let found = self.search(SearchRequest {
-            query: QueryForm::Tree(Box::new(Query { filter, stages: vec![stats, sort] })),
-            limit: Some(rows),
+            query: QueryForm::Tree(Box::new(Query { filter, stages })),
+            limit: Some(limit),
             is_unexplained: true,
             ..SearchRequest::default()
         })?;
-        let Some(table) = found.table else { return Ok((Vec::new(), 0)) };
-        let group = |row: Vec<serde_json::Value>| {
-            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-            Group {
-                values: row.iter().take(by.len()).map(text).collect(),
-                events: row.get(by.len()).and_then(serde_json::Value::as_u64).unwrap_or_default(),
-                last: row.get(by.len() + 1).map(text).unwrap_or_default(),
-            }
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let group = |row: Vec<serde_json::Value>| Group {
+            values: row.iter().take(keys).map(text).collect(),
+            events: row.get(keys).and_then(serde_json::Value::as_u64).unwrap_or_default(),
+            last: row.get(keys + 1).map(text).unwrap_or_default(),
         };
-        Ok((table.rows.into_iter().map(group).collect(), table.rows_total))
+        let rows = found.table.map(|table| table.rows).unwrap_or_default();
+        Ok(rows.into_iter().map(group).collect())
+    }
+
+    /// The last event by time that meets a condition.
+    pub(crate) fn last(&mut self, filter: Expr) -> Result<Option<Record>, ApiError> {
+        let found = self.search(SearchRequest {
+            query: QueryForm::Tree(Box::new(Query::of(filter))),
+            limit: Some(1),
+            total: TotalMode::None,
+            is_unexplained: true,
+            ..SearchRequest::default()
+        })?;
+        Ok(found.hits.into_iter().next().map(Record::new))
     }
 
     /// The events of an id.
@@ -161,6 +195,12 @@ impl<'e> Asker<'e> {
         self.engine
             .files(&FilesRequest { start, end, limit, ..FilesRequest::default() }, self.cancel)
     }
+}
+
+fn key(path: &str) -> GroupKey {
+    let is_path = path.contains('.') || path == ADDRESS;
+    let field = if is_path { FieldRef::at_path(path) } else { FieldRef::named(path) };
+    GroupKey::Field { field, name: None }
 }
 
 /// A row of a table.

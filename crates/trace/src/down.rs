@@ -233,11 +233,10 @@ impl Tracer<'_> {
             let arn = FieldRef::at_path("userIdentity.arn");
             let test = Test::Phrase(self.graph.name(thing));
             let by = Expr::Field { field: arn, test };
-            let (keys, total) = self.ask.groups(by, &[KEY], self.children)?;
-            if total > keys.len() as u64 {
-                let rest = total - keys.len() as u64;
+            let (keys, is_cut) = self.ask.groups(by, &[KEY], self.children)?;
+            if is_cut {
                 let id = self.graph.entries[thing].node.id.clone();
-                self.leave_out(format!("{rest} more keys of {id}, used less often"));
+                self.leave_out(format!("other keys of {id}, used less often"));
             }
             let keys = keys.iter().filter_map(|group| group.values.first());
             for key in keys.filter(|key| !key.is_empty()) {
@@ -287,10 +286,10 @@ impl Tracer<'_> {
         };
         let mut made = Vec::new();
         let own = all([of.clone(), exists(KEY), Expr::negate(exists(CREATED))]);
-        let (keys, total) = self.ask.groups(own, &[KEY], USER_KEYS_MAX)?;
-        if total > keys.len() as u64 {
+        let (keys, is_cut) = self.ask.groups(own, &[KEY], USER_KEYS_MAX)?;
+        if is_cut {
             let id = self.graph.entries[user].node.id.clone();
-            self.leave_out(format!("{} more keys of {id}", total - keys.len() as u64));
+            self.leave_out(format!("other keys of {id}, used less often"));
         }
         for key in keys.iter().filter_map(|group| group.values.first()) {
             if key.is_empty() {
@@ -326,10 +325,9 @@ impl Tracer<'_> {
     fn keys_of_role(&mut self, role: usize) -> Result<Vec<usize>, ApiError> {
         let arn = self.graph.name(role);
         let of = is("userIdentity.sessionContext.sessionIssuer.arn", &arn);
-        let (keys, total) = self.ask.groups(of, &[KEY], self.children)?;
-        if total > keys.len() as u64 {
-            let rest = total - keys.len() as u64;
-            self.leave_out(format!("{rest} more keys of {arn}, used less often"));
+        let (keys, is_cut) = self.ask.groups(of, &[KEY], self.children)?;
+        if is_cut {
+            self.leave_out(format!("other keys of {arn}, used less often"));
         }
         let mut made = Vec::new();
         for key in keys.iter().filter_map(|group| group.values.first()) {

@@ -6,12 +6,16 @@ use wire::{ApiError, TotalMode, TraceKind, TraceResponse, ValueCount};
 
 use crate::Tracer;
 use crate::ask::{ADDRESS, CREATED, Group, KEY, PRINCIPAL, all, is, one_of};
+use crate::record::Record;
 
 /// Keys whose uses one search counts.
 const KEYS_STEP: usize = 100;
 
-/// Rows of key and address that one search returns.
-const USES_ROWS_MAX: usize = 5_000;
+/// Uses of a key up to which it is counted together with others.
+const FEW_USES_MAX: u64 = 1_000;
+
+/// Uses of busier keys whose addresses are counted in one trace: some 50 ms.
+const EVENTS_MAX: u64 = 500_000;
 
 /// Addresses of a node that are told.
 const ADDRESSES_MAX: usize = 10;
@@ -57,56 +61,57 @@ impl Tracer<'_> {
         })
     }
 
-    /// Uses, times and addresses of all keys.
+    /// Uses, times and addresses of all keys: of those asked for first, and of many rarely used ones at
+    /// once.
     fn count_keys(&mut self) -> Result<(), ApiError> {
         let is_key = |at: &usize| self.graph.kind(*at) == TraceKind::Key;
         let keys: Vec<usize> = (0..self.graph.entries.len()).filter(is_key).collect();
-        for keys in keys.chunks(KEYS_STEP) {
-            let names: Vec<String> = keys.iter().map(|at| self.graph.name(*at)).collect();
-            let (rows, total) =
-                self.ask.groups(one_of(KEY, &names), &[KEY, ADDRESS], USES_ROWS_MAX)?;
-            if self.ask.is_spent {
-                return Ok(());
+        let mut few = Vec::new();
+        let mut many = Vec::new();
+        for at in keys {
+            self.first_use(at)?;
+            match self.graph.entries[at].node.uses {
+                Some(1..=FEW_USES_MAX) => few.push(at),
+                Some(0) | None => {}
+                Some(_) => many.push(at),
             }
-            if total > rows.len() as u64 {
-                self.leave_out("the rarest addresses, and with them some uses".to_owned());
+        }
+        for keys in few.chunks(KEYS_STEP) {
+            self.count_few(keys)?;
+        }
+        let mut left = EVENTS_MAX;
+        for at in many {
+            let uses = self.graph.entries[at].node.uses.unwrap_or_default();
+            let by = is(KEY, &self.graph.name(at));
+            self.graph.entries[at].node.last =
+                self.ask.last(by.clone())?.map(|record| record.meta.time);
+            if uses > left {
+                let id = self.graph.entries[at].node.id.clone();
+                self.leave_out(format!("the addresses of {id}, which was used {uses} times"));
+                continue;
             }
-            let mut of_key: SeededMap<String, Vec<Group>> = SeededMap::default();
-            for row in rows {
-                let Some(key) = row.values.first() else { continue };
-                of_key.entry(key.clone()).or_default().push(row);
-            }
-            for (at, name) in keys.iter().zip(&names) {
-                let rows = of_key.remove(name).unwrap_or_default();
-                self.count(*at, &rows, 1);
-                if !rows.is_empty() {
-                    self.first_use(*at)?;
-                }
-            }
+            left -= uses;
+            let (rows, _) = self.ask.groups(by, &[ADDRESS], ADDRESSES_MAX)?;
+            self.graph.entries[at].node.addresses = addresses_of(&rows, 0);
         }
         Ok(())
     }
 
-    /// Enters what rows tell of a node, with the address at this place of their values.
-    fn count(&mut self, at: usize, rows: &[Group], address: usize) {
-        let node = &mut self.graph.entries[at].node;
-        node.uses = Some(rows.iter().map(|row| row.events).sum());
-        node.last = rows.iter().map(|row| row.last.clone()).max();
-        let mut addresses: Vec<ValueCount> = Vec::new();
+    fn count_few(&mut self, keys: &[usize]) -> Result<(), ApiError> {
+        let names: Vec<String> = keys.iter().map(|at| self.graph.name(*at)).collect();
+        let rows = self.ask.tallies(one_of(KEY, &names), &[KEY, ADDRESS])?;
+        let mut of_key: SeededMap<String, Vec<Group>> = SeededMap::default();
         for row in rows {
-            let Some(text) = row.values.get(address).filter(|text| !text.is_empty()) else {
-                continue;
-            };
-            match addresses.iter_mut().find(|known| known.value == text.as_str()) {
-                Some(known) => known.events += row.events,
-                None => {
-                    addresses.push(ValueCount { value: text.clone().into(), events: row.events });
-                }
-            }
+            let Some(key) = row.values.first() else { continue };
+            of_key.entry(key.clone()).or_default().push(row);
         }
-        addresses.sort_by_key(|known| std::cmp::Reverse(known.events));
-        addresses.truncate(ADDRESSES_MAX);
-        node.addresses = addresses;
+        for (at, name) in keys.iter().zip(&names) {
+            let rows = of_key.remove(name).unwrap_or_default();
+            let node = &mut self.graph.entries[*at].node;
+            node.last = rows.iter().map(|row| row.last.clone()).max();
+            node.addresses = addresses_of(&rows, 1);
+        }
+        Ok(())
     }
 
     fn count_sessions(&mut self) -> Result<(), ApiError> {
@@ -117,24 +122,23 @@ impl Tracer<'_> {
                 continue;
             }
             let of = all([is(PRINCIPAL, &identity.principal), is(CREATED, &identity.created)]);
-            let (rows, total) = self.ask.groups(of.clone(), &[KEY, ADDRESS], USES_ROWS_MAX)?;
+            let rows = self.ask.tallies(of.clone(), &[KEY, ADDRESS])?;
+            let first = self.ask.oldest(of, 1, TotalMode::Exact)?;
             if self.ask.is_spent {
                 return Ok(());
             }
-            if total > rows.len() as u64 {
-                self.leave_out("the rarest addresses, and with them some uses".to_owned());
-            }
-            self.count(at, &rows, 1);
             let mut keys: Vec<&str> =
                 rows.iter().filter_map(|row| Some(row.values.first()?.as_str())).collect();
             keys.retain(|key| !key.is_empty());
             keys.sort_unstable();
             keys.dedup();
             let keys = keys.len() as u64;
-            let first = self.ask.oldest(of, 1, TotalMode::None)?.records.into_iter().next();
             let node = &mut self.graph.entries[at].node;
             node.keys = Some(keys);
-            node.first = first.map(|record| record.event());
+            node.uses = Some(first.total);
+            node.last = rows.iter().map(|row| row.last.clone()).max();
+            node.addresses = addresses_of(&rows, 1);
+            node.first = first.records.first().map(Record::event);
         }
         Ok(())
     }
@@ -163,4 +167,19 @@ impl Tracer<'_> {
         self.gaps = gaps;
         Ok(())
     }
+}
+
+/// Addresses with their events, the most frequent first; an address stands at this place of the rows'
+/// values.
+fn addresses_of(rows: &[Group], place: usize) -> Vec<ValueCount> {
+    let mut events: SeededMap<&str, u64> = SeededMap::default();
+    for row in rows {
+        let Some(address) = row.values.get(place).filter(|text| !text.is_empty()) else { continue };
+        *events.entry(address).or_default() += row.events;
+    }
+    let mut addresses: Vec<(&str, u64)> = events.into_iter().collect();
+    addresses.sort_by(|(one, few), (other, many)| many.cmp(few).then(one.cmp(other)));
+    addresses.truncate(ADDRESSES_MAX);
+    let told = |(address, events): (&str, u64)| ValueCount { value: address.into(), events };
+    addresses.into_iter().map(told).collect()
 }

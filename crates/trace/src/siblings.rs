@@ -34,10 +34,9 @@ impl Tracer<'_> {
     fn siblings_of(&mut self, identity: &Identity) -> Result<(), ApiError> {
         let principal = &identity.principal;
         let by = is(PRINCIPAL, principal);
-        let (used, total) = self.ask.groups(by, &[KEY], self.children)?;
-        if total > used.len() as u64 {
-            let rest = total - used.len() as u64;
-            self.leave_out(format!("{rest} more keys of the session {principal}, used less often"));
+        let (used, is_cut) = self.ask.groups(by, &[KEY], self.children)?;
+        if is_cut {
+            self.leave_out(format!("other keys of the session {principal}, used less often"));
         }
         for key in used.iter().filter_map(|group| group.values.first()) {
             if key.is_empty() {

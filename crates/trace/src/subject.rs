@@ -135,10 +135,9 @@ impl Tracer<'_> {
 
     /// The keys of sessions with an ARN.
     fn sessions(&mut self, by: Expr) -> Result<Vec<usize>, ApiError> {
-        let (keys, total) = self.ask.groups(by, &[KEY], SESSIONS_MAX)?;
-        if total > keys.len() as u64 {
-            let rest = total - keys.len() as u64;
-            self.leave_out(format!("{rest} more keys of these sessions, used less often"));
+        let (keys, is_cut) = self.ask.groups(by, &[KEY], SESSIONS_MAX)?;
+        if is_cut {
+            self.leave_out("other keys of these sessions, used less often".to_owned());
         }
         let keys = keys.into_iter().filter_map(|group| group.values.into_iter().next());
         let keys = keys.filter(|key| !key.is_empty());

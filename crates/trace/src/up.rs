@@ -87,10 +87,14 @@ impl Tracer<'_> {
     /// The first use of a key tells whose it is.
     pub(crate) fn first_use(&mut self, at: usize) -> Result<(), ApiError> {
         let key = self.graph.name(at);
-        if self.graph.entries[at].node.first.is_some() {
+        if self.graph.entries[at].node.uses.is_some() {
             return Ok(());
         }
-        if let Some(record) = self.ask.first(is(KEY, &key))? {
+        let found = self.ask.oldest(is(KEY, &key), 1, TotalMode::Exact)?;
+        if !self.ask.is_spent {
+            self.graph.entries[at].node.uses = Some(found.total);
+        }
+        if let Some(record) = found.records.first() {
             let identity = record.identity();
             if !identity.source_identity.is_empty() {
                 let told = format!("sourceIdentity is {}", identity.source_identity);
@@ -314,11 +318,10 @@ impl Tracer<'_> {
             all([begins("eventName", "AssumeRole"), is("requestParameters.roleArn", &role)]);
         let assumed = all([assumed, crate::ask::succeeded()]);
         let limit = self.children.min(CALLERS_MAX);
-        let (callers, total) =
+        let (callers, is_cut) =
             self.ask.groups(assumed.clone(), &[KEY, PRINCIPAL, "userIdentity.invokedBy"], limit)?;
-        if total > callers.len() as u64 {
-            let rest = total - callers.len() as u64;
-            self.leave_out(format!("{rest} more who assumed {role}, less often"));
+        if is_cut {
+            self.leave_out(format!("others who assumed {role}, less often"));
         }
         for group in callers {
             let [key, principal, service] = &group.values[..] else { continue };
@@ -348,10 +351,9 @@ impl Tracer<'_> {
         let address = self.graph.name(at);
         let limit = self.children.min(CALLERS_MAX);
         let from = is(ADDRESS, &address);
-        let (keys, total) = self.ask.groups(from.clone(), &[KEY, "actor"], limit)?;
-        if total > keys.len() as u64 {
-            let rest = total - keys.len() as u64;
-            self.leave_out(format!("{rest} more credentials used from {address}, less often"));
+        let (keys, is_cut) = self.ask.groups(from.clone(), &[KEY, "actor"], limit)?;
+        if is_cut {
+            self.leave_out(format!("other credentials used from {address}, less often"));
         }
         let mut origins = Vec::new();
         for group in keys {
@@ -372,7 +374,7 @@ impl Tracer<'_> {
 }
 
 /// Callers of a role, or users of an address, whose own origins are traced.
-const CALLERS_MAX: usize = 20;
+const CALLERS_MAX: usize = 10;
 
 /// Two events that issued alike are ambiguous. A sign-in and the token that it gave are one.
 fn certainty_of(events: &[Merged]) -> Certainty {
