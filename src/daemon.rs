@@ -2,6 +2,7 @@
 
 mod engine;
 mod files;
+mod integrity;
 mod keeper;
 mod manager;
 pub mod offline;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::files;
+use super::integrity::Integrity;
 use super::saved;
 use crate::config::Config;
 use crate::daemon::pipeline::Pipeline;
@@ -35,8 +36,8 @@ use wire::engine::{Caller, Cancel, Engine};
 use wire::{
     ApiError, ErrorKind, EventCounts, FieldsRequest, FieldsResponse, FileCounts, FilesRequest,
     FilesResponse, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, SavedRequest,
-    SavedSearch, SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValuesRequest,
-    ValuesResponse, VerifyStatus,
+    SavedSearch, SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValidateReport,
+    ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// See the module's documentation.
@@ -45,6 +46,7 @@ pub(super) struct Daemon {
     started: Instant,
     snapshots: SnapshotCell,
     pipeline: Arc<Pipeline>,
+    integrity: Arc<Integrity>,
     checker: Arc<Checker>,
     saved: Saved,
     /// What was found damaged at the start.
@@ -68,12 +70,14 @@ impl Daemon {
         let (saved, note) = Saved::open(&config.index.data_dir, Arc::new(RealDisk))?;
         set_aside.extend(note);
         let is_catching_up = AtomicBool::new(store.is_anew());
+        let integrity = Integrity::start(config, &snapshots)?;
         Ok(Self {
             config: config.clone(),
             started: Instant::now(),
             checker: Checker::new(config.index.data_dir.clone(), Arc::clone(&snapshots)),
             snapshots,
             pipeline: Pipeline::start(config, store)?,
+            integrity,
             saved,
             set_aside,
             is_catching_up,
@@ -84,6 +88,7 @@ impl Daemon {
 
     /// Ends ingest, whose files are committed.
     pub(super) fn stop(&self) {
+        self.integrity.stop();
         self.pipeline.stop();
     }
 
@@ -441,7 +446,16 @@ impl Engine for Daemon {
     }
 
     fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError> {
-        files::list(&self.snapshots.load().files, &self.pipeline.progress(), request, cancel)
+        files::list(&self.snapshots.load(), &self.pipeline.progress(), request, cancel)
+    }
+
+    fn validation(&self) -> Result<ValidateReport, ApiError> {
+        let report = self.integrity.report().map(|report| ValidateReport::clone(&report));
+        report.ok_or_else(|| {
+            let message =
+                "nothing was validated: the archive has no digests, or they are not read yet";
+            ApiError::new(ErrorKind::NotFound, message)
+        })
     }
 
     fn start_verify(&self, caller: Caller) -> VerifyStatus {

@@ -33,8 +33,8 @@ use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::{
     ApiError, ErrorKind, EventCounts, FieldsRequest, FieldsResponse, FileCounts, FilesRequest,
     FilesResponse, IndexStatus, RebuildRequest, RebuildStatus, SavedRequest, SavedSearch,
-    SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValuesRequest, ValuesResponse,
-    VerifyStatus,
+    SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValidateReport, ValuesRequest,
+    ValuesResponse, VerifyStatus,
 };
 
 /// Serves a data directory for as long as it lives.
@@ -226,7 +226,11 @@ impl Engine for Reader {
     }
 
     fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError> {
-        files::list(&self.snapshot.files, &Progress::new(), request, cancel)
+        files::list(&self.snapshot, &Progress::new(), request, cancel)
+    }
+
+    fn validation(&self) -> Result<ValidateReport, ApiError> {
+        Err(needs_daemon())
     }
 
     fn start_verify(&self, _: Caller) -> VerifyStatus {

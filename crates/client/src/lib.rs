@@ -32,7 +32,8 @@ pub use self::stream::{Streamed, Tail, Told};
 use wire::{
     ApiError, Dimension, ErrorBody, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest,
     FilesResponse, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch,
-    SearchRequest, SearchResponse, Status, ValuesRequest, ValuesResponse, VerifyStatus,
+    SearchRequest, SearchResponse, Status, ValidateReport, ValuesRequest, ValuesResponse,
+    VerifyStatus,
 };
 
 /// How often, and after what pause, a full queue of connections is tried again: for two seconds.
@@ -182,6 +183,11 @@ impl Client {
             ("time_zone", time_zone.clone()),
         ];
         decode(self.get(&with_keys("/v1/values", keys))?)
+    }
+
+    /// What CloudTrail's digests say of the files of the index.
+    pub fn validation(&self) -> Result<ValidateReport, ClientError> {
+        decode(self.get("/v1/validate")?)
     }
 
     /// Starts a check of the index, unless one is running.

@@ -7,7 +7,8 @@ use schemars::generate::SchemaGenerator;
 use wire::{
     ErrorKind, ExportRequest, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, Hit,
     RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch, SearchRequest,
-    SearchResponse, Status, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
+    SearchResponse, Status, TailRequest, ValidateReport, ValuesRequest, ValuesResponse,
+    VerifyStatus,
 };
 
 use crate::ask::App;
@@ -255,6 +256,15 @@ pub(crate) const ROUTES: &[Route] = &[
                 .query(of::<FilesRequest>(types))
                 .answers(of::<FilesResponse>(types), OF_SEARCH)
         },
+    },
+    Route {
+        method: "get",
+        path: "/v1/validate",
+        id: "validation",
+        summary: "What CloudTrail's digests say of the files of the index.",
+        level: Level::Asking,
+        handler: || get(routes::validation),
+        describe: |operation, types| operation.answers(of::<ValidateReport>(types), OF_QUERY),
     },
     Route {
         method: "get",

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,18 @@ pub struct Verdicts {
     files: Vec<u8>,
     /// Of events that other files repeat, the best state of these.
     copies: SeededMap<EventKey, Integrity>,
+    /// Another for all others that this process has: what was counted by one is not true of another.
+    edition: Edition,
+}
+
+#[derive(Debug)]
+struct Edition(u64);
+
+impl Default for Edition {
+    fn default() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,6 +109,11 @@ impl Verdicts {
         self.files.is_empty()
     }
 
+    /// What tells these verdicts from all others of the process.
+    pub fn edition(&self) -> u64 {
+        self.edition.0
+    }
+
     /// How many events are known to be repeated.
     pub fn copies(&self) -> usize {
         self.copies.len()
@@ -151,7 +169,7 @@ impl Verdicts {
             Some((EventKey { id, content: ContentHash(content) }, state))
         };
         let copies = file.copies.into_iter().filter_map(copy).collect();
-        Self { files: file.files.into_bytes(), copies }
+        Self { files: file.files.into_bytes(), copies, edition: Edition::default() }
     }
 }
 

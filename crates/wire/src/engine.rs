@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::{
     ApiError, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse,
     RebuildRequest, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
-    Status, TailPage, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
+    Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// Answers the requests.
@@ -76,6 +76,10 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Lists files of the archive, or sums over them. Polls `cancel` as [`Engine::search`] does.
     fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError>;
+
+    /// What CloudTrail's digests say of the files of the index; [`ErrorKind::NotFound`] where nothing was
+    /// judged yet.
+    fn validation(&self) -> Result<ValidateReport, ApiError>;
 
     /// Starts a check of the index for an operator, unless one is running. Returns how far it is.
     fn start_verify(&self, caller: Caller) -> VerifyStatus;
