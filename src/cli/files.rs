@@ -392,7 +392,7 @@ rejected  2.0 kB        0           0         0  notes.json
         let lines: Vec<&str> = csv.lines().collect();
         assert!(lines[0].starts_with("path,state,size,modified,"), "{csv}");
         assert!(lines[1].starts_with("AWSLogs/1/good.json.gz,indexed,"), "{csv}");
-        assert!(csv.ends_with("not JSON at byte 0,\n"), "{csv}");
+        assert!(csv.ends_with("not JSON at byte 0,,\n"), "{csv}");
     }
 
     #[test]
