@@ -3,6 +3,7 @@
 mod coverage;
 mod engine;
 mod files;
+mod integrity;
 mod keeper;
 mod manager;
 pub mod offline;

@@ -184,6 +184,7 @@ fn described(hit: &Hit, times: &Times) -> String {
         ("id", meta.id.clone()),
         ("file", format!("{}, {}", meta.file, place(meta))),
         ("flags", meta.flags.join(", ")),
+        ("integrity", meta.integrity.map_or(String::new(), |state| state.to_string())),
     ];
     let sentence = sentence(hit, &record, times);
     format!(

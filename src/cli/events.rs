@@ -10,7 +10,7 @@ use crate::cli::output::Look;
 use crate::cli::record::Record;
 use crate::cli::table::{Cell, paragraph, table, whole};
 use crate::cli::times::Times;
-use wire::Hit;
+use wire::{Hit, Integrity};
 
 /// The columns, and whether only the wide table has them.
 const COLUMNS: [(&str, bool); 12] = [
@@ -53,7 +53,10 @@ pub(super) fn events_table(hits: &[Hit], how: &EventsLook, look: Look) -> String
     let ids = short_ids(hits);
     let shown: Vec<(&Hit, &str)> = hits.iter().zip(ids).collect();
     let names = COLUMNS.iter().filter(|(_, is_wide)| how.is_wide || !is_wide);
-    let names: Vec<&str> = names.map(|(name, _)| *name).collect();
+    let mut names: Vec<&str> = names.map(|(name, _)| *name).collect();
+    if hits.iter().any(|hit| odd_integrity(hit).is_some()) {
+        names.push("integrity");
+    }
     let rows: Vec<Vec<Cell>> = shown.iter().map(|shown| row(&names, *shown, how)).collect();
     if how.is_wide {
         return table(&names, &rows, Look { width: None, ..look });
@@ -88,12 +91,18 @@ fn row(names: &[&str], (hit, id): (&Hit, &str), how: &EventsLook) -> Vec<Cell> {
         "ip" => Cell::text(record.text(&["sourceIPAddress"]).as_deref()),
         "region" => Cell::text(record.text(&["awsRegion"]).as_deref()),
         "account" => text(&hit.meta.account),
+        "integrity" => text(odd_integrity(hit).map_or("", Integrity::name)),
         "client" => text(&hit.meta.client),
         "outcome" => outcome(text(&hit.meta.outcome), hit),
         "error" => text(&hit.meta.error),
         _ => text(if how.is_wide { &hit.meta.id } else { id }),
     };
     names.iter().map(cell).collect()
+}
+
+/// What digests say of the event, unless it is verified or there are none.
+fn odd_integrity(hit: &Hit) -> Option<Integrity> {
+    hit.meta.integrity.filter(|state| !matches!(state, Integrity::Verified | Integrity::NoDigest))
 }
 
 /// What the event touched, in one text: the first ones, and how many more there are.
@@ -138,7 +147,9 @@ fn second_line((hit, id): (&Hit, &str), has_outcome: bool) -> Cell {
     let on = part("on", (!target.is_empty()).then_some(target));
     let from = part("from", record.text(&["sourceIPAddress"]));
     let at = part("in", record.text(&["awsRegion"]));
+    let odd = part("is", odd_integrity(hit).map(|state| state.to_string()));
     let line = format!("{} ({}){on}{from}{at}", hit.meta.actor, hit.meta.credential);
+    let line = if odd.is_empty() { line } else { format!("{line},{odd}") };
     if !has_outcome {
         return marked(Cell::text(Some(&line)), hit);
     }

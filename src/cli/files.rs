@@ -17,7 +17,9 @@ use crate::cli::text::{bytes, escape, thousands};
 use formats::csv::CsvWriter;
 use trail::time::Micros;
 use wire::limits::FILES_LIMIT_MAX;
-use wire::{Dimension, FileEntry, FileGroup, FileState, FileSums, FilesRequest, FilesResponse};
+use wire::{
+    Dimension, FileEntry, FileGroup, FileState, FileSums, FilesRequest, FilesResponse, Integrity,
+};
 
 const STATES: &[&str] = &[
     "pending", "indexed", "rejected", "digest", "empty", "replaced", "reread", "skipped", "ignored",
@@ -177,6 +179,7 @@ const FILE_COLUMNS: &[&str] = &[
     "flags",
     "reason",
     "rejects",
+    "integrity",
 ];
 
 const SUM_COLUMNS: &[&str] = &[
@@ -256,6 +259,9 @@ fn row(file: &FileEntry) -> Vec<Cell> {
 fn path_and_notes(file: &FileEntry) -> String {
     let reading = &file.reading;
     let mut lines = vec![escape(&file.path).into_owned()];
+    let integrity =
+        file.integrity.filter(|state| !matches!(state, Integrity::Verified | Integrity::NoDigest));
+    lines.extend(integrity.map(|state| state.to_string()));
     lines.extend(reading.reason.as_deref().map(|reason| escape(reason).into_owned()));
     lines.extend(reading.flags.iter().map(|flag| escape(flag).into_owned()));
     let counts = [
@@ -293,6 +299,7 @@ mod tests {
             state: FileState::Indexed,
             size: 2048,
             modified: Some(Micros(0)),
+            integrity: None,
             reading,
         };
         let reject = |offset, reason: &str| Reject { offset, reason: reason.into() };
@@ -385,7 +392,7 @@ rejected  2.0 kB        0           0         0  notes.json
         let lines: Vec<&str> = csv.lines().collect();
         assert!(lines[0].starts_with("path,state,size,modified,"), "{csv}");
         assert!(lines[1].starts_with("AWSLogs/1/good.json.gz,indexed,"), "{csv}");
-        assert!(csv.ends_with("not JSON at byte 0,\n"), "{csv}");
+        assert!(csv.ends_with("not JSON at byte 0,,\n"), "{csv}");
     }
 
     #[test]

@@ -12,14 +12,14 @@ use jiff::Timestamp;
 
 use super::import::absolute;
 use super::serve::environment;
-use super::{EXIT_CODES, Exit};
+use super::{EXIT_CODES, Exit, SocketArg};
 use crate::cli::list::write_json;
 use crate::cli::output::{Look, Output};
 use crate::cli::progress;
 use crate::cli::text::{counted, escape, thousands};
 use crate::config::{Config, Overrides};
 use crate::daemon::read_limits;
-use crate::evidence::{Disk, Given};
+use crate::evidence::{Disk, Given, resolved};
 use evidence::{Collector, Filter, Finding, Options, validate_each};
 use language::time::{Clock, parse_time};
 use trail::time::Micros;
@@ -35,8 +35,12 @@ const HOURS_SHOWN: usize = 24;
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// Folders of the archive, with the digests of what is to be validated
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "indexed", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Ask a daemon, which has judged its files by the hashes that it took when it indexed them
+    #[arg(long, conflicts_with_all =
+        ["paths", "start", "end", "account", "region", "public_keys", "root", "config"])]
+    indexed: bool,
     /// Only files that were delivered since this time: 2023-07-10, 2023-07-10T11:42:36Z, -24h
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     start: Option<String>,
@@ -63,6 +67,8 @@ pub struct Args {
     /// table, or json (the whole report)
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = Format::Table)]
     format: Format,
+    #[command(flatten)]
+    socket: SocketArg,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,6 +78,12 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let report = if args.indexed { args.socket.client().validation()? } else { read_again(args)? };
+    show_report(&report, args.format)
+}
+
+/// Reads the files, and judges them.
+fn read_again(args: &Args) -> anyhow::Result<ValidateReport> {
     let config = Config::load(args.config.as_deref(), environment(), &Overrides::default())?;
     let filter = filter(args)?;
     let named =
@@ -86,12 +98,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let report = with_progress(&disk, |collector| {
         validate_each(&disk, &given.keys, &options, &mut |finding| collector.add(finding));
     });
-    let report = report.report(given.keys.len());
+    Ok(report.report(given.keys.len()))
+}
+
+fn show_report(report: &ValidateReport, format: Format) -> anyhow::Result<Exit> {
     let look = Look::of_stdout();
     let mut out = Output::open(look);
-    match args.format {
-        Format::Table => out.write_all(describe(&report).as_bytes())?,
-        Format::Json => write_json(&mut out, &report, look)?,
+    match format {
+        Format::Table => out.write_all(describe(report).as_bytes())?,
+        Format::Json => write_json(&mut out, report, look)?,
     }
     out.close()?;
     let has_any = report.files.iter().any(|of| of.count > 0) || !report.digests.is_empty();
@@ -120,20 +135,8 @@ fn roots(args: &Args, config: &Config) -> anyhow::Result<Vec<evidence::Root>> {
     let parse = |text: &String| {
         evidence::Root::parse(text).map_err(|error| anyhow::anyhow!("--root {text}: {error}"))
     };
-    let mut roots = if args.root.is_empty() {
-        config.evidence.roots.clone()
-    } else {
-        args.root.iter().map(parse).collect::<anyhow::Result<_>>()?
-    };
-    for root in &mut roots {
-        let resolved = std::path::Path::new(&root.folder).canonicalize();
-        if let Some(folder) =
-            resolved.ok().and_then(|folder| folder.into_os_string().into_string().ok())
-        {
-            root.folder = folder;
-        }
-    }
-    Ok(roots)
+    let given: Vec<evidence::Root> = args.root.iter().map(parse).collect::<anyhow::Result<_>>()?;
+    Ok(resolved(if given.is_empty() { &config.evidence.roots } else { &given }))
 }
 
 /// Runs it beside a line that shows how far it is.

@@ -12,6 +12,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::coverage::{Coverage, WAIT};
 use super::files;
+use super::integrity::Integrity;
 use super::saved;
 use crate::config::Config;
 use crate::daemon::pipeline::Pipeline;
@@ -37,7 +38,7 @@ use wire::{
     ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest,
     FieldsResponse, FileCounts, FilesRequest, FilesResponse, IndexStatus, Lag, RebuildRequest,
     RebuildState, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse, Status,
-    TailPage, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
+    TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// A search tells of files that wait for so long; others are read in a moment.
@@ -49,6 +50,7 @@ pub(super) struct Daemon {
     started: Instant,
     snapshots: SnapshotCell,
     pipeline: Arc<Pipeline>,
+    integrity: Arc<Integrity>,
     checker: Arc<Checker>,
     saved: Saved,
     coverage: Arc<Coverage>,
@@ -75,12 +77,14 @@ impl Daemon {
         let is_catching_up = AtomicBool::new(store.is_anew());
         let coverage = Coverage::new(WAIT);
         coverage.watch(Arc::clone(&snapshots));
+        let integrity = Integrity::start(config, &snapshots)?;
         Ok(Self {
             config: config.clone(),
             started: Instant::now(),
             checker: Checker::new(config.index.data_dir.clone(), Arc::clone(&snapshots)),
             snapshots,
             pipeline: Pipeline::start(config, store)?,
+            integrity,
             saved,
             coverage,
             set_aside,
@@ -93,6 +97,7 @@ impl Daemon {
     /// Ends ingest, whose files are committed.
     pub(super) fn stop(&self) {
         self.coverage.stop();
+        self.integrity.stop();
         self.pipeline.stop();
     }
 
@@ -464,7 +469,16 @@ impl Engine for Daemon {
     }
 
     fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError> {
-        files::list(&self.snapshots.load().files, &self.pipeline.progress(), request, cancel)
+        files::list(&self.snapshots.load(), &self.pipeline.progress(), request, cancel)
+    }
+
+    fn validation(&self) -> Result<ValidateReport, ApiError> {
+        let report = self.integrity.report().map(|report| ValidateReport::clone(&report));
+        report.ok_or_else(|| {
+            let message =
+                "nothing was validated: the archive has no digests, or they are not read yet";
+            ApiError::new(ErrorKind::NotFound, message)
+        })
     }
 
     fn coverage(

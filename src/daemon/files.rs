@@ -10,7 +10,7 @@ use language::time::Clock;
 use search::run::parse_bound;
 use segment::file;
 use segment::file::FileRecord;
-use store::ledger::LedgerReader;
+use store::snapshot::Snapshot;
 use trail::layout::PathFacts;
 use trail::time::Micros;
 use wire::Reject;
@@ -26,7 +26,7 @@ const CHECK_STEP: u64 = 1 << 10;
 
 /// Answers a request for files: those of the ledger, then those that are pending or skipped.
 pub(super) fn list(
-    ledger: &LedgerReader,
+    snapshot: &Snapshot,
     progress: &Progress,
     request: &FilesRequest,
     cancel: &Cancel,
@@ -56,12 +56,14 @@ pub(super) fn list(
     }
     if !is_only(FileState::Pending) && !is_only(FileState::Skipped) {
         let mut seen: u64 = 0;
-        ledger.each(|record| {
+        let verdicts = snapshot.verdicts.load();
+        snapshot.files.each(|record| {
             seen += 1;
             if seen.is_multiple_of(CHECK_STEP) {
                 cancel.check()?;
             }
-            listing.take(entry_of(record))
+            let integrity = verdicts.of_file(record.number);
+            listing.take(FileEntry { integrity, ..entry_of(record) })
         })?;
     }
     for file in progress.pending() {
@@ -80,6 +82,7 @@ pub(super) fn entry_of(record: FileRecord) -> FileEntry {
         path: key.path,
         state: state_of(state),
         size: key.size,
+        integrity: None,
         modified: Some(Micros(key.mtime_ns.div_euclid(1_000))),
         reading: reading_of(reading),
     }
@@ -141,7 +144,7 @@ fn reading_of(reading: file::Reading) -> Reading {
 fn unread_entry(file: Unread, state: FileState) -> FileEntry {
     let Unread { path, size, modified, reason } = file;
     let reading = Reading { reason: Some(reason), ..Reading::default() };
-    FileEntry { path, state, size, modified, reading }
+    FileEntry { path, state, size, modified, integrity: None, reading }
 }
 
 struct Filter<'r> {

@@ -35,7 +35,7 @@ use wire::{
     ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest,
     FieldsResponse, FileCounts, FileState, FilesRequest, FilesResponse, IndexStatus,
     RebuildRequest, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
-    Status, TailPage, TailRequest, ValuesRequest, ValuesResponse, VerifyStatus,
+    Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// Serves a data directory for as long as it lives.
@@ -239,7 +239,11 @@ impl Engine for Reader {
             let suggestion = Some("the daemon that watches the archive says it".to_owned());
             return Err(ApiError { suggestion, ..ApiError::new(ErrorKind::Conflict, message) });
         }
-        files::list(&self.snapshot.files, &Progress::new(), request, cancel)
+        files::list(&self.snapshot, &Progress::new(), request, cancel)
+    }
+
+    fn validation(&self) -> Result<ValidateReport, ApiError> {
+        Err(needs_daemon())
     }
 
     fn coverage(

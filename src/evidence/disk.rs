@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::io::{Read as _, Seek as _};
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -67,6 +67,19 @@ impl Disk {
     /// Paths that could not be read, and why.
     pub fn notes(&self) -> Vec<String> {
         self.notes.lock().map_or_else(|_| Vec::new(), |notes| notes.iter().cloned().collect())
+    }
+
+    /// Bytes of a file as it is on disk.
+    pub fn length(&self, path: &str) -> io::Result<u64> {
+        Ok(self.archive.open(Path::new(path))?.metadata()?.len())
+    }
+
+    /// A file as it is on disk; an error where it is longer than that.
+    pub fn raw(&self, path: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let file = self.archive.open(Path::new(path))?;
+        file.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
+        if bytes.len() > bytes_max { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     }
 
     fn note(&self, path: &Path, why: &str) {

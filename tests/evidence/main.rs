@@ -6,6 +6,7 @@ mod chain;
 mod changes;
 #[path = "../common/mod.rs"]
 mod common;
+mod daemon;
 
 use std::path::Path;
 

@@ -33,7 +33,7 @@ use wire::{
     ApiError, CoverageKey, CoverageRequest, CoverageResponse, Dimension, ErrorBody, ErrorKind,
     FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus,
     SavedRequest, SavedResponse, SavedSearch, SearchRequest, SearchResponse, Status, TraceRequest,
-    TraceResponse, ValuesRequest, ValuesResponse, VerifyStatus,
+    TraceResponse, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// How often, and after what pause, a full queue of connections is tried again: for two seconds.
@@ -211,6 +211,11 @@ impl Client {
             ("children", children.map(|children| children.to_string())),
         ];
         decode(self.get(&with_keys("/v1/trace", keys))?)
+    }
+
+    /// What CloudTrail's digests say of the files of the index.
+    pub fn validation(&self) -> Result<ValidateReport, ClientError> {
+        decode(self.get("/v1/validate")?)
     }
 
     /// Starts a check of the index, unless one is running.

@@ -29,6 +29,17 @@ pub use self::metadata::is_metadata;
 pub use self::place::{Root, RootError, is_digest_path, is_metadata_path};
 pub use self::report::Collector;
 
+/// Reads a SHA-256 in hexadecimal.
+pub fn hash(text: &str) -> Option<Hash> {
+    digest::hash(text)
+}
+
+/// A name for a copy of a file, made of its path: safe, and of one length.
+pub fn name_of_copy(path: &str) -> String {
+    let ending = if is_metadata_path(path) { "json" } else { "json.gz" };
+    format!("{}.{ending}", hex::encode(place::key("", path)))
+}
+
 /// SHA-256 of a content.
 pub type Hash = [u8; 32];
 

@@ -66,7 +66,9 @@ impl Collector {
     }
 
     /// The report, with the number of keys that there were.
-    pub fn report(self, keys: usize) -> ValidateReport {
+    pub fn report(mut self, keys: usize) -> ValidateReport {
+        // A folder has no order.
+        self.report.files_named.sort_by(|a, b| a.path.cmp(&b.path));
         let is_good = |good: bool, count: u64| good || count == 0;
         let files = self.files.iter().all(|(state, n)| is_good(*state == Integrity::Verified, *n));
         let digests =

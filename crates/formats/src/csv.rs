@@ -18,7 +18,7 @@ use wire::Hit;
 const FORMULA_STARTS: &[char] = &['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
 /// The columns of an event's row: its fields by their short names, and the place of its record.
-pub const EVENT_COLUMNS: [&str; 15] = [
+pub const EVENT_COLUMNS: [&str; 16] = [
     "time",
     "actor",
     "credential",
@@ -34,6 +34,7 @@ pub const EVENT_COLUMNS: [&str; 15] = [
     "id",
     "file",
     "offset",
+    "integrity",
 ];
 
 /// An event as a row, in [`EVENT_COLUMNS`].
@@ -63,6 +64,7 @@ pub(crate) fn event_row(hit: &Hit) -> [Value; EVENT_COLUMNS.len()] {
         meta.id.as_str().into(),
         meta.file.as_str().into(),
         meta.offset.into(),
+        meta.integrity.map_or(Value::Null, |state| state.name().into()),
     ]
 }
 
@@ -204,7 +206,7 @@ mod tests {
         check(
             |csv| csv.event(&hit),
             "2023-07-10T11:42:36Z,'=alice,iam-user,s3.amazonaws.com,'-GetObject,\
-             \"[\"\"=b/k\"\",\"\"x\"\"]\",'@x,,'+1,,failure,1e999,e1,'-a.json,12\n",
+             \"[\"\"=b/k\"\",\"\"x\"\"]\",'@x,,'+1,,failure,1e999,e1,'-a.json,12,\n",
         );
     }
 }

@@ -10,6 +10,7 @@ use segment::IndexError;
 use segment::build::{BuiltSegment, SegmentBuilder, SegmentFactory};
 use segment::file::FileRecord;
 use segment::steps::step;
+use trail::content::EventKey;
 use trail::flat::Event;
 
 /// Bytes of records between two looks at how much memory the segment takes: a look costs more than
@@ -57,6 +58,11 @@ impl Growing {
             }
         }
         Ok(())
+    }
+
+    /// Notes an event that a file repeats.
+    pub(crate) fn repeat(&mut self, key: EventKey, file: u64) {
+        self.builder.repeat(key, file);
     }
 
     /// Closes a file, to which all events since the last call belong.

@@ -57,6 +57,8 @@ pub(crate) struct Tally<'a> {
     /// When the file was delivered: nothing in it can be later.
     delivered: Micros,
     reading: Reading,
+    /// The number of the file, if digests can list it, so that its duplicates are noted.
+    notes_copies_of: Option<u64>,
     /// Records that were put together of a table's columns and have no `eventID` or no account.
     unidentified: u64,
     /// Disconnects when ingest is to end.
@@ -83,10 +85,17 @@ impl<'a> Tally<'a> {
             kept_from,
             delivered,
             reading,
+            notes_copies_of: None,
             unidentified: 0,
             stopping,
             stops_at: None,
         }
+    }
+
+    /// Has the events noted that a file repeats, if it lies as CloudTrail's files do: others are in no
+    /// digest.
+    pub(crate) fn note_copies(&mut self, path: &str, file: u64) {
+        self.notes_copies_of = path.contains("/AWSLogs/").then_some(file);
     }
 
     /// Gives the file up where ingest ends and this takes long; looks now and then, of so many records or
@@ -175,7 +184,8 @@ impl Sink for Tally<'_> {
             reading.expired += 1;
             return Ok(());
         }
-        let claim = if event.flags.contains(Flags::RECONSTRUCTED) {
+        let is_reconstructed = event.flags.contains(Flags::RECONSTRUCTED);
+        let claim = if is_reconstructed {
             let is_identified = [columns::EVENT_ID, columns::RECIPIENT_ACCOUNT]
                 .iter()
                 .all(|column| !event.column(*column).is_empty());
@@ -188,6 +198,10 @@ impl Sink for Tally<'_> {
             Claim::New => {}
             Claim::Duplicate => {
                 reading.duplicates += 1;
+                // What was put together of a table has other content, and is no copy.
+                if let Some(file) = self.notes_copies_of.filter(|_| !is_reconstructed) {
+                    self.segments.repeat(event.key(), file);
+                }
                 return Ok(());
             }
             Claim::Conflict => {

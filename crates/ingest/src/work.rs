@@ -457,6 +457,19 @@ impl Worker {
     }
 }
 
+/// What a file is that belongs to digests, and is none: public keys, or a digest's metadata.
+fn beside_digests(path: &str, content: &[u8]) -> Option<&'static str> {
+    const KEYS: &[u8] = b"\"PublicKeyList\"";
+    if evidence::is_metadata_path(path) && content.len() <= evidence::METADATA_BYTES_MAX {
+        return evidence::is_metadata(content).then_some("the metadata of a digest");
+    }
+    let begins_so =
+        content[..content.len().min(1 << 10)].windows(KEYS.len()).any(|part| part == KEYS);
+    let may_be_keys = begins_so && content.len() <= evidence::KEYS_BYTES_MAX;
+    (may_be_keys && evidence::is_keys(content))
+        .then_some("public keys of digests; they are trusted where evidence.public_keys names them")
+}
+
 /// A file that was read, and split into records.
 struct Split<'a> {
     key: &'a FileKey,
@@ -529,6 +542,7 @@ impl Split<'_> {
         let batch = membership.batch.number;
         let stopping = worker.progress.stopping();
         let mut tally = Tally::new(segments, &worker.dedupe, batch, kept_from, delivered, stopping);
+        tally.note_copies(&key.path, number);
         match body {
             Body::Pieces(pieces) => parser.parse_pieces(pieces, origin, &mut tally)?,
             Body::Csv(text) => {
@@ -543,7 +557,12 @@ impl Split<'_> {
         }
         let split::Outcome { is_digest, is_cut } = body.outcome();
         let is_digest = is_digest && matches!(body, Body::Pieces(pieces) if !pieces.is_empty());
+        let beside = beside_digests(&key.path, content.bytes);
+        let is_digest = is_digest || beside.is_some();
         let (state, mut reading) = tally.end(&key.path, content, flags, is_digest, is_cut);
+        if state == FileState::Digest {
+            reading.reason = beside.map(str::to_owned);
+        }
         if let Body::Parquet(file) = body {
             reading.sha256 = table::sha256(file).ok();
         }

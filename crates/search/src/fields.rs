@@ -14,6 +14,7 @@ use tantivy::Term;
 use unicode_normalization::UnicodeNormalization;
 
 pub(crate) use self::told::at;
+use crate::integrity::INTEGRITY;
 use crate::notes::Notes;
 use crate::unicode::forms;
 use crate::values::ValueSource;
@@ -37,6 +38,8 @@ pub(crate) enum Target {
     Time,
     /// `sourceIPAddress`, as an address.
     Ip,
+    /// `integrity`, by verdicts of this edition.
+    Integrity(u64),
     /// Places in records.
     Places(Places),
 }
@@ -100,6 +103,7 @@ impl Finder<'_> {
             Target::Time => ValueSource::Time,
             Target::Ip => ValueSource::Column(columns::SOURCE_IP),
             Target::Column(id) => ValueSource::Column(id),
+            Target::Integrity(_) => ValueSource::Integrity(self.snapshot.verdicts.load_full()),
             Target::Places(places) => ValueSource::Paths(places.values),
         })
     }
@@ -175,6 +179,9 @@ impl Finder<'_> {
         match name {
             "time" | EVENT_TIME_PATH => return Some(Target::Time),
             "ip" => return Some(Target::Ip),
+            INTEGRITY => {
+                return Some(Target::Integrity(self.snapshot.verdicts.load().edition()));
+            }
             _ => {}
         }
         if let Some(id) = ColumnId::named(name) {
@@ -269,7 +276,7 @@ fn named<'n>() -> impl Iterator<Item = &'n str> {
         .flat_map(|column| std::iter::once(&column.path).chain(column.aliases).copied());
     columns
         .chain(SHORT_NAMES.iter().map(|short| short.name))
-        .chain(["time", "ip", EVENT_TIME_PATH])
+        .chain(["time", "ip", INTEGRITY, EVENT_TIME_PATH])
         .map(|name| name as &'n str)
 }
 

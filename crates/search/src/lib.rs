@@ -21,6 +21,7 @@ mod fields;
 mod form;
 mod groups;
 mod id_clauses;
+mod integrity;
 mod lower;
 mod meaning;
 mod named;

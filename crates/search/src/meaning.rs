@@ -55,6 +55,8 @@ pub(crate) enum EventTest {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum EventField {
     Column(ColumnId),
+    /// `integrity`, by verdicts of this edition.
+    Integrity(u64),
     /// Paths, columns among them; their values count as those of one field.
     Paths(Vec<String>),
 }

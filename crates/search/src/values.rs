@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{DateTime, DocId};
 
+use crate::integrity::{BY_NAME, state_of};
 use crate::parsers::SharedParser;
 use crate::value_clauses::EXACT_FLOATS_END;
 use language::ast::Net;
@@ -21,6 +22,7 @@ use segment::dictionary::TextColumn;
 use segment::overflow::{Overflowed, Reach};
 use segment::schema::TIME;
 use segment::view::{SegmentView, separated};
+use store::verdicts::Verdicts;
 use trail::cell::Cell;
 use trail::columns::ColumnId;
 use trail::flat::Scalar;
@@ -44,6 +46,8 @@ pub(crate) enum ValueSource {
     /// The time, as the beginning of its interval.
     Bin(Bins),
     Column(ColumnId),
+    /// `integrity`.
+    Integrity(Arc<Verdicts>),
     /// Paths, columns among them; their values count as those of one field.
     Paths(Vec<String>),
     /// The networks of a field's addresses, as keys of groups have them.
@@ -115,6 +119,8 @@ enum ValueKind {
         current: Stretch,
     },
     Record(Box<FromRecord>),
+    /// Bits are places in the order of the states' names.
+    Integrity(Arc<SegmentView>, Arc<Verdicts>),
     /// Values at a path that no column has, or not to the last digit.
     Path(Box<FromPath>),
 }
@@ -168,6 +174,10 @@ impl Values {
                 )?);
             }
             ValueSource::Column(id) => parts.extend(ValuePart::column(segment, *id, read)?),
+            ValueSource::Integrity(verdicts) => {
+                let kind = ValueKind::Integrity(Arc::clone(segment), Arc::clone(verdicts));
+                parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });
+            }
             ValueSource::Paths(paths) => {
                 for path in paths {
                     if let Some(id) = ColumnId::at_path(path) {
@@ -411,6 +421,12 @@ impl ValuePart {
         if let ValueKind::Path(from) = &mut self.kind {
             return from.collect(doc, part, found);
         }
+        if let ValueKind::Integrity(segment, verdicts) = &self.kind {
+            let state = state_of(segment, verdicts, doc)?;
+            let place = BY_NAME.iter().position(|known| Some(*known) == state);
+            found.extend(place.map(|place| Local { part, bits: place as u64 }));
+            return Ok(0);
+        }
         let Some(values) = &self.values else { return Ok(0) };
         let before = found.len();
         let mut add = |bits| found.push(Local { part, bits });
@@ -469,6 +485,7 @@ impl ValuePart {
             ValueKind::Bin { .. } => Cell::Time(Micros(i64::from_u64(bits))),
             ValueKind::Record(from) => Cell::Text(from.texts[bits as usize].clone()),
             ValueKind::Path(from) => from.cells[bits as usize].clone(),
+            ValueKind::Integrity(..) => Cell::text(BY_NAME[bits as usize].name()),
             ValueKind::Text(_) => Cell::Null,
         }
     }

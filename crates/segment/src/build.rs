@@ -41,6 +41,8 @@ pub struct BuiltSegment {
     pub segment: Option<SegmentEntry>,
     /// Ledger entries of the files whose events the segment holds, and of files without events.
     pub files: Vec<FileRecord>,
+    /// Events that these files repeat, and the number of the file.
+    pub copies: Vec<(EventKey, u64)>,
 }
 
 /// Opens tantivy's view of the segment directory. Each segment gets a new one, because tantivy
@@ -84,6 +86,7 @@ impl SegmentFactory {
             keys: Vec::new(),
             conflicts: Vec::new(),
             files: Vec::new(),
+            copies: Vec::new(),
         })
     }
 }
@@ -101,6 +104,7 @@ pub struct SegmentBuilder {
     /// Ids of events that are flagged as conflicting.
     conflicts: Vec<u64>,
     files: Vec<FileRecord>,
+    copies: Vec<(EventKey, u64)>,
 }
 
 impl SegmentBuilder {
@@ -124,6 +128,11 @@ impl SegmentBuilder {
         self.files.push(file);
     }
 
+    /// Notes an event that a file repeats, which is not added.
+    pub fn repeat(&mut self, key: EventKey, file: u64) {
+        self.copies.push((key, file));
+    }
+
     /// How many events were added so far.
     pub fn events(&self) -> u32 {
         self.writer.events()
@@ -136,12 +145,13 @@ impl SegmentBuilder {
             + self.ids.memory()
             + self.keys.capacity() * size_of::<EventKey>()
             + self.files.len() * FILE_BYTES
+            + self.copies.capacity() * size_of::<(EventKey, u64)>()
     }
 
     /// Gives the segment up and removes its files. Returns the archive files that it held.
     pub fn abandon(self) -> BuiltSegment {
         self.directory.give_up();
-        BuiltSegment { segment: None, files: self.files }
+        BuiltSegment { segment: None, files: self.files, copies: self.copies }
     }
 
     /// Writes the segment, sorted by time, and syncs its files; their directory is synced by the
@@ -162,6 +172,7 @@ impl SegmentBuilder {
             mut keys,
             mut conflicts,
             files,
+            copies,
             ..
         } = self;
         let order = writer.order();
@@ -188,6 +199,6 @@ impl SegmentBuilder {
             part.built();
         }
         let segment = SegmentEntry { id, runs, files: directory.written() };
-        Ok(BuiltSegment { segment: Some(segment), files })
+        Ok(BuiltSegment { segment: Some(segment), files, copies })
     }
 }

@@ -215,6 +215,11 @@ pub(crate) async fn coverage(State(app): State<App>, uri: Uri) -> Answer {
     app.answer(move |engine, cancel| engine.coverage(&request, cancel)).await
 }
 
+pub(crate) async fn validation(State(app): State<App>, uri: Uri) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    app.answer(move |engine, _| engine.validation()).await
+}
+
 pub(crate) async fn verify(State(app): State<App>, uri: Uri) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     json(StatusCode::OK, &app.ask(Engine::verify).await?)

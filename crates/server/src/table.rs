@@ -8,7 +8,7 @@ use wire::{
     CoverageRequest, CoverageResponse, ErrorKind, ExportRequest, FieldsRequest, FieldsResponse,
     FilesRequest, FilesResponse, Hit, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse,
     SavedSearch, SearchRequest, SearchResponse, Status, TailRequest, TraceRequest, TraceResponse,
-    ValuesRequest, ValuesResponse, VerifyStatus,
+    ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 use crate::ask::App;
@@ -282,6 +282,15 @@ pub(crate) const ROUTES: &[Route] = &[
                 .query(of::<CoverageRequest>(types))
                 .answers(of::<CoverageResponse>(types), OF_SEARCH)
         },
+    },
+    Route {
+        method: "get",
+        path: "/v1/validate",
+        id: "validation",
+        summary: "What CloudTrail's digests say of the files of the index.",
+        level: Level::Asking,
+        handler: || get(routes::validation),
+        describe: |operation, types| operation.answers(of::<ValidateReport>(types), OF_QUERY),
     },
     Route {
         method: "get",

@@ -135,6 +135,10 @@ impl Engine for Fake {
         Ok(CoverageResponse { total: request.limit.unwrap_or(1) as u64, ..Default::default() })
     }
 
+    fn validation(&self) -> Result<wire::ValidateReport, ApiError> {
+        Ok(wire::ValidateReport { keys: 7, ..wire::ValidateReport::default() })
+    }
+
     fn start_verify(&self, _: Caller) -> VerifyStatus {
         VerifyStatus { is_running: true, ..VerifyStatus::default() }
     }

@@ -12,6 +12,8 @@
 //! ├── LOCK            held by the one process that may write
 //! ├── manifest.json   the last commit: segments, and how much of the ledger counts
 //! ├── files.jsonl     the ledger: one line a file that was read; files.N.jsonl after a rebuild
+//! ├── copies-N        which file repeats which event
+//! ├── verdicts.json   what digests say of each file
 //! ├── saved.json      saved searches, which are not part of the index
 //! ├── segments/       tantivy's segment files; keys, ids, words and records of their
 //! │                   events
@@ -26,6 +28,7 @@
 #![warn(missing_docs, unreachable_pub)]
 
 pub mod attempts;
+pub mod copies;
 pub mod dedupe;
 pub mod inspect;
 pub mod job;
@@ -39,5 +42,6 @@ pub mod snapshot;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod verdicts;
 pub mod verify;
 pub mod versions;

@@ -17,6 +17,7 @@ use crate::manifest::Manifest;
 use crate::opening::SEGMENTS;
 use crate::snapshot::Snapshot;
 use crate::store::LOCK;
+use crate::verdicts::Verdicts;
 use segment::IndexError;
 use segment::build::open_index;
 use segment::cache::Caches;
@@ -90,6 +91,7 @@ pub fn open_to_read(
     snapshot.expired = manifest.expired;
     snapshot.begun = manifest.begun;
     snapshot.commit = manifest.commit;
+    snapshot.verdicts.store(Arc::new(Verdicts::read(data_dir, manifest.begun)));
     Ok(Some(Arc::new(snapshot)))
 }
 

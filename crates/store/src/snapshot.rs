@@ -10,6 +10,7 @@ use tantivy::schema::Schema;
 
 use crate::ledger::LedgerReader;
 use crate::manifest::{Expired, LedgerExtent};
+use crate::verdicts::VerdictCell;
 use segment::IndexError;
 use segment::overflow::Reach;
 use segment::schema::Fields;
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub begun: Micros,
     /// How many commits and merges the index has had.
     pub commit: u64,
+    /// What digests say of the files; it changes between commits.
+    pub verdicts: VerdictCell,
 }
 
 /// The segments of a snapshot that an earlier version wrote, and that are whole.
@@ -66,6 +69,7 @@ impl Snapshot {
             expired: Expired::default(),
             begun: Micros::default(),
             commit: 0,
+            verdicts: VerdictCell::default(),
         }
     }
 

@@ -27,6 +27,7 @@ use tantivy::Index;
 use self::retention::Futures;
 use super::opening;
 use crate::attempts::{Attempts, Work};
+use crate::copies;
 use crate::dedupe::Dedupe;
 use crate::inspect::free_bytes;
 use crate::job::{Expiring, MergeJob};
@@ -34,6 +35,7 @@ use crate::ledger::{Ledger, LedgerReader, Line};
 use crate::manifest::{Expired, Manifest};
 use crate::opening::{Opened, SEGMENTS};
 use crate::snapshot::{Snapshot, SnapshotCell};
+use crate::verdicts::Verdicts;
 use segment::IndexError;
 use segment::build::{BuiltSegment, SegmentFactory, open_index};
 use segment::cache::Caches;
@@ -151,6 +153,8 @@ impl Store {
             _lock: lock,
         };
         store.open_segments()?;
+        let verdicts = Verdicts::read(data_dir, store.current.manifest.begun);
+        store.current.snapshot.load().verdicts.store(Arc::new(verdicts));
         // What was begun before a crash may not be on disk: a rename that only the kernel knows of must
         // be, before what it made superfluous goes.
         store.disk.sync_dir(data_dir).map_err(IndexError::io(data_dir))?;
@@ -253,8 +257,10 @@ impl Store {
         step("commit-begun");
         let mut lines = Vec::new();
         let mut entries = Vec::new();
-        for BuiltSegment { segment, files } in built {
+        let mut rows = Vec::new();
+        for BuiltSegment { segment, files, copies } in built {
             entries.extend(segment);
+            rows.extend(copies);
             lines.extend(files.into_iter().map(|file| Line::File(Box::new(file))));
         }
         let appended = self.current.ledger.append(lines, &*self.disk)?;
@@ -262,6 +268,7 @@ impl Store {
         manifest.segments.extend(entries.iter().cloned());
         manifest.ledger = appended.extent.clone();
         let views = self.open_views(&entries)?;
+        copies::append(&self.data_dir, manifest.begun, &rows)?;
         self.put(manifest)?;
         self.current.ledger.publish(appended);
         step("ledger-published");
@@ -478,6 +485,7 @@ impl Store {
         new.expired = self.current.manifest.expired;
         new.begun = self.current.manifest.begun;
         new.commit = self.current.manifest.commit;
+        new.verdicts = Arc::clone(&snapshot.load().verdicts);
         snapshot.store(Arc::new(new));
         for view in gone {
             view.retire();
@@ -488,6 +496,9 @@ impl Store {
     /// writes: else there are files that no manifest names yet.
     fn remove_orphans(&self) -> Result<(), IndexError> {
         let manifest = &self.current.manifest;
+        copies::remove_others(&self.data_dir, manifest.begun)
+            .map_err(IndexError::io(&self.data_dir))?;
+        copies::cut(&self.data_dir, manifest.begun, self.ledger().next_number())?;
         let living: HashSet<&str> = manifest
             .segments
             .iter()

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use crate::{
     ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest, FieldsResponse,
     FilesRequest, FilesResponse, RebuildRequest, RebuildStatus, SavedRequest, SavedSearch,
-    SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValuesRequest, ValuesResponse,
-    VerifyStatus,
+    SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValidateReport, ValuesRequest,
+    ValuesResponse, VerifyStatus,
 };
 
 /// Answers the requests.
@@ -84,6 +84,10 @@ pub trait Engine: Send + Sync + 'static {
         request: &CoverageRequest,
         cancel: &Cancel,
     ) -> Result<CoverageResponse, ApiError>;
+
+    /// What CloudTrail's digests say of the files of the index; [`ErrorKind::NotFound`] where nothing was
+    /// judged yet.
+    fn validation(&self) -> Result<ValidateReport, ApiError>;
 
     /// Starts a check of the index for an operator, unless one is running. Returns how far it is.
     fn start_verify(&self, caller: Caller) -> VerifyStatus;

@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Integrity;
 use trail::time::Micros;
 
 /// What became of a file of the archive.
@@ -230,6 +231,9 @@ pub struct FileEntry {
     /// The file's modification time; absent for a skipped file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<Micros>,
+    /// What CloudTrail's digests say of the file; absent where nothing was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<Integrity>,
     /// What reading the file found; all zero while it is pending.
     #[serde(flatten)]
     pub reading: Reading,

@@ -369,6 +369,10 @@ pub struct Meta {
     /// `reconstructed` (the record was put together of columns), `ambiguous` and `map-text`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
+    /// What CloudTrail's digests say of the files that have the event: the best of them. Absent where nothing
+    /// was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<Integrity>,
     /// The record as delivered, where that is not valid JSON; `event` is then its repaired form.
     /// Bytes that are not UTF-8 become U+FFFD. Absent for valid records.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -330,7 +330,10 @@ impl DenseKey {
                 let stretches = Stretches::new(bins.clone(), times.to_u64_monotonic().values);
                 return Ok(Some(Self::Time { segment: Arc::clone(segment), stretches }));
             }
-            ValueSource::Column(_) | ValueSource::Time | ValueSource::Net(..) => return Ok(None),
+            ValueSource::Column(_)
+            | ValueSource::Integrity(_)
+            | ValueSource::Time
+            | ValueSource::Net(..) => return Ok(None),
         };
         Ok(match column {
             None => Some(Self::Missing),

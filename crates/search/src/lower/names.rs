@@ -105,6 +105,9 @@ impl EventNames<'_> {
             Target::Time => Found::Time,
             Target::Ip => Found::Values(EventField::Column(columns::SOURCE_IP), FieldKind::Address),
             Target::Column(id) => Found::Values(EventField::Column(id), kind_of_column(id)),
+            Target::Integrity(edition) => {
+                Found::Values(EventField::Integrity(edition), FieldKind::Any)
+            }
             Target::Places(places) => {
                 let kind = if places.has_arns { FieldKind::Named } else { FieldKind::Any };
                 Found::Values(EventField::Paths(places.values), kind)
@@ -141,6 +144,7 @@ impl Names for EventNames<'_> {
             Target::Time => return Ok(EventTest::Time(TimeBetween { start: None, end: None })),
             Target::Ip => EventField::Column(columns::SOURCE_IP),
             Target::Column(id) => EventField::Column(id),
+            Target::Integrity(edition) => EventField::Integrity(edition),
             // Whatever has something below it is there.
             Target::Places(places) => EventField::Paths(places.all()),
         };
@@ -268,7 +272,7 @@ pub(crate) fn column_kind(field: &Target) -> ColumnKind {
         Target::Ip => ColumnKind::Values(FieldKind::Address),
         Target::Column(id) => ColumnKind::Values(kind_of_column(*id)),
         Target::Places(places) if places.has_arns => ColumnKind::Values(FieldKind::Named),
-        Target::Places(_) => ColumnKind::Values(FieldKind::Any),
+        Target::Places(_) | Target::Integrity(_) => ColumnKind::Values(FieldKind::Any),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::addresses::{Addresses, AwsSource, Network};
 use crate::compare::{CompareClause, Relation};
 use crate::form::{Anything, Between, SameNumber, SameText};
 use crate::id_clauses::{IdClause, UuidClause};
+use crate::integrity::IntegrityClause;
 use crate::meaning::{EventField, Operand, ValueMeaning};
 use crate::phrase::Phrase;
 use crate::value_clauses::{
@@ -35,6 +36,10 @@ impl Planner<'_> {
     pub(crate) fn value(&self, field: &EventField, test: &ValueMeaning) -> Box<dyn Query> {
         match field {
             EventField::Column(id) => self.column_test(*id, test),
+            EventField::Integrity(_) => {
+                let verdicts = self.snapshot.verdicts.load_full();
+                self.clause(IntegrityClause { verdicts, test: test.clone() })
+            }
             EventField::Paths(paths) => {
                 let test_of = |path: &String| match ColumnId::at_path(path) {
                     Some(id) => self.column_test(id, test),
@@ -63,7 +68,7 @@ impl Planner<'_> {
             Comparison::Less => Relation::Less,
             Comparison::AtMost => Relation::AtMost,
         };
-        let (left, right) = (source(left), source(right));
+        let (left, right) = (self.source(left), self.source(right));
         self.clause(CompareClause { left, right, relation, read: crate::plan::read_record() })
     }
 
@@ -230,12 +235,15 @@ impl Planner<'_> {
         let mut text = text.to_owned();
         Term::from_field_text(Fields::column(id), shorten(&mut text, EXACT_BYTES_MAX))
     }
-}
 
-fn source(operand: &Operand) -> ValueSource {
-    match operand {
-        Operand::Time => ValueSource::Time,
-        Operand::Field(EventField::Column(id)) => ValueSource::Column(*id),
-        Operand::Field(EventField::Paths(paths)) => ValueSource::Paths(paths.clone()),
+    fn source(&self, operand: &Operand) -> ValueSource {
+        match operand {
+            Operand::Time => ValueSource::Time,
+            Operand::Field(EventField::Column(id)) => ValueSource::Column(*id),
+            Operand::Field(EventField::Integrity(_)) => {
+                ValueSource::Integrity(self.snapshot.verdicts.load_full())
+            }
+            Operand::Field(EventField::Paths(paths)) => ValueSource::Paths(paths.clone()),
+        }
     }
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{Search, clock_of, parse_query, why_ended};
 use crate::fields::{Target, at, is_above_a_column, is_taken};
 use crate::groups::{Grouping, Measure, group, top_of_column};
+use crate::integrity::INTEGRITY;
 use crate::lower::NAMES;
 use crate::plan::read_record;
 use crate::presence::presences;
@@ -187,6 +188,7 @@ impl Search<'_> {
             Target::Column(id) => id.column().path.to_owned(),
             Target::Ip => SOURCE_IP.column().path.to_owned(),
             Target::Time => EVENT_TIME_PATH.to_owned(),
+            Target::Integrity(_) => INTEGRITY.to_owned(),
             Target::Places(places) => match <[String; 1]>::try_from(places.values) {
                 Ok([path]) => path,
                 Err(_) => field.name.clone(),

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::collect::Match;
 use crate::fields::{Finder, Target};
+use crate::integrity::state_of;
 use crate::parsers::SharedParser;
 use crate::pieces::{in_parallel, threads};
 use crate::run::highlight::Highlighter;
@@ -79,6 +80,7 @@ impl<'a> Fetcher<'a> {
             row: place.map(|place| place.row),
             column: place.map(|place| place.column).filter(|column| *column > 0),
             flags: flags.names(),
+            integrity: self.snapshot.verdicts.load().of_event(*file, || Some(event.key())),
             raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
         };
         let event = raw_json(text.into_owned())?;
@@ -171,7 +173,7 @@ impl Chosen {
                     vec![id.column().path]
                 }
                 Target::Places(places) => places.values.iter().map(String::as_str).collect(),
-                Target::Column(_) | Target::Time => Vec::new(),
+                Target::Column(_) | Target::Time | Target::Integrity(_) => Vec::new(),
             };
             for path in of_target {
                 paths.entry(separated(path)).or_default().push(at);
@@ -235,6 +237,11 @@ impl Fetcher<'_> {
                         // The others are values, which were read.
                         values.extend(objects.into_iter().filter(has_parts));
                     }
+                }
+                Target::Integrity(_) => {
+                    let state =
+                        state_of(&found.segment, &self.snapshot.verdicts.load(), found.doc)?;
+                    values.extend(state.map(|state| state.name().into()));
                 }
                 Target::Ip | Target::Column(_) => {}
             }
