@@ -143,8 +143,7 @@ fn changed_padded_and_recompressed_files_have_their_verdicts() {
     give_keys(&keys);
     let hours = hours(&mut chain);
     chain.save_metadata();
-    let [changed, padded, recompressed] =
-        [&hours[0].logs[0], &hours[1].logs[0], &hours[2].logs[0]];
+    let [changed, padded, recompressed] = [&hours[0].logs[0], &hours[1].logs[0], &hours[2].logs[0]];
     let content = crate::common::contents(changed);
     let text = String::from_utf8(content).unwrap().replace("bert", "eve");
     fs::write(changed, gzip(text.as_bytes(), 6)).unwrap();
