@@ -43,7 +43,7 @@ fn archive() -> Bench {
     bench
 }
 
-fn is_metadata(path: &&PathBuf) -> bool {
+fn is_metadata(path: &Path) -> bool {
     path.to_str().unwrap().ends_with(".metadata.json")
 }
 

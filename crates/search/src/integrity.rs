@@ -14,7 +14,6 @@ use segment::docsets::Docs;
 use segment::view::SegmentView;
 use store::verdicts::Verdicts;
 use trail::cell::Cell;
-use trail::content::EventKey;
 use wire::Integrity;
 
 /// The field's name.
@@ -41,14 +40,10 @@ pub(crate) fn state_of(
     let mut failed = None;
     let key = || {
         let record = segment.record(doc).map_err(|error| failed = Some(error)).ok()?;
-        key_of(&record)
+        SharedParser::take().key(&record)
     };
     let state = verdicts.of_event(segment.file(doc), key);
     failed.map_or(Ok(state), Err)
-}
-
-fn key_of(record: &[u8]) -> Option<EventKey> {
-    SharedParser::take().parse_record(record).map(|(event, _)| event.key())
 }
 
 /// Events whose state passes a test.

@@ -45,6 +45,7 @@ impl<'a> Fetcher<'a> {
     fn fetch(&mut self, found: &Match, cancel: &Cancel) -> Result<Hit, ApiError> {
         let Match { segment, doc, position: Position { time, file, offset } } = found;
         let raw = segment.record(*doc)?;
+        let integrity = state_of(segment, &self.snapshot.verdicts.load(), *doc)?;
         let path = self.snapshot.files.path_of(*file)?;
         let path = path.map_or_else(String::new, |path| path.to_string());
         let (event, text) = self.parser.parse_record(&raw).ok_or_else(|| {
@@ -80,7 +81,7 @@ impl<'a> Fetcher<'a> {
             row: place.map(|place| place.row),
             column: place.map(|place| place.column).filter(|column| *column > 0),
             flags: flags.names(),
-            integrity: self.snapshot.verdicts.load().of_event(*file, || Some(event.key())),
+            integrity,
             raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
         };
         let event = raw_json(text.into_owned())?;
