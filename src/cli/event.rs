@@ -173,7 +173,7 @@ fn described(hit: &Hit, times: &Times) -> String {
     let record = Record::new(&hit.event);
     let meta = &hit.meta;
     let time = times.shown(&meta.time);
-    let lines = [
+    let mut lines = vec![
         ("who", joined(&[Some(meta.actor.clone()), record.text(&["userIdentity", "arn"])])),
         ("what", joined(&[record.action(), Some(outcome(hit, &record))])),
         ("target", targets(hit, usize::MAX)),
@@ -184,8 +184,8 @@ fn described(hit: &Hit, times: &Times) -> String {
         ("id", meta.id.clone()),
         ("file", format!("{}, {}", meta.file, place(meta))),
         ("flags", meta.flags.join(", ")),
-        ("integrity", meta.integrity.map_or(String::new(), |state| state.to_string())),
     ];
+    lines.extend(meta.integrity.map(|state| ("integrity", state.to_string())));
     let sentence = sentence(hit, &record, times);
     format!(
         "{}\n\n{}\n{}\n",

@@ -310,7 +310,7 @@ mod tests {
         let mut lines = csv.lines();
         assert_eq!(lines.next(), Some(EVENT_COLUMNS.join(",").as_str()));
         let event = "2023-07-10T11:42:36Z,alice,iam-user,s3.amazonaws.com,GetObject,b/k,203.0.113.7,\
-                     eu-west-1,,,denied,AccessDenied,e1,a.json.gz,12";
+                     eu-west-1,,,denied,AccessDenied,e1,a.json.gz,12,";
         assert_eq!(lines.next(), Some(event));
         assert_eq!(lines.count(), 1);
     }

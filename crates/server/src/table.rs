@@ -290,7 +290,7 @@ pub(crate) const ROUTES: &[Route] = &[
         summary: "What CloudTrail's digests say of the files of the index.",
         level: Level::Asking,
         handler: || get(routes::validation),
-        describe: |operation, types| operation.answers(of::<ValidateReport>(types), OF_QUERY),
+        describe: |operation, types| operation.answers(of::<ValidateReport>(types), OF_NAME),
     },
     Route {
         method: "get",
