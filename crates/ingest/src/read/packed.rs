@@ -111,7 +111,7 @@ fn unpack(
     }
     let Unpacking { length, mut second_member, are_logs, mut unread, has_gap, .. } = unpacking;
     let has_trailing_bytes = has_gap || at < file.len() || !input.is_whole();
-    if unread.is_none() && !input.is_whole() {
+    if matches!(unread, None | Some(ReadError::Behind { .. })) && !input.is_whole() {
         unread = Some(input.too_large());
     }
     let mut flags = Flags::default();
