@@ -73,7 +73,7 @@ fn bad_files_are_listed_with_their_reason_and_cost_no_neighbour() {
         ("bomb.json.gz", FileState::Rejected, 0, "more than 200 times its size".to_owned()),
         ("broken-record.json", FileState::Indexed, 2, String::new()),
         ("two-members.json.gz", FileState::Indexed, 2, String::new()),
-        ("trailing.json.gz", FileState::Indexed, 1, String::new()),
+        ("trailing.json.gz", FileState::Indexed, 1, "is no compressed data".to_owned()),
         ("good.json.gz", FileState::Indexed, 3, String::new()),
     ] {
         let file = daemon.file(name);
