@@ -66,11 +66,11 @@ impl<'e> Asker<'e> {
         Ok(true)
     }
 
-    fn search(&mut self, request: SearchRequest) -> Result<SearchResponse, ApiError> {
+    fn search(&mut self, request: &SearchRequest) -> Result<SearchResponse, ApiError> {
         if !self.may_ask()? {
             return Ok(SearchResponse::default());
         }
-        let mut found = self.engine.search(&request, self.cancel)?;
+        let mut found = self.engine.search(request, self.cancel)?;
         for warning in found.warnings.drain(..) {
             if !self.warnings.contains(&warning) {
                 self.warnings.push(warning);
@@ -86,7 +86,7 @@ impl<'e> Asker<'e> {
         limit: usize,
         total: TotalMode,
     ) -> Result<Found, ApiError> {
-        let found = self.search(SearchRequest {
+        let found = self.search(&SearchRequest {
             query: QueryForm::Tree(Box::new(Query::of(filter))),
             limit: Some(limit),
             order: Order::Oldest,
@@ -141,7 +141,7 @@ impl<'e> Asker<'e> {
         keys: usize,
         limit: usize,
     ) -> Result<Vec<Group>, ApiError> {
-        let found = self.search(SearchRequest {
+        let found = self.search(&SearchRequest {
             query: QueryForm::Tree(Box::new(Query { filter, stages })),
             limit: Some(limit),
             is_unexplained: true,
@@ -159,7 +159,7 @@ impl<'e> Asker<'e> {
 
     /// The last event by time that meets a condition.
     pub(crate) fn last(&mut self, filter: Expr) -> Result<Option<Record>, ApiError> {
-        let found = self.search(SearchRequest {
+        let found = self.search(&SearchRequest {
             query: QueryForm::Tree(Box::new(Query::of(filter))),
             limit: Some(1),
             total: TotalMode::None,

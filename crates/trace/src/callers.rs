@@ -53,7 +53,7 @@ impl Tracer<'_> {
         let mut identity =
             Identity { key: String::new(), created: String::new(), ..identity.clone() };
         if kind == TraceKind::Role {
-            identity.who = name.rsplit('/').next().unwrap_or_default().to_owned();
+            name.rsplit('/').next().unwrap_or_default().clone_into(&mut identity.who);
         }
         self.graph.identify(at, identity);
         Some(at)

@@ -177,7 +177,7 @@ impl Tracer<'_> {
                 let (who, user) = (user.to_owned(), user.to_owned());
                 let name = user_name(&account, &user);
                 let kind = "IAMUser".to_owned();
-                let identity = Identity { who, user, kind, account, ..Identity::default() };
+                let identity = Identity { kind, account, user, who, ..Identity::default() };
                 made.push((TraceKind::Principal, name, identity));
             }
             "RunInstances" if record.at("/requestParameters/iamInstanceProfile").is_some() => {

@@ -44,7 +44,7 @@ impl Tracer<'_> {
         ]);
         let filter = all([issued, named("time", created)]);
         let found = self.ask.oldest(filter, ISSUERS_MAX, TotalMode::None)?;
-        let succeeded = found.records.into_iter().filter(|record| record.has_succeeded());
+        let succeeded = found.records.into_iter().filter(super::record::Record::has_succeeded);
         self.merged(succeeded.collect())
     }
 
@@ -76,7 +76,7 @@ impl Tracer<'_> {
         limit: usize,
     ) -> Result<Vec<Merged>, ApiError> {
         let found = self.ask.oldest(all([names, what, succeeded()]), limit, TotalMode::None)?;
-        let succeeded = found.records.into_iter().filter(|record| record.has_succeeded());
+        let succeeded = found.records.into_iter().filter(super::record::Record::has_succeeded);
         self.merged(succeeded.collect())
     }
 

@@ -40,16 +40,7 @@ impl Tracer<'_> {
         } else {
             self.name(of)?
         };
-        if subjects.is_empty() { Err(self.unknown(of)) } else { Ok(subjects) }
-    }
-
-    fn unknown(&self, of: &str) -> ApiError {
-        let message =
-            format!("no event has '{of}' as a key, ARN, role, user, event, instance or address");
-        ApiError {
-            suggestion: Some(format!("traildex search '\"{of}\"' --limit 5")),
-            ..ApiError::new(ErrorKind::NotFound, message)
-        }
+        if subjects.is_empty() { Err(unknown(of)) } else { Ok(subjects) }
     }
 
     fn subject(&mut self, kind: TraceKind, name: &str) -> Vec<usize> {
@@ -113,7 +104,7 @@ impl Tracer<'_> {
         for at in &found {
             let who = arn.rsplit('/').next().unwrap_or_default().to_owned();
             let account = arn.split(':').nth(4).unwrap_or_default().to_owned();
-            self.graph.identify(*at, Identity { who, account, ..Identity::default() });
+            self.graph.identify(*at, Identity { account, who, ..Identity::default() });
         }
         Ok(found)
     }
@@ -128,7 +119,7 @@ impl Tracer<'_> {
         for at in &found {
             let (user, account, kind) = (user.to_owned(), account.to_owned(), "IAMUser".to_owned());
             let who = user.clone();
-            self.graph.identify(*at, Identity { who, user, account, kind, ..Identity::default() });
+            self.graph.identify(*at, Identity { kind, account, user, who, ..Identity::default() });
         }
         Ok(found)
     }
@@ -244,6 +235,15 @@ fn is_event(text: &str) -> bool {
         is_number(file) && is_number(byte)
     });
     is_place || (text.len() >= ID_PREFIX_MIN && text.bytes().all(is_id))
+}
+
+fn unknown(of: &str) -> ApiError {
+    let message =
+        format!("no event has '{of}' as a key, ARN, role, user, event, instance or address");
+    ApiError {
+        suggestion: Some(format!("traildex search '\"{of}\"' --limit 5")),
+        ..ApiError::new(ErrorKind::NotFound, message)
+    }
 }
 
 #[cfg(test)]

@@ -187,7 +187,7 @@ fn a_bracket_too_many_costs_no_record() {
         (r#"{"Records":[A] x B}"#, 1),
         (r#"{"Records":[A, x B]}"#, 1),
         (r#"{"Records":[A]},B]}"#, 0),
-        (r#"[A]B]"#, 0),
+        (r"[A]B]", 0),
     ] {
         let a = r#"{"awsRegion":"r","eventName":"Shown"}"#;
         let b = r#"{"awsRegion":"r","eventName":"StopLogging"}"#;
