@@ -1,9 +1,9 @@
 //! The picture of what the archive covers, for searches and for `GET /v1/coverage`.
 //!
 //! It is looked up once a commit at most, on a thread of its own, when commits have paused for a moment or
-//! a search needs it. A search
-//! waits a few milliseconds for it and then goes without, or with the picture of an earlier commit, and
-//! says so. Where looking takes long, it is not done again for twenty times as long.
+//! a search needs it. A search waits a few milliseconds for it and then goes without, or with the picture
+//! of an earlier commit, and says so. Where looking takes long, it is not done again for twenty times as
+//! long.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -194,7 +194,7 @@ impl Coverage {
         snapshot: &Arc<Snapshot>,
         request: &SearchRequest,
     ) -> Option<Asked> {
-        if request.cursor.is_some() {
+        if request.cursor.is_some() || request.is_unexplained {
             return None;
         }
         let asked = asked(request)?;

@@ -11,8 +11,7 @@ use std::fs;
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use segment::IndexError;
-use segment::private;
+use segment::{IndexError, private, regular};
 use trail::content::{ContentHash, EventKey};
 use trail::time::Micros;
 
@@ -97,7 +96,7 @@ pub(crate) fn remove_others(data_dir: &Path, begun: Micros) -> io::Result<()> {
 
 /// Visits rows with their places, until told to stop by false. A row that is not whole is none.
 fn read(path: &Path, visit: &mut dyn FnMut(u64, EventKey, u64) -> bool) -> io::Result<()> {
-    let file = match fs::File::open(path) {
+    let file = match regular::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         opened => opened?,
     };

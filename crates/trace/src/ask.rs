@@ -15,11 +15,11 @@ use wire::{
 use crate::record::Record;
 
 /// Searches of one trace, at most: a trace of a few nodes takes ten, one of hundreds some 200.
-const SEARCHES_MAX: u64 = 400;
+pub(crate) const SEARCHES_MAX: u64 = 400;
 
 /// After this time no more is searched, and what was found is the answer: a person waits no longer, and
 /// a search that reaches its own deadline has no answer at all.
-const TIME_MAX: Duration = Duration::from_secs(5);
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Rows that are read of one table, at most.
 const ROWS_MAX: usize = 10_000;

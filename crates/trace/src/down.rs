@@ -7,7 +7,9 @@ use wire::{
 };
 
 use crate::Tracer;
-use crate::ask::{CREATED, KEY, PRINCIPAL, all, begins, exists, is, named, one_of, succeeded};
+use crate::ask::{
+    CREATED, Found, KEY, PRINCIPAL, all, begins, exists, is, named, one_of, succeeded,
+};
 use crate::callers::{Merged, session_name, user_name};
 use crate::graph::Join;
 use crate::record::{Identity, Issued};
@@ -93,7 +95,7 @@ impl Tracer<'_> {
         }
         // The address is where its keys were used from; what they made is of them.
         for address in self.of_kind(nodes, TraceKind::Address) {
-            let id = self.graph.entries[address].node.id.clone();
+            let id = self.graph.id(address);
             let users = self.graph.edges.iter().filter(|edge| edge.to == id);
             let users: Vec<String> = users.map(|edge| edge.from.clone()).collect();
             let is_user = |at: &usize| users.contains(&self.graph.entries[*at].node.id);
@@ -114,10 +116,7 @@ impl Tracer<'_> {
         parents: &[usize],
     ) -> Result<Vec<usize>, ApiError> {
         let found = self.ask.oldest(by, EVENTS_MAX, TotalMode::Bounded)?;
-        if found.total > found.records.len() as u64 {
-            let rest = found.total - found.records.len() as u64;
-            self.leave_out(format!("{rest} or more events, later ones, that made credentials"));
-        }
+        self.leave_later(&found, "events, later ones, that made credentials");
         let parents: SeededMap<String, usize> =
             parents.iter().map(|at| (self.graph.name(*at), *at)).collect();
         let mut counts: SeededMap<usize, usize> = SeededMap::default();
@@ -135,8 +134,7 @@ impl Tracer<'_> {
         }
         for (parent, count) in counts {
             if count > self.children {
-                let (id, rest) =
-                    (self.graph.entries[parent].node.id.clone(), count - self.children);
+                let (id, rest) = (self.graph.id(parent), count - self.children);
                 self.leave_out(format!("{rest} more events by which {id} made credentials"));
             }
         }
@@ -233,18 +231,13 @@ impl Tracer<'_> {
             let arn = FieldRef::at_path("userIdentity.arn");
             let test = Test::Phrase(self.graph.name(thing));
             let by = Expr::Field { field: arn, test };
-            let (keys, is_cut) = self.ask.groups(by, &[KEY], self.children)?;
-            if is_cut {
-                let id = self.graph.entries[thing].node.id.clone();
-                self.leave_out(format!("other keys of {id}, used less often"));
-            }
-            let keys = keys.iter().filter_map(|group| group.values.first());
-            for key in keys.filter(|key| !key.is_empty()) {
-                let at = self.graph.node(TraceKind::Key, key, TracePlace::Descendant);
-                let Some(at) = at.filter(|at| !self.graph.has_origin(*at)) else { continue };
+            for key in self.keys_used(thing, by, self.children)? {
+                if self.graph.has_origin(key) {
+                    continue;
+                }
                 let join = Join::without_event(Rule::Instance, Certainty::Likely);
-                self.graph.join(thing, at, join);
-                made.push(at);
+                self.graph.join(thing, key, join);
+                made.push(key);
             }
         }
         Ok(made)
@@ -257,11 +250,8 @@ impl Tracer<'_> {
         };
         let of = all([is(PRINCIPAL, &identity.principal), is(CREATED, &identity.created)]);
         let found = self.ask.oldest(all([of, issuing()]), self.children, TotalMode::Bounded)?;
-        if found.total > found.records.len() as u64 {
-            let rest = found.total - found.records.len() as u64;
-            let id = self.graph.entries[session].node.id.clone();
-            self.leave_out(format!("{rest} or more events by which {id} made credentials"));
-        }
+        let what = format!("events by which {} made credentials", self.graph.id(session));
+        self.leave_later(&found, &what);
         let mut made = Vec::new();
         for event in self.merged(found.records)? {
             if event.record.has_succeeded() {
@@ -286,28 +276,11 @@ impl Tracer<'_> {
         };
         let mut made = Vec::new();
         let own = all([of.clone(), exists(KEY), Expr::negate(exists(CREATED))]);
-        let (keys, is_cut) = self.ask.groups(own, &[KEY], USER_KEYS_MAX)?;
-        if is_cut {
-            let id = self.graph.entries[user].node.id.clone();
-            self.leave_out(format!("other keys of {id}, used less often"));
-        }
-        for key in keys.iter().filter_map(|group| group.values.first()) {
-            if key.is_empty() {
-                continue;
-            }
-            let Some(at) = self.graph.node(TraceKind::Key, key, TracePlace::Descendant) else {
-                continue;
-            };
-            self.graph.join(user, at, Join::without_event(Rule::Owner, Certainty::Certain));
-            made.push(at);
-        }
+        made.extend(self.own_keys(user, own, USER_KEYS_MAX)?);
         let sign_ins = all([is("eventName", "ConsoleLogin"), of]);
         let found = self.ask.oldest(sign_ins, self.children, TotalMode::Bounded)?;
-        if found.total > found.records.len() as u64 {
-            let rest = found.total - found.records.len() as u64;
-            let id = self.graph.entries[user].node.id.clone();
-            self.leave_out(format!("{rest} or more later sign-ins of {id}"));
-        }
+        let what = format!("later sign-ins of {}", self.graph.id(user));
+        self.leave_later(&found, &what);
         for record in found.records.into_iter().filter(crate::record::Record::has_succeeded) {
             let begun = Identity { created: record.time().to_owned(), ..record.identity() };
             let name = session_name(&begun);
@@ -325,22 +298,38 @@ impl Tracer<'_> {
     fn keys_of_role(&mut self, role: usize) -> Result<Vec<usize>, ApiError> {
         let arn = self.graph.name(role);
         let of = is("userIdentity.sessionContext.sessionIssuer.arn", &arn);
-        let (keys, is_cut) = self.ask.groups(of, &[KEY], self.children)?;
+        self.own_keys(role, of, self.children)
+    }
+
+    /// Joins a node to its own keys, those that were used most.
+    fn own_keys(&mut self, owner: usize, of: Expr, most: usize) -> Result<Vec<usize>, ApiError> {
+        let keys = self.keys_used(owner, of, most)?;
+        for key in keys.iter().copied() {
+            self.graph.join(owner, key, Join::without_event(Rule::Owner, Certainty::Certain));
+        }
+        Ok(keys)
+    }
+
+    /// The keys of such events, those that were used most; it tells if a node has more.
+    fn keys_used(&mut self, of_node: usize, of: Expr, most: usize) -> Result<Vec<usize>, ApiError> {
+        let (groups, is_cut) = self.ask.groups(of, &[KEY], most)?;
         if is_cut {
-            self.leave_out(format!("other keys of {arn}, used less often"));
+            let id = self.graph.id(of_node);
+            self.leave_out(format!("other keys of {id}, used less often"));
         }
-        let mut made = Vec::new();
-        for key in keys.iter().filter_map(|group| group.values.first()) {
-            if key.is_empty() {
-                continue;
-            }
-            let Some(at) = self.graph.node(TraceKind::Key, key, TracePlace::Descendant) else {
-                continue;
-            };
-            self.graph.join(role, at, Join::without_event(Rule::Owner, Certainty::Certain));
-            made.push(at);
+        let keys = groups.iter().filter_map(|group| group.values.first());
+        let keys = keys.filter(|key| !key.is_empty());
+        Ok(keys
+            .filter_map(|key| self.graph.node(TraceKind::Key, key, TracePlace::Descendant))
+            .collect())
+    }
+
+    /// Tells of events that were found and not read.
+    fn leave_later(&mut self, found: &Found, what: &str) {
+        let rest = found.total.saturating_sub(found.records.len() as u64);
+        if rest > 0 {
+            self.leave_out(format!("{rest} or more {what}"));
         }
-        Ok(made)
     }
 }
 

@@ -5,7 +5,9 @@ use trail::time::Micros;
 use wire::{ApiError, TotalMode, TraceKind, TraceResponse, ValueCount};
 
 use crate::Tracer;
-use crate::ask::{ADDRESS, CREATED, Group, KEY, PRINCIPAL, all, is, one_of};
+use crate::ask::{
+    ADDRESS, CREATED, Group, KEY, PRINCIPAL, SEARCHES_MAX, TIME_MAX, all, is, one_of,
+};
 use crate::record::Record;
 
 /// Keys whose uses one search counts.
@@ -44,11 +46,12 @@ impl Tracer<'_> {
         if self.ask.is_spent {
             let searches = self.ask.searches;
             self.leave_out(format!(
-                "what more than {searches} searches would find: uses that are not counted, ancestors and \
-                 descendants"
+                "what more searches would find: uses that are not counted, ancestors and descendants; a trace \
+                 takes {SEARCHES_MAX} searches and {} s at most, and this one took {searches}",
+                TIME_MAX.as_secs()
             ));
         }
-        let id = |at: &usize| self.graph.entries[*at].node.id.clone();
+        let id = |at: &usize| self.graph.id(*at);
         Ok(TraceResponse {
             subjects: subjects.iter().map(id).collect(),
             nodes: self.graph.entries.into_iter().map(|entry| entry.node).collect(),
@@ -86,7 +89,7 @@ impl Tracer<'_> {
             self.graph.entries[at].node.last =
                 self.ask.last(by.clone())?.map(|record| record.meta.time);
             if uses > left {
-                let id = self.graph.entries[at].node.id.clone();
+                let id = self.graph.id(at);
                 self.leave_out(format!("the addresses of {id}, which was used {uses} times"));
                 continue;
             }

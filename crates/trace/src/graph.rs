@@ -128,6 +128,10 @@ impl Graph {
         self.edges.push(TraceEdge { from, to, event, rule, certainty, events });
     }
 
+    pub(crate) fn id(&self, at: usize) -> String {
+        self.entries[at].node.id.clone()
+    }
+
     /// Whether something is joined to the node from above.
     pub(crate) fn has_origin(&self, at: usize) -> bool {
         self.edges.iter().any(|edge| edge.to == self.entries[at].node.id)
@@ -135,17 +139,5 @@ impl Graph {
 }
 
 fn id_of(kind: TraceKind, name: &str) -> String {
-    let kind = match kind {
-        TraceKind::Key => "key",
-        TraceKind::Session => "session",
-        TraceKind::Principal => "principal",
-        TraceKind::Role => "role",
-        TraceKind::Instance => "instance",
-        TraceKind::Function => "function",
-        TraceKind::Task => "task",
-        TraceKind::Service => "service",
-        TraceKind::Account => "account",
-        TraceKind::Address => "address",
-    };
-    format!("{kind}:{name}")
+    format!("{}:{name}", kind.name())
 }

@@ -85,7 +85,7 @@ impl Tracer<'_> {
         if self.ask.is_spent {
             return;
         }
-        let node = self.graph.entries[at].node.id.clone();
+        let node = self.graph.id(at);
         let time = (!time.is_empty()).then(|| time.to_owned());
         if !self.gaps.iter().any(|gap| gap.node == node) {
             self.gaps.push(TraceGap { node, missing, time, files: Vec::new(), files_total: None });

@@ -157,6 +157,22 @@ impl Identity {
 }
 
 /// Whether a name is that of an instance: `i-` and hexadecimal digits.
+/// Whether a member of this name has this text, or ends in it behind a slash, anywhere in an answer. A text
+/// that only mentions a thing, such as a tag, makes nothing.
+pub(crate) fn has_member(value: &Value, name: &str, text: &str, depth: usize) -> bool {
+    let Some(depth) = depth.checked_sub(1) else { return false };
+    let is_it = |value: &Value| {
+        value.as_str().is_some_and(|own| own == text || own.rsplit('/').next() == Some(text))
+    };
+    match value {
+        Value::Object(object) => object.iter().any(|(key, value)| {
+            key == name && is_it(value) || has_member(value, name, text, depth)
+        }),
+        Value::Array(list) => list.iter().any(|value| has_member(value, name, text, depth)),
+        _ => false,
+    }
+}
+
 pub(crate) fn is_instance(name: &str) -> bool {
     let digits = name.strip_prefix("i-").or_else(|| name.strip_prefix("mi-"));
     digits.is_some_and(|digits| {

@@ -9,10 +9,16 @@ use crate::Tracer;
 use crate::ask::{ADDRESS, CREATED, KEY, PRINCIPAL, all, begins, exists, is, named, one_of};
 use crate::callers::{Merged, session_name};
 use crate::graph::Join;
-use crate::record::{Identity, Issued, is_instance};
+use crate::record::{Identity, Issued, has_member, is_instance};
 
 /// Events that made one thing, at most, which are shown.
 const MAKERS_MAX: usize = 10;
+
+/// Events that mention one thing, at most, which are looked at.
+const MENTIONS_MAX: usize = 100;
+
+/// Levels of an answer that are looked into. `instanceId` of RunInstances is on the third.
+const ANSWER_DEPTH_MAX: usize = 8;
 
 impl Tracer<'_> {
     /// Walks up from these nodes, each node once, so a circle ends.
@@ -26,7 +32,7 @@ impl Tracer<'_> {
                 }
                 if step == self.depth {
                     self.graph.entries[at].is_up = false;
-                    let id = self.graph.entries[at].node.id.clone();
+                    let id = self.graph.id(at);
                     self.leave_out(format!("what {id} came of: depth is {step}"));
                     continue;
                 }
@@ -129,8 +135,10 @@ impl Tracer<'_> {
             return Ok(Vec::new());
         };
         if !identity.is_temporary() {
-            self.graph
-                .note(at, "no event made it: it is older than the archive, or that is missing");
+            if !self.ask.is_spent {
+                self.graph
+                    .note(at, "no event made it: it is older than the archive, or that is missing");
+            }
             return Ok(self.join_owner(at, &identity));
         }
         if identity.is_of_role() || identity.kind == "FederatedUser" {
@@ -272,8 +280,7 @@ impl Tracer<'_> {
         let instance = self.graph.name(at);
         let names =
             ["RunInstances", "AssociateIamInstanceProfile", "ReplaceIamInstanceProfileAssociation"];
-        let makers =
-            self.makers(one_of("eventName", &names), Expr::Word(instance.clone()), MAKERS_MAX)?;
+        let makers = self.makers_by_answer(one_of("eventName", &names), "instanceId", &instance)?;
         if makers.is_empty() && !self.ask.is_spent {
             self.graph.note(at, "no RunInstances that made it is in the index");
         }
@@ -304,8 +311,25 @@ impl Tracer<'_> {
     fn makers_of_task(&mut self, at: usize) -> Result<Vec<usize>, ApiError> {
         let task = self.graph.name(at);
         let names = one_of("eventName", &["RunTask", "StartTask"]);
-        let makers = self.makers(names, Expr::Word(task), MAKERS_MAX)?;
+        let makers = self.makers_by_answer(names, "taskArn", &task)?;
         Ok(self.join_callers(at, &makers, Rule::Made, Certainty::Certain))
+    }
+
+    /// The events whose answers have a thing's id in this member. A search finds it as a word, which whoever
+    /// writes tags and user data can write, too.
+    fn makers_by_answer(
+        &mut self,
+        names: Expr,
+        member: &str,
+        id: &str,
+    ) -> Result<Vec<Merged>, ApiError> {
+        let mut makers = self.makers(names, Expr::Word(id.to_owned()), MENTIONS_MAX)?;
+        makers.retain(|maker| {
+            let answer = maker.record.at("/responseElements");
+            answer.is_some_and(|answer| has_member(answer, member, id, ANSWER_DEPTH_MAX))
+        });
+        makers.truncate(MAKERS_MAX);
+        Ok(makers)
     }
 
     /// Who made the role, and who assumed it: those who did so most.

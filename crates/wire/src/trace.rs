@@ -75,6 +75,24 @@ pub enum TraceKind {
     Address,
 }
 
+impl TraceKind {
+    /// The name as it stands in an answer.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Session => "session",
+            Self::Principal => "principal",
+            Self::Role => "role",
+            Self::Instance => "instance",
+            Self::Function => "function",
+            Self::Task => "task",
+            Self::Service => "service",
+            Self::Account => "account",
+            Self::Address => "address",
+        }
+    }
+}
+
 /// Where a node stands to those asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -168,19 +168,7 @@ fn from(node: &TraceNode) -> String {
 
 /// Kind and name.
 fn short(node: &TraceNode) -> String {
-    let kind = match node.kind {
-        TraceKind::Key => "key",
-        TraceKind::Session => "session",
-        TraceKind::Principal => "principal",
-        TraceKind::Role => "role",
-        TraceKind::Instance => "instance",
-        TraceKind::Function => "function",
-        TraceKind::Task => "task",
-        TraceKind::Service => "service",
-        TraceKind::Account => "account",
-        TraceKind::Address => "address",
-    };
-    format!("{kind} {}", escape(&node.name))
+    format!("{} {}", node.kind.name(), escape(&node.name))
 }
 
 fn shown(event: &TraceEvent) -> String {

@@ -360,3 +360,31 @@ fn functions_and_federated_users_are_joined() {
     let made = ["function:resize".to_owned(), format!("key:{}", key('A'))];
     assert!(made.iter().all(|id| trace.nodes.iter().any(|node| node.id == *id)), "{trace:#?}");
 }
+
+/// Who starts an instance writes its tags and user data, and can name another's instance there.
+#[test]
+fn who_only_mentions_an_instance_did_not_make_it() {
+    const THING: &str = "i-0aaaaaaaaaaaaaaaa";
+    let run = |n: u64, by: &str, instance: &str, name: &str| {
+        let tags = json!([{"key": "Name", "value": name}]);
+        record(
+            n,
+            &json!({"eventID": id(n), "eventName": "RunInstances", "eventSource": "ec2.amazonaws.com",
+            "userIdentity": user(by, &format!("AKIAMADEUP000000000{n}")),
+            "requestParameters": {"iamInstanceProfile": {"name": "web"},
+                "tagSpecificationSet": {"items": [{"tags": tags}]}},
+            "responseElements": {"instancesSet": {"items": [
+                {"instanceId": instance, "tagSet": {"items": tags}}]}}}),
+        )
+    };
+    let (_place, daemon) = daemon(&[
+        run(1, "mallory", "i-0bbbbbbbbbbbbbbbb", THING),
+        run(2, "nora", THING, "web"),
+        run(3, "mallory", "i-0cccccccccccccccc", &format!("instance/{THING}")),
+    ]);
+    let trace = up(&daemon, THING);
+    let id = format!("instance:{THING}");
+    let made: Vec<&str> = origins(&trace, &id).into_iter().map(|(_, event, ..)| event).collect();
+    assert_eq!(made, [self::id(2).as_str()]);
+    assert!(trace.nodes.iter().all(|node| !node.who.contains("mallory")), "{trace:#?}");
+}

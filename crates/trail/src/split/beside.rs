@@ -56,7 +56,8 @@ fn has_whole_record(value: &Value, depth: u32) -> bool {
 
 /// Whether a text may hold an object, however that is escaped.
 pub(super) fn may_hold_object(quoted: &[u8]) -> bool {
-    memchr::memchr(b'{', quoted).is_some() || memchr::memmem::find(quoted, b"\\u007").is_some()
+    memchr::memchr2_iter(b'{', b'\\', quoted)
+        .any(|at| quoted[at] == b'{' || quoted[at..].starts_with(b"\\u007"))
 }
 
 /// Which of a record's keys stand in the value at `at`, a bit each.
