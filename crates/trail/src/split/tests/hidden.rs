@@ -110,6 +110,11 @@ fn what_aws_and_elasticsearch_write_beside_records_is_not_told() {
         let text = format!(r#"{{"Records":[{OUTER}],{beside}}}"#);
         assert_eq!(found(&text), (vec![12], vec![]), "{text}");
     }
+    // Packing is known by what it is, too: AWS writes no object there.
+    for beside in [r#""owner":{"a":1}"#, r#""NextToken":[1]"#, r#""_shards":[]"#] {
+        let text = format!(r#"{{"Records":[{OUTER}],{beside}}}"#);
+        assert_eq!(found(&text).1.len(), 1, "{text}");
+    }
     let text = format!(
         r#"{{"_source":{OUTER},"fields":{{"eventName":["x"]}},"highlight":{{"eventName":["<em>x"]}}}}"#
     );
