@@ -162,3 +162,27 @@ fn a_true_digest_of_another_bucket_does_not_vouch_for_this_ones_files() {
     assert_ne!(validated.is_not_valid().digest(&trail.join(object)).0, DigestState::Verified);
     assert_ne!(validated.file(&trail.join(log)), Integrity::Verified);
 }
+
+/// AWS signs the digests of all accounts with the same keys, so another account's has a good signature.
+#[test]
+fn a_true_digest_of_another_account_does_not_vouch_for_this_ones_files() {
+    let (bench, hours) = Bench::whole();
+    let mut foreign = Chain::new(&bench.copy);
+    foreign.owner = "444455556666".to_owned();
+    let genuine = &hours[0].logs[0];
+    let object = genuine.strip_prefix(&bench.copy).unwrap().to_str().unwrap().to_owned();
+    let (_, changed) = foreign.log(3);
+    let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&changed));
+    let hour = foreign.hour_with(0, |digest| {
+        digest["logFiles"] = serde_json::json!([{
+            "s3Bucket": "my-trail", "s3Object": object, "hashValue": hash,
+            "hashAlgorithm": "SHA-256",
+        }]);
+    });
+    foreign.save_metadata();
+    assert_eq!(bench.validate().digest(&hour.digest).0, DigestState::Verified);
+    write(genuine, &gzip(&changed, 6));
+    let validated = bench.validate();
+    assert_eq!(validated.is_not_valid().file(genuine), Integrity::Mismatch);
+    assert_eq!(validated.files(Integrity::Verified), 8);
+}
