@@ -23,7 +23,7 @@ use trail::time::Micros;
 use wire::limits::COVERAGE_GROUPS_MAX;
 use wire::{
     CoverageGap, CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, DataEvents,
-    Recording, TrailChange,
+    DigestState, Integrity, Recording, StateCount, TrailChange,
 };
 
 /// A map is by hours where the archive has no more days than these.
@@ -170,6 +170,9 @@ fn write(
 
 const SUM_COLUMNS: [&str; 6] = ["files", "events", "hours", "missing", "first", "last"];
 
+/// What the digests say, of files and of themselves.
+const STATE_COLUMNS: [&str; 2] = ["integrity", "digests"];
+
 /// The names of the columns that groups are of.
 fn names(by: &[CoverageKey]) -> Vec<&'static str> {
     let is_time = |key: &CoverageKey| matches!(key, CoverageKey::Day | CoverageKey::Hour);
@@ -183,11 +186,16 @@ fn names(by: &[CoverageKey]) -> Vec<&'static str> {
 
 /// The keys of the JSON, each a column.
 fn csv(answer: &CoverageResponse, by: &[CoverageKey]) -> anyhow::Result<String> {
-    let columns: Vec<&str> = names(by).into_iter().chain(SUM_COLUMNS).collect();
+    let columns: Vec<&str> =
+        names(by).into_iter().chain(SUM_COLUMNS).chain(STATE_COLUMNS).collect();
     let mut csv = CsvWriter::new(Vec::new());
     csv.names(&columns)?;
     for group in &answer.groups {
-        let group = serde_json::to_value(group)?;
+        let states = [counted_states(&group.integrity), counted_states(&group.digests)];
+        let mut group = serde_json::to_value(group)?;
+        for (name, states) in STATE_COLUMNS.iter().zip(states) {
+            group[*name] = Value::String(states);
+        }
         csv.row(&columns.iter().map(|name| group[*name].clone()).collect::<Vec<Value>>())?;
     }
     Ok(String::from_utf8(csv.into_inner()?)?)
@@ -283,13 +291,17 @@ fn data(data: &DataEvents) -> Vec<Cell> {
 }
 
 fn groups(groups: &[CoverageGroup], by: &[CoverageKey], look: Look) -> String {
-    let header: Vec<String> =
-        names(by).into_iter().chain(SUM_COLUMNS).map(str::to_uppercase).collect();
+    // Without digests, there is nothing to say of them.
+    let is_judged =
+        groups.iter().any(|group| !group.integrity.is_empty() || !group.digests.is_empty());
+    let names_judged = if is_judged { &STATE_COLUMNS[..] } else { &[] };
+    let columns = names(by).into_iter().chain(SUM_COLUMNS).chain(names_judged.iter().copied());
+    let header: Vec<String> = columns.map(str::to_uppercase).collect();
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let is_hour = by.contains(&CoverageKey::Hour);
     let row = |group: &CoverageGroup| {
-        let CoverageGroup { account, region, time: at, files, events, hours, missing, first, last } =
-            group;
+        let CoverageGroup { account, region, time: at, files, events, hours, missing, .. } = group;
+        let CoverageGroup { first, last, integrity, digests, .. } = group;
         let missing = if *missing == 0 {
             Cell::number("0")
         } else {
@@ -303,10 +315,28 @@ fn groups(groups: &[CoverageGroup], by: &[CoverageKey], look: Look) -> String {
         });
         let counts = [files, events, hours].map(|count| Cell::number(thousands(*count)));
         let times = [time(*first), time(*last)];
-        names.chain(counts).chain([missing]).chain(times).collect()
+        let is_good = integrity.iter().all(|of| of.state == Integrity::Verified);
+        let states = [
+            states(integrity, is_good),
+            states(digests, digests.iter().all(|of| of.state == DigestState::Verified)),
+        ];
+        let judged = states.into_iter().take(names_judged.len());
+        names.chain(counts).chain([missing]).chain(times).chain(judged).collect()
     };
     let rows: Vec<Vec<Cell>> = groups.iter().map(row).collect();
     table(&header, &rows, look)
+}
+
+/// How many are in which state: `12 verified, 1 missing`.
+fn counted_states<S: std::fmt::Display>(counts: &[StateCount<S>]) -> String {
+    let counts = counts.iter().map(|of| format!("{} {}", thousands(of.count), of.state));
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+/// Red where not all is well.
+fn states<S: std::fmt::Display>(counts: &[StateCount<S>], is_good: bool) -> Cell {
+    let cell = text(&counted_states(counts));
+    if is_good { cell } else { cell.coloured(Color::Red) }
 }
 
 /// A day, or a day and an hour.

@@ -30,7 +30,7 @@ use trail::time::Micros;
 use wire::engine::Cancel;
 use wire::{
     ApiError, CoverageRequest, CoverageResponse, ErrorKind, FileEntry, QueryForm, SearchRequest,
-    SearchResponse,
+    SearchResponse, ValidateReport,
 };
 
 /// What an answer of a daemon waits for a picture, at most.
@@ -237,6 +237,7 @@ impl Coverage {
         &self,
         snapshot: &Arc<Snapshot>,
         request: &CoverageRequest,
+        judged: Option<&ValidateReport>,
         cancel: &Cancel,
     ) -> Result<CoverageResponse, ApiError> {
         let clock = clock_of(request.time_zone.as_deref(), Timestamp::now())?;
@@ -255,7 +256,7 @@ impl Coverage {
                 picture
             }
         };
-        let mut answering = Answering::new(&picture, request, (start, end));
+        let mut answering = Answering::new(&picture, request, (start, end), judged);
         asks.files(&mut |file| answering.add_file(file))?;
         Ok(answering.end())
     }
@@ -318,12 +319,14 @@ impl Asks for Asking {
 
     fn files(&self, visit: &mut dyn FnMut(&FileEntry)) -> Result<(), ApiError> {
         let mut seen: u64 = 0;
+        let verdicts = self.snapshot.verdicts.load();
         self.snapshot.files.each(|record| {
             seen += 1;
             if seen.is_multiple_of(CHECK_STEP) {
                 self.cancel.check()?;
             }
-            visit(&entry_of(record));
+            let integrity = verdicts.of_file(record.number);
+            visit(&FileEntry { integrity, ..entry_of(record) });
             Ok(())
         })
     }

@@ -486,7 +486,12 @@ impl Engine for Daemon {
         request: &CoverageRequest,
         cancel: &Cancel,
     ) -> Result<CoverageResponse, ApiError> {
-        let answer = || self.searched(|snapshot| self.coverage.answer(snapshot, request, cancel));
+        let judged = self.integrity.report();
+        let answer = || {
+            self.searched(|snapshot| {
+                self.coverage.answer(snapshot, request, judged.as_deref(), cancel)
+            })
+        };
         if cancel.is_long() { on_long_threads(answer) } else { answer() }
     }
 

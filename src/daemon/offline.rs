@@ -252,7 +252,7 @@ impl Engine for Reader {
         cancel: &Cancel,
     ) -> Result<CoverageResponse, ApiError> {
         let (mut answer, warnings) =
-            self.asked(|snapshot| self.coverage.answer(snapshot, request, cancel))?;
+            self.asked(|snapshot| self.coverage.answer(snapshot, request, None, cancel))?;
         answer.warnings.extend(warnings);
         Ok(answer)
     }

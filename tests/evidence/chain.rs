@@ -184,7 +184,8 @@ impl Chain {
 
     /// The same, and what the digest says is edited before it is signed.
     pub(crate) fn hour_with(&mut self, logs: usize, edit: impl FnOnce(&mut Value)) -> Hour {
-        let logs: Vec<_> = (0..logs).map(|at| self.log(5 * at as i64 + 5)).collect();
+        let step = (50 / logs.max(1) as i64).min(5);
+        let logs: Vec<_> = (0..logs).map(|at| self.log(step * at as i64 + 5)).collect();
         for (object, content) in &logs {
             write(&self.path(object), &gzip(content, 6));
         }
@@ -278,9 +279,5 @@ impl Bench {
         let hours = [3, 0, 3, 3].map(|logs| bench.chain.hour(logs)).to_vec();
         bench.chain.save_metadata();
         (bench, hours)
-    }
-
-    pub(crate) fn validate(&self) -> super::Validated {
-        super::validate_with(&self.copy, &self.keys, &[])
     }
 }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wire::{FileState, FilesRequest, Hit, Integrity};
+use wire::{
+    CoverageKey, CoverageRequest, DigestState, FileState, FilesRequest, Hit, Integrity, StateCount,
+};
 
 use crate::chain::{Chain, Hour, gzip, key_list, metadata_path, write};
 use crate::common::{Daemon, PATIENCE, Place, traildex, wait_until};
@@ -161,4 +163,37 @@ fn changed_padded_and_recompressed_files_have_their_verdicts() {
     let report: wire::ValidateReport = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(4));
     assert_eq!(report.files_in(Integrity::Verified), 4);
+}
+
+#[test]
+fn coverage_tells_what_the_digests_say_of_each_hour() {
+    let (place, keys, mut chain) = place();
+    give_keys(&keys);
+    let full = chain.hour(2);
+    chain.hour(0);
+    let missing = chain.hour(1);
+    chain.hour(1);
+    chain.save_metadata();
+    fs::remove_file(&missing.digest).unwrap();
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE, 4);
+    wait_state(&daemon, &full.logs[0], Integrity::Verified);
+    let by = vec![CoverageKey::Hour];
+    let request = CoverageRequest { by, ..CoverageRequest::default() };
+    let answer = daemon.client.coverage(&request).unwrap();
+    let verified = |count| vec![StateCount { state: DigestState::Verified, count }];
+    let groups: Vec<_> = answer.groups.iter().map(|group| (group.files, &group.digests)).collect();
+    let absent = vec![StateCount { state: DigestState::Missing, count: 1 }];
+    // The hours of the chain begin at half past.
+    let expected = [(2, &verified(1)), (0, &verified(1)), (1, &absent), (1, &verified(1))];
+    assert_eq!(groups, expected, "{answer:#?}");
+    let files: Vec<_> = answer.groups.iter().flat_map(|group| &group.integrity).collect();
+    let states: Vec<_> = files.iter().map(|of| (of.state, of.count)).collect();
+    let expected = [(Integrity::Verified, 2), (Integrity::NotCovered, 1), (Integrity::Verified, 1)];
+    assert_eq!(states, expected);
+    let mut coverage = traildex();
+    coverage.args(["coverage", "--by", "hour", "--socket"]).arg(place.socket());
+    let shown = String::from_utf8(coverage.output().unwrap().stdout).unwrap();
+    assert!(shown.contains("INTEGRITY") && shown.contains("1 missing"), "{shown}");
+    daemon.stop();
 }

@@ -32,6 +32,12 @@ pub(crate) fn validate_with(copy: &Path, keys: &Path, args: &[&str]) -> Validate
     Validated { code: output.status.code().unwrap(), report }
 }
 
+impl chain::Bench {
+    pub(crate) fn validate(&self) -> Validated {
+        validate_with(&self.copy, &self.keys, &[])
+    }
+}
+
 impl Validated {
     /// How many files are in a state.
     pub(crate) fn files(&self, state: Integrity) -> u64 {

@@ -248,7 +248,8 @@ fn coverage_lists_gaps_trails_and_recordings() {
     assert_eq!(row.chars().filter(|c| *c == '!').count(), 1, "{map}");
     let csv =
         ask(&["--format", "csv", "--by", "account,hour", "--since", "2024-05-01T09:00Z"]).stdout;
-    assert_eq!(csv.lines().next(), Some("account,time,files,events,hours,missing,first,last"));
+    let names = "account,time,files,events,hours,missing,first,last,integrity,digests";
+    assert_eq!(csv.lines().next(), Some(names));
     assert_eq!(csv.lines().count(), 1 + 15);
     daemon.stop();
 }

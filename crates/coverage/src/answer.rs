@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use crate::limits::NAME_BYTES_MAX;
 use crate::picture::{Cell, Picture, Place, hour_of, start_of};
 use trail::layout::PathFacts;
+use trail::seeded::SeededMap;
 use trail::time::Micros;
 use wire::limits::{COVERAGE_GROUPS_DEFAULT, COVERAGE_GROUPS_MAX, COVERAGE_LIST_MAX};
 use wire::{
-    CoverageGap, CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, FileEntry,
-    FileState, Recording, TrailChange,
+    CoverageGap, CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, DigestState,
+    FileEntry, FileState, Integrity, Recording, StateCount, TrailChange, ValidateReport,
 };
 
 const DAY_HOURS: i32 = 24;
@@ -30,6 +31,12 @@ pub struct Answering<'p> {
     start: Option<Micros>,
     end: Option<Micros>,
     groups: BTreeMap<Key, CoverageGroup>,
+    /// States of digests that are named.
+    digests: SeededMap<&'p str, DigestState>,
+    /// The state of the others; None where it is not known.
+    unnamed: Option<DigestState>,
+    /// Whether there are digests whose state is not known.
+    is_unjudged: bool,
     /// Whether something found no place among the groups.
     is_cut: bool,
 }
@@ -40,13 +47,29 @@ impl<'p> Answering<'p> {
         picture: &'p Picture,
         request: &'p CoverageRequest,
         (start, end): (Option<Micros>, Option<Micros>),
+        judged: Option<&'p ValidateReport>,
     ) -> Self {
         let by =
             if request.by.is_empty() { CoverageKey::DEFAULT.to_vec() } else { request.by.clone() };
-        let groups = BTreeMap::new();
-        let mut answering = Self { picture, request, by, start, end, groups, is_cut: false };
+        let named = judged.into_iter().flat_map(|report| &report.digests_named);
+        let names_all = judged.is_some_and(|report| report.left_out == 0);
+        let mut answering = Self {
+            picture,
+            request,
+            by,
+            start,
+            end,
+            groups: BTreeMap::new(),
+            digests: named.clone().map(|named| (&*named.path, named.state)).collect(),
+            unnamed: names_all.then_some(DigestState::Verified),
+            is_unjudged: false,
+            is_cut: false,
+        };
         answering.add_events();
         answering.add_gaps();
+        for named in named.filter(|named| named.state == DigestState::Missing) {
+            answering.add_digest(&named.path, named.state);
+        }
         answering
     }
 
@@ -146,8 +169,30 @@ impl<'p> Answering<'p> {
         }
     }
 
+    /// Counts a digest where its span begins.
+    fn add_digest(&mut self, path: &str, state: DigestState) {
+        let PathFacts { account, region, .. } = PathFacts::of(path);
+        let start = evidence::digest_start(path);
+        let (Some(account), Some(region), Some(start)) = (account, region, start) else { return };
+        let place = Place { account: account.to_owned(), region: region.to_owned() };
+        if region.len() <= NAME_BYTES_MAX
+            && self.is_within(hour_of(start))
+            && self.is_meant(&place)
+            && let Some(group) = self.group(&place, hour_of(start))
+        {
+            StateCount::add(&mut group.digests, state);
+        }
+    }
+
     /// Counts a file where its first event is.
     pub fn add_file(&mut self, file: &FileEntry) {
+        if file.state == FileState::Digest && evidence::is_digest_path(&file.path) {
+            let state = self.digests.get(&*file.path).copied().or(self.unnamed);
+            match state {
+                Some(state) => self.add_digest(&file.path, state),
+                None => self.is_unjudged = true,
+            }
+        }
         if matches!(file.state, FileState::Rejected | FileState::Digest | FileState::Replaced) {
             return;
         }
@@ -169,6 +214,9 @@ impl<'p> Answering<'p> {
             && let Some(group) = self.group(&place, hour_of(time))
         {
             group.files += 1;
+            if let Some(state) = file.integrity.filter(|state| *state != Integrity::NoDigest) {
+                StateCount::add(&mut group.integrity, state);
+            }
         }
     }
 
@@ -196,6 +244,9 @@ impl<'p> Answering<'p> {
                 "there are more than {COVERAGE_GROUPS_MAX} groups, or gaps are too long: ask for days, an \
                  account, a region or a shorter time"
             ));
+        }
+        if self.is_unjudged {
+            answer.notes.push("digests whose state is not known here".to_owned());
         }
         let limit = request.limit.unwrap_or(COVERAGE_GROUPS_DEFAULT);
         answer.groups = self.groups.into_values().take(limit).collect();

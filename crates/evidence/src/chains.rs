@@ -203,6 +203,9 @@ impl Chains {
             if let Some((signed, state, reason)) = judged {
                 (digest.signed, digest.state, digest.reason) = (signed, state, reason);
             }
+            if let Some(head) = &mut digest.head {
+                head.forget_signature();
+            }
         }
     }
 

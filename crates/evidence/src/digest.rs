@@ -122,6 +122,11 @@ impl Head {
         crate::metadata::signature_of_hex(self.previous_signature.as_deref()?)
     }
 
+    /// Frees the signature, a third of what a digest takes. What it is needed for must be done.
+    pub(crate) fn forget_signature(&mut self) {
+        self.previous_signature = None;
+    }
+
     /// Its name in S3.
     pub(crate) fn name(&self) -> String {
         name(&self.pair, &self.tail)

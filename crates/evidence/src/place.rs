@@ -6,6 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use trail::time::Micros;
 
+use crate::limits::HOUR_US;
+
 /// The folder under which CloudTrail writes, in every bucket.
 const LOGS: &str = "AWSLogs";
 
@@ -204,6 +206,12 @@ pub fn is_digest_path(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     (name.contains("_CloudTrail-Digest_") || path.contains("/CloudTrail-Digest/"))
         && !is_metadata_path(path)
+}
+
+/// When the span of a digest of this path begins, by its name; None of any other file.
+pub fn digest_start(path: &str) -> Option<Micros> {
+    let name = path.rsplit('/').next().filter(|_| is_digest_path(path))?;
+    Some(Micros(end_in_name(name)?.0.saturating_sub(HOUR_US)))
 }
 
 /// Whether a file of this path is the metadata of a digest, if it is what its name says.

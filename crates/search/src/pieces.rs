@@ -12,6 +12,10 @@ use segment::view::SegmentView;
 /// Fewer documents are not shared between threads: to wake one takes as long as to count some thousand.
 const PIECE_DOCS_MIN: u32 = 1_000;
 
+/// How much the threads of long work give way to those of short work, as `nice` counts: they have a quarter
+/// of a core that both want.
+const LONG_NICENESS: i32 = 6;
+
 /// A range of a segment's documents, the unit of parallel work.
 #[derive(Debug)]
 pub(crate) struct SegmentPiece<'s> {
@@ -40,10 +44,18 @@ pub(crate) fn in_parallel<I: Send, T: Send, E: Send>(
 }
 
 /// Runs long work on threads of its own, so that short work does not wait for it. The kernel shares
-/// the cores between both.
+/// the cores between both, and gives most to short work.
 pub fn on_long_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     static LONG: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
-        let pool = ThreadPoolBuilder::new().thread_name(|n| format!("long-{n}")).build();
+        let give_way = |_| {
+            if let Err(error) = rustix::process::nice(LONG_NICENESS) {
+                tracing::warn!(%error, "long searches do not give way to short ones");
+            }
+        };
+        let pool = ThreadPoolBuilder::new()
+            .thread_name(|n| format!("long-{n}"))
+            .start_handler(give_way)
+            .build();
         pool.inspect_err(|error| tracing::error!(%error, "no threads for long searches")).ok()
     });
     match &*LONG {

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use trail::time::Micros;
 
+use crate::validate::{DigestState, Integrity, StateCount};
+
 /// `GET /v1/coverage?by=…&start=…&end=…&account=…&region=…&limit=…`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -240,4 +242,10 @@ pub struct CoverageGroup {
     /// Time of the last event; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Micros>,
+    /// What the digests say of these files; empty where the archive has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub integrity: Vec<StateCount<Integrity>>,
+    /// Digests whose span begins here, with those that are missing, by their state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<StateCount<DigestState>>,
 }

@@ -111,6 +111,16 @@ pub struct StateCount<S> {
     pub count: u64,
 }
 
+impl<S: Copy + Ord> StateCount<S> {
+    /// Counts one more of a state, in a list in the order of states.
+    pub fn add(list: &mut Vec<Self>, state: S) {
+        match list.binary_search_by_key(&state, |of| of.state) {
+            Ok(at) => list[at].count += 1,
+            Err(at) => list.insert(at, Self { state, count: 1 }),
+        }
+    }
+}
+
 /// A file, or a digest, that is not verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Named<S> {

@@ -361,12 +361,8 @@ fn value_meaning(test: &Test, is_version: bool) -> IsMeant {
                 _ => None,
             };
             let is_that_number = || match (wanted, value.number()) {
-                (Some(wanted), Some(number)) => {
-                    let whole =
-                        |text: &str| text.strip_suffix(".0").unwrap_or(text).parse::<i128>().ok();
-                    let is_other = whole(wanted)
-                        .is_some_and(|n| whole(&value.text()).is_some_and(|found| found != n));
-                    !is_other && wanted.parse() == Ok(number)
+                (Some(wanted), Some(_)) => {
+                    Number::of(wanted).is_some_and(|n| Some(n) == Number::of(&value.written()))
                 }
                 _ => false,
             };
@@ -403,6 +399,52 @@ fn text_meaning(test: &Test, is_version: bool) -> Box<dyn Fn(&str) -> bool> {
     }
 }
 
+/// A finite number as JSON's readers have it: a whole number of 64 bits, or a double. A double that is
+/// whole is compared as a whole number.
+#[derive(Clone, Copy, Debug)]
+enum Number {
+    Whole(i128),
+    Fraction(f64),
+}
+
+impl Number {
+    fn of(text: &str) -> Option<Self> {
+        let digits = text.strip_suffix(".0").unwrap_or(text);
+        if let Some(whole) = digits
+            .parse()
+            .ok()
+            .filter(|n: &i128| i64::try_from(*n).is_ok() || u64::try_from(*n).is_ok())
+        {
+            return Some(Self::Whole(whole));
+        }
+        let double = text.parse::<f64>().ok().filter(|n| n.is_finite())?;
+        let is_whole = double.fract() == 0.0 && double.abs() < 1e38;
+        Some(if is_whole { Self::Whole(double as i128) } else { Self::Fraction(double) })
+    }
+
+    fn double(self) -> f64 {
+        match self {
+            Self::Whole(whole) => whole as f64,
+            Self::Fraction(double) => double,
+        }
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.partial_cmp(other) == Some(Ordering::Equal)
+    }
+}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Whole(a), Self::Whole(b)) => Some(a.cmp(b)),
+            (a, b) => a.double().partial_cmp(&b.double()),
+        }
+    }
+}
+
 /// Bounds, if each of them can be read.
 fn bounds<T>(
     lower: &Bound<Value>,
@@ -425,15 +467,14 @@ fn range_meaning(
     let version = |text: &str| -> Option<Vec<u64>> {
         text.split('.').map(|part| part.parse().ok()).collect()
     };
-    let number = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite());
     let time = |text: &str| text.parse::<Timestamp>().ok();
     if is_version && let Some(bounds) = bounds(lower, upper, version) {
         return Box::new(move |text| {
             version(text).is_some_and(|version| bounds.contains(&version))
         });
     }
-    if let Some(bounds) = bounds(lower, upper, number) {
-        return Box::new(move |text| number(text).is_some_and(|number| bounds.contains(&number)));
+    if let Some(bounds) = bounds(lower, upper, Number::of) {
+        return Box::new(move |text| Number::of(text).is_some_and(|n| bounds.contains(&n)));
     }
     if bounds(lower, upper, time).is_some() {
         let (lower, upper) = (lower.clone(), upper.clone());
@@ -500,8 +541,7 @@ fn compare(left: &[Scalar], comparison: Comparison, right: &[Scalar]) -> bool {
         if is_time(a, b) {
             return Some(time(a)?.cmp(&time(b)?));
         }
-        let number = |s: &Scalar| s.text().parse::<f64>().ok().filter(|n| n.is_finite());
-        match (number(a), number(b), a, b) {
+        match (Number::of(&a.text()), Number::of(&b.text()), a, b) {
             (Some(x), Some(y), a, b)
                 if !matches!(a, Scalar::Bool(_)) && !matches!(b, Scalar::Bool(_)) =>
             {
