@@ -181,11 +181,12 @@ fn coverage_tells_what_the_digests_say_of_each_hour() {
     let by = vec![CoverageKey::Hour];
     let request = CoverageRequest { by, ..CoverageRequest::default() };
     let answer = daemon.client.coverage(&request).unwrap();
-    let verified = |count| vec![StateCount { state: DigestState::Verified, count }];
+    let verified = vec![StateCount { state: DigestState::Verified, count: 1 }];
     let groups: Vec<_> = answer.groups.iter().map(|group| (group.files, &group.digests)).collect();
     let absent = vec![StateCount { state: DigestState::Missing, count: 1 }];
-    // The hours of the chain begin at half past.
-    let expected = [(2, &verified(1)), (0, &verified(1)), (1, &absent), (1, &verified(1))];
+    // What is missing had the signature of the one before.
+    let unsigned = vec![StateCount { state: DigestState::Unverified, count: 1 }];
+    let expected = [(2, &verified), (0, &unsigned), (1, &absent), (1, &verified)];
     assert_eq!(groups, expected, "{answer:#?}");
     let files: Vec<_> = answer.groups.iter().flat_map(|group| &group.integrity).collect();
     let states: Vec<_> = files.iter().map(|of| (of.state, of.count)).collect();
