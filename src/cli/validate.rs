@@ -20,7 +20,7 @@ use crate::cli::text::{counted, escape, thousands};
 use crate::config::{Config, Overrides};
 use crate::daemon::read_limits;
 use crate::evidence::{Disk, Given, resolved};
-use evidence::{Collector, Filter, Finding, Options, validate_each};
+use evidence::{Bounds, Collector, Filter, Finding, Options, validate_each};
 use language::time::{Clock, parse_time};
 use trail::time::Micros;
 use wire::{Chain, Gap, Named, StateCount, ValidateReport};
@@ -94,7 +94,12 @@ fn read_again(args: &Args) -> anyhow::Result<ValidateReport> {
     }
     let roots = roots(args, &config)?;
     let disk = Disk::new(absolute(&args.paths)?, read_limits(&config));
-    let options = Options { roots: &roots, filter: &filter, metadata: &given.metadata };
+    let options = Options {
+        roots: &roots,
+        filter: &filter,
+        metadata: &given.metadata,
+        bounds: Bounds::LARGE,
+    };
     let report = with_progress(&disk, |collector| {
         validate_each(&disk, &given.keys, &options, &mut |finding| collector.add(finding));
     });

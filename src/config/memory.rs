@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use super::Config;
+use super::{Config, Evidence};
+use evidence::Bounds;
 use wire::limits::{
     EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX, SMALL_BYTES, TAIL_BATCH_BYTES,
     TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max,
@@ -39,6 +40,22 @@ const TAIL_BYTES: u64 = 2 * TAIL_BATCH_BYTES as u64;
 
 /// A connection: the head of a request, and its small body or its small answer.
 const CONNECTION_BYTES: u64 = (HEAD_BYTES_MAX + SMALL_BYTES) as u64;
+
+/// A digest while files are judged, a file that one lists, and an event whose copy is remembered.
+const DIGEST_BYTES: u64 = 1_200;
+const LISTED_BYTES: u64 = 56;
+const COPY_BYTES: u64 = 50;
+
+/// How many there are, where keys are given: of the files of [`FILES`], all. Without keys, what digests
+/// say is worth little, and strangers can write them.
+const DIGESTS: Bounds = Bounds { digests: 500_000, unsigned_files: 1_000_000 };
+const DIGESTS_USUAL: u64 = 60_000;
+const COPIES: usize = 2_000_000;
+const DIGESTS_WITHOUT_KEYS: Bounds = Bounds { digests: 20_000, unsigned_files: 400_000 };
+const COPIES_WITHOUT_KEYS: usize = 200_000;
+
+/// The picture of what the archive covers, the next one, and the search for it (`coverage/limits.rs`).
+const COVERAGE_BYTES: u64 = 2 * (24 << 20) + (12 << 20);
 
 /// The program, its threads' stacks, the runtime, the open segments' metadata. A segment's paths take
 /// up to 700 KiB where somebody makes up names; 120 KiB is usual.
@@ -165,6 +182,13 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
             ),
             keys: &[],
         },
+        digests(&config.evidence),
+        MemoryPart {
+            name: "coverage",
+            bytes: COVERAGE_BYTES,
+            formula: "what the archive covers, twice, and a search for it, fixed".to_owned(),
+            keys: &[],
+        },
         MemoryPart {
             name: "record cache",
             bytes: cache,
@@ -179,6 +203,37 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
         },
     ];
     MemorySum { parts }
+}
+
+fn digests(evidence: &Evidence) -> MemoryPart {
+    let (digests, files) = if evidence.public_keys.is_empty() {
+        let Bounds { digests, unsigned_files } = DIGESTS_WITHOUT_KEYS;
+        (digests as u64, unsigned_files as u64)
+    } else {
+        (DIGESTS_USUAL, FILES)
+    };
+    let copies = evidence.copies_max() as u64;
+    MemoryPart {
+        name: "digests",
+        bytes: digests * DIGEST_BYTES + files * LISTED_BYTES + copies * COPY_BYTES,
+        formula: format!(
+            "{DIGEST_BYTES} bytes a digest, {LISTED_BYTES} a file, {COPY_BYTES} a copy of an event, for \
+             {digests}, {files} and {copies}"
+        ),
+        keys: &["evidence.public_keys"],
+    }
+}
+
+impl Evidence {
+    /// How much the daemon judges.
+    pub fn bounds(&self) -> Bounds {
+        if self.public_keys.is_empty() { DIGESTS_WITHOUT_KEYS } else { DIGESTS }
+    }
+
+    /// How many events are remembered whose copies are better than they are.
+    pub fn copies_max(&self) -> usize {
+        if self.public_keys.is_empty() { COPIES_WITHOUT_KEYS } else { COPIES }
+    }
 }
 
 /// Rounded up: a sum that looks smaller than it is would mislead.
@@ -202,9 +257,11 @@ searches                    288 MiB  2, and 1 long ones, x 96 MiB
 answers and bodies           32 MiB  large ones, until they are read, fixed
 connections                  40 MiB  160 x 256 KiB, heads and small answers
 exports and tails           160 MiB  4 exports x 32 MiB, 64 tails x 512 KiB
+digests                      55 MiB  1200 bytes a digest, 56 a file, 50 a copy of an event, for 20000, 400000 and 200000
+coverage                     60 MiB  what the archive covers, twice, and a search for it, fixed
 record cache                 64 MiB  decompressed blocks of records, and what wildcards found
 base                         40 MiB  program and runtime, fixed
-total                      1905 MiB";
+total                      2019 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
     }
 
@@ -218,7 +275,7 @@ total                      1905 MiB";
         let (message, table) = error.split_once('\n').unwrap();
         assert_eq!(
             message,
-            "the configuration adds up to 1904 MiB of memory and the machine has 1904 MiB; \
+            "the configuration adds up to 2018 MiB of memory and the machine has 2018 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
              search.concurrent_max, search.record_cache_bytes, socket.connections_max, \
              ingest.segment_events_max"

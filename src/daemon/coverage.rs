@@ -42,6 +42,9 @@ pub(super) const WAIT_OFFLINE: Duration = Duration::from_secs(1);
 /// What looking may take, at most; the picture is then none.
 const LOOK_MAX: Duration = Duration::from_mins(10);
 
+/// Bytes that the groups of one of its searches may take; where they take more, it asks for less time.
+const GROUP_BYTES: usize = 8 << 20;
+
 /// What took no longer than this is done again at the next commit.
 const QUICK: Duration = Duration::from_millis(100);
 
@@ -140,7 +143,7 @@ impl Coverage {
         if is_ready || is_early || is_no_use || state.looking.is_some() {
             return;
         }
-        let cancel = Cancel::at(Instant::now() + LOOK_MAX);
+        let cancel = Cancel::at(Instant::now() + LOOK_MAX).with_group_bytes(GROUP_BYTES);
         let asks = Asking { snapshot: Arc::clone(snapshot), cancel: cancel.clone() };
         let coverage = Arc::clone(self);
         let thread = thread::Builder::new().name("coverage".to_owned());

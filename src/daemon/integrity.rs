@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use evidence::{Archive, Collector, Content, File, Filter, Finding, Kind, Options, Reading};
+use evidence::{
+    Archive, Bounds, Collector, Content, File, Filter, Finding, Kind, Options, Reading,
+};
 use segment::disk::RealDisk;
 use segment::file::{FileRecord, FileState};
 use segment::private;
@@ -33,10 +35,6 @@ const PAUSE: u32 = 10;
 
 /// Bytes of digests that are kept below the data directory: those of a year and 17 regions, several times.
 const KEPT_BYTES_MAX: u64 = 4 << 30;
-
-/// Events of other files that are remembered as repeated: some 100 MB of memory, and 180 MB in the file of
-/// verdicts.
-const COPIES_MAX: usize = 2_000_000;
 
 /// Where digests are kept.
 const DIGESTS: &str = "digests";
@@ -120,7 +118,8 @@ fn judge(config: &Config, snapshot: &Snapshot) -> anyhow::Result<ValidateReport>
     let roots = resolved(&config.evidence.roots);
     let archive = Indexed::new(config, snapshot);
     let filter = Filter::default();
-    let options = Options { roots: &roots, filter: &filter, metadata: &given.metadata };
+    let bounds = config.evidence.bounds();
+    let options = Options { roots: &roots, filter: &filter, metadata: &given.metadata, bounds };
     let (mut verdicts, mut collector) = (Verdicts::default(), Collector::default());
     evidence::validate_each(&archive, &given.keys, &options, &mut |finding| {
         if let Finding::File { state, number: Some(number), .. } = finding {
@@ -129,9 +128,9 @@ fn judge(config: &Config, snapshot: &Snapshot) -> anyhow::Result<ValidateReport>
         collector.add(finding);
     });
     let data_dir = &config.index.data_dir;
-    let mut has_left_out = false;
+    let (copies_max, mut has_left_out) = (config.evidence.copies_max(), false);
     copies::each(data_dir, snapshot.begun, |key, file| {
-        if verdicts.copies() < COPIES_MAX {
+        if verdicts.copies() < copies_max {
             verdicts.repeat(key, file);
         } else {
             has_left_out = true;
@@ -139,7 +138,7 @@ fn judge(config: &Config, snapshot: &Snapshot) -> anyhow::Result<ValidateReport>
     })?;
     if has_left_out {
         collector.add(Finding::Note(format!(
-            "more than {COPIES_MAX} events have good copies: others may show the state of a worse copy"
+            "more than {copies_max} events have good copies: others may show the state of a worse copy"
         )));
     }
     if let Err(error) = verdicts.save(data_dir, snapshot.begun, &RealDisk) {

@@ -1,8 +1,8 @@
 //! Bounds of a picture, each with its unit and its reason.
 
-/// Hours of an account and region that a picture holds, of the latest: six years of seventeen regions,
-/// or 28 MB.
-pub(crate) const CELLS_MAX: usize = 1_000_000;
+/// Hours of an account and region that a picture holds, of the latest: three years of seventeen regions,
+/// or 14 MB.
+pub(crate) const CELLS_MAX: usize = 500_000;
 
 /// Accounts and regions that a picture holds: a thousand accounts in twenty regions.
 pub(crate) const PLACES_MAX: usize = 20_000;
@@ -10,8 +10,8 @@ pub(crate) const PLACES_MAX: usize = 20_000;
 /// Bytes of an account's or a region's name. AWS's have 12 and up to 20; others are left out.
 pub(crate) const NAME_BYTES_MAX: usize = 64;
 
-/// Rows of one search for hours: some 20 MB while they are taken over.
-pub(crate) const ROWS_MAX: usize = 50_000;
+/// Rows of one search for hours: some 4 MB while they are taken over.
+pub(crate) const ROWS_MAX: usize = 10_000;
 
 /// Searches for hours, those that found too much for one answer among them.
 pub(crate) const SEARCHES_MAX: usize = 2_000;
@@ -20,7 +20,7 @@ pub(crate) const SEARCHES_MAX: usize = 2_000;
 pub(crate) const STOPS_MAX: usize = 200;
 
 /// Changes of trails that a picture holds, of the latest. Trails change a few times a year.
-pub(crate) const CHANGES_MAX: usize = 5_000;
+pub(crate) const CHANGES_MAX: usize = 2_000;
 
 /// Events of trails that are fetched at a time.
 pub(crate) const CHANGES_PAGE: usize = 500;
@@ -35,7 +35,7 @@ pub(crate) const RESOURCES_MAX: usize = 250;
 pub(crate) const SELECTORS_MAX: usize = 100;
 
 /// Bytes of all resources of a picture's selectors.
-pub(crate) const RESOURCE_BYTES_MAX: usize = 8 << 20;
+pub(crate) const RESOURCE_BYTES_MAX: usize = 4 << 20;
 
 /// Recordings that a picture holds.
 pub(crate) const RECORDINGS_MAX: usize = 20_000;

@@ -70,6 +70,8 @@ pub(crate) struct Chains {
     pub(crate) digests: Vec<Digest>,
     pub(crate) groups: Vec<Group>,
     pub(crate) absent: Vec<Absent>,
+    /// How many digests are beyond the bound.
+    pub(crate) unread: usize,
     by_group: SeededMap<(String, String, String), u32>,
     /// A group of each organisation, whose digests may be of one account for all.
     by_organisation: SeededMap<(String, String, String), u32>,
@@ -85,8 +87,10 @@ fn claim(site: &str, pair: &Pair, tail: &str) -> PlaceKey {
 impl Chains {
     /// Reads and verifies the digests of a copy.
     pub(crate) fn read(archive: &dyn Archive, keys: &Keyring, options: &Options<'_>) -> Self {
-        let (paths, beside) = list(archive, options);
-        let mut chains = Self::default();
+        let (mut paths, beside) = list(archive, options);
+        let unread = paths.len().saturating_sub(options.bounds.digests);
+        paths.truncate(options.bounds.digests);
+        let mut chains = Self { unread, ..Self::default() };
         let read = paths.into_par_iter().map(|path| read_one(archive, path));
         let read: Vec<Digest> = read.collect();
         for mut digest in read {

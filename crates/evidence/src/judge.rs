@@ -10,7 +10,7 @@ use wire::{Chain, DigestState, Integrity};
 
 use crate::chains::{Chains, Signed};
 use crate::keys::Keyring;
-use crate::limits::{BATCH, HOUR_US};
+use crate::limits::{BATCH, Bounds, HOUR_US};
 use crate::listing::Listing;
 use crate::place::{Parts, Place, Root};
 use crate::{Archive, File, Hash, Kind, Reading, gaps};
@@ -37,6 +37,8 @@ pub struct Options<'a> {
     pub filter: &'a Filter,
     /// Metadata of digests that lies elsewhere than beside them: the digest's file name, and the content.
     pub metadata: &'a [(String, Vec<u8>)],
+    /// How much is judged.
+    pub bounds: Bounds,
 }
 
 /// What a validation finds, in this order: digests, chains, files, notes.
@@ -118,6 +120,13 @@ pub fn validate_each(
     sink: &mut dyn FnMut(Finding<'_>),
 ) {
     let chains = Chains::read(archive, keys, options);
+    if chains.unread > 0 {
+        let Bounds { digests, .. } = options.bounds;
+        let unread = chains.unread;
+        sink(Finding::Note(format!(
+            "{unread} digests are not read: there are more than {digests}"
+        )));
+    }
     tell_digests(&chains, archive, options, sink);
     let mut judge = Judge { listing: Listing::read(archive, &chains, options), chains, options };
     judge.listing.notes.drain(..).for_each(|note| sink(Finding::Note(note)));

@@ -24,7 +24,7 @@ mod report;
 
 pub use self::judge::{Filter, Finding, Options, validate_each};
 pub use self::keys::{KeyError, Keyring, is_keys};
-pub use self::limits::{DIGEST_BYTES_MAX, KEYS_BYTES_MAX, METADATA_BYTES_MAX};
+pub use self::limits::{Bounds, DIGEST_BYTES_MAX, KEYS_BYTES_MAX, METADATA_BYTES_MAX};
 pub use self::metadata::is_metadata;
 pub use self::place::{Root, RootError, digest_start, is_digest_path, is_metadata_path};
 pub use self::report::Collector;

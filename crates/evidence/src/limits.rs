@@ -9,9 +9,20 @@ pub const METADATA_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a file of keys. A key takes 500 bytes, and a region has a few a year.
 pub const KEYS_BYTES_MAX: usize = 16 << 20;
 
-/// Files that digests without a verified signature may list together: 600 MB of memory. Those of digests
-/// that are verified have no bound, for AWS made them.
-pub(crate) const UNSIGNED_FILES_MAX: usize = 10_000_000;
+/// How many digests and files are judged together. Files of digests that are verified have no bound, for
+/// AWS made them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Digests that are read. Each takes some 1.2 KB.
+    pub digests: usize,
+    /// Files that digests without a verified signature may list together. Each takes 56 bytes.
+    pub unsigned_files: usize,
+}
+
+impl Bounds {
+    /// For a program that does nothing else.
+    pub const LARGE: Self = Self { digests: 4_000_000, unsigned_files: 10_000_000 };
+}
 
 /// Bytes of a signature: that of the longest key that is read.
 pub(crate) const SIGNATURE_BYTES_MAX: usize = 1024;

@@ -12,7 +12,7 @@ use trail::seeded::SeededMap;
 use crate::chains::{Chains, Digest, Signed};
 use crate::digest::{Listed, files, name};
 use crate::judge::Options;
-use crate::limits::{DIGEST_BYTES_MAX, UNSIGNED_FILES_MAX};
+use crate::limits::DIGEST_BYTES_MAX;
 use crate::place::{Pair, Parts, Place, PlaceKey, key};
 use crate::{Archive, Hash};
 
@@ -46,7 +46,7 @@ impl Listing {
                 .filter(|(_, digest, _)| digest.signed == signed)
                 .map(|(at, digest, _)| (at, digest))
                 .collect();
-            let room = AtomicUsize::new(UNSIGNED_FILES_MAX);
+            let room = AtomicUsize::new(options.bounds.unsigned_files);
             let entries = |(at, digest): (usize, &Digest)| {
                 let files = listed(archive, digest)?;
                 let takes = |left: usize| left.checked_sub(files.len());

@@ -51,7 +51,7 @@ use store::snapshot::Snapshot;
 use trail::cell::Cell;
 use trail::time::Micros;
 use wire::engine::Cancel;
-use wire::limits::{GROUP_BYTES_MAX, SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX, TABLE_ROWS_DEFAULT};
+use wire::limits::{SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX, TABLE_ROWS_DEFAULT};
 use wire::{ApiError, ErrorKind, QueryForm, SearchRequest, SearchResponse, Total};
 
 /// Answers a search request on a snapshot. A query with an error is refused with the byte at fault;
@@ -290,7 +290,7 @@ impl Search<'_> {
         let sought = self.sought(filter);
         let (read, check) = (read_record(), || self.cancel.check());
         let mut grouped = self.timed("group", || {
-            group(self.snapshot, &sought, &grouping, &read, GROUP_BYTES_MAX, &check)
+            group(self.snapshot, &sought, &grouping, &read, self.cancel.group_bytes(), &check)
         })?;
         self.add_empty_spans(query, &mut grouped.rows, empty);
         let columns = by.iter().map(|key| self.key_column(key));

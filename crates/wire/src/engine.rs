@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::limits::GROUP_BYTES_MAX;
 use crate::{
     ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest, FieldsResponse,
     FilesRequest, FilesResponse, RebuildRequest, RebuildStatus, SavedRequest, SavedSearch,
@@ -126,6 +127,7 @@ pub struct Cancel {
     has_hung_up: Arc<AtomicBool>,
     deadline: Instant,
     is_long: bool,
+    group_bytes: usize,
     makes_way: Option<MakesWay>,
 }
 
@@ -152,7 +154,13 @@ impl MakesWay {
 impl Cancel {
     /// A cancel that stops the search at `deadline`.
     pub fn at(deadline: Instant) -> Self {
-        Self { has_hung_up: Arc::default(), deadline, is_long: false, makes_way: None }
+        Self {
+            has_hung_up: Arc::default(),
+            deadline,
+            is_long: false,
+            group_bytes: GROUP_BYTES_MAX,
+            makes_way: None,
+        }
     }
 
     /// For a first, short attempt at the same search. Once `after` has passed, the attempt ends as
@@ -176,6 +184,17 @@ impl Cancel {
     #[must_use]
     pub fn within(&self, time: Duration) -> Self {
         Self { deadline: self.deadline.min(Instant::now() + time), ..self.clone() }
+    }
+
+    /// For work whose groups may take so many bytes, and no more than any search's.
+    #[must_use]
+    pub fn with_group_bytes(&self, bytes: usize) -> Self {
+        Self { group_bytes: self.group_bytes.min(bytes), ..self.clone() }
+    }
+
+    /// Bytes that the groups of a search may take.
+    pub fn group_bytes(&self) -> usize {
+        self.group_bytes
     }
 
     /// Whether the search is long, and so must run on threads that short searches do not wait for.
