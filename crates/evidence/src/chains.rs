@@ -92,11 +92,11 @@ impl Chains {
         paths.truncate(options.bounds.digests);
         let mut chains = Self { unread, ..Self::default() };
         let read = paths.into_par_iter().map(|path| read_one(archive, path));
-        let read: Vec<Digest> = read.collect();
-        for mut digest in read {
-            chains.settle(&mut digest, options);
-            chains.digests.push(digest);
+        let mut digests: Vec<Digest> = read.collect();
+        for digest in &mut digests {
+            chains.settle(digest, options);
         }
+        chains.digests = digests;
         chains.verify(keys, &beside, options);
         chains.refuse_other_pairs();
         chains.index_claims();

@@ -12,7 +12,7 @@ use trail::seeded::SeededMap;
 use crate::chains::{Chains, Digest, Signed};
 use crate::digest::{Listed, files, name};
 use crate::judge::Options;
-use crate::limits::DIGEST_BYTES_MAX;
+use crate::limits::{BATCH, DIGEST_BYTES_MAX};
 use crate::place::{Pair, Parts, Place, PlaceKey, key};
 use crate::{Archive, Hash};
 
@@ -40,6 +40,7 @@ impl Listing {
     /// Reads the files of all digests that count.
     pub(crate) fn read(archive: &dyn Archive, chains: &Chains, options: &Options<'_>) -> Self {
         let mut listing = Self { sites: sites(chains), ..Self::default() };
+        let (mut found, mut notes) = (Vec::new(), Vec::new());
         for signed in [Signed::Yes, Signed::Unknown] {
             let digests: Vec<(usize, &Digest)> = chains
                 .counting()
@@ -65,15 +66,25 @@ impl Listing {
                     .map(|(key, hash)| Entry { key, hash, digest: at as u32, is_seen: false })
                     .collect::<Vec<_>>())
             };
-            let read: Vec<Result<Vec<Entry>, String>> =
-                digests.into_par_iter().map(entries).collect();
-            for read in read {
-                match read {
-                    Ok(entries) => listing.entries.extend(entries),
-                    Err(note) => listing.notes.push(note),
+            let mut rest = digests.len();
+            for some in digests.chunks(BATCH) {
+                let read: Vec<Result<Vec<Entry>, String>> =
+                    some.par_iter().map(|digest| entries(*digest)).collect();
+                let files: usize = read.iter().flatten().map(Vec::len).sum();
+                if found.capacity() - found.len() < files {
+                    // Doubling would take three times the memory. The others list about as many.
+                    found.reserve_exact(files * rest.div_ceil(some.len()));
+                }
+                rest -= some.len();
+                for read in read {
+                    match read {
+                        Ok(entries) => found.extend(entries),
+                        Err(note) => notes.push(note),
+                    }
                 }
             }
         }
+        (listing.entries, listing.notes) = (found, notes);
         listing.entries.par_sort_unstable_by_key(|entry| (entry.key, entry.digest));
         listing
     }
