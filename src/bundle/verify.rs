@@ -136,8 +136,7 @@ fn count_digests(bag: &Bag, report: &Report, events: &EventsChecked, problems: &
         }
     }
     let counts = &report.counts;
-    let pairs =
-        [("digests", counts.digests, digests), ("metadata", counts.metadata, metadata)];
+    let pairs = [("digests", counts.digests, digests), ("metadata", counts.metadata, metadata)];
     for (name, stated, counted) in pairs {
         if stated != counted {
             problems.add(REPORT, format!("it counts {stated} {name}, and there are {counted}"));

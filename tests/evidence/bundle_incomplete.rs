@@ -1,7 +1,7 @@
 //! A bag that lacks something says so, and why; each case by itself.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -199,11 +199,13 @@ fn a_damaged_index_makes_no_complete_bag() {
     daemon.wait_indexed(PATIENCE, 6);
     let mut records = files_below(&place.data_dir().join("segments"));
     records.retain(|path| path.extension().is_some_and(|found| found == "records"));
-    let bytes = fs::read(&records[0]).unwrap();
-    let changed: Vec<u8> = bytes.iter().map(|byte| byte ^ 0x55).collect();
-    use std::os::unix::fs::FileExt as _;
-    let file = fs::File::options().write(true).open(&records[0]).unwrap();
-    file.write_all_at(&changed, 0).unwrap();
+    for path in &records {
+        let bytes = fs::read(path).unwrap();
+        let changed: Vec<u8> = bytes.iter().map(|byte| byte ^ 0x55).collect();
+        // In place: the daemon has it mapped.
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.write_all_at(&changed, 0).unwrap();
+    }
     let out = place.path("bag");
     let ran = ask(&daemon, "*", &out, &[]);
     check_code(&ran, 4);
