@@ -88,11 +88,7 @@ fn seal(bag: &Path) {
     }
     fs::write(bag.join("manifest-sha256.txt"), &manifest).unwrap();
     let info = String::from_utf8(files["bag-info.txt"].clone()).unwrap();
-    let info: String = info
-        .lines()
-        .filter(|line| !line.starts_with("Payload"))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let (info, _) = info.split_once("Payload-Oxum").unwrap();
     let info = format!("{info}Payload-Oxum: {length}.{count}\n");
     fs::write(bag.join("bag-info.txt"), info).unwrap();
     seal_tags(bag);
@@ -130,7 +126,7 @@ fn a_bag_that_was_sealed_anew_still_has_to_agree_with_itself() {
         |found: BTreeSet<String>| found.iter().any(|path| path.contains("/CloudTrail/"));
     assert!(of_original(edit(events, "\"userName\":\"bert\"", "\"userName\":\"eve\"")));
     assert!(of_original(edit(events, "\"offset\":12", "\"offset\":13")));
-    assert!(of_original(edit(events, "\"record_sha256\":\"", "\"record_sha256\":\"00")) || true);
+    assert!(edit(events, "\"record_sha256\":\"", "\"record_sha256\":\"00").contains(events));
     assert!(!edit(events, "\"file\":\"data/archive", "\"file\":\"data/keys").is_empty());
     assert!(!edit("data/reports/bundle.json", "\"events\": 9", "\"events\": 8").is_empty());
     assert!(!edit("data/reports/validation.json", "\"verified\"", "\"listed\"").is_empty());
@@ -293,7 +289,7 @@ fn a_change_of_any_bit_of_a_tar_is_named() {
     let bytes = fs::read(&tar).unwrap();
     let mut at = 0;
     // A prime, so that all parts of headers and paddings are met.
-    let step = bytes.len() * 8 / 400 | 1;
+    let step = (bytes.len() * 8 / 400) | 1;
     while at < bytes.len() * 8 {
         let mut changed = bytes.clone();
         changed[at / 8] ^= 1 << (at % 8);

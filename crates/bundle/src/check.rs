@@ -52,7 +52,7 @@ pub fn check(
             problems.add(name, format!("{TAG_MANIFEST} does not name it"));
         }
     }
-    compare(bag, tags.iter().chain(&payload), problems, on_file, &mut checked)?;
+    compare(bag, tags.iter().chain(&payload), problems, on_file, &mut checked);
     for (path, _) in bag.files() {
         if path != TAG_MANIFEST && !tags.contains_key(path) && !payload.contains_key(path) {
             problems.add(path, "no manifest names it");
@@ -63,7 +63,7 @@ pub fn check(
         Some(_) => Some(hash_of(bag, TAG_MANIFEST)?.0),
         None => None,
     };
-    checked.report = report(bag, problems)?;
+    checked.report = report(bag, problems);
     Ok(checked)
 }
 
@@ -110,7 +110,7 @@ fn compare<'m>(
     problems: &mut Problems,
     on_file: &mut dyn FnMut(u64),
     checked: &mut Checked,
-) -> io::Result<()> {
+) {
     for (path, expected) in named {
         if bag.size(path).is_none() {
             problems.add(path, "it is missing");
@@ -129,7 +129,6 @@ fn compare<'m>(
             Err(error) => problems.add(path, format!("it cannot be read: {error}")),
         }
     }
-    Ok(())
 }
 
 fn hash_of(bag: &Bag, path: &str) -> io::Result<(Hash, u64)> {
@@ -178,10 +177,10 @@ fn declaration(
     Ok(())
 }
 
-fn report(bag: &Bag, problems: &mut Problems) -> io::Result<Option<Report>> {
+fn report(bag: &Bag, problems: &mut Problems) -> Option<Report> {
     if bag.size(REPORT).is_none() {
         problems.add(REPORT, "it is missing: traildex has not made this bag");
-        return Ok(None);
+        return None;
     }
     let read = bag.content(REPORT, REPORT_BYTES_MAX).map_err(|error| error.to_string());
     let read = read.and_then(|text| {
@@ -192,15 +191,15 @@ fn report(bag: &Bag, problems: &mut Problems) -> io::Result<Option<Report>> {
             if report.complete != report.reasons.is_empty() {
                 problems.add(REPORT, "what it says of being complete contradicts its reasons");
             }
-            Ok(Some(report))
+            Some(report)
         }
         Ok(report) => {
             problems.add(REPORT, format!("its format is {}, not {FORMAT}", report.format));
-            Ok(None)
+            None
         }
         Err(why) => {
             problems.add(REPORT, format!("it cannot be read: {why}"));
-            Ok(None)
+            None
         }
     }
 }

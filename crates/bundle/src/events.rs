@@ -114,7 +114,7 @@ impl Events<'_> {
             }
         }
         if let Some(mut records) = records
-            && records.fill_buf()?.first().is_some()
+            && !records.fill_buf()?.is_empty()
         {
             problems.add(RECORDS, "it has more records than there are events");
         }

@@ -34,10 +34,8 @@ pub(crate) fn read(
         }
         match entry(&line) {
             Ok((path, hash)) => {
-                if files.contains_key(&path) {
+                if files.insert(path.clone(), hash).is_some() {
                     problems.add(name, format!("line {number}: it names {path} a second time"));
-                } else {
-                    files.insert(path, hash);
                 }
             }
             Err(why) => problems.add(name, format!("line {number}: {why}")),

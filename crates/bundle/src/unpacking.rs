@@ -107,7 +107,7 @@ impl Listing<'_> {
             Some(name) => name,
             None => utf8(&header.path_bytes())?,
         };
-        let (folder, path) = self.path(&name)?;
+        let (folder, path) = split(&name)?;
         match header.entry_type() {
             EntryType::Regular => {}
             EntryType::Directory => return stop(&name, "a folder, which traildex does not pack"),
@@ -155,20 +155,6 @@ impl Listing<'_> {
         Ok((utf8(name)?, bytes))
     }
 
-    /// The folder of the tar, and the path in the bag.
-    fn path(&self, name: &str) -> Result<(String, String), Stop> {
-        let shown = || name.escape_debug().to_string();
-        let Some((folder, path)) = name.split_once('/') else {
-            return stop(&shown(), "it lies beside the bag");
-        };
-        for part in [folder, path] {
-            if let Err(why) = checked(part) {
-                return stop(&shown(), why);
-            }
-        }
-        Ok((folder.to_owned(), path.to_owned()))
-    }
-
     /// Goes behind a content; what pads it must be zeros.
     fn skip(&mut self, size: u64, path: &str, problems: &mut Problems) -> Result<(), Stop> {
         self.from.seek(SeekFrom::Start(self.at + size))?;
@@ -189,6 +175,20 @@ impl Listing<'_> {
         }
         Ok(None)
     }
+}
+
+/// The folder of the tar, and the path in the bag.
+fn split(name: &str) -> Result<(String, String), Stop> {
+    let shown = || name.escape_debug().to_string();
+    let Some((folder, path)) = name.split_once('/') else {
+        return stop(&shown(), "it lies beside the bag");
+    };
+    for part in [folder, path] {
+        if let Err(why) = checked(part) {
+            return stop(&shown(), why);
+        }
+    }
+    Ok((folder.to_owned(), path.to_owned()))
 }
 
 /// A header whose sum is right.

@@ -31,7 +31,7 @@ impl Belongs {
         let (owner, organisation) = (parts.owner.to_owned(), parts.organisation());
         let (organisation, region) = (organisation.map(str::to_owned), parts.region.to_owned());
         let time = Micros::parse_file_name(parts.name);
-        Some(Self { site, owner, organisation, region, time, tail })
+        Some(Self { site, tail, owner, organisation, region, time })
     }
 
     /// Whether digests that belong here speak of files that belong there.
