@@ -40,8 +40,14 @@ struct Candidate {
     is_needed: bool,
 }
 
-/// The digests of a region that end on a day.
-type Day = (String, String);
+/// A folder of digests: those of an account and region that end on a day.
+type Day = (Belonging, String);
+
+/// An account, behind the organisation if there is one, and a region.
+type Belonging = (String, String);
+
+/// Microseconds that the time in a file's name leaves open: it has minutes.
+const MINUTE_US: i64 = 60_000_000;
 
 pub(super) struct Digests<'a> {
     pub(super) stage: &'a Stage,
@@ -52,6 +58,8 @@ pub(super) struct Digests<'a> {
     disk: Disk,
     /// By their paths.
     candidates: BTreeMap<String, Candidate>,
+    /// Digests that cannot be read, and why.
+    unread: Vec<(Belongs, String)>,
     looked: BTreeSet<Day>,
 }
 
@@ -73,8 +81,8 @@ impl<'a> Digests<'a> {
     ) -> Self {
         let resolved = watch.iter().filter_map(|folder| Path::new(folder).canonicalize().ok());
         let disk = Disk::new(resolved.chain([PathBuf::from("/")]).collect(), limits);
-        let (candidates, looked) = (BTreeMap::new(), BTreeSet::new());
-        Self { stage, client, given, roots, reasons, disk, candidates, looked }
+        let (candidates, unread, looked) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        Self { stage, client, given, roots, reasons, disk, candidates, unread, looked }
     }
 
     /// Copies what the verdicts of these originals need.
@@ -99,7 +107,7 @@ impl<'a> Digests<'a> {
                 .collect();
             let belongs = group.files[0].1;
             for day in days {
-                self.look(&belongs.region, &day)?;
+                self.look(belongs, day)?;
             }
             self.choose(group);
             self.tell_uncovered(group)?;
@@ -108,12 +116,42 @@ impl<'a> Digests<'a> {
         self.put_all()
     }
 
-    /// Reads the digests of a region that end on a day.
-    fn look(&mut self, region: &str, day: &str) -> anyhow::Result<()> {
-        if !self.looked.insert((region.to_owned(), day.to_owned())) {
+    /// Reads the digests of an account and region that end on a day. Those of an organisation may be in the
+    /// folder of another account.
+    fn look(&mut self, belongs: &Belongs, day: String) -> anyhow::Result<()> {
+        let Belongs { owner, region, organisation, .. } = belongs;
+        let key = ((owner.clone(), region.clone()), day);
+        if self.looked.contains(&key) {
             return Ok(());
         }
-        let within = format!("/CloudTrail-Digest/{region}/{day}/");
+        let within = format!("/CloudTrail-Digest/{region}/{}/", key.1);
+        self.looked.insert(key);
+        let mut paths = self.list(format!("/{owner}{within}"))?;
+        if paths.is_empty() && organisation.is_some() {
+            paths = self.list(within)?;
+        }
+        for path in paths.into_iter().filter(|path| is_digest_path(path)) {
+            let Some(belongs) = Belongs::of(&path, self.roots) else { continue };
+            match self.disk.content(&path, DIGEST_BYTES_MAX) {
+                // One that is no digest says nothing; the index told of it.
+                Ok(content) => {
+                    if let Ok(facts) = DigestFacts::of(&content.bytes) {
+                        let candidate = Candidate { belongs, facts, is_needed: false };
+                        self.candidates.entry(path).or_insert(candidate);
+                    }
+                }
+                Err(why) => {
+                    let reason =
+                        format!("{path}: the index had this digest, and it cannot be read: {why}");
+                    self.unread.push((belongs, reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The digests, and their metadata, that the index has at such paths.
+    fn list(&mut self, within: String) -> anyhow::Result<BTreeSet<String>> {
         let request = FilesRequest {
             state: Some(FileState::Digest),
             path: Some(within.clone()),
@@ -125,38 +163,27 @@ impl<'a> Digests<'a> {
             let reason = format!("there are more digests in {within} than can be listed");
             self.reasons.add(About::Digests, reason);
         }
-        let paths: BTreeSet<String> = answer.files.into_iter().map(|file| file.path).collect();
-        for path in paths.into_iter().filter(|path| is_digest_path(path)) {
-            let Some(belongs) = Belongs::of(&path, self.roots) else { continue };
-            match self.disk.content(&path, DIGEST_BYTES_MAX) {
-                // One that is no digest says nothing; the index told of it.
-                Ok(content) => {
-                    if let Ok(facts) = DigestFacts::of(&content.bytes) {
-                        let candidate = Candidate { belongs, facts, is_needed: false };
-                        self.candidates.insert(path, candidate);
-                    }
-                }
-                Err(why) => {
-                    let reason =
-                        format!("{path}: the index had this digest, and it cannot be read: {why}");
-                    self.reasons.add(About::Digests, reason);
-                }
-            }
-        }
-        Ok(())
+        Ok(answer.files.into_iter().map(|file| file.path).collect())
     }
 
     /// Marks those that list an original, or are of its hour.
     fn choose(&mut self, group: &Originals<'_>) {
         let belongs = group.files[0].1;
-        let times: Vec<Micros> =
+        let times: BTreeSet<Micros> =
             group.files.iter().filter_map(|(_, belongs)| belongs.time).collect();
         for candidate in self.candidates.values_mut() {
             let facts = &candidate.facts;
+            let first = Micros(facts.start.0.saturating_sub(MINUTE_US - 1));
             candidate.is_needed |= candidate.belongs.speaks_of(belongs)
                 && (facts.lists.iter().any(|tail| group.tails.contains(&**tail))
-                    || times.iter().any(|time| facts.covers(*time)));
+                    || (first < facts.end && times.range(first..facts.end).next().is_some()));
         }
+        for (of, reason) in &self.unread {
+            if of.speaks_of(belongs) {
+                self.reasons.add(About::Digests, reason.clone());
+            }
+        }
+        self.unread.clear();
     }
 
     /// Where an account and region have digests, and none is of the hour of an original, that is a reason.
@@ -167,10 +194,15 @@ impl<'a> Digests<'a> {
             .values()
             .filter(|candidate| candidate.is_needed && candidate.belongs.speaks_of(belongs))
             .collect();
+        let listed: BTreeSet<&str> = needed
+            .iter()
+            .flat_map(|candidate| &candidate.facts.lists)
+            .map(|tail| &**tail)
+            .filter(|tail| group.tails.contains(tail))
+            .collect();
         let is_covered = |belongs: &Belongs| {
-            let lists = |facts: &DigestFacts| facts.lists.contains(&belongs.tail);
-            let covers = |facts: &DigestFacts| belongs.time.is_some_and(|time| facts.covers(time));
-            needed.iter().any(|candidate| lists(&candidate.facts) || covers(&candidate.facts))
+            let covers = |time| needed.iter().any(|candidate| candidate.facts.covers(time));
+            listed.contains(&*belongs.tail) || belongs.time.is_some_and(covers)
         };
         let uncovered = group.files.iter().filter(|(_, belongs)| !is_covered(belongs));
         let uncovered: Vec<&str> = uncovered.map(|(path, _)| *path).collect();
@@ -209,14 +241,14 @@ impl<'a> Digests<'a> {
     /// Marks, of each that is needed, the one that follows.
     fn follow(&mut self) -> anyhow::Result<()> {
         let needed = self.candidates.values().filter(|candidate| candidate.is_needed);
-        let ends: BTreeSet<Day> = needed
+        let ends: BTreeSet<(Belongs, String)> = needed
             .flat_map(|candidate| {
-                let region = &candidate.belongs.region;
-                [0, 1].map(|days| (region.clone(), day(candidate.facts.end, days)))
+                let belongs = &candidate.belongs;
+                [0, 1].map(|days| (belongs.clone(), day(candidate.facts.end, days)))
             })
             .collect();
-        for (region, day) in ends {
-            self.look(&region, &day)?;
+        for (belongs, day) in ends {
+            self.look(&belongs, day)?;
         }
         let needed = self.candidates.values().filter(|candidate| candidate.is_needed);
         let names: BTreeSet<(String, String)> = needed

@@ -1,7 +1,7 @@
 //! The files that the events are from: found in the index, copied byte for byte, and looked through for the
 //! records. A file that changed since it was indexed is none of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -68,25 +68,26 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Asks the index for the hashes: of a folder at once.
+    /// Asks the index for the hashes: of all files at once, or where that is more than it lists, of those of
+    /// each folder, and so on.
     fn look_up(&mut self, client: &Client) -> anyhow::Result<()> {
-        let folder = |path: &str| path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
-        let folders: BTreeSet<String> = self.files.keys().map(|path| folder(path)).collect();
-        for folder_path in folders {
-            let answer = ask(client, format!("{folder_path}/"))?;
-            if answer.total as usize == answer.files.len() {
+        let paths: Vec<String> = self.files.keys().cloned().collect();
+        let mut waiting = vec![(0, 0..paths.len())];
+        while let Some((depth, range)) = waiting.pop() {
+            let of_range = &paths[range.clone()];
+            let Some(first) = of_range.first() else { continue };
+            let is_file = of_range.len() == 1;
+            let prefix = if is_file { first.as_str() } else { prefix(first, depth) };
+            let answer = ask(client, prefix.to_owned())?;
+            if answer.total as usize == answer.files.len() || is_file {
                 answer.files.into_iter().for_each(|entry| self.enter(entry));
                 continue;
             }
-            let inside = format!("{folder_path}/");
-            let within = self.files.range(inside.clone()..);
-            let paths: Vec<String> = within
-                .map(|(path, _)| path.clone())
-                .take_while(|path| path.starts_with(&inside))
-                .filter(|path| folder(path) == folder_path)
-                .collect();
-            for path in paths {
-                ask(client, path)?.files.into_iter().for_each(|entry| self.enter(entry));
+            let mut start = range.start;
+            let key = |path: &str| self::prefix(path, depth + 1).to_owned();
+            for group in of_range.chunk_by(|a, b| key(a) == key(b)) {
+                waiting.push((depth + 1, start..start + group.len()));
+                start += group.len();
             }
         }
         Ok(())
@@ -161,6 +162,11 @@ impl Sources {
         let is_found = byte & (1 << (number % 8)) != 0;
         self.files.get(&event.source).filter(|source| is_found && source.stored.is_some())
     }
+}
+
+/// A path up to the slash behind so many of its parts; all of it where it has no more.
+fn prefix(path: &str, depth: usize) -> &str {
+    path.match_indices('/').nth(depth).map_or(path, |(at, _)| &path[..=at])
 }
 
 fn ask(client: &Client, path: String) -> anyhow::Result<wire::FilesResponse> {
@@ -312,4 +318,15 @@ impl io::Read for Reading<'_> {
 pub(super) fn archive(watch: &[String]) -> Archive {
     let resolved = watch.iter().filter_map(|folder| Path::new(folder).canonicalize().ok());
     Archive::new(resolved.chain([PathBuf::from("/")]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_longer_and_longer_prefixes() {
+        let prefixes: Vec<&str> = (0..4).map(|depth| prefix("/a/b/c", depth)).collect();
+        assert_eq!(prefixes, ["/", "/a/", "/a/b/", "/a/b/c"]);
+    }
 }

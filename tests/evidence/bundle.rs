@@ -298,6 +298,44 @@ fn the_digests_that_prove_the_originals_come_along_with_their_keys() {
 }
 
 #[test]
+fn digests_of_organisations_prefixes_and_backfill_come_along_and_roots_are_kept() {
+    let bench = Bench::new();
+    let Bench { copy, keys, mut chain, .. } = bench;
+    chain.hour(1);
+    chain.save_metadata();
+    chain.stop(0);
+    (chain.owner, chain.prefix) = ("o-a1/444455556666".to_owned(), "p/".to_owned());
+    chain.hour(2);
+    chain.hour(0);
+    chain.save_metadata();
+    chain.stop(20);
+    chain.is_backfill = true;
+    // Across midnight.
+    (0..4).for_each(|_| drop(chain.hour(1)));
+    chain.save_metadata();
+    let indexed = Indexed::of(&copy);
+    let root = format!("{}=s3://my-trail", text(&copy));
+    for (name, root) in [("unmapped", None), ("mapped", Some(&*root))] {
+        let out = indexed.out(name);
+        let mut args = vec!["--public-keys", text(&keys)];
+        args.extend(root.map(|root| ["--root", root]).into_iter().flatten());
+        check_code(&indexed.bundle("*", &out, &args), 0);
+        let found = is_good(&out, &[])["validation"].clone();
+        let expected: Value = serde_json::from_str(r#"[{"state":"verified","count":7}]"#).unwrap();
+        assert_eq!(found["files"], expected, "{found:#}");
+        let roots = report(&out)["roots"].clone();
+        assert_eq!(roots[0]["bucket"].as_str(), root.map(|_| "my-trail"));
+    }
+    // Where the folder is a copy of another bucket, these digests speak of other files; and they do in the bag.
+    let out = indexed.out("other");
+    let root = format!("{}=s3://other", text(&copy));
+    indexed.bundle("*", &out, &["--public-keys", text(&keys), "--root", &root]);
+    let found = verify(&out, &[]).1;
+    let files = found["validation"]["files"].to_string();
+    assert!(found["is_whole"] == true && !files.contains("verified"), "{found:#}");
+}
+
+#[test]
 fn what_the_digests_contradict_is_told_and_bundled_all_the_same() {
     let (bench, hours) = Bench::whole();
     let changed = &hours[0].logs[0];

@@ -97,6 +97,15 @@ fn a_bag_that_was_ended_when_it_had_its_name_is_done() {
         is_good(&out, &[]);
         check_code(&indexed.bundle("*", &out, &[]), 0);
         assert!(!partial(&out).exists());
+        // So is one that was ended while it removed the rest.
+        for left in ["done", ""] {
+            fs::create_dir(partial(&out)).unwrap();
+            if !left.is_empty() {
+                fs::write(partial(&out).join(left), "").unwrap();
+            }
+            check_code(&indexed.bundle("*", &out, &[]), 0);
+            assert!(!partial(&out).exists());
+        }
         check_code(&indexed.bundle("*", &out, &[]), 4);
     }
 }
@@ -140,6 +149,10 @@ fn a_bag_that_is_killed_again_and_again_comes_out_the_same() {
         // If it has its name, it is whole.
         if out.exists() {
             is_good(&out, &[]);
+            if !partial(&out).exists() {
+                // It was just about to end.
+                break;
+            }
         }
     }
     assert!(kills > 2);

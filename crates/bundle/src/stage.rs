@@ -29,6 +29,9 @@ use crate::names::{DECLARATION, INFO, MANIFEST, TAG_MANIFEST};
 use crate::packing;
 use crate::report::Report;
 
+const LOCK: &str = "lock";
+const DONE: &str = "done";
+
 /// Why a bag cannot be made here.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
@@ -114,20 +117,22 @@ impl Stage {
         let folder = PathBuf::from(name);
         let is_there = output.symlink_metadata().is_ok();
         let is_begun = folder.symlink_metadata().is_ok();
+        // What a run leaves that was ended while it removed the rest.
+        let is_left = is_begun && is_empty_folder(&folder).map_err(at(&folder))?;
+        let has_ended = folder.join(DONE).is_file();
         if is_begun {
-            let is_ours =
-                folder.join("lock").is_file() || is_empty_folder(&folder).map_err(at(&folder))?;
+            let is_ours = folder.join(LOCK).is_file() || has_ended || is_left;
             if !is_ours || folder.is_symlink() {
                 return Err(StageError::NotOurs(folder));
             }
         }
         let is_free = !is_there || (!is_tar && is_empty_folder(output).map_err(at(output))?);
-        let is_done = is_there && !is_free && folder.join("done").is_file();
+        let is_done = is_there && !is_free && (has_ended || is_left);
         if !is_free && !is_done {
             return Err(StageError::Taken(output.to_owned()));
         }
         fs::create_dir_all(&folder).map_err(at(&folder))?;
-        let lock = folder.join("lock");
+        let lock = folder.join(LOCK);
         let mut options = OpenOptions::new();
         let options = options.create(true).truncate(false).write(true);
         let lock = options.open(&lock).map_err(at(&lock))?;
@@ -136,7 +141,7 @@ impl Stage {
         }
         let stage = Self { output: output.to_owned(), folder, is_tar, _lock: lock };
         if is_done && !stage.made().exists() {
-            fs::remove_dir_all(&stage.folder).map_err(at(&stage.folder))?;
+            stage.clear().map_err(at(&stage.folder))?;
             return Ok(Begun::Done);
         }
         if is_done {
@@ -243,13 +248,29 @@ impl Stage {
             packing::pack(&bag, &name, &paths, time, &self.made(), on_step)?;
             on_step("bundle-tar-written");
         }
-        File::create(self.beside("done"))?.sync_all()?;
+        File::create(self.beside(DONE))?.sync_all()?;
         on_step("bundle-done");
         fs::rename(self.made(), &self.output)?;
         let parent = self.output.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         on_step("bundle-named");
-        fs::remove_dir_all(&self.folder)
+        self.clear()
+    }
+
+    /// Removes the folder; what says that the bag has its name goes last.
+    fn clear(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else if entry.file_name() != DONE {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        if self.beside(DONE).exists() {
+            fs::remove_file(self.beside(DONE))?;
+        }
+        fs::remove_dir(&self.folder)
     }
 
     /// Writes what makes a bag of the files, the tag manifest last, when all else is on the disk. Returns
