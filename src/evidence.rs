@@ -7,6 +7,7 @@ mod given;
 use std::path::Path;
 
 pub use self::disk::Disk;
+pub(crate) use self::disk::read;
 pub use self::given::Given;
 
 /// Mapped folders, resolved as the paths of an archive are.

@@ -6,6 +6,7 @@
 
 #![warn(unreachable_pub)]
 
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod daemon;

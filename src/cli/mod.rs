@@ -7,6 +7,8 @@
 mod answer;
 mod ask;
 mod bench;
+mod bundle;
+mod bundle_verify;
 mod check_config;
 mod complete;
 mod completions;
@@ -85,6 +87,8 @@ pub enum Command {
     Event(event::Args),
     /// Write everything that a query finds into a file
     Export(export::Args),
+    /// Write an evidence bundle: events with the original files they are from, digests and keys
+    Bundle(bundle::Args),
     /// Show events as they come into the index
     Tail(tail::Args),
     /// Show where credentials came from, and what was made with them
@@ -164,6 +168,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Search(args) => search::run(args),
         Command::Event(args) => event::run(args),
         Command::Export(args) => export::run(args),
+        Command::Bundle(args) => bundle::run(args),
         Command::Tail(args) => tail::run(args),
         Command::Trace(args) => trace::run(args),
         Command::Saved(args) => saved::run(args),

@@ -92,7 +92,7 @@ fn read_again(args: &Args) -> anyhow::Result<ValidateReport> {
     for ignored in &given.ignored {
         eprintln!("warning: {}", escape(ignored));
     }
-    let roots = roots(args, &config)?;
+    let roots = roots(&args.root, &config)?;
     let disk = Disk::new(absolute(&args.paths)?, read_limits(&config));
     let options = Options {
         roots: &roots,
@@ -135,12 +135,12 @@ fn filter(args: &Args) -> anyhow::Result<Filter> {
     Ok(Filter { start, end, account: args.account.clone(), region: args.region.clone() })
 }
 
-/// The mapped folders, resolved as the paths are.
-fn roots(args: &Args, config: &Config) -> anyhow::Result<Vec<evidence::Root>> {
+/// The mapped folders that were named, or else those of the configuration, resolved as the paths are.
+pub(super) fn roots(named: &[String], config: &Config) -> anyhow::Result<Vec<evidence::Root>> {
     let parse = |text: &String| {
         evidence::Root::parse(text).map_err(|error| anyhow::anyhow!("--root {text}: {error}"))
     };
-    let given: Vec<evidence::Root> = args.root.iter().map(parse).collect::<anyhow::Result<_>>()?;
+    let given: Vec<evidence::Root> = named.iter().map(parse).collect::<anyhow::Result<_>>()?;
     Ok(resolved(if given.is_empty() { &config.evidence.roots } else { &given }))
 }
 

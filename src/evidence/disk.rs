@@ -4,12 +4,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use evidence::{Content, File, Kind, Reading};
+use evidence::{Content, Kind, Reading};
 use ingest::archive::Archive;
 use ingest::inflate::{Inflated, Inflater};
 use ingest::read::{FileReader, ReadLimits};
@@ -123,54 +124,63 @@ impl Disk {
         bytes_max: usize,
         take: impl FnOnce(&[u8], bool) -> R,
     ) -> Result<R, String> {
-        let mut file = self.archive.open(Path::new(path)).map_err(|error| error.to_string())?;
-        let metadata = file.metadata().map_err(|error| error.to_string())?;
-        if !metadata.is_file() {
-            return Err("not a regular file".to_owned());
-        }
+        let file = self.archive.open(Path::new(path)).map_err(|error| error.to_string())?;
+        let length = length_of(&file)?;
         self.files.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(metadata.len(), Ordering::Relaxed);
-        let limits = ReadLimits {
-            file_bytes_max: self.limits.file_bytes_max.min(bytes_max),
-            inflate_ratio_max: self.limits.inflate_ratio_max,
-        };
-        BUFFERS.with_borrow_mut(|buffers| {
-            buffers.file.clear();
-            let most = limits.file_bytes_max as u64 + 1;
-            let read = (&file).take(most).read_to_end(&mut buffers.file);
-            read.map_err(|error| error.to_string())?;
-            let taken = if buffers.file.len() > limits.file_bytes_max {
-                Err(too_large(limits))
-            } else if buffers.file.starts_with(GZIP) {
-                gunzip(buffers, limits)
-                    .map(|(length, more)| take(&buffers.inflated[..length], more))
-            } else if buffers.file.starts_with(ZSTD) {
-                file.rewind().map_err(|error| error.to_string())?;
-                let take = |content: ingest::read::Content<'_>| {
-                    let has_more = content.has_trailing_bytes
-                        || content.second_member.is_some()
-                        || content.unread.is_some();
-                    take(content.bytes, has_more)
-                };
-                FileReader::new(limits).read(&file, take).map_err(|error| error.to_string())
-            } else {
-                Ok(take(&buffers.file, false))
-            };
-            if buffers.file.capacity().max(buffers.inflated.capacity()) > KEPT_BYTES_MAX {
-                (buffers.file, buffers.inflated) = (Vec::new(), Vec::new());
-            }
-            taken
-        })
+        self.bytes.fetch_add(length, Ordering::Relaxed);
+        let file_bytes_max = self.limits.file_bytes_max.min(bytes_max);
+        read(file, ReadLimits { file_bytes_max, ..self.limits }, take)
     }
 }
 
+/// The bytes of a regular file; an error of any other.
+fn length_of(file: &File) -> Result<u64, String> {
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    if metadata.is_file() { Ok(metadata.len()) } else { Err("not a regular file".to_owned()) }
+}
+
+/// Reads an open file and hands over its content, and whether something follows the first stretch of
+/// compressed data.
+pub(crate) fn read<R>(
+    mut file: File,
+    limits: ReadLimits,
+    take: impl FnOnce(&[u8], bool) -> R,
+) -> Result<R, String> {
+    BUFFERS.with_borrow_mut(|buffers| {
+        buffers.file.clear();
+        let most = limits.file_bytes_max as u64 + 1;
+        let read = (&file).take(most).read_to_end(&mut buffers.file);
+        read.map_err(|error| error.to_string())?;
+        let taken = if buffers.file.len() > limits.file_bytes_max {
+            Err(too_large(limits))
+        } else if buffers.file.starts_with(GZIP) {
+            gunzip(buffers, limits).map(|(length, more)| take(&buffers.inflated[..length], more))
+        } else if buffers.file.starts_with(ZSTD) {
+            file.rewind().map_err(|error| error.to_string())?;
+            let take = |content: ingest::read::Content<'_>| {
+                let has_more = content.has_trailing_bytes
+                    || content.second_member.is_some()
+                    || content.unread.is_some();
+                take(content.bytes, has_more)
+            };
+            FileReader::new(limits).read(&file, take).map_err(|error| error.to_string())
+        } else {
+            Ok(take(&buffers.file, false))
+        };
+        if buffers.file.capacity().max(buffers.inflated.capacity()) > KEPT_BYTES_MAX {
+            (buffers.file, buffers.inflated) = (Vec::new(), Vec::new());
+        }
+        taken
+    })
+}
+
 impl evidence::Archive for Disk {
-    fn walk(&self, each: &mut dyn FnMut(File)) {
+    fn walk(&self, each: &mut dyn FnMut(evidence::File)) {
         for (path, found) in FileWalk::new(&self.archive) {
             match found {
                 Ok(Found::Trail(key) | Found::Unnamed(key)) => {
                     if let Some(kind) = self.kind(&key) {
-                        each(File { path: key.path, kind, number: 0, known: None });
+                        each(evidence::File { path: key.path, kind, number: 0, known: None });
                     }
                 }
                 Ok(Found::Skipped(why)) => self.note(&path, why),

@@ -1,6 +1,11 @@
 //! Evidence: chains of digests that the tests sign themselves, and what the real program says of them.
 
 mod attacks;
+mod bundle;
+mod bundle_clients;
+mod bundle_hostile;
+mod bundle_incomplete;
+mod bundle_resume;
 mod cases;
 mod chain;
 mod changes;

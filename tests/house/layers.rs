@@ -31,6 +31,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("ring", &["evidence"]),
     ("simd-json", &["trail"]),
     ("snap", &["tables"]),
+    ("tar", &["bundle"]),
     ("tantivy", &["segment", "store", "search"]),
     ("tantivy-sstable", &["segment"]),
     // The demo stops the daemon that it started in its own process.

@@ -97,6 +97,19 @@ impl Keyring {
         self.count == 0
     }
 
+    /// The keys of these fingerprints, in hexadecimal, as `aws cloudtrail list-public-keys` prints them but for
+    /// their times, which say nothing of what they verify; and how many there are.
+    pub fn listed<'f>(&self, fingerprints: impl IntoIterator<Item = &'f String>) -> (String, u64) {
+        let key = |print: &'f String| {
+            let bytes: [u8; 16] = hex::decode(print).ok()?.try_into().ok()?;
+            let value = STANDARD.encode(self.keys.get(&bytes)?);
+            Some(serde_json::json!({ "Value": value, "Fingerprint": print }))
+        };
+        let keys: Vec<Value> = fingerprints.into_iter().filter_map(key).collect();
+        let count = keys.len() as u64;
+        (format!("{:#}\n", serde_json::json!({ "PublicKeyList": keys })), count)
+    }
+
     pub(crate) fn has(&self, fingerprint: &[u8; 16]) -> bool {
         self.keys.contains_key(fingerprint)
     }

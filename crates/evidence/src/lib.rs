@@ -19,6 +19,7 @@ mod keys;
 mod limits;
 mod listing;
 mod metadata;
+mod needed;
 mod place;
 mod report;
 
@@ -26,6 +27,7 @@ pub use self::judge::{Filter, Finding, Options, validate_each};
 pub use self::keys::{KeyError, Keyring, is_keys};
 pub use self::limits::{Bounds, DIGEST_BYTES_MAX, KEYS_BYTES_MAX, METADATA_BYTES_MAX};
 pub use self::metadata::is_metadata;
+pub use self::needed::{Belongs, DigestFacts};
 pub use self::place::{Root, RootError, digest_start, is_digest_path, is_metadata_path};
 pub use self::report::Collector;
 

@@ -1,0 +1,67 @@
+//! A line of `data/events.ndjson`: an event, and where its record is.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use wire::Integrity;
+
+use crate::Hash;
+use crate::find::Sought;
+use formats::json::one_line;
+use sha2::{Digest as _, Sha256};
+
+/// An event, and where its record is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventLine {
+    /// The record's `eventID`; of one without, its place.
+    pub id: String,
+    /// The event's time, RFC 3339, UTC.
+    pub time: String,
+    /// Path of the file when it was indexed.
+    pub source: String,
+    /// The file in the bag; null where it is not there, or does not have the record at its place any more.
+    pub file: Option<String>,
+    /// SHA-256 of what the file holds, uncompressed: the `hashValue` of CloudTrail's digests.
+    pub sha256: Option<String>,
+    /// Byte of the record in the file, uncompressed.
+    pub offset: u64,
+    /// Of a table, its row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
+    /// Of a table, its column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// Bytes of the record as delivered; without the escapes of a string that it stood in.
+    pub length: u64,
+    /// SHA-256 of these bytes.
+    pub record_sha256: String,
+    /// Byte of the record in `data/records.ndjson`, where the originals are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_offset: Option<u64>,
+    /// What is odd about the record.
+    pub flags: Vec<String>,
+    /// What CloudTrail's digests said of its file in the index; null where nothing was judged.
+    pub integrity: Option<Integrity>,
+    /// The record as delivered, where it is not valid JSON; `event` is then its repaired form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+    /// The record, on one line.
+    pub event: Box<RawValue>,
+}
+
+impl EventLine {
+    /// Whether the event is a row of a table, whose place is no byte.
+    pub fn is_of_table(&self) -> bool {
+        self.flags.iter().any(|flag| flag == "table")
+    }
+
+    /// What must stand at its place; None where its hash is none.
+    pub fn sought(&self) -> Option<Sought> {
+        let sha256 = hex::decode(&self.record_sha256).ok()?.try_into().ok()?;
+        let line = self.raw.is_none().then(|| hash(one_line(self.event.get()).as_bytes()));
+        Some(Sought { offset: self.offset, length: self.length, sha256, line })
+    }
+}
+
+pub(crate) fn hash(bytes: &[u8]) -> Hash {
+    Sha256::digest(bytes).into()
+}

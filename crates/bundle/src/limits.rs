@@ -1,0 +1,46 @@
+//! Bounds on what a stranger's bag can cost, each with its unit and its reason.
+
+/// Files of one bag: four years of one region's trail files. Their names are in memory, 300 bytes each.
+pub(crate) const FILES_MAX: usize = 2_000_000;
+
+/// Bytes of a path in a bag. Linux opens none that is longer than 4,096, with what leads to the bag.
+pub(crate) const PATH_BYTES_MAX: usize = 2_048;
+
+/// Bytes of one part of a path: what file systems hold.
+pub(crate) const NAME_BYTES_MAX: usize = 255;
+
+/// Bytes of a long part that are kept before its hash.
+pub(crate) const NAME_KEPT: usize = 160;
+
+/// Folders within folders.
+pub(crate) const DEPTH_MAX: usize = 256;
+
+/// Bytes of a line of a manifest: a hash, and a path of which each byte is percent-encoded.
+pub(crate) const LINE_BYTES_MAX: usize = 80 + 3 * PATH_BYTES_MAX;
+
+/// Bytes of a line of events: twice a record of the size that ingest takes from a file of 64 MiB.
+pub(crate) const EVENT_BYTES_MAX: usize = 128 << 20;
+
+/// Bytes of a report.
+pub(crate) const REPORT_BYTES_MAX: usize = 256 << 20;
+
+/// Problems that are named; the rest are counted.
+pub(crate) const PROBLEMS_MAX: usize = 10_000;
+
+/// Reasons that a report lists for each thing that they are about.
+pub(crate) const REASONS_MAX: usize = 1_000;
+
+/// Bytes that are copied or hashed at a time.
+pub(crate) const STEP: usize = 256 << 10;
+
+/// Bytes of a tar, or its entries, after which it is noted how far it is.
+pub(crate) const TAR_STEP_BYTES: u64 = 64 << 20;
+/// See [`TAR_STEP_BYTES`].
+pub(crate) const TAR_STEP_FILES: usize = 1_000;
+
+/// Texts within texts in which a record may stand escaped: SNS in SQS in a log line has three.
+pub(crate) const ESCAPED_DEPTH_MAX: usize = 4;
+
+/// Files that the places of events are spread over. One of them is in memory at a time: of ten million
+/// events, 14 MB.
+pub(crate) const BUCKETS: usize = 64;
