@@ -2,7 +2,9 @@
 //! list besides was not to be in the bag.
 
 use bundle::{ARCHIVE, Bag, BagRoot};
-use evidence::{Archive, Bounds, Collector, Content, File, Filter, Keyring, Kind, Options, Reading, Root};
+use evidence::{
+    Archive, Bounds, Collector, Content, File, Filter, Keyring, Kind, Options, Reading, Root,
+};
 use ingest::read::ReadLimits;
 use sha2::{Digest as _, Sha256};
 use wire::ValidateReport;

@@ -11,9 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use evidence::{
-    Archive, Bounds, Collector, Content, File, Filter, Finding, Kind, Options, Reading,
-};
+use evidence::{Archive, Collector, Content, File, Filter, Finding, Kind, Options, Reading};
 use segment::disk::RealDisk;
 use segment::file::{FileRecord, FileState};
 use segment::private;
