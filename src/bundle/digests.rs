@@ -126,9 +126,9 @@ impl<'a> Digests<'a> {
         }
         let within = format!("/CloudTrail-Digest/{region}/{}/", key.1);
         self.looked.insert(key);
-        let mut paths = self.list(format!("/{owner}{within}"))?;
+        let mut paths = self.list(&format!("/{owner}{within}"))?;
         if paths.is_empty() && organisation.is_some() {
-            paths = self.list(within)?;
+            paths = self.list(&within)?;
         }
         for path in paths.into_iter().filter(|path| is_digest_path(path)) {
             let Some(belongs) = Belongs::of(&path, self.roots) else { continue };
@@ -151,10 +151,10 @@ impl<'a> Digests<'a> {
     }
 
     /// The digests, and their metadata, that the index has at such paths.
-    fn list(&mut self, within: String) -> anyhow::Result<BTreeSet<String>> {
+    fn list(&mut self, within: &str) -> anyhow::Result<BTreeSet<String>> {
         let request = FilesRequest {
             state: Some(FileState::Digest),
-            path: Some(within.clone()),
+            path: Some(within.to_owned()),
             limit: Some(FILES_LIMIT_MAX),
             ..FilesRequest::default()
         };

@@ -452,6 +452,27 @@ fn records_that_are_packed_or_repaired_are_at_their_places_too() {
 }
 
 #[test]
+fn tables_are_bundled_and_that_their_rows_are_not_read_again_is_told() {
+    let place = Place::new();
+    let tables = ["lake.csv.gz", "athena-snappy.parquet"].map(|name| {
+        let table = place.archive().join(name);
+        fs::copy(sample("tables").join(name), &table).unwrap();
+        table
+    });
+    let [csv, parquet] = tables.each_ref().map(|table| text(table));
+    let ran = run(&["import", csv, parquet, "--data-dir", text(&place.data_dir())]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let indexed = Indexed { place };
+    let out = indexed.out("bag");
+    check_code(&indexed.bundle("*", &out, &[]), 0);
+    let found = is_good(&out, &[]);
+    assert_eq!(found["events"], events(&out).len());
+    assert!(found["events"].as_u64().unwrap() > 20 && found["events_of_tables"] == found["events"]);
+    let shown = run(&["bundle", "verify", text(&out)]).stdout;
+    assert!(shown.contains("of tables, whose rows were not read"), "{shown}");
+}
+
+#[test]
 fn a_daemon_is_asked_on_its_socket() {
     let place = Place::new();
     let mut chain = Chain::new(&place.archive());

@@ -137,6 +137,19 @@ fn a_bag_that_was_sealed_anew_still_has_to_agree_with_itself() {
     seal(&out);
     assert!(wrong(&out).0.contains("data/reports/bundle.json"));
     fs::write(out.join(events), &files[events]).unwrap();
+    // A forged event cannot leave the check by calling itself a row of a table.
+    let forged = text.replacen("\"flags\":[]", "\"flags\":[\"table\"]", 1);
+    let forged = forged.replacen("\"length\"", "\"row\":1,\"length\"", 1);
+    fs::write(out.join(events), forged.replacen("bert", "eve", 1)).unwrap();
+    let report = "data/reports/bundle.json";
+    let counts = String::from_utf8(files[report].clone()).unwrap();
+    let counts = counts.replace("\"events_in_tables\": 0", "\"events_in_tables\": 1");
+    fs::write(out.join(report), counts).unwrap();
+    seal(&out);
+    assert!(wrong(&out).0.contains(events));
+    for path in [events, report] {
+        fs::write(out.join(path), &files[path]).unwrap();
+    }
     // An original that was changed, with its events: the digests tell.
     let changed = out.join(original);
     let content = String::from_utf8(crate::common::contents(&changed)).unwrap();

@@ -79,6 +79,15 @@ pub fn check_events(
     Ok(EventsChecked { originals, ..events.checked })
 }
 
+/// Whether a file's name is that of a trail: no table is read from one. What claims to be of a table is not
+/// looked for, so this must not be left to who makes the bag.
+fn is_of_trail(file: &str) -> bool {
+    let name = file.to_ascii_lowercase();
+    let packed = [".gz", ".gzip", ".zst", ".zstd"].iter().find_map(|end| name.strip_suffix(end));
+    let name = packed.unwrap_or(&name);
+    [".json", ".jsonl", ".ndjson", ".cloudtrail"].iter().any(|end| name.ends_with(end))
+}
+
 impl Events<'_> {
     fn lines(&mut self, spool: &mut Spool, problems: &mut Problems) -> io::Result<()> {
         let mut lines = BufReader::new(self.bag.read(EVENTS)?);
@@ -138,6 +147,9 @@ impl Events<'_> {
         };
         if !file.starts_with(&format!("{ARCHIVE}/")) || self.bag.size(file).is_none() {
             return Ok(Err(format!("its file {file} is not in the bag")));
+        }
+        if event.is_of_table() && (event.row.is_none() || is_of_trail(file)) {
+            return Ok(Err("it says that it is a row of a table, and its file is none".to_owned()));
         }
         if event.is_of_table() {
             self.checked.of_tables += 1;
