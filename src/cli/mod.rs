@@ -46,6 +46,7 @@ mod trace;
 mod validate;
 mod values;
 mod verify;
+mod warnings;
 mod words;
 
 use std::ffi::OsString;

@@ -6,8 +6,8 @@ use std::fmt;
 
 use super::Config;
 use wire::limits::{
-    EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX, SMALL_BYTES, TAIL_BATCH_BYTES,
-    TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max,
+    EXPORTS_KEEPING_MAX, EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX, SMALL_BYTES,
+    TAIL_BATCH_BYTES, TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max,
 };
 
 /// One merge at a time. Its working memory follows the columns: the names of those of ten segments, 36
@@ -157,10 +157,13 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
         },
         MemoryPart {
             name: "exports and tails",
-            bytes: EXPORTS_MAX as u64 * EXPORT_BYTES + TAILS_MAX as u64 * TAIL_BYTES,
+            bytes: EXPORTS_MAX as u64 * EXPORT_BYTES
+                + EXPORTS_KEEPING_MAX as u64 * GROUP_BYTES_MAX as u64
+                + TAILS_MAX as u64 * TAIL_BYTES,
             formula: format!(
-                "{EXPORTS_MAX} exports x {} MiB, {TAILS_MAX} tails x {} KiB",
+                "{EXPORTS_MAX} exports x {} MiB, {EXPORTS_KEEPING_MAX} of rows x {} MiB, {TAILS_MAX} tails x {} KiB",
                 mib(EXPORT_BYTES),
+                mib(GROUP_BYTES_MAX as u64),
                 TAIL_BYTES >> 10
             ),
             keys: &[],
@@ -201,10 +204,10 @@ merge                       256 MiB  one at a time, fixed
 searches                    288 MiB  2, and 1 long ones, x 96 MiB
 answers and bodies           32 MiB  large ones, until they are read, fixed
 connections                  40 MiB  160 x 256 KiB, heads and small answers
-exports and tails           160 MiB  4 exports x 32 MiB, 64 tails x 512 KiB
+exports and tails           224 MiB  4 exports x 32 MiB, 1 of rows x 64 MiB, 64 tails x 512 KiB
 record cache                 64 MiB  decompressed blocks of records, and what wildcards found
 base                         40 MiB  program and runtime, fixed
-total                      1905 MiB";
+total                      1969 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
     }
 
@@ -218,7 +221,7 @@ total                      1905 MiB";
         let (message, table) = error.split_once('\n').unwrap();
         assert_eq!(
             message,
-            "the configuration adds up to 1904 MiB of memory and the machine has 1904 MiB; \
+            "the configuration adds up to 1968 MiB of memory and the machine has 1968 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
              search.concurrent_max, search.record_cache_bytes, socket.connections_max, \
              ingest.segment_events_max"

@@ -17,6 +17,12 @@ const NO_FIELDS: [(&str, &str); 3] = [
     ("_raw", "a word without a field"),
 ];
 
+/// Names that other tools have for the whole event, for where it came from, or for what became of it.
+const FOREIGN: [&str; 12] = [
+    "message", "source", "host", "hostname", "tags", "status", "level", "type", "log", "severity",
+    "category", "count",
+];
+
 impl Finder<'_> {
     /// Makes the error of a query that asks for the value of an object.
     pub(super) fn has_no_value(self, field: &FieldRef, objects: &[String]) -> ApiError {
@@ -78,6 +84,14 @@ impl Finder<'_> {
             paths.len(),
             told(&paths)
         ));
+    }
+
+    /// The note on a name that another tool has for more than the one field that ends so.
+    pub(super) fn note_foreign(self, field: &FieldRef, places: &Places) {
+        if let ([path], true) = (&places.values[..], FOREIGN.contains(&field.name.as_str())) {
+            self.notes
+                .add(format!("'{}' is taken for '{path}', the one field that ends so", field.name));
+        }
     }
 
     /// The note on a field that AWS documents and no event has.
