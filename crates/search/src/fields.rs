@@ -266,7 +266,8 @@ impl Finder<'_> {
             .strip_prefix('@')
             .or_else(|| endings.iter().find_map(|ending| wanted.strip_suffix(ending)))?;
         let is_name = self.knows(&FieldRef::named(plain)) || documented(plain).is_some();
-        let is_plain = !field.is_quoted && !plain.starts_with('@') && !plain.is_empty();
+        let is_other = told::NO_FIELDS.iter().any(|(other, _)| *other == wanted);
+        let is_plain = !field.is_quoted && !is_other && !plain.starts_with('@');
         (is_name && is_plain).then(|| {
             self.notes.add(format!("'{wanted}' is taken for '{plain}'"));
             plain.to_owned()

@@ -11,7 +11,7 @@ use wire::{ApiError, ErrorKind};
 const NAMES_TOLD_MAX: usize = 5;
 
 /// What people of other tools call what is no field here.
-const NO_FIELDS: [(&str, &str); 3] = [
+pub(super) const NO_FIELDS: [(&str, &str); 3] = [
     ("@message", "a word without a field"),
     ("_all", "a word without a field"),
     ("_raw", "a word without a field"),
