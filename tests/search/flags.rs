@@ -116,7 +116,9 @@ fn flags_are_counted_shown_and_explained() {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for (_, flags) in FLAGGED {
         let keys = if flags.is_empty() { &[""][..] } else { flags };
-        keys.iter().for_each(|flag| *counts.entry(*flag).or_default() += 1);
+        for flag in keys {
+            *counts.entry(*flag).or_default() += 1;
+        }
     }
     let rows = |query: &str| daemon.find(query).table.unwrap().rows;
     let key = |flag: &str| if flag.is_empty() { Value::Null } else { json!(flag) };

@@ -1,6 +1,6 @@
 //! What characters mean in a query: the one place the parser and the printer share.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Words with a meaning of their own, in upper or lower case. Quoted or escaped they are text.
 pub(super) const KEYWORDS: [&str; 4] = ["AND", "OR", "NOT", "TO"];
@@ -226,6 +226,13 @@ pub(super) fn foreign_form(raw: &str) -> Option<String> {
     if let Some((from, to)) = raw.split_once("..")
         && is_number(from)
         && is_number(to)
+    {
+        return Some(format!("a range is field:[{from} TO {to}]"));
+    }
+    let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
+    if let Some((from, to)) = raw.split_once('-')
+        && is_address(from)
+        && is_address(to)
     {
         return Some(format!("a range is field:[{from} TO {to}]"));
     }

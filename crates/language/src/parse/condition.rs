@@ -132,7 +132,15 @@ impl Parser<'_> {
         Ok(match pattern.pieces() {
             [PatternPiece::Text(text)] => Expr::Word(text.clone()),
             [PatternPiece::AnyRun] => Expr::All,
-            _ => Expr::Wildcard(pattern),
+            pieces => {
+                if pieces.iter().any(has_word_end) {
+                    self.note(format!(
+                        "'{raw}' at byte {offset} is compared with single words, which have no ':' and \
+                         no '/'; ask a field for a whole value, as arn:{raw}"
+                    ));
+                }
+                Expr::Wildcard(pattern)
+            }
         })
     }
 
@@ -365,6 +373,11 @@ fn gather(field: FieldRef, group: Expr) -> Expr {
         Some(tests) => Expr::Field { field, test: Test::OneOf(tests) },
         None => group,
     }
+}
+
+/// Whether a text has what is between words.
+fn has_word_end(piece: &PatternPiece) -> bool {
+    matches!(piece, PatternPiece::Text(text) if text.contains([':', '/']))
 }
 
 /// Whether a bare word looks like a field and its value, but for wildcards in the field's name.

@@ -3,7 +3,7 @@
 
 use super::stage::is_foreign_word;
 use crate::syntax::names_a_field;
-use crate::time::is_distance;
+use crate::time::{is_date, is_distance};
 
 /// Words of other languages that are no stages there; in text they are words.
 const WORDS_ELSEWHERE: [&str; 30] = [
@@ -142,19 +142,23 @@ impl<'a> Told<'a> {
         // A text of words alone is looked for as such, if it does not begin as a command.
         let is_command =
             |word: &str, at| is_first(at) && self.words.len() > 1 && is_foreign_word(word);
-        let odd = self
-            .words
-            .iter()
-            .copied()
-            .filter(|(word, at)| self.has_more && is_elsewhere(word) || is_command(word, *at));
+        let odd = self.words.iter().copied().filter(|(word, at)| {
+            self.has_more && is_elsewhere(word) || is_command(word, *at) || reads_as_time(word)
+        });
+        let is_of_time = odd.clone().any(|(word, _)| reads_as_time(word));
+        let time = if is_of_time {
+            "; a time is time:2026-06-01T12:30, a span @2026-06-01T12..2026-06-01T13"
+        } else {
+            ""
+        };
         let (named, count) = named(odd);
         match count {
             0 => None,
             1 => Some(format!(
-                "{named} was looked for as a word, in any field; quote it if that is meant"
+                "{named} was looked for as a word, in any field; quote it if that is meant{time}"
             )),
             _ => Some(format!(
-                "{named} were looked for as words, in any field; quote them if that is meant"
+                "{named} were looked for as words, in any field; quote them if that is meant{time}"
             )),
         }
     }
@@ -173,6 +177,16 @@ impl<'a> Told<'a> {
             all.join(" or ")
         ))
     }
+}
+
+/// Whether a word is a part of a time, or a span of days, which the language has otherwise.
+fn reads_as_time(word: &str) -> bool {
+    let is_clock = word.split_once(':').is_some_and(|(hour, rest)| {
+        let is_hour = (1..=2).contains(&hour.len()) && hour.bytes().all(|b| b.is_ascii_digit());
+        is_hour && rest.bytes().all(|b| b.is_ascii_digit() || b":.Z".contains(&b))
+    });
+    let is_day = |text: &str| text.get(..10).is_some_and(is_date);
+    is_clock || word.split_once("..").is_some_and(|(from, to)| is_day(from) || is_day(to))
 }
 
 /// Words with their bytes, each word once, and how many they are.
