@@ -288,7 +288,7 @@ fn an_export_and_a_tail_tell_how_the_query_was_taken() {
     let (place, daemon, _) = indexed(300);
     let query = "not eventName:getobject OR eventName:NoSuchName";
     let asked = |query: &str| {
-        let request = SearchRequest { query: query.into(), ..SearchRequest::default() };
+        let request = SearchRequest { query: query.into(), limit: Some(300), ..Default::default() };
         daemon.client.search(&request).unwrap().warnings
     };
     let warnings = asked(query);

@@ -27,7 +27,7 @@ use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::limits::REQUEST_BODY_BYTES_MAX;
 use wire::{
     ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest, FieldsResponse,
-    FilesRequest, FilesResponse, Hit, Meta, RebuildRequest, RebuildStatus, SavedRequest,
+    FilesRequest, FilesResponse, Hit, Meta, RebuildRequest, RebuildStatus, Rest, SavedRequest,
     SavedSearch, SearchRequest, SearchResponse, Status, TailPage, TailRequest, Total,
     ValuesRequest, ValuesResponse, VerifyStatus,
 };
