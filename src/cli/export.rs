@@ -4,7 +4,7 @@
 //! how far it is in `FILE.resume`: the same command goes on there. A Parquet file has its index at the
 //! end, and is begun anew.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,11 +16,13 @@ use serde::{Deserialize, Serialize};
 use super::{EXIT_CODES, Exit, named};
 use crate::cli::ask::AskArg;
 use crate::cli::errors::QueryError;
+use crate::cli::explained::why_empty;
 use crate::cli::output::Look;
 use crate::cli::progress;
 use crate::cli::shown::{ForTerminal, Shown};
 use crate::cli::text::{counted, escape};
-use client::{Client, ClientError};
+use crate::cli::warnings::Warnings;
+use client::{Client, ClientError, Streamed};
 use formats::parquet::parquet_rows;
 use wire::limits::SEARCH_LIMIT_MAX;
 use wire::{ApiError, ErrorKind, ExportFormat, ExportRequest, Order, SearchRequest, TotalMode};
@@ -85,7 +87,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     let client = args.ask.client()?;
     let (bar, noun) = bar(&client, &request)?;
-    let export = Export { client: &client, bar, noun, lines: LineCount::default() };
+    let warnings = RefCell::default();
+    let export = Export { client: &client, bar, noun, lines: LineCount::default(), warnings };
     let written = match &args.output {
         None => export.to_stdout(&request)?,
         Some(path) if format == ExportFormat::Parquet => {
@@ -132,11 +135,17 @@ fn format_of(path: Option<&Path>) -> anyhow::Result<ExportFormat> {
     }
 }
 
-/// Counts the events first, for the bar; it is drawn on a terminal only.
+/// Counts the events first, for the bar, which is drawn on a terminal only, and says what they lack.
 fn bar(client: &Client, request: &ExportRequest) -> anyhow::Result<(ProgressBar, &'static str)> {
     let count = SearchRequest { total: TotalMode::Exact, ..request.page(0, None) };
     let located = |error| QueryError::locate(error, &request.query.to_string());
     let answer = client.search(&count).map_err(located)?;
+    if let Some(why) = &answer.explanation {
+        let _ = writeln!(io::stderr(), "{}", why_empty(why));
+    }
+    for line in &answer.coverage {
+        let _ = writeln!(io::stderr(), "coverage: {}", escape(line));
+    }
     Ok(match &answer.table {
         Some(table) => (progress::line(Some(table.rows_total)), "row"),
         None => (progress::line(Some(answer.total.value)), "event"),
@@ -149,6 +158,8 @@ struct Export<'a> {
     /// What is exported.
     noun: &'static str,
     lines: LineCount,
+    /// Those of each part, which are mostly the same.
+    warnings: RefCell<Warnings>,
 }
 
 /// Counts the events or rows in what is written: line ends, but those in a cell of CSV, and without the
@@ -198,7 +209,7 @@ impl Export<'_> {
 
     /// Streams all of it. Returns the bytes written.
     fn whole(&self, request: &ExportRequest, out: &mut impl Write) -> anyhow::Result<u64> {
-        let mut answer = self.client.export(request)?;
+        let mut answer = self.begin(request)?;
         let mut written = 0;
         while let Some(bytes) = answer.chunk()? {
             out.write_all(&bytes)?;
@@ -237,7 +248,7 @@ impl Export<'_> {
             self.lines.has_names.set(true);
         }
         loop {
-            let mut answer = self.client.export(&progress.request)?;
+            let mut answer = self.begin(&progress.request)?;
             while let Some(bytes) = answer.chunk()? {
                 file.write_all(&bytes)?;
                 progress.bytes += bytes.len() as u64;
@@ -257,6 +268,13 @@ impl Export<'_> {
         }
         self.bar.finish_and_clear();
         Ok(progress.bytes)
+    }
+
+    /// Begins an export, or a part of one, and says how the query was taken.
+    fn begin(&self, request: &ExportRequest) -> anyhow::Result<Streamed> {
+        let answer = self.client.export(request)?;
+        self.bar.suspend(|| self.warnings.borrow_mut().tell(&answer.warnings));
+        Ok(answer)
     }
 
     fn tell(&self, format: ExportFormat, bytes: &[u8]) {

@@ -48,6 +48,7 @@ mod trace;
 mod validate;
 mod values;
 mod verify;
+mod warnings;
 mod words;
 
 use std::ffi::OsString;

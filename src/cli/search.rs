@@ -91,6 +91,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         highlights: false,
         empty: !args.no_empty,
         is_unexplained: false,
+        is_streamed: false,
+        keeps_rest: false,
     };
     let response = args
         .ask

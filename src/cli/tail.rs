@@ -11,6 +11,7 @@ use crate::cli::output::Look;
 use crate::cli::record::Record;
 use crate::cli::shown::json_for_terminal;
 use crate::cli::text::escape;
+use crate::cli::warnings::Warnings;
 use client::{Client, ClientError};
 use formats::json::one_line;
 use wire::{Hit, TailRequest};
@@ -45,8 +46,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut request = TailRequest { q: args.query.join(" "), cursor: args.cursor.clone() };
     // The first connection says what is wrong with the query; others are made again.
     let mut is_first = true;
+    let mut warnings = Warnings::default();
     loop {
-        let ended = follow(&client, &mut request, args.format);
+        let ended = follow(&client, &mut request, args.format, &mut warnings);
         match ended {
             Err(Ended::Reader) => return Ok(Exit::Done),
             Err(Ended::Daemon(error @ ClientError::Api(_))) => {
@@ -86,8 +88,14 @@ impl From<io::Error> for Ended {
 }
 
 /// Writes events until the connection ends; the request goes on behind the last one written.
-fn follow(client: &Client, request: &mut TailRequest, format: Format) -> Result<(), Ended> {
+fn follow(
+    client: &Client,
+    request: &mut TailRequest,
+    format: Format,
+    warnings: &mut Warnings,
+) -> Result<(), Ended> {
     let mut tail = client.tail(request)?;
+    warnings.tell(&tail.warnings);
     let look = Look::of_stdout();
     let mut out = io::stdout().lock();
     while let Some(told) = tail.told()? {

@@ -7,14 +7,14 @@ use std::fmt;
 use super::{Config, Evidence};
 use evidence::Bounds;
 use wire::limits::{
-    EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX, SMALL_BYTES, TAIL_BATCH_BYTES,
-    TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max,
+    EXPORTS_KEEPING_MAX, EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX, SMALL_BYTES,
+    TAIL_BATCH_BYTES, TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max,
 };
 
 /// One merge at a time. Its working memory follows the columns: the names of those of ten segments, 36
 /// MiB at most (`segment/overflow.rs`), and the values of the one that is written, of which
 /// `segment/merge.rs` bounds the number. Dictionaries and postings stream through.
-const MERGE_BYTES: u64 = 256 << 20;
+const MERGE_BYTES: u64 = 224 << 20;
 
 /// A claim of an event that is not committed, with its share of the table. The batch before the one
 /// being read is on its way to disk, as a rule; a slow disk can have more of them wait, each of which is
@@ -42,7 +42,7 @@ const TAIL_BYTES: u64 = 2 * TAIL_BATCH_BYTES as u64;
 const CONNECTION_BYTES: u64 = (HEAD_BYTES_MAX + SMALL_BYTES) as u64;
 
 /// A digest while files are judged, a file that one lists, and an event whose copy is remembered.
-const DIGEST_BYTES: u64 = 1_200;
+const DIGEST_BYTES: u64 = 2_000;
 const LISTED_BYTES: u64 = 56;
 const COPY_BYTES: u64 = 50;
 
@@ -51,11 +51,11 @@ const COPY_BYTES: u64 = 50;
 const DIGESTS: Bounds = Bounds { digests: 500_000, unsigned_files: 1_000_000 };
 const DIGESTS_USUAL: u64 = 60_000;
 const COPIES: usize = 2_000_000;
-const DIGESTS_WITHOUT_KEYS: Bounds = Bounds { digests: 20_000, unsigned_files: 400_000 };
-const COPIES_WITHOUT_KEYS: usize = 200_000;
+const DIGESTS_WITHOUT_KEYS: Bounds = Bounds { digests: 10_000, unsigned_files: 200_000 };
+const COPIES_WITHOUT_KEYS: usize = 100_000;
 
 /// The picture of what the archive covers, the next one, and the search for it (`coverage/limits.rs`).
-const COVERAGE_BYTES: u64 = 2 * (24 << 20) + (12 << 20);
+const COVERAGE_BYTES: u64 = 2 * (18 << 20) + (12 << 20);
 
 /// The program, its threads' stacks, the runtime, the open segments' metadata. A segment's paths take
 /// up to 700 KiB where somebody makes up names; 120 KiB is usual.
@@ -174,10 +174,13 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
         },
         MemoryPart {
             name: "exports and tails",
-            bytes: EXPORTS_MAX as u64 * EXPORT_BYTES + TAILS_MAX as u64 * TAIL_BYTES,
+            bytes: EXPORTS_MAX as u64 * EXPORT_BYTES
+                + EXPORTS_KEEPING_MAX as u64 * GROUP_BYTES_MAX as u64
+                + TAILS_MAX as u64 * TAIL_BYTES,
             formula: format!(
-                "{EXPORTS_MAX} exports x {} MiB, {TAILS_MAX} tails x {} KiB",
+                "{EXPORTS_MAX} exports x {} MiB, {EXPORTS_KEEPING_MAX} of rows x {} MiB, {TAILS_MAX} tails x {} KiB",
                 mib(EXPORT_BYTES),
+                mib(GROUP_BYTES_MAX as u64),
                 TAIL_BYTES >> 10
             ),
             keys: &[],
@@ -252,13 +255,13 @@ inflate buffers             512 MiB  2 threads x 256 MiB, the largest file
 segments in the making      384 MiB  2 threads x 192 MiB, one segment
 claims of new events         22 MiB  2 batches x 2 threads x 60000 events x 96 bytes
 keys and ledger             107 MiB  1.6 bytes an event and 32 a file, for 30 and 2 million
-merge                       256 MiB  one at a time, fixed
+merge                       224 MiB  one at a time, fixed
 searches                    288 MiB  2, and 1 long ones, x 96 MiB
 answers and bodies           32 MiB  large ones, until they are read, fixed
 connections                  40 MiB  160 x 256 KiB, heads and small answers
-exports and tails           160 MiB  4 exports x 32 MiB, 64 tails x 512 KiB
-digests                      55 MiB  1200 bytes a digest, 56 a file, 50 a copy of an event, for 20000, 400000 and 200000
-coverage                     60 MiB  what the archive covers, twice, and a search for it, fixed
+exports and tails           224 MiB  4 exports x 32 MiB, 1 of rows x 64 MiB, 64 tails x 512 KiB
+digests                     35 MiB  2000 bytes a digest, 56 a file, 50 a copy of an event, for 10000, 200000 and 100000
+coverage                     48 MiB  what the archive covers, twice, and a search for it, fixed
 record cache                 64 MiB  decompressed blocks of records, and what wildcards found
 base                         40 MiB  program and runtime, fixed
 total                      2019 MiB";

@@ -37,8 +37,8 @@ use wire::engine::{Caller, Cancel, Engine};
 use wire::{
     ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest,
     FieldsResponse, FileCounts, FilesRequest, FilesResponse, IndexStatus, Lag, RebuildRequest,
-    RebuildState, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse, Status,
-    TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
+    RebuildState, RebuildStatus, Rest, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
+    Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// A search tells of files that wait for so long; others are read in a moment.
@@ -323,6 +323,12 @@ impl Warned for ValuesResponse {
     }
 }
 
+impl Warned for TailPage {
+    fn warn(&mut self, warnings: Vec<String>) {
+        self.warnings.extend(warnings);
+    }
+}
+
 impl Engine for Daemon {
     fn search(&self, request: &SearchRequest, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
         let snapshot = self.snapshots.load_full();
@@ -338,6 +344,10 @@ impl Engine for Daemon {
         Ok(answer)
     }
 
+    fn more(&self, rest: &Rest, limit: usize, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
+        self.searched(|snapshot| run::more(snapshot, rest, limit, cancel))
+    }
+
     fn commits(&self) -> u64 {
         self.snapshots.load().commit
     }
@@ -348,8 +358,7 @@ impl Engine for Daemon {
         limit: usize,
         cancel: &Cancel,
     ) -> Result<TailPage, ApiError> {
-        let (page, _) = self.run(|snapshot| run::tail(snapshot, request, limit, cancel))?;
-        Ok(page)
+        self.searched(|snapshot| run::tail(snapshot, request, limit, cancel))
     }
 
     fn event(&self, id: &str, cancel: &Cancel) -> Result<SearchResponse, ApiError> {

@@ -34,7 +34,7 @@ use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::{
     ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest,
     FieldsResponse, FileCounts, FileState, FilesRequest, FilesResponse, IndexStatus,
-    RebuildRequest, RebuildStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
+    RebuildRequest, RebuildStatus, Rest, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
     Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
@@ -148,6 +148,10 @@ impl Engine for Reader {
         Ok(answer)
     }
 
+    fn more(&self, rest: &Rest, limit: usize, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
+        Ok(self.asked(|snapshot| run::more(snapshot, rest, limit, cancel))?.0)
+    }
+
     fn commits(&self) -> u64 {
         self.snapshot.commit
     }
@@ -158,7 +162,10 @@ impl Engine for Reader {
         limit: usize,
         cancel: &Cancel,
     ) -> Result<TailPage, ApiError> {
-        Ok(self.asked(|snapshot| run::tail(snapshot, request, limit, cancel))?.0)
+        let (mut page, warnings) =
+            self.asked(|snapshot| run::tail(snapshot, request, limit, cancel))?;
+        page.warnings.extend(warnings);
+        Ok(page)
     }
 
     fn event(&self, id: &str, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
@@ -187,7 +194,10 @@ impl Engine for Reader {
         cancel: &Cancel,
     ) -> Result<SearchResponse, ApiError> {
         let search = self.saved.get(name).ok_or_else(|| saved::unknown(name))?;
-        self.search(&saved::search(&saved::told(search), request)?, cancel)
+        let search = saved::told(search);
+        let mut answer = self.search(&saved::search(&search, request)?, cancel)?;
+        answer.warnings.splice(0..0, saved::notes(&search)?);
+        Ok(answer)
     }
 
     fn fields(&self, request: &FieldsRequest, cancel: &Cancel) -> Result<FieldsResponse, ApiError> {

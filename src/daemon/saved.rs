@@ -87,6 +87,8 @@ pub(super) fn search(search: &SavedSearch, run: &SavedRequest) -> Result<SearchR
         empty: run.empty,
         explain: run.explain,
         is_unexplained: false,
+        is_streamed: false,
+        keeps_rest: false,
     })
 }
 

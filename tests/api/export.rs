@@ -1,7 +1,7 @@
 //! Exports: everything that a query finds, in each format, equal to the archive, however large.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use bench::generate::{GenerateOptions, generate};
 use client::ClientError;
 use rustix::process::{Pid, Signal, kill_process};
-use wire::{ErrorKind, ExportFormat, ExportRequest, Order};
+use wire::{ErrorKind, ExportFormat, ExportRequest, Order, SearchRequest, TailRequest};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::common::{self, Daemon, PATIENCE_BULK, Place, files_below, records_in_file};
@@ -207,6 +207,65 @@ fn a_table_of_more_rows_than_a_search_returns_is_exported_whole() {
     daemon.stop();
 }
 
+/// The ids of an export of events, in their order.
+fn ids(daemon: &Daemon, query: &str) -> Vec<String> {
+    let bytes = exported(daemon, &ExportRequest { query: query.into(), ..Default::default() });
+    let id = |line: &str| {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        record["eventID"].as_str().unwrap().to_owned()
+    };
+    std::str::from_utf8(&bytes).unwrap().lines().map(id).collect()
+}
+
+#[test]
+fn sorted_events_are_exported_beyond_what_a_search_returns() {
+    let (_place, daemon, indexed) = indexed(12_000);
+    assert!(indexed > 10_000);
+    let by_time = ids(&daemon, "*");
+    let mut by_id = by_time.clone();
+    by_id.sort_unstable();
+    assert_eq!(by_id.len() as u64, indexed);
+    assert_eq!(ids(&daemon, "* | sort eventID"), by_id);
+    assert_eq!(ids(&daemon, "* | sort eventID desc | limit 10500"), {
+        let last = by_id.iter().rev().take(10_500);
+        last.cloned().collect::<Vec<_>>()
+    });
+    // Equal events keep the order of time.
+    assert_eq!(ids(&daemon, "* | sort eventVersion, recipientAccountId | limit 0"), [""; 0]);
+    let kept = ids(&daemon, "* | dedup eventID");
+    assert_eq!(kept, by_time, "no two have one id");
+    for format in [ExportFormat::Csv, ExportFormat::Parquet] {
+        let query = "* | sort eventID | fields eventID, readOnly".into();
+        let request = ExportRequest { query, format, ..ExportRequest::default() };
+        let bytes = exported(&daemon, &request);
+        if format == ExportFormat::Csv {
+            let text = String::from_utf8(bytes).unwrap();
+            let column =
+                text.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned());
+            assert_eq!(column.collect::<Vec<_>>(), by_id);
+        }
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_table_of_parquet_has_the_kinds_of_all_rows() {
+    let (place, daemon, indexed) = indexed(3_000);
+    let export = |query: &str| {
+        let format = ExportFormat::Parquet;
+        let request = ExportRequest { query: query.into(), format, ..ExportRequest::default() };
+        let file = place.path("rows.parquet");
+        fs::write(&file, exported(&daemon, &request)).unwrap();
+        file
+    };
+    // Rows are written in several parts.
+    let file = export("stats count, max(time) by eventID | sort eventID");
+    let types = "import duckdb, sys; print(duckdb.sql(f\"select count(*), sum(\\\"count\\\"), typeof(any_value(\\\"max(time)\\\")) from '{sys.argv[1]}'\").fetchall())";
+    let expected = format!("[({indexed}, {indexed}, 'TIMESTAMP WITH TIME ZONE')]");
+    assert_eq!(python(types, &file).trim(), expected);
+    daemon.stop();
+}
+
 #[test]
 fn what_cannot_be_exported_is_refused_before_anything_is_sent() {
     let (_place, daemon, _) = indexed(12_000);
@@ -220,10 +279,74 @@ fn what_cannot_be_exported_is_refused_before_anything_is_sent() {
     assert_eq!(refused(of("noSuchField:x")).kind, ErrorKind::UnknownField);
     let limit = Some(10_001);
     assert_eq!(refused(ExportRequest { limit, ..of("*") }).kind, ErrorKind::BadRequest);
-    let error = refused(of("* | sort eventName"));
-    assert!(error.message.contains("10000 events"), "{error}");
-    assert!(refused(of("* | dedup eventID")).message.contains("10000 events"));
     assert!(exported(&daemon, &of("eventName:NoSuchName")).is_empty());
+    daemon.stop();
+}
+
+#[test]
+fn an_export_and_a_tail_tell_how_the_query_was_taken() {
+    let (place, daemon, _) = indexed(300);
+    let query = "not eventName:getobject OR eventName:NoSuchName";
+    let asked = |query: &str| {
+        let request = SearchRequest { query: query.into(), limit: Some(300), ..Default::default() };
+        daemon.client.search(&request).unwrap().warnings
+    };
+    let warnings = asked(query);
+    assert!(warnings[0].starts_with("'not' at byte 0 was taken"), "{warnings:?}");
+    let export = |query: &str, limit| {
+        let request = ExportRequest { query: query.into(), limit, ..ExportRequest::default() };
+        daemon.client.export(&request).unwrap().warnings
+    };
+    for limit in [None, Some(10)] {
+        assert_eq!(export(query, limit), warnings, "{limit:?}");
+    }
+    for stages in ["| count by eventName", "| sort eventName", "| fields eventName"] {
+        let query = format!("{query} {stages}");
+        assert_eq!(export(&query, None), asked(&query), "{query}");
+    }
+    let tail = |q: &str| TailRequest { q: q.to_owned(), cursor: None };
+    assert_eq!(daemon.client.tail(&tail(query)).unwrap().warnings, warnings);
+    // Nothing is in doubt.
+    assert_eq!(export("NOT eventName:GetObject", None), Vec::<String>::new());
+    assert_eq!(daemon.client.tail(&tail("*")).unwrap().warnings, Vec::<String>::new());
+
+    let mut command = common::traildex();
+    command.args(["export", query, "--output"]).arg(place.path("x.csv"));
+    let ran = common::Ran::from(command.arg("--socket").arg(place.socket()).output().unwrap());
+    let told = format!("warning: {}\n", warnings[0]);
+    assert_eq!((ran.code, ran.stderr.matches(&told).count()), (0, 1), "{}", ran.stderr);
+    let mut command = common::traildex();
+    command.args(["tail", query, "--socket"]).arg(place.socket());
+    let mut tail = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(tail.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, told);
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    daemon.stop();
+}
+
+#[test]
+fn an_export_does_not_tell_where_its_pages_end() {
+    let place = Place::new();
+    // Two pages of 16 MiB.
+    let record = |n: usize| {
+        let text = "x".repeat(200 << 10);
+        format!(
+            "{{\"eventID\":\"e{n}\",\"eventTime\":\"2024-05-06T07:08:09Z\",\"errorMessage\":\"{text}\"}}"
+        )
+    };
+    let records: Vec<String> = (0..150).map(record).collect();
+    let file = format!("{{\"Records\":[{}]}}", records.join(","));
+    fs::write(place.archive().join("large.json"), file).unwrap();
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE_BULK, 150);
+    let request = ExportRequest::default();
+    assert_eq!(daemon.client.export(&request).unwrap().warnings, Vec::<String>::new());
+    let request = ExportRequest { limit: Some(150), ..request };
+    let [told] = &daemon.client.export(&request).unwrap().warnings[..] else { panic!() };
+    assert!(told.contains("of 150 events are given"), "{told}");
+    assert_eq!(exported(&daemon, &ExportRequest::default()).split(|b| *b == b'\n').count(), 151);
     daemon.stop();
 }
 

@@ -85,6 +85,21 @@ fn what_is_derived_is_found_counted_and_told() {
         ("action:DescribeRegions", &[10]),
         ("action:ConsoleLogin", &[0, 1]),
         ("eventName:DescribeRegions", &[]),
+        ("service:ec2", &[4, 10]),
+        ("service:ec2.amazonaws.com", &[4, 10]),
+        ("service:EC2", &[]),
+        ("service:~ec2", &[4, 10]),
+        ("service:e*", &[4, 10]),
+        ("eventSource:ec2", &[4]),
+        ("-service:*", &[]),
+        ("-eventSource:*", &[10]),
+        ("ec2:DescribeRegions", &[10]),
+        ("ec2:*", &[4, 10]),
+        ("action:ec2:DescribeRegions", &[10]),
+        ("action:ec2:*", &[4, 10]),
+        ("action:s3:Describe*", &[]),
+        ("eventName:ec2:DescribeRegions", &[]),
+        ("eventName:ec2:*", &[4]),
         ("target:b/a/k.txt", &[2]),
         ("target:b*", &[2, 3, 5]),
         ("target:rtb-1", &[4]),
@@ -107,6 +122,13 @@ fn what_is_derived_is_found_counted_and_told() {
     let table = daemon.find("* | count by outcome").table.unwrap();
     let rows = serde_json::to_value(table.rows).unwrap();
     assert_eq!(rows, json!([["success", 8], ["failure", 4], ["denied", 2]]));
+    let rows = |query: &str| serde_json::to_value(daemon.find(query).table.unwrap().rows).unwrap();
+    let by_service =
+        json!([["ec2.amazonaws.com", 2], ["s3.amazonaws.com", 10], ["signin.amazonaws.com", 2]]);
+    assert_eq!(rows("* | stats count by service"), by_service);
+    assert_eq!(rows("* | stats count by service | filter service:s3"), json!([by_service[1]]));
+    let of_insight = rows("insightDetails.state:* | fields service, action, eventSource");
+    assert_eq!(of_insight, json!([["ec2.amazonaws.com", "DescribeRegions", null]]));
     let hit = daemon.find("target:b/a/k.txt").hits.remove(0);
     assert_eq!((hit.meta.outcome.as_str(), hit.meta.error.as_str()), ("denied", "AccessDenied"));
     assert_eq!(

@@ -8,7 +8,7 @@ use client::ClientError;
 use serde_json::{Value, json};
 use wire::{ApiError, SavedRequest, SavedSearch, SearchRequest, SearchResponse, ValuesRequest};
 
-use crate::common::{Daemon, PATIENCE, Place, Ran, traildex};
+use crate::common::{Daemon, PATIENCE, Place, Ran, shared_daemon, traildex};
 
 /// Bytes that the events moved, one event a minute from seven o'clock on.
 const BYTES: [u64; 12] =
@@ -296,4 +296,44 @@ fn spellings_of_other_tools_find_what_they_mean() {
         assert!(ask(&daemon, query).unwrap_err().suggestion.is_some(), "{query}");
     }
     daemon.stop();
+}
+
+/// What people type who come from other tools, asked of the `invictus` trail: the query, what it finds, and
+/// a part of what the answer's only warning says, between tabs. What is found is a number of events, the
+/// rows of a table, or behind `!` a part of the error. The numbers are those that Python counts in the JSON.
+const TYPED: &str = include_str!("habits.tsv");
+
+/// What is wrong with an answer; None where nothing is.
+fn fault(daemon: &Daemon, query: &str, expected: &str, told: &str) -> Option<String> {
+    let answer = match (ask(daemon, query), expected.strip_prefix("! ")) {
+        (Err(error), Some(part)) if error.to_string().contains(part) => return None,
+        (Err(error), _) => return Some(error.to_string()),
+        (Ok(answer), Some(_)) => return Some(format!("{} events", answer.total.value)),
+        (Ok(answer), None) => answer,
+    };
+    let found = match (&answer.table, expected.starts_with("rows ")) {
+        (Some(table), true) => format!("rows {}", json!(table.rows)),
+        _ => answer.total.value.to_string(),
+    };
+    let is_told = match &answer.warnings[..] {
+        [] => told.is_empty(),
+        warnings => !told.is_empty() && warnings.iter().any(|warning| warning.contains(told)),
+    };
+    (found != expected || !is_told).then(|| format!("{found} {:?}", answer.warnings))
+}
+
+#[test]
+fn what_is_typed_as_elsewhere_is_right_and_told_or_is_refused() {
+    let daemon = shared_daemon();
+    let mut wrong = String::new();
+    let queries: Vec<&str> = TYPED.lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(queries.len() > 150, "{}", queries.len());
+    for line in queries {
+        let mut parts = line.split('\t');
+        let [query, expected, told] = [(); 3].map(|()| parts.next().unwrap_or_default());
+        if let Some(fault) = fault(&daemon, query, expected, told) {
+            wrong.push_str(&format!("{line}\n    {fault}\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "these are answered otherwise:\n{wrong}");
 }

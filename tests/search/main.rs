@@ -9,6 +9,7 @@ mod effort;
 mod exact;
 mod explanation;
 mod explore;
+mod flags;
 mod habits;
 mod language;
 mod made_up;

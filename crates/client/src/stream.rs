@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::runtime::Runtime;
 
 use super::{Client, ClientError, HOST, connect, decode, percent_encode, runtime};
-use wire::{ErrorBody, ExportRequest, Hit, TailRequest};
+use wire::{ErrorBody, ExportRequest, Hit, TailRequest, WARNINGS_HEADER, warnings_of_header};
 
 /// The body of an answer that is still arriving.
 pub struct Streamed {
@@ -20,6 +20,8 @@ pub struct Streamed {
     body: Incoming,
     /// The header `traildex-cursor`: where the next part begins; None if nothing follows.
     pub cursor: Option<String>,
+    /// The header `traildex-warnings`: how the query was taken, and why events may be missing.
+    pub warnings: Vec<String>,
 }
 
 impl Streamed {
@@ -32,11 +34,12 @@ impl Streamed {
             sender.send_request(request).await.map_err(protocol)
         })?;
         let status = response.status().as_u16();
-        let cursor = response.headers().get("traildex-cursor");
-        let cursor = cursor.and_then(|cursor| cursor.to_str().ok()).map(str::to_owned);
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let cursor = header("traildex-cursor").map(str::to_owned);
+        let warnings = header(WARNINGS_HEADER).map(warnings_of_header).unwrap_or_default();
         let body = response.into_body();
         if status == 200 {
-            return Ok(Self { runtime, body, cursor });
+            return Ok(Self { runtime, body, cursor, warnings });
         }
         let body = runtime.block_on(body.collect()).map_err(protocol)?.to_bytes();
         Err(decode::<()>((status, body)).expect_err("no other status is a success"))
@@ -81,12 +84,15 @@ impl Client {
         let request = Request::get(path).header("host", HOST).body(Full::default());
         let request = request.map_err(|e| ClientError::Protocol(e.into()))?;
         let answer = Streamed::begin(&self.socket, request)?;
-        Ok(Tail { answer, unread: Vec::new(), pending: VecDeque::new() })
+        let warnings = answer.warnings.clone();
+        Ok(Tail { warnings, answer, unread: Vec::new(), pending: VecDeque::new() })
     }
 }
 
 /// New events as they enter the index.
 pub struct Tail {
+    /// How the query was taken, and why events may be missing.
+    pub warnings: Vec<String>,
     answer: Streamed,
     /// The beginning of a message.
     unread: Vec<u8>,

@@ -1,8 +1,8 @@
 //! Bounds of a picture, each with its unit and its reason.
 
-/// Hours of an account and region that a picture holds, of the latest: three years of seventeen regions,
-/// or 14 MB.
-pub(crate) const CELLS_MAX: usize = 500_000;
+/// Hours of an account and region that a picture holds, of the latest: two years of seventeen regions,
+/// or 8 MB.
+pub(crate) const CELLS_MAX: usize = 300_000;
 
 /// Accounts and regions that a picture holds: a thousand accounts in twenty regions.
 pub(crate) const PLACES_MAX: usize = 20_000;

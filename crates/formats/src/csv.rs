@@ -43,17 +43,20 @@ pub(crate) fn event_row(hit: &Hit) -> [Value; EVENT_COLUMNS.len()] {
     // A key that is there twice counts as the last of them, as in most readers.
     let record: BTreeMap<String, &RawValue> =
         serde_json::from_str(hit.event.get()).unwrap_or_default();
-    let field = |name: &str| {
-        record.get(name).map_or(Value::Null, |json| {
-            serde_json::from_str(json.get()).unwrap_or_else(|_| json.get().into())
-        })
+    let value =
+        |json: &RawValue| serde_json::from_str(json.get()).unwrap_or_else(|_| json.get().into());
+    let field = |name: &str| record.get(name).map_or(Value::Null, |json| value(json));
+    // An Insight event has its service and its action elsewhere.
+    let of_call = |name: &str| match field(name) {
+        Value::Null => field("insightDetails").get(name).cloned().unwrap_or_default(),
+        value => value,
     };
     [
         meta.time.as_str().into(),
         meta.actor.as_str().into(),
         meta.credential.as_str().into(),
-        field("eventSource"),
-        field("eventName"),
+        of_call("eventSource"),
+        of_call("eventName"),
         targets(&meta.target),
         field("sourceIPAddress"),
         field("awsRegion"),

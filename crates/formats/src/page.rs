@@ -1,13 +1,14 @@
 //! Pages of search results as JSON lines, CSV or Parquet.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use serde::Serializer as _;
 
 use crate::csv::{CsvWriter, EVENT_COLUMNS};
 use crate::json::one_line;
-use crate::parquet::ParquetWriter;
-use wire::{ExportFormat, SearchResponse};
+use crate::parquet::{ParquetKind, ParquetWriter, kind_of};
+use wire::{ExportFormat, SearchResponse, Table};
 
 /// Writes the pages of one search in one format, from first to last.
 pub enum Exporter {
@@ -80,6 +81,38 @@ impl Exporter {
             ExportFormat::Csv => "text/csv; charset=utf-8",
             ExportFormat::Parquet => "application/vnd.apache.parquet",
         }
+    }
+}
+
+/// Some rows of a table that have every kind of value that its columns have.
+#[derive(Default)]
+pub struct Kinds {
+    page: SearchResponse,
+    /// Columns, each with a kind that it has.
+    seen: BTreeSet<(usize, ParquetKind)>,
+}
+
+impl Kinds {
+    /// Takes in a page of the table.
+    pub fn add(&mut self, page: &SearchResponse) {
+        let Some(table) = &page.table else { return };
+        let columns = || table.columns.clone();
+        let kept =
+            self.page.table.get_or_insert_with(|| Table { columns: columns(), ..Table::default() });
+        for row in &table.rows {
+            let mut is_new = false;
+            for (at, value) in row.iter().enumerate() {
+                is_new |= kind_of(value).is_some_and(|kind| self.seen.insert((at, kind)));
+            }
+            if is_new {
+                kept.rows.push(row.clone());
+            }
+        }
+    }
+
+    /// The rows.
+    pub fn into_page(self) -> SearchResponse {
+        self.page
     }
 }
 

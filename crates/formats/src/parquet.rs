@@ -33,8 +33,8 @@ pub struct ParquetWriter {
 }
 
 /// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ParquetKind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ParquetKind {
     Text,
     Integer,
     Float,
@@ -103,7 +103,7 @@ impl ParquetWriter {
         let (names, kinds): (Vec<&str>, Vec<ParquetKind>) = match &first.table {
             None => event_columns().unzip(),
             Some(table) => {
-                let is_whole = first.cursor.is_none();
+                let is_whole = first.cursor.is_none() && first.rest.is_none();
                 let kind = |at: usize, name: &str| {
                     let kind = kind(table.rows.iter().map(|row| &row[at]));
                     // Of rows that are still to come only the time is known.
@@ -196,6 +196,11 @@ fn field(name: &str, kind: ParquetKind) -> Result<Type, ParquetError> {
         .with_repetition(Repetition::OPTIONAL)
         .with_logical_type(logical)
         .build()
+}
+
+/// The kind of one value; none of what is missing.
+pub(crate) fn kind_of(value: &Value) -> Option<ParquetKind> {
+    (!value.is_null()).then(|| kind(std::iter::once(value)))
 }
 
 fn kind<'a>(values: impl Iterator<Item = &'a Value> + Clone) -> ParquetKind {

@@ -45,12 +45,25 @@ pub struct EventsQuery {
 pub struct RowsQuery {
     /// Which events the rows are made of.
     pub filter: Expr,
+    /// Which of these, where it is not all of them.
+    pub first: Option<FirstEvents>,
     /// What is computed for each row.
     pub functions: Vec<Function>,
     /// The keys that form the groups; empty for a single row.
     pub by: Vec<GroupKey>,
     /// What happens to the rows, in order.
     pub stages: Vec<RowStage>,
+}
+
+/// The first of some events, of which rows are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstEvents {
+    /// The keys to sort by; empty for the order by time.
+    pub sort: Vec<SortKey>,
+    /// Of all events with equal values in these fields, only the first counts; empty for all.
+    pub dedup: Vec<FieldRef>,
+    /// How many count at most; None for all.
+    pub limit: Option<u64>,
 }
 
 /// A stage behind `stats`.
@@ -103,7 +116,13 @@ impl Query {
                     check_columns(&functions, &by).map_err(fault)?;
                     let stages = stages.map(row_stage).collect::<Result<_, _>>()?;
                     let filter = all_of(filters);
-                    return Ok(Checked::Rows(RowsQuery { filter, functions, by, stages }));
+                    // An order alone changes no row.
+                    let first = (limit.is_some() || !dedup.is_empty()).then_some(FirstEvents {
+                        sort,
+                        dedup,
+                        limit,
+                    });
+                    return Ok(Checked::Rows(RowsQuery { filter, first, functions, by, stages }));
                 }
             }
         }
@@ -167,12 +186,6 @@ impl Order {
     fn follow(&mut self, stage: &Stage) -> Result<(), String> {
         let (name, rank) = event_rank(stage);
         if rank > 0 {
-            if rank < self.last_rank && name == "stats" {
-                return Err(format!(
-                    "stats is of all events that are found: no {} before it",
-                    self.last
-                ));
-            }
             if rank < self.last_rank {
                 return Err(format!("{name} comes before {}", self.last));
             }
@@ -190,8 +203,7 @@ fn event_rank(stage: &Stage) -> (&'static str, u32) {
     match stage {
         Stage::Fields(_) => ("fields", 0),
         Stage::Filter(_) => ("filter", 1),
-        // Groups are of all events.
-        Stage::Stats { .. } => ("stats", 1),
+        Stage::Stats { .. } => ("stats", 5),
         Stage::Sort(_) => ("sort", 2),
         Stage::Dedup(_) => ("dedup", 3),
         Stage::Limit { .. } => ("limit", 4),
@@ -254,12 +266,25 @@ mod tests {
         };
         assert_eq!(rows.filter, parse("a b").unwrap().filter);
         assert_eq!((rows.functions.len(), rows.by.len()), (1, 1));
+        assert_eq!(rows.first, None);
         let [RowStage::Sort(_), RowStage::Filter(filter), RowStage::Limit { rows: 3, by }] =
             &rows.stages[..]
         else {
             panic!("{:?}", rows.stages)
         };
         assert_eq!((filter, &by[..]), (&parse("c").unwrap().filter, &[FieldRef::named("x")][..]));
+    }
+
+    #[test]
+    fn rows_can_be_of_the_first_events() {
+        let first = |text: &str| match parse(text).unwrap().checked().unwrap() {
+            Checked::Rows(rows) => rows.first,
+            Checked::Events(_) => panic!("it makes rows"),
+        };
+        let found = first("a | sort x desc | dedup y | limit 3 | count by z | limit 2").unwrap();
+        assert_eq!((found.sort.len(), found.dedup.len(), found.limit), (1, 1, Some(3)));
+        assert_eq!(first("a | sort x | count by z | limit 2"), None);
+        assert_eq!(first("a | limit 2 | stats count").unwrap().limit, Some(2));
     }
 
     #[test]

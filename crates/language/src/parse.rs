@@ -34,12 +34,14 @@ mod foreign;
 mod function;
 #[cfg(test)]
 mod habits;
+mod keys;
 #[cfg(test)]
 mod random;
 mod scan;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod told;
 mod value;
 
 use std::fmt;
@@ -47,6 +49,7 @@ use std::fmt;
 pub(super) use self::function::{function_of, percentile};
 use self::scan::Scanner;
 pub(super) use self::stage::names_a_stage;
+use self::told::Told;
 use crate::ast::{Expr, FieldRef, Query};
 use crate::limits::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
 use crate::syntax::{KEYWORDS, is_keyword};
@@ -86,7 +89,7 @@ pub fn parse_noted(text: &str) -> Result<Parsed, ParseError> {
     parser.check_statement()?;
     let query = parser.query()?;
     match parser.scan.peek() {
-        None => Ok(Parsed { query, notes: parser.notes() }),
+        None => Ok(Parsed { query, notes: parser.told.sentences() }),
         Some(')') => Err(ParseError::new(parser.scan.offset(), "this ')' has no '(' before it")),
         Some(_) => Err(parser.unexpected("AND or OR")),
     }
@@ -124,16 +127,14 @@ struct Parser<'a> {
     depth: usize,
     /// Conditions read so far.
     terms: usize,
-    /// Operators in lower case, with their bytes.
-    taken: Vec<(&'a str, usize)>,
-    /// What else the reader of the answer is told.
-    notes: Vec<String>,
+    /// What the reader of the answer is told.
+    told: Told<'a>,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Self {
         let scan = Scanner::new(text);
-        Self { scan, depth: 0, terms: 0, taken: Vec::new(), notes: Vec::new() }
+        Self { scan, depth: 0, terms: 0, told: Told::default() }
     }
 }
 
@@ -141,20 +142,43 @@ impl<'a> Parser<'a> {
 /// condition inside is then a test of it.
 impl Parser<'_> {
     fn any_of(&mut self, scope: Option<&FieldRef>) -> Result<Expr> {
-        let mut parts = vec![self.all_of(scope)?];
+        let start = self.scan;
+        let (first, mut is_beside) = self.all_of(scope)?;
+        let mut parts = vec![first];
         while self.eat_operator("OR", "||") {
-            parts.push(self.all_of(scope)?);
+            self.scan.skip_spaces();
+            let at = self.scan;
+            let (part, is_next_beside) = self.all_of(scope)?;
+            if let (Some(Expr::Field { field, .. }), Some(word)) =
+                (parts.last(), self.word_of(&part, at))
+            {
+                self.told.note(format!(
+                    "{word} was looked for in any field; {field}:(a OR b) asks one field for either"
+                ));
+            }
+            is_beside |= is_next_beside;
+            parts.push(part);
+        }
+        if parts.len() > 1 && is_beside && scope.is_none() {
+            let at = start.offset();
+            self.told.note(format!(
+                "conditions beside each other bind before OR, from byte {at} on: a b OR c is (a b) OR c; \
+                 parentheses group, as in a (b OR c)"
+            ));
         }
         Ok(Expr::any_of(parts))
     }
 
-    fn all_of(&mut self, scope: Option<&FieldRef>) -> Result<Expr> {
+    /// Conditions that all must be met, and whether some of them are joined by nothing.
+    fn all_of(&mut self, scope: Option<&FieldRef>) -> Result<(Expr, bool)> {
         let mut parts = vec![self.unary(scope)?];
+        let mut is_beside = false;
         loop {
             let is_joined = self.eat_operator("AND", "&&");
             if !is_joined && !self.is_at_operand() {
-                return Ok(Expr::all_of(parts));
+                return Ok((Expr::all_of(parts), is_beside));
             }
+            is_beside |= !is_joined;
             let excludes = self.is_at_exclusion() || parts.iter().all(is_negation);
             if !is_joined && scope.is_none() {
                 self.check_stage_without_pipe()?;
@@ -180,6 +204,7 @@ impl Parser<'_> {
             let message = format!("a condition must follow {} without a space", sign.found());
             return Err(ParseError::new(sign.offset(), message).suggest("quote it to look for it"));
         }
+        self.check_sign(sign)?;
         let expr = self.nested(|parser| parser.unary(scope))?;
         Ok(if sign.peek() == Some('-') { Expr::negate(expr) } else { expr })
     }
@@ -214,30 +239,16 @@ impl Parser<'_> {
         let is_next = self.scan.eat_keyword(keyword);
         let word = &start.rest()[..self.scan.offset() - start.offset()];
         if is_next && word != keyword {
-            self.taken.push((word, start.offset()));
+            self.told.operator(word, start.offset());
         }
         is_next
     }
 
-    /// What the reader of the answer is told of how the text was taken.
-    fn notes(self) -> Vec<String> {
-        let mut words: Vec<&(&str, usize)> = Vec::new();
-        for taken in &self.taken {
-            if !words.iter().any(|(word, _)| *word == taken.0) {
-                words.push(taken);
-            }
-        }
-        let named = words.iter().map(|(word, at)| format!("'{word}' at byte {at}"));
-        let named = named.collect::<Vec<_>>().join(" and ");
-        let taken = match words.len() {
-            0 => None,
-            1 => Some(format!("{named} was taken as an operator; to look for the word, quote it")),
-            _ => {
-                Some(format!("{named} were taken as operators; to look for the words, quote them"))
-            }
-        };
-        let taken = taken.map(|note| format!("{note}, as in \"is not authorized\""));
-        taken.into_iter().chain(self.notes).collect()
+    /// A word without a field, as it is written, if a condition is one.
+    fn word_of(&self, expr: &Expr, start: Scanner<'_>) -> Option<String> {
+        let is_word = matches!(expr, Expr::Word(_) | Expr::Phrase(_) | Expr::Wildcard(_));
+        let written = &start.rest()[..self.scan.offset() - start.offset()];
+        is_word.then(|| format!("'{}' at byte {}", written.trim(), start.offset()))
     }
 
     /// Whether a condition follows that only excludes something, or says with a sign that it is one.

@@ -1,6 +1,6 @@
 //! What characters mean in a query: the one place the parser and the printer share.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Words with a meaning of their own, in upper or lower case. Quoted or escaped they are text.
 pub(super) const KEYWORDS: [&str; 4] = ["AND", "OR", "NOT", "TO"];
@@ -15,6 +15,36 @@ pub(super) fn is_keyword(word: &str) -> bool {
 
 /// In front of a colon, Lucene's way to ask whether a field is there.
 pub(super) const LUCENE_EXISTS: &str = "_exists_";
+
+/// The same, whether it is not.
+pub(super) const LUCENE_MISSING: &str = "_missing_";
+
+/// What tells another tool where to search, and is no field here. With a backslash it is one.
+pub(super) const SOURCES: [&str; 18] = [
+    "index",
+    "_index",
+    "sourcetype",
+    "splunk_server",
+    "_sourceCategory",
+    "_sourceHost",
+    "_sourceName",
+    "_collector",
+    "_view",
+    "logGroup",
+    "@log",
+    "@logGroup",
+    "@logStream",
+    "event.dataset",
+    "event.module",
+    "cloud.provider",
+    "data_stream.dataset",
+    "data_stream.type",
+];
+
+/// Whether a name in front of a value is no plain field's: it needs a backslash to be one.
+pub(super) fn is_taken_before_values(name: &str) -> bool {
+    [LUCENE_EXISTS, LUCENE_MISSING].contains(&name) || SOURCES.contains(&name)
+}
 
 /// Characters that mean something in a bare word, wherever they stand in it, and `;`, which is refused at
 /// the end of a query. The printer escapes them.
@@ -196,6 +226,13 @@ pub(super) fn foreign_form(raw: &str) -> Option<String> {
     if let Some((from, to)) = raw.split_once("..")
         && is_number(from)
         && is_number(to)
+    {
+        return Some(format!("a range is field:[{from} TO {to}]"));
+    }
+    let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
+    if let Some((from, to)) = raw.split_once('-')
+        && is_address(from)
+        && is_address(to)
     {
         return Some(format!("a range is field:[{from} TO {to}]"));
     }

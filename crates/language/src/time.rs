@@ -150,6 +150,12 @@ fn unit(name: &str) -> Option<Unit> {
     UNITS.iter().find(|(_, names)| names.contains(&name)).map(|(unit, _)| *unit)
 }
 
+/// The shortest name of a unit of time; None for another word, and for a year, which bins have not.
+pub(crate) fn short_unit(name: &str) -> Option<&'static str> {
+    let named = UNITS.iter().find(|(_, names)| names.contains(&name));
+    named.map(|(_, names)| names[0]).filter(|name| *name != "y")
+}
+
 /// Whether a word is a unit of time.
 pub(crate) fn is_unit(word: &str) -> bool {
     unit(word).is_some()

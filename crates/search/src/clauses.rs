@@ -3,11 +3,13 @@
 //! A [`Clause`] returns the documents of a segment that meet a condition, in order. [`ClauseQuery`]
 //! wraps one as a tantivy query, so that clauses and tantivy's own queries combine.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use tantivy::columnar::ColumnIndex;
-use tantivy::query::{ConstScorer, EnableScoring, Explanation, Query, Weight};
+use tantivy::index::SegmentId;
+use tantivy::query::{BitSetDocSet, ConstScorer, EnableScoring, Explanation, Query, Weight};
 use tantivy::{BitSet, DocId, Score, SegmentReader, TERMINATED, TantivyError, Term};
 
 use crate::one_term::docs_with;
@@ -241,6 +243,23 @@ impl Clause for PlaceClause {
         let segment = Arc::clone(context.segment);
         let Self { file, offset } = *self;
         Ok(context.scan(move |doc| segment.offset(doc) == offset && segment.file(doc) == file))
+    }
+}
+
+/// Events that were found before, by their segments.
+#[derive(Debug, Default)]
+pub(crate) struct FoundClause(pub HashMap<SegmentId, Vec<DocId>>);
+
+impl Clause for FoundClause {
+    fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
+        let Some(found) = self.0.get(&context.segment.reader.segment_id()) else {
+            return Ok(none());
+        };
+        let mut events = BitSet::with_max_value(context.segment.events());
+        for doc in found {
+            events.insert(*doc);
+        }
+        Ok(Box::new(ConstScorer::new(BitSetDocSet::from(events), 1.0)))
     }
 }
 

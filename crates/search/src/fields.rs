@@ -14,6 +14,7 @@ use tantivy::Term;
 use unicode_normalization::UnicodeNormalization;
 
 pub(crate) use self::told::at;
+use crate::flags::{FLAG, Odd};
 use crate::integrity::INTEGRITY;
 use crate::notes::Notes;
 use crate::unicode::forms;
@@ -40,8 +41,24 @@ pub(crate) enum Target {
     Ip,
     /// `integrity`, by verdicts of this edition.
     Integrity(u64),
+    /// `flag`.
+    Flag(Arc<Odd>),
+    /// `service`, of events among which are Insight events: the source of the event, or of the calls that
+    /// it is about.
+    Service,
     /// Places in records.
     Places(Places),
+}
+
+/// The short name of `eventSource`.
+pub(crate) const SERVICE: &str = "service";
+
+/// The service whose calls an Insight event is about.
+const SERVICE_OF_INSIGHT: &str = "insightDetails.eventSource";
+
+/// Where `service` is: in events, and in Insight events.
+pub(crate) fn service_paths() -> Vec<String> {
+    [columns::EVENT_SOURCE.column().path, SERVICE_OF_INSIGHT].map(str::to_owned).into()
 }
 
 /// Where in records a field is.
@@ -104,6 +121,8 @@ impl Finder<'_> {
             Target::Ip => ValueSource::Column(columns::SOURCE_IP),
             Target::Column(id) => ValueSource::Column(id),
             Target::Integrity(_) => ValueSource::Integrity(self.snapshot.verdicts.load_full()),
+            Target::Flag(odd) => ValueSource::Flag(odd),
+            Target::Service => ValueSource::Paths(service_paths()),
             Target::Places(places) => ValueSource::Paths(places.values),
         })
     }
@@ -159,6 +178,7 @@ impl Finder<'_> {
         let ending = self.places_ending_in(name);
         if !ending.is_empty() {
             self.note_several(field, &ending, asks);
+            self.note_foreign(field, &ending);
             return Ok(Target::Places(ending));
         }
         if let Some(target) = other_name(field, false) {
@@ -168,7 +188,8 @@ impl Finder<'_> {
             self.notes.add(self.without_events(field));
             return Ok(Target::Places(places));
         }
-        match self.in_another_case(field) {
+        let other = self.without_additions(field).or_else(|| self.in_another_case(field));
+        match other {
             Some(name) => self.target(&FieldRef { name, ..field.clone() }, asks),
             None => Err(self.unknown(field)),
         }
@@ -182,6 +203,10 @@ impl Finder<'_> {
             INTEGRITY => {
                 return Some(Target::Integrity(self.snapshot.verdicts.load().edition()));
             }
+            SERVICE if self.snapshot.has_values_at(SERVICE_OF_INSIGHT) => {
+                return Some(Target::Service);
+            }
+            FLAG => return Some(Target::Flag(Odd::of(self.snapshot))),
             _ => {}
         }
         if let Some(id) = ColumnId::named(name) {
@@ -232,11 +257,31 @@ impl Finder<'_> {
         (!paths.is_empty() && is_one).then_some(paths)
     }
 
-    /// The one name that is this one but for upper and lower case.
+    /// A name without what other tools add to it: `@` before it (Datadog), and the kind of its index behind it
+    /// (Elastic). None where what is left is no name.
+    fn without_additions(self, field: &FieldRef) -> Option<String> {
+        let wanted = field.name.as_str();
+        let endings = [".keyword", ".raw", ".text"];
+        let plain = wanted
+            .strip_prefix('@')
+            .or_else(|| endings.iter().find_map(|ending| wanted.strip_suffix(ending)))?;
+        let is_name = self.knows(&FieldRef::named(plain)) || documented(plain).is_some();
+        let is_other = told::NO_FIELDS.iter().any(|(other, _)| *other == wanted);
+        let is_plain = !field.is_quoted && !is_other && !plain.starts_with('@');
+        (is_name && is_plain).then(|| {
+            self.notes.add(format!("'{wanted}' is taken for '{plain}'"));
+            plain.to_owned()
+        })
+    }
+
+    /// The one name that is this one but for upper and lower case, or that is written so without
+    /// underscores or dots: `user_identity_type`, `UserIdentityType`.
     fn in_another_case(self, field: &FieldRef) -> Option<String> {
         let wanted = field.name.as_str();
+        let joined = wanted.replace(['_', '.'], "");
         let paths = self.snapshot.paths();
         let mut found = BTreeSet::new();
+        let (mut alike, mut like) = (BTreeSet::new(), String::new());
         let names = named().chain(paths.iter().copied()).chain(known_paths());
         for path in names {
             // A path, or its end from any of its parts on.
@@ -245,7 +290,13 @@ impl Finder<'_> {
             if let Some(start) = std::iter::once(0).chain(starts).find(is_meant) {
                 found.insert(&path[start..]);
             }
+            like.clear();
+            like.extend(path.chars().filter(|c| !matches!(c, '_' | '.')));
+            if like.eq_ignore_ascii_case(&joined) {
+                alike.insert(path);
+            }
         }
+        let found = if found.is_empty() { alike } else { found };
         let [name] = found.into_iter().collect::<Vec<_>>()[..] else { return None };
         self.notes.add(format!("'{wanted}' is taken for '{name}'"));
         Some(name.to_owned())
@@ -276,7 +327,7 @@ fn named<'n>() -> impl Iterator<Item = &'n str> {
         .flat_map(|column| std::iter::once(&column.path).chain(column.aliases).copied());
     columns
         .chain(SHORT_NAMES.iter().map(|short| short.name))
-        .chain(["time", "ip", INTEGRITY, EVENT_TIME_PATH])
+        .chain(["time", "ip", INTEGRITY, FLAG, EVENT_TIME_PATH])
         .map(|name| name as &'n str)
 }
 

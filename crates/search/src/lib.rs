@@ -18,6 +18,7 @@ mod collect;
 mod compare;
 mod exact;
 mod fields;
+mod flags;
 mod form;
 mod groups;
 mod id_clauses;

@@ -9,8 +9,10 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::addresses::{Addresses, AwsSource, Network, NetworkWords};
+use crate::flags::Odd;
 use crate::form::{AnyCase, AnyOf, Between, Form, Match, SameNumber, SameText};
 use crate::named::Named;
 use crate::phrase::{Phrase, Row, RowFinder};
@@ -57,6 +59,8 @@ pub(crate) enum EventField {
     Column(ColumnId),
     /// `integrity`, by verdicts of this edition.
     Integrity(u64),
+    /// `flag`, of events of which more is known than columns say.
+    Flag(Arc<Odd>),
     /// Paths, columns among them; their values count as those of one field.
     Paths(Vec<String>),
 }

@@ -28,6 +28,7 @@ use store::snapshot::Snapshot;
 use trail::cell::Cell;
 use trail::seeded::SeededMap;
 use wire::Order;
+use wire::limits::SEARCH_LIMIT_MAX;
 
 /// What a kept event costs in memory, about, beside its texts.
 const EVENT_BYTES: usize = 160;
@@ -112,14 +113,14 @@ fn rank_piece<E>(
         }
         if keys.bytes() > GATHERED_BYTES_MAX {
             let ranked = keys.ranked(&rows.end(&keys, walk)?)?;
-            lock(kept).add_all(ranked);
+            lock(kept).add_all(ranked)?;
             rows = Rows::new(ranking.limit);
             keys.forget();
         }
         Ok(ControlFlow::Continue(()))
     })?;
     let ranked = keys.ranked(&rows.end(&keys, walk)?)?;
-    lock(kept).add_all(ranked);
+    lock(kept).add_all(ranked)?;
     Ok(total)
 }
 
@@ -183,10 +184,18 @@ impl KeptRows<'_> {
     }
 
     /// What is sorted already, that of one piece or of all before it, is merged.
-    fn add_all(&mut self, ranked: Vec<Ranked>) {
+    fn add_all(&mut self, ranked: Vec<Ranked>) -> Result<(), IndexError> {
         self.all.extend(ranked);
         self.all.sort_by(|a, b| self.ranking.compare(a, b));
         self.all.truncate(self.ranking.limit);
+        // A page has room in any case.
+        if self.all.len() > SEARCH_LIMIT_MAX + 1 {
+            let texts: usize = self.all.iter().flat_map(|one| &one.keys).map(bytes).sum();
+            if self.all.len() * EVENT_BYTES + texts > self.bytes_max {
+                return Err(IndexError::TooManyGroups { groups: self.all.len() });
+            }
+        }
+        Ok(())
     }
 
     /// The first events in order, and of how many they are.

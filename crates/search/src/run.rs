@@ -9,6 +9,7 @@ mod explore;
 mod fetch;
 mod highlight;
 mod meaning;
+mod rest;
 mod rows;
 mod span;
 mod spans;
@@ -26,6 +27,8 @@ use self::explain::Steps;
 use self::explain_empty::explain_empty;
 pub use self::explore::{fields, values};
 use self::fetch::fetch_up_to;
+pub use self::rest::more;
+use self::rest::rest_of_rows;
 use self::rows::{Column, Rows, is_column_of};
 use self::span::check_order;
 use self::spans::EmptySpans;
@@ -44,7 +47,7 @@ use crate::values::ValueSource;
 use crate::visit::Sought;
 use language::ast::{Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Value};
 use language::check::{Checked, RowStage, RowsQuery, StageFault};
-use language::parse::{ParseError, Parsed, parse, parse_noted};
+use language::parse::{ParseError, Parsed, parse_noted};
 use language::time::{Clock, parse_time, parse_zone};
 use segment::stop::Pace;
 use store::snapshot::Snapshot;
@@ -52,7 +55,7 @@ use trail::cell::Cell;
 use trail::time::Micros;
 use wire::engine::Cancel;
 use wire::limits::{SEARCH_LIMIT_MAX, SUBQUERY_VALUES_MAX, TABLE_ROWS_DEFAULT};
-use wire::{ApiError, ErrorKind, QueryForm, SearchRequest, SearchResponse, Total};
+use wire::{ApiError, ErrorKind, Order, QueryForm, SearchRequest, SearchResponse, Total};
 
 /// Answers a search request on a snapshot. A query with an error is refused with the byte at fault;
 /// `cancel` ends the search early.
@@ -68,7 +71,11 @@ pub fn search(
     let now = cursor.and_then(|cursor| cursor.now()).unwrap_or(now);
     let clock = clock_of(request.time_zone.as_deref(), now)?;
     let bounds = (request.start.as_deref(), request.end.as_deref());
-    let search = Search { cursor, ..Search::between(snapshot, bounds, &clock, cancel)? };
+    let search = Search {
+        cursor,
+        order: request.order,
+        ..Search::between(snapshot, bounds, &clock, cancel)?
+    };
     search.notes.extend(notes);
     // An evaluation that was stopped has no error of its own.
     let text = request.explain.then(|| query.to_string());
@@ -117,14 +124,14 @@ fn out_of_order(StageFault { stage, message }: StageFault) -> ApiError {
     ApiError::new(ErrorKind::BadQuery, format!("stage {}: {message}", stage + 1))
 }
 
-/// The plan of a query that is a filter only.
+/// The plan of a query that is a filter only, and what is told of how it was taken.
 fn events_query(
     snapshot: &Arc<Snapshot>,
     text: &str,
     now: Timestamp,
     cancel: &Cancel,
-) -> Result<Sought, ApiError> {
-    let query = parse(text).map_err(refused)?;
+) -> Result<(Sought, Vec<String>), ApiError> {
+    let Parsed { query, notes } = parse_noted(text).map_err(refused)?;
     if !query.stages.is_empty() {
         let message =
             "events as they come are filtered, and nothing is made of them: leave out '|'";
@@ -138,12 +145,14 @@ fn events_query(
         end: None,
         cursor: None,
         cancel,
+        order: Order::default(),
         steps: Steps::default(),
         notes: Notes::default(),
     };
     // An inner query that was stopped has no error of its own.
     let meaning = search.meaning(&query.filter).map_err(|error| why_ended(error, cancel))?;
-    Ok(search.sought(&meaning))
+    search.notes.extend(notes);
+    Ok((search.sought(&meaning), search.notes.take()))
 }
 
 /// The error of a search that has ended before it was done. One that was told to end has no error of its
@@ -186,6 +195,8 @@ struct Search<'s> {
     end: Option<Micros>,
     cursor: Option<Cursor>,
     cancel: &'s Cancel,
+    /// Which events of some are the first.
+    order: Order,
     steps: Steps,
     /// What the answer's warnings tell of how the query was taken.
     notes: Notes,
@@ -204,7 +215,8 @@ impl<'s> Search<'s> {
         snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
         let (steps, notes) = (Steps::default(), Notes::default());
         notes.extend(check_order(start, end)?.into_iter().collect());
-        Ok(Self { snapshot, clock, start, end, cursor: None, cancel, steps, notes })
+        let (cursor, order) = (None, Order::default());
+        Ok(Self { snapshot, clock, start, end, cursor, cancel, order, steps, notes })
     }
 }
 
@@ -260,7 +272,7 @@ impl Search<'_> {
         let rows_max = request.empty.then_some(limit);
         let mut empty = EmptySpans { rows_max, ..EmptySpans::default() };
         let (rows, events) = self.rows(query, &meaning, &mut empty)?;
-        let table = rows.into_table(limit);
+        let table = rows.part(0, limit);
         let (given, all) = (table.rows.len(), table.rows_total);
         let is_cut = (given as u64) < all;
         let mut warnings = empty.warnings;
@@ -271,7 +283,9 @@ impl Search<'_> {
             ));
         }
         let total = Total { value: events, exact: true };
-        Ok(SearchResponse { table: Some(table), total, is_cut, warnings, ..Default::default() })
+        let rest = (is_cut && request.keeps_rest).then(|| rest_of_rows(rows, given));
+        let table = Some(table);
+        Ok(SearchResponse { table, total, is_cut, rest, warnings, ..Default::default() })
     }
 
     /// The rows of a query, whose filter means this, and how many events they are of.
@@ -287,7 +301,10 @@ impl Search<'_> {
             measures: functions.iter().map(|f| self.measure(f)).collect::<Result<_, _>>()?,
             largest: largest_wanted(query),
         };
-        let sought = self.sought(filter);
+        let mut sought = self.sought(filter);
+        if let Some(first) = &query.first {
+            sought = self.timed("first events", || self.first_of(&sought, first, self.order))?;
+        }
         let (read, check) = (read_record(), || self.cancel.check());
         let mut grouped = self.timed("group", || {
             group(self.snapshot, &sought, &grouping, &read, self.cancel.group_bytes(), &check)

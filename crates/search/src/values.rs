@@ -6,6 +6,8 @@
 //! Some values are read from the record: those of columns that are not kept by event, those without a
 //! column, and large numbers beside fractions, whose column has not all of their digits.
 
+mod records;
+
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,23 +15,20 @@ use std::sync::Arc;
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{DateTime, DocId};
 
+use self::records::{FromPath, FromRecord, Unkept, is_large, text_bytes};
+use crate::flags::{FlagReader, Odd, name_at};
 use crate::integrity::{BY_NAME, state_of};
-use crate::parsers::SharedParser;
-use crate::value_clauses::EXACT_FLOATS_END;
 use language::ast::Net;
 use segment::IndexError;
 use segment::dictionary::TextColumn;
-use segment::overflow::{Overflowed, Reach};
+use segment::overflow::Reach;
 use segment::schema::TIME;
-use segment::view::{SegmentView, separated};
+use segment::view::SegmentView;
 use store::verdicts::Verdicts;
 use trail::cell::Cell;
 use trail::columns::ColumnId;
-use trail::flat::Scalar;
-use trail::limits::EXACT_BYTES_MAX;
 use trail::seeded::SeededMap;
 use trail::time::Micros;
-use trail::words::shorten;
 
 /// Steps of reading a value from a column, and from a record, which is fetched and parsed; a long record
 /// takes one more for each byte.
@@ -48,6 +47,8 @@ pub(crate) enum ValueSource {
     Column(ColumnId),
     /// `integrity`.
     Integrity(Arc<Verdicts>),
+    /// `flag`.
+    Flag(Arc<Odd>),
     /// Paths, columns among them; their values count as those of one field.
     Paths(Vec<String>),
     /// The networks of a field's addresses, as keys of groups have them.
@@ -121,39 +122,10 @@ enum ValueKind {
     Record(Box<FromRecord>),
     /// Bits are places in the order of the states' names.
     Integrity(Arc<SegmentView>, Arc<Verdicts>),
+    /// Bits are places in the order of the flags' names.
+    Flag(FlagReader),
     /// Values at a path that no column has, or not to the last digit.
     Path(Box<FromPath>),
-}
-
-/// Values at a path that are read from the records of some events; their bits number the values that
-/// were met.
-struct FromPath {
-    segment: Arc<SegmentView>,
-    of: Unkept,
-    /// Its parts separated as the index separates them.
-    path: String,
-    parser: SharedParser,
-    cells: Vec<Cell>,
-    numbers: SeededMap<Cell, u64>,
-    bytes: usize,
-}
-
-/// Why values are read from records.
-enum Unkept {
-    /// They have no column.
-    Overflow(Overflowed),
-    /// Their column has fractions too, and so not all digits of large numbers.
-    Large(Column<f64>),
-}
-
-/// A column that is read from the records; its bits number the texts that were met.
-struct FromRecord {
-    segment: Arc<SegmentView>,
-    column: ColumnId,
-    read: Arc<ReadRecord>,
-    texts: Vec<Box<str>>,
-    numbers: SeededMap<Box<str>, u64>,
-    bytes: usize,
 }
 
 impl Values {
@@ -176,6 +148,10 @@ impl Values {
             ValueSource::Column(id) => parts.extend(ValuePart::column(segment, *id, read)?),
             ValueSource::Integrity(verdicts) => {
                 let kind = ValueKind::Integrity(Arc::clone(segment), Arc::clone(verdicts));
+                parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });
+            }
+            ValueSource::Flag(odd) => {
+                let kind = ValueKind::Flag(FlagReader::new(segment, odd));
                 parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });
             }
             ValueSource::Paths(paths) => {
@@ -225,6 +201,7 @@ impl Values {
     pub(crate) fn steps(&self) -> usize {
         let of_part = |part: &ValuePart| match part.kind {
             ValueKind::Record(_) | ValueKind::Path(_) => RECORD_STEPS,
+            ValueKind::Flag(ref reader) if reader.is_slow() => RECORD_STEPS,
             _ => VALUE_STEPS,
         };
         self.parts.iter().map(of_part).sum()
@@ -373,14 +350,7 @@ impl ValuePart {
         if !column.column().is_unique {
             return Ok(segment.text_column(column)?.map(Self::text));
         }
-        let from = FromRecord {
-            segment: Arc::clone(segment),
-            column,
-            read: Arc::clone(read),
-            texts: Vec::new(),
-            numbers: SeededMap::default(),
-            bytes: 0,
-        };
+        let from = FromRecord::new(segment, column, read);
         let kind = ValueKind::Record(Box::new(from));
         Ok(Some(Self { kind, index: ColumnIndex::Full, values: None }))
     }
@@ -425,6 +395,10 @@ impl ValuePart {
             let state = state_of(segment, verdicts, doc)?;
             let place = BY_NAME.iter().position(|known| Some(*known) == state);
             found.extend(place.map(|place| Local { part, bits: place as u64 }));
+            return Ok(0);
+        }
+        if let ValueKind::Flag(reader) = &self.kind {
+            found.extend(reader.places(doc)?.map(|bits| Local { part, bits }));
             return Ok(0);
         }
         let Some(values) = &self.values else { return Ok(0) };
@@ -486,104 +460,9 @@ impl ValuePart {
             ValueKind::Record(from) => Cell::Text(from.texts[bits as usize].clone()),
             ValueKind::Path(from) => from.cells[bits as usize].clone(),
             ValueKind::Integrity(..) => Cell::text(BY_NAME[bits as usize].name()),
+            ValueKind::Flag(_) => Cell::text(name_at(bits)),
             ValueKind::Text(_) => Cell::Null,
         }
-    }
-}
-
-/// Whether a number is so large that a fraction's form may lack some of its digits.
-fn is_large(number: f64) -> bool {
-    number.abs() >= EXACT_FLOATS_END
-}
-
-fn text_bytes(cell: &Cell) -> usize {
-    if let Cell::Text(text) = cell { text.len() } else { 0 }
-}
-
-impl Unkept {
-    /// Whether an event has such values.
-    fn has(&self, doc: DocId) -> bool {
-        match self {
-            Self::Overflow(overflow) => overflow.has(doc),
-            Self::Large(column) => column.values_for_doc(doc).any(is_large),
-        }
-    }
-
-    /// Whether a value of such an event is one.
-    fn is_one(&self, scalar: Scalar<'_>) -> bool {
-        match (self, scalar) {
-            (Self::Overflow(_), _) => true,
-            (Self::Large(_), Scalar::I64(n)) => is_large(n as f64),
-            (Self::Large(_), Scalar::U64(n)) => is_large(n as f64),
-            (Self::Large(_), Scalar::F64(n, _)) => is_large(n),
-            (Self::Large(_), Scalar::Str(_) | Scalar::Bool(_)) => false,
-        }
-    }
-}
-
-impl FromPath {
-    fn new(segment: &Arc<SegmentView>, of: Unkept, path: &str) -> Self {
-        Self {
-            segment: Arc::clone(segment),
-            of,
-            path: separated(path),
-            parser: SharedParser::take(),
-            cells: Vec::new(),
-            numbers: SeededMap::default(),
-            bytes: 0,
-        }
-    }
-
-    fn collect(
-        &mut self,
-        doc: DocId,
-        part: u32,
-        found: &mut Vec<Local>,
-    ) -> Result<usize, IndexError> {
-        if !self.of.has(doc) {
-            return Ok(0);
-        }
-        let record = self.segment.record(doc)?;
-        let Self { of, path, parser, cells, numbers, bytes, .. } = self;
-        parser.each_scalar(&record, |at, scalar| {
-            if at != path || !of.is_one(scalar) {
-                return;
-            }
-            let cell = match scalar {
-                Scalar::Str(text) => Cell::text(shorten(&mut text.to_owned(), EXACT_BYTES_MAX)),
-                scalar => Cell::from(scalar),
-            };
-            let bits = *numbers.entry(cell).or_insert_with_key(|cell| {
-                *bytes += KEPT_BYTES + 2 * text_bytes(cell);
-                cells.push(cell.clone());
-                cells.len() as u64 - 1
-            });
-            found.push(Local { part, bits });
-        });
-        Ok(record.len())
-    }
-}
-
-impl FromRecord {
-    fn collect(
-        &mut self,
-        doc: DocId,
-        part: u32,
-        found: &mut Vec<Local>,
-    ) -> Result<usize, IndexError> {
-        let record = self.segment.record(doc)?;
-        let Self { texts, numbers, bytes, .. } = self;
-        (self.read)(&record, self.column, &mut |text| {
-            let bits = numbers.get(text).copied().unwrap_or_else(|| {
-                *bytes += KEPT_BYTES + 2 * text.len();
-                let number = texts.len() as u64;
-                texts.push(text.into());
-                numbers.insert(text.into(), number);
-                number
-            });
-            found.push(Local { part, bits });
-        });
-        Ok(record.len())
     }
 }
 

@@ -208,7 +208,13 @@ impl KeySet {
         self.0.conflicts.binary_search(&id).is_ok()
     }
 
-    fn may_have(&self, id: u64) -> bool {
+    /// The ids of [`Self::has_conflict`], in order.
+    pub fn conflicts(&self) -> &[u64] {
+        &self.0.conflicts
+    }
+
+    /// Whether an event may have an id; wrongly true for a few in a hundred.
+    pub fn may_have(&self, id: u64) -> bool {
         let block = &self.0.filter[block_of(id, self.0.filter.len())];
         bits_of(id).iter().zip(block).all(|(bit, word)| word & bit != 0)
     }

@@ -1,12 +1,12 @@
 //! Writes answers and errors as JSON.
 
 use axum::body::Bytes;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tracing::warn;
 
-use wire::{ApiError, ErrorBody, ErrorKind};
+use wire::{ApiError, ErrorBody, ErrorKind, WARNINGS_HEADER, warnings_to_header};
 
 /// The result of a handler.
 pub(crate) type Answer = Result<Response, Refusal>;
@@ -33,6 +33,14 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
 
 pub(crate) fn with_json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
+}
+
+/// Tells in the head of an answer what the body, a stream, does not.
+pub(crate) fn warn_in_head(response: &mut Response, warnings: &[String]) {
+    let told = warnings_to_header(warnings).and_then(|told| HeaderValue::try_from(told).ok());
+    if let Some(told) = told {
+        response.headers_mut().insert(HeaderName::from_static(WARNINGS_HEADER), told);
+    }
 }
 
 /// Has a browser take an answer for what its content type says.

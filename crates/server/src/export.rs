@@ -1,5 +1,6 @@
 //! Streams all results of a query, a page at a time. An export takes the memory of two pages, holds
-//! no snapshot between pages, and waits for its turn like any search.
+//! no snapshot between pages, and waits for its turn like any search. One whose rows or places of events
+//! are found at once holds these, too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +13,15 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::warn;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, warn_in_head};
 use crate::ask::App;
 use crate::budget::Seat;
 use crate::client::Client;
 use crate::request::check_limit;
-use formats::page::Exporter;
-use wire::limits::{
-    EXPORT_PAGE_EVENTS, EXPORT_ROWS_MAX, EXPORT_ROWS_STEP, PAGE_BYTES_MAX, SEARCH_LIMIT_MAX,
-};
-use wire::{ApiError, ErrorKind, ExportRequest, SearchResponse, Table};
+use formats::page::{Exporter, Kinds};
+use wire::engine::{Cancel, Engine};
+use wire::limits::{EXPORT_PAGE_EVENTS, EXPORT_SORTED_MAX, SEARCH_LIMIT_MAX};
+use wire::{ApiError, ErrorKind, ExportFormat, ExportRequest, Rest, SearchRequest, SearchResponse};
 
 /// Where the next part begins.
 const CURSOR: HeaderName = HeaderName::from_static("traildex-cursor");
@@ -36,39 +36,52 @@ struct Export {
     request: Arc<ExportRequest>,
     exporter: Exporter,
     next: Next,
-    _seat: Seat,
+    _seats: Vec<Seat>,
 }
 
 enum Next {
     /// This page is found already.
     Page(Box<SearchResponse>),
     Cursor(String),
+    /// More of what was found at once: rows, or events in another order than that of time.
+    Rest(Rest),
     End,
 }
 
 pub(crate) async fn export(app: App, client: &Client, request: ExportRequest) -> Answer {
     check_limit(request.limit.unwrap_or_default(), SEARCH_LIMIT_MAX)?;
-    let seat = app.export_seat(client)?;
+    let mut seats = vec![app.export_seat(client)?];
     let request = Arc::new(request);
     // What is wrong with the query is answered before anything is streamed.
     let limit = request.limit.unwrap_or(EXPORT_PAGE_EVENTS);
-    let mut page = page(&app, &request, limit, request.cursor.clone()).await?;
+    let mut page = search(&app, request.page(limit, request.cursor.clone())).await?;
     if page.is_cut {
-        // Rows of groups, and events in another order than that of time, are no pages: all of them,
-        // or an error. Of events, there are no more than a search returns.
-        page = self::page(&app, &request, EXPORT_ROWS_MAX, None).await?;
+        // Rows of groups, and events in another order than that of time, are no pages: they are found at
+        // once, and what does not fit the first is kept.
+        seats.push(app.keeping_seat(client)?);
+        let kept = SearchRequest { keeps_rest: true, ..request.page(EXPORT_PAGE_EVENTS, None) };
+        page = search(&app, kept).await?;
         check_whole(&page)?;
     }
     let cursor = page.cursor.clone().filter(|_| request.limit.is_some());
+    let warnings = page.warnings.clone();
     let content_type = Exporter::content_type(request.format);
     let mut exporter = Exporter::new(request.format, request.cursor.is_some());
-    written(Ok(exporter.begin(&page)))?;
-    let export = Export { app, request, exporter, next: Next::Page(Box::new(page)), _seat: seat };
+    match (request.format, &page.rest, &page.table) {
+        (ExportFormat::Parquet, Some(rest), Some(_)) => {
+            let kinds = kinds_of_rows(&app, &page, rest.clone()).await?;
+            written(Ok(exporter.begin(&kinds)))?;
+        }
+        _ => written(Ok(exporter.begin(&page)))?,
+    }
+    let next = Next::Page(Box::new(page));
+    let export = Export { app, request, exporter, next, _seats: seats };
     let body = Body::from_stream(try_unfold(Some(export), async |export| match export {
         Some(export) => export.go_on().await.map(Some),
         None => Ok::<_, ApiError>(None),
     }));
     let mut response: Response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
+    warn_in_head(&mut response, &warnings);
     if let Some(cursor) = cursor.and_then(|cursor| cursor.try_into().ok()) {
         response.headers_mut().insert(CURSOR, cursor);
     }
@@ -76,40 +89,34 @@ pub(crate) async fn export(app: App, client: &Client, request: ExportRequest) ->
 }
 
 fn check_whole(page: &SearchResponse) -> Result<(), ApiError> {
-    if !page.is_cut {
+    if !page.is_cut || page.rest.is_some() {
         return Ok(());
     }
-    let (message, suggestion) = match &page.table {
-        Some(Table { rows_total, .. }) => (
-            format!(
-                "the query makes {rows_total} rows; an export of rows holds {EXPORT_ROWS_MAX} at most"
-            ),
-            "more conditions, or keys with fewer values",
-        ),
-        None => (
-            format!(
-                "the query sorts or dedups more events than an export of them holds, \
-                 {SEARCH_LIMIT_MAX} events or {} MiB",
-                PAGE_BYTES_MAX >> 20
-            ),
-            "more conditions, or the order of time, which has no such bound",
-        ),
-    };
-    let suggestion = Some(suggestion.to_owned());
+    let message = format!(
+        "the query sorts or dedups more events than an export of them holds, {EXPORT_SORTED_MAX}"
+    );
+    let suggestion = Some("more conditions, or the order of time, which has no bound".to_owned());
     Err(ApiError { suggestion, ..ApiError::new(ErrorKind::BadRequest, message) })
 }
 
-async fn page(
+async fn search(app: &App, search: SearchRequest) -> Result<SearchResponse, ApiError> {
+    asked(app, move |engine, cancel| engine.search(&search, cancel)).await
+}
+
+async fn more(app: &App, rest: Rest) -> Result<SearchResponse, ApiError> {
+    asked(app, move |engine, cancel| engine.more(&rest, EXPORT_PAGE_EVENTS, cancel)).await
+}
+
+/// Asks until there is a turn, and somewhat longer than a client of searches would.
+async fn asked(
     app: &App,
-    request: &ExportRequest,
-    limit: usize,
-    cursor: Option<String>,
+    ask: impl Fn(&dyn Engine, &Cancel) -> Result<SearchResponse, ApiError> + Send + Sync + 'static,
 ) -> Result<SearchResponse, ApiError> {
-    let search = Arc::new(request.page(limit, cursor));
+    let ask = Arc::new(ask);
     let mut tries = 0;
     loop {
-        let search = Arc::clone(&search);
-        match app.limited(move |engine, cancel| engine.search(&search, cancel)).await {
+        let ask = Arc::clone(&ask);
+        match app.limited(move |engine, cancel| ask(engine, cancel)).await {
             Err(error) if error.kind == ErrorKind::Busy && tries < BUSY_TRIES => {
                 tries += 1;
                 sleep(BUSY_PAUSE).await;
@@ -119,6 +126,23 @@ async fn page(
     }
 }
 
+/// A table with every kind of value that each column has in any row.
+async fn kinds_of_rows(
+    app: &App,
+    first: &SearchResponse,
+    rest: Rest,
+) -> Result<SearchResponse, ApiError> {
+    let mut kinds = Kinds::default();
+    kinds.add(first);
+    let mut next = Some(rest);
+    while let Some(rest) = next {
+        let page = more(app, rest).await?;
+        kinds.add(&page);
+        next = page.rest;
+    }
+    Ok(kinds.into_page())
+}
+
 impl Export {
     /// The next bytes, and what is left to do. An error breaks the answer off, so that no client takes
     /// it for whole.
@@ -126,7 +150,12 @@ impl Export {
         let mut page = match self.next {
             Next::Page(page) => *page,
             Next::Cursor(cursor) => {
-                let found = page(&self.app, &self.request, EXPORT_PAGE_EVENTS, Some(cursor)).await;
+                let next = self.request.page(EXPORT_PAGE_EVENTS, Some(cursor));
+                let found = search(&self.app, next).await;
+                found.inspect_err(|error| warn!(%error, "an export broke off"))?
+            }
+            Next::Rest(rest) => {
+                let found = more(&self.app, rest).await;
                 found.inspect_err(|error| warn!(%error, "an export broke off"))?
             }
             Next::End => {
@@ -135,8 +164,8 @@ impl Export {
             }
         };
         let is_part = self.request.limit.is_some();
-        self.next = match (rows_left(&mut page), page.cursor.clone().filter(|_| !is_part)) {
-            (Some(rest), _) => Next::Page(rest),
+        self.next = match (page.rest.take(), page.cursor.clone().filter(|_| !is_part)) {
+            (Some(rest), _) => Next::Rest(rest),
             (None, Some(cursor)) => Next::Cursor(cursor),
             (None, None) => Next::End,
         };
@@ -147,15 +176,6 @@ impl Export {
         let (bytes, left) = written(written_page.await)?;
         Ok((bytes.into(), Some(left)))
     }
-}
-
-/// Takes from a page of many rows those that are written later.
-fn rows_left(page: &mut SearchResponse) -> Option<Box<SearchResponse>> {
-    let table = page.table.as_mut().filter(|table| table.rows.len() > EXPORT_ROWS_STEP)?;
-    let rows = table.rows.split_off(EXPORT_ROWS_STEP);
-    let table = Table { rows, columns: table.columns.clone(), ..*table };
-    let cursor = page.cursor.take();
-    Some(Box::new(SearchResponse { table: Some(table), cursor, ..SearchResponse::default() }))
 }
 
 fn written<T>(outcome: Result<std::io::Result<T>, tokio::task::JoinError>) -> Result<T, ApiError> {

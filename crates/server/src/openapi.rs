@@ -23,6 +23,8 @@ pub(crate) struct Operation {
     query: Option<Schema>,
     body: Option<Body>,
     answers: Vec<Answer>,
+    /// Headers of an answer that is a stream, and what each says.
+    headers: &'static [(&'static str, &'static str)],
     errors: &'static [ErrorKind],
 }
 
@@ -68,7 +70,7 @@ pub(crate) fn ok() -> Schema {
 
 impl Operation {
     pub(crate) fn new() -> Self {
-        Self { query: None, body: None, answers: Vec::new(), errors: OF_ALL }
+        Self { query: None, body: None, answers: Vec::new(), headers: &[], errors: OF_ALL }
     }
 
     pub(crate) fn query(self, schema: Schema) -> Self {
@@ -91,6 +93,10 @@ impl Operation {
     ) -> Self {
         self.answers.push(Answer { status, content_type, schema });
         self
+    }
+
+    pub(crate) fn headers(self, headers: &'static [(&'static str, &'static str)]) -> Self {
+        Self { headers, ..self }
     }
 
     pub(crate) fn answers(self, schema: Schema, errors: &'static [ErrorKind]) -> Self {
@@ -118,6 +124,10 @@ impl Operation {
                 .entry(status.to_string())
                 .or_insert_with(|| json!({ "description": "The answer.", "content": {} }));
             answer["content"][*content_type] = json!({ "schema": schema });
+            for (name, description) in self.headers {
+                answer["headers"][*name] =
+                    json!({ "description": description, "schema": { "type": "string" } });
+            }
         }
         for kind in self.errors.iter().chain(OF_ALL) {
             let status = kind.http_status().to_string();

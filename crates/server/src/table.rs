@@ -8,7 +8,7 @@ use wire::{
     CoverageRequest, CoverageResponse, ErrorKind, ExportRequest, FieldsRequest, FieldsResponse,
     FilesRequest, FilesResponse, Hit, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse,
     SavedSearch, SearchRequest, SearchResponse, Status, TailRequest, TraceRequest, TraceResponse,
-    ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
+    ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus, WARNINGS_HEADER,
 };
 
 use crate::ask::App;
@@ -89,6 +89,16 @@ const OF_SAVED: &[ErrorKind] = &[
     ErrorKind::Io,
 ];
 
+const OF_WARNINGS: (&str, &str) = (
+    WARNINGS_HEADER,
+    "What the answer to a search has as `warnings`, as far as it is known at the beginning: a list of texts \
+     as JSON in ASCII, of 3 KiB at most. Absent where there is nothing to tell.",
+);
+const OF_CURSOR: (&str, &str) = (
+    "traildex-cursor",
+    "Where the next part begins. Absent where nothing follows, and where the request has no `limit`.",
+);
+
 pub(crate) const ROUTES: &[Route] = &[
     Route {
         method: "get",
@@ -138,6 +148,7 @@ pub(crate) const ROUTES: &[Route] = &[
                 .answer(200, "application/x-ndjson", text())
                 .answer(200, "text/csv", text())
                 .answer(200, "application/vnd.apache.parquet", text())
+                .headers(&[OF_WARNINGS, OF_CURSOR])
                 .errors(OF_SEARCH)
         },
     },
@@ -152,6 +163,7 @@ pub(crate) const ROUTES: &[Route] = &[
             operation
                 .query(of::<TailRequest>(types))
                 .answer(200, "text/event-stream", of::<Hit>(types))
+                .headers(&[OF_WARNINGS])
                 .errors(OF_SEARCH)
         },
     },

@@ -14,7 +14,7 @@ use futures_util::stream::{StreamExt, iter, unfold};
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, warn_in_head};
 use crate::ask::App;
 use crate::budget::Seat;
 use crate::client::Client;
@@ -58,13 +58,16 @@ pub(crate) async fn tail(
     }
     let commits = app.ask(Engine::commits).await?;
     // What is wrong with the request is answered before anything is streamed.
-    let page = Some(ask(&app, &request).await?);
+    let page = ask(&app, &request).await?;
+    let warnings = page.warnings.clone();
     let marked = Instant::now();
-    let tail = Tail { app, request, page, commits, marked, has_ended: false, _seat: seat };
+    let tail =
+        Tail { app, request, page: Some(page), commits, marked, has_ended: false, _seat: seat };
     let batches = unfold(tail, Tail::next);
     let events = batches.flat_map(iter).map(Ok::<_, Infallible>);
     let mut response: Response =
         Sse::new(events).keep_alive(KeepAlive::new().interval(MARK_PAUSE)).into_response();
+    warn_in_head(&mut response, &warnings);
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));

@@ -27,7 +27,7 @@ use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::limits::REQUEST_BODY_BYTES_MAX;
 use wire::{
     ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest, FieldsResponse,
-    FilesRequest, FilesResponse, Hit, Meta, RebuildRequest, RebuildStatus, SavedRequest,
+    FilesRequest, FilesResponse, Hit, Meta, RebuildRequest, RebuildStatus, Rest, SavedRequest,
     SavedSearch, SearchRequest, SearchResponse, Status, TailPage, TailRequest, Total,
     ValuesRequest, ValuesResponse, VerifyStatus,
 };
@@ -70,12 +70,21 @@ impl Engine for Fake {
         Ok(found(&serde_json::to_string(request).unwrap()))
     }
 
+    fn more(&self, _: &Rest, _: usize, _: &Cancel) -> Result<SearchResponse, ApiError> {
+        unreachable!("no search keeps a rest")
+    }
+
     fn commits(&self) -> u64 {
         0
     }
 
     fn tail(&self, _: &TailRequest, _: usize, _: &Cancel) -> Result<TailPage, ApiError> {
-        Ok(TailPage { hits: Vec::new(), cursor: "now".into(), has_more: false })
+        Ok(TailPage {
+            hits: Vec::new(),
+            cursor: "now".into(),
+            has_more: false,
+            warnings: Vec::new(),
+        })
     }
 
     fn event(&self, id: &str, _: &Cancel) -> Result<SearchResponse, ApiError> {

@@ -87,6 +87,18 @@ impl LedgerReader {
         self.lines().next_number()
     }
 
+    /// The numbers of the files that end too early, in order.
+    pub fn cut_off(&self) -> Vec<u64> {
+        let mut cut: Vec<u64> = self.lines().cut.iter().map(|row| u64::from(*row)).collect();
+        cut.sort_unstable();
+        cut
+    }
+
+    /// Whether a file ends too early.
+    pub fn is_cut_off(&self, number: u64) -> bool {
+        u32::try_from(number).is_ok_and(|row| self.lines().cut.contains(&row))
+    }
+
     /// Bytes of memory that the ledger's index takes.
     pub fn memory(&self) -> usize {
         self.lines().memory()

@@ -95,6 +95,16 @@ impl Snapshot {
         self.segments.iter().any(|segment| segment.keys.has_conflict(id))
     }
 
+    /// The ids of [`Self::has_conflict`], in order.
+    pub fn conflicts(&self) -> Vec<u64> {
+        let segments = self.segments.iter();
+        let mut ids: Vec<u64> =
+            segments.flat_map(|segment| segment.keys.conflicts()).copied().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     /// tantivy's schema, which all segments share.
     pub fn schema(&self) -> &Schema {
         &self.fields.schema

@@ -52,6 +52,8 @@ impl Flags {
     /// The file has several gzip members, each of which is an envelope of CloudWatch Logs, as Firehose
     /// writes them.
     pub const LOG_MEMBERS: Self = Self(1 << 28);
+    /// The record's file ends too early: what came behind is missing. The ledger has it, and no event.
+    pub const CUT_OFF: Self = Self(1 << 29);
 
     /// The record is of a table: its offset is a [`RowPlace`](crate::rows::RowPlace).
     pub const TABLE: Self = Self(1 << 40);
@@ -87,7 +89,8 @@ impl Flags {
             | Self::MAP_TEXT.0,
     );
 
-    const NAMES: [(Self, &'static str); 26] = [
+    /// Every flag with its name, as queries and the API have it.
+    pub const NAMES: [(Self, &'static str); 27] = [
         (Self::REPAIRED, "repaired"),
         (Self::TIME_FROM_TIMESTAMP, "time-from-timestamp"),
         (Self::TIME_FROM_WINDOW, "time-from-window"),
@@ -110,6 +113,7 @@ impl Flags {
         (Self::UTF16, "utf-16"),
         (Self::GZIP_IN_GZIP, "gzip-in-gzip"),
         (Self::LOG_MEMBERS, "log-members"),
+        (Self::CUT_OFF, "cut-off"),
         (Self::TABLE, "table"),
         (Self::RECONSTRUCTED, "reconstructed"),
         (Self::AMBIGUOUS, "ambiguous"),

@@ -135,7 +135,7 @@ pub const SHORT_NAMES: [ShortName; 9] = [
 
 /// What other tools call a field, and what it is called here. Elastic's names have dots, and mean
 /// these fields unless an event has such a path.
-pub const OTHER_NAMES: [(&str, &str); 44] = [
+pub const OTHER_NAMES: [(&str, &str); 52] = [
     ("source.ip", "ip"),
     ("source.address", "sourceIPAddress"),
     ("client.ip", "ip"),
@@ -195,6 +195,14 @@ pub const OTHER_NAMES: [(&str, &str); 44] = [
     ("user_name", "user"),
     ("user_agent", "userAgent"),
     ("aws_account_id", "account"),
+    ("TimeGenerated", "time"),
+    ("eventAction", "action"),
+    ("SessionIssuerUserName", "role"),
+    ("SessionIssuerArn", "userIdentity.sessionContext.sessionIssuer.arn"),
+    ("SessionMfaAuthenticated", "userIdentity.sessionContext.attributes.mfaAuthenticated"),
+    ("AwsEventId", "eventID"),
+    ("AwsRequestId", "requestID"),
+    ("client_ip", "ip"),
 ];
 
 /// The elements of a policy. They are looked for in every policy, wherever it travels.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::limits::GROUP_BYTES_MAX;
 use crate::{
     ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest, FieldsResponse,
-    FilesRequest, FilesResponse, RebuildRequest, RebuildStatus, SavedRequest, SavedSearch,
+    FilesRequest, FilesResponse, RebuildRequest, RebuildStatus, Rest, SavedRequest, SavedSearch,
     SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValidateReport, ValuesRequest,
     ValuesResponse, VerifyStatus,
 };
@@ -24,6 +24,11 @@ pub trait Engine: Send + Sync + 'static {
     /// Answers a search. Polls `cancel` at least every few milliseconds of work, and returns its
     /// error.
     fn search(&self, request: &SearchRequest, cancel: &Cancel) -> Result<SearchResponse, ApiError>;
+
+    /// The next part of what a search kept, at most `limit` events or rows, and what is left behind it.
+    /// [`ErrorKind::Gone`] where an event is not in the index any more. Polls `cancel` as
+    /// [`Engine::search`] does.
+    fn more(&self, rest: &Rest, limit: usize, cancel: &Cancel) -> Result<SearchResponse, ApiError>;
 
     /// A number that changes whenever [`Engine::tail`] may find more events. Cheap to call.
     fn commits(&self) -> u64;

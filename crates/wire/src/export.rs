@@ -65,6 +65,8 @@ impl ExportRequest {
             order: self.order,
             total: TotalMode::None,
             cursor,
+            is_unexplained: true,
+            is_streamed: self.limit.is_none(),
             ..SearchRequest::default()
         }
     }

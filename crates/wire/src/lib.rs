@@ -19,10 +19,13 @@ mod health;
 pub mod limits;
 mod saved;
 mod tail;
+mod told;
 mod trace;
 mod validate;
 
+use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -49,6 +52,7 @@ pub use self::health::{
 };
 pub use self::saved::{Parameter, SavedRequest, SavedResponse, SavedSearch};
 pub use self::tail::{TailPage, TailRequest};
+pub use self::told::{WARNINGS_HEADER, warnings_of_header, warnings_to_header};
 pub use self::trace::{
     TraceCertainty, TraceEdge, TraceEvent, TraceGap, TraceKind, TraceNode, TracePlace,
     TraceRequest, TraceResponse, TraceRule, TraceShared,
@@ -126,6 +130,14 @@ pub struct SearchRequest {
     /// A program asks, to whom an empty answer needs no explanation. Never of a request that travels.
     #[serde(skip)]
     pub is_unexplained: bool,
+    /// The pages follow each other in one answer: it is not told where one ends. Never of a request that
+    /// travels.
+    #[serde(skip)]
+    pub is_streamed: bool,
+    /// What has no pages, and is more than `limit`, is kept as the answer's `rest`. Never of a request that
+    /// travels.
+    #[serde(skip)]
+    pub keeps_rest: bool,
 }
 
 // For serde.
@@ -182,6 +194,25 @@ pub struct SearchResponse {
     /// Whether more was found than is returned, with no cursor that leads to it.
     #[serde(skip)]
     pub is_cut: bool,
+    /// What was found beyond what is returned, where the request keeps it.
+    #[serde(skip)]
+    pub rest: Option<Rest>,
+}
+
+/// What a search found beyond its answer: rows, or the places of events in their order. Only whoever made it
+/// knows what is in it; [`engine::Engine::more`] gives the next part.
+#[derive(Clone)]
+pub struct Rest {
+    /// What was found.
+    pub found: Arc<dyn Any + Send + Sync>,
+    /// How much of it was given already.
+    pub given: usize,
+}
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the rest behind {}", self.given)
+    }
 }
 
 impl Default for QueryForm {
@@ -364,7 +395,8 @@ pub struct Meta {
     /// What was odd about the record: `repaired`, `time-from-timestamp`, `time-from-window`,
     /// `time-from-file`, `invalid-utf8`, `second-member`, `trailing-bytes`, `id-conflict` (another event
     /// has the same account and `eventID`, and different content), `future` (it is later than its file
-    /// was delivered), `duplicate-keys` (an object has a key twice), `s3-notification`; what it was
+    /// was delivered), `duplicate-keys` (an object has a key twice), `cut-off` (its file ends too early),
+    /// `s3-notification`; what it was
     /// packed in, such as `line-prefix`, `in-message`, `utf-16` or `table`; and of a table
     /// `reconstructed` (the record was put together of columns), `ambiguous` and `map-text`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -21,6 +21,10 @@ pub const TABLE_ROWS_DEFAULT: usize = 1_000;
 /// keys.
 pub const GROUP_BYTES_MAX: usize = 64 << 20;
 
+/// Events that rows are made of where a stage before `stats` chooses some: at 200 bytes each, a third of
+/// [`GROUP_BYTES_MAX`].
+pub const FIRST_EVENTS_MAX: usize = 100_000;
+
 /// Conditions that the explanation of an empty answer lists: more than a person types.
 pub const EXPLANATION_CONDITIONS_MAX: usize = 20;
 
@@ -49,15 +53,16 @@ pub const READ_BYTES_PER_S_MIN: usize = 64 << 10;
 /// Events of one page of an export, usually 1.3 MB; an export holds two pages in memory.
 pub const EXPORT_PAGE_EVENTS: usize = 1_000;
 
-/// Rows of groups that one export can have. They are found at once and written as they are read: some
-/// 25 MB in memory.
-pub const EXPORT_ROWS_MAX: usize = 100_000;
-
-/// Rows that are written to an export at a time.
-pub const EXPORT_ROWS_STEP: usize = 5_000;
+/// Events in another order than that of time, or deduplicated, that one export can have: their places and
+/// what they are sorted by take 64 MiB at most, too ([`GROUP_BYTES_MAX`]).
+pub const EXPORT_SORTED_MAX: usize = 1_000_000;
 
 /// Exports that may run at once.
 pub const EXPORTS_MAX: usize = 4;
+
+/// Of these, those that keep rows, or the places of events: each has [`GROUP_BYTES_MAX`] of memory until it
+/// ends.
+pub const EXPORTS_KEEPING_MAX: usize = 1;
 
 /// Rows after which a Parquet file's row group ends; it is in memory until it is written.
 pub const EXPORT_GROUP_ROWS: usize = 5_000;
@@ -71,6 +76,11 @@ pub const TAILS_MAX: usize = 64;
 pub const TAIL_BATCH_EVENTS: usize = 100;
 /// Bytes of records in memory for one client of `GET /v1/tail`; after these, no more are fetched.
 pub const TAIL_BATCH_BYTES: usize = 256 << 10;
+
+/// Bytes of the header `traildex-warnings`: proxies take 4 KiB of all headers at least.
+pub const WARNINGS_BYTES_MAX: usize = 3 << 10;
+/// Bytes of one sentence in it, before what ends it.
+pub const WARNING_BYTES_MAX: usize = 1 << 10;
 
 /// How many long searches may run beside `searches_max` short ones: half as many, and at least one.
 pub fn long_searches_max(searches_max: usize) -> usize {

@@ -27,4 +27,6 @@ pub struct TailPage {
     pub cursor: String,
     /// Whether more events are in the index already.
     pub has_more: bool,
+    /// How the query was taken where it could have meant something else, and why events may be missing.
+    pub warnings: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! In which order events come, how many of them, and from which times.
 
 use super::*;
+use wire::ExportRequest;
 
 fn ask(query: &str, order: Order, limit: usize) -> SearchResponse {
     let query = query.to_owned();
@@ -68,6 +69,83 @@ fn events_of_one_time_have_one_order() {
             }
         }
     }
+}
+
+#[test]
+fn pages_exports_and_first_events_have_the_order_of_the_answer() {
+    let daemon = shared_daemon();
+    let query = "eventName:Decrypt OR eventName:ListBuckets";
+    let id = |hit: &Hit| hit.meta.id.clone();
+    for order in [Order::Newest, Order::Oldest] {
+        let all: Vec<String> = ask(query, order, 10_000).hits.iter().map(id).collect();
+        assert!(all.len() > 150);
+        let (mut paged, mut cursor) = (Vec::new(), None);
+        loop {
+            let limit = Some(7);
+            let request =
+                SearchRequest { query: query.into(), order, limit, cursor, ..Default::default() };
+            let page = daemon.search(&request);
+            paged.extend(page.hits.iter().map(id));
+            cursor = page.cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(paged, all, "{order:?}");
+        let request = ExportRequest { query: query.into(), order, ..ExportRequest::default() };
+        let mut answer = daemon.client.export(&request).unwrap();
+        let mut lines = Vec::new();
+        while let Some(bytes) = answer.chunk().unwrap() {
+            lines.extend(bytes);
+        }
+        let of_line = |line: &str| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            record["eventID"].as_str().unwrap().to_owned()
+        };
+        let exported: Vec<String> =
+            std::str::from_utf8(&lines).unwrap().lines().map(of_line).collect();
+        assert_eq!(exported, all, "{order:?}");
+        // Equal events of a sort, and the first that rows are made of.
+        let sorted: Vec<String> =
+            ask(&format!("{query} | sort awsRegion"), order, 10_000).hits.iter().map(id).collect();
+        assert_eq!(sorted, all, "{order:?}");
+        for limit in [0, 1, 50, 10_000] {
+            let rows =
+                ask(&format!("{query} | limit {limit} | stats count by eventID"), order, 10_000);
+            let mut first: Vec<&String> = all.iter().take(limit).collect();
+            first.sort();
+            let rows = rows.table.unwrap().rows;
+            let found: Vec<Value> = rows.into_iter().map(|mut row| row.remove(0)).collect();
+            assert_eq!(json!(found), json!(first), "{order:?} {limit}");
+        }
+    }
+}
+
+#[test]
+fn rows_are_made_of_the_events_that_stages_before_leave() {
+    let daemon = shared_daemon();
+    let rows = |query: &str| json!(daemon.find(query).table.unwrap().rows);
+    let mut events: Vec<&Event> = EVENTS.iter().filter(|e| is(e, "eventName", "Decrypt")).collect();
+    assert_eq!(rows("eventName:Decrypt | limit 10 | stats count"), json!([[10]]));
+    assert_eq!(rows("eventName:Decrypt | limit 10000 | stats count"), json!([[events.len()]]));
+    assert_eq!(rows("eventName:Decrypt | limit 0 | stats count"), json!([[0]]));
+    events.sort_by_key(|event| event.time());
+    let names: BTreeSet<&str> = EVENTS.iter().map(|e| e.text("eventName")).collect();
+    assert_eq!(rows("* | dedup eventName | stats count"), json!([[names.len()]]));
+    assert_eq!(rows("* | dedup eventName | limit 5 | stats count"), json!([[5]]));
+    let sorted: Vec<&&str> = names.iter().take(3).collect();
+    let first = rows("* | sort eventName | dedup eventName | limit 3 | stats count by eventName");
+    let expected: Vec<Value> = sorted.iter().map(|name| json!([name, 1])).collect();
+    assert_eq!(first, json!(expected));
+    let last = events.last().unwrap().time();
+    assert_eq!(
+        rows("eventName:Decrypt | sort time desc | limit 1 | stats max(time)"),
+        json!([[last]])
+    );
+    let request =
+        SearchRequest { query: "* | limit 100001 | stats count".into(), ..Default::default() };
+    let error = daemon.client.search(&request).unwrap_err().to_string();
+    assert!(error.contains("the first 100000 events"), "{error}");
 }
 
 #[test]

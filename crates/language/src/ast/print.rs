@@ -8,7 +8,7 @@ use super::{
 };
 use crate::parse::names_a_stage;
 use crate::syntax::{
-    LUCENE_EXISTS, escape, escape_start, is_keyword, is_name_char, names_a_field, quote,
+    escape, escape_start, is_keyword, is_name_char, is_taken_before_values, names_a_field, quote,
     reads_as_span, reads_as_word,
 };
 
@@ -118,7 +118,7 @@ impl fmt::Display for FieldRef {
 
 fn print_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     // In front of keys, `by` is a word of the language.
-    let is_word_of_ours = name.eq_ignore_ascii_case("by") || name == LUCENE_EXISTS;
+    let is_word_of_ours = name.eq_ignore_ascii_case("by") || is_taken_before_values(name);
     let would_mislead = reads_as_span(name) || is_keyword(name) || is_word_of_ours;
     for (at, c) in name.chars().enumerate() {
         let is_plain = is_name_char(c, at == 0) && !(would_mislead && at == 0);
@@ -221,7 +221,7 @@ impl fmt::Display for SortKey {
 /// A bare word that is not taken for a field with its test; `escape` escapes the characters it is
 /// given beside the usual ones.
 fn print_word(escape: impl Fn(&str) -> String) -> String {
-    const LEADING: &str = "!+-/@#`$\u{2013}\u{2014}\u{2212}";
+    const LEADING: &str = "!+-/@#`.$\u{2013}\u{2014}\u{2212}";
     let raw = escape_start(escape("=<>~"), LEADING);
     if reads_as_word(&raw) { raw } else { escape_start(escape("=<>:~"), LEADING) }
 }

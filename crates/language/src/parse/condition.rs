@@ -3,11 +3,13 @@
 use std::ops::Bound;
 
 use super::foreign::Called;
+use super::told::reads_as_field;
 use super::value::CONDITION;
 use super::{ParseError, Parser, Result};
 use crate::ast::{Comparison, Expr, FieldRef, PatternPiece, Regex, Test, Value};
 use crate::syntax::{
-    LUCENE_EXISTS, foreign_form, is_name_char, names_a_field, reads_as_span, reads_as_word,
+    LUCENE_EXISTS, LUCENE_MISSING, foreign_form, is_keyword, is_name_char, names_a_field,
+    reads_as_span, reads_as_word,
 };
 
 /// What ends a field's name in front of its test.
@@ -118,7 +120,10 @@ impl Parser<'_> {
             return Err(ParseError::new(offset, format!("'{raw}' is no word")).suggest(suggestion));
         }
         let pattern = self.bare(CONDITION, "")?;
-        if names_a_field(raw) {
+        if !raw.contains('\\') {
+            self.told.word(raw, offset);
+        }
+        if names_a_field(raw) || reads_as_field(raw) && self.is_at_word() {
             self.note(format!(
                 "'{raw}' at byte {offset} was looked for as a word in values; {raw}:* finds the events \
                  that have the field"
@@ -127,8 +132,22 @@ impl Parser<'_> {
         Ok(match pattern.pieces() {
             [PatternPiece::Text(text)] => Expr::Word(text.clone()),
             [PatternPiece::AnyRun] => Expr::All,
-            _ => Expr::Wildcard(pattern),
+            pieces => {
+                if pieces.iter().any(has_word_end) {
+                    self.note(format!(
+                        "'{raw}' at byte {offset} is compared with single words, which have no ':' and \
+                         no '/'; ask a field for a whole value, as arn:{raw}"
+                    ));
+                }
+                Expr::Wildcard(pattern)
+            }
         })
+    }
+
+    /// Whether a bare word follows that is neither an operator nor a condition on a field.
+    fn is_at_word(&self) -> bool {
+        let next = { self.scan }.next_word("");
+        !next.is_empty() && !is_keyword(next) && !next.contains([':', '=', '<', '>'])
     }
 
     /// Steps over a field's name and operator. Where they are not next, the caller steps back.
@@ -205,6 +224,10 @@ impl Parser<'_> {
     }
 
     fn field_condition(&mut self, (field, operator, is_negated): Head) -> Result<Expr> {
+        self.told.more();
+        if matches!(operator, Operator::Colon | Operator::Equal) {
+            self.check_source(&field)?;
+        }
         self.scan.skip_spaces();
         let test = match operator {
             Operator::Colon if self.scan.peek() == Some('(') => {
@@ -212,9 +235,13 @@ impl Parser<'_> {
                 return Ok(gather(field, group));
             }
             Operator::Colon => match self.test()? {
-                Test::Is(Value { text: name, offset }) if self.is_lucene_exists(&field) => {
+                Test::Is(Value { text: name, offset })
+                    if let Some(is_there) = self.lucene_exists(&field) =>
+                {
+                    self.told.exists(&name);
                     let field = FieldRef::typed(name, offset);
-                    return Ok(Expr::Field { field, test: Test::Exists });
+                    let expr = Expr::Field { field, test: Test::Exists };
+                    return Ok(if is_there { expr } else { Expr::negate(expr) });
                 }
                 test => test,
             },
@@ -230,6 +257,7 @@ impl Parser<'_> {
                 Some(other) => Test::Compared { comparison: Comparison::NotEqual, other },
                 None => {
                     let test = self.item("")?;
+                    self.tell_unequal(&field, &test);
                     return Ok(Expr::negate(Expr::Field { field, test }));
                 }
             },
@@ -241,14 +269,23 @@ impl Parser<'_> {
             Operator::Between => self.between()?,
             Operator::Exists => Test::Exists,
         };
+        match &test {
+            Test::Exists if !is_negated => self.told.exists(&field.name),
+            Test::Exists => {}
+            test if is_negated => self.tell_unequal(&field, test),
+            Test::Is(value) => self.tell_odd(&field, value),
+            _ => {}
+        }
         let expr = Expr::Field { field, test };
         Ok(if is_negated { Expr::negate(expr) } else { expr })
     }
 
-    /// Whether a field is no field, but Lucene's way to ask whether one is there.
-    fn is_lucene_exists(&self, field: &FieldRef) -> bool {
-        let is_plain = |at| self.scan.text_from(at).starts_with(LUCENE_EXISTS);
-        field.name == LUCENE_EXISTS && field.offset.is_some_and(is_plain)
+    /// Where a field is no field, but Lucene's way to ask for one, whether it must be there.
+    fn lucene_exists(&self, field: &FieldRef) -> Option<bool> {
+        let is_plain = |at| self.scan.text_from(at).starts_with(field.name.as_str());
+        let known = [(LUCENE_EXISTS, true), (LUCENE_MISSING, false)];
+        let (_, is_there) = known.into_iter().find(|(name, _)| *name == field.name)?;
+        field.offset.is_some_and(is_plain).then_some(is_there)
     }
 
     /// `earliest=-24h` and `latest=now`, which are of the time.
@@ -336,6 +373,11 @@ fn gather(field: FieldRef, group: Expr) -> Expr {
         Some(tests) => Expr::Field { field, test: Test::OneOf(tests) },
         None => group,
     }
+}
+
+/// Whether a text has what is between words.
+fn has_word_end(piece: &PatternPiece) -> bool {
+    matches!(piece, PatternPiece::Text(text) if text.contains([':', '/']))
 }
 
 /// Whether a bare word looks like a field and its value, but for wildcards in the field's name.

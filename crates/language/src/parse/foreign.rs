@@ -3,10 +3,12 @@
 
 use super::condition::LIST_AND_RANGE;
 use super::function::function_kind;
+use super::scan::Scanner;
+use super::told::reads_as_field;
 use super::value::{anywhere, contains, of_sql, test_of};
 use super::{ParseError, Parser, Result};
 use crate::ast::{Expr, FieldRef, PatternPiece, Regex, Test, Value};
-use crate::syntax::{is_keyword, names_a_field};
+use crate::syntax::{SOURCES, is_keyword, names_a_field};
 use crate::time::is_distance;
 
 /// What a name with an opening parenthesis behind it is.
@@ -42,25 +44,31 @@ const ELSEWHERE: [(&[&str], &str); 7] = [
     ),
 ];
 
-/// Words behind a field's name that compare in another tool, whatever the name is.
-const COMPARED_ELSEWHERE: [(&[&str], &str); 9] = [
-    (&["contains", "!contains", "has"], "LIKE x"),
-    (&["startswith", "!startswith", "startsWith", "beginswith"], ":x*"),
-    (&["endswith", "!endswith", "endsWith"], ":*x"),
-    (&["equals", "eq", "-eq", "EQ", "is", "Is", "IS"], ":x, or {} != x"),
-    (&["ne", "-ne", "NE"], " != x"),
-    (&["gt", "ge", "lt", "le", "-gt", "-ge", "-lt", "-le"], " >= x"),
-    (&["matches", "rlike", "RLIKE", "regexp", "REGEXP", "regex"], " LIKE /x/"),
-    (&["ilike", "ILIKE"], ":~*x*"),
+/// Words behind a field's name that compare in another tool, in lower case.
+const COMPARED_ELSEWHERE: [(&[&str], &str); 11] = [
+    (
+        &["contains", "!contains", "contains_cs", "has", "!has", "has_cs", "has_any", "has_all"],
+        "LIKE x",
+    ),
+    (&["startswith", "!startswith", "startswith_cs", "beginswith", "hasprefix"], ":x*"),
+    (&["endswith", "!endswith", "endswith_cs", "hassuffix"], ":*x"),
+    (&["equals", "eq", "-eq", "is"], ":x, or {} != x"),
+    (&["ne", "-ne", "neq"], " != x"),
+    (&["gt", "ge", "lt", "le", "-gt", "-ge", "-lt", "-le", "gte", "lte"], " >= x"),
+    (&["matches", "rlike", "regexp", "regex", "-match"], " LIKE /x/"),
+    (&["ilike", "-like"], ":~*x*"),
     (&["exists"], ":*, or -{}:*"),
+    (&["in~", "has_any~"], ":(~a OR ~b), which finds them in any case"),
+    (&["!in", "!in~"], " NOT IN [a, b]"),
 ];
+
+/// Programs whose command line somebody may type.
+const PROGRAMS: [&str; 8] = ["grep", "egrep", "zgrep", "fgrep", "rg", "jq", "awk", "sed"];
 
 impl Parser<'_> {
     /// Adds a sentence for the reader of the answer.
     pub(super) fn note(&mut self, note: String) {
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
+        self.told.note(note);
     }
 
     /// Refuses a whole statement of SQL, and the semicolon behind one.
@@ -129,6 +137,119 @@ impl Parser<'_> {
         }))
     }
 
+    /// Refuses what tells another tool where to search.
+    pub(super) fn check_source(&self, field: &FieldRef) -> Result<()> {
+        let name = field.name.as_str();
+        let at = field.offset.unwrap_or_default();
+        let is_plain = !field.is_quoted && self.scan.text_from(at).starts_with(name);
+        let is_of_trail = || {
+            let value = { self.scan }.next_word("").to_ascii_lowercase();
+            let quoted = { self.scan }.quoted().ok().flatten().unwrap_or_default();
+            value.contains("cloudtrail") || quoted.to_ascii_lowercase().contains("cloudtrail")
+        };
+        let is_source = SOURCES.contains(&name) || name == "source" && is_of_trail();
+        if !is_plain || !is_source {
+            return Ok(());
+        }
+        let message =
+            format!("'{name}' says elsewhere where to search; here it is the whole archive");
+        Err(ParseError::new(at, message)
+            .suggest(format!("leave it out; a field that is called so is \"{name}\":x")))
+    }
+
+    /// Refuses signs in front of what is no condition to exclude.
+    pub(super) fn check_sign(&self, sign: Scanner<'_>) -> Result<()> {
+        let run = self.scan.peek_run("");
+        if sign.peek() != Some('-') {
+            return Ok(());
+        }
+        if is_distance(run) && run.ends_with(|c: char| c.is_alphabetic()) {
+            let error = ParseError::new(sign.offset(), format!("'-{run}' is no condition"));
+            return Err(error.suggest(format!("write @-{run}.., or quote \"{run}\" to exclude it")));
+        }
+        let is_option =
+            run.strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
+        if is_option {
+            let error = ParseError::new(sign.offset(), format!("'-{run}' is no condition"));
+            return Err(error.suggest("one '-' excludes; quote it if it is text"));
+        }
+        Ok(())
+    }
+
+    /// Tells where `!=` finds more than elsewhere.
+    pub(super) fn tell_unequal(&mut self, field: &FieldRef, test: &Test) {
+        match test {
+            Test::Is(Value { text, .. }) if text.is_empty() => self.note(format!(
+                "{field} != \"\" leaves out the empty text only; {field}:* finds the events that have \
+                 the field"
+            )),
+            _ => self.told.unequal(&field.name, field.offset),
+        }
+    }
+
+    /// Tells where a value means something else in another tool.
+    pub(super) fn tell_odd(&mut self, field: &FieldRef, Value { text, offset }: &Value) {
+        let at = offset.unwrap_or_default();
+        if text.is_empty() {
+            self.note(format!(
+                "{field} = \"\" finds the empty text; -{field}:* finds the events without the field"
+            ));
+        } else if text.len() > 1 && (text.starts_with('%') || text.ends_with('%')) {
+            self.note(format!("'%' at byte {at} is itself; behind LIKE it is any text, as in SQL"));
+        } else if text.len() > 1 && (text.starts_with('^') || text.ends_with('$')) {
+            self.note(format!(
+                "'{text}' at byte {at} is this text; a regular expression stands between slashes, as \
+                 /{text}/"
+            ));
+        }
+    }
+
+    /// Refuses the command line of a program, and a query that begins with its source.
+    pub(super) fn check_leading(&self) -> Result<()> {
+        let mut scan = self.scan;
+        let at = scan.offset();
+        let word = scan.next_word("").to_ascii_lowercase();
+        let next = scan.next_word("");
+        let is_followed = !next.is_empty() || scan.is_at_quote();
+        let is_operator = is_keyword(next) || next.starts_with([':', '=', '!', '<', '>', '~']);
+        let fail = |message: String| ParseError::new(at, message);
+        if PROGRAMS.contains(&word.as_str()) && is_followed && !is_operator {
+            let error = fail(format!("'{word}' is a command of a shell"));
+            return Err(error.suggest(
+                "words are looked for in any case, everywhere; a regular expression is /x/; quote it \
+                 to look for the word",
+            ));
+        }
+        if word == "from" && is_followed && !is_operator {
+            scan.skip_spaces();
+            if scan.peek() == Some('|') {
+                let error = fail("'from' says elsewhere where to search".to_owned());
+                return Err(error.suggest("leave it out: begin with a filter, or with *"));
+            }
+        }
+        if word == "parse" && next.starts_with('@') {
+            return Err(fail("there is no stage 'parse'".to_owned())
+                .suggest("every path of a record is a field"));
+        }
+        Ok(())
+    }
+
+    /// Tells of a word alone, in front of stages, that is a table elsewhere.
+    pub(super) fn tell_table(&mut self, filter: &Expr, start: Scanner<'_>) {
+        self.scan.skip_spaces();
+        let word = match filter {
+            Expr::Word(word) if self.is_at("|") => word.to_ascii_lowercase(),
+            _ => return,
+        };
+        if word.contains("cloudtrail") {
+            let at = start.offset();
+            self.note(format!(
+                "'{word}' at byte {at} is looked for as a word; if it is a table elsewhere, begin with *: \
+                 the archive is searched as a whole"
+            ));
+        }
+    }
+
     /// Refuses what would be words here, and is a condition elsewhere.
     pub(super) fn check_foreign_condition(&self) -> Result<()> {
         let run = self.scan.peek_run("");
@@ -141,9 +262,16 @@ impl Parser<'_> {
             return fail("this dash is no '-'".to_owned())
                 .map_err(suggest("write -field:value, or NOT".to_owned()));
         }
-        if run.starts_with("$.") || run.starts_with("{$") {
-            return fail(format!("'{run}' is no field"))
-                .map_err(suggest(format!("write {}", run.trim_start_matches(['{', '$', '.']))));
+        let is_of_jq =
+            run.strip_prefix('.').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
+        if run.starts_with("$.") || run.starts_with("{$") || is_of_jq {
+            let name = run.trim_start_matches(['{', '$', '.']);
+            let name = name.strip_prefix("Records[]").unwrap_or(name).trim_start_matches('.');
+            let form = match name {
+                "" => "begin with a filter: eventName = x".to_owned(),
+                name => format!("write {name}"),
+            };
+            return fail(format!("'{run}' is no field")).map_err(suggest(form));
         }
         if run == "#" || run.starts_with("//") {
             return fail("a query has no comments".to_owned())
@@ -169,25 +297,25 @@ impl Parser<'_> {
         scan.run("");
         scan.skip_spaces();
         let offset = scan.offset();
-        let operator = scan.next_word("");
-        let plain = operator.trim_start_matches("not");
+        let written = scan.next_word("");
+        let operator = written.to_ascii_lowercase();
+        let plain = operator.strip_prefix("not").unwrap_or(&operator);
         scan.skip_spaces();
         let is_followed = scan.peek().is_some_and(|c| c != '|' && c != ')');
-        let is_field = names_a_field(name);
+        let is_field = reads_as_field(name);
         let fail = |suggestion: String| {
-            let message = format!("'{operator}' is no comparison here");
+            let message = format!("'{written}' is no comparison here");
             Err(ParseError::new(offset, message).suggest(suggestion))
         };
-        let is_list = ["IN", "in"].contains(&operator);
-        if is_list && is_followed && (is_field || operator == "IN") && !is_keyword(name) {
+        if operator == "in" && is_followed && (is_field || written == "IN") && !is_keyword(name) {
             return fail(LIST_AND_RANGE.to_owned());
         }
         // Of these, text has some as well.
-        let is_common = ["is", "has", "exists", "regex", "gt", "ge", "lt", "le"];
-        let is_common = is_common.iter().any(|word| word.eq_ignore_ascii_case(operator));
-        let known = COMPARED_ELSEWHERE.iter().find(|(words, _)| {
-            words.contains(&operator) || !operator.is_empty() && words.contains(&plain)
-        });
+        let is_common = ["is", "has", "exists", "regex", "matches", "gt", "ge", "lt", "le"];
+        let is_common = is_common.contains(&operator.as_str());
+        let known = COMPARED_ELSEWHERE
+            .iter()
+            .find(|(words, _)| words.contains(&operator.as_str()) || words.contains(&plain));
         match known {
             Some((_, form)) if is_field || is_followed && !is_common => {
                 let form = form.replace("{}", name);
@@ -312,6 +440,14 @@ impl Parser<'_> {
         Ok(Value { text, offset })
     }
 
+    /// Steps over what stands before a character, or to the end.
+    fn until(&mut self, end: char) -> String {
+        let rest = self.scan.rest();
+        let text = &rest[..rest.find(end).unwrap_or(rest.len())];
+        self.scan.eat(text);
+        text.trim().to_owned()
+    }
+
     /// Steps over a time that is a function elsewhere: `ago(1h)`, `now()`, `timestamp '…'`.
     pub(super) fn called_time(&mut self) -> Result<Option<String>> {
         let start = self.scan;
@@ -329,9 +465,17 @@ impl Parser<'_> {
             let message = format!("expected ago(1h) or now(), found {}", start.found());
             return Err(ParseError::new(start.offset(), message));
         }
-        if ["timestamp", "date", "datetime"].contains(&name.as_str()) {
+        if TIMES_ELSEWHERE.contains(&name.as_str()) {
+            let is_called = self.scan.eat("(");
             self.scan.skip_spaces();
-            if let Some(text) = self.scan.quoted()? {
+            let text = match self.scan.quoted()? {
+                None if is_called => Some(self.until(')')),
+                text => text,
+            };
+            self.scan.skip_spaces();
+            if let Some(text) = text.filter(|text| !text.is_empty())
+                && (!is_called || self.scan.eat(")"))
+            {
                 return Ok(Some(text));
             }
         }
@@ -339,6 +483,10 @@ impl Parser<'_> {
         Ok(None)
     }
 }
+
+/// What stands in front of a time in other languages.
+const TIMES_ELSEWHERE: [&str; 6] =
+    ["timestamp", "date", "datetime", "todatetime", "to_datetime", "from_iso8601_timestamp"];
 
 fn unknown_function(offset: usize, name: &str, lower: &str) -> ParseError {
     let known = ELSEWHERE.iter().find(|(names, _)| names.contains(&lower));

@@ -39,8 +39,10 @@ pub(crate) fn function_of(text: &str) -> Option<Function> {
 }
 
 impl Parser<'_> {
-    /// A function with its argument. Its column is called as it is written.
+    /// A function with its argument. Its column is called as it is written, or has a name behind it or, as
+    /// in other languages, before it.
     pub(super) fn function(&mut self) -> Result<Function> {
+        let before = self.name_before();
         let start = self.scan;
         let word = self.scan.run(",");
         let Some(kind) = function_kind(&word.to_ascii_lowercase()) else {
@@ -62,8 +64,22 @@ impl Parser<'_> {
         } else {
             self.without_argument(start, word, kind)?
         };
-        let name = self.column_name()?.or(function.name);
+        let name = self.column_name()?.or(before).or(function.name);
         Ok(Function { name, ..function })
+    }
+
+    /// Steps over `name =`, which gives a column its name in other languages.
+    pub(super) fn name_before(&mut self) -> Option<String> {
+        let start = self.scan;
+        let name = self.scan.name(",=!<>~");
+        self.scan.skip_spaces();
+        let is_given = name.is_some() && !self.is_at("==") && self.scan.eat("=");
+        self.scan.skip_spaces();
+        if !is_given {
+            self.scan = start;
+            return None;
+        }
+        name
     }
 
     /// A function that needs no argument: `count`, and the first and the last time.

@@ -23,9 +23,7 @@
 
 use super::function::function_kind;
 use super::{ParseError, Parser, Result};
-use crate::ast::{
-    Bin, BinUnit, Expr, FieldRef, Function, GroupKey, Net, Query, SortKey, Stage, Test,
-};
+use crate::ast::{Bin, BinUnit, Expr, FieldRef, Function, GroupKey, Query, SortKey, Stage, Test};
 use crate::check::check_stages;
 use crate::syntax::closest;
 
@@ -73,7 +71,7 @@ const LEADING_ELSEWHERE: [&str; 10] = [
 ];
 
 /// Stages of other languages that are written otherwise here.
-const ELSEWHERE: [(&[&str], &str); 13] = [
+const ELSEWHERE: [(&[&str], &str); 16] = [
     (&["regex", "rex", "grep"], "write filter userAgent:/.*x.*/"),
     (&["eval", "extend", "let", "convert", "fieldformat"], "write as behind a function or a key"),
     (&["rename", "alias"], "write as behind a function or a key, as in count as events"),
@@ -82,7 +80,10 @@ const ELSEWHERE: [(&[&str], &str); 13] = [
     (&["tail", "reverse"], "write sort time | limit 10"),
     (&["uniq", "distinct", "unique"], "write values field, or dedup field"),
     (&["join", "lookup", "append", "appendcols", "union"], "write key IN (query | values field)"),
-    (&["parse", "spath", "unnest", "mvexpand", "extract"], "every path of a record is a field"),
+    (
+        &["parse", "spath", "unnest", "mvexpand", "mv-expand", "extract"],
+        "every path of a record is a field",
+    ),
     (&["eventstats", "streamstats", "transaction", "cluster"], "write stats … by …"),
     (&["offset", "skip"], "pages follow each other by their cursor"),
     (
@@ -90,6 +91,9 @@ const ELSEWHERE: [(&[&str], &str); 13] = [
         "the archive is searched as a whole: begin with a filter",
     ),
     (&["fillnull", "mvcombine", "makemv", "addtotals"], "write stats … by …"),
+    (&["keep", "drop"], "write fields time, actor"),
+    (&["json", "timeslice", "parse_json"], "every path is a field; time is cut by bin(1h)"),
+    (&["xor", "show", "describe"], "stages are filter, stats, sort, limit and fields"),
 ];
 
 /// Stages with the place of each.
@@ -104,6 +108,7 @@ impl Parser<'_> {
         if LEADING_ELSEWHERE.contains(&self.scan.peek_run("")) {
             return Err(self.unknown_stage(self.scan.peek_run("")));
         }
+        self.check_leading()?;
         if self.is_at_leading_stage() {
             let word = self.scan.peek_run("");
             let is_alone = matches!(
@@ -118,7 +123,9 @@ impl Parser<'_> {
                 }
             })?;
         } else if !self.is_at_pipe() && !matches!(self.scan.peek(), None | Some(')')) {
+            let start = self.scan;
             filter = self.any_of(None)?;
+            self.tell_table(&filter, start);
         }
         self.scan.skip_spaces();
         while self.is_at_pipe() {
@@ -167,17 +174,15 @@ impl Parser<'_> {
             self.scan = start;
             return Err(self.unknown_stage(word));
         };
+        self.told.more();
+        self.told.is_of_kusto |= ["summarize", "project"].contains(&&*word.to_ascii_lowercase());
         let made = match stage {
             "filter" | "where" => vec![Stage::Filter(self.any_of(None)?)],
             "stats" => {
                 let functions = self.several(Self::function)?;
                 vec![Stage::Stats { functions, by: self.keys()? }]
             }
-            "sort" => {
-                self.scan.skip_spaces();
-                self.eat_word("by");
-                vec![Stage::Sort(self.several(Self::sort_key)?)]
-            }
+            "sort" => vec![self.sort()?],
             "limit" | "head" => {
                 let rows = self.number()?.ok_or_else(|| {
                     self.unexpected("a number").suggest(format!("write {word} 10"))
@@ -210,12 +215,33 @@ impl Parser<'_> {
             }
             _ => return Err(self.unknown_stage(word)),
         };
+        self.told.is_of_rows |= made.iter().any(|stage| matches!(stage, Stage::Stats { .. }));
         stages.extend(made.into_iter().map(|stage| (stage, offset)));
         self.scan.skip_spaces();
         match self.scan.peek() {
             None | Some('|' | ')') => Ok(()),
             Some(_) => Err(self.behind_stage(word)),
         }
+    }
+
+    fn sort(&mut self) -> Result<Stage> {
+        self.scan.skip_spaces();
+        let start = self.scan.offset();
+        self.eat_word("by");
+        let keys = self.several(Self::sort_key)?;
+        let text = &self.scan.text_from(start)[..self.scan.offset() - start];
+        let says_asc = text.to_ascii_lowercase().contains(" asc");
+        if let [key, ..] = &keys[..]
+            && self.told.is_of_kusto
+            && !key.is_descending
+            && !says_asc
+        {
+            let column = &key.field;
+            self.note(format!(
+                "sort {column} has the smallest first; write {column} desc for the largest"
+            ));
+        }
+        Ok(Stage::Sort(keys))
     }
 
     /// The error of what follows a stage that is complete.
@@ -283,7 +309,14 @@ impl Parser<'_> {
         self.scan.skip_spaces();
         self.eat_word_before("limit", "=");
         let rows = self.number()?.unwrap_or(TOP_ROWS);
-        let fields = self.several(Self::field)?;
+        let fields =
+            self.several(Self::field).map_err(|error| match { self.scan }.next_word("") {
+                "by" => error.suggest(format!("write sort field desc | limit {rows}")),
+                _ => error,
+            })?;
+        self.scan.skip_spaces();
+        let rows =
+            if self.eat_word_before("limit", "=") { self.number()?.unwrap_or(rows) } else { rows };
         let by = self.by(Self::field)?;
         let exist = exist(&fields);
         let keys: Vec<FieldRef> = by.iter().cloned().chain(fields).collect();
@@ -332,7 +365,7 @@ impl Parser<'_> {
     }
 
     /// `a, b`.
-    fn several<T>(&mut self, item: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    pub(super) fn several<T>(&mut self, item: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         let mut items = Vec::new();
         loop {
             self.scan.skip_spaces();
@@ -346,13 +379,13 @@ impl Parser<'_> {
     }
 
     /// `by a, b`, or nothing.
-    fn by<T>(&mut self, item: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    pub(super) fn by<T>(&mut self, item: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         self.scan.skip_spaces();
         if self.eat_word("by") { self.several(item) } else { Ok(Vec::new()) }
     }
 
     /// Steps over a word of the language, in upper or lower case.
-    fn eat_word(&mut self, word: &str) -> bool {
+    pub(super) fn eat_word(&mut self, word: &str) -> bool {
         let is_next = self.scan.peek_run(",").eq_ignore_ascii_case(word);
         if is_next {
             self.scan.run(",");
@@ -361,83 +394,13 @@ impl Parser<'_> {
     }
 
     /// Steps over a word of the language and what stands directly behind it, if both are next.
-    fn eat_word_before(&mut self, word: &str, sign: &str) -> bool {
+    pub(super) fn eat_word_before(&mut self, word: &str, sign: &str) -> bool {
         let start = self.scan;
         let is_next = self.scan.run(",=").eq_ignore_ascii_case(word) && self.scan.eat(sign);
         if !is_next {
             self.scan = start;
         }
         is_next
-    }
-
-    fn keys(&mut self) -> Result<Vec<GroupKey>> {
-        self.by(Self::key)
-    }
-
-    fn key(&mut self) -> Result<GroupKey> {
-        let open = self.scan;
-        if self.eat_word_before("bin", "(") {
-            let bin = self.bin_of_time()?;
-            self.close(open, ")", "')'")?;
-            return Ok(GroupKey::Bin { bin, name: self.column_name()? });
-        }
-        if self.eat_word_before("net", "(") {
-            let field = self.field()?;
-            let net = self.net()?;
-            self.close(open, ")", "')'")?;
-            return Ok(GroupKey::Net { field, net, name: self.column_name()? });
-        }
-        Ok(GroupKey::Field { field: self.field()?, name: self.column_name()? })
-    }
-
-    /// `1h`, or as elsewhere `time, 1h`.
-    fn bin_of_time(&mut self) -> Result<Bin> {
-        self.scan.skip_spaces();
-        let mut ahead = self.scan;
-        let word = ahead.run(",");
-        if ["time", "eventTime", "_time", "@timestamp"].contains(&word) {
-            ahead.skip_spaces();
-            if ahead.eat(",") {
-                self.scan = ahead;
-            }
-        }
-        self.bin()
-    }
-
-    /// `, 24`, or `, 24, 64` for the two kinds of addresses.
-    fn net(&mut self) -> Result<Net> {
-        const EXAMPLE: &str = "write net(ip, 24), or net(ip, 24, 64) with the bits of IPv6";
-        let mut bits = Vec::new();
-        while bits.len() < 2 {
-            self.scan.skip_spaces();
-            if !self.scan.eat(",") {
-                break;
-            }
-            self.scan.skip_spaces();
-            self.scan.eat("/");
-            let number = self.number()?.and_then(|number| u8::try_from(number).ok());
-            bits.push(number.ok_or_else(|| self.unexpected("a number of bits").suggest(EXAMPLE))?);
-        }
-        let net = match bits[..] {
-            [v4] => Net::new(v4, Net::V6_DEFAULT),
-            [v4, v6] => Net::new(v4, v6),
-            _ => return Err(self.unexpected("','").suggest(EXAMPLE)),
-        };
-        net.ok_or_else(|| {
-            let message = "an IPv4 address has 32 bits, one of IPv6 has 128";
-            ParseError::new(self.scan.offset(), message).suggest(EXAMPLE)
-        })
-    }
-
-    fn bin(&mut self) -> Result<Bin> {
-        self.scan.skip_spaces();
-        let word = self.scan.peek_run(",");
-        let Some(bin) = Bin::parse(word) else {
-            let error = self.unexpected("a width of time");
-            return Err(error.suggest("write 5m, 1h, 1d, 1w or 1mo"));
-        };
-        self.scan.run(",");
-        Ok(bin)
     }
 
     /// `as name`, or nothing.
@@ -464,7 +427,7 @@ impl Parser<'_> {
         })
     }
 
-    fn number(&mut self) -> Result<Option<u64>> {
+    pub(super) fn number(&mut self) -> Result<Option<u64>> {
         self.scan.skip_spaces();
         let word = self.scan.peek_run(",");
         if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -523,6 +486,14 @@ fn stage_of(word: &str) -> Option<&'static str> {
 /// Whether a word alone is a stage.
 pub(crate) fn names_a_stage(word: &str) -> bool {
     stage_of(word).is_some()
+}
+
+/// Whether a word is a stage here or in another language.
+pub(super) fn is_foreign_word(word: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    names_a_stage(&lower)
+        || LEADING_ELSEWHERE.contains(&&*lower)
+        || ELSEWHERE.iter().any(|(names, _)| names.contains(&&*lower))
 }
 
 fn stage_takes_names(stage: &str) -> bool {

@@ -216,8 +216,10 @@ fn not_binds_tighter_than_and_and_and_tighter_than_or() {
         a AND NOT b AND NOT (c OR d) AND NOT f:e AND NOT "g h"
         ((a) AND (b AND (c)))
         a AND b AND c
+        -5x
+        NOT 5x
         -24h
-        NOT 24h
+        ^ '-24h' is no condition; write @-24h.., or quote "24h" to exclude it
         "#,
     );
 }

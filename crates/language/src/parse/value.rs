@@ -117,6 +117,11 @@ impl Parser<'_> {
 
     /// What follows `BETWEEN`.
     pub(super) fn between(&mut self) -> Result<Test> {
+        self.scan.skip_spaces();
+        if self.is_at("(") {
+            let error = self.unexpected("a value");
+            return Err(error.suggest("write field BETWEEN a AND b, or field:[a TO b]"));
+        }
         let lower = self.range_end("")?;
         self.scan.skip_spaces();
         if !self.scan.eat_keyword("AND") {
@@ -147,9 +152,7 @@ impl Parser<'_> {
                 Test::Is(Value { text, offset })
             }
             [PatternPiece::AnyRun] => Test::Exists,
-            [PatternPiece::Text(text), PatternPiece::AnyRun, ..]
-                if text == "." || text.starts_with('^') =>
-            {
+            pieces if reads_as_regex(pieces) => {
                 self.note(format!(
                     "the value at byte {at} has wildcards; a regular expression stands between \
                      slashes, as /{}/",
@@ -164,7 +167,7 @@ impl Parser<'_> {
     /// `[a, b]` or `(a, b)`, or a query in parentheses.
     pub(super) fn list(&mut self) -> Result<Test> {
         let (start, terms) = (self.scan, self.terms);
-        let notes = (self.taken.len(), self.notes.len());
+        let told = self.told.clone();
         let error = match self.items() {
             Err(error) if start.peek() == Some('(') => error,
             Ok(Test::Is(value)) if start.peek() == Some('(') && self.is_bare_condition(&value) => {
@@ -176,10 +179,12 @@ impl Parser<'_> {
         };
         let end = self.scan;
         (self.scan, self.terms) = (start, terms);
-        self.taken.truncate(notes.0);
-        self.notes.truncate(notes.1);
+        let is_of_rows = told.is_of_rows;
+        self.told = told;
         self.scan.eat("(");
+        self.told.is_of_rows = false;
         let query = self.nested(Self::query)?;
+        self.told.is_of_rows = is_of_rows;
         if query.stages.is_empty() {
             self.scan = end;
             return Err(error);
@@ -431,6 +436,20 @@ impl Parser<'_> {
         let pieces: Vec<_> = unescape(raw).map(piece).collect::<Result<_>>()?;
         Ok(Pattern::new(pieces))
     }
+}
+
+/// Whether a value with wildcards looks like a regular expression: `^Create*` or `Create.*`. Behind a digit,
+/// a dot is one of an address or a version.
+fn reads_as_regex(pieces: &[PatternPiece]) -> bool {
+    let is_anchored =
+        matches!(pieces.first(), Some(PatternPiece::Text(text)) if text.starts_with('^'));
+    is_anchored
+        || pieces.windows(2).any(|pair| match pair {
+            [PatternPiece::Text(text), PatternPiece::AnyRun] => text
+                .strip_suffix('.')
+                .is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_digit())),
+            _ => false,
+        })
 }
 
 /// The byte of the first such character that has no backslash before it.

@@ -11,10 +11,16 @@ use wire::{ApiError, ErrorKind};
 const NAMES_TOLD_MAX: usize = 5;
 
 /// What people of other tools call what is no field here.
-const NO_FIELDS: [(&str, &str); 3] = [
+pub(super) const NO_FIELDS: [(&str, &str); 3] = [
     ("@message", "a word without a field"),
     ("_all", "a word without a field"),
     ("_raw", "a word without a field"),
+];
+
+/// Names that other tools have for the whole event, for where it came from, or for what became of it.
+const FOREIGN: [&str; 12] = [
+    "message", "source", "host", "hostname", "tags", "status", "level", "type", "log", "severity",
+    "category", "count",
 ];
 
 impl Finder<'_> {
@@ -78,6 +84,14 @@ impl Finder<'_> {
             paths.len(),
             told(&paths)
         ));
+    }
+
+    /// The note on a name that another tool has for more than the one field that ends so.
+    pub(super) fn note_foreign(self, field: &FieldRef, places: &Places) {
+        if let ([path], true) = (&places.values[..], FOREIGN.contains(&field.name.as_str())) {
+            self.notes
+                .add(format!("'{}' is taken for '{path}', the one field that ends so", field.name));
+        }
     }
 
     /// The note on a field that AWS documents and no event has.

@@ -312,7 +312,10 @@ impl DenseKey {
         let column = match source {
             ValueSource::Column(id) if !id.column().is_unique => segment.text_column(*id)?,
             ValueSource::Paths(paths) => {
-                let [path] = paths.as_slice() else { return Ok(None) };
+                let Some(path) = only_path(segment, paths)? else { return Ok(None) };
+                if let Some(id) = ColumnId::at_path(path) {
+                    return Self::open(segment, &ValueSource::Column(id));
+                }
                 if segment.overflowed(path, Reach::At)?.is_some() {
                     return Ok(None);
                 }
@@ -332,6 +335,7 @@ impl DenseKey {
             }
             ValueSource::Column(_)
             | ValueSource::Integrity(_)
+            | ValueSource::Flag(_)
             | ValueSource::Time
             | ValueSource::Net(..) => return Ok(None),
         };
@@ -364,6 +368,25 @@ impl DenseKey {
         }
         Ok(cells)
     }
+}
+
+/// The one path of several at which a segment has values, or the first where none has any.
+fn only_path<'p>(
+    segment: &SegmentView,
+    paths: &'p [String],
+) -> Result<Option<&'p String>, IndexError> {
+    let mut with_values = Vec::new();
+    for path in paths.iter().filter(|_| paths.len() > 1) {
+        let has_column = ColumnId::at_path(path).is_some()
+            || !segment.columns_at(path)?.is_empty()
+            || segment.overflowed(path, Reach::At)?.is_some();
+        with_values.extend(has_column.then_some(path));
+    }
+    Ok(match with_values[..] {
+        [] => paths.first(),
+        [path] => Some(path),
+        _ => None,
+    })
 }
 
 impl Stretches {

@@ -2,7 +2,7 @@
 //! decides what a text asks of its values.
 
 use super::{Asked, Names, Result, any_of, bad_query, exact, lower_test, one_of_texts};
-use crate::fields::{Finder, Target};
+use crate::fields::{Finder, SERVICE, Target, service_paths};
 use crate::form::{AnyCase, Form};
 use crate::meaning::{
     EventField, EventTest, Meaning, Operand, RowTest, TimeBetween, ValueMeaning, WordMeaning,
@@ -11,6 +11,7 @@ use language::ast::{Comparison, FieldRef, Pattern, PatternPiece, Query, Test, Va
 use language::time::Clock;
 use trail::columns;
 use trail::columns::{COLUMNS, Column, ColumnId, EVENT_TIME_PATH, Words};
+use trail::outcome::Outcome;
 use wire::{ApiError, ErrorKind};
 
 /// The kind of a field's values, which decides what a text means.
@@ -108,6 +109,10 @@ impl EventNames<'_> {
             Target::Integrity(edition) => {
                 Found::Values(EventField::Integrity(edition), FieldKind::Any)
             }
+            Target::Flag(odd) => Found::Values(EventField::Flag(odd), FieldKind::Any),
+            Target::Service => {
+                Found::Values(EventField::Paths(service_paths()), FieldKind::Service)
+            }
             Target::Places(places) => {
                 let kind = if places.has_arns { FieldKind::Named } else { FieldKind::Any };
                 Found::Values(EventField::Paths(places.values), kind)
@@ -122,12 +127,31 @@ impl EventNames<'_> {
         })
     }
 
-    /// Events of a service whose names pass a test.
-    fn action(service: &str, name: ValueMeaning) -> Meaning<EventTest> {
-        let value =
-            |id, test| Meaning::Test(EventTest::Value { field: EventField::Column(id), test });
+    /// Events of a service whose names, which are in one of two columns, pass a test.
+    fn action(
+        &self,
+        service: &str,
+        name: (EventField, ValueMeaning),
+    ) -> Result<Meaning<EventTest>> {
+        let (field, test) = name;
+        // What the record holds is that of one event, and no Insight event's.
+        let is_of_record = field == EventField::Column(columns::EVENT_NAME);
+        let source = if is_of_record {
+            EventField::Column(columns::EVENT_SOURCE)
+        } else {
+            self.service_field()?
+        };
         let service = one_of_texts(FieldKind::Service, &[service]);
-        Meaning::And(vec![value(columns::EVENT_SOURCE, service), value(columns::EVENT_NAME, name)])
+        let value = |field, test| Meaning::Test(EventTest::Value { field, test });
+        Ok(Meaning::And(vec![value(source, service), value(field, test)]))
+    }
+
+    /// The field that has the names of services.
+    fn service_field(&self) -> Result<EventField> {
+        match self.find(&FieldRef::named(SERVICE))? {
+            Found::Values(field, _) => Ok(field),
+            Found::Time => Ok(EventField::Column(columns::EVENT_SOURCE)),
+        }
     }
 }
 
@@ -145,6 +169,8 @@ impl Names for EventNames<'_> {
             Target::Ip => EventField::Column(columns::SOURCE_IP),
             Target::Column(id) => EventField::Column(id),
             Target::Integrity(edition) => EventField::Integrity(edition),
+            Target::Flag(odd) => EventField::Flag(odd),
+            Target::Service => EventField::Paths(service_paths()),
             // Whatever has something below it is there.
             Target::Places(places) => EventField::Paths(places.all()),
         };
@@ -152,6 +178,7 @@ impl Names for EventNames<'_> {
     }
 
     fn asked(&self, field: &FieldRef, asked: Asked<'_>) -> Result<Meaning<EventTest>> {
+        let name = field;
         let (field, kind) = match self.find(field)? {
             Found::Time => {
                 return Ok(Meaning::Test(EventTest::Time(asked.of_time(field, self.clock)?)));
@@ -160,12 +187,16 @@ impl Names for EventNames<'_> {
         };
         let mut tests = vec![asked.of_value(kind, self.clock)?];
         tests.extend(asked.in_other_forms(kind));
+        if is_failure_elsewhere(name, asked) {
+            self.fields.note("'event.outcome:failure' finds 'outcome:denied', too".to_owned());
+            tests.push(exact(Outcome::Denied.name()));
+        }
         let value = |test| Meaning::Test(EventTest::Value { field: field.clone(), test });
         let mut parts: Vec<_> = tests.into_iter().map(value).collect();
         if kind == FieldKind::Action
             && let Some((service, name)) = action(asked)
         {
-            parts.push(Self::action(&service, name));
+            parts.push(self.action(&service, (field, name))?);
         }
         Ok(any_of(parts))
     }
@@ -194,16 +225,19 @@ impl Names for EventNames<'_> {
         if is_field && !reads_as_action(test) {
             return None;
         }
+        let source = match self.service_field() {
+            Ok(source) => source,
+            Err(error) => return Some(Err(error)),
+        };
+        // An Insight event has its action elsewhere, and nothing else is asked where there is none.
+        let is_of_insights = matches!(source, EventField::Paths(_));
+        let action = if is_of_insights { columns::ACTION } else { columns::EVENT_NAME };
         let service = one_of_texts(FieldKind::Service, &[name]);
-        let field_of = |id| EventField::Column(id);
-        let service = Meaning::Test(EventTest::Value {
-            field: field_of(columns::EVENT_SOURCE),
-            test: service,
-        });
+        let service = Meaning::Test(EventTest::Value { field: source, test: service });
         if *test == Test::Exists {
             return Some(Ok(service));
         }
-        let action = FieldRef::named(columns::EVENT_NAME.column().path);
+        let action = FieldRef::named(action.column().path);
         let both = |action| {
             let action = Meaning::And(vec![service, action]);
             if !is_field {
@@ -223,6 +257,8 @@ impl Names for EventNames<'_> {
             Found::Values(_, FieldKind::Action) if texts.iter().any(|text| text.contains(':')) => {
                 None
             }
+            // Each by itself: one of them is more than its text.
+            Found::Values(..) if field.name == OUTCOME_ELSEWHERE => None,
             Found::Values(field, kind) => {
                 Some(EventTest::Value { field, test: one_of_texts(kind, texts) })
             }
@@ -270,9 +306,12 @@ pub(crate) fn column_kind(field: &Target) -> ColumnKind {
     match field {
         Target::Time => ColumnKind::Time,
         Target::Ip => ColumnKind::Values(FieldKind::Address),
+        Target::Service => ColumnKind::Values(FieldKind::Service),
         Target::Column(id) => ColumnKind::Values(kind_of_column(*id)),
         Target::Places(places) if places.has_arns => ColumnKind::Values(FieldKind::Named),
-        Target::Places(_) | Target::Integrity(_) => ColumnKind::Values(FieldKind::Any),
+        Target::Places(_) | Target::Integrity(_) | Target::Flag(_) => {
+            ColumnKind::Values(FieldKind::Any)
+        }
     }
 }
 
@@ -283,6 +322,19 @@ fn kind_of_column(id: ColumnId) -> FieldKind {
         columns::EVENT_NAME | columns::ACTION => FieldKind::Action,
         _ => FieldKind::Any,
     }
+}
+
+/// Elastic's name of the outcome, which knows no denial.
+const OUTCOME_ELSEWHERE: &str = "event.outcome";
+
+/// Whether what is asked is Elastic's outcome of every call that did not succeed.
+fn is_failure_elsewhere(field: &FieldRef, asked: Asked<'_>) -> bool {
+    let is_failure = match asked {
+        Asked::Is(Value { text, .. }) => text == Outcome::Failure.name(),
+        Asked::Phrase(text) => text == Outcome::Failure.name(),
+        _ => false,
+    };
+    is_failure && !field.is_quoted && field.name == OUTCOME_ELSEWHERE
 }
 
 /// The service and the test of the name in a text such as `iam:CreateUser`; None where it is no such

@@ -11,6 +11,7 @@ use tantivy::query::{BooleanQuery, InvertedIndexRangeQuery, Query};
 use super::{PARTS_UNPACED_MAX, Planner, any_of, exact, leaf_test, record_test};
 use crate::addresses::{Addresses, AwsSource, Network};
 use crate::compare::{CompareClause, Relation};
+use crate::flags::FlagClause;
 use crate::form::{Anything, Between, SameNumber, SameText};
 use crate::id_clauses::{IdClause, UuidClause};
 use crate::integrity::IntegrityClause;
@@ -39,6 +40,9 @@ impl Planner<'_> {
             EventField::Integrity(_) => {
                 let verdicts = self.snapshot.verdicts.load_full();
                 self.clause(IntegrityClause { verdicts, test: test.clone() })
+            }
+            EventField::Flag(odd) => {
+                self.clause(FlagClause { odd: Arc::clone(odd), test: test.clone() })
             }
             EventField::Paths(paths) => {
                 let test_of = |path: &String| match ColumnId::at_path(path) {
@@ -243,6 +247,7 @@ impl Planner<'_> {
             Operand::Field(EventField::Integrity(_)) => {
                 ValueSource::Integrity(self.snapshot.verdicts.load_full())
             }
+            Operand::Field(EventField::Flag(odd)) => ValueSource::Flag(Arc::clone(odd)),
             Operand::Field(EventField::Paths(paths)) => ValueSource::Paths(paths.clone()),
         }
     }

@@ -1,6 +1,7 @@
 //! Searches that answer with events: filters, sorts, and cuts the result into pages.
 
 use super::{Search, read_record};
+use crate::clauses::{ClauseQuery, FoundClause};
 use crate::collect::{Counting, Match, Wanted, collect};
 use crate::meaning::{EventField, EventMeaning, EventTest, Meaning, ValueMeaning};
 use crate::ranked::{Found, Ranking, ranked};
@@ -8,12 +9,17 @@ use crate::run::cursor::Cursor;
 use crate::run::fetch::{Chosen, Fetcher, fetch_up_to};
 use crate::run::highlight::Highlighter;
 use crate::run::meaning::key;
+use crate::run::rest::rest_of_events;
 use crate::values::ValueSource;
 use crate::visit::Sought;
-use language::check::EventsQuery;
+use language::ast::{FieldRef, SortKey};
+use language::check::{EventsQuery, FirstEvents};
 use segment::position::Position;
-use wire::limits::{GROUP_BYTES_MAX, PAGE_BYTES_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX};
-use wire::{ApiError, Order, SearchRequest, SearchResponse, Table, Total, TotalMode};
+use wire::limits::{
+    EXPORT_SORTED_MAX, FIRST_EVENTS_MAX, GROUP_BYTES_MAX, PAGE_BYTES_MAX, SEARCH_LIMIT_DEFAULT,
+    SEARCH_LIMIT_MAX,
+};
+use wire::{ApiError, ErrorKind, Order, SearchRequest, SearchResponse, Table, Total, TotalMode};
 
 /// In which order events are given.
 enum Arrangement {
@@ -50,6 +56,14 @@ fn ends_at_limit(given: usize, all: u64) -> String {
     )
 }
 
+fn too_many_first() -> ApiError {
+    let message = format!(
+        "rows are made of the first {FIRST_EVENTS_MAX} events at most, where they are not of all"
+    );
+    let suggestion = Some("a smaller limit before stats, or more conditions".to_owned());
+    ApiError { suggestion, ..ApiError::new(ErrorKind::BadRequest, message) }
+}
+
 impl Search<'_> {
     pub(super) fn answer_events(
         &self,
@@ -69,8 +83,11 @@ impl Search<'_> {
         let is_last = limit == 0 || left == Some(limit as u64);
         // One more tells whether there are others.
         let wanted = limit + usize::from(!is_last);
+        let ranked =
+            left.map_or(EXPORT_SORTED_MAX + 1, |left| left.try_into().unwrap_or(usize::MAX));
+        let ranked = if request.keeps_rest { ranked.min(EXPORT_SORTED_MAX + 1) } else { wanted };
         let Finding { mut matches, total, kept, is_paged } =
-            match self.arrangement(stages, request.order, wanted)? {
+            match self.arrangement(&stages.sort, &stages.dedup, request.order, ranked)? {
                 Arrangement::ByTime(order) => {
                     let wanted = Wanted {
                         limit: wanted,
@@ -86,6 +103,7 @@ impl Search<'_> {
                 }
             };
         let found = matches.len();
+        let kept_matches = (request.keeps_rest && !is_paged).then(|| matches.clone());
         matches.truncate(limit);
         let all = kept.unwrap_or(total.value);
         let all = stages.limit.map_or(all, |limit| limit.min(all));
@@ -105,9 +123,15 @@ impl Search<'_> {
             response.table = Some(Table { columns, rows, rows_total: all, exact: total.exact });
             given_now
         };
-        if given_now < matches.len() {
+        if request.is_streamed && is_paged || request.keeps_rest {
+            // What is not given here follows.
+        } else if given_now < matches.len() {
             response.warnings.push(ends_early(given_now, matches.len(), is_paged));
-        } else if given_now < found && !is_paged && request.limit.is_none_or(|n| n > given_now) {
+        } else if given_now < found
+            && !is_paged
+            && !request.keeps_rest
+            && request.limit.is_none_or(|n| n > given_now)
+        {
             response.warnings.push(ends_at_limit(given_now, all));
         }
         if given_now < found {
@@ -117,30 +141,69 @@ impl Search<'_> {
             response.cursor = cursor.filter(|_| is_paged);
             response.is_cut = !is_paged;
         }
+        if let Some(all) =
+            kept_matches.filter(|all| (given_now..=EXPORT_SORTED_MAX).contains(&all.len()))
+        {
+            let columns = stages.fields.iter().map(|field| field.name.clone()).collect();
+            response.rest =
+                response.is_cut.then(|| rest_of_events(&all, columns, chosen, given_now));
+        }
         Ok(response)
+    }
+
+    /// The first events of some, of which rows are made.
+    pub(super) fn first_of(
+        &self,
+        sought: &Sought,
+        FirstEvents { sort, dedup, limit }: &FirstEvents,
+        order: Order,
+    ) -> Result<Sought, ApiError> {
+        let wanted =
+            limit.map_or(FIRST_EVENTS_MAX + 1, |limit| limit.try_into().unwrap_or(usize::MAX));
+        if limit.is_some() && wanted > FIRST_EVENTS_MAX {
+            return Err(too_many_first());
+        }
+        let matches = match self.arrangement(sort, dedup, order, wanted)? {
+            Arrangement::ByTime(order) => {
+                let (total, counting) = (TotalMode::None, Counting::Known);
+                let wanted = Wanted { limit: wanted, order, after: None, total, counting };
+                self.collect(sought, wanted)?.matches
+            }
+            Arrangement::Ranked(ranking) => self.rank(sought, &ranking)?.matches,
+        };
+        if matches.len() > FIRST_EVENTS_MAX {
+            return Err(too_many_first());
+        }
+        let mut found = FoundClause::default();
+        for Match { segment, doc, .. } in &matches {
+            found.0.entry(segment.reader.segment_id()).or_default().push(*doc);
+        }
+        let stop = sought.stop.clone();
+        Ok(Sought { query: ClauseQuery::boxed(self.snapshot, found, &stop), stop })
     }
 
     fn arrangement(
         &self,
-        stages: &EventsQuery,
+        sort_by: &[SortKey],
+        dedup_by: &[FieldRef],
         mut order: Order,
         limit: usize,
     ) -> Result<Arrangement, ApiError> {
         let mut sort = Vec::new();
-        for key in &stages.sort {
+        for key in sort_by {
             match self.fields().source(&key.field)? {
                 // Whatever would come behind it decides among events of the same time only.
-                ValueSource::Time if stages.sort.len() == 1 => {
+                ValueSource::Time if sort_by.len() == 1 => {
                     order = if key.is_descending { Order::Newest } else { Order::Oldest };
                 }
                 source => sort.push((source, key.is_descending)),
             }
         }
-        if sort.is_empty() && stages.dedup.is_empty() {
+        if sort.is_empty() && dedup_by.is_empty() {
             return Ok(Arrangement::ByTime(order));
         }
         let source = |field| self.fields().source(field);
-        let dedup = stages.dedup.iter().map(source).collect::<Result<_, _>>()?;
+        let dedup = dedup_by.iter().map(source).collect::<Result<_, _>>()?;
         Ok(Arrangement::Ranked(Ranking { sort, dedup, order, limit }))
     }
 

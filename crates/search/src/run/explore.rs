@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Search, clock_of, parse_query, why_ended};
-use crate::fields::{Target, at, is_above_a_column, is_taken};
+use crate::fields::{SERVICE, Target, at, is_above_a_column, is_taken};
+use crate::flags::FLAG;
 use crate::groups::{Grouping, Measure, group, top_of_column};
 use crate::integrity::INTEGRITY;
 use crate::lower::NAMES;
@@ -189,6 +190,8 @@ impl Search<'_> {
             Target::Ip => SOURCE_IP.column().path.to_owned(),
             Target::Time => EVENT_TIME_PATH.to_owned(),
             Target::Integrity(_) => INTEGRITY.to_owned(),
+            Target::Flag(_) => FLAG.to_owned(),
+            Target::Service => SERVICE.to_owned(),
             Target::Places(places) => match <[String; 1]>::try_from(places.values) {
                 Ok([path]) => path,
                 Err(_) => field.name.clone(),

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use crate::collect::Match;
-use crate::fields::{Finder, Target};
+use crate::fields::{Finder, Target, service_paths};
 use crate::integrity::state_of;
 use crate::parsers::SharedParser;
 use crate::pieces::{in_parallel, threads};
@@ -58,11 +58,7 @@ impl<'a> Fetcher<'a> {
             id => id.to_owned(),
         };
         let account = event.column(columns::RECIPIENT_ACCOUNT);
-        let mut flags = segment.flags(*doc);
-        // The event that came first does not know of the other.
-        if self.snapshot.has_conflict(id_hash(account, &id)) {
-            flags |= Flags::ID_CONFLICT;
-        }
+        let flags = flags_of(self.snapshot, found, id_hash(account, &id));
         let place = flags.contains(Flags::TABLE).then(|| RowPlace::of(*offset));
         let first = |id| event.column(id).to_owned();
         let targets = event.columns().filter(|(id, _)| *id == columns::TARGET);
@@ -167,14 +163,18 @@ impl Chosen {
         let fields: Vec<Target> =
             fields.iter().map(|field| finder.resolve_any(field)).collect::<Result<_, _>>()?;
         let mut paths: HashMap<String, Vec<usize>> = HashMap::new();
+        let services = service_paths();
         for (at, target) in fields.iter().enumerate() {
             let of_target: Vec<&str> = match target {
                 Target::Ip => vec![columns::SOURCE_IP.column().path],
                 Target::Column(id) if id.column().words != Words::Derived => {
                     vec![id.column().path]
                 }
+                Target::Service => services.iter().map(String::as_str).collect(),
                 Target::Places(places) => places.values.iter().map(String::as_str).collect(),
-                Target::Column(_) | Target::Time | Target::Integrity(_) => Vec::new(),
+                Target::Column(_) | Target::Time | Target::Integrity(_) | Target::Flag(_) => {
+                    Vec::new()
+                }
             };
             for path in of_target {
                 paths.entry(separated(path)).or_default().push(at);
@@ -244,7 +244,13 @@ impl Fetcher<'_> {
                         state_of(&found.segment, &self.snapshot.verdicts.load(), found.doc)?;
                     values.extend(state.map(|state| state.name().into()));
                 }
-                Target::Ip | Target::Column(_) => {}
+                Target::Flag(_) => {
+                    let [account, id] = [columns::RECIPIENT_ACCOUNT, columns::EVENT_ID];
+                    let key = id_hash(event.column(account), event.column(id));
+                    let flags = flags_of(self.snapshot, found, key);
+                    values.extend(flags.names().into_iter().map(Json::from));
+                }
+                Target::Ip | Target::Column(_) | Target::Service => {}
             }
         }
         let one_or_all = |mut values: Vec<Json>| match values.len() {
@@ -254,6 +260,19 @@ impl Fetcher<'_> {
         };
         Ok(values.into_iter().map(one_or_all).collect())
     }
+}
+
+/// What is odd about an event, whose account and id have this hash, or about its file.
+fn flags_of(snapshot: &Snapshot, found: &Match, key: u64) -> Flags {
+    let mut flags = found.segment.flags(found.doc);
+    // The event that came first does not know of the other.
+    if snapshot.has_conflict(key) {
+        flags |= Flags::ID_CONFLICT;
+    }
+    if snapshot.files.is_cut_off(found.position.file) {
+        flags |= Flags::CUT_OFF;
+    }
+    flags
 }
 
 /// Whether it is an object, or a list with some.

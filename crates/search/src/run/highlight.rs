@@ -170,7 +170,7 @@ fn paths_of(field: &EventField) -> Vec<String> {
         EventField::Column(id) => {
             paths_of_column(*id).chain(shown_in(*id).iter().map(|path| separated(path))).collect()
         }
-        EventField::Integrity(_) => Vec::new(),
+        EventField::Integrity(_) | EventField::Flag(_) => Vec::new(),
         EventField::Paths(paths) => paths.iter().map(|path| separated(path)).collect(),
     }
 }

@@ -64,13 +64,18 @@ impl Rows {
         self.rows.iter().filter_map(|row| row.first())
     }
 
-    /// Turns the first rows into the table of an answer.
-    pub(crate) fn into_table(self, limit: usize) -> Table {
+    /// How many rows there are.
+    pub(crate) fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Some rows as the table of an answer.
+    pub(crate) fn part(&self, from: usize, limit: usize) -> Table {
+        let json = |cell: &Cell| serde_json::to_value(cell).unwrap_or_default();
+        let rows = self.rows.iter().skip(from).take(limit);
+        let rows = rows.map(|row| row.iter().map(json).collect()).collect();
+        let columns = self.columns.iter().map(|column| column.name.clone()).collect();
         let rows_total = self.rows.len() as u64;
-        let json = |cell: Cell| serde_json::to_value(cell).unwrap_or_default();
-        let rows = self.rows.into_iter().take(limit);
-        let rows = rows.map(|row| row.into_iter().map(json).collect()).collect();
-        let columns = self.columns.into_iter().map(|column| column.name).collect();
         Table { columns, rows, rows_total, exact: self.is_exact }
     }
 

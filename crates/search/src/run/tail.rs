@@ -52,9 +52,10 @@ pub fn tail(
     let cursor = |next| Seen { begun, next }.text();
     let next = next_arrival(snapshot);
     // What is wrong with the query is told at once.
-    let sought = events_query(snapshot, &request.q, Timestamp::now(), cancel)?;
+    let (sought, warnings) = events_query(snapshot, &request.q, Timestamp::now(), cancel)?;
     let Some(text) = &request.cursor else {
-        return Ok(TailPage { hits: Vec::new(), cursor: cursor(next), has_more: false });
+        let hits = Vec::new();
+        return Ok(TailPage { hits, cursor: cursor(next), has_more: false, warnings });
     };
     let Some(seen) = Seen::parse(text) else {
         let message = "cursor: this is none of /v1/tail";
@@ -78,5 +79,6 @@ pub fn tail(
         Some(behind) if has_more => behind.clone(),
         _ => cursor(next.max(seen.next)),
     };
-    Ok(TailPage { hits: cursors.into_iter().zip(hits).collect(), cursor: end, has_more })
+    let hits = cursors.into_iter().zip(hits).collect();
+    Ok(TailPage { hits, cursor: end, has_more, warnings })
 }

@@ -5,7 +5,7 @@
 //! another's.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
@@ -89,6 +89,8 @@ pub(crate) struct Summary<'l> {
     repaired: u64,
     #[serde(default)]
     rejected: u64,
+    #[serde(default, borrow)]
+    flags: Vec<Cow<'l, str>>,
 }
 
 impl<'r> From<&'r FileRecord> for Summary<'r> {
@@ -106,6 +108,7 @@ impl<'r> From<&'r FileRecord> for Summary<'r> {
             conflicting: reading.conflicting,
             repaired: reading.repaired,
             rejected: reading.rejected,
+            flags: reading.flags.iter().map(|flag| Cow::Borrowed(flag.as_str())).collect(),
         }
     }
 }
@@ -128,9 +131,14 @@ pub(crate) struct Lines {
     latest: HashTable<u32>,
     /// Events lost of a file, by its row. Few files have lost any.
     losses: HashMap<u32, u32>,
+    /// The rows of files that end too early, which are few.
+    pub(crate) cut: HashSet<u32>,
     /// The key of the hashes, of 128 random bits.
     hasher: RandomState,
 }
+
+/// The flag of a file that ends too early.
+const CUT_OFF: &str = "cut-off";
 
 const NO_LINE: u64 = u64::MAX;
 const STATE_SHIFT: u32 = 56;
@@ -158,6 +166,9 @@ impl Lines {
         self.places[row] = offset | (file.state as u64) << STATE_SHIFT;
         self.paths[row] = path;
         self.versions[row] = self.version(&file.path, file.size, file.mtime_ns);
+        if file.flags.iter().any(|flag| flag == CUT_OFF) {
+            self.cut.insert(row as u32);
+        }
         let counts = &mut self.counts;
         for (sum, more) in [
             (&mut counts.records, file.records),
@@ -254,6 +265,7 @@ impl Lines {
             + self.versions.capacity() * size_of::<u32>()
             + self.latest.allocation_size()
             + self.losses.capacity() * size_of::<(u32, u32)>()
+            + self.cut.capacity() * size_of::<u32>()
     }
 
     fn version(&self, path: &str, size: u64, mtime_ns: i64) -> u32 {
