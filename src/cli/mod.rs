@@ -32,7 +32,6 @@ mod man;
 mod output;
 mod progress;
 mod rebuild;
-mod record;
 mod saved;
 mod search;
 mod serve;
@@ -46,6 +45,7 @@ mod trace;
 mod validate;
 mod values;
 mod verify;
+mod web;
 mod words;
 
 use std::ffi::OsString;
@@ -89,6 +89,8 @@ pub enum Command {
     Tail(tail::Args),
     /// Show where credentials came from, and what was made with them
     Trace(trace::Args),
+    /// Open a port on this machine for the page to work a case in
+    Web(web::Args),
     /// Save searches under a name, and run them
     Saved(saved::Args),
     /// List the fields that events have
@@ -166,6 +168,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Export(args) => export::run(args),
         Command::Tail(args) => tail::run(args),
         Command::Trace(args) => trace::run(args),
+        Command::Web(args) => web::run(args),
         Command::Saved(args) => saved::run(args),
         Command::Fields(args) => fields::run(args),
         Command::Values(args) => values::run(args),
@@ -215,8 +218,12 @@ struct SocketArg {
 const OPENING_MAX: Duration = Duration::from_secs(10);
 
 impl SocketArg {
+    fn path(&self) -> PathBuf {
+        self.socket.clone().unwrap_or_else(default_socket)
+    }
+
     fn client(&self) -> Client {
-        Client::new(self.socket.as_ref().unwrap_or(&default_socket())).patient(OPENING_MAX)
+        Client::new(&self.path()).patient(OPENING_MAX)
     }
 }
 

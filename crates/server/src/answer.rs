@@ -1,7 +1,7 @@
 //! Writes answers and errors as JSON.
 
 use axum::body::Bytes;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tracing::warn;
@@ -35,10 +35,16 @@ pub(crate) fn with_json(status: StatusCode, body: impl Into<Bytes>) -> Response 
     (status, [(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
 
-/// Has a browser take an answer for what its content type says.
+/// Has a browser take an answer for what its content type says, and keep it from pages of other origins.
 pub fn harden(response: &mut Response) {
-    let nosniff = HeaderValue::from_static("nosniff");
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
 }
 
 impl IntoResponse for Refusal {
