@@ -40,26 +40,24 @@ await run({
   },
 
   "a click on a value finds exactly that value": async (page) => {
+    await open(page, "t=all");
     for (const [id, value] of VALUES) {
-      await page.goto("about:blank");
-      await open(page, `t=all&e=${id}`);
+      await page.evaluate((event) => (location.hash = `#t=all&e=${event}`), id);
+      await page.locator(".detail header code", { hasText: new RegExp(`^${id}$`) }).waitFor();
+      await found(page, `${VALUES.length + 2} events`);
       const leaf = page.locator(".tree li.leaf", { hasText: "secretName" }).first();
       await leaf.hover();
       await leaf.getByRole("button", { name: /^Only requestParameters/ }).click();
       await found(page, "1 event");
       const ids = await page.locator(".events tbody tr").evaluateAll((rows) => rows.map((row) => row.dataset.id));
       assert.deepEqual(ids, [id], JSON.stringify(value));
-      await open(page, `t=all&e=${id}`);
-      await page.goBack();
     }
   },
 
   "odd keys are kept apart and can be asked for": async (page) => {
     await open(page, "t=all&e=odd-keys");
-    const tree = page.locator(".tree").first();
-    await tree.waitFor();
     for (const key of ["__proto__", "constructor", "a b", 'q"t', "aws:SourceVpc", "with.dot"]) {
-      await open(page, "t=all&e=odd-keys");
+      await page.locator(".tree li").first().waitFor();
       const leaf = page.locator(".tree li.leaf").filter({ has: page.locator(".key", { hasText: new RegExp(`^${key.replace(/[.*+?^$()]/g, "\\$&")}$`) }) }).first();
       await leaf.hover();
       await leaf.getByRole("button", { name: /^Only/ }).click();
@@ -72,7 +70,7 @@ await run({
     await open(page, "t=all");
     const started = Date.now();
     await page.locator('tr[data-id="large"] .of-id button').click();
-    await page.locator(".tree li.leaf", { hasText: "more characters" }).waitFor();
+    await page.locator(".tree li.leaf", { hasText: "more characters" }).first().waitFor();
     assert.ok(Date.now() - started < 5_000);
   },
 });

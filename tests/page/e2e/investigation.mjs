@@ -95,7 +95,7 @@ await run({
     await page.locator(".menu summary", { hasText: "2023-07-10" }).click();
     await page.getByRole("button", { name: "Archive's last day" }).click();
     await settled(page);
-    await page.getByRole("button", { name: "Copy a link to this view" }).first().click();
+    await page.getByRole("button", { name: "Copy link" }).first().click();
     const link = new URL(await page.evaluate(() => navigator.clipboard.readText()));
     assert.match(link.hash, /t=2023-07-09T12%3A37%3A51Z\.\.2023-07-10T12%3A37%3A51Z/, "a relative range becomes absolute");
   },
@@ -152,7 +152,7 @@ await run({
     await menu.locator("summary").click();
     await menu.getByLabel("Name").fill("by-action");
     await menu.getByRole("button", { name: "Save", exact: true }).click();
-    await menu.locator("li", { hasText: "by-action" }).getByLabel("action").fill("CreateUser");
+    await menu.locator("li", { hasText: "by-action" }).getByRole("textbox", { name: "action" }).fill("CreateUser");
     await menu.getByRole("button", { name: "Run" }).click();
     await found(page, "4 events");
     await menu.locator("summary").click();

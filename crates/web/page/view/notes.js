@@ -36,7 +36,7 @@ function Explanation({ of }) {
       ? html`<p>No event at all is in this time${first && ` – the archive has events from ${shown(first, zone)} to ${shown(last, zone)}`}.
           ${range !== "all" && html`<button onClick=${() => go({ range: "all" })}>Search all time</button>`}</p>`
       : html`<p>${counted(of.events, "event")} are in this time. ${range !== "all" && html`<button onClick=${() => go({ range: "all" })}>Search all time</button>`}</p>`}
-    ${conditions.length > 0 && html`<table class="rows"><thead><tr><th scope="col">condition</th><th scope="col" class="number">finds by itself</th><th scope="col"></th></tr></thead>
+    ${conditions.length > 0 && html`<table class="rows"><thead><tr><th scope="col">condition</th><th scope="col" class="number">finds by itself</th><th scope="col">effect</th></tr></thead>
       <tbody>${conditions.map((/** @type {any} */ { condition, events }) => html`<tr>
         <td><code><${Text} text=${condition} max=${300} /></code></td><td class="number">${thousands(events)}</td>
         <td>${condition === of.emptied_by && html`<strong>leaves nothing</strong>`}</td></tr>`)}</tbody></table>`}

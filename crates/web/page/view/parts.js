@@ -88,7 +88,7 @@ export function Copy({ text, label, children, kind = "mini" }) {
       if (before !== null) button.title = label;
     }, 1_500);
   };
-  return html`<button class=${`${kind} copy`} title=${label} aria-label=${label} onClick=${copy}>${children ?? "copy"}</button>`;
+  return html`<button class=${`${kind} copy`} title=${label} aria-label=${children === undefined ? label : undefined} onClick=${copy}>${children ?? "copy"}</button>`;
 }
 
 /**

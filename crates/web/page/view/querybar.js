@@ -42,7 +42,7 @@ export function QueryBar() {
       <textarea
         id=${QUERY_ID} ref=${input} rows="1" spellcheck=${false} autocomplete="off" autocapitalize="off"
         aria-label="Query" aria-invalid=${error !== null} aria-describedby="query-error"
-        role="combobox" aria-autocomplete="list" aria-expanded=${completion.isOpen} aria-controls="completion"
+        aria-autocomplete="list" aria-controls="completion"
         aria-activedescendant=${completion.active}
         placeholder="Everything. Try: eventName:CreateUser, a key, an address, or errorCode:* | top 10 actor"
         value=${text} onKeyDown=${key} onBlur=${completion.close}
