@@ -161,6 +161,23 @@ fn what_asks_too_much_is_refused() {
 }
 
 #[test]
+fn a_client_that_does_not_go_on_is_cut_off() {
+    let daemon = shared_daemon();
+    let web = Web::start(&daemon, &[]);
+    let head = format!("POST /v1/search HTTP/1.1\r\n{}\r\n{}\r\n", web.host(), web.bearer());
+    // In the middle of its head, and of its body.
+    for begun in [head.clone(), format!("{head}Content-Length: 10\r\n\r\n{{")] {
+        let mut stream = web.connect();
+        stream.write_all(begun.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let started = Instant::now();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(started.elapsed() < PATIENCE, "{begun}");
+        assert!(!String::from_utf8_lossy(&answer).contains(" 200 "), "{begun}");
+    }
+}
+
+#[test]
 fn a_daemon_that_is_away_is_said_to_be_and_is_found_again() {
     let place = Place::new();
     let daemon = place.start();

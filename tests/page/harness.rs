@@ -65,7 +65,8 @@ impl Web {
         } else {
             format!("Content-Length: {}\r\n", body.len())
         };
-        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let headers: Vec<&str> = headers.iter().flat_map(|header| [*header, "\r\n"]).collect();
+        let headers = headers.concat();
         let request =
             format!("{line} HTTP/1.1\r\n{headers}{length}Connection: close\r\n\r\n{body}");
         // It may be refused before all of it has arrived.

@@ -33,10 +33,12 @@ pub(crate) async fn forward(
         let message = format!("no daemon can be reached at {}: {error}", socket.display());
         ApiError::new(ErrorKind::Unavailable, message)
     })?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
     // Its error is also the answer's.
     tokio::spawn(connection);
-    let answer = sender.send_request(asked(request, body)?).await.map_err(broken)?;
+    let answer =
+        sender.send_request(asked(request, body)?).await.map_err(|error| broken(&error))?;
     let (mut head, body) = answer.into_parts();
     for name in OF_CONNECTION {
         head.headers.remove(name);
@@ -57,6 +59,6 @@ fn asked(request: &Parts, body: Vec<u8>) -> Result<Request<Full<Bytes>>, ApiErro
     asked.body(Full::new(body.into())).map_err(bad)
 }
 
-fn broken(error: hyper::Error) -> ApiError {
+fn broken(error: &hyper::Error) -> ApiError {
     ApiError::new(ErrorKind::Unavailable, format!("the daemon does not answer: {error}"))
 }

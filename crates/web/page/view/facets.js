@@ -103,7 +103,7 @@ function Values({ field, facet }) {
   return html`
     ${how.limit > LIMIT && html`<${Inside} search=${how.search} set=${set} />`}
     <ul>
-      ${facet.rows.map(([value, count]) => html`<${Row} key=${String(value)} field=${field} value=${value} count=${count} total=${total} most=${most} />`)}
+      ${facet.rows.map(([value, count]) => html`<${Row} key=${JSON.stringify(value)} field=${field} value=${value} count=${count} total=${total} most=${most} />`)}
     </ul>
     ${facet.rows.length === 0 && !facet.isBusy && html`<p class="hint">none</p>`}
     ${facet.distinct > facet.rows.length && how.limit === LIMIT && html`<button class="more" onClick=${() => set({ limit: LIMIT_MORE })}>more</button>`}

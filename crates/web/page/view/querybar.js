@@ -44,7 +44,7 @@ export function QueryBar() {
         aria-label="Query" aria-invalid=${error !== null} aria-describedby="query-error"
         aria-autocomplete="list" aria-controls="completion"
         aria-activedescendant=${completion.active}
-        placeholder="Everything. Try: eventName:CreateUser, a key, an address, or errorCode:* | top 10 actor"
+        placeholder="Everything – a field:value, a key, an address, a word"
         value=${text} onKeyDown=${key} onBlur=${completion.close}
         onInput=${(/** @type {any} */ event) => {
           setText(event.currentTarget.value);

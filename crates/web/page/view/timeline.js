@@ -5,7 +5,7 @@ import { gaps, timeline } from "../core/searches.js";
 import { extent, go, place } from "../core/state.js";
 import { counted, thousands, visible } from "../core/text.js";
 import { moment, shown, ticks } from "../core/time.js";
-import { Text } from "./parts.js";
+import { Text, title } from "./parts.js";
 
 const BREAKDOWNS = ["outcome", "actor", "action", "service", "credential", "region", "ip", "account"];
 
@@ -71,7 +71,7 @@ function wider({ start, end }) {
 function Legend({ values }) {
   const named = values.slice(0, COLOURS);
   return html`<ul class="legend">
-    ${named.map((value) => html`<li><i class=${colour(value, values)}></i><${Text} text=${value} max=${28} /></li>`)}
+    ${named.map((value) => html`<li><i class=${colour(value, values)}></i><span title=${title(value)}><${Text} text=${value} max=${200} /></span></li>`)}
     ${values.length > COLOURS && html`<li><i class="c-other"></i>${counted(values.length - COLOURS, "other")}</li>`}
   </ul>`;
 }
