@@ -3,7 +3,7 @@
 import { html, signal, useEffect, useState } from "../vendor/preact.js";
 import { answer, facets, wanted } from "../core/searches.js";
 import { share, thousands } from "../core/text.js";
-import { Actions, Text, filterFor } from "./parts.js";
+import { Actions, Text, filterFor, title } from "./parts.js";
 
 const LIMIT = 6;
 const LIMIT_MORE = 60;
@@ -126,7 +126,8 @@ function Inside({ search, set }) {
 function Row({ field, value, count, total, most }) {
   const text = value === null ? null : typeof value === "string" ? value : JSON.stringify(value);
   return html`<li>
-    <button class="value" onClick=${() => filterFor(field, text)} title=${`${thousands(count)} events, ${share(count, total)} of what is found`}>
+    <button class="value" onClick=${() => filterFor(field, text)} title=${`${text === null ? "none" : title(text)}
+${thousands(count)} events, ${share(count, total)} of what is found`}>
       ${text === null ? html`<em>none</em>` : text === "" ? html`<em>empty</em>` : html`<${Text} text=${text} max=${160} />`}
     </button>
     <span class="count">${thousands(count)}</span><span class="share">${share(count, total)}</span>
