@@ -202,7 +202,7 @@ async fn run(
         }
         drop(say_stopping);
     };
-    let app = App::new(Arc::clone(&slot), options);
+    let app = App::new(Arc::clone(&slot), options).with_page(web::page);
     let mut serving = pin!(serve_all(socket, aws, app, stop));
     // Reads the whole index, which can take a while.
     let opening = {

@@ -13,10 +13,12 @@ use crate::cli::event::describe_hit;
 use crate::cli::events::{EventsLook, events_table};
 use crate::cli::output::Look;
 use crate::cli::text::{counted, escape, thousands};
+use crate::cli::web::OpenPort;
 use crate::config::Config;
 use crate::daemon;
 use bench::sample;
 use client::Client;
+use web::{GateOptions, PORT};
 use wire::SearchRequest;
 
 /// How long the daemon may take to index the sample: a hundred times what it takes.
@@ -24,6 +26,9 @@ const INDEXED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Between two looks at the daemon's status.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long nobody needs to ask for the demo to go on: a week.
+const UNATTENDED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Rows shown of a longer answer.
 const ROWS_MAX: usize = 8;
@@ -70,8 +75,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let answered = answer_all(&client, records, started.elapsed());
     if answered.is_ok() && !args.once {
-        writeln!(io::stdout(), "{}", invitation(&config.socket.path))?;
-        wait_for_interrupt()?;
+        let port = open_port(&config.socket.path)?;
+        writeln!(io::stdout(), "{}", invitation(&config.socket.path, &port.url()))?;
+        port.serve()?;
     }
     drop(stop);
     serving.join().map_err(|_| anyhow::anyhow!("the daemon panicked"))??;
@@ -176,18 +182,20 @@ fn answer(client: &Client, question: &Question, out: &mut impl Write) -> anyhow:
     Ok(())
 }
 
-fn invitation(socket: &Path) -> String {
+/// The page's port: the usual one, or another where that is taken.
+fn open_port(socket: &Path) -> anyhow::Result<OpenPort> {
+    let options = GateOptions { socket: socket.to_owned(), is_read_only: false, idle: UNATTENDED };
+    OpenPort::new(PORT, options.clone()).or_else(|_| OpenPort::new(0, options))
+}
+
+fn invitation(socket: &Path, page: &str) -> String {
     let socket = socket.display().to_string();
     let socket = escape(&socket);
     format!(
-        "\nThe daemon goes on until Ctrl-C. In another terminal:\n\n  \
+        "\nThe daemon goes on until Ctrl-C. A page to look at it, on this machine only:\n\n  {page}\n\n\
+         In another terminal:\n\n  \
          export TRAILDEX_SOCKET={socket}\n  \
          traildex search 'errorCode:* AND NOT readOnly:true' --limit 10\n  \
          curl --unix-socket {socket} 'http://localhost/v1/search?q=bert-jan&limit=1'\n"
     )
-}
-
-fn wait_for_interrupt() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(tokio::signal::ctrl_c())
 }

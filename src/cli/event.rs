@@ -10,16 +10,17 @@ use serde_json::json;
 use super::{EXIT_CODES, Exit};
 use crate::cli::ask::AskArg;
 use crate::cli::errors::QueryError;
-use crate::cli::events::{EventsLook, events_table, targets};
+use crate::cli::events::{EventsLook, events_table};
 use crate::cli::json::indent;
 use crate::cli::output::{Look, Output};
-use crate::cli::record::Record;
 use crate::cli::search::warn;
 use crate::cli::shown::json_for_terminal;
 use crate::cli::table::Format;
 use crate::cli::text::{counted, escape, labelled, thousands};
 use crate::cli::times::Times;
 use client::Client;
+use formats::record::Record;
+use formats::sentence::{sentence, targets};
 use language::time::{Clock, parse_time};
 use wire::{Hit, Meta, Order, SearchRequest, SearchResponse};
 
@@ -178,7 +179,7 @@ fn described(hit: &Hit, times: &Times) -> String {
         ("what", joined(&[record.action(), Some(outcome(hit, &record))])),
         ("target", targets(hit, usize::MAX)),
         ("from", joined(&[record.text(&["sourceIPAddress"]), record.text(&["userAgent"])])),
-        ("when", joined(&[Some(time), record.text(&["awsRegion"])])),
+        ("when", joined(&[Some(time.clone()), record.text(&["awsRegion"])])),
         ("with", credentials(hit, &record)),
         ("account", meta.account.clone()),
         ("id", meta.id.clone()),
@@ -186,7 +187,7 @@ fn described(hit: &Hit, times: &Times) -> String {
         ("flags", meta.flags.join(", ")),
     ];
     lines.extend(meta.integrity.map(|state| ("integrity", state.to_string())));
-    let sentence = sentence(hit, &record, times);
+    let sentence = sentence(hit, &record, &time);
     format!(
         "{}\n\n{}\n{}\n",
         escape(&sentence),
@@ -202,35 +203,6 @@ fn place(meta: &Meta) -> String {
         (Some(row), None) => format!("row {}", thousands(row)),
         (Some(row), Some(column)) => format!("row {}, column {column}", thousands(row)),
     }
-}
-
-/// `alice called s3:GetObject on bucket/key from 203.0.113.7 with aws-cli/2 at 2023-07-10T11:42:36Z in
-/// eu-west-1, with iam-user credentials: denied (AccessDenied).`
-fn sentence(hit: &Hit, record: &Record, times: &Times) -> String {
-    let meta = &hit.meta;
-    let or = |text: &str, other: &str| if text.is_empty() { other } else { text }.to_owned();
-    let part = |word: &str, text: Option<String>| {
-        let text = text.filter(|text| !text.is_empty());
-        text.map(|text| format!(" {word} {text}")).unwrap_or_default()
-    };
-    let who = or(&meta.actor, "someone the record does not name");
-    let what = record.action().unwrap_or_else(|| "something the record does not name".into());
-    let on = part("on", Some(targets(hit, 3)));
-    let from = part("from", record.text(&["sourceIPAddress"]));
-    let client = part("with", Some(meta.client.clone()));
-    let at = part("at", Some(times.shown(&meta.time)));
-    let region = part("in", record.text(&["awsRegion"]));
-    let credentials = match meta.credential.as_str() {
-        "anonymous" => "without credentials".to_owned(),
-        "unknown" | "" => "with credentials of a kind that the record does not name".to_owned(),
-        kind => format!("with {kind} credentials"),
-    };
-    let outcome = match (meta.outcome.as_str(), meta.error.as_str()) {
-        ("", _) => String::new(),
-        (outcome, "") => format!(": {outcome}"),
-        (outcome, error) => format!(": {outcome} ({error})"),
-    };
-    format!("{who} called {what}{on}{from}{client}{at}{region}, {credentials}{outcome}.")
 }
 
 /// `denied, AccessDenied: User … is not authorized`.

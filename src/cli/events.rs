@@ -7,9 +7,10 @@ use std::collections::HashSet;
 use comfy_table::Color;
 
 use crate::cli::output::Look;
-use crate::cli::record::Record;
 use crate::cli::table::{Cell, paragraph, table, whole};
 use crate::cli::times::Times;
+use formats::record::Record;
+use formats::sentence::targets;
 use wire::{Hit, Integrity};
 
 /// The columns, and whether only the wide table has them.
@@ -103,17 +104,6 @@ fn row(names: &[&str], (hit, id): (&Hit, &str), how: &EventsLook) -> Vec<Cell> {
 /// What digests say of the event, unless it is verified or there are none.
 fn odd_integrity(hit: &Hit) -> Option<Integrity> {
     hit.meta.integrity.filter(|state| !matches!(state, Integrity::Verified | Integrity::NoDigest))
-}
-
-/// What the event touched, in one text: the first ones, and how many more there are.
-pub(super) fn targets(hit: &Hit, shown_max: usize) -> String {
-    let targets = &hit.meta.target;
-    let shown = targets.len().min(shown_max);
-    let text = targets[..shown].join(", ");
-    match targets.len() - shown {
-        0 => text,
-        more => format!("{text} and {more} more"),
-    }
 }
 
 fn in_two_lines(shown: &[(&Hit, &str)], how: &EventsLook, look: Look) -> String {

@@ -19,7 +19,7 @@ use crate::config::{Config, Format, Level};
 /// The crates that the level of the log is meant for, and this package; of others, warnings are logged.
 const OURS: &[&str] = &[
     "traildex", "trail", "tables", "language", "wire", "evidence", "coverage", "trace", "segment",
-    "store", "search", "ingest", "formats", "bundle", "server", "lookup", "client", "bench",
+    "store", "search", "ingest", "formats", "bundle", "server", "lookup", "web", "client", "bench",
 ];
 
 /// Starts the log. Returns what changes its level.

@@ -34,7 +34,6 @@ mod man;
 mod output;
 mod progress;
 mod rebuild;
-mod record;
 mod saved;
 mod search;
 mod serve;
@@ -49,6 +48,7 @@ mod validate;
 mod values;
 mod verify;
 mod warnings;
+mod web;
 mod words;
 
 use std::ffi::OsString;
@@ -94,6 +94,8 @@ pub enum Command {
     Tail(tail::Args),
     /// Show where credentials came from, and what was made with them
     Trace(trace::Args),
+    /// Open a port on this machine for the page to work a case in
+    Web(web::Args),
     /// Save searches under a name, and run them
     Saved(saved::Args),
     /// List the fields that events have
@@ -172,6 +174,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Bundle(args) => bundle::run(args),
         Command::Tail(args) => tail::run(args),
         Command::Trace(args) => trace::run(args),
+        Command::Web(args) => web::run(args),
         Command::Saved(args) => saved::run(args),
         Command::Fields(args) => fields::run(args),
         Command::Values(args) => values::run(args),
@@ -221,8 +224,12 @@ struct SocketArg {
 const OPENING_MAX: Duration = Duration::from_secs(10);
 
 impl SocketArg {
+    fn path(&self) -> PathBuf {
+        self.socket.clone().unwrap_or_else(default_socket)
+    }
+
     fn client(&self) -> Client {
-        Client::new(self.socket.as_ref().unwrap_or(&default_socket())).patient(OPENING_MAX)
+        Client::new(&self.path()).patient(OPENING_MAX)
     }
 }
 

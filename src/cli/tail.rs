@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use super::{EXIT_CODES, Exit, SocketArg};
 use crate::cli::errors::QueryError;
-use crate::cli::events::{TARGETS_SHOWN_MAX, targets};
+use crate::cli::events::TARGETS_SHOWN_MAX;
 use crate::cli::output::Look;
-use crate::cli::record::Record;
 use crate::cli::shown::json_for_terminal;
 use crate::cli::text::escape;
 use crate::cli::warnings::Warnings;
 use client::{Client, ClientError};
 use formats::json::one_line;
+use formats::record::Record;
+use formats::sentence::targets;
 use wire::{Hit, TailRequest};
 
 /// Between two tries to reach the daemon again.

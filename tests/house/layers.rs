@@ -13,12 +13,12 @@ use toml::Table;
 /// Libraries that only these crates may use.
 const CONFINED: &[(&str, &[&str])] = &[
     ("anyhow", &["server", "lookup", "bench", "traildex"]),
-    ("axum", &["client", "server", "lookup"]),
+    ("axum", &["client", "server", "lookup", "web"]),
     ("clap", &["traildex"]),
     ("csv", &["formats"]),
     ("csv-core", &["tables"]),
     ("flate2", &["ingest", "tables"]),
-    ("hyper", &["client", "server", "lookup"]),
+    ("hyper", &["client", "server", "lookup", "web"]),
     ("libdeflate-sys", &["ingest"]),
     ("libdeflater", &["bench"]),
     ("lru", &["segment"]),
@@ -35,7 +35,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tantivy", &["segment", "store", "search"]),
     ("tantivy-sstable", &["segment"]),
     // The demo stops the daemon that it started in its own process.
-    ("tokio", &["client", "server", "lookup", "traildex"]),
+    ("tokio", &["client", "server", "lookup", "web", "traildex"]),
     ("toml", &["lookup", "traildex"]),
     ("unicode-normalization", &["search"]),
     ("zstd", &["segment", "ingest", "tables"]),

@@ -2,7 +2,7 @@
 //!
 //! The crate never knows where the events come from, or where the bytes go. Start at
 //! [`page::Exporter`], which turns pages of results into bytes; [`csv::CsvWriter`] and
-//! [`json::one_line`] are for the command line.
+//! [`json::one_line`] are for the command line. [`sentence::sentence`] tells one event in words.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -10,3 +10,5 @@ pub mod csv;
 pub mod json;
 pub mod page;
 pub mod parquet;
+pub mod record;
+pub mod sentence;

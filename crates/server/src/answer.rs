@@ -43,10 +43,16 @@ pub(crate) fn warn_in_head(response: &mut Response, warnings: &[String]) {
     }
 }
 
-/// Has a browser take an answer for what its content type says.
+/// Has a browser take an answer for what its content type says, and keep it from pages of other origins.
 pub fn harden(response: &mut Response) {
-    let nosniff = HeaderValue::from_static("nosniff");
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
 }
 
 impl IntoResponse for Refusal {

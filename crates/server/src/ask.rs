@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::Response;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
@@ -55,7 +56,11 @@ pub struct App {
     keeping: Arc<Seats>,
     /// One for each client that is told what comes in.
     tails: Arc<Seats>,
+    page: Option<Page>,
 }
+
+/// Answers requests for a page beside the API; None where the request is for something else.
+pub type Page = fn(&Parts) -> Option<Response>;
 
 impl App {
     /// Returns an app without requests under way; it answers [`ErrorKind::Unavailable`] until the
@@ -72,7 +77,18 @@ impl App {
             exports: Seats::new(EXPORTS_MAX),
             keeping: Seats::new(EXPORTS_KEEPING_MAX),
             tails: Seats::new(TAILS_MAX),
+            page: None,
         }
+    }
+
+    /// The same with a page on the paths that the API does not have.
+    #[must_use]
+    pub fn with_page(self, page: Page) -> Self {
+        Self { page: Some(page), ..self }
+    }
+
+    pub(crate) fn page(&self, request: &Parts) -> Option<Response> {
+        self.page.and_then(|page| page(request))
     }
 
     /// Returns the options as they are now.

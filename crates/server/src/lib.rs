@@ -50,12 +50,12 @@ use tracing::warn;
 
 pub use self::access::{Access, NoSuchName, group_number};
 pub use self::answer::{encode, harden};
-pub use self::ask::App;
+pub use self::ask::{App, Page};
 pub use self::client::Client;
 pub use self::connections::{ConnectionSlot, Connections};
 pub use self::request::{arrived, arrived_within};
 pub use self::socket::{Socket, bind, inherit};
-pub use self::web::{Host, check_site};
+pub use self::web::{Host, check_request, check_site};
 
 use self::access::Peer;
 use self::budget::Seats;

@@ -24,6 +24,8 @@ use crate::request::{
 };
 use crate::table::{Level, ROUTES, Route};
 use crate::web;
+use formats::record::Record;
+use formats::sentence::sentence;
 use wire::engine::Engine;
 use wire::limits::{
     COVERAGE_GROUPS_MAX, FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX,
@@ -39,7 +41,7 @@ pub(crate) fn router(app: App) -> Router {
         .iter()
         .fold(Router::new(), |router, route| router.route(route.path, handler(route, &app)));
     router
-        .fallback(unknown_path)
+        .fallback(other_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app.clone())
         // `request` bounds bodies itself.
@@ -81,7 +83,14 @@ pub(crate) async fn event(
 ) -> Answer {
     let NoKeys {} = from_query_string(&uri)?;
     let id = part(id)?;
-    app.answer(move |engine, cancel| engine.event(&id, cancel)).await
+    app.answer(move |engine, cancel| {
+        let mut found = engine.event(&id, cancel)?;
+        for hit in &mut found.hits {
+            hit.meta.sentence = Some(sentence(hit, &Record::new(&hit.event), &hit.meta.time));
+        }
+        Ok(found)
+    })
+    .await
 }
 
 pub(crate) async fn export(
@@ -268,12 +277,15 @@ pub(crate) async fn metrics_text(State(app): State<App>) -> Answer {
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
-async fn unknown_path(uri: Uri) -> Refusal {
-    ApiError {
-        suggestion: Some(paths().join(", ")),
-        ..ApiError::new(ErrorKind::NotFound, format!("there is no path {}", uri.path()))
+/// The page, or nothing.
+async fn other_path(State(app): State<App>, request: Request) -> Answer {
+    let (parts, _) = request.into_parts();
+    if let Some(answer) = app.page(&parts) {
+        return Ok(answer);
     }
-    .into()
+    let message = format!("there is no path {}", parts.uri.path());
+    let suggestion = Some(paths().join(", "));
+    Err(ApiError { suggestion, ..ApiError::new(ErrorKind::NotFound, message) }.into())
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Refusal {
@@ -293,7 +305,7 @@ fn paths() -> Vec<&'static str> {
 async fn admit(app: App, request: Request, next: Next) -> Response {
     let has_body = !request.body().is_end_stream();
     let (parts, body) = request.into_parts();
-    if let Err(error) = web::check(&parts, has_body, &app.options().hosts) {
+    if let Err(error) = web::check_request(&parts, has_body, &app.options().hosts) {
         return Refusal(error).into_response();
     }
     let Some(client) = parts.extensions.get::<Client>().cloned() else {

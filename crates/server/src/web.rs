@@ -95,7 +95,7 @@ pub fn check_site(request: &Parts, hosts: &[Host]) -> Result<(), ApiError> {
 
 /// As [`check_site`] for the paths that answer with what the index holds, and change things. Others
 /// may be asked for by any page, which cannot read the answer.
-pub(crate) fn check(request: &Parts, has_body: bool, hosts: &[Host]) -> Result<(), ApiError> {
+pub fn check_request(request: &Parts, has_body: bool, hosts: &[Host]) -> Result<(), ApiError> {
     if !request.uri.path().starts_with("/v1") {
         return check_host(request, hosts).map(|_| ());
     }
@@ -197,7 +197,7 @@ mod tests {
     fn status(method: &str, target: &str, headers: &[(&str, &str)]) -> u16 {
         let ours = [Host::parse("Trail.Example.com").unwrap(), Host::parse("10.1.2.3").unwrap()];
         let has_body = method == "POST";
-        let refused = check(&request(method, target, headers), has_body, &ours);
+        let refused = check_request(&request(method, target, headers), has_body, &ours);
         refused.map_or_else(|error| error.kind.http_status(), |()| 200)
     }
 

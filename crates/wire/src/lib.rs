@@ -409,6 +409,10 @@ pub struct Meta {
     /// Bytes that are not UTF-8 become U+FFFD. Absent for valid records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
+    /// Who did what, on what, from where, when, with which kind of credentials and which outcome, in a
+    /// sentence. `GET /v1/events/{id}` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentence: Option<String>,
 }
 
 /// The body of every answer that is not a success.
@@ -458,6 +462,8 @@ pub enum ErrorKind {
     UnknownField,
     /// 400: anything else about the request.
     BadRequest,
+    /// 401: the request to 'traildex web' lacks its token, or has another's.
+    Unauthorized,
     /// 403: the client's user may not ask, may ask but not operate, or does not own the saved search; or
     /// a page of another origin asks.
     Forbidden,
@@ -495,6 +501,7 @@ impl ErrorKind {
     pub fn http_status(self) -> u16 {
         match self {
             Self::BadQuery | Self::UnknownField | Self::BadRequest => 400,
+            Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,

@@ -79,6 +79,7 @@ impl<'a> Fetcher<'a> {
             flags: flags.names(),
             integrity,
             raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
+            sentence: None,
         };
         let event = raw_json(text.into_owned())?;
         let mut highlights = Vec::new();

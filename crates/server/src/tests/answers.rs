@@ -5,7 +5,10 @@ use super::*;
 #[test]
 fn every_route_answers() {
     let daemon = Daemon::start(ServerOptions::default());
-    let event = found("3:7/é");
+    let mut event = found("3:7/é");
+    let sentence =
+        "alice called GetObject at 2023-07-10T11:42:36Z, with iam-user credentials.".to_owned();
+    event.hits[0].meta.sentence = Some(sentence);
     let event = serde_json::to_string(&event).unwrap();
     for (path, expected) in [
         ("/v1/events/3:7%2F%C3%A9", event.as_str()),

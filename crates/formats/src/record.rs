@@ -1,22 +1,23 @@
-//! A record as the commands show it: a few values by name, whatever their types.
+//! A record for people: a few of its values by name, whatever their types.
 
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use formats::json::one_line;
+use crate::json::one_line;
 
-/// The keys of one object; values are read when asked for. A key given twice has its last value, as
+/// The keys of one object. Values are read when asked for. A key given twice has its last value, as
 /// in most readers. What is not an object has no keys.
-pub(super) struct Record<'a>(BTreeMap<String, &'a RawValue>);
+pub struct Record<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Record<'a> {
-    pub(super) fn new(json: &'a RawValue) -> Self {
+    /// Reads the keys; the values when they are asked for.
+    pub fn new(json: &'a RawValue) -> Self {
         Self(serde_json::from_str(json.get()).unwrap_or_default())
     }
 
     /// The value at a path: a string's text, anything else as JSON. Neither null nor empty.
-    pub(super) fn text(&self, path: &[&str]) -> Option<String> {
+    pub fn text(&self, path: &[&str]) -> Option<String> {
         let (key, rest) = path.split_first()?;
         let value = *self.0.get(*key)?;
         if !rest.is_empty() {
@@ -29,7 +30,7 @@ impl<'a> Record<'a> {
     }
 
     /// What was done, `s3:GetObject`, by the names that IAM policies use.
-    pub(super) fn action(&self) -> Option<String> {
+    pub fn action(&self) -> Option<String> {
         // An Insight event is of calls of this name.
         let field = |name| self.text(&[name]).or_else(|| self.text(&["insightDetails", name]));
         let name = field("eventName");

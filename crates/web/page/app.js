@@ -1,0 +1,68 @@
+// The page: what is asked, what is found, and what was found out about it.
+
+import { html, render } from "./vendor/preact.js";
+import { answer, start as startSearches } from "./core/searches.js";
+import { go, isLocked, lastingLink, place, start, status } from "./core/state.js";
+import { counted, thousands } from "./core/text.js";
+import { Detail } from "./view/detail.js";
+import { Events } from "./view/events.js";
+import { Facets } from "./view/facets.js";
+import { Help } from "./view/help.js";
+import { Locked } from "./view/locked.js";
+import { Notes } from "./view/notes.js";
+import { Copy, Undo } from "./view/parts.js";
+import { QueryBar, QueryError } from "./view/querybar.js";
+import { Saved } from "./view/saved.js";
+import { Table } from "./view/table.js";
+import { Timeline } from "./view/timeline.js";
+import { TimeRange, Zone } from "./view/timerange.js";
+
+function Page() {
+  if (isLocked.value) return html`<${Locked} />`;
+  const hasEvent = place.value.event !== "";
+  return html`
+    <header class="top">
+      <h1><a href="#" onClick=${home}>traildex</a></h1>
+      <${QueryBar} />
+      <${TimeRange} />
+      <${Zone} />
+      <${Saved} />
+      <${Copy} kind="" text=${lastingLink} label="Copy a link to this view, with its times as they are now">Copy link<//>
+      <${Help} />
+    </header>
+    <div class=${`body ${hasEvent ? "with-detail" : ""}`}>
+      <${Facets} />
+      <main>
+        <${QueryError} />
+        <${Timeline} />
+        <${Summary} />
+        <${Notes} />
+        ${answer.value.table ? html`<${Table} />` : answer.value.hits.length > 0 && html`<${Events} />`}
+      </main>
+      <${Detail} />
+    </div>
+    <${Undo} />`;
+}
+
+/** @param {MouseEvent} event */
+function home(event) {
+  event.preventDefault();
+  go({ query: "", range: "end-1d", event: "", columns: [] });
+}
+
+/** How much was found, and how quickly. */
+function Summary() {
+  const { total, took, isBusy, error, kept, hits, table } = answer.value;
+  if (status.value === undefined) return html`<p class="summary" role="status">Asking the daemon…</p>`;
+  if (error || !total) return html`<p class="summary" role="status">${isBusy ? "Searching…" : ""}</p>`;
+  return html`<p class=${`summary ${isBusy ? "busy" : ""}`} role="status">
+    <strong>${total.exact ? "" : "at least "}${counted(total.value, "event")}</strong>
+    ${kept !== null && `, of which ${thousands(kept)} are kept`}
+    ${!table && hits.length > 0 && total.value > hits.length && ` – the first ${thousands(hits.length)} are below`}
+    <span class="hint"> ${took < 10 ? took.toFixed(1) : Math.round(took)} ms, of ${thousands(status.value.events.indexed)} in the index</span>
+  </p>`;
+}
+
+start();
+startSearches();
+render(html`<${Page} />`, /** @type {HTMLElement} */ (document.getElementById("page")));

@@ -1,0 +1,116 @@
+// Asks the daemon, with the token of the page's address where there is one.
+
+const KEY = "traildex-token";
+
+/** Tries of a request that the daemon is too busy for, and the pause between two. */
+const BUSY_TRIES = 5;
+const BUSY_PAUSE_MS = 700;
+
+/** Why a request has no answer. */
+export class Refusal extends Error {
+  /**
+   * @param {string} kind as the API names it; `away` where nobody answers
+   * @param {string} message
+   * @param {{offset?: number, suggestion?: string}} [more]
+   */
+  constructor(kind, message, more = {}) {
+    super(message);
+    this.kind = kind;
+    this.offset = more.offset;
+    this.suggestion = more.suggestion;
+  }
+
+  /** Whether the daemon is not there, or not yet. */
+  get isAway() {
+    return this.kind === "away" || this.kind === "unavailable";
+  }
+}
+
+/** @param {string} token */
+export function keepToken(token) {
+  localStorage.setItem(KEY, token);
+}
+
+/** The storage event that tells of another tab's new token. */
+export const TOKEN_KEY = KEY;
+
+/**
+ * @typedef {object} Asked
+ * @property {string} [method]
+ * @property {unknown} [body] sent as JSON
+ * @property {AbortSignal} [signal]
+ */
+
+/**
+ * The text of an answer; throws a {@link Refusal}, or the signal's reason.
+ * @param {string} path
+ * @param {Asked} [asked]
+ * @returns {Promise<string>}
+ */
+export async function askText(path, asked = {}) {
+  for (let tries = 1; ; tries += 1) {
+    const { isOk, text } = await send(path, asked);
+    if (isOk) return text;
+    const refusal = refusalOf(text);
+    if (refusal.kind !== "busy" || tries === BUSY_TRIES) throw refusal;
+    await new Promise((done) => setTimeout(done, BUSY_PAUSE_MS * tries));
+    asked.signal?.throwIfAborted();
+  }
+}
+
+/**
+ * An answer as a value. Numbers that JavaScript would round are texts of their digits.
+ * @param {string} path
+ * @param {Asked} [asked]
+ * @returns {Promise<any>}
+ */
+export async function ask(path, asked = {}) {
+  const text = await askText(path, asked);
+  return text.startsWith('{"hits":[],"table"') ? JSON.parse(text, exact) : JSON.parse(text);
+}
+
+/**
+ * @param {string} path
+ * @param {Asked} asked
+ */
+async function send(path, { method, body, signal }) {
+  /** @type {Record<string, string>} */
+  const headers = {};
+  const token = localStorage.getItem(KEY);
+  if (token) headers.authorization = `Bearer ${token}`;
+  if (body !== undefined) headers["content-type"] = "application/json";
+  try {
+    const answer = await fetch(path, {
+      method: method ?? (body === undefined ? "GET" : "POST"),
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal,
+      cache: "no-store",
+    });
+    return { isOk: answer.ok, text: await answer.text() };
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw new Refusal("away", `nobody answers: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** @param {string} text */
+function refusalOf(text) {
+  try {
+    const { kind, message, offset, suggestion } = JSON.parse(text).error;
+    return new Refusal(kind, message, { offset, suggestion });
+  } catch {
+    return new Refusal("internal", "the answer is not one of traildex");
+  }
+}
+
+/**
+ * @param {string} _key
+ * @param {unknown} value
+ * @param {{source?: string}} [context]
+ */
+function exact(_key, value, context) {
+  const isRounded =
+    typeof value === "number" && context?.source !== undefined && Math.abs(value) > Number.MAX_SAFE_INTEGER;
+  return isRounded ? context.source : value;
+}

@@ -1,0 +1,151 @@
+// What the page shows now: one place, which the address says, and what is known of the archive.
+
+import { batch, effect, signal } from "../vendor/preact.js";
+import { Refusal, TOKEN_KEY, ask, keepToken } from "./api.js";
+import { absolute } from "./time.js";
+import { format, parse, takeToken } from "./url.js";
+
+/** @typedef {import("./url.js").Place} Place */
+
+/** Between two looks at the daemon, where it answers and where it does not. */
+const LOOK_MS = 15_000;
+const AWAY_LOOK_MS = 1_500;
+
+/** @type {import("../vendor/preact.js").Signal<Place>} */
+export const place = signal(parse(""));
+
+/** The daemon's status; undefined before the first answer. */
+/** @type {import("../vendor/preact.js").Signal<any>} */
+export const status = signal(undefined);
+
+/** Why the daemon does not answer; empty where it does. */
+export const away = signal("");
+
+/** Whether the token is missing, or is not this port's. */
+export const isLocked = signal(false);
+
+/** Goes up when everything is to be asked again. */
+export const round = signal(0);
+
+/** What was just done, and can be undone by going back. */
+export const done = signal("");
+
+/** Takes the token out of the address, and follows the address from then on. */
+export function start() {
+  const arrive = () => {
+    const { token, rest } = takeToken(location.hash);
+    if (token) {
+      keepToken(token);
+      history.replaceState(null, "", location.pathname + location.search + rest);
+    }
+    batch(() => {
+      place.value = parse(rest);
+      done.value = "";
+      if (token && isLocked.value) unlock();
+    });
+  };
+  arrive();
+  addEventListener("popstate", arrive);
+  addEventListener("hashchange", arrive);
+  // Another tab was opened with the address that 'traildex web' printed.
+  addEventListener("storage", (event) => {
+    if (event.key === TOKEN_KEY) unlock();
+  });
+  effect(() => {
+    const { query, event } = place.value;
+    document.title = event ? `${event} – traildex` : query ? `${query} – traildex` : "traildex";
+  });
+  void look();
+}
+
+function unlock() {
+  isLocked.value = false;
+  round.value += 1;
+  void look();
+}
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let next;
+
+/** Asks for the daemon's status, now and from time to time. */
+async function look() {
+  clearTimeout(next);
+  try {
+    const found = await ask("/v1/status");
+    batch(() => {
+      const wasAway = away.value !== "";
+      status.value = found;
+      away.value = "";
+      if (wasAway) round.value += 1;
+    });
+  } catch (error) {
+    told(error);
+  }
+  if (!isLocked.value) next = setTimeout(() => void look(), away.value ? AWAY_LOOK_MS : LOOK_MS);
+}
+
+/**
+ * Notes what an error says of the daemon; returns its message.
+ * @param {unknown} error
+ */
+export function told(error) {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof Refusal) {
+    if (error.kind === "unauthorized") isLocked.value = true;
+    else if (error.isAway && away.value === "") {
+      away.value = message;
+      clearTimeout(next);
+      next = setTimeout(() => void look(), AWAY_LOOK_MS);
+    }
+  }
+  return message;
+}
+
+/**
+ * Goes to a place; the browser's back button leads back.
+ * @param {Partial<Place>} change
+ * @param {string} [what] what was done, if it is worth an "undo"
+ */
+export function go(change, what = "") {
+  const to = { ...place.value, ...change };
+  const address = format(to);
+  batch(() => {
+    if (address === format(place.value)) {
+      round.value += 1;
+      return;
+    }
+    history.pushState(null, "", address);
+    place.value = to;
+    done.value = what;
+  });
+}
+
+/**
+ * As {@link go}, for what is not worth a step back.
+ * @param {Partial<Place>} change
+ */
+export function shift(change) {
+  const to = { ...place.value, ...change };
+  history.replaceState(null, "", format(to));
+  place.value = to;
+}
+
+/**
+ * The address of a place beside this one, for links.
+ * @param {Partial<Place>} change
+ */
+export function addressOf(change) {
+  return format({ ...place.value, ...change });
+}
+
+/** The first and the last time of the archive's events. */
+export function extent() {
+  const events = status.value?.events ?? {};
+  return { first: events.first, last: events.last };
+}
+
+/** A link to this view that means the same tomorrow. */
+export function lastingLink() {
+  const range = absolute(place.value.range, extent(), Date.now());
+  return location.origin + location.pathname + format({ ...place.value, range });
+}

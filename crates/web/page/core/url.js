@@ -1,0 +1,77 @@
+// The view in the address: all that a link must say, behind the `#`, which a browser sends nowhere.
+
+import { RANGE_DEFAULT, isRange, isZone } from "./time.js";
+
+/**
+ * @typedef {object} Place
+ * @property {string} query
+ * @property {string} range
+ * @property {string} zone
+ * @property {"newest" | "oldest"} order
+ * @property {string} by the field by which the timeline's bars are broken down
+ * @property {string[]} columns of the list beside its own
+ * @property {string} event the id of the event that is open; empty where none is
+ */
+
+/** @type {Place} */
+export const START = {
+  query: "",
+  range: RANGE_DEFAULT,
+  zone: "UTC",
+  order: "newest",
+  by: "outcome",
+  columns: [],
+  event: "",
+};
+
+/** Columns beside the list's own, at most. */
+export const COLUMNS_MAX = 12;
+
+/**
+ * The place that an address names. What it does not say, or says wrongly, is as at the start.
+ * @param {string} hash
+ * @returns {Place}
+ */
+export function parse(hash) {
+  const said = new URLSearchParams(hash.replace(/^#/, ""));
+  const range = said.get("t") ?? "";
+  const zone = said.get("z") ?? "";
+  const columns = said.getAll("c").filter((column) => column !== "");
+  return {
+    query: said.get("q") ?? "",
+    range: isRange(range) ? range : START.range,
+    zone: zone !== "" && isZone(zone) ? zone : START.zone,
+    order: said.get("o") === "oldest" ? "oldest" : "newest",
+    by: said.get("by") || START.by,
+    columns: [...new Set(columns)].slice(0, COLUMNS_MAX),
+    event: said.get("e") ?? "",
+  };
+}
+
+/**
+ * The address of a place; what is as at the start is left out.
+ * @param {Place} place
+ */
+export function format(place) {
+  const said = new URLSearchParams();
+  if (place.query !== "") said.set("q", place.query);
+  if (place.range !== START.range) said.set("t", place.range);
+  if (place.zone !== START.zone) said.set("z", place.zone);
+  if (place.order !== START.order) said.set("o", place.order);
+  if (place.by !== START.by) said.set("by", place.by);
+  for (const column of place.columns) said.append("c", column);
+  if (place.event !== "") said.set("e", place.event);
+  // Tickets cut a link at these.
+  const text = said.toString().replaceAll("*", "%2A").replaceAll("+", "%20");
+  return `#${text}`;
+}
+
+/**
+ * Takes the token out of an address; the rest of it stays.
+ * @param {string} hash
+ * @returns {{token?: string, rest: string}}
+ */
+export function takeToken(hash) {
+  const match = /^#token=([0-9a-f]{16,128})&?(.*)$/s.exec(hash);
+  return match ? { token: match[1], rest: match[2] === "" ? "" : `#${match[2]}` } : { rest: hash };
+}

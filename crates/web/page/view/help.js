@@ -1,0 +1,81 @@
+// Keys, and what they do; never while somebody types.
+
+import { html, useEffect, useRef } from "../vendor/preact.js";
+import { answer } from "../core/searches.js";
+import { place } from "../core/state.js";
+import { close } from "./detail.js";
+import { step } from "./events.js";
+import { QUERY_ID } from "./querybar.js";
+
+/** @type {[string, string][]} */
+const KEYS = [
+  ["/", "to the query"],
+  ["Enter", "in the query: search; Shift+Enter is a new line"],
+  ["Tab, ↓ ↑", "in the query: take a completion"],
+  ["j, k", "the next event, the one before"],
+  ["Enter", "open the first event"],
+  ["Esc", "close the event"],
+  ["?", "these keys"],
+];
+
+/** Follows the keys. @param {{current: HTMLDialogElement | null}} dialog */
+function useKeys(dialog) {
+  useEffect(() => {
+    /** @param {KeyboardEvent} event */
+    const press = (event) => {
+      const target = /** @type {HTMLElement} */ (event.target);
+      const isTyping = target.closest("input, textarea, select, dialog[open]") !== null;
+      if (event.key === "Escape") closeMenus();
+      if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "j") step(1);
+      else if (event.key === "k") step(-1);
+      else if (event.key === "Enter" && target === document.body && place.value.event === "" && answer.value.hits.length > 0) step(1);
+      else if (event.key === "Escape") close();
+      else if (event.key === "/") document.getElementById(QUERY_ID)?.focus();
+      else if (event.key === "?") dialog.current?.showModal();
+      else return;
+      event.preventDefault();
+    };
+    addEventListener("keydown", press);
+    addEventListener("click", closeOthers);
+    return () => {
+      removeEventListener("keydown", press);
+      removeEventListener("click", closeOthers);
+    };
+  }, []);
+}
+
+function closeMenus() {
+  for (const menu of document.querySelectorAll("details.menu[open]")) menu.removeAttribute("open");
+}
+
+/** @param {Event} event */
+function closeOthers(event) {
+  const target = /** @type {Node} */ (event.target);
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(target)) menu.removeAttribute("open");
+  }
+}
+
+export function Help() {
+  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  useKeys(dialog);
+  return html`<button aria-label="Keys" title="Keys (?)" onClick=${() => dialog.current?.showModal()}>?</button>
+    <dialog ref=${dialog} aria-label="Keys">
+      <h2>Keys</h2>
+      <table class="facts"><tbody>${KEYS.map(([key, does]) => html`<tr><th scope="row"><kbd>${key}</kbd></th><td>${does}</td></tr>`)}</tbody></table>
+      <h2>Queries</h2>
+      <table class="facts"><tbody>
+        ${[
+          ["eventName:CreateUser", "a field's whole value"],
+          ["errorCode:*Unauthorized*", "a value by wildcards"],
+          ["203.0.113.7", "a word or an address, in any field"],
+          ["ip:10.0.0.0/8 NOT outcome:success", "a network; what is left out"],
+          ["errorCode:* | top 10 actor, errorCode", "a table"],
+          ["* | timeline 1h by service", "events an hour"],
+        ].map(([query, does]) => html`<tr><th scope="row"><code>${query}</code></th><td>${does}</td></tr>`)}
+      </tbody></table>
+      <p class="hint">The whole language: traildex help query.</p>
+      <form method="dialog"><button class="main">Close</button></form>
+    </dialog>`;
+}

@@ -1,0 +1,76 @@
+// Records that strangers wrote stay text, and a click on a value finds exactly that value.
+
+import assert from "node:assert/strict";
+import { axe, found, open, run, settled } from "./browser.mjs";
+
+/** The values that the test's records have, one each, as the daemon holds them. */
+const VALUES = JSON.parse(process.env.TRAILDEX_VALUES);
+
+await run({
+  "markup and scripts are text in every place": async (page) => {
+    await page.addInitScript(() => {
+      globalThis.pwned = [];
+      globalThis.alert = (text) => globalThis.pwned.push(text);
+    });
+    const total = VALUES.length + 2;
+    await open(page, "t=all");
+    await found(page, `${total} events`);
+    await settled(page);
+    const rows = page.locator(".events tbody tr");
+    assert.equal(await rows.count(), total);
+    for (let index = 0; index < total; index += 1) {
+      if ((await rows.nth(index).getAttribute("data-id")) === "large") continue;
+      await rows.nth(index).locator(".of-id button").click();
+      await page.locator(".sentence").waitFor();
+      await page.locator(".tree li").first().waitFor();
+    }
+    await page.locator("details summary", { hasText: "Bytes as delivered" }).click();
+    const made = await page.evaluate(() => ({
+      elements: document.querySelectorAll("#page script, #page img, #page iframe, #page object, #page svg script, #page form[action], #page [onerror], #page [onload]").length,
+      links: [...document.querySelectorAll("#page a")].filter((link) => !(link.getAttribute("href") ?? "#").startsWith("#")).length,
+      pwned: globalThis.pwned,
+      polluted: {}.polluted,
+    }));
+    assert.deepEqual(made, { elements: 0, links: 0, pwned: [], polluted: undefined });
+    // What reorders or hides text is shown by its code.
+    const text = await page.locator("#page").innerText();
+    assert.doesNotMatch(text, /[\u202a-\u202e\u2066-\u2069\u200b-\u200f\ufeff\u0000-\u0008\u001b\u009b]/);
+    assert.match(await page.locator(".events").innerText(), /\\u\{202e\}/);
+    await axe(page);
+  },
+
+  "a click on a value finds exactly that value": async (page) => {
+    await open(page, "t=all");
+    for (const [id, value] of VALUES) {
+      await page.evaluate((event) => (location.hash = `#t=all&e=${event}`), id);
+      await page.locator(".detail header code", { hasText: new RegExp(`^${id}$`) }).waitFor();
+      await found(page, `${VALUES.length + 2} events`);
+      const leaf = page.locator(".tree li.leaf", { hasText: "secretName" }).first();
+      await leaf.hover();
+      await leaf.getByRole("button", { name: /^Only requestParameters/ }).click();
+      await found(page, "1 event");
+      const ids = await page.locator(".events tbody tr").evaluateAll((rows) => rows.map((row) => row.dataset.id));
+      assert.deepEqual(ids, [id], JSON.stringify(value));
+    }
+  },
+
+  "odd keys are kept apart and can be asked for": async (page) => {
+    await open(page, "t=all&e=odd-keys");
+    for (const key of ["__proto__", "constructor", "a b", 'q"t', "aws:SourceVpc", "with.dot"]) {
+      await page.locator(".tree li").first().waitFor();
+      const leaf = page.locator(".tree li.leaf").filter({ has: page.locator(".key", { hasText: new RegExp(`^${key.replace(/[.*+?^$()]/g, "\\$&")}$`) }) }).first();
+      await leaf.hover();
+      await leaf.getByRole("button", { name: /^Only/ }).click();
+      await found(page, "1 event");
+      await page.goBack();
+    }
+  },
+
+  "a value of a megabyte does not hold up the page": async (page) => {
+    await open(page, "t=all");
+    const started = Date.now();
+    await page.locator('tr[data-id="large"] .of-id button').click();
+    await page.locator(".tree li.leaf", { hasText: "more characters" }).first().waitFor();
+    assert.ok(Date.now() - started < 5_000);
+  },
+});

@@ -1,0 +1,10 @@
+//! The page and its port: who is let in, what a browser shows, what the page's code does by itself.
+//!
+//! Needs what `.ci/clients` sets up, Chromium among it.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod gate;
+mod harness;
+mod scripts;
+mod sites;
