@@ -77,13 +77,11 @@ fn make(copy: &Path, digests: usize, files: usize) {
     }
 }
 
+/// Runs the program with these arguments and the daemon's socket, and gives what it prints.
+type Ask<'a> = dyn Fn(&[&str]) -> Vec<u8> + 'a;
+
 /// What a daemon used over an index of these files, until it is done.
-fn daemon(
-    folder: &Path,
-    watched: &Path,
-    keys: &Path,
-    is_done: &dyn Fn(&dyn Fn(&[&str]) -> Vec<u8>) -> bool,
-) -> Usage {
+fn daemon(folder: &Path, watched: &Path, keys: &Path, is_done: &dyn Fn(&Ask<'_>) -> bool) -> Usage {
     let folder = tempfile::tempdir_in(folder).expect("a temporary folder can be made");
     let [data_dir, socket, config] =
         ["index", "socket", "config"].map(|name| folder.path().join(name));

@@ -75,8 +75,12 @@ impl Scalar {
 
     pub fn text(&self) -> Cow<'_, str> {
         match self {
-            // Floats are shown as Rust shows them: 5.0 as 5.
-            Self::Number(float, text) if text.parse::<i128>().is_err() => float.to_string().into(),
+            // Floats are shown as Rust shows them: 5.0 as 5; those too large for that, as they are written.
+            Self::Number(float, text)
+                if text.parse::<i128>().is_err() && float.abs() < 9_007_199_254_740_992.0 =>
+            {
+                float.to_string().into()
+            }
             Self::Text(text) | Self::Number(_, text) => text.into(),
             Self::Bool(truth) => if *truth { "true" } else { "false" }.into(),
             Self::Time(time) => time_text(*time).into(),
