@@ -11,7 +11,7 @@ const RECORDS: &str = r#"{"Records":[
 {"eventVersion":"1.08","eventTime":"2021-07-30T16:33:59.5Z","eventID":"b","requestParameters":{"n":2.43E2,"s":"243.0"}},
 {"eventVersion":"1.08","eventTime":"2021-07-30T16:34:00Z","eventID":"c","requestParameters":{"n":[243,-0.50],"is":[false]}},
 {"eventVersion":"1.08","eventTime":"2021-07-30T17:00:00Z","eventID":"d","requestParameters":{"n":[2.43e2,243.00]}},
-{"eventVersion":"1.08","eventTime":"2021-07-31T00:00:00Z","eventID":"e","requestParameters":{"s":"at 2021-07-30T16:33:10Z"}}
+{"eventVersion":"1.08","eventTime":"2021-07-31T00:00:00Z","eventID":"e","requestParameters":{"s":"at 2021-07-30T16:33:10Z","big":1e+300}}
 ]}"#;
 
 #[test]
@@ -75,6 +75,9 @@ fn numbers_and_truth_values_are_highlighted() {
     for (query, field, value) in [
         ("243.00", "requestParameters.n", "243.00"),
         ("true", "requestParameters.is", "true"),
+        ("requestParameters.big:\"1e 300\"", "requestParameters.big", "1e+300"),
+        ("requestParameters.big:1e*", "requestParameters.big", "1e+300"),
+        ("requestParameters.big:1e300", "requestParameters.big", "1e+300"),
         ("2021-07-30T17", "eventTime", "2021-07-30T17:00:00Z"),
         ("2021-07-31t*", "eventTime", "2021-07-31T00:00:00Z"),
     ] {
