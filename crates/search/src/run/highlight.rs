@@ -149,7 +149,8 @@ fn places(words: &WordMeaning, cell: &Cell, value: &str) -> Vec<Range<usize>> {
 fn ranges(test: &ValueMeaning, cell: &Cell, value: &str) -> Vec<Range<usize>> {
     // A large number is looked at as it is written, too, as the search does.
     let is_large = matches!(cell, Cell::Float(number) if number.abs() >= EXACT_FLOATS_END);
-    if !test.is_met_by(cell) && !(is_large && test.is_met_by(&Cell::text(value))) {
+    let is_met = test.is_met_by(cell) || (is_large && test.is_met_by(&Cell::text(value)));
+    if !is_met {
         return Vec::new();
     }
     match test {
