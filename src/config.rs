@@ -220,7 +220,7 @@ impl Default for Config {
                 commit_age_ms_max: 1_000,
                 commit_idle_ms: 100,
                 segment_events_max: 60_000,
-                segment_bytes_max: 192 << 20,
+                segment_bytes_max: 144 << 20,
                 file_bytes_max: 256 << 20,
                 inflate_ratio_max: 200,
             },

@@ -51,11 +51,11 @@ const COPY_BYTES: u64 = 50;
 const DIGESTS: Bounds = Bounds { digests: 500_000, unsigned_files: 1_000_000 };
 const DIGESTS_USUAL: u64 = 60_000;
 const COPIES: usize = 2_000_000;
-const DIGESTS_WITHOUT_KEYS: Bounds = Bounds { digests: 10_000, unsigned_files: 200_000 };
-const COPIES_WITHOUT_KEYS: usize = 100_000;
+const DIGESTS_WITHOUT_KEYS: Bounds = Bounds { digests: 5_000, unsigned_files: 100_000 };
+const COPIES_WITHOUT_KEYS: usize = 50_000;
 
 /// The picture of what the archive covers, the next one, and the search for it (`coverage/limits.rs`).
-const COVERAGE_BYTES: u64 = 2 * (18 << 20) + (12 << 20);
+const COVERAGE_BYTES: u64 = 2 * (18 << 20) + (10 << 20);
 
 /// The program, its threads' stacks, the runtime, the open segments' metadata. A segment's paths take
 /// up to 700 KiB where somebody makes up names; 120 KiB is usual.
@@ -252,7 +252,7 @@ mod tests {
     fn the_table_lines_up_and_adds_up() {
         let expected = "\
 inflate buffers             512 MiB  2 threads x 256 MiB, the largest file
-segments in the making      384 MiB  2 threads x 192 MiB, one segment
+segments in the making      288 MiB  2 threads x 144 MiB, one segment
 claims of new events         22 MiB  2 batches x 2 threads x 60000 events x 96 bytes
 keys and ledger             107 MiB  1.6 bytes an event and 32 a file, for 30 and 2 million
 merge                       224 MiB  one at a time, fixed
@@ -260,11 +260,11 @@ searches                    288 MiB  2, and 1 long ones, x 96 MiB
 answers and bodies           32 MiB  large ones, until they are read, fixed
 connections                  40 MiB  160 x 256 KiB, heads and small answers
 exports and tails           224 MiB  4 exports x 32 MiB, 1 of rows x 64 MiB, 64 tails x 512 KiB
-digests                      35 MiB  2000 bytes a digest, 56 a file, 50 a copy of an event, for 10000, 200000 and 100000
-coverage                     48 MiB  what the archive covers, twice, and a search for it, fixed
+digests                      18 MiB  2000 bytes a digest, 56 a file, 50 a copy of an event, for 5000, 100000 and 50000
+coverage                     46 MiB  what the archive covers, twice, and a search for it, fixed
 record cache                 64 MiB  decompressed blocks of records, and what wildcards found
 base                         40 MiB  program and runtime, fixed
-total                      2020 MiB";
+total                      1905 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
     }
 
@@ -278,7 +278,7 @@ total                      2020 MiB";
         let (message, table) = error.split_once('\n').unwrap();
         assert_eq!(
             message,
-            "the configuration adds up to 2019 MiB of memory and the machine has 2019 MiB; \
+            "the configuration adds up to 1904 MiB of memory and the machine has 1904 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
              search.concurrent_max, search.record_cache_bytes, socket.connections_max, \
              ingest.segment_events_max"

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::files::entry_of;
+use super::integrity::Judged;
 use coverage::answer::Answering;
 use coverage::asked::Asked;
 use coverage::look::Asks;
@@ -30,7 +31,7 @@ use trail::time::Micros;
 use wire::engine::Cancel;
 use wire::{
     ApiError, CoverageRequest, CoverageResponse, ErrorKind, FileEntry, QueryForm, SearchRequest,
-    SearchResponse, ValidateReport,
+    SearchResponse,
 };
 
 /// What an answer of a daemon waits for a picture, at most.
@@ -43,7 +44,7 @@ pub(super) const WAIT_OFFLINE: Duration = Duration::from_secs(1);
 const LOOK_MAX: Duration = Duration::from_mins(10);
 
 /// Bytes that the groups of one of its searches may take; where they take more, it asks for less time.
-const GROUP_BYTES: usize = 8 << 20;
+const GROUP_BYTES: usize = 6 << 20;
 
 /// What took no longer than this is done again at the next commit.
 const QUICK: Duration = Duration::from_millis(100);
@@ -240,7 +241,7 @@ impl Coverage {
         &self,
         snapshot: &Arc<Snapshot>,
         request: &CoverageRequest,
-        judged: Option<&ValidateReport>,
+        judged: Option<&Judged>,
         cancel: &Cancel,
     ) -> Result<CoverageResponse, ApiError> {
         let clock = clock_of(request.time_zone.as_deref(), Timestamp::now())?;
@@ -259,8 +260,10 @@ impl Coverage {
                 picture
             }
         };
-        let mut answering = Answering::new(&picture, request, (start, end), judged);
-        asks.files(&mut |file| answering.add_file(file))?;
+        let mut answering =
+            Answering::new(&picture, request, (start, end), judged.map(|it| &it.report));
+        let judged_to = judged.map_or(0, |judged| judged.next_number);
+        asks.each_file(&mut |number, file| answering.add_file(file, number < judged_to))?;
         Ok(answering.end())
     }
 }
@@ -321,6 +324,13 @@ impl Asks for Asking {
     }
 
     fn files(&self, visit: &mut dyn FnMut(&FileEntry)) -> Result<(), ApiError> {
+        self.each_file(&mut |_, file| visit(file))
+    }
+}
+
+impl Asking {
+    /// Visits every file that was read, with its number.
+    fn each_file(&self, visit: &mut dyn FnMut(u64, &FileEntry)) -> Result<(), ApiError> {
         let mut seen: u64 = 0;
         let verdicts = self.snapshot.verdicts.load();
         self.snapshot.files.each(|record| {
@@ -328,8 +338,9 @@ impl Asks for Asking {
             if seen.is_multiple_of(CHECK_STEP) {
                 self.cancel.check()?;
             }
-            let integrity = verdicts.of_file(record.number);
-            visit(&FileEntry { integrity, ..entry_of(record) });
+            let number = record.number;
+            let integrity = verdicts.of_file(number);
+            visit(number, &FileEntry { integrity, ..entry_of(record) });
             Ok(())
         })
     }

@@ -482,7 +482,7 @@ impl Engine for Daemon {
     }
 
     fn validation(&self) -> Result<ValidateReport, ApiError> {
-        let report = self.integrity.report().map(|report| ValidateReport::clone(&report));
+        let report = self.integrity.judged().map(|judged| judged.report.clone());
         report.ok_or_else(|| {
             let message =
                 "nothing was validated: the archive has no digests, or they are not read yet";
@@ -495,7 +495,7 @@ impl Engine for Daemon {
         request: &CoverageRequest,
         cancel: &Cancel,
     ) -> Result<CoverageResponse, ApiError> {
-        let judged = self.integrity.report();
+        let judged = self.integrity.judged();
         let answer = || {
             self.searched(|snapshot| {
                 self.coverage.answer(snapshot, request, judged.as_deref(), cancel)

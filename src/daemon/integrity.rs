@@ -44,7 +44,14 @@ const NOT_PLAIN: [&str; 4] = ["second-member", "trailing-bytes", "log-members", 
 #[derive(Debug, Default)]
 pub(super) struct Integrity {
     is_stopping: AtomicBool,
-    report: Mutex<Option<Arc<ValidateReport>>>,
+    judged: Mutex<Option<Arc<Judged>>>,
+}
+
+/// What a judgement found, and of which files: those whose number is less.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) report: ValidateReport,
+    pub(super) next_number: u64,
 }
 
 /// What a judgement is made of.
@@ -72,8 +79,8 @@ impl Integrity {
     }
 
     /// What the last judgement found; None before the first, and without digests.
-    pub(super) fn report(&self) -> Option<Arc<ValidateReport>> {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn judged(&self) -> Option<Arc<Judged>> {
+        self.judged.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn run(&self, config: &Config, snapshots: &SnapshotCell) {
@@ -93,8 +100,9 @@ impl Integrity {
                     let started = Instant::now();
                     match judge(config, &snapshot) {
                         Ok(report) => {
-                            let report = Some(Arc::new(report));
-                            *self.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+                            let next_number = basis.next_number;
+                            let judged = Some(Arc::new(Judged { report, next_number }));
+                            *self.judged.lock().unwrap_or_else(PoisonError::into_inner) = judged;
                         }
                         Err(error) => tracing::warn!(%error, "the digests cannot be judged"),
                     }

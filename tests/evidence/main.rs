@@ -1,6 +1,7 @@
 //! Evidence: chains of digests that the tests sign themselves, and what the real program says of them.
 
 mod attacks;
+mod bounds;
 mod bundle;
 mod bundle_clients;
 mod bundle_hostile;

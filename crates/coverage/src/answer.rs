@@ -184,11 +184,12 @@ impl<'p> Answering<'p> {
         }
     }
 
-    /// Counts a file where its first event is.
-    pub fn add_file(&mut self, file: &FileEntry) {
+    /// Counts a file where its first event is. A digest counts only if it was there when digests were
+    /// judged.
+    pub fn add_file(&mut self, file: &FileEntry, is_judged: bool) {
         if file.state == FileState::Digest && evidence::is_digest_path(&file.path) {
-            let state = self.digests.get(&*file.path).copied().or(self.unnamed);
-            match state {
+            let known = self.digests.get(&*file.path).copied().or(self.unnamed);
+            match known.filter(|_| is_judged) {
                 Some(state) => self.add_digest(&file.path, state),
                 None => self.is_unjudged = true,
             }
@@ -293,5 +294,53 @@ fn shorten<T>(list: &mut Vec<T>, what: &str, notes: &mut Vec<String>) {
     if list.len() > COVERAGE_LIST_MAX {
         notes.push(format!("{} more {what}", list.len() - COVERAGE_LIST_MAX));
         list.truncate(COVERAGE_LIST_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{Named, Reading};
+
+    fn digest(hour: u32) -> String {
+        format!(
+            "/a/AWSLogs/111122223333/CloudTrail-Digest/us-east-1/2024/05/06/\
+             111122223333_CloudTrail-Digest_us-east-1_t_us-east-1_20240506T{hour:02}0000Z.json.gz"
+        )
+    }
+
+    /// The states of all digests, and whether some are told to be unknown.
+    fn states(judged: Option<&ValidateReport>, files: &[(u32, bool)]) -> (Vec<DigestState>, bool) {
+        let (picture, request) = (Picture::default(), CoverageRequest::default());
+        let mut answering = Answering::new(&picture, &request, (None, None), judged);
+        for (hour, is_judged) in files {
+            let file = FileEntry {
+                path: digest(*hour),
+                state: FileState::Digest,
+                size: 1,
+                modified: None,
+                integrity: None,
+                reading: Reading::default(),
+            };
+            answering.add_file(&file, *is_judged);
+        }
+        let answer = answering.end();
+        let states = answer.groups.iter().flat_map(|group| &group.digests);
+        let states = states.flat_map(|of| (0..of.count).map(|_| of.state)).collect();
+        (states, !answer.notes.is_empty())
+    }
+
+    #[test]
+    fn a_digest_counts_as_verified_only_once_it_was_judged() {
+        use DigestState::{Invalid, Missing, Verified};
+        let named = |hour, state| Named { path: digest(hour), state, reason: None };
+        let digests_named = vec![named(1, Invalid), named(2, Missing)];
+        let all = ValidateReport { digests_named, ..ValidateReport::default() };
+        let states_of = |files: &[(u32, bool)]| states(Some(&all), files);
+        assert_eq!(states_of(&[(1, true), (3, true)]), (vec![Verified, Invalid, Missing], false));
+        assert_eq!(states_of(&[(3, false)]), (vec![Missing], true), "it came later");
+        let some = ValidateReport { left_out: 1, ..all.clone() };
+        assert_eq!(states(Some(&some), &[(1, true), (3, true)]), (vec![Invalid, Missing], true));
+        assert_eq!(states(None, &[(1, false)]), (vec![], true));
     }
 }

@@ -53,8 +53,38 @@ pub(crate) struct Group {
     pub(crate) site: String,
     pub(crate) owner: String,
     pub(crate) region: String,
-    /// Of digests that count, sorted; they may overlap.
-    pub(crate) covered: Vec<(Micros, Micros)>,
+    /// Of digests that count.
+    pub(crate) covered: Spans,
+    /// Of those whose signature is verified.
+    pub(crate) signed: Spans,
+}
+
+/// Pieces of time, in their order. No two touch, so one is found without a look at the others.
+#[derive(Debug, Default)]
+pub(crate) struct Spans(Vec<(Micros, Micros)>);
+
+impl Spans {
+    fn of(mut spans: Vec<(Micros, Micros)>) -> Self {
+        spans.sort_unstable();
+        let mut merged: Vec<(Micros, Micros)> = Vec::new();
+        for (start, end) in spans {
+            match merged.last_mut() {
+                Some(last) if start <= last.1 => last.1 = last.1.max(end),
+                _ => merged.push((start, end)),
+            }
+        }
+        Self(merged)
+    }
+
+    /// Whether any of this time is in one.
+    pub(crate) fn touch(&self, start: Micros, end: Micros) -> bool {
+        let at = self.0.partition_point(|span| span.1 <= start);
+        self.0.get(at).is_some_and(|span| span.0 < end)
+    }
+
+    pub(crate) fn end(&self) -> Option<Micros> {
+        self.0.last().map(|span| span.1)
+    }
 }
 
 /// A digest that is not in the copy.
@@ -70,8 +100,8 @@ pub(crate) struct Chains {
     pub(crate) digests: Vec<Digest>,
     pub(crate) groups: Vec<Group>,
     pub(crate) absent: Vec<Absent>,
-    /// How many digests are beyond the bound.
-    pub(crate) unread: usize,
+    /// Paths of the digests that are beyond the bound, sorted.
+    pub(crate) unread: Vec<String>,
     by_group: SeededMap<(String, String, String), u32>,
     /// A group of each organisation, whose digests may be of one account for all.
     by_organisation: SeededMap<(String, String, String), u32>,
@@ -88,8 +118,7 @@ impl Chains {
     /// Reads and verifies the digests of a copy.
     pub(crate) fn read(archive: &dyn Archive, keys: &Keyring, options: &Options<'_>) -> Self {
         let (mut paths, beside) = list(archive, options);
-        let unread = paths.len().saturating_sub(options.bounds.digests);
-        paths.truncate(options.bounds.digests);
+        let unread = paths.split_off(options.bounds.digests.min(paths.len()));
         let mut chains = Self { unread, ..Self::default() };
         let read = paths.into_par_iter().map(|path| read_one(archive, path));
         let mut digests: Vec<Digest> = read.collect();
@@ -165,7 +194,8 @@ impl Chains {
         let groups = &mut self.groups;
         let number = *self.by_group.entry(key).or_insert_with_key(|(site, owner, region)| {
             let (site, owner, region) = (site.clone(), owner.clone(), region.clone());
-            groups.push(Group { site, owner, region, covered: Vec::new() });
+            let (covered, signed) = (Spans::default(), Spans::default());
+            groups.push(Group { site, owner, region, covered, signed });
             groups.len() as u32 - 1
         });
         if let Some(organisation) = parts.organisation() {
@@ -278,6 +308,9 @@ impl Chains {
                     } else {
                         name(&previous.pair, &previous.tail)
                     };
+                    if self.unread.binary_search(&path).is_ok() {
+                        continue;
+                    }
                     let reason = format!("{} names it as the digest before", digest.path);
                     if named.insert(key("", &path)) {
                         absent.push(Absent { path, reason });
@@ -300,6 +333,7 @@ impl Chains {
         let mut gone: Vec<Absent> = beside
             .keys()
             .filter(|path| !here.contains(&***path) && !named.contains(&***path))
+            .filter(|path| self.unread.binary_search(path).is_err())
             .map(|path| Absent { path: path.clone(), reason: "its metadata is there".to_owned() })
             .collect();
         gone.sort_by(|a, b| a.path.cmp(&b.path));
@@ -307,12 +341,17 @@ impl Chains {
     }
 
     fn cover(&mut self) {
-        for digest in self.digests.iter().filter(|digest| digest.signed != Signed::No) {
-            let (Some(group), Some(head)) = (digest.group, &digest.head) else { continue };
-            self.groups[group as usize].covered.push((head.start, head.end));
+        let mut spans = vec![(Vec::new(), Vec::new()); self.groups.len()];
+        for (_, digest, head) in self.counting() {
+            let Some(group) = digest.group else { continue };
+            let (covered, signed) = &mut spans[group as usize];
+            covered.push((head.start, head.end));
+            if digest.signed == Signed::Yes {
+                signed.push((head.start, head.end));
+            }
         }
-        for group in &mut self.groups {
-            group.covered.sort();
+        for (group, (covered, signed)) in self.groups.iter_mut().zip(spans) {
+            (group.covered, group.signed) = (Spans::of(covered), Spans::of(signed));
         }
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Head {
     pub(crate) tail: String,
     pub(crate) fingerprint: [u8; 16],
     pub(crate) previous: Option<Previous>,
+    /// How many files it lists.
+    pub(crate) files: usize,
     /// As in the text that is signed.
     previous_signature: Option<String>,
 }
@@ -73,7 +75,8 @@ pub(crate) struct Listed {
 impl Head {
     /// Reads a digest; Err says why it is none.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
-        let json: Json<IgnoredAny> = parse(json)?;
+        // What is ignored takes no memory.
+        let json: Json<Vec<IgnoredAny>> = parse(json)?;
         if json.texts().any(|text| text.len() > TEXT_BYTES_MAX) {
             return Err(format!("one of its names is longer than {TEXT_BYTES_MAX} bytes"));
         }
@@ -113,6 +116,7 @@ impl Head {
             tail: tail.to_owned(),
             fingerprint,
             previous,
+            files: json.log_files.len(),
             previous_signature: json.previous_digest_signature,
         })
     }

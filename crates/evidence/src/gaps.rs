@@ -24,7 +24,9 @@ pub(crate) fn chains(chains: &Chains, filter: &Filter) -> Vec<Chain> {
         let mut chain = summary(series, &digests, filter)?;
         let group = &chains.groups[group as usize];
         (chain.account, chain.region) = (group.owner.clone(), group.region.clone());
-        chain.gaps = gaps(chains, &digests, filter);
+        if chains.unread.is_empty() {
+            chain.gaps = gaps(chains, &digests, filter);
+        }
         Some(chain)
     });
     made.collect()

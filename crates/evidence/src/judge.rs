@@ -120,11 +120,11 @@ pub fn validate_each(
     sink: &mut dyn FnMut(Finding<'_>),
 ) {
     let chains = Chains::read(archive, keys, options);
-    if chains.unread > 0 {
+    if !chains.unread.is_empty() {
         let Bounds { digests, .. } = options.bounds;
-        let unread = chains.unread;
+        let unread = chains.unread.len();
         sink(Finding::Note(format!(
-            "{unread} digests are not read: there are more than {digests}"
+            "{unread} digests are not read: there are more than {digests}; hours without a digest are not told"
         )));
     }
     tell_digests(&chains, archive, options, sink);
@@ -247,24 +247,32 @@ impl Judge<'_> {
         }
     }
 
-    /// The verdict of a file that no digest lists.
+    /// The verdict of a file that no digest lists, of those that were read.
     fn judge_unlisted(&self, place: &Place) -> Verdict {
+        let unknown = || verdict(Integrity::NotCovered, Some(CUT.to_owned()));
+        if !self.chains.unread.is_empty() {
+            return unknown();
+        }
         let Some(group) = self.chains.group_of(place) else {
             return verdict(Integrity::NoDigest, None);
         };
         let name = place.tail.rsplit('/').next().unwrap_or_default();
         let Some(time) = Micros::parse_file_name(name) else {
             let reason = "its name has no time, and no digest lists it".to_owned();
-            return verdict(Integrity::Unlisted, Some(reason));
+            let unlisted = || verdict(Integrity::Unlisted, Some(reason));
+            return if self.listing.is_cut { unknown() } else { unlisted() };
         };
         // The name has minutes.
         let minute_end = Micros(time.0.saturating_add(60_000_000));
-        let covers = |span: &&(Micros, Micros)| span.0 < minute_end && span.1 > time;
-        if group.covered.iter().any(|span| covers(&span)) {
+        // All that verified digests list is read.
+        let spans = if self.listing.is_cut { &group.signed } else { &group.covered };
+        if spans.touch(time, minute_end) {
             return verdict(Integrity::Unlisted, None);
         }
-        let last = group.covered.iter().map(|span| span.1).max();
-        let reason = match last {
+        if self.listing.is_cut {
+            return unknown();
+        }
+        let reason = match group.covered.end() {
             Some(last) if last <= time => format!("not covered yet: the last digest ends {last}"),
             Some(_) => "no digest of its hour counts".to_owned(),
             None => "no digest of its account and region counts".to_owned(),
@@ -282,6 +290,8 @@ impl Judge<'_> {
         });
     }
 }
+
+const CUT: &str = "not all digests are read, or not all that they list";
 
 const NO_PLACE: &str = "its path names no place in a bucket: it is beneath no AWSLogs";
 

@@ -13,7 +13,7 @@ pub const KEYS_BYTES_MAX: usize = 16 << 20;
 /// AWS made them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Digests that are read. Each takes some 1.2 KB.
+    /// Digests that are read. Each takes some 1.4 KB.
     pub digests: usize,
     /// Files that digests without a verified signature may list together. Each takes 56 bytes.
     pub unsigned_files: usize,

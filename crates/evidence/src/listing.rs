@@ -4,7 +4,7 @@
 //! many files are taken as fit a bound.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use trail::seeded::SeededMap;
@@ -34,6 +34,8 @@ pub(crate) struct Listing {
     sites: SeededMap<Pair, Vec<String>>,
     /// Why digests do not count, though their heads do.
     pub(crate) notes: Vec<String>,
+    /// Whether digests list more than is read of them.
+    pub(crate) is_cut: bool,
 }
 
 impl Listing {
@@ -41,6 +43,7 @@ impl Listing {
     pub(crate) fn read(archive: &dyn Archive, chains: &Chains, options: &Options<'_>) -> Self {
         let mut listing = Self { sites: sites(chains), ..Self::default() };
         let (mut found, mut notes) = (Vec::new(), Vec::new());
+        let is_cut = AtomicBool::new(false);
         for signed in [Signed::Yes, Signed::Unknown] {
             let digests: Vec<(usize, &Digest)> = chains
                 .counting()
@@ -54,6 +57,7 @@ impl Listing {
                 let is_bounded = signed == Signed::Unknown;
                 let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
                 if is_bounded && room.fetch_update(set, get, takes).is_err() {
+                    is_cut.store(true, Ordering::Relaxed);
                     return Err(format!(
                         "{}: digests that are not verified list too many",
                         digest.path
@@ -66,16 +70,16 @@ impl Listing {
                     .map(|(key, hash)| Entry { key, hash, digest: at as u32, is_seen: false })
                     .collect::<Vec<_>>())
             };
-            let mut rest = digests.len();
+            let files: usize =
+                digests.iter().filter_map(|(_, digest)| Some(digest.head.as_ref()?.files)).sum();
+            // Doubling would take three times the memory.
+            found.reserve_exact(match signed {
+                Signed::Yes => files,
+                Signed::Unknown | Signed::No => files.min(options.bounds.unsigned_files),
+            });
             for some in digests.chunks(BATCH) {
                 let read: Vec<Result<Vec<Entry>, String>> =
                     some.par_iter().map(|digest| entries(*digest)).collect();
-                let files: usize = read.iter().flatten().map(Vec::len).sum();
-                if found.capacity() - found.len() < files {
-                    // Doubling would take three times the memory. The others list about as many.
-                    found.reserve_exact(files * rest.div_ceil(some.len()));
-                }
-                rest -= some.len();
                 for read in read {
                     match read {
                         Ok(entries) => found.extend(entries),
@@ -85,6 +89,7 @@ impl Listing {
             }
         }
         (listing.entries, listing.notes) = (found, notes);
+        listing.is_cut = is_cut.into_inner();
         listing.entries.par_sort_unstable_by_key(|entry| (entry.key, entry.digest));
         listing
     }
