@@ -308,9 +308,6 @@ impl Chains {
                     } else {
                         name(&previous.pair, &previous.tail)
                     };
-                    if self.unread.binary_search(&path).is_ok() {
-                        continue;
-                    }
                     let reason = format!("{} names it as the digest before", digest.path);
                     if named.insert(key("", &path)) {
                         absent.push(Absent { path, reason });
