@@ -101,4 +101,9 @@ mod tests {
             assert_eq!(all, (0..docs).collect::<Vec<_>>());
         }
     }
+    #[test]
+    fn long_work_gives_way_to_short_work() {
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        assert_eq!(on_long_threads(niceness), niceness() + LONG_NICENESS);
+    }
 }

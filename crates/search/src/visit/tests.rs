@@ -2,7 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tantivy::query::{AllQuery, BitSetDocSet, BooleanQuery, ConstScorer, Occur, Query};
 use tantivy::{BitSet, DocId};
 
@@ -16,7 +18,8 @@ use crate::values::{ReadRecord, ValueSource};
 use crate::word_clauses::WordFormClause;
 use store::store::Store;
 use store::testing::built;
-use wire::{Order, TotalMode};
+use wire::engine::Cancel;
+use wire::{ErrorKind, Order, SearchRequest, TotalMode};
 
 /// Documents with an even number; it cannot tell of one of them.
 #[derive(Debug)]
@@ -196,4 +199,17 @@ fn what_a_failed_search_found_is_kept_for_no_other() {
     let stop = Stop::when(|| false);
     let mut docs = clause.docs(&Context { stop: &stop, ..context }).unwrap();
     assert_eq!(tantivy::DocSet::count_including_deleted(&mut docs), segment.events());
+}
+
+#[test]
+fn a_caller_can_give_groups_less_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), 1 << 20).unwrap();
+    let snapshot = snapshot(&mut store);
+    let request = SearchRequest { query: "* | count by eventTime".into(), ..Default::default() };
+    let cancel = Cancel::at(Instant::now() + Duration::from_mins(1));
+    let asked = |cancel: &Cancel| crate::run::search(&snapshot, &request, Timestamp::now(), cancel);
+    assert!(asked(&cancel).is_ok());
+    let refused = asked(&cancel.with_group_bytes(1_000)).unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::BadRequest, "{refused}");
 }
