@@ -7,7 +7,7 @@ mod given;
 use std::path::Path;
 
 pub use self::disk::Disk;
-pub(crate) use self::disk::read;
+pub(crate) use self::disk::{content_of, kind_by_name, read, reading_of};
 pub use self::given::Given;
 
 /// Mapped folders, resolved as the paths of an archive are.

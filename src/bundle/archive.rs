@@ -1,15 +1,17 @@
 //! The originals and digests of a bag, as an archive that is judged. Only they are asked for: what the digests
 //! list besides was not to be in the bag.
 
-use bundle::{ARCHIVE, Bag, BagRoot};
+use bundle::{ARCHIVE, Bag, BagRoot, VALIDATION};
 use evidence::{
     Archive, Bounds, Collector, Content, File, Filter, Keyring, Kind, Options, Reading, Root,
 };
 use ingest::read::ReadLimits;
-use sha2::{Digest as _, Sha256};
 use wire::ValidateReport;
 
-use crate::evidence::read;
+use crate::evidence::{content_of, kind_by_name, read, reading_of};
+
+/// Bytes of the report of a validation: ten thousand names of each kind.
+const VALIDATION_BYTES_MAX: usize = 64 << 20;
 
 /// See the module's documentation.
 struct Files<'a> {
@@ -38,6 +40,12 @@ pub(super) fn validate(
     collector.report(keys.len())
 }
 
+/// What the bag says that its digests say; None where that is not there, or cannot be read.
+pub(super) fn validation(bag: &Bag) -> Option<ValidateReport> {
+    let text = bag.content(VALIDATION, VALIDATION_BYTES_MAX).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
 impl Files<'_> {
     fn read<R>(
         &self,
@@ -45,44 +53,27 @@ impl Files<'_> {
         bytes_max: usize,
         take: impl FnOnce(&[u8], bool) -> R,
     ) -> Result<R, String> {
-        let file = self.bag.file(path).map_err(|error| error.to_string())?;
         let file_bytes_max = self.limits.file_bytes_max.min(bytes_max);
+        let file = self.bag.file(path, file_bytes_max).map_err(|error| error.to_string())?;
         read(file, ReadLimits { file_bytes_max, ..self.limits }, take)
-    }
-
-    fn kind(&self, path: &str) -> Kind {
-        if evidence::is_metadata_path(path) {
-            let content = self.content(path, evidence::METADATA_BYTES_MAX);
-            let is_metadata = content.is_ok_and(|content| {
-                !content.has_trailing && evidence::is_metadata(&content.bytes)
-            });
-            return if is_metadata { Kind::Metadata } else { Kind::Log };
-        }
-        if evidence::is_digest_path(path) { Kind::Digest } else { Kind::Log }
     }
 }
 
 impl Archive for Files<'_> {
     fn walk(&self, each: &mut dyn FnMut(File)) {
         let is_inside = |path: &str| path.strip_prefix(ARCHIVE).is_some_and(|p| p.starts_with('/'));
-        for (path, _) in self.bag.files().filter(|(path, _)| is_inside(path)) {
-            let kind = self.kind(path);
+        for (path, size) in self.bag.files().filter(|(path, _)| is_inside(path)) {
+            let kind = kind_by_name(self, path, size).unwrap_or(Kind::Log);
             each(File { path: path.to_owned(), kind, number: 0, known: None });
         }
     }
 
     fn reading(&self, path: &str) -> Result<Reading, String> {
-        self.read(path, usize::MAX, |bytes, has_trailing| Reading {
-            sha256: Sha256::digest(bytes).into(),
-            has_trailing,
-        })
+        self.read(path, usize::MAX, reading_of)
     }
 
     fn content(&self, path: &str, bytes_max: usize) -> Result<Content, String> {
-        self.read(path, bytes_max, |bytes, has_trailing| Content {
-            bytes: bytes.to_vec(),
-            has_trailing,
-        })
+        self.read(path, bytes_max, content_of)
     }
 
     fn is_asked(&self, path: &str) -> bool {

@@ -1,6 +1,6 @@
 //! What a bundle is asked for, made independent of when it is asked: the same command gives the same bag.
 
-use bundle::Query;
+use bundle::{Query, Tree};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ impl Ask {
         Ok(Query {
             text: self.query.clone(),
             parsed: parsed.to_string(),
-            tree: serde_json::to_value(&parsed).unwrap_or_default(),
+            tree: Tree::of(&parsed),
             start: start.map(|time| time.to_string()),
             end: end.map(|time| time.to_string()),
             time_zone: self.time_zone.clone(),

@@ -250,6 +250,10 @@ impl<'a> Digests<'a> {
         for (belongs, day) in ends {
             self.look(&belongs, day)?;
         }
+        // Any of them may carry the signature of one that is needed.
+        for (_, reason) in std::mem::take(&mut self.unread) {
+            self.reasons.add(About::Digests, reason);
+        }
         let needed = self.candidates.values().filter(|candidate| candidate.is_needed);
         let names: BTreeSet<(String, String)> = needed
             .map(|candidate| (candidate.belongs.site.clone(), candidate.facts.name.clone()))

@@ -90,7 +90,7 @@ pub(super) fn lacking(
         (FileState::Reread, "a damaged part of the index held events of it"),
     ] {
         match files(client, state, &range) {
-            Ok(files) => name(&files, what, reasons),
+            Ok(found) => name(&found, what, reasons),
             Err(ClientError::Api(error)) if error.kind == ErrorKind::Conflict => {
                 notes.push(
                     "without a daemon, it is not known which files wait to be read".to_owned(),
@@ -108,8 +108,8 @@ pub(super) fn lacking(
         reasons.add(About::Index, reason);
     }
     match files(client, FileState::Skipped, &range) {
-        Ok(skipped) if !skipped.is_empty() => {
-            let count = skipped.len();
+        Ok(skipped) if !skipped.files.is_empty() => {
+            let count = skipped.files.len() as u64 + skipped.unlisted;
             notes.push(format!("{count} paths are links, pipes or the like, and are not read"));
         }
         Ok(_) => {}
@@ -119,15 +119,29 @@ pub(super) fn lacking(
     Ok(())
 }
 
-fn files(client: &Client, state: FileState, range: &Range) -> Result<Vec<FileEntry>, ClientError> {
-    let request =
-        FilesRequest { state: Some(state), limit: Some(FILES_MAX), ..FilesRequest::default() };
-    let mut files = client.files(&request)?.files;
-    files.retain(|file| range.may_touch(file));
-    Ok(files)
+/// Files of a state.
+struct Found {
+    /// Those that may have events of the time that is asked for.
+    files: Vec<FileEntry>,
+    /// Files that are more than can be listed: nobody knows of what time they are.
+    unlisted: u64,
 }
 
-fn name(files: &[FileEntry], what: &str, reasons: &mut Reasons) {
+fn files(client: &Client, state: FileState, range: &Range) -> Result<Found, ClientError> {
+    let request =
+        FilesRequest { state: Some(state), limit: Some(FILES_MAX), ..FilesRequest::default() };
+    let answer = client.files(&request)?;
+    let unlisted = answer.total.saturating_sub(answer.files.len() as u64);
+    let mut files = answer.files;
+    files.retain(|file| range.may_touch(file));
+    Ok(Found { files, unlisted })
+}
+
+fn name(Found { files, unlisted }: &Found, what: &str, reasons: &mut Reasons) {
+    if *unlisted > 0 {
+        let reason = format!("{unlisted} files more than can be listed, of any time: {what}");
+        reasons.add(About::Index, reason);
+    }
     for file in files.iter().take(NAMED_MAX) {
         let why = file.reading.reason.as_deref().map(|why| format!(": {why}"));
         let (path, why) = (&file.path, why.unwrap_or_default());

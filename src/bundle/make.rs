@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::bail;
 use bundle::{
     About, Bag, Begun, COVERAGE, Counts, EVENTS, Problems, Query, RECORDS, REPORT, Reasons, Report,
-    Stage, Stored, VALIDATION,
+    Stage, StageError, Stored, VALIDATION,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use segment::steps::step;
 use wire::limits::COVERAGE_GROUPS_MAX;
 use wire::{CoverageRequest, ErrorKind, Integrity, SearchRequest};
 
-use super::archive::validate;
+use super::archive::{validate, validation};
 use super::ask::{Ask, request};
 use super::collect::{self, Collected, Where};
 use super::contents::Packed;
@@ -74,7 +74,7 @@ struct BegunAs {
 pub fn make(making: &Making<'_>) -> anyhow::Result<Made> {
     let stage = match Stage::open(making.output, making.ask.is_tar)? {
         Begun::Making(stage) => stage,
-        Begun::Done => return done(making.output),
+        Begun::Done(output) => return making.done(&output),
     };
     let begun = making.begin(&stage)?;
     let time = Timestamp::from_second(begun.time)?;
@@ -99,17 +99,6 @@ pub fn make(making: &Making<'_>) -> anyhow::Result<Made> {
     Ok(Made { report, suspicious: verdicts.0, verified: verdicts.1 })
 }
 
-/// Of a bag that an earlier run finished.
-fn done(output: &Path) -> anyhow::Result<Made> {
-    let bag = Bag::open(output, &mut Problems::default())?;
-    let report = bag.content(REPORT, usize::MAX >> 1)?;
-    let report: Report = serde_json::from_slice(&report)?;
-    let validation = bag.content(VALIDATION, usize::MAX >> 1).ok();
-    let validation = validation.and_then(|text| serde_json::from_slice(&text).ok());
-    let (suspicious, verified) = validation.as_ref().map_or((0, 0), verdicts);
-    Ok(Made { report, suspicious, verified })
-}
-
 /// Originals that a digest contradicts or does not list, and those that are verified.
 fn verdicts(report: &wire::ValidateReport) -> (u64, u64) {
     let suspicious = [Integrity::Mismatch, Integrity::Unlisted, Integrity::TrailingData];
@@ -118,6 +107,22 @@ fn verdicts(report: &wire::ValidateReport) -> (u64, u64) {
 }
 
 impl Making<'_> {
+    /// Of a bag that an earlier run finished, if that was asked for the same.
+    fn done(&self, output: &Path) -> anyhow::Result<Made> {
+        let taken = || StageError::Taken(output.to_owned());
+        let bag = Bag::open(output, &mut Problems::default())?;
+        let report = bag.report().map_err(|_| taken())?;
+        let time: Timestamp = report.time.parse().map_err(|_| taken())?;
+        let is_same = report.records_only == self.ask.records_only
+            && self.time.is_none_or(|asked| asked.as_second() == time.as_second())
+            && self.ask.resolved(time).is_ok_and(|query| query == report.query);
+        if !is_same {
+            return Err(taken().into());
+        }
+        let (suspicious, verified) = validation(&bag).as_ref().map_or((0, 0), verdicts);
+        Ok(Made { report, suspicious, verified })
+    }
+
     /// What an earlier run has begun, if it is the same; else what is begun now.
     fn begin(&self, stage: &Stage) -> anyhow::Result<BegunAs> {
         if let Some(begun) = stage.state::<BegunAs>(STATE) {
@@ -130,6 +135,7 @@ impl Making<'_> {
             }
             return Ok(begun);
         }
+        stage.begin_anew()?;
         let time = self.time.unwrap_or_else(Timestamp::now).as_second();
         let index = State::of(&self.client.status()?);
         let begun = BegunAs { ask: self.ask.clone(), time, index };
@@ -288,8 +294,7 @@ impl Work<'_> {
                 counts.events_in_originals += u64::from(line.file.is_some());
                 counts.events_in_tables += u64::from(line.file.is_some() && line.is_of_table());
                 files.extend(line.file.clone());
-                counts.first.get_or_insert_with(|| line.time.clone());
-                counts.last = Some(line.time.clone());
+                counts.see_time(&line.time);
                 serde_json::to_writer(&mut *to, &line)?;
                 to.write_all(b"\n")?;
                 Ok::<(), anyhow::Error>(())
@@ -347,7 +352,7 @@ impl Work<'_> {
             format: bundle::FORMAT,
             traildex: env!("CARGO_PKG_VERSION").to_owned(),
             time: time.to_string(),
-            complete: reasons.is_empty(),
+            complete: reasons.is_empty() && reasons_left_out == 0,
             reasons,
             reasons_left_out,
             notes: std::mem::take(&mut self.notes),

@@ -21,6 +21,9 @@ use super::contents::Packed;
 /// Files of one bundle: their names are in memory, several times.
 const SOURCES_MAX: usize = 500_000;
 
+/// Bytes of these names.
+const SOURCES_BYTES_MAX: usize = 128 << 20;
+
 /// A file that events are from.
 #[derive(Debug, Default)]
 pub(super) struct Source {
@@ -49,14 +52,17 @@ impl Sources {
     /// The files of the events that were fetched.
     pub(super) fn of(stage: &Stage, client: &Client) -> anyhow::Result<Self> {
         let mut files: BTreeMap<String, Source> = BTreeMap::new();
+        let mut bytes = 0;
         collect::each(stage, |_, event| {
             if let Some(source) = files.get_mut(&event.source) {
                 source.events += 1;
                 return Ok(());
             }
-            if files.len() >= SOURCES_MAX {
+            bytes += event.source.len();
+            if files.len() >= SOURCES_MAX || bytes > SOURCES_BYTES_MAX {
                 bail!(
-                    "the events are from more than {SOURCES_MAX} files: narrow the query, or its time"
+                    "the events are from more than {SOURCES_MAX} files, or these have more than \
+                     {SOURCES_BYTES_MAX} bytes of names: narrow the query, or its time"
                 );
             }
             let place = place_of(&event.source);

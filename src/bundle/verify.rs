@@ -12,12 +12,13 @@ use ingest::read::ReadLimits;
 use serde::Serialize;
 use wire::{DigestState, Integrity, StateCount, ValidateReport};
 
-use super::archive::validate;
+use super::archive::{validate, validation};
 use super::contents::Packed;
 use crate::evidence::Given;
 
-/// Bytes of the report of a validation: ten thousand names of each kind.
-const VALIDATION_BYTES_MAX: usize = 256 << 20;
+/// Whose keys the digests are judged by.
+const GIVEN: &str = "given";
+const BAG: &str = "bag";
 
 /// What a bundle is checked with.
 pub struct Verifying<'a> {
@@ -65,15 +66,38 @@ pub struct Verified {
 
 impl Verified {
     /// Whether all is as it should be: the bag is whole, says that it is complete, and no digest contradicts
-    /// an original.
+    /// an original; and where keys were given, all originals are verified by them.
     pub fn is_good(&self) -> bool {
+        let (verified, originals) = self.originals();
+        let is_proven = self.validation.is_some() && verified == originals;
+        self.is_whole
+            && self.says_complete
+            && self.is_clean()
+            && (!self.has_keys_given() || is_proven)
+    }
+
+    /// Whether whoever checks has brought keys.
+    pub fn has_keys_given(&self) -> bool {
+        self.keys_from == GIVEN
+    }
+
+    /// Originals that are verified, and all.
+    pub fn originals(&self) -> (u64, u64) {
+        let Some(found) = &self.validation else { return (0, 0) };
+        (found.files_in(Integrity::Verified), found.files.iter().map(|of| of.count).sum())
+    }
+
+    fn is_clean(&self) -> bool {
         let suspicious = [Integrity::Mismatch, Integrity::Unlisted, Integrity::TrailingData];
-        let invalid = [DigestState::Invalid, DigestState::Moved, DigestState::Unreadable];
-        let is_clean = self
-            .validation
+        let invalid = [
+            DigestState::Invalid,
+            DigestState::Moved,
+            DigestState::Damaged,
+            DigestState::Unreadable,
+        ];
+        self.validation
             .as_ref()
-            .is_none_or(|found| !has(&found.files, &suspicious) && !has(&found.digests, &invalid));
-        self.is_whole && self.says_complete && is_clean
+            .is_none_or(|found| !has(&found.files, &suspicious) && !has(&found.digests, &invalid))
     }
 }
 
@@ -115,7 +139,7 @@ pub fn verify(verifying: &Verifying<'_>) -> anyhow::Result<Verified> {
         events_at_their_places: events.at_their_places,
         events_of_tables: events.of_tables,
         events_without_file: events.without_file,
-        keys_from: if verifying.given.is_some() { "given" } else { "bag" },
+        keys_from: if verifying.given.is_some() { GIVEN } else { BAG },
         validation,
     })
 }
@@ -162,10 +186,14 @@ fn judge(
         }
     }
     let found = validate(bag, &report.roots, &keys, verifying.limits);
-    let stated = bag.content(VALIDATION, VALIDATION_BYTES_MAX).ok();
-    let stated = stated.and_then(|text| serde_json::from_slice::<ValidateReport>(&text).ok());
-    match stated {
-        None => problems.add(VALIDATION, "it is missing, or cannot be read"),
+    if keys.len() != report.counts.keys {
+        let (stated, counted) = (report.counts.keys, keys.len());
+        problems.add(REPORT, format!("it counts {stated} keys, and there are {counted}"));
+    }
+    match validation(bag) {
+        // That it is missing has been told.
+        None if bag.size(VALIDATION).is_none() => {}
+        None => problems.add(VALIDATION, "it cannot be read"),
         Some(stated) if is_same(&stated, &found) => {}
         Some(_) => {
             problems.add(

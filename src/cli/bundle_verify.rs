@@ -94,17 +94,17 @@ fn describe(verified: &Verified) -> String {
             escape(&report.time),
             escape(&report.traildex)
         );
-        let _ = writeln!(text, "query       {}", escape(&report.query.parsed));
+        let _ = writeln!(text, "query       {}", escape(&report.query.text));
+        if report.query.parsed != report.query.text {
+            let _ = writeln!(text, "understood  {}", escape(&report.query.parsed));
+        }
         let _ = writeln!(text, "events      {}", events(verified, report.records_only));
     }
     if let Some(found) = &verified.validation {
-        signatures(&mut text, found, verified.keys_from);
+        signatures(&mut text, found, verified.has_keys_given());
     }
     if let Some(hash) = &verified.tag_manifest_sha256 {
-        let _ = writeln!(
-            text,
-            "signed      tagmanifest-sha256.txt, SHA-256 {hash}, is what a signature is of"
-        );
+        let _ = writeln!(text, "to sign     tagmanifest-sha256.txt, SHA-256 {hash}");
     }
     if let Some(report) = &verified.report {
         for reason in report.reasons.iter().take(REASONS_SHOWN) {
@@ -122,10 +122,22 @@ fn describe(verified: &Verified) -> String {
     let verdict = match (verified.is_whole, verified.says_complete) {
         (true, true) => "the bag is whole, and complete",
         (true, false) => "the bag is whole; it is not complete, and says so",
-        (false, _) => "the bag is not what was bundled",
+        (false, _) => "the bag is not whole: it is not what was bundled",
     };
     let _ = writeln!(text, "{verdict}");
+    if verified.has_keys_given() {
+        let _ = writeln!(text, "{}", proven(verified));
+    }
     text
+}
+
+/// What the keys of whoever checks have shown.
+fn proven(verified: &Verified) -> String {
+    if verified.validation.is_none() {
+        return "no original is in the bag, so the keys verify nothing".to_owned();
+    }
+    let (of, all) = verified.originals();
+    format!("{} of {} verified by the keys given", thousands(of), counted(all, "original"))
 }
 
 fn events(verified: &Verified, records_only: bool) -> String {
@@ -147,11 +159,11 @@ fn events(verified: &Verified, records_only: bool) -> String {
     text
 }
 
-fn signatures(text: &mut String, found: &ValidateReport, keys_from: &str) {
+fn signatures(text: &mut String, found: &ValidateReport, is_given: bool) {
     let _ = writeln!(text, "originals   {}", counts(&found.files));
     let _ = writeln!(text, "digests     {}", counts(&found.digests));
     let keys = counted(found.keys, "key");
-    let whose = if keys_from == "given" {
+    let whose = if is_given {
         "as given with --public-keys"
     } else {
         "from the bag, and only as good as the bag: give your own with --public-keys"

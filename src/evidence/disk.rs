@@ -95,22 +95,12 @@ impl Disk {
     /// which nobody has to list.
     fn kind(&self, key: &FileKey) -> Option<Kind> {
         let path = &key.path;
-        let has = |bytes_max: usize, is: fn(&[u8]) -> bool| {
-            let is_small = key.size <= bytes_max as u64;
-            is_small
-                && evidence::Archive::content(self, path, bytes_max)
-                    .is_ok_and(|content| !content.has_trailing && is(&content.bytes))
-        };
-        if evidence::is_metadata_path(path) {
-            let is_metadata = has(evidence::METADATA_BYTES_MAX, evidence::is_metadata);
-            return Some(if is_metadata { Kind::Metadata } else { Kind::Log });
-        }
-        if evidence::is_digest_path(path) {
-            return Some(Kind::Digest);
+        if let Some(kind) = kind_by_name(self, path, key.size) {
+            return Some(kind);
         }
         let may_be_keys = Path::new(path).extension().is_some_and(|ending| ending == "json")
             && !path.contains("_CloudTrail_");
-        if may_be_keys && has(evidence::KEYS_BYTES_MAX, evidence::is_keys) {
+        if may_be_keys && has(self, path, key.size, evidence::KEYS_BYTES_MAX, evidence::is_keys) {
             return None;
         }
         Some(Kind::Log)
@@ -131,6 +121,43 @@ impl Disk {
         let file_bytes_max = self.limits.file_bytes_max.min(bytes_max);
         read(file, ReadLimits { file_bytes_max, ..self.limits }, take)
     }
+}
+
+/// What a file of an archive is by its name: a digest, or metadata, if it has any in it. None tells nothing.
+pub(crate) fn kind_by_name(
+    archive: &impl evidence::Archive,
+    path: &str,
+    size: u64,
+) -> Option<Kind> {
+    if evidence::is_metadata_path(path) {
+        let is = has(archive, path, size, evidence::METADATA_BYTES_MAX, evidence::is_metadata);
+        return Some(if is { Kind::Metadata } else { Kind::Log });
+    }
+    evidence::is_digest_path(path).then_some(Kind::Digest)
+}
+
+/// Whether a file is short, and of a kind.
+fn has(
+    archive: &impl evidence::Archive,
+    path: &str,
+    size: u64,
+    bytes_max: usize,
+    is: fn(&[u8]) -> bool,
+) -> bool {
+    size <= bytes_max as u64
+        && archive
+            .content(path, bytes_max)
+            .is_ok_and(|content| !content.has_trailing && is(&content.bytes))
+}
+
+/// The hash of a content.
+pub(crate) fn reading_of(bytes: &[u8], has_trailing: bool) -> Reading {
+    Reading { sha256: Sha256::digest(bytes).into(), has_trailing }
+}
+
+/// A copy of a content.
+pub(crate) fn content_of(bytes: &[u8], has_trailing: bool) -> Content {
+    Content { bytes: bytes.to_vec(), has_trailing }
 }
 
 /// The bytes of a regular file; an error of any other.
@@ -191,17 +218,11 @@ impl evidence::Archive for Disk {
     }
 
     fn reading(&self, path: &str) -> Result<Reading, String> {
-        self.read(path, usize::MAX, |bytes, has_trailing| Reading {
-            sha256: Sha256::digest(bytes).into(),
-            has_trailing,
-        })
+        self.read(path, usize::MAX, reading_of)
     }
 
     fn content(&self, path: &str, bytes_max: usize) -> Result<Content, String> {
-        self.read(path, bytes_max, |bytes, has_trailing| Content {
-            bytes: bytes.to_vec(),
-            has_trailing,
-        })
+        self.read(path, bytes_max, content_of)
     }
 
     fn is_asked(&self, path: &str) -> bool {

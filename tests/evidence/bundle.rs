@@ -279,8 +279,15 @@ fn the_digests_that_prove_the_originals_come_along_with_their_keys() {
     // Somebody else's keys prove nothing, and the bag's own do not take their place.
     let other = indexed.out("other.json");
     write(&other, key_list(&[2], false).as_bytes());
-    let found = is_good(&out, &["--public-keys", text(&other)]);
+    let (code, found) = verify(&out, &["--public-keys", text(&other)]);
     assert_eq!(found["validation"]["files"][0]["state"], "listed");
+    assert!(code == 4 && found["is_whole"] == true, "keys that prove nothing: {found:#}");
+    let last = |keys: &str| {
+        let ran = run(&["bundle", "verify", text(&out), "--public-keys", keys]);
+        ran.stdout.lines().last().unwrap().to_owned()
+    };
+    assert_eq!(last(text(&other)), "0 of 1 original verified by the keys given");
+    assert_eq!(last(text(&bench.keys)), "1 of 1 original verified by the keys given");
     // And the originals can be validated as they lie there.
     let validated = crate::validate_with(&out.join("data/archive"), &bench.keys, &[]);
     assert_eq!(validated.files(wire::Integrity::Verified), 1);

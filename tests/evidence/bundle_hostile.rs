@@ -13,7 +13,7 @@ use crate::chain::{Bench, write};
 use crate::common::{files_below, run};
 
 /// A bag with everything in it, and what holds it.
-fn bag() -> (Indexed, Bench, PathBuf) {
+pub(crate) fn bag() -> (Indexed, Bench, PathBuf) {
     let (bench, _) = Bench::whole();
     let indexed = Indexed::of(&bench.copy);
     let out = indexed.out("bag");
@@ -24,7 +24,7 @@ fn bag() -> (Indexed, Bench, PathBuf) {
 
 /// What is wrong with a bag, which something is.
 #[track_caller]
-fn wrong(path: &Path) -> (BTreeSet<String>, Value) {
+pub(crate) fn wrong(path: &Path) -> (BTreeSet<String>, Value) {
     let (code, found) = verify(path, &[]);
     assert!(code == 4 && found["is_whole"] == false, "{found:#}");
     (named(&found), found)
@@ -76,7 +76,7 @@ fn files_that_are_added_removed_or_renamed_are_named() {
 }
 
 /// Makes the manifests right again, as who changes a bag would.
-fn seal(bag: &Path) {
+pub(crate) fn seal(bag: &Path) {
     let line =
         |path: &str, bytes: &[u8]| format!("{}  {path}\n", hex::encode(Sha256::digest(bytes)));
     let files = tree(bag);

@@ -164,6 +164,29 @@ fn a_digest_that_is_missing_or_gone_is_a_reason() {
 }
 
 #[test]
+fn a_digest_whose_signature_carrier_is_gone_is_a_reason() {
+    let mut bench = Bench::new();
+    // A file that was listed late: the digest that follows ends two days after it.
+    let (object, content) = bench.chain.log(5);
+    write(&bench.chain.path(&object), &gzip(&content, 6));
+    bench.chain.start = "2023-11-06T22:40:14Z".parse().unwrap();
+    let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&content));
+    bench.chain.hour_with(0, |digest| {
+        digest["logFiles"] = serde_json::json!([{
+            "s3Bucket": "my-trail", "s3Object": object, "hashAlgorithm": "SHA-256", "hashValue": hash,
+        }]);
+    });
+    let next = bench.chain.hour(0);
+    let indexed = Indexed::of(&bench.copy);
+    let keys = ["--public-keys", text(&bench.keys)];
+    check_code(&indexed.bundle("*", &indexed.out("whole"), &keys), 0);
+    fs::remove_file(&next.digest).unwrap();
+    let out = indexed.out("gone");
+    check_code(&indexed.bundle("*", &out, &keys), 4);
+    check_reason(&out, "digests", "the index had this digest, and it cannot be read");
+}
+
+#[test]
 fn what_was_not_recorded_and_the_query_asks_for_is_a_reason() {
     let indexed = Indexed::of(&sample("invictus"));
     let out = indexed.out("bag");

@@ -179,6 +179,101 @@ fn pages_that_were_fetched_are_not_fetched_again() {
 }
 
 #[test]
+fn a_bag_of_another_command_is_never_this_commands_result() {
+    let (bench, _) = Bench::whole();
+    let indexed = Indexed::of(&bench.copy);
+    for name in ["bag", "bag.tar"] {
+        let out = indexed.out(name);
+        check_code(&indexed.bundle("eventName:GetObject", &out, &[]), 0);
+        let others: [(&str, &[&str]); 4] = [
+            ("*", &[]),
+            ("eventName:GetObject", &["--records-only"]),
+            ("eventName:GetObject", &["--since", "2023-11-05T09:00:00Z"]),
+            ("eventName:GetObject", &["--time-zone", "Europe/Berlin"]),
+        ];
+        let leave = |left: &str| {
+            fs::create_dir_all(partial(&out)).unwrap();
+            if !left.is_empty() {
+                fs::write(partial(&out).join(left), "").unwrap();
+            }
+        };
+        for left in ["done", ""] {
+            for (query, args) in others {
+                leave(left);
+                let ran = indexed.bundle(query, &out, args);
+                check_code(&ran, 4);
+                assert!(ran.stderr.contains("is there already"), "{}", ran.stderr);
+            }
+            leave(left);
+            let mut later = crate::common::traildex();
+            later.args(["bundle", "eventName:GetObject", "--time", "2026-01-02T03:04:06Z"]);
+            later.arg("--data-dir").arg(indexed.place.data_dir()).arg("--output").arg(&out);
+            check_code(&later.output().unwrap().into(), 4);
+            leave(left);
+            check_code(&indexed.bundle("eventName:GetObject", &out, &[]), 0);
+        }
+        is_good(&out, &[]);
+    }
+}
+
+#[test]
+fn a_state_that_cannot_be_read_takes_nothing_of_another_query_along() {
+    let (bench, _) = Bench::whole();
+    let indexed = Indexed::of(&bench.copy);
+    let whole = indexed.out("whole");
+    check_code(&indexed.bundle("eventID:00000001*", &whole, &[]), 0);
+    for (number, state) in ["", "{", "{\"ask\":1}"].iter().enumerate() {
+        let out = indexed.out(&format!("bag-{number}"));
+        end_at(&indexed, &out, &[], "bundle-payload-written=return");
+        fs::write(partial(&out).join("state.json"), state).unwrap();
+        check_code(&indexed.bundle("eventID:00000001*", &out, &[]), 0);
+        assert!(tree(&out) == tree(&whole));
+    }
+}
+
+#[test]
+fn a_tar_that_goes_on_has_the_reports_of_the_run_that_ends_it() {
+    let place = crate::common::Place::new();
+    for number in 0..1_100 {
+        let file = place.archive().join(format!("{number}.json"));
+        crate::chain::write(&file, &crate::common::trail(&[&format!("id-{number}")]));
+    }
+    let indexed = Indexed::of(&place.archive());
+    let out = indexed.out("x.tar");
+    end_at(&indexed, &out, &[], "bundle-file-packed=1090*off->return");
+    // What it says of the index is longer now.
+    let more = indexed.out("more");
+    crate::chain::write(&more.join("z.json"), &crate::common::trail(&["z"]));
+    let data = indexed.place.data_dir();
+    let ran = crate::common::run(&["import", text(&more), "--data-dir", text(&data)]);
+    check_code(&ran, 0);
+    check_code(&indexed.bundle("*", &out, &[]), 4);
+    let (_, found) = verify(&out, &[]);
+    assert!(found["is_whole"] == true && found["says_complete"] == false, "{found:#}");
+}
+
+#[test]
+fn an_output_is_named_in_any_way_that_a_shell_completes() {
+    let (bench, _) = Bench::whole();
+    let indexed = Indexed::of(&bench.copy);
+    let whole = indexed.out("whole");
+    check_code(&indexed.bundle("*", &whole, &[]), 0);
+    for name in ["slash/", "dot/.", "./before"] {
+        let named = indexed.out(name);
+        check_code(&indexed.bundle("*", &named, &[]), 0);
+        assert!(tree(&named) == tree(&whole), "{name}");
+    }
+    fs::create_dir(indexed.out("empty")).unwrap();
+    check_code(&indexed.bundle("*", &indexed.out("empty/"), &[]), 0);
+    std::os::unix::fs::symlink(indexed.out("nothing"), indexed.out("link")).unwrap();
+    for name in ["link", "slash/..", "x.tar/"] {
+        let ran = indexed.bundle("*", &indexed.out(name), &[]);
+        check_code(&ran, 4);
+        assert!(ran.stderr.contains("cannot be written"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_place_that_holds_something_else_is_refused() {
     let (bench, _) = Bench::whole();
     let indexed = Indexed::of(&bench.copy);

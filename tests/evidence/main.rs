@@ -4,6 +4,7 @@ mod attacks;
 mod bounds;
 mod bundle;
 mod bundle_clients;
+mod bundle_forged;
 mod bundle_hostile;
 mod bundle_incomplete;
 mod bundle_resume;

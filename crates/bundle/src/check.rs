@@ -7,15 +7,24 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Hash;
 use crate::info::{DECLARATION_TEXT, oxum};
-use crate::limits::{REPORT_BYTES_MAX, STEP};
+use crate::limits::STEP;
 use crate::manifest;
 use crate::names::{
     ARCHIVE, COVERAGE, DECLARATION, EVENTS, INFO, KEYS, MANIFEST, RECORDS, REPORT, TAG_MANIFEST,
     VALIDATION,
 };
 use crate::problems::Problems;
-use crate::report::{FORMAT, Report};
+use crate::report::Report;
 use crate::source::Bag;
+
+/// The files that make a bag of the payload.
+const TAGS: [&str; 3] = [DECLARATION, INFO, MANIFEST];
+
+/// What every bundle has.
+const ALWAYS: [&str; 3] = [EVENTS, REPORT, COVERAGE];
+
+/// What is said of a file that no bundle has.
+const UNKNOWN: &str = "no such bundle has this file";
 
 /// Bytes of the short files of a bag.
 const TAG_BYTES_MAX: usize = 64 << 10;
@@ -42,12 +51,12 @@ pub fn check(
     let mut checked = Checked::default();
     let tags = read_manifest(bag, TAG_MANIFEST, problems)?;
     let payload = read_manifest(bag, MANIFEST, problems)?;
-    refuse_foreign(&tags, TAG_MANIFEST, is_tag, problems);
+    refuse_foreign(&tags, TAG_MANIFEST, |path| !is_payload(path), problems);
     refuse_foreign(&payload, MANIFEST, is_payload, problems);
-    for path in payload.keys().filter(|path| is_payload(path) && !is_known(path)) {
-        problems.add(path, "no bundle has such a file");
+    for path in tags.keys().filter(|path| !is_payload(path) && !TAGS.contains(&path.as_str())) {
+        problems.add(path, UNKNOWN);
     }
-    for name in [DECLARATION, INFO, MANIFEST] {
+    for name in TAGS {
         if !tags.contains_key(name) {
             problems.add(name, format!("{TAG_MANIFEST} does not name it"));
         }
@@ -64,7 +73,35 @@ pub fn check(
         None => None,
     };
     checked.report = report(bag, problems);
+    if let Some(report) = &checked.report {
+        has_all(bag, report.records_only, &payload, problems);
+    }
     Ok(checked)
+}
+
+/// A bundle has its files, and no others.
+fn has_all(
+    bag: &Bag,
+    records_only: bool,
+    payload: &BTreeMap<String, Hash>,
+    problems: &mut Problems,
+) {
+    let by_kind: [&str; 2] = if records_only { [RECORDS, RECORDS] } else { [VALIDATION, KEYS] };
+    let of_kind = |path: &str| {
+        let is_inside = path.strip_prefix(ARCHIVE).is_some_and(|rest| rest.starts_with('/'));
+        by_kind.contains(&path) || (is_inside && !records_only)
+    };
+    for path in payload.keys().filter(|path| is_payload(path)) {
+        if !ALWAYS.contains(&path.as_str()) && !of_kind(path) {
+            problems.add(path, UNKNOWN);
+        }
+    }
+    // Without keys among those that were given, there is no file of keys.
+    for path in ALWAYS.into_iter().chain([by_kind[0]]) {
+        if bag.size(path).is_none() && !payload.contains_key(path) {
+            problems.add(path, "it is missing, and every such bundle has one");
+        }
+    }
 }
 
 fn refuse_foreign(
@@ -80,16 +117,6 @@ fn refuse_foreign(
 
 fn is_payload(path: &str) -> bool {
     path.starts_with("data/")
-}
-
-/// Whether a bundle has a file of this path.
-fn is_known(path: &str) -> bool {
-    let is_inside = path.strip_prefix(ARCHIVE).is_some_and(|rest| rest.starts_with('/'));
-    is_inside || [EVENTS, RECORDS, KEYS, REPORT, COVERAGE, VALIDATION].contains(&path)
-}
-
-fn is_tag(path: &str) -> bool {
-    !is_payload(path) && path != TAG_MANIFEST
 }
 
 fn read_manifest(
@@ -182,20 +209,13 @@ fn report(bag: &Bag, problems: &mut Problems) -> Option<Report> {
         problems.add(REPORT, "it is missing: traildex has not made this bag");
         return None;
     }
-    let read = bag.content(REPORT, REPORT_BYTES_MAX).map_err(|error| error.to_string());
-    let read = read.and_then(|text| {
-        serde_json::from_slice::<Report>(&text).map_err(|error| error.to_string())
-    });
-    match read {
-        Ok(report) if report.format == FORMAT => {
-            if report.complete != report.reasons.is_empty() {
+    match bag.report() {
+        Ok(report) => {
+            let has_reasons = !report.reasons.is_empty() || report.reasons_left_out > 0;
+            if report.complete == has_reasons {
                 problems.add(REPORT, "what it says of being complete contradicts its reasons");
             }
             Some(report)
-        }
-        Ok(report) => {
-            problems.add(REPORT, format!("its format is {}, not {FORMAT}", report.format));
-            None
         }
         Err(why) => {
             problems.add(REPORT, format!("it cannot be read: {why}"));

@@ -1,11 +1,15 @@
 //! A line of `data/events.ndjson`: an event, and where its record is.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use wire::Integrity;
 
 use crate::Hash;
 use crate::find::Sought;
+use crate::limits::FLAGS_MAX;
 use formats::json::one_line;
 use sha2::{Digest as _, Sha256};
 
@@ -38,6 +42,7 @@ pub struct EventLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_offset: Option<u64>,
     /// What is odd about the record.
+    #[serde(deserialize_with = "few")]
     pub flags: Vec<String>,
     /// What CloudTrail's digests said of its file in the index; null where nothing was judged.
     pub integrity: Option<Integrity>,
@@ -60,6 +65,30 @@ impl EventLine {
         let line = self.raw.is_none().then(|| hash(one_line(self.event.get()).as_bytes()));
         Some(Sought { offset: self.offset, length: self.length, sha256, line })
     }
+}
+
+/// A short list of texts: a line of many empty ones would take ten times its bytes.
+fn few<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    struct Few;
+    impl<'de> Visitor<'de> for Few {
+        type Value = Vec<String>;
+
+        fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(to, "at most {FLAGS_MAX} texts")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Self::Value, A::Error> {
+            let mut texts = Vec::new();
+            while let Some(text) = from.next_element()? {
+                if texts.len() >= FLAGS_MAX {
+                    return Err(Error::invalid_length(texts.len() + 1, &self));
+                }
+                texts.push(text);
+            }
+            Ok(texts)
+        }
+    }
+    from.deserialize_seq(Few)
 }
 
 pub(crate) fn hash(bytes: &[u8]) -> Hash {

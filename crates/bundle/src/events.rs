@@ -1,25 +1,44 @@
 //! Whether the events of a bag are in its originals: each record at its place, and no more and no fewer
 //! than the report counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 
 use crate::event::{EventLine, hash};
 use crate::find::{Sought, is_there};
-use crate::limits::{EVENT_BYTES_MAX, FILES_MAX};
-use crate::names::{ARCHIVE, EVENTS, RECORDS, REPORT};
+use crate::limits::{EVENT_BYTES_MAX, GROWTH_MAX};
+use crate::names::{ARCHIVE, EVENTS, RECORDS, REPORT, place_of};
+use crate::paths::ByPath;
 use crate::problems::Problems;
 use crate::report::{Counts, Report};
 use crate::source::Bag;
 use crate::spool::Spool;
 
-/// Reads packed files.
+/// Says of an event whose hash cannot be one.
+const NO_HASH: &str = "its record_sha256 is no SHA-256";
+
+/// Reads packed files, and records.
 pub trait Contents {
     /// Hands over what a file holds, uncompressed, and returns its SHA-256 in hexadecimal. Err is why it
     /// cannot be read.
     fn content(&mut self, file: &File, take: &mut dyn FnMut(&[u8])) -> Result<String, String>;
+    /// What a record says of itself; None where it cannot be read.
+    fn record(&mut self, record: &[u8]) -> Option<Said>;
+    /// Bytes of a file beyond which it is not read.
+    fn file_bytes_max(&self) -> usize;
+}
+
+/// What a record says of itself, as an index has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Its `eventID`; empty where it has none.
+    pub id: String,
+    /// Its time; None where it states none.
+    pub time: Option<String>,
+    /// All of it as JSON on one line, repaired if need be.
+    pub line: String,
 }
 
 /// What the events of a bag are.
@@ -42,7 +61,7 @@ struct Events<'a> {
     bag: &'a Bag,
     report: &'a Report,
     /// Originals that events name, and what they say of its content.
-    files: BTreeMap<String, (u32, String)>,
+    files: ByPath<(u32, String)>,
     sources: BTreeSet<[u8; 16]>,
     /// Byte of the next record in the file of records.
     next_record: u64,
@@ -58,24 +77,25 @@ pub fn check_events(
     folder: &Path,
     problems: &mut Problems,
 ) -> io::Result<EventsChecked> {
-    if bag.size(EVENTS).is_none() {
-        problems.add(EVENTS, "it is missing");
+    // What is missing has been told.
+    let is_there = |path: &str| bag.size(path).is_some();
+    if !is_there(EVENTS) || (report.records_only && !is_there(RECORDS)) {
         return Ok(EventsChecked::default());
     }
     let mut spool = Spool::create(&folder.join("places"))?;
     let mut events = Events {
         bag,
         report,
-        files: BTreeMap::new(),
+        files: ByPath::new(),
         sources: BTreeSet::new(),
         next_record: 0,
         checked: EventsChecked::default(),
         counts: Counts::default(),
     };
-    events.lines(&mut spool, problems)?;
+    events.lines(&mut spool, contents, problems)?;
     events.places(spool, contents, problems)?;
     events.count(problems);
-    let originals = events.files.into_keys().collect();
+    let originals = events.files.into_map().into_keys().collect();
     Ok(EventsChecked { originals, ..events.checked })
 }
 
@@ -88,12 +108,47 @@ fn is_of_trail(file: &str) -> bool {
     [".json", ".jsonl", ".ndjson", ".cloudtrail"].iter().any(|end| name.ends_with(end))
 }
 
+/// Whether what an event says of itself is what its record says; Err is what is not.
+fn is_of_its_record(event: &EventLine, contents: &mut dyn Contents) -> Result<(), String> {
+    if let Some(raw) = &event.raw {
+        let is_it = raw.len() as u64 == event.length
+            && hex::encode(hash(raw.as_bytes())) == event.record_sha256;
+        if !is_it {
+            return Err("its raw record has another length or another hash".to_owned());
+        }
+    }
+    let record = event.raw.as_deref().unwrap_or(event.event.get());
+    let said = contents.record(record.as_bytes()).ok_or("its record cannot be read")?;
+    if said.line != event.event.get() {
+        return Err("its event is not its record, on one line and repaired".to_owned());
+    }
+    // Without an ID it is the number of the file in the index, which is not in the bag, and its place.
+    let is_id = if said.id.is_empty() {
+        let number = event.id.strip_suffix(&format!(":{}", event.offset));
+        number.is_some_and(|number| number.parse::<u64>().is_ok())
+    } else {
+        said.id == event.id
+    };
+    if !is_id {
+        return Err("its id is not that of its record".to_owned());
+    }
+    if said.time.is_some_and(|time| time != event.time) {
+        return Err("its time is not that of its record".to_owned());
+    }
+    Ok(())
+}
+
 impl Events<'_> {
-    fn lines(&mut self, spool: &mut Spool, problems: &mut Problems) -> io::Result<()> {
+    fn lines(
+        &mut self,
+        spool: &mut Spool,
+        contents: &mut dyn Contents,
+        problems: &mut Problems,
+    ) -> io::Result<()> {
         let mut lines = BufReader::new(self.bag.read(EVENTS)?);
-        let mut records = match self.bag.size(RECORDS) {
-            Some(_) if self.report.records_only => Some(BufReader::new(self.bag.read(RECORDS)?)),
-            _ => None,
+        let mut records = match self.report.records_only {
+            true => Some(BufReader::new(self.bag.read(RECORDS)?)),
+            false => None,
         };
         let mut line = Vec::new();
         for number in 1_u64.. {
@@ -118,7 +173,7 @@ impl Events<'_> {
                 Some(records) => self.record(&event, records),
                 None => self.line(number, &event, spool)?,
             };
-            if let Err(why) = taken {
+            if let Err(why) = taken.and_then(|()| is_of_its_record(&event, contents)) {
                 problems.add(EVENTS, format!("line {number}, event {}: {why}", event.id));
             }
         }
@@ -145,8 +200,14 @@ impl Events<'_> {
         let Some(sha256) = &event.sha256 else {
             return Ok(Err("it names a file, and not what it holds".to_owned()));
         };
+        if event.record_offset.is_some() {
+            return Ok(Err(format!("it names a byte of {RECORDS}, and this bag has none")));
+        }
         if !file.starts_with(&format!("{ARCHIVE}/")) || self.bag.size(file).is_none() {
             return Ok(Err(format!("its file {file} is not in the bag")));
+        }
+        if *file != place_of(&event.source) {
+            return Ok(Err(format!("its file {file} is not that of its source")));
         }
         if event.is_of_table() && (event.row.is_none() || is_of_trail(file)) {
             return Ok(Err("it says that it is a row of a table, and its file is none".to_owned()));
@@ -156,27 +217,34 @@ impl Events<'_> {
             self.counts.events_in_tables += 1;
         }
         self.counts.events_in_originals += 1;
-        let count = self.files.len() as u32;
-        let known = self.files.entry(file.clone()).or_insert_with(|| (count, sha256.clone()));
-        if known.1 != *sha256 {
-            return Ok(Err(format!("it says that {file} holds something else than others say")));
-        }
-        if self.files.len() > FILES_MAX {
-            return Err(io::Error::other("its events name too many files"));
-        }
-        let known = self.files[file].0;
+        let count = self.files.map().len() as u32;
+        let number_of_file = match self.files.map().get(file) {
+            Some((_, stated)) if stated != sha256 => {
+                return Ok(Err(format!(
+                    "it says that {file} holds something else than others say"
+                )));
+            }
+            Some((number, _)) => *number,
+            None => {
+                self.files.insert(file.clone(), (count, sha256.clone()))?;
+                count
+            }
+        };
         if event.is_of_table() {
             return Ok(Ok(()));
         }
         match event.sought() {
-            Some(sought) => spool.add(known, number, &sought).map(Ok),
-            None => Ok(Err("its record_sha256 is none".to_owned())),
+            Some(sought) => spool.add(number_of_file, number, &sought).map(Ok),
+            None => Ok(Err(NO_HASH.to_owned())),
         }
     }
 
     /// Takes an event whose record stands next in the file of records.
     fn record(&mut self, event: &EventLine, records: &mut impl BufRead) -> Result<(), String> {
         self.see(event);
+        if event.file.is_some() {
+            return Err("it names an original, and this bag has none".to_owned());
+        }
         if event.record_offset != Some(self.next_record) {
             return Err(format!("its record is not at byte {} of {RECORDS}", self.next_record));
         }
@@ -185,7 +253,7 @@ impl Events<'_> {
         let read = records.by_ref().take(length + 1).read_to_end(&mut record);
         read.map_err(|error| format!("{RECORDS} cannot be read: {error}"))?;
         self.next_record = self.next_record.saturating_add(event.length).saturating_add(1);
-        let sought = event.sought().ok_or("its record_sha256 is none")?;
+        let sought = event.sought().ok_or(NO_HASH)?;
         let record = record.strip_suffix(b"\n").unwrap_or_default();
         if !is_there(record, &Sought { offset: 0, ..sought }) {
             return Err(format!("its record is not what {RECORDS} has"));
@@ -198,10 +266,7 @@ impl Events<'_> {
         let hash = hash(event.source.as_bytes());
         self.sources.insert(std::array::from_fn(|at| hash[at]));
         self.counts.events += 1;
-        if self.counts.first.is_none() {
-            self.counts.first = Some(event.time.clone());
-        }
-        self.counts.last = Some(event.time.clone());
+        self.counts.see_time(&event.time);
     }
 
     /// Reads each original once, and looks for its records.
@@ -211,14 +276,15 @@ impl Events<'_> {
         contents: &mut dyn Contents,
         problems: &mut Problems,
     ) -> io::Result<()> {
-        let mut paths = vec![(String::new(), String::new()); self.files.len()];
-        for (path, (number, sha256)) in &self.files {
-            paths[*number as usize] = (path.clone(), sha256.clone());
+        let mut paths = vec![("", ""); self.files.map().len()];
+        for (path, (number, sha256)) in self.files.map() {
+            paths[*number as usize] = (path, sha256);
         }
+        let bytes_max = contents.file_bytes_max();
         spool.each_file(|number, places| {
-            let (path, sha256) = &paths[number as usize];
+            let (path, sha256) = paths[number as usize];
             let mut found = 0;
-            let file = match self.bag.file(path) {
+            let file = match self.bag.file(path, bytes_max) {
                 Ok(file) => file,
                 Err(error) => {
                     problems.add(path, format!("it cannot be read: {error}"));
@@ -226,20 +292,32 @@ impl Events<'_> {
                 }
             };
             let read = contents.content(&file, &mut |content| {
+                // Records do not overlap: so all of them cost no more than the file.
+                let mut left = (content.len() as u64).saturating_mul(GROWTH_MAX as u64);
+                let mut before = None;
                 for (event, sought) in places {
-                    if is_there(content, sought) {
+                    let Sought { offset, length, .. } = *sought;
+                    let is_again = before.replace(offset) == Some(offset);
+                    let fits = left.checked_sub(length);
+                    let why = if is_again {
+                        "another line has it"
+                    } else if fits.is_none() {
+                        "all records are longer than the file"
+                    } else if is_there(content, sought) {
                         found += 1;
+                        left = fits.unwrap_or_default();
+                        continue;
                     } else {
-                        let offset = sought.offset;
-                        problems.add(
-                            path,
-                            format!("it does not have the record of line {event} of {EVENTS} at byte {offset}"),
-                        );
-                    }
+                        "it is not there"
+                    };
+                    left = fits.unwrap_or_default();
+                    let what =
+                        format!("the record of line {event} of {EVENTS}, byte {offset}: {why}");
+                    problems.add(path, what);
                 }
             });
             match read {
-                Ok(hash) if hash == *sha256 => {}
+                Ok(hash) if hash == sha256 => {}
                 Ok(_) => problems.add(path, format!("it does not hold what {EVENTS} says")),
                 Err(why) => problems.add(path, format!("it cannot be read: {why}")),
             }
@@ -252,7 +330,7 @@ impl Events<'_> {
     fn count(&mut self, problems: &mut Problems) {
         let stated = &self.report.counts;
         self.counts.files = self.sources.len() as u64;
-        self.counts.originals = self.files.len() as u64;
+        self.counts.originals = self.files.map().len() as u64;
         let pairs = [
             ("events", stated.events, self.counts.events),
             ("events_in_originals", stated.events_in_originals, self.counts.events_in_originals),
@@ -264,6 +342,15 @@ impl Events<'_> {
             if stated != counted {
                 problems.add(REPORT, format!("it counts {stated} {name}, and there are {counted}"));
             }
+        }
+        let found = stated.events_found;
+        if self.report.complete && found != stated.events {
+            let says =
+                format!("it says that it is complete, with {} of {found} events", stated.events);
+            problems.add(REPORT, says);
+        }
+        if (&stated.first, &stated.last) != (&self.counts.first, &self.counts.last) {
+            problems.add(REPORT, "its first or last time is not that of the events");
         }
         let is_incomplete = self.checked.without_file > 0 && !self.report.records_only;
         if is_incomplete && self.report.complete {

@@ -3,7 +3,7 @@
 
 use crate::Hash;
 use crate::event::hash;
-use crate::limits::ESCAPED_DEPTH_MAX;
+use crate::limits::{ESCAPED_DEPTH_MAX, GROWTH_MAX};
 use formats::json::one_line;
 
 /// What must stand at a place.
@@ -35,8 +35,7 @@ pub fn is_there(content: &[u8], sought: &Sought) -> bool {
     let Ok(offset) = usize::try_from(sought.offset) else { return false };
     let Ok(length) = usize::try_from(sought.length) else { return false };
     let Some(rest) = content.get(offset..) else { return false };
-    // No form of a text has fewer bytes than a third of it.
-    if length == 0 || length > rest.len().saturating_mul(3) {
+    if length == 0 || length > rest.len().saturating_mul(GROWTH_MAX) {
         return false;
     }
     rest.get(..length).is_some_and(|text| sought.is(text))

@@ -1,6 +1,6 @@
 //! Bounds on what a stranger's bag can cost, each with its unit and its reason.
 
-/// Files of one bag: four years of one region's trail files. Their names are in memory, 300 bytes each.
+/// Files of one bag: four years of one region's trail files.
 pub(crate) const FILES_MAX: usize = 2_000_000;
 
 /// Bytes of a path in a bag. Linux opens none that is longer than 4,096, with what leads to the bag.
@@ -21,8 +21,24 @@ pub(crate) const LINE_BYTES_MAX: usize = 80 + 3 * PATH_BYTES_MAX;
 /// Bytes of a line of events: twice a record of the size that ingest takes from a file of 64 MiB.
 pub(crate) const EVENT_BYTES_MAX: usize = 128 << 20;
 
-/// Bytes of a report.
-pub(crate) const REPORT_BYTES_MAX: usize = 256 << 20;
+/// Bytes of all paths of one bag; several lists of them are in memory.
+pub(crate) const PATHS_BYTES_MAX: usize = 256 << 20;
+
+/// Flags of one event: more than there are kinds.
+pub(crate) const FLAGS_MAX: usize = 64;
+
+/// Places of events in one of the files that they are spread over, 100 bytes each: events are spread evenly,
+/// unless somebody makes a bag to harm. A hundred million fit.
+pub(crate) const BUCKET_PLACES_MAX: u64 = 2_000_000;
+
+/// Bytes of a record in memory for one byte of its file: U+FFFD stands for a byte that is not UTF-8.
+pub(crate) const GROWTH_MAX: usize = 3;
+
+/// Bytes of a report: what [`REASONS_BYTES_MAX`] allows, escaped, and a query.
+pub(crate) const REPORT_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of all reasons that a report lists.
+pub(crate) const REASONS_BYTES_MAX: usize = 2 << 20;
 
 /// Problems that are named; the rest are counted.
 pub(crate) const PROBLEMS_MAX: usize = 10_000;
@@ -32,11 +48,6 @@ pub(crate) const REASONS_MAX: usize = 1_000;
 
 /// Bytes that are copied or hashed at a time.
 pub(crate) const STEP: usize = 256 << 10;
-
-/// Bytes of a tar, or its entries, after which it is noted how far it is.
-pub(crate) const TAR_STEP_BYTES: u64 = 64 << 20;
-/// See [`TAR_STEP_BYTES`].
-pub(crate) const TAR_STEP_FILES: usize = 1_000;
 
 /// Texts within texts in which a record may stand escaped: SNS in SQS in a log line has three.
 pub(crate) const ESCAPED_DEPTH_MAX: usize = 4;

@@ -7,6 +7,7 @@ use std::io::{self, BufRead, Read as _};
 use crate::Hash;
 use crate::limits::{FILES_MAX, LINE_BYTES_MAX};
 use crate::names::{decoded, encoded};
+use crate::paths::ByPath;
 use crate::problems::Problems;
 
 /// The line of a file.
@@ -20,7 +21,7 @@ pub(crate) fn read(
     name: &str,
     problems: &mut Problems,
 ) -> io::Result<BTreeMap<String, Hash>> {
-    let mut files = BTreeMap::new();
+    let mut files = ByPath::new();
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -33,11 +34,16 @@ pub(crate) fn read(
             break;
         }
         match entry(&line) {
-            Ok((path, hash)) => {
-                if files.insert(path.clone(), hash).is_some() {
+            Ok((path, hash)) => match files.insert(path.clone(), hash) {
+                Ok(true) => {}
+                Ok(false) => {
                     problems.add(name, format!("line {number}: it names {path} a second time"));
                 }
-            }
+                Err(too_many) => {
+                    problems.add(name, too_many.to_string());
+                    break;
+                }
+            },
             Err(why) => problems.add(name, format!("line {number}: {why}")),
         }
         if line.len() == LINE_BYTES_MAX && !line.ends_with(b"\n") {
@@ -45,7 +51,7 @@ pub(crate) fn read(
             break;
         }
     }
-    Ok(files)
+    Ok(files.into_map())
 }
 
 fn entry(line: &[u8]) -> Result<(String, Hash), &'static str> {

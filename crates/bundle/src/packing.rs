@@ -1,27 +1,20 @@
 //! A bag as a tar: the files by name, below one folder, with nothing in their headers that differs from one
-//! making to the next. A tar that is interrupted goes on behind the last file that it noted.
+//! making to the next. One that is interrupted is packed from its start again: a later run may write other
+//! reports, and to copy is quick.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};
+use std::fs::File;
+use std::io::{self, BufWriter, Read as _, Write as _};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use tar::{EntryType, Header};
 
-use crate::limits::{STEP, TAR_STEP_BYTES, TAR_STEP_FILES};
+use crate::limits::STEP;
 
 /// Bytes of a block.
 pub(crate) const BLOCK: usize = 512;
 
 /// The name that stands before a long one.
 pub(crate) const LONG: &str = "././@LongLink";
-
-/// How far a tar is.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Progress {
-    files: usize,
-    bytes: u64,
-}
 
 /// What comes before a file's content: its header, and its name before that where it is long.
 pub(crate) fn head(path: &str, size: u64, time: u64) -> io::Result<Vec<u8>> {
@@ -70,45 +63,19 @@ pub(crate) fn pack(
     to: &Path,
     on_step: &dyn Fn(&str),
 ) -> io::Result<()> {
-    let noted = to.with_extension("tar.json");
-    let begun = fs::read(&noted).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    let mut progress: Progress = begun.unwrap_or_default();
-    let file = File::options().create(true).truncate(false).write(true).open(to)?;
-    if file.metadata()?.len() < progress.bytes {
-        progress = Progress::default();
-    }
-    file.set_len(progress.bytes)?;
-    let mut out = BufWriter::with_capacity(STEP, file);
-    out.seek(io::SeekFrom::End(0))?;
-    let (mut bytes, mut since) = (progress.bytes, (0, 0));
-    for (at, path) in files.iter().enumerate().skip(progress.files) {
+    let mut out = BufWriter::with_capacity(STEP, File::create(to)?);
+    for path in files {
         let content = File::open(folder.join(path))?;
         let size = content.metadata()?.len();
-        let head = head(&format!("{name}/{path}"), size, time)?;
-        out.write_all(&head)?;
+        out.write_all(&head(&format!("{name}/{path}"), size, time)?)?;
         let copied = io::copy(&mut (&content).take(size), &mut out)?;
         if copied != size {
             return Err(io::Error::other(format!("{path} was cut short while it was packed")));
         }
         out.write_all(&[0; BLOCK][..padding(size)])?;
-        let written = (head.len() + padding(size)) as u64 + size;
-        bytes += written;
-        since = (since.0 + written, since.1 + 1);
         on_step("bundle-file-packed");
-        if since.0 >= TAR_STEP_BYTES || since.1 >= TAR_STEP_FILES {
-            out.flush()?;
-            out.get_ref().sync_data()?;
-            note(&noted, &Progress { files: at + 1, bytes })?;
-            since = (0, 0);
-        }
     }
     out.write_all(&[0; 2 * BLOCK])?;
     out.flush()?;
     out.get_ref().sync_all()
-}
-
-fn note(path: &Path, progress: &Progress) -> io::Result<()> {
-    let new = path.with_extension("new");
-    fs::write(&new, serde_json::to_vec(progress)?)?;
-    fs::rename(&new, path)
 }

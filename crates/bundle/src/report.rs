@@ -1,8 +1,9 @@
 //! `data/reports/bundle.json`: what was asked, what the bag has, and why it is not complete if it is not.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
-use crate::limits::REASONS_MAX;
+use crate::limits::{REASONS_BYTES_MAX, REASONS_MAX};
 
 /// The format of the bag's content that this program writes and reads.
 pub const FORMAT: u32 = 1;
@@ -43,13 +44,37 @@ pub struct Query {
     /// As it was understood.
     pub parsed: String,
     /// The same as a tree.
-    pub tree: serde_json::Value,
+    pub tree: Tree,
     /// Earliest time, inclusive, of what was asked for beside the query; none is no bound.
     pub start: Option<String>,
     /// Latest time, exclusive; the same.
     pub end: Option<String>,
     /// The zone of times without an offset in the query.
     pub time_zone: Option<String>,
+}
+
+/// A query as a tree: any JSON, which is not taken apart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tree(Box<RawValue>);
+
+impl Tree {
+    /// The JSON of a query.
+    pub fn of(query: &impl Serialize) -> Self {
+        to_raw_value(query).map_or_else(|_| Self::default(), Self)
+    }
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self(RawValue::NULL.to_owned())
+    }
+}
+
+impl PartialEq for Tree {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
 }
 
 /// What is there.
@@ -77,6 +102,20 @@ pub struct Counts {
     pub metadata: u64,
     /// Public keys in the bag.
     pub keys: u64,
+}
+
+impl Counts {
+    /// Takes the time of an event into `first` and `last`.
+    pub fn see_time(&mut self, time: &str) {
+        // Times have fractions of a second or none: without the `Z`, they are in the order of text.
+        let key = |time: &str| time.trim_end_matches('Z').to_owned();
+        if self.first.as_deref().is_none_or(|first| key(time) < key(first)) {
+            self.first = Some(time.to_owned());
+        }
+        if self.last.as_deref().is_none_or(|last| key(last) < key(time)) {
+            self.last = Some(time.to_owned());
+        }
+    }
 }
 
 /// A folder of the bag, and what it is a copy of.
@@ -115,10 +154,11 @@ pub struct Reason {
     pub reason: String,
 }
 
-/// Reasons as they are found; of each kind a bounded number.
+/// Reasons as they are found; of each kind a bounded number, and of all bounded bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Reasons {
     kept: Vec<Reason>,
+    bytes: usize,
     left_out: u64,
 }
 
@@ -126,8 +166,10 @@ impl Reasons {
     /// Adds one.
     pub fn add(&mut self, about: About, reason: impl Into<String>) {
         let of_kind = self.kept.iter().filter(|kept| kept.about == about).count();
-        if of_kind < REASONS_MAX {
-            self.kept.push(Reason { about, reason: reason.into() });
+        let reason = reason.into();
+        if of_kind < REASONS_MAX && self.bytes + reason.len() <= REASONS_BYTES_MAX {
+            self.bytes += reason.len();
+            self.kept.push(Reason { about, reason });
         } else {
             self.left_out += 1;
         }
@@ -135,7 +177,7 @@ impl Reasons {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.kept.is_empty()
+        self.kept.is_empty() && self.left_out == 0
     }
 
     /// The reasons by what they are about, and how many more there are.

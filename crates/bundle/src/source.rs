@@ -1,7 +1,6 @@
 //! A bag to be read: a folder, or a tar. Nothing in it is trusted: no link is followed, nothing is unpacked to
 //! the disk under a name of its own, and what is no plain file is named.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek as _};
@@ -11,16 +10,18 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::limits::{DEPTH_MAX, FILES_MAX};
-use crate::names::checked;
+use crate::limits::{DEPTH_MAX, REPORT_BYTES_MAX};
+use crate::names::{REPORT, checked};
+use crate::paths::ByPath;
 use crate::problems::Problems;
+use crate::report::{FORMAT, Report};
 use crate::unpacking;
 
 /// A bag that is read.
 #[derive(Debug)]
 pub struct Bag {
     kind: Kind,
-    files: BTreeMap<String, Entry>,
+    files: ByPath<Entry>,
 }
 
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Bag {
     /// and is not read.
     pub fn open(path: &Path, problems: &mut Problems) -> io::Result<Self> {
         let file = File::open(path)?;
-        let mut files = BTreeMap::new();
+        let mut files = ByPath::new();
         if file.metadata()?.is_dir() {
             list(path, "", 0, &mut files, problems)?;
             return Ok(Self { kind: Kind::Folder(file.into()), files });
@@ -54,30 +55,31 @@ impl Bag {
 
     /// The files and their bytes, by path.
     pub fn files(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.files.iter().map(|(path, entry)| (&**path, entry.size))
+        self.files.map().iter().map(|(path, entry)| (&**path, entry.size))
     }
 
     /// The bytes of a file; None where there is none of that path.
     pub fn size(&self, path: &str) -> Option<u64> {
-        self.files.get(path).map(|entry| entry.size)
+        self.files.map().get(path).map(|entry| entry.size)
     }
 
     /// Reads a file.
     pub fn read(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
-        let entry = self.files.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let entry = self.files.map().get(path).ok_or(io::ErrorKind::NotFound)?;
         match &self.kind {
             Kind::Folder(folder) => Ok(Box::new(open_beneath(folder, path)?)),
             Kind::Tar(file) => Ok(Box::new(Part { file, at: entry.at, left: entry.size })),
         }
     }
 
-    /// Opens a file as one of the disk: that of a tar is a copy without a name.
-    pub fn file(&self, path: &str) -> io::Result<File> {
+    /// Opens a file as one of the disk: that of a tar is a copy without a name, which has a byte more than
+    /// `bytes_max` at most. Who reads it takes no file that is larger.
+    pub fn file(&self, path: &str, bytes_max: usize) -> io::Result<File> {
         if let Kind::Folder(folder) = &self.kind {
             return open_beneath(folder, path);
         }
         let mut copy = tempfile::tempfile()?;
-        io::copy(&mut self.read(path)?, &mut copy)?;
+        io::copy(&mut self.read(path)?.take((bytes_max as u64).saturating_add(1)), &mut copy)?;
         copy.rewind()?;
         Ok(copy)
     }
@@ -92,6 +94,17 @@ impl Bag {
             Ok(content)
         }
     }
+
+    /// What the bag says of itself; Err is why that cannot be read.
+    pub fn report(&self) -> Result<Report, String> {
+        let text = self.content(REPORT, REPORT_BYTES_MAX).map_err(|error| error.to_string())?;
+        let report: Report = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+        if report.format == FORMAT {
+            Ok(report)
+        } else {
+            Err(format!("its format is {}, not {FORMAT}", report.format))
+        }
+    }
 }
 
 /// Lists a folder, by names that are UTF-8 and lead nowhere else.
@@ -99,7 +112,7 @@ fn list(
     folder: &Path,
     within: &str,
     depth: usize,
-    files: &mut BTreeMap<String, Entry>,
+    files: &mut ByPath<Entry>,
     problems: &mut Problems,
 ) -> io::Result<()> {
     let mut is_empty = true;
@@ -125,10 +138,7 @@ fn list(
                 problems.add(path, "a folder below too many others");
             }
         } else if found.is_file() {
-            if files.len() >= FILES_MAX {
-                return Err(io::Error::other(format!("it has more than {FILES_MAX} files")));
-            }
-            files.insert(path, Entry { size: found.len(), at: 0 });
+            files.insert(path, Entry { size: found.len(), at: 0 })?;
         } else {
             let what = if found.is_symlink() { "a link" } else { "not a plain file" };
             problems.add(path, format!("{what}: it is not read"));
@@ -182,5 +192,24 @@ impl Read for Part<'_> {
         }
         (self.at, self.left) = (self.at + read as u64, self.left - read as u64);
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packing::pack;
+
+    #[test]
+    fn a_copy_of_what_is_in_a_tar_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x"), vec![7; 1 << 20]).unwrap();
+        let tar = dir.path().join("x.tar");
+        pack(dir.path(), "bag", &["x".to_owned()], 0, &tar, &|_| {}).unwrap();
+        let mut problems = Problems::default();
+        let bag = Bag::open(&tar, &mut problems).unwrap();
+        assert!(problems.is_empty());
+        assert_eq!(bag.file("x", 10).unwrap().metadata().unwrap().len(), 11);
+        assert_eq!(bag.file("x", 1 << 20).unwrap().metadata().unwrap().len(), 1 << 20);
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Hash;
 use crate::find::Sought;
-use crate::limits::BUCKETS;
+use crate::limits::{BUCKET_PLACES_MAX, BUCKETS};
 
 /// Bytes of a place on disk.
 const BYTES: usize = 4 + 8 + 8 + 8 + 32 + 1 + 32;
@@ -17,6 +17,7 @@ const BYTES: usize = 4 + 8 + 8 + 8 + 32 + 1 + 32;
 pub struct Spool {
     folder: PathBuf,
     buckets: Vec<BufWriter<File>>,
+    counts: [u64; BUCKETS],
 }
 
 /// One place: the number of the file, and the number of the event.
@@ -35,12 +36,18 @@ impl Spool {
         fs::create_dir_all(folder)?;
         let bucket = |number| File::create(folder.join(format!("{number}"))).map(BufWriter::new);
         let buckets = (0..BUCKETS).map(bucket).collect::<Result<_, _>>()?;
-        Ok(Self { folder: folder.to_owned(), buckets })
+        Ok(Self { folder: folder.to_owned(), buckets, counts: [0; BUCKETS] })
     }
 
-    /// Adds the place of an event in a file.
+    /// Adds the place of an event in a file. Fails where there are too many.
     pub fn add(&mut self, file: u32, event: u64, sought: &Sought) -> io::Result<()> {
-        let bucket = &mut self.buckets[file as usize % BUCKETS];
+        let number = file as usize % BUCKETS;
+        if self.counts[number] >= BUCKET_PLACES_MAX {
+            let error = format!("more than {BUCKET_PLACES_MAX} events are from a few files");
+            return Err(io::Error::other(error));
+        }
+        self.counts[number] += 1;
+        let bucket = &mut self.buckets[number];
         bucket.write_all(&file.to_le_bytes())?;
         for number in [event, sought.offset, sought.length] {
             bucket.write_all(&number.to_le_bytes())?;

@@ -14,9 +14,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{CWD, FlockOperation, RenameFlags};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
@@ -38,6 +40,14 @@ pub enum StageError {
     /// There is something else.
     #[error("{} is there already, and is not empty: name another", .0.display())]
     Taken(PathBuf),
+    /// No bag can get this name.
+    #[error("{} cannot be written: {why}", .path.display())]
+    NoPlace {
+        /// The output.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
     /// What is in the place of the bag in the making is none.
     #[error("{} is no bundle in the making: remove it, or name another output", .0.display())]
     NotOurs(PathBuf),
@@ -59,8 +69,9 @@ pub enum StageError {
 pub enum Begun {
     /// Nothing, or a part.
     Making(Stage),
-    /// All of it: an earlier run was ended when it had given it its name.
-    Done,
+    /// All of a bag, at this path: an earlier run was ended when it had given it its name. Whether it is
+    /// the same bag is for the caller to see.
+    Done(PathBuf),
 }
 
 /// A file of the bag.
@@ -105,6 +116,51 @@ fn is_empty_folder(path: &Path) -> io::Result<bool> {
     Ok(path.is_dir() && fs::read_dir(path)?.next().is_none())
 }
 
+/// The folder that a path is in.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The output without slashes and dots at its end. What could not get the name at the end is refused now, and
+/// not when all the work is done.
+fn settled(output: &Path, is_tar: bool) -> Result<PathBuf, StageError> {
+    let refuse = |why| StageError::NoPlace { path: output.to_owned(), why };
+    let settled: PathBuf = output.components().collect();
+    if settled.file_name().is_none() {
+        return Err(refuse("its last part is no name"));
+    }
+    let Ok(found) = settled.symlink_metadata() else {
+        let is_folder = output.as_os_str().as_encoded_bytes().ends_with(b"/");
+        return if is_tar && is_folder {
+            Err(refuse("a tar is a file, and its name ends in a slash"))
+        } else {
+            Ok(settled)
+        };
+    };
+    if found.is_symlink() {
+        return Err(refuse("it is a link: name what it leads to"));
+    }
+    let above = parent(&settled).metadata();
+    if above.is_ok_and(|above| above.dev() != found.dev()) {
+        return Err(refuse("it is a mount point: name a folder in it"));
+    }
+    Ok(settled)
+}
+
+/// Gives a file or folder another name, which nothing has.
+fn rename_anew(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // File systems that cannot tell.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            if to.symlink_metadata().is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(from, to)
+        }
+        renamed => Ok(renamed?),
+    }
+}
+
 impl Stage {
     /// Begins a bag, or goes on with one. Refuses a place where something else is.
     pub fn open(output: &Path, is_tar: bool) -> Result<Begun, StageError> {
@@ -112,6 +168,7 @@ impl Stage {
             let path = path.to_owned();
             move |source| StageError::Io { path, source }
         };
+        let output = &settled(output, is_tar)?;
         let mut name = output.as_os_str().to_owned();
         name.push(".partial");
         let folder = PathBuf::from(name);
@@ -142,7 +199,7 @@ impl Stage {
         let stage = Self { output: output.to_owned(), folder, is_tar, _lock: lock };
         if is_done && !stage.made().exists() {
             stage.clear().map_err(at(&stage.folder))?;
-            return Ok(Begun::Done);
+            return Ok(Begun::Done(stage.output));
         }
         if is_done {
             return Err(StageError::Taken(output.to_owned()));
@@ -218,6 +275,12 @@ impl Stage {
         keep_only(&self.bag(), "", &files.keys().map(|path| &**path).collect()).map(|_| ())
     }
 
+    /// Removes what an earlier run left: nobody knows what it is of.
+    pub fn begin_anew(&self) -> io::Result<()> {
+        self.empty(&[LOCK])?;
+        fs::create_dir_all(self.bag())
+    }
+
     /// Removes all of it: nothing is to be made.
     pub fn give_up(&self) -> io::Result<()> {
         fs::remove_dir_all(&self.folder)
@@ -229,9 +292,38 @@ impl Stage {
     }
 
     /// Ends the bag: these are its files, besides what makes a bag of them. `time` is that of a tar's files,
-    /// in seconds since 1970, and `on_step` is called where tests end the process.
+    /// in seconds since 1970, and `on_step` is called where tests end the process. What has the bag's name
+    /// by now is not replaced.
     pub fn finish(
         self,
+        files: &BTreeMap<String, Stored>,
+        report: &Report,
+        time: u64,
+        on_step: &dyn Fn(&str),
+    ) -> Result<(), StageError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StageError::Io { path, source }
+        };
+        self.seal(files, report, time, on_step).map_err(at(&self.folder))?;
+        on_step("bundle-done");
+        // An empty folder was there at the start. What is in it now stays.
+        let _ = fs::remove_dir(&self.output);
+        match rename_anew(&self.made(), &self.output) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(StageError::Taken(self.output.clone()));
+            }
+            renamed => renamed.map_err(at(&self.output))?,
+        }
+        let parent = parent(&self.output);
+        File::open(parent).and_then(|folder| folder.sync_all()).map_err(at(parent))?;
+        on_step("bundle-named");
+        self.clear().map_err(at(&self.folder))
+    }
+
+    /// Makes a bag of the files, and a tar of it if one is wanted, and sees that all is on the disk.
+    fn seal(
+        &self,
         files: &BTreeMap<String, Stored>,
         report: &Report,
         time: u64,
@@ -248,25 +340,28 @@ impl Stage {
             packing::pack(&bag, &name, &paths, time, &self.made(), on_step)?;
             on_step("bundle-tar-written");
         }
-        File::create(self.beside(DONE))?.sync_all()?;
-        on_step("bundle-done");
-        fs::rename(self.made(), &self.output)?;
-        let parent = self.output.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
-        on_step("bundle-named");
-        self.clear()
+        File::create(self.beside(DONE))?.sync_all()
+    }
+
+    /// Removes what is in the folder, but for these.
+    fn empty(&self, but: &[&str]) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if but.iter().any(|name| entry.file_name() == *name) {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the folder; what says that the bag has its name goes last.
     fn clear(&self) -> io::Result<()> {
-        for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                fs::remove_dir_all(entry.path())?;
-            } else if entry.file_name() != DONE {
-                fs::remove_file(entry.path())?;
-            }
-        }
+        self.empty(&[DONE])?;
         if self.beside(DONE).exists() {
             fs::remove_file(self.beside(DONE))?;
         }
@@ -310,8 +405,11 @@ fn write_lines(to: &mut dyn Write, files: &BTreeMap<String, Stored>) -> io::Resu
 /// The name of the folder in a tar: that of the tar, plain.
 fn packed_name(name: &str) -> String {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
-    let plain: String = name.trim_start_matches('.').chars().filter(is_plain).take(64).collect();
-    if plain.is_empty() { "bundle".to_owned() } else { plain }
+    let plain: String = name.chars().filter(is_plain).take(64).collect();
+    match plain.trim_start_matches('.') {
+        "" => "bundle".to_owned(),
+        plain => plain.to_owned(),
+    }
 }
 
 /// Copies all that there is.
@@ -374,6 +472,64 @@ mod tests {
         let again = Stage::open(&dir.path().join("third"), false);
         assert!(matches!(again, Err(StageError::Locked(_))));
         drop(stage);
+    }
+
+    #[test]
+    fn a_name_that_no_bag_can_get_is_refused_before_the_work() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("folder")).unwrap();
+        std::os::unix::fs::symlink("folder", at("link")).unwrap();
+        std::os::unix::fs::symlink("nothing", at("dangling")).unwrap();
+        for name in ["folder/..", "link", "link/", "dangling", "/", "..", "/proc"] {
+            let refused = Stage::open(&at(name), false);
+            assert!(matches!(refused, Err(StageError::NoPlace { .. })), "{name}: {refused:?}");
+        }
+        assert!(matches!(Stage::open(&at("x.tar/"), true), Err(StageError::NoPlace { .. })));
+        for name in ["bag/", "bag/.", "./bag", "folder//"] {
+            let Ok(Begun::Making(stage)) = Stage::open(&at(name), false) else { panic!("{name}") };
+            let folder = if name.contains("bag") { "bag.partial" } else { "folder.partial" };
+            assert_eq!(stage.folder, at(folder), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_appeared_under_the_bags_name_is_not_replaced() {
+        for name in ["bag", "bag.tar"] {
+            let dir = tempfile::tempdir().unwrap();
+            let output = dir.path().join(name);
+            let is_tar = name.ends_with(".tar");
+            let Ok(Begun::Making(stage)) = Stage::open(&output, is_tar) else { panic!() };
+            let appear = |step: &str| {
+                if step == "bundle-done" && is_tar {
+                    fs::write(&output, "mine").unwrap();
+                } else if step == "bundle-done" {
+                    fs::create_dir(&output).unwrap();
+                    fs::write(output.join("mine"), "").unwrap();
+                }
+            };
+            let finished = stage.finish(&BTreeMap::new(), &Report::default(), 0, &appear);
+            assert!(matches!(finished, Err(StageError::Taken(_))), "{finished:?}");
+            let is_mine = if is_tar {
+                fs::read(&output).unwrap() == b"mine"
+            } else {
+                output.join("mine").exists()
+            };
+            assert!(is_mine, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_in_a_tar_has_a_plain_name() {
+        for (name, expected) in [
+            ("case-17", "case-17"),
+            (".hidden", "hidden"),
+            ("(.).hidden", "hidden"),
+            ("ü..", "bundle"),
+            ("", "bundle"),
+        ] {
+            assert_eq!(packed_name(name), expected, "{name}");
+        }
     }
 
     #[test]

@@ -2,15 +2,15 @@
 //! path and size, each padding zeros, and the end the end: so a change of any bit shows. Nothing but plain
 //! files is taken. Of a tar that another program packed it says so: unpack it, and check the folder.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 
 use tar::{EntryType, Header};
 
-use crate::limits::{FILES_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX};
+use crate::limits::{NAME_BYTES_MAX, PATH_BYTES_MAX};
 use crate::names::checked;
 use crate::packing::{BLOCK, LONG, head, padding};
+use crate::paths::ByPath;
 use crate::problems::Problems;
 use crate::source::Entry;
 
@@ -47,7 +47,7 @@ fn stop<T>(path: &str, why: impl Into<String>) -> Result<T, Stop> {
 /// Lists the files of a tar by their paths below its one folder.
 pub(crate) fn list(
     file: &File,
-    files: &mut BTreeMap<String, Entry>,
+    files: &mut ByPath<Entry>,
     problems: &mut Problems,
 ) -> io::Result<()> {
     let length = file.metadata()?.len();
@@ -55,15 +55,14 @@ pub(crate) fn list(
     let mut listing = Listing { from, length, at: 0, common: None, last: String::new() };
     loop {
         match listing.next(problems) {
-            Ok(Some(_)) if files.len() >= FILES_MAX => {
-                problems.add(TAR, format!("it has more than {FILES_MAX} files"));
-                return Ok(());
-            }
-            Ok(Some((path, entry))) => {
-                if files.insert(path.clone(), entry).is_some() {
-                    problems.add(path, "the tar has two files of this path");
+            Ok(Some((path, entry))) => match files.insert(path.clone(), entry) {
+                Ok(true) => {}
+                Ok(false) => problems.add(path, "the tar has two files of this path"),
+                Err(too_many) => {
+                    problems.add(TAR, too_many.to_string());
+                    return Ok(());
                 }
-            }
+            },
             Ok(None) => return Ok(()),
             Err(Stop::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 problems.add(TAR, "it is cut off");

@@ -1,0 +1,247 @@
+//! A bag that whoever made it sealed, and that says what its originals do not: each lie is named.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::bundle::{Indexed, check_code, events, is_good, named, text, tree, verify};
+use crate::bundle_hostile::{bag, seal, wrong};
+use crate::chain::write;
+use crate::common::{Place, record, sample, trail};
+
+const EVENTS: &str = "data/events.ndjson";
+const REPORT: &str = "data/reports/bundle.json";
+
+/// Writes another file of a bag, seals it, and returns what is named; then all is as before.
+fn with(bag: &Path, path: &str, content: &[u8]) -> Vec<String> {
+    let before = fs::read(bag.join(path)).ok();
+    write(&bag.join(path), content);
+    seal(bag);
+    let names = wrong(bag).0.into_iter().collect();
+    match before {
+        Some(before) => fs::write(bag.join(path), before).unwrap(),
+        None => fs::remove_file(bag.join(path)).unwrap(),
+    }
+    seal(bag);
+    names
+}
+
+/// The same, of a file that is left out.
+fn without(bag: &Path, path: &str) -> Vec<String> {
+    let before = fs::read(bag.join(path)).unwrap();
+    fs::remove_file(bag.join(path)).unwrap();
+    seal(bag);
+    let names = wrong(bag).0.into_iter().collect();
+    fs::write(bag.join(path), before).unwrap();
+    seal(bag);
+    names
+}
+
+/// The same, of a text that is put in place of another, where that stands first.
+#[track_caller]
+fn edited(bag: &Path, path: &str, from: &str, to: &str) -> Vec<String> {
+    let before = fs::read_to_string(bag.join(path)).unwrap();
+    assert!(before.contains(from), "{path} has no {from}: {before}");
+    with(bag, path, before.replacen(from, to, 1).as_bytes())
+}
+
+/// A bag with one event whose record is repaired, and one that has no ID.
+fn repaired() -> (Indexed, PathBuf) {
+    let place = Place::new();
+    let stray = record("stray").replace("\"}", "\",}");
+    let nameless = record("x").replace("\"eventID\":\"x\",", "");
+    assert!(!nameless.contains("eventID"), "{nameless}");
+    write(&place.archive().join("a.json"), format!("{{\"Records\":[{stray}]}}").as_bytes());
+    write(&place.archive().join("b.json"), format!("{{\"Records\":[{nameless}]}}").as_bytes());
+    let indexed = Indexed::of(&place.archive());
+    let out = indexed.out("bag");
+    check_code(&indexed.bundle("*", &out, &[]), 0);
+    is_good(&out, &[]);
+    (indexed, out)
+}
+
+#[test]
+fn what_an_event_says_of_itself_is_what_its_record_says() {
+    let (_indexed, _bench, out) = bag();
+    let lines = fs::read_to_string(out.join(EVENTS)).unwrap();
+    let line = lines.lines().next().unwrap();
+    let first = &events(&out)[0];
+    let member = |key: &str| format!("\"{key}\":\"{}\"", first[key].as_str().unwrap());
+    let record = line.split_once("\"event\":").unwrap().1.strip_suffix('}').unwrap();
+    let raw = serde_json::to_string(record).unwrap();
+    let forged = record.replace("bert", "eve");
+    assert_ne!(forged, record);
+    let flags = "\"flags\":".to_owned();
+    let lies = [
+        (member("id"), "\"id\":\"00000009-0000-4000-8000-111122223333\"".to_owned()),
+        (member("id"), "\"id\":\"0:12\"".to_owned()),
+        (member("time"), "\"time\":\"2023-11-05T07:30:15Z\"".to_owned()),
+        (member("source"), member("source").replace("_CloudTrail_", "_cloudTrail_")),
+        (flags.clone(), format!("\"record_offset\":0,{flags}")),
+        (format!("{flags}[]"), format!("{flags}[{}\"x\"]", "\"x\",".repeat(64))),
+        // A genuine record does not make another event genuine, nor does another hash.
+        (format!("\"event\":{record}"), format!("\"raw\":{raw},\"event\":{forged}")),
+        (
+            format!("\"event\":{record}"),
+            format!("\"raw\":{},\"event\":{forged}", raw.replace("bert", "eve")),
+        ),
+    ];
+    for (from, to) in lies {
+        assert!(edited(&out, EVENTS, &from, &to).contains(&EVENTS.to_owned()), "{to}");
+    }
+    is_good(&out, &[]);
+}
+
+#[test]
+fn a_repaired_event_is_its_record_repaired_and_no_other() {
+    let (_indexed, out) = repaired();
+    let text = fs::read_to_string(out.join(EVENTS)).unwrap();
+    let event = events(&out).into_iter().find(|event| event["raw"].is_string()).unwrap();
+    let raw = event["raw"].as_str().unwrap();
+    let quoted = serde_json::to_string(raw).unwrap();
+    assert!(text.contains(&quoted));
+    let forged = quoted.replace("GetObject", "PutObject");
+    assert_ne!(forged, quoted);
+    for (from, to) in [
+        ("\"event\":{", "\"event\":{\"eventName\":\"StopLogging\","),
+        (&*quoted, &*forged),
+        ("\"id\":\"stray\"", "\"id\":\"other\""),
+    ] {
+        let names = edited(&out, EVENTS, from, to);
+        assert_eq!(names, [EVENTS], "{to}");
+    }
+    // Of a record without an ID, the place is the ID.
+    let nameless = events(&out).into_iter().find(|event| event["raw"].is_null()).unwrap();
+    let id = nameless["id"].as_str().unwrap();
+    for other in ["other", &id.replace(':', ":1"), &format!("x{id}")] {
+        let (from, to) = (format!("\"id\":\"{id}\""), format!("\"id\":\"{other}\""));
+        assert_eq!(edited(&out, EVENTS, &from, &to), [EVENTS], "{to}");
+    }
+}
+
+#[test]
+fn a_record_is_one_event_and_all_are_no_longer_than_their_file() {
+    let (_indexed, _bench, out) = bag();
+    let lines = fs::read_to_string(out.join(EVENTS)).unwrap();
+    let counts = fs::read_to_string(out.join(REPORT)).unwrap();
+    let first = lines.lines().next().unwrap();
+    fs::write(out.join(EVENTS), format!("{first}\n{lines}")).unwrap();
+    let more = ["events\": 9", "events_found\": 9", "events_in_originals\": 9"]
+        .iter()
+        .fold(counts.clone(), |text, from| text.replace(from, &from.replace('9', "10")));
+    fs::write(out.join(REPORT), more).unwrap();
+    seal(&out);
+    let (names, found) = wrong(&out);
+    assert!(names.len() == 1 && found.to_string().contains("another line has it"), "{found:#}");
+    fs::write(out.join(EVENTS), &lines).unwrap();
+    fs::write(out.join(REPORT), &counts).unwrap();
+    seal(&out);
+    is_good(&out, &[]);
+}
+
+#[test]
+fn places_that_cost_more_than_the_file_are_not_looked_at() {
+    let place = Place::new();
+    write(&place.archive().join("a.json"), &trail(&["1", "2", "3", "4", "5"]));
+    let indexed = Indexed::of(&place.archive());
+    let out = indexed.out("bag");
+    check_code(&indexed.bundle("*", &out, &[]), 0);
+    let lines = fs::read_to_string(out.join(EVENTS)).unwrap();
+    let length = events(&out)[0]["length"].to_string();
+    let size = fs::metadata(place.archive().join("a.json")).unwrap().len();
+    let forged =
+        lines.replace(&format!("\"length\":{length}"), &format!("\"length\":{}", size - 20));
+    fs::write(out.join(EVENTS), forged).unwrap();
+    seal(&out);
+    let (_, found) = wrong(&out);
+    let told = |what: &str| found.to_string().matches(what).count();
+    assert_eq!(told("all records are longer than the file"), 2, "{found:#}");
+    assert_eq!(told("it is not there"), 3, "{found:#}");
+}
+
+#[test]
+fn a_bundle_has_its_files_and_no_others() {
+    let (_indexed, _bench, out) = bag();
+    for path in ["data/reports/coverage.json", "data/reports/validation.json", EVENTS, REPORT] {
+        assert!(without(&out, path).contains(&path.to_owned()), "{path}");
+    }
+    for path in ["data/records.ndjson", "data/x", "data/archiv/x", "fetch.txt"] {
+        assert!(with(&out, path, b"x").contains(&path.to_owned()), "{path}");
+    }
+    // A tag file that the tag manifest names.
+    fs::write(out.join("fetch.txt"), "https://example.org/x 1 data/x\n").unwrap();
+    let tags = out.join("tagmanifest-sha256.txt");
+    let before = fs::read_to_string(&tags).unwrap();
+    let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(
+        fs::read(out.join("fetch.txt")).unwrap(),
+    ));
+    fs::write(&tags, format!("{before}{hash}  fetch.txt\n")).unwrap();
+    assert_eq!(wrong(&out).0, ["fetch.txt".to_owned()].into());
+}
+
+#[test]
+fn records_only_is_what_the_report_says_and_needs_its_records() {
+    let indexed = Indexed::of(&sample("invictus"));
+    let out = indexed.out("bag");
+    check_code(&indexed.bundle("eventName:AssumeRole", &out, &["--records-only"]), 0);
+    is_good(&out, &[]);
+    assert_eq!(without(&out, "data/records.ndjson"), ["data/records.ndjson"]);
+    for path in
+        ["data/archive/x.json", "data/keys/public-keys.json", "data/reports/validation.json"]
+    {
+        assert!(with(&out, path, b"{}").contains(&path.to_owned()), "{path}");
+    }
+    let line = "\"file\":null";
+    let names = edited(&out, EVENTS, line, "\"file\":\"data/archive/x.json\"");
+    assert_eq!(names, [EVENTS]);
+    let names = edited(&out, EVENTS, "\"eventName\":\"AssumeRole\"", "\"eventName\":\"GetRole\"");
+    assert_eq!(names, [EVENTS]);
+    // And a bag of originals cannot say that it is one of records.
+    let (_indexed, _bench, out) = bag();
+    assert!(!edited(&out, REPORT, "\"records_only\": false", "\"records_only\": true").is_empty());
+    // Nothing in it is proven by keys.
+    let out = indexed.out("again");
+    check_code(&indexed.bundle("eventName:AssumeRole", &out, &["--records-only"]), 0);
+    let keys = indexed.out("keys.json");
+    write(&keys, crate::chain::key_list(&[0], false).as_bytes());
+    let (code, found) = verify(&out, &["--public-keys", text(&keys)]);
+    assert!(code == 4 && found["is_whole"] == true, "{found:#}");
+}
+
+#[test]
+fn what_the_report_counts_is_counted_again() {
+    let (_indexed, _bench, out) = bag();
+    let report: Value = serde_json::from_slice(&tree(&out)[REPORT]).unwrap();
+    let counts = report["counts"].as_object().unwrap();
+    assert!(counts.len() > 9, "{counts:?}");
+    for (name, value) in counts {
+        let (from, to) = match value {
+            Value::String(time) => {
+                (format!("\"{name}\": \"{time}\""), format!("\"{name}\": \"2020-01-01T00:00:00Z\""))
+            }
+            count => (format!("\"{name}\": {count}"), format!("\"{name}\": {count}7")),
+        };
+        assert_eq!(edited(&out, REPORT, &from, &to), [REPORT], "{name}");
+    }
+}
+
+#[test]
+fn a_report_that_is_too_long_is_not_read() {
+    let (_indexed, _bench, out) = bag();
+    let report = String::from_utf8(tree(&out)[REPORT].clone()).unwrap();
+    // A tree of any shape costs its bytes.
+    let deep = format!("\"tree\": {}{}", "[".repeat(5 << 20), "]".repeat(5 << 20));
+    let (before, after) = report.split_once("\"tree\": ").unwrap();
+    let (tree, rest) = after.split_once(",\n").unwrap();
+    let with_tree = |tree: &str| format!("{before}{tree},\n{rest}");
+    assert!(!tree.contains('\n'), "{tree}");
+    fs::write(out.join(REPORT), with_tree(&deep)).unwrap();
+    seal(&out);
+    is_good(&out, &[]);
+    let long = with_tree(&format!("\"tree\": \"{}\"", "x".repeat(17 << 20)));
+    fs::write(out.join(REPORT), long).unwrap();
+    seal(&out);
+    let found = wrong(&out).1;
+    assert!(named(&found).contains(REPORT), "{found:#}");
+}
