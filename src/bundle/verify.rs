@@ -186,7 +186,7 @@ fn judge(
         }
     }
     let found = validate(bag, &report.roots, &keys, verifying.limits);
-    if keys.len() != report.counts.keys {
+    if keys.len() as u64 != report.counts.keys {
         let (stated, counted) = (report.counts.keys, keys.len());
         problems.add(REPORT, format!("it counts {stated} keys, and there are {counted}"));
     }

@@ -242,17 +242,18 @@ impl Events<'_> {
     /// Takes an event whose record stands next in the file of records.
     fn record(&mut self, event: &EventLine, records: &mut impl BufRead) -> Result<(), String> {
         self.see(event);
-        if event.file.is_some() {
-            return Err("it names an original, and this bag has none".to_owned());
-        }
-        if event.record_offset != Some(self.next_record) {
-            return Err(format!("its record is not at byte {} of {RECORDS}", self.next_record));
-        }
+        let place = self.next_record;
         let length = event.length.min(EVENT_BYTES_MAX as u64);
         let mut record = Vec::new();
         let read = records.by_ref().take(length + 1).read_to_end(&mut record);
         read.map_err(|error| format!("{RECORDS} cannot be read: {error}"))?;
-        self.next_record = self.next_record.saturating_add(event.length).saturating_add(1);
+        self.next_record = place.saturating_add(event.length).saturating_add(1);
+        if event.file.is_some() {
+            return Err("it names an original, and this bag has none".to_owned());
+        }
+        if event.record_offset != Some(place) {
+            return Err(format!("its record is not at byte {place} of {RECORDS}"));
+        }
         let sought = event.sought().ok_or(NO_HASH)?;
         let record = record.strip_suffix(b"\n").unwrap_or_default();
         if !is_there(record, &Sought { offset: 0, ..sought }) {

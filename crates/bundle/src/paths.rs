@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn the_bytes_of_paths_are_bounded() {
         let mut paths = ByPath::new();
-        let long = |number: usize| format!("{number:0>1$}", 1 << 20);
+        let long = |number: usize| format!("{number:0width$}", width = 1 << 20);
         let most = PATHS_BYTES_MAX >> 20;
         for number in 0..most {
             assert!(paths.insert(long(number), ()).unwrap());
