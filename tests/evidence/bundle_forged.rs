@@ -108,7 +108,10 @@ fn a_repaired_event_is_its_record_repaired_and_no_other() {
     let forged = quoted.replace("GetObject", "PutObject");
     assert_ne!(forged, quoted);
     for (from, to) in [
-        ("\"event\":{", "\"event\":{\"eventName\":\"StopLogging\","),
+        (
+            &*format!("{quoted},\"event\":{{"),
+            &*format!("{quoted},\"event\":{{\"eventName\":\"StopLogging\","),
+        ),
         (&*quoted, &*forged),
         ("\"id\":\"stray\"", "\"id\":\"other\""),
     ] {
