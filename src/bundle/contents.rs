@@ -8,6 +8,7 @@ use formats::json::one_line;
 use ingest::read::{FileReader, ReadLimits};
 use sha2::{Digest as _, Sha256};
 use trail::columns;
+use trail::flags::Flags;
 use trail::parse::Parser;
 
 /// See the module's documentation.
@@ -34,7 +35,7 @@ impl bundle::Contents for Packed {
 
     fn record(&mut self, record: &[u8]) -> Option<Said> {
         let (event, text) = self.parser.parse_record(record)?;
-        let states_time = !event.flags.names().iter().any(|flag| flag == "time-from-file");
+        let states_time = !event.flags.contains(Flags::TIME_FROM_FILE);
         Some(Said {
             id: event.column(columns::EVENT_ID).to_owned(),
             time: states_time.then(|| event.time.to_string()),

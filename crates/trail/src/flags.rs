@@ -12,7 +12,7 @@ impl Flags {
     /// No usable `eventTime`; the time is `timeWindow.windowStart`'s.
     pub(crate) const TIME_FROM_WINDOW: Self = Self(1 << 2);
     /// No time in the record at all; the time is its file's.
-    pub(crate) const TIME_FROM_FILE: Self = Self(1 << 3);
+    pub const TIME_FROM_FILE: Self = Self(1 << 3);
     /// The record holds bytes that are not UTF-8, or half of a character; they are searched as U+FFFD.
     pub const INVALID_UTF8: Self = Self(1 << 4);
     /// The record came from a gzip member after the first, which AWS never writes.
