@@ -34,6 +34,7 @@ const FILES: &[(&str, &[u8])] = files![
     "core/json.js",
     "core/query.js",
     "core/searches.js",
+    "core/stages.js",
     "core/state.js",
     "core/text.js",
     "core/time.js",
