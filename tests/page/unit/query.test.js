@@ -123,6 +123,8 @@ test("what is counted beside an answer is filtered as the answer is", () => {
     ["filter a OR b", "(a OR b)", false],
     ["* | dedup actor", "*", true],
     ["a | head 5 | count", "a", true],
+    ["a | top 3 b", "a", true],
+    ["filter count | count", "(count)", false],
     ["a | count by b | limit 5", "a", false],
   ]) {
     assert.deepEqual(baseOf(query), { filter, isCut }, query);

@@ -174,6 +174,7 @@ export function split(query) {
  * @param {string} query
  */
 function pieces(query) {
+  /** @type {string[]} */
   const found = [];
   let from = 0;
   walk(query, (part, at, depth) => {
@@ -223,7 +224,11 @@ export function baseOf(query) {
   const ofEvents = table < 0 ? stages : stages.slice(0, table);
   const filters = ofEvents.filter(({ kind }) => kind === "filter").map(({ text }) => text);
   const filter = filters.reduce((whole, text) => narrowed(whole, grouped(text)), split(query).filter);
-  return { filter, isCut: ofEvents.some(({ kind }) => kind === "cut") };
+  // Short forms of tables leave out what has no value for their fields.
+  const isCut = ofEvents.some(({ kind }) => kind === "cut") || ["top", "rare", "values"].includes(stages[table]?.name);
+  // A word that is a stage's name would be that stage at the beginning.
+  const isWord = isStage(filter);
+  return { filter: isWord ? `(${filter})` : filter, isCut };
 }
 
 /** One condition that binds by itself whatever stands beside it: a word or a quoted text, with a field or without. */
