@@ -35,6 +35,7 @@ const FILES: &[(&str, &[u8])] = files![
     "core/json.js",
     "core/newest.js",
     "core/query.js",
+    "core/saved.js",
     "core/searches.js",
     "core/stages.js",
     "core/state.js",
