@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -120,6 +121,30 @@ impl Connections {
             self.tasks.shutdown().await;
         }
     }
+}
+
+/// Answers on a loopback port until `ended`, and then as [`Connections::end`] does. The router's handlers
+/// bound bodies themselves.
+///
+/// Returns an error only where `accept` keeps failing.
+pub async fn serve_port(
+    listener: TcpListener,
+    router: Router,
+    options: LiveOptions,
+    ended: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut connections = Connections::new(options);
+    let service = TowerToHyperService::new(router.layer(DefaultBodyLimit::disable()));
+    let client = |stream: TcpStream, place: ConnectionSlot| {
+        place.serve(stream, service.clone(), Client::of_port())
+    };
+    let outcome = tokio::select! {
+        outcome = connections.accept(&listener, client) => outcome,
+        () = ended => Ok(()),
+    };
+    drop(listener);
+    connections.end().await;
+    outcome
 }
 
 impl ConnectionSlot {
