@@ -173,6 +173,19 @@ test("a token that is let in takes the place of an old one, and of none", async 
   }
 });
 
+test("a question with the token before is asked again with the new one", async () => {
+  stored.set("traildex-token", GOOD);
+  state.isLocked.value = false;
+  state.round.value += 1;
+  const old = await asked(({ body, token }) => body?.query === "a" && token === GOOD);
+  stored.set("traildex-token", FOREIGN);
+  old.answer(UNAUTHORIZED, 401);
+  (await asked(({ body, token }) => body?.query === "a" && token === FOREIGN)).answer({ ...main, total: { value: 7, exact: true } });
+  await settle();
+  assert.equal(state.isLocked.value, false);
+  assert.equal(searches.answer.value.total?.value, 7);
+});
+
 test("with no token that is let in the page is locked", async () => {
   stored.clear();
   location.hash = `#token=${FOREIGN}`;

@@ -57,9 +57,12 @@ export const TOKEN_KEY = KEY;
  */
 export async function askText(path, asked = {}) {
   for (let tries = 1; ; tries += 1) {
-    const { isOk, text } = await send(path, asked);
+    const token = asked.token ?? keptToken();
+    const { isOk, text } = await send(path, asked, token);
     if (isOk) return text;
     const refusal = refusalOf(text);
+    // It was asked with the token before, and another has been let in meanwhile.
+    if (refusal.kind === "unauthorized" && token !== (asked.token ?? keptToken())) continue;
     if (refusal.kind !== "busy" || tries === BUSY_TRIES) throw refusal;
     await new Promise((done) => setTimeout(done, BUSY_PAUSE_MS * tries));
     asked.signal?.throwIfAborted();
@@ -79,8 +82,9 @@ export async function ask(path, asked = {}) {
 /**
  * @param {string} path
  * @param {Asked} asked
+ * @param {string | null} token
  */
-async function send(path, { method, body, signal, token = keptToken() ?? "" }) {
+async function send(path, { method, body, signal }, token) {
   /** @type {Record<string, string>} */
   const headers = {};
   if (token) headers.authorization = `Bearer ${token}`;
