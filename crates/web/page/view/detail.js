@@ -149,7 +149,9 @@ function Provenance({ meta }) {
     const abort = new AbortController();
     const said = new URLSearchParams({ path: meta.file, limit: "20" });
     void ask(`/v1/files?${said}`, { signal: abort.signal }).then(
-      ({ files }) => setFile(files.find((/** @type {any} */ entry) => entry.path === meta.file && entry.state === "indexed") ?? null),
+      ({ files }) => {
+        if (!abort.signal.aborted) setFile(files.find((/** @type {any} */ entry) => entry.path === meta.file && entry.state === "indexed") ?? null);
+      },
       (failure) => {
         if (!abort.signal.aborted) setError(told(failure));
       },
