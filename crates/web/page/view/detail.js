@@ -6,7 +6,7 @@ import { Refusal, ask, askText } from "../core/api.js";
 import { member, parse, read, textOf } from "../core/json.js";
 import { condition } from "../core/query.js";
 import { lastingLink } from "../core/searches.js";
-import { place, round, shift, told } from "../core/state.js";
+import { place, round, shift, status, told } from "../core/state.js";
 import { counted, thousands } from "../core/text.js";
 import { moment, shown } from "../core/time.js";
 import { placeOf } from "./events.js";
@@ -28,9 +28,11 @@ const RAW_MAX = 200_000;
 
 export function Detail() {
   const { event, source } = place.value;
+  const isKnown = status.value !== undefined;
   const [found, setFound] = useState(/** @type {{of: string, events: Found[], error: string}} */ ({ of: "", events: [], error: "" }));
   useEffect(() => {
-    if (event === "") return undefined;
+    // Before the first answer it is not known which token is let in.
+    if (event === "" || !isKnown) return undefined;
     const abort = new AbortController();
     void fetchEvent(event, abort.signal).then(
       (events) => {
@@ -44,7 +46,7 @@ export function Detail() {
       },
     );
     return () => abort.abort();
-  }, [event, round.value]);
+  }, [event, isKnown, round.value]);
   if (event === "") return null;
   // What was found for another event is not shown below this one's id.
   const { events, error } = found.of === event ? found : { events: [], error: "" };
