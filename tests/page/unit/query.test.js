@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { readFileSync } from "node:fs";
 
 import {
-  bare, baseOf, condition, errorSpan, fieldOf, fieldOfColumn, filled, indexOfByte, isField, narrowed, parametersOf, quote, split, stagesOf,
+  bare, baseOf, condition, errorSpan, fieldOf, fieldOfColumn, filled, indexOfByte, isField, narrowed, parametersOf, quote, replaced, split, stagesOf,
   unquoted, without,
 } from "../../../crates/web/page/core/query.js";
 import { OFFERED, STAGES, kindOf } from "../../../crates/web/page/core/stages.js";
@@ -194,6 +194,21 @@ test("an error's byte is found behind characters of several bytes", () => {
   assert.equal(indexOfByte("ab", 9), 2);
   assert.deepEqual(errorSpan("é eventNam:x", 3), [2, 10]);
   assert.deepEqual(errorSpan("a (", 3), [2, 3]);
+});
+
+test("a condition is replaced where it stands, and nowhere else", () => {
+  for (const [query, expected] of [
+    ["a x:b c", "a NEW c"],
+    ["(x:b)", "(NEW)"],
+    ["x:bc x:b | count", "x:bc NEW | count"],
+    ["-x:b", "-NEW"],
+    ['y = "x:b" OR x:b', 'y = "x:b" OR NEW'],
+    ['y = " x:b "', undefined],
+    ["x:b OR x:b", undefined],
+    ["ax:b", undefined],
+  ]) {
+    assert.equal(replaced(query, "x:b", "NEW"), expected, query);
+  }
 });
 
 test("the value of a parameter has no meaning but itself", () => {

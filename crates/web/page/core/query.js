@@ -345,6 +345,23 @@ function namesOf({ name, kind, text }) {
 }
 
 /**
+ * The query with another condition in place of one; undefined unless that stands in it once, by itself and
+ * in no quotes.
+ * @param {string} query
+ * @param {string} before
+ * @param {string} after
+ */
+export function replaced(query, before, after) {
+  /** @type {number[]} */
+  const found = [];
+  walk(query, (_part, at) => {
+    const [left, right] = [query[at - 1] ?? " ", query[at + before.length] ?? " "];
+    if (query.startsWith(before, at) && /[\s(!+-]/.test(left) && /[\s)|]/.test(right)) found.push(at);
+  });
+  return found.length === 1 ? query.slice(0, found[0]) + after + query.slice(found[0] + before.length) : undefined;
+}
+
+/**
  * The query with a condition that leaves a value out.
  * @param {string} query
  * @param {string} field
