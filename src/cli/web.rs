@@ -5,6 +5,7 @@ use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -52,8 +53,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut out = io::stdout();
     writeln!(out, "{url}")?;
     out.flush()?;
-    let _opened = args.open.then(|| open_in_browser(&url)).transpose()?;
-    writeln!(io::stderr(), "The address holds a key to the archive. Ctrl-C ends it.")?;
+    let _opened = args.open.then(|| open_in_browser(&url)).transpose().unwrap_or_else(|error| {
+        // The address is printed: whoever reads it can open it.
+        warn_unopened(&format!("{error:#}"));
+        None
+    });
+    // Nobody may listen, as on a terminal that is gone.
+    let _ = writeln!(io::stderr(), "The address holds a key to the archive. Ctrl-C ends it.");
     port.serve()?;
     Ok(Exit::Done)
 }
@@ -100,6 +106,10 @@ impl OpenPort {
     }
 }
 
+fn warn_unopened(why: &str) {
+    let _ = writeln!(io::stderr(), "No browser was opened: {why}. Open the address yourself.");
+}
+
 /// Has the desktop open a file that leads to the address: other users see the arguments of a program,
 /// and the address holds the token. The file is there as long as what is returned.
 fn open_in_browser(url: &str) -> anyhow::Result<TempDir> {
@@ -110,6 +120,11 @@ fn open_in_browser(url: &str) -> anyhow::Result<TempDir> {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let mut command = Command::new(opener);
     command.arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().with_context(|| format!("cannot start {opener}; open the address yourself"))?;
+    let mut opening = command.spawn().with_context(|| format!("cannot start {opener}"))?;
+    // It can stay as long as the browser does.
+    thread::spawn(move || match opening.wait() {
+        Ok(status) if !status.success() => warn_unopened(&format!("{opener} failed ({status})")),
+        _ => {}
+    });
     Ok(folder)
 }

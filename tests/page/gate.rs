@@ -1,11 +1,13 @@
 //! The port: the token, what passes through it, its bounds, its end.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::common::{PATIENCE, Place, record, run, shared_daemon, wait_until};
+use crate::common::{PATIENCE, Place, record, run, shared_daemon, traildex};
 
 use super::harness::Web;
 
@@ -193,19 +195,60 @@ fn a_daemon_that_is_away_is_said_to_be_and_is_found_again() {
 }
 
 #[test]
-fn it_ends_by_ctrl_c_and_when_nothing_is_asked() {
+fn it_ends_by_ctrl_c() {
     let daemon = shared_daemon();
     let mut web = Web::start(&daemon, &[]);
     web.interrupt();
     assert_eq!(web.wait_end().code(), Some(0));
-    let mut web = Web::start(&daemon, &["--idle", "1s"]);
-    let asked = Instant::now();
-    wait_until(PATIENCE, "it was asked for two seconds", || {
-        assert_eq!(web.ask("GET /v1/status", "").status, 200);
-        asked.elapsed() > Duration::from_secs(2)
-    });
-    // The page's files are no use of the archive.
+}
+
+#[test]
+fn what_is_asked_of_the_archive_keeps_it_and_the_pages_files_do_not() {
+    let daemon = shared_daemon();
+    let idle = Duration::from_secs(2);
+    // As long as it is asked, thrice as long as it may be idle, it is there.
+    let mut web = Web::start(&daemon, &["--idle", "2s"]);
+    let begun = Instant::now();
+    while begun.elapsed() < 3 * idle {
+        assert_eq!(web.ask("GET /v1/status", "").status, 200, "after {:?}", begun.elapsed());
+        sleep(idle / 10);
+    }
     assert_eq!(web.wait_end().code(), Some(0));
+    // The page's files, and what is refused, are no use of the archive: it ends while they are asked for.
+    let mut web = Web::start(&daemon, &["--idle", "2s"]);
+    let (begun, host) = (Instant::now(), web.host());
+    while web.try_end().is_none() {
+        assert!(begun.elapsed() < PATIENCE, "the page's files keep it");
+        for line in ["GET /", "GET /v1/status"] {
+            web.try_send(line, &[&host]);
+        }
+        sleep(idle / 10);
+    }
+    assert!(begun.elapsed() >= idle, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_browser_that_cannot_be_opened_is_no_reason_to_end() {
+    let daemon = shared_daemon();
+    let folder = tempfile::tempdir().unwrap();
+    let failing = folder.path().join("xdg-open");
+    fs::write(&failing, "#!/bin/sh\nexit 3\n").unwrap();
+    fs::set_permissions(&failing, Permissions::from_mode(0o755)).unwrap();
+    // There is none, it cannot be told of the page, and it fails.
+    for (path, temporary, why) in [
+        ("/nonexistent", "/tmp", "cannot start xdg-open"),
+        ("/nonexistent", "/nonexistent", "No such file"),
+        (folder.path().to_str().unwrap(), "/tmp", "exit status: 3"),
+    ] {
+        let mut command = traildex();
+        command.env("PATH", path).env("TMPDIR", temporary);
+        let mut web = Web::start_by(command, &daemon, &["--open"]);
+        assert_eq!(web.ask("GET /v1/status", "").status, 200, "{why}");
+        let told = web.told_until("Open the address yourself.");
+        assert!(told.contains(why), "{told}");
+        web.interrupt();
+        assert_eq!(web.wait_end().code(), Some(0));
+    }
 }
 
 #[test]

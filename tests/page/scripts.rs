@@ -188,3 +188,38 @@ fn records_of_strangers_stay_text_and_a_click_finds_the_value() {
     println!("{:?}", started.elapsed());
     daemon.stop();
 }
+
+#[test]
+fn what_is_alike_is_kept_apart() {
+    let place = Place::new();
+    let with = |id: &str, minute: u32, change: &dyn Fn(&mut Value)| {
+        let mut event: Value = serde_json::from_str(&record(id)).unwrap();
+        event["eventTime"] = json!(format!("2024-05-06T07:{minute:02}:09Z"));
+        change(&mut event);
+        event.to_string()
+    };
+    let secret = |name: &'static str| {
+        move |event: &mut Value| event["requestParameters"] = json!({ "secretName": name })
+    };
+    let records = [
+        with("twin", 8, &secret("first")),
+        with("twin", 28, &secret("second")),
+        with("one", 10, &|event| {
+            event["requestParameters"] =
+                json!({ "big": 9_007_199_254_740_992_u64, "size": 5, "a b": "x" });
+            event["userAgent"] = json!("=1+1");
+        }),
+        with("two", 50, &|event| {
+            event["requestParameters"] = json!({ "big": 9_007_199_254_740_993_u64, "size": "5" });
+            event["userAgent"] = json!("@SUM(1)");
+            event["region"] = json!("own");
+        }),
+        with("three", 51, &|_| {}),
+    ];
+    let trail = format!("{{\"Records\":[{}]}}", records.join(","));
+    fs::write(place.archive().join("alike.json"), trail).unwrap();
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE, records.len() as u64);
+    browse("apart.mjs", &Web::start(&daemon, &[]), &Value::Null, nothing);
+    daemon.stop();
+}

@@ -26,13 +26,12 @@ use std::time::Instant;
 use anyhow::Context as _;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
@@ -42,7 +41,7 @@ use self::error::AwsError;
 use self::keys::AccessKey;
 use self::lookup::{Lookup, LookupRequest, Scope};
 use self::sigv4::Authorization;
-use server::{App, Client, ConnectionSlot, Connections, Host, arrived_within, encode, harden};
+use server::{App, Client, Host, arrived_within, encode, harden, serve_port};
 use wire::{ApiError, ErrorKind};
 
 const SERVICE: &str = "cloudtrail";
@@ -86,21 +85,11 @@ pub async fn serve(
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     tracing::info!(address = %listener.local_addr()?, "answering LookupEvents");
-    let mut connections = Connections::new(app.live_options());
+    let limits = app.live_options();
     let aws = Arc::new(Aws { app, options });
-    let router = Router::new().fallback(answer).with_state(aws);
     // `read` bounds bodies.
-    let service = TowerToHyperService::new(router.layer(DefaultBodyLimit::disable()));
-    let client = |stream: TcpStream, place: ConnectionSlot| {
-        place.serve(stream, service.clone(), Client::of_port())
-    };
-    let outcome = tokio::select! {
-        outcome = connections.accept(&listener, client) => outcome,
-        () = shutdown => Ok(()),
-    };
-    drop(listener);
-    connections.end().await;
-    outcome
+    let router = Router::new().fallback(answer).with_state(aws);
+    serve_port(listener, router, limits, shutdown).await
 }
 
 struct Aws {

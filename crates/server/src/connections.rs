@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -31,7 +32,7 @@ const ACCEPT_FAILURES_MAX: u32 = 100;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A listener of sockets, Unix or TCP.
-pub trait Listener {
+pub(crate) trait Listener {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
@@ -57,7 +58,7 @@ impl Listener for TcpListener {
 }
 
 /// The open connections of one listener, and its limit on them.
-pub struct Connections {
+pub(crate) struct Connections {
     tasks: JoinSet<()>,
     options: LiveOptions,
     free: Arc<Semaphore>,
@@ -65,7 +66,7 @@ pub struct Connections {
 }
 
 /// One of a listener's places for connections. Dropping it frees the place.
-pub struct ConnectionSlot {
+pub(crate) struct ConnectionSlot {
     options: LiveOptions,
     /// Changes, by closing, when the server stops.
     stopping: watch::Receiver<()>,
@@ -74,14 +75,14 @@ pub struct ConnectionSlot {
 
 impl Connections {
     /// Starts without connections; `connections_max` is read now and never again.
-    pub fn new(options: LiveOptions) -> Self {
+    pub(crate) fn new(options: LiveOptions) -> Self {
         let free = Arc::new(Semaphore::new(options.load().connections_max));
         Self { tasks: JoinSet::new(), options, free, stop: watch::Sender::new(()) }
     }
 
     /// Hands each new connection to `client`, in a task of its own. Returns only when `accept`
     /// keeps failing, with its error.
-    pub async fn accept<L: Listener, F: Future<Output = ()> + Send + 'static>(
+    pub(crate) async fn accept<L: Listener, F: Future<Output = ()> + Send + 'static>(
         &mut self,
         listener: &L,
         client: impl Fn(L::Stream, ConnectionSlot) -> F,
@@ -111,7 +112,7 @@ impl Connections {
     }
 
     /// Lets running requests finish within the grace period and cuts off the rest.
-    pub async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         drop(self.stop);
         let ending = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(self.options.load().stop_grace, ending).await.is_err() {
@@ -122,9 +123,33 @@ impl Connections {
     }
 }
 
+/// Answers on a loopback port until `ended`, and then as [`Connections::end`] does. The router's handlers
+/// bound bodies themselves.
+///
+/// Returns an error only where `accept` keeps failing.
+pub async fn serve_port(
+    listener: TcpListener,
+    router: Router,
+    options: LiveOptions,
+    ended: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut connections = Connections::new(options);
+    let service = TowerToHyperService::new(router.layer(DefaultBodyLimit::disable()));
+    let client = |stream: TcpStream, place: ConnectionSlot| {
+        place.serve(stream, service.clone(), Client::of_port())
+    };
+    let outcome = tokio::select! {
+        outcome = connections.accept(&listener, client) => outcome,
+        () = ended => Ok(()),
+    };
+    drop(listener);
+    connections.end().await;
+    outcome
+}
+
 impl ConnectionSlot {
     /// Serves one client until it leaves, breaks a bound, or the server stops.
-    pub async fn serve(
+    pub(crate) async fn serve(
         mut self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         service: TowerToHyperService<Router>,

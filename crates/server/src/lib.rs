@@ -52,13 +52,14 @@ pub use self::access::{Access, NoSuchName, group_number};
 pub use self::answer::{encode, harden};
 pub use self::ask::{App, Page};
 pub use self::client::Client;
-pub use self::connections::{ConnectionSlot, Connections};
+pub use self::connections::serve_port;
 pub use self::request::{arrived, arrived_within};
 pub use self::socket::{Socket, bind, inherit};
 pub use self::web::{Host, check_request, check_site};
 
 use self::access::Peer;
 use self::budget::Seats;
+use self::connections::{ConnectionSlot, Connections};
 use self::kept::KeptListener;
 use self::refuse::Refusals;
 use self::routes::router;

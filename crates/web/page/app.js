@@ -1,8 +1,8 @@
 // The page: what is asked, what is found, and what was found out about it.
 
 import { html, render } from "./vendor/preact.js";
-import { answer, start as startSearches } from "./core/searches.js";
-import { go, isLocked, lastingLink, place, start, status } from "./core/state.js";
+import { answer, lastingLink, start as startSearches } from "./core/searches.js";
+import { go, isLocked, place, start, status } from "./core/state.js";
 import { counted, thousands } from "./core/text.js";
 import { Detail } from "./view/detail.js";
 import { Events } from "./view/events.js";

@@ -14,20 +14,17 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use server::{
-    Client, ConnectionSlot, Connections, LiveOptions, ServerOptions, arrived, check_request, encode,
-};
+use server::{LiveOptions, ServerOptions, arrived, check_request, encode, serve_port};
 use wire::{ApiError, ErrorBody, ErrorKind};
 
 use crate::files::page;
@@ -87,21 +84,15 @@ impl Gate {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
         let shared = self.shared;
-        let mut connections = Connections::new(Arc::clone(&shared.limits));
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         // `arrived` bounds bodies.
-        let service = TowerToHyperService::new(router.layer(DefaultBodyLimit::disable()));
-        let client = |stream: TcpStream, place: ConnectionSlot| {
-            place.serve(stream, service.clone(), Client::of_port())
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let ended = async {
+            tokio::select! {
+                () = shutdown => {}
+                () = shared.use_.ended(shared.options.idle) => {}
+            }
         };
-        let outcome = tokio::select! {
-            outcome = connections.accept(&listener, client) => outcome,
-            () = shutdown => Ok(()),
-            () = shared.use_.ended(shared.options.idle) => Ok(()),
-        };
-        drop(listener);
-        connections.end().await;
-        outcome
+        serve_port(listener, router, Arc::clone(&shared.limits), ended).await
     }
 }
 

@@ -157,6 +157,7 @@ await run({
     await found(page, "4 events");
     await menu.locator("summary").click();
     await menu.getByRole("button", { name: "Delete by-action" }).click();
+    await menu.getByRole("button", { name: "Really delete by-action" }).click();
     await menu.locator("li").waitFor({ state: "detached" });
   },
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { parts, share, shortened, visible } from "../../../crates/web/page/core/text.js";
+import { Digits } from "../../../crates/web/page/core/json.js";
+import { parts, share, shortened, thousands, visible } from "../../../crates/web/page/core/text.js";
 
 test("what hides, reorders or drives is shown by its code", () => {
   for (const [text, expected] of [
@@ -33,4 +34,11 @@ test("a share says when it is next to nothing", () => {
   assert.equal(share(1, 10_000), "<0.1 %");
   assert.equal(share(42, 42), "100 %");
   assert.equal(share(1, 0), "");
+});
+
+test("a number keeps all of its digits", () => {
+  for (const [value, expected] of [[0, "0"], [1234567, "1,234,567"], [1234.56789, "1,234.56789"], [-0.1234567, "-0.1234567"], [-1234.5, "-1,234.5"], [1e-7, "1e-7"], [1.5e-7, "1.5e-7"]]) {
+    assert.equal(thousands(value), expected);
+  }
+  assert.equal(thousands(new Digits("9007199254740993")), "9007199254740993");
 });

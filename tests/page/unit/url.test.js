@@ -8,7 +8,7 @@ test("a view survives its address", () => {
     START,
     { ...START, query: 'x = "a b|c&d=e#f?%+*[]()" OR é\n😀' },
     { ...START, range: "all", zone: "Europe/Berlin", order: "oldest", by: "actor" },
-    { ...START, range: "2023-07-10T00:00:00Z..2023-07-11T00:00:00Z", columns: ["userAgent", '"a b"'], event: "3:57" },
+    { ...START, range: "2023-07-10T00:00:00Z..2023-07-11T00:00:00Z", columns: ["userAgent", '"a b"'], event: "3:57", source: "57 /a b/c.json.gz" },
   ]) {
     assert.deepEqual(parse(format(place)), place);
   }
@@ -25,6 +25,12 @@ test("an address that says nonsense leads to the start", () => {
     assert.deepEqual(parse(hash), START, hash);
   }
   assert.equal(parse(`#${"c=a&".repeat(30)}c=b`).columns.length, 2);
+});
+
+test("what an address names is a field, and no stage of a query", () => {
+  const text = format({ ...START, by: "actor | limit 1", columns: ["a", "b | c", '"b | c"'] });
+  assert.deepEqual([parse(text).by, parse(text).columns], [START.by, ["a", '"b | c"']]);
+  assert.equal(parse("#s=1%20x").source, "", "no record without an event");
 });
 
 test("the token is taken out of the address, and the rest stays", () => {

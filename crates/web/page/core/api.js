@@ -1,5 +1,7 @@
 // Asks the daemon, with the token of the page's address where there is one.
 
+import { parse } from "./json.js";
+
 const KEY = "traildex-token";
 
 /** Tries of a request that the daemon is too busy for, and the pause between two. */
@@ -31,6 +33,11 @@ export function keepToken(token) {
   localStorage.setItem(KEY, token);
 }
 
+/** The token that was kept last; null where none was. */
+export function keptToken() {
+  return localStorage.getItem(KEY);
+}
+
 /** The storage event that tells of another tab's new token. */
 export const TOKEN_KEY = KEY;
 
@@ -39,6 +46,7 @@ export const TOKEN_KEY = KEY;
  * @property {string} [method]
  * @property {unknown} [body] sent as JSON
  * @property {AbortSignal} [signal]
+ * @property {string} [token] in place of the one that is kept
  */
 
 /**
@@ -49,9 +57,12 @@ export const TOKEN_KEY = KEY;
  */
 export async function askText(path, asked = {}) {
   for (let tries = 1; ; tries += 1) {
-    const { isOk, text } = await send(path, asked);
+    const token = asked.token ?? keptToken();
+    const { isOk, text } = await send(path, asked, token);
     if (isOk) return text;
     const refusal = refusalOf(text);
+    // It was asked with the token before, and another has been let in meanwhile.
+    if (refusal.kind === "unauthorized" && token !== (asked.token ?? keptToken())) continue;
     if (refusal.kind !== "busy" || tries === BUSY_TRIES) throw refusal;
     await new Promise((done) => setTimeout(done, BUSY_PAUSE_MS * tries));
     asked.signal?.throwIfAborted();
@@ -59,24 +70,23 @@ export async function askText(path, asked = {}) {
 }
 
 /**
- * An answer as a value. Numbers that JavaScript would round are texts of their digits.
+ * An answer as a value. Numbers that JavaScript would round are there by their digits.
  * @param {string} path
  * @param {Asked} [asked]
  * @returns {Promise<any>}
  */
 export async function ask(path, asked = {}) {
-  const text = await askText(path, asked);
-  return text.startsWith('{"hits":[],"table"') ? JSON.parse(text, exact) : JSON.parse(text);
+  return parse(await askText(path, asked));
 }
 
 /**
  * @param {string} path
  * @param {Asked} asked
+ * @param {string | null} token
  */
-async function send(path, { method, body, signal }) {
+async function send(path, { method, body, signal }, token) {
   /** @type {Record<string, string>} */
   const headers = {};
-  const token = localStorage.getItem(KEY);
   if (token) headers.authorization = `Bearer ${token}`;
   if (body !== undefined) headers["content-type"] = "application/json";
   try {
@@ -102,15 +112,4 @@ function refusalOf(text) {
   } catch {
     return new Refusal("internal", "the answer is not one of traildex");
   }
-}
-
-/**
- * @param {string} _key
- * @param {unknown} value
- * @param {{source?: string}} [context]
- */
-function exact(_key, value, context) {
-  const isRounded =
-    typeof value === "number" && context?.source !== undefined && Math.abs(value) > Number.MAX_SAFE_INTEGER;
-  return isRounded ? context.source : value;
 }

@@ -9,6 +9,23 @@
  * @typedef {ObjectNode | ArrayNode | StringNode | PlainNode} Node
  */
 
+/** A number that JavaScript would round, by its digits. */
+export class Digits {
+  /** @param {string} text */
+  constructor(text) {
+    this.text = text;
+  }
+
+  toString() {
+    return this.text;
+  }
+
+  /** About how large it is. */
+  valueOf() {
+    return Number(this.text);
+  }
+}
+
 /** Levels of a document, more than the daemon takes. */
 const DEPTH_MAX = 400;
 
@@ -24,6 +41,87 @@ export function read(text) {
   if (reader.at < text.length) throw reader.error();
   return node;
 }
+
+/** What a document has where a number in it may have more digits than JavaScript keeps. */
+const MAYBE_LONG = /\d[\d.]{15}|\d[eE][+-]?\d/;
+
+/**
+ * A document as a value, as JSON.parse makes it; but a number that this would round is {@link Digits}.
+ * @param {string} text
+ * @returns {any}
+ */
+export function parse(text) {
+  return MAYBE_LONG.test(text) ? valueOf(read(text)) : JSON.parse(text);
+}
+
+/** @param {Node} node @returns {any} */
+function valueOf(node) {
+  switch (node.kind) {
+    case "object": return Object.fromEntries(node.entries.map(([key, value]) => [key, valueOf(value)]));
+    case "array": return node.items.map(valueOf);
+    case "string": return node.text;
+    case "word": return JSON.parse(node.text);
+    default: return isRounded(node.text) ? new Digits(node.text) : Number(node.text);
+  }
+}
+
+/**
+ * Whether JavaScript has another number in place of this one.
+ * @param {string} text
+ */
+function isRounded(text) {
+  const value = Number(text);
+  return Math.abs(value) > Number.MAX_SAFE_INTEGER || decimal(text) !== decimal(String(value));
+}
+
+/**
+ * A number's digits without zeros around them, and where their point is.
+ * @param {string} text
+ */
+function decimal(text) {
+  const [, sign, whole, part = "", power = "0"] = /^(-?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? ["", "", text];
+  const digits = (whole + part).replace(/^0+/, "");
+  const short = digits.replace(/0+$/, "");
+  return short === "" ? "0" : `${sign}${short}e${Number(power) - part.length + digits.length - short.length}`;
+}
+
+/**
+ * A value as text: a text itself, anything else as JSON, its numbers by their digits.
+ * @param {any} value
+ * @returns {string}
+ */
+export function written(value) {
+  if (typeof value === "string") return value;
+  return inJson(value);
+}
+
+/** @param {any} value @returns {string} */
+function inJson(value) {
+  if (value instanceof Digits) return value.text;
+  if (Array.isArray(value)) return `[${value.map(inJson).join(",")}]`;
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  return `{${Object.entries(value).map(([key, inner]) => `${JSON.stringify(key)}:${inJson(inner)}`).join(",")}}`;
+}
+
+/**
+ * The names by which a person tells values apart that stand beside each other: where there are numbers or
+ * truth values among them, a text that looks like one is in quotes, and so is one that looks like "none".
+ * @param {any[]} values
+ * @returns {(value: any) => string}
+ */
+export function labels(values) {
+  const isMixed = values.some((value) => value !== null && typeof value !== "string");
+  const hasNone = values.includes(null);
+  return (value) => {
+    if (value === null) return NONE;
+    if (typeof value !== "string") return written(value);
+    const isLike = (isMixed && /^(-?\d[\d.eE+-]*|true|false|[[{].*)$/s.test(value)) || (hasNone && value === NONE);
+    return isLike ? JSON.stringify(value) : value;
+  };
+}
+
+/** What is not there. */
+export const NONE = "(none)";
 
 /**
  * The member of an object, the last one where there are several; undefined where there is none.

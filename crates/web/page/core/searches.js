@@ -3,9 +3,13 @@
 
 import { batch, effect, signal, untracked } from "../vendor/preact.js";
 import { Refusal, ask } from "./api.js";
-import { split } from "./query.js";
+import { barAt } from "./bars.js";
+import { labels } from "./json.js";
+import { newest } from "./newest.js";
+import { baseOf, split } from "./query.js";
 import { away, extent, isLocked, place, round, status, told } from "./state.js";
-import { resolve, width } from "./time.js";
+import { absolute, resolve, width } from "./time.js";
+import { format } from "./url.js";
 
 /** Events of a page, and rows of a table. */
 const PAGE = 100;
@@ -24,6 +28,7 @@ const FACETS_AT_ONCE = 2;
  * @property {boolean} isBusy
  * @property {Refusal | null} error
  * @property {string} query that was asked
+ * @property {boolean} isCut whether its stages leave out events that its filter finds
  * @property {any[]} hits
  * @property {{columns: string[], rows: any[][], rows_total: number, exact: boolean} | null} table
  * @property {{value: number, exact: boolean} | null} total
@@ -40,6 +45,7 @@ const NOTHING = {
   isBusy: false,
   error: null,
   query: "",
+  isCut: false,
   hits: [],
   table: null,
   total: null,
@@ -58,8 +64,9 @@ export const answer = signal(NOTHING);
  * @typedef {object} Timeline
  * @property {number} start
  * @property {number} end
- * @property {number} bar milliseconds of a bar
- * @property {{at: number, counts: Map<string, number>}[]} bars
+ * @property {string} width of a bar, as a query has it
+ * @property {string} zone by whose clocks bars begin
+ * @property {{at: number, end: number, counts: Map<string, number>}[]} bars
  * @property {string[]} values the most frequent first
  * @property {string} note
  * @property {boolean} isBusy
@@ -71,7 +78,17 @@ export const timeline = signal(null);
 /** @type {import("../vendor/preact.js").Signal<{account: string, region: string, start: string, end: string}[]>} */
 export const gaps = signal([]);
 
-/** @typedef {{rows: [any, number][], distinct: number, isBusy: boolean, error: string}} Facet */
+/** Why it is not known what the archive does not cover; empty where it is known. */
+export const gapsError = signal("");
+
+/**
+ * @typedef {object} Facet
+ * @property {[any, number][]} rows
+ * @property {number} distinct
+ * @property {number} total of the events that were counted
+ * @property {boolean} isBusy
+ * @property {string} error
+ */
 
 /** @type {import("../vendor/preact.js").Signal<Record<string, Facet>>} */
 export const facets = signal({});
@@ -80,11 +97,17 @@ export const facets = signal({});
 /** @type {import("../vendor/preact.js").Signal<Record<string, {limit: number, search: string}>>} */
 export const wanted = signal({});
 
-/** @type {AbortController} */
-let current = new AbortController();
+/** What is asked, each replaced by the next one of its kind. */
+const [main, ofTimeline, ofGaps] = [newest(), newest(), newest()];
+
+/** @type {Map<string, ReturnType<typeof newest>>} */
+const ofFacets = new Map();
+
+/** The signal of the list that is shown, for its next pages. */
+let current = main.next();
 
 /** What is asked about now: for the facets, which are asked for one by one. */
-/** @type {{filter: string, keys: Record<string, string>} | null} */
+/** @type {{filter: string, keys: Record<string, string>, range: string} | null} */
 let asked = null;
 
 /** Asks whenever the place changes in what is asked. */
@@ -99,8 +122,8 @@ export function start() {
     if (key !== last) {
       last = key;
       untracked(() => void begin());
-    } else if (timeline.value && by !== untracked(() => timelineBy)) {
-      untracked(() => void askTimeline(current.signal));
+    } else if (timelineBy !== "" && by !== timelineBy) {
+      untracked(() => void askTimeline());
     }
   });
   effect(() => {
@@ -113,40 +136,42 @@ export function start() {
 let timelineBy = "";
 
 async function begin() {
-  current.abort();
-  current = new AbortController();
-  const { signal } = current;
+  current = main.next();
+  const signal = current;
+  for (const one of [ofTimeline, ofGaps, ...ofFacets.values()]) one.end();
+  timelineBy = "";
   const { query, range, order, zone } = place.value;
   const { start, end } = resolve(range, extent(), Date.now());
-  const { filter } = split(query);
+  const { filter, isCut } = baseOf(query);
   /** @type {Record<string, string>} */
   const keys = { time_zone: zone };
   if (start) keys.start = start;
   if (end) keys.end = end;
-  asked = { filter, keys };
+  asked = { filter, keys, range };
   batch(() => {
     answer.value = { ...answer.value, isBusy: true };
     facets.value = Object.fromEntries(
       Object.entries(facets.value).map(([field, facet]) => [field, { ...facet, isBusy: true }]),
     );
   });
-  const found = await askMain({ query, order, empty: true, limit: split(query).stages ? ROWS_MAX : PAGE, ...keys }, signal);
+  const found = await askMain({ query, order, empty: true, limit: split(query).stages ? ROWS_MAX : PAGE, ...keys }, isCut, signal);
   if (!found || signal.aborted) return;
-  void askTimeline(signal);
+  void askTimeline();
   facetsDone.clear();
   void askFacets();
-  void askGaps(signal, keys);
+  void askGaps(keys);
 }
 
 /**
  * @param {Record<string, any>} body
+ * @param {boolean} isCut
  * @param {AbortSignal} signal
  */
-async function askMain(body, signal) {
+async function askMain(body, isCut, signal) {
   try {
     const found = await ask("/v1/search", { body, signal });
     if (signal.aborted) return false;
-    answer.value = { ...NOTHING, ...partsOf(found), query: body.query };
+    answer.value = { ...NOTHING, ...partsOf(found), query: body.query, isCut };
     return true;
   } catch (error) {
     if (signal.aborted) return false;
@@ -182,7 +207,7 @@ function partsOf(found) {
 export async function more() {
   const before = answer.value;
   if (before.isBusy || !before.cursor || !asked) return;
-  const { signal } = current;
+  const signal = current;
   answer.value = { ...before, isBusy: true };
   const body = { query: before.query, order: place.value.order, limit: PAGE, cursor: before.cursor, total: "none", ...asked.keys };
   try {
@@ -197,33 +222,38 @@ export async function more() {
   }
 }
 
-/** @param {AbortSignal} signal */
-async function askTimeline(signal) {
+async function askTimeline() {
   if (!asked) return;
+  const signal = ofTimeline.next();
   const { filter, keys } = asked;
   const { first, last } = extent();
   const start = Date.parse(keys.start ?? first ?? "");
   const end = keys.end ? Date.parse(keys.end) : Date.parse(last ?? "") + 1e3;
-  timelineBy = place.value.by;
+  const { by } = place.value;
+  timelineBy = by;
   if (!(end > start)) {
     timeline.value = null;
     return;
   }
-  const [name, bar] = width(end - start);
+  const name = width(end - start);
+  const zone = keys.time_zone;
   const body = { limit: CELLS_MAX, total: "none", ...keys };
   if (timeline.value) timeline.value = { ...timeline.value, isBusy: true };
   try {
-    let found = await ask("/v1/search", { body: { ...body, query: `${filter || "*"} | timeline ${name} by ${timelineBy}` }, signal });
+    let found = await ask("/v1/search", { body: { ...body, query: `${filter || "*"} | timeline ${name} by ${by}` }, signal });
     let note = "";
     if (found.table.rows_total > found.table.rows.length) {
-      note = `${timelineBy} has too many values to break the bars down`;
+      note = `${by} has too many values to break the bars down`;
       found = await ask("/v1/search", { body: { ...body, query: `${filter || "*"} | timeline ${name}` }, signal });
     }
-    if (!signal.aborted) timeline.value = { start, end, bar, note, isBusy: false, ...barsOf(found.table) };
+    if (signal.aborted) return;
+    const { bars, values } = barsOf(found.table);
+    const drawn = bars.map((bar) => ({ ...bar, end: barAt(bar.at, name, zone)[1] }));
+    timeline.value = { start, end, width: name, zone, note, isBusy: false, bars: drawn, values };
   } catch (error) {
     if (signal.aborted) return;
     const note = `No timeline: ${told(error)}`;
-    timeline.value = { start, end, bar, bars: [], values: [], note, isBusy: false };
+    timeline.value = { start, end, width: name, zone, bars: [], values: [], note, isBusy: false };
   }
 }
 
@@ -233,9 +263,10 @@ function barsOf(table) {
   const bars = new Map();
   /** @type {Map<string, number>} */
   const totals = new Map();
+  const label = labels(table.rows.map((row) => row[1]));
   for (const row of table.rows) {
     const at = Date.parse(row[0]);
-    const value = row.length > 2 ? textOf(row[1]) : "events";
+    const value = row.length > 2 ? label(row[1]) : "events";
     const count = Number(row[row.length - 1]);
     const counts = bars.get(at) ?? new Map();
     counts.set(value, (counts.get(value) ?? 0) + count);
@@ -246,25 +277,26 @@ function barsOf(table) {
   return { bars: [...bars].map(([at, counts]) => ({ at, counts })), values };
 }
 
-/** @param {unknown} value */
-function textOf(value) {
-  return value === null ? "(none)" : typeof value === "string" ? value : JSON.stringify(value);
-}
-
-/**
- * @param {AbortSignal} signal
- * @param {Record<string, string>} keys
- */
-async function askGaps(signal, keys) {
+/** @param {Record<string, string>} keys */
+async function askGaps(keys) {
+  const signal = ofGaps.next();
   const said = new URLSearchParams({ by: "account", limit: "1" });
   if (keys.start) said.set("start", keys.start);
   if (keys.end) said.set("end", keys.end);
   try {
     const found = await ask(`/v1/coverage?${said}`, { signal });
-    if (!signal.aborted) gaps.value = found.gaps;
-  } catch {
-    // The picture is not there yet, or is of no use here; searches say so themselves.
-    if (!signal.aborted) gaps.value = [];
+    if (signal.aborted) return;
+    batch(() => {
+      gaps.value = found.gaps;
+      gapsError.value = "";
+    });
+  } catch (error) {
+    if (signal.aborted) return;
+    // Not told as other errors: the daemon answers, and its picture may not be there yet.
+    batch(() => {
+      gaps.value = [];
+      gapsError.value = error instanceof Error ? error.message : String(error);
+    });
   }
 }
 
@@ -276,28 +308,30 @@ let facetsRunning = 0;
 async function askFacets() {
   if (!asked || facetsRunning >= FACETS_AT_ONCE) return;
   const of = asked;
-  const { signal } = current;
   const next = Object.entries(wanted.value).find(
     ([field, how]) => facetsDone.get(field) !== `${how.limit} ${how.search}`,
   );
   if (!next) return;
   const [field, { limit, search }] = next;
   facetsDone.set(field, `${limit} ${search}`);
+  const one = ofFacets.get(field) ?? newest();
+  ofFacets.set(field, one);
+  const signal = one.next();
   facetsRunning += 1;
   // Another beside it.
   void askFacets();
   const before = facets.value[field];
   /** @param {Facet} facet */
   const set = (facet) => {
-    if (asked === of) facets.value = { ...facets.value, [field]: facet };
+    if (asked === of && !signal.aborted) facets.value = { ...facets.value, [field]: facet };
   };
   try {
     const inside = search ? ` | filter ${field}:${pattern(search)}` : "";
     const body = { query: `${of.filter || "*"} | count by ${field}${inside}`, limit, ...of.keys };
     const found = await ask("/v1/search", { body, signal });
-    set({ rows: found.table.rows, distinct: found.table.rows_total, isBusy: false, error: "" });
+    set({ rows: found.table.rows, distinct: found.table.rows_total, total: Number(found.total?.value ?? 0), isBusy: false, error: "" });
   } catch (error) {
-    if (!signal.aborted) set({ rows: before?.rows ?? [], distinct: 0, isBusy: false, error: told(error) });
+    if (!signal.aborted) set({ rows: before?.rows ?? [], distinct: 0, total: 0, isBusy: false, error: told(error) });
   } finally {
     facetsRunning -= 1;
     void askFacets();
@@ -313,8 +347,20 @@ function pattern(text) {
   return `/.*${plain}.*/i`;
 }
 
-/** The moments between which the page asks now, as a range; undefined where it is not bounded. */
-export function askedRange() {
-  return asked?.keys.start && asked.keys.end ? `${asked.keys.start}..${asked.keys.end}` : undefined;
+/**
+ * The moments between which the page asked for a range last, as one that stands still; undefined where it
+ * did not ask for this one, or is not bounded.
+ * @param {string} range
+ */
+export function askedRange(range) {
+  if (asked?.range !== range) return undefined;
+  return asked.keys.start && asked.keys.end ? `${asked.keys.start}..${asked.keys.end}` : undefined;
 }
 
+/** A link to this view that means the same tomorrow: its times are those of what is shown. */
+export function lastingLink() {
+  const { range } = place.value;
+  // Now is later than when it was asked, and the archive may have grown since.
+  const lasting = askedRange(range) ?? absolute(range, extent(), Date.now());
+  return location.origin + location.pathname + format({ ...place.value, range: lasting });
+}

@@ -2,7 +2,7 @@
 
 import { batch, effect, signal } from "../vendor/preact.js";
 import { Refusal, TOKEN_KEY, ask, keepToken } from "./api.js";
-import { absolute } from "./time.js";
+import { newest } from "./newest.js";
 import { format, parse, takeToken } from "./url.js";
 
 /** @typedef {import("./url.js").Place} Place */
@@ -30,23 +30,32 @@ export const round = signal(0);
 /** What was just done, and can be undone by going back. */
 export const done = signal("");
 
+/**
+ * A token of an address that was not tried yet: anybody can make a link with one, which must not take the
+ * place of the one that is let in.
+ */
+let offered = "";
+
 /** Takes the token out of the address, and follows the address from then on. */
 export function start() {
   const arrive = () => {
     const { token, rest } = takeToken(location.hash);
     if (token) {
-      keepToken(token);
+      offered = token;
       history.replaceState(null, "", location.pathname + location.search + rest);
     }
     batch(() => {
       place.value = parse(rest);
       done.value = "";
-      if (token && isLocked.value) unlock();
     });
+    return token !== undefined;
   };
   arrive();
-  addEventListener("popstate", arrive);
-  addEventListener("hashchange", arrive);
+  const follow = () => {
+    if (arrive()) void look();
+  };
+  addEventListener("popstate", follow);
+  addEventListener("hashchange", follow);
   // Another tab was opened with the address that 'traildex web' printed.
   addEventListener("storage", (event) => {
     if (event.key === TOKEN_KEY) unlock();
@@ -67,11 +76,15 @@ function unlock() {
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let next;
 
+const looking = newest();
+
 /** Asks for the daemon's status, now and from time to time. */
 async function look() {
   clearTimeout(next);
+  const signal = looking.next();
   try {
-    const found = await ask("/v1/status");
+    const found = (await tryOffered(signal)) ?? (await ask("/v1/status", { signal }));
+    if (signal.aborted) return;
     batch(() => {
       const wasAway = away.value !== "";
       status.value = found;
@@ -79,9 +92,42 @@ async function look() {
       if (wasAway) round.value += 1;
     });
   } catch (error) {
+    if (signal.aborted) return;
     told(error);
   }
-  if (!isLocked.value) next = setTimeout(() => void look(), away.value ? AWAY_LOOK_MS : LOOK_MS);
+  clearTimeout(next);
+  if (!isLocked.value || offered !== "") next = setTimeout(() => void look(), away.value ? AWAY_LOOK_MS : LOOK_MS);
+}
+
+/**
+ * Keeps the token of an address once it is let in, and returns what it was told; one that is refused is
+ * forgotten.
+ * @param {AbortSignal} signal
+ */
+async function tryOffered(signal) {
+  const token = offered;
+  if (token === "") return undefined;
+  let found;
+  try {
+    found = await ask("/v1/status", { signal, token });
+  } catch (error) {
+    signal.throwIfAborted();
+    const kind = error instanceof Refusal ? error.kind : "away";
+    // Nobody has looked at it: it is tried again.
+    if (kind === "away") throw error;
+    if (kind === "unauthorized") {
+      offered = "";
+      return undefined;
+    }
+  }
+  signal.throwIfAborted();
+  offered = "";
+  keepToken(token);
+  if (isLocked.value) {
+    isLocked.value = false;
+    round.value += 1;
+  }
+  return found;
 }
 
 /**
@@ -102,12 +148,21 @@ export function told(error) {
 }
 
 /**
+ * The place beside this one. Another event, or none, is not where the one before was.
+ * @param {Partial<Place>} change
+ * @returns {Place}
+ */
+function beside(change) {
+  return { ...place.value, ...(change.event === undefined ? {} : { source: "" }), ...change };
+}
+
+/**
  * Goes to a place; the browser's back button leads back.
  * @param {Partial<Place>} change
  * @param {string} [what] what was done, if it is worth an "undo"
  */
 export function go(change, what = "") {
-  const to = { ...place.value, ...change };
+  const to = beside(change);
   const address = format(to);
   batch(() => {
     if (address === format(place.value)) {
@@ -125,7 +180,7 @@ export function go(change, what = "") {
  * @param {Partial<Place>} change
  */
 export function shift(change) {
-  const to = { ...place.value, ...change };
+  const to = beside(change);
   history.replaceState(null, "", format(to));
   place.value = to;
 }
@@ -135,17 +190,11 @@ export function shift(change) {
  * @param {Partial<Place>} change
  */
 export function addressOf(change) {
-  return format({ ...place.value, ...change });
+  return format(beside(change));
 }
 
 /** The first and the last time of the archive's events. */
 export function extent() {
   const events = status.value?.events ?? {};
   return { first: events.first, last: events.last };
-}
-
-/** A link to this view that means the same tomorrow. */
-export function lastingLink() {
-  const range = absolute(place.value.range, extent(), Date.now());
-  return location.origin + location.pathname + format({ ...place.value, range });
 }

@@ -59,11 +59,22 @@ export function shortened(text, max) {
 }
 
 /**
- * A number with its thousands apart.
- * @param {number} value
+ * A number with its thousands apart; one with more digits than JavaScript keeps, as it stands.
+ * @param {number | import("./json.js").Digits} value
  */
 export function thousands(value) {
-  return value.toLocaleString("en-US");
+  if (typeof value !== "number") return value.text;
+  // A fraction keeps all of its digits: it is not what was found without them.
+  const [whole, fraction] = String(value).split(".");
+  return fraction === undefined ? grouped(whole) : `${grouped(whole)}.${fraction}`;
+}
+
+/**
+ * Digits in groups of three.
+ * @param {string} digits
+ */
+function grouped(digits) {
+  return digits.replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /**

@@ -157,7 +157,7 @@ export function shown(text, zone) {
  * @param {number} ms
  * @param {string} zone
  */
-function ahead(ms, zone) {
+export function ahead(ms, zone) {
   const { year, month, day, hour, minute, second } = clock(ms, zone);
   const whole = Math.floor(ms / 1e3) * 1e3;
   return Date.UTC(+year, +month - 1, +day, +hour, +minute, +second) - whole;
@@ -181,7 +181,7 @@ export function meant(text, zone) {
   return moment(asUtc - ahead(guess, zone));
 }
 
-/** @type {[string, number][]} widths of bars, as a query has them */
+/** @type {[string, number][]} widths of bars, as a query has them, and about how long they are */
 const WIDTHS = [
   ["1s", 1e3], ["5s", 5e3], ["10s", 10e3], ["30s", 30e3],
   ["1m", 60e3], ["5m", 300e3], ["10m", 600e3], ["30m", 1800e3],
@@ -193,12 +193,12 @@ const WIDTHS = [
 const BARS_MAX = 120;
 
 /**
- * How wide a bar is, as a query has it and in milliseconds.
+ * How wide a bar is, as a query has it.
  * @param {number} length milliseconds of the whole
- * @returns {[string, number]}
  */
 export function width(length) {
-  return WIDTHS.find(([, ms]) => length / ms <= BARS_MAX) ?? WIDTHS[WIDTHS.length - 1];
+  const [name] = WIDTHS.find(([, ms]) => length / ms <= BARS_MAX) ?? WIDTHS[WIDTHS.length - 1];
+  return name;
 }
 
 /**

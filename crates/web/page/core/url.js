@@ -1,5 +1,6 @@
 // The view in the address: all that a link must say, behind the `#`, which a browser sends nowhere.
 
+import { isField } from "./query.js";
 import { RANGE_DEFAULT, isRange, isZone } from "./time.js";
 
 /**
@@ -11,6 +12,7 @@ import { RANGE_DEFAULT, isRange, isZone } from "./time.js";
  * @property {string} by the field by which the timeline's bars are broken down
  * @property {string[]} columns of the list beside its own
  * @property {string} event the id of the event that is open; empty where none is
+ * @property {string} source the place of its record, where several events could share the id; else empty
  */
 
 /** @type {Place} */
@@ -22,6 +24,7 @@ export const START = {
   by: "outcome",
   columns: [],
   event: "",
+  source: "",
 };
 
 /** Columns beside the list's own, at most. */
@@ -36,15 +39,18 @@ export function parse(hash) {
   const said = new URLSearchParams(hash.replace(/^#/, ""));
   const range = said.get("t") ?? "";
   const zone = said.get("z") ?? "";
-  const columns = said.getAll("c").filter((column) => column !== "");
+  const by = said.get("by") ?? "";
+  const event = said.get("e") ?? "";
+  const columns = said.getAll("c").filter(isField);
   return {
     query: said.get("q") ?? "",
     range: isRange(range) ? range : START.range,
     zone: zone !== "" && isZone(zone) ? zone : START.zone,
     order: said.get("o") === "oldest" ? "oldest" : "newest",
-    by: said.get("by") || START.by,
+    by: isField(by) ? by : START.by,
     columns: [...new Set(columns)].slice(0, COLUMNS_MAX),
-    event: said.get("e") ?? "",
+    event,
+    source: event === "" ? "" : (said.get("s") ?? ""),
   };
 }
 
@@ -61,6 +67,7 @@ export function format(place) {
   if (place.by !== START.by) said.set("by", place.by);
   for (const column of place.columns) said.append("c", column);
   if (place.event !== "") said.set("e", place.event);
+  if (place.event !== "" && place.source !== "") said.set("s", place.source);
   // Tickets cut a link at these.
   const text = said.toString().replaceAll("*", "%2A").replaceAll("+", "%20");
   return `#${text}`;

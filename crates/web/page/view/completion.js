@@ -2,15 +2,17 @@
 
 import { html, useRef, useState } from "../vendor/preact.js";
 import { ask } from "../core/api.js";
-import { quote } from "../core/query.js";
+import { isField, quote } from "../core/query.js";
 import { askedRange } from "../core/searches.js";
+import { place } from "../core/state.js";
+import { newest } from "../core/newest.js";
+import { OFFERED } from "../core/stages.js";
+import { written } from "../core/json.js";
 import { thousands } from "../core/text.js";
 import { Text } from "./parts.js";
 
 const PAUSE_MS = 120;
 const OFFERED_MAX = 12;
-
-const STAGES = ["stats", "count", "top", "rare", "timeline", "values", "fields", "sort", "limit", "dedup", "filter"];
 
 /** @typedef {{text: string, insert: string, note: string}} Offer */
 
@@ -22,7 +24,7 @@ const STAGES = ["stats", "count", "top", "rare", "timeline", "values", "fields",
 export function typedIn(before) {
   const stage = /\|\s*([a-z]*)$/i.exec(before);
   if (stage) return { kind: "stage", word: stage[1], field: "" };
-  const value = /(?:^|[\s(|!+-])([A-Za-z_@][\w.@#$/-]*)\s*(?::|=)\s*([^\s"'():=,[\]|]*)$/.exec(before);
+  const value = /(?:^|[\s(|!+-])([A-Za-z_@][\w.@#$/-]*|"(?:[^"\\]|\\.)*")\s*(?::|=)\s*([^\s"'():=,[\]|]*)$/.exec(before);
   if (value) return { kind: "value", field: value[1], word: value[2] };
   const field = /(?:^|[\s(|!+,-])([A-Za-z_@][\w.@#$/-]*)$/.exec(before);
   return field ? { kind: "field", word: field[1], field: "" } : null;
@@ -35,27 +37,36 @@ export function typedIn(before) {
  */
 async function offersFor({ kind, word, field }, signal) {
   if (kind === "stage") {
-    const found = STAGES.filter((name) => name.startsWith(word.toLowerCase()) && name !== word);
+    const found = OFFERED.filter((name) => name.startsWith(word.toLowerCase()) && name !== word);
     return found.map((name) => ({ text: name, insert: `${name} `, note: "stage" }));
   }
   const said = new URLSearchParams({ prefix: word, limit: String(OFFERED_MAX) });
   if (kind === "field") {
     const { fields } = await ask(`/v1/fields?${said}`, { signal });
-    return fields.map((/** @type {any} */ { path, short, events }) => {
-      const name = short ?? path;
+    return fields.map((/** @type {any} */ { path, short, query, events }) => {
+      const name = nameOf({ path, short, query });
       return { text: name === path ? path : `${name}  ${path}`, insert: `${name}:`, note: thousands(events) };
     });
   }
   said.set("field", field);
-  const [start, end] = askedRange()?.split("..") ?? [];
+  const [start, end] = askedRange(place.value.range)?.split("..") ?? [];
   if (start) said.set("start", start);
   if (end) said.set("end", end);
   const { values } = await ask(`/v1/values?${said}`, { signal });
   return values.map((/** @type {any} */ { value, events }) => {
-    const text = String(value);
+    const text = written(value);
     const insert = /^[A-Za-z0-9][A-Za-z0-9_.@-]*$/.test(text) ? `${text} ` : `${quote(text)} `;
     return { text, insert, note: thousands(events) };
   });
+}
+
+/**
+ * A field's name as a query takes it: a path can have any characters, and be the name of another field.
+ * @param {{path: string, short?: string, query?: string}} field
+ */
+export function nameOf({ path, short, query }) {
+  if (short !== undefined && isField(short)) return short;
+  return query ?? (isField(path) ? path : quote(path));
 }
 
 /**
@@ -66,10 +77,10 @@ async function offersFor({ kind, word, field }, signal) {
 export function useCompletion(input, text, setText) {
   const [offers, setOffers] = useState(/** @type {Offer[]} */ ([]));
   const [at, setAt] = useState(-1);
-  const waiting = useRef(/** @type {{timer?: ReturnType<typeof setTimeout>, abort?: AbortController}} */ ({}));
+  const waiting = useRef(/** @type {{timer?: ReturnType<typeof setTimeout>, asked: ReturnType<typeof newest>}} */ ({ asked: newest() }));
   const close = () => {
     clearTimeout(waiting.current.timer);
-    waiting.current.abort?.abort();
+    waiting.current.asked.end();
     setOffers([]);
     setAt(-1);
   };
@@ -80,10 +91,10 @@ export function useCompletion(input, text, setText) {
       if (!area || area !== document.activeElement) return;
       const found = typedIn(area.value.slice(0, area.selectionStart));
       if (!found || (found.kind === "field" && found.word.length < 2)) return;
-      const abort = (waiting.current.abort = new AbortController());
+      const signal = waiting.current.asked.next();
       try {
-        const some = await offersFor(found, abort.signal);
-        if (!abort.signal.aborted) setOffers(some.filter((offer) => offer.insert.trim() !== found.word));
+        const some = await offersFor(found, signal);
+        if (!signal.aborted) setOffers(some.filter((offer) => offer.insert.trim() !== found.word));
       } catch {
         // What cannot be offered is typed.
       }
@@ -99,7 +110,7 @@ export function useCompletion(input, text, setText) {
     const start = end - found.word.length;
     // A value in quotes is exactly this one behind `=`, and words behind a colon.
     let head = text.slice(0, start);
-    if (offer.insert.startsWith('"')) head = head.replace(/\s*:\s*$/, " = ");
+    if (found.kind === "value" && offer.insert.startsWith('"')) head = head.replace(/\s*:\s*$/, " = ");
     setText(head + offer.insert + text.slice(end));
     close();
     const caret = head.length + offer.insert.length;

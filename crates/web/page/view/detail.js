@@ -3,12 +3,13 @@
 
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { Refusal, ask, askText } from "../core/api.js";
-import { member, read, textOf } from "../core/json.js";
+import { member, parse, read, textOf } from "../core/json.js";
 import { condition } from "../core/query.js";
-import { lastingLink, place, round, shift, told } from "../core/state.js";
+import { lastingLink } from "../core/searches.js";
+import { place, round, shift, status, told } from "../core/state.js";
 import { counted, thousands } from "../core/text.js";
 import { moment, shown } from "../core/time.js";
-import { opened } from "./events.js";
+import { placeOf } from "./events.js";
 import { Actions, Copy, Pivot, Text } from "./parts.js";
 import { Tree } from "./tree.js";
 
@@ -26,25 +27,32 @@ const RAW_MAX = 200_000;
  */
 
 export function Detail() {
-  const { event } = place.value;
-  const [found, setFound] = useState(/** @type {{events: Found[], at: number, error: string}} */ ({ events: [], at: 0, error: "" }));
+  const { event, source } = place.value;
+  const isKnown = status.value !== undefined;
+  const [found, setFound] = useState(/** @type {{of: string, events: Found[], error: string}} */ ({ of: "", events: [], error: "" }));
   useEffect(() => {
-    if (event === "") return undefined;
+    // Before the first answer it is not known which token is let in.
+    if (event === "" || !isKnown) return undefined;
     const abort = new AbortController();
     void fetchEvent(event, abort.signal).then(
       (events) => {
-        const at = events.findIndex(({ meta }) => `${meta.file}\n${meta.offset}` === opened);
-        setFound({ events, at: Math.max(at, 0), error: "" });
+        if (abort.signal.aborted) return;
+        setFound({ of: event, events, error: "" });
+        // A link to the only event of its id is short.
+        if (events.length === 1 && placeOf(events[0]) === place.value.source) shift({ source: "" });
       },
       (error) => {
-        if (!abort.signal.aborted) setFound({ events: [], at: 0, error: told(error) });
+        if (!abort.signal.aborted) setFound({ of: event, events: [], error: told(error) });
       },
     );
     return () => abort.abort();
-  }, [event, round.value]);
+  }, [event, isKnown, round.value]);
   if (event === "") return null;
-  const { events, at, error } = found;
-  const shownEvent = events[at];
+  // What was found for another event is not shown below this one's id.
+  const { events, error } = found.of === event ? found : { events: [], error: "" };
+  const at = events.findIndex((one) => placeOf(one) === source);
+  const shownEvent = events[Math.max(at, 0)];
+  const isGone = source !== "" && at < 0 && events.length > 0;
   return html`<aside class="detail" aria-label="Event" tabindex="-1">
     <header>
       <strong>Event</strong> <code><${Text} text=${event} max=${80} /></code>
@@ -54,9 +62,11 @@ export function Detail() {
       <button aria-label="Close the event" onClick=${close}>×</button>
     </header>
     ${error && html`<p class="error" role="alert"><${Text} text=${error} /></p>`}
+    ${!error && !shownEvent && html`<p class="hint">Loading…</p>`}
+    ${isGone && html`<p class="note">The record that this link names is not in the index; this one has the same id.</p>`}
     ${events.length > 1 && html`<p class="note">${counted(events.length, "event")} share this id:
-      ${events.map((_, index) => html`<button class=${index === at ? "chosen" : ""} onClick=${() => setFound({ ...found, at: index })}>${index + 1}</button>`)}</p>`}
-    ${shownEvent && html`<${Event} key=${at} found=${shownEvent} />`}
+      ${events.map((one, index) => html`<button class=${one === shownEvent ? "chosen" : ""} aria-pressed=${one === shownEvent} onClick=${() => shift({ source: placeOf(one) })}>${index + 1}</button>`)}</p>`}
+    ${shownEvent && html`<${Event} key=${`${event} ${placeOf(shownEvent)}`} found=${shownEvent} isOnly=${events.length === 1} />`}
   </aside>`;
 }
 
@@ -77,12 +87,12 @@ async function fetchEvent(id, signal) {
   return hits.items.map((hit) => {
     const meta = /** @type {import("../core/json.js").Node} */ (member(hit, "meta"));
     const record = /** @type {import("../core/json.js").Node} */ (member(hit, "event"));
-    return { meta: JSON.parse(textOf(meta, document)), record, document };
+    return { meta: parse(textOf(meta, document)), record, document };
   });
 }
 
-/** @param {{found: Found}} props */
-function Event({ found }) {
+/** @param {{found: Found, isOnly: boolean}} props */
+function Event({ found, isOnly }) {
   const { meta, record, document } = found;
   const { zone } = place.value;
   const raw = meta.raw ?? textOf(record, document);
@@ -95,7 +105,7 @@ function Event({ found }) {
   return html`
     <p class="sentence"><${Text} text=${meta.sentence ?? ""} max=${3_000} /></p>
     ${zone !== "UTC" && html`<p class="hint">${shown(meta.time, zone)} in ${zone}.</p>`}
-    <${Leads} meta=${meta} text=${text} />
+    <${Leads} meta=${meta} text=${text} source=${isOnly ? "" : placeOf(found)} />
     <h3>Record</h3>
     <${Tree} record=${record} document=${document} />
     <details><summary>Bytes as delivered</summary>
@@ -109,11 +119,11 @@ function Event({ found }) {
 
 /**
  * The events around this one, of whoever or whatever it shares something with.
- * @param {{meta: any, text: (...path: string[]) => string}} props
+ * @param {{meta: any, text: (...path: string[]) => string, source: string}} props
  */
-function Leads({ meta, text }) {
+function Leads({ meta, text, source }) {
   const at = Date.parse(meta.time);
-  const around = { range: `${moment(at - AROUND_MS)}..${moment(at + AROUND_MS)}`, event: meta.id };
+  const around = { range: `${moment(at - AROUND_MS)}..${moment(at + AROUND_MS)}`, event: meta.id, source };
   /** @type {[string, string, string][]} */
   const shared = [
     ["actor", "actor", meta.actor],
@@ -136,12 +146,17 @@ function Leads({ meta, text }) {
 /** @param {{meta: any}} props */
 function Provenance({ meta }) {
   const [file, setFile] = useState(/** @type {any} */ (null));
+  const [error, setError] = useState("");
   useEffect(() => {
     const abort = new AbortController();
     const said = new URLSearchParams({ path: meta.file, limit: "20" });
     void ask(`/v1/files?${said}`, { signal: abort.signal }).then(
-      ({ files }) => setFile(files.find((/** @type {any} */ entry) => entry.path === meta.file && entry.state === "indexed") ?? null),
-      () => setFile(null),
+      ({ files }) => {
+        if (!abort.signal.aborted) setFile(files.find((/** @type {any} */ entry) => entry.path === meta.file && entry.state === "indexed") ?? null);
+      },
+      (failure) => {
+        if (!abort.signal.aborted) setError(told(failure));
+      },
     );
     return () => abort.abort();
   }, [meta.file]);
@@ -149,13 +164,13 @@ function Provenance({ meta }) {
   const rows = /** @type {[string, string][]} */ ([
     ["file", meta.file],
     ["place", where],
-    ["SHA-256", file?.sha256 ?? ""],
+    ["SHA-256", error ? `not known: ${error}` : (file?.sha256 ?? "")],
     ["read", file?.read_at ?? ""],
     ["integrity", meta.integrity ?? "not judged: the archive has no digests, or none were checked"],
     ["flags", (meta.flags ?? []).join(", ") || "none"],
   ]).filter(([, value]) => value !== "");
   return html`<table class="facts"><tbody>${rows.map(([name, value]) => html`<tr>
     <th scope="row">${name}</th>
-    <td><${Text} text=${value} max=${1_200} /> ${["file", "SHA-256"].includes(name) && html`<${Copy} text=${value} label=${`Copy the ${name}`} />`}</td>
+    <td><${Text} text=${value} max=${1_200} /> ${(name === "file" || (name === "SHA-256" && !error)) && html`<${Copy} text=${value} label=${`Copy the ${name}`} />`}</td>
   </tr>`)}</tbody></table>`;
 }

@@ -2,6 +2,8 @@
 
 import { html, useEffect, useRef } from "../vendor/preact.js";
 import { answer, more } from "../core/searches.js";
+import { Digits, written } from "../core/json.js";
+import { unquoted } from "../core/query.js";
 import { go, place, shift } from "../core/state.js";
 import { shown } from "../core/time.js";
 import { Text, title } from "./parts.js";
@@ -32,11 +34,20 @@ const TARGETS_MAX = 3;
 const CELL_MAX = 300;
 
 /**
- * What an event is known by in the list: several can share an id.
- * @param {any} hit
+ * Where an event's record is, which tells it from others that share its id.
+ * @param {{meta: any}} hit
  */
-export function placeOf(hit) {
-  return `${hit.meta.file}\n${hit.meta.offset}`;
+export function placeOf({ meta }) {
+  return `${meta.offset} ${meta.file}`;
+}
+
+/**
+ * Whether an event is the one that is open.
+ * @param {{meta: any}} hit
+ */
+function isOpened(hit) {
+  const { event, source } = place.value;
+  return hit.meta.id === event && (source === "" || placeOf(hit) === source);
 }
 
 /**
@@ -53,7 +64,7 @@ export function actionOf(event) {
 /** @param {unknown} value */
 function plain(value) {
   if (value === null || value === undefined || value === "") return undefined;
-  return typeof value === "string" ? value : JSON.stringify(value);
+  return written(value);
 }
 
 /**
@@ -65,7 +76,7 @@ function plain(value) {
 function at(value, path) {
   if (Array.isArray(value)) return value.flatMap((item) => at(item, path));
   if (path.length === 0) return [plain(value)].filter((text) => text !== undefined);
-  if (value === null || typeof value !== "object") return [];
+  if (value === null || typeof value !== "object" || value instanceof Digits) return [];
   // A key can hold dots itself.
   return path.flatMap((_, length) => {
     const key = path.slice(0, length + 1).join(".");
@@ -99,15 +110,15 @@ function cell({ event, meta }, column, zone) {
     case "error": return meta.error ?? "";
     case "integrity": return meta.integrity ?? "";
     case "flags": return (meta.flags ?? []).join(", ");
-    default: return at(event, column.replace(/^"(.*)"$/s, "$1").replaceAll('\\"', '"').split(".")).join(", ");
+    default: return at(event, (unquoted(column) ?? column).split(".")).join(", ");
   }
 }
 
 export function Events() {
   const { hits, cursor, isBusy, total } = answer.value;
-  const { columns, zone, order, event } = place.value;
+  const { columns, zone, order } = place.value;
   const all = [...COLUMNS, .../** @type {[string, string][]} */ (columns.map((name) => [name, "14%"]))];
-  const chosen = hits.findIndex((hit) => hit.meta.id === event);
+  const chosen = hits.findIndex(isOpened);
   return html`<div class="events">
     <table>
       <colgroup>${all.map(([name, width]) => html`<col key=${name} class=${kind(name)} style=${{ width }} />`)}</colgroup>
@@ -146,16 +157,13 @@ function Row({ hit, all, zone, isChosen }) {
   </tr>`;
 }
 
-/** The place of the event that was opened last: several can share an id. */
-export let opened = "";
-
 /** @param {any} hit */
 function open(hit) {
   // Text was selected, not a row.
   if ((getSelection()?.toString() ?? "") !== "") return;
-  opened = placeOf(hit);
-  if (place.value.event === "") go({ event: hit.meta.id });
-  else shift({ event: hit.meta.id });
+  const opened = { event: hit.meta.id, source: placeOf(hit) };
+  if (place.value.event === "") go(opened);
+  else shift(opened);
 }
 
 /**
@@ -165,8 +173,7 @@ function open(hit) {
 export function step(step) {
   const { hits, cursor } = answer.value;
   if (hits.length === 0) return;
-  const now = hits.findIndex((hit) => (opened ? placeOf(hit) === opened : false) && hit.meta.id === place.value.event);
-  const found = now >= 0 ? now : hits.findIndex((hit) => hit.meta.id === place.value.event);
+  const found = hits.findIndex(isOpened);
   const to = Math.min(Math.max(found + step, 0), hits.length - 1);
   if (to >= hits.length - 3 && cursor) void more();
   open(hits[to]);

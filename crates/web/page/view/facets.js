@@ -1,8 +1,9 @@
 // The most frequent values of fields, with exact counts: one click keeps only a value, one leaves it out.
 
 import { html, signal, useEffect, useState } from "../vendor/preact.js";
+import { labels, written } from "../core/json.js";
 import { answer, facets, wanted } from "../core/searches.js";
-import { share, thousands } from "../core/text.js";
+import { counted, share, thousands } from "../core/text.js";
 import { Actions, Text, filterFor, title } from "./parts.js";
 
 const LIMIT = 6;
@@ -62,9 +63,19 @@ export function Facets() {
   useEffect(() => want(kept.value.open), []);
   const { added } = kept.value;
   return html`<nav class="facets" aria-label="Values of fields">
+    <${Basis} />
     ${added.length > 0 && html`<${Group} title="Added" fields=${added.map((field) => [field, field])} />`}
     ${GROUPS.map(([title, fields]) => html`<${Group} key=${title} title=${title} fields=${fields} />`)}
   </nav>`;
+}
+
+/** Of which events the values are counted, where they are others than those that the answer is about. */
+function Basis() {
+  const { total, isCut, isBusy } = answer.value;
+  const facet = Object.values(facets.value).find((one) => !one.isBusy && one.error === "");
+  if (!facet || isBusy || !total?.exact) return null;
+  if (!isCut && facet.total === total.value) return null;
+  return html`<p class="hint basis">Counted before the stages, of ${counted(facet.total, "event")}.</p>`;
 }
 
 /** @param {{title: string, fields: [string, string][]}} props */
@@ -96,14 +107,15 @@ function Facet({ field, name, isAdded }) {
 /** @param {{field: string, facet: import("../core/searches.js").Facet}} props */
 function Values({ field, facet }) {
   const how = wanted.value[field] ?? { limit: LIMIT, search: "" };
-  const total = answer.value.total?.value ?? 0;
+  const { total } = facet;
+  const label = labels(facet.rows.map(([value]) => value));
   const set = (/** @type {Partial<typeof how>} */ change) => (wanted.value = { ...wanted.value, [field]: { ...how, ...change } });
   const most = Math.max(1, ...facet.rows.map(([, count]) => count));
   if (facet.error) return html`<p class="hint"><${Text} text=${facet.error} max=${200} /></p>`;
   return html`
     ${how.limit > LIMIT && html`<${Inside} search=${how.search} set=${set} />`}
     <ul>
-      ${facet.rows.map(([value, count]) => html`<${Row} key=${JSON.stringify(value)} field=${field} value=${value} count=${count} total=${total} most=${most} />`)}
+      ${facet.rows.map(([value, count]) => html`<${Row} key=${`${typeof value} ${written(value)}`} field=${field} value=${value} name=${label(value)} count=${count} total=${total} most=${most} />`)}
     </ul>
     ${facet.rows.length === 0 && !facet.isBusy && html`<p class="hint">none</p>`}
     ${facet.distinct > facet.rows.length && how.limit === LIMIT && html`<button class="more" onClick=${() => set({ limit: LIMIT_MORE })}>more</button>`}
@@ -122,13 +134,13 @@ function Inside({ search, set }) {
     onInput=${(/** @type {any} */ event) => setText(event.currentTarget.value)} />`;
 }
 
-/** @param {{field: string, value: any, count: number, total: number, most: number}} props */
-function Row({ field, value, count, total, most }) {
-  const text = value === null ? null : typeof value === "string" ? value : JSON.stringify(value);
+/** @param {{field: string, value: any, name: string, count: number, total: number, most: number}} props */
+function Row({ field, value, name, count, total, most }) {
+  const text = value === null ? null : written(value);
   return html`<li>
     <button class="value" onClick=${() => filterFor(field, text)} title=${`${text === null ? "none" : title(text)}
-${thousands(count)} events, ${share(count, total)} of what is found`}>
-      ${text === null ? html`<em>none</em>` : text === "" ? html`<em>empty</em>` : html`<${Text} text=${text} max=${160} />`}
+${thousands(count)} events, ${share(count, total)} of what is counted`}>
+      ${text === null ? html`<em>none</em>` : text === "" ? html`<em>empty</em>` : html`<${Text} text=${name} max=${160} />`}
     </button>
     <span class="count">${thousands(count)}</span><span class="share">${share(count, total)}</span>
     <${Actions} field=${field} value=${text} canCopy=${false} />

@@ -2,6 +2,7 @@
 // nothing was found. Always shown.
 
 import { html } from "../vendor/preact.js";
+import { replaced } from "../core/query.js";
 import { answer } from "../core/searches.js";
 import { away, extent, go, place, status } from "../core/state.js";
 import { counted, thousands } from "../core/text.js";
@@ -41,20 +42,9 @@ function Explanation({ of }) {
         <td><code><${Text} text=${condition} max=${300} /></code></td><td class="number">${thousands(events)}</td>
         <td>${condition === of.emptied_by && html`<strong>leaves nothing</strong>`}</td></tr>`)}</tbody></table>`}
     ${of.near?.length > 0 && html`<p>There is what is nearly that:</p><ul class="near">${of.near.map((/** @type {any} */ near) => html`<li>
-      <button onClick=${() => go({ query: replaced(query, near) })}><code><${Text} text=${near.condition} max=${200} /></code></button>
+      <button onClick=${() => go({ query: replaced(query, near.instead_of, near.condition) ?? near.condition })}><code><${Text} text=${near.condition} max=${200} /></code></button>
       <span class="hint">${counted(near.events, "event")}, ${DIFFERENCES[near.difference] ?? near.difference}</span></li>`)}</ul>`}
     ${of.operators_as_words?.length > 0 && html`<p>Searched for as words: ${of.operators_as_words.map((/** @type {string} */ word) => html`<code><${Text} text=${word} /></code> `)}</p>`}
     ${(of.left_out ?? []).map((/** @type {string} */ text) => html`<p class="hint"><${Text} text=${text} /></p>`)}
   </section>`;
-}
-
-/**
- * The query with a near condition in place of the one that no event meets, where that stands in it as the
- * daemon prints it; else the near condition alone.
- * @param {string} query
- * @param {{instead_of: string, condition: string}} near
- */
-function replaced(query, near) {
-  const at = query.indexOf(near.instead_of);
-  return at < 0 ? near.condition : query.slice(0, at) + near.condition + query.slice(at + near.instead_of.length);
 }

@@ -1,7 +1,8 @@
 // Events over time: bars by a chosen field. Drag over them, or click one, to narrow the time.
 
 import { html, useRef, useState } from "../vendor/preact.js";
-import { gaps, timeline } from "../core/searches.js";
+import { barAt, widthName } from "../core/bars.js";
+import { answer, gaps, gapsError, timeline } from "../core/searches.js";
 import { extent, go, place } from "../core/state.js";
 import { counted, thousands, visible } from "../core/text.js";
 import { moment, shown, ticks } from "../core/time.js";
@@ -39,7 +40,9 @@ export function Timeline() {
       ${found && html`<${Legend} values=${found.values} />`}
       <span class="grow"></span>
       ${found?.note && html`<span class="hint"><${Text} text=${found.note} max=${300} /></span>`}
-      ${found && html`<span class="hint">a bar is ${lengthOf(found.bar)}</span>`}
+      ${found && gapsError.value && html`<span class="hint">what the archive does not cover is not drawn: <${Text} text=${gapsError.value} max=${300} /></span>`}
+      ${found && answer.value.isCut && html`<span class="hint">before the stages</span>`}
+      ${found && html`<span class="hint">a bar is ${widthName(found.width)}</span>`}
       <button onClick=${() => found && go({ range: wider(found) })} disabled=${!found}>Wider</button>
       <button onClick=${() => go({ range: "all" })}>All time</button>
     </div>
@@ -50,14 +53,6 @@ export function Timeline() {
 /** @param {Map<string, number>} counts */
 function sumOf(counts) {
   return [...counts.values()].reduce((sum, count) => sum + count, 0);
-}
-
-/** @param {number} ms */
-function lengthOf(ms) {
-  for (const [unit, length] of /** @type {[string, number][]} */ ([["day", 86400e3], ["hour", 3600e3], ["minute", 60e3], ["second", 1e3]])) {
-    if (ms % length === 0) return counted(ms / length, unit);
-  }
-  return `${ms} ms`;
 }
 
 /** @param {import("../core/searches.js").Timeline} found */
@@ -78,7 +73,7 @@ function Legend({ values }) {
 
 /** @param {{found: import("../core/searches.js").Timeline, zone: string, total: number}} props */
 function Chart({ found, zone, total }) {
-  const { start, end, bars, values, bar } = found;
+  const { start, end, bars, values } = found;
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const [brush, setBrush] = useState(/** @type {[number, number] | null} */ (null));
   const most = Math.max(1, ...bars.map(({ counts }) => sumOf(counts)));
@@ -89,9 +84,9 @@ function Chart({ found, zone, total }) {
   };
   const narrow = (/** @type {number} */ from, /** @type {number} */ to) => {
     // To whole bars, which is what was pointed at.
-    const origin = bars[0]?.at ?? start;
-    const first = origin + Math.floor((from - origin) / bar) * bar;
-    const last = Math.max(origin + Math.ceil((to - origin) / bar) * bar, first + bar);
+    const [first, firstEnd] = barAt(from, found.width, found.zone);
+    const [lastBegin, lastEnd] = barAt(to, found.width, found.zone);
+    const last = lastBegin === to ? Math.max(to, firstEnd) : lastEnd;
     go({ range: `${moment(Math.max(first, Math.floor(start / 1e3) * 1e3))}..${moment(last)}` });
   };
   const peak = bars.reduce((best, { at: when, counts }) => (sumOf(counts) > best[1] ? [when, sumOf(counts)] : best), [0, 0]);
@@ -114,7 +109,7 @@ function Chart({ found, zone, total }) {
     <svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" height=${HEIGHT}>
       <defs><pattern id="gap" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="gap-line" width="2" height="6" /></pattern></defs>
       <${Uncovered} x=${x} start=${start} end=${end} zone=${zone} />
-      ${bars.map(({ at: when, counts }) => html`<${Bar} key=${when} x=${x(when)} width=${x(when + bar) - x(when)} counts=${counts} values=${values} most=${most}
+      ${bars.map(({ at: when, end: until, counts }) => html`<${Bar} key=${when} x=${x(Math.max(when, start))} width=${x(Math.min(until, end)) - x(Math.max(when, start))} counts=${counts} values=${values} most=${most}
         title=${titleOf(when, counts, zone)} />`)}
       ${brush && html`<rect class="brush" x=${x(Math.min(...brush))} width=${Math.abs(x(brush[1]) - x(brush[0]))} y="0" height=${HEIGHT} />`}
     </svg>

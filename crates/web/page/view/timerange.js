@@ -1,6 +1,7 @@
 // Which time is asked about, and in which zone times are shown.
 
 import { html, useState } from "../vendor/preact.js";
+import { askedRange } from "../core/searches.js";
 import { extent, go, place } from "../core/state.js";
 import { LOCAL, PRESETS, isZone, meant, named, resolve, shown } from "../core/time.js";
 
@@ -28,7 +29,8 @@ function close(event) {
 function Absolute() {
   const { range, zone } = place.value;
   const { first, last } = extent();
-  const { start, end } = resolve(range, { first, last }, Date.now());
+  // As it was asked, which is a while ago.
+  const { start, end } = resolve(askedRange(range) ?? range, { first, last }, Date.now());
   const [from, setFrom] = useState(shown(start ?? first ?? "", zone));
   const [to, setTo] = useState(shown(end ?? last ?? "", zone));
   const [error, setError] = useState("");
