@@ -7,6 +7,7 @@
 
 mod told;
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub(crate) use self::told::at;
 use crate::flags::{FLAG, Odd};
 use crate::integrity::INTEGRITY;
 use crate::notes::Notes;
+use crate::run::stop_of;
 use crate::unicode::forms;
 use crate::values::ValueSource;
 use language::ast::FieldRef;
@@ -27,9 +29,10 @@ use trail::columns;
 use trail::columns::{COLUMNS, ColumnId, EVENT_TIME_PATH};
 use trail::names::{
     OTHER_NAMES, POLICY_ELEMENTS, SERVICE_ENDING, SHORT_NAMES, is_documented, is_service,
-    known_paths,
+    known_paths, without_addition,
 };
 use wire::ApiError;
+use wire::engine::Cancel;
 
 /// A field of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +89,9 @@ pub(crate) struct Finder<'s> {
     pub(crate) snapshot: &'s Snapshot,
     /// Where it is told what a name was taken for.
     pub(crate) notes: &'s Notes,
+    /// What `flag` stands for, once it is asked for.
+    pub(crate) odd: &'s OnceCell<Arc<Odd>>,
+    pub(crate) cancel: &'s Cancel,
 }
 
 impl Finder<'_> {
@@ -188,7 +194,7 @@ impl Finder<'_> {
             self.notes.add(self.without_events(field));
             return Ok(Target::Places(places));
         }
-        let other = self.without_additions(field).or_else(|| self.in_another_case(field));
+        let other = self.without_additions(field).or_else(|| self.in_another_case(name));
         match other {
             Some(name) => self.target(&FieldRef { name, ..field.clone() }, asks),
             None => Err(self.unknown(field)),
@@ -206,7 +212,7 @@ impl Finder<'_> {
             SERVICE if self.snapshot.has_values_at(SERVICE_OF_INSIGHT) => {
                 return Some(Target::Service);
             }
-            FLAG => return Some(Target::Flag(Odd::of(self.snapshot))),
+            FLAG => return Some(Target::Flag(Arc::clone(self.odd.get_or_init(|| self.odd_events())))),
             _ => {}
         }
         if let Some(id) = ColumnId::named(name) {
@@ -221,6 +227,10 @@ impl Finder<'_> {
         }
         let values = paths.into_iter().map(str::to_owned).collect();
         Some(Target::Places(Places { values, has_arns: short.has_arns, ..Places::default() }))
+    }
+
+    fn odd_events(self) -> Arc<Odd> {
+        Odd::of(self.snapshot, stop_of(self.cancel))
     }
 
     /// What is at exactly this path.
@@ -257,27 +267,28 @@ impl Finder<'_> {
         (!paths.is_empty() && is_one).then_some(paths)
     }
 
-    /// A name without what other tools add to it: `@` before it (Datadog), and the kind of its index behind it
-    /// (Elastic). None where what is left is no name.
+    /// A name without what other tools add to it, of which there can be several things; see
+    /// [`without_addition`]. None where what is left is no name in any case.
     fn without_additions(self, field: &FieldRef) -> Option<String> {
         let wanted = field.name.as_str();
-        let endings = [".keyword", ".raw", ".text"];
-        let plain = wanted
-            .strip_prefix('@')
-            .or_else(|| endings.iter().find_map(|ending| wanted.strip_suffix(ending)))?;
-        let is_name = self.knows(&FieldRef::named(plain)) || documented(plain).is_some();
-        let is_other = told::NO_FIELDS.iter().any(|(other, _)| *other == wanted);
-        let is_plain = !field.is_quoted && !is_other && !plain.starts_with('@');
-        (is_name && is_plain).then(|| {
-            self.notes.add(format!("'{wanted}' is taken for '{plain}'"));
-            plain.to_owned()
-        })
+        let mut plain = wanted;
+        while !told::NO_FIELDS.iter().any(|(other, _)| *other == plain) {
+            let Some(shorter) = without_addition(plain).filter(|_| !field.is_quoted) else {
+                let is_shorter = plain.len() < wanted.len();
+                return is_shorter.then(|| self.in_another_case(plain)).flatten();
+            };
+            plain = shorter;
+            if self.knows(&FieldRef::named(plain)) || documented(plain).is_some() {
+                self.notes.add(format!("'{wanted}' is taken for '{plain}'"));
+                return Some(plain.to_owned());
+            }
+        }
+        None
     }
 
     /// The one name that is this one but for upper and lower case, or that is written so without
     /// underscores or dots: `user_identity_type`, `UserIdentityType`.
-    fn in_another_case(self, field: &FieldRef) -> Option<String> {
-        let wanted = field.name.as_str();
+    fn in_another_case(self, wanted: &str) -> Option<String> {
         let joined = wanted.replace(['_', '.'], "");
         let paths = self.snapshot.paths();
         let mut found = BTreeSet::new();

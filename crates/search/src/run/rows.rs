@@ -7,7 +7,7 @@ use crate::fields::at;
 use crate::lower::{ColumnKind, FieldKind};
 use crate::meaning::RowMeaning;
 use crate::numbers::Holds;
-use crate::ranked::in_order;
+use crate::ranked::{in_order, list_bytes};
 use crate::sorting::{first_sorted, in_order_of, sorted};
 use language::ast::{FieldRef, Function, SortKey};
 use language::syntax::closest;
@@ -67,6 +67,17 @@ impl Rows {
     /// How many rows there are.
     pub(crate) fn count(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Bytes of memory that the rows take, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows.iter().map(|row| list_bytes(row)).sum()
+    }
+
+    /// Keeps the first rows.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+        self.rows.shrink_to_fit();
     }
 
     /// Some rows as the table of an answer.
@@ -166,7 +177,7 @@ impl Rows {
     ) -> Result<(), ApiError> {
         let by = self.columns(by)?;
         if by.is_empty() {
-            self.rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            self.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
             return Ok(());
         }
         let mut seen: HashMap<Vec<Cell>, u64> = HashMap::new();
