@@ -1,8 +1,8 @@
 //! `traildex export`: everything that a query finds, into a file or to standard output.
 //!
-//! Lines in the order of time are fetched a part at a time. What is there of an interrupted export is in `FILE.partial`, and
-//! how far it is in `FILE.resume`: the same command goes on there. A Parquet file has its index at the
-//! end, and is begun anew.
+//! Lines in the order of time are fetched a part at a time. What is there of an interrupted export is in
+//! `FILE.partial`, and how far it is in `FILE.resume`: the same command goes on there. All else is begun
+//! anew: rows, what is sorted, and a Parquet file, which has its index at the end.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions};

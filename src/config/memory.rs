@@ -7,8 +7,8 @@ use std::fmt;
 use super::{Config, Evidence};
 use evidence::Bounds;
 use wire::limits::{
-    EXPORTS_KEPT_BYTES_MAX, EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX, SMALL_BYTES,
-    TAIL_BATCH_BYTES, TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max,
+    EXPORTS_KEPT_BYTES_MAX, EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX,
+    SMALL_BYTES, TAIL_BATCH_BYTES, TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max,
 };
 
 /// One merge at a time. Its working memory follows the columns: the names of those of ten segments, 36

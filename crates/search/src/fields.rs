@@ -212,7 +212,9 @@ impl Finder<'_> {
             SERVICE if self.snapshot.has_values_at(SERVICE_OF_INSIGHT) => {
                 return Some(Target::Service);
             }
-            FLAG => return Some(Target::Flag(Arc::clone(self.odd.get_or_init(|| self.odd_events())))),
+            FLAG => {
+                return Some(Target::Flag(Arc::clone(self.odd.get_or_init(|| self.odd_events()))));
+            }
             _ => {}
         }
         if let Some(id) = ColumnId::named(name) {

@@ -232,12 +232,7 @@ impl Search<'_> {
     }
 
     fn fields(&self) -> Finder<'_> {
-        Finder {
-            snapshot: self.snapshot,
-            notes: &self.notes,
-            odd: &self.odd,
-            cancel: self.cancel,
-        }
+        Finder { snapshot: self.snapshot, notes: &self.notes, odd: &self.odd, cancel: self.cancel }
     }
 
     /// The events of a filter that means this, between the search's bounds.

@@ -140,7 +140,9 @@ pub enum IndexError {
         groups: usize,
     },
     /// A query sorts or deduplicates more events than one search may hold in memory.
-    #[error("more than {events} events that are sorted or deduplicated do not fit the memory of one search")]
+    #[error(
+        "more than {events} events that are sorted or deduplicated do not fit the memory of one search"
+    )]
     TooManySorted {
         /// How many events did fit.
         events: usize,

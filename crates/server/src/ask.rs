@@ -25,9 +25,7 @@ use crate::budget::{Budget, Keeping, Seat, Seats, Taken};
 use crate::client::Client;
 use crate::request::check_limit;
 use wire::engine::{Caller, Cancel, Engine, EngineSlot, OPERATORS, timed_out};
-use wire::limits::{
-    EXPORTS_MAX, SEARCH_LIMIT_MAX, TAILS_MAX, long_searches_max,
-};
+use wire::limits::{EXPORTS_MAX, SEARCH_LIMIT_MAX, TAILS_MAX, long_searches_max};
 use wire::{ApiError, ErrorKind, SearchRequest};
 
 /// What a search takes at most where others run or wait, ten times the usual. One that takes longer

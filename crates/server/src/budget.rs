@@ -299,6 +299,22 @@ mod tests {
     }
 
     #[test]
+    fn what_exports_keep_is_one_sum_and_their_places_hold_something() {
+        let keeping = Arc::new(Keeping::default());
+        let (first, second) = (Place::new(), Place::new());
+        let whole = keeping.take(&first, EXPORTS_KEPT_BYTES_MAX - 5).unwrap();
+        assert!(first.holds() && !second.holds());
+        let small = keeping.take(&second, 5).unwrap();
+        assert_eq!(keeping.take(&second, 1).unwrap_err(), EXPORTS_KEPT_BYTES_MAX);
+        drop(whole);
+        assert!(!first.holds() && second.holds());
+        assert_eq!(keeping.take(&first, usize::MAX).unwrap_err(), 5);
+        drop(small);
+        assert!(keeping.take(&first, usize::MAX).is_ok());
+        assert!(!first.holds() && !second.holds());
+    }
+
+    #[test]
     fn a_connection_has_a_share_of_its_users() {
         let budget = Arc::new(Budget::default());
         let user = Holder::User(1);

@@ -32,6 +32,9 @@ const TEXT_BYTES_MAX: usize = 16 << 20;
 /// What a text takes in memory beside its bytes, about.
 const TEXT_BYTES: usize = 96;
 
+/// Texts with the same hash, at most: who makes more of them has each record read.
+const TEXTS_MAX: usize = 16;
+
 /// Steps of asking a filter for an id, of reading a page of keys, and of reading a record.
 const FILTER_STEPS: usize = 32;
 const PAGE_STEPS: usize = 1 << 13;
@@ -174,9 +177,6 @@ impl SharedIds {
     }
 }
 
-/// Texts with the same hash, at most: who makes more of them has each record read.
-const TEXTS_MAX: usize = 16;
-
 /// The documents that have a text as an id, or one whose UUID begins so.
 fn docs_with_id(
     segment: &SegmentView,
@@ -219,5 +219,131 @@ impl Eq for SharedIds {}
 impl Hash for SharedIds {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.ids.hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use segment::file::{FileKey, FileRecord, FileState, Reading};
+    use store::store::Store;
+    use trail::parse::{Origin, Parser};
+    use trail::time::Micros;
+
+    use super::*;
+    use crate::flags::{FlagReader, Odd};
+
+    const UUID: &str = "1f4a23bc-0d9e-4f00-8123-456789abcdef";
+    /// Its key is that of the other.
+    const LIKE_IT: &str = "1f4a23bc-0daa-4f00-8123-456789abcdef";
+
+    /// The id, something else of the event, and whether another with the id came before.
+    type Given<'a> = (&'a str, usize, bool);
+
+    /// A segment for each list of events.
+    fn snapshot(segments: &[Vec<Given<'_>>]) -> (tempfile::TempDir, Arc<Snapshot>) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), 1 << 20).unwrap();
+        let mut parser = Parser::default();
+        for (file, events) in (0..).zip(segments) {
+            let mut builder = store.factory().builder().unwrap();
+            for (offset, (id, other, is_later)) in events.iter().enumerate() {
+                let raw = format!(
+                    r#"{{"eventID":"{id}","eventName":"A","recipientAccountId":"1","x":{other}}}"#
+                );
+                let flags = if *is_later { Flags::ID_CONFLICT } else { Flags::default() };
+                let time = Micros(-(offset as i64));
+                let origin = Origin { file, time, second_member: None, flags };
+                let event = parser.event_again(raw.as_bytes(), offset as u64, origin).unwrap();
+                builder.add(event);
+            }
+            let key = FileKey { path: format!("file-{file}"), size: 1, mtime_ns: 1 };
+            let reading = Reading { records: events.len() as u64, ..Reading::default() };
+            builder.end_file(FileRecord::new(file, key, FileState::Indexed, reading));
+            store.commit(vec![builder.finish().unwrap()]).unwrap();
+        }
+        let snapshot = store.snapshots().load_full();
+        (dir, snapshot)
+    }
+
+    /// Of each segment, by its file: whether its records are read, and its events that share an id.
+    fn shared(snapshot: &Snapshot) -> Vec<(bool, Vec<DocId>)> {
+        let odd = Odd::of(snapshot, Stop::when(|| false));
+        let mut found: Vec<_> = snapshot
+            .segments
+            .iter()
+            .map(|segment| {
+                let reader = FlagReader::new(segment, &odd).unwrap();
+                let is_shared = |doc: &DocId| reader.of(*doc).unwrap().contains(Flags::ID_CONFLICT);
+                let docs = (0..segment.events()).filter(is_shared).collect();
+                (segment.file(0), (reader.is_slow(), docs))
+            })
+            .collect();
+        found.sort_by_key(|(file, _)| *file);
+        found.into_iter().map(|(_, found)| found).collect()
+    }
+
+    #[test]
+    fn the_events_that_share_an_id_are_found_by_it_and_no_other_record_is_read() {
+        let ids: Vec<String> =
+            (0..300).map(|n| format!("{n:08x}-0000-4000-8000-0000000000ab")).collect();
+        let mut plain: Vec<Given<'_>> = ids.iter().map(|id| (id.as_str(), 0, false)).collect();
+        plain.extend([(UUID, 1, false), ("no UUID", 1, false), (LIKE_IT, 1, false)]);
+        let long = "é".repeat(5_000);
+        let (_dir, snapshot) = snapshot(&[
+            plain,
+            vec![("a", 0, false), (UUID, 2, true), (UUID, 3, true), ("no UUID", 2, true)],
+            vec![("b", 0, false), (&long, 1, false)],
+            vec![(&long, 2, true), ("c", 0, false)],
+        ]);
+        assert_eq!(
+            shared(&snapshot),
+            [(false, vec![300, 301]), (false, vec![1, 2, 3]), (false, vec![1]), (false, vec![0]),]
+        );
+    }
+
+    /// A plain archive asks for nothing.
+    #[test]
+    fn where_no_id_is_shared_nothing_is_looked_up() {
+        let (_dir, snapshot) = snapshot(&[vec![("a", 0, false), (UUID, 1, false)]]);
+        assert_eq!(shared(&snapshot), [(false, vec![])]);
+    }
+
+    /// Another text with the same hash, say, or a later event that retention has dropped.
+    #[test]
+    fn where_the_ids_do_not_tell_all_events_each_record_is_read() {
+        let mut parser = Parser::default();
+        let raw = br#"{"eventID":"x","recipientAccountId":"1"}"#;
+        let id = parser.key(raw).unwrap().id;
+        let (_dir, snapshot) = snapshot(&[
+            vec![("a", 0, false), ("x", 1, false)],
+            vec![("b", 0, false), ("x", 2, true)],
+        ]);
+        let ids = SharedIds::of(&snapshot, Stop::when(|| false));
+        assert_eq!(ids.ids, [id]);
+        // As if its text were another.
+        assert!(ids.texts.set(Some(SeededMap::default())).is_ok());
+        for segment in &snapshot.segments {
+            assert!(matches!(ids.in_segment(segment).unwrap(), SharedDocs::OfRecords));
+        }
+        let ids = SharedIds { later: Vec::new(), ..SharedIds::of(&snapshot, Stop::when(|| false)) };
+        let odd = Arc::new(Odd { cut: Vec::new(), shared: Arc::new(ids) });
+        for segment in &snapshot.segments {
+            let reader = FlagReader::new(segment, &odd).unwrap();
+            assert!(reader.is_slow());
+            let flags = |doc| reader.of(doc).unwrap().contains(Flags::ID_CONFLICT);
+            assert_eq!([0, 1].map(flags), [false, true]);
+        }
+    }
+
+    #[test]
+    fn a_look_up_ends_with_the_search() {
+        let events: Vec<Given<'_>> = (0..100).map(|n| ("x", n, n > 0)).collect();
+        let (_dir, snapshot) = snapshot(&[events]);
+        let ids = SharedIds::of(&snapshot, Stop::when(|| true));
+        let ended = ids.in_segment(&snapshot.segments[0]);
+        assert!(matches!(ended, Err(IndexError::Stopped)));
+        let ids = SharedIds::of(&snapshot, Stop::when(|| false));
+        let found = ids.in_segment(&snapshot.segments[0]).unwrap();
+        assert!(matches!(found, SharedDocs::Known(docs) if docs.len() == 100));
     }
 }

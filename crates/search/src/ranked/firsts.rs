@@ -193,11 +193,7 @@ impl Firsts {
     }
 
     /// The values of some of the groups, by the sets of each field.
-    fn groups(
-        &self,
-        part: Range<usize>,
-        sets: &[Vec<&[Local]>],
-    ) -> Result<Vec<Group>, IndexError> {
+    fn groups(&self, part: Range<usize>, sets: &[Vec<&[Local]>]) -> Result<Vec<Group>, IndexError> {
         let mut groups = vec![vec![Vec::new(); self.fields.len()]; part.len()];
         // Of the fields up to the one at hand.
         let mut numbers: Vec<usize> = part.collect();

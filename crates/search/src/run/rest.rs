@@ -147,7 +147,8 @@ impl Places {
     ) -> Result<Vec<Match>, ApiError> {
         let mut views = self.views(snapshot);
         let part = from..self.events.len().min(from.saturating_add(limit));
-        let is_there = |place: &Place| views.get(place.segment as usize).is_some_and(Option::is_some);
+        let is_there =
+            |place: &Place| views.get(place.segment as usize).is_some_and(Option::is_some);
         if !self.events[part.clone()].iter().all(is_there) {
             self.find_again(snapshot, from, stop)?;
             views = self.views(snapshot);
@@ -191,8 +192,7 @@ impl Places {
         let mut times: Vec<Micros> = lost.keys().map(|position| position.time).collect();
         times.sort_unstable();
         times.dedup();
-        let mut numbers: HashMap<SegmentId, u32> =
-            self.segments.iter().copied().zip(0..).collect();
+        let mut numbers: HashMap<SegmentId, u32> = self.segments.iter().copied().zip(0..).collect();
         let mut found = Vec::new();
         for segment in &snapshot.segments {
             if segment.is_damaged() || numbers.contains_key(&segment.reader.segment_id()) {
@@ -234,4 +234,94 @@ fn number_of(
         segments.push(id);
         segments.len() as u32 - 1
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use segment::merge;
+    use store::store::Store;
+    use store::testing::built;
+
+    use super::*;
+
+    /// Events of one second, as a flood of calls makes them.
+    const EVENTS: usize = 20_000;
+    const PART: usize = 100;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), 1 << 20).unwrap();
+        for file in 0..10 {
+            let segment = built(&store, file, &[1_000_000; EVENTS / 10]);
+            store.commit(vec![segment]).unwrap();
+        }
+        (dir, store)
+    }
+
+    fn merge_all(store: &mut Store) {
+        let job = store.merge_candidates().expect("ten segments of a size are merged");
+        let inputs = &job.inputs;
+        let merged =
+            merge::merge(&job.files, &job.fields, &job.dictionaries, inputs, true).unwrap();
+        store.replace(inputs, &[merged]).unwrap();
+    }
+
+    fn places(snapshot: &Snapshot) -> Places {
+        let docs = |segment: &'_ Arc<SegmentView>| {
+            let segment = Arc::clone(segment);
+            (0..segment.events()).map(move |doc| Match::new(&segment, doc))
+        };
+        let matches: Vec<Match> = snapshot.segments.iter().flat_map(docs).collect();
+        Places::of(&matches)
+    }
+
+    /// Takes all parts, and counts the looks at the deadline, of which there is one in a million steps.
+    fn looks(places: &mut Places, snapshot: &Snapshot) -> Result<usize, ApiError> {
+        let looks = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&looks);
+        let stop = Stop::when(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            false
+        });
+        let expected: Vec<Position> = places.events.iter().map(|place| place.position).collect();
+        for (part, expected) in expected.chunks(PART).enumerate() {
+            let matches = places.part(snapshot, part * PART, PART, &stop)?;
+            let found: Vec<Position> = matches.iter().map(|found| found.position).collect();
+            assert_eq!(found, expected);
+            let at_doc = matches.iter().map(|found| found.segment.position(found.doc));
+            assert!(at_doc.eq(found), "each document is the event");
+        }
+        Ok(looks.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn events_of_one_second_are_found_in_linear_time_before_and_after_a_merge() {
+        let (_dir, mut store) = store();
+        let before = store.snapshots().load_full();
+        let mut places = places(&before);
+        assert_eq!(places.events.len(), EVENTS);
+        assert_eq!(looks(&mut places, &before).unwrap(), 0, "their documents are known");
+        merge_all(&mut store);
+        let after = store.snapshots().load_full();
+        assert_eq!(after.segments.len(), 1);
+        let looks = looks(&mut places, &after).unwrap();
+        assert!(looks < 20, "{looks} million steps for {EVENTS} events");
+    }
+
+    #[test]
+    fn a_look_for_events_ends_with_the_search_and_what_is_gone_is_told() {
+        let (_dir, mut store) = store();
+        let mut places = places(&store.snapshots().load_full());
+        merge_all(&mut store);
+        let after = store.snapshots().load_full();
+        let due = Stop::when(|| true);
+        assert!(places.part(&after, 0, PART, &due).is_err(), "it was told to end");
+        let stop = Stop::when(|| false);
+        places.events[PART].position.offset = 77;
+        assert_eq!(places.part(&after, 0, PART, &stop).unwrap().len(), PART);
+        let error = places.part(&after, PART, PART, &stop).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Gone, "{error}");
+    }
 }

@@ -33,6 +33,10 @@ fn find(set: &KeySet, id: u64, content: u64) -> Known {
     set.find(&key(id, content)).unwrap()
 }
 
+fn count(set: &KeySet, id: u64) -> usize {
+    set.count(id, &mut || Ok(())).unwrap()
+}
+
 /// Ids as hashes give them, and ids that a hash would not.
 fn ids() -> impl Strategy<Value = u64> {
     prop_oneof![any::<u64>(), 0..8_u64, (u64::MAX - 8)..=u64::MAX, Just(1 << 63)]
@@ -58,6 +62,8 @@ proptest! {
         prop_assert_eq!(merged.events(), all.len());
         let ids: HashSet<u64> = all.iter().map(|key| key.id).collect();
         for id in ids.iter().copied().chain(others) {
+            let of_id = all.iter().filter(|key| key.id == id);
+            prop_assert_eq!(count(&merged, id), of_id.count());
             let other = if ids.contains(&id) { Known::Id } else { Known::Nothing };
             // Before, between and behind the contents of the id, which end with eight zeros.
             for byte in [1, 0x7F, 0xFF] {
@@ -86,6 +92,9 @@ fn an_id_of_many_contents_is_found_by_each() {
         assert_eq!([find(&set, 4, 9), find(&set, 6, 0)], [Known::Event; 2]);
         assert_eq!([find(&set, 4, 8), find(&set, 6, 1)], [Known::Id; 2]);
         assert_eq!([3, 7].map(|id| find(&set, id, 0)), [Known::Nothing; 2]);
+        assert_eq!([3, 4, 5, 6, 7].map(|id| count(&set, id) as u64), [0, 1, many, 1, 0]);
+        let stopped = set.count(5, &mut || Err(IndexError::Stopped));
+        assert_eq!(stopped.is_err(), many + 1 > PAGE_KEYS as u64, "{many}");
     }
 }
 
