@@ -236,7 +236,7 @@ fn long_values_of_records_are_forgotten_and_rank_as_they_did() {
     let found = |sort, dedup, limit| {
         let ranking = Ranking { sort, dedup, order: Order::Newest, limit };
         let sought = Sought::of(&AllQuery);
-        ranked::<ApiError>(&snapshot, &sought, &ranking, &read, 1 << 24, &|| Ok(())).unwrap()
+        ranked::<ApiError>(&snapshot, &sought, &ranking, &read, 1 << 25, &|| Ok(())).unwrap()
     };
     let first = |found: &Found| -> Vec<(u64, u64)> {
         let of_match = |one: &Match| (one.position.offset * 7 % 300, one.position.file);

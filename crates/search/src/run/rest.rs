@@ -319,7 +319,7 @@ mod tests {
         let due = Stop::when(|| true);
         assert!(places.part(&after, 0, PART, &due).is_err(), "it was told to end");
         let stop = Stop::when(|| false);
-        places.events[PART].position.offset = 77;
+        places.events[PART].position.offset = u64::MAX;
         assert_eq!(places.part(&after, 0, PART, &stop).unwrap().len(), PART);
         let error = places.part(&after, PART, PART, &stop).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Gone, "{error}");
