@@ -337,7 +337,7 @@ impl Search<'_> {
                     rows.sort(keys, wanted, pace)?;
                 }
                 RowStage::Limit { rows: limit, by } => rows.limit(*limit, by, pace)?,
-                RowStage::Fields(fields) => rows.choose(fields, pace)?,
+                RowStage::Fields(fields) => rows.choose(fields, self.cancel.group_bytes(), pace)?,
             }
         }
         Ok((rows, grouped.events))
