@@ -190,11 +190,22 @@ impl Finder<'_> {
         if let Some(target) = other_name(field, false) {
             return Ok(target);
         }
+        // AWS documents whole objects: any name in them is one that no event has.
+        if !known_paths().any(|known| known == name)
+            && let Some(plain) = self.without_additions(field, |plain| self.has_values_as(plain))
+        {
+            return self.target(&FieldRef { name: plain, ..field.clone() }, asks);
+        }
         if let Some(places) = documented(name) {
             self.notes.add(self.without_events(field));
             return Ok(Target::Places(places));
         }
-        let other = self.without_additions(field).or_else(|| self.in_another_case(name));
+        let is_name =
+            |plain: &str| self.knows(&FieldRef::named(plain)) || documented(plain).is_some();
+        let other = self
+            .without_additions(field, is_name)
+            .or_else(|| self.plain_in_another_case(field))
+            .or_else(|| self.in_another_case(name));
         match other {
             Some(name) => self.target(&FieldRef { name, ..field.clone() }, asks),
             None => Err(self.unknown(field)),
@@ -270,22 +281,25 @@ impl Finder<'_> {
     }
 
     /// A name without what other tools add to it, of which there can be several things; see
-    /// [`without_addition`]. None where what is left is no name in any case.
-    fn without_additions(self, field: &FieldRef) -> Option<String> {
+    /// [`without_addition`]. None where nothing that is left is a name.
+    fn without_additions(self, field: &FieldRef, is_name: impl Fn(&str) -> bool) -> Option<String> {
         let wanted = field.name.as_str();
-        let mut plain = wanted;
-        while !told::NO_FIELDS.iter().any(|(other, _)| *other == plain) {
-            let Some(shorter) = without_addition(plain).filter(|_| !field.is_quoted) else {
-                let is_shorter = plain.len() < wanted.len();
-                return is_shorter.then(|| self.in_another_case(plain)).flatten();
-            };
-            plain = shorter;
-            if self.knows(&FieldRef::named(plain)) || documented(plain).is_some() {
-                self.notes.add(format!("'{wanted}' is taken for '{plain}'"));
-                return Some(plain.to_owned());
-            }
-        }
-        None
+        let plain = plain_names(field).find(|plain| is_name(plain))?;
+        self.notes.add(format!("'{wanted}' is taken for '{plain}'"));
+        Some(plain.to_owned())
+    }
+
+    /// The same of what is left last, in another case.
+    fn plain_in_another_case(self, field: &FieldRef) -> Option<String> {
+        self.in_another_case(plain_names(field).last()?)
+    }
+
+    /// Whether some event has a value of that name.
+    fn has_values_as(self, name: &str) -> bool {
+        Finder { notes: &Notes::default(), ..self }.short(name).is_some()
+            || self.places_at(name).is_some_and(|places| !places.values.is_empty())
+            || other_name(&FieldRef::named(name), true).is_some()
+            || !self.places_ending_in(name).values.is_empty()
     }
 
     /// The one name that is this one but for upper and lower case, or that is written so without
@@ -364,6 +378,14 @@ fn one_column(places: Places) -> Target {
 
 fn at_paths(values: Vec<String>) -> Target {
     Target::Places(Places { values, ..Places::default() })
+}
+
+/// What is left of a name without what other tools add to it, one thing after the other.
+fn plain_names(field: &FieldRef) -> impl Iterator<Item = &str> {
+    let is_field = |name: &&str| !told::NO_FIELDS.iter().any(|(other, _)| other == name);
+    let next = move |name: &&'_ str| without_addition(name).filter(|_| is_field(name));
+    let first = Some(field.name.as_str()).filter(|_| !field.is_quoted);
+    std::iter::successors(first, next).skip(1).filter(is_field)
 }
 
 /// Another tool's name for a field: one with dots, or one without.
