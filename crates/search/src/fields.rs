@@ -382,10 +382,10 @@ fn at_paths(values: Vec<String>) -> Target {
 
 /// What is left of a name without what other tools add to it, one thing after the other.
 fn plain_names(field: &FieldRef) -> impl Iterator<Item = &str> {
-    let is_field = |name: &&str| !told::NO_FIELDS.iter().any(|(other, _)| other == name);
-    let next = move |name: &&'_ str| without_addition(name).filter(|_| is_field(name));
+    let is_field = |name: &str| !told::NO_FIELDS.iter().any(|(other, _)| *other == name);
     let first = Some(field.name.as_str()).filter(|_| !field.is_quoted);
-    std::iter::successors(first, next).skip(1).filter(is_field)
+    let names = std::iter::successors(first, |name| without_addition(name));
+    names.take_while(move |name| is_field(name)).skip(1)
 }
 
 /// Another tool's name for a field: one with dots, or one without.
