@@ -382,7 +382,12 @@ fn at_paths(values: Vec<String>) -> Target {
 
 /// What is left of a name without what other tools add to it, one thing after the other.
 fn plain_names(field: &FieldRef) -> impl Iterator<Item = &str> {
-    let is_field = |name: &str| !told::NO_FIELDS.iter().any(|(other, _)| *other == name);
+    // `@` may be gone when what is behind it goes.
+    let at = if field.name.starts_with('@') { "@" } else { "" };
+    let is_field = move |name: &str| {
+        let is = |other: &str| other == name || other.strip_prefix(at) == Some(name);
+        !told::NO_FIELDS.iter().any(|(other, _)| is(other))
+    };
     let first = Some(field.name.as_str()).filter(|_| !field.is_quoted);
     let names = std::iter::successors(first, |name| without_addition(name));
     names.take_while(move |name| is_field(name)).skip(1)
