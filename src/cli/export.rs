@@ -1,8 +1,8 @@
 //! `traildex export`: everything that a query finds, into a file or to standard output.
 //!
-//! Lines are fetched a part at a time. What is there of an interrupted export is in `FILE.partial`, and
-//! how far it is in `FILE.resume`: the same command goes on there. A Parquet file has its index at the
-//! end, and is begun anew.
+//! Lines in the order of time are fetched a part at a time. What is there of an interrupted export is in
+//! `FILE.partial`, and how far it is in `FILE.resume`: the same command goes on there. All else is begun
+//! anew: rows, what is sorted, and a Parquet file, which has its index at the end.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions};
@@ -86,9 +86,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         cursor: None,
     };
     let client = args.ask.client()?;
-    let (bar, noun) = bar(&client, &request)?;
-    let warnings = RefCell::default();
-    let export = Export { client: &client, bar, noun, lines: LineCount::default(), warnings };
+    let Counted { bar, noun, is_paged } = count(&client, &request)?;
+    let (lines, warnings) = (LineCount::default(), RefCell::default());
+    let export = Export { client: &client, bar, noun, is_paged, lines, warnings };
     let written = match &args.output {
         None => export.to_stdout(&request)?,
         Some(path) if format == ExportFormat::Parquet => {
@@ -135,9 +135,17 @@ fn format_of(path: Option<&Path>) -> anyhow::Result<ExportFormat> {
     }
 }
 
+/// What is known of an export before it begins.
+struct Counted {
+    bar: ProgressBar,
+    noun: &'static str,
+    is_paged: bool,
+}
+
 /// Counts the events first, for the bar, which is drawn on a terminal only, and says what they lack.
-fn bar(client: &Client, request: &ExportRequest) -> anyhow::Result<(ProgressBar, &'static str)> {
-    let count = SearchRequest { total: TotalMode::Exact, ..request.page(0, None) };
+fn count(client: &Client, request: &ExportRequest) -> anyhow::Result<Counted> {
+    // With one event, it shows whether there are pages.
+    let count = SearchRequest { total: TotalMode::Exact, ..request.page(1, None) };
     let located = |error| QueryError::locate(error, &request.query.to_string());
     let answer = client.search(&count).map_err(located)?;
     if let Some(why) = &answer.explanation {
@@ -146,10 +154,13 @@ fn bar(client: &Client, request: &ExportRequest) -> anyhow::Result<(ProgressBar,
     for line in &answer.coverage {
         let _ = writeln!(io::stderr(), "coverage: {}", escape(line));
     }
-    Ok(match &answer.table {
-        Some(table) => (progress::line(Some(table.rows_total)), "row"),
-        None => (progress::line(Some(answer.total.value)), "event"),
-    })
+    let (all, noun) = match &answer.table {
+        // Fields of events are a table, too.
+        Some(table) => (table.rows_total, "row"),
+        None => (answer.total.value, "event"),
+    };
+    let is_paged = answer.cursor.is_some();
+    Ok(Counted { bar: progress::line(Some(all)), noun, is_paged })
 }
 
 struct Export<'a> {
@@ -157,6 +168,8 @@ struct Export<'a> {
     bar: ProgressBar,
     /// What is exported.
     noun: &'static str,
+    /// Whether it can be fetched in parts: it is in the order of time, and more than one.
+    is_paged: bool,
     lines: LineCount,
     /// Those of each part, which are mostly the same.
     warnings: RefCell<Warnings>,
@@ -225,7 +238,7 @@ impl Export<'_> {
     fn parts(&self, request: ExportRequest, path: &Path) -> anyhow::Result<u64> {
         let (partial, resume) = (beside(path, "partial"), beside(path, "resume"));
         let mut progress = begun(&request, &resume)?.unwrap_or(Progress {
-            request: ExportRequest { limit: Some(SEARCH_LIMIT_MAX), ..request },
+            request: ExportRequest { limit: self.is_paged.then_some(SEARCH_LIMIT_MAX), ..request },
             bytes: 0,
             events: 0,
         });

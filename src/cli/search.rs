@@ -92,7 +92,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         empty: !args.no_empty,
         is_unexplained: false,
         is_streamed: false,
-        keeps_rest: false,
+        keeps: None,
     };
     let response = args
         .ask

@@ -7,8 +7,8 @@ use std::fmt;
 use super::{Config, Evidence};
 use evidence::Bounds;
 use wire::limits::{
-    EXPORTS_KEEPING_MAX, EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX, SMALL_BYTES,
-    TAIL_BATCH_BYTES, TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max,
+    EXPORTS_KEPT_BYTES_MAX, EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX,
+    SMALL_BYTES, TAIL_BATCH_BYTES, TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max,
 };
 
 /// One merge at a time. Its working memory follows the columns: the names of those of ten segments, 36
@@ -175,12 +175,12 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
         MemoryPart {
             name: "exports and tails",
             bytes: EXPORTS_MAX as u64 * EXPORT_BYTES
-                + EXPORTS_KEEPING_MAX as u64 * GROUP_BYTES_MAX as u64
+                + EXPORTS_KEPT_BYTES_MAX as u64
                 + TAILS_MAX as u64 * TAIL_BYTES,
             formula: format!(
-                "{EXPORTS_MAX} exports x {} MiB, {EXPORTS_KEEPING_MAX} of rows x {} MiB, {TAILS_MAX} tails x {} KiB",
+                "{EXPORTS_MAX} exports x {} MiB, {} MiB of rows, {TAILS_MAX} tails x {} KiB",
                 mib(EXPORT_BYTES),
-                mib(GROUP_BYTES_MAX as u64),
+                mib(EXPORTS_KEPT_BYTES_MAX as u64),
                 TAIL_BYTES >> 10
             ),
             keys: &[],
@@ -259,7 +259,7 @@ merge                       224 MiB  one at a time, fixed
 searches                    288 MiB  2, and 1 long ones, x 96 MiB
 answers and bodies           32 MiB  large ones, until they are read, fixed
 connections                  40 MiB  160 x 256 KiB, heads and small answers
-exports and tails           224 MiB  4 exports x 32 MiB, 1 of rows x 64 MiB, 64 tails x 512 KiB
+exports and tails           224 MiB  4 exports x 32 MiB, 64 MiB of rows, 64 tails x 512 KiB
 digests                      18 MiB  2000 bytes a digest, 56 a file, 50 a copy of an event, for 5000, 100000 and 50000
 coverage                     46 MiB  what the archive covers, twice, and a search for it, fixed
 record cache                 64 MiB  decompressed blocks of records, and what wildcards found

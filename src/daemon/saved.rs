@@ -88,7 +88,7 @@ pub(super) fn search(search: &SavedSearch, run: &SavedRequest) -> Result<SearchR
         explain: run.explain,
         is_unexplained: false,
         is_streamed: false,
-        keeps_rest: false,
+        keeps: None,
     })
 }
 

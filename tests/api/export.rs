@@ -249,6 +249,71 @@ fn sorted_events_are_exported_beyond_what_a_search_returns() {
 }
 
 #[test]
+fn a_limit_is_kept_whatever_is_exported_and_the_command_takes_all() {
+    let (place, daemon, indexed) = indexed(12_000);
+    let exported_of = |query: &str, limit| {
+        let request = ExportRequest { query: query.into(), limit, ..ExportRequest::default() };
+        let mut bytes = Vec::new();
+        let cursor = export_to(&daemon, &request, &mut bytes);
+        let lines: Vec<String> =
+            std::str::from_utf8(&bytes).unwrap().lines().map(str::to_owned).collect();
+        (lines, cursor)
+    };
+    for (query, is_paged) in [
+        ("*", true),
+        ("* | fields eventID", true),
+        ("* | sort eventID", false),
+        ("* | sort eventID | fields eventID", false),
+        ("* | dedup eventID", false),
+        ("count by eventID", false),
+    ] {
+        let (all, cursor) = exported_of(query, None);
+        assert_eq!((all.len() as u64, cursor), (indexed, None), "{query}");
+        for limit in [1, 7, 1_000, 1_001, 2_500] {
+            let (some, cursor) = exported_of(query, Some(limit));
+            assert_eq!(some, all[..limit], "{query}, {limit}");
+            assert_eq!(cursor.is_some(), is_paged, "{query}, {limit}");
+        }
+        // The command asks for parts only where there are.
+        let path = place.path("all.ndjson");
+        let mut command = common::traildex();
+        command.args(["export", query, "--output"]).arg(&path);
+        let ran = common::Ran::from(command.arg("--socket").arg(place.socket()).output().unwrap());
+        assert_eq!(ran.code, 0, "{query}: {}", ran.stderr);
+        let written = fs::read_to_string(&path).unwrap();
+        assert!(written.lines().eq(&all), "{query}: {} lines", written.lines().count());
+    }
+    daemon.stop();
+}
+
+#[test]
+fn large_events_that_are_sorted_are_exported_up_to_the_limit() {
+    let place = Place::new();
+    // More than a page of 16 MiB.
+    let record = |n: usize| {
+        let text = "x".repeat(200 << 10);
+        format!(
+            "{{\"eventID\":\"e{n:03}\",\"eventTime\":\"2024-05-06T07:08:09Z\",\"errorMessage\":\"{text}\"}}"
+        )
+    };
+    let records: Vec<String> = (0..150).map(record).collect();
+    let file = format!("{{\"Records\":[{}]}}", records.join(","));
+    fs::write(place.archive().join("large.json"), file).unwrap();
+    let daemon = place.start();
+    daemon.wait_indexed(PATIENCE_BULK, 150);
+    for limit in [Some(120), Some(150), None] {
+        let query = "* | sort eventID".into();
+        let request = ExportRequest { query, limit, ..ExportRequest::default() };
+        assert_eq!(daemon.client.export(&request).unwrap().warnings, Vec::<String>::new());
+        let lines = exported(&daemon, &request);
+        let lines: Vec<&[u8]> = lines.split_inclusive(|byte| *byte == b'\n').collect();
+        assert_eq!(lines.len(), limit.unwrap_or(150));
+        assert!(lines.is_sorted());
+    }
+    daemon.stop();
+}
+
+#[test]
 fn a_table_of_parquet_has_the_kinds_of_all_rows() {
     let (place, daemon, indexed) = indexed(3_000);
     let export = |query: &str| {

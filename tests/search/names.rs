@@ -228,6 +228,38 @@ fn names_of_other_tools_are_fields() {
     assert_eq!(rows("top event.action | limit 1")[0][1], json!(2));
 }
 
+/// Datadog's `@` and Elastic's kinds of an index, around a name of any depth, in any case and together.
+#[test]
+fn what_other_tools_add_to_a_name_is_left_out() {
+    for (name, plain) in [
+        ("@eventName", "eventName"),
+        ("@requestParameters.bucketName", "requestParameters.bucketName"),
+        ("requestParameters.bucketName.keyword", "requestParameters.bucketName"),
+        ("@requestParameters.bucketName.keyword", "requestParameters.bucketName"),
+        ("requestParameters.bucketName.text.keyword", "requestParameters.bucketName"),
+        ("@bucketName.raw", "bucketName"),
+        ("@bucket.keyword", "bucket"),
+        ("@event.action.keyword", "event.action"),
+        (
+            "requestParameters.ipPermissions.cidrIp.keyword",
+            "requestParameters.ipPermissions.cidrIp",
+        ),
+    ] {
+        check_noted(
+            &format!("{name}:* eventID:get"),
+            if plain.contains("cidr") { "" } else { "get" },
+            &format!("'{name}' is taken for '{plain}'"),
+        );
+    }
+    check_noted("@useridentity.USERNAME.keyword:eve", "trust", "taken for 'userIdentity.userName'");
+    check_noted("requestparameters.O.P.keyword:1", "trust", "taken for 'requestParameters.o.p'");
+    check("\"requestParameters.own:sign\":s", "trust");
+    for query in ["@message.keyword:x", "\"eventName.keyword\":x", "@.keyword:x", "@nosuch.raw:x"] {
+        let Err(ClientError::Api(error)) = ask(query) else { panic!("{query} is no error") };
+        assert_eq!(error.kind, ErrorKind::UnknownField, "{query}");
+    }
+}
+
 #[test]
 fn a_network_is_one_on_any_field_and_without_one() {
     for field in ["ip", "sourceIPAddress", "source.ip", "\"sourceIPAddress\""] {

@@ -164,3 +164,35 @@ fn the_first_event_of_an_index_is_told() {
     assert_eq!(told, ["first", "second"]);
     daemon.stop();
 }
+
+/// Neither their times nor their ids say in which order they came.
+#[test]
+fn events_come_file_by_file_and_in_the_order_of_their_bytes_whatever_their_times() {
+    let place = Place::new();
+    let daemon = place.start();
+    let mut request = now_on("*");
+    let mut told = Vec::new();
+    read(&daemon.client, &mut request, 1, &mut told);
+    let same = [("m", 9), ("z", 9), ("a", 9), ("k", 9), ("b", 9)];
+    let other = [("n", 9), ("y", 1), ("c", 30), ("l", 9), ("d", 9)];
+    for (file, events) in [same, other].iter().enumerate() {
+        let record = |(id, second): &(&str, u32)| {
+            common::record(&format!("{id}{file}")).replacen(
+                "2024-05-06T07:08:09Z",
+                &format!("2024-05-06T07:08:{second:02}Z"),
+                1,
+            )
+        };
+        let records: Vec<String> = events.iter().map(record).collect();
+        let text = format!("{{\"Records\":[{}]}}", records.join(","));
+        fs::write(place.archive().join(format!("{}.json", 2 - file)), text).unwrap();
+        daemon.wait_indexed(PATIENCE_BULK, 5 * (file as u64 + 1));
+    }
+    // Some at a time: what follows begins in the midst of equal times.
+    for most in [3, 4, 10] {
+        read(&daemon.client, &mut request, most, &mut told);
+    }
+    let expected = ["m0", "z0", "a0", "k0", "b0", "n1", "y1", "c1", "l1", "d1"];
+    assert_eq!(told, expected);
+    daemon.stop();
+}

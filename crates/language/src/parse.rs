@@ -129,12 +129,14 @@ struct Parser<'a> {
     terms: usize,
     /// What the reader of the answer is told.
     told: Told<'a>,
+    /// Whether the field of the condition at hand has names of hosts.
+    is_of_hosts: bool,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Self {
         let scan = Scanner::new(text);
-        Self { scan, depth: 0, terms: 0, told: Told::default() }
+        Self { scan, depth: 0, terms: 0, told: Told::default(), is_of_hosts: false }
     }
 }
 

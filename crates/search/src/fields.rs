@@ -7,6 +7,7 @@
 
 mod told;
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub(crate) use self::told::at;
 use crate::flags::{FLAG, Odd};
 use crate::integrity::INTEGRITY;
 use crate::notes::Notes;
+use crate::run::stop_of;
 use crate::unicode::forms;
 use crate::values::ValueSource;
 use language::ast::FieldRef;
@@ -27,9 +29,10 @@ use trail::columns;
 use trail::columns::{COLUMNS, ColumnId, EVENT_TIME_PATH};
 use trail::names::{
     OTHER_NAMES, POLICY_ELEMENTS, SERVICE_ENDING, SHORT_NAMES, is_documented, is_service,
-    known_paths,
+    known_paths, without_addition,
 };
 use wire::ApiError;
+use wire::engine::Cancel;
 
 /// A field of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +89,9 @@ pub(crate) struct Finder<'s> {
     pub(crate) snapshot: &'s Snapshot,
     /// Where it is told what a name was taken for.
     pub(crate) notes: &'s Notes,
+    /// What `flag` stands for, once it is asked for.
+    pub(crate) odd: &'s OnceCell<Arc<Odd>>,
+    pub(crate) cancel: &'s Cancel,
 }
 
 impl Finder<'_> {
@@ -184,11 +190,22 @@ impl Finder<'_> {
         if let Some(target) = other_name(field, false) {
             return Ok(target);
         }
+        // AWS documents whole objects: any name in them is one that no event has.
+        if !known_paths().any(|known| known == name)
+            && let Some(plain) = self.without_additions(field, |plain| self.has_values_as(plain))
+        {
+            return self.target(&FieldRef { name: plain, ..field.clone() }, asks);
+        }
         if let Some(places) = documented(name) {
             self.notes.add(self.without_events(field));
             return Ok(Target::Places(places));
         }
-        let other = self.without_additions(field).or_else(|| self.in_another_case(field));
+        let is_name =
+            |plain: &str| self.knows(&FieldRef::named(plain)) || documented(plain).is_some();
+        let other = self
+            .without_additions(field, is_name)
+            .or_else(|| self.plain_in_another_case(field))
+            .or_else(|| self.in_another_case(name));
         match other {
             Some(name) => self.target(&FieldRef { name, ..field.clone() }, asks),
             None => Err(self.unknown(field)),
@@ -206,7 +223,9 @@ impl Finder<'_> {
             SERVICE if self.snapshot.has_values_at(SERVICE_OF_INSIGHT) => {
                 return Some(Target::Service);
             }
-            FLAG => return Some(Target::Flag(Odd::of(self.snapshot))),
+            FLAG => {
+                return Some(Target::Flag(Arc::clone(self.odd.get_or_init(|| self.odd_events()))));
+            }
             _ => {}
         }
         if let Some(id) = ColumnId::named(name) {
@@ -221,6 +240,10 @@ impl Finder<'_> {
         }
         let values = paths.into_iter().map(str::to_owned).collect();
         Some(Target::Places(Places { values, has_arns: short.has_arns, ..Places::default() }))
+    }
+
+    fn odd_events(self) -> Arc<Odd> {
+        Odd::of(self.snapshot, stop_of(self.cancel))
     }
 
     /// What is at exactly this path.
@@ -257,27 +280,31 @@ impl Finder<'_> {
         (!paths.is_empty() && is_one).then_some(paths)
     }
 
-    /// A name without what other tools add to it: `@` before it (Datadog), and the kind of its index behind it
-    /// (Elastic). None where what is left is no name.
-    fn without_additions(self, field: &FieldRef) -> Option<String> {
+    /// A name without what other tools add to it, of which there can be several things; see
+    /// [`without_addition`]. None where nothing that is left is a name.
+    fn without_additions(self, field: &FieldRef, is_name: impl Fn(&str) -> bool) -> Option<String> {
         let wanted = field.name.as_str();
-        let endings = [".keyword", ".raw", ".text"];
-        let plain = wanted
-            .strip_prefix('@')
-            .or_else(|| endings.iter().find_map(|ending| wanted.strip_suffix(ending)))?;
-        let is_name = self.knows(&FieldRef::named(plain)) || documented(plain).is_some();
-        let is_other = told::NO_FIELDS.iter().any(|(other, _)| *other == wanted);
-        let is_plain = !field.is_quoted && !is_other && !plain.starts_with('@');
-        (is_name && is_plain).then(|| {
-            self.notes.add(format!("'{wanted}' is taken for '{plain}'"));
-            plain.to_owned()
-        })
+        let plain = plain_names(field).find(|plain| is_name(plain))?;
+        self.notes.add(format!("'{wanted}' is taken for '{plain}'"));
+        Some(plain.to_owned())
+    }
+
+    /// The same of what is left last, in another case.
+    fn plain_in_another_case(self, field: &FieldRef) -> Option<String> {
+        self.in_another_case(plain_names(field).last()?)
+    }
+
+    /// Whether some event has a value of that name.
+    fn has_values_as(self, name: &str) -> bool {
+        Finder { notes: &Notes::default(), ..self }.short(name).is_some()
+            || self.places_at(name).is_some_and(|places| !places.values.is_empty())
+            || other_name(&FieldRef::named(name), true).is_some()
+            || !self.places_ending_in(name).values.is_empty()
     }
 
     /// The one name that is this one but for upper and lower case, or that is written so without
     /// underscores or dots: `user_identity_type`, `UserIdentityType`.
-    fn in_another_case(self, field: &FieldRef) -> Option<String> {
-        let wanted = field.name.as_str();
+    fn in_another_case(self, wanted: &str) -> Option<String> {
         let joined = wanted.replace(['_', '.'], "");
         let paths = self.snapshot.paths();
         let mut found = BTreeSet::new();
@@ -351,6 +378,19 @@ fn one_column(places: Places) -> Target {
 
 fn at_paths(values: Vec<String>) -> Target {
     Target::Places(Places { values, ..Places::default() })
+}
+
+/// What is left of a name without what other tools add to it, one thing after the other.
+fn plain_names(field: &FieldRef) -> impl Iterator<Item = &str> {
+    // `@` may be gone when what is behind it goes.
+    let at = if field.name.starts_with('@') { "@" } else { "" };
+    let is_field = move |name: &str| {
+        let is = |other: &str| other == name || other.strip_prefix(at) == Some(name);
+        !told::NO_FIELDS.iter().any(|(other, _)| is(other))
+    };
+    let first = Some(field.name.as_str()).filter(|_| !field.is_quoted);
+    let names = std::iter::successors(first, |name| without_addition(name));
+    names.take_while(move |name| is_field(name)).skip(1)
 }
 
 /// Another tool's name for a field: one with dots, or one without.

@@ -1,16 +1,20 @@
 //! The field `flag`: what is odd about an event's record or its file. Most flags are in a column of
 //! numbers. That a file is cut off is in the ledger; and of two events that share an id, only the later has
-//! it in the column, so the record of another is read for its id where a segment may have such ids.
+//! it in the column, so the others are looked up.
+
+mod shared;
 
 use std::sync::{Arc, LazyLock};
 
 use tantivy::DocId;
 
+use self::shared::{SharedDocs, SharedIds};
 use crate::clauses::{Clause, Context};
 use crate::meaning::ValueMeaning;
 use crate::parsers::SharedParser;
 use segment::IndexError;
 use segment::docsets::Docs;
+use segment::stop::Stop;
 use segment::view::SegmentView;
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
@@ -19,9 +23,6 @@ use trail::seeded::SeededMap;
 
 /// The field's name.
 pub(crate) const FLAG: &str = "flag";
-
-/// Beyond so many ids that events share, every segment may have one: looking for each takes longer.
-const IDS_LOOKED_FOR_MAX: usize = 10_000;
 
 /// The flags in the order of their names.
 static BY_NAME: LazyLock<Vec<(Flags, &str)>> = LazyLock::new(|| {
@@ -35,13 +36,14 @@ static BY_NAME: LazyLock<Vec<(Flags, &str)>> = LazyLock::new(|| {
 pub(crate) struct Odd {
     /// The files that end too early, in order.
     cut: Vec<u64>,
-    /// Ids that events of different content share, in order.
-    shared: Vec<u64>,
+    shared: Arc<SharedIds>,
 }
 
 impl Odd {
-    pub(crate) fn of(snapshot: &Snapshot) -> Arc<Self> {
-        Arc::new(Self { cut: snapshot.files.cut_off(), shared: snapshot.conflicts() })
+    /// `stop` ends what is looked up later.
+    pub(crate) fn of(snapshot: &Snapshot, stop: Stop) -> Arc<Self> {
+        let shared = Arc::new(SharedIds::of(snapshot, stop));
+        Arc::new(Self { cut: snapshot.files.cut_off(), shared })
     }
 }
 
@@ -49,20 +51,30 @@ impl Odd {
 pub(crate) struct FlagReader {
     segment: Arc<SegmentView>,
     odd: Arc<Odd>,
-    /// Whether an event may share its id with a later one.
-    has_shared: bool,
+    /// The events that share an id with another.
+    shared: SharedDocs,
 }
 
 impl FlagReader {
-    pub(crate) fn new(segment: &Arc<SegmentView>, odd: &Arc<Odd>) -> Self {
-        let has_shared = odd.shared.len() > IDS_LOOKED_FOR_MAX
-            || odd.shared.iter().any(|id| segment.keys.may_have(*id));
-        Self { segment: Arc::clone(segment), odd: Arc::clone(odd), has_shared }
+    pub(crate) fn new(segment: &Arc<SegmentView>, odd: &Arc<Odd>) -> Result<Self, IndexError> {
+        let shared = odd.shared.in_segment(segment)?;
+        Ok(Self { segment: Arc::clone(segment), odd: Arc::clone(odd), shared })
     }
 
     /// Whether records are read.
     pub(crate) fn is_slow(&self) -> bool {
-        self.has_shared
+        matches!(self.shared, SharedDocs::OfRecords)
+    }
+
+    /// For flags but those of ids.
+    fn without_ids(segment: &Arc<SegmentView>, odd: &Arc<Odd>) -> Self {
+        let shared = SharedDocs::Known(Arc::default());
+        Self { segment: Arc::clone(segment), odd: Arc::clone(odd), shared }
+    }
+
+    /// The flags of an event where no record is read for them.
+    fn quickly(&self, doc: DocId) -> Flags {
+        self.known(doc) | self.shared(doc).unwrap_or_default()
     }
 
     /// The flags of an event.
@@ -78,12 +90,14 @@ impl FlagReader {
     }
 
     fn shared(&self, doc: DocId) -> Result<Flags, IndexError> {
-        if !self.has_shared {
-            return Ok(Flags::default());
-        }
-        let record = self.segment.record(doc)?;
-        let key = SharedParser::take().key(&record);
-        let is_shared = key.is_some_and(|key| self.odd.shared.binary_search(&key.id).is_ok());
+        let is_shared = match &self.shared {
+            SharedDocs::Known(docs) => docs.binary_search(&doc).is_ok(),
+            SharedDocs::OfRecords => {
+                let record = self.segment.record(doc)?;
+                let key = SharedParser::take().key(&record);
+                key.is_some_and(|key| self.odd.shared.has(key.id))
+            }
+        };
         Ok(if is_shared { Flags::ID_CONFLICT } else { Flags::default() })
     }
 
@@ -111,17 +125,20 @@ pub(crate) struct FlagClause {
 
 impl Clause for FlagClause {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
-        let reader = FlagReader::new(context.segment, &self.odd);
         let passes = |(_, name): &&(Flags, &str)| self.test.is_met_by(&Cell::text(name));
         let wanted: Vec<Flags> = BY_NAME.iter().filter(passes).map(|(flag, _)| *flag).collect();
         let mut known: SeededMap<u64, bool> = SeededMap::default();
-        let asks_for_ids = wanted.contains(&Flags::ID_CONFLICT) && reader.is_slow();
+        let reader = if wanted.contains(&Flags::ID_CONFLICT) {
+            FlagReader::new(context.segment, &self.odd)?
+        } else {
+            FlagReader::without_ids(context.segment, &self.odd)
+        };
         let mut has_wanted = move |flags: Flags| {
             let has = || wanted.iter().any(|wanted| flags.contains(*wanted));
             *known.entry(flags.0).or_insert_with(has)
         };
-        if !asks_for_ids {
-            return Ok(context.scan(move |doc| has_wanted(reader.known(doc))));
+        if !reader.is_slow() {
+            return Ok(context.scan(move |doc| has_wanted(reader.quickly(doc))));
         }
         Ok(context.scan_reading(move |doc| {
             Ok(has_wanted(reader.known(doc)) || has_wanted(reader.shared(doc)?))

@@ -15,6 +15,7 @@ mod span;
 mod spans;
 mod tail;
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,6 +37,7 @@ pub use self::tail::tail;
 use crate::bins::bins;
 use crate::clauses::Stop;
 use crate::fields::Finder;
+use crate::flags::Odd;
 use crate::groups::{Grouping, Measure, group};
 use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, is_too_fine, lower};
 use crate::meaning::{EventMeaning, RowMeaning};
@@ -148,6 +150,7 @@ fn events_query(
         order: Order::default(),
         steps: Steps::default(),
         notes: Notes::default(),
+        odd: OnceCell::new(),
     };
     // An inner query that was stopped has no error of its own.
     let meaning = search.meaning(&query.filter).map_err(|error| why_ended(error, cancel))?;
@@ -164,7 +167,8 @@ fn why_ended(error: ApiError, cancel: &Cancel) -> ApiError {
     }
 }
 
-fn stop_of(cancel: &Cancel) -> Stop {
+/// A stop that is due when the search must end.
+pub(crate) fn stop_of(cancel: &Cancel) -> Stop {
     let cancel = cancel.clone();
     Stop::when(move || cancel.check().is_err())
 }
@@ -200,6 +204,8 @@ struct Search<'s> {
     steps: Steps,
     /// What the answer's warnings tell of how the query was taken.
     notes: Notes,
+    /// What `flag` stands for.
+    odd: OnceCell<Arc<Odd>>,
 }
 
 impl<'s> Search<'s> {
@@ -215,8 +221,8 @@ impl<'s> Search<'s> {
         snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
         let (steps, notes) = (Steps::default(), Notes::default());
         notes.extend(check_order(start, end)?.into_iter().collect());
-        let (cursor, order) = (None, Order::default());
-        Ok(Self { snapshot, clock, start, end, cursor, cancel, order, steps, notes })
+        let (cursor, order, odd) = (None, Order::default(), OnceCell::new());
+        Ok(Self { snapshot, clock, start, end, cursor, cancel, order, steps, notes, odd })
     }
 }
 
@@ -226,7 +232,7 @@ impl Search<'_> {
     }
 
     fn fields(&self) -> Finder<'_> {
-        Finder { snapshot: self.snapshot, notes: &self.notes }
+        Finder { snapshot: self.snapshot, notes: &self.notes, odd: &self.odd, cancel: self.cancel }
     }
 
     /// The events of a filter that means this, between the search's bounds.
@@ -274,18 +280,17 @@ impl Search<'_> {
         let (rows, events) = self.rows(query, &meaning, &mut empty)?;
         let table = rows.part(0, limit);
         let (given, all) = (table.rows.len(), table.rows_total);
-        let is_cut = (given as u64) < all;
         let mut warnings = empty.warnings;
-        if is_cut && request.limit.is_none() {
+        if (given as u64) < all && request.limit.is_none() {
             warnings.push(format!(
                 "{given} of {all} rows are given: ask for more with limit, {SEARCH_LIMIT_MAX} at most, \
                  or add conditions"
             ));
         }
         let total = Total { value: events, exact: true };
-        let rest = (is_cut && request.keeps_rest).then(|| rest_of_rows(rows, given));
+        let rest = request.keeps.and_then(|keeps| rest_of_rows(rows, given, keeps));
         let table = Some(table);
-        Ok(SearchResponse { table, total, is_cut, rest, warnings, ..Default::default() })
+        Ok(SearchResponse { table, total, rest, warnings, ..Default::default() })
     }
 
     /// The rows of a query, whose filter means this, and how many events they are of.
@@ -332,7 +337,7 @@ impl Search<'_> {
                     rows.sort(keys, wanted, pace)?;
                 }
                 RowStage::Limit { rows: limit, by } => rows.limit(*limit, by, pace)?,
-                RowStage::Fields(fields) => rows.choose(fields, pace)?,
+                RowStage::Fields(fields) => rows.choose(fields, self.cancel.group_bytes(), pace)?,
             }
         }
         Ok((rows, grouped.events))

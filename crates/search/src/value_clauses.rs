@@ -29,7 +29,13 @@ use trail::words::{is_shortened, shorten};
 const VALUES_LOOKED_UP_MAX: usize = 64;
 
 /// From here on, not every whole number has an `f64` of its own (2^53).
-pub(crate) const EXACT_FLOATS_END: f64 = 9_007_199_254_740_992.0;
+const EXACT_FLOATS_END: f64 = 9_007_199_254_740_992.0;
+
+/// Whether a number is so large that a fraction's form may lack some of its digits: only the record has
+/// all.
+pub(crate) fn is_large(number: f64) -> bool {
+    number.abs() >= EXACT_FLOATS_END
+}
 
 /// The place of a text value: a column of the schema, or a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +87,7 @@ impl Clause for LeafClause {
                 DynamicColumn::U64(column) => equal(context, column, number.whole()),
                 DynamicColumn::F64(column) => {
                     let docs = equal(context, column, number.float);
-                    if number.float.is_some_and(|n| n.abs() < EXACT_FLOATS_END) {
+                    if number.float.is_some_and(|n| !is_large(n)) {
                         docs
                     } else {
                         context.verified_by(docs, &self.is_met_by_record)
@@ -241,7 +247,6 @@ impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
                     DynamicColumn::I64(column) => self.shown(context, column, |_| true),
                     DynamicColumn::U64(column) => self.shown(context, column, |_| true),
                     DynamicColumn::F64(column) => {
-                        let is_large = |n: f64| n.abs() >= EXACT_FLOATS_END;
                         let large = numbers_where(context, column.clone(), is_large);
                         let large = context.verified_by(large, &self.is_met_by_record);
                         // Shown by what is left of its digits, a large number may be met wrongly.
@@ -381,7 +386,6 @@ impl<T: ValueTest> Clause for NumberClause<T> {
                 }
                 DynamicColumn::F64(column) => {
                     // A large one may have been a whole number with other last digits.
-                    let is_large = |n: f64| n.abs() >= EXACT_FLOATS_END;
                     let large = numbers_where(context, column.clone(), is_large);
                     let large = context.verified_by(large, &self.is_met_by_record);
                     let others = numbers_where(context, column, move |n| {

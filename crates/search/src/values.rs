@@ -15,9 +15,10 @@ use std::sync::Arc;
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{DateTime, DocId};
 
-use self::records::{FromPath, FromRecord, Unkept, is_large, text_bytes};
+use self::records::{FromPath, FromRecord, Numbered, Unkept, text_bytes};
 use crate::flags::{FlagReader, Odd, name_at};
 use crate::integrity::{BY_NAME, state_of};
+use crate::value_clauses::is_large;
 use language::ast::Net;
 use segment::IndexError;
 use segment::dictionary::TextColumn;
@@ -151,7 +152,7 @@ impl Values {
                 parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });
             }
             ValueSource::Flag(odd) => {
-                let kind = ValueKind::Flag(FlagReader::new(segment, odd));
+                let kind = ValueKind::Flag(FlagReader::new(segment, odd)?);
                 parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });
             }
             ValueSource::Paths(paths) => {
@@ -216,8 +217,8 @@ impl Values {
     /// Bytes of memory, about, that the values take which were read from records so far.
     pub(crate) fn bytes(&self) -> usize {
         let of_part = |part: &ValuePart| match &part.kind {
-            ValueKind::Record(from) => from.bytes,
-            ValueKind::Path(from) => from.bytes,
+            ValueKind::Record(from) => from.met.bytes,
+            ValueKind::Path(from) => from.met.bytes,
             _ => 0,
         };
         self.same.bytes + self.parts.iter().map(of_part).sum::<usize>()
@@ -229,12 +230,8 @@ impl Values {
         self.same = Same::default();
         for part in &mut self.parts {
             match &mut part.kind {
-                ValueKind::Record(from) => {
-                    (from.texts, from.numbers, from.bytes) = Default::default();
-                }
-                ValueKind::Path(from) => {
-                    (from.cells, from.numbers, from.bytes) = Default::default();
-                }
+                ValueKind::Record(from) => from.met = Numbered::default(),
+                ValueKind::Path(from) => from.met = Numbered::default(),
                 _ => {}
             }
         }
@@ -278,9 +275,11 @@ impl Values {
     pub(crate) fn compare(&self, a: Local, b: Local) -> Ordering {
         match &self.parts[a.part as usize].kind {
             ValueKind::Record(from) => {
-                from.texts[a.bits as usize].cmp(&from.texts[b.bits as usize])
+                from.met.values[a.bits as usize].cmp(&from.met.values[b.bits as usize])
             }
-            ValueKind::Path(from) => from.cells[a.bits as usize].cmp(&from.cells[b.bits as usize]),
+            ValueKind::Path(from) => {
+                from.met.values[a.bits as usize].cmp(&from.met.values[b.bits as usize])
+            }
             _ => a.bits.cmp(&b.bits),
         }
     }
@@ -289,7 +288,7 @@ impl Values {
     pub(crate) fn number(&self, local: Local) -> Option<Cell> {
         let part = &self.parts[local.part as usize];
         if let ValueKind::Path(from) = &part.kind {
-            let cell = &from.cells[local.bits as usize];
+            let cell = &from.met.values[local.bits as usize];
             return matches!(cell, Cell::Int(_) | Cell::Float(_)).then(|| cell.clone());
         }
         matches!(part.kind, ValueKind::I64 | ValueKind::U64 | ValueKind::F64)
@@ -301,7 +300,7 @@ impl Values {
         match &self.parts[local.part as usize].kind {
             ValueKind::I64 | ValueKind::U64 | ValueKind::F64 => true,
             ValueKind::Path(from) => {
-                matches!(from.cells[local.bits as usize], Cell::Int(_) | Cell::Float(_))
+                matches!(from.met.values[local.bits as usize], Cell::Int(_) | Cell::Float(_))
             }
             _ => false,
         }
@@ -457,8 +456,8 @@ impl ValuePart {
             ValueKind::F64 => Cell::number(f64::from_u64(bits)),
             ValueKind::Time => Cell::Time(time_of(bits)),
             ValueKind::Bin { .. } => Cell::Time(Micros(i64::from_u64(bits))),
-            ValueKind::Record(from) => Cell::Text(from.texts[bits as usize].clone()),
-            ValueKind::Path(from) => from.cells[bits as usize].clone(),
+            ValueKind::Record(from) => Cell::Text(from.met.values[bits as usize].clone()),
+            ValueKind::Path(from) => from.met.values[bits as usize].clone(),
             ValueKind::Integrity(..) => Cell::text(BY_NAME[bits as usize].name()),
             ValueKind::Flag(_) => Cell::text(name_at(bits)),
             ValueKind::Text(_) => Cell::Null,

@@ -14,11 +14,21 @@ impl From<IndexError> for ApiError {
         let kind = match error {
             IndexError::Damaged { .. } => ErrorKind::Damaged,
             IndexError::Io { .. } | IndexError::Cut => ErrorKind::Io,
-            IndexError::TooManyGroups { .. } => ErrorKind::BadRequest,
+            IndexError::TooManyGroups { .. } | IndexError::TooManySorted { .. } => {
+                ErrorKind::BadRequest
+            }
             _ => ErrorKind::Internal,
         };
-        let suggestion = matches!(kind, ErrorKind::BadRequest)
-            .then(|| "a shorter time range, more conditions, or keys with fewer values".to_owned());
+        let suggestion = match error {
+            IndexError::TooManyGroups { .. } => {
+                Some("a shorter time range, more conditions, or keys with fewer values")
+            }
+            IndexError::TooManySorted { .. } => {
+                Some("a limit, more conditions, or the order of time, which needs no memory")
+            }
+            _ => None,
+        };
+        let suggestion = suggestion.map(str::to_owned);
         Self { suggestion, ..Self::new(kind, error.to_string()) }
     }
 }

@@ -139,6 +139,14 @@ pub enum IndexError {
         /// How many groups did fit.
         groups: usize,
     },
+    /// A query sorts or deduplicates more events than one search may hold in memory.
+    #[error(
+        "more than {events} events that are sorted or deduplicated do not fit the memory of one search"
+    )]
+    TooManySorted {
+        /// How many events did fit.
+        events: usize,
+    },
     /// An error of tantivy's that is none of those below.
     #[error(transparent)]
     Tantivy(#[from] tantivy::TantivyError),
@@ -187,6 +195,7 @@ impl IndexError {
                 | Self::Bug(_)
                 | Self::TooManyLeftOut { .. }
                 | Self::TooManyGroups { .. }
+                | Self::TooManySorted { .. }
         )
     }
 

@@ -6,7 +6,7 @@ use trail::time::Micros;
 use wire::Order;
 
 /// An event's place in the one order of all events, oldest first, across segments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The event's time.
     pub time: Micros,

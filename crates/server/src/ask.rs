@@ -21,13 +21,11 @@ use tracing::{error, warn};
 
 use super::{LiveOptions, ServerOptions};
 use crate::answer::{Answer, encode, with_json};
-use crate::budget::{Budget, Seat, Seats, Taken};
+use crate::budget::{Budget, Keeping, Seat, Seats, Taken};
 use crate::client::Client;
 use crate::request::check_limit;
 use wire::engine::{Caller, Cancel, Engine, EngineSlot, OPERATORS, timed_out};
-use wire::limits::{
-    EXPORTS_KEEPING_MAX, EXPORTS_MAX, SEARCH_LIMIT_MAX, TAILS_MAX, long_searches_max,
-};
+use wire::limits::{EXPORTS_MAX, SEARCH_LIMIT_MAX, TAILS_MAX, long_searches_max};
 use wire::{ApiError, ErrorKind, SearchRequest};
 
 /// What a search takes at most where others run or wait, ten times the usual. One that takes longer
@@ -52,8 +50,8 @@ pub struct App {
     places: Arc<AtomicUsize>,
     /// One for each export.
     exports: Arc<Seats>,
-    /// One for each of them that keeps what it has found.
-    keeping: Arc<Seats>,
+    /// What they keep of what they have found.
+    pub(crate) keeping: Arc<Keeping>,
     /// One for each client that is told what comes in.
     tails: Arc<Seats>,
     page: Option<Page>,
@@ -75,7 +73,7 @@ impl App {
             budget: Arc::default(),
             places: Arc::default(),
             exports: Seats::new(EXPORTS_MAX),
-            keeping: Seats::new(EXPORTS_KEEPING_MAX),
+            keeping: Arc::default(),
             tails: Seats::new(TAILS_MAX),
             page: None,
         }
@@ -215,12 +213,6 @@ impl App {
     pub(crate) fn export_seat(&self, client: &Client) -> Result<Seat, ApiError> {
         let taken = "as many exports as there may be, or as one user may have, are running";
         self.exports.take(&client.holder).ok_or_else(|| busy(taken))
-    }
-
-    pub(crate) fn keeping_seat(&self, client: &Client) -> Result<Seat, ApiError> {
-        let taken = "as many exports of rows, or of events that are sorted or deduplicated, as there may be \
-                     are running";
-        self.keeping.take(&client.holder).ok_or_else(|| busy(taken))
     }
 
     pub(crate) fn tail_seat(&self, client: &Client) -> Result<Seat, ApiError> {

@@ -11,7 +11,7 @@ use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wire::limits::{SMALL_BYTES, UNREAD_BYTES_MAX};
+use wire::limits::{EXPORTS_KEPT_BYTES_MAX, SMALL_BYTES, UNREAD_BYTES_MAX};
 
 /// What one user may hold of the sum: the largest answer, or several smaller ones.
 const USER_BYTES_MAX: usize = UNREAD_BYTES_MAX / 2;
@@ -159,6 +159,47 @@ impl Drop for Taken {
     }
 }
 
+/// What exports keep of what they have found, until their clients have read it.
+#[derive(Debug, Default)]
+pub(crate) struct Keeping {
+    bytes: Mutex<usize>,
+}
+
+/// What one export keeps. Its client must read at the least rate, as one must for which the daemon holds an
+/// answer: others wait for the memory.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    keeping: Arc<Keeping>,
+    place: Arc<Place>,
+    bytes: usize,
+}
+
+impl Keeping {
+    /// Takes so many bytes; where others leave less, how many they have.
+    pub(crate) fn take(self: &Arc<Self>, place: &Arc<Place>, bytes: usize) -> Result<Kept, usize> {
+        let mut kept = self.bytes();
+        // What is larger than all of it is in memory already, and has the whole.
+        let bytes = bytes.min(EXPORTS_KEPT_BYTES_MAX);
+        if *kept + bytes > EXPORTS_KEPT_BYTES_MAX {
+            return Err(*kept);
+        }
+        *kept += bytes;
+        place.things.fetch_add(1, Ordering::Relaxed);
+        Ok(Kept { keeping: Arc::clone(self), place: Arc::clone(place), bytes })
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, usize> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.place.things.fetch_sub(1, Ordering::Relaxed);
+        *self.keeping.bytes() -= self.bytes;
+    }
+}
+
 /// So many of something, of which one user can have three quarters.
 #[derive(Debug)]
 pub(crate) struct Seats {
@@ -255,6 +296,22 @@ mod tests {
         assert!(take(1).is_none() && take(3).is_some());
         drop(held);
         assert!(seats.taken().is_empty());
+    }
+
+    #[test]
+    fn what_exports_keep_is_one_sum_and_their_places_hold_something() {
+        let keeping = Arc::new(Keeping::default());
+        let (first, second) = (Place::new(), Place::new());
+        let whole = keeping.take(&first, EXPORTS_KEPT_BYTES_MAX - 5).unwrap();
+        assert!(first.holds() && !second.holds());
+        let small = keeping.take(&second, 5).unwrap();
+        assert_eq!(keeping.take(&second, 1).unwrap_err(), EXPORTS_KEPT_BYTES_MAX);
+        drop(whole);
+        assert!(!first.holds() && second.holds());
+        assert_eq!(keeping.take(&first, usize::MAX).unwrap_err(), 5);
+        drop(small);
+        assert!(keeping.take(&first, usize::MAX).is_ok());
+        assert!(!first.holds() && !second.holds());
     }
 
     #[test]

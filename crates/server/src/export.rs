@@ -1,6 +1,9 @@
 //! Streams all results of a query, a page at a time. An export takes the memory of two pages, holds
-//! no snapshot between pages, and waits for its turn like any search. One whose rows or places of events
-//! are found at once holds these, too.
+//! no snapshot between pages, and waits for its turn like any search.
+//!
+//! Rows, and events in another order than that of time, are found at once, and what does not fit the
+//! first page is kept. All exports share the memory for that, so a client that keeps some of it must read
+//! at a least rate, and a search that finds more than is left is refused with how much others have.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +17,13 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use crate::answer::{Answer, warn_in_head};
-use crate::ask::App;
-use crate::budget::Seat;
+use crate::ask::{App, busy};
+use crate::budget::{Kept, Seat};
 use crate::client::Client;
 use crate::request::check_limit;
 use formats::page::{Exporter, Kinds};
 use wire::engine::{Cancel, Engine};
-use wire::limits::{EXPORT_PAGE_EVENTS, EXPORT_SORTED_MAX, SEARCH_LIMIT_MAX};
+use wire::limits::{EXPORT_PAGE_EVENTS, EXPORTS_KEPT_BYTES_MAX, SEARCH_LIMIT_MAX};
 use wire::{ApiError, ErrorKind, ExportFormat, ExportRequest, Rest, SearchRequest, SearchResponse};
 
 /// Where the next part begins.
@@ -36,7 +39,9 @@ struct Export {
     request: Arc<ExportRequest>,
     exporter: Exporter,
     next: Next,
-    _seats: Vec<Seat>,
+    _seat: Seat,
+    /// For as long as there is something.
+    kept: Option<Kept>,
 }
 
 enum Next {
@@ -50,19 +55,10 @@ enum Next {
 
 pub(crate) async fn export(app: App, client: &Client, request: ExportRequest) -> Answer {
     check_limit(request.limit.unwrap_or_default(), SEARCH_LIMIT_MAX)?;
-    let mut seats = vec![app.export_seat(client)?];
+    let seat = app.export_seat(client)?;
     let request = Arc::new(request);
     // What is wrong with the query is answered before anything is streamed.
-    let limit = request.limit.unwrap_or(EXPORT_PAGE_EVENTS);
-    let mut page = search(&app, request.page(limit, request.cursor.clone())).await?;
-    if page.is_cut {
-        // Rows of groups, and events in another order than that of time, are no pages: they are found at
-        // once, and what does not fit the first is kept.
-        seats.push(app.keeping_seat(client)?);
-        let kept = SearchRequest { keeps_rest: true, ..request.page(EXPORT_PAGE_EVENTS, None) };
-        page = search(&app, kept).await?;
-        check_whole(&page)?;
-    }
+    let (page, kept) = first_page(&app, client, &request).await?;
     let cursor = page.cursor.clone().filter(|_| request.limit.is_some());
     let warnings = page.warnings.clone();
     let content_type = Exporter::content_type(request.format);
@@ -75,7 +71,7 @@ pub(crate) async fn export(app: App, client: &Client, request: ExportRequest) ->
         _ => written(Ok(exporter.begin(&page)))?,
     }
     let next = Next::Page(Box::new(page));
-    let export = Export { app, request, exporter, next, _seats: seats };
+    let export = Export { app, request, exporter, next, _seat: seat, kept };
     let body = Body::from_stream(try_unfold(Some(export), async |export| match export {
         Some(export) => export.go_on().await.map(Some),
         None => Ok::<_, ApiError>(None),
@@ -88,15 +84,39 @@ pub(crate) async fn export(app: App, client: &Client, request: ExportRequest) ->
     Ok(response)
 }
 
-fn check_whole(page: &SearchResponse) -> Result<(), ApiError> {
-    if !page.is_cut || page.rest.is_some() {
-        return Ok(());
-    }
-    let message = format!(
-        "the query sorts or dedups more events than an export of them holds, {EXPORT_SORTED_MAX}"
-    );
-    let suggestion = Some("more conditions, or the order of time, which has no bound".to_owned());
-    Err(ApiError { suggestion, ..ApiError::new(ErrorKind::BadRequest, message) })
+/// The first page, and what is kept beyond it. That takes its memory while the search has its turn.
+async fn first_page(
+    app: &App,
+    client: &Client,
+    request: &ExportRequest,
+) -> Result<(SearchResponse, Option<Kept>), ApiError> {
+    let limit = request.limit.unwrap_or(EXPORT_PAGE_EVENTS);
+    let search = SearchRequest {
+        keeps: Some(request.limit.unwrap_or(usize::MAX)),
+        ..request.page(limit, request.cursor.clone())
+    };
+    let (keeping, place) = (Arc::clone(&app.keeping), Arc::clone(&client.place));
+    let found = asked(app, move |engine, cancel| {
+        let page = engine.search(&search, cancel)?;
+        let bytes = page.rest.as_ref().map(|rest| rest.bytes);
+        let kept = bytes.map(|bytes| {
+            keeping.take(&place, bytes).map_err(|by_others| all_is_kept(bytes, by_others))
+        });
+        // A refusal is no reason to search again.
+        Ok(kept.transpose().map(|kept| (page, kept)))
+    });
+    found.await?
+}
+
+fn all_is_kept(wanted: usize, by_others: usize) -> ApiError {
+    let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+    busy(&format!(
+        "this export would keep {} MiB of rows, or of places of events that are sorted or deduplicated, and \
+         others keep {} of {} MiB until their clients have read them",
+        mib(wanted),
+        mib(by_others),
+        mib(EXPORTS_KEPT_BYTES_MAX)
+    ))
 }
 
 async fn search(app: &App, search: SearchRequest) -> Result<SearchResponse, ApiError> {
@@ -108,10 +128,10 @@ async fn more(app: &App, rest: Rest) -> Result<SearchResponse, ApiError> {
 }
 
 /// Asks until there is a turn, and somewhat longer than a client of searches would.
-async fn asked(
+async fn asked<T: Send + 'static>(
     app: &App,
-    ask: impl Fn(&dyn Engine, &Cancel) -> Result<SearchResponse, ApiError> + Send + Sync + 'static,
-) -> Result<SearchResponse, ApiError> {
+    ask: impl Fn(&dyn Engine, &Cancel) -> Result<T, ApiError> + Send + Sync + 'static,
+) -> Result<T, ApiError> {
     let ask = Arc::new(ask);
     let mut tries = 0;
     loop {
@@ -169,6 +189,9 @@ impl Export {
             (None, Some(cursor)) => Next::Cursor(cursor),
             (None, None) => Next::End,
         };
+        if !matches!(self.next, Next::Rest(_)) {
+            self.kept = None;
+        }
         let written_page = spawn_blocking(move || {
             let bytes = self.exporter.page(&page);
             bytes.map(|bytes| (bytes, self))

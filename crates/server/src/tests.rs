@@ -67,11 +67,21 @@ impl Engine for Fake {
             "usual" => return Ok(found(&"x".repeat(170 << 10))),
             _ => {}
         }
+        if let Some(mib) = request.query.to_string().strip_prefix("keep") {
+            let bytes = mib.parse::<usize>().unwrap() << 20;
+            let rest = request.keeps.map(|_| Rest { found: Arc::new(()), given: 1, bytes });
+            return Ok(SearchResponse { rest, ..found("1") });
+        }
         Ok(found(&serde_json::to_string(request).unwrap()))
     }
 
-    fn more(&self, _: &Rest, _: usize, _: &Cancel) -> Result<SearchResponse, ApiError> {
-        unreachable!("no search keeps a rest")
+    /// A part of 2 MiB; after twenty, none is left.
+    fn more(&self, rest: &Rest, _: usize, _: &Cancel) -> Result<SearchResponse, ApiError> {
+        let given = rest.given + 1;
+        let rest = (given < 20).then(|| Rest { given, ..rest.clone() });
+        let event = RawValue::from_string(format!("\"{}\"", "x".repeat(2 << 20))).unwrap();
+        let hits = vec![Hit { event, meta: Meta::default(), highlights: Vec::new() }];
+        Ok(SearchResponse { hits, rest, ..SearchResponse::default() })
     }
 
     fn commits(&self) -> u64 {
@@ -277,6 +287,10 @@ impl Daemon {
 
     fn search(&self, query: &str) -> StdUnixStream {
         self.send("POST", "/v1/search", format!(r#"{{"query":"{query}"}}"#).as_bytes())
+    }
+
+    fn export(&self, query: &str) -> StdUnixStream {
+        self.send("POST", "/v1/export", format!(r#"{{"query":"{query}"}}"#).as_bytes())
     }
 
     fn await_start(&self, query: &str) {

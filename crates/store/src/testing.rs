@@ -16,8 +16,10 @@ use crate::store::Store;
 /// If the segment cannot be written.
 pub fn built(store: &Store, number: u64, times: &[i64]) -> BuiltSegment {
     let mut builder = store.factory().builder().unwrap();
-    for time in times {
-        builder.add(&event(number, *time));
+    for (offset, time) in (0..).zip(times) {
+        let mut event = event(number, *time);
+        event.offset = offset;
+        builder.add(&event);
     }
     let key = FileKey { path: format!("file-{number}"), size: 1, mtime_ns: 1 };
     let (first, last) = (times.iter().min().copied(), times.iter().max().copied());

@@ -133,6 +133,15 @@ pub const SHORT_NAMES: [ShortName; 9] = [
     },
 ];
 
+/// A name without one thing that other tools add to it: `@` before it (Datadog), or the kind of its index
+/// behind it (Elastic). None where there is nothing to leave out.
+pub fn without_addition(name: &str) -> Option<&str> {
+    let endings = [".keyword", ".raw", ".text"];
+    name.strip_prefix('@')
+        .or_else(|| endings.iter().find_map(|ending| name.strip_suffix(ending)))
+        .filter(|plain| !plain.is_empty())
+}
+
 /// What other tools call a field, and what it is called here. Elastic's names have dots, and mean
 /// these fields unless an event has such a path.
 pub const OTHER_NAMES: [(&str, &str); 52] = [

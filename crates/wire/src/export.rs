@@ -24,8 +24,8 @@ pub enum ExportFormat {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportRequest {
-    /// The same as in a search. A query that makes rows exports its rows, if they are no more than
-    /// a search can return.
+    /// The same as in a search. A query that makes rows exports its rows. These, and events that are sorted
+    /// or deduplicated, must fit the memory of a search.
     #[serde(default)]
     pub query: QueryForm,
     /// The file format; JSON lines by default.
@@ -43,8 +43,9 @@ pub struct ExportRequest {
     /// Newest or oldest event first; newest by default.
     #[serde(default)]
     pub order: Order,
-    /// Export only this many events, at most 10,000. The response header `traildex-cursor` is
-    /// present if more follow. If absent, everything.
+    /// Export only this many events or rows, at most 10,000. The response header `traildex-cursor` is
+    /// present if more follow; rows, and events that are sorted or deduplicated, have no cursor. If absent,
+    /// everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// The cursor of an earlier export with a limit, or of a page of the same search: the export

@@ -134,10 +134,10 @@ pub struct SearchRequest {
     /// travels.
     #[serde(skip)]
     pub is_streamed: bool,
-    /// What has no pages, and is more than `limit`, is kept as the answer's `rest`. Never of a request that
-    /// travels.
+    /// So much of what has no pages is wanted in all: what is beyond `limit` is kept as the answer's `rest`.
+    /// Never of a request that travels.
     #[serde(skip)]
-    pub keeps_rest: bool,
+    pub keeps: Option<usize>,
 }
 
 // For serde.
@@ -191,9 +191,6 @@ pub struct SearchResponse {
     /// fewer, or a limit that was not asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// Whether more was found than is returned, with no cursor that leads to it.
-    #[serde(skip)]
-    pub is_cut: bool,
     /// What was found beyond what is returned, where the request keeps it.
     #[serde(skip)]
     pub rest: Option<Rest>,
@@ -207,6 +204,8 @@ pub struct Rest {
     pub found: Arc<dyn Any + Send + Sync>,
     /// How much of it was given already.
     pub given: usize,
+    /// Bytes of memory that it takes, about.
+    pub bytes: usize,
 }
 
 impl fmt::Debug for Rest {

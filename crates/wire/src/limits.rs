@@ -18,7 +18,7 @@ pub const PAGE_BYTES_MAX: usize = 16 << 20;
 pub const TABLE_ROWS_DEFAULT: usize = 1_000;
 
 /// Bytes of memory for one search's groups, sorting and distinct values: some 300,000 groups by two
-/// keys.
+/// keys, or 200,000 events that are sorted by a short field.
 pub const GROUP_BYTES_MAX: usize = 64 << 20;
 
 /// Events that rows are made of where a stage before `stats` chooses some: at 200 bytes each, a third of
@@ -53,16 +53,13 @@ pub const READ_BYTES_PER_S_MIN: usize = 64 << 10;
 /// Events of one page of an export, usually 1.3 MB; an export holds two pages in memory.
 pub const EXPORT_PAGE_EVENTS: usize = 1_000;
 
-/// Events in another order than that of time, or deduplicated, that one export can have: their places and
-/// what they are sorted by take 64 MiB at most, too ([`GROUP_BYTES_MAX`]).
-pub const EXPORT_SORTED_MAX: usize = 1_000_000;
-
 /// Exports that may run at once.
 pub const EXPORTS_MAX: usize = 4;
 
-/// Of these, those that keep rows, or the places of events: each has [`GROUP_BYTES_MAX`] of memory until it
-/// ends.
-pub const EXPORTS_KEEPING_MAX: usize = 1;
+/// Bytes of rows, and of places of events that are sorted or deduplicated, that exports keep until their
+/// clients have read them: the most that one search finds ([`GROUP_BYTES_MAX`]), or the places of a million
+/// events and more.
+pub const EXPORTS_KEPT_BYTES_MAX: usize = GROUP_BYTES_MAX;
 
 /// Rows after which a Parquet file's row group ends; it is in memory until it is written.
 pub const EXPORT_GROUP_ROWS: usize = 5_000;

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use super::foreign::Called;
-use super::told::reads_as_field;
+use super::told::{is_of_hosts, reads_as_field};
 use super::value::CONDITION;
 use super::{ParseError, Parser, Result};
 use crate::ast::{Comparison, Expr, FieldRef, PatternPiece, Regex, Test, Value};
@@ -136,7 +136,8 @@ impl Parser<'_> {
                 if pieces.iter().any(has_word_end) {
                     self.note(format!(
                         "'{raw}' at byte {offset} is compared with single words, which have no ':' and \
-                         no '/'; ask a field for a whole value, as arn:{raw}"
+                         no '/'; ask a field for a whole value, as {}:{raw}",
+                        field_of(raw)
                     ));
                 }
                 Expr::Wildcard(pattern)
@@ -225,6 +226,7 @@ impl Parser<'_> {
 
     fn field_condition(&mut self, (field, operator, is_negated): Head) -> Result<Expr> {
         self.told.more();
+        self.is_of_hosts = is_of_hosts(&field.name);
         if matches!(operator, Operator::Colon | Operator::Equal) {
             self.check_source(&field)?;
         }
@@ -248,7 +250,9 @@ impl Parser<'_> {
             Operator::Equal | Operator::NotEqual if self.is_at_bracket() => {
                 return Err(self.unexpected("a value").suggest(LIST_AND_RANGE));
             }
-            Operator::Equal if is_bound_of_splunk(&field) => return self.splunk_bound(&field),
+            Operator::Equal if is_bound_of_splunk(&field) && !self.told.is_of_rows => {
+                return self.splunk_bound(&field);
+            }
             Operator::Equal => match self.other_field() {
                 Some(other) => Test::Compared { comparison: Comparison::Equal, other },
                 None => self.item("")?,
@@ -372,6 +376,17 @@ fn gather(field: FieldRef, group: Expr) -> Expr {
     match parts.iter().map(test).collect() {
         Some(tests) => Expr::Field { field, test: Test::OneOf(tests) },
         None => group,
+    }
+}
+
+/// The field that has such whole values: who calls has an ARN of IAM's or STS's, everything else is a
+/// resource.
+fn field_of(pattern: &str) -> &'static str {
+    let service = pattern.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(1));
+    match service {
+        Some("iam" | "sts") => "arn",
+        Some(_) => "resource",
+        None => "field",
     }
 }
 

@@ -4,6 +4,8 @@
 use super::stage::is_foreign_word;
 use crate::syntax::names_a_field;
 use crate::time::{is_date, is_distance};
+use trail::columns::COLUMNS;
+use trail::names::{OTHER_NAMES, without_addition};
 
 /// Words of other languages that are no stages there; in text they are words.
 const WORDS_ELSEWHERE: [&str; 30] = [
@@ -39,7 +41,8 @@ const WORDS_ELSEWHERE: [&str; 30] = [
     "xor",
 ];
 
-/// Fields that every event has, as good as: `!=` finds no event for the want of them.
+/// Fields that every event has, as good as, and `flag`, which says what is odd: `!=` finds no event for the
+/// want of them.
 const ALWAYS_THERE: [&str; 16] = [
     "eventVersion",
     "eventTime",
@@ -50,13 +53,24 @@ const ALWAYS_THERE: [&str; 16] = [
     "eventType",
     "sourceIPAddress",
     "time",
-    "service",
-    "action",
-    "region",
-    "id",
     "ip",
+    "action",
     "actor",
+    "account",
     "credential",
+    "outcome",
+    "flag",
+];
+
+/// Fields whose values are names of hosts, or can be: `iam.*` is no regular expression there.
+const OF_HOSTS: [&str; 7] = [
+    "eventSource",
+    "sourceIPAddress",
+    "ip",
+    "userIdentity.invokedBy",
+    "invokedBy",
+    "tlsDetails.clientProvidedHostHeader",
+    "clientProvidedHostHeader",
 ];
 
 /// What was met in a query that its reader may have meant otherwise.
@@ -106,7 +120,7 @@ impl<'a> Told<'a> {
 
     /// A field must not have a value, by an operator that says so elsewhere of events that have the field.
     pub(super) fn unequal(&mut self, field: &str, at: Option<usize>) {
-        if !self.is_of_rows && !ALWAYS_THERE.iter().any(|known| known.eq_ignore_ascii_case(field)) {
+        if !self.is_of_rows && !is_one_of(&ALWAYS_THERE, field) {
             self.unequal.push((field.to_owned(), at.unwrap_or_default()));
         }
     }
@@ -177,6 +191,24 @@ impl<'a> Told<'a> {
             all.join(" or ")
         ))
     }
+}
+
+/// Whether a field has names of hosts.
+pub(super) fn is_of_hosts(field: &str) -> bool {
+    is_one_of(&OF_HOSTS, field)
+}
+
+/// Whether a name, in any case and as any tool has it, is that of one of some fields.
+fn is_one_of(fields: &[&str], name: &str) -> bool {
+    let is = |known: &str| fields.iter().any(|field| field.eq_ignore_ascii_case(known));
+    let mut names = std::iter::successors(Some(name), |name| without_addition(name));
+    names.any(|name| {
+        let ours = OTHER_NAMES.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        let name = ours.map_or(name, |(_, ours)| *ours);
+        let is_alias = |alias: &&str| alias.eq_ignore_ascii_case(name);
+        let column = COLUMNS.iter().find(|column| column.aliases.iter().any(is_alias));
+        is(column.map_or(name, |column| column.path))
+    })
 }
 
 /// Whether a word is a part of a time, or a span of days, which the language has otherwise.

@@ -152,7 +152,7 @@ impl Parser<'_> {
                 Test::Is(Value { text, offset })
             }
             [PatternPiece::AnyRun] => Test::Exists,
-            pieces if reads_as_regex(pieces) => {
+            pieces if reads_as_regex(pieces, self.is_of_hosts) => {
                 self.note(format!(
                     "the value at byte {at} has wildcards; a regular expression stands between \
                      slashes, as /{}/",
@@ -439,15 +439,17 @@ impl Parser<'_> {
 }
 
 /// Whether a value with wildcards looks like a regular expression: `^Create*` or `Create.*`. Behind a digit,
-/// a dot is one of an address or a version.
-fn reads_as_regex(pieces: &[PatternPiece]) -> bool {
+/// a dot is one of an address or a version, and where names of hosts are, one of such a name.
+fn reads_as_regex(pieces: &[PatternPiece], is_of_hosts: bool) -> bool {
+    let is_in_host =
+        |c: char| c.is_ascii_digit() || is_of_hosts && (c.is_ascii_lowercase() || c == '-');
     let is_anchored =
         matches!(pieces.first(), Some(PatternPiece::Text(text)) if text.starts_with('^'));
     is_anchored
         || pieces.windows(2).any(|pair| match pair {
-            [PatternPiece::Text(text), PatternPiece::AnyRun] => text
-                .strip_suffix('.')
-                .is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_digit())),
+            [PatternPiece::Text(text), PatternPiece::AnyRun] => {
+                text.strip_suffix('.').is_some_and(|before| !before.ends_with(is_in_host))
+            }
             _ => false,
         })
 }

@@ -4,11 +4,12 @@
 //! A small number stands for the set of values that an event has in a field, and for the
 //! combination of several fields. A new group takes memory, and further events of it take none.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tantivy::DocId;
 
-use super::{Group, Ranked};
+use super::{Group, Ranked, VALUE_STEPS, VALUES_AT_ONCE};
 use crate::ranked::rows::{Cells, Row, SortKeys};
 use crate::values::{Local, ReadRecord, ValueSource, Values};
 use crate::visit::{Ended, MatchWalk};
@@ -16,9 +17,6 @@ use segment::IndexError;
 use segment::view::SegmentView;
 use trail::seeded::SeededMap;
 use trail::time::Micros;
-
-/// Steps of copying the values of a field, and of adding a group.
-const COPY_STEPS: usize = 128;
 
 /// What a group takes in memory, about, beside what it is sorted by.
 const GROUP_BYTES: usize = 96;
@@ -155,12 +153,16 @@ impl Firsts {
         walk: &MatchWalk<'_, E>,
         mut sink: impl FnMut(Group, Ranked) -> Result<(), IndexError>,
     ) -> Result<(), Ended<E>> {
-        // The values of each field are copied for those behind it.
-        walk.spend(self.events.len() * self.fields.len() * self.fields.len() * COPY_STEPS)?;
-        let firsts = keys.ranked(&(0..self.events.len()).map(|group| self.row(group)))?;
-        for (group, first) in self.groups()?.into_iter().zip(firsts) {
-            walk.spend(COPY_STEPS)?;
-            sink(group, first)?;
+        let sets: Vec<_> = self.fields.iter().map(|field| field.sets.all()).collect();
+        let mut start = 0;
+        while start < self.events.len() {
+            let (part, values) = self.part(start, &sets, keys);
+            walk.spend(values * VALUE_STEPS)?;
+            start = part.end;
+            let firsts = keys.ranked(&part.clone().map(|group| self.row(group)))?;
+            for (group, first) in self.groups(part, &sets)?.into_iter().zip(firsts) {
+                sink(group, first)?;
+            }
         }
         for field in &mut self.fields {
             field.sets.clear();
@@ -174,21 +176,36 @@ impl Firsts {
         Ok(())
     }
 
-    /// The values of each group.
-    fn groups(&self) -> Result<Vec<Group>, IndexError> {
-        let mut groups = vec![Group::new()];
-        for field in &self.fields {
-            let sets = field.sets.all();
-            let cells = Cells::of(&field.values, sets.iter().copied().flatten().copied())?;
-            let group = |(parent, set): &(u32, u32)| {
-                let mut values: Vec<_> =
-                    sets[*set as usize].iter().map(|local| cells.get(*local)).collect();
-                values.sort();
-                let mut group = groups[*parent as usize].clone();
-                group.push(values);
-                group
-            };
-            groups = field.made_of.iter().map(group).collect();
+    /// Groups from one on that have few values, and how many values these are.
+    fn part(&self, start: usize, sets: &[Vec<&[Local]>], keys: &SortKeys) -> (Range<usize>, usize) {
+        let (mut end, mut values) = (start, 0);
+        while end < self.events.len() && values < VALUES_AT_ONCE {
+            let mut number = end;
+            for (field, sets) in self.fields.iter().zip(sets).rev() {
+                let (parent, set) = field.made_of[number];
+                values += 1 + sets[set as usize].len();
+                number = parent as usize;
+            }
+            values += 1 + keys.count();
+            end += 1;
+        }
+        (start..end, values)
+    }
+
+    /// The values of some of the groups, by the sets of each field.
+    fn groups(&self, part: Range<usize>, sets: &[Vec<&[Local]>]) -> Result<Vec<Group>, IndexError> {
+        let mut groups = vec![vec![Vec::new(); self.fields.len()]; part.len()];
+        // Of the fields up to the one at hand.
+        let mut numbers: Vec<usize> = part.collect();
+        for (at, field) in self.fields.iter().enumerate().rev() {
+            let made_of = |number: &usize| field.made_of[*number];
+            let set = |number: &usize| sets[at][made_of(number).1 as usize];
+            let cells = Cells::of(&field.values, numbers.iter().flat_map(set).copied())?;
+            for (group, number) in groups.iter_mut().zip(&mut numbers) {
+                group[at].extend(set(number).iter().map(|local| cells.get(*local)));
+                group[at].sort();
+                *number = made_of(number).0 as usize;
+            }
         }
         Ok(groups)
     }

@@ -2,6 +2,7 @@
 //! values.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tantivy::DocId;
@@ -84,6 +85,11 @@ impl SortKeys {
             more += field.values.more_steps();
         }
         Ok(more)
+    }
+
+    /// How many fields there are.
+    pub(crate) fn count(&self) -> usize {
+        self.fields.len()
     }
 
     /// See [`Values::bytes`].
@@ -223,7 +229,7 @@ pub(crate) struct Rows {
 
 impl Rows {
     pub(crate) fn new(limit: usize) -> Self {
-        let full = limit + limit.max(SURPLUS_MIN);
+        let full = limit.saturating_add(limit.max(SURPLUS_MIN));
         Self { limit, full, keys: Vec::new(), events: Vec::new(), is_trimmed: false }
     }
 
@@ -265,13 +271,27 @@ impl Rows {
         Ok(())
     }
 
-    /// Returns the first rows, in order.
+    /// Puts the first rows in order, and drops the others.
     pub(crate) fn end<E>(
         &mut self,
         keys: &SortKeys,
         walk: &MatchWalk<'_, E>,
-    ) -> Result<impl Iterator<Item = Row<'_>> + Clone, Ended<E>> {
-        self.trim(keys, walk)?;
-        Ok((0..self.events.len()).map(|n| self.row(n)))
+    ) -> Result<(), Ended<E>> {
+        self.trim(keys, walk)
+    }
+
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Some of the rows.
+    pub(crate) fn part(&self, part: Range<usize>) -> impl Iterator<Item = Row<'_>> + Clone {
+        part.map(|n| self.row(n))
+    }
+
+    /// Bytes of memory that the rows take.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.keys.as_slice()) + size_of_val(self.events.as_slice())
     }
 }

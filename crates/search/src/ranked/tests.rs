@@ -185,8 +185,41 @@ fn groups_that_do_not_fit_are_an_error() {
         let sought = Sought::of(&AllQuery);
         ranked::<IndexError>(&snapshot, &sought, &ranking, &read, bytes_max, &|| Ok(()))
     };
-    assert!(matches!(rank(10 * EVENT_BYTES), Err(IndexError::TooManyGroups { groups: 5..=10 })));
+    assert!(matches!(rank(10 * EVENT_BYTES), Err(IndexError::TooManySorted { events: 1..=10 })));
     assert_eq!(rank(1 << 20).unwrap().first.len(), 5);
+}
+
+/// The bytes of what is kept, and not the number of events, are the bound: of a page as of an export.
+#[test]
+fn what_is_sorted_fits_its_memory_or_is_an_error() {
+    let (_dir, snapshot, events) = index(&mut 3, &[3_000, 2_000]);
+    let wide: Arc<ReadRecord> =
+        Arc::new(|record, _, visit| visit(&format!("{}{}", text_of(record), "x".repeat(4_000))));
+    let short: Arc<ReadRecord> = Arc::new(|record, _, visit| visit(&text_of(record)));
+    let rank = |limit, read: &Arc<ReadRecord>, bytes_max| {
+        let sort = vec![(ValueSource::Column(EVENT_ID), false)];
+        let ranking = Ranking { sort, dedup: Vec::new(), order: Order::Newest, limit };
+        let sought = Sought::of(&AllQuery);
+        let found = ranked::<IndexError>(&snapshot, &sought, &ranking, read, bytes_max, &|| Ok(()));
+        found.map(|found| found.first.len())
+    };
+    let is_too_much = |found| matches!(found, Err(IndexError::TooManySorted { events: 1.. }));
+    // Five thousand of 4 KB are 20 MB, twice that while they are counted.
+    assert!(is_too_much(rank(5_000, &wide, 4 << 20)));
+    assert!(is_too_much(rank(usize::MAX, &wide, 4 << 20)));
+    assert_eq!(rank(usize::MAX, &wide, 32 << 20).unwrap(), events.len());
+    // The first of them fit where all do not.
+    assert_eq!(rank(500, &wide, 4 << 20).unwrap(), 500);
+    assert_eq!(rank(0, &wide, 1).unwrap(), 0);
+    assert_eq!(rank(usize::MAX, &short, 4 << 20).unwrap(), events.len());
+    assert!(is_too_much(rank(usize::MAX, &short, 1 << 20)));
+    let error = wire::ApiError::from(rank(usize::MAX, &short, 1 << 20).unwrap_err());
+    assert!(error.message.contains("events that are sorted or deduplicated"), "{error}");
+    assert!(error.suggestion.unwrap().contains("a limit"));
+}
+
+fn text_of(record: &[u8]) -> String {
+    std::str::from_utf8(record).unwrap().to_owned()
 }
 
 /// More than is gathered of a piece before it is put to the others.
@@ -203,7 +236,7 @@ fn long_values_of_records_are_forgotten_and_rank_as_they_did() {
     let found = |sort, dedup, limit| {
         let ranking = Ranking { sort, dedup, order: Order::Newest, limit };
         let sought = Sought::of(&AllQuery);
-        ranked::<ApiError>(&snapshot, &sought, &ranking, &read, 1 << 24, &|| Ok(())).unwrap()
+        ranked::<ApiError>(&snapshot, &sought, &ranking, &read, 1 << 25, &|| Ok(())).unwrap()
     };
     let first = |found: &Found| -> Vec<(u64, u64)> {
         let of_match = |one: &Match| (one.position.offset * 7 % 300, one.position.file);

@@ -9,16 +9,13 @@ use crate::run::cursor::Cursor;
 use crate::run::fetch::{Chosen, Fetcher, fetch_up_to};
 use crate::run::highlight::Highlighter;
 use crate::run::meaning::key;
-use crate::run::rest::rest_of_events;
+use crate::run::rest::{Places, rest_of_events};
 use crate::values::ValueSource;
 use crate::visit::Sought;
 use language::ast::{FieldRef, SortKey};
 use language::check::{EventsQuery, FirstEvents};
 use segment::position::Position;
-use wire::limits::{
-    EXPORT_SORTED_MAX, FIRST_EVENTS_MAX, GROUP_BYTES_MAX, PAGE_BYTES_MAX, SEARCH_LIMIT_DEFAULT,
-    SEARCH_LIMIT_MAX,
-};
+use wire::limits::{FIRST_EVENTS_MAX, PAGE_BYTES_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX};
 use wire::{ApiError, ErrorKind, Order, SearchRequest, SearchResponse, Table, Total, TotalMode};
 
 /// In which order events are given.
@@ -83,9 +80,8 @@ impl Search<'_> {
         let is_last = limit == 0 || left == Some(limit as u64);
         // One more tells whether there are others.
         let wanted = limit + usize::from(!is_last);
-        let ranked =
-            left.map_or(EXPORT_SORTED_MAX + 1, |left| left.try_into().unwrap_or(usize::MAX));
-        let ranked = if request.keeps_rest { ranked.min(EXPORT_SORTED_MAX + 1) } else { wanted };
+        let of_query = |keeps: usize| left.map_or(keeps, |left| (keeps as u64).min(left) as usize);
+        let ranked = request.keeps.map_or(wanted, of_query);
         let Finding { mut matches, total, kept, is_paged } =
             match self.arrangement(&stages.sort, &stages.dedup, request.order, ranked)? {
                 Arrangement::ByTime(order) => {
@@ -103,7 +99,7 @@ impl Search<'_> {
                 }
             };
         let found = matches.len();
-        let kept_matches = (request.keeps_rest && !is_paged).then(|| matches.clone());
+        let places = request.keeps.filter(|_| !is_paged).map(|_| Places::of(&matches));
         matches.truncate(limit);
         let all = kept.unwrap_or(total.value);
         let all = stages.limit.map_or(all, |limit| limit.min(all));
@@ -123,30 +119,26 @@ impl Search<'_> {
             response.table = Some(Table { columns, rows, rows_total: all, exact: total.exact });
             given_now
         };
-        if request.is_streamed && is_paged || request.keeps_rest {
-            // What is not given here follows.
-        } else if given_now < matches.len() {
+        if given_now == found {
+            return Ok(response);
+        }
+        if let Some(places) = places {
+            let columns = stages.fields.iter().map(|field| field.name.clone()).collect();
+            let begun = self.snapshot.begun;
+            response.rest = Some(rest_of_events(places, begun, columns, chosen, given_now));
+            return Ok(response);
+        }
+        // A page that is streamed is followed by the next.
+        let follows = is_paged && request.is_streamed;
+        if given_now < matches.len() && !follows {
             response.warnings.push(ends_early(given_now, matches.len(), is_paged));
-        } else if given_now < found
-            && !is_paged
-            && !request.keeps_rest
-            && request.limit.is_none_or(|n| n > given_now)
-        {
+        } else if !is_paged && request.limit.is_none_or(|n| n > given_now) {
             response.warnings.push(ends_at_limit(given_now, all));
         }
-        if given_now < found {
+        if is_paged {
             let last = given_now.checked_sub(1).map(|at| matches[at].position);
             let given = given + given_now as u64;
-            let cursor = last.map(|last| self.cursor_behind(last, given, request));
-            response.cursor = cursor.filter(|_| is_paged);
-            response.is_cut = !is_paged;
-        }
-        if let Some(all) =
-            kept_matches.filter(|all| (given_now..=EXPORT_SORTED_MAX).contains(&all.len()))
-        {
-            let columns = stages.fields.iter().map(|field| field.name.clone()).collect();
-            response.rest =
-                response.is_cut.then(|| rest_of_events(&all, columns, chosen, given_now));
+            response.cursor = last.map(|last| self.cursor_behind(last, given, request));
         }
         Ok(response)
     }
@@ -214,7 +206,8 @@ impl Search<'_> {
 
     fn rank(&self, sought: &Sought, ranking: &Ranking) -> Result<Finding, ApiError> {
         let (read, check) = (read_record(), || self.cancel.check());
-        let found = ranked(self.snapshot, sought, ranking, &read, GROUP_BYTES_MAX, &check)?;
+        let bytes_max = self.cancel.group_bytes();
+        let found = ranked(self.snapshot, sought, ranking, &read, bytes_max, &check)?;
         let Found { first, matches, groups } = found;
         let total = Total { value: matches, exact: true };
         Ok(Finding { matches: first, total, kept: groups, is_paged: false })

@@ -5,6 +5,7 @@
 //! An explanation never fails a search. It takes a bounded time of the search's own, and says what it
 //! had no time for.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -70,7 +71,8 @@ pub(super) fn explain_empty(
     let cancel = search.cancel.within(TIME_MAX);
     // Of the same clock and bounds, and with no steps and notes to tell of.
     let (steps, notes) = (Steps::default(), Notes::default());
-    let search = Search { cancel: &cancel, cursor: None, steps, notes, ..*search };
+    let (cursor, odd) = (None, OnceCell::new());
+    let search = Search { cancel: &cancel, cursor, steps, notes, odd, ..*search };
     if answer.total.value > 0 {
         return rows_filtered(&search, stages, answer);
     }

@@ -23,7 +23,7 @@ use trail::cell::Cell;
 use trail::columns::{COLUMNS, Column, ColumnId, EVENT_TIME_PATH, SOURCE_IP};
 use trail::time::Micros;
 use wire::engine::Cancel;
-use wire::limits::{FIELDS_LIMIT_DEFAULT, GROUP_BYTES_MAX, VALUES_LIMIT_DEFAULT};
+use wire::limits::{FIELDS_LIMIT_DEFAULT, VALUES_LIMIT_DEFAULT};
 use wire::{
     ApiError, ErrorKind, Field, FieldType, FieldsRequest, FieldsResponse, QueryForm, ValueCount,
     ValuesRequest, ValuesResponse,
@@ -263,7 +263,8 @@ impl Search<'_> {
         let largest = Some(limit + 1);
         let grouping = Grouping { keys: vec![source], measures: vec![Measure::Count], largest };
         let (read, check) = (read_record(), || self.cancel.check());
-        let grouped = group(self.snapshot, &sought, &grouping, &read, GROUP_BYTES_MAX, &check)?;
+        let grouped =
+            group(self.snapshot, &sought, &grouping, &read, self.cancel.group_bytes(), &check)?;
         let mut counted: Vec<(Cell, u64)> = grouped.rows.into_iter().filter_map(count_of).collect();
         // Of an event with several values, some may begin otherwise.
         counted.retain(|(value, _)| *value != Cell::Null && value.to_string().starts_with(prefix));

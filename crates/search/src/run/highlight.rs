@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::meaning::{EventField, EventMeaning, EventTest, ValueMeaning, WordMeaning, row_places};
 use crate::phrase::Phrase;
-use crate::value_clauses::{EXACT_FLOATS_END, ValueTest as _};
+use crate::value_clauses::{ValueTest as _, is_large};
 use segment::stop::STEPS;
 use segment::view::separated;
 use trail::cell::Cell;
@@ -148,7 +148,7 @@ fn places(words: &WordMeaning, cell: &Cell, value: &str) -> Vec<Range<usize>> {
 /// Where in a value what was asked for is.
 fn ranges(test: &ValueMeaning, cell: &Cell, value: &str) -> Vec<Range<usize>> {
     // A large number is looked at as it is written, too, as the search does.
-    let is_large = matches!(cell, Cell::Float(number) if number.abs() >= EXACT_FLOATS_END);
+    let is_large = matches!(cell, Cell::Float(number) if is_large(*number));
     let is_met = test.is_met_by(cell) || (is_large && test.is_met_by(&Cell::text(value)));
     if !is_met {
         return Vec::new();

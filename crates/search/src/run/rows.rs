@@ -7,10 +7,11 @@ use crate::fields::at;
 use crate::lower::{ColumnKind, FieldKind};
 use crate::meaning::RowMeaning;
 use crate::numbers::Holds;
-use crate::ranked::in_order;
+use crate::ranked::{in_order, list_bytes};
 use crate::sorting::{first_sorted, in_order_of, sorted};
 use language::ast::{FieldRef, Function, SortKey};
 use language::syntax::closest;
+use segment::IndexError;
 use segment::stop::Pace;
 use trail::cell::Cell;
 use wire::{ApiError, ErrorKind, Table};
@@ -67,6 +68,17 @@ impl Rows {
     /// How many rows there are.
     pub(crate) fn count(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Bytes of memory that the rows take, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows.iter().map(|row| list_bytes(row)).sum()
+    }
+
+    /// Keeps the first rows.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+        self.rows.shrink_to_fit();
     }
 
     /// Some rows as the table of an answer.
@@ -166,7 +178,7 @@ impl Rows {
     ) -> Result<(), ApiError> {
         let by = self.columns(by)?;
         if by.is_empty() {
-            self.rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            self.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
             return Ok(());
         }
         let mut seen: HashMap<Vec<Cell>, u64> = HashMap::new();
@@ -194,16 +206,24 @@ impl Rows {
         Ok(ended?)
     }
 
-    /// Keeps only these columns, in this order.
+    /// Keeps only these columns, in this order. Where a column is chosen several times, the rows must fit
+    /// so many bytes.
     pub(crate) fn choose(
         &mut self,
         fields: &[FieldRef],
+        bytes_max: usize,
         pace: &mut Pace<'_>,
     ) -> Result<(), ApiError> {
         let columns = self.columns(fields)?;
-        for row in &mut self.rows {
+        let grow = columns.len() > self.columns.len();
+        let mut bytes = 0;
+        for (done, row) in self.rows.iter_mut().enumerate() {
             pace.spend(steps(columns.len()))?;
             *row = columns.iter().map(|at| row[*at].clone()).collect();
+            bytes += list_bytes(row);
+            if grow && bytes > bytes_max {
+                return Err(IndexError::TooManyGroups { groups: done }.into());
+            }
         }
         self.columns = columns.iter().map(|at| self.columns[*at].clone()).collect();
         // The rows stay in the order that they have.
@@ -238,4 +258,27 @@ pub(crate) fn is_column_of(name: &str, function: &Function) -> bool {
 /// Steps that looking at so many values of a row takes, about.
 fn steps(columns: usize) -> usize {
     64 * (columns + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use segment::stop::Stop;
+
+    #[test]
+    fn columns_that_are_chosen_again_and_again_fit_the_memory_or_are_refused() {
+        let stop = Stop::when(|| false);
+        let chosen = |times: usize, bytes_max| {
+            let kind = ColumnKind::Values(FieldKind::Any);
+            let column = Column { name: "a".to_owned(), function: None, kind };
+            let rows = (0..1_000).map(|n| vec![Cell::text(&n.to_string().repeat(1_000))]);
+            let mut rows = Rows::new(vec![column], 1, rows.collect(), true);
+            let fields = vec![FieldRef::named("a"); times];
+            rows.choose(&fields, bytes_max, &mut Pace::new(&stop)).map(|()| rows.bytes())
+        };
+        let once = chosen(1, 0).unwrap();
+        assert!(once > 2 << 20, "what is there is not weighed again");
+        assert_eq!(chosen(100, 8 << 20).unwrap_err().kind, ErrorKind::BadRequest);
+        assert!(chosen(100, 400 << 20).unwrap() > 50 * once);
+    }
 }

@@ -1,6 +1,8 @@
 //! Values that are read from records: of columns that are not kept by event, of paths without a column, and
 //! of large numbers beside fractions.
 
+use std::borrow::Borrow;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use tantivy::DocId;
@@ -8,7 +10,7 @@ use tantivy::columnar::Column;
 
 use super::{KEPT_BYTES, Local, ReadRecord};
 use crate::parsers::SharedParser;
-use crate::value_clauses::EXACT_FLOATS_END;
+use crate::value_clauses::is_large;
 use segment::IndexError;
 use segment::overflow::Overflowed;
 use segment::view::{SegmentView, separated};
@@ -27,9 +29,7 @@ pub(super) struct FromPath {
     /// Its parts separated as the index separates them.
     path: String,
     parser: SharedParser,
-    pub(super) cells: Vec<Cell>,
-    pub(super) numbers: SeededMap<Cell, u64>,
-    pub(super) bytes: usize,
+    pub(super) met: Numbered<Cell>,
 }
 
 /// Why values are read from records.
@@ -45,14 +45,43 @@ pub(super) struct FromRecord {
     segment: Arc<SegmentView>,
     column: ColumnId,
     read: Arc<ReadRecord>,
-    pub(super) texts: Vec<Box<str>>,
-    pub(super) numbers: SeededMap<Box<str>, u64>,
+    pub(super) met: Numbered<Box<str>>,
+}
+
+/// Values that were met, each with a number, from 0 on.
+pub(super) struct Numbered<T> {
+    pub(super) values: Vec<T>,
+    numbers: SeededMap<T, u64>,
+    /// About how many bytes of memory they take.
     pub(super) bytes: usize,
 }
 
-/// Whether a number is so large that a fraction's form may lack some of its digits.
-pub(super) fn is_large(number: f64) -> bool {
-    number.abs() >= EXACT_FLOATS_END
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), numbers: SeededMap::default(), bytes: 0 }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Numbered<T> {
+    /// The number of a value, whose text has so many bytes.
+    fn number<Q: Eq + Hash + ?Sized>(
+        &mut self,
+        value: &Q,
+        text_bytes: usize,
+        owned: impl FnOnce() -> T,
+    ) -> u64
+    where
+        T: Borrow<Q>,
+    {
+        if let Some(number) = self.numbers.get(value) {
+            return *number;
+        }
+        self.bytes += KEPT_BYTES + 2 * text_bytes;
+        let (number, owned) = (self.values.len() as u64, owned());
+        self.values.push(owned.clone());
+        self.numbers.insert(owned, number);
+        number
+    }
 }
 
 pub(super) fn text_bytes(cell: &Cell) -> usize {
@@ -87,9 +116,7 @@ impl FromPath {
             of,
             path: separated(path),
             parser: SharedParser::take(),
-            cells: Vec::new(),
-            numbers: SeededMap::default(),
-            bytes: 0,
+            met: Numbered::default(),
         }
     }
 
@@ -103,7 +130,7 @@ impl FromPath {
             return Ok(0);
         }
         let record = self.segment.record(doc)?;
-        let Self { of, path, parser, cells, numbers, bytes, .. } = self;
+        let Self { of, path, parser, met, .. } = self;
         parser.each_scalar(&record, |at, scalar| {
             if at != path || !of.is_one(scalar) {
                 return;
@@ -112,11 +139,7 @@ impl FromPath {
                 Scalar::Str(text) => Cell::text(shorten(&mut text.to_owned(), EXACT_BYTES_MAX)),
                 scalar => Cell::from(scalar),
             };
-            let bits = *numbers.entry(cell).or_insert_with_key(|cell| {
-                *bytes += KEPT_BYTES + 2 * text_bytes(cell);
-                cells.push(cell.clone());
-                cells.len() as u64 - 1
-            });
+            let bits = met.number(&cell, text_bytes(&cell), || cell.clone());
             found.push(Local { part, bits });
         });
         Ok(record.len())
@@ -129,14 +152,8 @@ impl FromRecord {
         column: ColumnId,
         read: &Arc<ReadRecord>,
     ) -> Self {
-        Self {
-            segment: Arc::clone(segment),
-            column,
-            read: Arc::clone(read),
-            texts: Vec::new(),
-            numbers: SeededMap::default(),
-            bytes: 0,
-        }
+        let (segment, read) = (Arc::clone(segment), Arc::clone(read));
+        Self { segment, column, read, met: Numbered::default() }
     }
 
     pub(super) fn collect(
@@ -146,15 +163,9 @@ impl FromRecord {
         found: &mut Vec<Local>,
     ) -> Result<usize, IndexError> {
         let record = self.segment.record(doc)?;
-        let Self { texts, numbers, bytes, .. } = self;
+        let met = &mut self.met;
         (self.read)(&record, self.column, &mut |text| {
-            let bits = numbers.get(text).copied().unwrap_or_else(|| {
-                *bytes += KEPT_BYTES + 2 * text.len();
-                let number = texts.len() as u64;
-                texts.push(text.into());
-                numbers.insert(text.into(), number);
-                number
-            });
+            let bits = met.number(text, text.len(), || text.into());
             found.push(Local { part, bits });
         });
         Ok(record.len())

@@ -82,6 +82,55 @@ fn a_client_that_stops_reading_is_cut_off() {
 }
 
 #[test]
+fn an_export_that_keeps_much_leaves_others_what_it_does_not_keep() {
+    let daemon = Daemon::start(ServerOptions::default());
+    let slow = daemon.export("keep40");
+    daemon.await_start("keep40");
+    // It is not read, and what fits beside it is not refused.
+    let (status, _, body) = read_answer(daemon.export("keep20"));
+    assert_eq!((status, body.len() > 30 << 20), (200, true));
+    daemon.await_start("keep20");
+    let started = Instant::now();
+    let (status, head, body) = read_answer(daemon.export("keep30"));
+    assert_eq!(status, 429, "{body}");
+    assert!(head.contains("retry-after: 1"), "{head}");
+    let why = "this export would keep 30 MiB of rows, or of places of events that are sorted or \
+               deduplicated, and others keep 40 of 64 MiB";
+    assert!(body.contains(why), "{body}");
+    assert!(started.elapsed() < Duration::from_secs(5), "it is told at once");
+    daemon.await_start("keep30");
+    assert!(daemon.started.try_recv().is_err(), "it is searched for once");
+    drop(slow);
+    wait_until_kept(&daemon);
+}
+
+/// A client that reads a little now and then may take its time where nothing is kept for it.
+#[test]
+fn who_keeps_memory_from_others_reads_at_a_least_rate() {
+    let write_timeout = Duration::from_millis(300);
+    let daemon = Daemon::start(ServerOptions { write_timeout, ..Default::default() });
+    let mut slow = daemon.export("keep60");
+    daemon.await_start("keep60");
+    let reader = std::thread::spawn(move || {
+        let mut some = [0; 1 << 10];
+        while slow.read(&mut some).is_ok_and(|bytes| bytes > 0) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    wait_until_kept(&daemon);
+    reader.join().unwrap();
+}
+
+/// Asks until there is memory for a large export.
+fn wait_until_kept(daemon: &Daemon) {
+    let started = Instant::now();
+    while read_answer(daemon.export("keep64")).0 != 200 {
+        assert!(started.elapsed() < PATIENCE, "what another export keeps is not given back");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
 fn connections_past_the_bound_wait() {
     let daemon = Daemon::start(ServerOptions { connections_max: 1, ..Default::default() });
     let mut first = daemon.connect();
