@@ -143,11 +143,10 @@ fn write_sessions(folder: &Path) {
         for chain in hour * OF_FILE..(hour + 1) * OF_FILE {
             let begun = start + SignedDuration::from_mins(chain as i64);
             let mut who = user.clone();
-            for depth in 0..ROLES.len() {
+            for (depth, role) in ROLES.into_iter().enumerate() {
                 let time = begun + SignedDuration::from_secs(depth as i64 * 7);
                 let id = |n: u64| format!("{chain:08x}-{depth:04x}-4000-8000-{n:012x}");
                 let mut assume = event(&id(0), "AssumeRole", "sts.amazonaws.com", time, &who);
-                let role = ROLES[depth];
                 assume["requestParameters"] = json!({ "roleArn": role_arn(depth), "roleSessionName": format!("chain-{chain}") });
                 assume["responseElements"] = json!({
                     "credentials": { "accessKeyId": key(chain, depth), "sessionToken": "x" },

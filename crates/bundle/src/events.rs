@@ -146,9 +146,10 @@ impl Events<'_> {
         problems: &mut Problems,
     ) -> io::Result<()> {
         let mut lines = BufReader::new(self.bag.read(EVENTS)?);
-        let mut records = match self.report.records_only {
-            true => Some(BufReader::new(self.bag.read(RECORDS)?)),
-            false => None,
+        let mut records = if self.report.records_only {
+            Some(BufReader::new(self.bag.read(RECORDS)?))
+        } else {
+            None
         };
         let mut line = Vec::new();
         for number in 1_u64.. {
