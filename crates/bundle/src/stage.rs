@@ -495,10 +495,9 @@ mod tests {
 
     #[test]
     fn what_appeared_under_the_bags_name_is_not_replaced() {
-        for name in ["bag", "bag.tar"] {
+        for (name, is_tar) in [("bag", false), ("bag.tar", true)] {
             let dir = tempfile::tempdir().unwrap();
             let output = dir.path().join(name);
-            let is_tar = name.ends_with(".tar");
             let Ok(Begun::Making(stage)) = Stage::open(&output, is_tar) else { panic!() };
             let appear = |step: &str| {
                 if step == "bundle-done" && is_tar {
