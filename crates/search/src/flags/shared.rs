@@ -42,6 +42,9 @@ const RECORD_STEPS: usize = 1 << 16;
 /// Steps of looking at an event's flags.
 const FLAG_STEPS: usize = 16;
 
+/// The texts of ids, by the hashes that keys have; several where strangers have made their hashes equal.
+type TextsById = SeededMap<u64, Vec<Box<str>>>;
+
 /// Ids that events of different content share.
 pub(crate) struct SharedIds {
     /// As the keys have them, in order.
@@ -50,7 +53,7 @@ pub(crate) struct SharedIds {
     later: Vec<Weak<SegmentView>>,
     stop: Stop,
     /// The texts of each id; None where there are too many.
-    texts: OnceLock<Option<SeededMap<u64, Vec<Box<str>>>>>,
+    texts: OnceLock<Option<TextsById>>,
     /// By segment, as they are looked up.
     of_segments: Mutex<HashMap<SegmentId, SharedDocs>>,
 }
@@ -123,17 +126,14 @@ impl SharedIds {
         let mut parser = SharedParser::take();
         for doc in docs {
             pace.spend(RECORD_STEPS)?;
-            let key = parser.key(&*segment.record(doc)?);
+            let key = parser.key(&segment.record(doc)?);
             found.extend(key.is_some_and(|key| self.has(key.id)).then_some(doc));
         }
         let is_whole = found.len() == events;
         Ok(if is_whole { SharedDocs::Known(found.into()) } else { SharedDocs::OfRecords })
     }
 
-    fn texts(
-        &self,
-        pace: &mut Pace<'_>,
-    ) -> Result<Option<&SeededMap<u64, Vec<Box<str>>>>, IndexError> {
+    fn texts(&self, pace: &mut Pace<'_>) -> Result<Option<&TextsById>, IndexError> {
         // Whoever looks up holds the lock.
         if let Some(texts) = self.texts.get() {
             return Ok(texts.as_ref());
@@ -143,11 +143,8 @@ impl SharedIds {
     }
 
     /// Reads the records of the later events.
-    fn read_texts(
-        &self,
-        pace: &mut Pace<'_>,
-    ) -> Result<Option<SeededMap<u64, Vec<Box<str>>>>, IndexError> {
-        let mut texts: SeededMap<u64, Vec<Box<str>>> = SeededMap::default();
+    fn read_texts(&self, pace: &mut Pace<'_>) -> Result<Option<TextsById>, IndexError> {
+        let mut texts: TextsById = SeededMap::default();
         let (mut bytes, mut parser) = (0, SharedParser::take());
         for later in &self.later {
             let Some(segment) = later.upgrade() else { return Ok(None) };
