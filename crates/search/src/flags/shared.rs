@@ -42,8 +42,8 @@ const RECORD_STEPS: usize = 1 << 16;
 /// Steps of looking at an event's flags.
 const FLAG_STEPS: usize = 16;
 
-/// Texts by the hash of an id.
-type Texts = SeededMap<u64, Vec<Box<str>>>;
+/// The texts of ids, by the hashes that keys have; several where strangers have made their hashes equal.
+type TextsById = SeededMap<u64, Vec<Box<str>>>;
 
 /// Ids that events of different content share.
 pub(crate) struct SharedIds {
@@ -53,7 +53,7 @@ pub(crate) struct SharedIds {
     later: Vec<Weak<SegmentView>>,
     stop: Stop,
     /// The texts of each id; None where there are too many.
-    texts: OnceLock<Option<Texts>>,
+    texts: OnceLock<Option<TextsById>>,
     /// By segment, as they are looked up.
     of_segments: Mutex<HashMap<SegmentId, SharedDocs>>,
 }
@@ -133,7 +133,7 @@ impl SharedIds {
         Ok(if is_whole { SharedDocs::Known(found.into()) } else { SharedDocs::OfRecords })
     }
 
-    fn texts(&self, pace: &mut Pace<'_>) -> Result<Option<&Texts>, IndexError> {
+    fn texts(&self, pace: &mut Pace<'_>) -> Result<Option<&TextsById>, IndexError> {
         // Whoever looks up holds the lock.
         if let Some(texts) = self.texts.get() {
             return Ok(texts.as_ref());
@@ -143,8 +143,8 @@ impl SharedIds {
     }
 
     /// Reads the records of the later events.
-    fn read_texts(&self, pace: &mut Pace<'_>) -> Result<Option<Texts>, IndexError> {
-        let mut texts = Texts::default();
+    fn read_texts(&self, pace: &mut Pace<'_>) -> Result<Option<TextsById>, IndexError> {
+        let mut texts: TextsById = SeededMap::default();
         let (mut bytes, mut parser) = (0, SharedParser::take());
         for later in &self.later {
             let Some(segment) = later.upgrade() else { return Ok(None) };
