@@ -354,8 +354,13 @@ fn footer(answer: &CoverageResponse) -> String {
         (Some(first), Some(last)) => format!("events from {first} to {last}"),
         _ => "no events".to_owned(),
     };
+    let data = if answer.recordings.is_empty() && answer.data_events.is_empty() {
+        "no data events are known to be recorded".to_owned()
+    } else {
+        counted(answer.data_events.len() as u64, "kind") + " of data events"
+    };
     format!(
-        "{span}; {}, {}; {} of {}",
+        "{span}; {}, {}, {data}; {} of {}",
         counted(answer.gaps.len() as u64, "gap"),
         counted(answer.trails.len() as u64, "change") + " of trails",
         thousands(answer.groups.len() as u64),

@@ -68,6 +68,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     out.close()?;
     if args.format != Format::Json {
         warn(&told(&answer));
+        if !args.down {
+            eprintln!("note: --down shows what was made with these credentials, too");
+        }
     }
     Ok(Exit::Done)
 }

@@ -179,7 +179,10 @@ fn describe(report: &ValidateReport) -> String {
         describe_chain(&mut text, chain);
     }
     named(&mut text, "digest", &report.digests_named);
-    named(&mut text, "file", &report.files_named);
+    // Without any digest, all files are without one.
+    if !report.digests.is_empty() {
+        named(&mut text, "file", &report.files_named);
+    }
     for note in &report.notes {
         let _ = writeln!(text, "note           {}", escape(note));
     }
@@ -192,6 +195,11 @@ fn describe(report: &ValidateReport) -> String {
         (true, Some(from), Some(to)) => format!("all of it is verified, from {from} to {to}"),
         (false, Some(from), Some(to)) => {
             format!("not all of it is verified; verified digests are from {from} to {to}")
+        }
+        _ if report.digests.is_empty() => {
+            "nothing is verified: no digest is among what was asked for; CloudTrail writes them \
+             to CloudTrail-Digest, beside the log files, where log file validation is on"
+                .to_owned()
         }
         _ if report.keys == 0 => "nothing is verified: no public keys were given".to_owned(),
         _ => "nothing is verified".to_owned(),

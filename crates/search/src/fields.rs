@@ -145,6 +145,11 @@ impl Finder<'_> {
 
     /// Whether a name is that of a service, by the list or by the events.
     pub(crate) fn is_service(self, name: &str) -> bool {
+        is_service(name) || self.has_service(name)
+    }
+
+    /// Whether any event is of a service.
+    pub(crate) fn has_service(self, name: &str) -> bool {
         let term = Term::from_field_text(
             Fields::column(columns::EVENT_SOURCE),
             &format!("{name}{SERVICE_ENDING}"),
@@ -153,7 +158,7 @@ impl Finder<'_> {
             // The search itself meets a fault of the disk, and tells it.
             segment.place_of(&term).is_ok_and(|place| place.info.is_some())
         };
-        is_service(name) || self.snapshot.segments.iter().any(has)
+        self.snapshot.segments.iter().any(has)
     }
 
     fn target(self, field: &FieldRef, asks: Asks) -> Result<Target, ApiError> {

@@ -65,6 +65,9 @@ pub(crate) trait Names {
         Meaning::Or(Vec::new())
     }
 
+    /// Tells of a word without a field that its reader may take for something else.
+    fn tell_word(&self, _: &str, _is_network: bool) {}
+
     /// Returns the values that an inner query finds.
     fn found(&self, field: &FieldRef, query: &Query) -> Result<Vec<Value>>;
 }
@@ -90,9 +93,13 @@ pub(crate) fn lower<N: Names>(expr: &Expr, names: &N) -> Result<Meaning<N::Test>
         Expr::Or(parts) => Meaning::Or(all(parts)?),
         Expr::Not(inner) => Meaning::Not(Box::new(lower(inner, names)?)),
         Expr::Word(text) if let Some(network) = NetworkWords::of(text) => {
+            names.tell_word(text, true);
             words(WordMeaning::Network(network))
         }
         Expr::Word(text) | Expr::Phrase(text) => {
+            if matches!(expr, Expr::Word(_)) {
+                names.tell_word(text, false);
+            }
             any_of(rows(text)?.into_iter().map(words).collect())
         }
         Expr::Wildcard(pattern) => any_of(wildcards(pattern).map(words).collect()),

@@ -11,6 +11,7 @@ use language::ast::{Comparison, FieldRef, Pattern, PatternPiece, Query, Test, Va
 use language::time::Clock;
 use trail::columns;
 use trail::columns::{COLUMNS, Column, ColumnId, EVENT_TIME_PATH, Words};
+use trail::names::SERVICE_ENDING;
 use trail::outcome::Outcome;
 use wire::{ApiError, ErrorKind};
 
@@ -54,6 +55,9 @@ pub(crate) trait Find {
     /// Whether a name is that of a service.
     fn is_service(&self, name: &str) -> bool;
 
+    /// Whether any event is of a service.
+    fn has_service(&self, name: &str) -> bool;
+
     /// Tells how a condition was taken.
     fn note(&self, note: String);
 
@@ -76,6 +80,10 @@ impl Find for Finder<'_> {
 
     fn is_service(&self, name: &str) -> bool {
         Finder::is_service(*self, name)
+    }
+
+    fn has_service(&self, name: &str) -> bool {
+        Finder::has_service(*self, name)
     }
 
     fn note(&self, note: String) {
@@ -294,6 +302,21 @@ impl Names for EventNames<'_> {
         }
         let exists = |field| EventTest::Value { field, test: ValueMeaning::Exists };
         any_of(parts.into_iter().map(|field| Meaning::Test(exists(field))).collect())
+    }
+
+    fn tell_word(&self, word: &str, is_network: bool) {
+        if is_network {
+            self.fields.note(format!(
+                "{word} is taken as a network, and finds every address in it; \"{word}\" in quotes finds the \
+                 text"
+            ));
+        } else if self.fields.has_service(&word.to_ascii_lowercase()) {
+            self.fields.note(format!(
+                "'{word}' is looked for as a word, and {}{SERVICE_ENDING} is another; service:{word} finds what \
+                 was asked of the service",
+                word.to_ascii_lowercase()
+            ));
+        }
     }
 
     fn found(&self, field: &FieldRef, query: &Query) -> Result<Vec<Value>> {

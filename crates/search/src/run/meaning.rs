@@ -88,6 +88,10 @@ mod tests {
             false
         }
 
+        fn has_service(&self, _: &str) -> bool {
+            false
+        }
+
         fn note(&self, _: String) {}
 
         fn paths(&self) -> Vec<String> {
