@@ -272,10 +272,14 @@ fn a_network_is_one_on_any_field_and_without_one() {
     check("requestParameters.peer:3.238.12.0/24", "trust");
     check("requestParameters.ipPermissions.cidrIp:3.238.12.0/24", "trust");
     check("requestParameters.v6:::/64", "trust");
-    check("3.238.12.0/24", "get trust");
-    check("3.238.0.0/16", "get points trust");
-    check("2001:db8::/32", "attach inline trust");
-    check("-3.238.0.0/16 s3", "put allow");
+    for (query, expected) in [
+        ("3.238.12.0/24", "get trust"),
+        ("3.238.0.0/16", "get points trust"),
+        ("2001:db8::/32", "attach inline trust"),
+        ("-3.238.0.0/16 \"s3\"", "put allow"),
+    ] {
+        check_noted(query, expected, "is taken as a network");
+    }
     assert_eq!(rows("* | count by sourceIPAddress | filter sourceIPAddress:3.238.0.0/16").len(), 2);
     assert_eq!(rows("* | count by sourceIPAddress | filter 3.238.0.0/16").len(), 2);
 }
