@@ -8,3 +8,4 @@ mod gate;
 mod harness;
 mod scripts;
 mod sites;
+mod views;

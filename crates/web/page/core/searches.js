@@ -114,9 +114,8 @@ let asked = null;
 export function start() {
   let last = "";
   effect(() => {
-    const { query, range, order, zone } = place.value;
-    const by = place.value.by;
-    const isReady = status.value !== undefined && !isLocked.value && away.value === "";
+    const { query, range, order, zone, by, view } = place.value;
+    const isReady = view === "events" && status.value !== undefined && !isLocked.value && away.value === "";
     const key = JSON.stringify([query, range, order, zone, round.value]);
     if (!isReady) return;
     if (key !== last) {
