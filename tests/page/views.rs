@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::common::{PATIENCE, Place, record};
+use crate::common::{Daemon, PATIENCE, Place, record, shared_daemon};
 
 use super::harness::Web;
 use super::scripts::{browse, nothing};
@@ -57,4 +57,42 @@ fn the_archive_and_its_gaps_are_seen_in_the_page() {
     daemon.wait_indexed(PATIENCE, events);
     browse("archive.mjs", &Web::start(&daemon, &[]), &Value::Null, nothing);
     daemon.stop();
+}
+
+#[test]
+fn all_that_a_query_finds_is_downloaded_by_the_page() {
+    let daemon = shared_daemon();
+    browse("downloads.mjs", &Web::start(&daemon, &[]), &Value::Null, nothing);
+}
+
+/// Puts a file with so many records into the archive, at once.
+fn add(place: &Place, name: &str, count: usize) {
+    let records: Vec<String> = (0..count).map(|n| record(&format!("{name}-{n}"))).collect();
+    let half = place.path(name);
+    fs::write(&half, format!("{{\"Records\":[{}]}}", records.join(","))).unwrap();
+    fs::rename(half, place.archive().join(format!("{name}.json"))).unwrap();
+}
+
+#[test]
+fn new_events_come_into_the_page_and_a_restart_is_survived() {
+    let place = Place::new().with("WATCH_SETTLE_MS", "10");
+    add(&place, "zero", 1);
+    let started = || {
+        let daemon = place.start();
+        daemon.wait_for(PATIENCE, "it is indexed", |status| status.events.indexed > 0);
+        daemon
+    };
+    let mut daemon: Option<Daemon> = Some(started());
+    let web = Web::start(daemon.as_ref().unwrap(), &[]);
+    browse("tail.mjs", &web, &Value::Null, |what| match what.split(' ').collect::<Vec<_>>()[..] {
+        ["add", name, count] => add(&place, name, count.parse().unwrap()),
+        ["stop"] => daemon.take().unwrap().stop(),
+        ["start"] => daemon = Some(started()),
+        ["anew"] => {
+            fs::remove_dir_all(place.data_dir()).unwrap();
+            daemon = Some(started());
+        }
+        _ => nothing(what),
+    });
+    daemon.unwrap().stop();
 }

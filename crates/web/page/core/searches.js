@@ -110,6 +110,10 @@ let current = main.next();
 /** @type {{filter: string, keys: Record<string, string>, range: string} | null} */
 let asked = null;
 
+/** The order in which it is asked for. */
+/** @type {"newest" | "oldest"} */
+let askedOrder = "newest";
+
 /** Asks whenever the place changes in what is asked. */
 export function start() {
   let last = "";
@@ -147,6 +151,7 @@ async function begin() {
   if (start) keys.start = start;
   if (end) keys.end = end;
   asked = { filter, keys, range };
+  askedOrder = order;
   batch(() => {
     answer.value = { ...answer.value, isBusy: true };
     facets.value = Object.fromEntries(
@@ -354,6 +359,16 @@ function pattern(text) {
 export function askedRange(range) {
   if (asked?.range !== range) return undefined;
   return asked.keys.start && asked.keys.end ? `${asked.keys.start}..${asked.keys.end}` : undefined;
+}
+
+/**
+ * The export of what is shown; null where nothing is, or something else is being asked for.
+ * @returns {Record<string, string> | null}
+ */
+export function exportOf() {
+  const { isBusy, error, query, total } = answer.value;
+  if (isBusy || error || !total || !asked) return null;
+  return { query, order: askedOrder, ...asked.keys };
 }
 
 /** A link to this view that means the same tomorrow: its times are those of what is shown. */

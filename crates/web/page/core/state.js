@@ -62,7 +62,7 @@ export function start() {
   });
   effect(() => {
     const { query, event, view } = place.value;
-    document.title = view === "archive" ? "Archive – traildex" : event ? `${event} – traildex` : query ? `${query} – traildex` : "traildex";
+    document.title = view === "archive" ? "Archive – traildex" : view === "tail" ? "Tail – traildex" : event ? `${event} – traildex` : query ? `${query} – traildex` : "traildex";
   });
   void look();
 }
@@ -148,13 +148,13 @@ export function told(error) {
 }
 
 /**
- * The place beside this one. Another event, or none, is not where the one before was; what is searched for
- * is seen among the events.
+ * The place beside this one. Another event, or none, is not where the one before was. What is searched for
+ * is seen among the events, and what has a time is no tail.
  * @param {Partial<Place>} change
  * @returns {Place}
  */
 function beside(change) {
-  const isSearch = change.query !== undefined || change.range !== undefined || change.event !== undefined;
+  const isSearch = change.range !== undefined || (place.value.view === "archive" && (change.query !== undefined || change.event !== undefined));
   return { ...place.value, ...(change.event === undefined ? {} : { source: "" }), ...(isSearch ? { view: START.view } : {}), ...change };
 }
 

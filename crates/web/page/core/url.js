@@ -14,7 +14,7 @@ import { RANGE_DEFAULT, isRange, isZone } from "./time.js";
  * @property {string[]} columns of the list beside its own
  * @property {string} event the id of the event that is open; empty where none is
  * @property {string} source the place of its record, where several events could share the id; else empty
- * @property {"events" | "archive"} view
+ * @property {"events" | "archive" | "tail"} view
  * @property {import("./archive.js").Inventory} inventory what the view of the archive shows
  */
 
@@ -56,9 +56,17 @@ export function parse(hash) {
     columns: [...new Set(columns)].slice(0, COLUMNS_MAX),
     event,
     source: event === "" ? "" : (said.get("s") ?? ""),
-    view: said.get("v") === "archive" ? "archive" : "events",
+    view: viewOf(said.get("v")),
     inventory: said.get("v") === "archive" ? parseInventory(said) : WHOLE,
   };
+}
+
+/**
+ * @param {string | null} name
+ * @returns {Place["view"]}
+ */
+function viewOf(name) {
+  return name === "archive" || name === "tail" ? name : START.view;
 }
 
 /**

@@ -13,7 +13,8 @@ import { Text } from "./parts.js";
 const DIFFERENCES = { case: "another case", field: "another field", spelling: "spelled nearly so", longer: "contains it" };
 
 export function Notes() {
-  const { coverage, warnings, explanation } = answer.value;
+  const isAnswer = place.value.view === "events";
+  const { coverage, warnings, explanation } = isAnswer ? answer.value : { coverage: [], warnings: [], explanation: null };
   const { rebuild, warnings: ofDaemon = [], lag, files } = status.value ?? {};
   return html`<div class="notes" aria-live="polite">
     ${away.value && html`<p class="error" role="alert">The daemon does not answer: <${Text} text=${away.value} max=${400} />. It is asked again from time to time.</p>`}
