@@ -19,6 +19,11 @@ await run({
     assert.match(await page.locator(".legend.cells").innerText(), /!\s*a gap/);
     const day = cell(page, "111122223333 us-east-1 2024-05-04: 70 events, 24 files");
     assert.equal(await day.innerText(), "");
+    // Tab leads to one cell, arrow keys to the others.
+    assert.equal(await page.locator(".map button.cell[tabindex='0']").count(), 1);
+    await page.locator(".map button.cell[tabindex='0']").focus();
+    for (const key of ["ArrowDown", "ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowUp"]) await page.keyboard.press(key);
+    assert.match(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), /^111122223333 eu-west-1 2024-05-01/);
     await gap.click();
     await page.locator(".of-cell", { hasText: "2024-05-05" }).waitFor();
     await page.locator(".files [role=status]", { hasText: /^19 files/ }).waitFor();
@@ -33,6 +38,7 @@ await run({
     await cell(page, "111122223333 us-east-1 2024-05-05 08h: 4 events, 1 file").click();
     await page.locator(".files [role=status]", { hasText: /^1 file / }).waitFor();
     // A link says it all.
+    assert.match(await page.locator(".of-cell").innerText(), /Rejected files in us-east-1\/2024\/05\/05/);
     await page.reload();
     await page.locator(".of-cell", { hasText: "2024-05-05 08h" }).waitFor();
     await page.locator(".files [role=status]", { hasText: /^1 file / }).waitFor();

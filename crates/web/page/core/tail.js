@@ -46,6 +46,9 @@ export const tailing = signal(OFF);
 
 const running = newest();
 
+/** Numbers events as they come: one can come twice, from two indexes. */
+let count = 0;
+
 /** Whether somebody reads: an event is open, or the list is scrolled. */
 export function isHeld() {
   return isScrolled.value || place.value.event !== "";
@@ -167,7 +170,7 @@ async function read(query, cursor, attempt, signal, hear) {
       heard();
       for (const { kind, data, id } of stream.push(value)) {
         if (kind === "error") throw refusalOf(data ?? "");
-        if (data !== null) take({ hit: parse(data), length: data.length });
+        if (data !== null) take({ hit: { ...parse(data), number: (count += 1) }, length: data.length });
         if (id !== "") hear.at(id);
       }
     }

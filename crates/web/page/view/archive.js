@@ -113,13 +113,16 @@ function OfCell({ cell }) {
   const [start, end] = spanOf(time);
   const isSeveral = account === "several" || region === "several";
   const query = [["account", account], ["region", region]].reduce((query, [field, value]) => narrowed(query, condition(field, value === "" ? null : value)), "");
+  // A file that could not be read has no time but that of its folder.
+  const folder = region !== "" && !isSeveral ? `${region}/${time.slice(0, 10).replaceAll("-", "/")}` : "";
   // What was clicked is above.
   useEffect(() => document.querySelector(".of-cell")?.scrollIntoView({ block: "nearest" }), [time, account, region]);
   return html`<p class="note of-cell"><strong>${time.replace("T", " ")}${time.length > 10 ? "h" : ""} UTC, account <${Name} name=${account} />, region <${Name} name=${region} /></strong>
     ${isSeveral ? html`<span>Files with events of several; their events count for their own accounts and regions.</span>` : html`<${Pivot} to=${{ query, range: `${moment(start)}..${moment(end)}`, event: "" }}>Search its events<//>`}
     ${time.length === 10 && html`<${Pivot} to=${archive({ day: time })}>Its hours<//>`}
+    ${folder && html`<${Pivot} to=${archive({ cell: null, state: "rejected", path: folder })}>Rejected files in <${Text} text=${folder} max=${60} /><//>`}
     <${Pivot} to=${archive({ cell: null })}>All files<//>
-    <span class="hint">Listed are files of this account and region, and those of several or of none that is known.</span></p>`;
+    <span class="hint">Listed are files of this account and region, and those of several or of none that is known. One without events, as a rejected one, counts by its last change.</span></p>`;
 }
 
 /** @param {{file: any}} props */

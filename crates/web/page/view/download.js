@@ -26,7 +26,7 @@ export function Download() {
   const [error, setError] = useState("");
   const [isBusy, setBusy] = useState(false);
   const [begun, setBegun] = useState("");
-  const { query, total, table, kept } = answer.value;
+  const { query, total, table, kept, isCut } = answer.value;
   const wanted = exportOf();
   const key = JSON.stringify(wanted);
   // What was told is of another query.
@@ -65,7 +65,7 @@ export function Download() {
     <div class="box download">
       ${wanted === null ? html`<p class="hint">There is nothing to download: nothing was asked for yet, or the query has an error.</p>` : html`
         <p>Everything that ${query ? html`<code><${Text} text=${query} max=${200} /></code>` : "the search"} finds${wanted.start ? ` from ${shown(wanted.start, place.value.zone)}` : ""}${wanted.end ? ` to ${shown(wanted.end, place.value.zone)}` : ""}:
-          ${table ? ` ${counted(table.rows_total, "row")}` : total ? ` ${total.exact ? "" : "at least "}${counted(kept ?? total.value, "event")}` : ""}, with those that came since.</p>
+          ${isCut && !table && kept === null ? " what its stages leave" : table ? ` ${counted(table.rows_total, "row")}` : total ? ` ${total.exact ? "" : "at least "}${counted(kept ?? total.value, "event")}` : ""}, with those that came since.</p>
         ${FORMATS.map(([format, name]) => html`<p><button disabled=${isBusy} onClick=${() => void get(format, null)}>${name}</button></p>`)}
         ${current && html`<div class="warning" role="alert"><p>Before you download ${current.format}:</p>
           <ul>${current.warnings.map((text) => html`<li><${Text} text=${text} max=${1_200} /></li>`)}</ul>

@@ -136,7 +136,7 @@ export function Events() {
         ${columns.includes(name) && html`<button class="mini" aria-label=${`Remove the column ${title(name)}`} onClick=${() => shift({ columns: columns.filter((other) => other !== name) })}>×</button>`}
       </th>`)}</tr></thead>
       <tbody>
-        ${hits.map((hit, index) => html`<${Row} key=${placeOf(hit)} hit=${hit} all=${all} zone=${zone} isChosen=${index === chosen} />`)}
+        ${hits.map((hit, index) => html`<${Row} key=${hit.number ?? placeOf(hit)} hit=${hit} all=${all} zone=${zone} isChosen=${index === chosen} />`)}
       </tbody>
     </table>
     ${isTail ? null : cursor ? html`<${More} isBusy=${isBusy} key=${cursor} />` : hits.length > 0 && html`<p class="hint end">${total && total.value > hits.length ? "" : "That is all."}</p>`}

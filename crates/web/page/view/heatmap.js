@@ -62,7 +62,7 @@ function Steps() {
     ${hasEarlier && html`<${Pivot} to=${to(span[1] - length)}>← earlier<//>`}
     ${hasLater && html`<${Pivot} to=${to(Math.min(span[1] + length, Date.parse(dayOf(Date.parse(last))) + DAY))}>later →<//>`}
     ${inventory.account !== null && html`<span>Only account <${Name} name=${inventory.account} /> <${Pivot} to=${archive({ account: null })}>all accounts<//></span>`}
-    <span class="hint">A click on a day's name shows its hours, on a cell its files.</span>
+    <span class="hint">A click on a day's name shows its hours, on a cell its files; arrow keys go from cell to cell.</span>
   </p>`;
 }
 
@@ -70,6 +70,7 @@ function Steps() {
 function Found({ found, span, isByHour }) {
   const map = mapOf(found, span, isByHour);
   const rows = map.rows.slice(0, ROWS_MAX);
+  const reached = reachedOf(rows, map.columns, isByHour);
   const legend = map.isCut ? [...LEGEND, ["unknown", "not known"]] : LEGEND;
   return html`
     <ul class="legend cells">${legend.map(([kind, means]) => html`<li><i class=${`cell ${kind}`}>${signOf(kind)}</i>${means}</li>`)}
@@ -77,10 +78,10 @@ function Found({ found, span, isByHour }) {
     ${map.isCut && html`<p class="warning">The daemon lists ${thousands(found.groups.length)} of ${thousands(found.total)} days or hours of accounts and regions: choose an account or a day.</p>`}
     ${[...(found.warnings ?? []), ...(found.notes ?? [])].map((/** @type {string} */ text) => html`<p class="warning"><${Text} text=${text} /></p>`)}
     <${Gaps} gaps=${found.gaps} />
-    <div class="map" tabindex="0" role="region" aria-label="Map of days or hours"><table>
+    <div class="map" tabindex="0" role="region" aria-label="Map of days or hours"><table onKeyDown=${step}>
       <thead><tr><th scope="col">account</th><th scope="col">region</th>
         ${map.columns.map((at) => html`<th scope="col"><${Column} at=${at} isByHour=${isByHour} /></th>`)}</tr></thead>
-      <tbody>${rows.map((row) => html`<${Row} row=${row} map=${map} isByHour=${isByHour} />`)}</tbody>
+      <tbody>${rows.map((row) => html`<${Row} row=${row} map=${map} isByHour=${isByHour} reached=${reached} />`)}</tbody>
     </table></div>
     ${map.rows.length === 0 && html`<p class="hint">No account and region has an event in this time.</p>`}
     ${map.rows.length > rows.length && html`<p class="warning">The first ${thousands(rows.length)} of ${thousands(map.rows.length)} accounts and regions are shown: choose an account.</p>`}`;
@@ -104,8 +105,37 @@ function Column({ at, isByHour }) {
   return html`<${Pivot} to=${archive({ day: time, cell: null })}><span class="sr">Hours of ${time.slice(0, 8)}</span>${time.slice(8)}${time.endsWith("-01") && html`<span aria-hidden="true" class="month">${time.slice(5, 7)}/</span>`}<//>`;
 }
 
-/** @param {{row: import("../core/archive.js").Row, map: ReturnType<typeof mapOf>, isByHour: boolean}} props */
-function Row({ row, map, isByHour }) {
+/**
+ * The one cell to which Tab leads: the chosen one, or the first.
+ * @param {import("../core/archive.js").Row[]} rows
+ * @param {number[]} columns
+ * @param {boolean} isByHour
+ * @returns {import("../core/archive.js").Cell | null}
+ */
+function reachedOf(rows, columns, isByHour) {
+  const chosen = place.value.inventory.cell;
+  const isThere = chosen && rows.some((row) => row.account === chosen.account && row.region === chosen.region) && columns.some((at) => timeOf(at, isByHour) === chosen.time);
+  if (isThere) return chosen;
+  return rows.length > 0 ? { account: rows[0].account, region: rows[0].region, time: timeOf(columns[0], isByHour) } : null;
+}
+
+/**
+ * Goes from cell to cell by the arrow keys.
+ * @param {KeyboardEvent} event
+ */
+function step(event) {
+  const [down, right] = /** @type {Record<string, [number, number]>} */ ({ ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] })[event.key] ?? [0, 0];
+  const cell = /** @type {HTMLElement} */ (event.target).closest("td");
+  if (!cell || (down === 0 && right === 0)) return;
+  event.preventDefault();
+  const row = /** @type {HTMLTableRowElement} */ (cell.parentElement);
+  const rows = /** @type {HTMLTableSectionElement} */ (row.parentElement).rows;
+  const to = rows[row.sectionRowIndex + down]?.cells[cell.cellIndex + right]?.querySelector("button");
+  to?.focus();
+}
+
+/** @param {{row: import("../core/archive.js").Row, map: ReturnType<typeof mapOf>, isByHour: boolean, reached: import("../core/archive.js").Cell | null}} props */
+function Row({ row, map, isByHour, reached }) {
   const { account, region } = row;
   const chosen = place.value.inventory.cell;
   return html`<tr>
@@ -115,8 +145,9 @@ function Row({ row, map, isByHour }) {
       const time = timeOf(map.columns[index], isByHour);
       const kind = kindOfCell(group, map);
       const words = `${time.replace("T", " ")}${isByHour ? "h" : ""}: ${wordsOf(group, kind)}`;
-      const isChosen = chosen?.account === account && chosen.region === region && chosen.time === time;
-      return html`<td><button class=${`cell ${kind} ${isChosen ? "is-chosen" : ""}`} title=${words} aria-pressed=${isChosen}
+      const is = (/** @type {import("../core/archive.js").Cell | null} */ cell) => cell?.account === account && cell.region === region && cell.time === time;
+      const isChosen = is(chosen);
+      return html`<td><button class=${`cell ${kind} ${isChosen ? "is-chosen" : ""}`} title=${words} aria-pressed=${isChosen} tabindex=${is(reached) ? 0 : -1}
         aria-label=${`${title(account)} ${title(region)} ${words}`} onClick=${() => go(archive({ cell: { account, region, time } }))}>${signOf(kind)}</button></td>`;
     })}
   </tr>`;
