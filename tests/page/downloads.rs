@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::common::{PATIENCE, Place, record, shared_daemon};
 
 use super::harness::{Answered, Web};
+use super::sites::on_socket;
 
 const BODY: &str = r#"{"query":"eventName:CreateUser","format":"csv"}"#;
 
@@ -51,6 +52,13 @@ fn a_ticket_gets_its_export_once_and_without_the_token() {
         assert_eq!(again.status, 410);
         assert!(!again.body.contains("CreateUser") && !again.body.contains(&one), "{}", again.body);
     }
+    // On the socket it is the same, with the same checks.
+    let line = format!("GET /v1/export?ticket={}", ticket(&web, BODY));
+    assert_eq!(on_socket(&daemon, &line, "Host: evil.example").0, 421);
+    let (status, head, body) = on_socket(&daemon, &line, "Host: localhost");
+    assert_eq!((status, &body), (200, &by_body.body));
+    assert!(head.contains("filename=\"traildex.csv\""), "{head}");
+    assert_eq!(on_socket(&daemon, &line, "Host: localhost").0, 410);
     let parquet = ticket(&web, r#"{"query":"*","format":"parquet"}"#);
     let file = follow(&web, &parquet, &OWN);
     assert!(file.head.contains("filename=\"traildex.parquet\""), "{}", file.head);
