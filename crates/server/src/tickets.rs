@@ -129,7 +129,7 @@ mod tests {
         let (tickets, now) = (Tickets::default(), Instant::now());
         let own = Holder::User(1);
         let [one, two] = [(); 2].map(|()| tickets.keep(&own, request("a"), now).unwrap());
-        let almost = now + LIFE - Duration::from_millis(1);
+        let almost = now + Duration::from_secs(TICKET_SECONDS - 1);
         assert_eq!(tickets.take(&own, &one, almost), Some(request("a")));
         assert_eq!(tickets.take(&own, &two, now + LIFE), None);
         assert_eq!(tickets.take(&own, &two, now), None);
