@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { DAYS, GROUPS_MAX, STATES, WHOLE, isOfCell, kindOfCell, mapOf, signOf, spanOf, timeOf, windowOf, wordsOf } from "../../../crates/web/page/core/archive.js";
+import { DAYS, GROUPS_MAX, STATES, WHOLE, hoursOf, isOfCell, kindOfCell, mapOf, signOf, spanOf, timeOf, windowOf, wordsOf } from "../../../crates/web/page/core/archive.js";
 import { START, format, parse } from "../../../crates/web/page/core/url.js";
 
 const archive = (inventory) => ({ ...START, view: "archive", inventory: { ...WHOLE, ...inventory } });
@@ -55,6 +55,14 @@ test("a gap, a quiet hour and one that is not known are told apart by more than 
     assert.match(wordsOf(null, "unknown"), /not known/);
   }
   assert.equal(kindOfCell(group("2024-05-01T00:00:00Z", 1, 0), map), "shade-0");
+  for (const note of ["hours before 2024-05-03T00:00:00Z are too many to list", "7 more gaps", "what nobody has thought of"]) {
+    assert.equal(kindOfCell(null, mapOf({ groups, total: 4, notes: [note] }, span, false)), "unknown", note);
+  }
+  for (const note of ["3 more recordings", "digests whose state is not known here"]) {
+    assert.equal(kindOfCell(null, mapOf({ groups, total: 4, notes: [note] }, span, false)), "none", note);
+  }
+  // Of a gap that is longer than the map, what the map shows.
+  assert.equal(hoursOf([{ start: "2024-04-30T20:00:00Z", end: "2024-05-01T03:00:00Z" }, { start: "2024-05-05T23:00:00Z", end: "2024-05-09T00:00:00Z" }], span), 4);
 });
 
 test("names of accounts are no keys of anything", () => {

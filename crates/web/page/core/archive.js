@@ -50,6 +50,9 @@ export const ROWS_MAX = 150;
 /** Groups that the daemon is asked for, its most. */
 export const GROUPS_MAX = 25_000;
 
+/** Notes of the daemon's answer that say nothing of the map's cells; any other may mean that some are not known. */
+const OF_OTHERS = /^(digests whose state is not known here|earlier changes of trails are too many to list|some accounts and regions are too many, .*|\d+ more (changes of trails|recordings|counts of data events))$/;
+
 /** Shades of cells, from few events to many. */
 const SHADES = 4;
 
@@ -146,12 +149,13 @@ export function windowOf({ until, day }, extent) {
 /** @typedef {{account: string, region: string, groups: (Group | null)[]}} Row */
 
 /**
- * The rows of a map. Where groups are cut, a cell without one is not known to be empty.
- * @param {{groups: Group[], total: number}} found
+ * The rows of a map. Where the daemon does not tell all, a cell that it says nothing of is not known to be
+ * empty.
+ * @param {{groups: Group[], total: number, notes?: string[]}} found
  * @param {[number, number]} span
  * @param {boolean} isByHour
  */
-export function mapOf({ groups, total }, [start, end], isByHour) {
+export function mapOf({ groups, total, notes = [] }, [start, end], isByHour) {
   const step = isByHour ? HOUR : DAY;
   const columns = Array.from({ length: Math.ceil((end - start) / step) }, (_, at) => start + at * step);
   /** @type {Map<string, Row>} */
@@ -166,7 +170,24 @@ export function mapOf({ groups, total }, [start, end], isByHour) {
     rows.set(key, row);
   }
   const most = Math.max(1, ...groups.map(({ events }) => events));
-  return { columns, rows: [...rows.values()], most, isCut: groups.length < total || groups.length >= GROUPS_MAX };
+  return { columns, rows: [...rows.values()], most, isCut: isShort({ groups, total }) || notes.some((note) => !OF_OTHERS.test(note)) };
+}
+
+/**
+ * Whether the daemon lists fewer groups than there are.
+ * @param {{groups: Group[], total: number}} found
+ */
+export function isShort({ groups, total }) {
+  return groups.length < total || groups.length >= GROUPS_MAX;
+}
+
+/**
+ * The hours of gaps between two moments.
+ * @param {{start: string, end: string}[]} gaps
+ * @param {[number, number]} span
+ */
+export function hoursOf(gaps, [start, end]) {
+  return gaps.reduce((sum, gap) => sum + Math.max(0, Math.min(Date.parse(gap.end), end) - Math.max(Date.parse(gap.start), start)) / HOUR, 0);
 }
 
 /**
@@ -178,7 +199,7 @@ export function mapOf({ groups, total }, [start, end], isByHour) {
 export function kindOfCell(group, { most, isCut }) {
   if (!group) return isCut ? "unknown" : "none";
   if (group.missing > 0) return group.events > 0 ? "part" : "gap";
-  if (group.events === 0) return "none";
+  if (group.events === 0) return isCut ? "unknown" : "none";
   const shade = Math.floor((SHADES * Math.log(group.events)) / Math.log(most + 1));
   return `shade-${Math.min(SHADES - 1, shade)}`;
 }
@@ -194,7 +215,7 @@ export function signOf(kind) {
  * @param {string} kind
  */
 export function wordsOf(group, kind) {
-  if (kind === "unknown") return "not known, the list is cut";
+  if (kind === "unknown") return "not known, the daemon does not tell all";
   if (!group) return "no event";
   const events = group.events > 0 ? counted(group.events, "event") : "no event";
   const gap = group.missing > 0 ? `, a gap of ${counted(group.missing, "hour")}` : "";

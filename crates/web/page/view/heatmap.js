@@ -2,7 +2,7 @@
 // a colour, a sign and a text.
 
 import { html } from "../vendor/preact.js";
-import { DAYS, ROWS_MAX, dayOf, kindOfCell, mapOf, signOf, timeOf, windowOf, wordsOf } from "../core/archive.js";
+import { DAYS, ROWS_MAX, dayOf, hoursOf, isShort, kindOfCell, mapOf, signOf, timeOf, windowOf, wordsOf } from "../core/archive.js";
 import { covered } from "../core/inventory.js";
 import { extent, go, place } from "../core/state.js";
 import { counted, thousands } from "../core/text.js";
@@ -71,13 +71,13 @@ function Found({ found, span, isByHour }) {
   const map = mapOf(found, span, isByHour);
   const rows = map.rows.slice(0, ROWS_MAX);
   const reached = reachedOf(rows, map.columns, isByHour);
-  const legend = map.isCut ? [...LEGEND, ["unknown", "not known"]] : LEGEND;
+  const legend = map.isCut ? [...LEGEND, ["unknown", "not known: the daemon does not tell all"]] : LEGEND;
   return html`
     <ul class="legend cells">${legend.map(([kind, means]) => html`<li><i class=${`cell ${kind}`}>${signOf(kind)}</i>${means}</li>`)}
       <li class="hint">most in one: ${counted(map.most, "event")}</li></ul>
-    ${map.isCut && html`<p class="warning">The daemon lists ${thousands(found.groups.length)} of ${thousands(found.total)} days or hours of accounts and regions: choose an account or a day.</p>`}
+    ${isShort(found) && html`<p class="warning">The daemon lists ${thousands(found.groups.length)} of ${thousands(found.total)} days or hours of accounts and regions: choose an account or a day.</p>`}
     ${[...(found.warnings ?? []), ...(found.notes ?? [])].map((/** @type {string} */ text) => html`<p class="warning"><${Text} text=${text} /></p>`)}
-    <${Gaps} gaps=${found.gaps} />
+    <${Gaps} gaps=${found.gaps} span=${span} />
     <div class="map" tabindex="0" role="region" aria-label="Map of days or hours"><table onKeyDown=${step}>
       <thead><tr><th scope="col">account</th><th scope="col">region</th>
         ${map.columns.map((at) => html`<th scope="col"><${Column} at=${at} isByHour=${isByHour} /></th>`)}</tr></thead>
@@ -87,9 +87,9 @@ function Found({ found, span, isByHour }) {
     ${map.rows.length > rows.length && html`<p class="warning">The first ${thousands(rows.length)} of ${thousands(map.rows.length)} accounts and regions are shown: choose an account.</p>`}`;
 }
 
-/** @param {{gaps: any[]}} props */
-function Gaps({ gaps }) {
-  const hours = gaps.reduce((sum, gap) => sum + gap.hours, 0);
+/** @param {{gaps: any[], span: [number, number]}} props */
+function Gaps({ gaps, span }) {
+  const hours = hoursOf(gaps, span);
   const hour = (/** @type {string} */ time) => `${time.slice(0, 13).replace("T", " ")}h`;
   return html`
     ${gaps.length === 0 ? html`<p>No gap is known in this time.</p>` : html`<p><strong>${counted(gaps.length, "gap")}, ${counted(hours, "hour")}</strong> in this time:</p>
