@@ -4,7 +4,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod downloads;
 mod gate;
 mod harness;
 mod scripts;
 mod sites;
+mod views;

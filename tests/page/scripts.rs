@@ -58,7 +58,7 @@ fn what_the_page_takes_from_others_is_what_its_packages_make() {
 }
 
 /// Runs a script in Chromium on an open port; does what it asks for.
-fn browse(script: &str, web: &Web, values: &Value, mut act: impl FnMut(&str)) {
+pub fn browse(script: &str, web: &Web, values: &Value, mut act: impl FnMut(&str)) {
     let mut child = node(&[&format!("tests/page/e2e/{script}")])
         .env("TRAILDEX_URL", &web.url)
         .env("TRAILDEX_VALUES", values.to_string())
@@ -81,7 +81,7 @@ fn browse(script: &str, web: &Web, values: &Value, mut act: impl FnMut(&str)) {
     println!("{told}");
 }
 
-fn nothing(what: &str) {
+pub fn nothing(what: &str) {
     panic!("{what} was not expected");
 }
 

@@ -135,7 +135,7 @@ fn the_daemon_has_the_page_on_its_socket_behind_the_same_checks() {
     assert!(head.contains("cross-origin-resource-policy: same-origin"), "{head}");
 }
 
-fn on_socket(daemon: &Daemon, line: &str, host: &str) -> (u16, String, String) {
+pub fn on_socket(daemon: &Daemon, line: &str, host: &str) -> (u16, String, String) {
     let mut stream = UnixStream::connect(&daemon.socket).unwrap();
     write!(stream, "{line} HTTP/1.1\r\n{host}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = Vec::new();

@@ -24,6 +24,7 @@ use crate::answer::{Answer, encode, with_json};
 use crate::budget::{Budget, Keeping, Seat, Seats, Taken};
 use crate::client::Client;
 use crate::request::check_limit;
+use crate::tickets::Tickets;
 use wire::engine::{Caller, Cancel, Engine, EngineSlot, OPERATORS, timed_out};
 use wire::limits::{EXPORTS_MAX, SEARCH_LIMIT_MAX, TAILS_MAX, long_searches_max};
 use wire::{ApiError, ErrorKind, SearchRequest};
@@ -54,6 +55,8 @@ pub struct App {
     pub(crate) keeping: Arc<Keeping>,
     /// One for each client that is told what comes in.
     tails: Arc<Seats>,
+    /// Exports that a browser is to fetch.
+    pub(crate) tickets: Arc<Tickets>,
     page: Option<Page>,
 }
 
@@ -75,6 +78,7 @@ impl App {
             exports: Seats::new(EXPORTS_MAX),
             keeping: Arc::default(),
             tails: Seats::new(TAILS_MAX),
+            tickets: Arc::default(),
             page: None,
         }
     }

@@ -7,7 +7,8 @@
 //! In reading order: `socket` opens the socket, `kept` puts it back, `connections` accepts and serves,
 //! `stall` cuts off who does not read, `access` decides which users may ask and which may operate,
 //! `refuse` answers those that may not, `client` is who asks, `budget` and `counted` bound what clients
-//! make the daemon hold, `web` keeps other sites' pages away, `table` maps paths to handlers, `routes`
+//! make the daemon hold, `web` keeps other sites' pages away, `tickets` lets a
+//! browser save an export, `secret` makes and compares what nobody may guess, `table` maps paths to handlers, `routes`
 //! has the handlers, `request` reads a request, `ask` calls the engine, `answer` writes the response. Tokio's workers only move bytes; the engine runs
 //! on blocking threads. Connections, running searches, waiting searches, heads, bodies and waits each
 //! have a limit. Every response that is not a success carries a [`wire::ErrorBody`], except to requests
@@ -29,12 +30,14 @@ mod openapi;
 mod refuse;
 pub mod request;
 mod routes;
+pub mod secret;
 mod socket;
 mod stall;
 mod table;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod web;
 
 use std::io;

@@ -104,6 +104,25 @@ pub(crate) async fn export(
     crate::export::export(app, &client, request).await
 }
 
+pub(crate) async fn export_ticket(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    uri: Uri,
+    body: Body,
+) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let request = from_body(body, app.options().read_timeout).await?;
+    crate::tickets::ticket(app, &client, request).await
+}
+
+pub(crate) async fn export_by_ticket(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    uri: Uri,
+) -> Answer {
+    crate::tickets::use_ticket(app, &client, from_query_string(&uri)?).await
+}
+
 pub(crate) async fn tail(
     State(app): State<App>,
     Extension(client): Extension<Client>,

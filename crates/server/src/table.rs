@@ -7,8 +7,9 @@ use schemars::generate::SchemaGenerator;
 use wire::{
     CoverageRequest, CoverageResponse, ErrorKind, ExportRequest, FieldsRequest, FieldsResponse,
     FilesRequest, FilesResponse, Hit, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse,
-    SavedSearch, SearchRequest, SearchResponse, Status, TailRequest, TraceRequest, TraceResponse,
-    ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus, WARNINGS_HEADER,
+    SavedSearch, SearchRequest, SearchResponse, Status, TailRequest, Ticket, TicketRequest,
+    TraceRequest, TraceResponse, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
+    WARNINGS_HEADER,
 };
 
 use crate::ask::App;
@@ -98,6 +99,8 @@ const OF_CURSOR: (&str, &str) = (
     "traildex-cursor",
     "Where the next part begins. Absent where nothing follows, and where the request has no `limit`.",
 );
+const OF_FILE: (&str, &str) =
+    ("content-disposition", "`attachment`, with a name that tells the format.");
 
 pub(crate) const ROUTES: &[Route] = &[
     Route {
@@ -149,6 +152,37 @@ pub(crate) const ROUTES: &[Route] = &[
                 .answer(200, "text/csv", text())
                 .answer(200, "application/vnd.apache.parquet", text())
                 .headers(&[OF_WARNINGS, OF_CURSOR])
+                .errors(OF_SEARCH)
+        },
+    },
+    Route {
+        method: "get",
+        path: "/v1/export",
+        id: "exportByTicket",
+        summary: "The export of a ticket, as a file to be saved, once.",
+        level: Level::Asking,
+        handler: || get(routes::export_by_ticket),
+        describe: |operation, types| {
+            operation
+                .query(of::<TicketRequest>(types))
+                .answer(200, "application/x-ndjson", text())
+                .answer(200, "text/csv", text())
+                .answer(200, "application/vnd.apache.parquet", text())
+                .headers(&[OF_WARNINGS, OF_CURSOR, OF_FILE])
+                .errors(OF_SEARCH)
+        },
+    },
+    Route {
+        method: "post",
+        path: "/v1/export/ticket",
+        id: "exportTicket",
+        summary: "A ticket for an export, of use once and for a minute.",
+        level: Level::Asking,
+        handler: || post(routes::export_ticket),
+        describe: |operation, types| {
+            operation
+                .body(of::<ExportRequest>(types))
+                .answer(201, JSON, of::<Ticket>(types))
                 .errors(OF_SEARCH)
         },
     },

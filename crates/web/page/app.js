@@ -4,16 +4,21 @@ import { html, render } from "./vendor/preact.js";
 import { answer, lastingLink, start as startSearches } from "./core/searches.js";
 import { go, isLocked, place, start, status } from "./core/state.js";
 import { counted, thousands } from "./core/text.js";
+import { start as startInventory } from "./core/inventory.js";
+import { start as startTail } from "./core/tail.js";
+import { Archive } from "./view/archive.js";
 import { Detail } from "./view/detail.js";
+import { Download } from "./view/download.js";
 import { Events } from "./view/events.js";
 import { Facets } from "./view/facets.js";
 import { Help } from "./view/help.js";
 import { Locked } from "./view/locked.js";
 import { Notes } from "./view/notes.js";
-import { Copy, Undo } from "./view/parts.js";
+import { Copy, Pivot, Undo } from "./view/parts.js";
 import { QueryBar, QueryError } from "./view/querybar.js";
 import { Saved } from "./view/saved.js";
 import { Table } from "./view/table.js";
+import { Tail } from "./view/tail.js";
 import { Timeline } from "./view/timeline.js";
 import { TimeRange, Zone } from "./view/timerange.js";
 
@@ -23,14 +28,16 @@ function Page() {
   return html`
     <header class="top">
       <h1><a href="#" onClick=${home}>traildex</a></h1>
+      <${Views} />
       <${QueryBar} />
       <${TimeRange} />
       <${Zone} />
       <${Saved} />
+      ${place.value.view === "events" && html`<${Download} />`}
       <${Copy} kind="" text=${lastingLink} label="Copy a link to this view, with its times as they are now">Copy link<//>
       <${Help} />
     </header>
-    <div class=${`body ${hasEvent ? "with-detail" : ""}`}>
+    ${place.value.view === "archive" ? html`<div class="body whole"><${Archive} /></div>` : place.value.view === "tail" ? html`<div class=${`body tail ${hasEvent ? "with-detail" : ""}`}><${Tail} /><${Detail} /></div>` : html`<div class=${`body ${hasEvent ? "with-detail" : ""}`}>
       <${Facets} />
       <main>
         <${QueryError} />
@@ -40,8 +47,15 @@ function Page() {
         ${answer.value.table ? html`<${Table} />` : answer.value.hits.length > 0 && html`<${Events} />`}
       </main>
       <${Detail} />
-    </div>
+    </div>`}
     <${Undo} />`;
+}
+
+/** The views of the page. */
+function Views() {
+  const { view } = place.value;
+  return html`<nav class="views" aria-label="Views">${/** @type {["events" | "tail" | "archive", string][]} */ ([["events", "Events"], ["tail", "Tail"], ["archive", "Archive"]]).map(([name, label]) =>
+    html`<span class=${name === view ? "chosen" : ""}><${Pivot} to=${{ view: name }}>${label}<//></span>`)}</nav>`;
 }
 
 /** @param {MouseEvent} event */
@@ -65,4 +79,6 @@ function Summary() {
 
 start();
 startSearches();
+startInventory();
+startTail();
 render(html`<${Page} />`, /** @type {HTMLElement} */ (document.getElementById("page")));

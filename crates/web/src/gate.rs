@@ -1,7 +1,8 @@
 //! The port of `traildex web`: on loopback only, for whoever has the token of its address.
 //!
 //! The page's files are for everybody who can connect, since they hold nothing. What is asked of the
-//! daemon needs the token, and is asked as the user who started the program. Heads, bodies, waits and
+//! daemon needs the token, and is asked as the user who started the program; but for a download, which the
+//! daemon's ticket stands for. Heads, bodies, waits and
 //! connections are bounded as on the socket; the daemon bounds the rest.
 
 use std::io;
@@ -128,7 +129,8 @@ impl Shared {
             let nothing = || format!("there is no path {path} here: only the page, and /v1");
             return page(&parts).ok_or_else(|| ApiError::new(ErrorKind::NotFound, nothing()));
         }
-        if !self.token.is_in(&parts.headers) {
+        let is_let_in = self.token.is_in(&parts.headers);
+        if !is_let_in && !has_ticket(&parts) {
             let message = "the token of this page's address is missing, or is another's; \
                            'traildex web' prints the address";
             return Err(ApiError::new(ErrorKind::Unauthorized, message));
@@ -137,10 +139,12 @@ impl Shared {
             let message = "this page only reads: it was started with --read-only";
             return Err(ApiError::new(ErrorKind::Forbidden, message));
         }
-        let used = self.used();
+        let used = is_let_in.then(|| self.used());
         let body = arrived(body, self.limits.load().read_timeout).await?;
         let answer = forward(&self.options.socket, &parts, body).await?;
-        // An answer that is still being read is a use.
+        // A ticket that is none is no use.
+        let used = used.or_else(|| answer.status().is_success().then(|| self.used()));
+        // An answer that is still being read is one.
         Ok(answer.map(|body| {
             Body::new(body.map_frame(move |frame| {
                 let _ = &used;
@@ -155,12 +159,20 @@ impl Shared {
     }
 }
 
+/// Whether a request is for a download that who has the token asked for: the daemon looks at the ticket.
+fn has_ticket(request: &Parts) -> bool {
+    let is_one = |query: &str| query.starts_with("ticket=") && !query.contains('&');
+    request.method == Method::GET
+        && request.uri.path() == "/v1/export"
+        && request.uri.query().is_some_and(is_one)
+}
+
 /// Whether a request changes nothing. What is not known to be so may change something.
 fn only_reads(request: &Parts) -> bool {
     let path = request.uri.path();
     let asks = || {
         let saved = path.strip_prefix("/v1/saved/").and_then(|rest| rest.strip_suffix("/search"));
-        matches!(path, "/v1/search" | "/v1/export")
+        matches!(path, "/v1/search" | "/v1/export" | "/v1/export/ticket")
             || saved.is_some_and(|name| !name.is_empty() && !name.contains('/'))
     };
     match request.method {
@@ -217,8 +229,36 @@ mod tests {
     }
 
     #[test]
+    fn only_a_download_has_a_ticket() {
+        let has = |method: &str, path: &str| {
+            let request = Request::builder().method(method).uri(path).body(()).unwrap();
+            has_ticket(&request.into_parts().0)
+        };
+        assert!(has("GET", "/v1/export?ticket=0"));
+        for (method, path) in [
+            ("POST", "/v1/export?ticket=0"),
+            ("HEAD", "/v1/export?ticket=0"),
+            ("GET", "/v1/export"),
+            ("GET", "/v1/export?tickets=0"),
+            ("GET", "/v1/export?ticket=0&q=*"),
+            ("GET", "/v1/export/?ticket=0"),
+            ("GET", "/v1/export/ticket?ticket=0"),
+            ("GET", "/v1/search?ticket=0"),
+            ("GET", "/v1/search?q=/v1/export?ticket=0"),
+        ] {
+            assert!(!has(method, path), "{method} {path}");
+        }
+    }
+
+    #[test]
     fn what_is_not_known_to_read_only_may_change_something() {
-        for path in ["/v1/search", "/v1/export", "/v1/saved/x/search", "/v1/saved/a%2Fb/search"] {
+        for path in [
+            "/v1/search",
+            "/v1/export",
+            "/v1/export/ticket",
+            "/v1/saved/x/search",
+            "/v1/saved/a%2Fb/search",
+        ] {
             assert!(reads("POST", path), "{path}");
         }
         for path in ["/v1/status", "/v1/saved", "/v1/saved/x", "/v1/verify", "/v1/tail?q=*"] {

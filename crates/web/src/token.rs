@@ -1,19 +1,16 @@
 //! The secret in the address that `traildex web` prints: who has it may ask.
 
-use std::hint::black_box;
-
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use uuid::Uuid;
+use server::secret::{is_same, random};
 
 /// 244 random bits, as text.
 #[derive(Clone)]
 pub(crate) struct Token(String);
 
 impl Token {
-    /// Two random UUIDs, of 122 bits each from the system's source.
     pub(crate) fn random() -> Self {
-        Self(format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()))
+        Self(random())
     }
 
     /// The text, for the address that is printed and for nothing else.
@@ -28,17 +25,6 @@ impl Token {
         let Some((scheme, given)) = value.as_bytes().split_at_checked(7) else { return false };
         scheme.eq_ignore_ascii_case(b"bearer ") && is_same(given, self.0.as_bytes())
     }
-}
-
-/// Compares in a time that does not depend on where the two differ, so that nobody finds out the token
-/// byte by byte.
-fn is_same(given: &[u8], wanted: &[u8]) -> bool {
-    if given.len() != wanted.len() {
-        return false;
-    }
-    let different =
-        given.iter().zip(wanted).fold(0, |different, (a, b)| black_box(different | (a ^ b)));
-    different == 0
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `POST /v1/export`.
+//! `POST /v1/export`, and tickets for it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,4 +71,24 @@ impl ExportRequest {
             ..SearchRequest::default()
         }
     }
+}
+
+/// The answer to `POST /v1/export/ticket`: who has the ticket gets that export, once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ticket {
+    /// For `GET /v1/export?ticket=…`. It is a secret.
+    pub ticket: String,
+    /// Seconds until it is of no use.
+    pub seconds: u64,
+    /// What the answer to a search has as `warnings`, as far as it is known before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// `GET /v1/export?ticket=…`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TicketRequest {
+    /// As `POST /v1/export/ticket` answered it.
+    pub ticket: String,
 }

@@ -38,7 +38,7 @@ pub use self::coverage::{
     Recording, TrailChange,
 };
 pub use self::explanation::{Difference, Explanation, Near};
-pub use self::export::{ExportFormat, ExportRequest};
+pub use self::export::{ExportFormat, ExportRequest, Ticket, TicketRequest};
 pub use self::fields::{
     Field, FieldType, FieldsRequest, FieldsResponse, ValueCount, ValuesRequest, ValuesResponse,
 };

@@ -61,6 +61,15 @@ pub const EXPORTS_MAX: usize = 4;
 /// events and more.
 pub const EXPORTS_KEPT_BYTES_MAX: usize = GROUP_BYTES_MAX;
 
+/// Tickets for exports that wait to be used, and those of one user: more than a person asks for in a minute.
+pub const TICKETS_MAX: usize = 64;
+/// See [`TICKETS_MAX`].
+pub const TICKETS_OF_USER_MAX: usize = 16;
+/// How long a ticket can be used, in seconds: what a person takes to read a warning.
+pub const TICKET_SECONDS: u64 = 60;
+/// Bytes of the request that a ticket stands for, as JSON: the longest query as text, escaped.
+pub const TICKET_BYTES_MAX: usize = 144 << 10;
+
 /// Rows after which a Parquet file's row group ends; it is in memory until it is written.
 pub const EXPORT_GROUP_ROWS: usize = 5_000;
 /// Bytes of records after which a Parquet file's row group ends; it is in memory until it is

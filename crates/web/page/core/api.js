@@ -104,6 +104,25 @@ async function send(path, { method, body, signal }, token) {
   }
 }
 
+/**
+ * An answer that is a stream, once it has begun, and how the query was taken.
+ * @param {string} path
+ * @param {AbortSignal} signal
+ * @returns {Promise<{body: ReadableStream<Uint8Array<ArrayBuffer>>, warnings: string[]}>}
+ */
+export async function askStream(path, signal) {
+  const token = keptToken();
+  let answer;
+  try {
+    answer = await fetch(path, { headers: token ? { authorization: `Bearer ${token}` } : {}, signal, cache: "no-store" });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new Refusal("away", `nobody answers: ${error instanceof Error ? error.message : error}`);
+  }
+  if (!answer.ok || !answer.body) throw refusalOf(await answer.text());
+  return { body: answer.body, warnings: JSON.parse(answer.headers.get("traildex-warnings") ?? "[]") };
+}
+
 /** @param {string} text */
 function refusalOf(text) {
   try {

@@ -110,13 +110,16 @@ let current = main.next();
 /** @type {{filter: string, keys: Record<string, string>, range: string} | null} */
 let asked = null;
 
+/** The order in which it is asked for. */
+/** @type {"newest" | "oldest"} */
+let askedOrder = "newest";
+
 /** Asks whenever the place changes in what is asked. */
 export function start() {
   let last = "";
   effect(() => {
-    const { query, range, order, zone } = place.value;
-    const by = place.value.by;
-    const isReady = status.value !== undefined && !isLocked.value && away.value === "";
+    const { query, range, order, zone, by, view } = place.value;
+    const isReady = view === "events" && status.value !== undefined && !isLocked.value && away.value === "";
     const key = JSON.stringify([query, range, order, zone, round.value]);
     if (!isReady) return;
     if (key !== last) {
@@ -148,6 +151,7 @@ async function begin() {
   if (start) keys.start = start;
   if (end) keys.end = end;
   asked = { filter, keys, range };
+  askedOrder = order;
   batch(() => {
     answer.value = { ...answer.value, isBusy: true };
     facets.value = Object.fromEntries(
@@ -355,6 +359,16 @@ function pattern(text) {
 export function askedRange(range) {
   if (asked?.range !== range) return undefined;
   return asked.keys.start && asked.keys.end ? `${asked.keys.start}..${asked.keys.end}` : undefined;
+}
+
+/**
+ * The export of what is shown; null where nothing is, or something else is being asked for.
+ * @returns {Record<string, string> | null}
+ */
+export function exportOf() {
+  const { isBusy, error, query, total } = answer.value;
+  if (isBusy || error || !total || !asked) return null;
+  return { query, order: askedOrder, ...asked.keys };
 }
 
 /** A link to this view that means the same tomorrow: its times are those of what is shown. */

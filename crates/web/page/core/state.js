@@ -3,7 +3,7 @@
 import { batch, effect, signal } from "../vendor/preact.js";
 import { Refusal, TOKEN_KEY, ask, keepToken } from "./api.js";
 import { newest } from "./newest.js";
-import { format, parse, takeToken } from "./url.js";
+import { START, format, parse, takeToken } from "./url.js";
 
 /** @typedef {import("./url.js").Place} Place */
 
@@ -61,8 +61,8 @@ export function start() {
     if (event.key === TOKEN_KEY) unlock();
   });
   effect(() => {
-    const { query, event } = place.value;
-    document.title = event ? `${event} – traildex` : query ? `${query} – traildex` : "traildex";
+    const { query, event, view } = place.value;
+    document.title = view === "archive" ? "Archive – traildex" : view === "tail" ? "Tail – traildex" : event ? `${event} – traildex` : query ? `${query} – traildex` : "traildex";
   });
   void look();
 }
@@ -148,12 +148,14 @@ export function told(error) {
 }
 
 /**
- * The place beside this one. Another event, or none, is not where the one before was.
+ * The place beside this one. Another event, or none, is not where the one before was. What is searched for
+ * is seen among the events, and what has a time is no tail.
  * @param {Partial<Place>} change
  * @returns {Place}
  */
 function beside(change) {
-  return { ...place.value, ...(change.event === undefined ? {} : { source: "" }), ...change };
+  const isSearch = change.range !== undefined || (place.value.view === "archive" && (change.query !== undefined || change.event !== undefined));
+  return { ...place.value, ...(change.event === undefined ? {} : { source: "" }), ...(isSearch ? { view: START.view } : {}), ...change };
 }
 
 /**

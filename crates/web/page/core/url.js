@@ -1,5 +1,6 @@
 // The view in the address: all that a link must say, behind the `#`, which a browser sends nowhere.
 
+import { WHOLE, formatInventory, parseInventory } from "./archive.js";
 import { isField } from "./query.js";
 import { RANGE_DEFAULT, isRange, isZone } from "./time.js";
 
@@ -13,6 +14,8 @@ import { RANGE_DEFAULT, isRange, isZone } from "./time.js";
  * @property {string[]} columns of the list beside its own
  * @property {string} event the id of the event that is open; empty where none is
  * @property {string} source the place of its record, where several events could share the id; else empty
+ * @property {"events" | "archive" | "tail"} view
+ * @property {import("./archive.js").Inventory} inventory what the view of the archive shows
  */
 
 /** @type {Place} */
@@ -25,6 +28,8 @@ export const START = {
   columns: [],
   event: "",
   source: "",
+  view: "events",
+  inventory: WHOLE,
 };
 
 /** Columns beside the list's own, at most. */
@@ -51,7 +56,17 @@ export function parse(hash) {
     columns: [...new Set(columns)].slice(0, COLUMNS_MAX),
     event,
     source: event === "" ? "" : (said.get("s") ?? ""),
+    view: viewOf(said.get("v")),
+    inventory: said.get("v") === "archive" ? parseInventory(said) : WHOLE,
   };
+}
+
+/**
+ * @param {string | null} name
+ * @returns {Place["view"]}
+ */
+function viewOf(name) {
+  return name === "archive" || name === "tail" ? name : START.view;
 }
 
 /**
@@ -68,6 +83,8 @@ export function format(place) {
   for (const column of place.columns) said.append("c", column);
   if (place.event !== "") said.set("e", place.event);
   if (place.event !== "" && place.source !== "") said.set("s", place.source);
+  if (place.view !== START.view) said.set("v", place.view);
+  if (place.view === "archive") formatInventory(place.inventory, said);
   // Tickets cut a link at these.
   const text = said.toString().replaceAll("*", "%2A").replaceAll("+", "%20");
   return `#${text}`;

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef } from "../vendor/preact.js";
 import { answer, more } from "../core/searches.js";
+import { arrivals } from "../core/tail.js";
 import { Digits, written } from "../core/json.js";
 import { unquoted } from "../core/query.js";
 import { go, place, shift } from "../core/state.js";
@@ -114,24 +115,31 @@ function cell({ event, meta }, column, zone) {
   }
 }
 
+/** The events that are listed: those that were found, or those that come. */
+export function listed() {
+  return place.value.view === "tail" ? arrivals.value.shown.map(({ hit }) => hit) : answer.value.hits;
+}
+
 export function Events() {
-  const { hits, cursor, isBusy, total } = answer.value;
-  const { columns, zone, order } = place.value;
+  const { cursor, isBusy, total } = answer.value;
+  const { columns, zone, order, view } = place.value;
+  const hits = listed();
+  const isTail = view === "tail";
   const all = [...COLUMNS, .../** @type {[string, string][]} */ (columns.map((name) => [name, "14%"]))];
   const chosen = hits.findIndex(isOpened);
   return html`<div class="events">
     <table>
       <colgroup>${all.map(([name, width]) => html`<col key=${name} class=${kind(name)} style=${{ width }} />`)}</colgroup>
-      <thead><tr>${all.map(([name]) => html`<th scope="col" key=${name} class=${kind(name)}>${name === "time"
+      <thead><tr>${all.map(([name]) => html`<th scope="col" key=${name} class=${kind(name)}>${name === "time" && !isTail
         ? html`<button class="plain" onClick=${() => go({ order: order === "newest" ? "oldest" : "newest", event: "" })} title=${`${order} first`}>time (${zone}) ${order === "newest" ? "↓" : "↑"}</button>`
-        : html`<${Text} text=${name} max=${60} />`}
+        : html`<${Text} text=${name === "time" ? `time (${zone})` : name} max=${60} />`}
         ${columns.includes(name) && html`<button class="mini" aria-label=${`Remove the column ${title(name)}`} onClick=${() => shift({ columns: columns.filter((other) => other !== name) })}>×</button>`}
       </th>`)}</tr></thead>
       <tbody>
-        ${hits.map((hit, index) => html`<${Row} key=${placeOf(hit)} hit=${hit} all=${all} zone=${zone} isChosen=${index === chosen} />`)}
+        ${hits.map((hit, index) => html`<${Row} key=${hit.number ?? placeOf(hit)} hit=${hit} all=${all} zone=${zone} isChosen=${index === chosen} />`)}
       </tbody>
     </table>
-    ${cursor ? html`<${More} isBusy=${isBusy} key=${cursor} />` : hits.length > 0 && html`<p class="hint end">${total && total.value > hits.length ? "" : "That is all."}</p>`}
+    ${isTail ? null : cursor ? html`<${More} isBusy=${isBusy} key=${cursor} />` : hits.length > 0 && html`<p class="hint end">${total && total.value > hits.length ? "" : "That is all."}</p>`}
   </div>`;
 }
 
@@ -171,7 +179,8 @@ function open(hit) {
  * @param {number} step
  */
 export function step(step) {
-  const { hits, cursor } = answer.value;
+  const hits = listed();
+  const cursor = place.value.view === "events" && answer.value.cursor;
   if (hits.length === 0) return;
   const found = hits.findIndex(isOpened);
   const to = Math.min(Math.max(found + step, 0), hits.length - 1);

@@ -1,10 +1,9 @@
 // Keys, and what they do; never while somebody types.
 
 import { html, useEffect, useRef } from "../vendor/preact.js";
-import { answer } from "../core/searches.js";
-import { place } from "../core/state.js";
+import { go, place } from "../core/state.js";
 import { close } from "./detail.js";
-import { step } from "./events.js";
+import { listed, step } from "./events.js";
 import { QUERY_ID } from "./querybar.js";
 
 /** @type {[string, string][]} */
@@ -15,6 +14,8 @@ const KEYS = [
   ["j, k", "the next event, the one before"],
   ["Enter", "open the first event"],
   ["Esc", "close the event"],
+  ["a", "the archive: its files, gaps and health; and back to the events"],
+  ["t", "the tail: new events as they come; and back"],
   ["?", "these keys"],
 ];
 
@@ -27,12 +28,17 @@ function useKeys(dialog) {
       const isTyping = target.closest("input, textarea, select, dialog[open]") !== null;
       if (event.key === "Escape") closeMenus();
       if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.key === "j") step(1);
-      else if (event.key === "k") step(-1);
-      else if (event.key === "Enter" && target === document.body && place.value.event === "" && answer.value.hits.length > 0) step(1);
-      else if (event.key === "Escape") close();
+      const { view } = place.value;
+      const isList = view !== "archive";
+      if (event.key === "a") go({ view: isList ? "archive" : "events" });
+      else if (event.key === "t") go({ view: view === "tail" ? "events" : "tail", event: "" });
       else if (event.key === "/") document.getElementById(QUERY_ID)?.focus();
       else if (event.key === "?") dialog.current?.showModal();
+      else if (!isList) return;
+      else if (event.key === "j") step(1);
+      else if (event.key === "k") step(-1);
+      else if (event.key === "Enter" && target === document.body && place.value.event === "" && listed().length > 0) step(1);
+      else if (event.key === "Escape") close();
       else return;
       event.preventDefault();
     };

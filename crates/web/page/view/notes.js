@@ -13,13 +13,14 @@ import { Text } from "./parts.js";
 const DIFFERENCES = { case: "another case", field: "another field", spelling: "spelled nearly so", longer: "contains it" };
 
 export function Notes() {
-  const { coverage, warnings, explanation } = answer.value;
+  const isAnswer = place.value.view === "events";
+  const { coverage, warnings, explanation } = isAnswer ? answer.value : { coverage: [], warnings: [], explanation: null };
   const { rebuild, warnings: ofDaemon = [], lag, files } = status.value ?? {};
   return html`<div class="notes" aria-live="polite">
     ${away.value && html`<p class="error" role="alert">The daemon does not answer: <${Text} text=${away.value} max=${400} />. It is asked again from time to time.</p>`}
     ${ofDaemon.map((/** @type {string} */ text) => html`<p class="warning"><${Text} text=${text} /></p>`)}
     ${rebuild?.state === "running" && html`<p class="warning">The index is being made anew; answers are those of the one before.</p>`}
-    ${files?.pending > 0 && lag && html`<p class="note">${counted(files.pending, "file")} of the archive wait to be indexed.</p>`}
+    ${files?.pending > 0 && lag && html`<p class="note">${counted(files.pending, "file")} of the archive ${files.pending === 1 ? "waits" : "wait"} to be indexed.</p>`}
     ${warnings.map((text) => html`<p class="warning" key=${text}><${Text} text=${text} /></p>`)}
     ${coverage.map((text) => html`<p class="coverage" key=${text}><strong>Coverage</strong> <${Text} text=${text} /></p>`)}
     ${explanation && html`<${Explanation} of=${explanation} />`}
