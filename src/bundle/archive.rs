@@ -1,6 +1,8 @@
 //! The originals and digests of a bag, as an archive that is judged. Only they are asked for: what the digests
 //! list besides was not to be in the bag.
 
+use std::collections::BTreeSet;
+
 use bundle::{ARCHIVE, Bag, BagRoot, VALIDATION};
 use evidence::{
     Archive, Bounds, Collector, Content, File, Filter, Keyring, Kind, Options, Reading, Root,
@@ -16,12 +18,16 @@ const VALIDATION_BYTES_MAX: usize = 64 << 20;
 /// See the module's documentation.
 struct Files<'a> {
     bag: &'a Bag,
+    /// Files that events are from. They are judged as log files, whatever they are called: none of them may
+    /// speak for itself.
+    originals: &'a BTreeSet<String>,
     limits: ReadLimits,
 }
 
 /// What the digests of a bag say of its originals, by these keys.
 pub(super) fn validate(
     bag: &Bag,
+    originals: &BTreeSet<String>,
     roots: &[BagRoot],
     keys: &Keyring,
     limits: ReadLimits,
@@ -32,7 +38,7 @@ pub(super) fn validate(
         prefix: root.prefix.clone(),
     };
     let roots: Vec<Root> = roots.iter().map(root).collect();
-    let (filter, files) = (Filter::default(), Files { bag, limits });
+    let (filter, files) = (Filter::default(), Files { bag, originals, limits });
     let bounds = Bounds::LARGE;
     let options = Options { roots: &roots, filter: &filter, metadata: &[], bounds };
     let mut collector = Collector::default();
@@ -63,7 +69,9 @@ impl Archive for Files<'_> {
     fn walk(&self, each: &mut dyn FnMut(File)) {
         let is_inside = |path: &str| path.strip_prefix(ARCHIVE).is_some_and(|p| p.starts_with('/'));
         for (path, size) in self.bag.files().filter(|(path, _)| is_inside(path)) {
-            let kind = kind_by_name(self, path, size).unwrap_or(Kind::Log);
+            let is_original = self.originals.contains(path);
+            let kind = if is_original { None } else { kind_by_name(self, path, size) };
+            let kind = kind.unwrap_or(Kind::Log);
             each(File { path: path.to_owned(), kind, number: 0, known: None });
         }
     }

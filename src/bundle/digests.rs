@@ -86,7 +86,12 @@ impl<'a> Digests<'a> {
     }
 
     /// Copies what the verdicts of these originals need.
-    pub(super) fn copy(mut self, originals: &[&str]) -> anyhow::Result<Copied> {
+    /// What is in the bag as an original, at one of these places, is none of them.
+    pub(super) fn copy(
+        mut self,
+        originals: &[&str],
+        places: &BTreeSet<String>,
+    ) -> anyhow::Result<Copied> {
         let belonging: Vec<(&str, Belongs)> = originals
             .iter()
             .filter_map(|path| Some((*path, Belongs::of(path, self.roots)?)))
@@ -113,7 +118,7 @@ impl<'a> Digests<'a> {
             self.tell_uncovered(group)?;
         }
         self.follow()?;
-        self.put_all()
+        self.put_all(places)
     }
 
     /// Reads the digests of an account and region that end on a day. Those of an organisation may be in the
@@ -266,11 +271,14 @@ impl<'a> Digests<'a> {
         Ok(())
     }
 
-    fn put_all(self) -> anyhow::Result<Copied> {
+    fn put_all(self, places: &BTreeSet<String>) -> anyhow::Result<Copied> {
         let mut copied = Copied::default();
         let mut prints = BTreeSet::new();
         for (path, candidate) in self.candidates.iter().filter(|(_, of)| of.is_needed) {
             let place = place_of(path);
+            if places.contains(&place) {
+                continue;
+            }
             match self.disk.raw(path, DIGEST_BYTES_MAX) {
                 Ok(bytes) => {
                     let stored = self.put(&place, &bytes)?;
@@ -283,8 +291,10 @@ impl<'a> Digests<'a> {
                     self.reasons.add(About::Digests, reason);
                 }
             }
-            if let Some(metadata) = self.metadata(path) {
-                let place = format!("{place}.metadata.json");
+            let place = format!("{place}.metadata.json");
+            if !places.contains(&place)
+                && let Some(metadata) = self.metadata(path)
+            {
                 let stored = self.put(&place, &metadata)?;
                 copied.files.insert(place, stored);
                 copied.metadata += 1;

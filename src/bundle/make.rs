@@ -223,16 +223,17 @@ impl Work<'_> {
                     counts.originals += 1;
                 }
             }
-            let Copied { files, digests, metadata, keys } = self.digests(&sources)?;
+            let originals: BTreeSet<String> = self.files.keys().cloned().collect();
+            let Copied { files, digests, metadata, keys } = self.digests(&sources, &originals)?;
             self.files.extend(files);
             (counts.digests, counts.metadata, counts.keys) = (digests, metadata, keys);
-            found = self.validation()?;
+            found = self.validation(&originals)?;
         }
         self.events(&sources, &mut counts)?;
         Ok((counts, found))
     }
 
-    fn digests(&mut self, sources: &Sources) -> anyhow::Result<Copied> {
+    fn digests(&mut self, sources: &Sources, places: &BTreeSet<String>) -> anyhow::Result<Copied> {
         let originals: Vec<&str> = sources
             .files
             .iter()
@@ -241,15 +242,17 @@ impl Work<'_> {
             .collect();
         let Making { client, given, roots, limits, .. } = self.making;
         let place = (&*self.watch, *limits);
-        Digests::new(self.stage, client, given, roots, place, &mut self.reasons).copy(&originals)
+        Digests::new(self.stage, client, given, roots, place, &mut self.reasons)
+            .copy(&originals, places)
     }
 
     /// What the digests in the bag say of the originals in it.
-    fn validation(&mut self) -> anyhow::Result<(u64, u64)> {
+    fn validation(&mut self, originals: &BTreeSet<String>) -> anyhow::Result<(u64, u64)> {
         self.stage.keep_only(&self.files)?;
         let bag = Bag::open(&self.stage.bag(), &mut Problems::default())?;
         let (given, limits) = (self.making.given, self.making.limits);
-        let report = validate(&bag, &bag_roots(self.making.roots), &given.keys, limits);
+        let roots = bag_roots(self.making.roots);
+        let report = validate(&bag, originals, &roots, &given.keys, limits);
         self.put_json(VALIDATION, &report)?;
         Ok(verdicts(&report))
     }

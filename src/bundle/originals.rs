@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use bundle::{About, Contents as _, Reasons, Sought, Spool, Stage, Stored, is_there, place_of};
+use bundle::{About, Reasons, Sought, Spool, Stage, Stored, There, find, place_of};
 
 use client::Client;
 use ingest::archive::Archive;
@@ -259,13 +259,8 @@ impl Copying<'_> {
         found: &mut [u8],
     ) -> anyhow::Result<Result<(), String>> {
         let file = File::open(self.stage.bag().join(&source.place))?;
-        let mut there = Vec::new();
-        let read = self.packed.content(&file, &mut |content| {
-            let is_in = places.iter().filter(|(_, sought)| is_there(content, sought));
-            there = is_in.map(|(event, _)| *event).collect();
-        });
-        let sha256 = match read {
-            Ok(sha256) => sha256,
+        let (sha256, there) = match find(self.packed, &file, places) {
+            Ok(found) => found,
             Err(why) => return Ok(Err(format!("it cannot be read: {why}"))),
         };
         if source.hashes.is_empty() {
@@ -277,10 +272,11 @@ impl Copying<'_> {
                 "it was changed since it was indexed: the SHA-256 of what it holds was {before}, and is {sha256}"
             )));
         }
-        for event in &there {
+        source.found = 0;
+        for ((event, _), _) in places.iter().zip(there).filter(|(_, there)| *there == There::Same) {
             found[*event as usize / 8] |= 1 << (event % 8);
+            source.found += 1;
         }
-        source.found = there.len() as u64;
         source.sha256 = Some(sha256);
         Ok(Ok(()))
     }

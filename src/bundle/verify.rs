@@ -1,6 +1,7 @@
 //! Checks a bundle, on any machine: its manifests, its events in their originals, and the signatures of its
 //! digests. Needs no index, and trusts nothing in the bag but what the manifests' hashes and the keys prove.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use bundle::{
@@ -57,6 +58,8 @@ pub struct Verified {
     pub events_of_tables: u64,
     /// Events whose original is not in the bag.
     pub events_without_file: u64,
+    /// Originals that events name.
+    pub originals_named: u64,
     /// Whose keys the digests were judged by: `given`, or `bag`, which anyone who made the bag could have
     /// made as well.
     pub keys_from: &'static str,
@@ -69,7 +72,7 @@ impl Verified {
     /// an original; and where keys were given, all originals are verified by them.
     pub fn is_good(&self) -> bool {
         let (verified, originals) = self.originals();
-        let is_proven = self.validation.is_some() && verified == originals;
+        let is_proven = verified > 0 && verified == originals;
         self.is_whole
             && self.says_complete
             && self.is_clean()
@@ -84,7 +87,8 @@ impl Verified {
     /// Originals that are verified, and all.
     pub fn originals(&self) -> (u64, u64) {
         let Some(found) = &self.validation else { return (0, 0) };
-        (found.files_in(Integrity::Verified), found.files.iter().map(|of| of.count).sum())
+        let judged = found.files.iter().map(|of| of.count).sum();
+        (found.files_in(Integrity::Verified), self.originals_named.max(judged))
     }
 
     fn is_clean(&self) -> bool {
@@ -124,7 +128,8 @@ pub fn verify(verifying: &Verifying<'_>) -> anyhow::Result<Verified> {
         events = check_events(&bag, report, &mut packed, folder.path(), &mut problems)?;
         count_digests(&bag, report, &events, &mut problems);
         if !report.records_only {
-            validation = Some(judge(&bag, report, verifying, &mut problems));
+            let originals = &events.originals;
+            validation = Some(judge(&bag, originals, report, verifying, &mut problems));
         }
     }
     Ok(Verified {
@@ -139,6 +144,7 @@ pub fn verify(verifying: &Verifying<'_>) -> anyhow::Result<Verified> {
         events_at_their_places: events.at_their_places,
         events_of_tables: events.of_tables,
         events_without_file: events.without_file,
+        originals_named: events.originals.len() as u64,
         keys_from: if verifying.given.is_some() { GIVEN } else { BAG },
         validation,
     })
@@ -171,6 +177,7 @@ fn count_digests(bag: &Bag, report: &Report, events: &EventsChecked, problems: &
 /// What the digests say: by the keys of the bag as whoever made it has found it, and by those that are given.
 fn judge(
     bag: &Bag,
+    originals: &BTreeSet<String>,
     report: &Report,
     verifying: &Verifying<'_>,
     problems: &mut Problems,
@@ -185,7 +192,7 @@ fn judge(
             problems.add(KEYS, format!("its keys cannot be read: {why}"));
         }
     }
-    let found = validate(bag, &report.roots, &keys, verifying.limits);
+    let found = validate(bag, originals, &report.roots, &keys, verifying.limits);
     if keys.len() as u64 != report.counts.keys {
         let (stated, counted) = (report.counts.keys, keys.len());
         problems.add(REPORT, format!("it counts {stated} keys, and there are {counted}"));
@@ -203,7 +210,7 @@ fn judge(
         }
     }
     match verifying.given {
-        Some(given) => validate(bag, &report.roots, &given.keys, verifying.limits),
+        Some(given) => validate(bag, originals, &report.roots, &given.keys, verifying.limits),
         None => found,
     }
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::bundle::{Indexed, check_code, events, is_good, named, text, tree, verify};
 use crate::bundle_hostile::{bag, seal, wrong};
-use crate::chain::write;
-use crate::common::{Place, record, run, sample, trail};
+use crate::chain::{Bench, gzip, write};
+use crate::common::{Place, record, run, sample};
 
 const EVENTS: &str = "data/events.ndjson";
 const REPORT: &str = "data/reports/bundle.json";
@@ -148,23 +148,79 @@ fn a_record_is_one_event_and_all_are_no_longer_than_their_file() {
 }
 
 #[test]
-fn places_that_cost_more_than_the_file_are_not_looked_at() {
-    let place = Place::new();
-    write(&place.archive().join("a.json"), &trail(&["1", "2", "3", "4", "5"]));
-    let indexed = Indexed::of(&place.archive());
-    let out = indexed.out("bag");
-    check_code(&indexed.bundle("*", &out, &[]), 0);
+fn only_what_an_index_would_take_for_a_record_is_one() {
+    let (_indexed, bench, out) = bag();
     let lines = fs::read_to_string(out.join(EVENTS)).unwrap();
-    let length = events(&out)[0]["length"].to_string();
-    let size = fs::metadata(place.archive().join("a.json")).unwrap().len();
-    let forged =
-        lines.replace(&format!("\"length\":{length}"), &format!("\"length\":{}", size - 20));
-    fs::write(out.join(EVENTS), forged).unwrap();
-    seal(&out);
-    let (_, found) = wrong(&out);
-    let told = |what: &str| found.to_string().matches(what).count();
-    assert_eq!(told("all records are longer than the file"), 2, "{found:#}");
-    assert_eq!(told("it is not there"), 3, "{found:#}");
+    let first = events(&out)[0].clone();
+    let content = crate::common::contents(&out.join(first["file"].as_str().unwrap()));
+    let content = String::from_utf8(content).unwrap();
+    let sha256 = |text: &str| hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text));
+    // Pieces of a genuine record, and of what is around it, each as an event of its own.
+    let within = |key: &str| {
+        let at = content.find(&format!("\"{key}\":{{")).unwrap() + key.len() + 3;
+        (at, &content[at..=at + content[at..].find('}').unwrap()])
+    };
+    let whole = (0, content.trim_end());
+    for (offset, piece) in [within("userIdentity"), within("requestParameters"), whole] {
+        let mut forged = first.clone();
+        forged["id"] = format!("0:{offset}").into();
+        forged["offset"] = offset.into();
+        forged["length"] = piece.len().into();
+        forged["record_sha256"] = sha256(piece).into();
+        forged["flags"] = serde_json::json!(["time-from-file"]);
+        forged["time"] = "2023-11-05T07:35:00Z".into();
+        forged["event"] = Value::Null;
+        let forged = forged.to_string().replace("\"event\":null", &format!("\"event\":{piece}"));
+        let (_, rest) = lines.split_once('\n').unwrap();
+        let names = with(&out, EVENTS, format!("{forged}\n{rest}").as_bytes());
+        assert!(names.iter().any(|path| path.contains("/CloudTrail/")), "{piece}: {names:?}");
+    }
+    // Longer or shorter than it is.
+    let length = format!("\"length\":{}", first["length"]);
+    for other in [1, 40_000_000] {
+        let names = edited(&out, EVENTS, &length, &format!("\"length\":{other}"));
+        assert!(names.iter().any(|path| path.contains("/CloudTrail/")), "{names:?}");
+    }
+    is_good(&out, &["--public-keys", text(&bench.keys)]);
+}
+
+#[test]
+fn no_original_speaks_for_itself_whatever_it_is_called() {
+    let (bench, hours) = Bench::whole();
+    let with_record = |text: &str, id: &str| {
+        let record = record(id);
+        format!("{},\"Records\":[{record}]}}", text.trim_end().strip_suffix('}').unwrap())
+    };
+    // A digest of nobody's key that holds a record, and metadata that does.
+    let digest = String::from_utf8(crate::common::contents(&hours[0].digest)).unwrap();
+    let stranger = hours[0].digest.to_str().unwrap().replace("083014Z", "083015Z");
+    assert_ne!(stranger, hours[0].digest.to_str().unwrap());
+    write(Path::new(&stranger), &gzip(with_record(&digest, "in-digest").as_bytes(), 6));
+    let metadata = crate::chain::metadata_path(&hours[3].digest);
+    let text_of = fs::read_to_string(&metadata).unwrap();
+    write(&metadata, with_record(&text_of, "in-metadata").as_bytes());
+    let indexed = Indexed::of(&bench.copy);
+    let keys = ["--public-keys", text(&bench.keys)];
+    for query in ["*", "eventID:in-*"] {
+        let out = indexed.out(&format!("bag-{}", query.len()));
+        indexed.bundle(query, &out, &keys);
+        let ids: Vec<Value> = events(&out).iter().map(|event| event["id"].clone()).collect();
+        assert!(
+            ids.contains(&"in-digest".into()) && ids.contains(&"in-metadata".into()),
+            "{ids:?}"
+        );
+        let (code, found) = verify(&out, &keys);
+        assert!(code == 4 && found["is_whole"] == true, "{found:#}");
+        let files = found["validation"]["files"].as_array().unwrap();
+        let others = files.iter().filter(|of| of["state"] != "verified");
+        let others: u64 = others.map(|of| of["count"].as_u64().unwrap()).sum();
+        assert_eq!(others, 2, "{found:#}");
+    }
+    // And where there is nothing to verify, nothing is verified.
+    let out = indexed.out("empty");
+    check_code(&indexed.bundle("eventName:Nobody", &out, &keys), 1);
+    check_code(&run(&["bundle", "verify", text(&out)]), 0);
+    check_code(&run(&[&["bundle", "verify", text(&out)], &keys[..]].concat()), 4);
 }
 
 #[test]

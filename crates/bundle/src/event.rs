@@ -8,10 +8,21 @@ use serde_json::value::RawValue;
 use wire::Integrity;
 
 use crate::Hash;
-use crate::find::Sought;
 use crate::limits::FLAGS_MAX;
-use formats::json::one_line;
 use sha2::{Digest as _, Sha256};
+
+/// The record that must stand at a place of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sought {
+    /// Byte of the file, uncompressed.
+    pub offset: u64,
+    /// Bytes of the record.
+    pub length: u64,
+    /// SHA-256 of these bytes.
+    pub sha256: Hash,
+    /// SHA-256 of the same on one line, repaired if need be.
+    pub line: Hash,
+}
 
 /// An event, and where its record is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,7 +73,7 @@ impl EventLine {
     /// What must stand at its place; None where its hash is none.
     pub fn sought(&self) -> Option<Sought> {
         let sha256 = hex::decode(&self.record_sha256).ok()?.try_into().ok()?;
-        let line = self.raw.is_none().then(|| hash(one_line(self.event.get()).as_bytes()));
+        let line = hash(self.event.get().as_bytes());
         Some(Sought { offset: self.offset, length: self.length, sha256, line })
     }
 }

@@ -6,9 +6,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 
-use crate::event::{EventLine, hash};
-use crate::find::{Sought, is_there};
-use crate::limits::{EVENT_BYTES_MAX, GROWTH_MAX};
+use crate::event::{EventLine, Sought, hash};
+use crate::limits::EVENT_BYTES_MAX;
 use crate::names::{ARCHIVE, EVENTS, RECORDS, REPORT, place_of};
 use crate::paths::ByPath;
 use crate::problems::Problems;
@@ -21,21 +20,30 @@ const NO_HASH: &str = "its record_sha256 is no SHA-256";
 
 /// Reads packed files, and records.
 pub trait Contents {
-    /// Hands over what a file holds, uncompressed, and returns its SHA-256 in hexadecimal. Err is why it
-    /// cannot be read.
-    fn content(&mut self, file: &File, take: &mut dyn FnMut(&[u8])) -> Result<String, String>;
-    /// What a record says of itself; None where it cannot be read.
-    fn record(&mut self, record: &[u8]) -> Option<Said>;
+    /// Hands over the records that an index would have of a file, as far as they begin at one of these bytes,
+    /// which are in order. Returns the SHA-256 in hexadecimal of what the file holds, uncompressed; Err is why
+    /// it cannot be read.
+    fn records(
+        &mut self,
+        file: &File,
+        offsets: &[u64],
+        each: &mut dyn FnMut(Found),
+    ) -> Result<String, String>;
+    /// What a record says of itself, in a file of this path; None where it cannot be read.
+    fn record(&mut self, record: &[u8], source: &str) -> Option<Said>;
     /// Bytes of a file beyond which it is not read.
     fn file_bytes_max(&self) -> usize;
 }
+
+/// A record of a file.
+pub type Found = Sought;
 
 /// What a record says of itself, as an index has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// Its `eventID`; empty where it has none.
     pub id: String,
-    /// Its time; None where it states none.
+    /// Its time, or where it states none, that in the name of its file; None where neither does.
     pub time: Option<String>,
     /// All of it as JSON on one line, repaired if need be.
     pub line: String,
@@ -108,6 +116,41 @@ fn is_of_trail(file: &str) -> bool {
     [".json", ".jsonl", ".ndjson", ".cloudtrail"].iter().any(|end| name.ends_with(end))
 }
 
+/// What is at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum There {
+    /// The record.
+    Same,
+    /// Another.
+    Other,
+    /// None.
+    No,
+    /// A record that another event has.
+    Taken,
+}
+
+/// Looks for records in a file, in the order of their places. Returns the SHA-256 of what it holds, and what is at
+/// each place.
+pub fn find(
+    contents: &mut dyn Contents,
+    file: &File,
+    places: &[(u64, Sought)],
+) -> Result<(String, Vec<There>), String> {
+    let offsets: Vec<u64> = places.iter().map(|(_, sought)| sought.offset).collect();
+    let is_again = |at: usize| at > 0 && offsets[at - 1] == offsets[at];
+    let taken = |at| if is_again(at) { There::Taken } else { There::No };
+    let mut there: Vec<There> = (0..places.len()).map(taken).collect();
+    let hash = contents.records(file, &offsets, &mut |found| {
+        let at = offsets.partition_point(|offset| *offset < found.offset);
+        if let Some((_, sought)) = places.get(at)
+            && there[at] != There::Same
+        {
+            there[at] = if *sought == found { There::Same } else { There::Other };
+        }
+    })?;
+    Ok((hash, there))
+}
+
 /// Whether what an event says of itself is what its record says; Err is what is not.
 fn is_of_its_record(event: &EventLine, contents: &mut dyn Contents) -> Result<(), String> {
     if let Some(raw) = &event.raw {
@@ -118,7 +161,8 @@ fn is_of_its_record(event: &EventLine, contents: &mut dyn Contents) -> Result<()
         }
     }
     let record = event.raw.as_deref().unwrap_or(event.event.get());
-    let said = contents.record(record.as_bytes()).ok_or("its record cannot be read")?;
+    let said =
+        contents.record(record.as_bytes(), &event.source).ok_or("its record cannot be read")?;
     if said.line != event.event.get() {
         return Err("its event is not its record, on one line and repaired".to_owned());
     }
@@ -132,10 +176,12 @@ fn is_of_its_record(event: &EventLine, contents: &mut dyn Contents) -> Result<()
     if !is_id {
         return Err("its id is not that of its record".to_owned());
     }
-    if said.time.is_some_and(|time| time != event.time) {
-        return Err("its time is not that of its record".to_owned());
+    match said.time {
+        Some(time) if time == event.time => Ok(()),
+        Some(_) => Err("its time is not that of its record".to_owned()),
+        None if event.flags.iter().any(|flag| flag == "time-from-file") => Ok(()),
+        None => Err("its record states no time, and it does not say so".to_owned()),
     }
-    Ok(())
 }
 
 impl Events<'_> {
@@ -171,7 +217,7 @@ impl Events<'_> {
                 }
             };
             let taken = match &mut records {
-                Some(records) => self.record(&event, records),
+                Some(records) => self.record(&event, records, contents),
                 None => self.line(number, &event, spool)?,
             };
             if let Err(why) = taken.and_then(|()| is_of_its_record(&event, contents)) {
@@ -241,7 +287,12 @@ impl Events<'_> {
     }
 
     /// Takes an event whose record stands next in the file of records.
-    fn record(&mut self, event: &EventLine, records: &mut impl BufRead) -> Result<(), String> {
+    fn record(
+        &mut self,
+        event: &EventLine,
+        records: &mut impl BufRead,
+        contents: &mut dyn Contents,
+    ) -> Result<(), String> {
         self.see(event);
         let place = self.next_record;
         let length = event.length.min(EVENT_BYTES_MAX as u64);
@@ -257,7 +308,10 @@ impl Events<'_> {
         }
         let sought = event.sought().ok_or(NO_HASH)?;
         let record = record.strip_suffix(b"\n").unwrap_or_default();
-        if !is_there(record, &Sought { offset: 0, ..sought }) {
+        let said = contents.record(record, &event.source);
+        let is_it = hash(record) == sought.sha256
+            && said.is_some_and(|said| hash(said.line.as_bytes()) == sought.line);
+        if !is_it {
             return Err(format!("its record is not what {RECORDS} has"));
         }
         self.checked.at_their_places += 1;
@@ -285,7 +339,6 @@ impl Events<'_> {
         let bytes_max = contents.file_bytes_max();
         spool.each_file(|number, places| {
             let (path, sha256) = paths[number as usize];
-            let mut found = 0;
             let file = match self.bag.file(path, bytes_max) {
                 Ok(file) => file,
                 Err(error) => {
@@ -293,37 +346,30 @@ impl Events<'_> {
                     return Ok::<(), io::Error>(());
                 }
             };
-            let read = contents.content(&file, &mut |content| {
-                // Records do not overlap: so all of them cost no more than the file.
-                let mut left = (content.len() as u64).saturating_mul(GROWTH_MAX as u64);
-                let mut before = None;
-                for (event, sought) in places {
-                    let Sought { offset, length, .. } = *sought;
-                    let is_again = before.replace(offset) == Some(offset);
-                    let fits = left.checked_sub(length);
-                    let why = if is_again {
-                        "another line has it"
-                    } else if fits.is_none() {
-                        "all records are longer than the file"
-                    } else if is_there(content, sought) {
-                        found += 1;
-                        left = fits.unwrap_or_default();
-                        continue;
-                    } else {
-                        "it is not there"
+            let found = find(contents, &file, places);
+            let read = found.map(|(hash, there)| {
+                for ((line, sought), state) in places.iter().zip(there) {
+                    let why = match state {
+                        There::Same => {
+                            self.checked.at_their_places += 1;
+                            continue;
+                        }
+                        There::No => "no record begins there",
+                        There::Other => "another record is there",
+                        There::Taken => "another line has it",
                     };
-                    left = fits.unwrap_or_default();
+                    let offset = sought.offset;
                     let what =
-                        format!("the record of line {event} of {EVENTS}, byte {offset}: {why}");
+                        format!("the record of line {line} of {EVENTS}, byte {offset}: {why}");
                     problems.add(path, what);
                 }
+                hash
             });
             match read {
                 Ok(hash) if hash == sha256 => {}
                 Ok(_) => problems.add(path, format!("it does not hold what {EVENTS} says")),
                 Err(why) => problems.add(path, format!("it cannot be read: {why}")),
             }
-            self.checked.at_their_places += found;
             Ok(())
         })
     }

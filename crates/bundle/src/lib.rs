@@ -12,7 +12,6 @@
 mod check;
 mod event;
 mod events;
-mod find;
 mod info;
 mod limits;
 mod manifest;
@@ -27,9 +26,8 @@ mod stage;
 mod unpacking;
 
 pub use self::check::{Checked, check};
-pub use self::event::EventLine;
-pub use self::events::{Contents, EventsChecked, Said, check_events};
-pub use self::find::{Sought, is_there};
+pub use self::event::{EventLine, Sought};
+pub use self::events::{Contents, EventsChecked, Found, Said, There, check_events, find};
 pub use self::names::{ARCHIVE, COVERAGE, EVENTS, KEYS, RECORDS, REPORT, VALIDATION, place_of};
 pub use self::problems::{Problem, Problems};
 pub use self::report::{About, BagRoot, Counts, FORMAT, Query, Reason, Reasons, Report, Tree};

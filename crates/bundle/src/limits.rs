@@ -31,9 +31,6 @@ pub(crate) const FLAGS_MAX: usize = 64;
 /// unless somebody makes a bag to harm. A hundred million fit.
 pub(crate) const BUCKET_PLACES_MAX: u64 = 2_000_000;
 
-/// Bytes of a record in memory for one byte of its file: U+FFFD stands for a byte that is not UTF-8.
-pub(crate) const GROWTH_MAX: usize = 3;
-
 /// Bytes of a report: what [`REASONS_BYTES_MAX`] allows, escaped, and a query.
 pub(crate) const REPORT_BYTES_MAX: usize = 16 << 20;
 
@@ -48,9 +45,6 @@ pub(crate) const REASONS_MAX: usize = 1_000;
 
 /// Bytes that are copied or hashed at a time.
 pub(crate) const STEP: usize = 256 << 10;
-
-/// Texts within texts in which a record may stand escaped: SNS in SQS in a log line has three.
-pub(crate) const ESCAPED_DEPTH_MAX: usize = 4;
 
 /// Files that the places of events are spread over. One of them is in memory at a time: of ten million
 /// events, 14 MB.

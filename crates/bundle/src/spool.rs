@@ -6,11 +6,11 @@ use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::Hash;
-use crate::find::Sought;
+use crate::event::Sought;
 use crate::limits::{BUCKET_PLACES_MAX, BUCKETS};
 
 /// Bytes of a place on disk.
-const BYTES: usize = 4 + 8 + 8 + 8 + 32 + 1 + 32;
+const BYTES: usize = 4 + 8 + 8 + 8 + 32 + 32;
 
 /// Places that wait.
 #[derive(Debug)]
@@ -53,8 +53,7 @@ impl Spool {
             bucket.write_all(&number.to_le_bytes())?;
         }
         bucket.write_all(&sought.sha256)?;
-        bucket.write_all(&[u8::from(sought.line.is_some())])?;
-        bucket.write_all(&sought.line.unwrap_or_default())
+        bucket.write_all(&sought.line)
     }
 
     /// Hands over the places of each file, with the numbers of their events.
@@ -97,8 +96,8 @@ fn parse(bytes: &[u8; BYTES]) -> Placed {
     let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
     let hash = |at: usize| -> Hash { std::array::from_fn(|byte| bytes[at + byte]) };
     let file = u32::from_le_bytes(std::array::from_fn(|byte| bytes[byte]));
-    let line = (bytes[60] == 1).then(|| hash(61));
-    let sought = Sought { offset: number(12), length: number(20), sha256: hash(28), line };
+    let sought =
+        Sought { offset: number(12), length: number(20), sha256: hash(28), line: hash(60) };
     Placed { file, event: number(4), sought }
 }
 
@@ -114,7 +113,7 @@ mod tests {
             offset,
             length: 7,
             sha256: [offset as u8; 32],
-            line: offset.is_multiple_of(2).then_some([9; 32]),
+            line: [(offset / 256) as u8; 32],
         };
         for event in 0..1_000 {
             spool.add((event % 130) as u32, event, &sought(2_000 - event)).unwrap();
