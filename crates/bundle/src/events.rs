@@ -137,15 +137,21 @@ pub fn find(
     places: &[(u64, Sought)],
 ) -> Result<(String, Vec<There>), String> {
     let offsets: Vec<u64> = places.iter().map(|(_, sought)| sought.offset).collect();
-    let is_again = |at: usize| at > 0 && offsets[at - 1] == offsets[at];
-    let taken = |at| if is_again(at) { There::Taken } else { There::No };
-    let mut there: Vec<There> = (0..places.len()).map(taken).collect();
+    let mut there = vec![There::No; places.len()];
     let hash = contents.records(file, &offsets, &mut |found| {
-        let at = offsets.partition_point(|offset| *offset < found.offset);
-        if let Some((_, sought)) = places.get(at)
-            && there[at] != There::Same
+        let first = offsets.partition_point(|offset| *offset < found.offset);
+        let at_it = places[first..].iter().zip(&mut there[first..]);
+        // Of a file that was read again with other content, two events can be at one byte.
+        let mut is_taken = false;
+        for ((_, sought), there) in
+            at_it.take_while(|((_, sought), _)| sought.offset == found.offset)
         {
-            there[at] = if *sought == found { There::Same } else { There::Other };
+            *there = match (*sought == found, is_taken) {
+                (true, false) => There::Same,
+                (true, true) => There::Taken,
+                (false, _) => There::Other,
+            };
+            is_taken |= *sought == found;
         }
     })?;
     Ok((hash, there))
