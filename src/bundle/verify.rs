@@ -58,8 +58,6 @@ pub struct Verified {
     pub events_of_tables: u64,
     /// Events whose original is not in the bag.
     pub events_without_file: u64,
-    /// Originals that events name.
-    pub originals_named: u64,
     /// Whose keys the digests were judged by: `given`, or `bag`, which anyone who made the bag could have
     /// made as well.
     pub keys_from: &'static str,
@@ -87,8 +85,7 @@ impl Verified {
     /// Originals that are verified, and all.
     pub fn originals(&self) -> (u64, u64) {
         let Some(found) = &self.validation else { return (0, 0) };
-        let judged = found.files.iter().map(|of| of.count).sum();
-        (found.files_in(Integrity::Verified), self.originals_named.max(judged))
+        (found.files_in(Integrity::Verified), found.files.iter().map(|of| of.count).sum())
     }
 
     fn is_clean(&self) -> bool {
@@ -144,7 +141,6 @@ pub fn verify(verifying: &Verifying<'_>) -> anyhow::Result<Verified> {
         events_at_their_places: events.at_their_places,
         events_of_tables: events.of_tables,
         events_without_file: events.without_file,
-        originals_named: events.originals.len() as u64,
         keys_from: if verifying.given.is_some() { GIVEN } else { BAG },
         validation,
     })

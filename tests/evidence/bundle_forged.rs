@@ -83,6 +83,7 @@ fn what_an_event_says_of_itself_is_what_its_record_says() {
         (member("time"), "\"time\":\"2023-11-05T07:30:15Z\"".to_owned()),
         (member("source"), member("source").replace("_CloudTrail_", "_cloudTrail_")),
         (flags.clone(), format!("\"record_offset\":0,{flags}")),
+        (flags.clone(), format!("\"actor\":\"alice\",{flags}")),
         (format!("{flags}[]"), format!("{flags}[{}\"x\"]", "\"x\",".repeat(64))),
         // A genuine record does not make another event genuine, nor does another hash.
         (format!("\"event\":{record}"), format!("\"raw\":{raw},\"event\":{forged}")),

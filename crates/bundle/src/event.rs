@@ -24,8 +24,9 @@ pub struct Sought {
     pub line: Hash,
 }
 
-/// An event, and where its record is.
+/// An event, and where its record is. It has no other members: a reader could take them for the record's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EventLine {
     /// The record's `eventID`; of one without, its place.
     pub id: String,
