@@ -50,6 +50,14 @@ await run({
     await page.locator(".of-cell", { hasText: "2024-05-05 08h" }).waitFor();
   },
 
+  "the newest is in sight": async (page) => {
+    await page.setViewportSize({ width: 420, height: 900 });
+    await page.goto(`${PAGE}&v=archive`);
+    await page.locator(".map tbody tr").first().waitFor();
+    const [left, hidden] = await page.locator(".map").evaluate((map) => [map.scrollLeft, map.scrollWidth - map.clientWidth]);
+    assert.ok(hidden > 0 && Math.abs(left - hidden) < 2, `${left} of ${hidden}`);
+  },
+
   "files are listed by state and path with their reasons": async (page) => {
     await page.goto(`${PAGE}&v=archive`);
     await page.locator(".states", { hasText: "rejected" }).getByRole("link", { name: "rejected" }).click();

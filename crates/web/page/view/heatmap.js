@@ -1,7 +1,7 @@
 // A map of what the archive has: a row for each account and region, a cell for each day or hour. A gap has
 // a colour, a sign and a text.
 
-import { html } from "../vendor/preact.js";
+import { html, useEffect } from "../vendor/preact.js";
 import { DAYS, ROWS_MAX, dayOf, hoursOf, isShort, kindOfCell, mapOf, signOf, timeOf, windowOf, wordsOf } from "../core/archive.js";
 import { covered } from "../core/inventory.js";
 import { extent, go, place } from "../core/state.js";
@@ -71,6 +71,8 @@ function Found({ found, span, isByHour }) {
   const map = mapOf(found, span, isByHour);
   const rows = map.rows.slice(0, ROWS_MAX);
   const reached = reachedOf(rows, map.columns, isByHour);
+  // The newest is at the right, and is looked for first.
+  useEffect(() => document.querySelector(".map")?.scrollTo({ left: 1e6 }), [span[1], isByHour]);
   const legend = map.isCut ? [...LEGEND, ["unknown", "not known: the daemon does not tell all"]] : LEGEND;
   return html`
     <ul class="legend cells">${legend.map(([kind, means]) => html`<li><i class=${`cell ${kind}`}>${signOf(kind)}</i>${means}</li>`)}
