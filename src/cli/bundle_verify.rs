@@ -32,8 +32,8 @@ pub(super) struct Args {
     #[arg(value_name = "DIR|FILE.tar")]
     path: PathBuf,
     /// What 'aws cloudtrail list-public-keys' printed, as you fetched it yourself: a file, or a folder with
-    /// such files; may be given several times [default: the keys in the bag, which are only as good as
-    /// the bag]
+    /// such files; may be given several times. Then each original must be verified by them [default: the
+    /// keys in the bag, which are only as good as the bag]
     #[arg(long, value_name = "PATH")]
     public_keys: Vec<PathBuf>,
     /// table, or json (all that was found)

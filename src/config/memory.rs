@@ -8,7 +8,8 @@ use super::{Config, Evidence};
 use evidence::Bounds;
 use wire::limits::{
     EXPORTS_KEPT_BYTES_MAX, EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX,
-    SMALL_BYTES, TAIL_BATCH_BYTES, TAILS_MAX, UNREAD_BYTES_MAX, long_searches_max,
+    SMALL_BYTES, TAIL_BATCH_BYTES, TAILS_MAX, TICKET_BYTES_MAX, TICKETS_MAX, UNREAD_BYTES_MAX,
+    long_searches_max,
 };
 
 /// One merge at a time. Its working memory follows the columns: the names of those of ten segments, 36
@@ -172,19 +173,7 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
             ),
             keys: &["socket.connections_max"],
         },
-        MemoryPart {
-            name: "exports and tails",
-            bytes: EXPORTS_MAX as u64 * EXPORT_BYTES
-                + EXPORTS_KEPT_BYTES_MAX as u64
-                + TAILS_MAX as u64 * TAIL_BYTES,
-            formula: format!(
-                "{EXPORTS_MAX} exports x {} MiB, {} MiB of rows, {TAILS_MAX} tails x {} KiB",
-                mib(EXPORT_BYTES),
-                mib(EXPORTS_KEPT_BYTES_MAX as u64),
-                TAIL_BYTES >> 10
-            ),
-            keys: &[],
-        },
+        exports(),
         digests(&config.evidence),
         MemoryPart {
             name: "coverage",
@@ -206,6 +195,25 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
         },
     ];
     MemorySum { parts }
+}
+
+/// What exports, their tickets, and tails take.
+fn exports() -> MemoryPart {
+    MemoryPart {
+        name: "exports and tails",
+        bytes: EXPORTS_MAX as u64 * EXPORT_BYTES
+            + EXPORTS_KEPT_BYTES_MAX as u64
+            + (TICKETS_MAX * TICKET_BYTES_MAX) as u64
+            + TAILS_MAX as u64 * TAIL_BYTES,
+        formula: format!(
+            "{EXPORTS_MAX} exports x {} MiB, {} MiB of rows, {TICKETS_MAX} tickets x {} KiB, {TAILS_MAX} tails x {} KiB",
+            mib(EXPORT_BYTES),
+            mib(EXPORTS_KEPT_BYTES_MAX as u64),
+            TICKET_BYTES_MAX >> 10,
+            TAIL_BYTES >> 10
+        ),
+        keys: &[],
+    }
 }
 
 fn digests(evidence: &Evidence) -> MemoryPart {
@@ -259,12 +267,12 @@ merge                       224 MiB  one at a time, fixed
 searches                    288 MiB  2, and 1 long ones, x 96 MiB
 answers and bodies           32 MiB  large ones, until they are read, fixed
 connections                  40 MiB  160 x 256 KiB, heads and small answers
-exports and tails           224 MiB  4 exports x 32 MiB, 64 MiB of rows, 64 tails x 512 KiB
+exports and tails           233 MiB  4 exports x 32 MiB, 64 MiB of rows, 64 tickets x 144 KiB, 64 tails x 512 KiB
 digests                      18 MiB  2000 bytes a digest, 56 a file, 50 a copy of an event, for 5000, 100000 and 50000
 coverage                     46 MiB  what the archive covers, twice, and a search for it, fixed
 record cache                 64 MiB  decompressed blocks of records, and what wildcards found
 base                         40 MiB  program and runtime, fixed
-total                      1905 MiB";
+total                      1914 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
     }
 

@@ -123,7 +123,8 @@ impl Disk {
     }
 }
 
-/// What a file of an archive is by its name: a digest, or metadata, if it has any in it. None tells nothing.
+/// What a file of an archive is by its name, if the name says it: a digest; or metadata, where its content
+/// is that, too.
 pub(crate) fn kind_by_name(
     archive: &impl evidence::Archive,
     path: &str,

@@ -477,6 +477,14 @@ fn tables_are_bundled_and_that_their_rows_are_not_read_again_is_told() {
     assert!(found["events"].as_u64().unwrap() > 20 && found["events_of_tables"] == found["events"]);
     let shown = run(&["bundle", "verify", text(&out)]).stdout;
     assert!(shown.contains("of tables, whose rows were not read"), "{shown}");
+    // The table is the one that its events name, though.
+    let lines = fs::read_to_string(out.join("data/events.ndjson")).unwrap();
+    let sha256 = events(&out)[0]["sha256"].as_str().unwrap().to_owned();
+    fs::write(out.join("data/events.ndjson"), lines.replace(&sha256, &"0".repeat(64))).unwrap();
+    crate::bundle_hostile::seal(&out);
+    let (code, found) = verify(&out, &[]);
+    let file = events(&out)[0]["file"].as_str().unwrap().to_owned();
+    assert!(code == 4 && named(&found) == [file].into(), "{found:#}");
 }
 
 #[test]

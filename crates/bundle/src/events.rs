@@ -157,6 +157,42 @@ pub fn find(
     Ok((hash, there))
 }
 
+/// Reads originals.
+struct Reading<'a> {
+    bag: &'a Bag,
+    contents: &'a mut dyn Contents,
+    problems: &'a mut Problems,
+    at_their_places: u64,
+}
+
+impl Reading<'_> {
+    /// Looks for the records of one, and compares what it holds with what its events say.
+    fn file(&mut self, path: &str, sha256: &str, places: &[(u64, Sought)]) {
+        let file = self.bag.file(path, self.contents.file_bytes_max());
+        let found = file.map_err(|error| error.to_string());
+        let (hash, there) = match found.and_then(|file| find(self.contents, &file, places)) {
+            Ok(found) => found,
+            Err(why) => return self.problems.add(path, format!("it cannot be read: {why}")),
+        };
+        for ((line, Sought { offset, .. }), there) in places.iter().zip(there) {
+            let why = match there {
+                There::Same => {
+                    self.at_their_places += 1;
+                    continue;
+                }
+                There::No => "no record begins there",
+                There::Other => "another record is there",
+                There::Taken => "another line has it",
+            };
+            let record = format!("the record of line {line} of {EVENTS}, byte {offset}");
+            self.problems.add(path, format!("{record}: {why}"));
+        }
+        if hash != sha256 {
+            self.problems.add(path, format!("it does not hold what {EVENTS} says"));
+        }
+    }
+}
+
 /// Whether what an event says of itself is what its record says; Err is what is not.
 fn is_of_its_record(event: &EventLine, contents: &mut dyn Contents) -> Result<(), String> {
     if let Some(raw) = &event.raw {
@@ -342,42 +378,20 @@ impl Events<'_> {
         for (path, (number, sha256)) in self.files.map() {
             paths[*number as usize] = (path, sha256);
         }
-        let bytes_max = contents.file_bytes_max();
+        let mut is_read = vec![false; paths.len()];
+        let mut read = Reading { bag: self.bag, contents, problems, at_their_places: 0 };
         spool.each_file(|number, places| {
             let (path, sha256) = paths[number as usize];
-            let file = match self.bag.file(path, bytes_max) {
-                Ok(file) => file,
-                Err(error) => {
-                    problems.add(path, format!("it cannot be read: {error}"));
-                    return Ok::<(), io::Error>(());
-                }
-            };
-            let found = find(contents, &file, places);
-            let read = found.map(|(hash, there)| {
-                for ((line, sought), state) in places.iter().zip(there) {
-                    let why = match state {
-                        There::Same => {
-                            self.checked.at_their_places += 1;
-                            continue;
-                        }
-                        There::No => "no record begins there",
-                        There::Other => "another record is there",
-                        There::Taken => "another line has it",
-                    };
-                    let offset = sought.offset;
-                    let what =
-                        format!("the record of line {line} of {EVENTS}, byte {offset}: {why}");
-                    problems.add(path, what);
-                }
-                hash
-            });
-            match read {
-                Ok(hash) if hash == sha256 => {}
-                Ok(_) => problems.add(path, format!("it does not hold what {EVENTS} says")),
-                Err(why) => problems.add(path, format!("it cannot be read: {why}")),
-            }
-            Ok(())
-        })
+            is_read[number as usize] = true;
+            read.file(path, sha256, places);
+            Ok::<(), io::Error>(())
+        })?;
+        // Of tables, whose rows are not looked for, too: they hold what their events say.
+        for ((path, sha256), _) in paths.iter().zip(is_read).filter(|(_, is_read)| !is_read) {
+            read.file(path, sha256, &[]);
+        }
+        self.checked.at_their_places += read.at_their_places;
+        Ok(())
     }
 
     /// Compares what is there with what the report counts.

@@ -224,7 +224,7 @@ impl Seats {
         let mut taken = self.taken();
         let of_user = taken.get(holder).copied().unwrap_or_default();
         let all: usize = taken.values().sum();
-        if all >= self.most || of_user >= self.most - self.most / 4 {
+        if all >= self.most || of_user >= (self.most * 3 / 4).max(1) {
             return None;
         }
         taken.insert(holder.clone(), of_user + 1);
@@ -296,6 +296,16 @@ mod tests {
         assert!(take(1).is_none() && take(3).is_some());
         drop(held);
         assert!(seats.taken().is_empty());
+    }
+
+    #[test]
+    fn one_user_leaves_a_seat_to_others_however_few_there_are() {
+        for (most, of_user) in [(1, 1), (2, 1), (3, 2), (4, 3), (5, 3), (64, 48)] {
+            let seats = Seats::new(most);
+            let held: Vec<Seat> = std::iter::from_fn(|| seats.take(&Holder::User(1))).collect();
+            assert_eq!(held.len(), of_user, "of {most}");
+            assert_eq!(seats.take(&Holder::User(2)).is_some(), most > 1, "of {most}");
+        }
     }
 
     #[test]

@@ -31,12 +31,13 @@ struct Kept {
     secret: String,
     holder: Holder,
     until: Instant,
-    request: ExportRequest,
+    /// As JSON: a tree in memory takes many times as much.
+    request: Vec<u8>,
 }
 
 impl Tickets {
     /// Keeps a request, and returns its ticket; None where as many wait as may.
-    fn keep(&self, holder: &Holder, request: ExportRequest, now: Instant) -> Option<String> {
+    fn keep(&self, holder: &Holder, request: Vec<u8>, now: Instant) -> Option<String> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|kept| kept.until > now);
         let of_user = kept.iter().filter(|kept| kept.holder == *holder).count();
@@ -50,7 +51,7 @@ impl Tickets {
     }
 
     /// The request of a ticket, which is of no use from then on.
-    fn take(&self, holder: &Holder, given: &str, now: Instant) -> Option<ExportRequest> {
+    fn take(&self, holder: &Holder, given: &str, now: Instant) -> Option<Vec<u8>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|kept| kept.until > now);
         // All are looked at, so that the time does not tell which it was.
@@ -65,14 +66,15 @@ impl Tickets {
 /// Answers with a ticket once the query is known to be one, and says how it was taken.
 pub(crate) async fn ticket(app: App, client: &Client, request: ExportRequest) -> Answer {
     check_limit(request.limit.unwrap_or_default(), SEARCH_LIMIT_MAX)?;
-    let bytes = encode(&request)?.len();
-    if bytes > TICKET_BYTES_MAX {
+    let encoded = encode(&request)?;
+    if encoded.len() > TICKET_BYTES_MAX {
+        let bytes = encoded.len();
         let message = format!("the request has {bytes} bytes; a ticket's has {TICKET_BYTES_MAX}");
         return Err(ApiError::new(ErrorKind::TooLarge, message).into());
     }
     let first = request.page(1, request.cursor.clone());
     let found = app.limited(move |engine, cancel| engine.search(&first, cancel)).await?;
-    let kept = app.tickets.keep(&client.holder, request, Instant::now());
+    let kept = app.tickets.keep(&client.holder, encoded, Instant::now());
     let busy = "as many tickets as there may be wait to be used; one is of use for a minute";
     let ticket = kept.ok_or_else(|| ApiError::new(ErrorKind::Busy, busy))?;
     let warnings = found.warnings;
@@ -87,6 +89,9 @@ pub(crate) async fn use_ticket(app: App, client: &Client, asked: TicketRequest) 
     let request = app.tickets.take(&client.holder, &asked.ticket, Instant::now());
     let gone = "this ticket was used, is older than a minute, or never was: ask for another";
     let request = request.ok_or_else(|| ApiError::new(ErrorKind::Gone, gone))?;
+    let request: ExportRequest = serde_json::from_slice(&request).map_err(|error| {
+        ApiError::new(ErrorKind::Internal, format!("the ticket's request cannot be read: {error}"))
+    })?;
     let name = match request.format {
         ExportFormat::Ndjson => "attachment; filename=\"traildex.ndjson\"",
         ExportFormat::Csv => "attachment; filename=\"traildex.csv\"",
@@ -103,8 +108,9 @@ pub(crate) async fn use_ticket(app: App, client: &Client, asked: TicketRequest) 
 mod tests {
     use super::*;
 
-    fn request(query: &str) -> ExportRequest {
-        ExportRequest { query: query.to_owned().into(), ..ExportRequest::default() }
+    fn request(query: &str) -> Vec<u8> {
+        let query = query.to_owned().into();
+        encode(&ExportRequest { query, ..ExportRequest::default() }).unwrap()
     }
 
     #[test]

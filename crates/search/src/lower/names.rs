@@ -310,11 +310,13 @@ impl Names for EventNames<'_> {
                 "{word} is taken as a network, and finds every address in it; \"{word}\" in quotes finds the \
                  text"
             ));
-        } else if self.fields.has_service(&word.to_ascii_lowercase()) {
+            return;
+        }
+        let service = word.to_ascii_lowercase();
+        if self.fields.has_service(&service) {
             self.fields.note(format!(
-                "'{word}' is looked for as a word, and {}{SERVICE_ENDING} is another; service:{word} finds what \
-                 was asked of the service",
-                word.to_ascii_lowercase()
+                "'{word}' is looked for as a word, and {service}{SERVICE_ENDING} is another; \
+                 service:{service} finds what was asked of the service"
             ));
         }
     }
