@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::MemorySum;
+use super::memory::mib;
 
 /// The caller's mistake: each names the place, the key, the value, and what would work.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +36,7 @@ pub enum ConfigError {
     /// More than the machine has; `total_ram` in bytes.
     #[error(
         "the configuration adds up to {} MiB of memory and the machine has {} MiB; lower {}\n{sum}",
-        sum.total() >> 20, total_ram >> 20, sum.keys().join(", ")
+        mib(sum.total()), total_ram >> 20, sum.keys().join(", ")
     )]
     Memory { sum: MemorySum, total_ram: u64 },
 }

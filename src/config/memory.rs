@@ -248,7 +248,7 @@ impl Evidence {
 }
 
 /// Rounded up: a sum that looks smaller than it is would mislead.
-fn mib(bytes: u64) -> u64 {
+pub(super) fn mib(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20)
 }
 
@@ -286,7 +286,7 @@ total                      1914 MiB";
         let (message, table) = error.split_once('\n').unwrap();
         assert_eq!(
             message,
-            "the configuration adds up to 1904 MiB of memory and the machine has 1904 MiB; \
+            "the configuration adds up to 1914 MiB of memory and the machine has 1913 MiB; \
              lower ingest.threads, ingest.file_bytes_max, ingest.segment_bytes_max, \
              search.concurrent_max, search.record_cache_bytes, socket.connections_max, \
              ingest.segment_events_max"
