@@ -144,7 +144,7 @@ const CASES: &[(&str, &str, &str)] = &[
 fn document(title: &str, detection: &str) -> String {
     let condition = if detection.contains("condition:") { "" } else { "\n    condition: s" };
     format!(
-        "title: {title}\nlogsource: {{product: aws, service: cloudtrail}}\ndetection:\n    {detection}{condition}\n"
+        "title: \"{title}\"\nlogsource: {{product: aws, service: cloudtrail}}\ndetection:\n    {detection}{condition}\n"
     )
 }
 

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::place;
 use crate::cli::list::write_json;
@@ -216,7 +219,7 @@ impl<'r> Report<'r> {
 
     /// A page that stands alone: no script, and nothing from elsewhere.
     pub(super) fn html(&self, warnings: &[String]) -> String {
-        let mut page = String::from(HEAD);
+        let mut page = head();
         let _ = write!(page, "<p>{}</p>", html(&self.footer()));
         for line in warnings.iter().cloned().chain(self.left_out()) {
             let _ = write!(page, "<p class=told>{}</p>", html(&line));
@@ -255,15 +258,21 @@ impl<'r> Report<'r> {
     }
 }
 
-const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
-<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-<title>traildex hunt</title><style>\
-body{font:14px/1.5 system-ui,sans-serif;margin:2em;max-width:90em}\
+const STYLE: &str = "body{font:14px/1.5 system-ui,sans-serif;margin:2em;max-width:90em}\
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3em .6em;\
 border-bottom:1px solid #ccc;vertical-align:top;overflow-wrap:anywhere}code{font-size:12px}\
 h2{border-left:.4em solid #888;padding-left:.5em;margin-top:2em}h2.critical{border-color:#a00}\
-h2.high{border-color:#c50}h2.medium{border-color:#a80}.who,.told{color:#555}small{color:#555}\
-</style><h1>traildex hunt</h1>";
+h2.high{border-color:#c50}h2.medium{border-color:#a80}.who,.told{color:#555}small{color:#555}";
+
+/// The beginning of the page, which allows its own style and nothing else.
+fn head() -> String {
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=Content-Security-Policy \
+         content=\"default-src 'none'; style-src 'sha256-{hash}'\"><title>traildex hunt</title>\
+         <style>{STYLE}</style><h1>traildex hunt</h1>"
+    )
+}
 
 /// A text that is no markup, with no sign in it that hides or reorders others.
 fn html(text: &str) -> String {

@@ -280,7 +280,8 @@ impl Parser<'_> {
             Test::Is(value) => self.tell_odd(&field, value),
             _ => {}
         }
-        let expr = Expr::Field { field, test };
+        let is_all = test == Test::Exists && field == FieldRef::everywhere();
+        let expr = if is_all { Expr::All } else { Expr::Field { field, test } };
         Ok(if is_negated { Expr::negate(expr) } else { expr })
     }
 

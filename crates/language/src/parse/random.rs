@@ -250,7 +250,9 @@ fn simple_expr() -> impl Strategy<Value = Expr> {
         regex().prop_map(Expr::Regex),
         text().prop_map(Expr::Phrase),
         (asked(), compared()).prop_map(|(field, test)| Expr::Field { field, test }),
-        (asked(), test()).prop_map(|(field, test)| Expr::Field { field, test }),
+        (asked(), test())
+            .prop_map(|(field, test)| Expr::Field { field, test })
+            .prop_filter("every event has something", |expr| expr.to_string() != "*:*"),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
         let parts = || prop::collection::vec(inner.clone(), 2..4);

@@ -120,7 +120,8 @@ impl<'a> Scanner<'a> {
             self.offset += raw.len();
             return Some(FieldRef { offset, ..FieldRef::everywhere() });
         }
-        let Some(above) = raw.strip_suffix(BELOW).filter(|above| !above.ends_with('\\')) else {
+        let is_escaped = |above: &str| (above.len() - above.trim_end_matches('\\').len()) % 2 == 1;
+        let Some(above) = raw.strip_suffix(BELOW).filter(|above| !is_escaped(above)) else {
             return self.name(ends).map(|name| FieldRef::typed(name, offset));
         };
         let name = Self::new(above).name("")?;
