@@ -143,6 +143,56 @@ fn near_values_are_told_with_their_counts() {
     assert_eq!(near(&found, Difference::Case), expected);
 }
 
+/// Events of which some value of the user agent, in lower case or as it is, holds a text.
+fn agents(part: &'static str, ignores_case: bool) -> u64 {
+    count(|record| {
+        let agent = text(record, "/userAgent");
+        if ignores_case { agent.to_lowercase().contains(part) } else { agent.contains(part) }
+    })
+}
+
+#[test]
+fn what_is_only_a_part_is_told_with_the_form_that_finds_it() {
+    let stratus = agents("stratus", false);
+    assert!(stratus > 0);
+    let part = |query: &str| {
+        let found = why(query);
+        let told = found.near.iter().find(|near| near.difference == Difference::Part);
+        let told = told.unwrap_or_else(|| panic!("{query}: {:?}", found.near));
+        (told.instead_of.clone(), told.condition.clone(), told.events)
+    };
+    let expect = |query: &str, condition: &str, events: u64| {
+        assert_eq!(part(query), (query.to_owned(), condition.to_owned(), events), "{query}");
+    };
+    expect("userAgent:/stratus/", "userAgent:/.*stratus.*/", stratus);
+    expect("userAgent:stratus", "userAgent:*stratus*", stratus);
+    expect("userAgent:/STRATUS/", "userAgent:/.*STRATUS.*/i", agents("stratus", true));
+    expect("userAgent:STRATUS", "userAgent:~*STRATUS*", agents("stratus", true));
+    expect("userAgent:tratus*", "userAgent:*tratus*", agents("tratus", false));
+    let instances = count(|record| text(record, "/userIdentity/principalId").contains(":i-"));
+    expect("principal:/:i-/", "principal:/.*:i-.*/", instances);
+    // Nobody reads a whole user agent, so none is told; the same pattern in another case is.
+    assert_eq!(near(&why("userAgent:stratus"), Difference::Longer), []);
+    let gets = count(|record| text(record, "/eventName").starts_with("GetUser"));
+    assert_eq!(near(&why("eventName:getuser*"), Difference::Case), [("eventName:~getuser*", gets)]);
+    // Of several, each has its own.
+    let found = why("userAgent:(stratus OR /stratus/)");
+    assert_eq!(near(&found, Difference::Part).len(), 2, "{:?}", found.near);
+}
+
+#[test]
+fn a_bare_word_that_is_part_of_a_word_is_told_with_its_wildcard() {
+    let holds = count(|record| record.json.to_string().to_lowercase().contains("qyxyekjbtk"));
+    assert!(holds > 0);
+    for query in ["yxyekjbt", "\"yxyekjbt\"", "/yxyekjbt/", "YXYEKJBT"] {
+        let found = why(query);
+        let told = near(&found, Difference::Part);
+        let [(condition, events)] = told[..] else { panic!("{query}: {:?}", found.near) };
+        assert_eq!(events, holds, "{query} {condition}");
+    }
+    assert_eq!(near(&why("yxyekjbt"), Difference::Part)[0].0, "*yxyekjbt*");
+}
+
 #[test]
 fn operators_of_other_languages_that_were_words_are_told() {
     let found = why("eventName:Never \"between\" XOR");

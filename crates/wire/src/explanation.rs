@@ -49,7 +49,7 @@ pub struct Near {
     pub difference: Difference,
 }
 
-/// How a value differs from the one asked for.
+/// How a condition, or its value, differs from the one asked for.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -61,6 +61,8 @@ pub enum Difference {
     Field,
     /// It is a letter or two away.
     Spelling,
+    /// It is asked for as a part of a value or a word, where it was compared with the whole.
+    Part,
     /// It contains the one asked for.
     Longer,
 }
@@ -72,6 +74,7 @@ impl Difference {
             Self::Case => "another case",
             Self::Field => "another field",
             Self::Spelling => "spelled nearly so",
+            Self::Part => "as a part; it was compared with the whole",
             Self::Longer => "contains it",
         }
     }

@@ -231,6 +231,9 @@ impl Parser<'_> {
             self.check_source(&field)?;
         }
         self.scan.skip_spaces();
+        if matches!(operator, Operator::Colon | Operator::Equal | Operator::NotEqual) {
+            self.check_inner_query(&field, operator == Operator::NotEqual)?;
+        }
         let test = match operator {
             Operator::Colon if self.scan.peek() == Some('(') => {
                 let group = self.group(Some(&field))?;

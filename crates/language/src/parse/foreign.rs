@@ -176,6 +176,18 @@ impl Parser<'_> {
         Ok(())
     }
 
+    /// Refuses a query in parentheses behind a colon: `key:(eventName:AssumeRole | values x)`.
+    pub(super) fn check_inner_query(&self, field: &FieldRef, is_negated: bool) -> Result<()> {
+        if self.scan.peek() != Some('(') || !self.scan.holds_pipe() {
+            return Ok(());
+        }
+        let not = if is_negated { "NOT " } else { "" };
+        let message = format!("these parentheses behind '{}' hold a query", field.name);
+        Err(ParseError::new(self.scan.offset(), message).suggest(format!(
+            "write {field} {not}IN (query | values field), which takes what the query finds"
+        )))
+    }
+
     /// Tells where `!=` finds more than elsewhere.
     pub(super) fn tell_unequal(&mut self, field: &FieldRef, test: &Test) {
         match test {

@@ -73,7 +73,10 @@ const LEADING_ELSEWHERE: [&str; 10] = [
 /// Stages of other languages that are written otherwise here.
 const ELSEWHERE: [(&[&str], &str); 16] = [
     (&["regex", "rex", "grep"], "write filter userAgent:/.*x.*/"),
-    (&["eval", "extend", "let", "convert", "fieldformat"], "write as behind a function or a key"),
+    (
+        &["eval", "extend", "let", "convert", "fieldformat"],
+        "values are compared as they are, in filter; as names a column: stats sum(field) as total",
+    ),
     (&["rename", "alias"], "write as behind a function or a key, as in count as events"),
     (&["group", "groupby", "chart", "aggregate"], "write stats count by action, actor"),
     (&["bin", "bucket", "span"], "write stats count by bin(1h)"),
@@ -82,7 +85,7 @@ const ELSEWHERE: [(&[&str], &str); 16] = [
     (&["join", "lookup", "append", "appendcols", "union"], "write key IN (query | values field)"),
     (
         &["parse", "spath", "unnest", "mvexpand", "mv-expand", "extract"],
-        "every path of a record is a field",
+        "every path of a record is a field: requestParameters.bucketName:x",
     ),
     (&["eventstats", "streamstats", "transaction", "cluster"], "write stats … by …"),
     (&["offset", "skip"], "pages follow each other by their cursor"),

@@ -68,9 +68,15 @@ fn store_of(segments: &[Vec<Given>]) -> (tempfile::TempDir, Store) {
 
 fn table(snapshot: &Snapshot, query: &dyn Query, grouping: &Grouping) -> Grouped {
     let read: Arc<ReadRecord> = Arc::new(|_, _, _| {});
-    let mut grouped =
-        group::<ApiError>(snapshot, &Sought::of(query), grouping, &read, 1 << 24, &|| Ok(()))
-            .unwrap();
+    let mut grouped = group::<ApiError>(
+        snapshot,
+        &Sought::of(query),
+        grouping,
+        &read,
+        Room::of(1 << 24),
+        &|| Ok(()),
+    )
+    .unwrap();
     grouped.rows.sort_by(|a, b| (&b[b.len() - 1], &a[0]).cmp(&(&a[a.len() - 1], &b[0])));
     grouped
 }
@@ -323,7 +329,8 @@ fn long_values_of_records_are_forgotten_and_count_as_they_did() {
     let grouping = Grouping { keys: Vec::new(), measures, largest: None };
     let sought = Sought::of(&AllQuery);
     let found =
-        group::<ApiError>(&snapshot, &sought, &grouping, &read, 1 << 24, &|| Ok(())).unwrap();
+        group::<ApiError>(&snapshot, &sought, &grouping, &read, Room::of(1 << 24), &|| Ok(()))
+            .unwrap();
     let text = |n: u64| Cell::text(&format!("{n:04}{}", "x".repeat(20_000)));
     assert_eq!(found.rows, [[Cell::Int(1_000), text(999), text(0)]]);
     let mut values = Values::open(&snapshot.segments[0], &source(), &read).unwrap();

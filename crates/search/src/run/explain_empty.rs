@@ -13,6 +13,7 @@ use super::Search;
 use super::explain::Steps;
 use super::fetch::fetch_up_to;
 use super::highlight::Highlighter;
+use super::looser::looser;
 use crate::collect::{Counting, Wanted, collect};
 use crate::notes::Notes;
 use language::ast::{Expr, FieldRef, PatternPiece, Query, Test, Value};
@@ -39,6 +40,10 @@ const OTHER_FIELDS_MAX: usize = 5;
 
 /// Shorter values are near to too many others.
 const NEAR_CHARS_MIN: usize = 3;
+
+/// A longer value is not told as one that contains what was asked for: nobody reads it, and the wildcard
+/// finds it.
+const CONTAINING_BYTES_MAX: usize = 80;
 
 /// From this length on, a value may differ in two letters.
 const TWO_EDITS_CHARS_MIN: usize = 8;
@@ -191,22 +196,31 @@ fn first_empty(
 fn near(search: &Search<'_>, part: &Expr, found: &mut Vec<Near>) -> Result<(), ApiError> {
     match part {
         Expr::Field { field, test } => {
-            for value in wanted(test) {
-                let instead_of = &text(&is(field, &value));
+            for test in each(test) {
                 let before = found.len();
-                of_field(search, field, &value, instead_of, found)?;
-                in_other_fields(search, Some(field), &value, instead_of, found)?;
+                let asked = Expr::Field { field: field.clone(), test: test.clone() };
+                loosened(search, &asked, found)?;
+                if let Some(value) = wanted(test) {
+                    let instead_of = &text(&is(field, &value));
+                    of_field(search, field, &value, instead_of, found)?;
+                    in_other_fields(search, Some(field), &value, instead_of, found)?;
+                }
                 sort(&mut found[before..]);
             }
         }
+        Expr::Wildcard(_) | Expr::Regex(_) => loosened(search, part, found)?,
         Expr::Word(value) | Expr::Phrase(value) => {
             let before = found.len();
+            loosened(search, part, found)?;
+            let mut of_names = Vec::new();
             for id in NAMES {
                 let field = FieldRef::named(id.column().path);
-                of_field(search, &field, value, &text(part), found)?;
+                of_field(search, &field, value, &text(part), &mut of_names)?;
             }
+            sort(&mut of_names);
+            of_names.truncate(NEAR_MAX);
+            found.extend(of_names);
             sort(&mut found[before..]);
-            found.truncate(before + NEAR_MAX);
         }
         Expr::Or(parts) | Expr::And(parts) => {
             for part in parts {
@@ -220,18 +234,50 @@ fn near(search: &Search<'_>, part: &Expr, found: &mut Vec<Near>) -> Result<(), A
     Ok(())
 }
 
-/// The whole values that a test asks for.
-fn wanted(test: &Test) -> Vec<String> {
+/// The tests of which a value must pass one.
+fn each(test: &Test) -> &[Test] {
     match test {
-        Test::Is(value) => vec![value.text.clone()],
-        Test::Phrase(text) => vec![text.clone()],
-        Test::AnyCase(pattern) => match pattern.pieces() {
-            [PatternPiece::Text(text)] => vec![text.clone()],
-            _ => Vec::new(),
-        },
-        Test::OneOf(tests) => tests.iter().flat_map(wanted).collect(),
-        _ => Vec::new(),
+        Test::OneOf(tests) => tests,
+        test => std::slice::from_ref(test),
     }
+}
+
+/// The whole value that a test asks for.
+fn wanted(test: &Test) -> Option<String> {
+    match test {
+        Test::Is(value) => Some(value.text.clone()),
+        Test::Phrase(text) => Some(text.clone()),
+        Test::AnyCase(pattern) => match pattern.pieces() {
+            [PatternPiece::Text(text)] => Some(text.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Adds the forms of a condition that find what it is a part of, or what is written in another case.
+fn loosened(search: &Search<'_>, asked: &Expr, found: &mut Vec<Near>) -> Result<(), ApiError> {
+    let mut has_found = false;
+    for form in looser(asked) {
+        if form.is_last_resort && has_found {
+            break;
+        }
+        // A form can be refused where what was asked for is not: a time has no part.
+        let Ok(events) = search.count(&form.condition) else {
+            search.cancel.check()?;
+            continue;
+        };
+        if events > 0 {
+            has_found = true;
+            found.push(Near {
+                instead_of: text(asked),
+                condition: text(&form.condition),
+                events,
+                difference: form.difference,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Adds the values of a field that are near one that it does not have.
@@ -257,7 +303,10 @@ fn of_field(
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        if let Some(difference) = difference(value, &known_text) {
+        let is_readable = |difference: &Difference| {
+            *difference != Difference::Longer || known_text.len() <= CONTAINING_BYTES_MAX
+        };
+        if let Some(difference) = difference(value, &known_text).filter(is_readable) {
             near.push(Near {
                 instead_of: instead_of.to_owned(),
                 condition: text(&is(field, &known_text)),
