@@ -391,7 +391,9 @@ fn one_of_texts(kind: FieldKind, texts: &[&str]) -> ValueMeaning {
         FieldKind::Named => ValueMeaning::Named(Named::OneOf(AnyOf::new(texts.iter().copied()))),
         FieldKind::Service => {
             let short = texts.iter().filter(|text| !text.is_empty() && !text.contains('.'));
-            let whole: Vec<String> = short.map(|text| format!("{text}{SERVICE_ENDING}")).collect();
+            // The whole names are in lower case.
+            let whole = |text: &&str| format!("{}{SERVICE_ENDING}", text.to_ascii_lowercase());
+            let whole: Vec<String> = short.map(whole).collect();
             let all = texts.iter().copied().chain(whole.iter().map(String::as_str));
             ValueMeaning::OneOf(AnyOf::new(all))
         }

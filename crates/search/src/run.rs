@@ -342,6 +342,7 @@ impl Search<'_> {
     fn measure(&self, function: &Function) -> Result<Measure, ApiError> {
         let Some(field) = &function.field else { return Ok(Measure::Count) };
         let source = self.fields().source(field)?;
+        self.note_no_numbers(function, field, &source)?;
         Ok(match function.kind {
             FunctionKind::Count => Measure::CountOf(source),
             FunctionKind::Distinct => Measure::Distinct(source),
@@ -355,6 +356,33 @@ impl Search<'_> {
             FunctionKind::List => Measure::List(source),
             FunctionKind::Percentile(percent) => Measure::Percentile(percent, source),
         })
+    }
+
+    /// Tells where a function of numbers has none to work on.
+    fn note_no_numbers(
+        &self,
+        function: &Function,
+        field: &FieldRef,
+        source: &ValueSource,
+    ) -> Result<(), ApiError> {
+        use FunctionKind::{Avg, Percentile, Sum};
+        if !matches!(function.kind, Avg | Percentile(_) | Sum) {
+            return Ok(());
+        }
+        let has_none = match source {
+            ValueSource::Paths(_) => {
+                let holds = self.holds(field)?;
+                holds.others && !holds.numbers
+            }
+            _ => true,
+        };
+        if has_none {
+            self.notes.add(format!(
+                "{field} holds no numbers, so {} is empty; count({field}) counts its events",
+                function.column()
+            ));
+        }
+        Ok(())
     }
 
     /// The values in the first column of an inner query's rows.

@@ -65,6 +65,12 @@ pub enum Difference {
     Part,
     /// It contains the one asked for.
     Longer,
+    /// It asks for either of two that no event has both of.
+    Either,
+    /// It asks for the events without the field, where the value is how other tools write that.
+    Missing,
+    /// It is another of the few values that the field has.
+    Other,
 }
 
 impl Difference {
@@ -76,6 +82,9 @@ impl Difference {
             Self::Spelling => "spelled nearly so",
             Self::Part => "as a part; it was compared with the whole",
             Self::Longer => "contains it",
+            Self::Either => "either of them; no event has both",
+            Self::Missing => "the field is missing",
+            Self::Other => "a value that the field has",
         }
     }
 }

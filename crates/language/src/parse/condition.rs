@@ -73,6 +73,7 @@ impl Parser<'_> {
             return Ok(Expr::Phrase(text));
         }
         if let Some(regex) = self.regex()? {
+            self.tell_part(&regex, start.offset());
             return Ok(Expr::Regex(regex));
         }
         let run = self.scan.peek_run("");
@@ -104,7 +105,12 @@ impl Parser<'_> {
         self.scan = start;
         if has_wildcard_name(run) {
             let error = fail("a field name has no wildcards");
-            return Err(error.suggest("a backslash before the colon makes it text"));
+            let name = run.split(':').next().unwrap_or_default();
+            let end = name.strip_prefix("*.").filter(|end| !end.contains(['*', '?']));
+            return Err(match end {
+                Some(end) => error.suggest(format!("the end of a path is enough: {end}:value")),
+                None => error.suggest("a backslash before the colon makes it text"),
+            });
         }
         self.check_foreign_condition()?;
         self.word()
@@ -406,6 +412,7 @@ fn has_wildcard_name(run: &str) -> bool {
     if name == "*" {
         return true;
     }
+    let name = name.strip_prefix("*.").unwrap_or(name);
     let mut chars = name.chars().filter(|&c| !matches!(c, '*' | '?'));
     chars.next().is_some_and(|c| is_name_char(c, true)) && chars.all(|c| is_name_char(c, false))
 }

@@ -115,9 +115,13 @@ impl<'a> Scanner<'a> {
 
     /// Whether the parentheses that open here hold a pipe, which begins a stage.
     pub(super) fn holds_pipe(mut self) -> bool {
-        let mut depth = 0_usize;
+        let (mut depth, mut before) = (0_usize, ' ');
         while let Some(c) = self.peek() {
-            if self.is_at_quote() && self.quoted().is_ok() {
+            let begins = before.is_whitespace() || "(:=~,".contains(before);
+            before = c;
+            let is_skipped = self.is_at_quote() && self.quoted().is_ok();
+            // An expression begins where a word does, and may have pipes.
+            if is_skipped || begins && self.regex().is_some() {
                 continue;
             }
             match c {

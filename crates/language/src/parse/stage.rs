@@ -187,7 +187,7 @@ impl Parser<'_> {
             }
             "sort" => vec![self.sort()?],
             "limit" | "head" => {
-                let rows = self.number()?.ok_or_else(|| {
+                let rows = self.rows()?.ok_or_else(|| {
                     self.unexpected("a number").suggest(format!("write {word} 10"))
                 })?;
                 vec![Stage::Limit { rows, by: self.by(Self::field)? }]
@@ -311,7 +311,7 @@ impl Parser<'_> {
     fn top(&mut self, is_descending: bool) -> Result<Vec<Stage>> {
         self.scan.skip_spaces();
         self.eat_word_before("limit", "=");
-        let rows = self.number()?.unwrap_or(TOP_ROWS);
+        let rows = self.rows()?.unwrap_or(TOP_ROWS);
         let fields =
             self.several(Self::field).map_err(|error| match { self.scan }.next_word("") {
                 "by" => error.suggest(format!("write sort field desc | limit {rows}")),
@@ -319,7 +319,7 @@ impl Parser<'_> {
             })?;
         self.scan.skip_spaces();
         let rows =
-            if self.eat_word_before("limit", "=") { self.number()?.unwrap_or(rows) } else { rows };
+            if self.eat_word_before("limit", "=") { self.rows()?.unwrap_or(rows) } else { rows };
         let by = self.by(Self::field)?;
         let exist = exist(&fields);
         let keys: Vec<FieldRef> = by.iter().cloned().chain(fields).collect();
@@ -439,6 +439,16 @@ impl Parser<'_> {
         let number = word.parse().map_err(|_| self.unexpected("a smaller number"))?;
         self.scan.run(",");
         Ok(Some(number))
+    }
+
+    /// A number of rows.
+    fn rows(&mut self) -> Result<Option<u64>> {
+        let rows = self.number()?;
+        if rows == Some(0) {
+            // In Splunk, that is all of them.
+            self.note("a limit of 0 keeps nothing; leave it out to keep all".to_owned());
+        }
+        Ok(rows)
     }
 
     fn sort_key(&mut self) -> Result<SortKey> {

@@ -57,6 +57,7 @@ pub(crate) struct Room {
 
 impl Room {
     /// For all groups.
+    #[cfg(test)]
     pub(crate) fn of(bytes_max: usize) -> Self {
         Self { bytes_max, part: Part::ALL }
     }

@@ -226,7 +226,7 @@ impl Names for EventNames<'_> {
             test => *test == Test::Exists || is_of_action(test),
         };
         let is_plain = !field.is_path && !field.is_quoted;
-        if !is_plain || !is_of_actions || !self.fields.is_service(name) {
+        if !is_plain || !is_of_actions || !self.fields.is_service(&name.to_ascii_lowercase()) {
             return None;
         }
         let is_field = self.fields.knows(field);

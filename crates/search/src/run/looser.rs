@@ -4,7 +4,7 @@
 //!
 //! Pure.
 
-use language::ast::{Expr, Pattern, PatternPiece, Regex, Test};
+use language::ast::{Expr, Pattern, PatternPiece, Regex, Test, Value};
 use wire::Difference;
 
 /// Shorter texts are parts of too many values.
@@ -33,7 +33,11 @@ pub(super) fn looser(asked: &Expr) -> Vec<Looser> {
         }
         Expr::Field { field, test } => {
             let of_field = |test| Expr::Field { field: field.clone(), test };
-            of_test(test).into_iter().map(|form| form.map(of_field)).collect()
+            let of_form = |form: Form<Test>| match form.difference {
+                Difference::Missing => form.map(|test| Expr::negate(of_field(test))),
+                _ => form.map(of_field),
+            };
+            of_test(test).into_iter().map(of_form).collect()
         }
         _ => Vec::new(),
     }
@@ -74,6 +78,9 @@ fn of_words(text: &str) -> Vec<Looser> {
 fn of_test(test: &Test) -> Vec<Form<Test>> {
     use Difference::{Case, Part};
     let of_text = |text: &str| {
+        if let Some(form) = elsewhere(text) {
+            return vec![form];
+        }
         let Some(pattern) = text_of(text).and_then(|pattern| part_of(&pattern)) else {
             return Vec::new();
         };
@@ -105,6 +112,33 @@ fn of_test(test: &Test) -> Vec<Form<Test>> {
         }
         _ => Vec::new(),
     }
+}
+
+/// The form of a value that stands for another in other tools: for none at all, for any, for a truth value.
+fn elsewhere(text: &str) -> Option<Form<Test>> {
+    let is = |texts: &[&str]| texts.iter().any(|known| known.eq_ignore_ascii_case(text));
+    let truth = |text: &str| Form::new(Test::Is(Value::of(text)), Difference::Other);
+    if text == "*" {
+        return Some(Form::new(Test::Exists, Difference::Part));
+    }
+    if is(&[
+        "none",
+        "undefined",
+        "nan",
+        "n/a",
+        "-",
+        "--",
+        "missing",
+        "(none)",
+        "(missing)",
+        "(null)",
+    ]) {
+        return Some(Form::new(Test::Exists, Difference::Missing));
+    }
+    if is(&["1", "yes", "y", "t", "on"]) {
+        return Some(truth("true"));
+    }
+    is(&["0", "no", "n", "f", "off"]).then(|| truth("false"))
 }
 
 fn of_regex(regex: &Regex) -> Vec<Form<Regex>> {
@@ -200,6 +234,10 @@ mod tests {
         check("f:x-y", &["f:*x-y* Part", "f:~*x-y* Part at last"]);
         check("f:\"a b\"", &["f:*a\\ b* Part", "f:~*a\\ b* Part at last"]);
         check("f:~stratus", &["f:~*stratus* Part"]);
+        check("f = \"*\"", &["f:* Part"]);
+        check("f:None", &["NOT f:* Missing"]);
+        check("f:yes", &["f:true Other"]);
+        check("f:0", &["f:false Other"]);
         check("f:get*", &["f:~get* Case", "f:*get* Part", "f:~*get* Part at last"]);
         check("f:*", &[]);
         check("f >= 5", &[]);
