@@ -123,15 +123,16 @@ impl Connections {
 
     /// A place for a newcomer: a free one, or that of an idle connection.
     async fn place<L: Listener>(&self, listener: &L) -> io::Result<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Ok(permit);
+        }
         let mut free = pin!(Arc::clone(&self.free).acquire_owned());
         loop {
+            self.idle.give_up_oldest();
+            listener.look();
             tokio::select! {
-                biased;
                 permit = free.as_mut() => return permit.map_err(io::Error::other),
-                () = sleep(LOOK_PAUSE) => {
-                    self.idle.give_up_oldest();
-                    listener.look();
-                }
+                () = sleep(LOOK_PAUSE) => {}
             }
         }
     }
@@ -191,9 +192,7 @@ impl ConnectionSlot {
             let answering = asked.begin();
             request.extensions_mut().insert(client.clone());
             let answer = service.call(request);
-            async move {
-                answer.await.map(|answer| answer.map(|body| AnswerBody::new(body, answering)))
-            }
+            async move { answer.await.map(|answer| answer.map(|body| AnswerBody::new(body, answering))) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
