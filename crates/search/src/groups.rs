@@ -26,8 +26,7 @@ use tantivy::DocId;
 
 use self::dense::Counter;
 use self::nets::Nets;
-use self::passes::Room;
-pub(crate) use self::passes::{Asked, Passes, group_in_passes};
+pub(crate) use self::passes::{Asked, Passes, Room, group_in_passes};
 use self::short::{Extent, ShortTables};
 use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
 pub(crate) use self::top::top_of_column;
@@ -134,7 +133,7 @@ impl Measure {
 
 /// Groups the events that match, as far as their groups are of the room's part. Polls `check`, and stops at
 /// its error.
-fn group<E: From<IndexError> + Send>(
+pub(crate) fn group<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     sought: &Sought,
     grouping: &Grouping,

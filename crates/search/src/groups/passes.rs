@@ -153,7 +153,7 @@ mod tests {
         let mut parts = vec![Part::ALL];
         for of in [1, 4, 16, 64] {
             assert_eq!(parts.len(), of);
-            let mut sizes = vec![0; of];
+            let mut sizes = vec![0_usize; of];
             for n in 0..64_000 {
                 let key = [Cell::Int(n), Cell::text("x")];
                 let of_key: Vec<usize> = (0..of).filter(|part| parts[*part].has(&key)).collect();
