@@ -147,6 +147,16 @@ pub(super) fn fill(
     Ok((store, Filled { report, known, named, passes }))
 }
 
+/// Reads a file into an index of its own, and says nothing. Returns how many events there are.
+pub(super) fn fill_quietly(data_dir: &Path, file: &Path) -> anyhow::Result<u64> {
+    let config = Config::load(None, environment(), &Overrides::default())?;
+    let store = open_store(data_dir, &config)?;
+    let progress = Progress::new();
+    let options = import_options(&config, vec![file.to_owned()]);
+    let store = pass(store, options, &progress, &ProgressBar::hidden())?;
+    Ok(store.snapshot().events())
+}
+
 /// Reads some of the roots.
 fn pass(
     store: Store,
