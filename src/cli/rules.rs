@@ -85,6 +85,13 @@ struct Listed<'r> {
     notes: &'r Vec<String>,
 }
 
+impl<'r> Listed<'r> {
+    fn of(rule: &'r Rule) -> Self {
+        let Rule { meta, kind, is_asked, notes, .. } = rule;
+        Self { meta, kind: kind.name(), is_asked: *is_asked, place: place(rule), notes }
+    }
+}
+
 /// A rule, as a check has it.
 #[derive(Serialize)]
 struct Checked<'r> {
@@ -113,11 +120,7 @@ fn loaded(paths: &[PathBuf]) -> anyhow::Result<Loaded> {
 fn list(command: &ListCommand) -> anyhow::Result<Exit> {
     let loaded = loaded(&command.rules)?;
     let is_broken = tell_problems(&loaded);
-    let listed = |rule| {
-        let Rule { meta, kind, is_asked, notes, .. } = rule;
-        Listed { meta, kind: kind.name(), is_asked: *is_asked, place: place(rule), notes }
-    };
-    let entries: Vec<Listed<'_>> = loaded.rules.iter().map(listed).collect();
+    let entries: Vec<Listed<'_>> = loaded.rules.iter().map(Listed::of).collect();
     let keys = ["level", "title", "id", "name", "kind", "is_asked", "status", "author", "license", "place"];
     let list = List { answer: &entries, entries: &entries, keys: &keys };
     command.list.show(&list, &["level", "rule", "kind", "id", "place"], |rule| {
