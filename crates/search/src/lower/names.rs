@@ -144,7 +144,8 @@ impl EventNames<'_> {
 
     fn operand(&self, field: &FieldRef) -> Result<Operand> {
         if field.has_below {
-            let message = format!("{field} stands for many values, and fields are compared one with one");
+            let message =
+                format!("{field} stands for many values, and fields are compared one with one");
             return Err(bad_query(field.offset, &message));
         }
         Ok(match self.find(field)? {

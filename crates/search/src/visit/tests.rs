@@ -95,7 +95,7 @@ fn answers(
     for (who, sort, dedup) in [("sort", time(), vec![]), ("dedup", vec![], time())] {
         let sort = sort.into_iter().map(|source| (source, true)).collect();
         let ranking = Ranking { sort, dedup, order: Order::Newest, limit: 5 };
-        add(who, ranked(snapshot, &sought(), &ranking, &read, Room::of(1 << 20), &go_on).err());
+        add(who, ranked(snapshot, &sought(), &ranking, &read, 1 << 20, &go_on).err());
     }
     for (who, keys) in [("groups", time()), ("count", vec![])] {
         let grouping = Grouping { keys, measures: vec![Measure::Count], largest: None };
