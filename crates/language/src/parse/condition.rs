@@ -237,13 +237,17 @@ impl Parser<'_> {
             self.check_source(&field)?;
         }
         self.scan.skip_spaces();
-        if matches!(operator, Operator::Colon | Operator::Equal | Operator::NotEqual) {
-            self.check_inner_query(&field, operator == Operator::NotEqual)?;
-        }
         let test = match operator {
             Operator::Colon if self.scan.peek() == Some('(') => {
-                let group = self.group(Some(&field))?;
-                return Ok(gather(field, group));
+                let open = self.scan;
+                return match self.group(Some(&field)) {
+                    Ok(group) => Ok(gather(field, group)),
+                    Err(error) => {
+                        self.scan = open;
+                        self.check_inner_query(&field, false)?;
+                        Err(error)
+                    }
+                };
             }
             Operator::Colon => match self.test()? {
                 Test::Is(Value { text: name, offset })
@@ -257,6 +261,7 @@ impl Parser<'_> {
                 test => test,
             },
             Operator::Equal | Operator::NotEqual if self.is_at_bracket() => {
+                self.check_inner_query(&field, operator == Operator::NotEqual)?;
                 return Err(self.unexpected("a value").suggest(LIST_AND_RANGE));
             }
             Operator::Equal if is_bound_of_splunk(&field) && !self.told.is_of_rows => {
