@@ -1,7 +1,10 @@
 //! What an answer says of itself, as text: how a search was done (`--explain`), and why nothing was found.
 
-use crate::cli::text::{counted, escape, thousands};
+use crate::cli::text::{counted, escape, escape_cut, thousands};
 use wire::{Explain, ExplainCondition, Explanation};
+
+/// Characters of a condition in a sentence: two lines of a terminal.
+const CONDITION_CHARS_MAX: usize = 160;
 
 /// The steps of a search, and what each condition finds by itself.
 pub(super) fn steps(explain: &Explain) -> String {
@@ -34,13 +37,14 @@ pub(super) fn why_empty(why: &Explanation) -> String {
     }
     lines.extend(why.conditions.iter().map(|known| format!("  {}", condition(known))));
     if let Some(emptied_by) = why.emptied_by.as_deref().filter(|_| tells_more(why)) {
-        lines.push(format!("the first that leaves nothing: {}", escape(emptied_by)));
+        let condition = escape_cut(emptied_by, CONDITION_CHARS_MAX);
+        lines.push(format!("the first that leaves nothing: {condition}"));
     }
     for near in &why.near {
         lines.push(format!(
             "instead of {}: {}, {} ({})",
-            escape(&near.instead_of),
-            escape(&near.condition),
+            escape_cut(&near.instead_of, CONDITION_CHARS_MAX),
+            escape_cut(&near.condition, CONDITION_CHARS_MAX),
             counted(near.events, "event"),
             near.difference.words()
         ));
@@ -60,7 +64,8 @@ fn tells_more(why: &Explanation) -> bool {
 }
 
 fn condition(ExplainCondition { condition, events, ms }: &ExplainCondition) -> String {
-    format!("{}: {}, {ms:.1} ms", escape(condition), counted(*events, "event"))
+    let condition = escape_cut(condition, CONDITION_CHARS_MAX);
+    format!("{condition}: {}, {ms:.1} ms", counted(*events, "event"))
 }
 
 #[cfg(test)]

@@ -90,7 +90,10 @@ pub(super) fn tell_problems(loaded: &Loaded) -> bool {
         eprintln!("warning: {}{line}: {}", escape(&path), escape(&problem.reason));
     }
     if elsewhere > 0 {
-        eprintln!("{} for other logs than CloudTrail's left out", counted(elsewhere as u64, "rule"));
+        eprintln!(
+            "{} for other logs than CloudTrail's left out",
+            counted(elsewhere as u64, "rule")
+        );
     }
     loaded.problems.len() > elsewhere
 }
@@ -117,7 +120,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let client = args.ask.client()?;
     let bar = progress::line(Some(asked.len() as u64));
-    let (hunted, warnings) = asked_of(&client, &loaded.rules, asked, (args.since.clone(), args.until.clone()), &bar)?;
+    let (hunted, warnings) =
+        asked_of(&client, &loaded.rules, asked, (args.since.clone(), args.until.clone()), &bar)?;
     bar.finish_and_clear();
     let report = report::Report::of(&loaded.rules, hunted);
     let look = args.color.look();
@@ -153,9 +157,11 @@ pub(super) fn asked_of(
 ) -> anyhow::Result<(Vec<Hunted>, Vec<String>)> {
     let wanted = Hunt { rules, asked, start, end };
     let done = |number: usize| bar.set_position(number as u64);
-    hunt(&OfClient(client), &wanted, done).map_err(|error| match error.downcast::<client::ClientError>() {
-        Ok(error) => anyhow::Error::new(*error),
-        Err(error) => anyhow::anyhow!(error),
+    hunt(&OfClient(client), &wanted, done).map_err(|error| {
+        match error.downcast::<client::ClientError>() {
+            Ok(error) => anyhow::Error::new(*error),
+            Err(error) => anyhow::anyhow!(error),
+        }
     })
 }
 

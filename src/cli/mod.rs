@@ -224,7 +224,7 @@ fn choose_socket(system: &Path, runtime_dir: Option<OsString>) -> PathBuf {
 struct SocketArg {
     /// The daemon's socket [default: the system's, /run/traildex/traildex.sock, if it is there;
     /// else traildex.sock in the user's runtime directory]
-    #[arg(long, env = "TRAILDEX_SOCKET", value_name = "PATH")]
+    #[arg(long, env = "TRAILDEX_SOCKET", value_name = "SOCKET")]
     socket: Option<PathBuf>,
 }
 

@@ -121,7 +121,9 @@ fn list(command: &ListCommand) -> anyhow::Result<Exit> {
     let loaded = loaded(&command.rules)?;
     let is_broken = tell_problems(&loaded);
     let entries: Vec<Listed<'_>> = loaded.rules.iter().map(Listed::of).collect();
-    let keys = ["level", "title", "id", "name", "kind", "is_asked", "status", "author", "license", "place"];
+    let keys = [
+        "level", "title", "id", "name", "kind", "is_asked", "status", "author", "license", "place",
+    ];
     let list = List { answer: &entries, entries: &entries, keys: &keys };
     command.list.show(&list, &["level", "rule", "kind", "id", "place"], |rule| {
         vec![
@@ -157,7 +159,9 @@ fn checked(command: &CheckCommand) -> anyhow::Result<Exit> {
     let loaded = loaded(&command.rules)?;
     let is_broken = tell_problems(&loaded);
     let client = if command.offline { None } else { reached(&command.ask)? };
-    let known = |field: &FieldRef, text: Option<&str>| client.as_ref().and_then(|client| has(client, field, text));
+    let known = |field: &FieldRef, text: Option<&str>| {
+        client.as_ref().and_then(|client| has(client, field, text))
+    };
     let mut entries = Vec::new();
     for (at, rule) in loaded.rules.iter().enumerate() {
         let (mut events, mut took_ms) = (None, None);
@@ -171,7 +175,13 @@ fn checked(command: &CheckCommand) -> anyhow::Result<Exit> {
         let doubts = check(rule, &known).into_iter();
         let doubts = doubts.map(|Doubt { field, reason }| format!("{field}: {reason}"));
         let doubts = doubts.chain(rule.notes.iter().cloned()).collect();
-        entries.push(Checked { title: &rule.meta.title, place: place(rule), events, took_ms, doubts });
+        entries.push(Checked {
+            title: &rule.meta.title,
+            place: place(rule),
+            events,
+            took_ms,
+            doubts,
+        });
     }
     let keys = ["title", "place", "events", "took_ms", "doubts"];
     let list = List { answer: &entries, entries: &entries, keys: &keys };
@@ -180,11 +190,19 @@ fn checked(command: &CheckCommand) -> anyhow::Result<Exit> {
             Cell::text(Some(rule.title)),
             Cell::number(rule.events.map_or("-".to_owned(), thousands)),
             Cell::number(rule.took_ms.map_or("-".to_owned(), |took| format!("{took:.1}"))),
-            Cell::text(Some(&rule.doubts.join("; ")).filter(|text| !text.is_empty()).map(|text| text.as_str())),
+            Cell::text(
+                Some(&rule.doubts.join("; "))
+                    .filter(|text| !text.is_empty())
+                    .map(|text| text.as_str()),
+            ),
         ]
     })?;
     let doubtful = entries.iter().filter(|rule| !rule.doubts.is_empty()).count() as u64;
-    eprintln!("{}, {} of them doubtful", counted(entries.len() as u64, "rule"), thousands(doubtful));
+    eprintln!(
+        "{}, {} of them doubtful",
+        counted(entries.len() as u64, "rule"),
+        thousands(doubtful)
+    );
     Ok(if is_broken { Exit::Failed } else { Exit::Done })
 }
 
@@ -206,7 +224,8 @@ fn explain(command: &ExplainCommand) -> anyhow::Result<Exit> {
     let wanted = command.rule.as_str();
     let is_meant = |rule: &&Rule| {
         let Rule { meta, .. } = rule;
-        [meta.id.as_deref(), meta.name.as_deref(), Some(meta.title.as_str())].contains(&Some(wanted))
+        [meta.id.as_deref(), meta.name.as_deref(), Some(meta.title.as_str())]
+            .contains(&Some(wanted))
     };
     let rule = loaded.rules.iter().find(is_meant);
     let rule = rule.with_context(|| {
@@ -235,7 +254,9 @@ fn explain(command: &ExplainCommand) -> anyhow::Result<Exit> {
     lines.extend(queries.map(|query| ("and query", escape(&query).into_owned())));
     lines.extend(rule.kind.asks().map(|asks| ("then", escape(&asks).into_owned())));
     let doubts = check(rule, &|_, _| None).into_iter();
-    lines.extend(doubts.map(|doubt| ("doubtful", escape(&format!("{}: {}", doubt.field, doubt.reason)).into_owned())));
+    lines.extend(doubts.map(|doubt| {
+        ("doubtful", escape(&format!("{}: {}", doubt.field, doubt.reason)).into_owned())
+    }));
     lines.extend(rule.notes.iter().map(|note| ("note", escape(note).into_owned())));
     lines.retain(|(_, text)| !text.is_empty());
     print!("{}", labelled(&lines));

@@ -45,6 +45,18 @@ pub(super) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// The escaped text, cut to so many characters with an ellipsis.
+pub(super) fn escape_cut(text: &str, chars_max: usize) -> String {
+    let text = escape(text);
+    match text.char_indices().nth(chars_max) {
+        None => text.into_owned(),
+        Some(_) => {
+            let kept = text.char_indices().nth(chars_max.saturating_sub(1)).map_or(0, |(at, _)| at);
+            format!("{}…", &text[..kept])
+        }
+    }
+}
+
 /// The same of a text of several lines, whose ends stay.
 pub(super) fn escape_lines(text: &str) -> String {
     let lines = text.split_inclusive('\n').map(|line| match line.strip_suffix('\n') {
@@ -115,6 +127,15 @@ pub(super) fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_and_says_so() {
+        for (text, expected) in
+            [("", ""), ("abcd", "abcd"), ("abcde", "abc…"), ("é\u{1b}", "é\\u…")]
+        {
+            assert_eq!(escape_cut(text, 4), expected);
+        }
+    }
 
     #[test]
     fn what_a_terminal_would_obey_is_shown() {

@@ -35,7 +35,7 @@ const HOURS_SHOWN: usize = 24;
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// Folders of the archive, with the digests of what is to be validated
-    #[arg(required_unless_present = "indexed", value_name = "PATH")]
+    #[arg(required_unless_present = "indexed", value_name = "ARCHIVE")]
     paths: Vec<PathBuf>,
     /// Ask a daemon, which has judged its files by the hashes that it took when it indexed them
     #[arg(long, conflicts_with_all =

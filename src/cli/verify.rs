@@ -1,7 +1,7 @@
 //! `traildex verify`: check the index, of a running daemon or of a data directory that nobody uses.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{HumanBytes, ProgressBar};
@@ -13,9 +13,9 @@ use crate::cli::progress;
 use crate::cli::table::Format;
 use crate::cli::text::{bytes, escape, thousands};
 use crate::daemon::upkeep::told;
-use client::Client;
+use client::{Client, ClientError};
 use store::inspect::inspect;
-use wire::{VerifyProblem, VerifyReport};
+use wire::{ApiError, ErrorKind, VerifyProblem, VerifyReport};
 
 /// Between two looks at a daemon's check.
 const TICK: Duration = Duration::from_millis(100);
@@ -31,9 +31,15 @@ pub struct Args {
     format: Format,
     #[command(flatten)]
     socket: SocketArg,
+    /// What somebody gives who means another check
+    #[arg(hide = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    if let Some(path) = args.paths.first() {
+        return Err(ClientError::from(of_another_check(path)).into());
+    }
     let bar = progress::line(None);
     let report = match &args.data_dir {
         Some(data_dir) => told(inspect(data_dir, &|read| show(&bar, bar.position() + read))?),
@@ -45,6 +51,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Format::Json => write_json(&mut io::stdout(), &report, Look::of_stdout())?,
     }
     Ok(if report.problems.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// Tells how to check what is no index.
+fn of_another_check(path: &Path) -> ApiError {
+    let shown = path.display();
+    let suggestion = if path.join("bagit.txt").exists() || path.is_file() {
+        format!("traildex bundle verify {shown}, which checks a bundle")
+    } else {
+        format!(
+            "traildex bundle verify {shown} for a bundle, traildex validate {shown} for an archive, \
+             traildex verify --data-dir {shown} for an index"
+        )
+    };
+    let message = format!("verify checks the index of a daemon; {shown} is none");
+    ApiError { suggestion: Some(suggestion), ..ApiError::new(ErrorKind::BadRequest, message) }
 }
 
 /// Has a daemon check its index, and waits for what it finds.

@@ -28,7 +28,9 @@ fn hunted(args: &[&str], code: i32) -> Value {
 /// How many events each rule found, by title.
 fn events(answer: &Value) -> BTreeMap<&str, u64> {
     let rules = answer["rules"].as_array().unwrap().iter();
-    rules.map(|rule| (rule["rule"]["title"].as_str().unwrap(), rule["events"].as_u64().unwrap())).collect()
+    rules
+        .map(|rule| (rule["rule"]["title"].as_str().unwrap(), rule["events"].as_u64().unwrap()))
+        .collect()
 }
 
 /// Five records that differ in what rules ask.
@@ -50,36 +52,51 @@ fn records() -> Vec<Value> {
         record
     };
     vec![
-        record(1, json!({
-            "requestParameters": {
-                "bucketName": "Logs", "count": 5, "flag": true, "path": "C:\\temp\\a*b",
-                "tags": [{ "key": "Owner", "value": "bob" }], "empty": "",
-            },
-        })),
-        record(2, json!({
-            "eventName": "PutBucketAcl", "errorCode": "AccessDenied",
-            "requestParameters": { "bucketName": "logs-2", "count": 50, "flag": "false" },
-        })),
-        record(3, json!({
-            "eventName": "GetObject", "sourceIPAddress": "198.51.100.9", "userAgent": "Boto3/1.2",
-            "requestParameters": {
-                "bucketName": "data", "count": "7",
-                "body": "bGlzdCAvYmluL2Jhc2ggbm93", "note": "first line\nsecond line",
-            },
-        })),
-        record(4, json!({
-            "eventSource": "iam.amazonaws.com", "eventName": "CreateAccessKey",
-            "sourceIPAddress": "2001:db8::1",
-            "userIdentity": { "type": "IAMUser", "userName": "Alice",
-                "arn": "arn:aws:iam::111122223333:user/Alice" },
-            "requestParameters": { "userName": "alice" },
-        })),
-        record(5, json!({
-            "eventSource": "iam.amazonaws.com", "eventName": "CreateAccessKey",
-            "sourceIPAddress": "cloudformation.amazonaws.com",
-            "userIdentity": { "type": "AWSService", "invokedBy": "cloudformation.amazonaws.com" },
-            "requestParameters": null,
-        })),
+        record(
+            1,
+            json!({
+                "requestParameters": {
+                    "bucketName": "Logs", "count": 5, "flag": true, "path": "C:\\temp\\a*b",
+                    "tags": [{ "key": "Owner", "value": "bob" }], "empty": "",
+                },
+            }),
+        ),
+        record(
+            2,
+            json!({
+                "eventName": "PutBucketAcl", "errorCode": "AccessDenied",
+                "requestParameters": { "bucketName": "logs-2", "count": 50, "flag": "false" },
+            }),
+        ),
+        record(
+            3,
+            json!({
+                "eventName": "GetObject", "sourceIPAddress": "198.51.100.9", "userAgent": "Boto3/1.2",
+                "requestParameters": {
+                    "bucketName": "data", "count": "7",
+                    "body": "bGlzdCAvYmluL2Jhc2ggbm93", "note": "first line\nsecond line",
+                },
+            }),
+        ),
+        record(
+            4,
+            json!({
+                "eventSource": "iam.amazonaws.com", "eventName": "CreateAccessKey",
+                "sourceIPAddress": "2001:db8::1",
+                "userIdentity": { "type": "IAMUser", "userName": "Alice",
+                    "arn": "arn:aws:iam::111122223333:user/Alice" },
+                "requestParameters": { "userName": "alice" },
+            }),
+        ),
+        record(
+            5,
+            json!({
+                "eventSource": "iam.amazonaws.com", "eventName": "CreateAccessKey",
+                "sourceIPAddress": "cloudformation.amazonaws.com",
+                "userIdentity": { "type": "AWSService", "invokedBy": "cloudformation.amazonaws.com" },
+                "requestParameters": null,
+            }),
+        ),
     ]
 }
 
@@ -118,7 +135,11 @@ const CASES: &[(&str, &str, &str)] = &[
     ("a number, and its text", "s: {requestParameters.count: 7}", "3"),
     ("a text, and the number", "s: {requestParameters.count: '5'}", "1"),
     ("more than", "s: {'requestParameters.count|gt': 5}", "23"),
-    ("between", "s: {'requestParameters.count|gte': 5}\n    t: {'requestParameters.count|lt': 50}\n    condition: s and t", "13"),
+    (
+        "between",
+        "s: {'requestParameters.count|gte': 5}\n    t: {'requestParameters.count|lt': 50}\n    condition: s and t",
+        "13",
+    ),
     ("not equal", "s: {'eventName|neq': [CreateAccessKey, GetObject]}", "12"),
     ("a part matches", "s: {'userAgent|re': 'cli/[0-9]'}", "1245"),
     ("minds the case", "s: {'userAgent|re': '^BOTO'}", ""),
@@ -127,18 +148,54 @@ const CASES: &[(&str, &str, &str)] = &[
     ("but so", "s: {'requestParameters.note|re|s': 'first.*second'}", "3"),
     ("lines", "s: {'requestParameters.note|re|m': '^second line$'}", "3"),
     ("a network", "s: {'sourceIPAddress|cidr': 192.0.2.0/24}", "12"),
-    ("networks of both kinds", "s: {'sourceIPAddress|cidr': [198.51.100.0/30, '2001:db8::/32']}", "4"),
-    ("a field as another", "s: {'userIdentity.userName|fieldref': requestParameters.userName}", "4"),
-    ("and in its case", "s: {'userIdentity.userName|fieldref|cased': requestParameters.userName}", ""),
+    (
+        "networks of both kinds",
+        "s: {'sourceIPAddress|cidr': [198.51.100.0/30, '2001:db8::/32']}",
+        "4",
+    ),
+    (
+        "a field as another",
+        "s: {'userIdentity.userName|fieldref': requestParameters.userName}",
+        "4",
+    ),
+    (
+        "and in its case",
+        "s: {'userIdentity.userName|fieldref|cased': requestParameters.userName}",
+        "",
+    ),
     ("base64 somewhere", "s: {'requestParameters.body|base64offset|contains': /bin/bash}", "3"),
     ("words anywhere", "s: [owner, boto3]", "13"),
     ("a word's part anywhere", "s: [loudformatio]", "5"),
-    ("one of", "a_1: {eventName: GetObject}\n    a_2: {errorCode: AccessDenied}\n    condition: 1 of a_*", "23"),
-    ("all of", "a_1: {eventName: PutBucketAcl}\n    a_2: {errorCode: AccessDenied}\n    condition: all of a_*", "2"),
-    ("two of", "a: {eventName: PutBucketAcl}\n    b: {errorCode: AccessDenied}\n    c: {eventSource: iam.amazonaws.com}\n    condition: 2 of them", "2"),
-    ("not one of", "a: {eventName: GetObject}\n    f_1: {errorCode: '*'}\n    condition: not a and not 1 of f_*", "145"),
-    ("parentheses", "a: {eventName: GetObject}\n    b: {eventName: CreateAccessKey}\n    c: {userIdentity.type: IAMUser}\n    condition: (a or b) and c", "34"),
-    ("several conditions", "a: {eventName: GetObject}\n    b: {errorCode: '*'}\n    condition: [a, b]", "23"),
+    (
+        "one of",
+        "a_1: {eventName: GetObject}\n    a_2: {errorCode: AccessDenied}\n    condition: 1 of a_*",
+        "23",
+    ),
+    (
+        "all of",
+        "a_1: {eventName: PutBucketAcl}\n    a_2: {errorCode: AccessDenied}\n    condition: all of a_*",
+        "2",
+    ),
+    (
+        "two of",
+        "a: {eventName: PutBucketAcl}\n    b: {errorCode: AccessDenied}\n    c: {eventSource: iam.amazonaws.com}\n    condition: 2 of them",
+        "2",
+    ),
+    (
+        "not one of",
+        "a: {eventName: GetObject}\n    f_1: {errorCode: '*'}\n    condition: not a and not 1 of f_*",
+        "145",
+    ),
+    (
+        "parentheses",
+        "a: {eventName: GetObject}\n    b: {eventName: CreateAccessKey}\n    c: {userIdentity.type: IAMUser}\n    condition: (a or b) and c",
+        "34",
+    ),
+    (
+        "several conditions",
+        "a: {eventName: GetObject}\n    b: {errorCode: '*'}\n    condition: [a, b]",
+        "23",
+    ),
 ];
 
 fn document(title: &str, detection: &str) -> String {
@@ -206,7 +263,11 @@ fn the_pack_finds_what_its_tests_say_and_nothing_else() {
     let files = fs::read_dir(&rules).unwrap().filter(|entry| {
         entry.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "yml")
     });
-    assert!(ran.stderr.contains(&format!("{} files as their tests say", files.count())), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains(&format!("{} files as their tests say", files.count())),
+        "{}",
+        ran.stderr
+    );
 
     // A test that says otherwise fails: of each record that fires, and of each that does not.
     let place = Place::new();
@@ -218,7 +279,11 @@ fn the_pack_finds_what_its_tests_say_and_nothing_else() {
     fs::write(&test, swapped.to_string()).unwrap();
     let ran = run(&["rules", "test", text(&rule), "--tests", text(place.path("").as_path())]);
     assert_eq!(ran.code, 4, "{}", ran.stderr);
-    assert!(ran.stdout.contains("should find") && ran.stdout.contains("should not find"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("should find") && ran.stdout.contains("should not find"),
+        "{}",
+        ran.stdout
+    );
 }
 
 /// The table of the pack's README, checked: what each rule finds in the sample trail.
@@ -271,13 +336,28 @@ fn a_bad_file_costs_itself_and_is_told_with_its_line_and_reason() {
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
     let good = document("good", "s: {eventName: x}");
     write("broken.yml", "title: [never closed\n");
-    write("several.yml", &format!("{good}---\n{}", document("unknown modifier", "s: {'eventName|nearly': x}")));
+    write(
+        "several.yml",
+        &format!("{good}---\n{}", document("unknown modifier", "s: {'eventName|nearly': x}")),
+    );
     write("expand.yml", &document("placeholder", "s: {'eventName|expand': '%names%'}"));
     write("regex.yml", &document("look-around", "s: {'eventName|re': '(?=x)y'}"));
     write("condition.yml", &document("no such name", "s: {eventName: x}\n    condition: t"));
-    write("windows.yml", "title: elsewhere\nlogsource: {product: windows}\ndetection:\n    s: {a: b}\n    condition: s\n");
-    write("count.yml", "title: alone\ncorrelation:\n    type: event_count\n    rules: [nobody]\n    group-by: [userIdentity.arn]\n    timespan: 5m\n    condition: {gte: 3}\n");
-    write("first.yml", &format!("{}traildex:\n    first_sen: {{fields: [awsRegion]}}\n", document("slip", "s: {eventName: x}")));
+    write(
+        "windows.yml",
+        "title: elsewhere\nlogsource: {product: windows}\ndetection:\n    s: {a: b}\n    condition: s\n",
+    );
+    write(
+        "count.yml",
+        "title: alone\ncorrelation:\n    type: event_count\n    rules: [nobody]\n    group-by: [userIdentity.arn]\n    timespan: 5m\n    condition: {gte: 3}\n",
+    );
+    write(
+        "first.yml",
+        &format!(
+            "{}traildex:\n    first_sen: {{fields: [awsRegion]}}\n",
+            document("slip", "s: {eventName: x}")
+        ),
+    );
     write("notes.txt", "no rule at all");
     let ran = run(&["rules", "list", text(&folder), "--format", "json"]);
     assert_eq!(ran.code, 4, "{}", ran.stderr);

@@ -228,7 +228,7 @@ fn links_pipes_and_what_they_lead_to_are_not_read() {
 }
 
 /// A tar's header; `kind` is its type.
-fn header(name: &str, size: u64, kind: u8, link: &str) -> Vec<u8> {
+pub(crate) fn header(name: &str, size: u64, kind: u8, link: &str) -> Vec<u8> {
     let mut header = vec![0; 512];
     let mut put =
         |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());

@@ -8,6 +8,7 @@ mod bundle_forged;
 mod bundle_hostile;
 mod bundle_incomplete;
 mod bundle_resume;
+mod bundle_tars;
 mod cases;
 mod chain;
 mod changes;

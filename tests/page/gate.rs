@@ -58,6 +58,19 @@ fn nothing_of_the_archive_is_told_without_the_token() {
 }
 
 #[test]
+fn connections_that_ask_nothing_keep_nobody_out() {
+    let daemon = shared_daemon();
+    let web = Web::start(&daemon, &[]);
+    let idle: Vec<TcpStream> = (0..400).map(|_| web.connect()).collect();
+    for _ in 0..3 {
+        let started = Instant::now();
+        assert_eq!(web.send("GET /", &[&web.host()], "").status, 200);
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    }
+    drop(idle);
+}
+
+#[test]
 fn the_page_is_there_for_everybody_and_every_answer_says_what_a_browser_may() {
     let daemon = shared_daemon();
     let web = Web::start(&daemon, &["--read-only"]);

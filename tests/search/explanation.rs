@@ -56,7 +56,9 @@ fn each_condition_is_counted_by_itself_and_the_first_that_empties_is_named() {
     assert_eq!(told(&found), expected);
     // Each has events: it is the two together that have none.
     assert_eq!(found.emptied_by.as_deref(), Some("eventName:Decrypt"));
-    assert_eq!(found.near, []);
+    let either = [("eventName:(ListBuckets OR Decrypt)", buckets + decrypts)];
+    assert_eq!(near(&found, Difference::Either), either);
+    assert_eq!(found.near.len(), 1);
 
     let found = why("eventName:Decrypt NOT region:us-east-1");
     assert_eq!(told(&found), [("eventName:Decrypt", decrypts), ("NOT region:us-east-1", 0)]);
@@ -84,6 +86,20 @@ fn rows_that_a_filter_leaves_none_of_are_explained() {
     assert_eq!(answer.total.value, decrypts);
     let why = answer.explanation.unwrap();
     assert_eq!((why.events, why.emptied_by.as_deref()), (decrypts, Some("filter count:>100000")));
+    // A row's value is compared as an event's is.
+    let decrypts_of = |filter: &str| {
+        let query = format!("eventName:Decrypt | count by eventName, actor | filter {filter}");
+        asked(&request(&query)).explanation.unwrap().near
+    };
+    for (filter, condition, difference) in [
+        ("eventName:decr*", "eventName:~decr*", Difference::Case),
+        ("eventName:/Decr/", "eventName:/.*Decr.*/", Difference::Part),
+        ("eventName:crypt count > 0", "eventName:*crypt*", Difference::Part),
+    ] {
+        let near = decrypts_of(filter);
+        let told = near.iter().find(|near| near.difference == difference).unwrap();
+        assert_eq!((&*told.condition, told.events), (condition, decrypts), "{filter}");
+    }
 }
 
 #[test]
@@ -141,6 +157,84 @@ fn near_values_are_told_with_their_counts() {
     let decrypts = count(is("/eventName", "Decrypt"));
     let expected = [("eventName:AssumeRole", roles), ("eventName:Decrypt", decrypts)];
     assert_eq!(near(&found, Difference::Case), expected);
+}
+
+/// Events of which some value of the user agent, in lower case or as it is, holds a text.
+fn agents(part: &'static str, ignores_case: bool) -> u64 {
+    count(|record| {
+        let agent = text(record, "/userAgent");
+        if ignores_case { agent.to_lowercase().contains(part) } else { agent.contains(part) }
+    })
+}
+
+#[test]
+fn what_is_only_a_part_is_told_with_the_form_that_finds_it() {
+    let stratus = agents("stratus", false);
+    assert!(stratus > 0);
+    let part = |query: &str| {
+        let found = why(query);
+        let told = found.near.iter().find(|near| near.difference == Difference::Part);
+        let told = told.unwrap_or_else(|| panic!("{query}: {:?}", found.near));
+        (told.instead_of.clone(), told.condition.clone(), told.events)
+    };
+    let expect = |query: &str, condition: &str, events: u64| {
+        assert_eq!(part(query), (query.to_owned(), condition.to_owned(), events), "{query}");
+    };
+    expect("userAgent:/stratus/", "userAgent:/.*stratus.*/", stratus);
+    expect("userAgent:stratus", "userAgent:*stratus*", stratus);
+    expect("userAgent:/STRATUS/", "userAgent:/.*STRATUS.*/i", agents("stratus", true));
+    expect("userAgent:STRATUS", "userAgent:~*STRATUS*", agents("stratus", true));
+    expect("userAgent:tratus*", "userAgent:*tratus*", agents("tratus", false));
+    let instances = count(|record| text(record, "/userIdentity/principalId").contains(":i-"));
+    expect("principal:/:i-/", "principal:/.*:i-.*/", instances);
+    // Nobody reads a long user agent, so none is told; the same pattern in another case is.
+    let found = why("userAgent:Terraform");
+    assert!(near(&found, Difference::Longer).iter().all(|(condition, _)| condition.len() < 100));
+    let gets = count(|record| text(record, "/eventName").starts_with("GetUser"));
+    assert_eq!(near(&why("eventName:getuser*"), Difference::Case), [("eventName:~getuser*", gets)]);
+    // Of several, each has its own.
+    let found = why("userAgent:(stratus OR /stratus/)");
+    assert_eq!(near(&found, Difference::Part).len(), 2, "{:?}", found.near);
+}
+
+#[test]
+fn values_that_mean_something_else_elsewhere_are_told_with_what_they_mean() {
+    let without = count(|record| record.json.get("errorCode").is_none_or(|code| code.is_null()));
+    for value in ["None", "-", "undefined", "n/a"] {
+        let found = why(&format!("errorCode:{value}"));
+        assert_eq!(near(&found, Difference::Missing), [("NOT errorCode:*", without)], "{value}");
+    }
+    let codes = count(|record| record.json["errorCode"].is_string());
+    assert_eq!(near(&why("errorCode = \"*\""), Difference::Part), [("errorCode:*", codes)]);
+    let reads = count(|record| record.json["readOnly"] == true);
+    assert_eq!(near(&why("readOnly:yes"), Difference::Other)[0], ("readOnly:true", reads));
+    // Of few values all are told, so nobody takes one for another.
+    let found = why("outcome:error");
+    let values: Vec<&str> =
+        near(&found, Difference::Other).iter().map(|(condition, _)| *condition).collect();
+    assert_eq!(values, ["outcome:success", "outcome:failure", "outcome:denied"]);
+    let found = why("region:virginia");
+    assert_eq!(near(&found, Difference::Other), [("region:us-east-1", count(|_| true))]);
+    // Two words that no event has both of: elsewhere, one is enough.
+    let holds = |word: &'static str| {
+        move |record: &Record| record.json.to_string().to_lowercase().contains(word)
+    };
+    assert!(count(|record| holds("getuser")(record) && holds("assumerole")(record)) == 0);
+    let found = why("AssumeRole GetUser");
+    assert_eq!(near(&found, Difference::Either)[0].0, "AssumeRole OR GetUser");
+}
+
+#[test]
+fn a_bare_word_that_is_part_of_a_word_is_told_with_its_wildcard() {
+    let holds = count(|record| record.json.to_string().to_lowercase().contains("qyxyekjbtk"));
+    assert!(holds > 0);
+    for query in ["yxyekjbt", "\"yxyekjbt\"", "/yxyekjbt/", "YXYEKJBT"] {
+        let found = why(query);
+        let told = near(&found, Difference::Part);
+        let [(condition, events)] = told[..] else { panic!("{query}: {:?}", found.near) };
+        assert_eq!(events, holds, "{query} {condition}");
+    }
+    assert_eq!(near(&why("yxyekjbt"), Difference::Part)[0].0, "*yxyekjbt*");
 }
 
 #[test]

@@ -4,9 +4,7 @@
 use std::error::Error;
 
 use jiff::Timestamp;
-use language::ast::{
-    Bin, BinUnit, Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Stage,
-};
+use language::ast::{Bin, BinUnit, Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Stage};
 use serde_json::Value as Json;
 use wire::{Order, QueryForm, SearchRequest, SearchResponse, Table, TotalMode};
 
@@ -66,7 +64,8 @@ impl<'a> Asker<'a> {
         end: Option<&str>,
     ) -> Result<Option<Span>, AskError> {
         let time = || Some(FieldRef::named("time"));
-        let function = |kind, field, name: &str| Function { kind, field, name: Some(name.to_owned()) };
+        let function =
+            |kind, field, name: &str| Function { kind, field, name: Some(name.to_owned()) };
         let stats = Stage::Stats {
             functions: vec![
                 function(FunctionKind::Min, time(), "first"),
@@ -137,7 +136,8 @@ impl<'a> Asker<'a> {
         span: Span,
     ) -> Result<Vec<Group>, AskError> {
         let time = || Some(FieldRef::named("time"));
-        let function = |kind, field, name: &str| Function { kind, field, name: Some(name.to_owned()) };
+        let function =
+            |kind, field, name: &str| Function { kind, field, name: Some(name.to_owned()) };
         let functions = vec![
             function(FunctionKind::Count, None, "events"),
             function(FunctionKind::Min, time(), "first"),
@@ -196,7 +196,11 @@ fn request(query: Query) -> SearchRequest {
 }
 
 fn between(query: Query, span: Span) -> SearchRequest {
-    SearchRequest { start: Some(written(span.start)), end: Some(written(span.end)), ..request(query) }
+    SearchRequest {
+        start: Some(written(span.start)),
+        end: Some(written(span.end)),
+        ..request(query)
+    }
 }
 
 /// The later half first: a stack gives the earlier one back first.

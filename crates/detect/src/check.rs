@@ -59,7 +59,9 @@ fn doubt(
         return None;
     }
     match field.name.as_str() {
-        "eventSource" if !is_source(text) => of(format!("'{text}' is no service that traildex knows")),
+        "eventSource" if !is_source(text) => {
+            of(format!("'{text}' is no service that traildex knows"))
+        }
         "errorCode" if text.eq_ignore_ascii_case("success") => {
             of("a call that succeeds has no errorCode".to_owned())
         }

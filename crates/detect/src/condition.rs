@@ -64,7 +64,9 @@ impl Named<'_> {
         Ok(match quantifier {
             Quantifier::Any => Expr::any_of(found),
             Quantifier::All => Expr::all_of(found),
-            Quantifier::Count(wanted) => at_least(*wanted as usize, &found, &mut CONDITIONS_MAX.clone())?,
+            Quantifier::Count(wanted) => {
+                at_least(*wanted as usize, &found, &mut CONDITIONS_MAX.clone())?
+            }
         })
     }
 }
@@ -93,7 +95,8 @@ fn never() -> Expr {
 }
 
 fn of_detection(detection: &IrDetection) -> Result<Expr, Refused> {
-    let each = |parts: &[IrDetection]| parts.iter().map(of_detection).collect::<Result<Vec<_>, _>>();
+    let each =
+        |parts: &[IrDetection]| parts.iter().map(of_detection).collect::<Result<Vec<_>, _>>();
     Ok(match detection {
         IrDetection::AllOf(items) => {
             let item = |item: &rsigma_ir::IrDetectionItem| {
@@ -107,7 +110,9 @@ fn of_detection(detection: &IrDetection) -> Result<Expr, Refused> {
         IrDetection::And(parts) => Expr::all_of(each(parts)?),
         IrDetection::Keywords(matcher) => values::condition(None, matcher)?,
         IrDetection::ArrayMatch { field, .. } => {
-            return Err(format!("{field}[…]: conditions on one member of a list are not supported"));
+            return Err(format!(
+                "{field}[…]: conditions on one member of a list are not supported"
+            ));
         }
         IrDetection::Conditional { named, condition } => {
             whole(named, std::slice::from_ref(condition))?

@@ -12,7 +12,8 @@ pub(crate) fn encoded(value: &str, encodings: &[IrEncoding]) -> Result<Vec<Strin
     }
     let text = |bytes| String::from_utf8(bytes);
     texts.into_iter().map(text).collect::<Result<_, _>>().map_err(|_| {
-        "UTF-16 of letters beyond ASCII is no text: put |base64 or |base64offset behind it".to_owned()
+        "UTF-16 of letters beyond ASCII is no text: put |base64 or |base64offset behind it"
+            .to_owned()
     })
 }
 

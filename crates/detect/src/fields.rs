@@ -97,7 +97,9 @@ mod tests {
     fn a_name_is_a_path_of_records_unless_it_is_derived() {
         assert!(is_derived("outcome") && is_derived("actor"));
         // A record has none of these by this name, or has its own.
-        for name in ["status", "user", "principal", "eventName", "errorCode", "requestParameters.outcome"] {
+        for name in
+            ["status", "user", "principal", "eventName", "errorCode", "requestParameters.outcome"]
+        {
             assert!(!is_derived(name), "{name}");
             assert!(field(name).is_path);
         }
@@ -112,6 +114,9 @@ mod tests {
         let network = Key::named("network");
         assert_eq!(network.value(&[json!("192.0.2.7")]).as_deref(), Some("192.0.2.0/24"));
         assert_eq!(network.value(&[json!("2001:db8:1:2::1")]).as_deref(), Some("2001:db8:1::/48"));
-        assert_eq!(network.value(&[json!("ec2.amazonaws.com")]).as_deref(), Some("ec2.amazonaws.com"));
+        assert_eq!(
+            network.value(&[json!("ec2.amazonaws.com")]).as_deref(),
+            Some("ec2.amazonaws.com")
+        );
     }
 }

@@ -96,8 +96,13 @@ pub fn hunt(
     for (number, place) in hunt.asked.iter().enumerate() {
         let mut found = match (asked, all) {
             (Some(asked), Some(all)) => {
-                let mut hunter =
-                    Hunter { asker: &mut asker, rules: hunt.rules, asked, all, known: HashMap::new() };
+                let mut hunter = Hunter {
+                    asker: &mut asker,
+                    rules: hunt.rules,
+                    asked,
+                    all,
+                    known: HashMap::new(),
+                };
                 hunter.rule(*place).unwrap_or_else(|error| Hunted {
                     error: Some(error.to_string()),
                     ..Hunted::default()
@@ -155,15 +160,19 @@ impl Hunter<'_, '_> {
             let (ids, query) = (Vec::new(), Some(query));
             findings.push((events, Finding { group, first, last, events, ids, query }));
         }
-        findings.sort_by_key(|(events, finding)| (std::cmp::Reverse(*events), finding.first.clone()));
+        findings
+            .sort_by_key(|(events, finding)| (std::cmp::Reverse(*events), finding.first.clone()));
         let findings = findings.into_iter().map(|(_, finding)| finding).collect();
         Ok(Hunted { query: Some(condition.to_string()), ..hunted(findings) })
     }
 
     fn correlation(&mut self, correlation: &Correlation) -> Result<Hunted, AskError> {
         let (found, without) = self.correlated(correlation)?;
-        let names: Vec<String> =
-            correlation.group_by.first().map(|keys| keys.iter().map(|key| key.name.clone()).collect()).unwrap_or_default();
+        let names: Vec<String> = correlation
+            .group_by
+            .first()
+            .map(|keys| keys.iter().map(|key| key.name.clone()).collect())
+            .unwrap_or_default();
         let finding = |found: Found| Finding {
             group: names.iter().cloned().zip(found.group).collect(),
             first: written(found.first),
@@ -253,7 +262,12 @@ impl Hunter<'_, '_> {
             };
             let parts = std::iter::once(rule.condition.clone()).chain(of_values).chain([at]);
             Finding {
-                group: rule.keys.iter().map(|key| key.name.clone()).zip(first.values.clone()).collect(),
+                group: rule
+                    .keys
+                    .iter()
+                    .map(|key| key.name.clone())
+                    .zip(first.values.clone())
+                    .collect(),
                 first: written(first.time),
                 last: written(first.time),
                 events: 1,
@@ -324,7 +338,9 @@ fn of_key(key: &Key, values: &[Json]) -> Expr {
     let mut parts = Vec::new();
     for (field, value) in key.fields.iter().zip(values) {
         match text(value) {
-            None => parts.push(Expr::negate(Expr::Field { field: field.clone(), test: Test::Exists })),
+            None => {
+                parts.push(Expr::negate(Expr::Field { field: field.clone(), test: Test::Exists }))
+            }
             Some(text) => {
                 parts.push(Expr::Field { field: field.clone(), test: Test::Is(Value::of(text)) });
                 break;
@@ -336,9 +352,8 @@ fn of_key(key: &Key, values: &[Json]) -> Expr {
 
 /// The condition that a key has a value.
 fn is(key: &Key, value: &str) -> Expr {
-    let field = |field: &FieldRef| {
-        Expr::Field { field: field.clone(), test: Test::Is(Value::of(value)) }
-    };
+    let field =
+        |field: &FieldRef| Expr::Field { field: field.clone(), test: Test::Is(Value::of(value)) };
     Expr::any_of(key.fields.iter().map(field))
 }
 

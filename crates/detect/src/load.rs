@@ -73,7 +73,8 @@ pub fn load(paths: &[PathBuf], mut sources: Vec<Source>) -> Loaded {
         }
     }
     if files.len() > FILES_MAX {
-        let reason = format!("more than {FILES_MAX} files of rules: this and what follows is left out");
+        let reason =
+            format!("more than {FILES_MAX} files of rules: this and what follows is left out");
         problems.push(Problem::of_file(&files[FILES_MAX], reason));
         files.truncate(FILES_MAX);
     }

@@ -90,7 +90,8 @@ impl Meta {
         let tactic = |tag: &'_ String| -> Option<usize> {
             let rest = tag.strip_prefix("attack.")?;
             let is_number = |rest: &str, letter| {
-                rest.strip_prefix(letter).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+                rest.strip_prefix(letter)
+                    .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
             };
             let is_tactic = !['t', 'g', 's'].into_iter().any(|letter| is_number(rest, letter));
             is_tactic.then_some("attack.".len())
@@ -152,8 +153,10 @@ impl Kind {
             Self::Absence(absence) => std::slice::from_ref(&absence.of),
             Self::Events(_) | Self::FirstSeen(_) => &[],
         };
-        let of_others =
-            others.iter().filter_map(|place| rules.get(*place)?.kind.condition()).map(Expr::to_string);
+        let of_others = others
+            .iter()
+            .filter_map(|place| rules.get(*place)?.kind.condition())
+            .map(Expr::to_string);
         self.condition().map(Expr::to_string).into_iter().chain(of_others)
     }
 
@@ -328,7 +331,9 @@ impl fmt::Display for Limit {
 /// A time in words.
 fn span(micros: i64) -> String {
     const SECOND: i64 = 1_000_000;
-    for (unit, name) in [(86_400 * SECOND, "day"), (3_600 * SECOND, "hour"), (60 * SECOND, "minute")] {
+    for (unit, name) in
+        [(86_400 * SECOND, "day"), (3_600 * SECOND, "hour"), (60 * SECOND, "minute")]
+    {
         if micros % unit == 0 {
             let count = micros / unit;
             return format!("{count} {name}{}", if count == 1 { "" } else { "s" });

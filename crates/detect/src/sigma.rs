@@ -208,9 +208,9 @@ fn tell_filters(filters: &Filters<'_>, loaded: &mut Loaded) {
 /// The kind that the key `traildex` of a document makes of it.
 fn extended(extension: &Json, condition: Expr) -> Result<(Kind, Option<Absent>), String> {
     let object = extension.as_object().filter(|object| object.len() == 1);
-    let (name, of) = object.and_then(|object| object.iter().next()).ok_or_else(|| {
-        format!("{EXTENSION}: expected first_seen or absence, and one of both")
-    })?;
+    let (name, of) = object
+        .and_then(|object| object.iter().next())
+        .ok_or_else(|| format!("{EXTENSION}: expected first_seen or absence, and one of both"))?;
     match name.as_str() {
         "first_seen" => {
             let members = members(name, of, &["fields", "history", "learning"])?;
@@ -263,7 +263,8 @@ fn keys(of: &str, names: Option<&Json>) -> Result<Vec<Key>, String> {
 fn duration(of: &str, key: &str, members: &Members<'_>) -> Result<Option<i64>, String> {
     let Some(value) = members.get(key) else { return Ok(None) };
     let span = value.as_str().and_then(|text| Timespan::parse(text).ok());
-    let span = span.ok_or_else(|| format!("{EXTENSION}.{of}.{key} is no time such as 10m or 30d"))?;
+    let span =
+        span.ok_or_else(|| format!("{EXTENSION}.{of}.{key} is no time such as 10m or 30d"))?;
     micros(&span).map(Some)
 }
 
@@ -280,7 +281,8 @@ fn place(rules: &[Rule], name: &str) -> Result<(usize, Option<String>), String> 
     if let Some(place) = by_id_or_name {
         return Ok((place, None));
     }
-    let place = by(&|meta| meta.title == name).ok_or_else(|| format!("there is no rule '{name}'"))?;
+    let place =
+        by(&|meta| meta.title == name).ok_or_else(|| format!("there is no rule '{name}'"))?;
     Ok((place, Some(format!("it refers to '{name}' by its title, where an id or a name is usual"))))
 }
 
@@ -296,7 +298,12 @@ fn refer_absences(absences: Vec<(usize, Absent)>, loaded: &mut Loaded) {
                 let rule = &mut loaded.rules[at];
                 rule.notes.extend(note);
                 if let Kind::Absence(absence) = &mut rule.kind {
-                    *absence = Absence { of: place, group_by, within, condition: absence.condition.clone() };
+                    *absence = Absence {
+                        of: place,
+                        group_by,
+                        within,
+                        condition: absence.condition.clone(),
+                    };
                 }
             }
             Err(reason) => {
@@ -314,10 +321,7 @@ fn refer_absences(absences: Vec<(usize, Absent)>, loaded: &mut Loaded) {
 }
 
 /// Correlations, of which one can refer to another. Each is made once those that it refers to are.
-fn refer_correlations(
-    mut waiting: Vec<Referring<'_, CorrelationRule>>,
-    loaded: &mut Loaded,
-) {
+fn refer_correlations(mut waiting: Vec<Referring<'_, CorrelationRule>>, loaded: &mut Loaded) {
     let mut is_base = HashSet::new();
     loop {
         let mut later = Vec::new();
@@ -329,7 +333,13 @@ fn refer_correlations(
                     if !parsed.generate {
                         is_base.extend(kind.rules.iter().copied());
                     }
-                    loaded.rules.push(correlated(document.path, document.line, parsed, kind, notes));
+                    loaded.rules.push(correlated(
+                        document.path,
+                        document.line,
+                        parsed,
+                        kind,
+                        notes,
+                    ));
                 }
                 Err(_) => later.push(referring),
             }
@@ -394,7 +404,10 @@ fn correlation(
     for alias in &parsed.aliases {
         let names = alias.mapping.keys();
         if let Some(name) = names.into_iter().find(|name| !parsed.rules.contains(name)) {
-            return Err(format!("the alias '{}' is of '{name}', to which it does not refer", alias.alias));
+            return Err(format!(
+                "the alias '{}' is of '{name}', to which it does not refer",
+                alias.alias
+            ));
         }
     }
     let group_by = parsed.rules.iter().map(|name| group_keys(parsed, name)).collect();
@@ -420,7 +433,9 @@ fn window_test(parsed: &CorrelationRule) -> Result<WindowTest, String> {
         }
         CorrelationCondition::Extended(expr) => {
             return match parsed.correlation_type {
-                CorrelationType::Temporal => Ok(WindowTest::Together(together(expr, &parsed.rules)?)),
+                CorrelationType::Temporal => {
+                    Ok(WindowTest::Together(together(expr, &parsed.rules)?))
+                }
                 kind => Err(format!("{} needs a comparison as its condition", kind.as_str())),
             };
         }
@@ -438,7 +453,9 @@ fn window_test(parsed: &CorrelationRule) -> Result<WindowTest, String> {
     };
     let limits: Vec<Limit> = predicates.iter().map(limit).collect();
     let number = |measure| match field {
-        [field] => Ok(WindowTest::Number { of: Key::named(field), measure, limits: limits.clone() }),
+        [field] => {
+            Ok(WindowTest::Number { of: Key::named(field), measure, limits: limits.clone() })
+        }
         _ => Err(format!("{} needs one field", parsed.correlation_type.as_str())),
     };
     match parsed.correlation_type {
@@ -460,10 +477,9 @@ fn window_test(parsed: &CorrelationRule) -> Result<WindowTest, String> {
             }
             number(Measure::Percentile(percentile as f64))
         }
-        CorrelationType::Temporal | CorrelationType::TemporalOrdered
-            if !is_usual(predicates) =>
-        {
-            Err("a temporal correlation is of all its rules, or has rules in its condition".to_owned())
+        CorrelationType::Temporal | CorrelationType::TemporalOrdered if !is_usual(predicates) => {
+            Err("a temporal correlation is of all its rules, or has rules in its condition"
+                .to_owned())
         }
         CorrelationType::Temporal => {
             let all = (0..parsed.rules.len()).map(Together::Rule).collect();

@@ -49,14 +49,15 @@ pub(crate) fn condition(name: Option<&str>, matcher: &IrMatcher) -> Result<Expr,
         IrMatcher::Exists(true) => exists(name)?,
         IrMatcher::Exists(false) | IrMatcher::Null => Expr::negate(exists(name)?),
         IrMatcher::FieldRef { field: other, op: IrStrOp::Exact, case_insensitive } => {
-            let comparison =
-                if *case_insensitive { Comparison::Alike } else { Comparison::Equal };
+            let comparison = if *case_insensitive { Comparison::Alike } else { Comparison::Equal };
             let name = name.ok_or("|fieldref needs a field")?;
             let test = Test::Compared { comparison, other: field(other) };
             Expr::Field { field: field(name), test }
         }
         IrMatcher::FieldRef { .. } => {
-            return Err("|fieldref with |contains, |startswith or |endswith is not supported".into());
+            return Err(
+                "|fieldref with |contains, |startswith or |endswith is not supported".into()
+            );
         }
         IrMatcher::Expand { .. } => {
             return Err("|expand is not supported: write the values of its placeholders".into());
@@ -153,7 +154,9 @@ fn range(lower: Bound<Value>, upper: Bound<Value>) -> Test {
 fn value(number: &IrNumber) -> Result<Value, Refused> {
     match number {
         IrNumber::Literal(number) => Ok(Value::of(number.to_string())),
-        IrNumber::DynamicSourceRef { .. } => Err("values from other sources are not supported".into()),
+        IrNumber::DynamicSourceRef { .. } => {
+            Err("values from other sources are not supported".into())
+        }
     }
 }
 

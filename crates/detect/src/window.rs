@@ -82,7 +82,12 @@ fn of_group(
                 ids.push(occurrence.id.clone());
             }
         }
-        found.push(Found { group: group.to_vec(), first: occurrences[start].time, last: time, ids });
+        found.push(Found {
+            group: group.to_vec(),
+            first: occurrences[start].time,
+            last: time,
+            ids,
+        });
     }
 }
 
@@ -149,14 +154,18 @@ impl<'t> State<'t> {
         }
         let earlier = self.chains.clone();
         for rule in 0..self.chains.len() {
-            let before = rule.checked_sub(1).map(|at| [self.chains[at].clone(), earlier[at].clone()]);
+            let before =
+                rule.checked_sub(1).map(|at| [self.chains[at].clone(), earlier[at].clone()]);
             for Occurrence { time, id, .. } in tied.iter().filter(|event| event.rule == rule) {
                 let began = match &before {
                     None => Some(*time),
                     // One event is not two of them.
                     Some(before) => {
                         let chains = before.iter().flatten();
-                        chains.filter(|chain| chain.ends_with != *id).map(|chain| chain.began).next()
+                        chains
+                            .filter(|chain| chain.ends_with != *id)
+                            .map(|chain| chain.began)
+                            .next()
                     }
                 };
                 let Some(began) = began else { continue };
@@ -177,11 +186,10 @@ impl<'t> State<'t> {
                 self.numbers.measure(*measure).is_some_and(|number| all(limits, number))
             }
             WindowTest::Together(together) => together.is_met(&self.of_rules),
-            WindowTest::InOrder => {
-                self.chains.last().is_some_and(|chain| {
-                    chain.as_ref().is_some_and(|chain| chain.began >= since)
-                })
-            }
+            WindowTest::InOrder => self
+                .chains
+                .last()
+                .is_some_and(|chain| chain.as_ref().is_some_and(|chain| chain.began >= since)),
         }
     }
 }
@@ -382,10 +390,8 @@ mod tests {
         assert_eq!(found(&in_order, "0@0 1@61"), []);
         // Seconds are all that there is: within one, they are in order.
         assert_eq!(found(&in_order, "1@5 0@5"), [(5, 5)]);
-        let only = Together::All(vec![
-            Together::Rule(0),
-            Together::Not(Box::new(Together::Rule(1))),
-        ]);
+        let only =
+            Together::All(vec![Together::Rule(0), Together::Not(Box::new(Together::Rule(1)))]);
         let only = correlation(2, 60, WindowTest::Together(only));
         assert_eq!(found(&only, "1@0 0@10 0@100"), [(100, 100)]);
     }
@@ -408,9 +414,8 @@ mod tests {
     #[test]
     fn numbers_of_many_events_are_found_by_place() {
         let numbers = [5.0, 1.0, 4.0, 1.0, 3.0, 9.0];
-        let occurrences: Vec<Occurrence> = events(
-            &numbers.iter().map(|n| format!("0@0={n}")).collect::<Vec<_>>().join(" "),
-        );
+        let occurrences: Vec<Occurrence> =
+            events(&numbers.iter().map(|n| format!("0@0={n}")).collect::<Vec<_>>().join(" "));
         let mut window = Numbers::of(&occurrences);
         for at in 0..numbers.len() {
             window.change(at, 1);

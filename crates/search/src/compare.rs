@@ -10,7 +10,6 @@ use tantivy::DocId;
 use crate::clauses::{Clause, Context};
 use crate::exact::Exact;
 use crate::lower::is_too_fine;
-use trail::words::lowercase;
 use crate::values::{Local, ReadRecord, ValueSource, Values};
 use segment::IndexError;
 use segment::docsets::Docs;
@@ -18,6 +17,7 @@ use segment::stop::Pace;
 use trail::cell::Cell;
 use trail::seeded::SeededMap;
 use trail::time::Micros;
+use trail::words::lowercase;
 
 /// The relation between the values of two fields. Both fields must have a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,13 +4,14 @@
 //! All cores count, each a piece of a segment at a time. Within a piece, small numbers stand for
 //! values. At the end of the piece, its groups are merged by value into the groups of all segments;
 //! also before, when they grow large. So memory depends only on the number of groups, and a budget
-//! limits that. No answer depends on the order of the pieces.
+//! limits that; groups beyond it are made in several passes ([`passes`]). No answer depends on the order of the pieces.
 //!
 //! An event with several values in a key counts in the group of each. An event without a value
 //! counts in the group of [`Cell::Null`].
 
 mod dense;
 mod nets;
+mod passes;
 mod short;
 mod tally;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use tantivy::DocId;
 
 use self::dense::Counter;
 use self::nets::Nets;
+pub(crate) use self::passes::{Asked, Passes, Room, group_in_passes};
 use self::short::{Extent, ShortTables};
 use self::tally::{GROUP_BYTES, Groups, KEY_BYTES, LocalTally, MEASURE_BYTES};
 pub(crate) use self::top::top_of_column;
@@ -46,7 +48,7 @@ const MERGE_STEPS: usize = 256;
 /// Values visited between two looks at the deadline.
 const CHECK_STEP: u64 = 1 << 12;
 
-/// Bytes gathered of a segment before they are merged.
+/// Bytes gathered of a segment before they are merged; where less fits in all, an eighth of that.
 const GATHERED_BYTES_MAX: usize = 8 << 20;
 
 /// Values of a dictionary that are looked up by their number; more are hashed.
@@ -129,15 +131,19 @@ impl Measure {
     }
 }
 
-/// Groups the events that match. Polls `check`, and stops at its error.
+/// Groups the events that match, as far as their groups are of the room's part. Polls `check`, and stops at
+/// its error.
 pub(crate) fn group<E: From<IndexError> + Send>(
     snapshot: &Snapshot,
     sought: &Sought,
     grouping: &Grouping,
     read: &Arc<ReadRecord>,
-    bytes_max: usize,
+    room: Room,
     check: Check<'_, E>,
 ) -> Result<Grouped, E> {
+    let bytes_max = room.bytes_max;
+    // The largest of all are found without groups, and of a part only among them.
+    let largest = grouping.largest.filter(|_| room.part.is_all());
     let matches = Matches::of(snapshot, sought, check)?;
     let is_count = matches!(grouping.measures.as_slice(), [Measure::Count]);
     if is_count && grouping.keys.is_empty() {
@@ -148,17 +154,18 @@ pub(crate) fn group<E: From<IndexError> + Send>(
     if let Some(grouped) = short.distinct(grouping)? {
         return Ok(grouped);
     }
-    let mut groups = Groups::new(grouping, bytes_max);
+    let mut groups = Groups::new(grouping, room);
     if is_count
         && let [key] = &grouping.keys[..]
         && let Some(counters) = short.counted_by_index(key)?
     {
         groups.events = counters.iter().map(Counter::events).sum();
-        return Ok(of_counters(groups, &counters, grouping, snapshot, &sought.stop)?);
+        let keys = &grouping.keys;
+        let work = || add_counters(groups, &counters, largest, &sought.stop);
+        return Ok(of_dictionaries(snapshot, keys, work)?);
     }
     let groups = Mutex::new(groups);
-    let counters =
-        Mutex::new(Counters::new(if grouping.largest.is_some() { bytes_max } else { 0 }));
+    let counters = Mutex::new(Counters::new(if largest.is_some() { bytes_max } else { 0 }));
     matches.each_piece(|walk| {
         let counted = if is_count { count_piece(&walk, &grouping.keys)? } else { None };
         let Some((counter, events)) = counted else {
@@ -176,19 +183,8 @@ pub(crate) fn group<E: From<IndexError> + Send>(
     })?;
     let groups = groups.into_inner().unwrap_or_else(PoisonError::into_inner);
     let counters = counters.into_inner().unwrap_or_else(PoisonError::into_inner).end();
-    Ok(of_counters(groups, &counters, grouping, snapshot, &sought.stop)?)
-}
-
-/// Adds what was counted to the groups; of it alone, only the largest, where no more are wanted.
-fn of_counters(
-    groups: Groups<'_>,
-    counters: &[Counter],
-    grouping: &Grouping,
-    snapshot: &Snapshot,
-    stop: &Stop,
-) -> Result<Grouped, IndexError> {
-    let keys = &grouping.keys;
-    of_dictionaries(snapshot, keys, || add_counters(groups, counters, grouping.largest, stop))
+    let work = || add_counters(groups, &counters, largest, &sought.stop);
+    Ok(of_dictionaries(snapshot, &grouping.keys, work)?)
 }
 
 /// Reads the dictionaries of several segments side by side. If that fails, each is read by itself, which
@@ -220,6 +216,7 @@ fn read_dictionary(segment: &Arc<SegmentView>, key: &ValueSource) -> Result<(), 
     Ok(())
 }
 
+/// Adds what was counted to the groups; of it alone, only the largest, where no more are wanted.
 fn add_counters(
     mut groups: Groups<'_>,
     counters: &[Counter],
@@ -276,7 +273,7 @@ fn gather<'g, E>(
             gathering.add(*doc, walk)?;
         }
         events += docs.len() as u64;
-        if gathering.bytes() > GATHERED_BYTES_MAX {
+        if gathering.bytes() > gathering.gathered_max {
             gathering.merge_into(&mut lock(groups), walk)?;
         }
         Ok(ControlFlow::Continue(()))
@@ -335,6 +332,8 @@ struct Gathering<'g> {
     locals: Vec<Local>,
     bytes: usize,
     bytes_max: usize,
+    /// Bytes gathered before they are merged.
+    gathered_max: usize,
     /// Steps that reading an event's keys and values takes.
     steps: usize,
 }
@@ -426,6 +425,7 @@ impl<'g> Gathering<'g> {
             locals: Vec::new(),
             bytes: 0,
             bytes_max,
+            gathered_max: GATHERED_BYTES_MAX.min(bytes_max / 8),
             steps,
         })
     }
@@ -515,7 +515,7 @@ impl<'g> Gathering<'g> {
     ) -> Result<(), Ended<E>> {
         let keys = self.key_cells(walk)?;
         for (group, key) in keys.into_iter().enumerate() {
-            let number = groups.number(key)?;
+            let Some(number) = groups.number(key)? else { continue };
             for (measure, tallies) in self.tallies.iter_mut().enumerate() {
                 walk.spend(MERGE_STEPS)?;
                 let tally = std::mem::take(&mut tallies[group]);

@@ -104,7 +104,9 @@ pub(crate) fn lower<N: Names>(expr: &Expr, names: &N) -> Result<Meaning<N::Test>
         }
         Expr::Wildcard(pattern) => any_of(wildcards(pattern).map(words).collect()),
         Expr::Regex(regex) => words(WordMeaning::Regex(compiled(regex, Match::of_words)?)),
-        Expr::Field { field, test } if field.name == NAMES && !field.is_path && !field.has_below => {
+        Expr::Field { field, test }
+            if field.name == NAMES && !field.is_path && !field.has_below =>
+        {
             match (names.paths(), test) {
                 (None, test) => lower_test(field, test, names)?,
                 (Some(_), Test::Exists) => Meaning::All,
@@ -391,7 +393,9 @@ fn one_of_texts(kind: FieldKind, texts: &[&str]) -> ValueMeaning {
         FieldKind::Named => ValueMeaning::Named(Named::OneOf(AnyOf::new(texts.iter().copied()))),
         FieldKind::Service => {
             let short = texts.iter().filter(|text| !text.is_empty() && !text.contains('.'));
-            let whole: Vec<String> = short.map(|text| format!("{text}{SERVICE_ENDING}")).collect();
+            // The whole names are in lower case.
+            let whole = |text: &&str| format!("{}{SERVICE_ENDING}", text.to_ascii_lowercase());
+            let whole: Vec<String> = short.map(whole).collect();
             let all = texts.iter().copied().chain(whole.iter().map(String::as_str));
             ValueMeaning::OneOf(AnyOf::new(all))
         }

@@ -8,11 +8,13 @@ mod explain_empty;
 mod explore;
 mod fetch;
 mod highlight;
+mod looser;
 mod meaning;
 mod rest;
 mod rows;
 mod span;
 mod spans;
+mod table;
 mod tail;
 
 use std::cell::OnceCell;
@@ -27,11 +29,11 @@ pub use self::event::event;
 use self::explain::Steps;
 use self::explain_empty::explain_empty;
 pub use self::explore::{fields, values};
-pub(crate) use self::highlight::is_at_or_below;
 use self::fetch::fetch_up_to;
+pub(crate) use self::highlight::is_at_or_below;
 pub use self::rest::more;
 use self::rest::rest_of_rows;
-use self::rows::{Column, Rows, is_column_of};
+use self::rows::{Column, Rows};
 use self::span::check_order;
 use self::spans::EmptySpans;
 pub use self::tail::tail;
@@ -39,20 +41,19 @@ use crate::bins::bins;
 use crate::clauses::Stop;
 use crate::fields::Finder;
 use crate::flags::Odd;
-use crate::groups::{Grouping, Measure, group};
+use crate::groups::Measure;
 use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, is_too_fine, lower};
 use crate::meaning::{EventMeaning, RowMeaning};
 use crate::notes::Notes;
 use crate::numbers::{Holds, Numbers};
-use crate::plan::{Planner, read_record};
+use crate::plan::Planner;
 use crate::presence::holds;
 use crate::values::ValueSource;
 use crate::visit::Sought;
 use language::ast::{Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Value};
-use language::check::{Checked, RowStage, RowsQuery, StageFault};
+use language::check::{Checked, RowsQuery, StageFault};
 use language::parse::{ParseError, Parsed, parse_noted};
 use language::time::{Clock, parse_time, parse_zone};
-use segment::stop::Pace;
 use store::snapshot::Snapshot;
 use trail::cell::Cell;
 use trail::time::Micros;
@@ -278,7 +279,9 @@ impl Search<'_> {
         let limit = request.limit.unwrap_or(TABLE_ROWS_DEFAULT);
         let rows_max = request.empty.then_some(limit);
         let mut empty = EmptySpans { rows_max, ..EmptySpans::default() };
-        let (rows, events) = self.rows(query, &meaning, &mut empty)?;
+        // An export has all rows.
+        let wanted = request.keeps.is_none().then_some(limit);
+        let (rows, events) = self.rows(query, &meaning, wanted, &mut empty)?;
         let table = rows.part(0, limit);
         let (given, all) = (table.rows.len(), table.rows_total);
         let mut warnings = empty.warnings;
@@ -292,56 +295,6 @@ impl Search<'_> {
         let rest = request.keeps.and_then(|keeps| rest_of_rows(rows, given, keeps));
         let table = Some(table);
         Ok(SearchResponse { table, total, rest, warnings, ..Default::default() })
-    }
-
-    /// The rows of a query, whose filter means this, and how many events they are of.
-    fn rows(
-        &self,
-        query: &RowsQuery,
-        filter: &EventMeaning,
-        empty: &mut EmptySpans,
-    ) -> Result<(Rows, u64), ApiError> {
-        let RowsQuery { functions, by, stages, .. } = query;
-        let grouping = Grouping {
-            keys: by.iter().map(|key| self.key(key)).collect::<Result<_, _>>()?,
-            measures: functions.iter().map(|f| self.measure(f)).collect::<Result<_, _>>()?,
-            largest: largest_wanted(query),
-        };
-        let mut sought = self.sought(filter);
-        if let Some(first) = &query.first {
-            sought = self.timed("first events", || self.first_of(&sought, first, self.order))?;
-        }
-        let (read, check) = (read_record(), || self.cancel.check());
-        let mut grouped = self.timed("group", || {
-            group(self.snapshot, &sought, &grouping, &read, self.cancel.group_bytes(), &check)
-        })?;
-        self.add_empty_spans(query, &mut grouped.rows, empty);
-        let columns = by.iter().map(|key| self.key_column(key));
-        let columns = columns.chain(functions.iter().map(|function| self.measure_column(function)));
-        let columns = columns.collect::<Result<_, _>>()?;
-        let stop = stop_of(self.cancel);
-        let pace = &mut Pace::new(&stop);
-        let mut rows = Rows::new(columns, by.len(), grouped.rows, grouped.is_exact);
-        if !matches!(stages.first(), Some(RowStage::Sort(_))) {
-            rows.sort_by_keys(pace)?;
-        }
-        for (at, stage) in stages.iter().enumerate() {
-            match stage {
-                RowStage::Filter(filter) => {
-                    rows.filter(&self.row_meaning(filter, &rows)?, pace)?;
-                }
-                RowStage::Sort(keys) => {
-                    let wanted = match stages.get(at + 1) {
-                        Some(RowStage::Limit { rows, by }) if by.is_empty() => Some(*rows),
-                        _ => None,
-                    };
-                    rows.sort(keys, wanted, pace)?;
-                }
-                RowStage::Limit { rows: limit, by } => rows.limit(*limit, by, pace)?,
-                RowStage::Fields(fields) => rows.choose(fields, self.cancel.group_bytes(), pace)?,
-            }
-        }
-        Ok((rows, grouped.events))
     }
 
     /// What a condition on rows means, its inner queries answered.
@@ -390,6 +343,7 @@ impl Search<'_> {
     fn measure(&self, function: &Function) -> Result<Measure, ApiError> {
         let Some(field) = &function.field else { return Ok(Measure::Count) };
         let source = self.fields().source(field)?;
+        self.note_no_numbers(function, field, &source)?;
         Ok(match function.kind {
             FunctionKind::Count => Measure::CountOf(source),
             FunctionKind::Distinct => Measure::Distinct(source),
@@ -405,6 +359,33 @@ impl Search<'_> {
         })
     }
 
+    /// Tells where a function of numbers has none to work on.
+    fn note_no_numbers(
+        &self,
+        function: &Function,
+        field: &FieldRef,
+        source: &ValueSource,
+    ) -> Result<(), ApiError> {
+        use FunctionKind::{Avg, Percentile, Sum};
+        if !matches!(function.kind, Avg | Percentile(_) | Sum) {
+            return Ok(());
+        }
+        let has_none = match source {
+            ValueSource::Paths(_) => {
+                let holds = self.holds(field)?;
+                holds.others && !holds.numbers
+            }
+            _ => true,
+        };
+        if has_none {
+            self.notes.add(format!(
+                "{field} holds no numbers, so {} is empty; count({field}) counts its events",
+                function.column()
+            ));
+        }
+        Ok(())
+    }
+
     /// The values in the first column of an inner query's rows.
     fn values_of(&self, query: &Query, field: &FieldRef) -> Result<Vec<Value>, ApiError> {
         let refuse = |message| {
@@ -418,7 +399,9 @@ impl Search<'_> {
             ));
         };
         let meaning = self.meaning(&query.filter)?;
-        let (rows, _) = self.rows(&query, &meaning, &mut EmptySpans::default())?;
+        // One may be of events without a value.
+        let wanted = Some(SUBQUERY_VALUES_MAX + 2);
+        let (rows, _) = self.rows(&query, &meaning, wanted, &mut EmptySpans::default())?;
         let values: Vec<Value> = rows
             .first_column()
             .filter(|cell| **cell != Cell::Null)
@@ -428,26 +411,9 @@ impl Search<'_> {
             return refuse(format!(
                 "the query behind '{} IN' finds {} values; {SUBQUERY_VALUES_MAX} are the most",
                 field.name,
-                values.len()
+                (values.len() as u64).max(rows.total())
             ));
         }
         Ok(values)
     }
-}
-
-/// How many rows are kept of a table that counts by one field and begins with the most frequent.
-fn largest_wanted(query: &RowsQuery) -> Option<usize> {
-    let [RowStage::Sort(sort), RowStage::Limit { rows, by: of_each }, ..] = &query.stages[..]
-    else {
-        return None;
-    };
-    let ([function], [GroupKey::Field { .. }], [first]) =
-        (&query.functions[..], &query.by[..], &sort[..])
-    else {
-        return None;
-    };
-    let is_count = function.kind == FunctionKind::Count && function.field.is_none();
-    let is_named = |name: &str| name == function.column() || is_column_of(name, function);
-    let is_most_first = first.is_descending && is_named(&first.field.name);
-    (is_count && is_most_first && of_each.is_empty()).then_some(*rows as usize)
 }

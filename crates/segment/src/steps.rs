@@ -56,15 +56,15 @@ pub fn set_up() {
     std::mem::forget(fail::FailScenario::setup());
 }
 
-/// A bound of the index, in builds without failpoints.
+/// A bound of the index or of a search, in builds without failpoints.
 #[cfg(not(feature = "failpoints"))]
-pub(crate) fn bound(_name: &str, value: usize) -> usize {
+pub fn bound(_name: &str, value: usize) -> usize {
     value
 }
 
-/// A bound of the index, or what a test says it is: `FAILPOINTS="columns-max=return(3)"`.
+/// A bound of the index or of a search, or what a test says it is: `FAILPOINTS="columns-max=return(3)"`.
 #[cfg(feature = "failpoints")]
-pub(crate) fn bound(name: &str, value: usize) -> usize {
+pub fn bound(name: &str, value: usize) -> usize {
     let given = fail::eval(name, |given| given.and_then(|given| given.parse().ok()));
     given.flatten().unwrap_or(value)
 }

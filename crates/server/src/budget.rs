@@ -37,13 +37,29 @@ pub(crate) struct Place {
     has_small: AtomicBool,
     /// How many things it holds.
     things: AtomicUsize,
+    /// Whether a write waits for its client.
+    is_read_slowly: AtomicBool,
 }
 
 impl Place {
     pub(crate) fn new() -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { number, has_small: AtomicBool::default(), things: AtomicUsize::default() })
+        Arc::new(Self {
+            number,
+            has_small: AtomicBool::default(),
+            things: AtomicUsize::default(),
+            is_read_slowly: AtomicBool::default(),
+        })
+    }
+
+    /// Whether a write waits for its client.
+    pub(crate) fn is_read_slowly(&self) -> bool {
+        self.is_read_slowly.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_write(&self, waits: bool) {
+        self.is_read_slowly.store(waits, Ordering::Relaxed);
     }
 
     /// Whether the daemon holds anything for it.

@@ -1,5 +1,5 @@
-//! The connections of any kind of listener. They are accepted up to a limit, served within limits
-//! on heads and waits, and ended within the grace period.
+//! The connections of any kind of listener. They are served up to a limit, within limits on heads and
+//! waits, and ended within the grace period. Past the limit, idle ones give way (`idle`).
 
 use std::io;
 use std::pin::pin;
@@ -23,6 +23,7 @@ use tracing::{debug, warn};
 
 use super::LiveOptions;
 use crate::client::Client;
+use crate::idle::{AnswerBody, Idle};
 use crate::stall::StallGuard;
 use wire::limits::HEAD_BYTES_MAX;
 
@@ -31,11 +32,17 @@ use wire::limits::HEAD_BYTES_MAX;
 const ACCEPT_FAILURES_MAX: u32 = 100;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Between two looks for an idle connection, while a newcomer waits for a place.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
 /// A listener of sockets, Unix or TCP.
 pub(crate) trait Listener {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Looks whether clients still find it, where that can change; asked while none is accepted.
+    fn look(&self) {}
 }
 
 impl Listener for UnixListener {
@@ -62,6 +69,7 @@ pub(crate) struct Connections {
     tasks: JoinSet<()>,
     options: LiveOptions,
     free: Arc<Semaphore>,
+    idle: Arc<Idle>,
     stop: watch::Sender<()>,
 }
 
@@ -70,6 +78,7 @@ pub(crate) struct ConnectionSlot {
     options: LiveOptions,
     /// Changes, by closing, when the server stops.
     stopping: watch::Receiver<()>,
+    idle: Arc<Idle>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -77,7 +86,8 @@ impl Connections {
     /// Starts without connections; `connections_max` is read now and never again.
     pub(crate) fn new(options: LiveOptions) -> Self {
         let free = Arc::new(Semaphore::new(options.load().connections_max));
-        Self { tasks: JoinSet::new(), options, free, stop: watch::Sender::new(()) }
+        let (idle, stop) = (Arc::default(), watch::Sender::new(()));
+        Self { tasks: JoinSet::new(), options, free, idle, stop }
     }
 
     /// Hands each new connection to `client`, in a task of its own. Returns only when `accept`
@@ -89,14 +99,14 @@ impl Connections {
     ) -> io::Result<()> {
         let mut failures = 0;
         loop {
-            let permit = Arc::clone(&self.free).acquire_owned().await.map_err(io::Error::other)?;
             match listener.next().await {
                 Ok(stream) => {
                     failures = 0;
                     let place = ConnectionSlot {
                         options: Arc::clone(&self.options),
                         stopping: self.stop.subscribe(),
-                        _permit: permit,
+                        idle: Arc::clone(&self.idle),
+                        _permit: self.place(listener).await?,
                     };
                     self.tasks.spawn(client(stream, place));
                 }
@@ -108,6 +118,22 @@ impl Connections {
                 Err(error) => return Err(error),
             }
             while self.tasks.try_join_next().is_some() {}
+        }
+    }
+
+    /// A place for a newcomer: a free one, or that of an idle connection.
+    async fn place<L: Listener>(&self, listener: &L) -> io::Result<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let mut free = pin!(Arc::clone(&self.free).acquire_owned());
+        loop {
+            self.idle.give_up_oldest();
+            listener.look();
+            tokio::select! {
+                permit = free.as_mut() => return permit.map_err(io::Error::other),
+                () = sleep(LOOK_PAUSE) => {}
+            }
         }
     }
 
@@ -148,7 +174,8 @@ pub async fn serve_port(
 }
 
 impl ConnectionSlot {
-    /// Serves one client until it leaves, breaks a bound, or the server stops.
+    /// Serves one client until it leaves, breaks a bound, gives way to another while it asks nothing, or
+    /// the server stops.
     pub(crate) async fn serve(
         mut self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -159,9 +186,13 @@ impl ConnectionSlot {
         let options = self.options.load_full();
         let stream =
             TokioIo::new(StallGuard::new(stream, options.write_timeout, Arc::clone(&client.place)));
+        let seat = self.idle.enter(&client.place);
+        let asked = seat.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
+            let answering = asked.begin();
             request.extensions_mut().insert(client.clone());
-            service.call(request)
+            let answer = service.call(request);
+            async move { answer.await.map(|answer| answer.map(|body| AnswerBody::new(body, answering))) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -175,7 +206,13 @@ impl ConnectionSlot {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
+            () = seat.given_up() => {
+                metrics::counter!("traildex_http_given_up_total").increment(1);
+                debug!("an idle connection gave its place to another");
+                Ok(())
+            }
         };
+        seat.leave();
         if let Err(error) = ended {
             debug!(%error, "a connection broke off");
         }

@@ -7,9 +7,9 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::net::{UnixListener, UnixStream};
@@ -32,17 +32,22 @@ pub(crate) struct KeptListener {
 }
 
 struct State {
-    /// Device and number of the socket's file.
-    file: Option<(u64, u64)>,
+    file: Option<Identity>,
     /// What was told last.
     told: Option<String>,
+    /// When it was looked last.
+    looked: Instant,
 }
+
+/// Device and number of the socket's file, and when it was made, where the file system knows: numbers are
+/// given again, and a socket that somebody else makes at once can have that of ours.
+type Identity = (u64, u64, Option<SystemTime>);
 
 impl KeptListener {
     /// Listens on an open socket. Must run in a Tokio runtime.
     pub(crate) fn new(socket: Socket) -> io::Result<Self> {
         let Socket { listener, path, group, is_inherited } = socket;
-        let state = State { file: identity(&path).ok(), told: None };
+        let state = State { file: identity(&path).ok(), told: None, looked: Instant::now() };
         Ok(Self {
             path,
             group,
@@ -53,8 +58,9 @@ impl KeptListener {
     }
 
     /// Looks whether the socket's file is there, and puts it back.
-    fn look(&self) {
+    fn look_again(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.looked = Instant::now();
         let fault = match identity(&self.path) {
             Ok(file) if Some(file) == state.file => None,
             Ok(_) => Some("something else is in its place, and is left as it is".to_owned()),
@@ -107,12 +113,19 @@ impl Listener for KeptListener {
             let listener = self.listener.load_full();
             tokio::select! {
                 accepted = listener.accept() => return accepted.map(|(stream, _)| stream),
-                () = sleep(PAUSE) => self.look(),
+                () = sleep(PAUSE) => self.look_again(),
             }
+        }
+    }
+
+    fn look(&self) {
+        let looked = self.state.lock().unwrap_or_else(PoisonError::into_inner).looked;
+        if looked.elapsed() >= PAUSE {
+            self.look_again();
         }
     }
 }
 
-fn identity(path: &std::path::Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+fn identity(path: &Path) -> io::Result<Identity> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino(), found.created().ok()))
 }

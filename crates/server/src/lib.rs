@@ -25,6 +25,7 @@ mod client;
 mod connections;
 mod counted;
 mod export;
+mod idle;
 mod kept;
 mod openapi;
 mod refuse;
@@ -74,8 +75,8 @@ pub struct ServerOptions {
     pub access: Access,
     /// Hosts that requests may be for, beside `localhost` and loopback addresses.
     pub hosts: Vec<Host>,
-    /// Open connections; further ones wait to be accepted. One user can have three quarters of
-    /// them. Looked at when the server starts.
+    /// Open connections; further ones take the places of those that are idle, or wait. One user can have
+    /// three quarters of them. Looked at when the server starts.
     pub connections_max: usize,
     /// Searches that run at once. Looked at when the server starts.
     pub searches_max: usize,

@@ -35,6 +35,7 @@ impl<S> StallGuard<S> {
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
+        self.place.note_write(written.is_pending());
         if let Poll::Ready(Ok(bytes)) = written {
             if let Some((since, _)) = self.waiting.take() {
                 self.left = self.left.saturating_sub(since.elapsed());

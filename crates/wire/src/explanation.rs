@@ -49,7 +49,7 @@ pub struct Near {
     pub difference: Difference,
 }
 
-/// How a value differs from the one asked for.
+/// How a condition, or its value, differs from the one asked for.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -61,8 +61,16 @@ pub enum Difference {
     Field,
     /// It is a letter or two away.
     Spelling,
+    /// It is asked for as a part of a value or a word, where it was compared with the whole.
+    Part,
     /// It contains the one asked for.
     Longer,
+    /// It asks for either of two that no event has both of.
+    Either,
+    /// It asks for the events without the field, where the value is how other tools write that.
+    Missing,
+    /// It is another of the few values that the field has.
+    Other,
 }
 
 impl Difference {
@@ -72,7 +80,11 @@ impl Difference {
             Self::Case => "another case",
             Self::Field => "another field",
             Self::Spelling => "spelled nearly so",
+            Self::Part => "as a part; it was compared with the whole",
             Self::Longer => "contains it",
+            Self::Either => "either of them; no event has both",
+            Self::Missing => "the field is missing",
+            Self::Other => "a value that the field has",
         }
     }
 }

@@ -24,8 +24,20 @@ const PRINCIPALS_SHOWN: usize = 20;
 
 /// Columns of CSV.
 const KEYS: [&str; 14] = [
-    "level", "title", "id", "name", "kind", "tactics", "group", "first", "last", "events", "query",
-    "author", "license", "references",
+    "level",
+    "title",
+    "id",
+    "name",
+    "kind",
+    "tactics",
+    "group",
+    "first",
+    "last",
+    "events",
+    "query",
+    "author",
+    "license",
+    "references",
 ];
 
 pub(super) struct Report<'r> {
@@ -103,7 +115,9 @@ impl<'r> Report<'r> {
             }
             if hunted.events_undecided > 0 {
                 let events = counted(hunted.events_undecided, "event");
-                lines.push(format!("open: {events} of '{title}': what should follow may still come"));
+                lines.push(format!(
+                    "open: {events} of '{title}': what should follow may still come"
+                ));
             }
         }
         lines
@@ -114,12 +128,14 @@ impl<'r> Report<'r> {
         if !self.has_findings() {
             return String::new();
         }
-        let rows: Vec<Vec<Cell>> = self.with_findings().map(|(rule, hunted)| row(rule, hunted)).collect();
+        let rows: Vec<Vec<Cell>> =
+            self.with_findings().map(|(rule, hunted)| row(rule, hunted)).collect();
         let header = ["level", "rule", "events", "findings", "first", "last", "tactics"];
         let mut text = table(&header, &rows, look);
         let (principals, tactics) = self.sums();
         let mut principals: Vec<_> = principals.into_iter().collect();
-        principals.sort_by_key(|(_, sum)| std::cmp::Reverse((sum.level, sum.rules.len(), sum.events)));
+        principals
+            .sort_by_key(|(_, sum)| std::cmp::Reverse((sum.level, sum.rules.len(), sum.events)));
         let more = principals.len().saturating_sub(PRINCIPALS_SHOWN);
         principals.truncate(PRINCIPALS_SHOWN);
         let row = |(name, sum): (&str, &Sum<'_>)| {
@@ -136,7 +152,8 @@ impl<'r> Report<'r> {
         let header = ["level", "principal", "rules", "events", "first", "last"];
         let _ = write!(text, "\n\n{}", table(&header, &rows, look));
         if more > 0 {
-            let _ = write!(text, "\n{} more; --format json has all", counted(more as u64, "principal"));
+            let _ =
+                write!(text, "\n{} more; --format json has all", counted(more as u64, "principal"));
         }
         let rows: Vec<_> = tactics.iter().map(|(name, sum)| row((name, sum))).collect();
         let header = ["level", "tactic", "rules", "events", "first", "last"];
@@ -162,7 +179,8 @@ impl<'r> Report<'r> {
 
     pub(super) fn json(&self, warnings: &[String]) -> Value {
         let rule = |(rule, hunted): &(&Rule, Hunted)| {
-            let mut json = json!({ "rule": rule.meta, "kind": rule.kind.name(), "place": place(rule) });
+            let mut json =
+                json!({ "rule": rule.meta, "kind": rule.kind.name(), "place": place(rule) });
             if let (Some(json), Ok(Value::Object(hunted))) =
                 (json.as_object_mut(), serde_json::to_value(hunted))
             {
@@ -181,7 +199,8 @@ impl<'r> Report<'r> {
         };
         let (principals, tactics) = self.sums();
         let quiet = |(rule, hunted): &&(&Rule, Hunted)| {
-            (hunted.findings.is_empty() && hunted.error.is_none()).then(|| rule.meta.key().to_owned())
+            (hunted.findings.is_empty() && hunted.error.is_none())
+                .then(|| rule.meta.key().to_owned())
         };
         json!({
             "rules_asked": self.asked,
@@ -236,10 +255,19 @@ impl<'r> Report<'r> {
             for text in meta.description.iter().chain(&meta.falsepositives) {
                 let _ = write!(page, "<p>{}</p>", html(text));
             }
-            let who: Vec<&str> =
-                meta.author.iter().chain(&meta.license).chain(&meta.id).map(String::as_str).collect();
-            let _ = write!(page, "<p class=who>{}</p><table><tr><th>what they have in common<th>events\
-                <th>first<th>last<th>query", html(&who.join(" · ")));
+            let who: Vec<&str> = meta
+                .author
+                .iter()
+                .chain(&meta.license)
+                .chain(&meta.id)
+                .map(String::as_str)
+                .collect();
+            let _ = write!(
+                page,
+                "<p class=who>{}</p><table><tr><th>what they have in common<th>events\
+                <th>first<th>last<th>query",
+                html(&who.join(" · "))
+            );
             for finding in &hunted.findings {
                 let _ = write!(
                     page,

@@ -44,7 +44,12 @@ pub(super) fn run(command: &TestCommand) -> anyhow::Result<Exit> {
     let mut is_broken = tell_problems(&loaded);
     let files: Vec<&Path> = {
         let mut known = HashSet::new();
-        loaded.rules.iter().map(|rule| rule.file.as_path()).filter(|file| known.insert(*file)).collect()
+        loaded
+            .rules
+            .iter()
+            .map(|rule| rule.file.as_path())
+            .filter(|file| known.insert(*file))
+            .collect()
     };
     let (mut passed, mut untested) = (0, Vec::new());
     let bar = crate::cli::progress::line(Some(files.len() as u64));
@@ -103,14 +108,20 @@ fn try_file(loaded: &Loaded, file: &Path, test: &Path) -> anyhow::Result<Vec<Str
         let title = &rule.meta.title;
         let wanted = if is_of_single_events(rule) { case.fires.len() as u64 } else { 1 };
         if events < wanted {
-            faults.push(format!("'{title}' finds {events} of {} that it should find", counted(wanted, "event")));
+            faults.push(format!(
+                "'{title}' finds {events} of {} that it should find",
+                counted(wanted, "event")
+            ));
         }
     }
     let quiet = events_of(loaded, &asked, &case.quiet)?;
     for (place, events) in asked.iter().zip(quiet) {
         let title = &loaded.rules[*place].meta.title;
         if events > 0 {
-            faults.push(format!("'{title}' finds {} that it should not find", counted(events, "event")));
+            faults.push(format!(
+                "'{title}' finds {} that it should not find",
+                counted(events, "event")
+            ));
         }
     }
     Ok(faults.into_iter().map(|fault| format!("{}: {fault}", file.display())).collect())
@@ -121,7 +132,11 @@ fn is_of_single_events(rule: &Rule) -> bool {
 }
 
 /// How many events each of some rules finds in an archive of these records and no others.
-fn events_of(loaded: &Loaded, asked: &[usize], records: &[Box<RawValue>]) -> anyhow::Result<Vec<u64>> {
+fn events_of(
+    loaded: &Loaded,
+    asked: &[usize],
+    records: &[Box<RawValue>],
+) -> anyhow::Result<Vec<u64>> {
     let folder = tempfile::Builder::new().prefix("traildex-rules-").tempdir()?;
     let archive = folder.path().join("records.json");
     let texts: Vec<&str> = records.iter().map(|record| record.get()).collect();

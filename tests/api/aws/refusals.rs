@@ -2,11 +2,36 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::{TARGET, post, python, refused, run_client, with_keys, without_keys};
 use crate::common::{PATIENCE, Place, record, trail};
+
+/// Anybody on the machine can connect, and needs no key for that.
+#[test]
+fn connections_that_ask_nothing_keep_nobody_out() {
+    let place = Place::new().with("SOCKET_CONNECTIONS_MAX", "8");
+    std::fs::write(place.archive().join("a.json"), trail(&["a"])).unwrap();
+    let daemon = without_keys(place).start();
+    let address = super::address(&daemon);
+    let begun = |head: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let heads = ["", "POST / HTTP/1.1\r\n", "POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-"];
+    let idle: Vec<TcpStream> = (0..165).map(|n| begun(heads[n % heads.len()])).collect();
+    for _ in 0..3 {
+        let started = Instant::now();
+        let (status, answer) = post(&address, &address, TARGET, "{}");
+        assert_eq!(status, 200, "{answer}");
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    }
+    drop(idle);
+    daemon.stop();
+}
 
 #[test]
 fn requests_that_are_not_signed_as_they_should_be_are_refused_by_awss_names() {

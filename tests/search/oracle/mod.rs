@@ -62,11 +62,18 @@ struct Comparison<'a> {
     /// What every query asks for beside, where the daemon has other events too.
     scope: Option<Expr>,
     found: u64,
+    /// Rows of a table that are asked for.
+    rows_max: usize,
+    /// Tables that came in several passes, and those that were refused because they do not fit.
+    in_passes: u64,
+    too_large: u64,
 }
 
 impl<'a> Comparison<'a> {
     fn new(daemon: &'a Daemon, archive: &'a Archive, seed: u64, scope: Option<Expr>) -> Self {
-        Self { daemon, archive, queries: Queries::new(archive, seed), scope, found: 0 }
+        let queries = Queries::new(archive, seed);
+        let (rows_max, in_passes, too_large) = (10_000, 0, 0);
+        Self { daemon, archive, queries, scope, found: 0, rows_max, in_passes, too_large }
     }
 
     fn scoped(&self, mut query: Query) -> Query {
@@ -193,9 +200,23 @@ impl<'a> Comparison<'a> {
         let query = self.scoped(query);
         let (columns, rows) = self.archive.table(&query);
         let as_text = self.queries.random.one_in(2);
-        let request = SearchRequest { limit: Some(10_000), ..SearchRequest::default() };
+        let (limit, explain) = (Some(self.rows_max), self.rows_max < 10_000);
+        let request = SearchRequest { limit, explain, ..SearchRequest::default() };
+        if explain {
+            // With little memory, what needs all of it at once is refused.
+            let form = QueryForm::Text(query.to_string());
+            let asked = SearchRequest { query: form, ..request.clone() };
+            if let Err(error) = self.daemon.client.search(&asked) {
+                assert!(error.to_string().contains("groups do not fit"), "{query}: {error}");
+                self.too_large += 1;
+                return;
+            }
+        }
         let answer = ask(self.daemon, &query, as_text, request);
         let Some(table) = answer.table else { panic!("{query}: no table") };
+        let steps = answer.explain.iter().flat_map(|explain| &explain.steps);
+        self.in_passes += u64::from(steps.filter(|step| step.step.contains(" passes")).count() > 0);
+        assert_eq!(table.rows.len(), rows.len().min(self.rows_max), "{query}");
         let columns: Vec<String> = columns.into_iter().map(|column| column.name).collect();
         assert_eq!(table.columns, columns, "{query}");
         assert_eq!(table.rows_total, rows.len() as u64, "{query}\n{:?}\n{rows:?}", table.rows);
@@ -410,6 +431,30 @@ fn random_queries_are_answered_right_where_most_fields_have_no_column() {
     let daemon = place.spawn(command);
     daemon.wait_indexed(PATIENCE_BULK, records.len() as u64);
     Comparison::new(&daemon, &archive, seed, None).run(count);
+    daemon.stop();
+}
+
+/// Groups that do not fit the memory come in several passes, and are what they are in one.
+#[test]
+fn tables_are_right_whose_groups_do_not_fit_the_memory() {
+    let (count, seed) = (setting("TRAILDEX_QUERIES", QUERIES), setting("TRAILDEX_SEED", SEED));
+    println!("{count} tables, seed {seed}");
+    let records = [real_records(), odd_records()].concat();
+    let place = restless_place();
+    write(&place.archive(), &records);
+    let archive = Archive::new(records.iter().map(Doc::new).collect());
+    let mut command = place.serve_command();
+    command.env("FAILPOINTS", "group-bytes=return(60000)");
+    let daemon = place.spawn(command);
+    daemon.wait_indexed(PATIENCE_BULK, records.len() as u64);
+    let mut comparison = Comparison::new(&daemon, &archive, seed, None);
+    comparison.rows_max = 20;
+    for _ in 0..count {
+        comparison.table();
+    }
+    let Comparison { in_passes, too_large, .. } = comparison;
+    println!("{in_passes} came in several passes, {too_large} were refused");
+    assert!(in_passes > count / 20 && too_large < count / 4, "{in_passes} {too_large}");
     daemon.stop();
 }
 

@@ -48,7 +48,6 @@ pub struct Queries<'a> {
     odd: Vec<&'a Doc>,
 }
 
-
 const SHORT_NAMES: [(&str, &str); 19] = [
     ("event.action", "action"),
     ("user.name", "userIdentity.userName"),

@@ -244,7 +244,11 @@ impl Reader {
     fn name(&self, json: &Json) -> Read<FieldRef> {
         if !json.is_object() {
             let name = self.text(json)?;
-            return if name.is_empty() { self.fault("a name is empty") } else { Ok(FieldRef::named(name)) };
+            return if name.is_empty() {
+                self.fault("a name is empty")
+            } else {
+                Ok(FieldRef::named(name))
+            };
         }
         const KINDS: [&str; 3] = ["at", "path", "name"];
         let object = self.object(json, &["at", "path", "name", "below"])?;

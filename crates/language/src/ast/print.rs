@@ -4,8 +4,8 @@ use std::fmt;
 use std::ops::Bound;
 
 use super::{
-    Comparison, Expr, FieldRef, Function, GroupKey, PatternPiece, Query, Regex, SortKey, Stage, Test,
-    Value,
+    Comparison, Expr, FieldRef, Function, GroupKey, PatternPiece, Query, Regex, SortKey, Stage,
+    Test, Value,
 };
 use crate::parse::names_a_stage;
 use crate::syntax::{

@@ -73,6 +73,7 @@ impl Parser<'_> {
             return Ok(Expr::Phrase(text));
         }
         if let Some(regex) = self.regex()? {
+            self.tell_part(&regex, start.offset());
             return Ok(Expr::Regex(regex));
         }
         let run = self.scan.peek_run("");
@@ -104,7 +105,12 @@ impl Parser<'_> {
         self.scan = start;
         if has_wildcard_name(run) {
             let error = fail("a field name has no wildcards");
-            return Err(error.suggest("a backslash before the colon makes it text"));
+            let name = run.split(':').next().unwrap_or_default();
+            let end = name.strip_prefix("*.").filter(|end| !end.contains(['*', '?']));
+            return Err(match end {
+                Some(end) => error.suggest(format!("the end of a path is enough: {end}:value")),
+                None => error.suggest("a backslash before the colon makes it text"),
+            });
         }
         self.check_foreign_condition()?;
         self.word()
@@ -233,8 +239,15 @@ impl Parser<'_> {
         self.scan.skip_spaces();
         let test = match operator {
             Operator::Colon if self.scan.peek() == Some('(') => {
-                let group = self.group(Some(&field))?;
-                return Ok(gather(field, group));
+                let open = self.scan;
+                return match self.group(Some(&field)) {
+                    Ok(group) => Ok(gather(field, group)),
+                    Err(error) => {
+                        self.scan = open;
+                        self.check_inner_query(&field, false)?;
+                        Err(error)
+                    }
+                };
             }
             Operator::Colon => match self.test()? {
                 Test::Is(Value { text: name, offset })
@@ -248,6 +261,7 @@ impl Parser<'_> {
                 test => test,
             },
             Operator::Equal | Operator::NotEqual if self.is_at_bracket() => {
+                self.check_inner_query(&field, operator == Operator::NotEqual)?;
                 return Err(self.unexpected("a value").suggest(LIST_AND_RANGE));
             }
             Operator::Equal if is_bound_of_splunk(&field) && !self.told.is_of_rows => {
@@ -404,6 +418,7 @@ fn has_wildcard_name(run: &str) -> bool {
     if name == "*" {
         return true;
     }
+    let name = name.strip_prefix("*.").unwrap_or(name);
     let mut chars = name.chars().filter(|&c| !matches!(c, '*' | '?'));
     chars.next().is_some_and(|c| is_name_char(c, true)) && chars.all(|c| is_name_char(c, false))
 }

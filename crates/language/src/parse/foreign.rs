@@ -62,6 +62,9 @@ const COMPARED_ELSEWHERE: [(&[&str], &str); 11] = [
     (&["!in", "!in~"], " NOT IN [a, b]"),
 ];
 
+/// Words in front of a span of time, up to now.
+const BEFORE_DISTANCES: [&str; 6] = ["last", "past", "since", "within", "previous", "newer"];
+
 /// Programs whose command line somebody may type.
 const PROGRAMS: [&str; 8] = ["grep", "egrep", "zgrep", "fgrep", "rg", "jq", "awk", "sed"];
 
@@ -112,7 +115,7 @@ impl Parser<'_> {
             let error = ParseError::new(offset, "conditions are not joined by ','");
             return Err(error.suggest("write AND or OR"));
         }
-        if ["last", "past"].contains(&word.as_str()) && is_distance(next) {
+        if BEFORE_DISTANCES.contains(&word.as_str()) && is_distance(next) {
             let error = ParseError::new(offset, format!("'{word} {next}' is no condition"));
             return Err(error.suggest(format!("write @-{next}.., or quote the words")));
         }
@@ -176,6 +179,18 @@ impl Parser<'_> {
         Ok(())
     }
 
+    /// Refuses a query in parentheses behind a colon: `key:(eventName:AssumeRole | values x)`.
+    pub(super) fn check_inner_query(&self, field: &FieldRef, is_negated: bool) -> Result<()> {
+        if self.scan.peek() != Some('(') || !self.scan.holds_pipe() {
+            return Ok(());
+        }
+        let not = if is_negated { "NOT " } else { "" };
+        let message = format!("these parentheses behind '{}' hold a query", field.name);
+        Err(ParseError::new(self.scan.offset(), message).suggest(format!(
+            "write {field} {not}IN (query | values field), which takes what the query finds"
+        )))
+    }
+
     /// Tells where `!=` finds more than elsewhere.
     pub(super) fn tell_unequal(&mut self, field: &FieldRef, test: &Test) {
         match test {
@@ -184,6 +199,35 @@ impl Parser<'_> {
                  the field"
             )),
             _ => self.told.unequal(&field.name, field.offset),
+        }
+    }
+
+    /// Refuses a value in which another condition stands behind a sign that joins them elsewhere.
+    pub(super) fn check_joined(&self, raw: &str, at: usize) -> Result<()> {
+        for (sign, _) in raw.match_indices([';', '&']) {
+            let rest = raw[sign + 1..].trim_start_matches('&');
+            let name = rest.split([':', '=']).next().unwrap_or_default();
+            if name.len() < rest.len() && reads_as_field(name) && !raw[..sign].contains('\\') {
+                let message = format!("conditions are not joined by '{}'", &raw[sign..=sign]);
+                return Err(ParseError::new(at + sign, message).suggest("write AND or OR"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells that a regular expression is compared with the whole, where it reads as one for a part: it is
+    /// a plain text, or says where one end is.
+    pub(super) fn tell_part(&mut self, regex: &Regex, at: usize) {
+        let pattern = regex.pattern.as_str();
+        let (begins, ends) = (pattern.starts_with('^'), pattern.ends_with('$'));
+        let is_plain = !pattern.contains(|c: char| "\\.+*?()|[]{}^$".contains(c));
+        let is_open = |c: char| ".*+{(|".contains(c);
+        if is_plain || begins != ends && !pattern.contains(is_open) {
+            let text = pattern.trim_start_matches('^').trim_end_matches('$');
+            let (before, after) = (if begins { "" } else { ".*" }, if ends { "" } else { ".*" });
+            self.note(format!(
+                "/{pattern}/ at byte {at} is compared with the whole; /{before}{text}{after}/ finds a part"
+            ));
         }
     }
 

@@ -129,6 +129,14 @@ impl Parser<'_> {
             }
             self.scan.skip_spaces();
             let percent = self.scan.run(",");
+            let is_share =
+                percent.starts_with(['0', '.']) && percent.parse().is_ok_and(|n: f64| n > 0.0);
+            if is_share {
+                // A share in Athena, where elsewhere it would be less than one percent.
+                let error = format!("'{percent}' could be a share or a percentage");
+                return Err(ParseError::new(start.offset(), error)
+                    .suggest("write p95(field), or p0.5(field) for half a percent"));
+            }
             let kind = percentile(percent).ok_or_else(|| {
                 let message = format!("'{percent}' is not a percentage between 0 and 100");
                 ParseError::new(start.offset(), message)

@@ -129,6 +129,33 @@ impl<'a> Scanner<'a> {
         Some(FieldRef::typed(name, offset).with_below())
     }
 
+    /// Whether the parentheses that open here hold a pipe, which begins a stage.
+    pub(super) fn holds_pipe(mut self) -> bool {
+        let (mut depth, mut before) = (0_usize, ' ');
+        while let Some(c) = self.peek() {
+            let begins = before.is_whitespace() || "(:=~,".contains(before);
+            before = c;
+            let is_skipped = self.is_at_quote() && self.quoted().is_ok();
+            // An expression begins where a word does, and may have pipes.
+            if is_skipped || begins && self.regex().is_some() {
+                continue;
+            }
+            match c {
+                '(' => depth += 1,
+                ')' => depth = depth.saturating_sub(1),
+                '|' if self.eat("||") => continue,
+                '|' => return true,
+                '\\' => self.offset += c.len_utf8(),
+                _ => {}
+            }
+            if depth == 0 {
+                return false;
+            }
+            self.offset += self.peek().map_or(0, char::len_utf8);
+        }
+        false
+    }
+
     /// Whether quoted text is next.
     pub(super) fn is_at_quote(&self) -> bool {
         self.peek().is_some_and(|c| QUOTES.contains(c))

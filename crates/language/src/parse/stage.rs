@@ -73,7 +73,10 @@ const LEADING_ELSEWHERE: [&str; 10] = [
 /// Stages of other languages that are written otherwise here.
 const ELSEWHERE: [(&[&str], &str); 16] = [
     (&["regex", "rex", "grep"], "write filter userAgent:/.*x.*/"),
-    (&["eval", "extend", "let", "convert", "fieldformat"], "write as behind a function or a key"),
+    (
+        &["eval", "extend", "let", "convert", "fieldformat"],
+        "values are compared as they are, in filter; as names a column: stats sum(field) as total",
+    ),
     (&["rename", "alias"], "write as behind a function or a key, as in count as events"),
     (&["group", "groupby", "chart", "aggregate"], "write stats count by action, actor"),
     (&["bin", "bucket", "span"], "write stats count by bin(1h)"),
@@ -82,7 +85,7 @@ const ELSEWHERE: [(&[&str], &str); 16] = [
     (&["join", "lookup", "append", "appendcols", "union"], "write key IN (query | values field)"),
     (
         &["parse", "spath", "unnest", "mvexpand", "mv-expand", "extract"],
-        "every path of a record is a field",
+        "every path of a record is a field: requestParameters.bucketName:x",
     ),
     (&["eventstats", "streamstats", "transaction", "cluster"], "write stats … by …"),
     (&["offset", "skip"], "pages follow each other by their cursor"),
@@ -184,7 +187,7 @@ impl Parser<'_> {
             }
             "sort" => vec![self.sort()?],
             "limit" | "head" => {
-                let rows = self.number()?.ok_or_else(|| {
+                let rows = self.rows()?.ok_or_else(|| {
                     self.unexpected("a number").suggest(format!("write {word} 10"))
                 })?;
                 vec![Stage::Limit { rows, by: self.by(Self::field)? }]
@@ -308,7 +311,7 @@ impl Parser<'_> {
     fn top(&mut self, is_descending: bool) -> Result<Vec<Stage>> {
         self.scan.skip_spaces();
         self.eat_word_before("limit", "=");
-        let rows = self.number()?.unwrap_or(TOP_ROWS);
+        let rows = self.rows()?.unwrap_or(TOP_ROWS);
         let fields =
             self.several(Self::field).map_err(|error| match { self.scan }.next_word("") {
                 "by" => error.suggest(format!("write sort field desc | limit {rows}")),
@@ -316,7 +319,7 @@ impl Parser<'_> {
             })?;
         self.scan.skip_spaces();
         let rows =
-            if self.eat_word_before("limit", "=") { self.number()?.unwrap_or(rows) } else { rows };
+            if self.eat_word_before("limit", "=") { self.rows()?.unwrap_or(rows) } else { rows };
         let by = self.by(Self::field)?;
         let exist = exist(&fields);
         let keys: Vec<FieldRef> = by.iter().cloned().chain(fields).collect();
@@ -436,6 +439,16 @@ impl Parser<'_> {
         let number = word.parse().map_err(|_| self.unexpected("a smaller number"))?;
         self.scan.run(",");
         Ok(Some(number))
+    }
+
+    /// A number of rows.
+    fn rows(&mut self) -> Result<Option<u64>> {
+        let rows = self.number()?;
+        if rows == Some(0) {
+            // In Splunk, that is all of them.
+            self.note("a limit of 0 keeps nothing; leave it out to keep all".to_owned());
+        }
+        Ok(rows)
     }
 
     fn sort_key(&mut self) -> Result<SortKey> {

@@ -146,6 +146,7 @@ impl Parser<'_> {
             return Ok(Test::Is(Value { text, offset }));
         }
         if let Some(regex) = self.regex()? {
+            self.tell_part(&regex, at);
             return Ok(Test::Regex(regex));
         }
         let pattern = self.bare_value(ends)?;
@@ -394,6 +395,7 @@ impl Parser<'_> {
                 _ => "write field:(a OR b) for either; quote text that has a comma".to_owned(),
             }));
         }
+        self.check_joined(raw, at)?;
         if let Some(suggestion) = foreign_form(raw).filter(|_| is_plain) {
             let message = format!("'{raw}' is no value");
             return Err(ParseError::new(at, message).suggest(suggestion));

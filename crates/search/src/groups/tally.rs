@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use super::passes::Room;
 use super::{Grouped, Grouping, Measure};
 use crate::values::{Local, Values};
 use crate::visit::{Ended, MatchWalk};
@@ -195,7 +196,7 @@ pub(crate) struct Groups<'g> {
     tallies: Vec<Vec<Tally>>,
     pub(crate) events: u64,
     bytes: usize,
-    bytes_max: usize,
+    room: Room,
     distinct: usize,
     /// Distinct values whose hash is above are not remembered.
     sampled_below: u64,
@@ -239,14 +240,14 @@ impl Kept {
 }
 
 impl<'g> Groups<'g> {
-    pub(crate) fn new(grouping: &'g Grouping, bytes_max: usize) -> Self {
+    pub(crate) fn new(grouping: &'g Grouping, room: Room) -> Self {
         Self {
             grouping,
             numbers: SeededMap::default(),
             tallies: Vec::new(),
             events: 0,
             bytes: 0,
-            bytes_max,
+            room,
             distinct: 0,
             sampled_below: u64::MAX,
         }
@@ -254,15 +255,19 @@ impl<'g> Groups<'g> {
 
     fn take(&mut self, bytes: usize) -> Result<(), IndexError> {
         self.bytes += bytes;
-        if self.bytes > self.bytes_max {
+        if self.bytes > self.room.bytes_max {
             return Err(IndexError::TooManyGroups { groups: self.tallies.len() });
         }
         Ok(())
     }
 
-    pub(crate) fn number(&mut self, key: Vec<Cell>) -> Result<usize, IndexError> {
+    /// The number of a group; none of one that is of another pass.
+    pub(crate) fn number(&mut self, key: Vec<Cell>) -> Result<Option<usize>, IndexError> {
         if let Some(number) = self.numbers.get(&key) {
-            return Ok(*number);
+            return Ok(Some(*number));
+        }
+        if !self.room.part.has(&key) {
+            return Ok(None);
         }
         let texts: usize = key.iter().map(|cell| KEY_BYTES + text_bytes(cell)).sum();
         let measures = self.grouping.measures.len();
@@ -270,7 +275,7 @@ impl<'g> Groups<'g> {
         let number = self.tallies.len();
         self.numbers.insert(key, number);
         self.tallies.push((0..measures).map(|_| Tally::default()).collect());
-        Ok(number)
+        Ok(Some(number))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -279,8 +284,9 @@ impl<'g> Groups<'g> {
 
     /// Adds a number of events to a group whose only measure is the count.
     pub(crate) fn add_count(&mut self, key: Vec<Cell>, events: u64) -> Result<(), IndexError> {
-        let number = self.number(key)?;
-        self.tallies[number][0].count += events;
+        if let Some(number) = self.number(key)? {
+            self.tallies[number][0].count += events;
+        }
         Ok(())
     }
 
@@ -474,18 +480,18 @@ mod tests {
     #[test]
     fn groups_are_refused_beyond_their_memory() {
         let grouping = Grouping { keys: Vec::new(), measures: vec![Measure::Count], largest: None };
-        let mut groups = Groups::new(&grouping, 100 << 10);
+        let mut groups = Groups::new(&grouping, Room::of(100 << 10));
         let mut number = |n: i128| groups.number(vec![Cell::Int(n)]);
         let refused = (0..10_000).find(|n| number(*n).is_err()).expect("a bound");
         assert!((300..1_000).contains(&refused), "{refused}");
-        assert_eq!(number(7).expect("a group that is there costs nothing"), 7);
+        assert_eq!(number(7).expect("a group that is there costs nothing"), Some(7));
     }
 
     #[test]
     fn a_sample_estimates_how_many_values_there_are() {
         let grouping = Grouping { keys: Vec::new(), measures: vec![Measure::Count], largest: None };
-        let mut groups = Groups::new(&grouping, usize::MAX);
-        let number = groups.number(Vec::new()).unwrap();
+        let mut groups = Groups::new(&grouping, Room::of(usize::MAX));
+        let number = groups.number(Vec::new()).unwrap().expect("it is of the only part");
         let hashes = (0..200_000_u64).map(|n| spread_hash(&n));
         groups.tallies[number][0].distinct.extend(hashes);
         for _ in 0..4 {

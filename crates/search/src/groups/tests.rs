@@ -68,9 +68,15 @@ fn store_of(segments: &[Vec<Given>]) -> (tempfile::TempDir, Store) {
 
 fn table(snapshot: &Snapshot, query: &dyn Query, grouping: &Grouping) -> Grouped {
     let read: Arc<ReadRecord> = Arc::new(|_, _, _| {});
-    let mut grouped =
-        group::<ApiError>(snapshot, &Sought::of(query), grouping, &read, 1 << 24, &|| Ok(()))
-            .unwrap();
+    let mut grouped = group::<ApiError>(
+        snapshot,
+        &Sought::of(query),
+        grouping,
+        &read,
+        Room::of(1 << 24),
+        &|| Ok(()),
+    )
+    .unwrap();
     grouped.rows.sort_by(|a, b| (&b[b.len() - 1], &a[0]).cmp(&(&a[a.len() - 1], &b[0])));
     grouped
 }
@@ -323,7 +329,8 @@ fn long_values_of_records_are_forgotten_and_count_as_they_did() {
     let grouping = Grouping { keys: Vec::new(), measures, largest: None };
     let sought = Sought::of(&AllQuery);
     let found =
-        group::<ApiError>(&snapshot, &sought, &grouping, &read, 1 << 24, &|| Ok(())).unwrap();
+        group::<ApiError>(&snapshot, &sought, &grouping, &read, Room::of(1 << 24), &|| Ok(()))
+            .unwrap();
     let text = |n: u64| Cell::text(&format!("{n:04}{}", "x".repeat(20_000)));
     assert_eq!(found.rows, [[Cell::Int(1_000), text(999), text(0)]]);
     let mut values = Values::open(&snapshot.segments[0], &source(), &read).unwrap();
@@ -331,4 +338,71 @@ fn long_values_of_records_are_forgotten_and_count_as_they_did() {
     assert!((20_000..100_000).contains(&values.bytes()) && values.more_steps() == 0);
     values.forget();
     assert_eq!(values.bytes(), 0);
+}
+
+/// The groups of several passes together, how many passes there were, and how often none had room.
+fn in_passes(snapshot: &Snapshot, grouping: &Grouping, bytes_max: usize) -> (Grouped, usize) {
+    let read: Arc<ReadRecord> = Arc::new(|_, _, _| {});
+    let sought = Sought::of(&AllQuery);
+    let asked = Asked::<ApiError> {
+        snapshot,
+        sought: &sought,
+        grouping,
+        read: &read,
+        bytes_max,
+        may_split: true,
+        check: &|| Ok(()),
+    };
+    let mut grouped = Grouped::default();
+    let passes = group_in_passes(&asked, |rows, are_all| {
+        assert_eq!(are_all, bytes_max > 1 << 20);
+        grouped.rows.extend(rows);
+        Ok::<_, ApiError>(0)
+    });
+    let Passes { events, is_exact, count } = passes.unwrap();
+    grouped.rows.sort();
+    (Grouped { events, is_exact, ..grouped }, count)
+}
+
+#[test]
+fn groups_that_do_not_fit_come_in_passes_and_are_the_same() {
+    let (_dir, snapshot) = index_of(&uneven());
+    let name = || ValueSource::Column(EVENT_NAME);
+    let measures = || vec![Measure::Count, Measure::Max(name()), Measure::List(name())];
+    for grouping in [
+        by_name(None),
+        by_name(Some(2_000)),
+        Grouping { measures: measures(), ..by_name(None) },
+        Grouping { keys: vec![name(), ValueSource::Time], ..by_name(None) },
+        Grouping { keys: vec![name(), name()], measures: measures(), largest: None },
+    ] {
+        let (whole, count) = in_passes(&snapshot, &grouping, 1 << 26);
+        assert_eq!(count, 1);
+        let (parted, count) = in_passes(&snapshot, &grouping, 90_000);
+        assert!((4..=64).contains(&count), "{count}");
+        assert_eq!(parted.rows, whole.rows);
+        assert_eq!((parted.events, parted.is_exact), (whole.events, true));
+    }
+}
+
+#[test]
+fn one_group_that_does_not_fit_is_refused_after_few_passes() {
+    let (_dir, snapshot) = index_of(&uneven());
+    let read: Arc<ReadRecord> = Arc::new(|_, _, _| {});
+    let list = vec![Measure::List(ValueSource::Column(EVENT_NAME))];
+    for keys in [vec![], vec![ValueSource::Column(USER_AGENT)]] {
+        let grouping = Grouping { keys, measures: list.clone(), largest: None };
+        let sought = Sought::of(&AllQuery);
+        let asked = Asked::<ApiError> {
+            snapshot: &snapshot,
+            sought: &sought,
+            grouping: &grouping,
+            read: &read,
+            bytes_max: 20_000,
+            may_split: true,
+            check: &|| Ok(()),
+        };
+        let refused = group_in_passes(&asked, |_, _| Ok(0)).unwrap_err();
+        assert!(refused.message.contains("groups do not fit"), "{refused}");
+    }
 }

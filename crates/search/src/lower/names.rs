@@ -144,7 +144,8 @@ impl EventNames<'_> {
 
     fn operand(&self, field: &FieldRef) -> Result<Operand> {
         if field.has_below {
-            let message = format!("{field} stands for many values, and fields are compared one with one");
+            let message =
+                format!("{field} stands for many values, and fields are compared one with one");
             return Err(bad_query(field.offset, &message));
         }
         Ok(match self.find(field)? {
@@ -254,7 +255,7 @@ impl Names for EventNames<'_> {
             test => *test == Test::Exists || is_of_action(test),
         };
         let is_plain = !field.is_path && !field.is_quoted && !field.has_below;
-        if !is_plain || !is_of_actions || !self.fields.is_service(name) {
+        if !is_plain || !is_of_actions || !self.fields.is_service(&name.to_ascii_lowercase()) {
             return None;
         }
         let is_field = self.fields.knows(field);

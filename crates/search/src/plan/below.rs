@@ -7,9 +7,9 @@ use tantivy::query::{AllQuery, Query};
 
 use super::{Planner, all_of, any_of};
 use crate::clauses::VerifiedClause;
+use crate::form::SameText;
 use crate::meaning::{ValueMeaning, is_met_as_written};
 use crate::parsers::SharedParser;
-use crate::form::SameText;
 use crate::phrase::Phrase;
 use crate::run::is_at_or_below;
 use crate::value_clauses::{ExistsClause, ValueTest};
@@ -80,7 +80,8 @@ fn is_passed(test: &ValueMeaning, at: &str, scalar: Scalar<'_>) -> bool {
 fn longest_run(test: &ValueMeaning) -> Option<String> {
     let texts: Vec<&str> = match test {
         // As tables show it, a long text ends with what is no word of it.
-        ValueMeaning::Exact(SameText(text)) | ValueMeaning::Phrase(Phrase { text: SameText(text), .. })
+        ValueMeaning::Exact(SameText(text))
+        | ValueMeaning::Phrase(Phrase { text: SameText(text), .. })
             if is_shortened(text, EXACT_BYTES_MAX) =>
         {
             return None;

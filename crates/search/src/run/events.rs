@@ -1,9 +1,10 @@
 //! Searches that answer with events: filters, sorts, and cuts the result into pages.
 
-use super::{Search, read_record};
+use super::Search;
 use crate::clauses::{ClauseQuery, FoundClause};
 use crate::collect::{Counting, Match, Wanted, collect};
 use crate::meaning::{EventField, EventMeaning, EventTest, Meaning, ValueMeaning};
+use crate::plan::read_record;
 use crate::ranked::{Found, Ranking, ranked};
 use crate::run::cursor::Cursor;
 use crate::run::fetch::{Chosen, Fetcher, fetch_up_to};

@@ -23,6 +23,13 @@ impl Search<'_> {
         done
     }
 
+    /// Calls the step that was done last by another name.
+    pub(super) fn noted(&self, step: &str) {
+        if let Some(last) = self.steps.0.borrow_mut().last_mut() {
+            step.clone_into(&mut last.step);
+        }
+    }
+
     /// Makes the explanation. Call it after the search.
     pub(super) fn explain(&self, query: String, filter: &Expr) -> Result<Explain, ApiError> {
         let steps = self.steps.0.take();

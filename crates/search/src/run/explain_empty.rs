@@ -13,6 +13,7 @@ use super::Search;
 use super::explain::Steps;
 use super::fetch::fetch_up_to;
 use super::highlight::Highlighter;
+use super::looser::looser;
 use crate::collect::{Counting, Wanted, collect};
 use crate::notes::Notes;
 use language::ast::{Expr, FieldRef, PatternPiece, Query, Test, Value};
@@ -37,8 +38,16 @@ const EVENTS_LOOKED_AT: usize = 20;
 /// Other fields of a value that are told.
 const OTHER_FIELDS_MAX: usize = 5;
 
+/// Values of a field that are told where none is near, if it has no more than so many; and how many of these.
+const FEW_VALUES_MAX: usize = 12;
+const OTHERS_MAX: usize = 4;
+
 /// Shorter values are near to too many others.
 const NEAR_CHARS_MIN: usize = 3;
+
+/// A longer value is not told as one that contains what was asked for: nobody reads it, and the wildcard
+/// finds it.
+const CONTAINING_BYTES_MAX: usize = 80;
 
 /// From this length on, a value may differ in two letters.
 const TWO_EDITS_CHARS_MIN: usize = 8;
@@ -74,7 +83,7 @@ pub(super) fn explain_empty(
     let (cursor, odd) = (None, OnceCell::new());
     let search = Search { cancel: &cancel, cursor, steps, notes, odd, ..*search };
     if answer.total.value > 0 {
-        return rows_filtered(&search, stages, answer);
+        return rows_filtered(&search, filter, stages, answer);
     }
     if answer.table.as_ref().is_some_and(|table| table.rows_total > 0) && *filter == Expr::All {
         return None;
@@ -89,6 +98,7 @@ pub(super) fn explain_empty(
 /// Events were found, and the filter of a table has left no row of them.
 fn rows_filtered(
     search: &Search<'_>,
+    of_events: &Expr,
     stages: &[RowStage],
     answer: &SearchResponse,
 ) -> Option<Explanation> {
@@ -100,7 +110,29 @@ fn rows_filtered(
     let mut explanation = spanned(search);
     explanation.events = answer.total.value;
     explanation.emptied_by = Some(format!("filter {}", text(filter)));
+    // Of the columns that are fields; a column that is none has no such condition on events.
+    let within = |form: &Expr| Expr::all_of([of_events.clone(), form.clone()]);
+    if near_rows(search, &parts(filter).0, &within, &mut explanation.near).is_err() {
+        explanation.left_out.push("there was no time for more".to_owned());
+    }
     Some(explanation)
+}
+
+/// Adds the looser forms of what rows must pass, with the events that have them.
+fn near_rows(
+    search: &Search<'_>,
+    parts: &[&Expr],
+    within: &dyn Fn(&Expr) -> Expr,
+    found: &mut Vec<Near>,
+) -> Result<(), ApiError> {
+    for part in parts.iter().filter(|part| matches!(part, Expr::Field { .. })) {
+        match search.count(&within(part)) {
+            Ok(0) => loosened(search, part, within, found)?,
+            Ok(_) => {}
+            Err(_) => search.cancel.check()?,
+        }
+    }
+    Ok(())
 }
 
 /// An explanation with the time that the index spans.
@@ -140,7 +172,51 @@ fn fill(search: &Search<'_>, filter: &Expr, told: &mut Explanation) -> Result<()
             near(search, part, &mut told.near)?;
         }
     }
+    let has_events = told.conditions.iter().all(|condition| condition.events > 0);
+    if !are_alternatives && has_events {
+        either(search, listed, &mut told.near)?;
+    }
     Ok(())
+}
+
+/// Adds the alternative of two conditions that exclude each other: values of one field, or words.
+fn either(search: &Search<'_>, parts: &[&Expr], found: &mut Vec<Near>) -> Result<(), ApiError> {
+    for (at, part) in parts.iter().enumerate() {
+        let rest = &parts[at + 1..];
+        let Some((other, either)) =
+            rest.iter().find_map(|other| Some((*other, alternative(part, other)?)))
+        else {
+            continue;
+        };
+        let both = [*part, other].map(Expr::clone);
+        if search.count(&Expr::all_of(both.clone()))? > 0 {
+            continue;
+        }
+        found.push(Near {
+            instead_of: text(&Expr::all_of(both)),
+            condition: text(&either),
+            events: search.count(&either)?,
+            difference: Difference::Either,
+        });
+    }
+    Ok(())
+}
+
+/// Either of two conditions that are of one field, or both without one.
+fn alternative(a: &Expr, b: &Expr) -> Option<Expr> {
+    let is_of_words = |expr: &Expr| matches!(expr, Expr::Word(_) | Expr::Phrase(_));
+    let is_of_value =
+        |test: &Test| matches!(test, Test::Is(_) | Test::Phrase(_) | Test::Wildcard(_));
+    match (a, b) {
+        (Expr::Field { field, test: a }, Expr::Field { field: other, test: b })
+            if field == other && is_of_value(a) && is_of_value(b) =>
+        {
+            let (field, test) = (field.clone(), Test::one_of(vec![a.clone(), b.clone()]));
+            Some(Expr::Field { field, test })
+        }
+        (a, b) if is_of_words(a) && is_of_words(b) => Some(Expr::any_of([a.clone(), b.clone()])),
+        _ => None,
+    }
 }
 
 /// What events must meet all of; or where the filter is alternatives, these, and true.
@@ -191,22 +267,31 @@ fn first_empty(
 fn near(search: &Search<'_>, part: &Expr, found: &mut Vec<Near>) -> Result<(), ApiError> {
     match part {
         Expr::Field { field, test } => {
-            for value in wanted(test) {
-                let instead_of = &text(&is(field, &value));
+            for test in each(test) {
                 let before = found.len();
-                of_field(search, field, &value, instead_of, found)?;
-                in_other_fields(search, Some(field), &value, instead_of, found)?;
+                let asked = Expr::Field { field: field.clone(), test: test.clone() };
+                loosened(search, &asked, &Expr::clone, found)?;
+                if let Some(value) = wanted(test) {
+                    let instead_of = &text(&is(field, &value));
+                    of_field(search, field, &value, instead_of, found)?;
+                    in_other_fields(search, Some(field), &value, instead_of, found)?;
+                }
                 sort(&mut found[before..]);
             }
         }
+        Expr::Wildcard(_) | Expr::Regex(_) => loosened(search, part, &Expr::clone, found)?,
         Expr::Word(value) | Expr::Phrase(value) => {
             let before = found.len();
+            loosened(search, part, &Expr::clone, found)?;
+            let mut of_names = Vec::new();
             for id in NAMES {
                 let field = FieldRef::named(id.column().path);
-                of_field(search, &field, value, &text(part), found)?;
+                of_field(search, &field, value, &text(part), &mut of_names)?;
             }
+            sort(&mut of_names);
+            of_names.truncate(NEAR_MAX);
+            found.extend(of_names);
             sort(&mut found[before..]);
-            found.truncate(before + NEAR_MAX);
         }
         Expr::Or(parts) | Expr::And(parts) => {
             for part in parts {
@@ -220,18 +305,55 @@ fn near(search: &Search<'_>, part: &Expr, found: &mut Vec<Near>) -> Result<(), A
     Ok(())
 }
 
-/// The whole values that a test asks for.
-fn wanted(test: &Test) -> Vec<String> {
+/// The tests of which a value must pass one.
+fn each(test: &Test) -> &[Test] {
     match test {
-        Test::Is(value) => vec![value.text.clone()],
-        Test::Phrase(text) => vec![text.clone()],
-        Test::AnyCase(pattern) => match pattern.pieces() {
-            [PatternPiece::Text(text)] => vec![text.clone()],
-            _ => Vec::new(),
-        },
-        Test::OneOf(tests) => tests.iter().flat_map(wanted).collect(),
-        _ => Vec::new(),
+        Test::OneOf(tests) => tests,
+        test => std::slice::from_ref(test),
     }
+}
+
+/// The whole value that a test asks for.
+fn wanted(test: &Test) -> Option<String> {
+    match test {
+        Test::Is(value) => Some(value.text.clone()),
+        Test::Phrase(text) => Some(text.clone()),
+        Test::AnyCase(pattern) => match pattern.pieces() {
+            [PatternPiece::Text(text)] => Some(text.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Adds the forms of a condition that find what it is a part of, or what is written in another case.
+fn loosened(
+    search: &Search<'_>,
+    asked: &Expr,
+    within: &dyn Fn(&Expr) -> Expr,
+    found: &mut Vec<Near>,
+) -> Result<(), ApiError> {
+    let mut has_found = false;
+    for form in looser(asked) {
+        if form.is_last_resort && has_found {
+            break;
+        }
+        // A form can be refused where what was asked for is not: a time has no part.
+        let Ok(events) = search.count(&within(&form.condition)) else {
+            search.cancel.check()?;
+            continue;
+        };
+        if events > 0 {
+            has_found = true;
+            found.push(Near {
+                instead_of: text(asked),
+                condition: text(&form.condition),
+                events,
+                difference: form.difference,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Adds the values of a field that are near one that it does not have.
@@ -252,22 +374,38 @@ fn of_field(
         }
     };
     let mut near = Vec::new();
+    let is_few = values.len() <= FEW_VALUES_MAX;
+    let mut others = Vec::new();
     for known in values {
         let known_text = match &known.value {
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        if let Some(difference) = difference(value, &known_text) {
+        let is_readable = |difference: &Difference| {
+            *difference != Difference::Longer || known_text.len() <= CONTAINING_BYTES_MAX
+        };
+        if let Some(difference) = difference(value, &known_text).filter(is_readable) {
             near.push(Near {
                 instead_of: instead_of.to_owned(),
                 condition: text(&is(field, &known_text)),
                 events: known.events,
                 difference,
             });
+        } else if is_few && difference(value, &known_text).is_none() && others.len() < OTHERS_MAX {
+            others.push((known_text, known.events));
         }
     }
     sort(&mut near);
     near.truncate(NEAR_MAX);
+    let is_asked = text(&is(field, value)) == instead_of;
+    if near.is_empty() && is_asked {
+        near.extend(others.into_iter().map(|(known, events)| Near {
+            instead_of: instead_of.to_owned(),
+            condition: text(&is(field, &known)),
+            events,
+            difference: Difference::Other,
+        }));
+    }
     found.extend(near);
     Ok(())
 }

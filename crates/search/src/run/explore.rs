@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use super::{Search, clock_of, parse_query, why_ended};
 use crate::fields::{SERVICE, Target, at, is_above_a_column, is_taken};
 use crate::flags::FLAG;
-use crate::groups::{Grouping, Measure, group, top_of_column};
+use crate::groups::{Asked, Grouping, Measure, group_in_passes, top_of_column};
 use crate::integrity::INTEGRITY;
 use crate::lower::NAMES;
 use crate::plan::read_record;
 use crate::presence::presences;
+use crate::ranked::list_bytes;
 use crate::values::ValueSource;
 use language::ast::{Expr, FieldRef, Pattern, PatternPiece, Query, Test};
 use language::parse::Parsed;
@@ -263,13 +264,28 @@ impl Search<'_> {
         let largest = Some(limit + 1);
         let grouping = Grouping { keys: vec![source], measures: vec![Measure::Count], largest };
         let (read, check) = (read_record(), || self.cancel.check());
-        let grouped =
-            group(self.snapshot, &sought, &grouping, &read, self.cancel.group_bytes(), &check)?;
-        let mut counted: Vec<(Cell, u64)> = grouped.rows.into_iter().filter_map(count_of).collect();
-        // Of an event with several values, some may begin otherwise.
-        counted.retain(|(value, _)| *value != Cell::Null && value.to_string().starts_with(prefix));
-        counted.sort_unstable_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
-        counted.truncate(limit);
+        let asked = Asked {
+            snapshot: self.snapshot,
+            sought: &sought,
+            grouping: &grouping,
+            read: &read,
+            bytes_max: self.cancel.group_bytes(),
+            may_split: true,
+            check: &check,
+        };
+        let mut counted: Vec<(Cell, u64)> = Vec::new();
+        group_in_passes(&asked, |rows, _| {
+            let rows = rows.into_iter().filter_map(count_of);
+            // Of an event with several values, some may begin otherwise.
+            counted.extend(rows.filter(|(value, _)| {
+                *value != Cell::Null && value.to_string().starts_with(prefix)
+            }));
+            counted.sort_unstable_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
+            counted.truncate(limit);
+            counted.shrink_to_fit();
+            let value_bytes = |(value, _): &(Cell, u64)| list_bytes(std::slice::from_ref(value));
+            Ok::<_, ApiError>(counted.iter().map(value_bytes).sum())
+        })?;
         Ok(counted)
     }
 }

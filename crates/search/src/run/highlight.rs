@@ -58,9 +58,9 @@ struct OfField {
 
 impl OfField {
     fn is_at(&self, path: &str) -> bool {
-        self.paths.iter().any(|known| {
-            if self.has_below { is_at_or_below(path, known) } else { known == path }
-        })
+        self.paths
+            .iter()
+            .any(|known| if self.has_below { is_at_or_below(path, known) } else { known == path })
     }
 }
 

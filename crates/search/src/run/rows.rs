@@ -33,6 +33,8 @@ pub(crate) struct Rows {
     keys: usize,
     rows: Vec<Vec<Cell>>,
     is_exact: bool,
+    /// How many rows follow that are counted only.
+    left_out: u64,
 }
 
 impl Rows {
@@ -43,7 +45,21 @@ impl Rows {
         rows: Vec<Vec<Cell>>,
         is_exact: bool,
     ) -> Self {
-        Self { columns, keys, rows, is_exact }
+        Self { columns, keys, rows, is_exact, left_out: 0 }
+    }
+
+    /// So many rows follow those that are here.
+    pub(crate) fn leave_out(&mut self, rows: u64) {
+        self.left_out = rows;
+    }
+
+    pub(crate) fn into_rows(self) -> Vec<Vec<Cell>> {
+        self.rows
+    }
+
+    /// How many rows there are, with those that are counted only.
+    pub(crate) fn total(&self) -> u64 {
+        self.rows.len() as u64 + self.left_out
     }
 
     /// Sorts by the keys, in the plain order of values: rows without one come first, where a stage that
@@ -87,7 +103,7 @@ impl Rows {
         let rows = self.rows.iter().skip(from).take(limit);
         let rows = rows.map(|row| row.iter().map(json).collect()).collect();
         let columns = self.columns.iter().map(|column| column.name.clone()).collect();
-        let rows_total = self.rows.len() as u64;
+        let rows_total = self.total();
         Table { columns, rows, rows_total, exact: self.is_exact }
     }
 

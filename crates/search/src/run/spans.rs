@@ -24,6 +24,19 @@ pub(super) struct EmptySpans {
     pub(super) warnings: Vec<String>,
 }
 
+impl EmptySpans {
+    /// Says that a timeline has no empty spans, because it is too long.
+    pub(super) fn leave_out(&mut self, query: &RowsQuery) {
+        if let (Some(_), [GroupKey::Bin { .. }]) = (self.rows_max, &query.by[..]) {
+            self.warnings.push(
+                "spans without an event are left out: there are too many rows; a longer span or a \
+                 shorter time shows them"
+                    .to_owned(),
+            );
+        }
+    }
+}
+
 impl Search<'_> {
     /// Adds the empty spans to the rows of a query that groups by nothing but time.
     pub(super) fn add_empty_spans(

@@ -12,7 +12,7 @@ use super::*;
 use crate::arrivals::arrivals;
 use crate::clauses::{Clause, ClauseQuery, Context};
 use crate::collect::{Counting, Wanted, collect};
-use crate::groups::{Grouping, Measure, group};
+use crate::groups::{Grouping, Measure, Room, group};
 use crate::ranked::{Ranking, ranked};
 use crate::values::{ReadRecord, ValueSource};
 use crate::word_clauses::WordFormClause;
@@ -99,7 +99,7 @@ fn answers(
     }
     for (who, keys) in [("groups", time()), ("count", vec![])] {
         let grouping = Grouping { keys, measures: vec![Measure::Count], largest: None };
-        add(who, group(snapshot, &sought(), &grouping, &read, 1 << 20, &go_on).err());
+        add(who, group(snapshot, &sought(), &grouping, &read, Room::of(1 << 20), &go_on).err());
     }
     add("arrivals", arrivals(snapshot, &sought(), (0, 0), 5, &go_on).err());
     answers

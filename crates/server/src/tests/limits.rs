@@ -133,15 +133,47 @@ fn wait_until_kept(daemon: &Daemon) {
 #[test]
 fn connections_past_the_bound_wait() {
     let daemon = Daemon::start(ServerOptions { connections_max: 1, ..Default::default() });
-    let mut first = daemon.connect();
-    first.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    assert_eq!(first.read(&mut [0; 9]).unwrap(), 9);
+    // One on which something is being answered keeps its place.
+    let first = daemon.search("wait");
+    daemon.await_start("wait");
     let mut second = daemon.send("GET", "/healthz", b"");
-    second.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    second.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     assert_eq!(second.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-    drop(first);
+    daemon.go_on.send(()).unwrap();
+    assert_eq!(read_answer(first).0, 200);
     second.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(read_answer(second).0, 200);
+}
+
+#[test]
+fn connections_on_which_nothing_is_asked_give_way() {
+    let daemon = Daemon::start(ServerOptions { connections_max: 1, ..Default::default() });
+    let answered_soon = |what: &str| {
+        let started = Instant::now();
+        assert_eq!(daemon.ask("GET", "/healthz", b"").0, 200, "{what}");
+        assert!(started.elapsed() < Duration::from_secs(1), "{what}: {:?}", started.elapsed());
+    };
+    let silent = daemon.connect();
+    answered_soon("one that says nothing");
+    let mut half = daemon.connect();
+    half.write_all(b"GET /healthz HTTP/1.1\r\nHost: local").unwrap();
+    answered_soon("one whose head does not end");
+    let mut kept = daemon.connect();
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut status = [0; 12];
+    kept.read_exact(&mut status).unwrap();
+    assert_eq!(&status[9..], b"200");
+    answered_soon("one whose request was answered");
+    // An answer that its client has not read yet is not cut off.
+    let unread = daemon.search("large");
+    daemon.await_start("large");
+    std::thread::sleep(Duration::from_millis(100));
+    let second = daemon.send("GET", "/healthz", b"");
+    std::thread::sleep(Duration::from_millis(300));
+    let (status, _, body) = read_answer(unread);
+    assert_eq!((status, body.len() > 7 << 20), (200, true));
+    assert_eq!(read_answer(second).0, 200);
+    drop((silent, half, kept));
 }
 
 #[test]

@@ -10,7 +10,8 @@ import { shown } from "../core/time.js";
 import { Text } from "./parts.js";
 
 /** @type {Record<string, string>} */
-const DIFFERENCES = { case: "another case", field: "another field", spelling: "spelled nearly so", longer: "contains it" };
+const DIFFERENCES = { case: "another case", field: "another field", spelling: "spelled nearly so", part: "as a part; it was compared with the whole", longer: "contains it",
+  either: "either of them; no event has both", missing: "the field is missing", other: "a value that the field has" };
 
 export function Notes() {
   const isAnswer = place.value.view === "events";
