@@ -96,3 +96,9 @@ fn new_events_come_into_the_page_and_a_restart_is_survived() {
     });
     daemon.unwrap().stop();
 }
+
+#[test]
+fn thousands_are_listed_and_what_was_asked_is_kept() {
+    let daemon = shared_daemon();
+    browse("list.mjs", &Web::start(&daemon, &[]), &Value::Null, nothing);
+}

@@ -4,6 +4,7 @@ import { html, render } from "./vendor/preact.js";
 import { answer, lastingLink, start as startSearches } from "./core/searches.js";
 import { go, isLocked, place, start, status } from "./core/state.js";
 import { counted, thousands } from "./core/text.js";
+import { start as startHistory } from "./core/history.js";
 import { start as startInventory } from "./core/inventory.js";
 import { start as startTail } from "./core/tail.js";
 import { Archive } from "./view/archive.js";
@@ -12,6 +13,7 @@ import { Download } from "./view/download.js";
 import { Events } from "./view/events.js";
 import { Facets } from "./view/facets.js";
 import { Help } from "./view/help.js";
+import { History } from "./view/history.js";
 import { Locked } from "./view/locked.js";
 import { Notes } from "./view/notes.js";
 import { Copy, Pivot, Undo } from "./view/parts.js";
@@ -32,6 +34,7 @@ function Page() {
       <${QueryBar} />
       <${TimeRange} />
       <${Zone} />
+      <${History} />
       <${Saved} />
       ${place.value.view === "events" && html`<${Download} />`}
       <${Copy} kind="" text=${lastingLink} label="Copy a link to this view, with its times as they are now">Copy link<//>
@@ -79,6 +82,7 @@ function Summary() {
 
 start();
 startSearches();
+startHistory();
 startInventory();
 startTail();
 render(html`<${Page} />`, /** @type {HTMLElement} */ (document.getElementById("page")));

@@ -11,6 +11,7 @@ const KEYS = [
   ["/", "to the query"],
   ["Enter", "in the query: search; Shift+Enter is a new line"],
   ["Tab, ↓ ↑", "in the query: take a completion"],
+  ["↑ ↓", "in the query, at its beginning or end: the queries before"],
   ["j, k", "the next event, the one before"],
   ["Enter", "open the first event"],
   ["Esc", "close the event"],
@@ -57,9 +58,10 @@ function closeMenus() {
 
 /** @param {Event} event */
 function closeOthers(event) {
-  const target = /** @type {Node} */ (event.target);
+  // What was clicked may be gone by now: an entry of a list that it removed.
+  const path = event.composedPath();
   for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(target)) menu.removeAttribute("open");
+    if (!path.includes(menu)) menu.removeAttribute("open");
   }
 }
 
