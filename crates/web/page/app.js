@@ -7,6 +7,7 @@ import { counted, thousands } from "./core/text.js";
 import { start as startHistory } from "./core/history.js";
 import { start as startInventory } from "./core/inventory.js";
 import { start as startTail } from "./core/tail.js";
+import { START } from "./core/url.js";
 import { Archive } from "./view/archive.js";
 import { Detail } from "./view/detail.js";
 import { Download } from "./view/download.js";
@@ -64,7 +65,7 @@ function Views() {
 /** @param {MouseEvent} event */
 function home(event) {
   event.preventDefault();
-  go({ query: "", range: "end-1d", event: "", columns: [] });
+  go({ query: "", range: "end-1d", event: "", columns: START.columns, widths: START.widths });
 }
 
 /** How much was found, and how quickly. */

@@ -117,6 +117,77 @@ await run({
     assert.ok(box > top, `${box} of ${top}`);
   },
 
+  "columns are moved and resized by the mouse, and an address says so": async (page) => {
+    await open(page, "t=all&q=eventName%3ACreateUser&c=userAgent");
+    await found(page, "4 events");
+    const names = () => page.locator(".events th").evaluateAll((all) => all.map((heading) => heading.dataset.column));
+    const heading = (name) => page.locator(`.events th[data-column="${name}"]`);
+    const wide = async (name) => (await heading(name).boundingBox()).width;
+    const drag = async (from, to) => {
+      await page.mouse.move(...from);
+      await page.mouse.down();
+      await page.mouse.move((from[0] + to[0]) / 2, from[1], { steps: 3 });
+      await page.mouse.move(...to, { steps: 3 });
+      await page.mouse.up();
+    };
+    const middle = async (name) => {
+      const { x, y, width, height } = await heading(name).boundingBox();
+      return [x + width / 3, y + height / 2];
+    };
+    await drag(await middle("userAgent"), await middle("actor"));
+    assert.deepEqual(await names(), ["time", "userAgent", "actor", "credential", "action", "target", "ip", "region", "outcome", "id"]);
+    assert.deepEqual(view(page).getAll("c"), await names());
+    assert.match(await page.locator(".events tr[data-id] td").nth(1).innerText(), /terraform/i);
+    // The press of a drag is no click: the order stays.
+    await drag(await middle("time"), await middle("ip"));
+    assert.deepEqual((await names()).slice(0, 7), ["userAgent", "actor", "credential", "action", "target", "ip", "time"]);
+    assert.equal(view(page).get("o"), null);
+    await heading("time").locator("button").first().click();
+    assert.equal(view(page).get("o"), "oldest");
+    const box = await heading("userAgent").boundingBox();
+    await drag([box.x + box.width - 3, box.y + 10], [box.x + 300, box.y + 10]);
+    assert.ok(Math.abs((await wide("userAgent")) - 303) < 3, `${await wide("userAgent")}`);
+    assert.match(view(page).get("w"), /^30\d userAgent$/);
+    await page.reload();
+    await found(page, "4 events");
+    assert.ok(Math.abs((await wide("userAgent")) - 303) < 3, `${await wide("userAgent")}`);
+    // More than there is room for is scrolled to.
+    const left = await heading("actor").boundingBox();
+    await drag([left.x + left.width - 3, left.y + 10], [left.x + 900, left.y + 10]);
+    assert.ok(await page.locator("main").evaluate((main) => main.scrollWidth > main.clientWidth + 100));
+    await axe(page);
+    await page.getByRole("button", { name: "Columns as at first" }).click();
+    assert.deepEqual([view(page).getAll("c"), view(page).getAll("w")], [[], []]);
+    assert.equal((await names())[0], "time");
+  },
+
+  "columns are moved and resized by the keys": async (page) => {
+    await open(page, "t=all&q=eventName%3ACreateUser");
+    await found(page, "4 events");
+    const names = () => page.locator(".events th").evaluateAll((all) => all.map((heading) => heading.dataset.column));
+    const focused = () => page.evaluate(() => document.activeElement.dataset.column);
+    await page.locator('.events th[data-column="ip"]').focus();
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("ArrowLeft");
+    await page.waitForFunction(() => document.activeElement.dataset.column === "ip");
+    assert.deepEqual((await names()).slice(2, 6), ["credential", "ip", "action", "target"]);
+    await page.locator(".changed [role=status]", { hasText: "ip is column 4 of 9" }).waitFor({ state: "attached" });
+    const before = (await page.locator('th[data-column="ip"]').boundingBox()).width;
+    for (let at = 0; at < 5; at += 1) await page.keyboard.press("Shift+ArrowRight");
+    const after = (await page.locator('th[data-column="ip"]').boundingBox()).width;
+    assert.ok(Math.abs(after - before - 100) < 6, `${before} ${after}`);
+    await page.keyboard.press("Home");
+    assert.equal(view(page).get("w"), null);
+    await page.keyboard.press("Delete");
+    assert.equal((await names()).includes("ip"), false);
+    assert.equal(await focused(), "action");
+    await page.locator('.events th[data-column="time"]').focus();
+    await page.keyboard.press("Delete");
+    assert.equal((await names())[0], "time", "the time stays");
+    assert.equal(await page.locator(".detail").count(), 0);
+    assert.deepEqual(view(page).getAll("c"), ["time", "actor", "credential", "action", "target", "region", "outcome", "id"]);
+  },
+
   "thousands of rows hold up neither scrolling nor the keys": async (page) => {
     await open(page, "t=all");
     const main = page.locator("main");

@@ -4,29 +4,12 @@ import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js"
 import { LIST_MAX, answer, more } from "../core/searches.js";
 import { arrivals } from "../core/tail.js";
 import { cell } from "../core/cells.js";
+import { layout, resized } from "../core/columns.js";
 import { go, place, shift } from "../core/state.js";
 import { counted } from "../core/text.js";
 import { DRAWN_MAX, drawn, scrolledBy } from "../core/window.js";
+import { Changed, Heading, dragged, kind } from "./columns.js";
 import { Text, title } from "./parts.js";
-
-/** @type {[string, string][]} names as queries take them, and widths */
-const COLUMNS = [
-  ["time", "168px"],
-  ["actor", "13%"],
-  ["credential", "9%"],
-  ["action", "auto"],
-  ["target", "auto"],
-  ["ip", "11%"],
-  ["region", "8%"],
-  ["outcome", "15%"],
-  ["id", "82px"],
-];
-
-/**
- * The class of a column; others' names are anybody's.
- * @param {string} name
- */
-const kind = (name) => (COLUMNS.some(([own]) => own === name) ? `of-${name}` : "of-other");
 
 /** Characters of a value that a cell shows. */
 const CELL_MAX = 300;
@@ -54,24 +37,23 @@ export function listed() {
 }
 
 export function Events() {
-  const { columns, zone, order, view } = place.value;
+  const { columns, widths, zone, view } = place.value;
   const hits = listed();
   const isTail = view === "tail";
-  const all = useMemo(() => [...COLUMNS, .../** @type {[string, string][]} */ (columns.map((name) => [name, "14%"]))], [columns]);
+  const trial = dragged.value;
+  const set = trial?.width === undefined ? widths : resized(widths, trial.name, trial.width);
+  const { widths: laid, least } = layout(columns, set);
   const chosen = hits.findIndex(isOpened);
   const body = useRef(/** @type {HTMLElement | null} */ (null));
   const { from, to, height } = useWindow(body, hits.length, chosen);
   return html`<div class="events">
-    <table aria-rowcount=${hits.length + 1}>
-      <colgroup>${all.map(([name, width]) => html`<col key=${name} class=${kind(name)} style=${{ width }} />`)}</colgroup>
-      <thead><tr aria-rowindex="1">${all.map(([name]) => html`<th scope="col" key=${name} class=${kind(name)}>${name === "time" && !isTail
-        ? html`<button class="plain" onClick=${() => go({ order: order === "newest" ? "oldest" : "newest", event: "" })} title=${`${order} first`}>time (${zone}) ${order === "newest" ? "↓" : "↑"}</button>`
-        : html`<${Text} text=${name === "time" ? `time (${zone})` : name} max=${60} />`}
-        ${columns.includes(name) && html`<button class="mini" aria-label=${`Remove the column ${title(name)}`} onClick=${() => shift({ columns: columns.filter((other) => other !== name) })}>×</button>`}
-      </th>`)}</tr></thead>
+    <${Changed} />
+    <table aria-rowcount=${hits.length + 1} class=${least > 0 ? "fitted" : ""} style=${{ minWidth: least > 0 ? `${least}px` : "" }}>
+      <colgroup>${columns.map((name, at) => html`<col key=${name} class=${kind(name)} style=${{ width: laid[at] }} />`)}</colgroup>
+      <${Heading} isTail=${isTail} />
       <tbody ref=${body}>
         <${Room} key="above" rows=${from} height=${height} />
-        ${hits.slice(from, to).map((hit, index) => html`<${Row} key=${hit.number ?? placeOf(hit)} hit=${hit} all=${all} zone=${zone} isChosen=${from + index === chosen} number=${isTail ? undefined : from + index + 2} />`)}
+        ${hits.slice(from, to).map((hit, index) => html`<${Row} key=${hit.number ?? placeOf(hit)} hit=${hit} columns=${columns} zone=${zone} isChosen=${from + index === chosen} number=${isTail ? undefined : from + index + 2} />`)}
         <${Room} key="below" rows=${hits.length - to} height=${height} />
       </tbody>
     </table>
@@ -140,15 +122,15 @@ function useWindow(body, count, chosen) {
   return { from: Math.min(from, count), to: Math.min(to, count), height: height.current };
 }
 
-/** @param {{hit: any, all: [string, string][], zone: string, isChosen: boolean, number: number | undefined}} props */
-function Row({ hit, all, zone, isChosen, number }) {
+/** @param {{hit: any, columns: string[], zone: string, isChosen: boolean, number: number | undefined}} props */
+function Row({ hit, columns, zone, isChosen, number }) {
   // Thousands of rows stay as they are while one is chosen, or others come.
   return useMemo(() => {
     const { outcome, credential, flags } = hit.meta;
     const kinds = [isChosen && "chosen", outcome === "denied" && "denied", outcome === "failure" && "failure", credential === "root" && "root", flags?.length && "flagged"];
     return html`<tr class=${kinds.filter(Boolean).join(" ")} aria-current=${isChosen ? "true" : undefined} aria-rowindex=${number} data-id=${hit.meta.id}
       onClick=${() => open(hit)}>
-      ${all.map(([name]) => {
+      ${columns.map((name) => {
         const text = cell(hit, name, zone);
         return html`<td key=${name} class=${kind(name)} title=${title(text)}>${name === "id"
           ? html`<button class="plain" aria-label=${`Open event ${title(hit.meta.id)}`} onClick=${(/** @type {Event} */ event) => {
@@ -158,7 +140,7 @@ function Row({ hit, all, zone, isChosen, number }) {
           : html`<${Text} text=${text} max=${CELL_MAX} />`}</td>`;
       })}
     </tr>`;
-  }, [hit, all, zone, isChosen, number]);
+  }, [hit, columns, zone, isChosen, number]);
 }
 
 /** @param {any} hit */

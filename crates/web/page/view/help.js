@@ -15,6 +15,7 @@ const KEYS = [
   ["j, k", "the next event, the one before"],
   ["Enter", "open the first event"],
   ["Esc", "close the event"],
+  ["← →", "on a column's heading: move it; with Shift, resize it; Home its first width, Delete takes it away"],
   ["a", "the archive: its files, gaps and health; and back to the events"],
   ["t", "the tail: new events as they come; and back"],
   ["?", "these keys"],
