@@ -188,6 +188,53 @@ await run({
     assert.deepEqual(view(page).getAll("c"), ["time", "actor", "credential", "action", "target", "region", "outcome", "id"]);
   },
 
+  "two events are compared, and their values are filters": async (page) => {
+    await open(page, "t=all&q=eventName%3ACreateUser");
+    await found(page, "4 events");
+    const rows = page.locator(".events tr[data-id]");
+    await rows.nth(0).click();
+    await page.locator(".sentence").waitFor();
+    await page.locator(".detail").getByRole("button", { name: "Compare" }).click();
+    await page.getByText("This event is kept to be compared").waitFor();
+    await page.keyboard.press("j");
+    const compare = page.locator(".compare");
+    await compare.locator("tbody tr").first().waitFor();
+    const cells = (path) => compare.locator("tbody tr", { has: page.locator("th", { hasText: new RegExp(`^${path}$`) }) }).locator("td .text").allInnerTexts();
+    const [first, second] = await cells("requestParameters.userName");
+    assert.ok(first !== second && first.length > 0 && second.length > 0, `${first} ${second}`);
+    assert.equal((await cells("eventID")).length, 2);
+    assert.equal((await cells("eventName")).length, 0, "it is equal");
+    const summary = compare.locator("summary");
+    assert.match(await summary.innerText(), /^\d\d paths are equal$/);
+    await summary.click();
+    await compare.locator("details tbody tr").first().waitFor();
+    assert.deepEqual(await cells("eventName"), ["CreateUser"]);
+    await axe(page);
+    // The address has both, in their order.
+    await page.reload();
+    await compare.locator("tbody tr").first().waitFor();
+    assert.deepEqual(await cells("requestParameters.userName"), [first, second]);
+    await compare.getByRole("button", { name: "Swap" }).click();
+    await page.waitForFunction(([left, right]) => {
+      const row = [...document.querySelectorAll(".compare tbody tr")].find((one) => one.querySelector("th").innerText === "requestParameters.userName");
+      const texts = [...row?.querySelectorAll("td .text") ?? []].map((text) => text.innerText);
+      return texts[0] === left && texts[1] === right;
+    }, [second, first]);
+    const row = compare.locator("tbody tr", { has: page.locator("th", { hasText: /^requestParameters.userName$/ }) });
+    await row.locator(".one").first().hover();
+    await row.getByRole("button", { name: /^Only requestParameters.userName/ }).first().click();
+    await found(page, "1 event");
+    assert.match(view(page).get("q"), new RegExp(`requestParameters.userName = "${second}"$`));
+    // The event stays kept until that is ended.
+    await page.locator(".kept", { hasText: "is kept to be compared" }).getByRole("button", { name: "End" }).click();
+    assert.equal(view(page).get("d"), null);
+    await page.keyboard.press("j");
+    await page.keyboard.press("c");
+    await page.getByText("This event is kept to be compared").waitFor();
+    await page.keyboard.press("c");
+    await page.locator(".kept").waitFor({ state: "detached" });
+  },
+
   "thousands of rows hold up neither scrolling nor the keys": async (page) => {
     await open(page, "t=all");
     const main = page.locator("main");

@@ -10,6 +10,7 @@ test("a view survives its address", () => {
     { ...START, range: "all", zone: "Europe/Berlin", order: "oldest", by: "actor" },
     { ...START, columns: ["ip", "time", '"a b"', "id"], widths: [['"a b"', 40], ["time", 1_600]] },
     { ...START, widths: [["ip", 77]] },
+    { ...START, event: "a", other: "b", otherSource: "7 /c d.json" },
     { ...START, range: "2023-07-10T00:00:00Z..2023-07-11T00:00:00Z", columns: [...START.columns, "userAgent", '"a b"'], event: "3:57", source: "57 /a b/c.json.gz" },
   ]) {
     assert.deepEqual(parse(format(place)), place);

@@ -16,6 +16,8 @@ import { RANGE_DEFAULT, isRange, isZone } from "./time.js";
  * @property {import("./columns.js").Width[]} widths of columns, as a person has set them
  * @property {string} event the id of the event that is open; empty where none is
  * @property {string} source the place of its record, where several events could share the id; else empty
+ * @property {string} other the id of the event that is kept to be compared; empty where none is
+ * @property {string} otherSource the place of its record, as `source`
  * @property {"events" | "archive" | "tail"} view
  * @property {import("./archive.js").Inventory} inventory what the view of the archive shows
  */
@@ -31,6 +33,8 @@ export const START = {
   widths: [],
   event: "",
   source: "",
+  other: "",
+  otherSource: "",
   view: "events",
   inventory: WHOLE,
 };
@@ -46,6 +50,7 @@ export function parse(hash) {
   const zone = said.get("z") ?? "";
   const by = said.get("by") ?? "";
   const event = said.get("e") ?? "";
+  const other = said.get("d") ?? "";
   const columns = fromAddress(said.getAll("c").filter(isField));
   return {
     query: said.get("q") ?? "",
@@ -57,6 +62,8 @@ export function parse(hash) {
     widths: widthsOf(said.getAll("w"), columns),
     event,
     source: event === "" ? "" : (said.get("s") ?? ""),
+    other,
+    otherSource: other === "" ? "" : (said.get("ds") ?? ""),
     view: viewOf(said.get("v")),
     inventory: said.get("v") === "archive" ? parseInventory(said) : WHOLE,
   };
@@ -94,6 +101,8 @@ export function format(place) {
   for (const [column, width] of place.widths) said.append("w", `${width} ${column}`);
   if (place.event !== "") said.set("e", place.event);
   if (place.event !== "" && place.source !== "") said.set("s", place.source);
+  if (place.other !== "") said.set("d", place.other);
+  if (place.other !== "" && place.otherSource !== "") said.set("ds", place.otherSource);
   if (place.view !== START.view) said.set("v", place.view);
   if (place.view === "archive") formatInventory(place.inventory, said);
   // Tickets cut a link at these.

@@ -5,6 +5,7 @@ import { LIST_MAX, answer, more } from "../core/searches.js";
 import { arrivals } from "../core/tail.js";
 import { cell } from "../core/cells.js";
 import { layout, resized } from "../core/columns.js";
+import { placeOf } from "../core/event.js";
 import { go, place, shift } from "../core/state.js";
 import { counted } from "../core/text.js";
 import { DRAWN_MAX, drawn, scrolledBy } from "../core/window.js";
@@ -13,14 +14,6 @@ import { Text, title } from "./parts.js";
 
 /** Characters of a value that a cell shows. */
 const CELL_MAX = 300;
-
-/**
- * Where an event's record is, which tells it from others that share its id.
- * @param {{meta: any}} hit
- */
-export function placeOf({ meta }) {
-  return `${meta.offset} ${meta.file}`;
-}
 
 /**
  * Whether an event is the one that is open.
