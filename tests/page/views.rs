@@ -102,3 +102,9 @@ fn thousands_are_listed_and_what_was_asked_is_kept() {
     let daemon = shared_daemon();
     browse("list.mjs", &Web::start(&daemon, &[]), &Value::Null, nothing);
 }
+
+#[test]
+fn tables_are_drawn_and_lead_to_their_events() {
+    let daemon = shared_daemon();
+    browse("charts.mjs", &Web::start(&daemon, &[]), &Value::Null, nothing);
+}

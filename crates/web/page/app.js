@@ -65,7 +65,7 @@ function Views() {
 /** @param {MouseEvent} event */
 function home(event) {
   event.preventDefault();
-  go({ query: "", range: "end-1d", event: "", other: "", otherSource: "", columns: START.columns, widths: START.widths });
+  go({ query: "", range: "end-1d", event: "", other: "", otherSource: "", chart: "", measure: "", columns: START.columns, widths: START.widths });
 }
 
 /** How much was found, and how quickly. */

@@ -18,6 +18,8 @@ import { RANGE_DEFAULT, isRange, isZone } from "./time.js";
  * @property {string} source the place of its record, where several events could share the id; else empty
  * @property {string} other the id of the event that is kept to be compared; empty where none is
  * @property {string} otherSource the place of its record, as `source`
+ * @property {"" | "bars" | "lines" | "none"} chart how a table is drawn; empty where that is left to the page
+ * @property {string} measure the column of a table that is drawn; empty for the first
  * @property {"events" | "archive" | "tail"} view
  * @property {import("./archive.js").Inventory} inventory what the view of the archive shows
  */
@@ -35,6 +37,8 @@ export const START = {
   source: "",
   other: "",
   otherSource: "",
+  chart: "",
+  measure: "",
   view: "events",
   inventory: WHOLE,
 };
@@ -64,6 +68,8 @@ export function parse(hash) {
     source: event === "" ? "" : (said.get("s") ?? ""),
     other,
     otherSource: other === "" ? "" : (said.get("ds") ?? ""),
+    chart: chartOf(said.get("ch")),
+    measure: said.get("m") ?? "",
     view: viewOf(said.get("v")),
     inventory: said.get("v") === "archive" ? parseInventory(said) : WHOLE,
   };
@@ -87,6 +93,14 @@ function viewOf(name) {
 }
 
 /**
+ * @param {string | null} name
+ * @returns {Place["chart"]}
+ */
+function chartOf(name) {
+  return name === "bars" || name === "lines" || name === "none" ? name : "";
+}
+
+/**
  * The address of a place; what is as at the start is left out.
  * @param {Place} place
  */
@@ -103,6 +117,8 @@ export function format(place) {
   if (place.event !== "" && place.source !== "") said.set("s", place.source);
   if (place.other !== "") said.set("d", place.other);
   if (place.other !== "" && place.otherSource !== "") said.set("ds", place.otherSource);
+  if (place.chart !== "") said.set("ch", place.chart);
+  if (place.measure !== "") said.set("m", place.measure);
   if (place.view !== START.view) said.set("v", place.view);
   if (place.view === "archive") formatInventory(place.inventory, said);
   // Tickets cut a link at these.
