@@ -23,6 +23,7 @@ await run({
     const widths = await bars.locator("i").evaluateAll((all) => all.map((bar) => bar.getBoundingClientRect().width));
     const counts = rows.map(([, , count]) => Number(count.replace(/\D/g, "")));
     for (const [at, width] of widths.entries()) assert.ok(Math.abs(width / widths[0] - counts[at] / counts[0]) < 0.02, `${widths} ${counts}`);
+    await settled(page);
     await axe(page);
     await bars.nth(1).locator("a").click();
     assert.equal(await total(page), counts[1]);
@@ -78,6 +79,7 @@ await run({
     await page.getByLabel("Chart", { exact: true }).last().selectOption("lines");
     assert.equal(await chart.locator("polyline").count(), 6);
     assert.equal(view(page).get("ch"), "lines");
+    await settled(page);
     await axe(page);
     await page.locator(".drawn .legend a").first().click();
     await found(page, "892 events");

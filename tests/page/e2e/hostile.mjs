@@ -66,6 +66,7 @@ await run({
     await row.waitFor();
     assert.deepEqual(await row.locator("td .text").allInnerTexts(), [VALUES[2][1], VALUES[0][1]]);
     assert.equal(await page.locator("#page :is(script, img, svg:not(.chart svg))").count(), 0);
+    await settled(page);
     await axe(page);
     // A long value is there by its beginning.
     await page.goto(`${page.url().replace(/#.*/, "")}#t=all&e=large&d=odd-keys`);

@@ -17,6 +17,7 @@ await run({
     const menu = page.locator(".menu", { hasText: "History" });
     await menu.locator("summary").click();
     assert.deepEqual(await menu.locator("li code").allInnerTexts(), ["eventName:CreateUser", "eventName:DeleteTrail"]);
+    await settled(page);
     await axe(page);
     await menu.getByLabel("Search the history").fill("trail");
     assert.deepEqual(await menu.locator("li code").allInnerTexts(), ["eventName:DeleteTrail"]);
@@ -155,6 +156,7 @@ await run({
     const left = await heading("actor").boundingBox();
     await drag([left.x + left.width - 3, left.y + 10], [left.x + 900, left.y + 10]);
     assert.ok(await page.locator("main").evaluate((main) => main.scrollWidth > main.clientWidth + 100));
+    await settled(page);
     await axe(page);
     await page.getByRole("button", { name: "Columns as at first" }).click();
     assert.deepEqual([view(page).getAll("c"), view(page).getAll("w")], [[], []]);
@@ -209,6 +211,7 @@ await run({
     await summary.click();
     await compare.locator("details tbody tr").first().waitFor();
     assert.deepEqual(await cells("eventName"), ["CreateUser"]);
+    await settled(page);
     await axe(page);
     // The address has both, in their order.
     await page.reload();
