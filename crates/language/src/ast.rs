@@ -64,6 +64,9 @@ pub struct FieldRef {
     pub is_path: bool,
     /// Whether the name stands in quotes: it is a record's own, and no short name.
     pub is_quoted: bool,
+    /// Whether the values below it are meant, too: `requestParameters.*`. With an empty name, every
+    /// value of the record is.
+    pub has_below: bool,
 }
 
 /// A test on a field's values.
@@ -117,6 +120,8 @@ pub enum Comparison {
     Less,
     /// `<=`
     AtMost,
+    /// `~`, the same text in any case
+    Alike,
 }
 
 /// A regular expression, in the syntax of the `regex` crate. It must match a whole value or word.
@@ -207,7 +212,8 @@ impl FieldRef {
 
     /// A field that a query's text names at that byte.
     pub(crate) fn typed(name: impl Into<String>, offset: Option<usize>) -> Self {
-        Self { name: name.into(), offset, is_path: false, is_quoted: false }
+        let (is_path, is_quoted, has_below) = (false, false, false);
+        Self { name: name.into(), offset, is_path, is_quoted, has_below }
     }
 
     /// A field whose name stands in quotes at that byte of a query's text.
@@ -225,6 +231,17 @@ impl FieldRef {
         let plain = Self::named(path);
         let is_plain = plain.to_string() == path;
         Self { is_quoted: !is_plain, ..plain }.to_string()
+    }
+
+    /// The same with all values below it.
+    #[must_use]
+    pub fn with_below(self) -> Self {
+        Self { has_below: true, ..self }
+    }
+
+    /// Every value of a record.
+    pub fn everywhere() -> Self {
+        Self::named("").with_below()
     }
 
     /// The field at a whole path of the record, for programs that know paths which perhaps no event
@@ -330,7 +347,9 @@ impl Pattern {
 
 impl PartialEq for FieldRef {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && self.is_quoted == other.is_quoted
+        self.name == other.name
+            && self.is_quoted == other.is_quoted
+            && self.has_below == other.has_below
     }
 }
 

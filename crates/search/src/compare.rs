@@ -10,6 +10,7 @@ use tantivy::DocId;
 use crate::clauses::{Clause, Context};
 use crate::exact::Exact;
 use crate::lower::is_too_fine;
+use trail::words::lowercase;
 use crate::values::{Local, ReadRecord, ValueSource, Values};
 use segment::IndexError;
 use segment::docsets::Docs;
@@ -29,6 +30,8 @@ pub(crate) enum Relation {
     AtMost,
     More,
     AtLeast,
+    /// The fields have a text in common, in any case.
+    Alike,
 }
 
 /// The events in which two fields are in a relation.
@@ -139,6 +142,10 @@ impl Comparable {
         self.cell == other.cell || self.text == other.text
     }
 
+    fn is_like(&self, other: &Self) -> bool {
+        self.equals(other) || lowercase(&self.text) == lowercase(&other.text)
+    }
+
     fn compare(&self, other: &Self) -> Option<Ordering> {
         if self.is_time() || other.is_time() {
             return Some(self.time?.cmp(&other.time?));
@@ -182,6 +189,7 @@ impl Relation {
             Self::More => ordered(Ordering::is_gt),
             Self::AtLeast => ordered(Ordering::is_ge),
             Self::Equal => any(&Comparable::equals),
+            Self::Alike => any(&Comparable::is_like),
             Self::Different => {
                 Ok(!left.is_empty() && !right.is_empty() && !any(&Comparable::equals)?)
             }
@@ -206,7 +214,7 @@ mod tests {
 
     #[test]
     fn fields_are_compared_value_by_value() {
-        use Relation::{AtLeast, AtMost, Different, Equal, Less, More};
+        use Relation::{Alike, AtLeast, AtMost, Different, Equal, Less, More};
         let text = Cell::text;
         check(&[text("a")], Equal, &[text("a")], true);
         check(&[text("a")], Equal, &[text("A")], false);
@@ -214,6 +222,9 @@ mod tests {
         check(&[text("a"), text("b")], Different, &[text("b")], false);
         check(&[text("a")], Different, &[text("b"), text("c")], true);
         check(&[], Different, &[text("b")], false);
+        check(&[text("a"), text("Bé")], Alike, &[text("bÉ")], true);
+        check(&[text("a")], Alike, &[text("ab")], false);
+        check(&[Cell::Bool(true)], Alike, &[text("TRUE")], true);
         check(&[text("b")], Equal, &[], false);
         // Account ids are texts: a leading zero counts.
         check(&[text("012")], Equal, &[text("12")], false);

@@ -31,8 +31,8 @@ use trail::names::{
     OTHER_NAMES, POLICY_ELEMENTS, SERVICE_ENDING, SHORT_NAMES, is_documented, is_service,
     known_paths, without_addition,
 };
-use wire::ApiError;
 use wire::engine::Cancel;
+use wire::{ApiError, ErrorKind};
 
 /// A field of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,8 +161,30 @@ impl Finder<'_> {
         self.snapshot.segments.iter().any(has)
     }
 
+    /// The path at and below which a name asks for values. The name is a path itself.
+    pub(crate) fn below(self, field: &FieldRef) -> Result<String, ApiError> {
+        let name = field.name.as_str();
+        let is_there = || self.places_at(name).is_some() || is_taken(name);
+        if name.is_empty() || field.is_path || is_there() {
+            return Ok(name.to_owned());
+        }
+        if documented(name).is_some() {
+            self.notes.add(self.without_events(field));
+            return Ok(name.to_owned());
+        }
+        Err(self.unknown(field))
+    }
+
     fn target(self, field: &FieldRef, asks: Asks) -> Result<Target, ApiError> {
         let name = field.name.as_str();
+        if field.has_below {
+            let message = format!(
+                "{field} stands for the values of many fields: a condition can ask it, and nothing else{}",
+                at(field.offset)
+            );
+            let error = ApiError::new(ErrorKind::BadQuery, message);
+            return Err(ApiError { offset: field.offset, ..error });
+        }
         if field.is_path {
             let column = ColumnId::at_path(name).map(Target::Column);
             return Ok(column.unwrap_or_else(|| at_paths(forms(name))));

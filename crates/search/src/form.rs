@@ -58,6 +58,11 @@ impl Form {
         Self { pieces, prefix, wildcard }
     }
 
+    /// What the pattern is made of.
+    pub(crate) fn pieces(&self) -> &[PatternPiece] {
+        &self.pieces
+    }
+
     /// Makes a pattern in lower case, to match words.
     pub(crate) fn of_words(pattern: &Pattern) -> Self {
         Self::new(&Pattern::new(pattern.pieces().iter().map(|piece| match piece {
@@ -102,6 +107,11 @@ pub(crate) struct AnyCase(Form);
 impl AnyCase {
     pub(crate) fn new(pattern: &Pattern) -> Self {
         Self(Form::of_words(pattern))
+    }
+
+    /// What the pattern is made of, in lower case.
+    pub(crate) fn pieces(&self) -> &[PatternPiece] {
+        self.0.pieces()
     }
 }
 

@@ -104,7 +104,7 @@ pub(crate) fn lower<N: Names>(expr: &Expr, names: &N) -> Result<Meaning<N::Test>
         }
         Expr::Wildcard(pattern) => any_of(wildcards(pattern).map(words).collect()),
         Expr::Regex(regex) => words(WordMeaning::Regex(compiled(regex, Match::of_words)?)),
-        Expr::Field { field, test } if field.name == NAMES && !field.is_path => {
+        Expr::Field { field, test } if field.name == NAMES && !field.is_path && !field.has_below => {
             match (names.paths(), test) {
                 (None, test) => lower_test(field, test, names)?,
                 (Some(_), Test::Exists) => Meaning::All,

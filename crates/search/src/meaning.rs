@@ -16,7 +16,7 @@ use crate::flags::Odd;
 use crate::form::{AnyCase, AnyOf, Between, Form, Match, SameNumber, SameText};
 use crate::named::Named;
 use crate::phrase::{Phrase, Row, RowFinder};
-use crate::value_clauses::ValueTest;
+use crate::value_clauses::{ValueTest, is_large};
 use language::ast::Comparison;
 use trail::cell::Cell;
 use trail::columns::ColumnId;
@@ -63,6 +63,8 @@ pub(crate) enum EventField {
     Flag(Arc<Odd>),
     /// Paths, columns among them; their values count as those of one field.
     Paths(Vec<String>),
+    /// Every value of the record at this path or below it; at the empty path, every value.
+    Below(String),
 }
 
 /// One side of a comparison of two fields.
@@ -334,6 +336,13 @@ impl ValueMeaning {
             Self::AwsSource => AwsSource.is_met_by(&text),
         }
     }
+}
+
+/// Whether a record's value passes a test. A large number is looked at as it is written, too: its column
+/// may lack some of its digits.
+pub(crate) fn is_met_as_written(test: &ValueMeaning, value: &Cell, written: &str) -> bool {
+    let is_large = matches!(value, Cell::Float(number) if is_large(*number));
+    test.is_met_by(value) || (is_large && test.is_met_by(&Cell::text(written)))
 }
 
 /// Whether a value is a number, and the one that a text reads as.

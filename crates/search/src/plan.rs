@@ -4,6 +4,7 @@
 //! A value is compared whole and with its case (`eventName:GetObject`), a word in lower case. A
 //! value that reads as a number or a truth value is looked up as text and as that.
 
+mod below;
 mod field;
 
 use std::iter;

@@ -27,6 +27,7 @@ pub use self::event::event;
 use self::explain::Steps;
 use self::explain_empty::explain_empty;
 pub use self::explore::{fields, values};
+pub(crate) use self::highlight::is_at_or_below;
 use self::fetch::fetch_up_to;
 pub use self::rest::more;
 use self::rest::rest_of_rows;

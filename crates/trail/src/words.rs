@@ -118,6 +118,11 @@ pub fn known_part(word: &str) -> &str {
     if is_cut { &word[..word.len() - HASH_BYTES] } else { word }
 }
 
+/// Whether the known part of a word may be the beginning of one that [`shorten`] has cut.
+pub fn is_perhaps_cut(known: &str) -> bool {
+    known.len() + HASH_BYTES + 3 >= WORD_BYTES_MAX
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -78,9 +78,20 @@ fn write_expr(expr: &Expr) -> Json {
     }
 }
 
-/// A name, or for one in quotes `{"path": name}`.
+/// A name; `{"path": name}` for one in quotes, `{"at": path}` for a whole path which perhaps no event
+/// has, and these with `"below": true` where the values below are meant, too.
 fn write_name(field: &FieldRef) -> Json {
-    if field.is_quoted { json!({ "path": field.name }) } else { json!(field.name) }
+    let FieldRef { name, is_path, is_quoted, has_below, .. } = field;
+    let mut json = match (is_path, is_quoted) {
+        (true, _) => json!({ "at": name }),
+        (false, true) => json!({ "path": name }),
+        (false, false) if *has_below => json!({ "name": name }),
+        (false, false) => return json!(name),
+    };
+    if *has_below {
+        json["below"] = true.into();
+    }
+    json
 }
 
 fn write_test(test: &Test) -> Map<String, Json> {
@@ -231,15 +242,29 @@ impl Reader {
     }
 
     fn name(&self, json: &Json) -> Read<FieldRef> {
-        let name = match json {
-            Json::Object(_) => self.object(json, &["path"])?.get("path").unwrap_or(&Json::Null),
-            json => json,
-        };
-        match self.text(name)? {
-            name if name.is_empty() => self.fault("a name is empty"),
-            name if json.is_object() => Ok(FieldRef::quoted(name, None)),
-            name => Ok(FieldRef::named(name)),
+        if !json.is_object() {
+            let name = self.text(json)?;
+            return if name.is_empty() { self.fault("a name is empty") } else { Ok(FieldRef::named(name)) };
         }
+        const KINDS: [&str; 3] = ["at", "path", "name"];
+        let object = self.object(json, &["at", "path", "name", "below"])?;
+        let mut kinds = KINDS.into_iter().filter(|kind| object.contains_key(*kind));
+        let (Some(kind), None) = (kinds.next(), kinds.next()) else {
+            return self.fault(format!("expected one key of {}", KINDS.join(", ")));
+        };
+        let has_below = object.get("below").is_some();
+        if let Some(below) = object.get("below") {
+            self.only_true(below)?;
+        }
+        let field = match self.text(&object[kind])? {
+            name if name.is_empty() && !(kind == "name" && has_below) => {
+                return self.fault("a name is empty");
+            }
+            name if kind == "at" => FieldRef::at_path(name),
+            name if kind == "path" => FieldRef::quoted(name, None),
+            name => FieldRef::named(name),
+        };
+        Ok(FieldRef { has_below, ..field })
     }
 
     fn list<T>(&mut self, json: &Json, item: impl Fn(&mut Self, &Json) -> Read<T>) -> Read<Vec<T>> {
@@ -374,7 +399,7 @@ impl Reader {
                 "compare" => {
                     let symbol = reader.text(inner)?;
                     let Some(comparison) = Comparison::of(&symbol) else {
-                        return reader.fault("expected one of =, !=, <, <=, >, >=");
+                        return reader.fault("expected one of =, !=, <, <=, >, >=, ~");
                     };
                     let other = reader.name(object.get("other").unwrap_or(&Json::Null))?;
                     if !names_a_field(&other.name) {
@@ -586,8 +611,8 @@ impl Pattern {
 
 impl Comparison {
     fn of(symbol: &str) -> Option<Self> {
-        use Comparison::{AtLeast, AtMost, Equal, Less, More, NotEqual};
-        let all = [Equal, NotEqual, More, AtLeast, Less, AtMost];
+        use Comparison::{Alike, AtLeast, AtMost, Equal, Less, More, NotEqual};
+        let all = [Equal, NotEqual, More, AtLeast, Less, AtMost, Alike];
         all.into_iter().find(|comparison| comparison.to_string() == symbol)
     }
 }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::Bound;
 
 use super::{
-    Comparison, Expr, FieldRef, Function, GroupKey, Query, Regex, SortKey, Stage, Test, Value,
+    Comparison, Expr, FieldRef, Function, GroupKey, PatternPiece, Query, Regex, SortKey, Stage, Test,
+    Value,
 };
 use crate::parse::names_a_stage;
 use crate::syntax::{
@@ -67,6 +68,13 @@ impl fmt::Display for Test {
             Self::Is(Value { text, .. }) if text.is_empty() => f.write_str("\"\""),
             Self::Is(Value { text, .. }) => f.write_str(&escape_start(escape(text, ","), LEADING)),
             Self::AnyCase(pattern) if pattern.pieces().is_empty() => f.write_str("~\"\""),
+            // Without quotes it would be another field.
+            Self::AnyCase(pattern)
+                if let [PatternPiece::Text(text)] = pattern.pieces()
+                    && names_a_field(text) =>
+            {
+                write!(f, "~{}", quote(text))
+            }
             Self::AnyCase(pattern) => {
                 write!(f, "~{}", escape_start(pattern.escape(","), LEADING))
             }
@@ -91,6 +99,7 @@ impl fmt::Display for Comparison {
             Self::AtLeast => ">=",
             Self::Less => "<",
             Self::AtMost => "<=",
+            Self::Alike => "~",
         })
     }
 }
@@ -112,7 +121,12 @@ impl fmt::Display for Regex {
 
 impl fmt::Display for FieldRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_quoted { f.write_str(&quote(&self.name)) } else { print_name(f, &self.name) }
+        match self {
+            Self { has_below: true, name, .. } if name.is_empty() => return f.write_str("*"),
+            Self { is_quoted: true, name, .. } => f.write_str(&quote(name))?,
+            Self { name, .. } => print_name(f, name)?,
+        }
+        f.write_str(if self.has_below { ".*" } else { "" })
     }
 }
 

@@ -216,6 +216,15 @@ fn field() -> impl Strategy<Value = FieldRef> {
         .prop_map(|(name, is_quoted)| FieldRef { is_quoted, ..FieldRef::named(name) })
 }
 
+/// A field that a condition asks, with what is below it or without.
+fn asked() -> impl Strategy<Value = FieldRef> {
+    prop_oneof![
+        4 => field(),
+        1 => field().prop_map(FieldRef::with_below),
+        1 => Just(FieldRef::everywhere()),
+    ]
+}
+
 /// A tree in normal form.
 pub(crate) fn any_expr() -> impl Strategy<Value = Expr> {
     let stages = any_stages().prop_filter("events are no values", |stages| !stages.is_empty());
@@ -240,8 +249,8 @@ fn simple_expr() -> impl Strategy<Value = Expr> {
         pattern().prop_map(Expr::Wildcard),
         regex().prop_map(Expr::Regex),
         text().prop_map(Expr::Phrase),
-        (field(), compared()).prop_map(|(field, test)| Expr::Field { field, test }),
-        (field(), test()).prop_map(|(field, test)| Expr::Field { field, test }),
+        (asked(), compared()).prop_map(|(field, test)| Expr::Field { field, test }),
+        (asked(), test()).prop_map(|(field, test)| Expr::Field { field, test }),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
         let parts = || prop::collection::vec(inner.clone(), 2..4);
@@ -272,8 +281,8 @@ fn test() -> impl Strategy<Value = Test> {
 }
 
 fn compared() -> impl Strategy<Value = Test> {
-    use Comparison::{AtLeast, AtMost, Equal, Less, More, NotEqual};
-    let all = vec![Equal, NotEqual, More, AtLeast, Less, AtMost];
+    use Comparison::{Alike, AtLeast, AtMost, Equal, Less, More, NotEqual};
+    let all = vec![Equal, NotEqual, More, AtLeast, Less, AtMost, Alike];
     let others = vec!["eventName", "userIdentity.arn", "requestParameters.a b", "resources.x:y"];
     (prop::sample::select(all), prop::sample::select(others)).prop_map(|(comparison, other)| {
         Test::Compared { comparison, other: FieldRef::named(other) }

@@ -7,6 +7,9 @@ use crate::syntax::{QUOTES, ends_run, is_name_char, read_quoted, starts_a_name, 
 /// Characters of the text that an error message repeats at most.
 const FOUND_CHARS_MAX: usize = 40;
 
+/// What follows a field's name where the values below it are meant, too.
+const BELOW: &str = ".*";
+
 /// A place in a query's text. A copy remembers it.
 #[derive(Clone, Copy)]
 pub(super) struct Scanner<'a> {
@@ -102,15 +105,27 @@ impl<'a> Scanner<'a> {
         (!name.is_empty()).then_some(name)
     }
 
-    /// Steps over a field if one is next: its name, or its name in quotes.
+    /// Steps over a field if one is next: its name, or its name in quotes, and `.*` where the values
+    /// below it are meant, too; or `*`.
     pub(super) fn field(&mut self, ends: &str) -> Option<FieldRef> {
         let offset = Some(self.offset);
-        if !self.is_at_quote() && self.peek() != Some('`') {
-            return self.name(ends).map(|name| FieldRef::typed(name, offset));
+        if self.is_at_quote() || self.peek() == Some('`') {
+            let (name, bytes) = read_quoted(self.rest()).filter(|(name, _)| !name.is_empty())?;
+            self.offset += bytes;
+            let field = FieldRef::quoted(name, offset);
+            return Some(if self.eat(BELOW) { field.with_below() } else { field });
         }
-        let (name, bytes) = read_quoted(self.rest()).filter(|(name, _)| !name.is_empty())?;
-        self.offset += bytes;
-        Some(FieldRef::quoted(name, offset))
+        let raw = self.peek_run(ends);
+        if raw == "*" {
+            self.offset += raw.len();
+            return Some(FieldRef { offset, ..FieldRef::everywhere() });
+        }
+        let Some(above) = raw.strip_suffix(BELOW).filter(|above| !above.ends_with('\\')) else {
+            return self.name(ends).map(|name| FieldRef::typed(name, offset));
+        };
+        let name = Self::new(above).name("")?;
+        self.offset += raw.len();
+        Some(FieldRef::typed(name, offset).with_below())
     }
 
     /// Whether quoted text is next.

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use super::condition::{LIST_AND_RANGE, Order};
 use super::{ParseError, Parser, Result};
-use crate::ast::{Pattern, PatternPiece, Regex, Test, Value};
+use crate::ast::{Comparison, Pattern, PatternPiece, Regex, Test, Value};
 use crate::syntax::{foreign_form, is_keyword, names_a_field, unescape};
 use crate::time::{is_clock, is_date, is_distance, is_unit};
 
@@ -61,6 +61,9 @@ impl Parser<'_> {
         self.scan.skip_spaces();
         if let Some(text) = self.quoted()? {
             return Ok(Test::AnyCase(Pattern::new([PatternPiece::Text(text)])));
+        }
+        if let Some(other) = self.other_field() {
+            return Ok(Test::Compared { comparison: Comparison::Alike, other });
         }
         match self.regex()? {
             Some(regex) => Ok(Test::Regex(Regex { ignores_case: true, ..regex })),

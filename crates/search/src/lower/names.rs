@@ -49,6 +49,9 @@ pub(crate) trait Find {
     /// The field that a name means, whether it has values or things below it.
     fn of_any(&self, field: &FieldRef) -> Result<Target>;
 
+    /// The path at and below which a name asks for values.
+    fn below(&self, field: &FieldRef) -> Result<String>;
+
     /// Whether a name is that of a field which events have, or a short name.
     fn knows(&self, field: &FieldRef) -> bool;
 
@@ -72,6 +75,10 @@ impl Find for Finder<'_> {
 
     fn of_any(&self, field: &FieldRef) -> Result<Target> {
         self.resolve_any(field)
+    }
+
+    fn below(&self, field: &FieldRef) -> Result<String> {
+        Finder::below(*self, field)
     }
 
     fn knows(&self, field: &FieldRef) -> bool {
@@ -110,9 +117,16 @@ enum Found {
 
 impl EventNames<'_> {
     fn find(&self, field: &FieldRef) -> Result<Found> {
+        if field.has_below {
+            return Ok(Found::Values(EventField::Below(self.fields.below(field)?), FieldKind::Any));
+        }
         Ok(match self.fields.of_values(field)? {
             Target::Time => Found::Time,
             Target::Ip => Found::Values(EventField::Column(columns::SOURCE_IP), FieldKind::Address),
+            // A program that names a whole path means its text as it stands there.
+            Target::Column(id) if field.is_path => {
+                Found::Values(EventField::Column(id), FieldKind::Any)
+            }
             Target::Column(id) => Found::Values(EventField::Column(id), kind_of_column(id)),
             Target::Integrity(edition) => {
                 Found::Values(EventField::Integrity(edition), FieldKind::Any)
@@ -129,6 +143,10 @@ impl EventNames<'_> {
     }
 
     fn operand(&self, field: &FieldRef) -> Result<Operand> {
+        if field.has_below {
+            let message = format!("{field} stands for many values, and fields are compared one with one");
+            return Err(bad_query(field.offset, &message));
+        }
         Ok(match self.find(field)? {
             Found::Time => Operand::Time,
             Found::Values(field, _) => Operand::Field(field),
@@ -171,9 +189,19 @@ impl Names for EventNames<'_> {
     }
 
     fn exists(&self, field: &FieldRef) -> Result<EventTest> {
+        let all = EventTest::Time(TimeBetween { start: None, end: None });
+        if field.has_below {
+            let path = self.fields.below(field)?;
+            let field = EventField::Below(path);
+            return Ok(if field == EventField::Below(String::new()) {
+                all
+            } else {
+                EventTest::Value { field, test: ValueMeaning::Exists }
+            });
+        }
         let field = match self.fields.of_any(field)? {
             // Every event has one.
-            Target::Time => return Ok(EventTest::Time(TimeBetween { start: None, end: None })),
+            Target::Time => return Ok(all),
             Target::Ip => EventField::Column(columns::SOURCE_IP),
             Target::Column(id) => EventField::Column(id),
             Target::Integrity(edition) => EventField::Integrity(edition),
@@ -225,7 +253,7 @@ impl Names for EventNames<'_> {
             Test::OneOf(tests) => tests.iter().all(is_of_action),
             test => *test == Test::Exists || is_of_action(test),
         };
-        let is_plain = !field.is_path && !field.is_quoted;
+        let is_plain = !field.is_path && !field.is_quoted && !field.has_below;
         if !is_plain || !is_of_actions || !self.fields.is_service(name) {
             return None;
         }

@@ -44,6 +44,7 @@ impl Planner<'_> {
             EventField::Flag(odd) => {
                 self.clause(FlagClause { odd: Arc::clone(odd), test: test.clone() })
             }
+            EventField::Below(path) => self.below(path, test),
             EventField::Paths(paths) => {
                 let test_of = |path: &String| match ColumnId::at_path(path) {
                     Some(id) => self.column_test(id, test),
@@ -71,12 +72,13 @@ impl Planner<'_> {
             Comparison::AtLeast => Relation::AtLeast,
             Comparison::Less => Relation::Less,
             Comparison::AtMost => Relation::AtMost,
+            Comparison::Alike => Relation::Alike,
         };
         let (left, right) = (self.source(left), self.source(right));
         self.clause(CompareClause { left, right, relation, read: crate::plan::read_record() })
     }
 
-    fn column_test(&self, id: ColumnId, test: &ValueMeaning) -> Box<dyn Query> {
+    pub(super) fn column_test(&self, id: ColumnId, test: &ValueMeaning) -> Box<dyn Query> {
         match test {
             ValueMeaning::Exact(SameText(text)) => self.is(id, text),
             ValueMeaning::OneOf(texts) => match texts.texts() {
@@ -249,6 +251,8 @@ impl Planner<'_> {
             }
             Operand::Field(EventField::Flag(odd)) => ValueSource::Flag(Arc::clone(odd)),
             Operand::Field(EventField::Paths(paths)) => ValueSource::Paths(paths.clone()),
+            // Which is not compared: see `lower`.
+            Operand::Field(EventField::Below(path)) => ValueSource::Paths(vec![path.clone()]),
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::meaning::{EventField, EventMeaning, EventTest, ValueMeaning, WordMeaning, row_places};
+use crate::meaning::{
+    EventField, EventMeaning, EventTest, ValueMeaning, WordMeaning, is_met_as_written, row_places,
+};
 use crate::phrase::Phrase;
-use crate::value_clauses::{ValueTest as _, is_large};
+use crate::value_clauses::ValueTest as _;
 use segment::stop::STEPS;
 use segment::view::separated;
 use trail::cell::Cell;
@@ -36,11 +38,30 @@ pub(crate) struct Highlighter {
     steps: usize,
 }
 
+/// Whether a path is another one, or below it, as records are walked; everything is below the empty
+/// path.
+pub(crate) fn is_at_or_below(path: &str, above: &str) -> bool {
+    above.is_empty()
+        || path
+            .strip_prefix(above)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(SEPARATOR))
+}
+
 /// What is asked of the values of one field.
 struct OfField {
     /// As records are walked.
     paths: Vec<String>,
+    /// Values below them are asked, too.
+    has_below: bool,
     test: ValueMeaning,
+}
+
+impl OfField {
+    fn is_at(&self, path: &str) -> bool {
+        self.paths.iter().any(|known| {
+            if self.has_below { is_at_or_below(path, known) } else { known == path }
+        })
+    }
 }
 
 impl Highlighter {
@@ -56,7 +77,8 @@ impl Highlighter {
             EventTest::Value { field, test } if says_more(test) => {
                 let (paths, test) = (paths_of(field), test.clone());
                 highlighter.steps += test.steps();
-                highlighter.values.push(OfField { paths, test });
+                let has_below = matches!(field, EventField::Below(_));
+                highlighter.values.push(OfField { paths, has_below, test });
             }
             EventTest::Value { .. } | EventTest::Time(_) | EventTest::Compared { .. } => {}
         });
@@ -85,7 +107,7 @@ impl Highlighter {
             let of_field = self
                 .values
                 .iter()
-                .filter(|of_field| of_field.paths.iter().any(|known| known == path))
+                .filter(|of_field| of_field.is_at(path))
                 .flat_map(|of_field| ranges(&of_field.test, &cell, &value));
             let mut ranges: Vec<[usize; 2]> = of_words
                 .chain(of_field)
@@ -147,10 +169,7 @@ fn places(words: &WordMeaning, cell: &Cell, value: &str) -> Vec<Range<usize>> {
 
 /// Where in a value what was asked for is.
 fn ranges(test: &ValueMeaning, cell: &Cell, value: &str) -> Vec<Range<usize>> {
-    // A large number is looked at as it is written, too, as the search does.
-    let is_large = matches!(cell, Cell::Float(number) if is_large(*number));
-    let is_met = test.is_met_by(cell) || (is_large && test.is_met_by(&Cell::text(value)));
-    if !is_met {
+    if !is_met_as_written(test, cell, value) {
         return Vec::new();
     }
     match test {
@@ -175,6 +194,7 @@ fn paths_of(field: &EventField) -> Vec<String> {
         }
         EventField::Integrity(_) | EventField::Flag(_) => Vec::new(),
         EventField::Paths(paths) => paths.iter().map(|path| separated(path)).collect(),
+        EventField::Below(path) => vec![separated(path)],
     }
 }
 

@@ -80,6 +80,10 @@ mod tests {
             self.of_values(field)
         }
 
+        fn below(&self, field: &FieldRef) -> Result<String, ApiError> {
+            Ok(field.name.clone())
+        }
+
         fn knows(&self, _: &FieldRef) -> bool {
             true
         }

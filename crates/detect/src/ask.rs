@@ -1,0 +1,244 @@
+//! What rules ask of an archive: counts, groups, and events with some of their fields. Each is a search,
+//! bounded as any other; what has more rows than one answer is asked in parts of its time.
+
+use std::error::Error;
+
+use jiff::Timestamp;
+use language::ast::{
+    Bin, BinUnit, Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Stage,
+};
+use serde_json::Value as Json;
+use wire::{Order, QueryForm, SearchRequest, SearchResponse, Table, TotalMode};
+
+use crate::fields::Key;
+use crate::limits::{EVENTS_MAX, ROWS_MAX};
+
+/// Why an archive did not answer.
+pub type AskError = Box<dyn Error + Send + Sync>;
+
+/// An archive that answers searches.
+pub trait Ask {
+    /// Answers a search.
+    fn search(&self, request: &SearchRequest) -> Result<SearchResponse, AskError>;
+}
+
+/// From when to when, in microseconds since 1970; the end is exclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+}
+
+/// An event with the values of some keys.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Event {
+    pub(crate) time: i64,
+    pub(crate) id: String,
+    /// A list of values for each key.
+    pub(crate) values: Vec<Vec<Json>>,
+}
+
+/// Events that have the same values of some keys on one day.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Group {
+    pub(crate) count: u64,
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    pub(crate) values: Vec<Vec<Json>>,
+}
+
+/// Asks an archive on behalf of one hunt.
+pub(crate) struct Asker<'a> {
+    archive: &'a dyn Ask,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl<'a> Asker<'a> {
+    pub(crate) fn new(archive: &'a dyn Ask) -> Self {
+        Self { archive, warnings: Vec::new() }
+    }
+
+    /// The times of the first and the last event between two bounds as people write them, as a span; None
+    /// where there is no event.
+    pub(crate) fn span(
+        &mut self,
+        start: Option<&str>,
+        end: Option<&str>,
+    ) -> Result<Option<Span>, AskError> {
+        let time = || Some(FieldRef::named("time"));
+        let function = |kind, field, name: &str| Function { kind, field, name: Some(name.to_owned()) };
+        let stats = Stage::Stats {
+            functions: vec![
+                function(FunctionKind::Min, time(), "first"),
+                function(FunctionKind::Max, time(), "last"),
+            ],
+            by: Vec::new(),
+        };
+        let request = SearchRequest {
+            start: start.map(str::to_owned),
+            end: end.map(str::to_owned),
+            ..request(Query { filter: Expr::All, stages: vec![stats] })
+        };
+        let table = self.table(&request)?;
+        let Some([first, last]) = table.rows.first().map(Vec::as_slice) else { return Ok(None) };
+        if first.is_null() {
+            return Ok(None);
+        }
+        Ok(Some(Span { start: micros(first)?, end: micros(last)? + 1 }))
+    }
+
+    /// How many events meet a condition.
+    fn count(&mut self, filter: &Expr, span: Span) -> Result<u64, AskError> {
+        let request = SearchRequest { limit: Some(0), ..between(Query::of(filter.clone()), span) };
+        let answer = self.archive.search(&request)?;
+        self.warn(answer.warnings);
+        Ok(answer.total.value)
+    }
+
+    /// The events that meet a condition, the earliest first. Fails where there are more than one hunt
+    /// holds.
+    pub(crate) fn events(
+        &mut self,
+        filter: &Expr,
+        keys: &[Key],
+        span: Span,
+    ) -> Result<Vec<Event>, AskError> {
+        let fields = ["time", "eventID"].map(FieldRef::named).into_iter();
+        let fields = fields.chain(keys.iter().flat_map(|key| key.fields.iter().cloned()));
+        let query = Query { filter: filter.clone(), stages: vec![Stage::Fields(fields.collect())] };
+        let mut events = Vec::new();
+        let mut spans = vec![span];
+        while let Some(span) = spans.pop() {
+            let count = self.count(filter, span)?;
+            if count == 0 {
+                continue;
+            }
+            if count > ROWS_MAX as u64 {
+                spans.extend(halves(span).ok_or_else(too_many_at_once)?);
+                continue;
+            }
+            if events.len() + count as usize > EVENTS_MAX {
+                return Err(format!("more than {EVENTS_MAX} events").into());
+            }
+            let request = SearchRequest { order: Order::Oldest, ..between(query.clone(), span) };
+            for row in self.table(&request)?.rows {
+                events.push(event(row, keys)?);
+            }
+        }
+        Ok(events)
+    }
+
+    /// The groups of events that meet a condition, by keys and by day if that is asked for; in no order.
+    pub(crate) fn groups(
+        &mut self,
+        filter: &Expr,
+        keys: &[Key],
+        by_day: bool,
+        span: Span,
+    ) -> Result<Vec<Group>, AskError> {
+        let time = || Some(FieldRef::named("time"));
+        let function = |kind, field, name: &str| Function { kind, field, name: Some(name.to_owned()) };
+        let functions = vec![
+            function(FunctionKind::Count, None, "events"),
+            function(FunctionKind::Min, time(), "first"),
+            function(FunctionKind::Max, time(), "last"),
+        ];
+        let fields = keys.iter().flat_map(|key| key.fields.iter().cloned());
+        let mut by: Vec<GroupKey> =
+            fields.map(|field| GroupKey::Field { field, name: None }).collect();
+        if by_day {
+            let bin = Bin { count: 1, unit: BinUnit::Day };
+            by.push(GroupKey::Bin { bin, name: Some("day".to_owned()) });
+        }
+        let stages = vec![Stage::Stats { functions, by }];
+        let query = Query { filter: filter.clone(), stages };
+        let mut groups = Vec::new();
+        let mut spans = vec![span];
+        while let Some(span) = spans.pop() {
+            let table = self.table(&between(query.clone(), span))?;
+            if table.rows_total > table.rows.len() as u64 {
+                spans.extend(halves(span).ok_or_else(too_many_at_once)?);
+                continue;
+            }
+            if groups.len() + table.rows.len() > EVENTS_MAX {
+                return Err(format!("more than {EVENTS_MAX} groups").into());
+            }
+            for row in table.rows {
+                groups.push(group(&table.columns, row, keys)?);
+            }
+        }
+        Ok(groups)
+    }
+
+    fn table(&mut self, request: &SearchRequest) -> Result<Table, AskError> {
+        let answer = self.archive.search(request)?;
+        self.warn(answer.warnings);
+        answer.table.ok_or_else(|| "the answer has no table".into())
+    }
+
+    fn warn(&mut self, warnings: Vec<String>) {
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+}
+
+fn request(query: Query) -> SearchRequest {
+    SearchRequest {
+        query: QueryForm::Tree(Box::new(query)),
+        limit: Some(ROWS_MAX),
+        total: TotalMode::Exact,
+        is_unexplained: true,
+        ..SearchRequest::default()
+    }
+}
+
+fn between(query: Query, span: Span) -> SearchRequest {
+    SearchRequest { start: Some(written(span.start)), end: Some(written(span.end)), ..request(query) }
+}
+
+/// The later half first: a stack gives the earlier one back first.
+fn halves(Span { start, end }: Span) -> Option<[Span; 2]> {
+    let middle = start + (end - start) / 2;
+    (middle > start).then_some([Span { start: middle, end }, Span { start, end: middle }])
+}
+
+fn too_many_at_once() -> AskError {
+    format!("more than {ROWS_MAX} events have one time").into()
+}
+
+/// A time as a request has it.
+pub(crate) fn written(micros: i64) -> String {
+    let time = Timestamp::from_microsecond(micros);
+    time.map_or_else(|_| micros.to_string(), |time| time.to_string())
+}
+
+fn micros(time: &Json) -> Result<i64, AskError> {
+    let text = time.as_str().unwrap_or_default();
+    let time: Timestamp = text.parse().map_err(|_| format!("'{text}' is no time"))?;
+    Ok(time.as_microsecond())
+}
+
+fn event(row: Vec<Json>, keys: &[Key]) -> Result<Event, AskError> {
+    let mut cells = row.into_iter();
+    let time = micros(&cells.next().unwrap_or_default())?;
+    let id = cells.next().and_then(|id| id.as_str().map(str::to_owned)).unwrap_or_default();
+    Ok(Event { time, id, values: of_keys(keys, &mut cells) })
+}
+
+fn group(columns: &[String], row: Vec<Json>, keys: &[Key]) -> Result<Group, AskError> {
+    let at = |name: &str| {
+        let place = columns.iter().rposition(|column| column == name);
+        place.and_then(|place| row.get(place)).cloned().unwrap_or_default()
+    };
+    let (first, last) = (micros(&at("first"))?, micros(&at("last"))?);
+    let count = at("events").as_u64().unwrap_or_default();
+    // The keys are the first columns.
+    Ok(Group { count, first, last, values: of_keys(keys, &mut row.into_iter()) })
+}
+
+fn of_keys(keys: &[Key], cells: &mut impl Iterator<Item = Json>) -> Vec<Vec<Json>> {
+    keys.iter().map(|key| cells.by_ref().take(key.fields.len()).collect()).collect()
+}

@@ -1,0 +1,351 @@
+//! A hunt: all rules, over the whole archive or a part of it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use language::ast::{Expr, FieldRef, Test, Value};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use crate::absent;
+use crate::ask::{Ask, AskError, Asker, Event, Span, written};
+use crate::fields::{Key, text};
+use crate::firsts;
+use crate::limits::{FINDINGS_MAX, IDS_MAX};
+use crate::rule::{Absence, Correlation, FirstSeen, Kind, Rule, WindowTest};
+use crate::window;
+use crate::window::{Found, Occurrence};
+
+/// What is hunted for, and when.
+#[derive(Clone, Debug, Default)]
+pub struct Hunt<'r> {
+    /// All rules. Those that only correlations ask are not asked by themselves.
+    pub rules: &'r [Rule],
+    /// Which of them are asked, by their places.
+    pub asked: Vec<usize>,
+    /// From when on, as a person writes it.
+    pub start: Option<String>,
+    /// Until when.
+    pub end: Option<String>,
+}
+
+/// What one rule found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Hunted {
+    /// The rule's place.
+    #[serde(skip)]
+    pub rule: usize,
+    /// How many events its findings have; those that are in several count in each.
+    pub events: u64,
+    /// The findings, those with the most events first; of kinds that look at time, the earliest first.
+    pub findings: Vec<Finding>,
+    /// How many findings are not listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub findings_left_out: u64,
+    /// How many events lack a field by which they would be grouped, and so count for nothing.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub events_without_group: u64,
+    /// How many events are so late that what should follow them may still come.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub events_undecided: u64,
+    /// The query that finds the events, for kinds that have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// Why the rule was not answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Events that a rule found together: of one principal, or of one group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What they have in common: the names of fields, and their values.
+    pub group: BTreeMap<String, String>,
+    /// The time of the first.
+    pub first: String,
+    /// The time of the last.
+    pub last: String,
+    /// How many there are.
+    pub events: u64,
+    /// Their ids, a hundred at most, where the rule is of several events that make one finding.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+    /// The query that finds them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+}
+
+/// Asks all rules. `done` is told how many of them are. Returns what each found, in their order, and what
+/// the answers warned of.
+pub fn hunt(
+    archive: &dyn Ask,
+    hunt: &Hunt<'_>,
+    mut done: impl FnMut(usize),
+) -> Result<(Vec<Hunted>, Vec<String>), AskError> {
+    let mut asker = Asker::new(archive);
+    let asked = asker.span(hunt.start.as_deref(), hunt.end.as_deref())?;
+    let all = match (&hunt.start, &hunt.end) {
+        (None, None) => asked,
+        (_, end) => asker.span(None, end.as_deref())?,
+    };
+    let mut hunted = Vec::new();
+    for (number, place) in hunt.asked.iter().enumerate() {
+        let mut found = match (asked, all) {
+            (Some(asked), Some(all)) => {
+                let mut hunter =
+                    Hunter { asker: &mut asker, rules: hunt.rules, asked, all, known: HashMap::new() };
+                hunter.rule(*place).unwrap_or_else(|error| Hunted {
+                    error: Some(error.to_string()),
+                    ..Hunted::default()
+                })
+            }
+            _ => Hunted::default(),
+        };
+        found.rule = *place;
+        hunted.push(found);
+        done(number + 1);
+    }
+    Ok((hunted, asker.warnings))
+}
+
+struct Hunter<'h, 'a> {
+    asker: &'h mut Asker<'a>,
+    rules: &'h [Rule],
+    /// What is asked.
+    asked: Span,
+    /// The same from the archive's first event on.
+    all: Span,
+    /// What correlations found, by their places, that others refer to.
+    known: HashMap<usize, Vec<Found>>,
+}
+
+impl Hunter<'_, '_> {
+    fn rule(&mut self, place: usize) -> Result<Hunted, AskError> {
+        match &self.rules[place].kind {
+            Kind::Events(condition) => self.events(condition),
+            Kind::Correlation(correlation) => self.correlation(correlation),
+            Kind::FirstSeen(rule) => self.first_seen(rule),
+            Kind::Absence(absence) => self.absence(absence),
+        }
+    }
+
+    /// One finding for each principal.
+    fn events(&mut self, condition: &Expr) -> Result<Hunted, AskError> {
+        let keys = [Key::named("principal")];
+        let groups = self.asker.groups(condition, &keys, false, self.asked)?;
+        let mut merged: BTreeMap<String, (u64, i64, i64, Expr)> = BTreeMap::new();
+        for group in groups {
+            let name = keys[0].value(&group.values[0]).unwrap_or_else(|| "(none)".to_owned());
+            let of_group = of_key(&keys[0], &group.values[0]);
+            let entry = merged.entry(name);
+            let (events, first, last, _) = entry.or_insert((0, i64::MAX, i64::MIN, of_group));
+            *events += group.count;
+            *first = group.first.min(*first);
+            *last = group.last.max(*last);
+        }
+        let mut findings: Vec<(u64, Finding)> = Vec::new();
+        for (name, (events, first, last, of_group)) in merged {
+            let query = Expr::all_of([condition.clone(), of_group]).to_string();
+            let group = BTreeMap::from([("principal".to_owned(), name)]);
+            let (first, last) = (written(first), written(last));
+            let (ids, query) = (Vec::new(), Some(query));
+            findings.push((events, Finding { group, first, last, events, ids, query }));
+        }
+        findings.sort_by_key(|(events, finding)| (std::cmp::Reverse(*events), finding.first.clone()));
+        let findings = findings.into_iter().map(|(_, finding)| finding).collect();
+        Ok(Hunted { query: Some(condition.to_string()), ..hunted(findings) })
+    }
+
+    fn correlation(&mut self, correlation: &Correlation) -> Result<Hunted, AskError> {
+        let (found, without) = self.correlated(correlation)?;
+        let names: Vec<String> =
+            correlation.group_by.first().map(|keys| keys.iter().map(|key| key.name.clone()).collect()).unwrap_or_default();
+        let finding = |found: Found| Finding {
+            group: names.iter().cloned().zip(found.group).collect(),
+            first: written(found.first),
+            last: written(found.last),
+            events: found.ids.len() as u64,
+            query: by_ids(&found.ids),
+            ids: found.ids.into_iter().take(IDS_MAX).collect(),
+        };
+        let findings = found.into_iter().map(finding).collect();
+        Ok(Hunted { events_without_group: without, ..hunted(findings) })
+    }
+
+    /// What a correlation finds, and how many events have no group.
+    fn correlated(&mut self, correlation: &Correlation) -> Result<(Vec<Found>, u64), AskError> {
+        let of = match &correlation.test {
+            WindowTest::Values { of, .. } => of.clone(),
+            WindowTest::Number { of, .. } => vec![of.clone()],
+            _ => Vec::new(),
+        };
+        let (mut occurrences, mut without) = (Vec::new(), 0);
+        for (at, place) in correlation.rules.iter().enumerate() {
+            let group_by = &correlation.group_by[at];
+            if let Kind::Correlation(inner) = &self.rules[*place].kind {
+                without += self.of_correlation(*place, inner, (at, group_by), &mut occurrences)?;
+                continue;
+            }
+            let condition = self.rules[*place].kind.condition().ok_or("it finds no events")?;
+            let keys = [group_by.as_slice(), &of].concat();
+            for event in self.asker.events(condition, &keys, self.asked)? {
+                match occurrence(event, at, group_by, &of) {
+                    Some(occurrence) => occurrences.push(occurrence),
+                    None => without += 1,
+                }
+            }
+        }
+        Ok((window::find(correlation, occurrences), without))
+    }
+
+    /// What another correlation found, as events at the time when it was met. Returns how many have not
+    /// the fields by which this one groups.
+    fn of_correlation(
+        &mut self,
+        place: usize,
+        inner: &Correlation,
+        (at, group_by): (usize, &[Key]),
+        occurrences: &mut Vec<Occurrence>,
+    ) -> Result<u64, AskError> {
+        let found = match self.known.get(&place) {
+            Some(found) => found.clone(),
+            None => self.correlated(inner)?.0,
+        };
+        self.known.insert(place, found.clone());
+        let names: Vec<&str> =
+            inner.group_by.first().into_iter().flatten().map(|key| key.name.as_str()).collect();
+        let mut without = 0;
+        for Found { group, last, ids, .. } in found {
+            let value = |key: &Key| {
+                let place = names.iter().position(|name| *name == key.name)?;
+                group.get(place).cloned()
+            };
+            match group_by.iter().map(value).collect() {
+                Some(group) => occurrences.push(Occurrence {
+                    time: last,
+                    id: ids.last().cloned().unwrap_or_default(),
+                    rule: at,
+                    group,
+                    value: None,
+                }),
+                None => without += 1,
+            }
+        }
+        Ok(without)
+    }
+
+    fn first_seen(&mut self, rule: &FirstSeen) -> Result<Hunted, AskError> {
+        let groups = self.asker.groups(&rule.condition, &rule.keys, true, self.all)?;
+        let (firsts, without) = firsts::find(rule, &groups, self.all);
+        let asked = |time: i64| time >= self.asked.start && time < self.asked.end;
+        let finding = |first: firsts::First| {
+            let of_values = rule.keys.iter().zip(&first.values).map(|(key, value)| is(key, value));
+            let at = Expr::Field {
+                field: FieldRef::named("time"),
+                test: Test::Range {
+                    lower: std::ops::Bound::Included(Value::of(written(first.time))),
+                    upper: std::ops::Bound::Included(Value::of(written(first.time))),
+                },
+            };
+            let parts = std::iter::once(rule.condition.clone()).chain(of_values).chain([at]);
+            Finding {
+                group: rule.keys.iter().map(|key| key.name.clone()).zip(first.values.clone()).collect(),
+                first: written(first.time),
+                last: written(first.time),
+                events: 1,
+                ids: Vec::new(),
+                query: Some(Expr::all_of(parts).to_string()),
+            }
+        };
+        let findings = firsts.into_iter().filter(|first| asked(first.time)).map(finding).collect();
+        Ok(Hunted { events_without_group: without, ..hunted(findings) })
+    }
+
+    fn absence(&mut self, absence: &Absence) -> Result<Hunted, AskError> {
+        let Absence { condition, of, group_by, within } = absence;
+        let other = self.rules.get(*of).and_then(|rule| rule.kind.condition());
+        let other = other.ok_or("it refers to no rule")?;
+        let mut without = 0;
+        let mut occurrences = |asker: &mut Asker<'_>, condition, span| {
+            let mut found = Vec::new();
+            for event in asker.events(condition, group_by, span)? {
+                match occurrence(event, 0, group_by, &[]) {
+                    Some(occurrence) => found.push(occurrence),
+                    None => without += 1,
+                }
+            }
+            Ok::<_, AskError>(found)
+        };
+        let events = occurrences(self.asker, condition, self.asked)?;
+        let others = occurrences(self.asker, other, self.all)?;
+        let (found, undecided) = absent::find(events, others, *within, self.all.end);
+        let finding = |found: Occurrence| Finding {
+            group: group_by.iter().map(|key| key.name.clone()).zip(found.group).collect(),
+            first: written(found.time),
+            last: written(found.time),
+            events: 1,
+            query: by_ids(std::slice::from_ref(&found.id)),
+            ids: vec![found.id],
+        };
+        let findings = found.into_iter().map(finding).collect();
+        Ok(Hunted {
+            events_without_group: without,
+            events_undecided: undecided,
+            ..hunted(findings)
+        })
+    }
+}
+
+fn hunted(mut findings: Vec<Finding>) -> Hunted {
+    let events = findings.iter().map(|finding| finding.events).sum();
+    let left_out = findings.len().saturating_sub(FINDINGS_MAX) as u64;
+    findings.truncate(FINDINGS_MAX);
+    Hunted { events, findings, findings_left_out: left_out, ..Hunted::default() }
+}
+
+/// An event as an occurrence; None where it has no group.
+fn occurrence(event: Event, rule: usize, group_by: &[Key], of: &[Key]) -> Option<Occurrence> {
+    let Event { time, id, values } = event;
+    let (of_group, of_value) = values.split_at(group_by.len());
+    let pairs = group_by.iter().zip(of_group);
+    let group = pairs.map(|(key, values)| key.value(values)).collect::<Option<Vec<String>>>()?;
+    let parts = of.iter().zip(of_value).map(|(key, values)| key.value(values));
+    let parts: Option<Vec<String>> = parts.collect();
+    let value = parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join("\u{1f}"));
+    Some(Occurrence { time, id, rule, group, value })
+}
+
+/// The condition that an event has these values of a key: that of the first field which has one.
+fn of_key(key: &Key, values: &[Json]) -> Expr {
+    let mut parts = Vec::new();
+    for (field, value) in key.fields.iter().zip(values) {
+        match text(value) {
+            None => parts.push(Expr::negate(Expr::Field { field: field.clone(), test: Test::Exists })),
+            Some(text) => {
+                parts.push(Expr::Field { field: field.clone(), test: Test::Is(Value::of(text)) });
+                break;
+            }
+        }
+    }
+    Expr::all_of(parts)
+}
+
+/// The condition that a key has a value.
+fn is(key: &Key, value: &str) -> Expr {
+    let field = |field: &FieldRef| {
+        Expr::Field { field: field.clone(), test: Test::Is(Value::of(value)) }
+    };
+    Expr::any_of(key.fields.iter().map(field))
+}
+
+/// The query for some events.
+fn by_ids(ids: &[String]) -> Option<String> {
+    let tests = ids.iter().take(IDS_MAX).map(|id| Test::Is(Value::of(id.as_str())));
+    let tests: Vec<Test> = tests.collect();
+    let field = FieldRef::at_path("eventID");
+    (!tests.is_empty()).then(|| Expr::Field { field, test: Test::one_of(tests) }.to_string())
+}

@@ -1,0 +1,35 @@
+//! Detection rules: read from files, turned into queries, and asked of an archive.
+//!
+//! Rules are Sigma's, with two kinds of our own in the same files. [`load`] reads them; each becomes a
+//! condition of the query language, so the engine that answers searches answers rules too. [`hunt`] asks
+//! all of them of an archive, through [`Ask`], and returns what they found. The crate knows no index and
+//! no socket.
+//!
+//! In reading order: `rule` is what a rule is, `load` reads files, `sigma` turns documents into rules,
+//! `condition` and `values` turn their detections into conditions; `window` decides correlations,
+//! `firsts` what was seen first, `absent` what did not follow; `hunt` asks.
+
+#![warn(missing_docs, unreachable_pub)]
+
+mod absent;
+mod ask;
+mod check;
+mod condition;
+mod encode;
+mod fields;
+mod firsts;
+mod hunt;
+pub mod limits;
+mod load;
+mod pack;
+mod rule;
+mod sigma;
+mod values;
+mod window;
+
+pub use self::ask::{Ask, AskError};
+pub use self::check::{Doubt, check};
+pub use self::hunt::{Finding, Hunt, Hunted, hunt};
+pub use self::load::{Loaded, Problem, Source, load};
+pub use self::pack::pack;
+pub use self::rule::{Kind, Level, Meta, Rule};

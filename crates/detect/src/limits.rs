@@ -1,0 +1,28 @@
+//! Bounds of rules and of what they are asked.
+
+/// Bytes of one file of rules; Sigma's largest has some 20 KB.
+pub const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Files of rules in all; SigmaHQ has 4,000 for all systems together.
+pub const FILES_MAX: usize = 10_000;
+
+/// Folders in one another.
+pub(crate) const DEPTH_MAX: usize = 16;
+
+/// Documents of one file.
+pub(crate) const DOCUMENTS_MAX: usize = 1_000;
+
+/// Conditions of one rule: as many as a query may have.
+pub(crate) const CONDITIONS_MAX: usize = 1_024;
+
+/// Rows of one answer: as many as a search returns.
+pub(crate) const ROWS_MAX: usize = 10_000;
+
+/// Events, over all rules that a correlation refers to, which are held at a time.
+pub(crate) const EVENTS_MAX: usize = 1_000_000;
+
+/// Events that a finding names by their ids. Its number of events is exact.
+pub const IDS_MAX: usize = 100;
+
+/// Findings of one rule. What is beyond is counted.
+pub const FINDINGS_MAX: usize = 1_000;
