@@ -186,7 +186,8 @@ impl<'r> Filter<'r> {
         let place = PathFacts::of(&entry.path);
         let may_be = |known: &Option<String>, of_path: Option<&str>, wanted: &Option<String>| {
             let known = known.as_deref().or(of_path);
-            let is = |wanted: &String| known.is_none_or(|known| known == wanted || known == SEVERAL);
+            let is =
+                |wanted: &String| known.is_none_or(|known| known == wanted || known == SEVERAL);
             wanted.as_ref().is_none_or(is)
         };
         may_be(&entry.reading.account, place.account, account)

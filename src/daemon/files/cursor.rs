@@ -65,7 +65,9 @@ impl Cursor {
             return bad("cursor: this is none of traildex's lists of files");
         };
         if cursor.request != request_hash(request) {
-            return bad("cursor: it belongs to another list; all keys but limit must be as they were");
+            return bad(
+                "cursor: it belongs to another list; all keys but limit must be as they were",
+            );
         }
         if cursor.begun != snapshot.begun {
             let message = "cursor: the index was made anew since; begin at the first page again";
