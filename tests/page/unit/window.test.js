@@ -26,7 +26,7 @@ test("of a long list the rows in sight are drawn, wherever one is", () => {
 });
 
 test("a list that has become shorter is drawn to its end", () => {
-  assert.deepEqual(drawn([5_000, 5_200], 1_200, 1_160, 1_200), [1_040, 1_200]);
+  assert.deepEqual(drawn([5_000, 5_200], 1_200, 1_160, 1_200), [1_080, 1_200]);
 });
 
 test("a row is brought into sight, and no further", () => {

@@ -18,8 +18,8 @@ const LATER = 300;
 const ROWS_MAX = 1_000;
 
 /** Events that the list keeps, and characters of their JSON: what a tab has room for. */
-export const LIST_MAX = 20_000;
-const LIST_CHARACTERS_MAX = 64 << 20;
+export const LIST_MAX = 10_000;
+const LIST_CHARACTERS_MAX = 32 << 20;
 
 /** Rows of a timeline: bars times values. */
 const CELLS_MAX = 10_000;

@@ -5,8 +5,8 @@
 export const DRAWN_MAX = 1_000;
 
 /** Rows that are drawn above and below those in sight, and how near their end may come into sight. */
-const BESIDE = 120;
-const NEAR = 40;
+const BESIDE = 80;
+const NEAR = 30;
 
 /**
  * The rows that are drawn, the first included and the last not.
