@@ -39,6 +39,11 @@ impl Deref for Asked {
 }
 
 impl AskArg {
+    /// Asks about an index that no daemon uses.
+    pub(super) fn of_data_dir(data_dir: PathBuf) -> Self {
+        Self { socket: SocketArg { socket: None }, data_dir: Some(data_dir) }
+    }
+
     pub(super) fn client(&self) -> anyhow::Result<Asked> {
         let Some(data_dir) = &self.data_dir else {
             return Ok(Asked { client: self.socket.client(), _offline: None });

@@ -1,7 +1,7 @@
 //! `traildex import`: index an archive once, without a daemon.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -145,6 +145,16 @@ pub(super) fn fill(
         );
     }
     Ok((store, Filled { report, known, named, passes }))
+}
+
+/// Reads a file into an index of its own, and says nothing. Returns how many events there are.
+pub(super) fn fill_quietly(data_dir: &Path, file: &Path) -> anyhow::Result<u64> {
+    let config = Config::load(None, environment(), &Overrides::default())?;
+    let store = open_store(data_dir, &config)?;
+    let progress = Progress::new();
+    let options = import_options(&config, vec![file.to_owned()]);
+    let store = pass(store, options, &progress, &ProgressBar::hidden())?;
+    Ok(store.snapshots().load().events())
 }
 
 /// Reads some of the roots.

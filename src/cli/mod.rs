@@ -24,6 +24,7 @@ mod fields;
 mod files;
 mod generate;
 mod help;
+mod hunt;
 mod import;
 mod json;
 mod left_out;
@@ -34,6 +35,7 @@ mod man;
 mod output;
 mod progress;
 mod rebuild;
+mod rules;
 mod saved;
 mod search;
 mod serve;
@@ -94,6 +96,10 @@ pub enum Command {
     Tail(tail::Args),
     /// Show where credentials came from, and what was made with them
     Trace(trace::Args),
+    /// Find what rules describe, in the whole archive
+    Hunt(hunt::Args),
+    /// List, check, explain and test rules
+    Rules(rules::Args),
     /// Open a port on this machine for the page to work a case in
     Web(web::Args),
     /// Save searches under a name, and run them
@@ -174,6 +180,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Bundle(args) => bundle::run(args),
         Command::Tail(args) => tail::run(args),
         Command::Trace(args) => trace::run(args),
+        Command::Hunt(args) => hunt::run(args),
+        Command::Rules(args) => rules::run(args),
         Command::Web(args) => web::run(args),
         Command::Saved(args) => saved::run(args),
         Command::Fields(args) => fields::run(args),

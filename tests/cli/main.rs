@@ -9,4 +9,5 @@ mod commands;
 mod common;
 mod examples;
 mod offline;
+mod rules;
 mod terminal;

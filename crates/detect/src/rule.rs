@@ -145,6 +145,50 @@ impl Kind {
         }
     }
 
+    /// The queries that find the events of the rule, in the query language.
+    pub fn queries<'r>(&'r self, rules: &'r [Rule]) -> impl Iterator<Item = String> + 'r {
+        let others: &[usize] = match self {
+            Self::Correlation(correlation) => &correlation.rules,
+            Self::Absence(absence) => std::slice::from_ref(&absence.of),
+            Self::Events(_) | Self::FirstSeen(_) => &[],
+        };
+        let of_others =
+            others.iter().filter_map(|place| rules.get(*place)?.kind.condition()).map(Expr::to_string);
+        self.condition().map(Expr::to_string).into_iter().chain(of_others)
+    }
+
+    /// What is asked of these events, in words; None where each is a finding.
+    pub fn asks(&self) -> Option<String> {
+        let names = |keys: &[Key]| match keys {
+            [] => String::new(),
+            keys => {
+                let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+                format!(" of the same {}", names.join(", "))
+            }
+        };
+        Some(match self {
+            Self::Events(_) => return None,
+            Self::Correlation(correlation) => {
+                let same = names(correlation.group_by.first().map_or(&[], Vec::as_slice));
+                format!("{}, within {}{same}", correlation.test, span(correlation.within))
+            }
+            Self::FirstSeen(rule) => {
+                let keys: Vec<&str> = rule.keys.iter().map(|key| key.name.as_str()).collect();
+                format!(
+                    "{} not seen together for {}; the archive's first {} are for learning",
+                    keys.join(", "),
+                    span(rule.history),
+                    span(rule.learning)
+                )
+            }
+            Self::Absence(absence) => format!(
+                "an event of the first query, and none of the second behind it within {}{}",
+                span(absence.within),
+                names(&absence.group_by)
+            ),
+        })
+    }
+
     /// The condition on events, of a kind that has one.
     pub fn condition(&self) -> Option<&Expr> {
         match self {
@@ -245,6 +289,52 @@ impl WindowTest {
             Self::InOrder => "temporal_ordered",
         }
     }
+}
+
+impl fmt::Display for WindowTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits = |limits: &[Limit]| {
+            limits.iter().map(Limit::to_string).collect::<Vec<_>>().join(" and ")
+        };
+        match self {
+            Self::Count(all) => write!(f, "{} events", limits(all)),
+            Self::Values { of, limits: all } => {
+                let names: Vec<&str> = of.iter().map(|key| key.name.as_str()).collect();
+                write!(f, "{} different values of {}", limits(all), names.join(", "))
+            }
+            Self::Number { of, limits: all, .. } => {
+                write!(f, "{} of {} is {}", self.name(), of.name, limits(all))
+            }
+            Self::Together(_) => f.write_str("events of these queries together"),
+            Self::InOrder => f.write_str("events of these queries in their order"),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is = match self.is {
+            Is::Less => "less than",
+            Is::AtMost => "at most",
+            Is::More => "more than",
+            Is::AtLeast => "at least",
+            Is::Equal => "exactly",
+            Is::Different => "not",
+        };
+        write!(f, "{is} {}", self.than)
+    }
+}
+
+/// A time in words.
+fn span(micros: i64) -> String {
+    const SECOND: i64 = 1_000_000;
+    for (unit, name) in [(86_400 * SECOND, "day"), (3_600 * SECOND, "hour"), (60 * SECOND, "minute")] {
+        if micros % unit == 0 {
+            let count = micros / unit;
+            return format!("{count} {name}{}", if count == 1 { "" } else { "s" });
+        }
+    }
+    format!("{} seconds", micros / SECOND)
 }
 
 /// Events of which some values had not been seen together for a time.

@@ -14,6 +14,10 @@ use serde_json::Value as Json;
 use super::names::{NAMES, Network, OTHER_NAMES, action_in, bits_of, names_in};
 use super::record::{COLUMNS, Doc, Scalar, is_column, shown, words_of, written_span};
 
+/// What no record has by these names.
+pub const DERIVED: [&str; 9] =
+    ["actor", "credential", "time", "outcome", "error", "client", "target", "account", "action"];
+
 type Meets<'a> = Box<dyn Fn(&Doc) -> bool + 'a>;
 pub type IsMeant = Box<dyn Fn(&Scalar) -> bool>;
 
@@ -147,7 +151,28 @@ impl Archive {
         }
     }
 
+    /// The values of the record at a path and below it, or all of them.
+    fn below_meaning(field: &FieldRef, test: &Test) -> Meets<'static> {
+        let name = field.name.clone();
+        let is_meant = match test {
+            Test::Exists => Box::new(|_: &Scalar| true),
+            test => Kind::Plain.meaning(test),
+        };
+        Box::new(move |doc| {
+            let is_here = |path: &str| {
+                let is_there = name.is_empty() || path == name || is_below(path, &name);
+                is_there && !DERIVED.contains(&path)
+            };
+            let values = doc.values.iter().filter(|(path, _)| is_here(path));
+            values.flat_map(|(_, values)| values).any(&is_meant)
+                || is_here("eventTime") && is_meant(&Scalar::Text(doc.event_time.clone()))
+        })
+    }
+
     fn field_meaning(&self, field: &FieldRef, test: &Test) -> Meets<'_> {
+        if field.has_below {
+            return Self::below_meaning(field, test);
+        }
         if *test == Test::Exists {
             let at = self.places_of(field);
             return Box::new(move |doc| {
@@ -555,6 +580,9 @@ fn compare(left: &[Scalar], comparison: Comparison, right: &[Scalar]) -> bool {
     };
     match comparison {
         Comparison::Equal => any(&equal),
+        Comparison::Alike => {
+            any(&|a, b| equal(a, b) || !is_time(a, b) && fold(&a.text()) == fold(&b.text()))
+        }
         Comparison::NotEqual => !left.is_empty() && !right.is_empty() && !any(&equal),
         Comparison::Less => any(&|a, b| order(a, b).is_some_and(Ordering::is_lt)),
         Comparison::AtMost => any(&|a, b| order(a, b).is_some_and(Ordering::is_le)),

@@ -8,7 +8,7 @@ use language::ast::{
 };
 use serde_json::Value as Json;
 
-use super::evaluate::{Archive, Kind};
+use super::evaluate::{Archive, DERIVED, Kind};
 use super::names::NAMES;
 use super::record::{Doc, Scalar, is_column, time_text, words_of};
 use super::rows::{Column, words_in};
@@ -48,8 +48,6 @@ pub struct Queries<'a> {
     odd: Vec<&'a Doc>,
 }
 
-const DERIVED: [&str; 9] =
-    ["actor", "credential", "time", "outcome", "error", "client", "target", "account", "action"];
 
 const SHORT_NAMES: [(&str, &str); 19] = [
     ("event.action", "action"),
@@ -208,6 +206,7 @@ impl<'a> Queries<'a> {
             3 => Expr::Phrase(self.phrase()),
             4 => self.comparison(),
             5 => self.ip(),
+            6 => self.below(),
             _ => {
                 let (field, value) = self.field();
                 let test = if self.random.one_in(6) {
@@ -260,6 +259,23 @@ impl<'a> Queries<'a> {
         }
     }
 
+    /// A field with all that is below it, or the whole record, and a value from there.
+    fn below(&mut self) -> Expr {
+        let doc = self.doc();
+        let paths: Vec<&String> =
+            doc.values.keys().filter(|path| !DERIVED.contains(&path.as_str())).collect();
+        let path = *self.random.pick(&paths);
+        let value = self.random.pick(doc.of(path)).clone();
+        let parts: Vec<&str> = path.split('.').collect();
+        let above = self.random.below(parts.len() + 1);
+        let field = match above {
+            0 => FieldRef::everywhere(),
+            above => FieldRef::named(parts[..above].join(".")).with_below(),
+        };
+        let test = numeric(self.test(&value));
+        Expr::Field { field, test }
+    }
+
     fn comparison(&mut self) -> Expr {
         const PAIRS: [(&str, &str); 7] = [
             ("userIdentity.accountId", "recipientAccountId"),
@@ -270,10 +286,10 @@ impl<'a> Queries<'a> {
             ("requestParameters.maxResults", "eventVersion"),
             ("eventID", "requestID"),
         ];
-        use Comparison::{AtLeast, AtMost, Equal, Less, More, NotEqual};
+        use Comparison::{Alike, AtLeast, AtMost, Equal, Less, More, NotEqual};
         let (field, other) = *self.random.pick(&PAIRS);
         let has = |path: &str| self.archive.paths.contains(path);
-        let comparison = *self.random.pick(&[Equal, NotEqual, Less, AtMost, More, AtLeast]);
+        let comparison = *self.random.pick(&[Equal, NotEqual, Less, AtMost, More, AtLeast, Alike]);
         if !has(field) || !has(other) {
             return Expr::All;
         }

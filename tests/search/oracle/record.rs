@@ -147,6 +147,8 @@ pub fn written_span(text: &str) -> Option<Range<i64>> {
 pub struct Doc {
     pub id: String,
     pub time: i64,
+    /// The time as the record has it.
+    pub event_time: String,
     pub values: BTreeMap<String, Vec<Scalar>>,
     /// The words of each of the record's values.
     pub rows: Vec<Vec<String>>,
@@ -161,7 +163,8 @@ impl Doc {
             values.entry(path.to_owned()).or_default().push(scalar);
         });
         let time = values.remove("eventTime").expect("records with a time");
-        let time = time[0].text().parse::<Timestamp>().unwrap().as_microsecond();
+        let event_time = time[0].text().into_owned();
+        let time = event_time.parse::<Timestamp>().unwrap().as_microsecond();
         let mut rows = Vec::new();
         for (path, scalars) in &mut values {
             for scalar in scalars {
@@ -189,7 +192,7 @@ impl Doc {
         let id = record["eventID"].as_str().expect("records with an id").to_owned();
         let words = rows.iter().flatten().map(|word| known_part(word).to_owned());
         let words = words.chain([hour_word(time)]).collect();
-        Self { id, time, values, rows, words }
+        Self { id, time, event_time, values, rows, words }
     }
 
     pub fn of(&self, path: &str) -> &[Scalar] {

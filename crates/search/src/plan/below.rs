@@ -9,13 +9,18 @@ use super::{Planner, all_of, any_of};
 use crate::clauses::VerifiedClause;
 use crate::meaning::{ValueMeaning, is_met_as_written};
 use crate::parsers::SharedParser;
+use crate::form::SameText;
+use crate::phrase::Phrase;
 use crate::run::is_at_or_below;
 use crate::value_clauses::{ExistsClause, ValueTest};
 use language::ast::PatternPiece;
 use segment::view::separated;
 use trail::cell::Cell;
 use trail::columns::{ColumnId, EVENT_TIME_PATH};
-use trail::words::is_perhaps_cut;
+use trail::flat::Scalar;
+use trail::limits::EXACT_BYTES_MAX;
+use trail::paths::SEPARATOR;
+use trail::words::{is_perhaps_cut, is_shortened};
 
 /// A shorter part of a text is in too many words to help.
 const RUN_BYTES_MIN: usize = 3;
@@ -40,9 +45,7 @@ impl Planner<'_> {
         let is_met = move |record: &[u8]| {
             let mut is_met = false;
             SharedParser::take().each_scalar(record, |at, scalar| {
-                is_met = is_met
-                    || is_at_or_below(at, &path)
-                        && is_met_as_written(&test, &Cell::from(scalar), &scalar.written());
+                is_met = is_met || is_at_or_below(at, &path) && is_passed(&test, at, scalar);
             });
             is_met
         };
@@ -62,10 +65,26 @@ impl Planner<'_> {
     }
 }
 
+/// Whether a value passes a test, as it does where its own field is asked: a column's value is a text,
+/// whatever the record has.
+fn is_passed(test: &ValueMeaning, at: &str, scalar: Scalar<'_>) -> bool {
+    let is_text = |scalar| matches!(scalar, Scalar::Str(_));
+    if is_text(scalar) || ColumnId::at_path(&at.replace(SEPARATOR, ".")).is_some() {
+        return test.is_met_by(&Cell::text(&scalar.written()));
+    }
+    is_met_as_written(test, &Cell::from(scalar), &scalar.written())
+}
+
 /// The longest part of a text that some one word of each value which passes has in it; None where the
 /// test says no such thing, or where numbers and times, which are written in several ways, can pass.
 fn longest_run(test: &ValueMeaning) -> Option<String> {
     let texts: Vec<&str> = match test {
+        // As tables show it, a long text ends with what is no word of it.
+        ValueMeaning::Exact(SameText(text)) | ValueMeaning::Phrase(Phrase { text: SameText(text), .. })
+            if is_shortened(text, EXACT_BYTES_MAX) =>
+        {
+            return None;
+        }
         ValueMeaning::Exact(text) => vec![&text.0],
         ValueMeaning::Phrase(phrase) => vec![&phrase.text.0],
         ValueMeaning::AnyCase(form) => texts_of(form.pieces()),
