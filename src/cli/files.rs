@@ -34,6 +34,12 @@ pub struct Args {
     /// Only files whose path contains this text
     #[arg(long, value_name = "TEXT")]
     path: Option<String>,
+    /// Only files that may have records of this account: of it, of several, or of none that is known
+    #[arg(long, value_name = "ACCOUNT")]
+    account: Option<String>,
+    /// Only files that may have records of this region
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
     /// Only files with events since this time: 2023-07-10, 2023-07-10T11:42:36Z, -24h, now; files
     /// without events count by their last change
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
@@ -54,6 +60,10 @@ pub struct Args {
     #[arg(long, value_name = "N",
         value_parser = RangedU64ValueParser::<usize>::new().range(0..=FILES_LIMIT_MAX as u64))]
     limit: Option<usize>,
+    /// The 'cursor' of an earlier answer: goes on behind its last file; the other flags must be as
+    /// they were
+    #[arg(long, value_name = "CURSOR", conflicts_with = "by")]
+    cursor: Option<String>,
     /// table, json (the daemon's whole answer), ndjson (one file, or sum, a line), or csv
     #[arg(long, value_enum, hide_possible_values = true, default_value_t = ListFormat::Table)]
     format: ListFormat,
@@ -74,12 +84,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let response = args.ask.client()?.files(&FilesRequest {
         state: args.state,
         path: args.path.clone(),
+        account: args.account.clone(),
+        region: args.region.clone(),
         start: args.since.clone(),
         end: args.until.clone(),
         read_start: args.read_since.clone(),
         read_end: args.read_until.clone(),
         by: args.by.clone(),
         limit: args.limit,
+        cursor: args.cursor.clone(),
     })?;
     let look = args.color.look();
     let mut out = Output::open(look);
@@ -87,6 +100,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     out.close()?;
     if args.format != ListFormat::Json {
         let _ = writeln!(io::stderr(), "{}", footer(&response, &args.by));
+        if let Some(cursor) = &response.cursor {
+            let _ = writeln!(io::stderr(), "more follow: --cursor {}", escape(cursor));
+        }
     }
     Ok(Exit::found(response.total > 0))
 }

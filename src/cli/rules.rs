@@ -193,7 +193,7 @@ fn checked(command: &CheckCommand) -> anyhow::Result<Exit> {
             Cell::text(
                 Some(&rule.doubts.join("; "))
                     .filter(|text| !text.is_empty())
-                    .map(|text| text.as_str()),
+                    .map(String::as_str),
             ),
         ]
     })?;

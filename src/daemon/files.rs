@@ -1,9 +1,9 @@
 //! `GET /v1/files`: what became of which files, listed or summed up. Here the ledger's lines become what
 //! the API tells.
 
-use std::collections::BTreeMap;
+mod cursor;
 
-use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 use ingest::progress::{Progress, Unread};
 use language::time::Clock;
@@ -21,8 +21,13 @@ use wire::{
     FilesResponse, Reading,
 };
 
+use self::cursor::Cursor;
+
 /// Entries looked at between two looks at the deadline.
 const CHECK_STEP: u64 = 1 << 10;
+
+/// What stands for an account or a region where a file's records have more than one.
+const SEVERAL: &str = "several";
 
 /// Answers a request for files: those of the ledger, then those that are pending or skipped.
 pub(super) fn list(
@@ -31,14 +36,19 @@ pub(super) fn list(
     request: &FilesRequest,
     cancel: &Cancel,
 ) -> Result<FilesResponse, ApiError> {
+    let begin = Cursor::of(request, snapshot)?;
     let mut listing = Listing {
-        filter: Filter::new(request, &Clock::utc(Timestamp::now()))?,
+        filter: Filter::new(request, &Clock::utc(begin.now()))?,
         by: &request.by,
         limit: request.limit.unwrap_or(if request.by.is_empty() {
             FILES_LIMIT_DEFAULT
         } else {
             FILES_LIMIT_MAX
         }),
+        begin,
+        lines: 0,
+        end: None,
+        has_more: false,
         groups: BTreeMap::new(),
         response: FilesResponse::default(),
     };
@@ -46,32 +56,26 @@ pub(super) fn list(
     if is_only(FileState::Ignored) {
         let listed = progress.ignored();
         let unlisted = progress.glance().ignored.saturating_sub(listed.len() as u64);
-        for file in listed {
-            listing.take(unread_entry(file, FileState::Ignored))?;
-        }
-        let is_all = request.path.is_none() && listing.filter.is_of_any_time();
+        listing.take_unread(listed, FileState::Ignored)?;
+        let is_all = request.path.is_none() && listing.filter.is_of_any_time_and_place();
         let mut files = listing.end();
         files.total += unlisted * u64::from(is_all && request.by.is_empty());
         return Ok(files);
     }
     if !is_only(FileState::Pending) && !is_only(FileState::Skipped) {
-        let mut seen: u64 = 0;
         let verdicts = snapshot.verdicts.load();
         snapshot.files.each(|record| {
-            seen += 1;
-            if seen.is_multiple_of(CHECK_STEP) {
+            listing.lines += 1;
+            if listing.lines.is_multiple_of(CHECK_STEP) {
                 cancel.check()?;
             }
             let integrity = verdicts.of_file(record.number);
-            listing.take(FileEntry { integrity, ..entry_of(record) })
+            let is_behind = listing.lines > listing.begin.lines;
+            listing.take(FileEntry { integrity, ..entry_of(record) }, is_behind, None)
         })?;
     }
-    for file in progress.pending() {
-        listing.take(unread_entry(file, FileState::Pending))?;
-    }
-    for file in progress.skipped() {
-        listing.take(unread_entry(file, FileState::Skipped))?;
-    }
+    listing.take_unread(progress.pending(), FileState::Pending)?;
+    listing.take_unread(progress.skipped(), FileState::Skipped)?;
     Ok(listing.end())
 }
 
@@ -166,9 +170,28 @@ impl<'r> Filter<'r> {
         })
     }
 
-    fn is_of_any_time(&self) -> bool {
-        let Self { start, end, read_start, read_end, .. } = self;
+    fn is_of_any_time_and_place(&self) -> bool {
+        let Self { start, end, read_start, read_end, request } = self;
         [start, end, read_start, read_end].into_iter().all(Option::is_none)
+            && request.account.is_none()
+            && request.region.is_none()
+    }
+
+    /// Whether the file may have records of the account and the region that are asked for.
+    fn admits_place(&self, entry: &FileEntry) -> bool {
+        let FilesRequest { account, region, .. } = self.request;
+        if account.is_none() && region.is_none() {
+            return true;
+        }
+        let place = PathFacts::of(&entry.path);
+        let may_be = |known: &Option<String>, of_path: Option<&str>, wanted: &Option<String>| {
+            let known = known.as_deref().or(of_path);
+            let is =
+                |wanted: &String| known.is_none_or(|known| known == wanted || known == SEVERAL);
+            wanted.as_ref().is_none_or(is)
+        };
+        may_be(&entry.reading.account, place.account, account)
+            && may_be(&entry.reading.region, place.region, region)
     }
 
     fn admits(&self, entry: &FileEntry) -> bool {
@@ -181,6 +204,7 @@ impl<'r> Filter<'r> {
             && self.end.is_none_or(|end| first.is_some_and(|first| first < end))
             && self.read_start.is_none_or(|start| reading.read_at.is_some_and(|at| at >= start))
             && self.read_end.is_none_or(|end| reading.read_at.is_some_and(|at| at < end))
+            && self.admits_place(entry)
     }
 }
 
@@ -191,20 +215,47 @@ struct Listing<'r> {
     filter: Filter<'r>,
     by: &'r [Dimension],
     limit: usize,
+    /// Where the page begins.
+    begin: Cursor,
+    /// Lines of the ledger that were looked at.
+    lines: u64,
+    /// Where the page ends: behind the last file that it lists.
+    end: Option<Cursor>,
+    has_more: bool,
     groups: BTreeMap<GroupKey, FileSums>,
     response: FilesResponse,
 }
 
 impl Listing<'_> {
-    fn take(&mut self, entry: FileEntry) -> Result<(), ApiError> {
+    /// Takes files that are not read, by their paths.
+    fn take_unread(&mut self, mut files: Vec<Unread>, state: FileState) -> Result<(), ApiError> {
+        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        for file in files {
+            let place = cursor::Unread { state, path: file.path.clone() };
+            let is_behind = self.begin.unread.as_ref().is_none_or(|last| place > *last);
+            self.take(unread_entry(file, state), is_behind, Some(place))?;
+        }
+        Ok(())
+    }
+
+    /// Takes a file, which is listed where it is behind the page's begin.
+    fn take(
+        &mut self,
+        entry: FileEntry,
+        is_behind: bool,
+        unread: Option<cursor::Unread>,
+    ) -> Result<(), ApiError> {
         if !self.filter.admits(&entry) {
             return Ok(());
         }
         self.response.sums.add(&entry.reading);
         if self.by.is_empty() {
             self.response.total += 1;
-            if self.response.files.len() < self.limit {
+            if is_behind && self.response.files.len() < self.limit {
                 self.response.files.push(entry);
+                self.end = Some(self.begin.at(self.lines, unread));
+            } else {
+                self.has_more |= is_behind;
             }
             return Ok(());
         }
@@ -237,6 +288,7 @@ impl Listing<'_> {
     }
 
     fn end(mut self) -> FilesResponse {
+        self.response.cursor = self.end.filter(|_| self.has_more).map(|end| end.to_string());
         if !self.by.is_empty() {
             self.response.total = self.groups.len() as u64;
             let group = |([account, region, day], sums): (GroupKey, FileSums)| FileGroup {

@@ -233,6 +233,15 @@ fn status_and_files_print_what_the_daemon_knows() {
     let ran = ask(&daemon, &["files", "--path", "good", "--format", "json"]);
     let files: FilesResponse = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((files.total, files.files[0].reading.records), (1, 2));
+    let ran = ask(&daemon, &["files", "--limit", "1"]);
+    let (footer, more) = ran.stderr.split_once('\n').unwrap();
+    assert!(footer.starts_with("1 of 2 files"), "{footer}");
+    let cursor = more.trim().strip_prefix("more follow: --cursor ").unwrap();
+    let next = ask(&daemon, &["files", "--limit", "1", "--cursor", cursor]);
+    assert!(!next.stderr.contains("more follow") && next.stdout != ran.stdout, "{}", next.stderr);
+    check_code(&ask(&daemon, &["files", "--limit", "1", "--cursor", cursor, "--by", "day"]), 2);
+    let of = |account| ask(&daemon, &["files", "--account", account, "--region", "us-east-1"]);
+    assert!(of("123456789012").stdout.contains("/bad.json"), "its account is not known");
     check_code(&ask(&daemon, &["files", "--state", "digest"]), 1);
     check_code(&ask(&daemon, &["files", "--state", "lost"]), 2);
     daemon.stop();

@@ -1,6 +1,7 @@
 //! The page's views beside the list of events, in Chromium.
 
-use std::fs;
+use std::path::Path;
+use std::{env, fs};
 
 use serde_json::{Value, json};
 
@@ -95,4 +96,46 @@ fn new_events_come_into_the_page_and_a_restart_is_survived() {
         _ => nothing(what),
     });
     daemon.unwrap().stop();
+}
+
+#[test]
+fn thousands_are_listed_and_what_was_asked_is_kept() {
+    let daemon = shared_daemon();
+    browse("list.mjs", &Web::start(&daemon, &[]), &Value::Null, nothing);
+}
+
+#[test]
+fn tables_are_drawn_and_lead_to_their_events() {
+    let daemon = shared_daemon();
+    browse("charts.mjs", &Web::start(&daemon, &[]), &Value::Null, nothing);
+}
+
+/// Width and height of a PNG.
+fn size_of(png: &[u8]) -> [u32; 2] {
+    assert_eq!(&png[1..4], b"PNG");
+    [16, 20].map(|at| u32::from_be_bytes(png[at..at + 4].try_into().unwrap()))
+}
+
+/// Fonts and Chromium differ from machine to machine, so the pictures are not compared point by point: what
+/// is on them is checked as they are taken. TRAILDEX_ACCEPT=1 puts them into the README.
+#[test]
+fn the_pictures_of_the_readme_are_taken_of_the_page() {
+    let daemon = shared_daemon();
+    let taken = Place::new();
+    let folder = taken.path("pictures");
+    fs::create_dir(&folder).unwrap();
+    let values = json!({ "folder": folder });
+    browse("pictures.mjs", &Web::start(&daemon, &[]), &values, nothing);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    for name in ["event.png", "chart.png"] {
+        let kept = root.join("docs/pictures").join(name);
+        let new = fs::read(folder.join(name)).unwrap();
+        if env::var_os("TRAILDEX_ACCEPT").is_some() {
+            fs::create_dir_all(kept.parent().unwrap()).unwrap();
+            fs::write(&kept, &new).unwrap();
+        }
+        assert_eq!(size_of(&fs::read(&kept).unwrap()), size_of(&new), "{name}");
+        assert!(readme.contains(&format!("(docs/pictures/{name})")), "{name} is not in the README");
+    }
 }

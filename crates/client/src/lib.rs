@@ -118,17 +118,32 @@ impl Client {
 
     /// Files of the archive, or sums over them: `GET /v1/files`.
     pub fn files(&self, request: &FilesRequest) -> Result<FilesResponse, ClientError> {
-        let FilesRequest { state, path, start, end, read_start, read_end, by, limit } = request;
+        let FilesRequest {
+            state,
+            path,
+            account,
+            region,
+            start,
+            end,
+            read_start,
+            read_end,
+            by,
+            limit,
+            cursor,
+        } = request;
         let by: Vec<&str> = by.iter().copied().map(Dimension::name).collect();
         let keys = [
             ("state", state.map(|state| state.to_string())),
             ("path", path.clone()),
+            ("account", account.clone()),
+            ("region", region.clone()),
             ("start", start.clone()),
             ("end", end.clone()),
             ("read_start", read_start.clone()),
             ("read_end", read_end.clone()),
             ("by", Some(by.join(",")).filter(|by| !by.is_empty())),
             ("limit", limit.map(|limit| limit.to_string())),
+            ("cursor", cursor.clone()),
         ];
         decode(self.get(&with_keys("/v1/files", keys))?)
     }

@@ -339,7 +339,7 @@ fn of_key(key: &Key, values: &[Json]) -> Expr {
     for (field, value) in key.fields.iter().zip(values) {
         match text(value) {
             None => {
-                parts.push(Expr::negate(Expr::Field { field: field.clone(), test: Test::Exists }))
+                parts.push(Expr::negate(Expr::Field { field: field.clone(), test: Test::Exists }));
             }
             Some(text) => {
                 parts.push(Expr::Field { field: field.clone(), test: Test::Is(Value::of(text)) });

@@ -4,14 +4,17 @@ import { html, render } from "./vendor/preact.js";
 import { answer, lastingLink, start as startSearches } from "./core/searches.js";
 import { go, isLocked, place, start, status } from "./core/state.js";
 import { counted, thousands } from "./core/text.js";
+import { start as startHistory } from "./core/history.js";
 import { start as startInventory } from "./core/inventory.js";
 import { start as startTail } from "./core/tail.js";
+import { START } from "./core/url.js";
 import { Archive } from "./view/archive.js";
 import { Detail } from "./view/detail.js";
 import { Download } from "./view/download.js";
 import { Events } from "./view/events.js";
 import { Facets } from "./view/facets.js";
 import { Help } from "./view/help.js";
+import { History } from "./view/history.js";
 import { Locked } from "./view/locked.js";
 import { Notes } from "./view/notes.js";
 import { Copy, Pivot, Undo } from "./view/parts.js";
@@ -32,6 +35,7 @@ function Page() {
       <${QueryBar} />
       <${TimeRange} />
       <${Zone} />
+      <${History} />
       <${Saved} />
       ${place.value.view === "events" && html`<${Download} />`}
       <${Copy} kind="" text=${lastingLink} label="Copy a link to this view, with its times as they are now">Copy link<//>
@@ -61,7 +65,7 @@ function Views() {
 /** @param {MouseEvent} event */
 function home(event) {
   event.preventDefault();
-  go({ query: "", range: "end-1d", event: "", columns: [] });
+  go({ query: "", range: "end-1d", event: "", other: "", otherSource: "", chart: "", measure: "", columns: START.columns, widths: START.widths });
 }
 
 /** How much was found, and how quickly. */
@@ -79,6 +83,7 @@ function Summary() {
 
 start();
 startSearches();
+startHistory();
 startInventory();
 startTail();
 render(html`<${Page} />`, /** @type {HTMLElement} */ (document.getElementById("page")));

@@ -59,7 +59,7 @@ impl fmt::Display for FileState {
     }
 }
 
-/// `GET /v1/files?state=…&path=…&start=…&end=…&by=account,region,day&limit=…`.
+/// `GET /v1/files?state=…&path=…&account=…&region=…&start=…&end=…&by=account,region,day&limit=…&cursor=…`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilesRequest {
@@ -69,6 +69,13 @@ pub struct FilesRequest {
     /// Only files whose path contains this text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Only files that may have records of this account: those of it, those of `several`, and those whose
+    /// account neither their records nor their path names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Only files that may have records of this region, as for `account`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// Only files with events at or after this time; those without events count by the time of their
     /// last change. The forms of a search's `start`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,6 +97,10 @@ pub struct FilesRequest {
     /// At most this many files (100 if absent), or groups of them (10,000 if absent).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// The cursor of an earlier answer: the page starts behind that answer's last file. All other keys but
+    /// `limit` must be as they were. Not with `by`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 /// What `by` can group files by.
@@ -157,6 +168,10 @@ pub struct FilesResponse {
     pub total: u64,
     /// Sums over all matching files, listed or not.
     pub sums: FileSums,
+    /// The cursor of the next page; absent on the last page. A file that changes its state between two
+    /// pages may be in both; none is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 /// The files of one account, region and day, as far as the request groups by them.

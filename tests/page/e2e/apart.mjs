@@ -18,6 +18,27 @@ const ask = (page, path, how = {}) =>
   }, [path, how]);
 
 await run({
+  "events that share an id are compared, and with themselves they are not": async (page) => {
+    await open(page, "t=all");
+    await found(page, TOTAL);
+    const rows = page.locator('.events tbody tr[data-id="twin"]');
+    await rows.nth(0).locator(".of-id button").click();
+    await page.locator(".note", { hasText: "2 events share this id" }).waitFor();
+    await page.locator(".detail").getByRole("button", { name: "Compare" }).click();
+    await page.locator(".kept").waitFor();
+    assert.equal(await page.locator(".compare").count(), 0);
+    await rows.nth(1).locator(".of-id button").click();
+    const row = page.locator(".compare tbody tr", { hasText: "secretName" });
+    await row.waitFor();
+    assert.deepEqual((await row.locator("td .text").allInnerTexts()).toSorted(), ["first", "second"]);
+    // Another event, too, which is alone with its id.
+    await page.locator('.events tbody tr[data-id="one"] .of-id button').click();
+    await page.locator(".compare tbody tr", { hasText: "requestParameters.big" }).locator("td", { hasText: "9007199254740992" }).waitFor();
+    await page.locator(".compare").getByRole("button", { name: "Swap" }).click();
+    await page.locator(".compare thead th").nth(1).getByText("one").waitFor();
+    await page.locator(".compare thead th").nth(2).getByText("twin").waitFor();
+  },
+
   "events that share an id are each their own": async (page) => {
     await open(page, "t=all");
     await found(page, TOTAL);

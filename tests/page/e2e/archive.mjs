@@ -70,7 +70,7 @@ await run({
     await page.locator(".files [role=status]", { hasText: /^1 file, but for those that are ignored/ }).waitFor();
     assert.match(await page.locator(".files .rows tbody").innerText(), /half<b>\.json[\s\S]*byte \d+/);
     await page.getByText("any path").click();
-    await page.getByRole("button", { name: "Up to 1,000" }).click();
+    await page.getByRole("button", { name: /^More of / }).click();
     await page.waitForFunction(() => document.querySelectorAll(".files .rows tbody tr").length > 300);
     assert.match(await page.locator("[aria-label=Health]").innerText(), /Ingest\s+runs[\s\S]*Index\s+[\d.]+ [KM]B/);
   },

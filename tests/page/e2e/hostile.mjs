@@ -60,6 +60,21 @@ await run({
     }
   },
 
+  "two events of strangers are compared as text": async (page) => {
+    await open(page, "t=all&e=hostile-0&d=hostile-2");
+    const row = page.locator(".compare tbody tr", { hasText: "secretName" });
+    await row.waitFor();
+    assert.deepEqual(await row.locator("td .text").allInnerTexts(), [VALUES[2][1], VALUES[0][1]]);
+    assert.equal(await page.locator("#page :is(script, img, svg:not(.chart svg))").count(), 0);
+    await settled(page);
+    await axe(page);
+    // A long value is there by its beginning.
+    await page.goto(`${page.url().replace(/#.*/, "")}#t=all&e=large&d=odd-keys`);
+    await page.locator(".compare tbody tr", { hasText: "more characters" }).first().waitFor();
+    await page.locator(".compare tbody tr", { hasText: "__proto__" }).locator("td", { hasText: "polluted" }).waitFor();
+    assert.equal(await page.evaluate(() => ({}).polluted), undefined);
+  },
+
   "odd keys are kept apart and can be asked for": async (page) => {
     await open(page, "t=all&e=odd-keys");
     for (const key of ["__proto__", "constructor", "a b", 'q"t', "aws:SourceVpc", "with.dot"]) {

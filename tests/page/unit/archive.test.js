@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { DAYS, GROUPS_MAX, STATES, WHOLE, hoursOf, isOfCell, kindOfCell, mapOf, signOf, spanOf, timeOf, windowOf, wordsOf } from "../../../crates/web/page/core/archive.js";
+import { DAYS, GROUPS_MAX, STATES, WHOLE, hoursOf, kindOfCell, mapOf, signOf, spanOf, timeOf, windowOf, wordsOf } from "../../../crates/web/page/core/archive.js";
 import { START, format, parse } from "../../../crates/web/page/core/url.js";
 
 const archive = (inventory) => ({ ...START, view: "archive", inventory: { ...WHOLE, ...inventory } });
@@ -71,13 +71,10 @@ test("names of accounts are no keys of anything", () => {
   assert.deepEqual(map.rows.map(({ account, region }) => [account, region]), [["__proto__", "constructor"], ['a","b', "c"], ["a", 'b","c']]);
 });
 
-test("files of a cell are those of its account and region, and those that may be", () => {
-  const cell = { account: "1", region: "r", time: "2024-05-01" };
+test("a cell is a day or an hour", () => {
   assert.deepEqual(spanOf("2024-05-01T07"), [Date.parse("2024-05-01T07:00:00Z"), Date.parse("2024-05-01T08:00:00Z")]);
   assert.deepEqual(spanOf("2024-05-01"), [Date.parse("2024-05-01"), Date.parse("2024-05-02")]);
   assert.equal(timeOf(Date.parse("2024-05-01T07:00:00Z"), true), "2024-05-01T07");
-  for (const file of [{ account: "1", region: "r" }, { account: "several", region: "r" }, {}]) assert.ok(isOfCell(file, cell));
-  for (const file of [{ account: "2", region: "r" }, { account: "1", region: "q" }]) assert.ok(!isOfCell(file, cell));
 });
 
 test("states are those that the daemon has", async () => {

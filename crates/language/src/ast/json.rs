@@ -7,12 +7,15 @@
 //!
 //! Read by hand rather than derived: an error says where in the tree, and what would have been right.
 
+mod name;
+
 use std::ops::Bound;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
+use self::name::write_name;
 use super::{
     Bin, Comparison, Expr, FieldRef, Function, FunctionKind, GroupKey, Net, Pattern, PatternPiece,
     Query, Regex, SortKey, Stage, Test, Value,
@@ -76,22 +79,6 @@ fn write_expr(expr: &Expr) -> Json {
         Expr::Or(parts) => json!({ "or": parts.iter().map(write_expr).collect::<Vec<_>>() }),
         Expr::Not(inner) => json!({ "not": write_expr(inner) }),
     }
-}
-
-/// A name; `{"path": name}` for one in quotes, `{"at": path}` for a whole path which perhaps no event
-/// has, and these with `"below": true` where the values below are meant, too.
-fn write_name(field: &FieldRef) -> Json {
-    let FieldRef { name, is_path, is_quoted, has_below, .. } = field;
-    let mut json = match (is_path, is_quoted) {
-        (true, _) => json!({ "at": name }),
-        (false, true) => json!({ "path": name }),
-        (false, false) if *has_below => json!({ "name": name }),
-        (false, false) => return json!(name),
-    };
-    if *has_below {
-        json["below"] = true.into();
-    }
-    json
 }
 
 fn write_test(test: &Test) -> Map<String, Json> {
@@ -241,36 +228,6 @@ impl Reader {
         }
     }
 
-    fn name(&self, json: &Json) -> Read<FieldRef> {
-        if !json.is_object() {
-            let name = self.text(json)?;
-            return if name.is_empty() {
-                self.fault("a name is empty")
-            } else {
-                Ok(FieldRef::named(name))
-            };
-        }
-        const KINDS: [&str; 3] = ["at", "path", "name"];
-        let object = self.object(json, &["at", "path", "name", "below"])?;
-        let mut kinds = KINDS.into_iter().filter(|kind| object.contains_key(*kind));
-        let (Some(kind), None) = (kinds.next(), kinds.next()) else {
-            return self.fault(format!("expected one key of {}", KINDS.join(", ")));
-        };
-        let has_below = object.get("below").is_some();
-        if let Some(below) = object.get("below") {
-            self.only_true(below)?;
-        }
-        let field = match self.text(&object[kind])? {
-            name if name.is_empty() && !(kind == "name" && has_below) => {
-                return self.fault("a name is empty");
-            }
-            name if kind == "at" => FieldRef::at_path(name),
-            name if kind == "path" => FieldRef::quoted(name, None),
-            name => FieldRef::named(name),
-        };
-        Ok(FieldRef { has_below, ..field })
-    }
-
     fn list<T>(&mut self, json: &Json, item: impl Fn(&mut Self, &Json) -> Read<T>) -> Read<Vec<T>> {
         let Some(items) = json.as_array() else {
             return self.fault(format!("expected a list, found {json}"));
@@ -406,7 +363,7 @@ impl Reader {
                         return reader.fault("expected one of =, !=, <, <=, >, >=, ~");
                     };
                     let other = reader.name(object.get("other").unwrap_or(&Json::Null))?;
-                    if !names_a_field(&other.name) {
+                    if !other.is_path && !names_a_field(&other.name) {
                         return reader.fault("'other' is not the full path of a record's field");
                     }
                     // In quotes it would be a text.

@@ -203,7 +203,7 @@ impl Parser<'_> {
     }
 
     /// Refuses a value in which another condition stands behind a sign that joins them elsewhere.
-    pub(super) fn check_joined(&self, raw: &str, at: usize) -> Result<()> {
+    pub(super) fn check_joined(raw: &str, at: usize) -> Result<()> {
         for (sign, _) in raw.match_indices([';', '&']) {
             let rest = raw[sign + 1..].trim_start_matches('&');
             let name = rest.split([':', '=']).next().unwrap_or_default();

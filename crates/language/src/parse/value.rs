@@ -395,7 +395,7 @@ impl Parser<'_> {
                 _ => "write field:(a OR b) for either; quote text that has a comma".to_owned(),
             }));
         }
-        self.check_joined(raw, at)?;
+        Self::check_joined(raw, at)?;
         if let Some(suggestion) = foreign_form(raw).filter(|_| is_plain) {
             let message = format!("'{raw}' is no value");
             return Err(ParseError::new(at, message).suggest(suggestion));

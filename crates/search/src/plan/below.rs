@@ -7,8 +7,9 @@ use tantivy::query::{AllQuery, Query};
 
 use super::{Planner, all_of, any_of};
 use crate::clauses::VerifiedClause;
+use crate::fields::is_above_a_column;
 use crate::form::SameText;
-use crate::meaning::{ValueMeaning, is_met_as_written};
+use crate::meaning::{EventField, ValueMeaning, is_met_as_written};
 use crate::parsers::SharedParser;
 use crate::phrase::Phrase;
 use crate::run::is_at_or_below;
@@ -28,6 +29,9 @@ const RUN_BYTES_MIN: usize = 3;
 impl Planner<'_> {
     /// Events with a value at a path or below it that passes a test.
     pub(super) fn below(&self, path: &str, test: &ValueMeaning) -> Box<dyn Query> {
+        if !path.is_empty() && !self.has_something_below(path) {
+            return self.value(&EventField::Paths(vec![path.to_owned()]), test);
+        }
         let mut candidates = Vec::new();
         if !path.is_empty() {
             candidates.push(self.something_below(path));
@@ -50,6 +54,11 @@ impl Planner<'_> {
             is_met
         };
         self.clause(VerifiedClause { candidates: all_of(candidates), test: is_met })
+    }
+
+    /// Whether values can be below a path. Where none are, the path itself is all that is asked.
+    fn has_something_below(&self, path: &str) -> bool {
+        self.snapshot.has_values_below(path) || is_above_a_column(path) || path == EVENT_TIME_PATH
     }
 
     fn something_below(&self, path: &str) -> Box<dyn Query> {

@@ -54,7 +54,7 @@ impl Search<'_> {
         let stop = stop_of(self.cancel);
         let pace = &mut Pace::new(&stop);
         let mut rows = Rows::new(columns, by.len(), found, passes.is_exact);
-        self.order_first(&mut rows, stages, pace)?;
+        order_first(&mut rows, stages, pace)?;
         for (at, stage) in stages.iter().enumerate() {
             match stage {
                 RowStage::Fields(fields) => rows.choose(fields, self.cancel.group_bytes(), pace)?,
@@ -116,24 +116,11 @@ impl Search<'_> {
     fn cut(&self, rows: &mut Rows, cut: &Cut<'_>) -> Result<(), ApiError> {
         let stop = stop_of(self.cancel);
         let pace = &mut Pace::new(&stop);
-        self.order_first(rows, cut.stages, pace)?;
+        order_first(rows, cut.stages, pace)?;
         for (at, stage) in cut.stages.iter().enumerate() {
             self.apply(rows, stage, limit_behind(cut.stages, at), pace)?;
         }
         Ok(())
-    }
-
-    /// The order that rows have before any stage.
-    fn order_first(
-        &self,
-        rows: &mut Rows,
-        stages: &[RowStage],
-        pace: &mut Pace<'_>,
-    ) -> Result<(), ApiError> {
-        match stages.first() {
-            Some(RowStage::Sort(_)) => Ok(()),
-            _ => rows.sort_by_keys(pace),
-        }
     }
 
     /// Applies a stage that leaves rows out, or changes their order.
@@ -153,6 +140,14 @@ impl Search<'_> {
             RowStage::Limit { rows: limit, by } => rows.limit(*limit, by, pace),
             RowStage::Fields(_) => Ok(()),
         }
+    }
+}
+
+/// The order that rows have before any stage.
+fn order_first(rows: &mut Rows, stages: &[RowStage], pace: &mut Pace<'_>) -> Result<(), ApiError> {
+    match stages.first() {
+        Some(RowStage::Sort(_)) => Ok(()),
+        _ => rows.sort_by_keys(pace),
     }
 }
 

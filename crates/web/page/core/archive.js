@@ -230,13 +230,3 @@ export function wordsOf(group, kind) {
 export function timeOf(ms, isByHour) {
   return moment(ms).slice(0, isByHour ? 13 : 10);
 }
-
-/**
- * Whether a file may have events of a cell: its account and region are these, or several, or not known.
- * @param {{account?: string, region?: string}} file
- * @param {Cell} cell
- */
-export function isOfCell(file, { account, region }) {
-  const fits = (/** @type {string | undefined} */ of, /** @type {string} */ wanted) => of === undefined || of === "several" || of === wanted;
-  return fits(file.account, account) && fits(file.region, region);
-}

@@ -1,18 +1,16 @@
 // Asks what the view of the archive shows, while it is shown: what the archive covers, and its files.
 
 import { effect, signal, untracked } from "../vendor/preact.js";
-import { GROUPS_MAX, isOfCell, spanOf, windowOf } from "./archive.js";
+import { GROUPS_MAX, spanOf, windowOf } from "./archive.js";
 import { ask } from "./api.js";
 import { newest } from "./newest.js";
 import { away, extent, isLocked, place, round, status, told } from "./state.js";
 import { moment } from "./time.js";
 
-/** Files that are listed at first, and at most: what a page shows without being slow. */
+/** Files that are listed at first, of a later page, and at most: what a page shows without being slow. */
 const FILES = 100;
-export const FILES_MAX = 1_000;
-
-/** Files that are looked at for those of a day or an hour, the daemon's most. */
-const LOOKED_MAX = 10_000;
+const FILES_LATER = 900;
+export const FILES_MAX = 10_000;
 
 /**
  * @typedef {object} Covered
@@ -29,22 +27,20 @@ export const covered = signal(null);
 /**
  * @typedef {object} Files
  * @property {any[]} files
- * @property {number} total that the daemon finds, of all accounts and regions
- * @property {number} looked at, of these
+ * @property {number} total that there are
+ * @property {string} cursor of the next page; empty where there is none
  * @property {number} at when they were asked for
  * @property {boolean} isBusy
  * @property {string} error
  */
 
 /** @type {Files} */
-const NO_FILES = { files: [], total: 0, looked: 0, at: 0, isBusy: false, error: "" };
+const NO_FILES = { files: [], total: 0, cursor: "", at: 0, isBusy: false, error: "" };
 
 /** @type {import("../vendor/preact.js").Signal<Files>} */
 export const files = signal(NO_FILES);
 
 const [ofMap, ofFiles] = [newest(), newest()];
-
-let limit = FILES;
 
 /** Asks whenever the view is shown and what it shows changes. */
 export function start() {
@@ -57,10 +53,7 @@ export function start() {
     const list = JSON.stringify([state, path, cell, round.value]);
     if (view !== "archive" || !isReady) return;
     if (map !== lastMap) untracked(() => void askMap());
-    if (list !== lastFiles) {
-      limit = FILES;
-      untracked(() => void askFiles());
-    }
+    if (list !== lastFiles) untracked(() => void askFiles(""));
     [lastMap, lastFiles] = [map, list];
   });
 }
@@ -88,24 +81,28 @@ async function askMap() {
   }
 }
 
-async function askFiles() {
+/** @param {string} cursor of the page; empty for the first */
+async function askFiles(cursor) {
   const signal = ofFiles.next();
   const { state, path, cell } = place.value.inventory;
-  // The daemon tells files by time, and not by account and region.
-  const said = new URLSearchParams({ limit: String(cell ? LOOKED_MAX : limit) });
+  const said = new URLSearchParams({ limit: String(cursor === "" ? FILES : FILES_LATER) });
   if (state) said.set("state", state);
   if (path) said.set("path", path);
   if (cell) {
     const [start, end] = spanOf(cell.time);
     said.set("start", moment(start));
     said.set("end", moment(end));
+    said.set("account", cell.account);
+    said.set("region", cell.region);
   }
+  if (cursor !== "") said.set("cursor", cursor);
+  const before = cursor === "" ? [] : files.value.files;
   files.value = { ...files.value, isBusy: true };
   try {
     const found = await ask(`/v1/files?${said}`, { signal });
     if (signal.aborted) return;
-    const listed = cell ? found.files.filter((/** @type {any} */ file) => isOfCell(file, cell)) : found.files;
-    files.value = { files: listed, total: found.total, looked: found.files.length, at: Date.now(), isBusy: false, error: "" };
+    const at = cursor === "" ? Date.now() : files.value.at;
+    files.value = { files: [...before, ...found.files], total: found.total, cursor: found.cursor ?? "", at, isBusy: false, error: "" };
   } catch (error) {
     if (!signal.aborted) files.value = { ...NO_FILES, error: told(error) };
   }
@@ -113,12 +110,10 @@ async function askFiles() {
 
 /** Whether more files can be listed. */
 export function hasMore() {
-  const { total, looked } = files.value;
-  return looked < total && looked >= limit && limit < FILES_MAX && place.value.inventory.cell === null;
+  return files.value.cursor !== "" && files.value.files.length < FILES_MAX;
 }
 
 /** Lists more files. */
 export function moreFiles() {
-  limit = FILES_MAX;
-  void askFiles();
+  void askFiles(files.value.cursor);
 }

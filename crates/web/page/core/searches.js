@@ -2,18 +2,24 @@
 // list does not wait for. A new question ends those before it.
 
 import { batch, effect, signal, untracked } from "../vendor/preact.js";
-import { Refusal, ask } from "./api.js";
+import { Refusal, ask, askText } from "./api.js";
 import { barAt } from "./bars.js";
-import { labels } from "./json.js";
+import { labels, parse } from "./json.js";
 import { newest } from "./newest.js";
 import { baseOf, split } from "./query.js";
 import { away, extent, isLocked, place, round, status, told } from "./state.js";
 import { absolute, resolve, width } from "./time.js";
 import { format } from "./url.js";
 
-/** Events of a page, and rows of a table. */
+/** Events of a page, of one further down, and from where on; and rows of a table. */
 const PAGE = 100;
+const PAGE_LATER = 500;
+const LATER = 300;
 const ROWS_MAX = 1_000;
+
+/** Events that the list keeps, and characters of their JSON: what a tab has room for. */
+export const LIST_MAX = 10_000;
+const LIST_CHARACTERS_MAX = 32 << 20;
 
 /** Rows of a timeline: bars times values. */
 const CELLS_MAX = 10_000;
@@ -33,6 +39,8 @@ const FACETS_AT_ONCE = 2;
  * @property {{columns: string[], rows: any[][], rows_total: number, exact: boolean} | null} table
  * @property {{value: number, exact: boolean} | null} total
  * @property {string | null} cursor
+ * @property {number} characters of the JSON of the hits
+ * @property {boolean} isFull whether the list keeps no more hits
  * @property {number} took milliseconds
  * @property {number | null} kept
  * @property {string[]} coverage
@@ -50,6 +58,8 @@ const NOTHING = {
   table: null,
   total: null,
   cursor: null,
+  characters: 0,
+  isFull: false,
   took: 0,
   kept: null,
   coverage: [],
@@ -210,15 +220,20 @@ function partsOf(found) {
 /** Adds the next page to the list. */
 export async function more() {
   const before = answer.value;
-  if (before.isBusy || !before.cursor || !asked) return;
+  if (before.isBusy || !before.cursor || before.isFull || !asked) return;
   const signal = current;
   answer.value = { ...before, isBusy: true };
-  const body = { query: before.query, order: place.value.order, limit: PAGE, cursor: before.cursor, total: "none", ...asked.keys };
+  const limit = before.hits.length < LATER ? PAGE : PAGE_LATER;
+  const body = { query: before.query, order: place.value.order, limit, cursor: before.cursor, total: "none", ...asked.keys };
   try {
-    const found = await ask("/v1/search", { body, signal });
+    const text = await askText("/v1/search", { body, signal });
     if (signal.aborted) return;
+    const found = parse(text);
     const warnings = [...new Set([...before.warnings, ...(found.warnings ?? [])])];
-    answer.value = { ...before, hits: [...before.hits, ...found.hits], cursor: found.cursor ?? null, warnings };
+    const hits = [...before.hits, ...found.hits];
+    const characters = before.characters + text.length;
+    const isFull = hits.length >= LIST_MAX || characters >= LIST_CHARACTERS_MAX;
+    answer.value = { ...before, hits, characters, isFull, cursor: found.cursor ?? null, warnings };
   } catch (error) {
     if (signal.aborted) return;
     const message = told(error);

@@ -81,9 +81,10 @@ function grouped(digits) {
  * `1 event`, `2,900 events`.
  * @param {number} count
  * @param {string} noun
+ * @param {string} [nouns] where it takes no `s`
  */
-export function counted(count, noun) {
-  return `${thousands(count)} ${noun}${count === 1 ? "" : "s"}`;
+export function counted(count, noun, nouns = `${noun}s`) {
+  return `${thousands(count)} ${count === 1 ? noun : nouns}`;
 }
 
 /**

@@ -1,6 +1,7 @@
 // The view in the address: all that a link must say, behind the `#`, which a browser sends nowhere.
 
 import { WHOLE, formatInventory, parseInventory } from "./archive.js";
+import { COLUMNS, forAddress, fromAddress, widthOf } from "./columns.js";
 import { isField } from "./query.js";
 import { RANGE_DEFAULT, isRange, isZone } from "./time.js";
 
@@ -11,9 +12,14 @@ import { RANGE_DEFAULT, isRange, isZone } from "./time.js";
  * @property {string} zone
  * @property {"newest" | "oldest"} order
  * @property {string} by the field by which the timeline's bars are broken down
- * @property {string[]} columns of the list beside its own
+ * @property {string[]} columns of the list
+ * @property {import("./columns.js").Width[]} widths of columns, as a person has set them
  * @property {string} event the id of the event that is open; empty where none is
  * @property {string} source the place of its record, where several events could share the id; else empty
+ * @property {string} other the id of the event that is kept to be compared; empty where none is
+ * @property {string} otherSource the place of its record, as `source`
+ * @property {"" | "bars" | "lines" | "none"} chart how a table is drawn; empty where that is left to the page
+ * @property {string} measure the column of a table that is drawn; empty for the first
  * @property {"events" | "archive" | "tail"} view
  * @property {import("./archive.js").Inventory} inventory what the view of the archive shows
  */
@@ -25,15 +31,17 @@ export const START = {
   zone: "UTC",
   order: "newest",
   by: "outcome",
-  columns: [],
+  columns: COLUMNS,
+  widths: [],
   event: "",
   source: "",
+  other: "",
+  otherSource: "",
+  chart: "",
+  measure: "",
   view: "events",
   inventory: WHOLE,
 };
-
-/** Columns beside the list's own, at most. */
-export const COLUMNS_MAX = 12;
 
 /**
  * The place that an address names. What it does not say, or says wrongly, is as at the start.
@@ -46,19 +54,34 @@ export function parse(hash) {
   const zone = said.get("z") ?? "";
   const by = said.get("by") ?? "";
   const event = said.get("e") ?? "";
-  const columns = said.getAll("c").filter(isField);
+  const other = said.get("d") ?? "";
+  const columns = fromAddress(said.getAll("c").filter(isField));
   return {
     query: said.get("q") ?? "",
     range: isRange(range) ? range : START.range,
     zone: zone !== "" && isZone(zone) ? zone : START.zone,
     order: said.get("o") === "oldest" ? "oldest" : "newest",
     by: isField(by) ? by : START.by,
-    columns: [...new Set(columns)].slice(0, COLUMNS_MAX),
+    columns,
+    widths: widthsOf(said.getAll("w"), columns),
     event,
     source: event === "" ? "" : (said.get("s") ?? ""),
+    other,
+    otherSource: other === "" ? "" : (said.get("ds") ?? ""),
+    chart: chartOf(said.get("ch")),
+    measure: said.get("m") ?? "",
     view: viewOf(said.get("v")),
     inventory: said.get("v") === "archive" ? parseInventory(said) : WHOLE,
   };
+}
+
+/**
+ * @param {string[]} said
+ * @param {string[]} columns
+ */
+function widthsOf(said, columns) {
+  const found = said.map((text) => widthOf(text, columns)).filter((width) => width !== undefined);
+  return [...new Map(found)];
 }
 
 /**
@@ -67,6 +90,14 @@ export function parse(hash) {
  */
 function viewOf(name) {
   return name === "archive" || name === "tail" ? name : START.view;
+}
+
+/**
+ * @param {string | null} name
+ * @returns {Place["chart"]}
+ */
+function chartOf(name) {
+  return name === "bars" || name === "lines" || name === "none" ? name : "";
 }
 
 /**
@@ -80,9 +111,14 @@ export function format(place) {
   if (place.zone !== START.zone) said.set("z", place.zone);
   if (place.order !== START.order) said.set("o", place.order);
   if (place.by !== START.by) said.set("by", place.by);
-  for (const column of place.columns) said.append("c", column);
+  for (const column of forAddress(place.columns)) said.append("c", column);
+  for (const [column, width] of place.widths) said.append("w", `${width} ${column}`);
   if (place.event !== "") said.set("e", place.event);
   if (place.event !== "" && place.source !== "") said.set("s", place.source);
+  if (place.other !== "") said.set("d", place.other);
+  if (place.other !== "" && place.otherSource !== "") said.set("ds", place.otherSource);
+  if (place.chart !== "") said.set("ch", place.chart);
+  if (place.measure !== "") said.set("m", place.measure);
   if (place.view !== START.view) said.set("v", place.view);
   if (place.view === "archive") formatInventory(place.inventory, said);
   // Tickets cut a link at these.

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { STATES, spanOf } from "../core/archive.js";
-import { FILES_MAX, files, hasMore, moreFiles } from "../core/inventory.js";
+import { files, hasMore, moreFiles } from "../core/inventory.js";
 import { condition, narrowed } from "../core/query.js";
 import { go, place, status } from "../core/state.js";
 import { counted, thousands } from "../core/text.js";
@@ -69,20 +69,18 @@ function Health() {
 
 function Files() {
   const { state, path, cell } = place.value.inventory;
-  const { files: listed, total, looked, at, isBusy, error } = files.value;
-  const rows = listed.slice(0, FILES_MAX);
+  const { files: rows, total, at, isBusy, error } = files.value;
   return html`<section class=${`files ${isBusy ? "busy" : ""}`} aria-label="Files"><h2>Files</h2>
     <${States} />
     <${PathFilter} key=${path} />
     ${cell && html`<${OfCell} cell=${cell} />`}
     ${error && html`<p class="error" role="alert"><${Text} text=${error} max=${400} /></p>`}
-    <p role="status">${cell ? html`${counted(listed.length, "file")} ${looked < total ? `of the first ${thousands(looked)} of ${thousands(total)} files` : ""} with events of then` : counted(total, "file")}${state && `, ${state}`}${!state && !cell && ", but for those that are ignored"}${path && html`, whose path has <${Text} text=${path} max=${80} />`}.
+    <p role="status">${counted(total, "file")}${cell && " with events of then"}${state && `, ${state}`}${!state && !cell && ", but for those that are ignored"}${path && html`, whose path has <${Text} text=${path} max=${80} />`}.
       ${at > 0 && html` <span class="hint">As of ${shown(moment(Math.floor(at / 1e3) * 1e3), place.value.zone)}.</span>`} <button onClick=${() => go({})}>Ask again</button></p>
-    ${cell && looked < total && html`<p class="warning">Others may be among those that were not looked at: choose an hour, or a part of the path.</p>`}
     ${rows.length > 0 && html`<table class="rows"><thead><tr>${["path", "state", "size", "records", "first event", "account, region", "reason"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
       <tbody>${rows.map((file) => html`<${File} file=${file} />`)}</tbody></table>`}
-    ${hasMore() ? html`<button class="load" disabled=${isBusy} onClick=${moreFiles}>Up to ${thousands(FILES_MAX)}</button>`
-      : (cell ? listed.length : total) > rows.length && html`<p class="hint end">The first ${thousands(rows.length)} are listed: choose a state, or a part of the path. All: traildex files --format json.</p>`}
+    ${hasMore() ? html`<button class="load" disabled=${isBusy} onClick=${moreFiles}>More of ${thousands(total)}</button>`
+      : total > rows.length && !error && html`<p class="hint end">${thousands(rows.length)} are listed: choose a state, or a part of the path. All: traildex files --format json.</p>`}
   </section>`;
 }
 

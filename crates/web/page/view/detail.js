@@ -2,14 +2,15 @@
 // they came from.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { Refusal, ask, askText } from "../core/api.js";
-import { member, parse, read, textOf } from "../core/json.js";
+import { ask } from "../core/api.js";
+import { fetchEvent, meantOf, placeOf } from "../core/event.js";
+import { member, textOf } from "../core/json.js";
 import { condition } from "../core/query.js";
 import { lastingLink } from "../core/searches.js";
 import { place, round, shift, status, told } from "../core/state.js";
 import { counted, thousands } from "../core/text.js";
 import { moment, shown } from "../core/time.js";
-import { placeOf } from "./events.js";
+import { Compare, Kept, isComparing, keepOther } from "./compare.js";
 import { Actions, Copy, Pivot, Text } from "./parts.js";
 import { Tree } from "./tree.js";
 
@@ -19,12 +20,7 @@ const AROUND_MS = 10 * 60e3;
 /** Characters of a record's own text that are shown at once. */
 const RAW_MAX = 200_000;
 
-/**
- * @typedef {object} Found
- * @property {any} meta
- * @property {import("../core/json.js").Node} record
- * @property {string} document of which the record is a part
- */
+/** @typedef {import("../core/event.js").Found} Found */
 
 export function Detail() {
   const { event, source } = place.value;
@@ -50,14 +46,16 @@ export function Detail() {
   if (event === "") return null;
   // What was found for another event is not shown below this one's id.
   const { events, error } = found.of === event ? found : { events: [], error: "" };
-  const at = events.findIndex((one) => placeOf(one) === source);
-  const shownEvent = events[Math.max(at, 0)];
-  const isGone = source !== "" && at < 0 && events.length > 0;
+  const shownEvent = meantOf(events, source);
+  const isGone = source !== "" && shownEvent !== undefined && placeOf(shownEvent) !== source;
+  // Where it shares its id.
+  const own = shownEvent && events.length > 1 ? placeOf(shownEvent) : "";
   return html`<aside class="detail" aria-label="Event" tabindex="-1">
     <header>
       <strong>Event</strong> <code><${Text} text=${event} max=${80} /></code>
       <${Copy} kind="mini" text=${event} label="Copy the id" />
       <span class="grow"></span>
+      ${place.value.other === "" && shownEvent && html`<button title="Keep it, and open another one to compare the two (c)" onClick=${() => keepOther(own)}>Compare</button>`}
       <${Copy} kind="" text=${lastingLink} label="Copy a link to this event">Copy link<//>
       <button aria-label="Close the event" onClick=${close}>×</button>
     </header>
@@ -66,29 +64,13 @@ export function Detail() {
     ${isGone && html`<p class="note">The record that this link names is not in the index; this one has the same id.</p>`}
     ${events.length > 1 && html`<p class="note">${counted(events.length, "event")} share this id:
       ${events.map((one, index) => html`<button class=${one === shownEvent ? "chosen" : ""} aria-pressed=${one === shownEvent} onClick=${() => shift({ source: placeOf(one) })}>${index + 1}</button>`)}</p>`}
-    ${shownEvent && html`<${Event} key=${`${event} ${placeOf(shownEvent)}`} found=${shownEvent} isOnly=${events.length === 1} />`}
+    <${Kept} source=${own} />
+    ${shownEvent && (isComparing(own) ? html`<${Compare} found=${shownEvent} source=${own} />` : html`<${Event} key=${`${event} ${placeOf(shownEvent)}`} found=${shownEvent} isOnly=${events.length === 1} />`)}
   </aside>`;
 }
 
 export function close() {
   if (place.value.event !== "") shift({ event: "" });
-}
-
-/**
- * @param {string} id
- * @param {AbortSignal} signal
- * @returns {Promise<Found[]>}
- */
-async function fetchEvent(id, signal) {
-  // As text: its numbers and its repeated keys are shown as they are.
-  const document = await askText(`/v1/events/${encodeURIComponent(id)}`, { signal });
-  const hits = member(read(document), "hits");
-  if (hits?.kind !== "array" || hits.items.length === 0) throw new Refusal("not-found", "there is no such event");
-  return hits.items.map((hit) => {
-    const meta = /** @type {import("../core/json.js").Node} */ (member(hit, "meta"));
-    const record = /** @type {import("../core/json.js").Node} */ (member(hit, "event"));
-    return { meta: parse(textOf(meta, document)), record, document };
-  });
 }
 
 /** @param {{found: Found, isOnly: boolean}} props */

@@ -1,46 +1,19 @@
 // The list of events, in the daemon's order, with the columns of the command line's table.
 
-import { html, useEffect, useRef } from "../vendor/preact.js";
-import { answer, more } from "../core/searches.js";
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
+import { LIST_MAX, answer, more } from "../core/searches.js";
 import { arrivals } from "../core/tail.js";
-import { Digits, written } from "../core/json.js";
-import { unquoted } from "../core/query.js";
+import { cell } from "../core/cells.js";
+import { layout, resized } from "../core/columns.js";
+import { placeOf } from "../core/event.js";
 import { go, place, shift } from "../core/state.js";
-import { shown } from "../core/time.js";
+import { counted } from "../core/text.js";
+import { DRAWN_MAX, drawn, scrolledBy } from "../core/window.js";
+import { Changed, Heading, dragged, kind } from "./columns.js";
 import { Text, title } from "./parts.js";
-
-/** @type {[string, string][]} names as queries take them, and widths */
-const COLUMNS = [
-  ["time", "168px"],
-  ["actor", "13%"],
-  ["credential", "9%"],
-  ["action", "auto"],
-  ["target", "auto"],
-  ["ip", "11%"],
-  ["region", "8%"],
-  ["outcome", "15%"],
-  ["id", "82px"],
-];
-
-/**
- * The class of a column; others' names are anybody's.
- * @param {string} name
- */
-const kind = (name) => (COLUMNS.some(([own]) => own === name) ? `of-${name}` : "of-other");
-
-/** Targets of an event that a cell shows. */
-const TARGETS_MAX = 3;
 
 /** Characters of a value that a cell shows. */
 const CELL_MAX = 300;
-
-/**
- * Where an event's record is, which tells it from others that share its id.
- * @param {{meta: any}} hit
- */
-export function placeOf({ meta }) {
-  return `${meta.offset} ${meta.file}`;
-}
 
 /**
  * Whether an event is the one that is open.
@@ -51,118 +24,116 @@ function isOpened(hit) {
   return hit.meta.id === event && (source === "" || placeOf(hit) === source);
 }
 
-/**
- * What was done, as IAM names it.
- * @param {any} event
- */
-export function actionOf(event) {
-  const field = (/** @type {string} */ name) => plain(event?.[name]) ?? plain(event?.insightDetails?.[name]);
-  const [source, name] = [field("eventSource"), field("eventName")];
-  if (source === undefined) return name ?? "";
-  return `${source.replace(/\.amazonaws\.com$/, "")}:${name ?? "?"}`;
-}
-
-/** @param {unknown} value */
-function plain(value) {
-  if (value === null || value === undefined || value === "") return undefined;
-  return written(value);
-}
-
-/**
- * The values at a path of a record, through lists.
- * @param {any} value
- * @param {string[]} path
- * @returns {string[]}
- */
-function at(value, path) {
-  if (Array.isArray(value)) return value.flatMap((item) => at(item, path));
-  if (path.length === 0) return [plain(value)].filter((text) => text !== undefined);
-  if (value === null || typeof value !== "object" || value instanceof Digits) return [];
-  // A key can hold dots itself.
-  return path.flatMap((_, length) => {
-    const key = path.slice(0, length + 1).join(".");
-    return Object.hasOwn(value, key) ? at(value[key], path.slice(length + 1)) : [];
-  });
-}
-
-/**
- * @param {any} hit
- * @param {string} column
- * @param {string} zone
- * @returns {string}
- */
-function cell({ event, meta }, column, zone) {
-  switch (column) {
-    case "time": return shown(meta.time, zone);
-    case "actor": return meta.actor;
-    case "credential": return meta.credential;
-    case "action": return actionOf(event);
-    case "target": {
-      const targets = meta.target ?? [];
-      const rest = targets.length - TARGETS_MAX;
-      return targets.slice(0, TARGETS_MAX).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
-    }
-    case "ip": return plain(event?.sourceIPAddress) ?? "";
-    case "region": return plain(event?.awsRegion) ?? "";
-    case "outcome": return [meta.outcome, meta.error].filter(Boolean).join(" ");
-    case "id": return /^[0-9a-f]{8}-/.test(meta.id) ? meta.id.slice(0, 8) : meta.id;
-    case "account": return meta.account ?? "";
-    case "client": return meta.client ?? "";
-    case "error": return meta.error ?? "";
-    case "integrity": return meta.integrity ?? "";
-    case "flags": return (meta.flags ?? []).join(", ");
-    default: return at(event, (unquoted(column) ?? column).split(".")).join(", ");
-  }
-}
-
 /** The events that are listed: those that were found, or those that come. */
 export function listed() {
   return place.value.view === "tail" ? arrivals.value.shown.map(({ hit }) => hit) : answer.value.hits;
 }
 
 export function Events() {
-  const { cursor, isBusy, total } = answer.value;
-  const { columns, zone, order, view } = place.value;
+  const { columns, widths, zone, view } = place.value;
   const hits = listed();
   const isTail = view === "tail";
-  const all = [...COLUMNS, .../** @type {[string, string][]} */ (columns.map((name) => [name, "14%"]))];
+  const trial = dragged.value;
+  const set = trial?.width === undefined ? widths : resized(widths, trial.name, trial.width);
+  const { widths: laid, least } = layout(columns, set);
   const chosen = hits.findIndex(isOpened);
+  const body = useRef(/** @type {HTMLElement | null} */ (null));
+  const { from, to, height } = useWindow(body, hits.length, chosen);
   return html`<div class="events">
-    <table>
-      <colgroup>${all.map(([name, width]) => html`<col key=${name} class=${kind(name)} style=${{ width }} />`)}</colgroup>
-      <thead><tr>${all.map(([name]) => html`<th scope="col" key=${name} class=${kind(name)}>${name === "time" && !isTail
-        ? html`<button class="plain" onClick=${() => go({ order: order === "newest" ? "oldest" : "newest", event: "" })} title=${`${order} first`}>time (${zone}) ${order === "newest" ? "↓" : "↑"}</button>`
-        : html`<${Text} text=${name === "time" ? `time (${zone})` : name} max=${60} />`}
-        ${columns.includes(name) && html`<button class="mini" aria-label=${`Remove the column ${title(name)}`} onClick=${() => shift({ columns: columns.filter((other) => other !== name) })}>×</button>`}
-      </th>`)}</tr></thead>
-      <tbody>
-        ${hits.map((hit, index) => html`<${Row} key=${hit.number ?? placeOf(hit)} hit=${hit} all=${all} zone=${zone} isChosen=${index === chosen} />`)}
+    <${Changed} />
+    <table aria-rowcount=${hits.length + 1} class=${least > 0 ? "fitted" : ""} style=${{ minWidth: least > 0 ? `${least}px` : "" }}>
+      <colgroup>${columns.map((name, at) => html`<col key=${name} class=${kind(name)} style=${{ width: laid[at] }} />`)}</colgroup>
+      <${Heading} isTail=${isTail} />
+      <tbody ref=${body}>
+        <${Room} key="above" rows=${from} height=${height} />
+        ${hits.slice(from, to).map((hit, index) => html`<${Row} key=${hit.number ?? placeOf(hit)} hit=${hit} columns=${columns} zone=${zone} isChosen=${from + index === chosen} number=${isTail ? undefined : from + index + 2} />`)}
+        <${Room} key="below" rows=${hits.length - to} height=${height} />
       </tbody>
     </table>
-    ${isTail ? null : cursor ? html`<${More} isBusy=${isBusy} key=${cursor} />` : hits.length > 0 && html`<p class="hint end">${total && total.value > hits.length ? "" : "That is all."}</p>`}
+    ${!isTail && html`<${End} count=${hits.length} />`}
   </div>`;
 }
 
-/** @param {{hit: any, all: [string, string][], zone: string, isChosen: boolean}} props */
-function Row({ hit, all, zone, isChosen }) {
-  const row = useRef(/** @type {HTMLElement | null} */ (null));
+/** What stands below the list: the way to more of it, or why there is none. @param {{count: number}} props */
+function End({ count }) {
+  const { cursor, isBusy, total, isFull } = answer.value;
+  if (isFull && cursor) return html`<p class="note end" role="status">The list ends here. It keeps ${counted(LIST_MAX, "event")}, or fewer large ones: narrow the time or the query, or download all.</p>`;
+  if (cursor) return html`<${More} isBusy=${isBusy} key=${cursor} />`;
+  return count > 0 && html`<p class="hint end">${total && total.value > count ? "" : "That is all."}${count > DRAWN_MAX && " The browser's own search sees the events in sight only; a query sees all."}</p>`;
+}
+
+/** The room of rows that are not drawn. @param {{rows: number, height: number}} props */
+function Room({ rows, height }) {
+  return rows > 0 && html`<tr class="room" aria-hidden="true"><td style=${{ height: `${rows * height}px` }}></td></tr>`;
+}
+
+/**
+ * The rows that are drawn, and how high one is. All rows are of one height.
+ * @param {{current: HTMLElement | null}} body
+ * @param {number} count
+ * @param {number} chosen place of the row that is to be in sight; -1 where there is none
+ */
+function useWindow(body, count, chosen) {
+  const [span, setSpan] = useState(/** @type {[number, number]} */ ([0, DRAWN_MAX]));
+  const height = useRef(23);
+  const now = useRef(span);
   useEffect(() => {
-    if (isChosen) row.current?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  }, [isChosen]);
-  const { outcome, credential, flags } = hit.meta;
-  const kinds = [isChosen && "chosen", outcome === "denied" && "denied", outcome === "failure" && "failure", credential === "root" && "root", flags?.length && "flagged"];
-  return html`<tr ref=${row} class=${kinds.filter(Boolean).join(" ")} aria-current=${isChosen ? "true" : undefined} data-id=${hit.meta.id}
-    onClick=${() => open(hit)}>
-    ${all.map(([name]) => {
-      const text = cell(hit, name, zone);
-      return html`<td key=${name} class=${kind(name)} title=${title(text)}>${name === "id"
-        ? html`<button class="plain" aria-label=${`Open event ${title(hit.meta.id)}`} onClick=${(/** @type {Event} */ event) => {
-            event.stopPropagation();
-            open(hit);
-          }}><${Text} text=${text} max=${80} /></button>`
-        : html`<${Text} text=${text} max=${CELL_MAX} />`}</td>`;
-    })}
-  </tr>`;
+    const main = body.current?.closest("main");
+    if (!main || count <= DRAWN_MAX) return undefined;
+    const look = () => {
+      const row = body.current?.querySelector("tr[data-id]");
+      if (!body.current || !row) return;
+      height.current = row.getBoundingClientRect().height || height.current;
+      const above = main.getBoundingClientRect().top - body.current.getBoundingClientRect().top;
+      const next = drawn(now.current, count, above / height.current, (above + main.clientHeight) / height.current);
+      if (next === now.current) return;
+      now.current = next;
+      setSpan(next);
+    };
+    look();
+    main.addEventListener("scroll", look, { passive: true });
+    addEventListener("resize", look);
+    return () => {
+      main.removeEventListener("scroll", look);
+      removeEventListener("resize", look);
+    };
+  }, [count]);
+  useEffect(() => {
+    const main = body.current?.closest("main");
+    if (chosen < 0 || !main || !body.current) return;
+    const row = body.current.querySelector("tr.chosen");
+    if (row) {
+      row.scrollIntoView({ block: "nearest", inline: "nearest" });
+      return;
+    }
+    // It is drawn once it is in sight. The heading covers the first row.
+    const top = body.current.getBoundingClientRect().top - main.getBoundingClientRect().top + chosen * height.current;
+    main.scrollBy(0, scrolledBy(top - 2 * height.current, 2 * height.current, main.clientHeight - 2 * height.current));
+  }, [chosen]);
+  const [from, to] = count <= DRAWN_MAX ? [0, count] : span;
+  // The list may have become shorter.
+  return { from: Math.min(from, count), to: Math.min(to, count), height: height.current };
+}
+
+/** @param {{hit: any, columns: string[], zone: string, isChosen: boolean, number: number | undefined}} props */
+function Row({ hit, columns, zone, isChosen, number }) {
+  // Thousands of rows stay as they are while one is chosen, or others come.
+  return useMemo(() => {
+    const { outcome, credential, flags } = hit.meta;
+    const kinds = [isChosen && "chosen", outcome === "denied" && "denied", outcome === "failure" && "failure", credential === "root" && "root", flags?.length && "flagged"];
+    return html`<tr class=${kinds.filter(Boolean).join(" ")} aria-current=${isChosen ? "true" : undefined} aria-rowindex=${number} data-id=${hit.meta.id}
+      onClick=${() => open(hit)}>
+      ${columns.map((name) => {
+        const text = cell(hit, name, zone);
+        return html`<td key=${name} class=${kind(name)} title=${title(text)}>${name === "id"
+          ? html`<button class="plain" aria-label=${`Open event ${title(hit.meta.id)}`} onClick=${(/** @type {Event} */ event) => {
+              event.stopPropagation();
+              open(hit);
+            }}><${Text} text=${text} max=${80} /></button>`
+          : html`<${Text} text=${text} max=${CELL_MAX} />`}</td>`;
+      })}
+    </tr>`;
+  }, [hit, columns, zone, isChosen, number]);
 }
 
 /** @param {any} hit */

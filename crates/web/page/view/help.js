@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef } from "../vendor/preact.js";
 import { go, place } from "../core/state.js";
+import { keepOther } from "./compare.js";
 import { close } from "./detail.js";
 import { listed, step } from "./events.js";
 import { QUERY_ID } from "./querybar.js";
@@ -11,9 +12,12 @@ const KEYS = [
   ["/", "to the query"],
   ["Enter", "in the query: search; Shift+Enter is a new line"],
   ["Tab, ↓ ↑", "in the query: take a completion"],
+  ["↑ ↓", "in the query, at its beginning or end: the queries before"],
   ["j, k", "the next event, the one before"],
   ["Enter", "open the first event"],
+  ["c", "keep the open event to compare it with the next one; and end that"],
   ["Esc", "close the event"],
+  ["← →", "on a column's heading: move it; with Shift, resize it; Home its first width, Delete takes it away"],
   ["a", "the archive: its files, gaps and health; and back to the events"],
   ["t", "the tail: new events as they come; and back"],
   ["?", "these keys"],
@@ -38,6 +42,7 @@ function useKeys(dialog) {
       else if (event.key === "j") step(1);
       else if (event.key === "k") step(-1);
       else if (event.key === "Enter" && target === document.body && place.value.event === "" && listed().length > 0) step(1);
+      else if (event.key === "c" && (place.value.event !== "" || place.value.other !== "")) keepOther();
       else if (event.key === "Escape") close();
       else return;
       event.preventDefault();
@@ -57,9 +62,10 @@ function closeMenus() {
 
 /** @param {Event} event */
 function closeOthers(event) {
-  const target = /** @type {Node} */ (event.target);
+  // What was clicked may be gone by now: an entry of a list that it removed.
+  const path = event.composedPath();
   for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(target)) menu.removeAttribute("open");
+    if (!path.includes(menu)) menu.removeAttribute("open");
   }
 }
 

@@ -7,6 +7,7 @@ import { answer } from "../core/searches.js";
 import { away, extent, go, place, status } from "../core/state.js";
 import { counted, thousands } from "../core/text.js";
 import { shown } from "../core/time.js";
+import { Kept } from "./compare.js";
 import { Text } from "./parts.js";
 
 /** @type {Record<string, string>} */
@@ -18,6 +19,7 @@ export function Notes() {
   const { coverage, warnings, explanation } = isAnswer ? answer.value : { coverage: [], warnings: [], explanation: null };
   const { rebuild, warnings: ofDaemon = [], lag, files } = status.value ?? {};
   return html`<div class="notes" aria-live="polite">
+    ${place.value.event === "" && html`<${Kept} source="" />`}
     ${away.value && html`<p class="error" role="alert">The daemon does not answer: <${Text} text=${away.value} max=${400} />. It is asked again from time to time.</p>`}
     ${ofDaemon.map((/** @type {string} */ text) => html`<p class="warning"><${Text} text=${text} /></p>`)}
     ${rebuild?.state === "running" && html`<p class="warning">The index is being made anew; answers are those of the one before.</p>`}

@@ -1,6 +1,7 @@
 // The query's text: its errors are underlined at their byte, and what would work is one click away.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { queries, stepped } from "../core/history.js";
 import { errorSpan } from "../core/query.js";
 import { answer } from "../core/searches.js";
 import { go, place } from "../core/state.js";
@@ -17,13 +18,14 @@ export function QueryBar() {
   useEffect(() => setText(place.value.query), [place.value.query]);
   useEffect(() => grow(input.current), [text]);
   const completion = useCompletion(input, text, setText);
+  const recall = useRecall(input, text, setText);
   const run = () => {
     completion.close();
     go({ query: text.trim(), event: "" });
   };
   /** @param {KeyboardEvent} event */
   const key = (event) => {
-    if (completion.key(event)) return;
+    if (completion.key(event) || recall(event)) return;
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       run();
@@ -58,6 +60,43 @@ export function QueryBar() {
     </div>
     <button class="main">Search</button>
   </form>`;
+}
+
+/**
+ * Leads through the queries before by ↑ and ↓. Only where these keys have no other use: without a selection,
+ * ↑ where no line is above, ↓ on the way back and where no line is below. Tells whether the key was for it.
+ * @param {{current: HTMLTextAreaElement | null}} input
+ * @param {string} text
+ * @param {(text: string) => void} setText
+ */
+function useRecall(input, text, setText) {
+  const walk = useRef(/** @type {import("../core/history.js").Walk | null} */ (null));
+  return (/** @type {KeyboardEvent} */ event) => {
+    const area = input.current;
+    const step = event.key === "ArrowUp" ? 1 : event.key === "ArrowDown" ? -1 : 0;
+    if (!area || step === 0 || event.shiftKey || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return false;
+    const { selectionStart: from, selectionEnd: to } = area;
+    const isWalking = walk.current?.text === text;
+    const atStart = from === 0 || (from === text.length && hasOneLine(area));
+    const atEnd = from === text.length || (from === 0 && isWalking && hasOneLine(area));
+    if (from !== to || !(step === 1 ? atStart : atEnd && isWalking)) return false;
+    const next = stepped(walk.current, text, queries.value, step);
+    event.preventDefault();
+    if (!next) return true;
+    walk.current = next;
+    setText(next.text);
+    // Where the next key goes on, however many lines there are.
+    requestAnimationFrame(() => {
+      const caret = step === 1 && !hasOneLine(area) ? 0 : next.text.length;
+      area.setSelectionRange(caret, caret);
+    });
+    return true;
+  };
+}
+
+/** Whether a text has no second line, not by its width either. @param {HTMLTextAreaElement} area */
+function hasOneLine(area) {
+  return area.scrollHeight < 2 * parseFloat(getComputedStyle(area).lineHeight);
 }
 
 /**

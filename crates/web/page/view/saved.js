@@ -1,6 +1,6 @@
 // Searches that are kept by the daemon, under a name.
 
-import { html, useEffect, useState } from "../vendor/preact.js";
+import { html, useState } from "../vendor/preact.js";
 import { ask } from "../core/api.js";
 import { newest } from "../core/newest.js";
 import { parametersOf } from "../core/query.js";
@@ -37,7 +37,7 @@ export function Saved() {
       ${error && html`<p class="error" role="alert"><${Text} text=${error} /></p>`}
       <${Save} load=${load} setError=${setError} />
       ${saved && Object.keys(saved).length === 0 && html`<p class="hint">No search is saved yet.</p>`}
-      <ul>${Object.entries(saved ?? {}).map(([name, search]) => html`<${Entry} key=${name} name=${name} search=${search} load=${load} setError=${setError} />`)}</ul>
+      <ul>${Object.entries(saved ?? {}).map(([name, search]) => html`<${Entry} key=${`${name} ${search.query}`} name=${name} search=${search} load=${load} setError=${setError} />`)}</ul>
     </div>
   </details>`;
 }
@@ -87,7 +87,6 @@ function Entry({ name, search, load, setError }) {
   const defaults = Object.fromEntries(names.map((key) => [key, search.parameters?.[key]?.default ?? ""]));
   const [values, setValues] = useState(defaults);
   const [isAsking, setIsAsking] = useState(false);
-  useEffect(() => setValues(defaults), [search.query]);
   const times = [search.start && `from ${search.start}`, search.end && `to ${search.end}`, search.time_zone && `in ${search.time_zone}`].filter(Boolean).join(" ");
   /** @param {Event} event */
   const run = (event) => {

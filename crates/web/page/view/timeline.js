@@ -20,10 +20,11 @@ const WIDTH = 1000;
 const OUTCOMES = { success: "c-success", denied: "c-denied", failure: "c-failure" };
 
 /**
+ * The class of a value that has a colour.
  * @param {string} value
- * @param {string[]} values
+ * @param {string[]} values the most frequent first
  */
-function colour(value, values) {
+export function colour(value, values) {
   const at = values.indexOf(value);
   return OUTCOMES[value] ?? (at >= 0 && at < COLOURS ? `c-${at}` : "c-other");
 }

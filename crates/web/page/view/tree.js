@@ -1,10 +1,10 @@
 // A record as a tree, with what can be done with each value.
 
 import { html, useState } from "../vendor/preact.js";
+import { COLUMNS_MAX } from "../core/columns.js";
 import { read, textOf } from "../core/json.js";
 import { fieldOf } from "../core/query.js";
 import { place, shift } from "../core/state.js";
-import { COLUMNS_MAX } from "../core/url.js";
 import { addFacet } from "./facets.js";
 import { Actions, Text, title } from "./parts.js";
 
