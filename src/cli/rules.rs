@@ -191,9 +191,7 @@ fn checked(command: &CheckCommand) -> anyhow::Result<Exit> {
             Cell::number(rule.events.map_or("-".to_owned(), thousands)),
             Cell::number(rule.took_ms.map_or("-".to_owned(), |took| format!("{took:.1}"))),
             Cell::text(
-                Some(&rule.doubts.join("; "))
-                    .filter(|text| !text.is_empty())
-                    .map(String::as_str),
+                Some(&rule.doubts.join("; ")).filter(|text| !text.is_empty()).map(String::as_str),
             ),
         ]
     })?;

@@ -99,7 +99,8 @@ fn member(name: &str, kind: u8, content: &[u8]) -> Vec<u8> {
 /// A line of a PAX header, which begins with its own length.
 fn pax(key: &str, value: &str) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
-    let length = (1..).find(|length: &usize| length.to_string().len() + rest == *length).unwrap();
+    let length =
+        (1..10_000).find(|length: &usize| length.to_string().len() + rest == *length).unwrap();
     format!("{length} {key}={value}\n").into_bytes()
 }
 

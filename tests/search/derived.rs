@@ -87,7 +87,7 @@ fn what_is_derived_is_found_counted_and_told() {
         ("eventName:DescribeRegions", &[]),
         ("service:ec2", &[4, 10]),
         ("service:ec2.amazonaws.com", &[4, 10]),
-        ("service:EC2", &[]),
+        ("service:EC2", &[4, 10]),
         ("service:~ec2", &[4, 10]),
         ("service:e*", &[4, 10]),
         ("eventSource:ec2", &[4]),

@@ -151,6 +151,14 @@ impl Archive {
         }
     }
 
+    /// The paths at and below one, of what is in records.
+    pub fn paths_below(&self, field: &FieldRef) -> Vec<String> {
+        let name = &field.name;
+        let is_here = |path: &&String| name.is_empty() || *path == name || is_below(path, name);
+        let of_records = self.paths.iter().filter(|path| !DERIVED.contains(&path.as_str()));
+        of_records.filter(is_here).cloned().collect()
+    }
+
     /// The values of the record at a path and below it, or all of them.
     fn below_meaning(field: &FieldRef, test: &Test) -> Meets<'static> {
         let name = field.name.clone();

@@ -108,6 +108,14 @@ fn gather(archive: &Archive, expr: &Expr, is_positive: bool, wanted: &mut Vec<Wa
 }
 
 fn gather_tests(archive: &Archive, field: &FieldRef, test: &Test, wanted: &mut Vec<Wanted>) {
+    if field.has_below && !matches!(test, Test::OneOf(_) | Test::Range { .. } | Test::Exists) {
+        let phrase = match test {
+            Test::Phrase(text) => Some(words_of(text)),
+            _ => None,
+        };
+        let (paths, is_meant) = (archive.paths_below(field), Kind::Plain.meaning(test));
+        return wanted.push(Wanted::Value { paths, is_meant, phrase });
+    }
     let kind = Kind::of_field(field);
     match test {
         Test::OneOf(tests) => {

@@ -58,9 +58,11 @@ struct OfField {
 
 impl OfField {
     fn is_at(&self, path: &str) -> bool {
-        self.paths
-            .iter()
-            .any(|known| if self.has_below { is_at_or_below(path, known) } else { known == path })
+        let is_below = |known: &String| {
+            // A time is shown in its own form.
+            path != EVENT_TIME_PATH && is_at_or_below(path, known)
+        };
+        self.paths.iter().any(|known| known == path || self.has_below && is_below(known))
     }
 }
 
