@@ -230,7 +230,11 @@ fn explain(command: &ExplainCommand) -> anyhow::Result<Exit> {
         format!("there is no rule '{wanted}'; 'traildex rules list' shows their ids and titles")
     })?;
     let meta = &rule.meta;
-    let optional = |text: &Option<String>| escape(text.as_deref().unwrap_or_default()).into_owned();
+    // One line, however many the file has.
+    let optional = |text: &Option<String>| {
+        let words: Vec<&str> = text.as_deref().unwrap_or_default().split_whitespace().collect();
+        escape(&words.join(" ")).into_owned()
+    };
     let list = |texts: &[String]| escape(&texts.join("; ")).into_owned();
     let mut lines = vec![
         ("title", escape(&meta.title).into_owned()),

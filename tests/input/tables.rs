@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use wire::{FileState, FilesRequest, Hit};
 
-use crate::common::{Daemon, Place, Ran, run};
+use crate::common::{Daemon, PATIENCE, Place, Ran, run, wait_until};
 
 fn table(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tables").join(name)
@@ -136,7 +136,8 @@ fn a_table_is_read_only_where_it_is_named() {
     }
     let daemon = place.start();
     let request = FilesRequest { state: Some(FileState::Ignored), ..FilesRequest::default() };
-    assert_eq!(daemon.files(&request).total, 3);
+    // They are told once a scan has met them.
+    wait_until(PATIENCE, "the tables are ignored", || daemon.files(&request).total == 3);
     assert_eq!(daemon.count("*"), 40);
 }
 

@@ -92,26 +92,16 @@ pub fn hunt(
         (None, None) => asked,
         (_, end) => asker.span(None, end.as_deref())?,
     };
+    let mut hunter = asked.zip(all).map(|(asked, all)| {
+        let (rules, known) = (hunt.rules, HashMap::new());
+        Hunter { asker: &mut asker, rules, asked, all, known }
+    });
     let mut hunted = Vec::new();
     for (number, place) in hunt.asked.iter().enumerate() {
-        let mut found = match (asked, all) {
-            (Some(asked), Some(all)) => {
-                let mut hunter = Hunter {
-                    asker: &mut asker,
-                    rules: hunt.rules,
-                    asked,
-                    all,
-                    known: HashMap::new(),
-                };
-                hunter.rule(*place).unwrap_or_else(|error| Hunted {
-                    error: Some(error.to_string()),
-                    ..Hunted::default()
-                })
-            }
-            _ => Hunted::default(),
-        };
-        found.rule = *place;
-        hunted.push(found);
+        // Without an event, nothing is found.
+        let found = hunter.as_mut().map_or_else(|| Ok(Hunted::default()), |hunter| hunter.rule(*place));
+        let failed = |error: AskError| Hunted { error: Some(error.to_string()), ..Hunted::default() };
+        hunted.push(Hunted { rule: *place, ..found.unwrap_or_else(failed) });
         done(number + 1);
     }
     Ok((hunted, asker.warnings))

@@ -514,7 +514,11 @@ fn stage_takes_names(stage: &str) -> bool {
 }
 
 fn exist(fields: &[FieldRef]) -> Stage {
-    let exists = |field: &FieldRef| Expr::Field { field: field.clone(), test: Test::Exists };
+    let exists = |field: &FieldRef| {
+        // Every event has something.
+        let is_all = *field == FieldRef::everywhere();
+        if is_all { Expr::All } else { Expr::Field { field: field.clone(), test: Test::Exists } }
+    };
     Stage::Filter(Expr::all_of(fields.iter().map(exists)))
 }
 
