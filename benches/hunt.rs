@@ -85,7 +85,9 @@ fn variant(text: &str, turn: usize) -> String {
     for line in text.lines() {
         let rest = line.trim_start().trim_start_matches("- ");
         let value = rest.strip_prefix("name: ").or(rest.strip_prefix("of: ")).unwrap_or(rest);
-        if let Some(condition) = line.strip_prefix("    condition: ").filter(|text| !text.is_empty()) {
+        if let Some(condition) =
+            line.strip_prefix("    condition: ").filter(|text| !text.is_empty())
+        {
             let _ = writeln!(variant, "    variant_{turn}:");
             let _ = writeln!(variant, "        userAgent|contains: variant-{turn}");
             let _ = writeln!(variant, "    condition: ({condition}) and not variant_{turn}");

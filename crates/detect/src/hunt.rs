@@ -99,8 +99,10 @@ pub fn hunt(
     let mut hunted = Vec::new();
     for (number, place) in hunt.asked.iter().enumerate() {
         // Without an event, nothing is found.
-        let found = hunter.as_mut().map_or_else(|| Ok(Hunted::default()), |hunter| hunter.rule(*place));
-        let failed = |error: AskError| Hunted { error: Some(error.to_string()), ..Hunted::default() };
+        let found =
+            hunter.as_mut().map_or_else(|| Ok(Hunted::default()), |hunter| hunter.rule(*place));
+        let failed =
+            |error: AskError| Hunted { error: Some(error.to_string()), ..Hunted::default() };
         hunted.push(Hunted { rule: *place, ..found.unwrap_or_else(failed) });
         done(number + 1);
     }
