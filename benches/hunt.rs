@@ -8,55 +8,38 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde_json::Value;
+#[path = "support/program.rs"]
+mod program;
+
+use program::{Daemon, run, traildex};
 
 fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|arg| arg.parse().ok());
     let events: u64 = numbers.next().unwrap_or(1_000_000);
     let wanted: usize = numbers.next().unwrap_or(800) as usize;
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let [archive, empty, data_dir, socket, rules] =
-        ["archive", "empty", "index", "socket", "rules"].map(|name| folder.path().join(name));
+    let [archive, rules] = ["archive", "rules"].map(|name| folder.path().join(name));
     let mut generate = traildex();
     run(generate.arg("generate").arg(&archive).args(["--events", &events.to_string()]));
-    let mut import = traildex();
-    run(import.arg("import").arg(&archive).arg("--data-dir").arg(&data_dir));
-    fs::create_dir_all(&empty).expect("a folder can be made");
-    let mut serve = traildex();
-    serve.arg("serve").arg("--data-dir").arg(&data_dir).arg("--watch").arg(&empty);
-    serve.arg("--socket").arg(&socket).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut daemon = serve.spawn().expect("the program can be started");
-    let ask = |args: &[&str]| -> Option<Value> {
-        let mut asking = traildex();
-        asking.args(args).args(["--format", "json", "--socket"]).arg(&socket);
-        let output = asking.stderr(Stdio::null()).output().expect("the program can be started");
-        serde_json::from_slice(&output.stdout).ok()
-    };
-    while ask(&["search", "*", "--limit", "0"]).is_none() {
-        sleep(Duration::from_millis(200));
-    }
-    let status = ask(&["status"]).expect("the daemon answers");
-    println!("{} events, {} segments", status["events"]["indexed"], status["index"]["segments"]);
+    let daemon = Daemon::serving(&[&archive], folder.path());
     vary(&rules, wanted);
     let rules = rules.to_str().expect("the folder has a name");
     for (what, args) in [("the pack", &[][..]), ("its variants", &["--rules", rules])] {
         for turn in ["first", "again"] {
             let started = Instant::now();
-            let answer = ask(&[&["hunt"], args].concat()).expect("it answers");
-            let found = answer["rules"].as_array().map_or(0, Vec::len);
+            let answer = daemon.ask(&[&["hunt"], args].concat()).expect("it answers");
+            let rules = answer["rules"].as_array().expect("it lists the rules");
+            let failed = rules.iter().filter(|rule| rule.get("error").is_some()).count();
             println!(
-                "{what}, {turn}: {} rules in {:.2} s, {found} of them found something",
+                "{what}, {turn}: {} rules in {:.2} s, {} found something, {failed} failed",
                 answer["rules_asked"],
-                started.elapsed().as_secs_f64()
+                started.elapsed().as_secs_f64(),
+                rules.len() - failed
             );
         }
     }
-    daemon.kill().expect("it ends");
-    daemon.wait().expect("it ends");
 }
 
 /// Writes the pack's files again and again, until so many rules are asked by themselves.
@@ -98,13 +81,4 @@ fn variant(text: &str, turn: usize) -> String {
         }
     }
     variant
-}
-
-fn traildex() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_traildex"))
-}
-
-fn run(command: &mut Command) {
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    assert!(status.expect("the program can be started").success(), "{command:?} failed");
 }

@@ -8,13 +8,14 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
+
+#[path = "support/program.rs"]
+mod program;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::{SignedDuration, Timestamp};
+use program::{Daemon, run, traildex};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "111122223333";
@@ -33,29 +34,12 @@ fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|arg| arg.parse().ok());
     let events: u64 = numbers.next().unwrap_or(1_000_000);
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let [others, sessions, data_dir, socket] =
-        ["others", "sessions", "index", "socket"].map(|name| folder.path().join(name));
+    let [others, sessions] = ["others", "sessions"].map(|name| folder.path().join(name));
     let mut generate = traildex();
     generate.arg("generate").arg(&others).args(["--events", &events.to_string()]);
     run(&mut generate);
     write_sessions(&sessions);
-    let mut import = traildex();
-    run(import.arg("import").arg(&others).arg(&sessions).arg("--data-dir").arg(&data_dir));
-    let mut serve = traildex();
-    serve.arg("serve").arg("--data-dir").arg(&data_dir).arg("--watch").arg(&sessions);
-    serve.arg("--socket").arg(&socket).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut daemon = serve.spawn().expect("the program can be started");
-    let ask = |args: &[&str]| -> Option<Value> {
-        let mut asking = traildex();
-        asking.args(args).args(["--format", "json", "--socket"]).arg(&socket);
-        let output = asking.stderr(Stdio::null()).output().expect("the program can be started");
-        serde_json::from_slice(&output.stdout).ok()
-    };
-    while ask(&["search", "*", "--limit", "0"]).is_none() {
-        sleep(Duration::from_millis(200));
-    }
-    let status = ask(&["status"]).expect("the daemon answers");
-    println!("{} events, {} segments", status["events"]["indexed"], status["index"]["segments"]);
+    let daemon = Daemon::serving(&[&others, &sessions], folder.path());
     let keys: Vec<String> =
         (0..TRACES).map(|at| key(at * (CHAINS - 1) / (TRACES - 1), ROLES.len() - 1)).collect();
     let roles: Vec<String> = (0..TRACES).map(|_| role_arn(0)).collect();
@@ -68,7 +52,7 @@ fn main() {
         let mut took: Vec<f64> = Vec::new();
         let mut last = Value::Null;
         for subject in subjects {
-            let answer = ask(&[&["trace", subject], args].concat()).expect("it is found");
+            let answer = daemon.ask(&[&["trace", subject], args].concat()).expect("it is found");
             took.push(answer["took_ms"].as_f64().expect("it says what it took"));
             last = answer;
         }
@@ -82,17 +66,6 @@ fn main() {
             last["left_out"]
         );
     }
-    daemon.kill().expect("it ends");
-    daemon.wait().expect("it ends");
-}
-
-fn traildex() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_traildex"))
-}
-
-fn run(command: &mut Command) {
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    assert!(status.expect("the program can be started").success(), "{command:?}");
 }
 
 fn role_arn(depth: usize) -> String {

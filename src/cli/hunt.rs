@@ -16,7 +16,7 @@ use crate::cli::fields::warn;
 use crate::cli::output::{ColorArg, Output};
 use crate::cli::progress;
 use crate::cli::text::{counted, escape};
-use detect::{Ask, AskError, Hunt, Hunted, Level, Loaded, Rule, hunt, load, pack};
+use detect::{Ask, AskError, Hunt, Hunted, Level, Loaded, Rule, Told, hunt, load, pack};
 use wire::{SearchRequest, SearchResponse};
 
 #[derive(Debug, clap::Args)]
@@ -120,7 +120,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let client = args.ask.client()?;
     let bar = progress::line(Some(asked.len() as u64));
-    let (hunted, warnings) =
+    let (hunted, told) =
         asked_of(&client, &loaded.rules, asked, (args.since.clone(), args.until.clone()), &bar)?;
     bar.finish_and_clear();
     let report = report::Report::of(&loaded.rules, hunted);
@@ -128,17 +128,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut out = Output::open(look);
     match args.format {
         HuntFormat::Table => out.write_all(report.tables(look).as_bytes())?,
-        HuntFormat::Json => crate::cli::list::write_json(&mut out, &report.json(&warnings), look)?,
+        HuntFormat::Json => crate::cli::list::write_json(&mut out, &report.json(&told), look)?,
         HuntFormat::Ndjson => report.lines(&mut out, look)?,
         HuntFormat::Csv => out.write_all(report.csv(look)?.as_bytes())?,
-        HuntFormat::Html => out.write_all(report.html(&warnings).as_bytes())?,
+        HuntFormat::Html => out.write_all(report.html(&told).as_bytes())?,
     }
     out.close()?;
     if args.format != HuntFormat::Json {
-        warn(&warnings);
+        warn(&told.warnings);
     }
     eprintln!("{}", report.footer());
-    for line in report.left_out() {
+    for line in report.left_out().into_iter().chain(report::coverage(&told)) {
         eprintln!("{line}");
     }
     if is_broken || report.has_failed() {
@@ -154,7 +154,7 @@ pub(super) fn asked_of(
     asked: Vec<usize>,
     (start, end): (Option<String>, Option<String>),
     bar: &ProgressBar,
-) -> anyhow::Result<(Vec<Hunted>, Vec<String>)> {
+) -> anyhow::Result<(Vec<Hunted>, Told)> {
     let wanted = Hunt { rules, asked, start, end };
     let done = |number: usize| bar.set_position(number as u64);
     hunt(&OfClient(client), &wanted, done).map_err(|error| {

@@ -402,3 +402,61 @@ fn what_a_rule_can_never_find_is_told() {
         checked.iter().map(|rule| !rule["doubts"].as_array().unwrap().is_empty()).collect();
     assert_eq!(told, [true, true, true, true, false], "{}", ran.stdout);
 }
+
+#[test]
+fn what_a_hunt_shows_is_text_whatever_records_and_rules_hold() {
+    let place = Place::new();
+    let markup = "<script>alert(1)</script>\u{1b}[31m\u{202e}\" onload=x";
+    let mut record = records().remove(0);
+    record["userIdentity"]["arn"] = json!(markup);
+    let (trail, rules) = (place.path("trail.json"), place.path("rules.yml"));
+    fs::write(&trail, json!({ "Records": [record] }).to_string()).unwrap();
+    let title = "<img src=x onerror=y>";
+    fs::write(&rules, document(title, "s: {eventName: PutBucketPolicy}")).unwrap();
+    let data_dir = place.data_dir();
+    assert_eq!(run(&["import", text(&trail), "--data-dir", text(&data_dir)]).code, 0);
+    let shown = |format: &str| {
+        let args = ["--rules", text(&rules), "--data-dir", text(&data_dir), "--format", format];
+        let ran = run(&[&["hunt"], &args[..]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.stdout
+    };
+    let html = shown("html");
+    assert!(html.contains("&lt;img src=x") && html.contains("&lt;script&gt;"), "{html}");
+    for part in ["<img", "<script", "\u{1b}", "\u{202e}", "\" onload"] {
+        assert!(!html.contains(part), "{part} is in\n{html}");
+    }
+    let table = shown("table");
+    assert!(!table.contains('\u{1b}') && !table.contains('\u{202e}'), "{table}");
+    // Files hold what it is.
+    for format in ["json", "ndjson"] {
+        let lines = shown(format);
+        let line: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+        let finding = if format == "json" { &line["rules"][0]["findings"][0] } else { &line };
+        assert_eq!(finding["group"]["principal"], markup, "{format}");
+    }
+    assert!(shown("csv").contains("onload"));
+}
+
+#[test]
+fn a_hunt_tells_what_the_archive_lacks() {
+    let place = Place::new();
+    let data_dir = place.data_dir();
+    assert_eq!(run(&["import", text(&sample("invictus")), "--data-dir", text(&data_dir)]).code, 0);
+    let rules = place.path("rules.yml");
+    let objects = "s: {eventSource: s3.amazonaws.com, eventName: DeleteObject}";
+    fs::write(&rules, document("objects", objects)).unwrap();
+    let ran = run(&[
+        "search",
+        "eventSource:s3.amazonaws.com AND eventName:DeleteObject",
+        "--data-dir",
+        text(&data_dir),
+    ]);
+    let told: Vec<&str> =
+        ran.stderr.lines().filter(|line| line.starts_with("coverage: ")).collect();
+    assert!(!told.is_empty(), "{}", ran.stderr);
+    let ran = run(&["hunt", "--rules", text(&rules), "--data-dir", text(&data_dir)]);
+    for line in told {
+        assert!(problem(&ran, line), "{line} is not in\n{}", ran.stderr);
+    }
+}

@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod disk;
 mod files;
+mod files_pages;
 mod hostile;
 mod identity;
 mod life;

@@ -9,7 +9,8 @@ use serde_json::Value as Json;
 use wire::{Order, QueryForm, SearchRequest, SearchResponse, Table, TotalMode};
 
 use crate::fields::Key;
-use crate::limits::{EVENTS_MAX, ROWS_MAX};
+use crate::hunt::Told;
+use crate::limits::{EVENTS_MAX, ROWS_MAX, TOLD_MAX};
 
 /// Why an archive did not answer.
 pub type AskError = Box<dyn Error + Send + Sync>;
@@ -48,12 +49,12 @@ pub(crate) struct Group {
 /// Asks an archive on behalf of one hunt.
 pub(crate) struct Asker<'a> {
     archive: &'a dyn Ask,
-    pub(crate) warnings: Vec<String>,
+    pub(crate) told: Told,
 }
 
 impl<'a> Asker<'a> {
     pub(crate) fn new(archive: &'a dyn Ask) -> Self {
-        Self { archive, warnings: Vec::new() }
+        Self { archive, told: Told::default() }
     }
 
     /// The times of the first and the last event between two bounds as people write them, as a span; None
@@ -89,9 +90,7 @@ impl<'a> Asker<'a> {
     /// How many events meet a condition.
     fn count(&mut self, filter: &Expr, span: Span) -> Result<u64, AskError> {
         let request = SearchRequest { limit: Some(0), ..between(Query::of(filter.clone()), span) };
-        let answer = self.archive.search(&request)?;
-        self.warn(answer.warnings);
-        Ok(answer.total.value)
+        Ok(self.answer(&request)?.total.value)
     }
 
     /// The events that meet a condition, the earliest first. Fails where there are more than one hunt
@@ -117,7 +116,7 @@ impl<'a> Asker<'a> {
                 continue;
             }
             if events.len() + count as usize > EVENTS_MAX {
-                return Err(format!("more than {EVENTS_MAX} events").into());
+                return Err(too_many_events());
             }
             let request = SearchRequest { order: Order::Oldest, ..between(query.clone(), span) };
             for row in self.table(&request)?.rows {
@@ -171,17 +170,22 @@ impl<'a> Asker<'a> {
     }
 
     fn table(&mut self, request: &SearchRequest) -> Result<Table, AskError> {
-        let answer = self.archive.search(request)?;
-        self.warn(answer.warnings);
-        answer.table.ok_or_else(|| "the answer has no table".into())
+        self.answer(request)?.table.ok_or_else(|| "the answer has no table".into())
     }
 
-    fn warn(&mut self, warnings: Vec<String>) {
-        for warning in warnings {
-            if !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
+    fn answer(&mut self, request: &SearchRequest) -> Result<SearchResponse, AskError> {
+        let mut answer = self.archive.search(request)?;
+        let told = &mut self.told;
+        for (from, to) in
+            [(&mut answer.warnings, &mut told.warnings), (&mut answer.coverage, &mut told.coverage)]
+        {
+            for line in from.drain(..) {
+                if to.len() < TOLD_MAX && !to.contains(&line) {
+                    to.push(line);
+                }
             }
         }
+        Ok(answer)
     }
 }
 
@@ -207,6 +211,10 @@ fn between(query: Query, span: Span) -> SearchRequest {
 fn halves(Span { start, end }: Span) -> Option<[Span; 2]> {
     let middle = start + (end - start) / 2;
     (middle > start).then_some([Span { start: middle, end }, Span { start, end: middle }])
+}
+
+pub(crate) fn too_many_events() -> AskError {
+    format!("more than {EVENTS_MAX} events, which is as many as one rule can look at").into()
 }
 
 fn too_many_at_once() -> AskError {

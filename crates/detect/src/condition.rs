@@ -20,30 +20,27 @@ pub(crate) fn whole(
         let lowered = of_detection(detection).map_err(|reason| format!("{name}: {reason}"))?;
         named.insert(name.as_str(), lowered);
     }
-    let named = Named(named);
-    let any = conditions.iter().map(|condition| named.of(condition));
-    let whole = Expr::any_of(any.collect::<Result<Vec<_>, _>>()?);
-    match count(&whole) {
-        found if found > CONDITIONS_MAX => {
-            Err(format!("it comes to {found} conditions; a query has {CONDITIONS_MAX} at most"))
-        }
-        _ => Ok(whole),
-    }
+    let mut named = Named { named, left: CONDITIONS_MAX };
+    let any: Vec<Expr> =
+        conditions.iter().map(|condition| named.of(condition)).collect::<Result<_, _>>()?;
+    Ok(Expr::any_of(any))
 }
 
 /// A rule's detections, by name.
-struct Named<'r>(HashMap<&'r str, Expr>);
+struct Named<'r> {
+    named: HashMap<&'r str, Expr>,
+    /// How many more tests the condition may come to. A detection counts each time it is named, so a short
+    /// text can come to many.
+    left: usize,
+}
 
 impl Named<'_> {
-    fn of(&self, condition: &IrCondition) -> Result<Expr, Refused> {
-        let each = |parts: &[IrCondition]| {
+    fn of(&mut self, condition: &IrCondition) -> Result<Expr, Refused> {
+        let mut each = |parts: &[IrCondition]| {
             parts.iter().map(|part| self.of(part)).collect::<Result<Vec<_>, _>>()
         };
         Ok(match condition {
-            IrCondition::Detection(name) => {
-                let found = self.0.get(name.as_str());
-                found.cloned().ok_or_else(|| format!("there is no detection '{name}'"))?
-            }
+            IrCondition::Detection(name) => self.taken(name)?,
             IrCondition::And(parts) => Expr::all_of(each(parts)?),
             IrCondition::Or(parts) => Expr::any_of(each(parts)?),
             IrCondition::Not(inner) => Expr::negate(self.of(inner)?),
@@ -51,42 +48,58 @@ impl Named<'_> {
         })
     }
 
+    /// A detection, which counts.
+    fn taken(&mut self, name: &str) -> Result<Expr, Refused> {
+        let found = self.named.get(name);
+        let found = found.ok_or_else(|| format!("there is no detection '{name}'"))?;
+        let left = self.left.checked_sub(count(found).max(1));
+        self.left = left.ok_or_else(too_many)?;
+        Ok(found.clone())
+    }
+
+    fn all_taken(&mut self, names: &[String]) -> Result<Vec<Expr>, Refused> {
+        names.iter().map(|name| self.taken(name)).collect()
+    }
+
     /// So many of the detections whose names match.
-    fn some(&self, quantifier: &Quantifier, pattern: &SelectorPattern) -> Result<Expr, Refused> {
-        let mut names: Vec<&str> = self.0.keys().copied().collect();
-        names.retain(|name| pattern.matches_detection_name(name));
+    fn some(
+        &mut self,
+        quantifier: &Quantifier,
+        pattern: &SelectorPattern,
+    ) -> Result<Expr, Refused> {
+        let matches = |name: &&&str| pattern.matches_detection_name(name);
+        let names = self.named.keys().filter(matches);
+        let mut names: Vec<String> = names.map(|name| (*name).to_owned()).collect();
         // One order, whatever the order in memory is.
         names.sort_unstable();
         if names.is_empty() {
             return Err(format!("'{pattern}' is the name of no detection"));
         }
-        let found: Vec<Expr> = names.iter().map(|name| self.0[name].clone()).collect();
         Ok(match quantifier {
-            Quantifier::Any => Expr::any_of(found),
-            Quantifier::All => Expr::all_of(found),
-            Quantifier::Count(wanted) => {
-                at_least(*wanted as usize, &found, &mut CONDITIONS_MAX.clone())?
-            }
+            Quantifier::Any => Expr::any_of(self.all_taken(&names)?),
+            Quantifier::All => Expr::all_of(self.all_taken(&names)?),
+            Quantifier::Count(wanted) => self.at_least(*wanted as usize, &names)?,
         })
+    }
+
+    /// At least so many of some detections.
+    fn at_least(&mut self, wanted: usize, names: &[String]) -> Result<Expr, Refused> {
+        if wanted == 0 {
+            return Ok(Expr::All);
+        }
+        let Some((first, rest)) = names.split_first().filter(|_| wanted <= names.len()) else {
+            return Ok(never());
+        };
+        if wanted == names.len() {
+            return Ok(Expr::all_of(self.all_taken(names)?));
+        }
+        let with = Expr::all_of([self.taken(first)?, self.at_least(wanted - 1, rest)?]);
+        Ok(Expr::any_of([with, self.at_least(wanted, rest)?]))
     }
 }
 
-/// At least so many of some conditions.
-fn at_least(wanted: usize, parts: &[Expr], left: &mut usize) -> Result<Expr, Refused> {
-    let too_many = || format!("'{wanted} of' so many detections are too many combinations");
-    *left = left.checked_sub(1).ok_or_else(too_many)?;
-    if wanted == 0 {
-        return Ok(Expr::All);
-    }
-    if wanted > parts.len() {
-        return Ok(never());
-    }
-    if wanted == parts.len() {
-        return Ok(Expr::all_of(parts.iter().cloned()));
-    }
-    let (first, rest) = parts.split_first().ok_or_else(too_many)?;
-    let with = Expr::all_of([first.clone(), at_least(wanted - 1, rest, left)?]);
-    Ok(Expr::any_of([with, at_least(wanted, rest, left)?]))
+fn too_many() -> Refused {
+    format!("it comes to more than {CONDITIONS_MAX} conditions, as many as a query may have")
 }
 
 /// What no event meets.
@@ -127,5 +140,55 @@ fn count(expr: &Expr) -> usize {
         Expr::Not(inner) => count(inner),
         Expr::Field { test: Test::OneOf(tests), .. } => tests.len(),
         _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use crate::load::{Loaded, Source, load};
+
+    fn loaded(detection: &str) -> Loaded {
+        let text = format!(
+            "title: t\nlogsource: {{product: aws, service: cloudtrail}}\ndetection:\n{detection}"
+        );
+        load(&[], vec![Source { path: PathBuf::from("t.yml"), text }])
+    }
+
+    #[test]
+    fn a_short_text_cannot_come_to_many_conditions() {
+        let values: Vec<String> = (0..100).map(|n| format!("v{n}")).collect();
+        let list = values.join(", ");
+        let ten = |by: &str| {
+            format!("    a: {{eventName: [{list}]}}\n    condition: {}\n", ["a"; 10].join(by))
+        };
+        assert_eq!(loaded(&ten(" and ")).rules.len(), 1);
+        for condition in [
+            ["a"; 11].join(" and "),
+            ["1 of a*"; 11].join(" or "),
+            ["all of them"; 2_000].join(" or "),
+        ] {
+            let found =
+                loaded(&format!("    a: {{eventName: [{list}]}}\n    condition: {condition}\n"));
+            assert!(found.rules.is_empty());
+            assert!(found.problems[0].reason.contains("more than 1024 conditions"), "{found:?}");
+        }
+        let many: Vec<String> =
+            (0..30).map(|n| format!("    a{n}: {{eventName: v{n}}}\n")).collect();
+        let many = many.concat();
+        assert!(loaded(&format!("{many}    condition: 15 of them\n")).rules.is_empty());
+        assert_eq!(loaded(&format!("{many}    condition: 29 of them\n")).rules.len(), 1);
+    }
+
+    #[test]
+    fn aliases_in_aliases_are_no_bomb() {
+        let mut text = String::from("    a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for n in 1..12 {
+            let before = vec![format!("*a{}", n - 1); 10].join(", ");
+            text.push_str(&format!("    a{n}: &a{n} [{before}]\n"));
+        }
+        let found = loaded(&format!("{text}    condition: a0\n"));
+        assert!(found.rules.is_empty() && !found.problems.is_empty());
     }
 }

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::absent;
-use crate::ask::{Ask, AskError, Asker, Event, Span, written};
+use crate::ask::{Ask, AskError, Asker, Event, Span, too_many_events, written};
 use crate::fields::{Key, text};
 use crate::firsts;
-use crate::limits::{FINDINGS_MAX, IDS_MAX};
+use crate::limits::{EVENTS_MAX, FINDINGS_MAX, IDS_MAX};
 use crate::rule::{Absence, Correlation, FirstSeen, Kind, Rule, WindowTest};
 use crate::window;
 use crate::window::{Found, Occurrence};
@@ -79,13 +79,22 @@ pub struct Finding {
     pub query: Option<String>,
 }
 
+/// What the answers to a hunt told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// How something was taken, and what answers may lack.
+    pub warnings: Vec<String>,
+    /// What the archive does not have of what was asked for, a line each.
+    pub coverage: Vec<String>,
+}
+
 /// Asks all rules. `done` is told how many of them are. Returns what each found, in their order, and what
-/// the answers warned of.
+/// the answers told.
 pub fn hunt(
     archive: &dyn Ask,
     hunt: &Hunt<'_>,
     mut done: impl FnMut(usize),
-) -> Result<(Vec<Hunted>, Vec<String>), AskError> {
+) -> Result<(Vec<Hunted>, Told), AskError> {
     let mut asker = Asker::new(archive);
     let asked = asker.span(hunt.start.as_deref(), hunt.end.as_deref())?;
     let all = match (&hunt.start, &hunt.end) {
@@ -106,7 +115,7 @@ pub fn hunt(
         hunted.push(Hunted { rule: *place, ..found.unwrap_or_else(failed) });
         done(number + 1);
     }
-    Ok((hunted, asker.warnings))
+    Ok((hunted, asker.told))
 }
 
 struct Hunter<'h, 'a> {
@@ -198,6 +207,9 @@ impl Hunter<'_, '_> {
                     Some(occurrence) => occurrences.push(occurrence),
                     None => without += 1,
                 }
+            }
+            if occurrences.len() > EVENTS_MAX {
+                return Err(too_many_events());
             }
         }
         Ok((window::find(correlation, occurrences), without))

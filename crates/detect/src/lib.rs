@@ -29,7 +29,7 @@ mod window;
 
 pub use self::ask::{Ask, AskError};
 pub use self::check::{Doubt, check};
-pub use self::hunt::{Finding, Hunt, Hunted, hunt};
+pub use self::hunt::{Finding, Hunt, Hunted, Told, hunt};
 pub use self::load::{Loaded, Problem, Source, load};
 pub use self::pack::pack;
 pub use self::rule::{Kind, Level, Meta, Rule};

@@ -21,6 +21,9 @@ pub(crate) const ROWS_MAX: usize = 10_000;
 /// Events, over all rules that a correlation refers to, which are held at a time.
 pub(crate) const EVENTS_MAX: usize = 1_000_000;
 
+/// Different lines that answers told, of each kind.
+pub(crate) const TOLD_MAX: usize = 200;
+
 /// Events that a finding names by their ids. Its number of events is exact.
 pub const IDS_MAX: usize = 100;
 

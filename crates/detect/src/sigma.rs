@@ -1,16 +1,15 @@
 //! Sigma's documents as rules: rules, filters, correlations, and the kinds of our own.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
-
 use language::ast::Expr;
-use rsigma_ir::{LowerOptions, lower_conditions, lower_rule};
+use rsigma_ir::lower::lower_correlation;
+use rsigma_ir::{IrRuleMetadata, LowerOptions, lower_conditions, lower_rule};
 use rsigma_parser::{
     ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType,
     FilterRule, FilterRuleTarget, LogSource, Quantifier, SigmaRule, Timespan, WindowMode,
     parse_sigma_yaml,
 };
 use serde_json::Value as Json;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::condition::whole;
 use crate::fields::Key;
@@ -121,19 +120,7 @@ fn rule(
     let lowered =
         lower_rule(parsed, &LowerOptions::default()).map_err(|error| error.to_string())?;
     let mut condition = whole(&lowered.detections, &lowered.conditions)?;
-    let meta = Meta {
-        title: parsed.title.clone(),
-        id: parsed.id.clone(),
-        name: parsed.name.clone(),
-        level: level(parsed.level),
-        status: parsed.status.map(|status| format!("{status:?}").to_ascii_lowercase()),
-        description: parsed.description.clone(),
-        author: parsed.author.clone(),
-        license: parsed.license.clone(),
-        references: parsed.references.clone(),
-        tags: parsed.tags.clone(),
-        falsepositives: parsed.falsepositives.clone(),
-    };
+    let meta = meta(&lowered.metadata);
     let mut notes = Vec::new();
     for Referring { parsed: filter, .. } in filters {
         if !is_meant(filter, &meta) {
@@ -150,6 +137,24 @@ fn rule(
     let file = document.path.to_owned();
     let rule = Rule { meta, file, line: document.line, kind, is_asked: true, notes };
     Ok((rule, absent))
+}
+
+/// What a document says of itself.
+fn meta(theirs: &IrRuleMetadata) -> Meta {
+    let theirs = theirs.clone();
+    Meta {
+        title: theirs.title,
+        id: theirs.id,
+        name: theirs.name,
+        level: level(theirs.level),
+        status: theirs.status.map(|status| format!("{status:?}").to_ascii_lowercase()),
+        description: theirs.description,
+        author: theirs.author,
+        license: theirs.license,
+        references: theirs.references,
+        tags: theirs.tags,
+        falsepositives: theirs.falsepositives,
+    }
 }
 
 fn level(level: Option<rsigma_parser::Level>) -> Level {
@@ -329,17 +334,13 @@ fn refer_correlations(mut waiting: Vec<Referring<'_, CorrelationRule>>, loaded: 
         for referring in waiting {
             let Referring { document, parsed } = &referring;
             match correlation(parsed, &loaded.rules) {
-                Ok((kind, notes)) => {
+                Ok((meta, kind, notes)) => {
                     if !parsed.generate {
                         is_base.extend(kind.rules.iter().copied());
                     }
-                    loaded.rules.push(correlated(
-                        document.path,
-                        document.line,
-                        parsed,
-                        kind,
-                        notes,
-                    ));
+                    let (file, line) = (document.path.to_owned(), document.line);
+                    let kind = Kind::Correlation(Box::new(kind));
+                    loaded.rules.push(Rule { meta, file, line, kind, is_asked: true, notes });
                 }
                 Err(_) => later.push(referring),
             }
@@ -360,34 +361,10 @@ fn refer_correlations(mut waiting: Vec<Referring<'_, CorrelationRule>>, loaded: 
     }
 }
 
-fn correlated(
-    path: &Path,
-    line: usize,
-    parsed: &CorrelationRule,
-    kind: Correlation,
-    notes: Vec<String>,
-) -> Rule {
-    let meta = Meta {
-        title: parsed.title.clone(),
-        id: parsed.id.clone(),
-        name: parsed.name.clone(),
-        level: level(parsed.level),
-        status: parsed.status.map(|status| format!("{status:?}").to_ascii_lowercase()),
-        description: parsed.description.clone(),
-        author: parsed.author.clone(),
-        license: parsed.license.clone(),
-        references: parsed.references.clone(),
-        tags: parsed.tags.clone(),
-        falsepositives: parsed.falsepositives.clone(),
-    };
-    let kind = Kind::Correlation(Box::new(kind));
-    Rule { meta, file: path.to_owned(), line, kind, is_asked: true, notes }
-}
-
 fn correlation(
     parsed: &CorrelationRule,
     rules: &[Rule],
-) -> Result<(Correlation, Vec<String>), String> {
+) -> Result<(Meta, Correlation, Vec<String>), String> {
     if parsed.window != WindowMode::Sliding {
         return Err("only sliding windows are supported".to_owned());
     }
@@ -413,7 +390,8 @@ fn correlation(
     let group_by = parsed.rules.iter().map(|name| group_keys(parsed, name)).collect();
     let test = window_test(parsed)?;
     let within = micros(&parsed.timespan)?;
-    Ok((Correlation { rules: places, group_by, within, test }, notes))
+    let lowered = lower_correlation(parsed).map_err(|error| error.to_string())?;
+    Ok((meta(&lowered.metadata), Correlation { rules: places, group_by, within, test }, notes))
 }
 
 /// The fields by which events of one of the rules are grouped.

@@ -16,11 +16,14 @@ use crate::cli::shown::csv_for_terminal;
 use crate::cli::table::{Cell, table};
 use crate::cli::text::{counted, escape, thousands};
 use comfy_table::Color;
-use detect::{Finding, Hunted, Level, Rule};
+use detect::{Finding, Hunted, Level, Rule, Told};
 use formats::csv::CsvWriter;
 
 /// Principals that the table shows; the other formats have all.
 const PRINCIPALS_SHOWN: usize = 20;
+
+/// Lines of what the archive lacks that are shown; JSON has all.
+const COVERAGE_SHOWN: usize = 5;
 
 /// Columns of CSV.
 const KEYS: [&str; 14] = [
@@ -177,7 +180,7 @@ impl<'r> Report<'r> {
         (principals, tactics)
     }
 
-    pub(super) fn json(&self, warnings: &[String]) -> Value {
+    pub(super) fn json(&self, told: &Told) -> Value {
         let rule = |(rule, hunted): &(&Rule, Hunted)| {
             let mut json =
                 json!({ "rule": rule.meta, "kind": rule.kind.name(), "place": place(rule) });
@@ -210,7 +213,8 @@ impl<'r> Report<'r> {
             "rules_without_findings": self.found.iter().filter_map(|found| quiet(&found)).collect::<Vec<_>>(),
             "principals": sums(&principals, "principal"),
             "tactics": sums(&tactics, "tactic"),
-            "warnings": warnings,
+            "warnings": told.warnings,
+            "coverage": told.coverage,
         })
     }
 
@@ -237,10 +241,11 @@ impl<'r> Report<'r> {
     }
 
     /// A page that stands alone: no script, and nothing from elsewhere.
-    pub(super) fn html(&self, warnings: &[String]) -> String {
+    pub(super) fn html(&self, told: &Told) -> String {
         let mut page = head();
         let _ = write!(page, "<p>{}</p>", html(&self.footer()));
-        for line in warnings.iter().cloned().chain(self.left_out()) {
+        let lines = told.warnings.iter().cloned().chain(self.left_out());
+        for line in lines.chain(coverage(told)) {
             let _ = write!(page, "<p class=told>{}</p>", html(&line));
         }
         for (rule, hunted) in self.with_findings() {
@@ -315,6 +320,22 @@ fn html(text: &str) -> String {
         }
     }
     safe
+}
+
+/// What the archive lacks of what was asked for, a line each, the first of them.
+pub(super) fn coverage(told: &Told) -> Vec<String> {
+    let mut lines: Vec<String> = told
+        .coverage
+        .iter()
+        .take(COVERAGE_SHOWN)
+        .map(|line| format!("coverage: {}", escape(line)))
+        .collect();
+    let more = told.coverage.len().saturating_sub(COVERAGE_SHOWN);
+    if more > 0 {
+        let more = counted(more as u64, "line");
+        lines.push(format!("{more} more of what the archive lacks; --format json has them"));
+    }
+    lines
 }
 
 fn row(rule: &Rule, hunted: &Hunted) -> Vec<Cell> {
