@@ -167,7 +167,7 @@ mod tests {
         for condition in [
             ["a"; 11].join(" and "),
             ["1 of a*"; 11].join(" or "),
-            ["all of them"; 2_000].join(" or "),
+            ["all of them"; 200].join(" or "),
         ] {
             let found =
                 loaded(&format!("    a: {{eventName: [{list}]}}\n    condition: {condition}\n"));
