@@ -460,3 +460,53 @@ fn a_hunt_tells_what_the_archive_lacks() {
         assert!(problem(&ran, line), "{line} is not in\n{}", ran.stderr);
     }
 }
+
+/// Rules that refer to others, over the five records: what each finds, and which are asked.
+#[test]
+fn filters_and_correlations_refer_to_rules_by_id_name_and_title() {
+    let place = Place::new();
+    let (trail, rules) = (place.path("trail.json"), place.path("rules.yml"));
+    fs::write(&trail, json!({ "Records": records() }).to_string()).unwrap();
+    let data_dir = place.data_dir();
+    assert_eq!(run(&["import", text(&trail), "--data-dir", text(&data_dir)]).code, 0);
+    let named =
+        |name: &str, detection: &str| format!("name: {name}\n{}", document(name, detection));
+    let correlation = |title: &str, more: &str| {
+        format!(
+            "title: {title}\nname: {title}\ncorrelation:\n    group-by: [userIdentity.arn]\n    \
+             timespan: 10s\n    {more}\n"
+        )
+    };
+    let documents = [
+        named("filtered", "s: {eventSource: s3.amazonaws.com}"),
+        "title: f\nlogsource: {product: aws}\nfilter:\n    rules: [filtered]\n    s: {errorCode: '*'}\n    \
+         condition: not s\n"
+            .to_owned(),
+        named("call", "s: {eventSource: s3.amazonaws.com}"),
+        named("put", "s: {eventName: PutBucketPolicy}"),
+        named("get", "s: {eventName: GetObject}"),
+        named("shown", "s: {eventName: PutBucketAcl}"),
+        correlation("three", "type: event_count\n    rules: [call]\n    condition: {gte: 3}"),
+        correlation("four", "type: event_count\n    rules: [call]\n    condition: {gte: 4}"),
+        correlation(
+            "names",
+            "type: value_count\n    rules: [call]\n    condition: {gte: 3, field: eventName}",
+        ),
+        correlation("in-order", "type: temporal_ordered\n    rules: [put, get]"),
+        correlation("against-order", "type: temporal_ordered\n    rules: [get, put]"),
+        correlation("chained", "type: temporal\n    rules: [three, put]"),
+        correlation("generates", "type: event_count\n    rules: [shown]\n    generate: true\n    condition: {gte: 1}"),
+    ];
+    fs::write(&rules, documents.join("---\n")).unwrap();
+    let answer = hunted(&["--rules", text(&rules), "--data-dir", text(&data_dir)], 0);
+    let expected = [
+        ("filtered", 2),
+        ("shown", 1),
+        ("names", 3),
+        ("in-order", 2),
+        ("chained", 2),
+        ("generates", 1),
+    ];
+    // Neither is what only a correlation asks, nor a correlation that another one asks.
+    assert_eq!(events(&answer), expected.into_iter().collect());
+}
