@@ -28,7 +28,7 @@ use crate::targets;
 const STOP_MAX: Duration = Duration::from_secs(8);
 
 /// The state is written this often, if it has changed.
-const WRITE_EVERY: Duration = Duration::from_millis(500);
+const WRITE_EVERY: Duration = Duration::from_millis(300);
 
 /// What the threads of one target share.
 pub(crate) struct Shared {
@@ -40,7 +40,7 @@ pub(crate) struct Shared {
 
 struct Noted {
     status: TargetStatus,
-    written: Option<Instant>,
+    is_written: bool,
 }
 
 impl Shared {
@@ -48,21 +48,20 @@ impl Shared {
         self.is_stopped.load(Ordering::Relaxed)
     }
 
-    /// Changes what `status` shows.
+    /// Changes what `status` shows, soon.
     pub(crate) fn note(&self, change: impl FnOnce(&mut TargetStatus)) {
         let mut noted = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut noted.status);
-        if noted.written.is_none_or(|written| written.elapsed() >= WRITE_EVERY) {
-            noted.written = Some(Instant::now());
-            // It is for people; the next one will do.
-            let _ = noted.status.write(&self.folder);
-        }
+        noted.is_written = false;
     }
 
     /// Writes what was noted since.
     fn flush(&self) {
-        let noted = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = noted.status.write(&self.folder);
+        let mut noted = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if !noted.is_written {
+            // It is for people; the next one will do.
+            noted.is_written = noted.status.write(&self.folder).is_ok();
+        }
     }
 
     fn stop(&self) {
@@ -107,10 +106,20 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     if targets.is_empty() {
         warn!("there is no target: nothing is read or delivered");
     }
+    let shared: Vec<&'static Shared> = running.iter().map(|target| target.shared).collect();
+    thread::Builder::new().name("status".to_owned()).spawn(move || write_status(&shared))?;
     let signal = signals.forever().next();
     info!(signal, "stops");
     stop(&running);
     Ok(())
+}
+
+/// Keeps the files of `status` as new as they should be, until the process ends.
+fn write_status(shared: &[&'static Shared]) {
+    loop {
+        shared.iter().for_each(|shared| shared.flush());
+        thread::sleep(WRITE_EVERY);
+    }
 }
 
 struct Running {
@@ -143,7 +152,7 @@ fn start(
     let folder: &'static Path = Box::leak(folder.into_boxed_path());
     let mut status = TargetStatus::read(folder);
     (status.failures, status.next_try) = (0, None);
-    let status = Mutex::new(Noted { status, written: None });
+    let status = Mutex::new(Noted { status, is_written: false });
     let is_stopped = AtomicBool::new(false);
     let shared: &'static Shared =
         Box::leak(Box::new(Shared { spool, folder: folder.to_owned(), status, is_stopped }));

@@ -33,6 +33,7 @@ pub(super) struct Webhook {
     url: Secret,
     headers: Vec<(String, Secret)>,
     sign: Option<Secret>,
+    timeout: Duration,
 }
 
 impl Webhook {
@@ -63,7 +64,19 @@ impl Webhook {
             url: config.url.clone(),
             headers: config.headers.clone(),
             sign: config.sign.clone(),
+            timeout,
         })
+    }
+}
+
+impl Webhook {
+    fn failed(&self, error: &ureq::Error) -> Failure {
+        match error {
+            ureq::Error::Timeout(_) => {
+                Failure::retry(format!("the server did not answer in {} s", self.timeout.as_secs()))
+            }
+            error => Failure::retry(error),
+        }
     }
 }
 
@@ -81,7 +94,7 @@ impl Target for Webhook {
         for (name, value) in &self.headers {
             request = request.header(name, value.reveal());
         }
-        let mut response = request.send(body.as_bytes()).map_err(Failure::retry)?;
+        let mut response = request.send(body.as_bytes()).map_err(|error| self.failed(&error))?;
         let status = response.status().as_u16();
         let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let retry_after = header.and_then(|text| retry_after(text, Timestamp::now()));
