@@ -17,7 +17,7 @@ const OURS: &[&str] = &["traildex_notify", "client", "wire"];
 
 /// Starts the log.
 pub(crate) fn start(level: &str, is_json: bool) {
-    let ours: String = OURS.iter().map(|name| format!(",{name}={level}")).collect();
+    let ours = OURS.iter().map(|name| format!(",{name}={level}"));
     let lines =
         lines::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let lines = if is_json {
@@ -25,7 +25,7 @@ pub(crate) fn start(level: &str, is_json: bool) {
     } else {
         lines.fmt_fields(debug_fn(write_field).delimited(" ")).boxed()
     };
-    let filter = EnvFilter::new(format!("warn{ours}"));
+    let filter = EnvFilter::new(format!("warn{}", ours.collect::<String>()));
     tracing_subscriber::registry().with(lines).with(filter).init();
 }
 

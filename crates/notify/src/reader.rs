@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
                     if told.take().is_some() {
                         info!(target = target, "reads alerts again");
                     }
-                    self.shared.note(|status| status.reading = "reads alerts".to_owned());
+                    self.shared.note(|status| "reads alerts".clone_into(&mut status.reading));
                     // A daemon without rules answers at once.
                     let is_idle = read == 0 && asked.elapsed() < Duration::from_secs(1);
                     pause =
@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
             target = target,
             bytes, "the spool is full: reading waits, and the daemon keeps alerts"
         );
-        self.shared.note(|status| status.reading = "waits: the spool is full".to_owned());
+        self.shared.note(|status| "waits: the spool is full".clone_into(&mut status.reading));
         self.shared.spool.wait_for_room();
         info!(target = target, "the spool has room: reading goes on");
     }

@@ -117,7 +117,9 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
 /// Keeps the files of `status` as new as they should be, until the process ends.
 fn write_status(shared: &[&'static Shared]) {
     loop {
-        shared.iter().for_each(|shared| shared.flush());
+        for shared in shared {
+            shared.flush();
+        }
         thread::sleep(WRITE_EVERY);
     }
 }
@@ -170,13 +172,17 @@ fn start(
 /// Ends waiting, and gives deliveries that are under way a little time. Readers wait for the daemon,
 /// and are left alone.
 fn stop(running: &[Running]) {
-    running.iter().for_each(|target| target.shared.stop());
+    for target in running {
+        target.shared.stop();
+    }
     let until = Instant::now() + STOP_MAX;
     let is_busy = |target: &Running| !target.deliverer.is_finished();
     while running.iter().any(is_busy) && Instant::now() < until {
         thread::sleep(Duration::from_millis(10));
     }
-    running.iter().for_each(|target| target.shared.flush());
+    for target in running {
+        target.shared.flush();
+    }
 }
 
 /// A target that was renamed, or taken out, may have left something.

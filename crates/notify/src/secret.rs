@@ -46,7 +46,7 @@ impl Secret {
             return Err(format!("it belongs to user {owner}, who could change it"));
         }
         let mut text = String::new();
-        file.take(BYTES_MAX).read_to_string(&mut text).map_err(|error| cannot(error))?;
+        file.take(BYTES_MAX).read_to_string(&mut text).map_err(cannot)?;
         match text.trim() {
             "" => Err("it is empty".to_owned()),
             text => Ok(Self(text.to_owned())),

@@ -39,8 +39,8 @@ pub(crate) enum Next {
 }
 
 impl Failure {
-    pub(crate) fn retry(reason: impl ToString) -> Self {
-        Self { reason: reason.to_string(), next: Next::Retry(None) }
+    pub(crate) fn retry(reason: String) -> Self {
+        Self { reason, next: Next::Retry(None) }
     }
 }
 

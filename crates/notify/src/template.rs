@@ -230,20 +230,20 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(template: Value, escape: Escape, expected: Value) {
-        let template = Template::new(&template, escape, extras()).unwrap();
-        assert_eq!(template.fill(&change()), expected);
+    fn check(template: &Value, escape: Escape, expected: &Value) {
+        let template = Template::new(template, escape, extras()).unwrap();
+        assert_eq!(&template.fill(&change()), expected);
     }
 
     #[test]
     fn placeholders_are_values_alone_and_text_among_text() {
         check(
-            json!({ "n": "{events}", "t": "{events} events", "refs": "{rule.references}",
+            &json!({ "n": "{events}", "t": "{events} events", "refs": "{rule.references}",
                 "joined": "see {rule.references}", "group": "{group.a.b}", "fixed": [1, null, true],
                 "{key}": "{key}", "absent": "{note}", "list": ["{note}", "{number}"],
                 "text": "note: {note}.", "action": "{words.action}", "braces": "{{{id}}}" }),
             Escape::None,
-            json!({ "n": 4, "t": "4 events", "refs": ["https://a", "https://b"],
+            &json!({ "n": 4, "t": "4 events", "refs": ["https://a", "https://b"],
                 "joined": "see https://a, https://b", "group": "dotted", "fixed": [1, null, true],
                 "{key}": "0f3c-log-17", "list": [17],
                 "text": "note: .", "action": "trigger", "braces": "{0f3c}" }),
@@ -253,16 +253,16 @@ mod tests {
     #[test]
     fn strangers_texts_stay_texts() {
         check(
-            json!({ "a": "{rule.title}", "b": "by {group.principal}", "alert": "{group}" }),
+            &json!({ "a": "{rule.title}", "b": "by {group.principal}", "alert": "{group}" }),
             Escape::None,
-            json!({ "a": "Root \"used\"\\u{1b}[2J", "b": "by <!channel> & {query} @here `x`",
+            &json!({ "a": "Root \"used\"\\u{1b}[2J", "b": "by <!channel> & {query} @here `x`",
                 "alert": { "a.b": "dotted", "principal": "<!channel> & {query} @here `x`" } }),
         );
         check(
-            json!({ "b": "by {group.principal}", "short": "{group.principal:8}",
+            &json!({ "b": "by {group.principal}", "short": "{group.principal:8}",
                 "n": "{events:3}", "own": "<!here> {id}" }),
             Escape::Slack,
-            json!({ "b": "by &lt;!channel&gt; &amp; {query} @\u{2060}here 'x'",
+            &json!({ "b": "by &lt;!channel&gt; &amp; {query} @\u{2060}here 'x'",
                 "short": "&lt;!ch…", "n": "4", "own": "<!here> 0f3c" }),
         );
     }

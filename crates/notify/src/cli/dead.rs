@@ -10,6 +10,7 @@ use crate::run;
 use crate::text::escape_cut;
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub(super) struct Args {
     /// List them
@@ -46,7 +47,7 @@ pub(super) fn change(config: &Config, args: &Args) -> anyhow::Result<Ended> {
         let dead = Dead::new(&folder);
         if args.list {
             for letter in dead.letters()?.iter().filter(|letter| is_meant(letter)) {
-                say(&listed(name, letter, args.json)?)?;
+                say(&listed(name, letter, args.json))?;
             }
             continue;
         }
@@ -59,17 +60,17 @@ pub(super) fn change(config: &Config, args: &Args) -> anyhow::Result<Ended> {
     Ok(Ended::Well)
 }
 
-fn listed(name: &str, letter: &Letter, is_json: bool) -> anyhow::Result<String> {
+fn listed(name: &str, letter: &Letter, is_json: bool) -> String {
     let Letter { at, reason, attempts, change } = letter;
     if is_json {
         let letter = json!({
             "target": name, "at": at, "reason": reason, "attempts": attempts,
             "change": change.to_json(),
         });
-        return Ok(format!("{letter}\n"));
+        return format!("{letter}\n");
     }
     let title = escape_cut(change.text(&["rule", "title"]).unwrap_or_default(), 80);
     let (key, kind) = (escape_cut(&change.key, 150), escape_cut(&change.change, 20));
     let reason = escape_cut(reason, 400);
-    Ok(format!("{at}  {name}  {key}  {kind}  {title}\n    after {attempts}: {reason}\n"))
+    format!("{at}  {name}  {key}  {kind}  {title}\n    after {attempts}: {reason}\n")
 }

@@ -147,13 +147,13 @@ impl<'a> Keys<'a> {
     /// A path; a relative one counts from the folder of the configuration.
     pub(super) fn path(&mut self, key: &'static str, to: &mut PathBuf) -> Result<(), ConfigError> {
         if let Some(text) = self.text(key)? {
-            *to = self.from_file(&text);
+            *to = self.beside(&text);
         }
         Ok(())
     }
 
     /// Where a path of the configuration is.
-    pub(super) fn from_file(&self, text: &str) -> PathBuf {
+    pub(super) fn beside(&self, text: &str) -> PathBuf {
         self.file.path.parent().unwrap_or(Path::new("")).join(text)
     }
 

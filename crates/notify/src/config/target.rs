@@ -212,7 +212,7 @@ fn read_template(keys: &mut Keys, hidden: &mut Hidden) -> Result<Option<Template
     keys.choice("escape", Escape::NAMES, &mut escape)?;
     let mut extras = Extras { secrets: BTreeMap::new(), words: BTreeMap::new() };
     for (name, path) in keys.pairs("secrets")? {
-        let secret = Secret::read(&keys.from_file(&path))
+        let secret = Secret::read(&keys.beside(&path))
             .map_err(|error| keys.refuse("secrets", &format!("{path}: {error}")))?;
         hidden.add(secret.reveal());
         extras.secrets.insert(name, secret);
@@ -234,7 +234,7 @@ fn read_template(keys: &mut Keys, hidden: &mut Hidden) -> Result<Option<Template
         }
         (Some(value), None) => ("template", value),
         (None, Some(path)) => {
-            let value = read_json(&keys.from_file(&path));
+            let value = read_json(&keys.beside(&path));
             ("template_file", value.map_err(|error| keys.refuse("template_file", &error))?)
         }
         (None, None) if has_escape => {
@@ -260,7 +260,7 @@ fn read_webhook(keys: &mut Keys, hidden: &mut Hidden) -> Result<WebhookConfig, C
     }
     if let Some(path) = keys.text("headers_file")? {
         let refuse = |reason: &str| keys.refuse("headers_file", reason);
-        let secret = Secret::read(&keys.from_file(&path)).map_err(|error| refuse(&error))?;
+        let secret = Secret::read(&keys.beside(&path)).map_err(|error| refuse(&error))?;
         for (at, line) in secret.reveal().lines().enumerate() {
             let split = line.split_once(':').map(|(name, value)| (name.trim(), value.trim()));
             let Some((name, value)) = split else {
@@ -276,8 +276,8 @@ fn read_webhook(keys: &mut Keys, hidden: &mut Hidden) -> Result<WebhookConfig, C
     }
     let mut sign = None;
     if let Some(path) = keys.text("sign_file")? {
-        let secret = Secret::read(&keys.from_file(&path))
-            .map_err(|error| keys.refuse("sign_file", &error))?;
+        let secret =
+            Secret::read(&keys.beside(&path)).map_err(|error| keys.refuse("sign_file", &error))?;
         hidden.add(secret.reveal());
         sign = Some(secret);
     }
@@ -307,7 +307,7 @@ fn read_url(keys: &mut Keys, hidden: &mut Hidden) -> Result<Secret, ConfigError>
         (None, None) => return Err(keys.missing("a `url`, or a `url_file` that holds it")),
         (Some(url), None) => ("url", Secret::shown(&url)),
         (None, Some(path)) => {
-            let secret = Secret::read(&keys.from_file(&path));
+            let secret = Secret::read(&keys.beside(&path));
             ("url_file", secret.map_err(|error| keys.refuse("url_file", &error))?)
         }
     };

@@ -75,7 +75,7 @@ impl Webhook {
             ureq::Error::Timeout(_) => {
                 Failure::retry(format!("the server did not answer in {} s", self.timeout.as_secs()))
             }
-            error => Failure::retry(error),
+            error => Failure::retry(error.to_string()),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::program::{Program, json_lines};
-use crate::server::{Act, Server};
+use crate::server::{Act, Request, Server};
 use crate::source::Source;
 
 /// Of a target: keys and numbers of what it got, in the order in which it came.
@@ -88,7 +88,7 @@ fn nothing_is_lost_whenever_the_program_is_killed() {
         });
     }
     program.stop();
-    let hooked: Vec<Value> = server.requests().iter().map(|request| request.json()).collect();
+    let hooked: Vec<Value> = server.requests().iter().map(Request::json).collect();
     println!("{kills} kills, {count} changes, {} requests", hooked.len());
     check("hook", &hooked, count);
     check("log", &json_lines(&program.path("a.ndjson")), count);

@@ -12,4 +12,5 @@ mod reading;
 mod server;
 mod source;
 mod syslog;
+mod unit;
 mod webhook;

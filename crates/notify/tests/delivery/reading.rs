@@ -102,7 +102,9 @@ fn what_was_missed_is_told() {
     source.raise("a");
     principals(&program, 1);
     program.stop();
-    ["b", "c", "d"].map(|name| source.raise(name));
+    for name in ["b", "c", "d"] {
+        source.raise(name);
+    }
     source.drop_before(4);
     program.start();
     assert_eq!(principals(&program, 3), ["a", "traildex-notify", "d"]);
@@ -140,7 +142,9 @@ fn a_full_spool_stops_reading_for_its_target_alone() {
     program.configure(&source.socket, &targets);
     program.start();
     let names: Vec<String> = (0..400).map(|n| format!("p{n}")).collect();
-    names.iter().for_each(|name| drop(source.raise(name)));
+    for name in &names {
+        source.raise(name);
+    }
     assert_eq!(principals(&program, 400), names);
     program.wait_for_log("the spool is full");
     let down = program.status_of("down");

@@ -41,7 +41,7 @@ fn datagrams_are_sent_over_udp_and_a_unix_socket() {
     udp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let (_program, source) = started(&format!("udp://{}", udp.local_addr().unwrap()), "");
     source.raise("a\"]\n");
-    let mut message = [0; 65_536];
+    let mut message = vec![0; 65_536];
     let bytes = udp.recv(&mut message).unwrap();
     assert_eq!(principal(&message[..bytes]), "a\"]\n");
 
@@ -77,7 +77,7 @@ fn tcp_has_lengths_or_lines_and_survives_a_restart_of_the_server() {
     let (program, source) = started(&format!("tcp://{}", listener.local_addr().unwrap()), "");
     source.raise("a");
     let mut stream = BufReader::new(listener.accept().unwrap().0);
-    let mut next = |stream: &mut BufReader<std::net::TcpStream>| {
+    let next = |stream: &mut BufReader<std::net::TcpStream>| {
         let mut length = Vec::new();
         stream.read_until(b' ', &mut length).unwrap();
         let length: usize = std::str::from_utf8(&length).unwrap().trim().parse().unwrap();
