@@ -18,7 +18,7 @@ use crate::config::{Config, Format, Level};
 
 /// The crates that the level of the log is meant for, and this package; of others, warnings are logged.
 const OURS: &[&str] = &[
-    "traildex", "trail", "tables", "language", "wire", "evidence", "coverage", "trace", "detect",
+    "traildex", "trail", "tables", "language", "wire", "evidence", "coverage", "trace", "detect", "alerts",
     "segment", "store", "search", "ingest", "formats", "bundle", "server", "lookup", "web",
     "client", "bench",
 ];

@@ -7,7 +7,8 @@
 //!
 //! In reading order: `rule` is what a rule is, `load` reads files, `sigma` turns documents into rules,
 //! `condition` and `values` turn their detections into conditions; `window` decides correlations,
-//! `firsts` what was seen first, `absent` what did not follow; `hunt` asks.
+//! `firsts` what was seen first, `absent` what did not follow; `hunt` asks, and `live` asks again where
+//! something came in.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -20,6 +21,7 @@ mod fields;
 mod firsts;
 mod hunt;
 pub mod limits;
+mod live;
 mod load;
 mod pack;
 mod rule;
@@ -30,6 +32,7 @@ mod window;
 pub use self::ask::{Ask, AskError};
 pub use self::check::{Doubt, check};
 pub use self::hunt::{Finding, Hunt, Hunted, Told, hunt};
+pub use self::live::{Decided, Decision, Known, Scope, Standing, decide, touched};
 pub use self::load::{Loaded, Problem, Source, load};
 pub use self::pack::pack;
 pub use self::rule::{Kind, Level, Meta, Rule};

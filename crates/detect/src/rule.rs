@@ -122,6 +122,26 @@ pub struct Rule {
     pub notes: Vec<String>,
 }
 
+impl Rule {
+    /// What decides what the rule finds, and those that it refers to; another text where that is another.
+    pub fn definition(&self, rules: &[Rule]) -> String {
+        let mut text = String::new();
+        let mut open = vec![&self.kind];
+        // Each rule is at most once in another: they are read in their order.
+        while let Some(kind) = open.pop() {
+            let others: &[usize] = match kind {
+                Kind::Correlation(correlation) => &correlation.rules,
+                Kind::Absence(absence) => std::slice::from_ref(&absence.of),
+                Kind::Events(_) | Kind::FirstSeen(_) => &[],
+            };
+            open.extend(others.iter().filter_map(|place| Some(&rules.get(*place)?.kind)));
+            text.push_str(&kind.text());
+            text.push('\n');
+        }
+        text
+    }
+}
+
 /// What a rule finds.
 #[derive(Clone, Debug)]
 pub enum Kind {
@@ -143,6 +163,23 @@ impl Kind {
             Self::Correlation(correlation) => correlation.test.name(),
             Self::FirstSeen(_) => "first_seen",
             Self::Absence(_) => "absence",
+        }
+    }
+
+    /// Everything about it but which places of rules it refers to.
+    fn text(&self) -> String {
+        match self {
+            Self::Events(condition) => format!("events {condition}"),
+            Self::Correlation(correlation) => {
+                let Correlation { group_by, within, test, .. } = &**correlation;
+                format!("correlation {group_by:?} {within} {test:?}")
+            }
+            Self::FirstSeen(FirstSeen { condition, keys, history, learning }) => {
+                format!("first_seen {condition} {keys:?} {history} {learning}")
+            }
+            Self::Absence(Absence { condition, group_by, within, .. }) => {
+                format!("absence {condition} {group_by:?} {within}")
+            }
         }
     }
 
@@ -281,6 +318,15 @@ impl Limit {
 }
 
 impl WindowTest {
+    /// The fields whose values are counted or measured.
+    pub(crate) fn measured(&self) -> Vec<Key> {
+        match self {
+            Self::Values { of, .. } => of.clone(),
+            Self::Number { of, .. } => vec![of.clone()],
+            Self::Count(_) | Self::Together(_) | Self::InOrder => Vec::new(),
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Count(_) => "event_count",
