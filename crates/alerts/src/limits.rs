@@ -12,14 +12,8 @@ pub const CHANGES_MAX: usize = 50_000;
 /// Changes that an answer has if the request does not say how many.
 pub const CHANGES_LIMIT_DEFAULT: usize = 100;
 
-/// Changes that an answer can have, and alerts that one request can change.
-pub const CHANGES_LIMIT_MAX: usize = 1_000;
-
 /// Alerts that a list has if the request does not say how many.
 pub const LIST_LIMIT_DEFAULT: usize = 100;
-
-/// Alerts that one list can have.
-pub const LIST_LIMIT_MAX: usize = 1_000;
 
 /// Bytes of a person's note.
 pub const NOTE_BYTES_MAX: usize = 4_096;

@@ -3,7 +3,8 @@
 use wire::{Alert, AlertCount, AlertState, AlertsRequest, AlertsResponse, ApiError, ErrorKind};
 
 use crate::file::Entry;
-use crate::limits::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX};
+use crate::limits::LIST_LIMIT_DEFAULT;
+use wire::limits::ALERTS_LIMIT_MAX;
 use crate::store::Alerts;
 use detect::Level;
 
@@ -21,8 +22,8 @@ impl Alerts {
     ) -> Result<AlertsResponse, ApiError> {
         let bad = |message: String| ApiError::new(ErrorKind::BadRequest, message);
         let limit = request.limit.unwrap_or(LIST_LIMIT_DEFAULT);
-        if limit > LIST_LIMIT_MAX {
-            return Err(bad(format!("limit: {LIST_LIMIT_MAX} at most")));
+        if limit > ALERTS_LIMIT_MAX {
+            return Err(bad(format!("limit: {ALERTS_LIMIT_MAX} at most")));
         }
         let level = request.level.as_ref().map(|text| level(text).ok_or_else(|| {
             bad(format!("level: '{text}' is none of {}", Level::ALL.map(Level::name).join(", ")))

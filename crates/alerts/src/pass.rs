@@ -45,6 +45,12 @@ impl Rules {
         Self { rules, asked }
     }
 
+    /// Whether it was these that looked, as they are now.
+    pub fn are_those_of(&self, seen: &Seen) -> bool {
+        let is_known = |asked: &Asked| seen.rules.get(&asked.key) == Some(&asked.version);
+        self.asked.len() == seen.rules.len() && self.asked.iter().all(is_known)
+    }
+
     /// How many are asked.
     pub fn count(&self) -> usize {
         self.asked.len()

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use detect::{Decided, Decision, Standing};
 use jiff::Timestamp;
 use segment::IndexError;
-use segment::disk::Disk;
+use segment::disk::{Disk, RealDisk};
 use sha2::{Digest, Sha256};
 use wire::{
     Alert, AlertChange, AlertChangeKind, AlertChanges, AlertChangesRequest, AlertRule, AlertState,
@@ -16,10 +16,11 @@ use wire::{
 
 use crate::file::{AlertsFile, Change, Changed, Entry, Line, head};
 use crate::limits::{
-    ALERTS_BYTES_MAX, ALERTS_MAX, CHANGES_LIMIT_DEFAULT, CHANGES_LIMIT_MAX, CHANGES_MAX,
+    ALERTS_BYTES_MAX, ALERTS_MAX, CHANGES_LIMIT_DEFAULT, CHANGES_MAX,
     COMPACT_BYTES_MIN, IDS_MAX, LINE_CHANGES_MAX, NOTE_BYTES_MAX, TEXT_BYTES_MAX,
 };
 use crate::list::Listing;
+use wire::limits::CHANGES_LIMIT_MAX;
 use crate::seen::Seen;
 
 /// The alerts of a data directory. The directory's lock is held by whoever has one.
@@ -78,31 +79,20 @@ impl Alerts {
                 file.path().display()
             )
         });
-        let is_new = read.lines.is_empty();
-        let mut state = State {
-            file,
-            log: String::new(),
-            entries: BTreeMap::new(),
-            bytes: 0,
-            changes: VecDeque::new(),
-            next_number: 1,
-            seen: Seen::default(),
-            rules: HashMap::new(),
-        };
-        for line in read.lines {
-            state.take(line);
-        }
-        if state.log.is_empty() {
-            state.log = new_log();
-        }
+        let mut state = State::of(file, read.lines);
         if damage.is_some() {
             state.seen.rules.clear();
             state.set_aside()?;
-        }
-        if is_new || damage.is_some() {
             state.compact()?;
         }
         Ok((Self { state: Mutex::new(state) }, damage))
+    }
+
+    /// Reads the alerts of a data directory that another process may own, and changes nothing. They are
+    /// not to be changed.
+    pub fn read(data_dir: &Path) -> Result<Self, IndexError> {
+        let (file, read) = AlertsFile::open(data_dir, Arc::new(RealDisk))?;
+        Ok(Self { state: Mutex::new(State::of(file, read.lines)) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -240,6 +230,26 @@ impl Alerts {
 }
 
 impl State {
+    fn of(file: AlertsFile, lines: Vec<Line>) -> Self {
+        let mut state = Self {
+            file,
+            log: String::new(),
+            entries: BTreeMap::new(),
+            bytes: 0,
+            changes: VecDeque::new(),
+            next_number: 1,
+            seen: Seen::default(),
+            rules: HashMap::new(),
+        };
+        for line in lines {
+            state.take(line);
+        }
+        if state.log.is_empty() {
+            state.log = new_log();
+        }
+        state
+    }
+
     /// What decisions change.
     fn differences(
         &mut self,
@@ -307,7 +317,9 @@ impl State {
         });
         let numbered: Vec<Changed> = numbered.collect();
         let parts = numbered.chunks(LINE_CHANGES_MAX);
-        let mut lines: Vec<Line> = parts.map(|part| Line::Changes(part.to_vec())).collect();
+        let begins = (self.file.bytes == 0).then(|| head(&self.log));
+        let parts = parts.map(|part| Line::Changes(part.to_vec()));
+        let mut lines: Vec<Line> = begins.into_iter().chain(parts).collect();
         lines.extend(seen.map(|seen| Line::Seen(Box::new(seen))));
         self.file.append(&lines)?;
         for line in lines {

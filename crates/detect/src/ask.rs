@@ -10,7 +10,7 @@ use wire::{Order, QueryForm, SearchRequest, SearchResponse, Table, TotalMode};
 
 use crate::fields::Key;
 use crate::hunt::Told;
-use crate::limits::{EVENTS_MAX, ROWS_MAX, TOLD_MAX};
+use crate::limits::{EVENTS_MAX, LIVE_EVENTS_MAX, ROWS_MAX, TOLD_MAX};
 
 /// Why an archive did not answer.
 pub type AskError = Box<dyn Error + Send + Sync>;
@@ -50,11 +50,18 @@ pub(crate) struct Group {
 pub(crate) struct Asker<'a> {
     archive: &'a dyn Ask,
     pub(crate) told: Told,
+    /// Events and groups that are held at a time.
+    events_max: usize,
 }
 
 impl<'a> Asker<'a> {
     pub(crate) fn new(archive: &'a dyn Ask) -> Self {
-        Self { archive, told: Told::default() }
+        Self { archive, told: Told::default(), events_max: EVENTS_MAX }
+    }
+
+    /// For a process that has more to do.
+    pub(crate) fn small(archive: &'a dyn Ask) -> Self {
+        Self { events_max: LIVE_EVENTS_MAX, ..Self::new(archive) }
     }
 
     /// The times of the first and the last event between two bounds as people write them, as a span; None
@@ -115,8 +122,8 @@ impl<'a> Asker<'a> {
                 spans.extend(halves(span).ok_or_else(too_many_at_once)?);
                 continue;
             }
-            if events.len() + count as usize > EVENTS_MAX {
-                return Err(too_many_events());
+            if events.len() + count as usize > self.events_max {
+                return Err(too_many_events(self.events_max));
             }
             let request = SearchRequest { order: Order::Oldest, ..between(query.clone(), span) };
             for row in self.table(&request)?.rows {
@@ -159,8 +166,8 @@ impl<'a> Asker<'a> {
                 spans.extend(halves(span).ok_or_else(too_many_at_once)?);
                 continue;
             }
-            if groups.len() + table.rows.len() > EVENTS_MAX {
-                return Err(format!("more than {EVENTS_MAX} groups").into());
+            if groups.len() + table.rows.len() > self.events_max {
+                return Err(format!("more than {} groups", self.events_max).into());
             }
             for row in table.rows {
                 groups.push(group(&table.columns, row, keys)?);
@@ -213,8 +220,8 @@ fn halves(Span { start, end }: Span) -> Option<[Span; 2]> {
     (middle > start).then_some([Span { start: middle, end }, Span { start, end: middle }])
 }
 
-pub(crate) fn too_many_events() -> AskError {
-    format!("more than {EVENTS_MAX} events, which is as many as one rule can look at").into()
+pub(crate) fn too_many_events(events_max: usize) -> AskError {
+    format!("more than {events_max} events, which is as many as one rule can look at").into()
 }
 
 fn too_many_at_once() -> AskError {

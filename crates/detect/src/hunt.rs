@@ -210,7 +210,7 @@ impl<'h, 'a> Hunter<'h, 'a> {
                 }
             }
             if occurrences.len() > EVENTS_MAX {
-                return Err(too_many_events());
+                return Err(too_many_events(EVENTS_MAX));
             }
         }
         Ok((window::find(correlation, occurrences), without))

@@ -8,11 +8,11 @@ use std::ops::Bound;
 use language::ast::{Expr, FieldRef, Test, Value};
 
 use crate::absent;
-use crate::ask::{Ask, AskError, Asker, Group, Span, written};
+use crate::ask::{Ask, AskError, Asker, Group, Span, too_many_events, written};
 use crate::fields::{Key, values_of};
 use crate::firsts;
 use crate::hunt::{Hunter, by_ids, is, occurrence, of_key};
-use crate::limits::{EVENTS_MAX, IDS_MAX};
+use crate::limits::{IDS_MAX, LIVE_EVENTS_MAX};
 use crate::rule::{Absence, Correlation, FirstSeen, Kind, Rule};
 use crate::window;
 use crate::window::{Found, Occurrence};
@@ -133,7 +133,7 @@ pub fn touched(
     place: usize,
     known: &Known,
 ) -> Result<Option<Scope>, AskError> {
-    let mut asker = Asker::new(new);
+    let mut asker = Asker::small(new);
     let mut found = |condition: &Expr, keys: &[Key]| -> Result<Touched, AskError> {
         Ok(Touched::of(&asker.groups(condition, keys, false, known.span())?, keys))
     };
@@ -211,7 +211,7 @@ pub fn decide(
     standing: &[Standing],
     known: &Known,
 ) -> Result<Decided, AskError> {
-    let mut asker = Asker::new(archive);
+    let mut asker = Asker::small(archive);
     match &rules[place].kind {
         Kind::Events(condition) => of_events(&mut asker, condition, scope, known),
         Kind::Correlation(correlation) if is_chain(rules, correlation) => {
@@ -344,8 +344,8 @@ fn occurrences(
                 None => without += 1,
             }
         }
-        if occurrences.len() > EVENTS_MAX {
-            return Err(crate::ask::too_many_events());
+        if occurrences.len() > LIVE_EVENTS_MAX {
+            return Err(too_many_events(LIVE_EVENTS_MAX));
         }
     }
     Ok((occurrences, without))
