@@ -156,7 +156,15 @@ pub fn serve(config: &Config, source: Source) -> anyhow::Result<()> {
             manager.ready();
             tasks.spawn(manager::report(manager, engine));
         };
-        run(config, Listeners { socket, aws }, Live { server: options, rules }, metrics, stop, ready).await
+        run(
+            config,
+            Listeners { socket, aws },
+            Live { server: options, rules },
+            metrics,
+            stop,
+            ready,
+        )
+        .await
     })?;
     runtime.shutdown_timeout(STOP_GRACE);
     Ok(())
@@ -223,8 +231,9 @@ async fn run(
     {
         tracing::warn!(%error, "who reads the index cannot be told the socket");
     }
-    let started =
-        store.map_err(anyhow::Error::from).and_then(|store| Daemon::start(config, store, live.rules, metrics));
+    let started = store
+        .map_err(anyhow::Error::from)
+        .and_then(|store| Daemon::start(config, store, live.rules, metrics));
     let engine = match started {
         Ok(engine) => Arc::new(engine),
         Err(error) => {

@@ -69,11 +69,7 @@ pub type LiveRules = Arc<ArcSwap<RuleOptions>>;
 
 impl RuleOptions {
     pub fn of(config: &Config, reloads: u64) -> Self {
-        Self {
-            rules: config.rules.clone(),
-            age_days_max: config.alerts.age_days_max,
-            reloads,
-        }
+        Self { rules: config.rules.clone(), age_days_max: config.alerts.age_days_max, reloads }
     }
 
     /// Those of a configuration that was read again.
@@ -312,7 +308,11 @@ impl<'w> Running<'w> {
             start: start.0,
             end: end.0,
             before: seen.span.filter(|_| goes_on),
-            kept_from: if snapshot.expired.events > 0 { snapshot.expired.before.0 } else { i64::MIN },
+            kept_from: if snapshot.expired.events > 0 {
+                snapshot.expired.before.0
+            } else {
+                i64::MIN
+            },
         });
         let all = OfSnapshot { snapshot, cancel: &watch.cancel };
         let pass = Pass {

@@ -37,10 +37,11 @@ use store::store::Store;
 use wire::engine::{Caller, Cancel, Engine};
 use wire::{
     AlertChanges, AlertChangesRequest, AlertsChangeRequest, AlertsChangeResponse, AlertsRequest,
-    AlertsResponse, ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest,
-    FieldsResponse, FileCounts, FilesRequest, FilesResponse, IndexStatus, Lag, RebuildRequest,
-    RebuildState, RebuildStatus, Rest, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
-    Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
+    AlertsResponse, ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts,
+    FieldsRequest, FieldsResponse, FileCounts, FilesRequest, FilesResponse, IndexStatus, Lag,
+    RebuildRequest, RebuildState, RebuildStatus, Rest, SavedRequest, SavedSearch, SearchRequest,
+    SearchResponse, Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse,
+    VerifyStatus,
 };
 
 /// A search tells of files that wait for so long; others are read in a moment.

@@ -18,8 +18,8 @@ use tokio::sync::oneshot;
 use super::coverage::{Coverage, WAIT_OFFLINE};
 use super::engine::{lost, underived, unlisted};
 use super::{alerts, files, live_options, saved};
-use ::alerts::Alerts;
 use crate::config::Config;
+use ::alerts::Alerts;
 use ingest::progress::Progress;
 use search::run;
 use segment::IndexError;
@@ -34,10 +34,11 @@ use store::snapshot::Snapshot;
 use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::{
     AlertChanges, AlertChangesRequest, AlertsChangeRequest, AlertsChangeResponse, AlertsRequest,
-    AlertsResponse, ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest,
-    FieldsResponse, FileCounts, FileState, FilesRequest, FilesResponse, IndexStatus,
-    RebuildRequest, RebuildStatus, Rest, RulesStatus, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
-    Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
+    AlertsResponse, ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts,
+    FieldsRequest, FieldsResponse, FileCounts, FileState, FilesRequest, FilesResponse, IndexStatus,
+    RebuildRequest, RebuildStatus, Rest, RulesStatus, SavedRequest, SavedSearch, SearchRequest,
+    SearchResponse, Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse,
+    VerifyStatus,
 };
 
 /// Serves a data directory for as long as it lives.
@@ -57,13 +58,8 @@ impl Offline {
         let saved = Saved::read(data_dir)?;
         let alerts = Alerts::read(data_dir)?;
         let coverage = Coverage::new(WAIT_OFFLINE);
-        let engine = Arc::new(Reader {
-            data_dir: data_dir.to_owned(),
-            snapshot,
-            saved,
-            alerts,
-            coverage,
-        });
+        let engine =
+            Arc::new(Reader { data_dir: data_dir.to_owned(), snapshot, saved, alerts, coverage });
         let slot = EngineSlot::default();
         let _ = slot.set(engine as _);
         let app = App::new(slot, live_options(config)?);

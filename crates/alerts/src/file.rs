@@ -186,9 +186,9 @@ fn read(bytes: &[u8]) -> Read {
             // What a crash left. A whole line that is wrong is damage, even if it is the last.
             Err(_) if is_last && !line.ends_with(b"\n") => {}
             Err(reason) => {
-                found.damage.get_or_insert_with(|| {
-                    format!("line {} at byte {at}: {reason}", number + 1)
-                });
+                found
+                    .damage
+                    .get_or_insert_with(|| format!("line {} at byte {at}: {reason}", number + 1));
                 found.bytes = end as u64;
             }
         }

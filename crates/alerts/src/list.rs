@@ -4,9 +4,9 @@ use wire::{Alert, AlertCount, AlertState, AlertsRequest, AlertsResponse, ApiErro
 
 use crate::file::Entry;
 use crate::limits::LIST_LIMIT_DEFAULT;
-use wire::limits::ALERTS_LIMIT_MAX;
 use crate::store::Alerts;
 use detect::Level;
+use wire::limits::ALERTS_LIMIT_MAX;
 
 /// All alerts, each with the decision that it is.
 pub(crate) struct Listing<'a> {
@@ -25,9 +25,14 @@ impl Alerts {
         if limit > ALERTS_LIMIT_MAX {
             return Err(bad(format!("limit: {ALERTS_LIMIT_MAX} at most")));
         }
-        let level = request.level.as_ref().map(|text| level(text).ok_or_else(|| {
-            bad(format!("level: '{text}' is none of {}", Level::ALL.map(Level::name).join(", ")))
-        }));
+        let level = request.level.as_ref().map(|text| {
+            level(text).ok_or_else(|| {
+                bad(format!(
+                    "level: '{text}' is none of {}",
+                    Level::ALL.map(Level::name).join(", ")
+                ))
+            })
+        });
         let level = level.transpose()?;
         let words: Vec<String> =
             request.q.iter().flat_map(|q| q.split_whitespace()).map(str::to_lowercase).collect();
@@ -36,7 +41,7 @@ impl Alerts {
             let names = [rule.id.as_ref(), rule.name.as_ref(), Some(&rule.title)];
             request.withdrawn.unwrap_or(false) == alert.withdrawn.is_some()
                 && request.state.is_none_or(|state| state == alert.state)
-                && request.id.as_ref().is_none_or(|id| *id == alert.id)
+                && request.id.as_ref().is_none_or(|id| alert.id.starts_with(id.as_str()))
                 && request.rule.as_ref().is_none_or(|rule| names.contains(&Some(rule)))
                 && level.is_none_or(|least| level_of(alert) >= least)
                 && span.0.is_none_or(|start| entry.last >= start)
@@ -45,9 +50,7 @@ impl Alerts {
         };
         Ok(self.listed(|Listing { mut alerts }| {
             alerts.retain(is_meant);
-            alerts.sort_by(|(a, of_a), (b, of_b)| {
-                (b.last, &of_b.id).cmp(&(a.last, &of_a.id))
-            });
+            alerts.sort_by(|(a, of_a), (b, of_b)| (b.last, &of_b.id).cmp(&(a.last, &of_a.id)));
             let of_level = |level: &Level| AlertCount {
                 value: level.name().to_owned(),
                 alerts: alerts.iter().filter(|(_, alert)| level_of(alert) == *level).count() as u64,

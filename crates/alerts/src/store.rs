@@ -16,12 +16,12 @@ use wire::{
 
 use crate::file::{AlertsFile, Change, Changed, Entry, Line, head};
 use crate::limits::{
-    ALERTS_BYTES_MAX, ALERTS_MAX, CHANGES_LIMIT_DEFAULT, CHANGES_MAX,
-    COMPACT_BYTES_MIN, IDS_MAX, LINE_CHANGES_MAX, NOTE_BYTES_MAX, TEXT_BYTES_MAX,
+    ALERTS_BYTES_MAX, ALERTS_MAX, CHANGES_LIMIT_DEFAULT, CHANGES_MAX, COMPACT_BYTES_MIN, IDS_MAX,
+    LINE_CHANGES_MAX, NOTE_BYTES_MAX, TEXT_BYTES_MAX,
 };
 use crate::list::Listing;
-use wire::limits::CHANGES_LIMIT_MAX;
 use crate::seen::Seen;
+use wire::limits::CHANGES_LIMIT_MAX;
 
 /// The alerts of a data directory. The directory's lock is held by whoever has one.
 #[derive(Debug)]
@@ -216,7 +216,9 @@ impl Alerts {
     /// Calls `visit` with a list that has all alerts.
     pub(crate) fn listed<T>(&self, visit: impl FnOnce(Listing<'_>) -> T) -> T {
         let state = self.state();
-        visit(Listing { alerts: state.entries.values().map(|entry| (entry, &entry.alert)).collect() })
+        visit(Listing {
+            alerts: state.entries.values().map(|entry| (entry, &entry.alert)).collect(),
+        })
     }
 
     /// How many alerts are open and stand.
@@ -312,8 +314,11 @@ impl State {
         seen: Option<Seen>,
     ) -> Result<(), IndexError> {
         let (time, first) = (now(), self.next_number);
-        let numbered = changes.into_iter().zip(first..).map(|((change, entry), number)| {
-            Changed { number, time: time.clone(), change, entry }
+        let numbered = changes.into_iter().zip(first..).map(|((change, entry), number)| Changed {
+            number,
+            time: time.clone(),
+            change,
+            entry,
         });
         let numbered: Vec<Changed> = numbered.collect();
         let parts = numbered.chunks(LINE_CHANGES_MAX);

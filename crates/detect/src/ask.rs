@@ -170,7 +170,7 @@ impl<'a> Asker<'a> {
                 return Err(format!("more than {} groups", self.events_max).into());
             }
             for row in table.rows {
-                groups.push(group(&table.columns, row, keys)?);
+                groups.extend(group(&table.columns, row, keys)?);
             }
         }
         Ok(groups)
@@ -247,15 +247,19 @@ fn event(row: Vec<Json>, keys: &[Key]) -> Result<Event, AskError> {
     Ok(Event { time, id, values: of_keys(keys, &mut cells) })
 }
 
-fn group(columns: &[String], row: Vec<Json>, keys: &[Key]) -> Result<Group, AskError> {
+/// A row as a group; None where it has no event, as the one row of a table without keys can be.
+fn group(columns: &[String], row: Vec<Json>, keys: &[Key]) -> Result<Option<Group>, AskError> {
     let at = |name: &str| {
         let place = columns.iter().rposition(|column| column == name);
         place.and_then(|place| row.get(place)).cloned().unwrap_or_default()
     };
-    let (first, last) = (micros(&at("first"))?, micros(&at("last"))?);
     let count = at("events").as_u64().unwrap_or_default();
+    if count == 0 {
+        return Ok(None);
+    }
+    let (first, last) = (micros(&at("first"))?, micros(&at("last"))?);
     // The keys are the first columns.
-    Ok(Group { count, first, last, values: of_keys(keys, &mut row.into_iter()) })
+    Ok(Some(Group { count, first, last, values: of_keys(keys, &mut row.into_iter()) }))
 }
 
 fn of_keys(keys: &[Key], cells: &mut impl Iterator<Item = Json>) -> Vec<Vec<Json>> {

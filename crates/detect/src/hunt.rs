@@ -101,10 +101,9 @@ pub fn hunt(
         (None, None) => asked,
         (_, end) => asker.span(None, end.as_deref())?,
     };
-    let mut hunter = asked.zip(all).map(|(asked, all)| Hunter {
-        all,
-        ..Hunter::new(&mut asker, hunt.rules, asked)
-    });
+    let mut hunter = asked
+        .zip(all)
+        .map(|(asked, all)| Hunter { all, ..Hunter::new(&mut asker, hunt.rules, asked) });
     let mut hunted = Vec::new();
     for (number, place) in hunt.asked.iter().enumerate() {
         // Without an event, nothing is found.
@@ -192,7 +191,10 @@ impl<'h, 'a> Hunter<'h, 'a> {
     }
 
     /// What a correlation finds, and how many events have no group.
-    pub(crate) fn correlated(&mut self, correlation: &Correlation) -> Result<(Vec<Found>, u64), AskError> {
+    pub(crate) fn correlated(
+        &mut self,
+        correlation: &Correlation,
+    ) -> Result<(Vec<Found>, u64), AskError> {
         let of = correlation.test.measured();
         let (mut occurrences, mut without) = (Vec::new(), 0);
         for (at, place) in correlation.rules.iter().enumerate() {
@@ -327,7 +329,12 @@ fn hunted(mut findings: Vec<Finding>) -> Hunted {
 }
 
 /// An event as an occurrence; None where it has no group.
-pub(crate) fn occurrence(event: Event, rule: usize, group_by: &[Key], of: &[Key]) -> Option<Occurrence> {
+pub(crate) fn occurrence(
+    event: Event,
+    rule: usize,
+    group_by: &[Key],
+    of: &[Key],
+) -> Option<Occurrence> {
     let Event { time, id, values } = event;
     let (of_group, of_value) = values.split_at(group_by.len());
     let pairs = group_by.iter().zip(of_group);

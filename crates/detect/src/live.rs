@@ -182,17 +182,13 @@ pub fn touched(
             let other = rules.get(absence.of).and_then(|rule| rule.kind.condition());
             let other = other.ok_or("it refers to no rule")?;
             let (events, others) = (found(&absence.condition, &[])?, found(other, &[])?);
-            let of_others = Scope::of(others).map(|scope| Scope {
-                from: scope.from.saturating_sub(absence.within),
-                ..scope
-            });
+            let of_others = Scope::of(others)
+                .map(|scope| Scope { from: scope.from.saturating_sub(absence.within), ..scope });
             // What was too late in the archive to know may be known by now.
             let undecided = match known.before {
-                Some((_, end)) if end < known.end => Some(Scope {
-                    from: end.saturating_sub(absence.within),
-                    to: end,
-                    groups: None,
-                }),
+                Some((_, end)) if end < known.end => {
+                    Some(Scope { from: end.saturating_sub(absence.within), to: end, groups: None })
+                }
                 _ => None,
             };
             let scopes = [Scope::of(events), of_others, undecided].into_iter().flatten();
@@ -312,9 +308,8 @@ fn is_as_before(found: &[Found], standing: &[Standing], scope: &Scope, within: i
     let found = found.iter().filter(|found| found.last >= open_from);
     let found: BTreeSet<(&[String], i64)> =
         found.map(|found| (found.group.as_slice(), found.last)).collect();
-    let stands = |standing: &&Standing| {
-        standing.at >= open_from && scope.has(&standing.group, standing.at)
-    };
+    let stands =
+        |standing: &&Standing| standing.at >= open_from && scope.has(&standing.group, standing.at);
     let standing = standing.iter().filter(stands);
     let standing: BTreeSet<(&[String], i64)> =
         standing.map(|standing| (standing.group.as_slice(), standing.at)).collect();
@@ -381,11 +376,8 @@ fn of_first_seen(
     let back = scope.from.saturating_sub(rule.history).saturating_sub(1);
     let span = known.within(back, scope.to.saturating_add(1));
     let filter = Expr::all_of([rule.condition.clone(), of_groups(keys, scope.groups.as_ref())]);
-    let groups = if span.start < span.end {
-        asker.groups(&filter, keys, true, span)?
-    } else {
-        Vec::new()
-    };
+    let groups =
+        if span.start < span.end { asker.groups(&filter, keys, true, span)? } else { Vec::new() };
     let (firsts, without) = firsts::find(rule, &groups, known.span());
     let firsts = firsts.into_iter().filter(|first| scope.has(&first.values, first.time));
     let decision = |first: firsts::First| {
@@ -539,4 +531,3 @@ fn between(first: i64, last: i64) -> Expr {
     let test = Test::Range { lower: bound(first), upper: bound(last) };
     Expr::Field { field: FieldRef::named("time"), test }
 }
-

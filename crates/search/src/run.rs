@@ -25,8 +25,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-pub use self::arrived::{Arrived, next_file};
 use self::arrived::ArrivedClause;
+pub use self::arrived::{Arrived, next_file};
 use self::cursor::Cursor;
 pub use self::event::event;
 use self::explain::Steps;

@@ -29,12 +29,14 @@ use formats::record::Record;
 use formats::sentence::sentence;
 use wire::engine::Engine;
 use wire::limits::{
-    CHANGES_LIMIT_MAX, CHANGES_WAIT_S_MAX, COVERAGE_GROUPS_MAX, FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX,
-    TRACE_CHILDREN_MAX, TRACE_DEPTH_MAX, VALUES_LIMIT_MAX,
+    CHANGES_LIMIT_MAX, CHANGES_WAIT_S_MAX, COVERAGE_GROUPS_MAX, FIELDS_LIMIT_DEFAULT,
+    FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX, TRACE_CHILDREN_MAX, TRACE_DEPTH_MAX,
+    VALUES_LIMIT_MAX,
 };
 use wire::{
-    AlertChangesRequest, AlertsChangeRequest, AlertsRequest, ApiError, CoverageRequest, ErrorKind, FieldsRequest, FilesRequest, SavedRequest, SavedResponse,
-    SavedSearch, TraceRequest, ValuesRequest,
+    AlertChangesRequest, AlertsChangeRequest, AlertsRequest, ApiError, CoverageRequest, ErrorKind,
+    FieldsRequest, FilesRequest, SavedRequest, SavedResponse, SavedSearch, TraceRequest,
+    ValuesRequest,
 };
 
 /// Between two looks for changes of alerts, while a client waits for one.

@@ -6,12 +6,11 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use schemars::generate::SchemaGenerator;
 use wire::{
     AlertChanges, AlertChangesRequest, AlertsChangeRequest, AlertsChangeResponse, AlertsRequest,
-    AlertsResponse,
-    CoverageRequest, CoverageResponse, ErrorKind, ExportRequest, FieldsRequest, FieldsResponse,
-    FilesRequest, FilesResponse, Hit, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse,
-    SavedSearch, SearchRequest, SearchResponse, Status, TailRequest, Ticket, TicketRequest,
-    TraceRequest, TraceResponse, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
-    WARNINGS_HEADER,
+    AlertsResponse, CoverageRequest, CoverageResponse, ErrorKind, ExportRequest, FieldsRequest,
+    FieldsResponse, FilesRequest, FilesResponse, Hit, RebuildRequest, RebuildStatus, SavedRequest,
+    SavedResponse, SavedSearch, SearchRequest, SearchResponse, Status, TailRequest, Ticket,
+    TicketRequest, TraceRequest, TraceResponse, ValidateReport, ValuesRequest, ValuesResponse,
+    VerifyStatus, WARNINGS_HEADER,
 };
 
 use crate::ask::App;

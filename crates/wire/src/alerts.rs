@@ -128,7 +128,7 @@ pub struct AlertsRequest {
     /// Only those of this level and those above it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<String>,
-    /// Only the alert with this id.
+    /// Only those whose id begins with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Only those with an event at this time or later: a date, a date and time, or relative (`-24h`).

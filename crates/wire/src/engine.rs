@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use crate::limits::GROUP_BYTES_MAX;
 use crate::{
     AlertChanges, AlertChangesRequest, AlertsChangeRequest, AlertsChangeResponse, AlertsRequest,
-    AlertsResponse, ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest, FieldsResponse,
-    FilesRequest, FilesResponse, RebuildRequest, RebuildStatus, Rest, SavedRequest, SavedSearch,
-    SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValidateReport, ValuesRequest,
-    ValuesResponse, VerifyStatus,
+    AlertsResponse, ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest,
+    FieldsResponse, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus, Rest, SavedRequest,
+    SavedSearch, SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValidateReport,
+    ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// Answers the requests.

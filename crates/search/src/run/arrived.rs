@@ -84,9 +84,7 @@ impl Clause for ArrivedClause {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         match self.0.get(&context.segment.reader.segment_id()) {
             None => context.query(&AllQuery),
-            Some(found) => {
-                Ok(Box::new(ConstScorer::new(BitSetDocSet::from(found.clone()), 1.0)))
-            }
+            Some(found) => Ok(Box::new(ConstScorer::new(BitSetDocSet::from(found.clone()), 1.0))),
         }
     }
 }
