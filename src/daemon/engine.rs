@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use super::alerts::{LiveRules, Watch};
 use super::coverage::{Coverage, WAIT};
 use super::files;
 use super::integrity::Integrity;
@@ -35,10 +36,12 @@ use store::snapshot::{Snapshot, SnapshotCell};
 use store::store::Store;
 use wire::engine::{Caller, Cancel, Engine};
 use wire::{
-    ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest,
-    FieldsResponse, FileCounts, FilesRequest, FilesResponse, IndexStatus, Lag, RebuildRequest,
-    RebuildState, RebuildStatus, Rest, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
-    Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
+    AlertChanges, AlertChangesRequest, AlertsChangeRequest, AlertsChangeResponse, AlertsRequest,
+    AlertsResponse, ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts,
+    FieldsRequest, FieldsResponse, FileCounts, FilesRequest, FilesResponse, IndexStatus, Lag,
+    RebuildRequest, RebuildState, RebuildStatus, Rest, SavedRequest, SavedSearch, SearchRequest,
+    SearchResponse, Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse,
+    VerifyStatus,
 };
 
 /// A search tells of files that wait for so long; others are read in a moment.
@@ -54,6 +57,7 @@ pub(super) struct Daemon {
     checker: Arc<Checker>,
     saved: Saved,
     coverage: Arc<Coverage>,
+    alerts: Arc<Watch>,
     /// What was found damaged at the start.
     set_aside: Vec<String>,
     /// The index was made anew at the start, and everything that the archive had then is not read yet.
@@ -67,6 +71,7 @@ impl Daemon {
     pub(super) fn start(
         config: &Config,
         store: Store,
+        rules: LiveRules,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
         let snapshots = store.snapshots();
@@ -74,21 +79,31 @@ impl Daemon {
         set_aside.extend(store.attempts().notes());
         let (saved, note) = Saved::open(&config.index.data_dir, Arc::new(RealDisk))?;
         set_aside.extend(note);
-        let is_catching_up = AtomicBool::new(store.is_anew());
+        let store_is_anew = store.is_anew();
         let coverage = Coverage::new(WAIT);
         coverage.watch(Arc::clone(&snapshots));
         let integrity = Integrity::start(config, &snapshots)?;
+        let pipeline = Pipeline::start(config, store)?;
+        // An alert is not wrong because the index lacks its events.
+        let (is_anew, reading) = (store_is_anew, Arc::clone(&pipeline));
+        let is_whole = move |snapshot: &Snapshot| {
+            lost(snapshot).is_none() && (!is_anew || reading.progress().has_caught_up())
+        };
+        let (alerts, note) =
+            Watch::start(&config.index.data_dir, rules, Arc::clone(&snapshots), is_whole)?;
+        set_aside.extend(note);
         Ok(Self {
             config: config.clone(),
             started: Instant::now(),
             checker: Checker::new(config.index.data_dir.clone(), Arc::clone(&snapshots)),
             snapshots,
-            pipeline: Pipeline::start(config, store)?,
+            pipeline,
+            alerts,
             integrity,
             saved,
             coverage,
             set_aside,
-            is_catching_up,
+            is_catching_up: AtomicBool::new(store_is_anew),
             cuts_checked: AtomicU64::new(0),
             metrics,
         })
@@ -97,6 +112,7 @@ impl Daemon {
     /// Ends ingest, whose files are committed.
     pub(super) fn stop(&self) {
         self.coverage.stop();
+        self.alerts.stop();
         self.integrity.stop();
         self.pipeline.stop();
     }
@@ -363,6 +379,22 @@ impl Engine for Daemon {
 
     fn event(&self, id: &str, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
         self.searched(|snapshot| run::event(snapshot, id, cancel))
+    }
+
+    fn alerts(&self, request: &AlertsRequest) -> Result<AlertsResponse, ApiError> {
+        self.alerts.list(request)
+    }
+
+    fn change_alerts(
+        &self,
+        caller: Caller,
+        request: &AlertsChangeRequest,
+    ) -> Result<AlertsChangeResponse, ApiError> {
+        self.alerts.change(caller.uid, request)
+    }
+
+    fn alert_changes(&self, request: &AlertChangesRequest) -> Result<AlertChanges, ApiError> {
+        Ok(self.alerts.changes(request))
     }
 
     fn saved(&self) -> Arc<BTreeMap<String, SavedSearch>> {

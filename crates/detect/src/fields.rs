@@ -62,6 +62,11 @@ impl Key {
     }
 }
 
+/// The values of some keys; None where one has none.
+pub(crate) fn values_of(keys: &[Key], values: &[Vec<Json>]) -> Option<Vec<String>> {
+    keys.iter().zip(values).map(|(key, values)| key.value(values)).collect()
+}
+
 /// A value as text; None where there is none.
 pub(crate) fn text(value: &Json) -> Option<String> {
     match value {
