@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 /// The changes that the daemon tells of.
 pub(crate) const CHANGES: &[&str] =
-    &["raised", "grown", "withdrawn", "acknowledged", "closed", "reopened"];
+    &["raised", "grown", "withdrawn", "acknowledged", "closed", "reopened", "noted"];
 
 /// What this program says itself, in the form of an alert.
 pub(crate) const NOTICE: &str = "notice";

@@ -4,6 +4,7 @@
 //! needs the socket's path, and something that raises alerts.
 
 mod command;
+mod daemon;
 mod examples;
 mod file;
 mod kills;
