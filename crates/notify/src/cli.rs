@@ -6,11 +6,14 @@
 mod dead;
 mod status;
 
+use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use serde_json::Value;
 
 use crate::change::{CHANGES, Change};
@@ -46,6 +49,16 @@ enum Command {
     },
     /// List, retry or drop alerts that could not be delivered
     Dead(dead::Args),
+    /// Print a shell's completion script
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages, one for each command
+    Man {
+        /// Where to; made where it is missing
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -82,6 +95,11 @@ pub fn run_process() -> ExitCode {
 }
 
 fn execute(cli: Cli) -> anyhow::Result<Ended> {
+    match &cli.command {
+        Some(Command::Completions { shell }) => return complete(*shell),
+        Some(Command::Man { dir }) => return write_manual(dir),
+        _ => {}
+    }
     let config = Config::load(&cli.config)?;
     if cli.check_config {
         return check(&cli.config, &config);
@@ -95,8 +113,25 @@ fn execute(cli: Cli) -> anyhow::Result<Ended> {
         Some(Command::Test(test)) => try_target(&config, &test),
         Some(Command::Status { json }) => status::show(&config, json),
         Some(Command::Dead(args)) => dead::change(&config, &args),
+        Some(Command::Completions { .. } | Command::Man { .. }) => Ok(Ended::Well),
         None => anyhow::bail!("say what to do: run, test, status or dead; --help lists them"),
     }
+}
+
+fn complete(shell: Shell) -> anyhow::Result<Ended> {
+    // Into memory first: the generator panics when a pipe closes.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "traildex-notify", &mut script);
+    say(&String::from_utf8(script)?)?;
+    Ok(Ended::Well)
+}
+
+fn write_manual(dir: &Path) -> anyhow::Result<Ended> {
+    let shown = dir.display();
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {shown}"))?;
+    clap_mangen::generate_to(Cli::command(), dir)
+        .with_context(|| format!("cannot write to {shown}"))?;
+    Ok(Ended::Well)
 }
 
 /// Opens what the targets need; nothing is sent.
@@ -135,7 +170,9 @@ fn try_target(config: &Config, test: &Test) -> anyhow::Result<Ended> {
 fn made_up(test: &Test) -> anyhow::Result<Change> {
     match &test.with {
         None => Ok(Change::test(&test.change)),
-        Some(path) => Ok(serde_json::from_slice(&std::fs::read(path)?)?),
+        Some(path) => Ok(serde_json::from_slice(
+            &fs::read(path).with_context(|| format!("cannot read {}", path.display()))?,
+        )?),
     }
 }
 

@@ -27,6 +27,9 @@ use crate::targets;
 /// How long a stop waits for deliveries. systemd waits longer.
 const STOP_MAX: Duration = Duration::from_secs(8);
 
+/// `status` holds the lock for a moment, to see whether it can.
+const LOCK_MAX: Duration = Duration::from_millis(500);
+
 /// The state is written this often, if it has changed.
 const WRITE_EVERY: Duration = Duration::from_millis(300);
 
@@ -75,9 +78,29 @@ pub(crate) fn folder_of(state_dir: &Path, name: &str) -> PathBuf {
     state_dir.join("targets").join(name)
 }
 
+/// Whether a process runs with that state directory. It makes no file: root's would not be ours.
+pub(crate) fn is_running(state_dir: &Path) -> std::io::Result<bool> {
+    match File::open(state_dir.join("lock")) {
+        Ok(file) => Ok(try_lock(file)?.is_none()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Takes the state directory for this process alone; None if another has it.
-pub(crate) fn lock(state_dir: &Path) -> std::io::Result<Option<File>> {
-    let file = disk::append_to(&state_dir.join("lock"))?;
+fn lock(state_dir: &Path) -> std::io::Result<Option<File>> {
+    let path = state_dir.join("lock");
+    let until = Instant::now() + LOCK_MAX;
+    loop {
+        let locked = try_lock(disk::append_to(&path)?)?;
+        if locked.is_some() || Instant::now() >= until {
+            return Ok(locked);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn try_lock(file: File) -> std::io::Result<Option<File>> {
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(std::fs::TryLockError::WouldBlock) => Ok(None),

@@ -33,7 +33,7 @@ struct ShownTarget {
 
 /// Shows all targets. Not well: nothing runs, a target fails, or has dead letters.
 pub(super) fn show(config: &Config, json: bool) -> anyhow::Result<Ended> {
-    let is_running = config.state_dir.is_dir() && run::lock(&config.state_dir)?.is_none();
+    let is_running = run::is_running(&config.state_dir)?;
     let targets = config.targets.iter().map(|target| look(config, target));
     let shown = Shown { is_running, targets: targets.collect::<anyhow::Result<_>>()? };
     if json {

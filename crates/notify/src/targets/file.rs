@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 
 use serde_json::Value;
 
@@ -46,12 +46,16 @@ impl File {
     }
 
     fn open(&self) -> io::Result<fs::File> {
-        fs::OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(self.config.mode)
-            .open(&self.config.path)
+        let mut options = fs::OpenOptions::new();
+        options.read(true).append(true);
+        match options.open(&self.config.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        let file = options.create_new(true).mode(self.config.mode).open(&self.config.path)?;
+        // Whatever the umask is: the unit's is the owner's alone.
+        file.set_permissions(fs::Permissions::from_mode(self.config.mode))?;
+        Ok(file)
     }
 
     /// Whether the open file still has the path.
