@@ -83,6 +83,8 @@ fn nothing_is_lost_whenever_the_program_is_killed() {
     program.start();
     for target in ["hook", "log", "run"] {
         program.wait_until("the end", || {
+            // It runs beside what it asks about.
+            thread::sleep(Duration::from_millis(200));
             let status = program.status_of(target);
             status["read_to"] == count && status["waiting"] == 0
         });
