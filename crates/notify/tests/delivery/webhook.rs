@@ -1,5 +1,10 @@
 //! Webhooks, against servers that fail, stall, break off, and come back.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::program::{Program, text};
@@ -258,4 +263,40 @@ fn a_stop_is_quick_while_a_server_stalls() {
     program.start();
     let sent = requests(&program, &server, 3);
     assert_eq!(sent[2].key(), sent[0].key());
+}
+
+/// A proxy: one tunnel after another. Returns its address, and counts.
+fn proxy() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&count);
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let client = client.unwrap();
+            let mut head = BufReader::new(client.try_clone().unwrap());
+            let mut line = String::new();
+            head.read_line(&mut line).unwrap();
+            let to = line.strip_prefix("CONNECT ").unwrap().split(' ').next().unwrap().to_owned();
+            while line.trim() != "" {
+                line.clear();
+                head.read_line(&mut line).unwrap();
+            }
+            let server = TcpStream::connect(to).unwrap();
+            (&client).write_all(b"HTTP/1.1 200 x\r\n\r\n").unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+            let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut from, &mut to));
+            thread::spawn(move || std::io::copy(&mut (&client), &mut (&server)));
+        }
+    });
+    (address, count)
+}
+
+#[test]
+fn a_proxy_is_used_where_it_is_asked_for() {
+    let (address, count) = proxy();
+    let (program, source, server) = with_https(&[], &format!("proxy = 'http://{address}'"));
+    source.raise("a");
+    requests(&program, &server, 1);
+    assert_eq!(count.load(Ordering::SeqCst), 1);
 }
