@@ -1,21 +1,20 @@
 //! Sigma's documents as rules: rules, filters, correlations, and the kinds of our own.
 
-use language::ast::Expr;
 use jiff::Timestamp;
+use language::ast::Expr;
 use rsigma_ir::lower::lower_correlation;
 use rsigma_ir::{IrRuleMetadata, LowerOptions, lower_conditions, lower_rule};
 use rsigma_parser::{
     ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType,
-    FilterRule, FilterRuleTarget, LogSource, Quantifier, SigmaRule, WindowMode,
-    parse_sigma_yaml,
+    FilterRule, FilterRuleTarget, LogSource, Quantifier, SigmaRule, WindowMode, parse_sigma_yaml,
 };
 use std::collections::{BTreeMap, HashSet};
 
 use crate::condition::whole;
 use crate::exception::Exception;
+use crate::extension::{Absent, EXTENSION, extended, micros};
 use crate::fields::Key;
 use crate::load::{Document, Loaded, Problem};
-use crate::extension::{Absent, EXTENSION, extended, micros};
 use crate::rule::{
     Absence, Correlation, Is, Kind, Level, Limit, Measure, Meta, Rule, Suppress, Together,
     WindowTest,
