@@ -77,7 +77,13 @@ impl<'a> Reader<'a> {
         shared: &'a Shared,
         folder: &'a Path,
     ) -> io::Result<Self> {
-        let cursor = Cursor::read(folder)?;
+        let mut cursor = Cursor::read(folder)?;
+        // A kill may have come before the cursor was written: what the spool has was not missed.
+        if let (Some(cursor), Some(place)) = (&mut cursor, shared.spool.appended())
+            && place.epoch == cursor.epoch
+        {
+            cursor.after = cursor.after.max(place.number);
+        }
         Ok(Self { config, shared, folder, client: Client::new(socket), cursor })
     }
 

@@ -180,6 +180,11 @@ impl Spool {
         disk::replace(&self.folder.join("position"), &bytes, disk::Sync::No)
     }
 
+    /// The place of what was appended last.
+    pub(crate) fn appended(&self) -> Option<Place> {
+        self.lock().appended
+    }
+
     /// Whether as much waits as may.
     pub(crate) fn is_full(&self) -> bool {
         self.lock().bytes >= self.bytes_max
@@ -305,7 +310,10 @@ impl Inner {
         let start = active.bytes;
         if let Err(error) = active.file.write_all(&lines).and_then(|()| active.file.sync_data()) {
             // What a failed sync has left is not known: nothing is appended behind it.
-            let _ = active.file.set_len(start);
+            if active.file.set_len(start).is_err() {
+                // Lines that stay may be read at the next start: nothing else has their numbers.
+                self.next = next;
+            }
             self.active = None;
             return Err(error);
         }
