@@ -13,7 +13,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt as lines};
 use crate::text::escape;
 
 /// The crates that the level of the log is meant for; of others, warnings are logged.
-const OURS: &[&str] = &["traildex_notify", "client", "wire"];
+const OURS: &[&str] = &[env!("CARGO_CRATE_NAME"), "client", "wire"];
 
 /// Starts the log.
 pub(crate) fn start(level: &str, is_json: bool) {
