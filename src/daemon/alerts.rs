@@ -152,7 +152,8 @@ impl Watch {
         let told = self.told().clone();
         let has_all = seen.begun == snapshot.begun.0 && seen.next_file == next_file(&snapshot);
         let is_current = told.rules == 0 || has_all && seen.owed.is_empty();
-        RulesStatus { is_current, dropped: seen.dropped, ..told }
+        let open = self.alerts.open_count();
+        RulesStatus { is_current, open, dropped: seen.dropped, ..told }
     }
 
     pub(super) fn changes(&self, request: &AlertChangesRequest) -> AlertChanges {
