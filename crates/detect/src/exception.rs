@@ -118,7 +118,7 @@ impl Exception {
 
 /// The end of a day, or a time, in microseconds since 1970.
 fn end_of(text: &str) -> Option<i64> {
-    if let Ok(date) = text.parse::<Date>().and_then(|date| date.tomorrow()) {
+    if let Ok(date) = text.parse::<Date>().and_then(Date::tomorrow) {
         let time = date.to_zoned(TimeZone::UTC).ok()?;
         // What has a time of day is none.
         if !text.contains('T') {
