@@ -93,14 +93,14 @@ function Filters() {
   const set = (key) => (/** @type {any} */ event) => go(alerts({ [key]: event.currentTarget.value }));
   const option = (/** @type {string} */ value, /** @type {string} */ chosen, name = value) => html`<option value=${value} selected=${value === chosen}>${name}</option>`;
   return html`<form class="steps filters" aria-label="Filters" onSubmit=${apply}>
-    <label>State <select value=${state} onChange=${set("state")}>${option("", state, "any that stand")}${[...STATES, WITHDRAWN].map((name) => option(name, state))}</select></label>
-    <label>Level <select value=${level} onChange=${set("level")}>${option("", level, "any")}${LEVELS.slice(0, -1).map((name, at) => option(name, level, at === 0 ? name : `${name} and above`))}</select></label>
-    <label>Rule <select class="of-rule" value=${rule} onChange=${set("rule")}>${option("", rule, "any")}
+    <label>State <select aria-label="State" value=${state} onChange=${set("state")}>${option("", state, "any that stand")}${[...STATES, WITHDRAWN].map((name) => option(name, state))}</select></label>
+    <label>Level <select aria-label="Level" value=${level} onChange=${set("level")}>${option("", level, "any")}${LEVELS.slice(0, -1).map((name, at) => option(name, level, at === 0 ? name : `${name} and above`))}</select></label>
+    <label>Rule <select aria-label="Rule" value=${rule} onChange=${set("rule")}>${option("", rule, "any")}
       ${rule !== "" && !rules.some(([key]) => key === rule) && option(rule, rule, title(rule))}
       ${rules.map(([key, name, count]) => option(key, rule, `${title(name)} (${thousands(count)})`))}</select></label>
     <label>Words <input value=${text} size="24" onInput=${(/** @type {any} */ event) => setText(event.currentTarget.value)} /></label>
     <button>Find</button>
-    <label>List <select value=${by} onChange=${set("by")}>${option("", by, "the latest first")}${option("principal", by, "by principal")}</select></label>
+    <label>List <select aria-label="List" value=${by} onChange=${set("by")}>${option("", by, "the latest first")}${option("principal", by, "by principal")}</select></label>
     ${(state || level || rule || words) && html`<${Pivot} to=${alerts({ state: "", level: "", rule: "", words: "" })}>all alerts<//>`}
   </form>`;
 }
