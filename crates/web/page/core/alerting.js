@@ -8,8 +8,8 @@ import { ask } from "./api.js";
 import { newest } from "./newest.js";
 import { away, extent, isLocked, place, round, status, told } from "./state.js";
 
-/** Seconds that the daemon may wait for a change before it answers. */
-const WAIT_S = 25;
+/** Seconds that the daemon may wait for a change before it answers; what it says of rules is looked at so often. */
+const WAIT_S = 15;
 
 /** Between two questions: where there is something to see, where nobody has touched the page for long. */
 const PAUSE_MS = 1_000;

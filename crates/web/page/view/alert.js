@@ -38,6 +38,7 @@ function Found({ alert }) {
   const { zone } = place.value;
   const to = eventsOf(alert);
   const time = (/** @type {string} */ text) => `${shown(text, zone)} (${zone})`;
+  const second = (/** @type {string} */ text) => time(text.replace(/\.\d+Z$/, "Z"));
   const rows = /** @type {[string, string][]} */ ([
     ...Object.entries(group),
     ["first event", time(first)],
@@ -46,12 +47,12 @@ function Found({ alert }) {
     ["kind", kind],
     ["state", stateOf(alert)],
     ["changed by", by === undefined ? "" : `user ${by}`],
-    ["raised", time(raised)],
-    ["changed", time(changed)],
+    ["raised", second(raised)],
+    ["changed", second(changed)],
   ]).filter(([, value]) => value !== "");
   return html`
     <p class="sentence"><${Level} level=${rule.level} /> <${Text} text=${rule.title} max=${400} /></p>
-    ${withdrawn && html`<p class="note">Withdrawn ${time(withdrawn)}: an event that came in late, or another version of the rule, says otherwise.</p>`}
+    ${withdrawn && html`<p class="note">Withdrawn ${second(withdrawn)}: an event that came in late, or another version of the rule, says otherwise.</p>`}
     <p class="steps">${to ? html`<span class="to-events"><${Pivot} to=${to}>Search its ${counted(events, "event")}<//></span>` : html`<span class="hint">There are too many events for one query.</span>`}
       ${!alert.query && to && html`<span class="hint">The first ${thousands(Math.min(ids.length, IDS_MAX))}: there are too many for one query.</span>`}</p>
     <${Doings} ids=${[alert.id]} state=${state} note=${note ?? ""} isOfSeveral=${false} />
@@ -67,12 +68,21 @@ function Rule({ rule }) {
   const { title, id, name, status, description, author, license, references = [], tags = [], falsepositives = [] } = rule;
   const rows = /** @type {[string, string | undefined][]} */ ([["author", author], ["licence", license], ["status", status], ["name", name], ["id", id]]).filter(([, value]) => value);
   return html`<h3>Rule</h3>
-    ${description && html`<p class="about"><${Text} text=${description.trim()} max=${4_000} /></p>`}
+    ${description && html`<p class="about">${lines(description).map((line) => html`<${Text} text=${line} max=${1_000} /><br />`)}</p>`}
     <p><${Pivot} to=${alerts({ rule: id ?? name ?? title })}>All alerts of this rule<//></p>
     ${falsepositives.length > 0 && html`<h3>What else it can be</h3><ul>${falsepositives.map((/** @type {string} */ text) => html`<li><${Text} text=${text} max=${1_000} /></li>`)}</ul>`}
     ${references.length > 0 && html`<h3>References</h3><ul class="references">${references.map((/** @type {string} */ text) => html`<li><${Reference} text=${text} /></li>`)}</ul>`}
     ${tags.length > 0 && html`<h3>Tags</h3><p class="tags">${tags.map((/** @type {string} */ tag) => html`<code><${Text} text=${tag} max=${80} /></code> `)}</p>`}
     ${rows.length > 0 && html`<table class="facts"><tbody>${rows.map(([key, value]) => html`<tr><th scope="row">${key}</th><td><${Text} text=${value} max=${400} /></td></tr>`)}</tbody></table>`}`;
+}
+
+/** Lines of a description that are shown. */
+const LINES_MAX = 60;
+
+/** @param {string} text */
+function lines(text) {
+  const all = text.trim().split("\n");
+  return all.length > LINES_MAX ? [...all.slice(0, LINES_MAX), `… ${counted(all.length - LINES_MAX, "more line")}`] : all;
 }
 
 /** A link only where a browser opens nothing but a page. @param {{text: string}} props */
