@@ -37,7 +37,9 @@ export const listing = signal({ found: null, elsewhere: 0, isBusy: false, error:
  * @typedef {object} Picture what timeline and groups are made of
  * @property {import("./alerts.js").Brief[]} briefs
  * @property {number} total that there are
+ * @property {string} range of the time that they are of
  * @property {number} at when they were asked for
+ * @property {boolean} isBusy
  * @property {string} error
  */
 
@@ -114,16 +116,21 @@ export function start() {
   });
 }
 
+/** Whether timeline and groups are to be made anew; a question that replaces another one owes that, too. */
+let isOwed = false;
+
 /**
  * Asks for the list, and where it may have changed, for what timeline and groups are made of.
  * @param {boolean} isWhole
  */
 async function refresh(isWhole) {
   const signal = ofList.next();
+  isOwed ||= isWhole;
   const { offset } = place.value.alerts;
   batch(() => {
     hasNews.value = false;
     listing.value = { ...listing.value, isBusy: true };
+    if (picture.value && isOwed) picture.value = { ...picture.value, isBusy: true };
   });
   try {
     const found = await asked({ limit: PAGE, offset }, signal);
@@ -131,7 +138,7 @@ async function refresh(isWhole) {
     const elsewhere = isElsewhere ? (await asked({ limit: 0, offset: 0 }, signal, "all")).total : 0;
     if (signal.aborted) return;
     listing.value = { found, elsewhere, isBusy: false, error: "" };
-    if (isWhole || picture.value?.total !== found.total) await draw(found, signal);
+    if (isOwed || picture.value?.total !== found.total) await draw(found, signal);
   } catch (error) {
     if (signal.aborted) return;
     // What was shown before is of another question.
@@ -159,6 +166,7 @@ async function asked(part, signal, range = place.value.range) {
  * @param {AbortSignal} signal
  */
 async function draw(list, signal) {
+  const { range } = place.value;
   const isAll = place.value.alerts.offset === 0 && list.alerts.length >= list.total;
   /** @type {Map<string, import("./alerts.js").Brief>} */
   const briefs = new Map(isAll ? list.alerts.map((alert) => [alert.id, briefOf(alert)]) : []);
@@ -170,9 +178,10 @@ async function draw(list, signal) {
       // One that came meanwhile pushes others to the next part.
       for (const alert of found.alerts) briefs.set(alert.id, briefOf(alert));
     }
-    if (!signal.aborted) picture.value = { briefs: [...briefs.values()], total, at: Date.now(), error: "" };
+    if (!signal.aborted) picture.value = { briefs: [...briefs.values()], total, range, at: Date.now(), isBusy: false, error: "" };
+    if (!signal.aborted) isOwed = false;
   } catch (error) {
-    if (!signal.aborted) picture.value = { briefs: [], total, at: Date.now(), error: told(error) };
+    if (!signal.aborted) picture.value = { briefs: [], total, range, at: Date.now(), isBusy: false, error: told(error) };
   }
 }
 

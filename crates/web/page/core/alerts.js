@@ -212,7 +212,7 @@ export function timelineOf(briefs, range, extent, zone, now) {
   const times = briefs.map(({ last }) => Date.parse(last)).filter((ms) => !Number.isNaN(ms));
   const { start: from, end: until } = resolve(range, extent, now);
   const start = Date.parse(from ?? extent.first ?? "") || Math.min(...times);
-  let end = Date.parse(until ?? extent.last ?? "") || 0;
+  let end = Date.parse(until ?? "") || Date.parse(extent.last ?? "") + 1e3 || 0;
   // What came in since is in it, too.
   if (!range.includes("..")) end = times.reduce((most, ms) => Math.max(most, ms + 1e3), end);
   if (!(end > start) || start === Infinity) return null;

@@ -36,14 +36,14 @@ export function stepAlert(step) {
 export function Alerts() {
   const main = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => () => void (isScrolled.value = false), []);
-  const { found, isBusy, error } = listing.value;
+  const { found, error } = listing.value;
   const { by, rule, words } = place.value.alerts;
   const show = () => {
     main.current?.scrollTo(0, 0);
     chosen.value = new Set();
     release();
   };
-  return html`<main class=${`alerts ${isBusy ? "is-asking" : ""}`} ref=${main} onScroll=${() => (isScrolled.value = (main.current?.scrollTop ?? 0) > SCROLLED)}>
+  return html`<main class="alerts" ref=${main} onScroll=${() => (isScrolled.value = (main.current?.scrollTop ?? 0) > SCROLLED)}>
     <h2 class="sr">Alerts</h2>
     <${Notes} />
     ${found && html`<${Rules} rules=${found.rules} />`}
@@ -112,12 +112,12 @@ function colour(level) {
 
 /** Alerts by level over time; drag over it to narrow the time. */
 function OverTime() {
-  const { range, zone } = place.value;
+  const { zone } = place.value;
   const now = picture.value;
   const { first, last } = extent();
-  const found = useMemo(() => (now ? timelineOf(now.briefs, range, { first, last }, zone, now.at) : null), [now, range, zone, first, last]);
+  const found = useMemo(() => (now ? timelineOf(now.briefs, now.range, { first, last }, zone, now.at) : null), [now, zone, first, last]);
   const count = now?.briefs.length ?? 0;
-  return html`<section class="timeline" aria-label="Alerts over time">
+  return html`<section class=${`timeline ${now?.isBusy ? "busy" : ""}`} aria-label="Alerts over time">
     <div class="head">
       ${found && html`<${Legend} values=${found.values} colour=${colour} />`}
       <span class="grow"></span>
@@ -136,7 +136,7 @@ function Summary() {
   if (!found) return html`<p class="summary" role="status">${isBusy ? "Asking the daemon…" : ""}</p>`;
   const { total, levels, states, alerts: rows } = found;
   const { offset, by, state } = place.value.alerts;
-  return html`<p class="summary counts" role="status">
+  return html`<p class=${`summary counts ${isBusy ? "busy" : ""}`} role="status">
     <strong>${counted(total, "alert")}</strong>${state === WITHDRAWN && " that proved to be wrong"}
     ${total === 0 && elsewhere > 0 && html` in this time; there ${elsewhere === 1 ? "is" : "are"} ${counted(elsewhere, "alert")} in all time: <button onClick=${() => go({ range: "all" })}>Show all time</button>`}
     ${by === "" && rows.length > 0 && rows.length < total && ` – ${thousands(offset + 1)} to ${thousands(offset + rows.length)} are below`}
@@ -233,7 +233,7 @@ function Groups() {
   const now = picture.value;
   const groups = useMemo(() => groupsOf(now?.briefs ?? []), [now]);
   if (!now) return html`<p class="hint">Asking the daemon…</p>`;
-  return html`<section class="groups" aria-label="By principal">
+  return html`<section class=${`groups ${now.isBusy ? "busy" : ""}`} aria-label="By principal">
     <p class="hint">${counted(groups.length, "principal")}: those with the worst that is open first.
       ${now.briefs.length < now.total && ` Of the latest ${thousands(now.briefs.length)} of ${counted(now.total, "alert")}.`}
       ${groups.length > GROUPS_MAX && ` The first ${thousands(GROUPS_MAX)} are below: narrow the time, or choose a level.`}</p>
