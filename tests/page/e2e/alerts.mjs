@@ -276,7 +276,7 @@ await run({
     await row(page, "user/new").locator("button.lead").click();
     await pane(page).getByText("Search its 1 event").waitFor();
     await ask("stop new-2 2024-05-08T00:10:00Z");
-    await pane(page).getByText("Search its 2 events").waitFor();
+    await pane(page).getByText("Search its 2 events").waitFor({ timeout: 6_000 });
     await page.keyboard.press("Escape");
     // Somebody is choosing.
     await page.getByRole("checkbox", { name: "Choose Many of one kind, arn:aws:iam::1:user/u129" }).check();
@@ -295,8 +295,8 @@ await run({
     // In the archive's last day, too, though the page knew another one.
     await page.goto("about:blank");
     await open(page, "1 alert", "");
-    await ask("stop new-5 2024-05-10T20:00:00Z");
-    await row(page, "user/new").getByText("2024-05-10 20:00:00").waitFor();
+    await ask("stop new-5 2024-05-11T20:00:00Z");
+    await row(page, "user/new").getByText("2024-05-11 20:00:00").waitFor({ timeout: 6_000 });
   },
 
   "what is wrong with rules is said above the list": async (page) => {

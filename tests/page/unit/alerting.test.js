@@ -109,6 +109,25 @@ test("while rules have not looked at everything, the list is asked for again and
   await until(() => alerting.listing.value.found.rules.is_current);
 });
 
+test("the alert that is open is asked for again with each change, among those that were withdrawn, too", async () => {
+  const { id } = alert("a");
+  state.place.value = { ...state.place.value, alerts: { ...state.place.value.alerts, id } };
+  const ofId = () => asked("/v1/alerts", ({ said }) => said.get("id") === id);
+  assert.equal(alerting.opened.value.alert.rule.title, "a", "the list has it");
+  (await ofId()).answer(list([alert("a")]));
+  (await asked("/v1/alerts/changes")).answer(changes(2, "b"));
+  const gone = await ofId();
+  assert.equal(gone.said.get("withdrawn"), "false");
+  gone.answer(list([]));
+  const withdrawn = await ofId();
+  assert.equal(withdrawn.said.get("withdrawn"), "true");
+  withdrawn.answer(list([alert("a", { withdrawn: "2026-01-01T00:00:00Z" })]));
+  await until(() => alerting.opened.value.alert.withdrawn !== undefined);
+  (await asked("/v1/alerts")).answer(list([alert("a")]));
+  state.place.value = { ...state.place.value, alerts: { ...state.place.value.alerts, id: "" } };
+  assert.equal(alerting.opened.value.id, "");
+});
+
 test("a page that nobody has touched for long holds no connection", async (context) => {
   const poll = await asked("/v1/alerts/changes");
   context.mock.timers.enable({ apis: ["Date"], now: Date.now() + 600_000 });

@@ -104,10 +104,13 @@ export function start() {
     });
     isOn = true;
   });
+  let lastOpened = "";
   effect(() => {
     const { view, alerts } = place.value;
-    void [version.value, round.value];
     const isReady = view === "alerts" && status.value !== undefined && !isLocked.value && away.value === "";
+    const key = JSON.stringify([isReady, alerts.id, version.value, round.value]);
+    if (key === lastOpened) return;
+    lastOpened = key;
     if (isReady) untracked(() => void open(alerts.id));
   });
   effect(() => {
