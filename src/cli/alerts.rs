@@ -188,7 +188,7 @@ fn tell(answer: &AlertsResponse, format: ListFormat) {
     if format == ListFormat::Json {
         return;
     }
-    let RulesStatus { rules, is_current, problems, failed, dropped } = &answer.rules;
+    let RulesStatus { rules, is_current, problems, failed, dropped, .. } = &answer.rules;
     if *rules == 0 {
         let _ = writeln!(
             told,

@@ -6,8 +6,8 @@ use super::{Exit, SocketArg};
 use crate::cli::list::write_json;
 use crate::cli::output::Look;
 use crate::cli::table::Format;
-use crate::cli::text::{bytes, labelled, seconds, thousands};
-use wire::{EventCounts, FileCounts, IndexStatus, Lag, RebuildState, Status};
+use crate::cli::text::{bytes, counted, labelled, seconds, thousands};
+use wire::{EventCounts, FileCounts, IndexStatus, Lag, RebuildState, RulesStatus, Status};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -42,8 +42,26 @@ fn describe(status: &Status) -> String {
         ("events", events(&status.events)),
         ("lag", lag(&status.files, &status.lag)),
     ];
+    if let Some(rules) = &status.rules {
+        lines.push(("rules", self::rules(rules)));
+        let wrong = rules.problems.iter().chain(&rules.failed);
+        lines.extend(wrong.map(|line| ("warning", line.clone())));
+    }
     lines.extend(status.warnings.iter().map(|warning| ("warning", warning.clone())));
     labelled(&lines)
+}
+
+fn rules(status: &RulesStatus) -> String {
+    let RulesStatus { rules, is_current, open, dropped, .. } = status;
+    let mut parts = vec![format!("{} asked", thousands(*rules))];
+    if !is_current {
+        parts.push("not of everything yet".to_owned());
+    }
+    parts.push(format!("{} open", counted(*open, "alert")));
+    if *dropped > 0 {
+        parts.push(format!("{} dropped, because there were too many", counted(*dropped, "alert")));
+    }
+    parts.join(", ")
 }
 
 fn index(index: &IndexStatus) -> String {

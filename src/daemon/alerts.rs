@@ -152,7 +152,8 @@ impl Watch {
         let told = self.told().clone();
         let has_all = seen.begun == snapshot.begun.0 && seen.next_file == next_file(&snapshot);
         let is_current = told.rules == 0 || has_all && seen.owed.is_empty();
-        RulesStatus { is_current, dropped: seen.dropped, ..told }
+        let open = self.alerts.open_count();
+        RulesStatus { is_current, open, dropped: seen.dropped, ..told }
     }
 
     pub(super) fn changes(&self, request: &AlertChangesRequest) -> AlertChanges {
@@ -193,6 +194,8 @@ struct Running<'w> {
     options: RuleOptions,
     files: Vec<FileSeen>,
     files_at: Option<Instant>,
+    /// When they say something else, though nothing changed.
+    changes_at: Option<i64>,
     /// Rules that are owed a look at everything have it from then on.
     pay_at: Instant,
     /// Whether the index had all that the archive has, at the last pass.
@@ -210,6 +213,7 @@ impl<'w> Running<'w> {
             options: RuleOptions::default(),
             files: Vec::new(),
             files_at: None,
+            changes_at: None,
             pay_at: Instant::now(),
             was_whole: true,
         }
@@ -250,7 +254,8 @@ impl<'w> Running<'w> {
     /// Reads the rules again where something changed.
     fn look_at_rules(&mut self) {
         let options = RuleOptions::clone(&self.watch.options.load());
-        let is_reloaded = options != self.options || self.files_at.is_none();
+        let is_over = self.changes_at.is_some_and(|at| Micros::now().0 >= at);
+        let is_reloaded = options != self.options || self.files_at.is_none() || is_over;
         let is_early = self.files_at.is_some_and(|at| at.elapsed() < FILES_LOOK);
         if !is_reloaded && (is_early || options.rules.dirs.is_empty()) {
             return;
@@ -264,8 +269,9 @@ impl<'w> Running<'w> {
         let config::Rules { dirs, pack: has_pack } = &self.options.rules;
         let sources = if *has_pack { pack() } else { Vec::new() };
         let loaded = catch_unwind(AssertUnwindSafe(|| load(dirs, sources)));
-        let Ok(Loaded { rules, problems }) = loaded else {
+        let Ok(Loaded { rules, problems, changes_at }) = loaded else {
             tracing::error!("a file of rules cannot be read; the rules stay as they were");
+            self.changes_at = None;
             return;
         };
         let problems = problems.iter().filter(|problem| !problem.is_elsewhere).map(|problem| {
@@ -281,7 +287,7 @@ impl<'w> Running<'w> {
             problems.truncate(PROBLEMS_MAX);
             problems.push(format!("and {more} more"));
         }
-        self.rules = Rules::of(rules);
+        (self.rules, self.changes_at) = (Rules::of(rules), changes_at);
         let rules = self.rules.count();
         if rules > 0 || !self.options.rules.are_off() {
             tracing::info!(rules, problems = problems.len(), "rules were read");

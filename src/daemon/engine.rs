@@ -504,6 +504,8 @@ impl Engine for Daemon {
             is_ingesting: glance.fault.is_none() && glance.root_faults.is_empty(),
             is_paused: glance.fault.as_ref().map_or(!glance.root_faults.is_empty(), |f| f.may_pass),
             rebuild: self.pipeline.rebuild_status(),
+            rules: Some(self.alerts.status())
+                .filter(|rules| rules.rules > 0 || !rules.problems.is_empty()),
             warnings: self.warnings(&snapshot, &glance),
             fault: glance.fault.map(told).or_else(|| glance.root_faults.into_iter().next()),
         }

@@ -541,3 +541,136 @@ fn damage_costs_a_line_and_alerts_are_decided_again() {
     wait_current(&daemon, 1);
     assert_eq!(one(&daemon, &AlertsRequest::default()).events, 1);
 }
+
+/// A rule for alarms with more at its end.
+fn alarms(more: &str) -> String {
+    format!(
+        "title: alarm\nname: alarm\nlogsource: {{ product: aws, service: cloudtrail }}\n\
+         detection: {{ s: {{ eventName: Alarm }}, condition: s }}\n{more}"
+    )
+}
+
+/// An alarm with other values.
+fn alarm_with(id: u64, minute: u64, more: &Value) -> Value {
+    let mut record = alarm(id, minute);
+    record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    record
+}
+
+#[test]
+fn an_exception_holds_back_what_it_says_until_it_ends() {
+    let place = place();
+    let rules = place.path("rules");
+    fs::write(rules.join("all.yml"), alarms("")).unwrap();
+    let ends = jiff::Timestamp::now() + Duration::from_secs(8);
+    let exception = format!(
+        "exception: drills\nrules: alarm\nquery: 'ip:192.0.2.0/24'\nreason: agreed\nexpires: {ends}\n"
+    );
+    fs::write(rules.join("drills.yml"), exception).unwrap();
+    let daemon = place.start();
+    let other = json!({ "sourceIPAddress": "198.51.100.1" });
+    deliver(&place.archive(), "a", &[alarm(1, 1), alarm_with(2, 2, &other)]);
+    wait_current(&daemon, 2);
+    assert_eq!(one(&daemon, &AlertsRequest::default()).events, 1);
+    // A hunt leaves out the same, and says so.
+    let (socket, dir) = (daemon.socket.to_str().unwrap(), rules.to_str().unwrap());
+    let explained = run(&["rules", "explain", "alarm", "--rules", dir]);
+    assert!(explained.stdout.contains("the exception 'drills'"), "{}", explained.stdout);
+    let ran = run(&["hunt", "--format", "csv", "--socket", socket, "--rules", dir]);
+    assert!(ran.stdout.lines().count() == 2, "{}", ran.stdout);
+    wait_until(PATIENCE, "it ends", || {
+        let alerts = alerts(&daemon);
+        alerts.len() == 1 && alerts[0].events == 2
+    });
+    assert!(jiff::Timestamp::now() >= ends);
+    let explained = run(&["rules", "explain", "alarm", "--rules", dir]);
+    assert!(explained.stdout.contains("expired on"), "{}", explained.stdout);
+}
+
+#[test]
+fn events_of_one_period_are_one_alert_that_counts_them() {
+    let place = place();
+    let suppress = "traildex: { suppress: { by: [awsRegion, userIdentity.type], period: 30m } }\n";
+    fs::write(place.path("rules").join("all.yml"), alarms(suppress)).unwrap();
+    let daemon = place.start();
+    let region = |name: &str| json!({ "awsRegion": name });
+    deliver(
+        &place.archive(),
+        "a",
+        &[
+            alarm(1, 29),
+            alarm(2, 1),
+            alarm_with(3, 5, &json!({ "userIdentity": { "arn": "arn:aws:iam::1:user/eve" } })),
+        ],
+    );
+    wait_current(&daemon, 3);
+    deliver(
+        &place.archive(),
+        "b",
+        &[alarm(4, 30), alarm_with(5, 7, &region("us-east-1")), alarm(6, 15)],
+    );
+    wait_current(&daemon, 6);
+    let mut counts: Vec<(String, String, u64)> = alerts(&daemon)
+        .iter()
+        .map(|alert| (alert.group["awsRegion"].clone(), alert.first.clone(), alert.events))
+        .collect();
+    counts.sort();
+    let of = |region: &str, minute: &str, events| {
+        (region.to_owned(), format!("2026-03-01T10:{minute}:00Z"), events)
+    };
+    let expected = [
+        of("eu-west-1", "01", 3),
+        of("eu-west-1", "05", 1),
+        of("eu-west-1", "30", 1),
+        of("us-east-1", "07", 1),
+    ];
+    assert_eq!(counts, expected);
+    for alert in alerts(&daemon) {
+        assert_eq!(daemon.count(alert.query.as_ref().unwrap()), alert.events, "{:?}", alert.query);
+    }
+}
+
+#[test]
+fn what_retention_drops_from_the_index_is_no_reason_to_withdraw() {
+    let place = place();
+    let daemon = place.start();
+    let mut random = Random(11);
+    deliver(&place.archive(), "a", &records(&mut random, 300));
+    wait_current(&daemon, 300);
+    let before = of_alerts(&alerts(&daemon));
+    assert!(before.len() > 20);
+    daemon.stop();
+    // A year later, all but the last event is too old.
+    let now = jiff::Timestamp::now().to_string();
+    let place = place.with("RETENTION_AGE_DAYS_MAX", "3");
+    let mut trusting = place.serve_command();
+    trusting.env("FAILPOINTS", "clock-is-trusted=return");
+    let daemon = place.spawn(trusting);
+    deliver(
+        &place.archive(),
+        "b",
+        &[alarm_with(1_000, 1, &json!({ "eventTime": now[..19].to_owned() + "Z" }))],
+    );
+    daemon.wait_for(PATIENCE, "retention has dropped them", |status| status.events.indexed == 1);
+    wait_current(&daemon, 1);
+    let after = of_alerts(&alerts(&daemon));
+    let new: Vec<_> = after.keys().filter(|key| !before.contains_key(*key)).collect();
+    assert!(new.iter().all(|(title, _)| title == "alarm"), "{new:?}");
+    for (key, of) in &before {
+        assert!(after[key].is_superset(of), "{key:?}");
+    }
+    let client = Client::new(&daemon.socket);
+    let withdrawn = AlertsRequest { withdrawn: Some(true), ..AlertsRequest::default() };
+    assert_eq!(client.alerts(&withdrawn).unwrap().total, 0);
+    // Alerts have a retention of their own.
+    daemon.stop();
+    let place = place.with("ALERTS_AGE_DAYS_MAX", "30");
+    let daemon = place.start();
+    deliver(
+        &place.archive(),
+        "c",
+        &[alarm_with(1_001, 1, &json!({ "eventTime": now[..19].to_owned() + "Z" }))],
+    );
+    wait_current(&daemon, 2);
+    assert_eq!(one(&daemon, &AlertsRequest::default()).events, 2);
+}

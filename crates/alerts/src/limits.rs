@@ -3,6 +3,9 @@
 /// Alerts that are kept.
 pub const ALERTS_MAX: usize = 50_000;
 
+/// Alerts of one rule: whoever can make it find something again and again hides none of another rule.
+pub const RULE_ALERTS_MAX: usize = 5_000;
+
 /// Bytes of memory that they take, about.
 pub const ALERTS_BYTES_MAX: usize = 64 << 20;
 

@@ -1,6 +1,7 @@
 //! A pass: all rules look at what came in since the one before.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 use detect::{Ask, Known, Rule, Scope, decide, touched};
 use segment::IndexError;
@@ -9,6 +10,12 @@ use wire::AlertRule;
 
 use crate::seen::Seen;
 use crate::store::{Alerts, Deciding, Verdict};
+
+/// From then on, the log tells that a rule took long.
+const SLOW_MS: u64 = 50;
+
+/// What was decided is kept so often while a pass goes on.
+const KEEP_PAUSE: Duration = Duration::from_millis(100);
 
 /// Rules that are asked, with what they are known by.
 #[derive(Debug, Default)]
@@ -42,6 +49,8 @@ impl Rules {
             let version = hex::encode(&version[..16]);
             asked.push(Asked { place, key, version, told: told(rule) });
         }
+        // Those that matter most come first.
+        asked.sort_by_key(|asked| std::cmp::Reverse(rules[asked.place].meta.level));
         Self { rules, asked }
     }
 
@@ -95,7 +104,7 @@ impl Alerts {
     ) -> Result<Option<Passed>, IndexError> {
         let before = self.seen();
         let mut passed = Passed::default();
-        let mut verdicts = Vec::new();
+        let (mut verdicts, mut kept) = (Vec::new(), Instant::now());
         let mut owed = std::collections::BTreeSet::new();
         for asked in &rules.asked {
             if is_stopped() {
@@ -108,8 +117,21 @@ impl Alerts {
                 owed.insert(asked.key.clone());
                 continue;
             }
-            match self.asked(rules, asked, pass, looks_at_all) {
-                Ok(Some(verdict)) => verdicts.push(verdict),
+            let started = Instant::now();
+            let verdict = self.asked(rules, asked, pass, looks_at_all);
+            let (rule, took_ms) = (&asked.key, started.elapsed().as_millis() as u64);
+            if took_ms >= SLOW_MS {
+                tracing::debug!(rule, looks_at_all, took_ms, "a rule took long");
+            }
+            match verdict {
+                Ok(Some(verdict)) => {
+                    verdicts.push(verdict);
+                    // Nobody waits for the rules behind it.
+                    if kept.elapsed() >= KEEP_PAUSE {
+                        passed.changes += self.keep(std::mem::take(&mut verdicts), None)?;
+                        kept = Instant::now();
+                    }
+                }
                 Ok(None) => {}
                 Err(error) => {
                     passed.failed.insert(asked.key.clone(), error.to_string());
@@ -129,7 +151,7 @@ impl Alerts {
         if is_stopped() {
             return Ok(None);
         }
-        passed.changes = self.keep(verdicts, seen)?;
+        passed.changes += self.keep(verdicts, Some(seen))?;
         Ok(Some(passed))
     }
 

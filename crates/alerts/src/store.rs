@@ -17,7 +17,7 @@ use wire::{
 use crate::file::{AlertsFile, Change, Changed, Entry, Line, head};
 use crate::limits::{
     ALERTS_BYTES_MAX, ALERTS_MAX, CHANGES_LIMIT_DEFAULT, CHANGES_MAX, COMPACT_BYTES_MIN, IDS_MAX,
-    LINE_CHANGES_MAX, NOTE_BYTES_MAX, TEXT_BYTES_MAX,
+    LINE_CHANGES_MAX, NOTE_BYTES_MAX, RULE_ALERTS_MAX, TEXT_BYTES_MAX,
 };
 use crate::list::Listing;
 use crate::seen::Seen;
@@ -112,23 +112,31 @@ impl Alerts {
         standing.map(|entry| Standing { group: entry.group.clone(), at: entry.at }).collect()
     }
 
-    /// Keeps decisions, and how far the index was looked at for them. When this returns, both are on disk.
-    /// Returns how many changes there were.
-    pub fn keep(&self, verdicts: Vec<Verdict<'_>>, seen: Seen) -> Result<usize, IndexError> {
+    /// Keeps decisions, and how far the index was looked at, where that is known: what was decided since
+    /// it was said last is decided again after a crash. When this returns, both are on disk. Returns how
+    /// many changes there were.
+    pub fn keep(
+        &self,
+        verdicts: Vec<Verdict<'_>>,
+        seen: Option<Seen>,
+    ) -> Result<usize, IndexError> {
         let mut state = self.state();
         let now = now();
         let mut changes = Vec::new();
-        let horizon = seen.horizon.max(state.seen.horizon);
         for verdict in verdicts {
-            state.differences(verdict, horizon, &now, &mut changes);
+            state.differences(verdict, &now, &mut changes);
         }
         let count = changes.len();
-        let dropped = state.seen.dropped;
-        let seen = Seen { horizon, dropped, ..seen };
-        if count == 0 && seen == state.seen {
-            return Ok(0);
+        let seen = seen.map(|seen| Seen {
+            horizon: state.seen.horizon,
+            horizons: state.seen.horizons.clone(),
+            dropped: state.seen.dropped,
+            ..seen
+        });
+        let seen = seen.filter(|seen| *seen != state.seen);
+        if count > 0 || seen.is_some() {
+            state.write(changes, seen)?;
         }
-        state.write(changes, Some(seen))?;
         Ok(count)
     }
 
@@ -256,12 +264,12 @@ impl State {
     fn differences(
         &mut self,
         verdict: Verdict<'_>,
-        horizon: Option<i64>,
         now: &str,
         changes: &mut Vec<(AlertChangeKind, Entry)>,
     ) {
         let Verdict { of, decided, may_withdraw } = verdict;
         let rule = self.shared(of.rule);
+        let horizon = self.seen.horizon.max(self.seen.horizons.get(of.key).copied());
         let mut found: HashMap<String, ()> = HashMap::new();
         for decision in decided.decisions {
             let id = id_of(of.key, &decision);
@@ -330,9 +338,9 @@ impl State {
         for line in lines {
             self.take(line);
         }
-        self.make_room();
+        let has_dropped = self.make_room();
         let is_large = self.file.bytes > COMPACT_BYTES_MIN.max(4 * self.bytes as u64);
-        if is_large { self.compact() } else { Ok(()) }
+        if is_large || has_dropped { self.compact() } else { Ok(()) }
     }
 
     /// Takes what a line says.
@@ -375,27 +383,41 @@ impl State {
         }
     }
 
-    /// Drops alerts where there are too many: those that nobody waits for first, the oldest first.
-    fn make_room(&mut self) {
-        if self.entries.len() <= ALERTS_MAX && self.bytes <= ALERTS_BYTES_MAX {
-            return;
+    /// Drops alerts where there are too many: of the rules that have the most, those that nobody waits for
+    /// first, the oldest first. Returns whether there were.
+    fn make_room(&mut self) -> bool {
+        let mut of_rules: HashMap<&str, usize> = HashMap::new();
+        for entry in self.entries.values() {
+            *of_rules.entry(&entry.rule).or_default() += 1;
         }
-        let is_open = |entry: &Entry| {
-            entry.alert.state != AlertState::Closed && entry.alert.withdrawn.is_none()
-        };
-        let mut order: Vec<(bool, i64, String)> =
-            self.entries.iter().map(|(id, e)| (is_open(e), e.last, id.clone())).collect();
-        order.sort_unstable();
-        for (_, last, id) in order {
-            // A tenth at a time, so that this is seldom.
-            if self.entries.len() <= ALERTS_MAX / 10 * 9 && self.bytes <= ALERTS_BYTES_MAX / 10 * 9
-            {
-                break;
+        let is_full = self.entries.len() > ALERTS_MAX || self.bytes > ALERTS_BYTES_MAX;
+        let largest = of_rules.values().copied().max().unwrap_or_default();
+        if !is_full && largest <= RULE_ALERTS_MAX {
+            return false;
+        }
+        // A tenth more than needed, so that this is seldom.
+        let share = if is_full { largest / 2 } else { RULE_ALERTS_MAX } / 10 * 9;
+        let too_many: Vec<(String, usize)> = of_rules
+            .into_iter()
+            .filter(|(_, count)| *count > share)
+            .map(|(rule, count)| (rule.to_owned(), count - share))
+            .collect();
+        for (rule, surplus) in too_many {
+            let is_open = |entry: &Entry| {
+                entry.alert.state != AlertState::Closed && entry.alert.withdrawn.is_none()
+            };
+            let of_rule = self.entries.iter().filter(|(_, entry)| entry.rule == rule);
+            let mut order: Vec<(bool, i64, String)> =
+                of_rule.map(|(id, entry)| (is_open(entry), entry.last, id.clone())).collect();
+            order.sort_unstable();
+            for (_, last, id) in order.into_iter().take(surplus) {
+                self.remove(&id);
+                let horizon = self.seen.horizons.entry(rule.clone()).or_insert(last);
+                *horizon = last.max(*horizon);
+                self.seen.dropped += 1;
             }
-            self.remove(&id);
-            self.seen.horizon = self.seen.horizon.max(Some(last));
-            self.seen.dropped += 1;
         }
+        true
     }
 
     /// Writes a file that has nothing but what there is.

@@ -141,6 +141,18 @@ impl<'a> Asker<'a> {
         by_day: bool,
         span: Span,
     ) -> Result<Vec<Group>, AskError> {
+        let day = Bin { count: 1, unit: BinUnit::Day };
+        self.groups_by_time(filter, keys, by_day.then_some(day), span)
+    }
+
+    /// The same by spans of time.
+    pub(crate) fn groups_by_time(
+        &mut self,
+        filter: &Expr,
+        keys: &[Key],
+        bin: Option<Bin>,
+        span: Span,
+    ) -> Result<Vec<Group>, AskError> {
         let time = || Some(FieldRef::named("time"));
         let function =
             |kind, field, name: &str| Function { kind, field, name: Some(name.to_owned()) };
@@ -152,9 +164,8 @@ impl<'a> Asker<'a> {
         let fields = keys.iter().flat_map(|key| key.fields.iter().cloned());
         let mut by: Vec<GroupKey> =
             fields.map(|field| GroupKey::Field { field, name: None }).collect();
-        if by_day {
-            let bin = Bin { count: 1, unit: BinUnit::Day };
-            by.push(GroupKey::Bin { bin, name: Some("day".to_owned()) });
+        if let Some(bin) = bin {
+            by.push(GroupKey::Bin { bin, name: Some("bin".to_owned()) });
         }
         let stages = vec![Stage::Stats { functions, by }];
         let query = Query { filter: filter.clone(), stages };

@@ -6,7 +6,8 @@
 //! no socket.
 //!
 //! In reading order: `rule` is what a rule is, `load` reads files, `sigma` turns documents into rules,
-//! `condition` and `values` turn their detections into conditions; `window` decides correlations,
+//! `condition` and `values` turn their detections into conditions, `extension` and `exception` are
+//! what only ours say; `window` decides correlations,
 //! `firsts` what was seen first, `absent` what did not follow; `hunt` asks, and `live` asks again where
 //! something came in.
 
@@ -17,6 +18,8 @@ mod ask;
 mod check;
 mod condition;
 mod encode;
+mod exception;
+mod extension;
 mod fields;
 mod firsts;
 mod hunt;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
-use language::ast::{Expr, FieldRef, Test, Value};
+use language::ast::{Bin, BinUnit, Expr, FieldRef, Test, Value};
 
 use crate::absent;
 use crate::ask::{Ask, AskError, Asker, Group, Span, too_many_events, written};
@@ -13,11 +13,12 @@ use crate::fields::{Key, values_of};
 use crate::firsts;
 use crate::hunt::{Hunter, by_ids, is, occurrence, of_key};
 use crate::limits::{IDS_MAX, LIVE_EVENTS_MAX};
-use crate::rule::{Absence, Correlation, FirstSeen, Kind, Rule};
+use crate::rule::{Absence, Correlation, FirstSeen, Kind, Rule, Suppress};
 use crate::window;
 use crate::window::{Found, Occurrence};
 
-const DAY: i64 = 86_400_000_000;
+const MINUTE: i64 = 60_000_000;
+const DAY: i64 = 24 * 60 * MINUTE;
 
 /// Groups by whose values events are asked for. Of more, all are.
 const GROUPS_MAX: usize = 50;
@@ -101,7 +102,7 @@ pub struct Decision {
     pub names: Vec<String>,
     /// Its values.
     pub group: Vec<String>,
-    /// The time of the decision. Of single events, it is the beginning of their day (UTC).
+    /// The time of the decision. Of single events, it is the beginning of their period.
     pub at: i64,
     /// The time of the first event.
     pub first: i64,
@@ -134,14 +135,16 @@ pub fn touched(
     known: &Known,
 ) -> Result<Option<Scope>, AskError> {
     let mut asker = Asker::small(new);
+    let of_events = matches!(rules[place].kind, Kind::Events(_));
     let mut found = |condition: &Expr, keys: &[Key]| -> Result<Touched, AskError> {
-        Ok(Touched::of(&asker.groups(condition, keys, false, known.span())?, keys))
+        let groups = asker.groups(condition, keys, false, known.span())?;
+        Ok(Touched::of(&groups, keys, of_events))
     };
     match &rules[place].kind {
         Kind::Events(condition) => {
-            let touched = found(condition, &[Key::named("principal")])?;
-            let days = |scope: Scope| Scope { from: day_of(scope.from), ..scope };
-            Ok(Scope::of(touched).map(days))
+            let Suppress { by, period } = &rules[place].suppress;
+            let scope = Scope::of(found(condition, by)?);
+            Ok(scope.map(|scope| Scope { from: begin_of(scope.from, *period), ..scope }))
         }
         Kind::Correlation(correlation) if is_chain(rules, correlation) => {
             for place in base_rules(rules, place) {
@@ -209,7 +212,9 @@ pub fn decide(
 ) -> Result<Decided, AskError> {
     let mut asker = Asker::small(archive);
     match &rules[place].kind {
-        Kind::Events(condition) => of_events(&mut asker, condition, scope, known),
+        Kind::Events(condition) => {
+            of_events(&mut asker, condition, &rules[place].suppress, scope, known)
+        }
         Kind::Correlation(correlation) if is_chain(rules, correlation) => {
             let scope = Scope { from: known.kept_from, ..scope };
             let mut hunter = Hunter::new(&mut asker, rules, known.span());
@@ -224,26 +229,32 @@ pub fn decide(
     }
 }
 
-/// One decision for each principal and day.
+/// One decision for each period of those who are told apart: each principal and day, as a rule.
 fn of_events(
     asker: &mut Asker<'_>,
     condition: &Expr,
+    suppress: &Suppress,
     scope: Scope,
     known: &Known,
 ) -> Result<Decided, AskError> {
-    let keys = [Key::named("principal")];
-    let scope = Scope { from: scope.from.max(day_of_or_all(known.kept_from)), ..scope };
-    let span = known.within(scope.from, day_of(scope.to).saturating_add(DAY));
-    let filter = Expr::all_of([condition.clone(), of_groups(&keys, scope.groups.as_ref())]);
+    let Suppress { by: keys, period } = suppress;
+    // Of a period whose beginning may have been dropped, nothing is decided anew.
+    let whole_from = match known.kept_from {
+        i64::MIN => i64::MIN,
+        kept_from => begin_of(kept_from.saturating_add(period - 1), *period),
+    };
+    let scope = Scope { from: scope.from.max(whole_from), ..scope };
+    let span = known.within(scope.from, begin_of(scope.to, *period).saturating_add(*period));
+    let filter = Expr::all_of([condition.clone(), of_groups(keys, scope.groups.as_ref())]);
     let mut merged: BTreeMap<(Vec<String>, i64), (Decision, Vec<Expr>)> = BTreeMap::new();
-    for group in asker.groups(&filter, &keys, true, span)? {
-        let values = values_of(&keys, &group.values).unwrap_or_else(nobody);
-        let at = day_of(group.first);
+    for group in asker.groups_by_time(&filter, keys, Some(bin_of(*period)), span)? {
+        let values = told_apart(keys, &group.values);
+        let at = begin_of(group.first, *period);
         if !scope.has(&values, at) {
             continue;
         }
         let none = || Decision {
-            names: vec![keys[0].name.clone()],
+            names: keys.iter().map(|key| key.name.clone()).collect(),
             group: values.clone(),
             at,
             first: i64::MAX,
@@ -258,7 +269,11 @@ fn of_events(
         decision.last = group.last.max(decision.last);
         decision.events += group.count;
         // One principal can stand in several fields.
-        of_who.push(of_key(&keys[0], &group.values[0]));
+        let who = keys.iter().zip(&group.values).map(|(key, values)| of_key(key, values));
+        let who = Expr::all_of(who);
+        if !of_who.contains(&who) {
+            of_who.push(who);
+        }
     }
     let decisions = merged.into_values().map(|(decision, of_who)| {
         let times = between(decision.first, decision.last);
@@ -455,17 +470,16 @@ impl Default for Touched {
 }
 
 impl Touched {
-    fn of(groups: &[Group], keys: &[Key]) -> Self {
+    /// Of single events, those without a value are a group of their own.
+    fn of(groups: &[Group], keys: &[Key], of_events: bool) -> Self {
         let mut touched = Self::default();
         for group in groups.iter().filter(|group| group.count > 0) {
-            let is_principal = matches!(keys, [key] if key.name == "principal");
-            let values = match values_of(keys, &group.values) {
-                Some(values) => values,
-                // Alone, who is not known is a principal, too.
-                None if is_principal => nobody(),
-                None => continue,
+            let values = if of_events {
+                Some(told_apart(keys, &group.values))
+            } else {
+                values_of(keys, &group.values)
             };
-            touched.groups.insert(values);
+            touched.groups.extend(values);
             touched.first = group.first.min(touched.first);
             touched.last = group.last.max(touched.last);
         }
@@ -479,14 +493,20 @@ impl Touched {
     }
 }
 
-fn nobody() -> Vec<String> {
-    vec!["(none)".to_owned()]
+/// What stands for a value that there is not.
+const NONE: &str = "(none)";
+
+/// The values of some keys, of which some may be missing.
+fn told_apart(keys: &[Key], values: &[Vec<serde_json::Value>]) -> Vec<String> {
+    let values = keys.iter().zip(values).map(|(key, values)| key.value(values));
+    values.map(|value| value.unwrap_or_else(|| NONE.to_owned())).collect()
 }
 
 /// The condition that events are of some groups; of few, that is worth asking.
 fn of_groups(keys: &[Key], groups: Option<&BTreeSet<Vec<String>>>) -> Expr {
     let Some(groups) = groups.filter(|groups| groups.len() <= GROUPS_MAX) else { return Expr::All };
-    if keys.is_empty() || groups.contains(&nobody()) || keys.iter().any(|key| key.is_network) {
+    let has_none = groups.iter().flatten().any(|value| value == NONE);
+    if keys.is_empty() || has_none || keys.iter().any(|key| key.is_network) {
         return Expr::All;
     }
     let of_group = |group: &Vec<String>| {
@@ -516,13 +536,21 @@ fn base_rules(rules: &[Rule], place: usize) -> BTreeSet<usize> {
     found
 }
 
-fn day_of(time: i64) -> i64 {
-    time.div_euclid(DAY).saturating_mul(DAY)
+/// The beginning of a time's period.
+fn begin_of(time: i64, period: i64) -> i64 {
+    time.div_euclid(period).saturating_mul(period)
 }
 
-/// The first whole day from a time on.
-fn day_of_or_all(kept_from: i64) -> i64 {
-    if kept_from == i64::MIN { kept_from } else { day_of(kept_from.saturating_add(DAY - 1)) }
+/// The largest spans that are parts of each period.
+fn bin_of(period: i64) -> Bin {
+    let unit = if period % DAY == 0 {
+        BinUnit::Day
+    } else if period % (60 * MINUTE) == 0 {
+        BinUnit::Hour
+    } else {
+        BinUnit::Minute
+    };
+    Bin { count: 1, unit }
 }
 
 /// The condition that an event is of these times, both included.

@@ -99,6 +99,11 @@ impl Meta {
         self.tags.iter().filter_map(move |tag| Some(&tag[tactic(tag)?..]))
     }
 
+    /// Whether this is its id, its name or its title.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        [self.id.as_deref(), self.name.as_deref(), Some(&self.title)].contains(&Some(name))
+    }
+
     /// What the rule is called by: its id, name or title.
     pub fn key(&self) -> &str {
         self.id.as_deref().or(self.name.as_deref()).unwrap_or(&self.title)
@@ -116,6 +121,8 @@ pub struct Rule {
     pub line: usize,
     /// What it finds.
     pub kind: Kind,
+    /// Which of its events are one alert, where each is found by itself.
+    pub(crate) suppress: Suppress,
     /// False for what only a correlation asks.
     pub is_asked: bool,
     /// How it was taken, where that is not plain.
@@ -138,7 +145,22 @@ impl Rule {
             text.push_str(&kind.text());
             text.push('\n');
         }
-        text
+        text + &format!("{:?}", self.suppress)
+    }
+}
+
+/// Which events of a rule are one alert: those with the same values of some keys within a period. Periods
+/// are counted from 1970, so that an event's is the same whatever else came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Suppress {
+    pub(crate) by: Vec<Key>,
+    /// In microseconds, whole minutes.
+    pub(crate) period: i64,
+}
+
+impl Default for Suppress {
+    fn default() -> Self {
+        Self { by: vec![Key::named("principal")], period: 86_400_000_000 }
     }
 }
 

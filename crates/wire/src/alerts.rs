@@ -174,8 +174,10 @@ pub struct AlertCount {
 pub struct RulesStatus {
     /// How many rules are asked.
     pub rules: u64,
-    /// Whether alerts have looked at all events that searches find.
+    /// Whether they have looked at all events that searches find.
     pub is_current: bool,
+    /// How many alerts are open and stand.
+    pub open: u64,
     /// What is wrong with files of rules: file, line and reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
