@@ -123,10 +123,13 @@ fn alerts_are_found_followed_and_dealt_with_in_the_page() {
     let daemon = place.start();
     wait_current(&daemon, events);
     let (web, reader) = (Web::start(&daemon, &[]), Web::start(&daemon, &["--read-only"]));
-    let none = Web::start(shared_daemon(), &[]);
+    let bare = shared_daemon();
+    let none = Web::start(&bare, &[]);
     let values = json!({ "many": MANY, "reader": reader.url, "none": none.url });
     browse("alerts.mjs", &web, &values, |what| match what.split(' ').collect::<Vec<_>>()[..] {
-        ["stop", id, time] => add(&place, id, &[of(id, time, "StopLogging", "arn:aws:iam::1:user/new")]),
+        ["stop", id, time] => {
+            add(&place, id, &[of(id, time, "StopLogging", "arn:aws:iam::1:user/new")])
+        }
         ["rules", "broken"] => {
             fs::write(place.path("rules/broken<b>.yml"), "title: [no rule").unwrap();
         }
@@ -138,7 +141,8 @@ fn alerts_are_found_followed_and_dealt_with_in_the_page() {
 
 #[test]
 fn alerts_are_changed_by_the_page_and_by_no_other() {
-    let web = Web::start(shared_daemon(), &[]);
+    let daemon = shared_daemon();
+    let web = Web::start(&daemon, &[]);
     let (host, bearer) = (web.host(), web.bearer());
     let own = format!("Origin: http://127.0.0.1:{}", web.port);
     let (json, text) = ("Content-Type: application/json", "Content-Type: text/plain");

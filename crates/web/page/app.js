@@ -73,8 +73,9 @@ const VIEWS = [["events", "Events"], ["alerts", "Alerts"], ["tail", "Tail"], ["a
 /** The views of the page. */
 function Views() {
   const { view } = place.value;
+  const open = status.value?.rules?.open ?? 0;
   return html`<nav class="views" aria-label="Views">${VIEWS.map(([name, label]) =>
-    html`<span class=${name === view ? "chosen" : ""}><${Pivot} to=${{ view: name }}>${label}<//></span>`)}</nav>`;
+    html`<span class=${name === view ? "chosen" : ""}><${Pivot} to=${{ view: name }}>${label}<//>${name === "alerts" && open > 0 && html` <span class="hint" title="Alerts that are open">${thousands(open)}<span class="sr"> open</span></span>`}</span>`)}</nav>`;
 }
 
 /** @param {MouseEvent} event */

@@ -261,7 +261,15 @@ mod tests {
         ] {
             assert!(reads("POST", path), "{path}");
         }
-        for path in ["/v1/status", "/v1/saved", "/v1/saved/x", "/v1/verify", "/v1/tail?q=*", "/v1/alerts", "/v1/alerts/changes?wait=9"] {
+        for path in [
+            "/v1/status",
+            "/v1/saved",
+            "/v1/saved/x",
+            "/v1/verify",
+            "/v1/tail?q=*",
+            "/v1/alerts",
+            "/v1/alerts/changes?wait=9",
+        ] {
             assert!(reads("GET", path), "{path}");
         }
         for (method, path) in [

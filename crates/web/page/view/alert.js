@@ -52,7 +52,7 @@ function Found({ alert }) {
   ]).filter(([, value]) => value !== "");
   return html`
     <p class="sentence"><${Level} level=${rule.level} /> <${Text} text=${rule.title} max=${400} /></p>
-    ${withdrawn && html`<p class="note">Withdrawn ${second(withdrawn)}: an event that came in late, or another version of the rule, says otherwise.</p>`}
+    ${withdrawn && html`<p class="note">Withdrawn ${second(withdrawn)}: an event that came in late, another version of the rule, or an exception says otherwise.</p>`}
     <p class="steps">${to ? html`<span class="to-events"><${Pivot} to=${to}>Search its ${counted(events, "event")}<//></span>` : html`<span class="hint">There are too many events for one query.</span>`}
       ${!alert.query && to && html`<span class="hint">The first ${thousands(Math.min(ids.length, IDS_MAX))}: there are too many for one query.</span>`}</p>
     <${Doings} ids=${[alert.id]} state=${state} note=${note ?? ""} isOfSeveral=${false} />

@@ -65,7 +65,7 @@ function Rules({ rules }) {
     ${count === 0 && problems.length === 0 && html`<p class="note">This daemon has no rules, so nothing raises alerts. In its configuration, <code>pack = true</code> below <code>[rules]</code> asks the rules that come with traildex, and <code>dirs = ["/path"]</code> your own; a reload (SIGHUP, <code>systemctl reload traildex</code>) takes them up.</p>`}
     ${count === 0 && problems.length > 0 && html`<p class="warning">No rule is asked: none of the files can be read as one.</p>`}
     ${!isCurrent && html`<p class="warning">The rules have not looked at all events yet: alerts may be missing, and some may change.</p>`}
-    ${dropped > 0 && html`<p class="warning">${counted(dropped, "alert")} ${dropped === 1 ? "was" : "were"} dropped, the oldest first, because there were too many.</p>`}
+    ${dropped > 0 && html`<p class="warning">${counted(dropped, "alert")} ${dropped === 1 ? "was" : "were"} dropped, because there were too many.</p>`}
     <${Told} lines=${failed} name="could not be asked; what they find is missing here. They are asked again in a minute" />
     <${Told} lines=${problems} name="in files of rules. These are not asked" noun="problem" />
   </div>`;
