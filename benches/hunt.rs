@@ -7,12 +7,15 @@
 
 use std::time::Instant;
 
+#[path = "support/daemon.rs"]
+mod daemon;
 #[path = "support/program.rs"]
 mod program;
 #[path = "support/rules.rs"]
 mod rules;
 
-use program::{Daemon, run, traildex};
+use daemon::Daemon;
+use program::{run, traildex};
 use rules::vary;
 
 fn main() {

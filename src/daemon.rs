@@ -4,6 +4,7 @@ mod alerts;
 mod coverage;
 mod engine;
 mod files;
+mod gaps;
 mod integrity;
 mod keeper;
 mod manager;

@@ -201,6 +201,7 @@ mod tests {
             is_paused: false,
             fault: None,
             rebuild: None,
+            rules: None,
             warnings: Vec::new(),
         }
     }
@@ -217,6 +218,22 @@ events  1,000,000 indexed, 6,496 duplicates left out, 3 rejected, from 2020-09-1
 lag     12 files, 3.1 MB, the oldest for 0.4 s; last commit 0.3 s ago; last whole scan 12.0 s ago
 ";
         assert_eq!(describe(&busy()), expected);
+    }
+
+    #[test]
+    fn rules_and_what_is_wrong_with_them_are_told() {
+        let rules = RulesStatus {
+            rules: 99,
+            open: 1,
+            dropped: 1_200,
+            problems: vec!["/etc/rules/a.yml:3: it is no rule".to_owned()],
+            ..RulesStatus::default()
+        };
+        let text = describe(&Status { rules: Some(rules), ..busy() });
+        let expected = "rules    99 asked, not of everything yet, 1 alert open, 1,200 alerts \
+                        dropped, because there were too many\n\
+                        warning  /etc/rules/a.yml:3: it is no rule";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::coverage::{Coverage, WAIT_OFFLINE};
-use super::engine::{lost, underived, unlisted};
+use super::gaps::{lost, underived, unlisted};
 use super::{alerts, files, live_options, saved};
 use crate::config::Config;
 use ::alerts::Alerts;

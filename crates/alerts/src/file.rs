@@ -12,12 +12,10 @@ use std::sync::Arc;
 
 use segment::IndexError;
 use segment::disk::Disk;
-use segment::parts::hash_text;
-use segment::regular;
 use segment::steps::step;
+use segment::{regular, sealed};
 use serde::{Deserialize, Serialize};
 use wire::{Alert, AlertChangeKind};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::seen::Seen;
 
@@ -27,8 +25,6 @@ const FORMAT_VERSION: u32 = 1;
 
 /// Bytes of the whole file: a compact one has a quarter of this at most.
 const FILE_BYTES_MAX: u64 = 1 << 30;
-
-const SEAL: &str = "{\"xxh3\":\"";
 
 /// What a line says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -162,14 +158,7 @@ pub(crate) fn head(log: &str) -> Line {
 }
 
 fn written(lines: &[Line]) -> io::Result<String> {
-    let mut text = String::new();
-    for line in lines {
-        let json = serde_json::to_string(line)?;
-        let rest = &json[1..];
-        let hash = hash_text(xxh3_64(rest.as_bytes()));
-        text.push_str(&format!("{SEAL}{hash}\",{rest}\n"));
-    }
-    Ok(text)
+    lines.iter().map(sealed::line).collect()
 }
 
 fn read(bytes: &[u8]) -> Read {
@@ -178,7 +167,7 @@ fn read(bytes: &[u8]) -> Read {
     for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let end = at + line.len();
         let is_last = end == bytes.len();
-        match read_line(line) {
+        match sealed::read_line(line) {
             Ok(line) => {
                 found.lines.push(line);
                 found.bytes = end as u64;
@@ -195,17 +184,6 @@ fn read(bytes: &[u8]) -> Read {
         at = end;
     }
     found
-}
-
-fn read_line(line: &[u8]) -> Result<Line, String> {
-    let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
-    let text = text.strip_suffix('\n').ok_or("it ends too early")?;
-    let sealed = text.strip_prefix(SEAL).and_then(|text| text.split_once("\","));
-    let (hash, rest) = sealed.ok_or("it does not begin with its hash")?;
-    if hash != hash_text(xxh3_64(rest.as_bytes())) {
-        return Err("its hash does not match".to_owned());
-    }
-    serde_json::from_str(&format!("{{{rest}")).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

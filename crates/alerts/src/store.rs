@@ -1,6 +1,6 @@
 //! The alerts that there are, in memory and on disk.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -270,10 +270,10 @@ impl State {
         let Verdict { of, decided, may_withdraw } = verdict;
         let rule = self.shared(of.rule);
         let horizon = self.seen.horizon.max(self.seen.horizons.get(of.key).copied());
-        let mut found: HashMap<String, ()> = HashMap::new();
+        let mut found = HashSet::new();
         for decision in decided.decisions {
             let id = id_of(of.key, &decision);
-            found.insert(id.clone(), ());
+            found.insert(id.clone());
             let before = self.entries.get(&id);
             if before.is_none() && horizon.is_some_and(|horizon| decision.last <= horizon) {
                 continue;
@@ -294,7 +294,7 @@ impl State {
             let is_meant = entry.rule == of.key
                 && entry.alert.withdrawn.is_none()
                 && decided.scope.has(&entry.group, entry.at)
-                && !found.contains_key(id);
+                && !found.contains(id);
             if is_meant {
                 let (withdrawn, changed) = (Some(now.to_owned()), now.to_owned());
                 let alert = Alert { withdrawn, changed, ..entry.alert.clone() };

@@ -118,7 +118,7 @@ impl Exception {
 
 /// The end of a day, or a time, in microseconds since 1970.
 fn end_of(text: &str) -> Option<i64> {
-    if let Ok(date) = text.parse::<Date>().and_then(|date| date.tomorrow()) {
+    if let Ok(date) = text.parse::<Date>().and_then(Date::tomorrow) {
         let time = date.to_zoned(TimeZone::UTC).ok()?;
         // What has a time of day is none.
         if !text.contains('T') {
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(exception.ends_at(end - 1), Some(end));
         assert_eq!(exception.ends_at(end), None);
         let (left, _) = exception.apply(Expr::All, end - 1);
-        assert_eq!(left.to_string(), "NOT actor:terraform");
+        assert_eq!(left.to_string(), "* AND NOT actor:terraform");
         assert_eq!(exception.apply(Expr::All, end).0, Expr::All);
         let exception = Exception::parse(&written("x", "2026-12-31T12:00:00Z")).unwrap();
         assert_eq!(exception.ends_at(0), Some(end - 12 * 3_600_000_000));

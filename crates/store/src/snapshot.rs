@@ -93,7 +93,7 @@ impl Snapshot {
             segments: segments.map(Arc::clone).collect(),
             files: self.files.clone(),
             ledger: self.ledger.clone(),
-            expired: self.expired.clone(),
+            expired: self.expired,
             begun: self.begun,
             commit: self.commit,
             verdicts: Arc::clone(&self.verdicts),
