@@ -202,11 +202,7 @@ impl Alerts {
         let state = self.state();
         let limit = request.limit.unwrap_or(CHANGES_LIMIT_DEFAULT).clamp(1, CHANGES_LIMIT_MAX);
         let first = state.changes.front().map_or(state.next_number, |change| change.number);
-        let mut missed = first.saturating_sub(1).saturating_sub(request.after);
-        if request.after == 0 {
-            // Who begins has missed nothing.
-            missed = 0;
-        }
+        let missed = first.saturating_sub(1).saturating_sub(request.after);
         let from = state.changes.partition_point(|change| change.number <= request.after);
         let changes = state.changes.range(from..).filter_map(|change| {
             let entry = state.entries.get(&change.id)?;
