@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use language::ast::{Expr, FieldRef, Test, Value};
 use serde::Serialize;
-use serde_json::Value as Json;
 
 use crate::absent;
 use crate::ask::{Ask, AskError, Asker, Event, Span, too_many_events, written};
-use crate::fields::{Key, text};
+use crate::crowd;
+use crate::fields::{Key, of_key};
 use crate::firsts;
 use crate::limits::{EVENTS_MAX, FINDINGS_MAX, IDS_MAX};
 use crate::rule::{Absence, Correlation, FirstSeen, Kind, Rule, WindowTest};
@@ -202,7 +202,18 @@ impl Hunter<'_, '_> {
             }
             let condition = self.rules[*place].kind.condition().ok_or("it finds no events")?;
             let keys = [group_by.as_slice(), &of].concat();
-            for event in self.asker.events(condition, &keys, self.asked)? {
+            let crowd = match correlation.rules.len() {
+                1 => crowd::events(self.asker, correlation, (condition, &keys), self.asked)?,
+                _ => None,
+            };
+            let events = match crowd {
+                Some((events, without_group)) => {
+                    without += without_group;
+                    events
+                }
+                None => self.asker.events(condition, &keys, self.asked)?,
+            };
+            for event in events {
                 match occurrence(event, at, group_by, &of) {
                     Some(occurrence) => occurrences.push(occurrence),
                     None => without += 1,
@@ -335,23 +346,6 @@ fn occurrence(event: Event, rule: usize, group_by: &[Key], of: &[Key]) -> Option
     let parts: Option<Vec<String>> = parts.collect();
     let value = parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join("\u{1f}"));
     Some(Occurrence { time, id, rule, group, value })
-}
-
-/// The condition that an event has these values of a key: that of the first field which has one.
-fn of_key(key: &Key, values: &[Json]) -> Expr {
-    let mut parts = Vec::new();
-    for (field, value) in key.fields.iter().zip(values) {
-        match text(value) {
-            None => {
-                parts.push(Expr::negate(Expr::Field { field: field.clone(), test: Test::Exists }));
-            }
-            Some(text) => {
-                parts.push(Expr::Field { field: field.clone(), test: Test::Is(Value::of(text)) });
-                break;
-            }
-        }
-    }
-    Expr::all_of(parts)
 }
 
 /// The condition that a key has a value.

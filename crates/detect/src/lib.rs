@@ -15,6 +15,7 @@ mod absent;
 mod ask;
 mod check;
 mod condition;
+mod crowd;
 mod encode;
 mod fields;
 mod firsts;

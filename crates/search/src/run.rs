@@ -31,6 +31,7 @@ use self::explain_empty::explain_empty;
 pub use self::explore::{fields, values};
 use self::fetch::fetch_up_to;
 pub(crate) use self::highlight::is_at_or_below;
+pub(crate) use self::meaning::key;
 pub use self::rest::more;
 use self::rest::rest_of_rows;
 use self::rows::{Column, Rows};
