@@ -103,25 +103,26 @@ impl<'a> Asker<'a> {
         let fields = fields.chain(keys.iter().flat_map(|key| key.fields.iter().cloned()));
         let query = Query { filter: filter.clone(), stages: vec![Stage::Fields(fields.collect())] };
         let mut events = Vec::new();
-        let mut spans = vec![span];
-        while let Some(span) = spans.pop() {
-            let count = self.count(filter, span)?;
-            if count == 0 {
-                continue;
-            }
-            if count > ROWS_MAX as u64 {
-                spans.extend(halves(span).ok_or_else(too_many_at_once)?);
-                continue;
-            }
-            if events.len() + count as usize > EVENTS_MAX {
-                return Err(too_many_events());
-            }
-            let request = SearchRequest { order: Order::Oldest, ..between(query.clone(), span) };
-            for row in self.table(&request)?.rows {
+        let mut cursor = None;
+        loop {
+            let request = SearchRequest {
+                order: Order::Oldest,
+                total: TotalMode::None,
+                cursor,
+                ..between(query.clone(), span)
+            };
+            let mut answer = self.answer(&request)?;
+            for row in table_of(&mut answer)?.rows {
                 events.push(event(row, keys)?);
             }
+            if events.len() > EVENTS_MAX {
+                return Err(too_many_events());
+            }
+            cursor = answer.cursor;
+            if cursor.is_none() {
+                return Ok(events);
+            }
         }
-        Ok(events)
     }
 
     /// The groups of events that meet a condition, of those that have so many events at least in some
@@ -208,7 +209,7 @@ impl<'a> Asker<'a> {
     }
 
     fn table(&mut self, request: &SearchRequest) -> Result<Table, AskError> {
-        self.answer(request)?.table.ok_or_else(|| "the answer has no table".into())
+        table_of(&mut self.answer(request)?)
     }
 
     fn answer(&mut self, request: &SearchRequest) -> Result<SearchResponse, AskError> {
@@ -227,11 +228,16 @@ impl<'a> Asker<'a> {
     }
 }
 
+fn table_of(answer: &mut SearchResponse) -> Result<Table, AskError> {
+    answer.table.take().ok_or_else(|| "the answer has no table".into())
+}
+
 fn request(query: Query) -> SearchRequest {
     SearchRequest {
         query: QueryForm::Tree(Box::new(query)),
         limit: Some(ROWS_MAX),
         total: TotalMode::Exact,
+        unexplained: true,
         is_unexplained: true,
         ..SearchRequest::default()
     }

@@ -89,7 +89,8 @@ pub fn search(
     let answer = search.answer(&query, request);
     let mut response = answer.map_err(|error| why_ended(error, cancel))?;
     response.took_ms = started.elapsed().as_secs_f64() * 1e3;
-    if request.cursor.is_none() && !request.is_unexplained {
+    let is_unexplained = request.unexplained || request.is_unexplained;
+    if request.cursor.is_none() && !is_unexplained {
         response.explanation = explain_empty(&search, &query, &response);
     }
     if let (Some(text), Some(filter)) = (text, conditions) {

@@ -30,6 +30,12 @@ use trail::limits::EXACT_BYTES_MAX;
 use trail::paths::SEPARATOR;
 use trail::words::{is_perhaps_cut, is_shortened};
 
+/// Parts of one text that are looked for: each takes a look at all words, once.
+const RUNS_MAX: usize = 2;
+
+/// Parts of texts that are in most records.
+const COMMON_RUNS: [&str; 3] = ["amazonaws", "arn", "aws"];
+
 /// A shorter part of a text is in too many words to help.
 const RUN_BYTES_MIN: usize = 3;
 
@@ -54,12 +60,11 @@ impl Planner<'_> {
         if tests == [ValueMeaning::Exists] {
             return if candidates.is_empty() { Box::new(AllQuery) } else { all_of(candidates) };
         }
-        let runs: Option<Vec<String>> = tests.iter().map(longest_run).collect();
-        if let Some(mut runs) = runs {
-            runs.sort_unstable();
-            runs.dedup();
+        let runs: Vec<Vec<String>> = tests.iter().map(runs).collect();
+        if runs.iter().all(|runs| !runs.is_empty()) {
             let with_run = |run: String| self.word_form(format!("run {run}"), HasRun(run));
-            candidates.push(any_of(runs.into_iter().map(with_run).collect()));
+            let with_all = |runs: Vec<String>| all_of(runs.into_iter().map(with_run).collect());
+            candidates.push(any_of(runs.into_iter().map(with_all).collect()));
         }
         if candidates.is_empty() {
             candidates.push(Box::new(AllQuery));
@@ -198,16 +203,16 @@ fn is_passed(test: &ValueMeaning, at: &str, scalar: Scalar<'_>) -> bool {
     is_met_as_written(test, &Cell::from(scalar), &scalar.written())
 }
 
-/// The longest part of a text that some one word of each value which passes has in it; None where the
-/// test says no such thing, or where numbers and times, which are written in several ways, can pass.
-fn longest_run(test: &ValueMeaning) -> Option<String> {
+/// The longest parts of a text, each of which some one word of each value that passes has in it; none where
+/// the test says no such thing, or where numbers and times, which are written in several ways, can pass.
+fn runs(test: &ValueMeaning) -> Vec<String> {
     let texts: Vec<&str> = match test {
         // As tables show it, a long text ends with what is no word of it.
         ValueMeaning::Exact(SameText(text))
         | ValueMeaning::Phrase(Phrase { text: SameText(text), .. })
             if is_shortened(text, EXACT_BYTES_MAX) =>
         {
-            return None;
+            return Vec::new();
         }
         ValueMeaning::Exact(text) => vec![&text.0],
         ValueMeaning::Phrase(phrase) => vec![&phrase.text.0],
@@ -220,13 +225,26 @@ fn longest_run(test: &ValueMeaning) -> Option<String> {
         | ValueMeaning::Address(_)
         | ValueMeaning::Network(_)
         | ValueMeaning::Named(_)
-        | ValueMeaning::AwsSource => return None,
+        | ValueMeaning::AwsSource => return Vec::new(),
     };
     let runs = texts.into_iter().flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric()));
-    let run = runs.max_by_key(|run| run.len())?;
-    let is_of_numbers = |c: char| c.is_ascii_digit() || "eEtTzZ".contains(c);
-    let tells = run.len() >= RUN_BYTES_MIN && !run.chars().all(is_of_numbers);
-    tells.then(|| run.to_ascii_lowercase())
+    let mut runs: Vec<String> = runs.map(str::to_ascii_lowercase).collect();
+    runs.sort_unstable_by_key(|run| std::cmp::Reverse(run.len()));
+    runs.dedup();
+    let is_of_numbers = |c: char| c.is_ascii_digit() || "etz".contains(c);
+    // Where the longest can be of a number, so can the text.
+    let tells = |run: &String| run.len() >= RUN_BYTES_MIN && !run.chars().all(is_of_numbers);
+    if !runs.first().is_some_and(tells) {
+        return Vec::new();
+    }
+    runs.retain(tells);
+    // What nearly every record has tells nothing beside another.
+    let is_rare = |run: &String| !COMMON_RUNS.contains(&run.as_str());
+    if runs.iter().any(is_rare) {
+        runs.retain(is_rare);
+    }
+    runs.truncate(RUNS_MAX);
+    runs
 }
 
 fn texts_of(pieces: &[PatternPiece]) -> Vec<&str> {
