@@ -13,7 +13,7 @@ use wire::{Order, QueryForm, SearchRequest, SearchResponse, Table, TotalMode};
 
 use crate::fields::Key;
 use crate::hunt::Told;
-use crate::limits::{EVENTS_MAX, ROWS_MAX, TOLD_MAX};
+use crate::limits::{EVENTS_MAX, PAGE_EVENTS, ROWS_MAX, TOLD_MAX};
 
 /// Why an archive did not answer.
 pub type AskError = Box<dyn Error + Send + Sync>;
@@ -109,6 +109,7 @@ impl<'a> Asker<'a> {
                 order: Order::Oldest,
                 total: TotalMode::None,
                 cursor,
+                limit: Some(PAGE_EVENTS),
                 ..between(query.clone(), span)
             };
             let mut answer = self.answer(&request)?;

@@ -22,7 +22,7 @@ const MINUTES_MAX: u32 = 24 * 60;
 
 /// Groups with their times that are asked for together, and in all: of more, all events are.
 const SPANS_AT_ONCE_MAX: usize = 100;
-const SPANS_MAX: usize = 5_000;
+const SPANS_MAX: usize = 300;
 
 /// How many events a window must have at least, where more can never spoil it; None where they can, or
 /// where one is enough.
@@ -133,5 +133,49 @@ fn during(Span { start, end }: Span) -> Expr {
             lower: Bound::Included(Value::of(written(start))),
             upper: Bound::Excluded(Value::of(written(end))),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_more_events_cannot_spoil_asks_for_a_crowd() {
+        let count = |limits: &[(Is, f64)]| {
+            let limits = limits.iter().map(|(is, than)| Limit { is: *is, than: *than }).collect();
+            least(&WindowTest::Count(limits))
+        };
+        assert_eq!(count(&[(Is::AtLeast, 5.0)]), Some(5));
+        assert_eq!(count(&[(Is::More, 5.0)]), Some(6));
+        assert_eq!(count(&[(Is::AtLeast, 4.5), (Is::More, 2.0)]), Some(5));
+        // One event is enough, or more of them spoil it.
+        assert_eq!(count(&[(Is::AtLeast, 1.0)]), None);
+        assert_eq!(count(&[(Is::AtLeast, 5.0), (Is::Less, 9.0)]), None);
+        assert_eq!(count(&[(Is::Equal, 5.0)]), None);
+        assert_eq!(least(&WindowTest::InOrder), None);
+    }
+
+    #[test]
+    fn events_are_asked_for_around_dense_intervals() {
+        let key = [Key::named("userIdentity.arn")];
+        let dense = |of: &str, minute: i64| Group {
+            count: 5,
+            first: minute * MINUTE,
+            last: minute * MINUTE,
+            values: vec![vec![json!(of)]],
+        };
+        let found = spans(
+            vec![dense("a", 100), dense("b", 10), dense("a", 120), dense("a", 500), dense("", 1)],
+            &key,
+            10 * MINUTE,
+        );
+        let found: Vec<(String, i64, i64)> = found
+            .into_iter()
+            .map(|(of, span)| (of.to_string(), span.start / MINUTE, span.end / MINUTE))
+            .collect();
+        let of = |name: &str| of_key(&key[0], &[json!(name)]).to_string();
+        assert_eq!(found, [(of("a"), 90, 140), (of("a"), 490, 520), (of("b"), 0, 30)]);
     }
 }

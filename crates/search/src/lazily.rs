@@ -146,7 +146,7 @@ impl Scorer for AnyPart {
 }
 
 /// So many documents are verified without a look at which can pass; more are narrowed down first.
-const UNNARROWED_MAX: usize = 256;
+const UNNARROWED_MAX: usize = 512;
 
 /// Candidates that are found once many documents were asked of; until then, each is one.
 pub(crate) struct Narrowed {
@@ -514,3 +514,6 @@ impl Scorer for AnyDocs {
         1.0
     }
 }
+
+#[cfg(test)]
+mod tests;

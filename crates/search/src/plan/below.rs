@@ -53,21 +53,21 @@ impl Planner<'_> {
                 tests => self.any_case(&field, &tests.iter().collect::<Vec<_>>()),
             };
         }
-        let mut candidates = Vec::new();
-        if !path.is_empty() {
-            candidates.push(self.something_below(path));
-        }
         if tests == [ValueMeaning::Exists] {
-            return if candidates.is_empty() { Box::new(AllQuery) } else { all_of(candidates) };
+            let is_all = path.is_empty();
+            return if is_all { Box::new(AllQuery) } else { self.something_below(path) };
         }
+        let mut candidates = Vec::new();
         let runs: Vec<Vec<String>> = tests.iter().map(runs).collect();
         if runs.iter().all(|runs| !runs.is_empty()) {
             let with_run = |run: String| self.word_form(format!("run {run}"), HasRun(run));
             let with_all = |runs: Vec<String>| all_of(runs.into_iter().map(with_run).collect());
             candidates.push(any_of(runs.into_iter().map(with_all).collect()));
         }
+        // What is below a path with many fields is slow to find, and tells little beside words.
         if candidates.is_empty() {
-            candidates.push(Box::new(AllQuery));
+            let is_all = path.is_empty();
+            candidates.push(if is_all { Box::new(AllQuery) } else { self.something_below(path) });
         }
         let (at_or_below, of_record) = (separated(path), tests.to_vec());
         let is_met = move |record: &[u8]| {
@@ -266,5 +266,10 @@ impl ValueTest for HasRun {
 
     fn steps(&self) -> usize {
         2
+    }
+
+    /// What is cut is longer than a UUID. Without this, each UUID is read from its record.
+    fn can_be_made_of(&self, alphabet: &str) -> bool {
+        self.0.chars().all(|c| alphabet.contains(c))
     }
 }
