@@ -9,13 +9,16 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
+#[path = "support/daemon.rs"]
+mod daemon;
 #[path = "support/program.rs"]
 mod program;
 
+use daemon::Daemon;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::{SignedDuration, Timestamp};
-use program::{Daemon, run, traildex};
+use program::{run, traildex};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "111122223333";

@@ -28,6 +28,8 @@ pub struct Config {
     pub retention: Retention,
     pub ingest: Ingest,
     pub evidence: Evidence,
+    pub rules: Rules,
+    pub alerts: Alerts,
     pub socket: Socket,
     pub search: Search,
     pub web: Web,
@@ -92,6 +94,29 @@ pub struct Evidence {
     pub public_keys: Vec<PathBuf>,
     /// Folders whose bucket is known. Absolute.
     pub roots: Vec<evidence::Root>,
+}
+
+/// What looks for attacks while the daemon runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Files and folders of rules. Absolute; none in a watched directory.
+    pub dirs: Vec<PathBuf>,
+    /// The rules that are a part of the program, too.
+    pub pack: bool,
+}
+
+impl Rules {
+    /// Whether there are none, whatever the folders hold.
+    pub fn are_off(&self) -> bool {
+        self.dirs.is_empty() && !self.pack
+    }
+}
+
+/// What rules find.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alerts {
+    /// Days that alerts are kept, by the time of their last event; 0 is all.
+    pub age_days_max: usize,
 }
 
 /// Where questions arrive.
@@ -225,6 +250,8 @@ impl Default for Config {
                 inflate_ratio_max: 200,
             },
             evidence: Evidence::default(),
+            rules: Rules::default(),
+            alerts: Alerts::default(),
             socket: Socket {
                 path: PathBuf::from("/run/traildex/traildex.sock"),
                 group: String::new(),
@@ -298,6 +325,8 @@ impl Config {
     #[must_use]
     pub fn reloaded(&self, other: &Self) -> Self {
         let mut config = self.clone();
+        config.rules.clone_from(&other.rules);
+        config.alerts.clone_from(&other.alerts);
         config.socket.allowed_users.clone_from(&other.socket.allowed_users);
         config.socket.allowed_groups.clone_from(&other.socket.allowed_groups);
         config.socket.operators.clone_from(&other.socket.operators);

@@ -1,8 +1,10 @@
 //! The composition root: settings to a running daemon, and the way it stops.
 
+mod alerts;
 mod coverage;
 mod engine;
 mod files;
+mod gaps;
 mod integrity;
 mod keeper;
 mod manager;
@@ -26,6 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+pub use self::alerts::{LiveRules, RULE_GROUP_BYTES, RuleOptions};
 use self::engine::Daemon;
 use self::manager::Manager;
 use self::reload::{Reloader, Source};
@@ -137,7 +140,9 @@ pub fn serve(config: &Config, source: Source) -> anyhow::Result<()> {
         let options = live_options(config)?;
         let aws = aws_listener(config)?;
         let socket = inherited.map_or_else(|| bind(config), Ok)?;
-        let mut reloader = Reloader::new(config, source, Arc::clone(&options));
+        let rules = live_rules(config);
+        let live = Live { server: Arc::clone(&options), rules: Arc::clone(&rules) };
+        let mut reloader = Reloader::new(config, source, live);
         let mut tasks = JoinSet::new();
         let told = Arc::clone(&manager);
         tasks.spawn(async move {
@@ -152,7 +157,15 @@ pub fn serve(config: &Config, source: Source) -> anyhow::Result<()> {
             manager.ready();
             tasks.spawn(manager::report(manager, engine));
         };
-        run(config, Listeners { socket, aws }, options, metrics, stop, ready).await
+        run(
+            config,
+            Listeners { socket, aws },
+            Live { server: options, rules },
+            metrics,
+            stop,
+            ready,
+        )
+        .await
     })?;
     runtime.shutdown_timeout(STOP_GRACE);
     Ok(())
@@ -177,7 +190,8 @@ pub async fn serve_until(
 ) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
     let listeners = Listeners { socket: bind(config)?, aws: None };
-    run(config, listeners, live_options(config)?, metrics, stop, |_| {}).await
+    let live = Live { server: live_options(config)?, rules: live_rules(config) };
+    run(config, listeners, live, metrics, stop, |_| {}).await
 }
 
 /// Answers on the socket, opens the index, starts ingest, says that it is ready; after `stop`, ends
@@ -185,7 +199,7 @@ pub async fn serve_until(
 async fn run(
     config: &Config,
     listeners: Listeners,
-    options: LiveOptions,
+    live: Live,
     metrics: PrometheusHandle,
     stop: impl Future<Output = ()> + Send,
     ready: impl FnOnce(Arc<Daemon>),
@@ -202,7 +216,7 @@ async fn run(
         }
         drop(say_stopping);
     };
-    let app = App::new(Arc::clone(&slot), options).with_page(web::page);
+    let app = App::new(Arc::clone(&slot), live.server).with_page(web::page);
     let mut serving = pin!(serve_all(socket, aws, app, stop));
     // Reads the whole index, which can take a while.
     let opening = {
@@ -218,8 +232,9 @@ async fn run(
     {
         tracing::warn!(%error, "who reads the index cannot be told the socket");
     }
-    let started =
-        store.map_err(anyhow::Error::from).and_then(|store| Daemon::start(config, store, metrics));
+    let started = store
+        .map_err(anyhow::Error::from)
+        .and_then(|store| Daemon::start(config, store, live.rules, metrics));
     let engine = match started {
         Ok(engine) => Arc::new(engine),
         Err(error) => {
@@ -239,6 +254,16 @@ async fn run(
     let (served, ended) = tokio::join!(serving, ending);
     ended?;
     served.context(SOCKET_FAILED)
+}
+
+/// What a daemon that runs takes of its configuration when it is read again.
+struct Live {
+    server: LiveOptions,
+    rules: LiveRules,
+}
+
+fn live_rules(config: &Config) -> LiveRules {
+    Arc::new(ArcSwap::from_pointee(RuleOptions::of(config, 0)))
 }
 
 /// Where clients ask.

@@ -19,8 +19,8 @@ use crate::config::{Config, Format, Level};
 /// The crates that the level of the log is meant for, and this package; of others, warnings are logged.
 const OURS: &[&str] = &[
     "traildex", "trail", "tables", "language", "wire", "evidence", "coverage", "trace", "detect",
-    "segment", "store", "search", "ingest", "formats", "bundle", "server", "lookup", "web",
-    "client", "bench",
+    "alerts", "segment", "store", "search", "ingest", "formats", "bundle", "server", "lookup",
+    "web", "client", "bench",
 ];
 
 /// Starts the log. Returns what changes its level.

@@ -4,6 +4,7 @@
 //! records contain reaches a terminal only through [`text::escape`] or [`json::for_terminal`]: an
 //! attacker can write escape sequences into a trail.
 
+mod alerts;
 mod answer;
 mod ask;
 mod bench;
@@ -98,6 +99,8 @@ pub enum Command {
     Trace(trace::Args),
     /// Find what rules describe, in the whole archive
     Hunt(hunt::Args),
+    /// List what rules found while the daemon ran, and note what becomes of it
+    Alerts(alerts::Args),
     /// List, check, explain and test rules
     Rules(rules::Args),
     /// Open a port on this machine for the page to work a case in
@@ -181,6 +184,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Tail(args) => tail::run(args),
         Command::Trace(args) => trace::run(args),
         Command::Hunt(args) => hunt::run(args),
+        Command::Alerts(args) => alerts::run(args),
         Command::Rules(args) => rules::run(args),
         Command::Web(args) => web::run(args),
         Command::Saved(args) => saved::run(args),

@@ -6,8 +6,8 @@ use super::{Exit, SocketArg};
 use crate::cli::list::write_json;
 use crate::cli::output::Look;
 use crate::cli::table::Format;
-use crate::cli::text::{bytes, labelled, seconds, thousands};
-use wire::{EventCounts, FileCounts, IndexStatus, Lag, RebuildState, Status};
+use crate::cli::text::{bytes, counted, labelled, seconds, thousands};
+use wire::{EventCounts, FileCounts, IndexStatus, Lag, RebuildState, RulesStatus, Status};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -42,8 +42,26 @@ fn describe(status: &Status) -> String {
         ("events", events(&status.events)),
         ("lag", lag(&status.files, &status.lag)),
     ];
+    if let Some(rules) = &status.rules {
+        lines.push(("rules", self::rules(rules)));
+        let wrong = rules.problems.iter().chain(&rules.failed);
+        lines.extend(wrong.map(|line| ("warning", line.clone())));
+    }
     lines.extend(status.warnings.iter().map(|warning| ("warning", warning.clone())));
     labelled(&lines)
+}
+
+fn rules(status: &RulesStatus) -> String {
+    let RulesStatus { rules, is_current, open, dropped, .. } = status;
+    let mut parts = vec![format!("{} asked", thousands(*rules))];
+    if !is_current {
+        parts.push("not of everything yet".to_owned());
+    }
+    parts.push(format!("{} open", counted(*open, "alert")));
+    if *dropped > 0 {
+        parts.push(format!("{} dropped, because there were too many", counted(*dropped, "alert")));
+    }
+    parts.join(", ")
 }
 
 fn index(index: &IndexStatus) -> String {
@@ -183,6 +201,7 @@ mod tests {
             is_paused: false,
             fault: None,
             rebuild: None,
+            rules: None,
             warnings: Vec::new(),
         }
     }
@@ -199,6 +218,22 @@ events  1,000,000 indexed, 6,496 duplicates left out, 3 rejected, from 2020-09-1
 lag     12 files, 3.1 MB, the oldest for 0.4 s; last commit 0.3 s ago; last whole scan 12.0 s ago
 ";
         assert_eq!(describe(&busy()), expected);
+    }
+
+    #[test]
+    fn rules_and_what_is_wrong_with_them_are_told() {
+        let rules = RulesStatus {
+            rules: 99,
+            open: 1,
+            dropped: 1_200,
+            problems: vec!["/etc/rules/a.yml:3: it is no rule".to_owned()],
+            ..RulesStatus::default()
+        };
+        let text = describe(&Status { rules: Some(rules), ..busy() });
+        let expected = "rules    99 asked, not of everything yet, 1 alert open, 1,200 alerts \
+                        dropped, because there were too many\n\
+                        warning  /etc/rules/a.yml:3: it is no rule";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub(super) fn check(config: &mut Config, origins: &Origins) -> Result<(), Config
     for path in &mut config.evidence.public_keys {
         *path = absolute("evidence.public_keys", path)?;
     }
+    for path in &mut config.rules.dirs {
+        *path = absolute("rules.dirs", path)?;
+    }
     for root in &mut config.evidence.roots {
         let folder = absolute("evidence.roots", Path::new(&root.folder))?;
         // It was text.
@@ -36,6 +39,7 @@ pub(super) fn check(config: &mut Config, origins: &Origins) -> Result<(), Config
     check_times(config, origins)?;
     check_retention(config, origins)?;
     check_dirs(config, origins)?;
+    check_rules(config, origins)?;
     check_socket(&config.socket.path, origins)
 }
 
@@ -119,6 +123,20 @@ fn check_dirs(config: &Config, origins: &Origins) -> Result<(), ConfigError> {
         };
         let index = origins.setting("index.data_dir", shown(&data_dir));
         return Err(refuse(format!("{nesting} {index}: the index would be read as trails")));
+    }
+    Ok(())
+}
+
+/// Whoever can write into an archive has no say in what is looked for.
+fn check_rules(config: &Config, origins: &Origins) -> Result<(), ConfigError> {
+    for path in config.rules.dirs.iter().map(|path| fold(path)) {
+        if let Some(dir) = config.watch.dirs.iter().find(|dir| path.starts_with(fold(dir))) {
+            let reason = format!(
+                "it lies inside {}, which is watched: rules belong where no trail is delivered",
+                shown(dir)
+            );
+            return Err(origins.refuse("rules.dirs", shown(&path), reason));
+        }
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(super) struct Setting {
 }
 
 /// In the order of `config/traildex.toml`.
-pub(super) static KEYS: [Setting; 35] = [
+pub(super) static KEYS: [Setting; 38] = [
     Setting { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
     Setting { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
     Setting { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },
@@ -65,6 +65,12 @@ pub(super) static KEYS: [Setting; 35] = [
     },
     Setting { path: "evidence.public_keys", field: |c| Field::Dirs(&mut c.evidence.public_keys) },
     Setting { path: "evidence.roots", field: |c| Field::Roots(&mut c.evidence.roots) },
+    Setting { path: "rules.dirs", field: |c| Field::Dirs(&mut c.rules.dirs) },
+    Setting { path: "rules.pack", field: |c| Field::Bool(&mut c.rules.pack) },
+    Setting {
+        path: "alerts.age_days_max",
+        field: |c| Field::Count(&mut c.alerts.age_days_max, AGE_DAYS),
+    },
     Setting { path: "socket.path", field: |c| Field::Path(&mut c.socket.path) },
     Setting { path: "socket.group", field: |c| Field::Group(&mut c.socket.group) },
     Setting { path: "socket.allowed_users", field: |c| Field::Names(&mut c.socket.allowed_users) },
@@ -101,7 +107,10 @@ pub(super) static KEYS: [Setting; 35] = [
 ];
 
 /// What SIGHUP changes in a daemon that runs; anything else waits for a restart.
-pub(super) const RELOADED: [&str; 7] = [
+pub(super) const RELOADED: [&str; 10] = [
+    "rules.dirs",
+    "rules.pack",
+    "alerts.age_days_max",
     "socket.allowed_users",
     "socket.allowed_groups",
     "socket.operators",

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::{Config, Evidence};
+use alerts::limits::{ALERTS_BYTES_MAX, CHANGES_MAX};
 use evidence::Bounds;
 use wire::limits::{
     EXPORTS_KEPT_BYTES_MAX, EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX,
@@ -57,6 +58,11 @@ const COPIES_WITHOUT_KEYS: usize = 50_000;
 
 /// The picture of what the archive covers, the next one, and the search for it (`coverage/limits.rs`).
 const COVERAGE_BYTES: u64 = 2 * (18 << 20) + (10 << 20);
+
+/// The changes of alerts that are kept; the events that a rule looks at, and the groups of its search.
+const CHANGES_BYTES: u64 = CHANGES_MAX as u64 * 160;
+const EVENTS_BYTES: u64 = detect::limits::LIVE_EVENTS_MAX as u64 * 400;
+const GROUP_BYTES: u64 = crate::daemon::RULE_GROUP_BYTES as u64;
 
 /// The program, its threads' stacks, the runtime, the open segments' metadata. A segment's paths take
 /// up to 700 KiB where somebody makes up names; 120 KiB is usual.
@@ -181,6 +187,7 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
             formula: "what the archive covers, twice, and a search for it, fixed".to_owned(),
             keys: &[],
         },
+        alerts(config),
         MemoryPart {
             name: "record cache",
             bytes: cache,
@@ -195,6 +202,21 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
         },
     ];
     MemorySum { parts }
+}
+
+/// What alerts take, and the one search at a time that rules make.
+fn alerts(config: &Config) -> MemoryPart {
+    let (kept, asked) = (ALERTS_BYTES_MAX as u64 + CHANGES_BYTES, EVENTS_BYTES + GROUP_BYTES);
+    MemoryPart {
+        name: "rules and alerts",
+        bytes: if config.rules.are_off() { 0 } else { kept + asked },
+        formula: format!(
+            "{} MiB of alerts, and {} MiB for what a rule finds, where there are rules",
+            mib(kept),
+            mib(asked)
+        ),
+        keys: &["rules.dirs", "rules.pack"],
+    }
 }
 
 /// What exports, their tickets, and tails take.

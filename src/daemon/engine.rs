@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use super::alerts::{LiveRules, Watch};
 use super::coverage::{Coverage, WAIT};
 use super::files;
+use super::gaps::{lost, underived, unlisted};
 use super::integrity::Integrity;
 use super::saved;
 use crate::config::Config;
@@ -27,7 +29,7 @@ use segment::sigbus::Lost;
 use segment::steps::step;
 use segment::view::SegmentView;
 use store::inspect::{disk_bytes, free_bytes};
-use store::ledger::{FilesByState, LedgerCounts};
+use store::ledger::FilesByState;
 use store::manifest::FORMAT_VERSION;
 use store::opening::set_aside_folders;
 use store::saved::Saved;
@@ -35,10 +37,12 @@ use store::snapshot::{Snapshot, SnapshotCell};
 use store::store::Store;
 use wire::engine::{Caller, Cancel, Engine};
 use wire::{
-    ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest,
-    FieldsResponse, FileCounts, FilesRequest, FilesResponse, IndexStatus, Lag, RebuildRequest,
-    RebuildState, RebuildStatus, Rest, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
-    Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
+    AlertChanges, AlertChangesRequest, AlertsChangeRequest, AlertsChangeResponse, AlertsRequest,
+    AlertsResponse, ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts,
+    FieldsRequest, FieldsResponse, FileCounts, FilesRequest, FilesResponse, IndexStatus, Lag,
+    RebuildRequest, RebuildState, RebuildStatus, Rest, SavedRequest, SavedSearch, SearchRequest,
+    SearchResponse, Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse,
+    VerifyStatus,
 };
 
 /// A search tells of files that wait for so long; others are read in a moment.
@@ -54,6 +58,7 @@ pub(super) struct Daemon {
     checker: Arc<Checker>,
     saved: Saved,
     coverage: Arc<Coverage>,
+    alerts: Arc<Watch>,
     /// What was found damaged at the start.
     set_aside: Vec<String>,
     /// The index was made anew at the start, and everything that the archive had then is not read yet.
@@ -67,6 +72,7 @@ impl Daemon {
     pub(super) fn start(
         config: &Config,
         store: Store,
+        rules: LiveRules,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
         let snapshots = store.snapshots();
@@ -74,21 +80,31 @@ impl Daemon {
         set_aside.extend(store.attempts().notes());
         let (saved, note) = Saved::open(&config.index.data_dir, Arc::new(RealDisk))?;
         set_aside.extend(note);
-        let is_catching_up = AtomicBool::new(store.is_anew());
+        let store_is_anew = store.is_anew();
         let coverage = Coverage::new(WAIT);
         coverage.watch(Arc::clone(&snapshots));
         let integrity = Integrity::start(config, &snapshots)?;
+        let pipeline = Pipeline::start(config, store)?;
+        // An alert is not wrong because the index lacks its events.
+        let (is_anew, reading) = (store_is_anew, Arc::clone(&pipeline));
+        let is_whole = move |snapshot: &Snapshot| {
+            lost(snapshot).is_none() && (!is_anew || reading.progress().has_caught_up())
+        };
+        let (alerts, note) =
+            Watch::start(&config.index.data_dir, rules, Arc::clone(&snapshots), is_whole)?;
+        set_aside.extend(note);
         Ok(Self {
             config: config.clone(),
             started: Instant::now(),
             checker: Checker::new(config.index.data_dir.clone(), Arc::clone(&snapshots)),
             snapshots,
-            pipeline: Pipeline::start(config, store)?,
+            pipeline,
+            alerts,
             integrity,
             saved,
             coverage,
             set_aside,
-            is_catching_up,
+            is_catching_up: AtomicBool::new(store_is_anew),
             cuts_checked: AtomicU64::new(0),
             metrics,
         })
@@ -97,6 +113,7 @@ impl Daemon {
     /// Ends ingest, whose files are committed.
     pub(super) fn stop(&self) {
         self.coverage.stop();
+        self.alerts.stop();
         self.integrity.stop();
         self.pipeline.stop();
     }
@@ -266,34 +283,6 @@ impl Daemon {
     }
 }
 
-/// Told where events are lost that were in a damaged part of the index.
-pub(super) fn lost(snapshot: &Snapshot) -> Option<String> {
-    let LedgerCounts { files, lost, .. } = snapshot.files.counts();
-    (files.reread > 0 || lost > 0).then(|| {
-        format!(
-            "{lost} events were in a damaged part of the index; {} files are read again if the \
-             archive still has them (traildex files --state reread)",
-            files.reread
-        )
-    })
-}
-
-/// Told where events have more different fields than the index lists. It hides no event.
-pub(super) fn unlisted(snapshot: &Snapshot) -> Option<String> {
-    const NOT_ALL_LISTED: &str = "events have more different fields than the index lists: any field \
-        is found by its full path, but short names, the elements of policies, `names:` and the list \
-        of fields may lack some (docs/operations.md, Fields)";
-    (!snapshot.lists_all_paths()).then(|| NOT_ALL_LISTED.to_owned())
-}
-
-/// Told while segments are there that were made before some fields were derived.
-pub(super) fn underived(snapshot: &Snapshot) -> Option<String> {
-    const NOT_YET_DERIVED: &str = "an earlier version made the index, and a part of it is not yet made \
-        anew (traildex status): outcome, error, client, target, account and action find none of its \
-        events";
-    snapshot.is_outdated().then(|| NOT_YET_DERIVED.to_owned())
-}
-
 /// An answer that can say why it may lack events.
 trait Warned {
     fn warn(&mut self, warnings: Vec<String>);
@@ -363,6 +352,22 @@ impl Engine for Daemon {
 
     fn event(&self, id: &str, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
         self.searched(|snapshot| run::event(snapshot, id, cancel))
+    }
+
+    fn alerts(&self, request: &AlertsRequest) -> Result<AlertsResponse, ApiError> {
+        self.alerts.list(request)
+    }
+
+    fn change_alerts(
+        &self,
+        caller: Caller,
+        request: &AlertsChangeRequest,
+    ) -> Result<AlertsChangeResponse, ApiError> {
+        self.alerts.change(caller.uid, request)
+    }
+
+    fn alert_changes(&self, request: &AlertChangesRequest) -> Result<AlertChanges, ApiError> {
+        Ok(self.alerts.changes(request))
     }
 
     fn saved(&self) -> Arc<BTreeMap<String, SavedSearch>> {
@@ -472,6 +477,8 @@ impl Engine for Daemon {
             is_ingesting: glance.fault.is_none() && glance.root_faults.is_empty(),
             is_paused: glance.fault.as_ref().map_or(!glance.root_faults.is_empty(), |f| f.may_pass),
             rebuild: self.pipeline.rebuild_status(),
+            rules: Some(self.alerts.status())
+                .filter(|rules| rules.rules > 0 || !rules.problems.is_empty()),
             warnings: self.warnings(&snapshot, &glance),
             fault: glance.fault.map(told).or_else(|| glance.root_faults.into_iter().next()),
         }

@@ -16,9 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::coverage::{Coverage, WAIT_OFFLINE};
-use super::engine::{lost, underived, unlisted};
-use super::{files, live_options, saved};
+use super::gaps::{lost, underived, unlisted};
+use super::{alerts, files, live_options, saved};
 use crate::config::Config;
+use ::alerts::Alerts;
 use ingest::progress::Progress;
 use search::run;
 use segment::IndexError;
@@ -32,10 +33,12 @@ use store::saved::Saved;
 use store::snapshot::Snapshot;
 use wire::engine::{Caller, Cancel, Engine, EngineSlot};
 use wire::{
-    ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts, FieldsRequest,
-    FieldsResponse, FileCounts, FileState, FilesRequest, FilesResponse, IndexStatus,
-    RebuildRequest, RebuildStatus, Rest, SavedRequest, SavedSearch, SearchRequest, SearchResponse,
-    Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
+    AlertChanges, AlertChangesRequest, AlertsChangeRequest, AlertsChangeResponse, AlertsRequest,
+    AlertsResponse, ApiError, CoverageRequest, CoverageResponse, ErrorKind, EventCounts,
+    FieldsRequest, FieldsResponse, FileCounts, FileState, FilesRequest, FilesResponse, IndexStatus,
+    RebuildRequest, RebuildStatus, Rest, RulesStatus, SavedRequest, SavedSearch, SearchRequest,
+    SearchResponse, Status, TailPage, TailRequest, ValidateReport, ValuesRequest, ValuesResponse,
+    VerifyStatus,
 };
 
 /// Serves a data directory for as long as it lives.
@@ -53,8 +56,10 @@ impl Offline {
         let snapshot = open_to_read(data_dir, config.search.record_cache_bytes)?
             .with_context(|| format!("there is no index in {}", data_dir.display()))?;
         let saved = Saved::read(data_dir)?;
+        let alerts = Alerts::read(data_dir)?;
         let coverage = Coverage::new(WAIT_OFFLINE);
-        let engine = Arc::new(Reader { data_dir: data_dir.to_owned(), snapshot, saved, coverage });
+        let engine =
+            Arc::new(Reader { data_dir: data_dir.to_owned(), snapshot, saved, alerts, coverage });
         let slot = EngineSlot::default();
         let _ = slot.set(engine as _);
         let app = App::new(slot, live_options(config)?);
@@ -110,6 +115,7 @@ struct Reader {
     data_dir: PathBuf,
     snapshot: Arc<Snapshot>,
     saved: Arc<BTreeMap<String, store::saved::Search>>,
+    alerts: Alerts,
     coverage: Arc<Coverage>,
 }
 
@@ -172,6 +178,22 @@ impl Engine for Reader {
         let (mut answer, warnings) = self.asked(|snapshot| run::event(snapshot, id, cancel))?;
         answer.warnings.extend(warnings);
         Ok(answer)
+    }
+
+    fn alerts(&self, request: &AlertsRequest) -> Result<AlertsResponse, ApiError> {
+        alerts::listed(&self.alerts, request, RulesStatus::default())
+    }
+
+    fn change_alerts(
+        &self,
+        _: Caller,
+        _: &AlertsChangeRequest,
+    ) -> Result<AlertsChangeResponse, ApiError> {
+        Err(needs_daemon())
+    }
+
+    fn alert_changes(&self, request: &AlertChangesRequest) -> Result<AlertChanges, ApiError> {
+        Ok(self.alerts.changes(request))
     }
 
     fn saved(&self) -> Arc<BTreeMap<String, SavedSearch>> {

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{access, hosts};
+use super::{Live, access, hosts};
 use crate::config::{Change, Config, Level};
-use server::{LiveOptions, ServerOptions};
+use server::ServerOptions;
 
 /// What reloading needs of whoever started the daemon.
 pub struct Source {
@@ -20,14 +20,14 @@ pub struct Source {
 /// See the module's documentation.
 pub struct Reloader {
     source: Source,
-    options: LiveOptions,
+    live: Live,
     /// In force.
     config: Config,
 }
 
 impl Reloader {
-    pub fn new(config: &Config, source: Source, options: LiveOptions) -> Self {
-        Self { source, options, config: config.clone() }
+    pub(super) fn new(config: &Config, source: Source, live: Live) -> Self {
+        Self { source, live, config: config.clone() }
     }
 
     pub fn reload(&mut self) {
@@ -48,12 +48,13 @@ impl Reloader {
         let changes = self.config.changes(&found);
         let level_before = self.config.log.level;
         self.config = self.config.reloaded(&found);
-        self.options.store(Arc::new(ServerOptions {
+        self.live.rules.rcu(|rules| rules.reloaded(&self.config));
+        self.live.server.store(Arc::new(ServerOptions {
             access,
             hosts: hosts(&self.config),
             queue_max: self.config.search.queue_max,
             search_timeout: Duration::from_millis(self.config.search.deadline_ms),
-            ..ServerOptions::clone(&self.options.load())
+            ..ServerOptions::clone(&self.live.server.load())
         }));
         // Said at the level that says more, the old or the new one.
         (self.source.set_level)(level_before.max(self.config.log.level));
@@ -97,7 +98,9 @@ mod tests {
             }),
             set_level: Box::new(move |level| set.lock().unwrap().push(level)),
         };
-        Reloader::new(&Config::default(), source, Arc::clone(&options)).reload();
+        let rules = crate::daemon::live_rules(&Config::default());
+        let live = Live { server: Arc::clone(&options), rules };
+        Reloader::new(&Config::default(), source, live).reload();
         let levels = levels.lock().unwrap().clone();
         (options.load_full(), levels)
     }

@@ -3,6 +3,7 @@
 //!
 //! `cargo test --features failpoints --test daemon crash::` runs one module.
 
+mod alerts;
 #[path = "../common/mod.rs"]
 mod common;
 mod crash;

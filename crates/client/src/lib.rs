@@ -30,10 +30,12 @@ use tokio::time::sleep;
 pub use self::stream::{Streamed, Tail, Told};
 
 use wire::{
-    ApiError, CoverageKey, CoverageRequest, CoverageResponse, Dimension, ErrorBody, ErrorKind,
-    FieldsRequest, FieldsResponse, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus,
-    SavedRequest, SavedResponse, SavedSearch, SearchRequest, SearchResponse, Status, TraceRequest,
-    TraceResponse, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
+    AlertChanges, AlertChangesRequest, AlertState, AlertsChangeRequest, AlertsChangeResponse,
+    AlertsRequest, AlertsResponse, ApiError, CoverageKey, CoverageRequest, CoverageResponse,
+    Dimension, ErrorBody, ErrorKind, FieldsRequest, FieldsResponse, FilesRequest, FilesResponse,
+    RebuildRequest, RebuildStatus, SavedRequest, SavedResponse, SavedSearch, SearchRequest,
+    SearchResponse, Status, TraceRequest, TraceResponse, ValidateReport, ValuesRequest,
+    ValuesResponse, VerifyStatus,
 };
 
 /// How often, and after what pause, a full queue of connections is tried again: for two seconds.
@@ -162,6 +164,53 @@ impl Client {
             ("limit", limit.map(|limit| limit.to_string())),
         ];
         decode(self.get(&with_keys("/v1/coverage", keys))?)
+    }
+
+    /// Alerts: `GET /v1/alerts`.
+    pub fn alerts(&self, request: &AlertsRequest) -> Result<AlertsResponse, ClientError> {
+        let AlertsRequest { q, state, withdrawn, rule, level, id, start, end, limit, offset } =
+            request;
+        let state = state.map(|state| match state {
+            AlertState::Open => "open",
+            AlertState::Acknowledged => "acknowledged",
+            AlertState::Closed => "closed",
+        });
+        let keys = [
+            ("q", q.clone()),
+            ("state", state.map(str::to_owned)),
+            ("withdrawn", withdrawn.map(|withdrawn| withdrawn.to_string())),
+            ("rule", rule.clone()),
+            ("level", level.clone()),
+            ("id", id.clone()),
+            ("start", start.clone()),
+            ("end", end.clone()),
+            ("limit", limit.map(|limit| limit.to_string())),
+            ("offset", offset.map(|offset| offset.to_string())),
+        ];
+        decode(self.get(&with_keys("/v1/alerts", keys))?)
+    }
+
+    /// Notes what a person did with alerts.
+    pub fn change_alerts(
+        &self,
+        request: &AlertsChangeRequest,
+    ) -> Result<AlertsChangeResponse, ClientError> {
+        let body = serde_json::to_vec(request).map_err(|e| ClientError::Protocol(e.into()))?;
+        decode(self.send(Request::post("/v1/alerts"), body)?)
+    }
+
+    /// The changes of alerts behind a number: `GET /v1/alerts/changes`.
+    pub fn alert_changes(
+        &self,
+        request: &AlertChangesRequest,
+    ) -> Result<AlertChanges, ClientError> {
+        let AlertChangesRequest { after, limit, wait } = request;
+        let keys = [
+            ("after", Some(after.to_string())),
+            ("limit", limit.map(|limit| limit.to_string())),
+            ("wait", Some(wait.to_string())),
+        ];
+        decode(self.get(&with_keys("/v1/alerts/changes", keys))?)
     }
 
     /// All saved searches: `GET /v1/saved`.

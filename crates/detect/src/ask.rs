@@ -13,7 +13,7 @@ use wire::{Order, QueryForm, SearchRequest, SearchResponse, Table, TotalMode};
 
 use crate::fields::Key;
 use crate::hunt::Told;
-use crate::limits::{EVENTS_MAX, PAGE_EVENTS, ROWS_MAX, TOLD_MAX};
+use crate::limits::{EVENTS_MAX, LIVE_EVENTS_MAX, PAGE_EVENTS, ROWS_MAX, TOLD_MAX};
 
 /// Why an archive did not answer.
 pub type AskError = Box<dyn Error + Send + Sync>;
@@ -53,11 +53,18 @@ pub(crate) struct Group {
 pub(crate) struct Asker<'a> {
     archive: &'a dyn Ask,
     pub(crate) told: Told,
+    /// Events and groups that are held at a time.
+    events_max: usize,
 }
 
 impl<'a> Asker<'a> {
     pub(crate) fn new(archive: &'a dyn Ask) -> Self {
-        Self { archive, told: Told::default() }
+        Self { archive, told: Told::default(), events_max: EVENTS_MAX }
+    }
+
+    /// For a process that has more to do.
+    pub(crate) fn small(archive: &'a dyn Ask) -> Self {
+        Self { events_max: LIVE_EVENTS_MAX, ..Self::new(archive) }
     }
 
     /// The times of the first and the last event between two bounds as people write them, as a span; None
@@ -116,8 +123,8 @@ impl<'a> Asker<'a> {
             for row in table_of(&mut answer)?.rows {
                 events.push(event(row, keys)?);
             }
-            if events.len() > EVENTS_MAX {
-                return Err(too_many_events());
+            if events.len() > self.events_max {
+                return Err(too_many_events(self.events_max));
             }
             cursor = answer.cursor;
             if cursor.is_none() {
@@ -174,6 +181,18 @@ impl<'a> Asker<'a> {
         by_day: bool,
         span: Span,
     ) -> Result<Vec<Group>, AskError> {
+        let day = Bin { count: 1, unit: BinUnit::Day };
+        self.groups_by_time(filter, keys, by_day.then_some(day), span)
+    }
+
+    /// The same by spans of time.
+    pub(crate) fn groups_by_time(
+        &mut self,
+        filter: &Expr,
+        keys: &[Key],
+        bin: Option<Bin>,
+        span: Span,
+    ) -> Result<Vec<Group>, AskError> {
         let time = || Some(FieldRef::named("time"));
         let function =
             |kind, field, name: &str| Function { kind, field, name: Some(name.to_owned()) };
@@ -185,9 +204,8 @@ impl<'a> Asker<'a> {
         let fields = keys.iter().flat_map(|key| key.fields.iter().cloned());
         let mut by: Vec<GroupKey> =
             fields.map(|field| GroupKey::Field { field, name: None }).collect();
-        if by_day {
-            let bin = Bin { count: 1, unit: BinUnit::Day };
-            by.push(GroupKey::Bin { bin, name: Some("day".to_owned()) });
+        if let Some(bin) = bin {
+            by.push(GroupKey::Bin { bin, name: Some("bin".to_owned()) });
         }
         let stages = vec![Stage::Stats { functions, by }];
         let query = Query { filter: filter.clone(), stages };
@@ -199,11 +217,11 @@ impl<'a> Asker<'a> {
                 spans.extend(halves(span).ok_or_else(too_many_at_once)?);
                 continue;
             }
-            if groups.len() + table.rows.len() > EVENTS_MAX {
-                return Err(format!("more than {EVENTS_MAX} groups").into());
+            if groups.len() + table.rows.len() > self.events_max {
+                return Err(format!("more than {} groups", self.events_max).into());
             }
             for row in table.rows {
-                groups.push(group(&table.columns, row, keys)?);
+                groups.extend(group(&table.columns, row, keys)?);
             }
         }
         Ok(groups)
@@ -258,8 +276,8 @@ fn halves(Span { start, end }: Span) -> Option<[Span; 2]> {
     (middle > start).then_some([Span { start: middle, end }, Span { start, end: middle }])
 }
 
-pub(crate) fn too_many_events() -> AskError {
-    format!("more than {EVENTS_MAX} events, which is as many as one rule can look at").into()
+pub(crate) fn too_many_events(events_max: usize) -> AskError {
+    format!("more than {events_max} events, which is as many as one rule can look at").into()
 }
 
 fn too_many_at_once() -> AskError {
@@ -285,15 +303,19 @@ fn event(row: Vec<Json>, keys: &[Key]) -> Result<Event, AskError> {
     Ok(Event { time, id, values: of_keys(keys, &mut cells) })
 }
 
-fn group(columns: &[String], row: Vec<Json>, keys: &[Key]) -> Result<Group, AskError> {
+/// A row as a group; None where it has no event, as the one row of a table without keys can be.
+fn group(columns: &[String], row: Vec<Json>, keys: &[Key]) -> Result<Option<Group>, AskError> {
     let at = |name: &str| {
         let place = columns.iter().rposition(|column| column == name);
         place.and_then(|place| row.get(place)).cloned().unwrap_or_default()
     };
-    let (first, last) = (micros(&at("first"))?, micros(&at("last"))?);
     let count = at("events").as_u64().unwrap_or_default();
+    if count == 0 {
+        return Ok(None);
+    }
+    let (first, last) = (micros(&at("first"))?, micros(&at("last"))?);
     // The keys are the first columns.
-    Ok(Group { count, first, last, values: of_keys(keys, &mut row.into_iter()) })
+    Ok(Some(Group { count, first, last, values: of_keys(keys, &mut row.into_iter()) }))
 }
 
 fn of_keys(keys: &[Key], cells: &mut impl Iterator<Item = Json>) -> Vec<Vec<Json>> {

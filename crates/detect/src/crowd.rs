@@ -12,7 +12,8 @@ use std::ops::Bound;
 use language::ast::{Expr, FieldRef, Test, Value};
 
 use crate::ask::{AskError, Asker, Event, Group, Span, written};
-use crate::fields::{Key, of_key};
+use crate::fields::Key;
+use crate::hunt::of_key;
 use crate::rule::{Correlation, Is, Limit, WindowTest};
 
 const MINUTE: i64 = 60_000_000;

@@ -1,6 +1,6 @@
 //! The fields that rules name: paths of records, and fields that traildex derives.
 
-use language::ast::{Expr, FieldRef, Test, Value};
+use language::ast::FieldRef;
 use serde_json::Value as Json;
 use trail::columns::{ColumnId, Words};
 use trail::names::is_documented;
@@ -62,21 +62,9 @@ impl Key {
     }
 }
 
-/// The condition that an event has these values of a key: that of the first field which has one.
-pub(crate) fn of_key(key: &Key, values: &[Json]) -> Expr {
-    let mut parts = Vec::new();
-    for (field, value) in key.fields.iter().zip(values) {
-        match text(value) {
-            None => {
-                parts.push(Expr::negate(Expr::Field { field: field.clone(), test: Test::Exists }));
-            }
-            Some(text) => {
-                parts.push(Expr::Field { field: field.clone(), test: Test::Is(Value::of(text)) });
-                break;
-            }
-        }
-    }
-    Expr::all_of(parts)
+/// The values of some keys; None where one has none.
+pub(crate) fn values_of(keys: &[Key], values: &[Vec<Json>]) -> Option<Vec<String>> {
+    keys.iter().zip(values).map(|(key, values)| key.value(values)).collect()
 }
 
 /// A value as text; None where there is none.

@@ -8,10 +8,10 @@ use serde::Serialize;
 use crate::absent;
 use crate::ask::{Ask, AskError, Asker, Event, Span, too_many_events, written};
 use crate::crowd;
-use crate::fields::{Key, of_key};
+use crate::fields::{Key, text};
 use crate::firsts;
 use crate::limits::{EVENTS_MAX, FINDINGS_MAX, IDS_MAX};
-use crate::rule::{Absence, Correlation, FirstSeen, Kind, Rule, WindowTest};
+use crate::rule::{Absence, Correlation, FirstSeen, Kind, Rule};
 use crate::window;
 use crate::window::{Found, Occurrence};
 
@@ -101,10 +101,9 @@ pub fn hunt(
         (None, None) => asked,
         (_, end) => asker.span(None, end.as_deref())?,
     };
-    let mut hunter = asked.zip(all).map(|(asked, all)| {
-        let (rules, known) = (hunt.rules, HashMap::new());
-        Hunter { asker: &mut asker, rules, asked, all, known }
-    });
+    let mut hunter = asked
+        .zip(all)
+        .map(|(asked, all)| Hunter { all, ..Hunter::new(&mut asker, hunt.rules, asked) });
     let mut hunted = Vec::new();
     for (number, place) in hunt.asked.iter().enumerate() {
         // Without an event, nothing is found.
@@ -118,7 +117,7 @@ pub fn hunt(
     Ok((hunted, asker.told))
 }
 
-struct Hunter<'h, 'a> {
+pub(crate) struct Hunter<'h, 'a> {
     asker: &'h mut Asker<'a>,
     rules: &'h [Rule],
     /// What is asked.
@@ -129,7 +128,12 @@ struct Hunter<'h, 'a> {
     known: HashMap<usize, Vec<Found>>,
 }
 
-impl Hunter<'_, '_> {
+impl<'h, 'a> Hunter<'h, 'a> {
+    /// For what is asked, and nothing before it.
+    pub(crate) fn new(asker: &'h mut Asker<'a>, rules: &'h [Rule], asked: Span) -> Self {
+        Self { asker, rules, asked, all: asked, known: HashMap::new() }
+    }
+
     fn rule(&mut self, place: usize) -> Result<Hunted, AskError> {
         match &self.rules[place].kind {
             Kind::Events(condition) => self.events(condition),
@@ -187,12 +191,11 @@ impl Hunter<'_, '_> {
     }
 
     /// What a correlation finds, and how many events have no group.
-    fn correlated(&mut self, correlation: &Correlation) -> Result<(Vec<Found>, u64), AskError> {
-        let of = match &correlation.test {
-            WindowTest::Values { of, .. } => of.clone(),
-            WindowTest::Number { of, .. } => vec![of.clone()],
-            _ => Vec::new(),
-        };
+    pub(crate) fn correlated(
+        &mut self,
+        correlation: &Correlation,
+    ) -> Result<(Vec<Found>, u64), AskError> {
+        let of = correlation.test.measured();
         let (mut occurrences, mut without) = (Vec::new(), 0);
         for (at, place) in correlation.rules.iter().enumerate() {
             let group_by = &correlation.group_by[at];
@@ -220,7 +223,7 @@ impl Hunter<'_, '_> {
                 }
             }
             if occurrences.len() > EVENTS_MAX {
-                return Err(too_many_events());
+                return Err(too_many_events(EVENTS_MAX));
             }
         }
         Ok((window::find(correlation, occurrences), without))
@@ -337,7 +340,12 @@ fn hunted(mut findings: Vec<Finding>) -> Hunted {
 }
 
 /// An event as an occurrence; None where it has no group.
-fn occurrence(event: Event, rule: usize, group_by: &[Key], of: &[Key]) -> Option<Occurrence> {
+pub(crate) fn occurrence(
+    event: Event,
+    rule: usize,
+    group_by: &[Key],
+    of: &[Key],
+) -> Option<Occurrence> {
     let Event { time, id, values } = event;
     let (of_group, of_value) = values.split_at(group_by.len());
     let pairs = group_by.iter().zip(of_group);
@@ -348,15 +356,32 @@ fn occurrence(event: Event, rule: usize, group_by: &[Key], of: &[Key]) -> Option
     Some(Occurrence { time, id, rule, group, value })
 }
 
+/// The condition that an event has these values of a key: that of the first field which has one.
+pub(crate) fn of_key(key: &Key, values: &[Json]) -> Expr {
+    let mut parts = Vec::new();
+    for (field, value) in key.fields.iter().zip(values) {
+        match text(value) {
+            None => {
+                parts.push(Expr::negate(Expr::Field { field: field.clone(), test: Test::Exists }));
+            }
+            Some(text) => {
+                parts.push(Expr::Field { field: field.clone(), test: Test::Is(Value::of(text)) });
+                break;
+            }
+        }
+    }
+    Expr::all_of(parts)
+}
+
 /// The condition that a key has a value.
-fn is(key: &Key, value: &str) -> Expr {
+pub(crate) fn is(key: &Key, value: &str) -> Expr {
     let field =
         |field: &FieldRef| Expr::Field { field: field.clone(), test: Test::Is(Value::of(value)) };
     Expr::any_of(key.fields.iter().map(field))
 }
 
 /// The query for some events.
-fn by_ids(ids: &[String]) -> Option<String> {
+pub(crate) fn by_ids(ids: &[String]) -> Option<String> {
     let tests = ids.iter().take(IDS_MAX).map(|id| Test::Is(Value::of(id.as_str())));
     let tests: Vec<Test> = tests.collect();
     let field = FieldRef::at_path("eventID");

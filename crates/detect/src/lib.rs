@@ -6,8 +6,10 @@
 //! no socket.
 //!
 //! In reading order: `rule` is what a rule is, `load` reads files, `sigma` turns documents into rules,
-//! `condition` and `values` turn their detections into conditions; `window` decides correlations,
-//! `firsts` what was seen first, `absent` what did not follow; `hunt` asks.
+//! `condition` and `values` turn their detections into conditions, `extension` and `exception` are
+//! what only ours say; `window` decides correlations,
+//! `firsts` what was seen first, `absent` what did not follow; `hunt` asks, and `live` asks again where
+//! something came in.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -17,10 +19,13 @@ mod check;
 mod condition;
 mod crowd;
 mod encode;
+mod exception;
+mod extension;
 mod fields;
 mod firsts;
 mod hunt;
 pub mod limits;
+mod live;
 mod load;
 mod pack;
 mod rule;
@@ -31,6 +36,7 @@ mod window;
 pub use self::ask::{Ask, AskError};
 pub use self::check::{Doubt, check};
 pub use self::hunt::{Finding, Hunt, Hunted, Told, hunt};
+pub use self::live::{Decided, Decision, Known, Scope, Standing, decide, touched};
 pub use self::load::{Loaded, Problem, Source, load};
 pub use self::pack::pack;
 pub use self::rule::{Kind, Level, Meta, Rule};

@@ -7,7 +7,7 @@ pub const FILE_BYTES_MAX: u64 = 1 << 20;
 pub const FILES_MAX: usize = 10_000;
 
 /// Folders in one another.
-pub(crate) const DEPTH_MAX: usize = 16;
+pub const DEPTH_MAX: usize = 16;
 
 /// Documents of one file.
 pub(crate) const DOCUMENTS_MAX: usize = 1_000;
@@ -24,6 +24,9 @@ pub(crate) const PAGE_EVENTS: usize = 2_500;
 
 /// Events, over all rules that a correlation refers to, which are held at a time.
 pub(crate) const EVENTS_MAX: usize = 1_000_000;
+
+/// The same while the daemon runs, in whose memory they are.
+pub const LIVE_EVENTS_MAX: usize = 250_000;
 
 /// Different lines that answers told, of each kind.
 pub(crate) const TOLD_MAX: usize = 200;

@@ -38,6 +38,8 @@ pub struct Loaded {
     pub rules: Vec<Rule>,
     /// What is no rule, or cannot be asked.
     pub problems: Vec<Problem>,
+    /// When the same files say something else, because an exception ends; in microseconds since 1970.
+    pub changes_at: Option<i64>,
 }
 
 /// A document of a file, at the line in which it begins.
@@ -96,7 +98,7 @@ pub fn load(paths: &[PathBuf], mut sources: Vec<Source>) -> Loaded {
     }
     let loaded = sigma::rules(&documents);
     problems.extend(loaded.problems);
-    Loaded { rules: loaded.rules, problems }
+    Loaded { problems, ..loaded }
 }
 
 /// Finds the files of a folder, by name.

@@ -99,6 +99,11 @@ impl Meta {
         self.tags.iter().filter_map(move |tag| Some(&tag[tactic(tag)?..]))
     }
 
+    /// Whether this is its id, its name or its title.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        [self.id.as_deref(), self.name.as_deref(), Some(&self.title)].contains(&Some(name))
+    }
+
     /// What the rule is called by: its id, name or title.
     pub fn key(&self) -> &str {
         self.id.as_deref().or(self.name.as_deref()).unwrap_or(&self.title)
@@ -116,10 +121,47 @@ pub struct Rule {
     pub line: usize,
     /// What it finds.
     pub kind: Kind,
+    /// Which of its events are one alert, where each is found by itself.
+    pub(crate) suppress: Suppress,
     /// False for what only a correlation asks.
     pub is_asked: bool,
     /// How it was taken, where that is not plain.
     pub notes: Vec<String>,
+}
+
+impl Rule {
+    /// What decides what the rule finds, and those that it refers to; another text where that is another.
+    pub fn definition(&self, rules: &[Rule]) -> String {
+        let mut text = String::new();
+        let mut open = vec![&self.kind];
+        // Each rule is at most once in another: they are read in their order.
+        while let Some(kind) = open.pop() {
+            let others: &[usize] = match kind {
+                Kind::Correlation(correlation) => &correlation.rules,
+                Kind::Absence(absence) => std::slice::from_ref(&absence.of),
+                Kind::Events(_) | Kind::FirstSeen(_) => &[],
+            };
+            open.extend(others.iter().filter_map(|place| Some(&rules.get(*place)?.kind)));
+            text.push_str(&kind.text());
+            text.push('\n');
+        }
+        text + &format!("{:?}", self.suppress)
+    }
+}
+
+/// Which events of a rule are one alert: those with the same values of some keys within a period. Periods
+/// are counted from 1970, so that an event's is the same whatever else came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Suppress {
+    pub(crate) by: Vec<Key>,
+    /// In microseconds, whole minutes.
+    pub(crate) period: i64,
+}
+
+impl Default for Suppress {
+    fn default() -> Self {
+        Self { by: vec![Key::named("principal")], period: 86_400_000_000 }
+    }
 }
 
 /// What a rule finds.
@@ -143,6 +185,23 @@ impl Kind {
             Self::Correlation(correlation) => correlation.test.name(),
             Self::FirstSeen(_) => "first_seen",
             Self::Absence(_) => "absence",
+        }
+    }
+
+    /// Everything about it but which places of rules it refers to.
+    fn text(&self) -> String {
+        match self {
+            Self::Events(condition) => format!("events {condition}"),
+            Self::Correlation(correlation) => {
+                let Correlation { group_by, within, test, .. } = &**correlation;
+                format!("correlation {group_by:?} {within} {test:?}")
+            }
+            Self::FirstSeen(FirstSeen { condition, keys, history, learning }) => {
+                format!("first_seen {condition} {keys:?} {history} {learning}")
+            }
+            Self::Absence(Absence { condition, group_by, within, .. }) => {
+                format!("absence {condition} {group_by:?} {within}")
+            }
         }
     }
 
@@ -281,6 +340,15 @@ impl Limit {
 }
 
 impl WindowTest {
+    /// The fields whose values are counted or measured.
+    pub(crate) fn measured(&self) -> Vec<Key> {
+        match self {
+            Self::Values { of, .. } => of.clone(),
+            Self::Number { of, .. } => vec![of.clone()],
+            Self::Count(_) | Self::Together(_) | Self::InOrder => Vec::new(),
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Count(_) => "event_count",

@@ -1,33 +1,24 @@
 //! Sigma's documents as rules: rules, filters, correlations, and the kinds of our own.
 
+use jiff::Timestamp;
 use language::ast::Expr;
 use rsigma_ir::lower::lower_correlation;
 use rsigma_ir::{IrRuleMetadata, LowerOptions, lower_conditions, lower_rule};
 use rsigma_parser::{
     ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType,
-    FilterRule, FilterRuleTarget, LogSource, Quantifier, SigmaRule, Timespan, WindowMode,
-    parse_sigma_yaml,
+    FilterRule, FilterRuleTarget, LogSource, Quantifier, SigmaRule, WindowMode, parse_sigma_yaml,
 };
-use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashSet};
 
 use crate::condition::whole;
+use crate::exception::Exception;
+use crate::extension::{Absent, EXTENSION, extended, micros};
 use crate::fields::Key;
 use crate::load::{Document, Loaded, Problem};
 use crate::rule::{
-    Absence, Correlation, FirstSeen, Is, Kind, Level, Limit, Measure, Meta, Rule, Together,
+    Absence, Correlation, Is, Kind, Level, Limit, Measure, Meta, Rule, Suppress, Together,
     WindowTest,
 };
-
-/// The key of a document under which our own kinds are.
-const EXTENSION: &str = "traildex";
-
-const SECOND: i64 = 1_000_000;
-const DAY: i64 = 86_400 * SECOND;
-
-/// How far back first-seen rules look, and how long they learn, where they do not say.
-const HISTORY_USUAL: i64 = 30 * DAY;
-const LEARNING_USUAL: i64 = 7 * DAY;
 
 /// A document that refers to others, by its place and its file.
 struct Referring<'d, T> {
@@ -38,6 +29,9 @@ struct Referring<'d, T> {
 /// Turns documents into rules. Correlations and filters may refer to rules of any file.
 pub(crate) fn rules(documents: &[Document<'_>]) -> Loaded {
     let mut loaded = Loaded::default();
+    let now = Timestamp::now().as_microsecond();
+    let (documents, exceptions) = without_exceptions(documents, &mut loaded);
+    loaded.changes_at = exceptions.iter().filter_map(|one| one.parsed.ends_at(now)).min();
     let (mut plain, mut filters, mut correlations) = (Vec::new(), Vec::new(), Vec::new());
     for document in documents {
         let path = document.path;
@@ -64,7 +58,7 @@ pub(crate) fn rules(documents: &[Document<'_>]) -> Loaded {
             loaded.problems.push(Problem { is_elsewhere: true, ..problem });
             continue;
         }
-        match rule(document, parsed, &filters) {
+        match rule(document, parsed, &filters, (&exceptions, now)) {
             Ok((rule, absence)) => {
                 if let Some(absence) = absence {
                     absences.push((loaded.rules.len(), absence));
@@ -75,10 +69,43 @@ pub(crate) fn rules(documents: &[Document<'_>]) -> Loaded {
         }
     }
     tell_filters(&filters, &mut loaded);
+    tell_exceptions(&exceptions, &mut loaded);
     refer_absences(absences, &mut loaded);
     refer_correlations(correlations, &mut loaded);
     tell_doubles(&mut loaded.rules);
     loaded
+}
+
+/// Takes the exceptions out of documents.
+fn without_exceptions<'d>(
+    documents: &'d [Document<'d>],
+    loaded: &mut Loaded,
+) -> (Vec<&'d Document<'d>>, Vec<Referring<'d, Exception>>) {
+    let is_exception = |document: &&Document<'_>| Exception::is_written_in(&document.text);
+    let (exceptions, documents) = documents.iter().partition::<Vec<_>, _>(is_exception);
+    let mut parsed = Vec::new();
+    for document in exceptions {
+        match Exception::parse(&document.text) {
+            Ok(exception) => parsed.push(Referring { document, parsed: exception }),
+            Err(reason) => {
+                loaded.problems.push(Problem::at(document.path, document.line, reason));
+            }
+        }
+    }
+    (documents, parsed)
+}
+
+/// Exceptions for no rule are a slip. A correlation has no condition of its own, so they are for the rules
+/// that it refers to.
+fn tell_exceptions(exceptions: &[Referring<'_, Exception>], loaded: &mut Loaded) {
+    let rules: Vec<Meta> = loaded.rules.iter().map(|rule| rule.meta.clone()).collect();
+    for Referring { document, parsed } in exceptions {
+        for name in parsed.unknown(&rules) {
+            let reason =
+                format!("there is no rule '{name}' with events of its own to leave some out");
+            loaded.problems.push(Problem::at(document.path, document.line, reason));
+        }
+    }
 }
 
 /// The line that an error of the parser names.
@@ -105,17 +132,11 @@ fn elsewhere(source: &LogSource) -> Option<String> {
 
 type Filters<'d> = [Referring<'d, FilterRule>];
 
-/// What an absence refers to, by name.
-struct Absent {
-    of: String,
-    group_by: Vec<Key>,
-    within: i64,
-}
-
 fn rule(
     document: &Document<'_>,
     parsed: &SigmaRule,
     filters: &Filters<'_>,
+    (exceptions, now): (&[Referring<'_, Exception>], i64),
 ) -> Result<(Rule, Option<Absent>), String> {
     let lowered =
         lower_rule(parsed, &LowerOptions::default()).map_err(|error| error.to_string())?;
@@ -130,12 +151,19 @@ fn rule(
         condition = Expr::all_of([condition, filtered]);
         notes.push(format!("the filter '{}' is part of it", filter.title));
     }
-    let (kind, absent) = match lowered.metadata.custom_attributes.get(EXTENSION) {
-        None => (Kind::Events(condition), None),
+    for Referring { parsed: exception, .. } in exceptions {
+        if exception.is_for(&meta) {
+            let (left, note) = exception.apply(condition, now);
+            condition = left;
+            notes.push(note);
+        }
+    }
+    let (kind, absent, suppress) = match lowered.metadata.custom_attributes.get(EXTENSION) {
+        None => (Kind::Events(condition), None, Suppress::default()),
         Some(extension) => extended(extension, condition)?,
     };
     let file = document.path.to_owned();
-    let rule = Rule { meta, file, line: document.line, kind, is_asked: true, notes };
+    let rule = Rule { meta, file, line: document.line, kind, suppress, is_asked: true, notes };
     Ok((rule, absent))
 }
 
@@ -175,12 +203,8 @@ fn is_meant(filter: &FilterRule, rule: &Meta) -> bool {
     }
     match &filter.rules {
         FilterRuleTarget::Any => true,
-        FilterRuleTarget::Specific(names) => names.iter().any(|name| is_called(rule, name)),
+        FilterRuleTarget::Specific(names) => names.iter().any(|name| rule.is_called(name)),
     }
-}
-
-fn is_called(rule: &Meta, name: &str) -> bool {
-    [rule.id.as_deref(), rule.name.as_deref(), Some(&rule.title)].contains(&Some(name))
 }
 
 /// The condition that a filter adds to a rule's.
@@ -201,81 +225,13 @@ fn tell_filters(filters: &Filters<'_>, loaded: &mut Loaded) {
     for Referring { document, parsed } in filters {
         let FilterRuleTarget::Specific(names) = &parsed.rules else { continue };
         let rules = &loaded.rules;
-        let missing = |name: &&String| !rules.iter().any(|rule| is_called(&rule.meta, name));
+        let missing = |name: &&String| !rules.iter().any(|rule| rule.meta.is_called(name));
         let missing: Vec<String> = names.iter().filter(missing).cloned().collect();
         for name in missing {
             let reason = format!("there is no rule '{name}'");
             loaded.problems.push(refused(document, &parsed.title, &reason));
         }
     }
-}
-
-/// The kind that the key `traildex` of a document makes of it.
-fn extended(extension: &Json, condition: Expr) -> Result<(Kind, Option<Absent>), String> {
-    let object = extension.as_object().filter(|object| object.len() == 1);
-    let (name, of) = object
-        .and_then(|object| object.iter().next())
-        .ok_or_else(|| format!("{EXTENSION}: expected first_seen or absence, and one of both"))?;
-    match name.as_str() {
-        "first_seen" => {
-            let members = members(name, of, &["fields", "history", "learning"])?;
-            let keys = keys(name, members.get("fields").copied())?;
-            if keys.is_empty() {
-                return Err(format!("{EXTENSION}.{name}: fields are missing"));
-            }
-            let history = duration(name, "history", &members)?.unwrap_or(HISTORY_USUAL);
-            let learning = duration(name, "learning", &members)?.unwrap_or(LEARNING_USUAL);
-            if history < DAY {
-                return Err(format!("{EXTENSION}.{name}.history is shorter than a day"));
-            }
-            Ok((Kind::FirstSeen(FirstSeen { condition, keys, history, learning }), None))
-        }
-        "absence" => {
-            let members = members(name, of, &["of", "within", "group-by"])?;
-            let text = |key: &str| members.get(key).and_then(|value| value.as_str());
-            let of = text("of").ok_or_else(|| format!("{EXTENSION}.{name}.of is missing"))?;
-            let within = duration(name, "within", &members)?
-                .ok_or_else(|| format!("{EXTENSION}.{name}.within is missing"))?;
-            let group_by = keys(name, members.get("group-by").copied())?;
-            // Its place is known when all rules are.
-            let kind = Absence { condition, of: usize::MAX, group_by: group_by.clone(), within };
-            Ok((Kind::Absence(kind), Some(Absent { of: of.to_owned(), group_by, within })))
-        }
-        name => Err(format!("{EXTENSION}.{name} is unknown; there are first_seen and absence")),
-    }
-}
-
-type Members<'j> = BTreeMap<&'j str, &'j Json>;
-
-fn members<'j>(of: &str, json: &'j Json, known: &[&str]) -> Result<Members<'j>, String> {
-    let object = json.as_object().ok_or_else(|| format!("{EXTENSION}.{of} is no map"))?;
-    if let Some(key) = object.keys().find(|key| !known.contains(&key.as_str())) {
-        return Err(format!("{EXTENSION}.{of}.{key} is unknown; there are {}", known.join(", ")));
-    }
-    Ok(object.iter().map(|(key, value)| (key.as_str(), value)).collect())
-}
-
-fn keys(of: &str, names: Option<&Json>) -> Result<Vec<Key>, String> {
-    let fault = || format!("{EXTENSION}.{of}: fields are a list of names");
-    let names = match names {
-        None => return Ok(Vec::new()),
-        Some(Json::String(name)) => return Ok(vec![Key::named(name)]),
-        Some(names) => names.as_array().ok_or_else(fault)?,
-    };
-    names.iter().map(|name| name.as_str().map(Key::named).ok_or_else(fault)).collect()
-}
-
-fn duration(of: &str, key: &str, members: &Members<'_>) -> Result<Option<i64>, String> {
-    let Some(value) = members.get(key) else { return Ok(None) };
-    let span = value.as_str().and_then(|text| Timespan::parse(text).ok());
-    let span =
-        span.ok_or_else(|| format!("{EXTENSION}.{of}.{key} is no time such as 10m or 30d"))?;
-    micros(&span).map(Some)
-}
-
-fn micros(span: &Timespan) -> Result<i64, String> {
-    let micros = i64::try_from(span.seconds).ok().and_then(|seconds| seconds.checked_mul(SECOND));
-    micros.filter(|micros| *micros > 0).ok_or_else(|| format!("'{}' is no time", span.original))
 }
 
 /// The place of the rule that a name means, first by id, then by name, then by title.
@@ -340,7 +296,15 @@ fn refer_correlations(mut waiting: Vec<Referring<'_, CorrelationRule>>, loaded: 
                     }
                     let (file, line) = (document.path.to_owned(), document.line);
                     let kind = Kind::Correlation(Box::new(kind));
-                    loaded.rules.push(Rule { meta, file, line, kind, is_asked: true, notes });
+                    loaded.rules.push(Rule {
+                        meta,
+                        file,
+                        line,
+                        kind,
+                        suppress: Suppress::default(),
+                        is_asked: true,
+                        notes,
+                    });
                 }
                 Err(_) => later.push(referring),
             }

@@ -34,6 +34,17 @@ pub(crate) struct Found {
 
 /// What a correlation finds, in the order of time.
 pub(crate) fn find(correlation: &Correlation, occurrences: Vec<Occurrence>) -> Vec<Found> {
+    find_from(correlation, occurrences, i64::MIN, &HashMap::new())
+}
+
+/// What a correlation finds at a time or later, where `before` has the last time at which each group had
+/// a finding before that. So far back as the window reaches, the occurrences must be all there are.
+pub(crate) fn find_from(
+    correlation: &Correlation,
+    occurrences: Vec<Occurrence>,
+    from: i64,
+    before: &HashMap<Vec<String>, i64>,
+) -> Vec<Found> {
     let mut groups: BTreeMap<Vec<String>, Vec<Occurrence>> = BTreeMap::new();
     for occurrence in occurrences {
         groups.entry(occurrence.group.clone()).or_default().push(occurrence);
@@ -42,7 +53,9 @@ pub(crate) fn find(correlation: &Correlation, occurrences: Vec<Occurrence>) -> V
     for (group, mut occurrences) in groups {
         occurrences.sort_by(|a, b| (a.time, &a.id, a.rule).cmp(&(b.time, &b.id, b.rule)));
         occurrences.dedup_by(|a, b| (a.time, &a.id, a.rule) == (b.time, &b.id, b.rule));
-        of_group(correlation, &group, &occurrences, &mut found);
+        let last = before.get(&group);
+        let armed_after = last.map_or(i64::MIN, |last| last.saturating_add(correlation.within));
+        of_group(correlation, &group, &occurrences, (from, armed_after), &mut found);
     }
     found.sort_by(|a, b| (a.last, &a.group).cmp(&(b.last, &b.group)));
     found
@@ -52,12 +65,12 @@ fn of_group(
     correlation: &Correlation,
     group: &[String],
     occurrences: &[Occurrence],
+    (from, mut armed_after): (i64, i64),
     found: &mut Vec<Found>,
 ) {
     let mut state = State::new(&correlation.test, correlation.rules.len(), occurrences);
     // The window is from `start` until before `end`.
     let (mut start, mut end) = (0, 0);
-    let mut armed_after = i64::MIN;
     while end < occurrences.len() {
         let time = occurrences[end].time;
         let tied = end;
@@ -71,7 +84,7 @@ fn of_group(
         }
         state.follow(&occurrences[tied..end]);
         let is_met = state.is_met(time.saturating_sub(correlation.within));
-        if !is_met || time <= armed_after {
+        if !is_met || time <= armed_after || time < from {
             continue;
         }
         armed_after = time.saturating_add(correlation.within);

@@ -62,6 +62,11 @@ impl Planner<'_> {
         if *meaning == Meaning::All { span } else { all_of(vec![span, query]) }
     }
 
+    /// The events of a query that a clause has, too.
+    pub(crate) fn among(&self, query: Box<dyn Query>, clause: impl Clause) -> Box<dyn Query> {
+        all_of(vec![query, self.clause(clause)])
+    }
+
     pub(crate) fn plan(&self, meaning: &EventMeaning) -> Box<dyn Query> {
         match meaning {
             Meaning::All => Box::new(AllQuery),

@@ -1,5 +1,6 @@
 //! Runs a search: parse, plan, collect, fetch.
 
+mod arrived;
 mod cursor;
 mod event;
 mod events;
@@ -24,6 +25,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use self::arrived::ArrivedClause;
+pub use self::arrived::{Arrived, next_file};
 use self::cursor::Cursor;
 pub use self::event::event;
 use self::explain::Steps;
@@ -70,6 +73,17 @@ pub fn search(
     now: Timestamp,
     cancel: &Cancel,
 ) -> Result<SearchResponse, ApiError> {
+    search_among(snapshot, None, request, now, cancel)
+}
+
+/// The same with no other events than some.
+fn search_among(
+    snapshot: &Arc<Snapshot>,
+    among: Option<ArrivedClause>,
+    request: &SearchRequest,
+    now: Timestamp,
+    cancel: &Cancel,
+) -> Result<SearchResponse, ApiError> {
     let started = Instant::now();
     let Parsed { query, notes } = parse_query(&request.query)?;
     let cursor = Cursor::of(request, snapshot)?;
@@ -78,6 +92,7 @@ pub fn search(
     let bounds = (request.start.as_deref(), request.end.as_deref());
     let search = Search {
         cursor,
+        among,
         order: request.order,
         ..Search::between(snapshot, bounds, &clock, cancel)?
     };
@@ -150,6 +165,7 @@ fn events_query(
         start: None,
         end: None,
         cursor: None,
+        among: None,
         cancel,
         order: Order::default(),
         steps: Steps::default(),
@@ -202,6 +218,8 @@ struct Search<'s> {
     start: Option<Micros>,
     end: Option<Micros>,
     cursor: Option<Cursor>,
+    /// The only events that can be found; None means any.
+    among: Option<ArrivedClause>,
     cancel: &'s Cancel,
     /// Which events of some are the first.
     order: Order,
@@ -225,8 +243,9 @@ impl<'s> Search<'s> {
         snapshot.check_whole(start.unwrap_or(Micros(i64::MIN)), end.unwrap_or(Micros(i64::MAX)))?;
         let (steps, notes) = (Steps::default(), Notes::default());
         notes.extend(check_order(start, end)?.into_iter().collect());
-        let (cursor, order, odd) = (None, Order::default(), OnceCell::new());
-        Ok(Self { snapshot, clock, start, end, cursor, cancel, order, steps, notes, odd })
+        let (cursor, among) = (None, None);
+        let (order, odd) = (Order::default(), OnceCell::new());
+        Ok(Self { snapshot, clock, start, end, cursor, among, cancel, order, steps, notes, odd })
     }
 }
 
@@ -243,6 +262,10 @@ impl Search<'_> {
     fn sought(&self, filter: &EventMeaning) -> Sought {
         let planner = self.planner();
         let query = planner.plan_between(filter, self.start, self.end);
+        let query = match &self.among {
+            Some(among) => planner.among(query, among.clone()),
+            None => query,
+        };
         Sought { query, stop: planner.stop }
     }
 

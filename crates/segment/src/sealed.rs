@@ -1,9 +1,10 @@
 //! A sealed file has two lines: JSON, and the XXH3 hash of that JSON, so that damage is always
-//! noticed.
+//! noticed. A sealed line is a JSON object that begins with the hash of its rest.
 
 use std::io;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -12,6 +13,30 @@ use crate::parts::hash_text;
 
 /// Bytes of a sealed file: the manifest of ten thousand segments has 20 MB.
 const SEALED_BYTES_MAX: u64 = 256 << 20;
+
+/// How a sealed line begins.
+const SEAL: &str = "{\"xxh3\":\"";
+
+/// Renders a value, which must be an object with members, as a line with its end.
+pub fn line(value: &impl Serialize) -> io::Result<String> {
+    let json = serde_json::to_string(value)?;
+    let rest = json.strip_prefix('{').filter(|rest| rest.len() > 1);
+    let rest = rest.ok_or_else(|| io::Error::other("only an object can be a sealed line"))?;
+    let hash = hash_text(xxh3_64(rest.as_bytes()));
+    Ok(format!("{SEAL}{hash}\",{rest}\n"))
+}
+
+/// Reads the value of a line with its end; what is wrong with it as the error.
+pub fn read_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
+    let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
+    let text = text.strip_suffix('\n').ok_or("it ends too early")?;
+    let sealed = text.strip_prefix(SEAL).and_then(|text| text.split_once("\","));
+    let (hash, rest) = sealed.ok_or("it does not begin with its hash")?;
+    if hash != hash_text(xxh3_64(rest.as_bytes())) {
+        return Err("its hash does not match".to_owned());
+    }
+    serde_json::from_str(&format!("{{{rest}")).map_err(|error| error.to_string())
+}
 
 /// Renders a value as the file's two lines.
 pub fn text(value: &impl Serialize) -> io::Result<String> {

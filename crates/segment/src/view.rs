@@ -256,6 +256,11 @@ impl SegmentView {
         self.files.first(doc).unwrap_or(0)
     }
 
+    /// The lowest file number in the segment.
+    pub fn first_file(&self) -> u64 {
+        self.files.min_value()
+    }
+
     /// The highest file number in the segment.
     pub fn last_file(&self) -> u64 {
         self.files.max_value()

@@ -1,7 +1,8 @@
 //! The handlers of the API's paths.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -28,13 +29,18 @@ use formats::record::Record;
 use formats::sentence::sentence;
 use wire::engine::Engine;
 use wire::limits::{
-    COVERAGE_GROUPS_MAX, FIELDS_LIMIT_DEFAULT, FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX,
-    TRACE_CHILDREN_MAX, TRACE_DEPTH_MAX, VALUES_LIMIT_MAX,
+    CHANGES_LIMIT_MAX, CHANGES_WAIT_S_MAX, COVERAGE_GROUPS_MAX, FIELDS_LIMIT_DEFAULT,
+    FIELDS_LIMIT_MAX, FILES_LIMIT_MAX, SEARCH_LIMIT_MAX, TRACE_CHILDREN_MAX, TRACE_DEPTH_MAX,
+    VALUES_LIMIT_MAX,
 };
 use wire::{
-    ApiError, CoverageRequest, ErrorKind, FieldsRequest, FilesRequest, SavedRequest, SavedResponse,
-    SavedSearch, TraceRequest, ValuesRequest,
+    AlertChangesRequest, AlertsChangeRequest, AlertsRequest, ApiError, CoverageRequest, ErrorKind,
+    FieldsRequest, FilesRequest, SavedRequest, SavedResponse, SavedSearch, TraceRequest,
+    ValuesRequest,
 };
+
+/// Between two looks for changes of alerts, while a client waits for one.
+const CHANGES_PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) fn router(app: App) -> Router {
     let router = ROUTES
@@ -130,6 +136,41 @@ pub(crate) async fn tail(
     headers: HeaderMap,
 ) -> Answer {
     crate::tail::tail(app, &client, from_query_string(&uri)?, &headers).await
+}
+
+pub(crate) async fn alerts(State(app): State<App>, uri: Uri) -> Answer {
+    let request: AlertsRequest = from_query_string(&uri)?;
+    json(StatusCode::OK, &app.ask(move |engine| engine.alerts(&request)).await??)
+}
+
+pub(crate) async fn change_alerts(
+    State(app): State<App>,
+    uri: Uri,
+    Extension(client): Extension<Client>,
+    body: Body,
+) -> Answer {
+    let NoKeys {} = from_query_string(&uri)?;
+    let caller = app.caller(&client)?;
+    let request: AlertsChangeRequest = from_body(body, app.options().read_timeout).await?;
+    json(StatusCode::OK, &app.ask(move |engine| engine.change_alerts(caller, &request)).await??)
+}
+
+/// Waits for a change where there is none yet, and the client wants that.
+pub(crate) async fn alert_changes(State(app): State<App>, uri: Uri) -> Answer {
+    let request: AlertChangesRequest = from_query_string(&uri)?;
+    check_limit(request.limit.unwrap_or_default(), CHANGES_LIMIT_MAX)?;
+    check_bound("wait", Some(request.wait as usize), CHANGES_WAIT_S_MAX)?;
+    let until = Instant::now() + Duration::from_secs(request.wait);
+    let request = Arc::new(request);
+    loop {
+        let asked = Arc::clone(&request);
+        let changes = app.ask(move |engine| engine.alert_changes(&asked)).await??;
+        let is_new = changes.last < request.after;
+        if !changes.changes.is_empty() || is_new || Instant::now() >= until {
+            return json(StatusCode::OK, &changes);
+        }
+        tokio::time::sleep(CHANGES_PAUSE).await;
+    }
 }
 
 pub(crate) async fn saved(State(app): State<App>, uri: Uri) -> Answer {

@@ -5,11 +5,12 @@
 use axum::routing::{MethodRouter, delete, get, post, put};
 use schemars::generate::SchemaGenerator;
 use wire::{
-    CoverageRequest, CoverageResponse, ErrorKind, ExportRequest, FieldsRequest, FieldsResponse,
-    FilesRequest, FilesResponse, Hit, RebuildRequest, RebuildStatus, SavedRequest, SavedResponse,
-    SavedSearch, SearchRequest, SearchResponse, Status, TailRequest, Ticket, TicketRequest,
-    TraceRequest, TraceResponse, ValidateReport, ValuesRequest, ValuesResponse, VerifyStatus,
-    WARNINGS_HEADER,
+    AlertChanges, AlertChangesRequest, AlertsChangeRequest, AlertsChangeResponse, AlertsRequest,
+    AlertsResponse, CoverageRequest, CoverageResponse, ErrorKind, ExportRequest, FieldsRequest,
+    FieldsResponse, FilesRequest, FilesResponse, Hit, RebuildRequest, RebuildStatus, SavedRequest,
+    SavedResponse, SavedSearch, SearchRequest, SearchResponse, Status, TailRequest, Ticket,
+    TicketRequest, TraceRequest, TraceResponse, ValidateReport, ValuesRequest, ValuesResponse,
+    VerifyStatus, WARNINGS_HEADER,
 };
 
 use crate::ask::App;
@@ -76,6 +77,8 @@ const OF_SAVING: &[ErrorKind] = &[
     ErrorKind::Conflict,
     ErrorKind::Io,
 ];
+const OF_CHANGING: &[ErrorKind] =
+    &[ErrorKind::BadRequest, ErrorKind::NotFound, ErrorKind::TooLarge, ErrorKind::Io];
 const OF_NAME: &[ErrorKind] = &[ErrorKind::BadRequest, ErrorKind::NotFound];
 const OF_SAVED: &[ErrorKind] = &[
     ErrorKind::BadQuery,
@@ -238,6 +241,45 @@ pub(crate) const ROUTES: &[Route] = &[
             operation
                 .query(of::<TraceRequest>(types))
                 .answers(of::<TraceResponse>(types), OF_FINDING)
+        },
+    },
+    Route {
+        method: "get",
+        path: "/v1/alerts",
+        id: "alerts",
+        summary: "What detection rules found, and what became of it.",
+        level: Level::Asking,
+        handler: || get(routes::alerts),
+        describe: |operation, types| {
+            operation
+                .query(of::<AlertsRequest>(types))
+                .answers(of::<AlertsResponse>(types), OF_QUERY)
+        },
+    },
+    Route {
+        method: "post",
+        path: "/v1/alerts",
+        id: "changeAlerts",
+        summary: "Acknowledges, closes or reopens alerts, and notes why.",
+        level: Level::Asking,
+        handler: || post(routes::change_alerts),
+        describe: |operation, types| {
+            operation
+                .body(of::<AlertsChangeRequest>(types))
+                .answers(of::<AlertsChangeResponse>(types), OF_CHANGING)
+        },
+    },
+    Route {
+        method: "get",
+        path: "/v1/alerts/changes",
+        id: "alertChanges",
+        summary: "The changes of alerts behind a number; it can wait for one.",
+        level: Level::Asking,
+        handler: || get(routes::alert_changes),
+        describe: |operation, types| {
+            operation
+                .query(of::<AlertChangesRequest>(types))
+                .answers(of::<AlertChanges>(types), OF_QUERY)
         },
     },
     Route {

@@ -108,6 +108,38 @@ impl Engine for Fake {
         Status { version: "7".into(), ..Status::default() }
     }
 
+    fn alerts(&self, request: &wire::AlertsRequest) -> Result<wire::AlertsResponse, ApiError> {
+        Ok(wire::AlertsResponse { total: request.limit.unwrap_or(1) as u64, ..Default::default() })
+    }
+
+    fn change_alerts(
+        &self,
+        caller: Caller,
+        request: &wire::AlertsChangeRequest,
+    ) -> Result<wire::AlertsChangeResponse, ApiError> {
+        let alert = |id: &String| wire::Alert {
+            id: id.clone(),
+            by: Some(caller.uid),
+            ..wire::Alert::default()
+        };
+        Ok(wire::AlertsChangeResponse { alerts: request.ids.iter().map(alert).collect() })
+    }
+
+    /// Behind 7 there is nothing, whatever is waited for.
+    fn alert_changes(
+        &self,
+        request: &wire::AlertChangesRequest,
+    ) -> Result<wire::AlertChanges, ApiError> {
+        let change = |number| wire::AlertChange {
+            number,
+            time: "2026-11-30T00:00:00Z".to_owned(),
+            change: wire::AlertChangeKind::Raised,
+            alert: wire::Alert::default(),
+        };
+        let changes = (request.after + 1..=7).map(change).collect();
+        Ok(wire::AlertChanges { log: "log".to_owned(), changes, last: 7, missed: 0 })
+    }
+
     fn saved(&self) -> Arc<BTreeMap<String, SavedSearch>> {
         Arc::default()
     }

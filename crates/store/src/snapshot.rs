@@ -84,6 +84,22 @@ impl Snapshot {
         }
     }
 
+    /// The same commit with nothing but some of its segments.
+    #[must_use]
+    pub fn with_only(&self, is_meant: impl Fn(&SegmentView) -> bool) -> Self {
+        let segments = self.segments.iter().filter(|segment| is_meant(segment));
+        Self {
+            fields: Arc::clone(&self.fields),
+            segments: segments.map(Arc::clone).collect(),
+            files: self.files.clone(),
+            ledger: self.ledger.clone(),
+            expired: self.expired,
+            begun: self.begun,
+            commit: self.commit,
+            verdicts: Arc::clone(&self.verdicts),
+        }
+    }
+
     /// How often a fault of any segment was noted; see [`segment::health::Health::marks`].
     pub fn marks(&self) -> u64 {
         self.segments.iter().map(|segment| segment.health.marks()).sum()

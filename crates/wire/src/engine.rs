@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use crate::limits::GROUP_BYTES_MAX;
 use crate::{
-    ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest, FieldsResponse,
-    FilesRequest, FilesResponse, RebuildRequest, RebuildStatus, Rest, SavedRequest, SavedSearch,
-    SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValidateReport, ValuesRequest,
-    ValuesResponse, VerifyStatus,
+    AlertChanges, AlertChangesRequest, AlertsChangeRequest, AlertsChangeResponse, AlertsRequest,
+    AlertsResponse, ApiError, CoverageRequest, CoverageResponse, ErrorKind, FieldsRequest,
+    FieldsResponse, FilesRequest, FilesResponse, RebuildRequest, RebuildStatus, Rest, SavedRequest,
+    SavedSearch, SearchRequest, SearchResponse, Status, TailPage, TailRequest, ValidateReport,
+    ValuesRequest, ValuesResponse, VerifyStatus,
 };
 
 /// Answers the requests.
@@ -80,6 +81,19 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Lists the most frequent values of a field. Polls `cancel` as [`Engine::search`] does.
     fn values(&self, request: &ValuesRequest, cancel: &Cancel) -> Result<ValuesResponse, ApiError>;
+
+    /// Lists alerts.
+    fn alerts(&self, request: &AlertsRequest) -> Result<AlertsResponse, ApiError>;
+
+    /// Notes what a person did with alerts, and who it was.
+    fn change_alerts(
+        &self,
+        caller: Caller,
+        request: &AlertsChangeRequest,
+    ) -> Result<AlertsChangeResponse, ApiError>;
+
+    /// The changes of alerts behind a number, without waiting for any.
+    fn alert_changes(&self, request: &AlertChangesRequest) -> Result<AlertChanges, ApiError>;
 
     /// Lists files of the archive, or sums over them. Polls `cancel` as [`Engine::search`] does.
     fn files(&self, request: &FilesRequest, cancel: &Cancel) -> Result<FilesResponse, ApiError>;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::RulesStatus;
 use trail::time::Micros;
 
 /// The answer to `GET /v1/status`.
@@ -36,6 +37,9 @@ pub struct Status {
     /// The rebuild that is running, or how the last one ended; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuild: Option<RebuildStatus>,
+    /// What the rules do that are asked of what comes in; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<RulesStatus>,
     /// What a person should know: damage, data that was set aside, directories that cannot be
     /// watched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -9,6 +9,7 @@
 
 #![warn(missing_docs, unreachable_pub)]
 
+mod alerts;
 mod coverage;
 pub mod engine;
 mod explanation;
@@ -33,6 +34,11 @@ use serde_json::value::RawValue;
 
 use language::ast::Query;
 
+pub use self::alerts::{
+    Alert, AlertChange, AlertChangeKind, AlertChanges, AlertChangesRequest, AlertCount, AlertRule,
+    AlertState, AlertsChangeRequest, AlertsChangeResponse, AlertsRequest, AlertsResponse,
+    RulesStatus,
+};
 pub use self::coverage::{
     CoverageGap, CoverageGroup, CoverageKey, CoverageRequest, CoverageResponse, DataEvents,
     Recording, TrailChange,

@@ -157,3 +157,13 @@ pub const TRACE_CHILDREN_DEFAULT: usize = 50;
 
 /// Neighbours of one node of a trace, at most.
 pub const TRACE_CHILDREN_MAX: usize = 500;
+
+/// Changes of alerts that one `GET /v1/alerts/changes` can return, and alerts that one `POST /v1/alerts`
+/// can change.
+pub const CHANGES_LIMIT_MAX: usize = 1_000;
+
+/// Seconds that `GET /v1/alerts/changes` can wait for a change.
+pub const CHANGES_WAIT_S_MAX: usize = 60;
+
+/// Alerts that one `GET /v1/alerts` can list.
+pub const ALERTS_LIMIT_MAX: usize = 1_000;

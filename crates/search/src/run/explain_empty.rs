@@ -81,7 +81,8 @@ pub(super) fn explain_empty(
     // Of the same clock and bounds, and with no steps and notes to tell of.
     let (steps, notes) = (Steps::default(), Notes::default());
     let (cursor, odd) = (None, OnceCell::new());
-    let search = Search { cancel: &cancel, cursor, steps, notes, odd, ..*search };
+    let among = search.among.clone();
+    let search = Search { cancel: &cancel, cursor, among, steps, notes, odd, ..*search };
     if answer.total.value > 0 {
         return rows_filtered(&search, filter, stages, answer);
     }

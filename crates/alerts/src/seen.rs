@@ -1,0 +1,27 @@
+//! How far the index was looked at, and by which rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+/// See the module's documentation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// When the index was begun; another index has other arrivals.
+    pub begun: i64,
+    /// Events of files from this number on were not looked at.
+    pub next_file: u64,
+    /// The times of the first and the last event then, in microseconds since 1970; None where there was
+    /// none.
+    pub span: Option<(i64, i64)>,
+    /// The rules that looked, by what they are known by, and what they were then.
+    pub rules: BTreeMap<String, String>,
+    /// Rules that have to look at everything again.
+    pub owed: BTreeSet<String>,
+    /// Alerts whose last event is no later than this are not raised: they are too old.
+    pub horizon: Option<i64>,
+    /// The same for single rules, which had too many.
+    pub horizons: BTreeMap<String, i64>,
+    /// How many alerts were dropped because there were too many.
+    pub dropped: u64,
+}

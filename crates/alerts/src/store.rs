@@ -1,0 +1,518 @@
+//! The alerts that there are, in memory and on disk.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use detect::{Decided, Decision, Standing};
+use jiff::Timestamp;
+use segment::IndexError;
+use segment::disk::{Disk, RealDisk};
+use sha2::{Digest, Sha256};
+use wire::{
+    Alert, AlertChange, AlertChangeKind, AlertChanges, AlertChangesRequest, AlertRule, AlertState,
+    AlertsChangeRequest, ApiError, ErrorKind,
+};
+
+use crate::file::{AlertsFile, Change, Changed, Entry, Line, head};
+use crate::limits::{
+    ALERTS_BYTES_MAX, ALERTS_MAX, CHANGES_LIMIT_DEFAULT, CHANGES_MAX, COMPACT_BYTES_MIN, IDS_MAX,
+    LINE_CHANGES_MAX, NOTE_BYTES_MAX, RULE_ALERTS_MAX, TEXT_BYTES_MAX,
+};
+use crate::list::Listing;
+use crate::seen::Seen;
+use wire::limits::CHANGES_LIMIT_MAX;
+
+/// The alerts of a data directory. The directory's lock is held by whoever has one.
+#[derive(Debug)]
+pub struct Alerts {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: AlertsFile,
+    log: String,
+    entries: BTreeMap<String, Entry>,
+    /// Bytes of memory that they take, about.
+    bytes: usize,
+    changes: VecDeque<Change>,
+    next_number: u64,
+    seen: Seen,
+    /// What rules say of themselves, shared by their alerts.
+    rules: HashMap<String, Arc<AlertRule>>,
+}
+
+/// A rule that decides.
+#[derive(Clone, Debug)]
+pub struct Deciding<'r> {
+    /// What it is known by.
+    pub key: &'r str,
+    /// Its kind's name.
+    pub kind: &'static str,
+    /// What it says of itself.
+    pub rule: &'r AlertRule,
+}
+
+/// Decisions that are to be kept.
+#[derive(Debug)]
+pub struct Verdict<'r> {
+    /// Whose they are.
+    pub of: Deciding<'r>,
+    /// What was decided.
+    pub decided: Decided,
+    /// Whether alerts that were not found again are withdrawn: not while the index lacks events that the
+    /// archive has.
+    pub may_withdraw: bool,
+}
+
+impl Alerts {
+    /// Reads the alerts. The second value says what was damaged; None where the file was whole.
+    pub fn open(
+        data_dir: &Path,
+        disk: Arc<dyn Disk>,
+    ) -> Result<(Self, Option<String>), IndexError> {
+        let (file, read) = AlertsFile::open(data_dir, disk)?;
+        let damage = read.damage.map(|damage| {
+            format!(
+                "{}: {damage}: what it said is lost, and all rules look at everything again",
+                file.path().display()
+            )
+        });
+        let mut state = State::of(file, read.lines);
+        if damage.is_some() {
+            state.seen.rules.clear();
+            state.set_aside()?;
+            state.compact()?;
+        }
+        Ok((Self { state: Mutex::new(state) }, damage))
+    }
+
+    /// Reads the alerts of a data directory that another process may own, and changes nothing. They are
+    /// not to be changed.
+    pub fn read(data_dir: &Path) -> Result<Self, IndexError> {
+        let (file, read) = AlertsFile::open(data_dir, Arc::new(RealDisk))?;
+        Ok(Self { state: Mutex::new(State::of(file, read.lines)) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far the index was looked at.
+    pub fn seen(&self) -> Seen {
+        self.state().seen.clone()
+    }
+
+    /// The decisions of a rule that stand.
+    pub fn standing(&self, key: &str) -> Vec<Standing> {
+        let state = self.state();
+        let of_rule = state.entries.values().filter(|entry| entry.rule == key);
+        let standing = of_rule.filter(|entry| entry.alert.withdrawn.is_none());
+        standing.map(|entry| Standing { group: entry.group.clone(), at: entry.at }).collect()
+    }
+
+    /// Keeps decisions, and how far the index was looked at, where that is known: what was decided since
+    /// it was said last is decided again after a crash. When this returns, both are on disk. Returns how
+    /// many changes there were.
+    pub fn keep(
+        &self,
+        verdicts: Vec<Verdict<'_>>,
+        seen: Option<Seen>,
+    ) -> Result<usize, IndexError> {
+        let mut state = self.state();
+        let now = now();
+        let mut changes = Vec::new();
+        for verdict in verdicts {
+            state.differences(verdict, &now, &mut changes);
+        }
+        let count = changes.len();
+        let seen = seen.map(|seen| Seen {
+            horizon: state.seen.horizon,
+            horizons: state.seen.horizons.clone(),
+            dropped: state.seen.dropped,
+            ..seen
+        });
+        let seen = seen.filter(|seen| *seen != state.seen);
+        if count > 0 || seen.is_some() {
+            state.write(changes, seen)?;
+        }
+        Ok(count)
+    }
+
+    /// Drops alerts whose last event is before a time.
+    pub fn expire(&self, before: i64) -> Result<(), IndexError> {
+        let mut state = self.state();
+        let is_old = |entry: &Entry| entry.last < before;
+        if !state.entries.values().any(is_old) {
+            return Ok(());
+        }
+        let old = state.entries.iter().filter(|(_, entry)| is_old(entry));
+        let old: Vec<String> = old.map(|(id, _)| id.clone()).collect();
+        for id in old {
+            state.remove(&id);
+        }
+        state.seen.horizon = state.seen.horizon.max(Some(before - 1));
+        state.compact()
+    }
+
+    /// Notes what a person did. All alerts must be there, or nothing changes.
+    pub fn change(&self, request: &AlertsChangeRequest, by: u32) -> Result<Vec<Alert>, ApiError> {
+        let bad = |message: String| ApiError::new(ErrorKind::BadRequest, message);
+        if request.ids.is_empty() || request.ids.len() > CHANGES_LIMIT_MAX {
+            return Err(bad(format!("ids: give 1 to {CHANGES_LIMIT_MAX} ids of alerts")));
+        }
+        if request.state.is_none() && request.note.is_none() {
+            return Err(bad("give a state, a note or both".to_owned()));
+        }
+        if request.note.as_ref().is_some_and(|note| note.len() > NOTE_BYTES_MAX) {
+            return Err(bad(format!("note: it has {NOTE_BYTES_MAX} bytes at most")));
+        }
+        let mut state = self.state();
+        let (now, mut changes) = (now(), Vec::new());
+        for id in &request.ids {
+            let Some(entry) = state.entries.get(id) else {
+                let message = format!("there is no alert '{id}'");
+                return Err(ApiError::new(ErrorKind::NotFound, message));
+            };
+            let before = &entry.alert;
+            let note = match &request.note {
+                Some(note) => Some(note.clone()).filter(|note| !note.is_empty()),
+                None => before.note.clone(),
+            };
+            let state = request.state.unwrap_or(before.state);
+            let change = match (state == before.state, state) {
+                (false, AlertState::Open) => AlertChangeKind::Reopened,
+                (false, AlertState::Acknowledged) => AlertChangeKind::Acknowledged,
+                (false, AlertState::Closed) => AlertChangeKind::Closed,
+                (true, _) if note != before.note => AlertChangeKind::Noted,
+                (true, _) => continue,
+            };
+            let by = Some(by);
+            let alert = Alert { state, note, by, changed: now.clone(), ..before.clone() };
+            changes.push((change, Entry { alert, ..entry.clone() }));
+        }
+        state.write(changes, None).map_err(ApiError::from)?;
+        let alert = |id: &String| state.entries.get(id).map(|entry| entry.alert.clone());
+        Ok(request.ids.iter().filter_map(alert).collect())
+    }
+
+    /// The changes behind a number.
+    pub fn changes(&self, request: &AlertChangesRequest) -> AlertChanges {
+        let state = self.state();
+        let limit = request.limit.unwrap_or(CHANGES_LIMIT_DEFAULT).clamp(1, CHANGES_LIMIT_MAX);
+        let first = state.changes.front().map_or(state.next_number, |change| change.number);
+        let mut missed = first.saturating_sub(1).saturating_sub(request.after);
+        if request.after == 0 {
+            // Who begins has missed nothing.
+            missed = 0;
+        }
+        let from = state.changes.partition_point(|change| change.number <= request.after);
+        let changes = state.changes.range(from..).filter_map(|change| {
+            let entry = state.entries.get(&change.id)?;
+            let Change { number, time, change, .. } = change.clone();
+            Some(AlertChange { number, time, change, alert: entry.alert.clone() })
+        });
+        AlertChanges {
+            log: state.log.clone(),
+            changes: changes.take(limit).collect(),
+            last: state.next_number - 1,
+            missed,
+        }
+    }
+
+    /// Calls `visit` with a list that has all alerts.
+    pub(crate) fn listed<T>(&self, visit: impl FnOnce(Listing<'_>) -> T) -> T {
+        let state = self.state();
+        visit(Listing {
+            alerts: state.entries.values().map(|entry| (entry, &entry.alert)).collect(),
+        })
+    }
+
+    /// How many alerts are open and stand.
+    pub fn open_count(&self) -> u64 {
+        let state = self.state();
+        let is_open = |entry: &&Entry| {
+            entry.alert.state == AlertState::Open && entry.alert.withdrawn.is_none()
+        };
+        state.entries.values().filter(is_open).count() as u64
+    }
+}
+
+impl State {
+    fn of(file: AlertsFile, lines: Vec<Line>) -> Self {
+        let mut state = Self {
+            file,
+            log: String::new(),
+            entries: BTreeMap::new(),
+            bytes: 0,
+            changes: VecDeque::new(),
+            next_number: 1,
+            seen: Seen::default(),
+            rules: HashMap::new(),
+        };
+        for line in lines {
+            state.take(line);
+        }
+        if state.log.is_empty() {
+            state.log = new_log();
+        }
+        state
+    }
+
+    /// What decisions change.
+    fn differences(
+        &mut self,
+        verdict: Verdict<'_>,
+        now: &str,
+        changes: &mut Vec<(AlertChangeKind, Entry)>,
+    ) {
+        let Verdict { of, decided, may_withdraw } = verdict;
+        let rule = self.shared(of.rule);
+        let horizon = self.seen.horizon.max(self.seen.horizons.get(of.key).copied());
+        let mut found = HashSet::new();
+        for decision in decided.decisions {
+            let id = id_of(of.key, &decision);
+            found.insert(id.clone());
+            let before = self.entries.get(&id);
+            if before.is_none() && horizon.is_some_and(|horizon| decision.last <= horizon) {
+                continue;
+            }
+            let entry = entry(&of, &rule, id, decision, before, now);
+            let change = match before {
+                None => AlertChangeKind::Raised,
+                Some(before) if before.alert.withdrawn.is_some() => AlertChangeKind::Raised,
+                Some(before) if is_same(before, &entry) => continue,
+                Some(_) => AlertChangeKind::Grown,
+            };
+            changes.push((change, entry));
+        }
+        if !may_withdraw {
+            return;
+        }
+        for (id, entry) in &self.entries {
+            let is_meant = entry.rule == of.key
+                && entry.alert.withdrawn.is_none()
+                && decided.scope.has(&entry.group, entry.at)
+                && !found.contains(id);
+            if is_meant {
+                let (withdrawn, changed) = (Some(now.to_owned()), now.to_owned());
+                let alert = Alert { withdrawn, changed, ..entry.alert.clone() };
+                changes.push((AlertChangeKind::Withdrawn, Entry { alert, ..entry.clone() }));
+            }
+        }
+    }
+
+    fn shared(&mut self, rule: &AlertRule) -> Arc<AlertRule> {
+        let key = rule.id.as_ref().or(rule.name.as_ref()).unwrap_or(&rule.title);
+        match self.rules.get(key) {
+            Some(known) if **known == *rule => Arc::clone(known),
+            _ => {
+                let rule = Arc::new(rule.clone());
+                self.rules.insert(key.clone(), Arc::clone(&rule));
+                rule
+            }
+        }
+    }
+
+    /// Writes changes, and then takes them.
+    fn write(
+        &mut self,
+        changes: Vec<(AlertChangeKind, Entry)>,
+        seen: Option<Seen>,
+    ) -> Result<(), IndexError> {
+        let (time, first) = (now(), self.next_number);
+        let numbered = changes.into_iter().zip(first..).map(|((change, entry), number)| Changed {
+            number,
+            time: time.clone(),
+            change,
+            entry,
+        });
+        let numbered: Vec<Changed> = numbered.collect();
+        let parts = numbered.chunks(LINE_CHANGES_MAX);
+        let begins = (self.file.bytes == 0).then(|| head(&self.log));
+        let parts = parts.map(|part| Line::Changes(part.to_vec()));
+        let mut lines: Vec<Line> = begins.into_iter().chain(parts).collect();
+        lines.extend(seen.map(|seen| Line::Seen(Box::new(seen))));
+        self.file.append(&lines)?;
+        for line in lines {
+            self.take(line);
+        }
+        let has_dropped = self.make_room();
+        let is_large = self.file.bytes > COMPACT_BYTES_MIN.max(4 * self.bytes as u64);
+        if is_large || has_dropped { self.compact() } else { Ok(()) }
+    }
+
+    /// Takes what a line says.
+    fn take(&mut self, line: Line) {
+        match line {
+            Line::Head { log, .. } => self.log = log,
+            Line::Seen(seen) => self.seen = *seen,
+            Line::Alerts(entries) => entries.into_iter().for_each(|entry| self.insert(entry)),
+            Line::Kept(changes) => changes.into_iter().for_each(|change| self.note(change)),
+            Line::Changes(changes) => {
+                for Changed { number, time, change, entry } in changes {
+                    let id = entry.alert.id.clone();
+                    self.insert(entry);
+                    self.note(Change { number, time, change, id });
+                }
+            }
+        }
+    }
+
+    fn insert(&mut self, mut entry: Entry) {
+        entry.alert.rule = self.shared(&Arc::clone(&entry.alert.rule));
+        let id = entry.alert.id.clone();
+        self.bytes += bytes_of(&entry);
+        if let Some(before) = self.entries.insert(id, entry) {
+            self.bytes -= bytes_of(&before);
+        }
+    }
+
+    fn remove(&mut self, id: &str) {
+        if let Some(entry) = self.entries.remove(id) {
+            self.bytes -= bytes_of(&entry);
+        }
+    }
+
+    fn note(&mut self, change: Change) {
+        self.next_number = change.number + 1;
+        self.changes.push_back(change);
+        if self.changes.len() > CHANGES_MAX {
+            self.changes.pop_front();
+        }
+    }
+
+    /// Drops alerts where there are too many: of the rules that have the most, those that nobody waits for
+    /// first, the oldest first. Returns whether there were.
+    fn make_room(&mut self) -> bool {
+        let mut of_rules: HashMap<&str, usize> = HashMap::new();
+        for entry in self.entries.values() {
+            *of_rules.entry(&entry.rule).or_default() += 1;
+        }
+        let is_full = self.entries.len() > ALERTS_MAX || self.bytes > ALERTS_BYTES_MAX;
+        let largest = of_rules.values().copied().max().unwrap_or_default();
+        if !is_full && largest <= RULE_ALERTS_MAX {
+            return false;
+        }
+        // A tenth more than needed, so that this is seldom.
+        let share = if is_full { largest / 2 } else { RULE_ALERTS_MAX } / 10 * 9;
+        let too_many: Vec<(String, usize)> = of_rules
+            .into_iter()
+            .filter(|(_, count)| *count > share)
+            .map(|(rule, count)| (rule.to_owned(), count - share))
+            .collect();
+        for (rule, surplus) in too_many {
+            let is_open = |entry: &Entry| {
+                entry.alert.state != AlertState::Closed && entry.alert.withdrawn.is_none()
+            };
+            let of_rule = self.entries.iter().filter(|(_, entry)| entry.rule == rule);
+            let mut order: Vec<(bool, i64, String)> =
+                of_rule.map(|(id, entry)| (is_open(entry), entry.last, id.clone())).collect();
+            order.sort_unstable();
+            for (_, last, id) in order.into_iter().take(surplus) {
+                self.remove(&id);
+                let horizon = self.seen.horizons.entry(rule.clone()).or_insert(last);
+                *horizon = last.max(*horizon);
+                self.seen.dropped += 1;
+            }
+        }
+        true
+    }
+
+    /// Writes a file that has nothing but what there is.
+    fn compact(&mut self) -> Result<(), IndexError> {
+        let mut lines = vec![head(&self.log)];
+        let entries: Vec<Entry> = self.entries.values().cloned().collect();
+        lines.extend(entries.chunks(LINE_CHANGES_MAX).map(|part| Line::Alerts(part.to_vec())));
+        let changes: Vec<Change> = self.changes.iter().cloned().collect();
+        lines.extend(changes.chunks(10 * LINE_CHANGES_MAX).map(|part| Line::Kept(part.to_vec())));
+        lines.push(Line::Seen(Box::new(self.seen.clone())));
+        self.file.replace(&lines)
+    }
+
+    /// Moves the damaged file away, so that someone can look at it.
+    fn set_aside(&self) -> Result<(), IndexError> {
+        let path = self.file.path();
+        let aside = path.with_extension("jsonl.damaged");
+        std::fs::copy(path, &aside).map(|_| ()).map_err(IndexError::io(&aside))
+    }
+}
+
+/// The entry of a decision.
+fn entry(
+    of: &Deciding<'_>,
+    rule: &Arc<AlertRule>,
+    id: String,
+    decision: Decision,
+    before: Option<&Entry>,
+    now: &str,
+) -> Entry {
+    let Decision { names, group, at, first, last, events, ids, query } = decision;
+    let shown = names.into_iter().zip(group.iter().map(|value| cut(value)));
+    let alert = Alert {
+        id,
+        rule: Arc::clone(rule),
+        kind: of.kind.to_owned(),
+        group: shown.collect(),
+        first: written(first),
+        last: written(last),
+        events,
+        ids: ids.into_iter().take(IDS_MAX).collect(),
+        query: query.filter(|query| query.len() <= TEXT_BYTES_MAX),
+        state: before.map_or(AlertState::Open, |before| before.alert.state),
+        note: before.and_then(|before| before.alert.note.clone()),
+        by: before.and_then(|before| before.alert.by),
+        withdrawn: None,
+        raised: before.map_or_else(|| now.to_owned(), |before| before.alert.raised.clone()),
+        changed: now.to_owned(),
+    };
+    Entry { rule: of.key.to_owned(), group, at, first, last, alert }
+}
+
+/// Whether nothing changed but what the rule says of itself.
+fn is_same(before: &Entry, entry: &Entry) -> bool {
+    let of = |entry: &Entry| (entry.first, entry.last, entry.alert.events);
+    of(before) == of(entry) && before.alert.ids == entry.alert.ids
+}
+
+/// The same for the same decision of the same rule, wherever it is made.
+fn id_of(key: &str, decision: &Decision) -> String {
+    // Several can be of one group and time where each is of one event.
+    let event = if decision.events == 1 { decision.ids.first() } else { None };
+    let of_one = event.filter(|_| decision.at == decision.first);
+    let parts = serde_json::json!([key, decision.names, decision.group, decision.at, of_one]);
+    hex::encode(&Sha256::digest(parts.to_string())[..16])
+}
+
+fn bytes_of(entry: &Entry) -> usize {
+    let Entry { rule, group, alert, .. } = entry;
+    let texts = [&alert.kind, &alert.id, &alert.first, &alert.last, &alert.raised, rule];
+    let texts: usize = texts.iter().map(|text| text.len()).sum();
+    let groups: usize = group.iter().map(|value| 2 * value.len() + 64).sum();
+    let ids: usize = alert.ids.iter().map(|id| id.len() + 24).sum();
+    let rest = [&alert.query, &alert.note].into_iter().flatten().map(String::len).sum::<usize>();
+    size_of::<Entry>() + 128 + texts + groups + ids + rest
+}
+
+/// A value as it is shown.
+fn cut(value: &str) -> String {
+    let end = value.floor_char_boundary(TEXT_BYTES_MAX);
+    if end == value.len() { value.to_owned() } else { format!("{}…", &value[..end]) }
+}
+
+fn now() -> String {
+    Timestamp::now().to_string()
+}
+
+fn written(micros: i64) -> String {
+    Timestamp::from_microsecond(micros).map_or_else(|_| micros.to_string(), |time| time.to_string())
+}
+
+/// A name that no other log has.
+fn new_log() -> String {
+    let mut hash = Sha256::new();
+    hash.update(Timestamp::now().as_nanosecond().to_le_bytes());
+    hash.update(std::process::id().to_le_bytes());
+    hex::encode(&hash.finalize()[..8])
+}

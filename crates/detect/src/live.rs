@@ -1,0 +1,561 @@
+//! Decisions of rules on an archive that grows. What came in touches some decisions; these are made anew,
+//! over all that the archive has by then. So whatever came when, and however often, the decisions that
+//! stand at the end are those that a hunt makes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+
+use language::ast::{Bin, BinUnit, Expr, FieldRef, Test, Value};
+
+use crate::absent;
+use crate::ask::{Ask, AskError, Asker, Group, Span, too_many_events, written};
+use crate::fields::{Key, values_of};
+use crate::firsts;
+use crate::hunt::{Hunter, by_ids, is, occurrence, of_key};
+use crate::limits::{IDS_MAX, LIVE_EVENTS_MAX};
+use crate::rule::{Absence, Correlation, FirstSeen, Kind, Rule, Suppress};
+use crate::window;
+use crate::window::{Found, Occurrence};
+
+const MINUTE: i64 = 60_000_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+
+/// Groups by whose values events are asked for. Of more, all are.
+const GROUPS_MAX: usize = 50;
+
+/// What is known of the archive. Times are in microseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The time of its first event.
+    pub start: i64,
+    /// The time of its last event.
+    pub end: i64,
+    /// Both as they were when decisions were made last; None where none were.
+    pub before: Option<(i64, i64)>,
+    /// Events from before this may have been dropped, so what needs them is not decided anew.
+    pub kept_from: i64,
+}
+
+impl Known {
+    fn span(&self) -> Span {
+        Span { start: self.start, end: self.end.saturating_add(1) }
+    }
+
+    /// The part of a span in which events can be.
+    fn within(&self, start: i64, end: i64) -> Span {
+        let all = self.span();
+        Span { start: start.clamp(all.start, all.end), end: end.clamp(all.start, all.end) }
+    }
+}
+
+/// Decisions of a rule that are to be made anew: those at these times, both included, on these groups; None
+/// means all groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    from: i64,
+    to: i64,
+    groups: Option<BTreeSet<Vec<String>>>,
+}
+
+impl Scope {
+    /// All that a rule decides.
+    pub fn all() -> Self {
+        Self { from: i64::MIN, to: i64::MAX, groups: None }
+    }
+
+    /// Whether a decision is among them.
+    pub fn has(&self, group: &[String], at: i64) -> bool {
+        let is_of_group = self.groups.as_ref().is_none_or(|groups| groups.contains(group));
+        is_of_group && at >= self.from && at <= self.to
+    }
+
+    fn of(touched: Touched) -> Option<Self> {
+        let Touched { groups, first, last } = touched;
+        (!groups.is_empty()).then_some(Self { from: first, to: last, groups: Some(groups) })
+    }
+
+    /// One that has both.
+    fn and(self, other: Option<Self>) -> Self {
+        let Some(other) = other else { return self };
+        let groups = self.groups.zip(other.groups);
+        Self {
+            from: self.from.min(other.from),
+            to: self.to.max(other.to),
+            groups: groups.map(|(ours, theirs)| ours.into_iter().chain(theirs).collect()),
+        }
+    }
+}
+
+/// A decision that stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The values of its group.
+    pub group: Vec<String>,
+    /// Its time.
+    pub at: i64,
+}
+
+/// That a rule found something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The names of what the events have in common.
+    pub names: Vec<String>,
+    /// Its values.
+    pub group: Vec<String>,
+    /// The time of the decision. Of single events, it is the beginning of their period.
+    pub at: i64,
+    /// The time of the first event.
+    pub first: i64,
+    /// The time of the last.
+    pub last: i64,
+    /// How many there are.
+    pub events: u64,
+    /// The ids of the first.
+    pub ids: Vec<String>,
+    /// The query that finds them.
+    pub query: Option<String>,
+}
+
+/// What was decided anew.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// What takes the place of all earlier decisions within it.
+    pub scope: Scope,
+    /// What was found.
+    pub decisions: Vec<Decision>,
+    /// Events that belong to no group.
+    pub events_without_group: u64,
+}
+
+/// Which decisions of a rule are touched by what came in. `new` answers for events that came in only.
+pub fn touched(
+    new: &dyn Ask,
+    rules: &[Rule],
+    place: usize,
+    known: &Known,
+) -> Result<Option<Scope>, AskError> {
+    let mut asker = Asker::small(new);
+    let of_events = matches!(rules[place].kind, Kind::Events(_));
+    let mut found = |condition: &Expr, keys: &[Key]| -> Result<Touched, AskError> {
+        let groups = asker.groups(condition, keys, false, known.span())?;
+        Ok(Touched::of(&groups, keys, of_events))
+    };
+    match &rules[place].kind {
+        Kind::Events(condition) => {
+            let Suppress { by, period } = &rules[place].suppress;
+            let scope = Scope::of(found(condition, by)?);
+            Ok(scope.map(|scope| Scope { from: begin_of(scope.from, *period), ..scope }))
+        }
+        Kind::Correlation(correlation) if is_chain(rules, correlation) => {
+            for place in base_rules(rules, place) {
+                let Some(condition) = rules[place].kind.condition() else { continue };
+                if !found(condition, &[])?.groups.is_empty() {
+                    return Ok(Some(Scope::all()));
+                }
+            }
+            Ok(None)
+        }
+        Kind::Correlation(correlation) => {
+            let mut all = Touched::default();
+            for (place, keys) in correlation.rules.iter().zip(&correlation.group_by) {
+                let Some(condition) = rules[*place].kind.condition() else { continue };
+                all.add(found(condition, keys)?);
+            }
+            Ok(Scope::of(all))
+        }
+        Kind::FirstSeen(rule) => {
+            let scope = Scope::of(found(&rule.condition, &rule.keys)?);
+            let scope =
+                scope.map(|scope| Scope { to: scope.to.saturating_add(rule.history), ..scope });
+            // An archive that begins earlier has learned earlier.
+            let learned = match known.before {
+                Some((start, _)) if start > known.start => Some(Scope {
+                    from: known.start,
+                    to: start.saturating_add(rule.learning),
+                    groups: None,
+                }),
+                _ => None,
+            };
+            Ok(match learned {
+                Some(learned) => Some(learned.and(scope)),
+                None => scope,
+            })
+        }
+        Kind::Absence(absence) => {
+            let other = rules.get(absence.of).and_then(|rule| rule.kind.condition());
+            let other = other.ok_or("it refers to no rule")?;
+            let (events, others) = (found(&absence.condition, &[])?, found(other, &[])?);
+            let of_others = Scope::of(others)
+                .map(|scope| Scope { from: scope.from.saturating_sub(absence.within), ..scope });
+            // What was too late in the archive to know may be known by now.
+            let undecided = match known.before {
+                Some((_, end)) if end < known.end => {
+                    Some(Scope { from: end.saturating_sub(absence.within), to: end, groups: None })
+                }
+                _ => None,
+            };
+            let scopes = [Scope::of(events), of_others, undecided].into_iter().flatten();
+            let scope = scopes.reduce(|one, other| one.and(Some(other)));
+            Ok(scope.map(|scope| Scope { groups: None, ..scope }))
+        }
+    }
+}
+
+/// Decides anew. `standing` are the rule's decisions that stand.
+pub fn decide(
+    archive: &dyn Ask,
+    rules: &[Rule],
+    place: usize,
+    scope: Scope,
+    standing: &[Standing],
+    known: &Known,
+) -> Result<Decided, AskError> {
+    let mut asker = Asker::small(archive);
+    match &rules[place].kind {
+        Kind::Events(condition) => {
+            of_events(&mut asker, condition, &rules[place].suppress, scope, known)
+        }
+        Kind::Correlation(correlation) if is_chain(rules, correlation) => {
+            let scope = Scope { from: known.kept_from, ..scope };
+            let mut hunter = Hunter::new(&mut asker, rules, known.span());
+            let (found, without) = hunter.correlated(correlation)?;
+            Ok(of_found(correlation, scope, found, without))
+        }
+        Kind::Correlation(correlation) => {
+            of_correlation(&mut asker, rules, correlation, scope, standing, known)
+        }
+        Kind::FirstSeen(rule) => of_first_seen(&mut asker, rule, scope, known),
+        Kind::Absence(absence) => of_absence(&mut asker, rules, absence, scope, known),
+    }
+}
+
+/// One decision for each period of those who are told apart: each principal and day, as a rule.
+fn of_events(
+    asker: &mut Asker<'_>,
+    condition: &Expr,
+    suppress: &Suppress,
+    scope: Scope,
+    known: &Known,
+) -> Result<Decided, AskError> {
+    let Suppress { by: keys, period } = suppress;
+    // Of a period whose beginning may have been dropped, nothing is decided anew.
+    let whole_from = match known.kept_from {
+        i64::MIN => i64::MIN,
+        kept_from => begin_of(kept_from.saturating_add(period - 1), *period),
+    };
+    let scope = Scope { from: scope.from.max(whole_from), ..scope };
+    let span = known.within(scope.from, begin_of(scope.to, *period).saturating_add(*period));
+    let filter = Expr::all_of([condition.clone(), of_groups(keys, scope.groups.as_ref())]);
+    let mut merged: BTreeMap<(Vec<String>, i64), (Decision, Vec<Expr>)> = BTreeMap::new();
+    for group in asker.groups_by_time(&filter, keys, Some(bin_of(*period)), span)? {
+        let values = told_apart(keys, &group.values);
+        let at = begin_of(group.first, *period);
+        if !scope.has(&values, at) {
+            continue;
+        }
+        let none = || Decision {
+            names: keys.iter().map(|key| key.name.clone()).collect(),
+            group: values.clone(),
+            at,
+            first: i64::MAX,
+            last: i64::MIN,
+            events: 0,
+            ids: Vec::new(),
+            query: None,
+        };
+        let (decision, of_who) =
+            merged.entry((values.clone(), at)).or_insert_with(|| (none(), Vec::new()));
+        decision.first = group.first.min(decision.first);
+        decision.last = group.last.max(decision.last);
+        decision.events += group.count;
+        // One principal can stand in several fields.
+        let who = keys.iter().zip(&group.values).map(|(key, values)| of_key(key, values));
+        let who = Expr::all_of(who);
+        if !of_who.contains(&who) {
+            of_who.push(who);
+        }
+    }
+    let decisions = merged.into_values().map(|(decision, of_who)| {
+        let times = between(decision.first, decision.last);
+        let query = Expr::all_of([condition.clone(), Expr::any_of(of_who), times]);
+        Decision { query: Some(query.to_string()), ..decision }
+    });
+    Ok(Decided { decisions: decisions.collect(), scope, events_without_group: 0 })
+}
+
+fn of_correlation(
+    asker: &mut Asker<'_>,
+    rules: &[Rule],
+    correlation: &Correlation,
+    scope: Scope,
+    standing: &[Standing],
+    known: &Known,
+) -> Result<Decided, AskError> {
+    let within = correlation.within;
+    let decided_from = known.kept_from.saturating_add(within).max(scope.from);
+    let scope = Scope { from: decided_from, ..scope };
+    let mut armed: HashMap<Vec<String>, i64> = HashMap::new();
+    for standing in standing.iter().filter(|standing| standing.at < scope.from) {
+        let at = armed.entry(standing.group.clone()).or_insert(standing.at);
+        *at = standing.at.max(*at);
+    }
+    // What comes later is decided anew as far as it is another than before.
+    let mut reach = within.max(1);
+    loop {
+        let to = scope.to.max(scope.from).saturating_add(reach).min(known.end);
+        let span = known.within(scope.from.saturating_sub(within), to.saturating_add(1));
+        let (occurrences, without) =
+            occurrences(asker, rules, correlation, scope.groups.as_ref(), span)?;
+        let found = window::find_from(correlation, occurrences, scope.from, &armed);
+        let wider = Scope { to, ..scope.clone() };
+        if to >= known.end || is_as_before(&found, standing, &wider, within) {
+            let to = if to >= known.end { i64::MAX } else { to };
+            return Ok(of_found(correlation, Scope { to, ..wider }, found, without));
+        }
+        reach = reach.saturating_mul(4);
+    }
+}
+
+/// Whether what was found and what stands leave each group alike at the end of a scope: all that follows is
+/// decided as it was.
+fn is_as_before(found: &[Found], standing: &[Standing], scope: &Scope, within: i64) -> bool {
+    let open_from = scope.to.saturating_sub(within);
+    let found = found.iter().filter(|found| found.last >= open_from);
+    let found: BTreeSet<(&[String], i64)> =
+        found.map(|found| (found.group.as_slice(), found.last)).collect();
+    let stands =
+        |standing: &&Standing| standing.at >= open_from && scope.has(&standing.group, standing.at);
+    let standing = standing.iter().filter(stands);
+    let standing: BTreeSet<(&[String], i64)> =
+        standing.map(|standing| (standing.group.as_slice(), standing.at)).collect();
+    found == standing
+}
+
+/// The events of a correlation's rules in a span, and how many have no group.
+fn occurrences(
+    asker: &mut Asker<'_>,
+    rules: &[Rule],
+    correlation: &Correlation,
+    groups: Option<&BTreeSet<Vec<String>>>,
+    span: Span,
+) -> Result<(Vec<Occurrence>, u64), AskError> {
+    let of = correlation.test.measured();
+    let (mut occurrences, mut without) = (Vec::new(), 0);
+    for (at, place) in correlation.rules.iter().enumerate() {
+        let keys = &correlation.group_by[at];
+        let condition = rules[*place].kind.condition().ok_or("it finds no events")?;
+        let filter = Expr::all_of([condition.clone(), of_groups(keys, groups)]);
+        for event in asker.events(&filter, &[keys.as_slice(), &of].concat(), span)? {
+            match occurrence(event, at, keys, &of) {
+                Some(event) if groups.is_none_or(|groups| groups.contains(&event.group)) => {
+                    occurrences.push(event);
+                }
+                Some(_) => {}
+                None => without += 1,
+            }
+        }
+        if occurrences.len() > LIVE_EVENTS_MAX {
+            return Err(too_many_events(LIVE_EVENTS_MAX));
+        }
+    }
+    Ok((occurrences, without))
+}
+
+fn of_found(correlation: &Correlation, scope: Scope, found: Vec<Found>, without: u64) -> Decided {
+    let names = correlation.group_by.first().map_or(&[][..], Vec::as_slice);
+    let names: Vec<String> = names.iter().map(|key| key.name.clone()).collect();
+    let decision = |found: Found| Decision {
+        names: names.clone(),
+        at: found.last,
+        first: found.first,
+        last: found.last,
+        events: found.ids.len() as u64,
+        query: by_ids(&found.ids),
+        ids: found.ids.into_iter().take(IDS_MAX).collect(),
+        group: found.group,
+    };
+    let found = found.into_iter().filter(|found| scope.has(&found.group, found.last));
+    let decisions = found.map(decision).collect();
+    Decided { decisions, scope, events_without_group: without }
+}
+
+fn of_first_seen(
+    asker: &mut Asker<'_>,
+    rule: &FirstSeen,
+    scope: Scope,
+    known: &Known,
+) -> Result<Decided, AskError> {
+    let keys = &rule.keys;
+    let learned = known.start.saturating_add(rule.learning);
+    let scope = Scope { from: scope.from.max(learned), ..scope };
+    let back = scope.from.saturating_sub(rule.history).saturating_sub(1);
+    let span = known.within(back, scope.to.saturating_add(1));
+    let filter = Expr::all_of([rule.condition.clone(), of_groups(keys, scope.groups.as_ref())]);
+    let groups =
+        if span.start < span.end { asker.groups(&filter, keys, true, span)? } else { Vec::new() };
+    let (firsts, without) = firsts::find(rule, &groups, known.span());
+    let firsts = firsts.into_iter().filter(|first| scope.has(&first.values, first.time));
+    let decision = |first: firsts::First| {
+        let of_values = keys.iter().zip(&first.values).map(|(key, value)| is(key, value));
+        let at = between(first.time, first.time);
+        let query = Expr::all_of([rule.condition.clone()].into_iter().chain(of_values).chain([at]));
+        Decision {
+            names: keys.iter().map(|key| key.name.clone()).collect(),
+            at: first.time,
+            first: first.time,
+            last: first.time,
+            events: 1,
+            ids: Vec::new(),
+            query: Some(query.to_string()),
+            group: first.values,
+        }
+    };
+    let decisions = firsts.map(decision).collect();
+    Ok(Decided { decisions, scope, events_without_group: without })
+}
+
+fn of_absence(
+    asker: &mut Asker<'_>,
+    rules: &[Rule],
+    absence: &Absence,
+    scope: Scope,
+    known: &Known,
+) -> Result<Decided, AskError> {
+    let Absence { condition, of, group_by, within } = absence;
+    let other = rules.get(*of).and_then(|rule| rule.kind.condition());
+    let other = other.ok_or("it refers to no rule")?;
+    let scope = Scope { from: scope.from.max(known.kept_from), ..scope };
+    let mut without = 0;
+    let mut events = |condition, span: Span| {
+        let mut found = Vec::new();
+        if span.start < span.end {
+            for event in asker.events(condition, group_by, span)? {
+                match occurrence(event, 0, group_by, &[]) {
+                    Some(occurrence) => found.push(occurrence),
+                    None => without += 1,
+                }
+            }
+        }
+        Ok::<_, AskError>(found)
+    };
+    let end = scope.to.saturating_add(1);
+    let events_of_rule = events(condition, known.within(scope.from, end))?;
+    let others = events(other, known.within(scope.from, end.saturating_add(*within)))?;
+    let (found, _) = absent::find(events_of_rule, others, *within, known.span().end);
+    let decision = |found: Occurrence| Decision {
+        names: group_by.iter().map(|key| key.name.clone()).collect(),
+        at: found.time,
+        first: found.time,
+        last: found.time,
+        events: 1,
+        query: by_ids(std::slice::from_ref(&found.id)),
+        group: found.group,
+        ids: vec![found.id],
+    };
+    let decisions = found.into_iter().map(decision).collect();
+    Ok(Decided { decisions, scope, events_without_group: without })
+}
+
+/// The groups of events, and their times.
+struct Touched {
+    groups: BTreeSet<Vec<String>>,
+    first: i64,
+    last: i64,
+}
+
+impl Default for Touched {
+    fn default() -> Self {
+        Self { groups: BTreeSet::new(), first: i64::MAX, last: i64::MIN }
+    }
+}
+
+impl Touched {
+    /// Of single events, those without a value are a group of their own.
+    fn of(groups: &[Group], keys: &[Key], of_events: bool) -> Self {
+        let mut touched = Self::default();
+        for group in groups.iter().filter(|group| group.count > 0) {
+            let values = if of_events {
+                Some(told_apart(keys, &group.values))
+            } else {
+                values_of(keys, &group.values)
+            };
+            touched.groups.extend(values);
+            touched.first = group.first.min(touched.first);
+            touched.last = group.last.max(touched.last);
+        }
+        touched
+    }
+
+    fn add(&mut self, other: Self) {
+        self.groups.extend(other.groups);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+}
+
+/// What stands for a value that there is not.
+const NONE: &str = "(none)";
+
+/// The values of some keys, of which some may be missing.
+fn told_apart(keys: &[Key], values: &[Vec<serde_json::Value>]) -> Vec<String> {
+    let values = keys.iter().zip(values).map(|(key, values)| key.value(values));
+    values.map(|value| value.unwrap_or_else(|| NONE.to_owned())).collect()
+}
+
+/// The condition that events are of some groups; of few, that is worth asking.
+fn of_groups(keys: &[Key], groups: Option<&BTreeSet<Vec<String>>>) -> Expr {
+    let Some(groups) = groups.filter(|groups| groups.len() <= GROUPS_MAX) else { return Expr::All };
+    let has_none = groups.iter().flatten().any(|value| value == NONE);
+    if keys.is_empty() || has_none || keys.iter().any(|key| key.is_network) {
+        return Expr::All;
+    }
+    let of_group = |group: &Vec<String>| {
+        Expr::all_of(keys.iter().zip(group).map(|(key, value)| is(key, value)))
+    };
+    Expr::any_of(groups.iter().map(of_group))
+}
+
+fn is_chain(rules: &[Rule], correlation: &Correlation) -> bool {
+    correlation.rules.iter().any(|place| matches!(rules[*place].kind, Kind::Correlation(_)))
+}
+
+/// The rules of events that a correlation is of in the end.
+fn base_rules(rules: &[Rule], place: usize) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![place];
+    let mut seen = BTreeSet::new();
+    while let Some(place) = open.pop() {
+        if !seen.insert(place) {
+            continue;
+        }
+        match &rules[place].kind {
+            Kind::Correlation(correlation) => open.extend(&correlation.rules),
+            _ => drop(found.insert(place)),
+        }
+    }
+    found
+}
+
+/// The beginning of a time's period.
+fn begin_of(time: i64, period: i64) -> i64 {
+    time.div_euclid(period).saturating_mul(period)
+}
+
+/// The largest spans that are parts of each period.
+fn bin_of(period: i64) -> Bin {
+    let unit = if period % DAY == 0 {
+        BinUnit::Day
+    } else if period % (60 * MINUTE) == 0 {
+        BinUnit::Hour
+    } else {
+        BinUnit::Minute
+    };
+    Bin { count: 1, unit }
+}
+
+/// The condition that an event is of these times, both included.
+fn between(first: i64, last: i64) -> Expr {
+    let bound = |time| Bound::Included(Value::of(written(time)));
+    let test = Test::Range { lower: bound(first), upper: bound(last) };
+    Expr::Field { field: FieldRef::named("time"), test }
+}
