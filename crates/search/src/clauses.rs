@@ -358,7 +358,10 @@ impl<F: Fn(&[u8]) -> bool + Clone + Send + Sync + 'static> Clause for VerifiedCl
                 }
             })
         };
-        let candidates = Box::new(ConstScorer::new(Narrowed::new(Box::new(make)), 1.0));
+        let candidates = Box::new(ConstScorer::new(
+            Narrowed::new(Box::new(make), context.segment.events()),
+            1.0,
+        ));
         Ok(context.verified(candidates, self.test.clone()))
     }
 

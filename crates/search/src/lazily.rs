@@ -155,12 +155,14 @@ pub(crate) struct Narrowed {
     made: Option<Part>,
     asked: usize,
     doc: DocId,
+    /// How many documents the segment has.
+    max_doc: DocId,
 }
 
 impl Narrowed {
     /// An idle set.
-    pub(crate) fn new(make: Box<dyn Fn() -> Result<Docs, ()> + Send>) -> Self {
-        Self { make, made: None, asked: 0, doc: 0 }
+    pub(crate) fn new(make: Box<dyn Fn() -> Result<Docs, ()> + Send>, max_doc: DocId) -> Self {
+        Self { make, made: None, asked: 0, doc: 0, max_doc }
     }
 
     fn made(&mut self) -> &mut Part {
@@ -183,7 +185,7 @@ impl DocSet for Narrowed {
     }
 
     fn seek_danger(&mut self, target: DocId) -> SeekDangerResult {
-        if target >= TERMINATED {
+        if target >= self.max_doc {
             return SeekDangerResult::SeekLowerBound(TERMINATED);
         }
         self.asked += 1;

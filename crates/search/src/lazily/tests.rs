@@ -68,7 +68,7 @@ impl Leaf {
             (Way::Verified, true) => Verified::idle(bits(&all), 1, test, never()),
             (Way::Narrowed, true) => {
                 let of_all = Box::new(move || Ok(bits(&all)));
-                let narrowed = Box::new(ConstScorer::new(Narrowed::new(of_all), 1.0));
+                let narrowed = Box::new(ConstScorer::new(Narrowed::new(of_all, DOCS), 1.0));
                 Verified::idle(narrowed, 1, test, never())
             }
             (Way::AnyPart, true) => {
