@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use language::ast::{Expr, FieldRef, Test, Value};
 use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::absent;
 use crate::ask::{Ask, AskError, Asker, Event, Span, too_many_events, written};
