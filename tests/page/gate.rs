@@ -115,6 +115,7 @@ fn a_page_that_only_reads_changes_nothing() {
         "DELETE /v1/saved/x",
         "POST /v1/rebuild",
         "POST /v1/verify",
+        "POST /v1/alerts",
         "PATCH /v1/search",
     ] {
         let answered = reader.ask(line, search);

@@ -4,10 +4,13 @@ import { html, render } from "./vendor/preact.js";
 import { answer, lastingLink, start as startSearches } from "./core/searches.js";
 import { go, isLocked, place, start, status } from "./core/state.js";
 import { counted, thousands } from "./core/text.js";
+import { start as startAlerts } from "./core/alerting.js";
 import { start as startHistory } from "./core/history.js";
 import { start as startInventory } from "./core/inventory.js";
 import { start as startTail } from "./core/tail.js";
 import { START } from "./core/url.js";
+import { Alert } from "./view/alert.js";
+import { Alerts } from "./view/alerts.js";
 import { Archive } from "./view/archive.js";
 import { Detail } from "./view/detail.js";
 import { Download } from "./view/download.js";
@@ -27,7 +30,6 @@ import { TimeRange, Zone } from "./view/timerange.js";
 
 function Page() {
   if (isLocked.value) return html`<${Locked} />`;
-  const hasEvent = place.value.event !== "";
   return html`
     <header class="top">
       <h1><a href="#" onClick=${home}>traildex</a></h1>
@@ -41,25 +43,39 @@ function Page() {
       <${Copy} kind="" text=${lastingLink} label="Copy a link to this view, with its times as they are now">Copy link<//>
       <${Help} />
     </header>
-    ${place.value.view === "archive" ? html`<div class="body whole"><${Archive} /></div>` : place.value.view === "tail" ? html`<div class=${`body tail ${hasEvent ? "with-detail" : ""}`}><${Tail} /><${Detail} /></div>` : html`<div class=${`body ${hasEvent ? "with-detail" : ""}`}>
-      <${Facets} />
-      <main>
-        <${QueryError} />
-        <${Timeline} />
-        <${Summary} />
-        <${Notes} />
-        ${answer.value.table ? html`<${Table} />` : answer.value.hits.length > 0 && html`<${Events} />`}
-      </main>
-      <${Detail} />
-    </div>`}
+    <${Body} />
     <${Undo} />`;
 }
+
+/** The view that is chosen. */
+function Body() {
+  const { view, event, alerts } = place.value;
+  const beside = (/** @type {boolean} */ isOpen) => (isOpen ? "with-detail" : "");
+  if (view === "archive") return html`<div class="body whole"><${Archive} /></div>`;
+  if (view === "alerts") return html`<div class=${`body whole ${beside(alerts.id !== "")}`}><${Alerts} /><${Alert} /></div>`;
+  if (view === "tail") return html`<div class=${`body tail ${beside(event !== "")}`}><${Tail} /><${Detail} /></div>`;
+  return html`<div class=${`body ${beside(event !== "")}`}>
+    <${Facets} />
+    <main>
+      <${QueryError} />
+      <${Timeline} />
+      <${Summary} />
+      <${Notes} />
+      ${answer.value.table ? html`<${Table} />` : answer.value.hits.length > 0 && html`<${Events} />`}
+    </main>
+    <${Detail} />
+  </div>`;
+}
+
+/** @type {[import("./core/url.js").Place["view"], string][]} */
+const VIEWS = [["events", "Events"], ["alerts", "Alerts"], ["tail", "Tail"], ["archive", "Archive"]];
 
 /** The views of the page. */
 function Views() {
   const { view } = place.value;
-  return html`<nav class="views" aria-label="Views">${/** @type {["events" | "tail" | "archive", string][]} */ ([["events", "Events"], ["tail", "Tail"], ["archive", "Archive"]]).map(([name, label]) =>
-    html`<span class=${name === view ? "chosen" : ""}><${Pivot} to=${{ view: name }}>${label}<//></span>`)}</nav>`;
+  const open = status.value?.rules?.open ?? 0;
+  return html`<nav class="views" aria-label="Views">${VIEWS.map(([name, label]) =>
+    html`<span class=${name === view ? "chosen" : ""}><${Pivot} to=${{ view: name }}>${label}<//>${name === "alerts" && open > 0 && html` <span class="hint" title="Alerts that are open">${thousands(open)}<span class="sr"> open</span></span>`}</span>`)}</nav>`;
 }
 
 /** @param {MouseEvent} event */
@@ -86,4 +102,5 @@ startSearches();
 startHistory();
 startInventory();
 startTail();
+startAlerts();
 render(html`<${Page} />`, /** @type {HTMLElement} */ (document.getElementById("page")));

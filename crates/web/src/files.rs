@@ -30,6 +30,8 @@ macro_rules! files {
 /// Every file of the folder `page` but the types of `vendor`; a test compares the two.
 const FILES: &[(&str, &[u8])] = files![
     "app.js",
+    "core/alerting.js",
+    "core/alerts.js",
     "core/api.js",
     "core/arrivals.js",
     "core/archive.js",
@@ -60,6 +62,8 @@ const FILES: &[(&str, &[u8])] = files![
     "style.css",
     "vendor/LICENCES.txt",
     "vendor/preact.js",
+    "view/alert.js",
+    "view/alerts.js",
     "view/archive.js",
     "view/chart.js",
     "view/columns.js",
@@ -82,6 +86,7 @@ const FILES: &[(&str, &[u8])] = files![
     "view/timeline.js",
     "view/timerange.js",
     "view/tree.js",
+    "view/triage.js",
 ];
 
 struct Page {

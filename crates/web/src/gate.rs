@@ -261,12 +261,21 @@ mod tests {
         ] {
             assert!(reads("POST", path), "{path}");
         }
-        for path in ["/v1/status", "/v1/saved", "/v1/saved/x", "/v1/verify", "/v1/tail?q=*"] {
+        for path in [
+            "/v1/status",
+            "/v1/saved",
+            "/v1/saved/x",
+            "/v1/verify",
+            "/v1/tail?q=*",
+            "/v1/alerts",
+            "/v1/alerts/changes?wait=9",
+        ] {
             assert!(reads("GET", path), "{path}");
         }
         for (method, path) in [
             ("POST", "/v1/rebuild"),
             ("POST", "/v1/verify"),
+            ("POST", "/v1/alerts"),
             ("POST", "/v1/saved//search"),
             ("POST", "/v1/saved/a/b/search"),
             ("POST", "/v1/saved/x"),

@@ -11,6 +11,9 @@ import { START, format, parse, takeToken } from "./url.js";
 const LOOK_MS = 15_000;
 const AWAY_LOOK_MS = 1_500;
 
+/** What the views beside the events are called in the document's title. @type {Record<string, string>} */
+const NAMES = { archive: "Archive", tail: "Tail", alerts: "Alerts" };
+
 /** @type {import("../vendor/preact.js").Signal<Place>} */
 export const place = signal(parse(""));
 
@@ -62,7 +65,8 @@ export function start() {
   });
   effect(() => {
     const { query, event, view } = place.value;
-    document.title = view === "archive" ? "Archive – traildex" : view === "tail" ? "Tail – traildex" : event ? `${event} – traildex` : query ? `${query} – traildex` : "traildex";
+    const name = NAMES[view];
+    document.title = name ? `${name} – traildex` : event ? `${event} – traildex` : query ? `${query} – traildex` : "traildex";
   });
   void look();
 }
@@ -149,13 +153,21 @@ export function told(error) {
 
 /**
  * The place beside this one. Another event, or none, is not where the one before was. What is searched for
- * is seen among the events, and what has a time is no tail.
+ * is seen among the events, and what has a time is no tail. Alerts of another time begin with their first.
  * @param {Partial<Place>} change
  * @returns {Place}
  */
 function beside(change) {
-  const isSearch = change.range !== undefined || (place.value.view === "archive" && (change.query !== undefined || change.event !== undefined));
-  return { ...place.value, ...(change.event === undefined ? {} : { source: "" }), ...(isSearch ? { view: START.view } : {}), ...change };
+  const { view, alerts } = place.value;
+  const isOfEvents = change.query !== undefined || change.event !== undefined;
+  const isOfTime = change.range !== undefined && view !== "alerts";
+  const isSearch = isOfTime || ((view === "archive" || view === "alerts") && isOfEvents);
+  const others = {
+    ...(change.event === undefined ? {} : { source: "" }),
+    ...(change.range === undefined ? {} : { alerts: { ...alerts, offset: 0 } }),
+    ...(isSearch ? { view: START.view } : {}),
+  };
+  return { ...place.value, ...others, ...change };
 }
 
 /**

@@ -1,5 +1,6 @@
 // The view in the address: all that a link must say, behind the `#`, which a browser sends nowhere.
 
+import { ALL, formatShown, parseShown } from "./alerts.js";
 import { WHOLE, formatInventory, parseInventory } from "./archive.js";
 import { COLUMNS, forAddress, fromAddress, widthOf } from "./columns.js";
 import { isField } from "./query.js";
@@ -20,8 +21,9 @@ import { RANGE_DEFAULT, isRange, isZone } from "./time.js";
  * @property {string} otherSource the place of its record, as `source`
  * @property {"" | "bars" | "lines" | "none"} chart how a table is drawn; empty where that is left to the page
  * @property {string} measure the column of a table that is drawn; empty for the first
- * @property {"events" | "archive" | "tail"} view
+ * @property {"events" | "archive" | "tail" | "alerts"} view
  * @property {import("./archive.js").Inventory} inventory what the view of the archive shows
+ * @property {import("./alerts.js").Shown} alerts what the view of alerts shows
  */
 
 /** @type {Place} */
@@ -41,6 +43,7 @@ export const START = {
   measure: "",
   view: "events",
   inventory: WHOLE,
+  alerts: ALL,
 };
 
 /**
@@ -72,6 +75,7 @@ export function parse(hash) {
     measure: said.get("m") ?? "",
     view: viewOf(said.get("v")),
     inventory: said.get("v") === "archive" ? parseInventory(said) : WHOLE,
+    alerts: said.get("v") === "alerts" ? parseShown(said) : ALL,
   };
 }
 
@@ -89,7 +93,7 @@ function widthsOf(said, columns) {
  * @returns {Place["view"]}
  */
 function viewOf(name) {
-  return name === "archive" || name === "tail" ? name : START.view;
+  return name === "archive" || name === "tail" || name === "alerts" ? name : START.view;
 }
 
 /**
@@ -121,6 +125,7 @@ export function format(place) {
   if (place.measure !== "") said.set("m", place.measure);
   if (place.view !== START.view) said.set("v", place.view);
   if (place.view === "archive") formatInventory(place.inventory, said);
+  if (place.view === "alerts") formatShown(place.alerts, said);
   // Tickets cut a link at these.
   const text = said.toString().replaceAll("*", "%2A").replaceAll("+", "%20");
   return `#${text}`;

@@ -1,4 +1,5 @@
-// Events over time: bars by a chosen field. Drag over them, or click one, to narrow the time.
+// Events over time: bars by a chosen field. Drag over them, or click one, to narrow the time. The view of
+// alerts draws its own with what is here.
 
 import { html, useRef, useState } from "../vendor/preact.js";
 import { barAt, widthName } from "../core/bars.js";
@@ -38,18 +39,25 @@ export function Timeline() {
       <label>Bars by <select aria-label="Bars by" value=${by} onChange=${(/** @type {any} */ event) => go({ by: event.currentTarget.value })}>
         ${[...new Set([...BREAKDOWNS, by])].map((name) => html`<option value=${name}>${name}</option>`)}
       </select></label>
-      ${found && html`<${Legend} values=${found.values} />`}
+      ${found && html`<${Legend} values=${found.values} colour=${colour} />`}
       <span class="grow"></span>
       ${found?.note && html`<span class="hint"><${Text} text=${found.note} max=${300} /></span>`}
       ${found && gapsError.value && html`<span class="hint">what the archive does not cover is not drawn: <${Text} text=${gapsError.value} max=${300} /></span>`}
       ${found && answer.value.isCut && html`<span class="hint">before the stages</span>`}
       ${found && html`<span class="hint">a bar is ${widthName(found.width)}</span>`}
-      <button onClick=${() => found && go({ range: wider(found) })} disabled=${!found}>Wider</button>
-      <button onClick=${() => go({ range: "all" })}>All time</button>
+      <${Widen} found=${found} />
     </div>
-    ${found ? html`<${Chart} found=${found} zone=${zone} total=${total} />` : html`<div class="chart empty"></div>`}
+    ${found ? html`<${Chart} found=${found} zone=${zone} label=${counted(total, "event")} colour=${colour} gaps=${gaps.value} />` : html`<div class="chart empty"></div>`}
   </section>`;
 }
+
+/** The ways to more time. @param {{found: import("../core/searches.js").Timeline | null}} props */
+export function Widen({ found }) {
+  return html`<button onClick=${() => found && go({ range: wider(found) })} disabled=${!found}>Wider</button>
+    <button onClick=${() => go({ range: "all" })}>All time</button>`;
+}
+
+/** @typedef {(value: string, values: string[]) => string} Colour the class of a value */
 
 /** @param {Map<string, number>} counts */
 function sumOf(counts) {
@@ -63,8 +71,8 @@ function wider({ start, end }) {
   return `${whole(start - more)}..${whole(end + more)}`;
 }
 
-/** @param {{values: string[]}} props */
-function Legend({ values }) {
+/** @param {{values: string[], colour: Colour}} props */
+export function Legend({ values, colour }) {
   const named = values.slice(0, COLOURS);
   return html`<ul class="legend">
     ${named.map((value) => html`<li><i class=${colour(value, values)}></i><span title=${title(value)}><${Text} text=${value} max=${200} /></span></li>`)}
@@ -72,8 +80,13 @@ function Legend({ values }) {
   </ul>`;
 }
 
-/** @param {{found: import("../core/searches.js").Timeline, zone: string, total: number}} props */
-function Chart({ found, zone, total }) {
+/** @typedef {{account: string, region: string, start: string, end: string}} Gap */
+
+/**
+ * @param {{found: import("../core/searches.js").Timeline, zone: string, label: string, colour: Colour, gaps: Gap[]}} props
+ *   `label` says how much is drawn
+ */
+export function Chart({ found, zone, label: drawn, colour, gaps }) {
   const { start, end, bars, values } = found;
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const [brush, setBrush] = useState(/** @type {[number, number] | null} */ (null));
@@ -91,7 +104,7 @@ function Chart({ found, zone, total }) {
     go({ range: `${moment(Math.max(first, Math.floor(start / 1e3) * 1e3))}..${moment(last)}` });
   };
   const peak = bars.reduce((best, { at: when, counts }) => (sumOf(counts) > best[1] ? [when, sumOf(counts)] : best), [0, 0]);
-  const label = `${counted(total, "event")} from ${shown(moment(Math.floor(start / 1e3) * 1e3), zone)} to ${shown(moment(Math.floor(end / 1e3) * 1e3), zone)}`
+  const label = `${drawn} from ${shown(moment(Math.floor(start / 1e3) * 1e3), zone)} to ${shown(moment(Math.floor(end / 1e3) * 1e3), zone)}`
     + (peak[1] > 0 ? `, most at ${shown(moment(peak[0]), zone)}: ${thousands(peak[1])}` : "");
   return html`<div class="chart" ref=${box} role="img" aria-label=${label}
     onPointerDown=${(/** @type {PointerEvent} */ event) => {
@@ -109,8 +122,8 @@ function Chart({ found, zone, total }) {
     onPointerCancel=${() => setBrush(null)}>
     <svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" height=${HEIGHT}>
       <defs><pattern id="gap" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="gap-line" width="2" height="6" /></pattern></defs>
-      <${Uncovered} x=${x} start=${start} end=${end} zone=${zone} />
-      ${bars.map(({ at: when, end: until, counts }) => html`<${Bar} key=${when} x=${x(Math.max(when, start))} width=${x(Math.min(until, end)) - x(Math.max(when, start))} counts=${counts} values=${values} most=${most}
+      <${Uncovered} x=${x} start=${start} end=${end} zone=${zone} gaps=${gaps} />
+      ${bars.map(({ at: when, end: until, counts }) => html`<${Bar} key=${when} x=${x(Math.max(when, start))} width=${x(Math.min(until, end)) - x(Math.max(when, start))} counts=${counts} values=${values} most=${most} colour=${colour}
         title=${titleOf(when, counts, zone)} />`)}
       ${brush && html`<rect class="brush" x=${x(Math.min(...brush))} width=${Math.abs(x(brush[1]) - x(brush[0]))} y="0" height=${HEIGHT} />`}
     </svg>
@@ -131,9 +144,9 @@ function titleOf(when, counts, zone) {
 }
 
 /**
- * @param {{x: number, width: number, counts: Map<string, number>, values: string[], most: number, title: string}} props
+ * @param {{x: number, width: number, counts: Map<string, number>, values: string[], most: number, colour: Colour, title: string}} props
  */
-function Bar({ x, width, counts, values, most, title }) {
+function Bar({ x, width, counts, values, most, colour, title }) {
   let y = HEIGHT;
   const named = values.slice(0, COLOURS).filter((value) => counts.has(value));
   const parts = named.map((value) => /** @type {[string, number]} */ ([colour(value, values), counts.get(value) ?? 0]));
@@ -155,16 +168,16 @@ function Bar({ x, width, counts, values, most, title }) {
 /**
  * What the archive does not have: time before its first and behind its last event, and hours that an
  * account and region lack.
- * @param {{x: (ms: number) => number, start: number, end: number, zone: string}} props
+ * @param {{x: (ms: number) => number, start: number, end: number, zone: string, gaps: Gap[]}} props
  */
-function Uncovered({ x, start, end, zone }) {
+function Uncovered({ x, start, end, zone, gaps }) {
   const { first, last } = extent();
   const [begun, ended] = [Date.parse(first ?? ""), Date.parse(last ?? "") + 1e3];
   /** @type {[number, number, string][]} */
   const spans = [];
   if (begun > start) spans.push([start, Math.min(begun, end), "before the archive's first event"]);
   if (ended < end) spans.push([Math.max(ended, start), end, "after the archive's last event"]);
-  for (const gap of gaps.value) {
+  for (const gap of gaps) {
     const [from, to] = [Math.max(Date.parse(gap.start), start), Math.min(Date.parse(gap.end), end)];
     if (to > from) spans.push([from, to, `no event of ${visible(gap.account)} ${visible(gap.region)} from ${shown(gap.start, zone)} to ${shown(gap.end, zone)}`]);
   }
