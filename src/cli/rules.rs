@@ -149,6 +149,7 @@ fn has(client: &Asked, field: &FieldRef, text: Option<&str>) -> Option<bool> {
         query: QueryForm::Tree(Box::new(Query::of(filter))),
         limit: Some(1),
         total: TotalMode::None,
+        unexplained: true,
         is_unexplained: true,
         ..SearchRequest::default()
     };

@@ -90,6 +90,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         explain: args.explain,
         highlights: false,
         empty: !args.no_empty,
+        unexplained: false,
         is_unexplained: false,
         is_streamed: false,
         keeps: None,

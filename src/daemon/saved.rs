@@ -86,6 +86,7 @@ pub(super) fn search(search: &SavedSearch, run: &SavedRequest) -> Result<SearchR
         highlights: run.highlights,
         empty: run.empty,
         explain: run.explain,
+        unexplained: false,
         is_unexplained: false,
         is_streamed: false,
         keeps: None,

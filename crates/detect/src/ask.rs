@@ -2,15 +2,18 @@
 //! bounded as any other; what has more rows than one answer is asked in parts of its time.
 
 use std::error::Error;
+use std::ops::Bound;
 
 use jiff::Timestamp;
-use language::ast::{Bin, BinUnit, Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Stage};
+use language::ast::{
+    Bin, BinUnit, Expr, FieldRef, Function, FunctionKind, GroupKey, Query, Stage, Test, Value,
+};
 use serde_json::Value as Json;
 use wire::{Order, QueryForm, SearchRequest, SearchResponse, Table, TotalMode};
 
 use crate::fields::Key;
 use crate::hunt::Told;
-use crate::limits::{EVENTS_MAX, LIVE_EVENTS_MAX, ROWS_MAX, TOLD_MAX};
+use crate::limits::{EVENTS_MAX, LIVE_EVENTS_MAX, PAGE_EVENTS, ROWS_MAX, TOLD_MAX};
 
 /// Why an archive did not answer.
 pub type AskError = Box<dyn Error + Send + Sync>;
@@ -71,31 +74,26 @@ impl<'a> Asker<'a> {
         start: Option<&str>,
         end: Option<&str>,
     ) -> Result<Option<Span>, AskError> {
-        let time = || Some(FieldRef::named("time"));
-        let function =
-            |kind, field, name: &str| Function { kind, field, name: Some(name.to_owned()) };
-        let stats = Stage::Stats {
-            functions: vec![
-                function(FunctionKind::Min, time(), "first"),
-                function(FunctionKind::Max, time(), "last"),
-            ],
-            by: Vec::new(),
-        };
-        let request = SearchRequest {
-            start: start.map(str::to_owned),
-            end: end.map(str::to_owned),
-            ..request(Query { filter: Expr::All, stages: vec![stats] })
-        };
-        let table = self.table(&request)?;
-        let Some([first, last]) = table.rows.first().map(Vec::as_slice) else { return Ok(None) };
-        if first.is_null() {
-            return Ok(None);
+        let mut ends = [None; 2];
+        for (found, order) in ends.iter_mut().zip([Order::Oldest, Order::Newest]) {
+            let stages = vec![Stage::Fields(vec![FieldRef::named("time")])];
+            let request = SearchRequest {
+                start: start.map(str::to_owned),
+                end: end.map(str::to_owned),
+                limit: Some(1),
+                total: TotalMode::None,
+                order,
+                ..request(Query { filter: Expr::All, stages })
+            };
+            let table = self.table(&request)?;
+            *found = table.rows.first().and_then(|row| row.first()).map(micros).transpose()?;
         }
-        Ok(Some(Span { start: micros(first)?, end: micros(last)? + 1 }))
+        let [first, last] = ends;
+        Ok(first.zip(last).map(|(start, last)| Span { start, end: last + 1 }))
     }
 
     /// How many events meet a condition.
-    fn count(&mut self, filter: &Expr, span: Span) -> Result<u64, AskError> {
+    pub(crate) fn count(&mut self, filter: &Expr, span: Span) -> Result<u64, AskError> {
         let request = SearchRequest { limit: Some(0), ..between(Query::of(filter.clone()), span) };
         Ok(self.answer(&request)?.total.value)
     }
@@ -112,25 +110,67 @@ impl<'a> Asker<'a> {
         let fields = fields.chain(keys.iter().flat_map(|key| key.fields.iter().cloned()));
         let query = Query { filter: filter.clone(), stages: vec![Stage::Fields(fields.collect())] };
         let mut events = Vec::new();
-        let mut spans = vec![span];
-        while let Some(span) = spans.pop() {
-            let count = self.count(filter, span)?;
-            if count == 0 {
-                continue;
-            }
-            if count > ROWS_MAX as u64 {
-                spans.extend(halves(span).ok_or_else(too_many_at_once)?);
-                continue;
-            }
-            if events.len() + count as usize > self.events_max {
-                return Err(too_many_events(self.events_max));
-            }
-            let request = SearchRequest { order: Order::Oldest, ..between(query.clone(), span) };
-            for row in self.table(&request)?.rows {
+        let mut cursor = None;
+        loop {
+            let request = SearchRequest {
+                order: Order::Oldest,
+                total: TotalMode::None,
+                cursor,
+                limit: Some(PAGE_EVENTS),
+                ..between(query.clone(), span)
+            };
+            let mut answer = self.answer(&request)?;
+            for row in table_of(&mut answer)?.rows {
                 events.push(event(row, keys)?);
             }
+            if events.len() > self.events_max {
+                return Err(too_many_events(self.events_max));
+            }
+            cursor = answer.cursor;
+            if cursor.is_none() {
+                return Ok(events);
+            }
         }
-        Ok(events)
+    }
+
+    /// The groups of events that meet a condition, of those that have so many events at least in some
+    /// interval of so many minutes, with the interval's beginning as the first time; None where they are
+    /// more than one answer has.
+    pub(crate) fn dense(
+        &mut self,
+        filter: &Expr,
+        keys: &[Key],
+        (minutes, least): (u32, u64),
+        span: Span,
+    ) -> Result<Option<Vec<Group>>, AskError> {
+        let fields = keys.iter().flat_map(|key| key.fields.iter().cloned());
+        let mut by: Vec<GroupKey> =
+            fields.map(|field| GroupKey::Field { field, name: None }).collect();
+        let bin = Bin { count: minutes, unit: BinUnit::Minute };
+        by.push(GroupKey::Bin { bin, name: Some("from".to_owned()) });
+        let name = Some("events".to_owned());
+        let count = Function { kind: FunctionKind::Count, field: None, name };
+        let of_many = Expr::Field {
+            field: FieldRef::named("events"),
+            test: Test::Range {
+                lower: Bound::Included(Value::of(least.to_string())),
+                upper: Bound::Unbounded,
+            },
+        };
+        let stages = vec![Stage::Stats { functions: vec![count], by }, Stage::Filter(of_many)];
+        let table = self.table(&between(Query { filter: filter.clone(), stages }, span))?;
+        if table.rows_total > table.rows.len() as u64 {
+            return Ok(None);
+        }
+        let mut groups = Vec::with_capacity(table.rows.len());
+        for row in table.rows {
+            let mut cells = row.into_iter();
+            let values = of_keys(keys, &mut cells);
+            let first = micros(&cells.next().unwrap_or_default())?;
+            let count = cells.next().and_then(|count| count.as_u64()).unwrap_or_default();
+            groups.push(Group { count, first, last: first, values });
+        }
+        Ok(Some(groups))
     }
 
     /// The groups of events that meet a condition, by keys and by day if that is asked for; in no order.
@@ -188,7 +228,7 @@ impl<'a> Asker<'a> {
     }
 
     fn table(&mut self, request: &SearchRequest) -> Result<Table, AskError> {
-        self.answer(request)?.table.ok_or_else(|| "the answer has no table".into())
+        table_of(&mut self.answer(request)?)
     }
 
     fn answer(&mut self, request: &SearchRequest) -> Result<SearchResponse, AskError> {
@@ -207,11 +247,16 @@ impl<'a> Asker<'a> {
     }
 }
 
+fn table_of(answer: &mut SearchResponse) -> Result<Table, AskError> {
+    answer.table.take().ok_or_else(|| "the answer has no table".into())
+}
+
 fn request(query: Query) -> SearchRequest {
     SearchRequest {
         query: QueryForm::Tree(Box::new(query)),
         limit: Some(ROWS_MAX),
         total: TotalMode::Exact,
+        unexplained: true,
         is_unexplained: true,
         ..SearchRequest::default()
     }

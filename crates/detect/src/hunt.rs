@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use crate::absent;
 use crate::ask::{Ask, AskError, Asker, Event, Span, too_many_events, written};
+use crate::crowd;
 use crate::fields::{Key, text};
 use crate::firsts;
 use crate::limits::{EVENTS_MAX, FINDINGS_MAX, IDS_MAX};
@@ -205,7 +206,18 @@ impl<'h, 'a> Hunter<'h, 'a> {
             }
             let condition = self.rules[*place].kind.condition().ok_or("it finds no events")?;
             let keys = [group_by.as_slice(), &of].concat();
-            for event in self.asker.events(condition, &keys, self.asked)? {
+            let crowd = match correlation.rules.len() {
+                1 => crowd::events(self.asker, correlation, (condition, &keys), self.asked)?,
+                _ => None,
+            };
+            let events = match crowd {
+                Some((events, without_group)) => {
+                    without += without_group;
+                    events
+                }
+                None => self.asker.events(condition, &keys, self.asked)?,
+            };
+            for event in events {
                 match occurrence(event, at, group_by, &of) {
                     Some(occurrence) => occurrences.push(occurrence),
                     None => without += 1,

@@ -17,6 +17,7 @@ mod absent;
 mod ask;
 mod check;
 mod condition;
+mod crowd;
 mod encode;
 mod exception;
 mod extension;

@@ -18,6 +18,10 @@ pub(crate) const CONDITIONS_MAX: usize = 1_024;
 /// Rows of one answer: as many as a search returns.
 pub(crate) const ROWS_MAX: usize = 10_000;
 
+/// Events of one page: as many as take less time than what a daemon takes for a long search, and begins
+/// again.
+pub(crate) const PAGE_EVENTS: usize = 2_500;
+
 /// Events, over all rules that a correlation refers to, which are held at a time.
 pub(crate) const EVENTS_MAX: usize = 1_000_000;
 

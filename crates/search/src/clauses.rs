@@ -10,8 +10,11 @@ use std::sync::Arc;
 use tantivy::columnar::ColumnIndex;
 use tantivy::index::SegmentId;
 use tantivy::query::{BitSetDocSet, ConstScorer, EnableScoring, Explanation, Query, Weight};
-use tantivy::{BitSet, DocId, Score, SegmentReader, TERMINATED, TantivyError, Term};
+use tantivy::{
+    BitSet, DocId, Score, SeekDangerResult, SegmentReader, TERMINATED, TantivyError, Term,
+};
 
+use crate::lazily::{AnyPart, Narrowed};
 use crate::one_term::docs_with;
 use crate::value_clauses::RecordTest;
 use segment::IndexError;
@@ -34,6 +37,11 @@ const SCAN_STEPS: usize = 64;
 pub(crate) trait Clause: fmt::Debug + Send + Sync + 'static {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError>;
 
+    /// Whether the documents may be idle where the context asks for that.
+    fn can_be_idle(&self) -> bool {
+        false
+    }
+
     /// The path, if the condition only asks whether an event has a value at a path; otherwise None.
     fn path_with_something(&self) -> Option<&str> {
         None
@@ -45,6 +53,9 @@ pub(crate) struct Context<'a> {
     pub(crate) snapshot: &'a Arc<Snapshot>,
     pub(crate) segment: &'a Arc<SegmentView>,
     pub(crate) stop: &'a Stop,
+    /// Whether another condition leads: the documents are idle then (see [`crate::lazily`]), and no more is
+    /// tested than is asked.
+    pub(crate) is_idle: bool,
 }
 
 impl Context<'_> {
@@ -83,8 +94,8 @@ impl Context<'_> {
         steps: usize,
     ) -> Docs {
         let (test, stop) = (Box::new(test), self.stop.clone());
-        let scan = Scan::new(index, self.segment.events(), test, steps, stop);
-        Box::new(ConstScorer::new(scan, 1.0))
+        let make = if self.is_idle { Scan::idle } else { Scan::new };
+        Box::new(ConstScorer::new(make(index, self.segment.events(), test, steps, stop), 1.0))
     }
 
     /// Returns the documents that pass `test`; ends where the test fails with an error, which goes
@@ -104,7 +115,21 @@ impl Context<'_> {
         cost: u64,
         test: impl FnMut(DocId) -> Result<bool, IndexError> + Send + 'static,
     ) -> Docs {
-        Verified::docs(candidates, cost, self.or_failed(test), self.stop.clone())
+        let (test, stop) = (self.or_failed(test), self.stop.clone());
+        if self.is_idle {
+            Verified::idle(candidates, cost, test, stop)
+        } else {
+            Verified::docs(candidates, cost, test, stop)
+        }
+    }
+
+    /// Returns the union of several sets, which are idle where this context asks for that.
+    pub(crate) fn union(&self, mut parts: Vec<Docs>) -> Docs {
+        match parts.len() {
+            1 => parts.remove(0),
+            _ if self.is_idle => AnyPart::idle(parts),
+            _ => union(parts),
+        }
     }
 
     /// A test that leaves its error with the search.
@@ -197,12 +222,12 @@ impl Query for ClauseQuery {
     }
 }
 
-impl Weight for ClauseQuery {
-    fn scorer(&self, reader: &SegmentReader, _: Score) -> tantivy::Result<Docs> {
+impl ClauseQuery {
+    fn docs(&self, reader: &SegmentReader, is_idle: bool) -> tantivy::Result<Docs> {
         let segment = self.snapshot.view(reader.segment_id()).ok_or_else(|| {
             TantivyError::InternalError("a query met a segment of another snapshot".to_owned())
         })?;
-        let context = Context { snapshot: &self.snapshot, segment, stop: &self.stop };
+        let context = Context { snapshot: &self.snapshot, segment, stop: &self.stop, is_idle };
         self.clause.docs(&context).map_err(|error| {
             // tantivy has no place for it. That of a clause inside of this one is there already.
             if !self.stop.has_failed() {
@@ -210,6 +235,30 @@ impl Weight for ClauseQuery {
             }
             TantivyError::InternalError("a condition cannot be evaluated".to_owned())
         })
+    }
+}
+
+impl Weight for ClauseQuery {
+    fn scorer(&self, reader: &SegmentReader, _: Score) -> tantivy::Result<Docs> {
+        self.docs(reader, false)
+    }
+
+    fn scorer_danger(
+        &self,
+        reader: &SegmentReader,
+        target: DocId,
+        _: Score,
+    ) -> tantivy::Result<(SeekDangerResult, Docs)> {
+        let is_idle = self.clause.can_be_idle();
+        let mut docs = self.docs(reader, is_idle)?;
+        if !is_idle && docs.doc() >= target {
+            let found = match docs.doc() {
+                doc if doc == target => SeekDangerResult::Found,
+                doc => SeekDangerResult::SeekLowerBound(doc),
+            };
+            return Ok((found, docs));
+        }
+        Ok((docs.seek_danger(target), docs))
     }
 
     fn explain(&self, _: &SegmentReader, _: DocId) -> tantivy::Result<Explanation> {
@@ -294,6 +343,29 @@ impl<F> fmt::Debug for VerifiedClause<F> {
 
 impl<F: Fn(&[u8]) -> bool + Clone + Send + Sync + 'static> Clause for VerifiedClause<F> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
-        Ok(context.verified(context.query(&*self.candidates)?, self.test.clone()))
+        if !context.is_idle {
+            return Ok(context.verified(context.query(&*self.candidates)?, self.test.clone()));
+        }
+        // The record decides, so the candidates are not needed where few events are asked of.
+        let (snapshot, segment) = (Arc::clone(context.snapshot), Arc::clone(context.segment));
+        let (stop, query) = (context.stop.clone(), self.candidates.box_clone());
+        let make = move || {
+            let context =
+                Context { snapshot: &snapshot, segment: &segment, stop: &stop, is_idle: false };
+            context.query(&*query).map_err(|error| {
+                if !stop.has_failed() {
+                    stop.fail(segment.failure(error));
+                }
+            })
+        };
+        let candidates = Box::new(ConstScorer::new(
+            Narrowed::new(Box::new(make), context.segment.events()),
+            1.0,
+        ));
+        Ok(context.verified(candidates, self.test.clone()))
+    }
+
+    fn can_be_idle(&self) -> bool {
+        true
     }
 }

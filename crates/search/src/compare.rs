@@ -62,6 +62,10 @@ impl Clause for CompareClause {
             relation.holds(&left, &right, &mut pace)
         }))
     }
+
+    fn can_be_idle(&self) -> bool {
+        true
+    }
 }
 
 /// Steps that a comparison of two values takes, about.

@@ -134,6 +134,46 @@ impl ValueTest for AnyCase {
     }
 }
 
+/// Several patterns, each of which ignores case.
+#[derive(Clone, Debug)]
+pub(crate) struct AnyOfCases {
+    /// Texts without wildcards, in lower case.
+    texts: Arc<HashSet<String>>,
+    forms: Arc<[Form]>,
+}
+
+impl AnyOfCases {
+    pub(crate) fn new<'f>(forms: impl Iterator<Item = &'f AnyCase>) -> Self {
+        let (mut texts, mut others) = (HashSet::new(), Vec::new());
+        for AnyCase(form) in forms {
+            match form.pieces() {
+                [PatternPiece::Text(text)] => {
+                    texts.insert(text.clone());
+                }
+                _ => others.push(form.clone()),
+            }
+        }
+        Self { texts: Arc::new(texts), forms: others.into() }
+    }
+}
+
+impl ValueTest for AnyOfCases {
+    fn is_met_by(&self, value: &str) -> bool {
+        let value = lowercase(value);
+        self.texts.contains(&*value) || self.forms.iter().any(|form| form.is_met_by(&value))
+    }
+
+    fn steps(&self) -> usize {
+        self.forms.iter().map(Form::steps).sum::<usize>() + 1
+    }
+
+    fn can_be_made_of(&self, alphabet: &str) -> bool {
+        let has_text = |text: &String| text.chars().all(|c| alphabet.contains(c));
+        self.texts.iter().any(has_text)
+            || self.forms.iter().any(|form| form.can_be_made_of(alphabet))
+    }
+}
+
 /// A regular expression that must match the whole value. Equality and hash are those of its text
 /// and flags.
 #[derive(Clone, Debug)]

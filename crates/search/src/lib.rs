@@ -23,6 +23,7 @@ mod form;
 mod groups;
 mod id_clauses;
 mod integrity;
+mod lazily;
 mod lower;
 mod meaning;
 mod named;

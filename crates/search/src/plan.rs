@@ -5,18 +5,20 @@
 //! value that reads as a number or a truth value is looked up as text and as that.
 
 mod below;
+mod cost;
 mod field;
 
-use std::iter;
 use std::sync::Arc;
 
 use tantivy::Term;
-use tantivy::query::{AllQuery, BooleanQuery, EmptyQuery, Occur, Query, TermQuery};
+use tantivy::query::{AllQuery, BooleanQuery, EmptyQuery, Query, TermQuery};
 use tantivy::schema::IndexRecordOption;
 
+use self::cost::{Cost, cost, in_order_of_cost, merged};
 use crate::addresses::{NetworkWord, NetworkWords};
 use crate::clauses::{Clause, ClauseQuery, PacedClause, Stop, TimeClause, VerifiedClause};
 use crate::form::SameNumber;
+use crate::lazily;
 use crate::meaning::{EventMeaning, EventTest, Meaning, TimeBetween, WordMeaning};
 use crate::parsers::SharedParser;
 use crate::phrase::Row;
@@ -49,11 +51,15 @@ impl Planner<'_> {
         end: Option<Micros>,
     ) -> Box<dyn Query> {
         let query = self.plan(meaning);
+        let (earliest, latest) = self.snapshot.time_span().unwrap_or_default();
+        // Bounds outside of which nothing is say nothing.
+        let start = start.filter(|start| *start > earliest);
+        let end = end.filter(|end| *end <= latest);
         if start.is_none() && end.is_none() {
             return query;
         }
         let span = self.time_between(start, end);
-        if *meaning == Meaning::All { span } else { all_of(vec![query, span]) }
+        if *meaning == Meaning::All { span } else { all_of(vec![span, query]) }
     }
 
     /// The events of a query that a clause has, too.
@@ -65,14 +71,8 @@ impl Planner<'_> {
         match meaning {
             Meaning::All => Box::new(AllQuery),
             Meaning::And(parts) => self.plan_and(parts),
-            Meaning::Or(parts) => {
-                let parts: Vec<_> = parts.iter().map(|part| self.plan(part)).collect();
-                if parts.len() <= PARTS_UNPACED_MAX {
-                    return any_of(parts);
-                }
-                any_of(parts.into_iter().map(|part| self.paced(part, 1)).collect())
-            }
-            Meaning::Not(inner) => self.without(Box::new(AllQuery), vec![self.plan(inner)]),
+            Meaning::Or(parts) => self.plan_or(parts),
+            Meaning::Not(_) => self.plan_and(std::slice::from_ref(meaning)),
             Meaning::Test(test) => self.test(test),
         }
     }
@@ -99,30 +99,52 @@ impl Planner<'_> {
     /// Plans an AND. Its negated parts are subtracted from its other parts, and not from all
     /// events.
     fn plan_and(&self, parts: &[EventMeaning]) -> Box<dyn Query> {
-        let (mut all, mut none) = (Vec::new(), Vec::new());
-        for part in parts {
-            match part {
-                Meaning::Not(inner) => none.push(self.plan(inner)),
-                part => all.push(self.plan(part)),
+        let in_order = in_order_of_cost(parts);
+        if in_order.iter().any(|part| cost(part) > Cost::Terms) {
+            let (mut all, mut none) = (Vec::new(), Vec::new());
+            for part in in_order {
+                match part {
+                    Meaning::Not(inner) => none.push(self.plan(inner)),
+                    part => all.push(self.plan(part)),
+                }
             }
+            if all.is_empty() {
+                all.push(Box::new(AllQuery));
+            }
+            let (all, none, stop) = (all.into(), none.into(), self.stop.clone());
+            return Box::new(lazily::All { all, none, stop });
         }
-        if all.is_empty() {
-            all.push(Box::new(AllQuery));
-        }
+        let all: Vec<_> = parts.iter().map(|part| self.plan(part)).collect();
         let count = all.len();
-        if count > PARTS_UNPACED_MAX {
-            all = all.into_iter().map(|query| self.paced(query, count)).collect();
+        if count <= PARTS_UNPACED_MAX {
+            return all_of(all);
         }
-        let all = all_of(all);
-        if none.is_empty() { all } else { self.without(all, none) }
+        all_of(all.into_iter().map(|query| self.paced(query, count)).collect())
     }
 
-    /// The events of a query and of none of the others.
-    fn without(&self, query: Box<dyn Query>, others: Vec<Box<dyn Query>>) -> Box<dyn Query> {
-        let is_paced = others.len() > PARTS_UNPACED_MAX;
-        let query = if is_paced { self.paced(query, others.len()) } else { query };
-        let others = others.into_iter().map(|other| (Occur::MustNot, other));
-        Box::new(BooleanQuery::new(iter::once((Occur::Must, query)).chain(others).collect()))
+    fn plan_or(&self, parts: &[EventMeaning]) -> Box<dyn Query> {
+        let merged = merged(parts);
+        let mut planned: Vec<Box<dyn Query>> = Vec::with_capacity(merged.len());
+        for part in &merged {
+            planned.push(match &part.of_field {
+                Some((field, tests)) if tests.len() > 1 => self.any_case(field, tests),
+                _ => self.plan(part.first),
+            });
+        }
+        if planned.len() == 1 {
+            return planned.remove(0);
+        }
+        let any: Vec<_> = planned.iter().map(|query| query.box_clone()).collect();
+        let whole = if planned.len() <= PARTS_UNPACED_MAX {
+            any_of(planned)
+        } else {
+            any_of(planned.into_iter().map(|part| self.paced(part, 1)).collect())
+        };
+        if parts.iter().all(|part| cost(part) == Cost::Terms) {
+            return whole;
+        }
+        let (any, whole, stop) = (any.into(), Arc::from(whole), self.stop.clone());
+        Box::new(lazily::Any { any, whole, stop })
     }
 
     /// An event that many queries are asked about costs so much that each counts, match or not.

@@ -34,6 +34,7 @@ use self::explain_empty::explain_empty;
 pub use self::explore::{fields, values};
 use self::fetch::fetch_up_to;
 pub(crate) use self::highlight::is_at_or_below;
+pub(crate) use self::meaning::key;
 pub use self::rest::more;
 use self::rest::rest_of_rows;
 use self::rows::{Column, Rows};
@@ -103,7 +104,8 @@ fn search_among(
     let answer = search.answer(&query, request);
     let mut response = answer.map_err(|error| why_ended(error, cancel))?;
     response.took_ms = started.elapsed().as_secs_f64() * 1e3;
-    if request.cursor.is_none() && !request.is_unexplained {
+    let is_unexplained = request.unexplained || request.is_unexplained;
+    if request.cursor.is_none() && !is_unexplained {
         response.explanation = explain_empty(&search, &query, &response);
     }
     if let (Some(text), Some(filter)) = (text, conditions) {

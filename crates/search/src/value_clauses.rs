@@ -1,12 +1,14 @@
 //! Conditions on the values of a field: one value, values that pass a test, numbers in a range, or
 //! any value.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use tantivy::columnar::{Cardinality, Column, ColumnIndex, DynamicColumn};
-use tantivy::query::{AllQuery, BooleanQuery};
+use tantivy::postings::TermInfo;
+use tantivy::query::{AllQuery, BitSetDocSet, BooleanQuery, ConstScorer};
 use tantivy::schema::{Field, IndexRecordOption, Term};
 use tantivy::{BitSet, DocSet, TERMINATED};
 
@@ -14,6 +16,7 @@ use crate::clauses::{Clause, Context, union};
 use crate::exact::Exact;
 use crate::phrase::Row;
 use segment::IndexError;
+use segment::cache::FoundValues;
 use segment::column_words::each_value;
 use segment::dictionary::{TermWalk, TextColumn};
 use segment::docsets::{Docs, Verified, docs_with_value, none};
@@ -96,17 +99,31 @@ impl Clause for LeafClause {
                 _ => none(),
             });
         }
-        parts.push(overflowed(context, &self.path, &self.is_in_record)?);
+        parts.extend(overflowed(context, &self.path, &self.is_in_record)?);
         Ok(union(parts))
     }
 }
 
 /// The events with a value at a path that is in no column, and whose record passes a test.
-fn overflowed(context: &Context<'_>, path: &str, test: &RecordTest) -> Result<Docs, IndexError> {
-    let Some(overflow) = context.segment.overflowed(path, Reach::At)? else { return Ok(none()) };
+fn overflowed(
+    context: &Context<'_>,
+    path: &str,
+    test: &RecordTest,
+) -> Result<Option<Docs>, IndexError> {
+    overflowed_within(context, path, Reach::At, test)
+}
+
+/// The same at a path or below it.
+pub(crate) fn overflowed_within(
+    context: &Context<'_>,
+    path: &str,
+    reach: Reach,
+    test: &RecordTest,
+) -> Result<Option<Docs>, IndexError> {
+    let Some(overflow) = context.segment.overflowed(path, reach)? else { return Ok(None) };
     let index = overflow.index().clone();
     let candidates = context.scan_with_value(index, move |doc| overflow.has(doc));
-    Ok(context.verified_by(candidates, test))
+    Ok(Some(context.verified_by(candidates, test)))
 }
 
 /// Events one of whose values in a column is this one, if there is one.
@@ -226,6 +243,8 @@ pub(crate) type RecordTest = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 pub(crate) struct ValuesClause<T> {
     pub(crate) field: TextField,
     pub(crate) test: T,
+    /// A hash of the field and the test: what passes is kept by it.
+    pub(crate) key: u128,
     /// Takes a record's bytes as delivered.
     pub(crate) is_met_by_record: RecordTest,
 }
@@ -240,7 +259,7 @@ impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
     fn docs(&self, context: &Context<'_>) -> Result<Docs, IndexError> {
         let mut parts = Vec::new();
         if let TextField::Path(path) = &self.field {
-            parts.push(overflowed(context, path, &self.is_met_by_record)?);
+            parts.extend(overflowed(context, path, &self.is_met_by_record)?);
             for column in context.segment.columns_at(path)? {
                 parts.push(match column {
                     DynamicColumn::Bool(column) => self.shown(context, column, |_| true),
@@ -251,33 +270,97 @@ impl<T: ValueTest + Clone> Clause for ValuesClause<T> {
                         let large = context.verified_by(large, &self.is_met_by_record);
                         // Shown by what is left of its digits, a large number may be met wrongly.
                         let others = self.shown(context, column, move |n| !is_large(n));
-                        union(vec![others, large])
+                        context.union(vec![others, large])
                     }
-                    _ => none(),
+                    _ => continue,
                 });
             }
         }
         if let Some(column) = self.field.values(context.segment)? {
-            let (mut met, mut cut) = (Vec::new(), Vec::new());
-            let prefix = self.test.prefix().as_bytes();
-            let (steps, mut pace) = (self.test.steps(), Pace::new(context.stop));
-            context.stop.check()?;
-            let mut walk = column.walk(prefix)?;
-            while walk.advance()? && walk.key().starts_with(prefix) {
-                pace.spend(LOOK_UP_STEPS + walk.key().len() * steps)?;
-                let value = String::from_utf8_lossy(walk.key());
-                if is_shortened(&value, EXACT_BYTES_MAX) {
-                    cut.push(walk.ordinal());
-                } else if self.test.is_met_by(&value) {
-                    met.push(walk.ordinal());
+            let found = context.segment.values(self.key, || self.find(context, &column))?;
+            if !found.met.is_empty() {
+                parts.push(docs_of_found(context, &self.field, &column, &found)?);
+            }
+            if !found.cut.is_empty() {
+                let candidates = scan_ordinals(context, column.ords().clone(), &found.cut);
+                parts.push(context.verified_by(candidates, &self.is_met_by_record));
+            }
+        }
+        Ok(context.union(parts))
+    }
+
+    fn can_be_idle(&self) -> bool {
+        true
+    }
+}
+
+impl<T: ValueTest> ValuesClause<T> {
+    /// Looks at the whole dictionary.
+    fn find(&self, context: &Context<'_>, column: &TextColumn) -> Result<FoundValues, IndexError> {
+        let mut found = FoundValues::default();
+        let prefix = self.test.prefix().as_bytes();
+        let (steps, mut pace) = (self.test.steps(), Pace::new(context.stop));
+        context.stop.check()?;
+        let mut terms = Vec::new();
+        let mut walk = column.walk(prefix)?;
+        while walk.advance()? && walk.key().starts_with(prefix) {
+            pace.spend(LOOK_UP_STEPS + walk.key().len() * steps)?;
+            let value = text_of(walk.key());
+            if is_shortened(&value, EXACT_BYTES_MAX) {
+                found.cut.push(walk.ordinal());
+            } else if self.test.is_met_by(&value) {
+                found.met.push(walk.ordinal());
+                if let TextField::Column(id) = &self.field
+                    && terms.len() <= VALUES_LOOKED_UP_MAX
+                {
+                    terms.push(Term::from_field_text(Fields::column(*id), &value));
                 }
             }
-            parts.push(docs_with_values(context, &self.field, &column, &met)?);
-            let candidates = docs_with_values(context, &self.field, &column, &cut)?;
-            parts.push(context.verified_by(candidates, &self.is_met_by_record));
         }
-        Ok(union(parts))
+        if (1..=VALUES_LOOKED_UP_MAX).contains(&terms.len()) {
+            let index = context.segment.reader.inverted_index(terms[0].field())?;
+            let infos: Vec<Option<TermInfo>> =
+                terms.iter().map(|term| index.get_term_info(term)).collect::<Result<_, _>>()?;
+            // Each value is a term; where one is none, the column tells.
+            found.terms = infos.into_iter().collect();
+        }
+        found.met.shrink_to_fit();
+        found.cut.shrink_to_fit();
+        Ok(found)
     }
+}
+
+/// A value of a dictionary as text; what is none is shown as text shows it.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+/// The documents that have one of the values that were found.
+fn docs_of_found(
+    context: &Context<'_>,
+    field: &TextField,
+    column: &TextColumn,
+    found: &FoundValues,
+) -> Result<Docs, IndexError> {
+    let (TextField::Column(id), Some(terms)) = (field, &found.terms) else {
+        return Ok(scan_ordinals(context, column.ords().clone(), &found.met));
+    };
+    let index = context.segment.reader.inverted_index(Fields::column(*id))?;
+    let read = |info| index.read_postings_from_terminfo(info, IndexRecordOption::Basic);
+    if let [info] = &terms[..] {
+        return Ok(Box::new(ConstScorer::new(read(info)?, 1.0)));
+    }
+    let mut events = BitSet::with_max_value(context.segment.events());
+    let mut pace = Pace::new(context.stop);
+    for info in terms {
+        let mut postings = read(info)?;
+        pace.spend(info.doc_freq as usize)?;
+        while postings.doc() != TERMINATED {
+            events.insert(postings.doc());
+            postings.advance();
+        }
+    }
+    Ok(Box::new(ConstScorer::new(BitSetDocSet::from(events), 1.0)))
 }
 
 impl<T: ValueTest + Clone> ValuesClause<T> {
@@ -405,7 +488,7 @@ impl<T: ValueTest> Clause for NumberClause<T> {
                 _ => none(),
             });
         }
-        parts.push(overflowed(context, &self.path, &self.is_met_by_record)?);
+        parts.extend(overflowed(context, &self.path, &self.is_met_by_record)?);
         Ok(union(parts))
     }
 }
@@ -441,7 +524,11 @@ impl Clause for ExistsClause {
             let index = overflow.index().clone();
             parts.push(context.scan_with_value(index, move |doc| overflow.has(doc)));
         }
-        Ok(union(parts))
+        Ok(context.union(parts))
+    }
+
+    fn can_be_idle(&self) -> bool {
+        true
     }
 
     fn path_with_something(&self) -> Option<&str> {

@@ -22,6 +22,8 @@ pub struct Caches {
     pub blocks: Cache<(u64, usize), Block>,
     /// The documents of a segment that meet a costly condition, by the condition's text.
     pub(crate) found: Cache<(u64, String), BitSet>,
+    /// Which values of a column pass a test, by a hash that stands for both.
+    pub(crate) values: Cache<(u64, u128), FoundValues>,
     /// How many documents of a segment meet a condition, by a hash that stands for the condition.
     pub(crate) counts: Cache<(u64, u128), Count>,
     /// Where terms are in a segment.
@@ -46,18 +48,38 @@ impl InMemory for Count {
 
 impl Caches {
     /// Divides the bytes: a quarter is for the documents that conditions found, about a dozen
-    /// conditions on ten million events, and a little of that for counts, terms and columns. Blocks
-    /// of records have the rest.
+    /// conditions on ten million events, and a little of that for counts, terms and columns. An eighth is
+    /// for the values that pass tests: those of hundreds of rules. Blocks of records have the rest.
     pub fn new(bytes_max: usize) -> Self {
-        let for_found = bytes_max / 4;
+        let (for_found, for_values) = (bytes_max / 4, bytes_max / 8);
         let small = SMALL_BYTES_MAX.min(for_found / 6);
         Self {
-            blocks: Cache::new(bytes_max - for_found),
+            blocks: Cache::new(bytes_max - for_found - for_values),
             found: Cache::new(for_found - 3 * small),
+            values: Cache::new(for_values),
             counts: Cache::new(small),
             places: Cache::new(small),
             columns: Cache::new(small),
         }
+    }
+}
+
+/// The values of a column that pass a test.
+#[derive(Debug, Default)]
+pub struct FoundValues {
+    /// Their ordinals.
+    pub met: Vec<u64>,
+    /// Of values that the index has cut: only the record tells.
+    pub cut: Vec<u64>,
+    /// Where the documents of those that are met are, where the column's values are terms and few are met.
+    pub terms: Option<Vec<TermInfo>>,
+}
+
+impl InMemory for FoundValues {
+    /// With what the cache keeps of it.
+    fn memory(&self) -> usize {
+        let terms = self.terms.as_ref().map_or(0, Vec::capacity);
+        160 + 8 * (self.met.capacity() + self.cut.capacity()) + terms * size_of::<TermInfo>()
     }
 }
 

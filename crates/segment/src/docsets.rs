@@ -106,9 +106,20 @@ impl Scan {
         steps: usize,
         stop: Stop,
     ) -> Self {
-        let mut scan = Self { doc: 0, max_doc, index, test, steps, done: 0, stop };
+        let mut scan = Self::idle(index, max_doc, test, steps, stop);
         scan.seek(0);
         scan
+    }
+
+    /// The same, where nothing is tested yet: only `seek_danger` may be called until it finds a document.
+    pub fn idle(
+        index: ColumnIndex,
+        max_doc: DocId,
+        test: Box<dyn FnMut(DocId) -> bool + Send>,
+        steps: usize,
+        stop: Stop,
+    ) -> Self {
+        Self { doc: 0, max_doc, index, test, steps, done: 0, stop }
     }
 
     /// Asked after each test: who counts documents looks at no deadline.
@@ -281,22 +292,39 @@ impl Verified {
         Box::new(ConstScorer::new(docs, 1.0))
     }
 
+    /// The same, where nothing is tested yet: only `seek_danger` may be called until it finds a document.
+    /// Nor need the candidates be at one.
+    pub fn idle(
+        candidates: Docs,
+        cost: u64,
+        test: impl FnMut(DocId) -> bool + Send + 'static,
+        stop: Stop,
+    ) -> Docs {
+        let test = Box::new(test);
+        let docs = Self { candidates, cost, test, stop, done: 0, has_ended: false };
+        Box::new(ConstScorer::new(docs, 1.0))
+    }
+
     fn settle(&mut self) -> DocId {
         let mut doc = self.candidates.doc();
         while doc != TERMINATED && !self.has_ended {
-            let passes = (self.test)(doc);
-            self.done += self.cost as usize * STEPS_PER_COST;
-            if self.done >= STEPS {
-                self.done = 0;
-                self.stop.end_if_due();
-            }
-            self.has_ended = self.stop.has_failed();
-            if passes {
+            if self.passes(doc) {
                 break;
             }
             doc = self.candidates.advance();
         }
         self.doc()
+    }
+
+    fn passes(&mut self, doc: DocId) -> bool {
+        let passes = (self.test)(doc);
+        self.done += self.cost as usize * STEPS_PER_COST;
+        if self.done >= STEPS {
+            self.done = 0;
+            self.stop.end_if_due();
+        }
+        self.has_ended = self.stop.has_failed();
+        passes
     }
 }
 
@@ -309,6 +337,24 @@ impl DocSet for Verified {
     fn seek(&mut self, target: DocId) -> DocId {
         self.candidates.seek(target);
         self.settle()
+    }
+
+    /// Tests the target alone, where another docset leads.
+    fn seek_danger(&mut self, target: DocId) -> SeekDangerResult {
+        let found = self.candidates.seek_danger(target);
+        if self.has_ended {
+            return SeekDangerResult::SeekLowerBound(TERMINATED);
+        }
+        match found {
+            SeekDangerResult::Found if self.passes(target) && !self.has_ended => {
+                SeekDangerResult::Found
+            }
+            SeekDangerResult::Found if self.has_ended => {
+                SeekDangerResult::SeekLowerBound(TERMINATED)
+            }
+            SeekDangerResult::Found => SeekDangerResult::SeekLowerBound(target + 1),
+            bound @ SeekDangerResult::SeekLowerBound(_) => bound,
+        }
     }
 
     fn doc(&self) -> DocId {

@@ -13,7 +13,7 @@ use tantivy::index::SegmentComponent;
 use tantivy::{BitSet, DateTime, DocId, Index, SegmentReader, Term};
 
 use super::{IndexError, partition_point};
-use crate::cache::{Caches, ColumnPlaces, Count, TermPlace};
+use crate::cache::{Caches, ColumnPlaces, Count, FoundValues, TermPlace};
 use crate::column_words::{WordFile, text_column};
 use crate::dictionary::TextColumn;
 use crate::directory::SegmentFiles;
@@ -83,7 +83,7 @@ pub struct SegmentView {
     number: u64,
     paths: OnceLock<BTreeSet<String>>,
     presences: OnceLock<Presences>,
-    values: OnceLock<Option<u64>>,
+    most_values: OnceLock<Option<u64>>,
     /// The known faults of the segment's files.
     pub health: Health,
     /// No snapshot to come has it: its files are being removed.
@@ -136,7 +136,7 @@ impl SegmentView {
             reader,
             paths: OnceLock::new(),
             presences: OnceLock::new(),
-            values: OnceLock::new(),
+            most_values: OnceLock::new(),
             health: Health::default(),
             is_retired: AtomicBool::new(false),
             stays_unmerged: AtomicBool::new(false),
@@ -304,6 +304,16 @@ impl SegmentView {
         self.caches.found.get((self.number, condition.to_owned()), find)
     }
 
+    /// Returns the values of a column that pass a test: from the cache, else from `find`. The hash is of
+    /// both, so nothing else may have it.
+    pub fn values(
+        &self,
+        test: u128,
+        find: impl FnOnce() -> Result<FoundValues, IndexError>,
+    ) -> Result<Arc<FoundValues>, IndexError> {
+        self.caches.values.get((self.number, test), find)
+    }
+
     /// Returns how many documents meet a condition, given by its hash; None where that is not
     /// cached.
     pub fn count(&self, condition: u128) -> Option<u64> {
@@ -414,7 +424,7 @@ impl SegmentView {
     /// leaves out of columns, it counts itself. None where a column cannot be read; the fault is noted,
     /// or the segment is suspect.
     pub fn values_of_a_column(&self) -> Option<u64> {
-        if let Some(known) = self.values.get() {
+        if let Some(known) = self.most_values.get() {
             return *known;
         }
         // tantivy panics at what is damaged. Who merges must go on, and does not look again.
@@ -423,7 +433,7 @@ impl SegmentView {
             Ok(counted) => Some(counted.ok()?),
             Err(_) => None,
         };
-        *self.values.get_or_init(|| counted)
+        *self.most_values.get_or_init(|| counted)
     }
 
     fn count_values(&self) -> Result<u64, IndexError> {

@@ -133,7 +133,11 @@ pub struct SearchRequest {
     /// Counting them takes as long as searching for each.
     #[serde(default, skip_serializing_if = "is_false")]
     pub explain: bool,
-    /// A program asks, to whom an empty answer needs no explanation. Never of a request that travels.
+    /// Leave out why nothing was found: to find that out takes searches of its own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unexplained: bool,
+    /// A program asks, to whom neither an empty answer nor what the archive lacks is explained. Never of a
+    /// request that travels.
     #[serde(skip)]
     pub is_unexplained: bool,
     /// The pages follow each other in one answer: it is not told where one ends. Never of a request that

@@ -12,11 +12,12 @@ use super::{PARTS_UNPACED_MAX, Planner, any_of, exact, leaf_test, record_test};
 use crate::addresses::{Addresses, AwsSource, Network};
 use crate::compare::{CompareClause, Relation};
 use crate::flags::FlagClause;
-use crate::form::{Anything, Between, SameNumber, SameText};
+use crate::form::{AnyOfCases, Anything, Between, SameNumber, SameText};
 use crate::id_clauses::{IdClause, UuidClause};
 use crate::integrity::IntegrityClause;
-use crate::meaning::{EventField, Operand, ValueMeaning};
+use crate::meaning::{EventField, EventTest, Meaning, Operand, ValueMeaning};
 use crate::phrase::Phrase;
+use crate::run::key;
 use crate::value_clauses::{
     ExistsClause, LeafClause, NumberClause, RecordTest, TextField, ValueTest, ValuesClause,
 };
@@ -28,6 +29,37 @@ use trail::columns;
 use trail::columns::{ColumnId, Words};
 use trail::limits::EXACT_BYTES_MAX;
 use trail::words::shorten;
+
+/// A hash of a field and the tests of which its values pass one.
+pub(super) fn values_key(field: &TextField, tests: &[ValueMeaning]) -> u128 {
+    let field = match field {
+        TextField::Column(id) => EventField::Column(*id),
+        TextField::Path(path) => EventField::Paths(vec![path.clone()]),
+    };
+    let test_of = |test: &ValueMeaning| {
+        let (field, test) = (field.clone(), test.clone());
+        Meaning::Test(EventTest::Value { field, test })
+    };
+    key(&Meaning::Or(tests.iter().map(test_of).collect()), (None, None))
+}
+
+/// Looks at a field's values. It must not be one of which nearly every event has its own.
+pub(super) fn values_clause<T: ValueTest + Clone>(
+    field: TextField,
+    test: T,
+    key: u128,
+) -> ValuesClause<T> {
+    let path = match &field {
+        TextField::Column(id) => id.column().path,
+        TextField::Path(path) => path,
+    };
+    let is_met_by_record: RecordTest = match field {
+        // What is derived is in no record.
+        TextField::Column(id) if id.column().words == Words::Derived => Arc::new(|_| false),
+        _ => Arc::new(record_test(Some(path), test.clone())),
+    };
+    ValuesClause { field, test, key, is_met_by_record }
+}
 
 /// Values looked for one by one; more are looked for together, in one pass over the field's values.
 const VALUES_APART_MAX: usize = 16;
@@ -44,7 +76,7 @@ impl Planner<'_> {
             EventField::Flag(odd) => {
                 self.clause(FlagClause { odd: Arc::clone(odd), test: test.clone() })
             }
-            EventField::Below(path) => self.below(path, test),
+            EventField::Below(path) => self.below(path, std::slice::from_ref(test)),
             EventField::Paths(paths) => {
                 let test_of = |path: &String| match ColumnId::at_path(path) {
                     Some(id) => self.column_test(id, test),
@@ -137,7 +169,7 @@ impl Planner<'_> {
                 each if each.len() <= VALUES_APART_MAX => {
                     any_of(each.into_iter().map(|text| self.leaf(path, text)).collect())
                 }
-                _ => self.values(&TextField::Path(path.to_owned()), texts.clone()),
+                _ => self.values_test(&TextField::Path(path.to_owned()), test),
             },
             ValueMeaning::Phrase(Phrase { row, text: SameText(text) }) => {
                 let whole = self.leaf(path, text);
@@ -171,38 +203,63 @@ impl Planner<'_> {
 
     /// What is found by looking at all values of a field, by their texts.
     fn values_test(&self, field: &TextField, test: &ValueMeaning) -> Box<dyn Query> {
+        let key = values_key(field, std::slice::from_ref(test));
         match test {
-            ValueMeaning::Exists => self.values(field, Anything),
-            ValueMeaning::Exact(text) => self.values(field, text.clone()),
-            ValueMeaning::OneOf(texts) => self.values(field, texts.clone()),
-            ValueMeaning::AnyCase(form) => self.values(field, form.clone()),
-            ValueMeaning::Wildcard(form) => self.values(field, form.clone()),
-            ValueMeaning::Regex(regex) => self.values(field, regex.clone()),
-            ValueMeaning::Phrase(phrase) => self.values(field, phrase.clone()),
-            ValueMeaning::Range(between) => self.values(field, between.clone()),
-            ValueMeaning::Address(addresses) => self.values(field, addresses.clone()),
-            ValueMeaning::Network(network) => self.values(field, network.clone()),
-            ValueMeaning::Named(named) => self.values(field, named.clone()),
-            ValueMeaning::AwsSource => self.values(field, AwsSource),
+            ValueMeaning::Exists => self.values(field, Anything, key),
+            ValueMeaning::Exact(text) => self.values(field, text.clone(), key),
+            ValueMeaning::OneOf(texts) => self.values(field, texts.clone(), key),
+            ValueMeaning::AnyCase(form) => self.values(field, form.clone(), key),
+            ValueMeaning::Wildcard(form) => self.values(field, form.clone(), key),
+            ValueMeaning::Regex(regex) => self.values(field, regex.clone(), key),
+            ValueMeaning::Phrase(phrase) => self.values(field, phrase.clone(), key),
+            ValueMeaning::Range(between) => self.values(field, between.clone(), key),
+            ValueMeaning::Address(addresses) => self.values(field, addresses.clone(), key),
+            ValueMeaning::Network(network) => self.values(field, network.clone(), key),
+            ValueMeaning::Named(named) => self.values(field, named.clone(), key),
+            ValueMeaning::AwsSource => self.values(field, AwsSource, key),
         }
     }
 
-    /// Fields one of whose values passes a test.
-    fn values(&self, field: &TextField, test: impl ValueTest + Clone) -> Box<dyn Query> {
-        let path = match field {
+    /// Events with a value in a field that passes any of several tests of patterns in any case: one look
+    /// at the field's values for all of them.
+    pub(super) fn any_case(&self, field: &EventField, tests: &[&ValueMeaning]) -> Box<dyn Query> {
+        let forms = tests.iter().filter_map(|test| match test {
+            ValueMeaning::AnyCase(form) => Some(form),
+            _ => None,
+        });
+        let any = AnyOfCases::new(forms);
+        let tests: Vec<ValueMeaning> = tests.iter().copied().cloned().collect();
+        let of_field = |field: TextField| {
+            let key = values_key(&field, &tests);
+            self.values(&field, any.clone(), key)
+        };
+        match field {
+            EventField::Column(id) => of_field(TextField::Column(*id)),
+            EventField::Below(path) => self.below(path, &tests),
+            EventField::Paths(paths) => {
+                let parts = paths.iter().map(|path| {
+                    of_field(match ColumnId::at_path(path) {
+                        Some(id) => TextField::Column(id),
+                        None => TextField::Path(path.clone()),
+                    })
+                });
+                any_of(parts.collect())
+            }
+            EventField::Integrity(_) | EventField::Flag(_) => {
+                any_of(tests.iter().map(|test| self.value(field, test)).collect())
+            }
+        }
+    }
+
+    /// Fields one of whose values passes a test. The key is that of [`values_key`].
+    fn values(&self, field: &TextField, test: impl ValueTest + Clone, key: u128) -> Box<dyn Query> {
+        match field {
             TextField::Column(id) if id.column().is_unique => {
                 let read = crate::plan::read_record();
-                return self.clause(IdClause { column: *id, test, read });
+                self.clause(IdClause { column: *id, test, read })
             }
-            TextField::Column(id) => id.column().path,
-            TextField::Path(path) => path,
-        };
-        let is_met_by_record: RecordTest = match field {
-            // What is derived is in no record.
-            TextField::Column(id) if id.column().words == Words::Derived => Arc::new(|_| false),
-            _ => Arc::new(record_test(Some(path), test.clone())),
-        };
-        self.clause(ValuesClause { field: field.clone(), test, is_met_by_record })
+            field => self.clause(values_clause(field.clone(), test, key)),
+        }
     }
 
     /// Events with a value in a column.

@@ -7,7 +7,7 @@ use crate::meaning::{EventField, EventMeaning, EventTest, Meaning, ValueMeaning}
 use crate::plan::read_record;
 use crate::ranked::{Found, Ranking, ranked};
 use crate::run::cursor::Cursor;
-use crate::run::fetch::{Chosen, Fetcher, fetch_up_to};
+use crate::run::fetch::{Chosen, fetch_up_to, rows_up_to};
 use crate::run::highlight::Highlighter;
 use crate::run::meaning::key;
 use crate::run::rest::{Places, rest_of_events};
@@ -113,8 +113,8 @@ impl Search<'_> {
             })?;
             response.hits.len()
         } else {
-            let mut fetcher = Fetcher::new(self.snapshot);
-            let rows = fetcher.rows_up_to(PAGE_BYTES_MAX, &matches, &chosen, self.cancel)?;
+            let (snapshot, cancel) = (self.snapshot, self.cancel);
+            let rows = rows_up_to(PAGE_BYTES_MAX, snapshot, &matches, &chosen, cancel)?;
             let given_now = rows.len();
             let columns = stages.fields.iter().map(|field| field.name.clone()).collect();
             response.table = Some(Table { columns, rows, rows_total: all, exact: total.exact });

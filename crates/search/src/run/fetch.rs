@@ -30,6 +30,9 @@ const SHARE_MIN: usize = 10;
 /// Matches fetched between two looks at how many bytes there are.
 const ROUND: usize = 100;
 
+/// The same of rows, which take less.
+const ROWS_ROUND: usize = 1_000;
+
 /// Fetches the records of matches.
 pub(crate) struct Fetcher<'a> {
     snapshot: &'a Snapshot,
@@ -185,29 +188,46 @@ impl Chosen {
     }
 }
 
-impl Fetcher<'_> {
-    /// Makes rows of the chosen fields up to a number of bytes, but always the first.
-    pub(crate) fn rows_up_to(
-        &mut self,
-        bytes_max: usize,
-        matches: &[Match],
-        chosen: &Chosen,
-        cancel: &Cancel,
-    ) -> Result<Vec<Vec<Json>>, ApiError> {
-        let mut rows = Vec::with_capacity(matches.len());
-        let mut bytes = 0;
-        for found in matches {
-            cancel.check()?;
-            let row = self.values(found, chosen)?;
+/// Makes rows of the chosen fields of matches up to a number of bytes, but always the first; on all cores,
+/// as [`fetch_up_to`].
+pub(crate) fn rows_up_to(
+    bytes_max: usize,
+    snapshot: &Snapshot,
+    matches: &[Match],
+    chosen: &Chosen,
+    cancel: &Cancel,
+) -> Result<Vec<Vec<Json>>, ApiError> {
+    let mut rows = Vec::with_capacity(matches.len());
+    let mut bytes = 0;
+    for round in matches.chunks(ROWS_ROUND) {
+        let share = round.len().div_ceil(threads()).max(SHARE_MIN);
+        let parts = in_parallel(round.chunks(share).collect(), |share| {
+            let mut fetcher = Fetcher::new(snapshot);
+            let (mut rows, mut bytes) = (Vec::with_capacity(share.len()), 0);
+            for found in share {
+                cancel.check()?;
+                let row = fetcher.values(found, chosen)?;
+                bytes += row.iter().map(json_bytes).sum::<usize>();
+                rows.push(row);
+                // What would come behind is not given: too much is before it.
+                if bytes > bytes_max {
+                    break;
+                }
+            }
+            Ok::<_, ApiError>(rows)
+        })?;
+        for row in parts.into_iter().flatten() {
             bytes += row.iter().map(json_bytes).sum::<usize>();
             if bytes > bytes_max && !rows.is_empty() {
-                break;
+                return Ok(rows);
             }
             rows.push(row);
         }
-        Ok(rows)
     }
+    Ok(rows)
+}
 
+impl Fetcher<'_> {
     /// The values of chosen fields: null where there is none, a list where there are several.
     fn values(&mut self, found: &Match, chosen: &Chosen) -> Result<Vec<Json>, ApiError> {
         let raw = found.segment.record(found.doc)?;
@@ -217,22 +237,34 @@ impl Fetcher<'_> {
                 values[*at].push(serde_json::to_value(Cell::from(scalar)).unwrap_or_default());
             }
         });
-        let Some((event, text)) = self.parser.parse_record(&raw) else {
+        let is_needed = |(target, values): (&Target, &Vec<Json>)| match target {
+            Target::Column(_) => values.is_empty(),
+            Target::Places(places) => !places.objects.is_empty(),
+            Target::Flag(_) => true,
+            _ => false,
+        };
+        // To take a record apart a second time is half of the work.
+        let parsed = if chosen.fields.iter().zip(&values).any(is_needed) {
+            let parsed = self.parser.parse_record(&raw);
             let message = "a stored record cannot be parsed";
-            return Err(ApiError::new(ErrorKind::Internal, message));
+            Some(parsed.ok_or_else(|| ApiError::new(ErrorKind::Internal, message))?)
+        } else {
+            None
         };
         let mut record = None;
         for (target, values) in chosen.fields.iter().zip(&mut values) {
             match target {
                 Target::Time => values.push(found.position.time.to_string().into()),
                 Target::Column(id) if values.is_empty() => {
+                    let Some((event, _)) = &parsed else { continue };
                     let of_event = event.columns().filter(|(column, _)| column == id);
                     values.extend(of_event.map(|(_, text)| Json::from(text)));
                 }
                 Target::Places(places) => {
+                    let Some((_, text)) = &parsed else { continue };
                     for path in &places.objects {
                         let record = record.get_or_insert_with(|| {
-                            serde_json::from_slice(&text).unwrap_or_default()
+                            serde_json::from_slice(text).unwrap_or_default()
                         });
                         let mut objects = Vec::new();
                         values_at(record, path, &mut objects);
@@ -246,6 +278,7 @@ impl Fetcher<'_> {
                     values.extend(state.map(|state| state.name().into()));
                 }
                 Target::Flag(_) => {
+                    let Some((event, _)) = &parsed else { continue };
                     let [account, id] = [columns::RECIPIENT_ACCOUNT, columns::EVENT_ID];
                     let key = id_hash(event.column(account), event.column(id));
                     let flags = flags_of(self.snapshot, found, key);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use tantivy::DocId;
 use tantivy::index::SegmentId;
 
-use super::fetch::{Chosen, Fetcher, fetch_up_to};
+use super::fetch::{Chosen, fetch_up_to, rows_up_to};
 use super::rows::Rows;
 use super::stop_of;
 use crate::collect::Match;
@@ -121,7 +121,7 @@ fn events(
         let hits = fetch_up_to(PAGE_BYTES_MAX, snapshot, matches, None, cancel)?;
         return Ok(SearchResponse { hits, ..SearchResponse::default() });
     };
-    let rows = Fetcher::new(snapshot).rows_up_to(PAGE_BYTES_MAX, matches, chosen, cancel)?;
+    let rows = rows_up_to(PAGE_BYTES_MAX, snapshot, matches, chosen, cancel)?;
     let table = Table { columns: columns.clone(), rows, ..Table::default() };
     Ok(SearchResponse { table: Some(table), ..SearchResponse::default() })
 }

@@ -193,7 +193,7 @@ fn what_a_failed_search_found_is_kept_for_no_other() {
     let stop = Stop::when(|| false);
     let clause = WordFormClause { name, test: All, read };
     let segment = &snapshot.segments[0];
-    let context = Context { snapshot: &snapshot, segment, stop: &stop };
+    let context = Context { snapshot: &snapshot, segment, stop: &stop, is_idle: false };
     stop.fail(IndexError::damaged(Path::new("x.records"), "block 7"));
     assert!(clause.docs(&context).is_err());
     let stop = Stop::when(|| false);
