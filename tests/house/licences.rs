@@ -23,9 +23,12 @@ const ALLOWED: &[&str] = &[
     "Zlib",
 ];
 
+/// Crates, each with the reason.
+type Banned = &'static [(&'static str, &'static str)];
+
 /// The programs of the workspace, a crate that each is known by, and those that must not come into each,
 /// with the reason.
-const PROGRAMS: &[(&str, &str, &[(&str, &str)])] =
+const PROGRAMS: &[(&str, &str, Banned)] =
     &[("traildex", "tantivy", BANNED_IN_DAEMON), ("traildex-notify", "rustls", BANNED_IN_NOTIFY)];
 
 const BANNED_IN_DAEMON: &[(&str, &str)] = &[

@@ -128,7 +128,7 @@ fn alerts_are_found_followed_and_dealt_with_in_the_page() {
     let values = json!({ "many": MANY, "reader": reader.url, "none": none.url });
     browse("alerts.mjs", &web, &values, |what| match what.split(' ').collect::<Vec<_>>()[..] {
         ["stop", id, time] => {
-            add(&place, id, &[of(id, time, "StopLogging", "arn:aws:iam::1:user/new")])
+            add(&place, id, &[of(id, time, "StopLogging", "arn:aws:iam::1:user/new")]);
         }
         ["rules", "broken"] => {
             fs::write(place.path("rules/broken<b>.yml"), "title: [no rule").unwrap();

@@ -2,9 +2,9 @@
 //!
 //! Needs what `.ci/clients` sets up, Chromium among it.
 
+mod alerts;
 #[path = "../common/mod.rs"]
 mod common;
-mod alerts;
 mod downloads;
 mod gate;
 mod harness;

@@ -34,14 +34,14 @@ impl Part {
     fn make(weight: &dyn Weight, reader: &SegmentReader, target: DocId) -> tantivy::Result<Self> {
         let (found, docs) = weight.scorer_danger(reader, target, 1.0)?;
         let mut part = Self { docs, idle_until: None };
-        part.note(&found);
+        part.note(found);
         Ok(part)
     }
 
-    fn note(&mut self, found: &SeekDangerResult) {
+    fn note(&mut self, found: SeekDangerResult) {
         self.idle_until = match found {
             SeekDangerResult::Found => None,
-            SeekDangerResult::SeekLowerBound(bound) => Some(*bound),
+            SeekDangerResult::SeekLowerBound(bound) => Some(bound),
         };
     }
 
@@ -61,7 +61,7 @@ impl Part {
             return SeekDangerResult::SeekLowerBound(TERMINATED);
         }
         let found = self.docs.seek_danger(target);
-        self.note(&found);
+        self.note(found);
         found
     }
 

@@ -28,7 +28,9 @@ fn never() -> Stop {
 
 fn bits(docs: &[bool]) -> Docs {
     let mut set = BitSet::with_max_value(DOCS);
-    (0..DOCS).filter(|doc| docs[*doc as usize]).for_each(|doc| set.insert(doc));
+    (0..DOCS).filter(|doc| docs[*doc as usize]).for_each(|doc| {
+        set.insert(doc);
+    });
     Box::new(ConstScorer::new(BitSetDocSet::from(set), 1.0))
 }
 
@@ -198,7 +200,7 @@ proptest! {
         // One by one, where another leads, and on from what was found.
         let (found, docs) = weight.scorer_danger(&reader, steps[0], 1.0).unwrap();
         let mut part = Part { docs, idle_until: None };
-        part.note(&found);
+        part.note(found);
         let mut target = steps[0];
         for step in &steps[1..] {
             match part.ask(target) {
