@@ -23,9 +23,10 @@ const ALLOWED: &[&str] = &[
     "Zlib",
 ];
 
-/// The programs of the workspace, and the crates that must not come into each, with the reason. Another
-/// program has a list of its own.
-const PROGRAMS: &[(&str, &[(&str, &str)])] = &[("traildex", BANNED_IN_DAEMON)];
+/// The programs of the workspace, a crate that each is known by, and those that must not come into each,
+/// with the reason.
+const PROGRAMS: &[(&str, &str, &[(&str, &str)])] =
+    &[("traildex", "tantivy", BANNED_IN_DAEMON), ("traildex-notify", "rustls", BANNED_IN_NOTIFY)];
 
 const BANNED_IN_DAEMON: &[(&str, &str)] = &[
     ("openssl", "there is nothing to encrypt on a local socket"),
@@ -35,6 +36,18 @@ const BANNED_IN_DAEMON: &[(&str, &str)] = &[
     ("reqwest", "the program opens no connection to anywhere"),
     ("rsa", "RUSTSEC-2023-0071"),
     ("serde_yaml", "not maintained"),
+];
+
+const BANNED_IN_NOTIFY: &[(&str, &str)] = &[
+    ("aws-lc-rs", "ring is there already"),
+    ("openssl", "rustls is there"),
+    ("openssl-sys", "rustls is there"),
+    ("native-tls", "rustls is there"),
+    ("reqwest", "ureq is there"),
+    ("rsa", "RUSTSEC-2023-0071"),
+    ("serde_yaml", "not maintained"),
+    ("tantivy", "it asks as a client, and knows no index"),
+    ("webpki-roots", "whom to trust is the system's, and its owner's"),
 ];
 
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
@@ -158,9 +171,9 @@ fn every_crate_comes_from_crates_io() {
 
 #[test]
 fn no_program_has_a_crate_that_is_banned_in_it() {
-    for (program, banned) in PROGRAMS {
+    for (program, sign, banned) in PROGRAMS {
         let packages = packages_of(program);
-        assert!(packages.contains("tantivy"), "{packages:?}");
+        assert!(packages.contains(*sign), "{packages:?}");
         for (name, reason) in *banned {
             assert!(!packages.contains(*name), "{program} has {name}: {reason}");
         }
