@@ -299,6 +299,39 @@ await run({
     await row(page, "user/new").getByText("2024-05-11 20:00:00").waitFor({ timeout: 6_000 });
   },
 
+  "a page that cannot be seen holds no connection": async (page) => {
+    const running = new Set();
+    let asked = 0;
+    page.on("request", (request) => {
+      if (!request.url().includes("/v1/alerts")) return;
+      asked += 1;
+      running.add(request);
+    });
+    for (const end of ["requestfinished", "requestfailed"]) page.on(end, (request) => running.delete(request));
+    const polls = () => [...running].some((request) => /changes\?.*wait=[1-9]/.test(request.url()));
+    const until = async (what) => {
+      for (let tries = 0; tries < 100 && !what(); tries += 1) await page.waitForTimeout(50);
+      assert.ok(what(), String(what));
+    };
+    const show = (isShown) => page.evaluate((hidden) => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, !isShown);
+    await page.goto(`${PAGE}&v=alerts&t=all`);
+    await until(polls);
+    await show(false);
+    await until(() => running.size === 0);
+    const before = asked;
+    await page.waitForTimeout(2_500);
+    assert.equal(asked, before);
+    await show(true);
+    await until(polls);
+    // Nor does another view.
+    await page.locator(".views").getByText("Events").click();
+    await until(() => running.size === 0);
+    assert.equal(await page.locator(".error").count(), 0);
+  },
+
   "what is wrong with rules is said above the list": async (page) => {
     await page.goto(`${PAGE}&v=alerts&t=all`);
     await rows(page).first().waitFor();

@@ -90,6 +90,15 @@ test("a change is listed; one that comes while somebody reads waits; a hidden pa
   show(true);
   poll = await asked("/v1/alerts/changes");
   assert.equal(poll.said.get("after"), "5");
+  // Hidden between two questions.
+  poll.answer(changes(5));
+  (await asked("/v1/alerts")).answer(list([alert("c")]));
+  await until(() => shown().join() === "c");
+  show(false);
+  await later(1_300);
+  assert.deepEqual(open(), []);
+  show(true);
+  poll = await asked("/v1/alerts/changes");
   // Another log begins again.
   poll.answer(changes(1, "b"));
   (await asked("/v1/alerts")).answer(list([]));
@@ -123,7 +132,8 @@ test("the alert that is open is asked for again with each change, among those th
   assert.equal(withdrawn.said.get("withdrawn"), "true");
   withdrawn.answer(list([alert("a", { withdrawn: "2026-01-01T00:00:00Z" })]));
   await until(() => alerting.opened.value.alert.withdrawn !== undefined);
-  (await asked("/v1/alerts")).answer(list([alert("a")]));
+  (await asked("/v1/alerts")).answer(list([alert("a", { state: "closed" })]));
+  await until(() => alerting.picture.value.briefs[0].state === "closed");
   state.place.value = { ...state.place.value, alerts: { ...state.place.value.alerts, id: "" } };
   assert.equal(alerting.opened.value.id, "");
 });
