@@ -436,6 +436,8 @@ mod tests {
             "aws.auth" => "none",
             "aws.region" => "client",
             "aws.data_events" => "false",
+            "rules.dirs" => "/rules",
+            "rules.pack" => "true",
             "ingest.threads" | "search.concurrent_max" => "3",
             "ingest.commit_idle_ms" => "999",
             "log.level" => "trace",

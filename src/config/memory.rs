@@ -187,7 +187,6 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
             formula: "what the archive covers, twice, and a search for it, fixed".to_owned(),
             keys: &[],
         },
-        alerts(config),
         MemoryPart {
             name: "record cache",
             bytes: cache,
@@ -201,17 +200,18 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
             keys: &[],
         },
     ];
-    MemorySum { parts }
+    let alerts = (!config.rules.are_off()).then(alerts);
+    MemorySum { parts: parts.into_iter().chain(alerts).collect() }
 }
 
 /// What alerts take, and the one search at a time that rules make.
-fn alerts(config: &Config) -> MemoryPart {
+fn alerts() -> MemoryPart {
     let (kept, asked) = (ALERTS_BYTES_MAX as u64 + CHANGES_BYTES, EVENTS_BYTES + GROUP_BYTES);
     MemoryPart {
         name: "rules and alerts",
-        bytes: if config.rules.are_off() { 0 } else { kept + asked },
+        bytes: kept + asked,
         formula: format!(
-            "{} MiB of alerts, and {} MiB for what a rule finds, where there are rules",
+            "{} MiB of alerts, and {} MiB for what a rule finds",
             mib(kept),
             mib(asked)
         ),
@@ -296,6 +296,17 @@ record cache                 64 MiB  decompressed blocks of records, and what wi
 base                         40 MiB  program and runtime, fixed
 total                      1914 MiB";
         assert_eq!(Config::default().memory(2).to_string(), expected);
+    }
+
+    #[test]
+    fn rules_take_what_they_take_where_there_are_some() {
+        let mut config = Config::default();
+        let without = config.memory(2).total();
+        config.rules.pack = true;
+        let with = config.memory(2);
+        let expected = (64 << 20) + 50_000 * 160 + 250_000 * 400 + (32 << 20);
+        assert_eq!(with.total() - without, expected, "{with}");
+        assert!(with.keys().contains(&"rules.pack"));
     }
 
     #[test]
