@@ -371,7 +371,7 @@ fn a_bad_file_costs_itself_and_is_told_with_its_line_and_reason() {
         "regex.yml:1: 'look-around': s: eventName: /(?=x)y/ is no regular expression here",
         "condition.yml:1: 'no such name'",
         "count.yml:1: 'alone': there is no rule 'nobody'",
-        "first.yml:1: 'slip': traildex.first_sen is unknown; there are first_seen and absence",
+        "first.yml:1: 'slip': traildex.first_sen is unknown; there are first_seen, absence and",
         "1 rule for other logs than CloudTrail's left out",
     ] {
         assert!(problem(&ran, part), "{part} is not in\n{}", ran.stderr);
