@@ -445,6 +445,8 @@ fn entry(
     now: &str,
 ) -> Entry {
     let Decision { names, group, at, first, last, events, ids, query } = decision;
+    // What is raised again is for somebody to look at.
+    let stood = before.filter(|before| before.alert.withdrawn.is_none());
     let shown = names.into_iter().zip(group.iter().map(|value| cut(value)));
     let alert = Alert {
         id,
@@ -456,7 +458,7 @@ fn entry(
         events,
         ids: ids.into_iter().take(IDS_MAX).collect(),
         query: query.filter(|query| query.len() <= TEXT_BYTES_MAX),
-        state: before.map_or(AlertState::Open, |before| before.alert.state),
+        state: stood.map_or(AlertState::Open, |before| before.alert.state),
         note: before.and_then(|before| before.alert.note.clone()),
         by: before.and_then(|before| before.alert.by),
         withdrawn: None,
@@ -512,3 +514,6 @@ fn new_log() -> String {
     hash.update(std::process::id().to_le_bytes());
     hex::encode(&hash.finalize()[..8])
 }
+
+#[cfg(test)]
+mod tests;
