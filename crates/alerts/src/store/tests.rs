@@ -62,6 +62,8 @@ fn a_rule_that_finds_without_end_hides_nothing_of_another() {
 
 #[test]
 fn what_grows_is_withdrawn_and_comes_back_keeps_its_note() {
+    use AlertChangeKind::{Acknowledged, Grown, Raised, Withdrawn};
+
     let folder = tempfile::tempdir().unwrap();
     let alerts = open(&folder);
     let one = || decision("eve", 1);
@@ -81,7 +83,6 @@ fn what_grows_is_withdrawn_and_comes_back_keeps_its_note() {
     assert_eq!(keep(&alerts, "rule", vec![one()], None), 1);
     let changes = alerts.changes(&AlertChangesRequest::default());
     let kinds: Vec<AlertChangeKind> = changes.changes.iter().map(|change| change.change).collect();
-    use AlertChangeKind::{Acknowledged, Grown, Raised, Withdrawn};
     assert_eq!(kinds, [Raised, Raised, Acknowledged, Grown, Withdrawn, Withdrawn, Raised]);
     let alert = &changes.changes[6].alert;
     assert_eq!((alert.note.as_deref(), alert.by, alert.events), (Some("mine"), Some(7), 2));
