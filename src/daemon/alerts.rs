@@ -41,7 +41,7 @@ const FILES_LOOK: Duration = Duration::from_secs(3);
 const PAUSE: u32 = 5;
 const PAUSE_MAX: Duration = Duration::from_millis(1_200);
 
-/// When rules that could not be asked are asked again.
+/// When the rules are asked again after a fault that is not one rule's.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// What one search of a rule may take.
@@ -196,8 +196,6 @@ struct Running<'w> {
     files_at: Option<Instant>,
     /// When they say something else, though nothing changed.
     changes_at: Option<i64>,
-    /// Rules that are owed a look at everything have it from then on.
-    pay_at: Instant,
     /// Whether the index had all that the archive has, at the last pass.
     was_whole: bool,
 }
@@ -214,7 +212,6 @@ impl<'w> Running<'w> {
             files: Vec::new(),
             files_at: None,
             changes_at: None,
-            pay_at: Instant::now(),
             was_whole: true,
         }
     }
@@ -244,11 +241,11 @@ impl<'w> Running<'w> {
     /// Whether there is something for a pass to do.
     fn is_due(&self, snapshot: &Snapshot, is_whole: bool) -> bool {
         let seen = self.watch.alerts.seen();
-        let pays = Instant::now() >= self.pay_at;
         let has_more = seen.begun != snapshot.begun.0 || seen.next_file != next_file(snapshot);
         has_more
             || is_whole != self.was_whole
-            || pays && (!seen.owed.is_empty() || !self.rules.are_those_of(&seen))
+            || !self.rules.are_those_of(&seen)
+            || self.rules.are_owed(&seen)
     }
 
     /// Reads the rules again where something changed.
@@ -293,7 +290,6 @@ impl<'w> Running<'w> {
             tracing::info!(rules, problems = problems.len(), "rules were read");
         }
         metrics::gauge!("traildex_rules").set(rules as f64);
-        self.pay_at = Instant::now();
         let mut told = self.watch.told();
         (told.rules, told.problems) = (rules as u64, problems);
         told.failed.clear();
@@ -328,7 +324,6 @@ impl<'w> Running<'w> {
             next_file: next_file(snapshot),
             known,
             may_withdraw: is_whole,
-            pays: Instant::now() >= self.pay_at || !goes_on,
         };
         Ok(watch.alerts.pass(&self.rules, &pass, &|| watch.has_stopped())?)
     }
@@ -354,22 +349,9 @@ impl<'w> Running<'w> {
             tracing::info!(changes = passed.changes, "alerts changed");
             metrics::counter!("traildex_alert_changes_total").increment(passed.changes as u64);
         }
-        if Instant::now() >= self.pay_at {
-            let failed = passed.failed.iter().map(|(rule, why)| format!("{rule}: {why}"));
-            let failed: Vec<String> = failed.collect();
-            for failed in &failed {
-                tracing::warn!(failed, "a rule could not be asked");
-            }
-            if !failed.is_empty() {
-                self.pay_at = Instant::now() + AGAIN;
-            }
-            metrics::gauge!("traildex_rules_failed").set(failed.len() as f64);
-            self.watch.told().failed = failed;
-        } else if !passed.failed.is_empty() {
-            self.pay_at = Instant::now() + AGAIN;
-            let failed = passed.failed.iter().map(|(rule, why)| format!("{rule}: {why}"));
-            self.watch.told().failed.extend(failed);
-        }
+        let failed = self.rules.failed();
+        metrics::gauge!("traildex_rules_failed").set(failed.len() as f64);
+        self.watch.told().failed = failed;
     }
 }
 

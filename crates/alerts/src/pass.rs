@@ -1,6 +1,7 @@
 //! A pass: all rules look at what came in since the one before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use detect::{Ask, Known, Rule, Scope, decide, touched};
@@ -11,8 +12,12 @@ use wire::AlertRule;
 use crate::seen::Seen;
 use crate::store::{Alerts, Deciding, Verdict};
 
-/// From then on, the log tells that a rule took long.
-const SLOW_MS: u64 = 50;
+/// A rule that takes so long is not asked for so many times as long.
+const LONG: Duration = Duration::from_secs(1);
+const PAUSE: u32 = 20;
+
+/// When a rule that could not be asked is asked again, at the earliest.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// What was decided is kept so often while a pass goes on.
 const KEEP_PAUSE: Duration = Duration::from_millis(100);
@@ -23,6 +28,16 @@ pub struct Rules {
     rules: Vec<Rule>,
     /// Those that are asked by themselves.
     asked: Vec<Asked>,
+    /// Those that are not asked for a while, by what they are known by.
+    resting: Mutex<HashMap<String, Rest>>,
+}
+
+/// Until when a rule is not asked.
+#[derive(Clone, Debug)]
+struct Rest {
+    until: Instant,
+    /// Why it could not be asked; None where it takes long.
+    failed: Option<String>,
 }
 
 #[derive(Debug)]
@@ -51,13 +66,49 @@ impl Rules {
         }
         // Those that matter most come first.
         asked.sort_by_key(|asked| std::cmp::Reverse(rules[asked.place].meta.level));
-        Self { rules, asked }
+        Self { rules, asked, resting: Mutex::default() }
     }
 
     /// Whether it was these that looked, as they are now.
     pub fn are_those_of(&self, seen: &Seen) -> bool {
         let is_known = |asked: &Asked| seen.rules.get(&asked.key) == Some(&asked.version);
         self.asked.len() == seen.rules.len() && self.asked.iter().all(is_known)
+    }
+
+    /// Whether a rule is owed a look at everything that it could have now.
+    pub fn are_owed(&self, seen: &Seen) -> bool {
+        let resting = self.resting();
+        let now = Instant::now();
+        seen.owed.iter().any(|key| resting.get(key).is_none_or(|rest| rest.until <= now))
+    }
+
+    /// The rules that could not be asked, and why.
+    pub fn failed(&self) -> Vec<String> {
+        let resting = self.resting();
+        let failed = resting.iter().filter_map(|(rule, rest)| Some((rule, rest.failed.as_ref()?)));
+        let mut failed: Vec<String> = failed.map(|(rule, why)| format!("{rule}: {why}")).collect();
+        failed.sort();
+        failed
+    }
+
+    fn resting(&self) -> MutexGuard<'_, HashMap<String, Rest>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_resting(&self, key: &str) -> bool {
+        self.resting().get(key).is_some_and(|rest| rest.until > Instant::now())
+    }
+
+    /// Notes how asking a rule went. One that takes long is asked seldom, so that it holds up no other and
+    /// takes a small part of a core.
+    fn note(&self, key: &str, took: Duration, failed: Option<String>) {
+        let pause = if failed.is_some() { AGAIN.max(took * PAUSE) } else { took * PAUSE };
+        let mut resting = self.resting();
+        if failed.is_some() || took >= LONG {
+            resting.insert(key.to_owned(), Rest { until: Instant::now() + pause, failed });
+        } else {
+            resting.remove(key);
+        }
     }
 
     /// How many are asked.
@@ -81,8 +132,6 @@ pub struct Pass<'p> {
     pub known: Option<Known>,
     /// Whether alerts that are not found again are withdrawn.
     pub may_withdraw: bool,
-    /// Whether the rules that are owed a look at everything have it now.
-    pub pays: bool,
 }
 
 /// What a pass did.
@@ -90,8 +139,8 @@ pub struct Pass<'p> {
 pub struct Passed {
     /// How many alerts changed.
     pub changes: usize,
-    /// The rules that could not be asked, and why. They are owed a look at everything.
-    pub failed: BTreeMap<String, String>,
+    /// How many rules could not be asked. They are owed a look at everything.
+    pub failed: usize,
 }
 
 impl Alerts {
@@ -105,7 +154,7 @@ impl Alerts {
         let before = self.seen();
         let mut passed = Passed::default();
         let (mut verdicts, mut kept) = (Vec::new(), Instant::now());
-        let mut owed = std::collections::BTreeSet::new();
+        let mut owed = BTreeSet::new();
         for asked in &rules.asked {
             if is_stopped() {
                 return Ok(None);
@@ -113,14 +162,16 @@ impl Alerts {
             let is_known = before.rules.get(&asked.key) == Some(&asked.version)
                 && !before.owed.contains(&asked.key);
             let looks_at_all = !is_known || pass.new.is_none();
-            if looks_at_all && !pass.pays {
+            if rules.is_resting(&asked.key) {
                 owed.insert(asked.key.clone());
                 continue;
             }
             let started = Instant::now();
             let verdict = self.asked(rules, asked, pass, looks_at_all);
-            let (rule, took_ms) = (&asked.key, started.elapsed().as_millis() as u64);
-            if took_ms >= SLOW_MS {
+            let (rule, took) = (&asked.key, started.elapsed());
+            rules.note(rule, took, verdict.as_ref().err().map(ToString::to_string));
+            if took >= LONG {
+                let took_ms = took.as_millis() as u64;
                 tracing::debug!(rule, looks_at_all, took_ms, "a rule took long");
             }
             match verdict {
@@ -133,8 +184,10 @@ impl Alerts {
                     }
                 }
                 Ok(None) => {}
+                Err(_) if is_stopped() => return Ok(None),
                 Err(error) => {
-                    passed.failed.insert(asked.key.clone(), error.to_string());
+                    tracing::warn!(rule, %error, "a rule could not be asked");
+                    passed.failed += 1;
                     owed.insert(asked.key.clone());
                 }
             }
@@ -191,5 +244,95 @@ fn told(rule: &Rule) -> AlertRule {
         references: meta.references,
         tags: meta.tags,
         falsepositives: meta.falsepositives,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::thread::sleep;
+
+    use detect::{AskError, Source, load};
+    use segment::disk::RealDisk;
+    use wire::{SearchRequest, SearchResponse, Table};
+
+    use super::*;
+
+    /// An archive without events, which takes long over one name and knows nothing of another.
+    #[derive(Default)]
+    struct Odd {
+        asked: Mutex<Vec<String>>,
+    }
+
+    impl Ask for Odd {
+        fn search(&self, request: &SearchRequest) -> Result<SearchResponse, AskError> {
+            let query = request.query.to_string();
+            self.asked.lock().unwrap().push(query.clone());
+            if query.contains("Slow") {
+                sleep(LONG + Duration::from_millis(10));
+            }
+            if query.contains("Broken") {
+                return Err("nobody knows".into());
+            }
+            let table = Some(Table { exact: true, ..Table::default() });
+            Ok(SearchResponse { table, ..SearchResponse::default() })
+        }
+    }
+
+    impl Odd {
+        /// Which rules were asked since the last time.
+        fn rules(&self) -> String {
+            let asked = std::mem::take(&mut *self.asked.lock().unwrap()).join(" ");
+            let names = ["Quick", "Slow", "Broken"].into_iter().filter(|name| asked.contains(name));
+            names.collect::<Vec<_>>().join(" ")
+        }
+    }
+
+    fn rule(name: &str) -> Source {
+        let text = format!(
+            "title: {name}\nlogsource: {{product: aws, service: cloudtrail}}\n\
+             detection:\n    s: {{eventName: {name}}}\n    condition: s\n"
+        );
+        Source { path: PathBuf::from(format!("{name}.yml")), text }
+    }
+
+    #[test]
+    fn a_rule_that_takes_long_or_fails_holds_up_no_other_and_looks_at_everything_later() {
+        let loaded = load(&[], vec![rule("Slow"), rule("Broken"), rule("Quick")]);
+        assert_eq!(loaded.problems, []);
+        let rules = Rules::of(loaded.rules);
+        let folder = tempfile::tempdir().unwrap();
+        let (alerts, _) = Alerts::open(folder.path(), Arc::new(RealDisk)).unwrap();
+        let (new, all) = (Odd::default(), Odd::default());
+        let known = Known { start: 0, end: 1, before: None, kept_from: i64::MIN };
+        let mut next_file = 0;
+        let mut pass = || {
+            next_file += 1;
+            let pass = Pass {
+                new: Some(&new as &dyn Ask),
+                all: &all,
+                begun: 1,
+                next_file,
+                known: Some(known),
+                may_withdraw: true,
+            };
+            let passed = alerts.pass(&rules, &pass, &|| false).unwrap().unwrap();
+            (new.rules(), all.rules(), passed.failed)
+        };
+        // Nobody has looked yet.
+        assert_eq!(pass(), (String::new(), "Quick Slow Broken".to_owned(), 1));
+        assert_eq!(rules.failed(), ["Broken: nobody knows"]);
+        assert_eq!(alerts.seen().owed, BTreeSet::from(["Broken".to_owned()]));
+        assert!(!rules.are_owed(&alerts.seen()), "not yet");
+        // What comes in is asked of one only.
+        assert_eq!(pass(), ("Quick".to_owned(), String::new(), 0));
+        assert_eq!(alerts.seen().owed.len(), 2);
+        // Later, both look at everything.
+        for rest in rules.resting().values_mut() {
+            rest.until = Instant::now();
+        }
+        assert!(rules.are_owed(&alerts.seen()));
+        assert_eq!(pass(), ("Quick".to_owned(), "Slow Broken".to_owned(), 1));
     }
 }
