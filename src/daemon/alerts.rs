@@ -47,6 +47,9 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// What one search of a rule may take.
 const SEARCH_MAX: Duration = Duration::from_secs(60);
 
+/// Rows of an answer to a rule: some 20 MB.
+const ROWS_MAX: usize = 50_000;
+
 /// Bytes that the groups of one of a rule's searches may take.
 pub const RULE_GROUP_BYTES: usize = 32 << 20;
 
@@ -384,6 +387,10 @@ impl Ask for OfArrived<'_> {
         let cancel = self.cancel.within(SEARCH_MAX);
         unless_cut(|| self.arrived.search(request, Timestamp::now(), &cancel))
     }
+
+    fn rows_max(&self) -> usize {
+        ROWS_MAX
+    }
 }
 
 /// Answers rules about everything.
@@ -396,6 +403,10 @@ impl Ask for OfSnapshot<'_> {
     fn search(&self, request: &SearchRequest) -> Result<SearchResponse, AskError> {
         let cancel = self.cancel.within(SEARCH_MAX);
         unless_cut(|| run::search(self.snapshot, request, Timestamp::now(), &cancel))
+    }
+
+    fn rows_max(&self) -> usize {
+        ROWS_MAX
     }
 }
 

@@ -22,6 +22,11 @@ pub type AskError = Box<dyn Error + Send + Sync>;
 pub trait Ask {
     /// Answers a search.
     fn search(&self, request: &SearchRequest) -> Result<SearchResponse, AskError>;
+
+    /// How many rows one answer can have: as many as a daemon's, unless nothing travels.
+    fn rows_max(&self) -> usize {
+        ROWS_MAX
+    }
 }
 
 /// From when to when, in microseconds since 1970; the end is exclusive.
@@ -212,7 +217,9 @@ impl<'a> Asker<'a> {
         let mut groups = Vec::new();
         let mut spans = vec![span];
         while let Some(span) = spans.pop() {
-            let table = self.table(&between(query.clone(), span))?;
+            let limit = Some(self.archive.rows_max());
+            let request = SearchRequest { limit, ..between(query.clone(), span) };
+            let table = self.table(&request)?;
             if table.rows_total > table.rows.len() as u64 {
                 spans.extend(halves(span).ok_or_else(too_many_at_once)?);
                 continue;
