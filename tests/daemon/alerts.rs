@@ -14,9 +14,10 @@ use client::Client;
 use serde_json::{Value, json};
 use wire::{
     Alert, AlertChangeKind, AlertChangesRequest, AlertState, AlertsChangeRequest, AlertsRequest,
+    RebuildRequest, RebuildState,
 };
 
-use crate::common::{Daemon, PATIENCE, Place, gzip, run, wait_until};
+use crate::common::{Daemon, PATIENCE, PATIENCE_BULK, Place, gzip, run, wait_until};
 use crate::crash::{Random, setting};
 
 const KILLS: u64 = 12;
@@ -344,8 +345,22 @@ fn an_archive_that_was_there_before_the_rules_has_the_same_alerts() {
     }
     let daemon = place.start();
     wait_current(&daemon, FILES * RECORDS);
-    let found = of_alerts(&alerts(&daemon));
-    assert_eq!(found, of_hunt(&daemon.socket, &place.path("rules")));
+    let before = alerts(&daemon);
+    assert_eq!(of_alerts(&before), of_hunt(&daemon.socket, &place.path("rules")));
+    // An index that is made anew has the same, and changes none.
+    let last = daemon.client.alert_changes(&AlertChangesRequest::default()).unwrap().last;
+    daemon.client.rebuild(&RebuildRequest::default()).unwrap();
+    wait_until(PATIENCE_BULK, "the index is made anew", || {
+        daemon.status().rebuild.unwrap().state == RebuildState::Done
+    });
+    deliver(&place.archive(), "later", &[alarm(9_999, 1)]);
+    wait_current(&daemon, FILES * RECORDS + 1);
+    let after =
+        daemon.client.alert_changes(&AlertChangesRequest { after: last, ..Default::default() });
+    let changed: Vec<String> =
+        after.unwrap().changes.iter().map(|change| change.alert.rule.title.clone()).collect();
+    assert_eq!(changed, ["alarm"]);
+    assert_eq!(of_alerts(&alerts(&daemon)), of_hunt(&daemon.socket, &place.path("rules")));
 }
 
 /// The one alert of a daemon that has one.
