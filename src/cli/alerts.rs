@@ -92,15 +92,16 @@ struct ShowCommand {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 struct SetCommand {
     /// The alerts' ids, or their beginnings
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
     /// open, acknowledged or closed
-    #[arg(long, value_parser = named::<AlertState>(&["open", "acknowledged", "closed"]))]
+    #[arg(long, group = "what", value_parser = named::<AlertState>(&["open", "acknowledged", "closed"]))]
     state: Option<AlertState>,
     /// What to note; an empty text takes the note away
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, group = "what", value_name = "TEXT")]
     note: Option<String>,
     #[command(flatten)]
     socket: SocketArg,
@@ -269,9 +270,6 @@ fn described(alert: &Alert) -> String {
 }
 
 fn set(SetCommand { ids, state, note, socket }: &SetCommand) -> anyhow::Result<Exit> {
-    if state.is_none() && note.is_none() {
-        bail!("give --state, --note or both");
-    }
     let client = socket.client();
     let ids = ids.iter().map(|id| Ok(one(&client, id)?.id));
     let ids = ids.collect::<anyhow::Result<Vec<String>>>()?;

@@ -154,7 +154,8 @@ impl Watch {
         let (snapshot, seen) = (self.snapshots.load(), self.alerts.seen());
         let told = self.told().clone();
         let has_all = seen.begun == snapshot.begun.0 && seen.next_file == next_file(&snapshot);
-        let is_current = told.rules == 0 || has_all && seen.owed.is_empty();
+        // Those that are there have looked, and at all there is.
+        let is_current = told.is_current && (told.rules == 0 || has_all && seen.owed.is_empty());
         let open = self.alerts.open_count();
         RulesStatus { is_current, open, dropped: seen.dropped, ..told }
     }
@@ -220,12 +221,18 @@ impl<'w> Running<'w> {
     }
 
     fn run(mut self, is_whole: &dyn Fn(&Snapshot) -> bool) {
-        let mut pause = Duration::ZERO;
+        let (mut pause, mut expired) = (Duration::ZERO, Instant::now());
         while !self.watch.has_stopped_within(LOOK + pause) {
             pause = Duration::ZERO;
             self.look_at_rules();
             let snapshot = self.watch.snapshots.load_full();
             let is_whole = is_whole(&snapshot);
+            if expired.elapsed() >= AGAIN {
+                expired = Instant::now();
+                if let Err(error) = self.expire() {
+                    tracing::error!(error = format!("{error:#}"), "old alerts cannot be dropped");
+                }
+            }
             if self.rules.count() == 0 || !self.is_due(&snapshot, is_whole) {
                 continue;
             }
@@ -293,18 +300,27 @@ impl<'w> Running<'w> {
             tracing::info!(rules, problems = problems.len(), "rules were read");
         }
         metrics::gauge!("traildex_rules").set(rules as f64);
+        let have_looked = self.rules.are_those_of(&self.watch.alerts.seen());
         let mut told = self.watch.told();
         (told.rules, told.problems) = (rules as u64, problems);
+        told.is_current = rules == 0 || have_looked;
         told.failed.clear();
+    }
+
+    /// Drops alerts that are too old.
+    fn expire(&self) -> anyhow::Result<()> {
+        if self.options.age_days_max > 0 {
+            let days = self.options.age_days_max as i64;
+            let before = Micros::now().0.saturating_sub(days.saturating_mul(DAY));
+            self.watch.alerts.expire(before)?;
+        }
+        Ok(())
     }
 
     fn pass(&self, snapshot: &Arc<Snapshot>, is_whole: bool) -> anyhow::Result<Option<Passed>> {
         let watch = self.watch;
         let seen = watch.alerts.seen();
-        if self.options.age_days_max > 0 {
-            let days = self.options.age_days_max as i64;
-            watch.alerts.expire(Micros::now().0.saturating_sub(days.saturating_mul(DAY)))?;
-        }
+        self.expire()?;
         // What the index lacked may have come in any order.
         let goes_on = seen.begun == snapshot.begun.0 && (self.was_whole || !is_whole);
         let arrived = goes_on.then(|| Arrived::since(snapshot, seen.next_file));
@@ -354,7 +370,9 @@ impl<'w> Running<'w> {
         }
         let failed = self.rules.failed();
         metrics::gauge!("traildex_rules_failed").set(failed.len() as f64);
-        self.watch.told().failed = failed;
+        let mut told = self.watch.told();
+        told.failed = failed;
+        told.is_current = self.rules.are_those_of(&self.watch.alerts.seen());
     }
 }
 
@@ -364,7 +382,11 @@ fn files_of(paths: &[PathBuf]) -> Vec<FileSeen> {
     let mut open: Vec<(PathBuf, usize)> = paths.iter().map(|path| (path.clone(), 0)).collect();
     while let Some((path, depth)) = open.pop() {
         let Ok(meta) = fs::symlink_metadata(&path) else { continue };
-        let meta = if depth == 0 { fs::metadata(&path).unwrap_or(meta) } else { meta };
+        // As they are read: links to files are followed, and to folders only where one is named.
+        let meta = match fs::metadata(&path) {
+            Ok(target) if meta.is_symlink() && (depth == 0 || target.is_file()) => target,
+            _ => meta,
+        };
         if meta.is_dir() && depth <= detect::limits::DEPTH_MAX {
             let entries = fs::read_dir(&path).into_iter().flatten().flatten();
             open.extend(entries.map(|entry| (entry.path(), depth + 1)));

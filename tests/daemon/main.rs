@@ -4,6 +4,7 @@
 //! `cargo test --features failpoints --test daemon crash::` runs one module.
 
 mod alerts;
+mod alerts_kept;
 #[path = "../common/mod.rs"]
 mod common;
 mod crash;

@@ -60,9 +60,10 @@ impl Rules {
             *count += 1;
             // Two rules that are known by one name are two.
             let key = if *count == 1 { key } else { format!("{key} ({count})") };
-            let version = Sha256::digest(rule.definition(&rules));
-            let version = hex::encode(&version[..16]);
-            asked.push(Asked { place, key, version, told: told(rule) });
+            let told = told(rule);
+            let version = format!("{}{told:?}", rule.definition(&rules));
+            let version = hex::encode(&Sha256::digest(version)[..16]);
+            asked.push(Asked { place, key, version, told });
         }
         // Those that matter most come first.
         asked.sort_by_key(|asked| std::cmp::Reverse(rules[asked.place].meta.level));

@@ -1,6 +1,6 @@
 //! The alerts that there are, in memory and on disk.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -81,6 +81,8 @@ impl Alerts {
         });
         let mut state = State::of(file, read.lines);
         if damage.is_some() {
+            // What is lost may have had the numbers that come next.
+            state.log = new_log();
             state.seen.rules.clear();
             state.set_aside()?;
             state.compact()?;
@@ -144,6 +146,7 @@ impl Alerts {
     pub fn expire(&self, before: i64) -> Result<(), IndexError> {
         let mut state = self.state();
         let is_old = |entry: &Entry| entry.last < before;
+        state.seen.horizon = state.seen.horizon.max(Some(before - 1));
         if !state.entries.values().any(is_old) {
             return Ok(());
         }
@@ -152,7 +155,6 @@ impl Alerts {
         for id in old {
             state.remove(&id);
         }
-        state.seen.horizon = state.seen.horizon.max(Some(before - 1));
         state.compact()
     }
 
@@ -170,7 +172,7 @@ impl Alerts {
         }
         let mut state = self.state();
         let (now, mut changes) = (now(), Vec::new());
-        for id in &request.ids {
+        for id in request.ids.iter().collect::<BTreeSet<_>>() {
             let Some(entry) = state.entries.get(id) else {
                 let message = format!("there is no alert '{id}'");
                 return Err(ApiError::new(ErrorKind::NotFound, message));
@@ -336,7 +338,13 @@ impl State {
         }
         let has_dropped = self.make_room();
         let is_large = self.file.bytes > COMPACT_BYTES_MIN.max(4 * self.bytes as u64);
-        if is_large || has_dropped { self.compact() } else { Ok(()) }
+        if (is_large || has_dropped)
+            && let Err(error) = self.compact()
+        {
+            // What was to be written is on disk.
+            tracing::warn!(%error, "the file of alerts cannot be made smaller");
+        }
+        Ok(())
     }
 
     /// Takes what a line says.
@@ -379,41 +387,28 @@ impl State {
         }
     }
 
-    /// Drops alerts where there are too many: of the rules that have the most, those that nobody waits for
-    /// first, the oldest first. Returns whether there were.
+    /// Drops alerts where there are too many: the oldest, of the rules that have the most. Returns whether
+    /// there were.
     fn make_room(&mut self) -> bool {
-        let mut of_rules: HashMap<&str, usize> = HashMap::new();
-        for entry in self.entries.values() {
-            *of_rules.entry(&entry.rule).or_default() += 1;
+        let mut of_rules: HashMap<String, Vec<(i64, String)>> = HashMap::new();
+        for (id, entry) in &self.entries {
+            of_rules.entry(entry.rule.clone()).or_default().push((entry.last, id.clone()));
         }
-        let is_full = self.entries.len() > ALERTS_MAX || self.bytes > ALERTS_BYTES_MAX;
-        let largest = of_rules.values().copied().max().unwrap_or_default();
-        if !is_full && largest <= RULE_ALERTS_MAX {
-            return false;
-        }
-        // A tenth more than needed, so that this is seldom.
-        let share = if is_full { largest / 2 } else { RULE_ALERTS_MAX } / 10 * 9;
-        let too_many: Vec<(String, usize)> = of_rules
-            .into_iter()
-            .filter(|(_, count)| *count > share)
-            .map(|(rule, count)| (rule.to_owned(), count - share))
-            .collect();
-        for (rule, surplus) in too_many {
-            let is_open = |entry: &Entry| {
-                entry.alert.state != AlertState::Closed && entry.alert.withdrawn.is_none()
-            };
-            let of_rule = self.entries.iter().filter(|(_, entry)| entry.rule == rule);
-            let mut order: Vec<(bool, i64, String)> =
-                of_rule.map(|(id, entry)| (is_open(entry), entry.last, id.clone())).collect();
-            order.sort_unstable();
-            for (_, last, id) in order.into_iter().take(surplus) {
+        let counts: Vec<usize> = of_rules.values().map(Vec::len).collect();
+        let share = share_of(&counts, self.bytes);
+        let mut has_dropped = false;
+        for (rule, mut alerts) in of_rules {
+            let surplus = alerts.len().saturating_sub(share);
+            alerts.sort_unstable();
+            for (last, id) in alerts.into_iter().take(surplus) {
                 self.remove(&id);
                 let horizon = self.seen.horizons.entry(rule.clone()).or_insert(last);
                 *horizon = last.max(*horizon);
                 self.seen.dropped += 1;
+                has_dropped = true;
             }
         }
-        true
+        has_dropped
     }
 
     /// Writes a file that has nothing but what there is.
@@ -433,6 +428,27 @@ impl State {
         let aside = path.with_extension("jsonl.damaged");
         std::fs::copy(path, &aside).map(|_| ()).map_err(IndexError::io(&aside))
     }
+}
+
+/// How many alerts a rule can have, where the rules have so many, of so many bytes together. Where there
+/// are too many, a tenth less than fits, so that this is seldom.
+fn share_of(counts: &[usize], bytes: usize) -> usize {
+    let all: usize = counts.iter().sum();
+    let is_full = all > ALERTS_MAX || bytes > ALERTS_BYTES_MAX;
+    if !is_full {
+        let is_too_much = counts.iter().any(|count| *count > RULE_ALERTS_MAX);
+        return if is_too_much { RULE_ALERTS_MAX / 10 * 9 } else { RULE_ALERTS_MAX };
+    }
+    let by_bytes = all as u128 * (ALERTS_BYTES_MAX / 10 * 9) as u128 / bytes.max(1) as u128;
+    let target = (ALERTS_MAX / 10 * 9).min(by_bytes as usize);
+    let left = |share: usize| counts.iter().map(|count| share.min(*count)).sum::<usize>();
+    // Of each rule, the latest stays.
+    let (mut fits, mut too_many) = (1, RULE_ALERTS_MAX);
+    while fits + 1 < too_many {
+        let middle = usize::midpoint(fits, too_many);
+        if left(middle) <= target { fits = middle } else { too_many = middle }
+    }
+    fits
 }
 
 /// The entry of a decision.
@@ -468,10 +484,11 @@ fn entry(
     Entry { rule: of.key.to_owned(), group, at, first, last, alert }
 }
 
-/// Whether nothing changed but what the rule says of itself.
 fn is_same(before: &Entry, entry: &Entry) -> bool {
     let of = |entry: &Entry| (entry.first, entry.last, entry.alert.events);
-    of(before) == of(entry) && before.alert.ids == entry.alert.ids
+    let (old, new) = (&before.alert, &entry.alert);
+    let is_same_rule = old.rule == new.rule && old.kind == new.kind && old.query == new.query;
+    of(before) == of(entry) && old.ids == new.ids && is_same_rule
 }
 
 /// The same for the same decision of the same rule, wherever it is made.

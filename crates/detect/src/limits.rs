@@ -9,6 +9,9 @@ pub const FILES_MAX: usize = 10_000;
 /// Folders in one another.
 pub const DEPTH_MAX: usize = 16;
 
+/// Lists and maps in one another.
+pub(crate) const NESTING_MAX: usize = 100;
+
 /// Documents of one file.
 pub(crate) const DOCUMENTS_MAX: usize = 1_000;
 

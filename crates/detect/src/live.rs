@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use language::ast::{Bin, BinUnit, Expr, FieldRef, Test, Value};
+use trail::limits::EXACT_BYTES_MAX;
 
 use crate::absent;
 use crate::ask::{Ask, AskError, Asker, Group, Span, too_many_events, written};
@@ -70,7 +71,7 @@ impl Scope {
     }
 
     fn of(touched: Touched) -> Option<Self> {
-        let Touched { groups, first, last } = touched;
+        let Touched { groups, first, last, are_known: _ } = touched;
         (!groups.is_empty()).then_some(Self { from: first, to: last, groups: Some(groups) })
     }
 
@@ -138,7 +139,13 @@ pub fn touched(
     let of_events = matches!(rules[place].kind, Kind::Events(_));
     let mut found = |condition: &Expr, keys: &[Key]| -> Result<Touched, AskError> {
         let groups = asker.groups(condition, keys, false, known.span())?;
-        Ok(Touched::of(&groups, keys, of_events))
+        let mut touched = Touched::of(&groups, keys, of_events);
+        if !touched.groups.is_empty() && !of_events {
+            // Events with several values are in several groups of a table, and in one of a window.
+            let in_groups: u64 = groups.iter().map(|group| group.count).sum();
+            touched.are_known &= in_groups == asker.count(condition, known.span())?;
+        }
+        Ok(touched)
     };
     match &rules[place].kind {
         Kind::Events(condition) => {
@@ -159,9 +166,13 @@ pub fn touched(
             let mut all = Touched::default();
             for (place, keys) in correlation.rules.iter().zip(&correlation.group_by) {
                 let Some(condition) = rules[*place].kind.condition() else { continue };
-                all.add(found(condition, keys)?);
+                let touched = found(condition, keys)?;
+                all.are_known &= touched.are_known;
+                all.add(touched);
             }
-            Ok(Scope::of(all))
+            let are_known = all.are_known;
+            let scope = Scope::of(all);
+            Ok(scope.map(|scope| Scope { groups: scope.groups.filter(|_| are_known), ..scope }))
         }
         Kind::FirstSeen(rule) => {
             let scope = Scope::of(found(&rule.condition, &rule.keys)?);
@@ -459,13 +470,15 @@ fn of_absence(
 /// The groups of events, and their times.
 struct Touched {
     groups: BTreeSet<Vec<String>>,
+    /// Whether these are the groups that windows have: a table cuts long values.
+    are_known: bool,
     first: i64,
     last: i64,
 }
 
 impl Default for Touched {
     fn default() -> Self {
-        Self { groups: BTreeSet::new(), first: i64::MAX, last: i64::MIN }
+        Self { groups: BTreeSet::new(), are_known: true, first: i64::MAX, last: i64::MIN }
     }
 }
 
@@ -479,6 +492,8 @@ impl Touched {
             } else {
                 values_of(keys, &group.values)
             };
+            let is_cut = |value: &String| value.len() >= EXACT_BYTES_MAX;
+            touched.are_known &= !values.iter().flatten().any(is_cut);
             touched.groups.extend(values);
             touched.first = group.first.min(touched.first);
             touched.last = group.last.max(touched.last);

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::limits::{DEPTH_MAX, DOCUMENTS_MAX, FILE_BYTES_MAX, FILES_MAX};
+use crate::limits::{DEPTH_MAX, DOCUMENTS_MAX, FILE_BYTES_MAX, FILES_MAX, NESTING_MAX};
 use crate::rule::Rule;
 use crate::sigma;
 
@@ -88,6 +88,11 @@ pub fn load(paths: &[PathBuf], mut sources: Vec<Source>) -> Loaded {
     }
     let mut documents = Vec::new();
     for source in &sources {
+        if let Some(line) = too_deep(&source.text) {
+            let reason = format!("what is in one another is more than {NESTING_MAX} deep");
+            problems.push(Problem::at(&source.path, line, reason));
+            continue;
+        }
         let found = documents_of(source);
         if found.len() > DOCUMENTS_MAX {
             let reason = format!("more than {DOCUMENTS_MAX} documents in one file");
@@ -129,6 +134,10 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, problems: &mut Ve
 }
 
 fn read(path: &Path) -> Result<String, String> {
+    // A pipe would be waited for.
+    if !fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err("it is no file".to_owned());
+    }
     let file = File::open(path).map_err(|error| error.to_string())?;
     if !file.metadata().is_ok_and(|meta| meta.is_file()) {
         return Err("it is no file".to_owned());
@@ -139,6 +148,31 @@ fn read(path: &Path) -> Result<String, String> {
         return Err(format!("a file of rules has {FILE_BYTES_MAX} bytes at most"));
     }
     Ok(text)
+}
+
+/// The line in which brackets or lists are too deep in one another: a parser takes long to find that.
+fn too_deep(text: &str) -> Option<usize> {
+    let mut depth: usize = 0;
+    for (number, line) in text.lines().enumerate() {
+        let inner = line.trim_start();
+        let lists = inner.split(' ').take_while(|part| ["-", "?"].contains(part)).count();
+        let (mut quote, mut before) = (None, ' ');
+        for c in inner.chars() {
+            match (quote, c) {
+                (Some(open), c) if open == c => quote = None,
+                (None, '\'' | '"') if !before.is_alphanumeric() => quote = Some(c),
+                (None, '[' | '{') => depth += 1,
+                (None, ']' | '}') => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            before = c;
+        }
+        let indent = line.len() - inner.len();
+        if depth.max(lists) > NESTING_MAX || indent > 10 * NESTING_MAX {
+            return Some(number + 1);
+        }
+    }
+    None
 }
 
 /// The documents of a file, apart from each other, so that a bad one costs no other. Those of a file

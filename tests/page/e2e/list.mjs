@@ -16,6 +16,7 @@ await run({
     }
     const menu = page.locator(".menu", { hasText: "History" });
     await menu.locator("summary").click();
+    await menu.locator("li code").nth(1).waitFor();
     assert.deepEqual(await menu.locator("li code").allInnerTexts(), ["eventName:CreateUser", "eventName:DeleteTrail"]);
     await settled(page);
     await axe(page);

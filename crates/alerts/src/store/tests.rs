@@ -61,6 +61,20 @@ fn a_rule_that_finds_without_end_hides_nothing_of_another() {
 }
 
 #[test]
+fn all_rules_together_keep_what_fits_and_each_its_latest() {
+    let counts = |rules: usize, each: usize| vec![each; rules];
+    assert_eq!(share_of(&counts(10, 100), 1), RULE_ALERTS_MAX);
+    // More than fit, evenly and not.
+    assert_eq!(share_of(&counts(100, 2_000), 1), 450);
+    let mut uneven = counts(300, 100);
+    uneven.push(40_000);
+    assert_eq!(share_of(&uneven, 1), RULE_ALERTS_MAX - 1, "the noisy one goes");
+    let half = share_of(&counts(10, 100), 2 * ALERTS_BYTES_MAX);
+    assert!((40..50).contains(&half), "{half}");
+    assert_eq!(share_of(&counts(100_000, 1), 1), 1);
+}
+
+#[test]
 fn what_grows_is_withdrawn_and_comes_back_keeps_its_note() {
     use AlertChangeKind::{Acknowledged, Grown, Raised, Withdrawn};
 
