@@ -12,9 +12,10 @@ use wire::AlertRule;
 use crate::seen::Seen;
 use crate::store::{Alerts, Deciding, Verdict};
 
-/// A rule that takes so long is not asked for so many times as long.
+/// A rule that takes so long is not asked for so many times as long, and no longer than alerts may be late.
 const LONG: Duration = Duration::from_secs(1);
 const PAUSE: u32 = 20;
+const PAUSE_MAX: Duration = Duration::from_mins(2);
 
 /// When a rule that could not be asked is asked again, at the earliest.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -103,7 +104,8 @@ impl Rules {
     /// Notes how asking a rule went. One that takes long is asked seldom, so that it holds up no other and
     /// takes a small part of a core.
     fn note(&self, key: &str, took: Duration, failed: Option<String>) {
-        let pause = if failed.is_some() { AGAIN.max(took * PAUSE) } else { took * PAUSE };
+        let pause = (took * PAUSE).min(PAUSE_MAX);
+        let pause = if failed.is_some() { AGAIN.max(pause) } else { pause };
         let mut resting = self.resting();
         if failed.is_some() || took >= LONG {
             resting.insert(key.to_owned(), Rest { until: Instant::now() + pause, failed });
