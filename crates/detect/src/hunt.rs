@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use language::ast::{Expr, FieldRef, Test, Value};
+use language::ast::{Expr, Test, Value};
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::absent;
 use crate::ask::{Ask, AskError, Asker, Event, Span, too_many_events, written};
 use crate::crowd;
+use crate::decision::Decision;
 use crate::fields::{Key, text};
 use crate::firsts;
-use crate::limits::{EVENTS_MAX, FINDINGS_MAX, IDS_MAX};
+use crate::limits::{EVENTS_MAX, FINDINGS_MAX};
 use crate::rule::{Absence, Correlation, FirstSeen, Kind, Rule};
 use crate::window;
 use crate::window::{Found, Occurrence};
@@ -78,6 +79,14 @@ pub struct Finding {
     /// The query that finds them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
+}
+
+impl From<Decision> for Finding {
+    fn from(decision: Decision) -> Self {
+        let Decision { names, group, first, last, events, ids, query, .. } = decision;
+        let group = names.into_iter().zip(group).collect();
+        Self { group, first: written(first), last: written(last), events, ids, query }
+    }
 }
 
 /// What the answers to a hunt told.
@@ -174,20 +183,8 @@ impl<'h, 'a> Hunter<'h, 'a> {
 
     fn correlation(&mut self, correlation: &Correlation) -> Result<Hunted, AskError> {
         let (found, without) = self.correlated(correlation)?;
-        let names: Vec<String> = correlation
-            .group_by
-            .first()
-            .map(|keys| keys.iter().map(|key| key.name.clone()).collect())
-            .unwrap_or_default();
-        let finding = |found: Found| Finding {
-            group: names.iter().cloned().zip(found.group).collect(),
-            first: written(found.first),
-            last: written(found.last),
-            events: found.ids.len() as u64,
-            query: by_ids(&found.ids),
-            ids: found.ids.into_iter().take(IDS_MAX).collect(),
-        };
-        let findings = found.into_iter().map(finding).collect();
+        let findings =
+            found.into_iter().map(|found| Decision::of_window(correlation, found).into()).collect();
         Ok(Hunted { events_without_group: without, ..hunted(findings) })
     }
 
@@ -270,31 +267,8 @@ impl<'h, 'a> Hunter<'h, 'a> {
         let groups = self.asker.groups(&rule.condition, &rule.keys, true, self.all)?;
         let (firsts, without) = firsts::find(rule, &groups, self.all);
         let asked = |time: i64| time >= self.asked.start && time < self.asked.end;
-        let finding = |first: firsts::First| {
-            let of_values = rule.keys.iter().zip(&first.values).map(|(key, value)| is(key, value));
-            let at = Expr::Field {
-                field: FieldRef::named("time"),
-                test: Test::Range {
-                    lower: std::ops::Bound::Included(Value::of(written(first.time))),
-                    upper: std::ops::Bound::Included(Value::of(written(first.time))),
-                },
-            };
-            let parts = std::iter::once(rule.condition.clone()).chain(of_values).chain([at]);
-            Finding {
-                group: rule
-                    .keys
-                    .iter()
-                    .map(|key| key.name.clone())
-                    .zip(first.values.clone())
-                    .collect(),
-                first: written(first.time),
-                last: written(first.time),
-                events: 1,
-                ids: Vec::new(),
-                query: Some(Expr::all_of(parts).to_string()),
-            }
-        };
-        let findings = firsts.into_iter().filter(|first| asked(first.time)).map(finding).collect();
+        let firsts = firsts.into_iter().filter(|first| asked(first.time));
+        let findings = firsts.map(|first| Decision::of_first(rule, first).into()).collect();
         Ok(Hunted { events_without_group: without, ..hunted(findings) })
     }
 
@@ -302,31 +276,13 @@ impl<'h, 'a> Hunter<'h, 'a> {
         let Absence { condition, of, group_by, within } = absence;
         let other = self.rules.get(*of).and_then(|rule| rule.kind.condition());
         let other = other.ok_or("it refers to no rule")?;
-        let mut without = 0;
-        let mut occurrences = |asker: &mut Asker<'_>, condition, span| {
-            let mut found = Vec::new();
-            for event in asker.events(condition, group_by, span)? {
-                match occurrence(event, 0, group_by, &[]) {
-                    Some(occurrence) => found.push(occurrence),
-                    None => without += 1,
-                }
-            }
-            Ok::<_, AskError>(found)
-        };
-        let events = occurrences(self.asker, condition, self.asked)?;
-        let others = occurrences(self.asker, other, self.all)?;
+        let (events, without) = occurrences_of(self.asker, condition, group_by, self.asked)?;
+        let (others, without_of_others) = occurrences_of(self.asker, other, group_by, self.all)?;
         let (found, undecided) = absent::find(events, others, *within, self.all.end);
-        let finding = |found: Occurrence| Finding {
-            group: group_by.iter().map(|key| key.name.clone()).zip(found.group).collect(),
-            first: written(found.time),
-            last: written(found.time),
-            events: 1,
-            query: by_ids(std::slice::from_ref(&found.id)),
-            ids: vec![found.id],
-        };
-        let findings = found.into_iter().map(finding).collect();
+        let findings =
+            found.into_iter().map(|found| Decision::of_absence(absence, found).into()).collect();
         Ok(Hunted {
-            events_without_group: without,
+            events_without_group: without + without_of_others,
             events_undecided: undecided,
             ..hunted(findings)
         })
@@ -338,6 +294,25 @@ fn hunted(mut findings: Vec<Finding>) -> Hunted {
     let left_out = findings.len().saturating_sub(FINDINGS_MAX) as u64;
     findings.truncate(FINDINGS_MAX);
     Hunted { events, findings, findings_left_out: left_out, ..Hunted::default() }
+}
+
+/// The events of a condition that have a group, and how many have none.
+pub(crate) fn occurrences_of(
+    asker: &mut Asker<'_>,
+    condition: &Expr,
+    group_by: &[Key],
+    span: Span,
+) -> Result<(Vec<Occurrence>, u64), AskError> {
+    let (mut found, mut without) = (Vec::new(), 0);
+    if span.start < span.end {
+        for event in asker.events(condition, group_by, span)? {
+            match occurrence(event, 0, group_by, &[]) {
+                Some(occurrence) => found.push(occurrence),
+                None => without += 1,
+            }
+        }
+    }
+    Ok((found, without))
 }
 
 /// An event as an occurrence; None where it has no group.
@@ -372,19 +347,4 @@ pub(crate) fn of_key(key: &Key, values: &[Json]) -> Expr {
         }
     }
     Expr::all_of(parts)
-}
-
-/// The condition that a key has a value.
-pub(crate) fn is(key: &Key, value: &str) -> Expr {
-    let field =
-        |field: &FieldRef| Expr::Field { field: field.clone(), test: Test::Is(Value::of(value)) };
-    Expr::any_of(key.fields.iter().map(field))
-}
-
-/// The query for some events.
-pub(crate) fn by_ids(ids: &[String]) -> Option<String> {
-    let tests = ids.iter().take(IDS_MAX).map(|id| Test::Is(Value::of(id.as_str())));
-    let tests: Vec<Test> = tests.collect();
-    let field = FieldRef::at_path("eventID");
-    (!tests.is_empty()).then(|| Expr::Field { field, test: Test::one_of(tests) }.to_string())
 }

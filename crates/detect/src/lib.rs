@@ -18,6 +18,7 @@ mod ask;
 mod check;
 mod condition;
 mod crowd;
+mod decision;
 mod encode;
 mod exception;
 mod extension;
@@ -35,8 +36,9 @@ mod window;
 
 pub use self::ask::{Ask, AskError};
 pub use self::check::{Doubt, check};
+pub use self::decision::Decision;
 pub use self::hunt::{Finding, Hunt, Hunted, Told, hunt};
-pub use self::live::{Decided, Decision, Known, Scope, Standing, decide, touched};
+pub use self::live::{Decided, Known, Scope, Standing, decide, touched};
 pub use self::load::{Loaded, Problem, Source, load};
 pub use self::pack::pack;
 pub use self::rule::{Kind, Level, Meta, Rule};

@@ -3,17 +3,17 @@
 //! stand at the end are those that a hunt makes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound;
 
-use language::ast::{Bin, BinUnit, Expr, FieldRef, Test, Value};
+use language::ast::{Bin, BinUnit, Expr};
 use trail::limits::EXACT_BYTES_MAX;
 
 use crate::absent;
-use crate::ask::{Ask, AskError, Asker, Group, Span, too_many_events, written};
+use crate::ask::{Ask, AskError, Asker, Group, Span, too_many_events};
+use crate::decision::{Decision, between, is};
 use crate::fields::{Key, values_of};
 use crate::firsts;
-use crate::hunt::{Hunter, by_ids, is, occurrence, of_key};
-use crate::limits::{IDS_MAX, LIVE_EVENTS_MAX};
+use crate::hunt::{Hunter, occurrence, occurrences_of, of_key};
+use crate::limits::LIVE_EVENTS_MAX;
 use crate::rule::{Absence, Correlation, FirstSeen, Kind, Rule, Suppress};
 use crate::window;
 use crate::window::{Found, Occurrence};
@@ -94,27 +94,6 @@ pub struct Standing {
     pub group: Vec<String>,
     /// Its time.
     pub at: i64,
-}
-
-/// That a rule found something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// The names of what the events have in common.
-    pub names: Vec<String>,
-    /// Its values.
-    pub group: Vec<String>,
-    /// The time of the decision. Of single events, it is the beginning of their period.
-    pub at: i64,
-    /// The time of the first event.
-    pub first: i64,
-    /// The time of the last.
-    pub last: i64,
-    /// How many there are.
-    pub events: u64,
-    /// The ids of the first.
-    pub ids: Vec<String>,
-    /// The query that finds them.
-    pub query: Option<String>,
 }
 
 /// What was decided anew.
@@ -373,20 +352,8 @@ fn occurrences(
 }
 
 fn of_found(correlation: &Correlation, scope: Scope, found: Vec<Found>, without: u64) -> Decided {
-    let names = correlation.group_by.first().map_or(&[][..], Vec::as_slice);
-    let names: Vec<String> = names.iter().map(|key| key.name.clone()).collect();
-    let decision = |found: Found| Decision {
-        names: names.clone(),
-        at: found.last,
-        first: found.first,
-        last: found.last,
-        events: found.ids.len() as u64,
-        query: by_ids(&found.ids),
-        ids: found.ids.into_iter().take(IDS_MAX).collect(),
-        group: found.group,
-    };
     let found = found.into_iter().filter(|found| scope.has(&found.group, found.last));
-    let decisions = found.map(decision).collect();
+    let decisions = found.map(|found| Decision::of_window(correlation, found)).collect();
     Decided { decisions, scope, events_without_group: without }
 }
 
@@ -406,22 +373,7 @@ fn of_first_seen(
         if span.start < span.end { asker.groups(&filter, keys, true, span)? } else { Vec::new() };
     let (firsts, without) = firsts::find(rule, &groups, known.span());
     let firsts = firsts.into_iter().filter(|first| scope.has(&first.values, first.time));
-    let decision = |first: firsts::First| {
-        let of_values = keys.iter().zip(&first.values).map(|(key, value)| is(key, value));
-        let at = between(first.time, first.time);
-        let query = Expr::all_of([rule.condition.clone()].into_iter().chain(of_values).chain([at]));
-        Decision {
-            names: keys.iter().map(|key| key.name.clone()).collect(),
-            at: first.time,
-            first: first.time,
-            last: first.time,
-            events: 1,
-            ids: Vec::new(),
-            query: Some(query.to_string()),
-            group: first.values,
-        }
-    };
-    let decisions = firsts.map(decision).collect();
+    let decisions = firsts.map(|first| Decision::of_first(rule, first)).collect();
     Ok(Decided { decisions, scope, events_without_group: without })
 }
 
@@ -436,35 +388,15 @@ fn of_absence(
     let other = rules.get(*of).and_then(|rule| rule.kind.condition());
     let other = other.ok_or("it refers to no rule")?;
     let scope = Scope { from: scope.from.max(known.kept_from), ..scope };
-    let mut without = 0;
-    let mut events = |condition, span: Span| {
-        let mut found = Vec::new();
-        if span.start < span.end {
-            for event in asker.events(condition, group_by, span)? {
-                match occurrence(event, 0, group_by, &[]) {
-                    Some(occurrence) => found.push(occurrence),
-                    None => without += 1,
-                }
-            }
-        }
-        Ok::<_, AskError>(found)
-    };
     let end = scope.to.saturating_add(1);
-    let events_of_rule = events(condition, known.within(scope.from, end))?;
-    let others = events(other, known.within(scope.from, end.saturating_add(*within)))?;
-    let (found, _) = absent::find(events_of_rule, others, *within, known.span().end);
-    let decision = |found: Occurrence| Decision {
-        names: group_by.iter().map(|key| key.name.clone()).collect(),
-        at: found.time,
-        first: found.time,
-        last: found.time,
-        events: 1,
-        query: by_ids(std::slice::from_ref(&found.id)),
-        group: found.group,
-        ids: vec![found.id],
-    };
-    let decisions = found.into_iter().map(decision).collect();
-    Ok(Decided { decisions, scope, events_without_group: without })
+    let (events, without) =
+        occurrences_of(asker, condition, group_by, known.within(scope.from, end))?;
+    let end = end.saturating_add(*within);
+    let (others, without_of_others) =
+        occurrences_of(asker, other, group_by, known.within(scope.from, end))?;
+    let (found, _) = absent::find(events, others, *within, known.span().end);
+    let decisions = found.into_iter().map(|found| Decision::of_absence(absence, found)).collect();
+    Ok(Decided { decisions, scope, events_without_group: without + without_of_others })
 }
 
 /// The groups of events, and their times.
@@ -566,11 +498,4 @@ fn bin_of(period: i64) -> Bin {
         BinUnit::Minute
     };
     Bin { count: 1, unit }
-}
-
-/// The condition that an event is of these times, both included.
-fn between(first: i64, last: i64) -> Expr {
-    let bound = |time| Bound::Included(Value::of(written(time)));
-    let test = Test::Range { lower: bound(first), upper: bound(last) };
-    Expr::Field { field: FieldRef::named("time"), test }
 }
