@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use crate::config::{self, Config};
-use alerts::{Alerts, Pass, Passed, Rules};
+use alerts::{Alerts, Pass, Rules};
 use detect::{Ask, AskError, Known, Loaded, load, pack};
 use search::pieces::on_long_threads;
 use search::run;
@@ -31,8 +31,9 @@ use wire::{
     AlertsResponse, ApiError, RulesStatus, SearchRequest, SearchResponse,
 };
 
-/// Between two looks for a commit.
+/// Between two looks for a commit; where there are no rules, for some.
 const LOOK: Duration = Duration::from_millis(100);
+const LOOK_WITHOUT_RULES: Duration = Duration::from_secs(1);
 
 /// Between two looks at the files of rules.
 const FILES_LOOK: Duration = Duration::from_secs(3);
@@ -222,8 +223,8 @@ impl<'w> Running<'w> {
 
     fn run(mut self, is_whole: &dyn Fn(&Snapshot) -> bool) {
         let (mut pause, mut expired) = (Duration::ZERO, Instant::now());
-        while !self.watch.has_stopped_within(LOOK + pause) {
-            pause = Duration::ZERO;
+        while !self.watch.has_stopped_within(pause) {
+            pause = if self.rules.count() == 0 { LOOK_WITHOUT_RULES } else { LOOK };
             self.look_at_rules();
             let snapshot = self.watch.snapshots.load_full();
             let is_whole = is_whole(&snapshot);
@@ -244,7 +245,7 @@ impl<'w> Running<'w> {
             self.note(passed, is_whole);
             metrics::histogram!("traildex_alerts_pass_seconds").record(took.as_secs_f64());
             metrics::gauge!("traildex_alerts_open").set(self.watch.alerts.open_count() as f64);
-            pause = (took * PAUSE).min(PAUSE_MAX);
+            pause = LOOK + (took * PAUSE).min(PAUSE_MAX);
         }
     }
 
@@ -309,15 +310,14 @@ impl<'w> Running<'w> {
 
     /// Drops alerts that are too old.
     fn expire(&self) -> anyhow::Result<()> {
-        if self.options.age_days_max > 0 {
-            let days = self.options.age_days_max as i64;
-            let before = Micros::now().0.saturating_sub(days.saturating_mul(DAY));
-            self.watch.alerts.expire(before)?;
-        }
-        Ok(())
+        let before = match self.options.age_days_max as i64 {
+            0 => i64::MIN,
+            days => Micros::now().0.saturating_sub(days.saturating_mul(DAY)),
+        };
+        Ok(self.watch.alerts.expire(before)?)
     }
 
-    fn pass(&self, snapshot: &Arc<Snapshot>, is_whole: bool) -> anyhow::Result<Option<Passed>> {
+    fn pass(&self, snapshot: &Arc<Snapshot>, is_whole: bool) -> anyhow::Result<Option<usize>> {
         let watch = self.watch;
         let seen = watch.alerts.seen();
         self.expire()?;
@@ -348,9 +348,9 @@ impl<'w> Running<'w> {
     }
 
     /// Notes how a pass ended.
-    fn note(&mut self, passed: thread::Result<anyhow::Result<Option<Passed>>>, is_whole: bool) {
-        let passed = match passed {
-            Ok(Ok(passed)) => passed.unwrap_or_default(),
+    fn note(&mut self, passed: thread::Result<anyhow::Result<Option<usize>>>, is_whole: bool) {
+        let changes = match passed {
+            Ok(Ok(changes)) => changes.unwrap_or_default(),
             Ok(Err(error)) => {
                 tracing::error!(error = format!("{error:#}"), "alerts cannot be kept");
                 self.watch.told().failed = vec![format!("all rules: {error:#}")];
@@ -364,9 +364,9 @@ impl<'w> Running<'w> {
             }
         };
         self.was_whole = is_whole;
-        if passed.changes > 0 {
-            tracing::info!(changes = passed.changes, "alerts changed");
-            metrics::counter!("traildex_alert_changes_total").increment(passed.changes as u64);
+        if changes > 0 {
+            tracing::info!(changes, "alerts changed");
+            metrics::counter!("traildex_alert_changes_total").increment(changes as u64);
         }
         let failed = self.rules.failed();
         metrics::gauge!("traildex_rules_failed").set(failed.len() as f64);

@@ -115,7 +115,8 @@ struct Reader {
     data_dir: PathBuf,
     snapshot: Arc<Snapshot>,
     saved: Arc<BTreeMap<String, store::saved::Search>>,
-    alerts: Alerts,
+    /// With what is wrong with their file.
+    alerts: (Alerts, Option<String>),
     coverage: Arc<Coverage>,
 }
 
@@ -181,7 +182,9 @@ impl Engine for Reader {
     }
 
     fn alerts(&self, request: &AlertsRequest) -> Result<AlertsResponse, ApiError> {
-        alerts::listed(&self.alerts, request, RulesStatus::default())
+        let (alerts, damage) = &self.alerts;
+        let problems = damage.iter().cloned().collect();
+        alerts::listed(alerts, request, RulesStatus { problems, ..RulesStatus::default() })
     }
 
     fn change_alerts(
@@ -193,7 +196,7 @@ impl Engine for Reader {
     }
 
     fn alert_changes(&self, request: &AlertChangesRequest) -> Result<AlertChanges, ApiError> {
-        Ok(self.alerts.changes(request))
+        Ok(self.alerts.0.changes(request))
     }
 
     fn saved(&self) -> Arc<BTreeMap<String, SavedSearch>> {

@@ -40,6 +40,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tokio", &["client", "server", "lookup", "web", "traildex"]),
     ("toml", &["lookup", "traildex-notify", "traildex"]),
     ("unicode-normalization", &["search"]),
+    ("yaml_serde", &["detect"]),
     ("ureq", &["traildex-notify"]),
     ("zstd", &["segment", "ingest", "tables"]),
 ];

@@ -18,6 +18,6 @@ mod pass;
 mod seen;
 mod store;
 
-pub use self::pass::{Pass, Passed, Rules};
+pub use self::pass::{Pass, Rules};
 pub use self::seen::Seen;
-pub use self::store::{Alerts, Deciding, Verdict};
+pub use self::store::Alerts;

@@ -137,25 +137,17 @@ pub struct Pass<'p> {
     pub may_withdraw: bool,
 }
 
-/// What a pass did.
-#[derive(Debug, Default)]
-pub struct Passed {
-    /// How many alerts changed.
-    pub changes: usize,
-    /// How many rules could not be asked. They are owed a look at everything.
-    pub failed: usize,
-}
-
 impl Alerts {
-    /// Makes a pass. `is_stopped` ends it between two rules; what was decided by then is not kept.
+    /// Makes a pass; returns how many alerts changed. `is_stopped` ends it between two rules: it is then
+    /// made again, and None is returned.
     pub fn pass(
         &self,
         rules: &Rules,
         pass: &Pass<'_>,
         is_stopped: &dyn Fn() -> bool,
-    ) -> Result<Option<Passed>, IndexError> {
+    ) -> Result<Option<usize>, IndexError> {
         let before = self.seen();
-        let mut passed = Passed::default();
+        let mut changes = 0;
         let (mut verdicts, mut kept) = (Vec::new(), Instant::now());
         let mut owed = BTreeSet::new();
         for asked in &rules.asked {
@@ -182,7 +174,7 @@ impl Alerts {
                     verdicts.push(verdict);
                     // Nobody waits for the rules behind it.
                     if kept.elapsed() >= KEEP_PAUSE {
-                        passed.changes += self.keep(std::mem::take(&mut verdicts), None)?;
+                        changes += self.keep(std::mem::take(&mut verdicts), None)?;
                         kept = Instant::now();
                     }
                 }
@@ -190,7 +182,6 @@ impl Alerts {
                 Err(_) if is_stopped() => return Ok(None),
                 Err(error) => {
                     tracing::warn!(rule, %error, "a rule could not be asked");
-                    passed.failed += 1;
                     owed.insert(asked.key.clone());
                 }
             }
@@ -207,8 +198,8 @@ impl Alerts {
         if is_stopped() {
             return Ok(None);
         }
-        passed.changes += self.keep(verdicts, Some(seen))?;
-        Ok(Some(passed))
+        changes += self.keep(verdicts, Some(seen))?;
+        Ok(Some(changes))
     }
 
     fn asked<'r>(
@@ -320,22 +311,22 @@ mod tests {
                 known: Some(known),
                 may_withdraw: true,
             };
-            let passed = alerts.pass(&rules, &pass, &|| false).unwrap().unwrap();
-            (new.rules(), all.rules(), passed.failed)
+            alerts.pass(&rules, &pass, &|| false).unwrap().unwrap();
+            (new.rules(), all.rules())
         };
         // Nobody has looked yet.
-        assert_eq!(pass(), (String::new(), "Quick Slow Broken".to_owned(), 1));
+        assert_eq!(pass(), (String::new(), "Quick Slow Broken".to_owned()));
         assert_eq!(rules.failed(), ["Broken: nobody knows"]);
         assert_eq!(alerts.seen().owed, BTreeSet::from(["Broken".to_owned()]));
         assert!(!rules.are_owed(&alerts.seen()), "not yet");
         // What comes in is asked of one only.
-        assert_eq!(pass(), ("Quick".to_owned(), String::new(), 0));
+        assert_eq!(pass(), ("Quick".to_owned(), String::new()));
         assert_eq!(alerts.seen().owed.len(), 2);
         // Later, both look at everything.
         for rest in rules.resting().values_mut() {
             rest.until = Instant::now();
         }
         assert!(rules.are_owed(&alerts.seen()));
-        assert_eq!(pass(), ("Quick".to_owned(), "Slow Broken".to_owned(), 1));
+        assert_eq!(pass(), ("Quick".to_owned(), "Slow Broken".to_owned()));
     }
 }

@@ -18,9 +18,7 @@ pub struct Seen {
     pub rules: BTreeMap<String, String>,
     /// Rules that have to look at everything again.
     pub owed: BTreeSet<String>,
-    /// Alerts whose last event is no later than this are not raised: they are too old.
-    pub horizon: Option<i64>,
-    /// The same for single rules, which had too many.
+    /// Rules that had too many alerts: none is raised whose last event is no later than this.
     pub horizons: BTreeMap<String, i64>,
     /// How many alerts were dropped because there were too many.
     pub dropped: u64,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use segment::IndexError;
 use segment::disk::{Disk, RealDisk};
 use sha2::{Digest, Sha256};
+use wire::limits::CHANGES_LIMIT_MAX;
 use wire::{
     Alert, AlertChange, AlertChangeKind, AlertChanges, AlertChangesRequest, AlertRule, AlertState,
     AlertsChangeRequest, ApiError, ErrorKind,
@@ -21,7 +22,6 @@ use crate::limits::{
 };
 use crate::list::Listing;
 use crate::seen::Seen;
-use wire::limits::CHANGES_LIMIT_MAX;
 
 /// The alerts of a data directory. The directory's lock is held by whoever has one.
 #[derive(Debug)]
@@ -39,31 +39,33 @@ struct State {
     changes: VecDeque<Change>,
     next_number: u64,
     seen: Seen,
+    /// Alerts whose last event is before this are too old.
+    kept_from: i64,
     /// What rules say of themselves, shared by their alerts.
     rules: HashMap<String, Arc<AlertRule>>,
 }
 
 /// A rule that decides.
 #[derive(Clone, Debug)]
-pub struct Deciding<'r> {
+pub(crate) struct Deciding<'r> {
     /// What it is known by.
-    pub key: &'r str,
+    pub(crate) key: &'r str,
     /// Its kind's name.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// What it says of itself.
-    pub rule: &'r AlertRule,
+    pub(crate) rule: &'r AlertRule,
 }
 
 /// Decisions that are to be kept.
 #[derive(Debug)]
-pub struct Verdict<'r> {
+pub(crate) struct Verdict<'r> {
     /// Whose they are.
-    pub of: Deciding<'r>,
+    pub(crate) of: Deciding<'r>,
     /// What was decided.
-    pub decided: Decided,
+    pub(crate) decided: Decided,
     /// Whether alerts that were not found again are withdrawn: not while the index lacks events that the
     /// archive has.
-    pub may_withdraw: bool,
+    pub(crate) may_withdraw: bool,
 }
 
 impl Alerts {
@@ -91,10 +93,11 @@ impl Alerts {
     }
 
     /// Reads the alerts of a data directory that another process may own, and changes nothing. They are
-    /// not to be changed.
-    pub fn read(data_dir: &Path) -> Result<Self, IndexError> {
+    /// not to be changed. The second value says what is damaged; None where the file is whole.
+    pub fn read(data_dir: &Path) -> Result<(Self, Option<String>), IndexError> {
         let (file, read) = AlertsFile::open(data_dir, Arc::new(RealDisk))?;
-        Ok(Self { state: Mutex::new(State::of(file, read.lines)) })
+        let damage = read.damage.map(|damage| format!("{}: {damage}", file.path().display()));
+        Ok((Self { state: Mutex::new(State::of(file, read.lines)) }, damage))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -107,7 +110,7 @@ impl Alerts {
     }
 
     /// The decisions of a rule that stand.
-    pub fn standing(&self, key: &str) -> Vec<Standing> {
+    pub(crate) fn standing(&self, key: &str) -> Vec<Standing> {
         let state = self.state();
         let of_rule = state.entries.values().filter(|entry| entry.rule == key);
         let standing = of_rule.filter(|entry| entry.alert.withdrawn.is_none());
@@ -117,7 +120,7 @@ impl Alerts {
     /// Keeps decisions, and how far the index was looked at, where that is known: what was decided since
     /// it was said last is decided again after a crash. When this returns, both are on disk. Returns how
     /// many changes there were.
-    pub fn keep(
+    pub(crate) fn keep(
         &self,
         verdicts: Vec<Verdict<'_>>,
         seen: Option<Seen>,
@@ -130,7 +133,6 @@ impl Alerts {
         }
         let count = changes.len();
         let seen = seen.map(|seen| Seen {
-            horizon: state.seen.horizon,
             horizons: state.seen.horizons.clone(),
             dropped: state.seen.dropped,
             ..seen
@@ -142,11 +144,11 @@ impl Alerts {
         Ok(count)
     }
 
-    /// Drops alerts whose last event is before a time.
+    /// Drops alerts whose last event is before a time, and raises none from then on.
     pub fn expire(&self, before: i64) -> Result<(), IndexError> {
         let mut state = self.state();
         let is_old = |entry: &Entry| entry.last < before;
-        state.seen.horizon = state.seen.horizon.max(Some(before - 1));
+        state.kept_from = before;
         if !state.entries.values().any(is_old) {
             return Ok(());
         }
@@ -204,19 +206,23 @@ impl Alerts {
         let state = self.state();
         let limit = request.limit.unwrap_or(CHANGES_LIMIT_DEFAULT).clamp(1, CHANGES_LIMIT_MAX);
         let first = state.changes.front().map_or(state.next_number, |change| change.number);
-        let missed = first.saturating_sub(1).saturating_sub(request.after);
+        let mut missed = first.saturating_sub(1).saturating_sub(request.after);
         let from = state.changes.partition_point(|change| change.number <= request.after);
-        let changes = state.changes.range(from..).filter_map(|change| {
-            let entry = state.entries.get(&change.id)?;
-            let Change { number, time, change, .. } = change.clone();
-            Some(AlertChange { number, time, change, alert: entry.alert.clone() })
-        });
-        AlertChanges {
-            log: state.log.clone(),
-            changes: changes.take(limit).collect(),
-            last: state.next_number - 1,
-            missed,
+        let (mut changes, mut gone) = (Vec::new(), 0);
+        for Change { number, time, change, id } in state.changes.range(from..) {
+            if changes.len() == limit {
+                break;
+            }
+            let Some(entry) = state.entries.get(id) else {
+                gone += 1;
+                continue;
+            };
+            // Those before it are told once: the next request begins behind it.
+            missed += std::mem::take(&mut gone);
+            let (number, change, alert) = (*number, *change, entry.alert.clone());
+            changes.push(AlertChange { number, time: time.clone(), change, alert });
         }
+        AlertChanges { log: state.log.clone(), changes, last: state.next_number - 1, missed }
     }
 
     /// Calls `visit` with a list that has all alerts.
@@ -247,6 +253,7 @@ impl State {
             changes: VecDeque::new(),
             next_number: 1,
             seen: Seen::default(),
+            kept_from: i64::MIN,
             rules: HashMap::new(),
         };
         for line in lines {
@@ -267,13 +274,14 @@ impl State {
     ) {
         let Verdict { of, decided, may_withdraw } = verdict;
         let rule = self.shared(of.rule);
-        let horizon = self.seen.horizon.max(self.seen.horizons.get(of.key).copied());
+        let dropped_to = self.seen.horizons.get(of.key).copied().unwrap_or(i64::MIN);
+        let kept_from = self.kept_from.max(dropped_to.saturating_add(1));
         let mut found = HashSet::new();
         for decision in decided.decisions {
-            let id = id_of(of.key, &decision);
+            let id = id_of(of.key, of.kind, &decision);
             found.insert(id.clone());
             let before = self.entries.get(&id);
-            if before.is_none() && horizon.is_some_and(|horizon| decision.last <= horizon) {
+            if before.is_none() && decision.last < kept_from {
                 continue;
             }
             let entry = entry(&of, &rule, id, decision, before, now);
@@ -390,25 +398,28 @@ impl State {
     /// Drops alerts where there are too many: the oldest, of the rules that have the most. Returns whether
     /// there were.
     fn make_room(&mut self) -> bool {
-        let mut of_rules: HashMap<String, Vec<(i64, String)>> = HashMap::new();
-        for (id, entry) in &self.entries {
-            of_rules.entry(entry.rule.clone()).or_default().push((entry.last, id.clone()));
+        let mut of_rules: HashMap<&str, usize> = HashMap::new();
+        for entry in self.entries.values() {
+            *of_rules.entry(&entry.rule).or_default() += 1;
         }
-        let counts: Vec<usize> = of_rules.values().map(Vec::len).collect();
+        let counts: Vec<usize> = of_rules.values().copied().collect();
         let share = share_of(&counts, self.bytes);
-        let mut has_dropped = false;
-        for (rule, mut alerts) in of_rules {
-            let surplus = alerts.len().saturating_sub(share);
-            alerts.sort_unstable();
-            for (last, id) in alerts.into_iter().take(surplus) {
+        let too_many = of_rules.into_iter().filter(|(_, count)| *count > share);
+        let too_many: Vec<(String, usize)> =
+            too_many.map(|(rule, count)| (rule.to_owned(), count - share)).collect();
+        for (rule, surplus) in &too_many {
+            let of_rule = self.entries.iter().filter(|(_, entry)| entry.rule == *rule);
+            let mut oldest: Vec<(i64, String)> =
+                of_rule.map(|(id, entry)| (entry.last, id.clone())).collect();
+            oldest.sort_unstable();
+            for (last, id) in oldest.into_iter().take(*surplus) {
                 self.remove(&id);
                 let horizon = self.seen.horizons.entry(rule.clone()).or_insert(last);
                 *horizon = last.max(*horizon);
                 self.seen.dropped += 1;
-                has_dropped = true;
             }
         }
-        has_dropped
+        !too_many.is_empty()
     }
 
     /// Writes a file that has nothing but what there is.
@@ -422,10 +433,11 @@ impl State {
         self.file.replace(&lines)
     }
 
-    /// Moves the damaged file away, so that someone can look at it.
+    /// Copies the damaged file, so that someone can look at it. The new one takes its place.
     fn set_aside(&self) -> Result<(), IndexError> {
         let path = self.file.path();
-        let aside = path.with_extension("jsonl.damaged");
+        let second = Timestamp::now().as_second();
+        let aside = path.with_extension(format!("jsonl.damaged-{second}"));
         std::fs::copy(path, &aside).map(|_| ()).map_err(IndexError::io(&aside))
     }
 }
@@ -484,6 +496,7 @@ fn entry(
     Entry { rule: of.key.to_owned(), group, at, first, last, alert }
 }
 
+/// Whether there is nothing to tell.
 fn is_same(before: &Entry, entry: &Entry) -> bool {
     let of = |entry: &Entry| (entry.first, entry.last, entry.alert.events);
     let (old, new) = (&before.alert, &entry.alert);
@@ -492,10 +505,9 @@ fn is_same(before: &Entry, entry: &Entry) -> bool {
 }
 
 /// The same for the same decision of the same rule, wherever it is made.
-fn id_of(key: &str, decision: &Decision) -> String {
-    // Several can be of one group and time where each is of one event.
-    let event = if decision.events == 1 { decision.ids.first() } else { None };
-    let of_one = event.filter(|_| decision.at == decision.first);
+fn id_of(key: &str, kind: &str, decision: &Decision) -> String {
+    // Only of absences, several can be of one group and time, each of an event.
+    let of_one = decision.ids.first().filter(|_| kind == "absence");
     let parts = serde_json::json!([key, decision.names, decision.group, decision.at, of_one]);
     hex::encode(&Sha256::digest(parts.to_string())[..16])
 }

@@ -79,6 +79,7 @@ const OF_SAVING: &[ErrorKind] = &[
 ];
 const OF_CHANGING: &[ErrorKind] =
     &[ErrorKind::BadRequest, ErrorKind::NotFound, ErrorKind::TooLarge, ErrorKind::Io];
+const OF_LISTING: &[ErrorKind] = &[ErrorKind::BadRequest, ErrorKind::Busy, ErrorKind::Timeout];
 const OF_NAME: &[ErrorKind] = &[ErrorKind::BadRequest, ErrorKind::NotFound];
 const OF_SAVED: &[ErrorKind] = &[
     ErrorKind::BadQuery,
@@ -253,7 +254,7 @@ pub(crate) const ROUTES: &[Route] = &[
         describe: |operation, types| {
             operation
                 .query(of::<AlertsRequest>(types))
-                .answers(of::<AlertsResponse>(types), OF_QUERY)
+                .answers(of::<AlertsResponse>(types), OF_LISTING)
         },
     },
     Route {

@@ -235,7 +235,8 @@ pub struct AlertChanges {
     pub changes: Vec<AlertChange>,
     /// The number of the newest change there is.
     pub last: u64,
-    /// How many changes behind `after` are no longer kept.
+    /// How many changes behind `after`, and before the last that is returned, are no longer kept or are of
+    /// alerts that were dropped.
     pub missed: u64,
 }
 

@@ -83,7 +83,7 @@ fn what_grows_is_withdrawn_and_comes_back_keeps_its_note() {
     let one = || decision("eve", 1);
     assert_eq!(keep(&alerts, "rule", vec![one(), decision("adam", 2)], None), 2);
     assert_eq!(keep(&alerts, "rule", vec![one(), decision("adam", 2)], None), 0, "nothing is new");
-    let id = id_of("rule", &one());
+    let id = id_of("rule", "events", &one());
     let set = AlertsChangeRequest {
         ids: vec![id.clone()],
         state: Some(AlertState::Acknowledged),
@@ -115,7 +115,14 @@ fn old_alerts_go_and_are_not_raised_again() {
     assert_eq!(count(&alerts, "rule"), 1);
     assert_eq!(keep(&alerts, "rule", vec![decision("eve", 10), decision("adam", 20)], None), 0);
     let alerts = open(&folder);
+    alerts.expire(20).unwrap();
     assert_eq!(keep(&alerts, "rule", vec![decision("eve", 10), decision("adam", 20)], None), 0);
-    // The change that raised it has nothing to show any more.
-    assert_eq!(alerts.changes(&AlertChangesRequest::default()).changes.len(), 1);
+    // The change that raised it has nothing to show any more, and is missed.
+    let changes = alerts.changes(&AlertChangesRequest::default());
+    assert_eq!((changes.changes.len(), changes.missed), (1, 1));
+    let after = AlertChangesRequest { after: 2, ..AlertChangesRequest::default() };
+    assert_eq!((alerts.changes(&after).changes.len(), alerts.changes(&after).missed), (0, 0));
+    // Where more is kept, it comes back.
+    alerts.expire(i64::MIN).unwrap();
+    assert_eq!(keep(&alerts, "rule", vec![decision("eve", 10), decision("adam", 20)], None), 1);
 }
