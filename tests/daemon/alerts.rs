@@ -158,7 +158,7 @@ pub(crate) fn deliver(archive: &Path, name: &str, records: &[Value]) {
 }
 
 /// Everything that a list has.
-fn list(client: &Client, request: &AlertsRequest) -> Vec<Alert> {
+pub(crate) fn list(client: &Client, request: &AlertsRequest) -> Vec<Alert> {
     let mut all = Vec::new();
     loop {
         let part = AlertsRequest { limit: Some(7), offset: Some(all.len()), ..request.clone() };
@@ -231,7 +231,8 @@ pub(crate) fn of_alerts(alerts: &[Alert]) -> Findings {
 pub(crate) fn of_hunt(socket: &Path, rules: &Path) -> Findings {
     let (socket, rules) = (socket.to_str().unwrap(), rules.to_str().unwrap());
     let ran = run(&["hunt", "--format", "json", "--socket", socket, "--rules", rules]);
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    // One says that nothing was found.
+    assert!(ran.code <= 1, "{}", ran.stderr);
     let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
     let mut found = Findings::new();
     for rule in answer["rules"].as_array().unwrap() {

@@ -12,7 +12,7 @@ use wire::{AlertChangeKind, AlertChangesRequest, AlertState, AlertsChangeRequest
 use crate::alerts::{
     Findings, RULES, alarm, alerts, deliver, of_alerts, of_hunt, one, place, records, wait_current,
 };
-use crate::common::{PATIENCE, run, wait_until};
+use crate::common::{Daemon, PATIENCE, run, wait_until};
 use crate::crash::Random;
 
 #[test]
@@ -169,6 +169,12 @@ fn damage_costs_a_line_and_alerts_are_decided_again() {
     deliver(&place.archive(), "a", &[alarm(1, 1)]);
     wait_current(&daemon, 1);
     let before = one(&daemon, &AlertsRequest::default());
+    let log =
+        |daemon: &Daemon| daemon.client.alert_changes(&AlertChangesRequest::default()).unwrap().log;
+    let old_log = log(&daemon);
+    daemon.stop();
+    let daemon = place.start();
+    assert_eq!(log(&daemon), old_log);
     daemon.stop();
     let path = place.data_dir().join("alerts.jsonl");
     let text = fs::read_to_string(&path).unwrap();
@@ -178,6 +184,8 @@ fn damage_costs_a_line_and_alerts_are_decided_again() {
     wait_current(&daemon, 1);
     let after = one(&daemon, &AlertsRequest::default());
     assert_eq!((after.id, after.events), (before.id, 1));
+    // Who follows begins again: numbers that were told may be given again.
+    assert_ne!(log(&daemon), old_log);
     let names = fs::read_dir(place.data_dir()).unwrap();
     let mut names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert!(names.any(|name| name.starts_with("alerts.jsonl.damaged-")));

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod alerts_kept;
+mod alerts_late;
 #[path = "../common/mod.rs"]
 mod common;
 mod crash;

@@ -81,8 +81,11 @@ impl<'a> Reader<'a> {
         // A kill may have come before the cursor was written: what the spool has was not missed.
         if let (Some(cursor), Some(place)) = (&mut cursor, shared.spool.appended())
             && place.epoch == cursor.epoch
+            && place.number > cursor.after
         {
-            cursor.after = cursor.after.max(place.number);
+            cursor.after = place.number;
+            // `status` reads the file, and nothing more may come for long.
+            cursor.write(folder)?;
         }
         Ok(Self { config, shared, folder, client: Client::new(socket), cursor })
     }

@@ -257,7 +257,11 @@ impl Inner {
             offset += piece.len();
         }
         if is_last {
-            self.active = Some(Active { file: disk::append_to(&path)?, bytes: offset as u64 });
+            let file = disk::append_to(&path)?;
+            // A kill may have come before the sync; a cursor that counts on these lines follows.
+            file.sync_data()?;
+            disk::sync_folder_of(&path)?;
+            self.active = Some(Active { file, bytes: offset as u64 });
         }
         Ok(())
     }

@@ -83,6 +83,27 @@ fn a_log_that_was_made_anew_is_read_from_its_start() {
     assert_ne!(lines[2]["key"], lines[0]["key"]);
 }
 
+/// As a kill between the two leaves it.
+#[test]
+fn a_cursor_that_is_behind_the_spool_is_set_right_at_the_start() {
+    let (mut program, source) = started("");
+    source.raise("a");
+    source.raise("b");
+    principals(&program, 2);
+    program.wait_until("cursor", || program.status_of("log")["read_to"] == 2);
+    program.kill();
+    let path = program.state_of("log").join("cursor.json");
+    let mut cursor: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    cursor["after"] = 1.into();
+    std::fs::write(&path, cursor.to_string()).unwrap();
+    assert_eq!(program.status_of("log")["read_to"], 1);
+    program.start();
+    program.wait_until("cursor", || program.status_of("log")["read_to"] == 2);
+    source.raise("c");
+    assert_eq!(principals(&program, 3), ["a", "b", "c"]);
+}
+
 #[test]
 fn a_log_that_has_become_shorter_is_read_on() {
     let (program, source) = started("");
