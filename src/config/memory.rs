@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::{Config, Evidence};
 use alerts::limits::{ALERTS_BYTES_MAX, CHANGES_MAX};
+use detect::limits::SIGHTINGS_MAX;
 use evidence::Bounds;
 use wire::limits::{
     EXPORTS_KEPT_BYTES_MAX, EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX,
@@ -204,9 +205,14 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
     MemorySum { parts: parts.into_iter().chain(alerts).collect() }
 }
 
-/// What alerts take, and the one search at a time that rules make.
+/// A time that something was seen, in a tree of them.
+const SIGHTING_BYTES: u64 = 40;
+
+/// What alerts take, the one search at a time that rules make, and what they know of what was seen.
 fn alerts() -> MemoryPart {
-    let (kept, asked) = (ALERTS_BYTES_MAX as u64 + CHANGES_BYTES, EVENTS_BYTES + GROUP_BYTES);
+    let kept = ALERTS_BYTES_MAX as u64 + CHANGES_BYTES;
+    let known = SIGHTINGS_MAX as u64 * SIGHTING_BYTES;
+    let asked = EVENTS_BYTES + GROUP_BYTES + known;
     MemoryPart {
         name: "rules and alerts",
         bytes: kept + asked,

@@ -156,7 +156,7 @@ impl Watch {
         let told = self.told().clone();
         let has_all = seen.begun == snapshot.begun.0 && seen.next_file == next_file(&snapshot);
         // Those that are there have looked, and at all there is.
-        let is_current = told.is_current && (told.rules == 0 || has_all && seen.owed.is_empty());
+        let is_current = told.is_current && (told.rules == 0 || has_all && seen.behind.is_empty());
         let open = self.alerts.open_count();
         RulesStatus { is_current, open, dropped: seen.dropped, ..told }
     }
@@ -256,7 +256,7 @@ impl<'w> Running<'w> {
         has_more
             || is_whole != self.was_whole
             || !self.rules.are_those_of(&seen)
-            || self.rules.are_owed(&seen)
+            || self.rules.can_catch_up(&seen)
     }
 
     /// Reads the rules again where something changed.
@@ -323,12 +323,14 @@ impl<'w> Running<'w> {
         self.expire()?;
         // What the index lacked may have come in any order.
         let goes_on = seen.begun == snapshot.begun.0 && (self.was_whole || !is_whole);
-        let arrived = goes_on.then(|| Arrived::since(snapshot, seen.next_file));
-        let new = arrived.as_ref().map(|arrived| OfArrived { arrived, cancel: &watch.cancel });
+        let since = |next_file| -> Box<dyn Ask> {
+            let arrived = Arrived::since(snapshot, next_file);
+            Box::new(OfArrived { arrived, cancel: &watch.cancel })
+        };
         let known = snapshot.time_span().map(|(start, end)| Known {
             start: start.0,
             end: end.0,
-            before: seen.span.filter(|_| goes_on),
+            before: None,
             kept_from: if snapshot.expired.events > 0 {
                 snapshot.expired.before.0
             } else {
@@ -337,7 +339,7 @@ impl<'w> Running<'w> {
         });
         let all = OfSnapshot { snapshot, cancel: &watch.cancel };
         let pass = Pass {
-            new: new.as_ref().map(|new| new as &dyn Ask),
+            since: goes_on.then_some(&since),
             all: &all,
             begun: snapshot.begun.0,
             next_file: next_file(snapshot),
@@ -400,7 +402,7 @@ fn files_of(paths: &[PathBuf]) -> Vec<FileSeen> {
 
 /// Answers rules about what came in.
 struct OfArrived<'a> {
-    arrived: &'a Arrived,
+    arrived: Arrived,
     cancel: &'a Cancel,
 }
 

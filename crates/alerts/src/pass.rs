@@ -1,15 +1,16 @@
 //! A pass: all rules look at what came in since the one before.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use detect::{Ask, Known, Rule, Scope, decide, touched};
+use detect::limits::SIGHTINGS_MAX;
+use detect::{Ask, Known, Memory, Rule, decide};
 use segment::IndexError;
 use sha2::{Digest, Sha256};
 use wire::AlertRule;
 
-use crate::seen::Seen;
+use crate::seen::{Behind, Seen};
 use crate::store::{Alerts, Deciding, Verdict};
 
 /// A rule that takes so long is not asked for so many times as long, and no longer than alerts may be late.
@@ -31,6 +32,16 @@ pub struct Rules {
     asked: Vec<Asked>,
     /// Those that are not asked for a while, by what they are known by.
     resting: Mutex<HashMap<String, Rest>>,
+    /// What rules keep between passes, by what they are known by, and up to where it is what came in.
+    memories: Mutex<HashMap<String, (Place, Memory)>>,
+}
+
+/// A place in what came in. What an index has dropped, or another one has, is not what memory is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    begun: i64,
+    next_file: u64,
+    kept_from: i64,
 }
 
 /// Until when a rule is not asked.
@@ -68,7 +79,7 @@ impl Rules {
         }
         // Those that matter most come first.
         asked.sort_by_key(|asked| std::cmp::Reverse(rules[asked.place].meta.level));
-        Self { rules, asked, resting: Mutex::default() }
+        Self { rules, asked, resting: Mutex::default(), memories: Mutex::default() }
     }
 
     /// Whether it was these that looked, as they are now.
@@ -77,11 +88,11 @@ impl Rules {
         self.asked.len() == seen.rules.len() && self.asked.iter().all(is_known)
     }
 
-    /// Whether a rule is owed a look at everything that it could have now.
-    pub fn are_owed(&self, seen: &Seen) -> bool {
+    /// Whether a rule that is behind could be asked now.
+    pub fn can_catch_up(&self, seen: &Seen) -> bool {
         let resting = self.resting();
         let now = Instant::now();
-        seen.owed.iter().any(|key| resting.get(key).is_none_or(|rest| rest.until <= now))
+        seen.behind.keys().any(|key| resting.get(key).is_none_or(|rest| rest.until <= now))
     }
 
     /// The rules that could not be asked, and why.
@@ -101,16 +112,32 @@ impl Rules {
         self.resting().get(key).is_some_and(|rest| rest.until > Instant::now())
     }
 
-    /// Notes how asking a rule went. One that takes long is asked seldom, so that it holds up no other and
-    /// takes a small part of a core.
-    fn note(&self, key: &str, took: Duration, failed: Option<String>) {
+    /// Notes how asking a rule went. One that takes long over what came in is asked seldom, so that it holds
+    /// up no other and takes a small part of a core. Of everything it is asked once.
+    fn note(&self, key: &str, took: Duration, is_of_all: bool, failed: Option<String>) {
         let pause = (took * PAUSE).min(PAUSE_MAX);
         let pause = if failed.is_some() { AGAIN.max(pause) } else { pause };
         let mut resting = self.resting();
-        if failed.is_some() || took >= LONG {
+        if failed.is_some() || took >= LONG && !is_of_all {
             resting.insert(key.to_owned(), Rest { until: Instant::now() + pause, failed });
         } else {
             resting.remove(key);
+        }
+    }
+
+    /// What a rule kept, if it is of what came in up to a place.
+    fn take_memory(&self, key: &str, place: &Place) -> Memory {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = memories.remove(key).filter(|(of, _)| of == place);
+        kept.map_or_else(Memory::default, |(_, memory)| memory)
+    }
+
+    /// Keeps it, if there is room.
+    fn keep_memory(&self, key: &str, place: Place, memory: Memory) {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        let others: usize = memories.values().map(|(_, memory)| memory.times()).sum();
+        if others + memory.times() <= SIGHTINGS_MAX {
+            memories.insert(key.to_owned(), (place, memory));
         }
     }
 
@@ -122,20 +149,30 @@ impl Rules {
 
 /// What a pass looks at.
 pub struct Pass<'p> {
-    /// Answers for events that came in since the last pass; None where that is not known, so that all rules
-    /// look at everything.
-    pub new: Option<&'p dyn Ask>,
+    /// Makes something that answers for events of files from a number on; None where it is not known what
+    /// came in since the last pass, so that all rules look at everything.
+    pub since: Option<&'p dyn Fn(u64) -> Box<dyn Ask + 'p>>,
     /// Answers for all events.
     pub all: &'p dyn Ask,
     /// The index, and how far this pass looks at it.
     pub begun: i64,
     /// Events of files from this number on are for a later pass.
     pub next_file: u64,
-    /// What is known of the archive; None where it has no event.
+    /// What is known of the archive, but for what was known before; None where it has no event.
     pub known: Option<Known>,
     /// Whether alerts that are not found again are withdrawn.
     pub may_withdraw: bool,
 }
+
+impl Pass<'_> {
+    fn place(&self, next_file: u64) -> Place {
+        let kept_from = self.known.map_or(i64::MIN, |known| known.kept_from);
+        Place { begun: self.begun, next_file, kept_from }
+    }
+}
+
+/// What came in since several passes.
+type News<'p> = BTreeMap<u64, Box<dyn Ask + 'p>>;
 
 impl Alerts {
     /// Makes a pass; returns how many alerts changed. `is_stopped` ends it between two rules: it is then
@@ -149,25 +186,26 @@ impl Alerts {
         let before = self.seen();
         let mut changes = 0;
         let (mut verdicts, mut kept) = (Vec::new(), Instant::now());
-        let mut owed = BTreeSet::new();
+        let (mut behind, mut news) = (BTreeMap::new(), News::new());
         for asked in &rules.asked {
             if is_stopped() {
                 return Ok(None);
             }
-            let is_known = before.rules.get(&asked.key) == Some(&asked.version)
-                && !before.owed.contains(&asked.key);
-            let looks_at_all = !is_known || pass.new.is_none();
+            let looked = looked(asked, &before).filter(|_| pass.since.is_some());
             if rules.is_resting(&asked.key) {
-                owed.insert(asked.key.clone());
+                behind.insert(asked.key.clone(), looked);
                 continue;
             }
             let started = Instant::now();
-            let verdict = self.asked(rules, asked, pass, looks_at_all);
+            let verdict = self.asked(rules, asked, pass, looked, &mut news);
             let (rule, took) = (&asked.key, started.elapsed());
-            rules.note(rule, took, verdict.as_ref().err().map(ToString::to_string));
+            let failed = verdict.as_ref().err().map(ToString::to_string);
+            rules.note(rule, took, looked.is_none(), failed);
+            let (took_us, is_of_all) = (took.as_micros() as u64, looked.is_none());
             if took >= LONG {
-                let took_ms = took.as_millis() as u64;
-                tracing::debug!(rule, looks_at_all, took_ms, "a rule took long");
+                tracing::debug!(rule, is_of_all, took_us, "a rule took long");
+            } else {
+                tracing::trace!(rule, is_of_all, took_us, "a rule was asked");
             }
             match verdict {
                 Ok(Some(verdict)) => {
@@ -182,7 +220,7 @@ impl Alerts {
                 Err(_) if is_stopped() => return Ok(None),
                 Err(error) => {
                     tracing::warn!(rule, %error, "a rule could not be asked");
-                    owed.insert(asked.key.clone());
+                    behind.insert(asked.key.clone(), looked);
                 }
             }
         }
@@ -192,7 +230,7 @@ impl Alerts {
             next_file: pass.next_file,
             span: pass.known.map(|known| (known.start, known.end)),
             rules: versions.collect(),
-            owed,
+            behind,
             ..before
         };
         if is_stopped() {
@@ -202,26 +240,49 @@ impl Alerts {
         Ok(Some(changes))
     }
 
-    fn asked<'r>(
+    /// Asks a rule of what came in since it looked; of everything where it has not.
+    fn asked<'r, 'p>(
         &self,
         rules: &'r Rules,
         asked: &'r Asked,
-        pass: &Pass<'_>,
-        looks_at_all: bool,
+        pass: &Pass<'p>,
+        looked: Option<Behind>,
+        news: &mut News<'p>,
     ) -> Result<Option<Verdict<'r>>, detect::AskError> {
         let Asked { place, key, told, .. } = asked;
-        let Some(known) = pass.known else { return Ok(None) };
-        let scope = match pass.new {
-            Some(new) if !looks_at_all => touched(new, &rules.rules, *place, &known)?,
-            _ => Some(Scope::all()),
+        let Some(known) = pass.known else {
+            rules.keep_memory(key, pass.place(pass.next_file), Memory::of_nothing());
+            return Ok(None);
         };
-        let Some(scope) = scope else { return Ok(None) };
+        let known = Known { before: looked.and_then(|looked| looked.span), ..known };
+        let new = match (looked, pass.since) {
+            (Some(looked), Some(since)) => {
+                let new = news.entry(looked.next_file).or_insert_with_key(|next| since(*next));
+                Some(&**new)
+            }
+            _ => None,
+        };
+        let mut memory = match looked {
+            Some(looked) => rules.take_memory(key, &pass.place(looked.next_file)),
+            None => Memory::default(),
+        };
         let standing = self.standing(key);
-        let decided = decide(pass.all, &rules.rules, *place, scope, &standing, &known)?;
+        let asking = (new, pass.all);
+        let decided = decide(asking, &rules.rules, *place, &standing, &known, &mut memory)?;
+        rules.keep_memory(key, pass.place(pass.next_file), memory);
         let kind = rules.rules[*place].kind.name();
         let of = Deciding { key, kind, rule: told };
-        Ok(Some(Verdict { of, decided, may_withdraw: pass.may_withdraw }))
+        let may_withdraw = pass.may_withdraw;
+        Ok(decided.map(|decided| Verdict { of, decided, may_withdraw }))
     }
+}
+
+/// How far a rule has looked; None where it has not, as it is now.
+fn looked(asked: &Asked, before: &Seen) -> Option<Behind> {
+    let is_known = before.rules.get(&asked.key) == Some(&asked.version);
+    let all = Behind { next_file: before.next_file, span: before.span };
+    let looked = before.behind.get(&asked.key).copied().unwrap_or(Some(all));
+    looked.filter(|_| is_known)
 }
 
 fn told(rule: &Rule) -> AlertRule {
@@ -259,7 +320,7 @@ mod tests {
         asked: Mutex<Vec<String>>,
     }
 
-    impl Ask for Odd {
+    impl Ask for &Odd {
         fn search(&self, request: &SearchRequest) -> Result<SearchResponse, AskError> {
             let query = request.query.to_string();
             self.asked.lock().unwrap().push(query.clone());
@@ -292,41 +353,52 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_takes_long_or_fails_holds_up_no_other_and_looks_at_everything_later() {
+    fn a_rule_that_takes_long_or_fails_holds_up_no_other_and_looks_at_what_it_left_out_later() {
         let loaded = load(&[], vec![rule("Slow"), rule("Broken"), rule("Quick")]);
         assert_eq!(loaded.problems, []);
         let rules = Rules::of(loaded.rules);
         let folder = tempfile::tempdir().unwrap();
         let (alerts, _) = Alerts::open(folder.path(), Arc::new(RealDisk)).unwrap();
         let (new, all) = (Odd::default(), Odd::default());
+        let since = Mutex::new(Vec::new());
         let known = Known { start: 0, end: 1, before: None, kept_from: i64::MIN };
         let mut next_file = 0;
+        // Who is asked of what came in, from which files on, and who of everything.
         let mut pass = || {
             next_file += 1;
+            let news = |next_file| -> Box<dyn Ask> {
+                since.lock().unwrap().push(next_file);
+                Box::new(&new)
+            };
             let pass = Pass {
-                new: Some(&new as &dyn Ask),
-                all: &all,
+                since: Some(&news),
+                all: &&all,
                 begun: 1,
                 next_file,
                 known: Some(known),
                 may_withdraw: true,
             };
             alerts.pass(&rules, &pass, &|| false).unwrap().unwrap();
-            (new.rules(), all.rules())
+            (new.rules(), std::mem::take(&mut *since.lock().unwrap()), all.rules())
         };
-        // Nobody has looked yet.
-        assert_eq!(pass(), (String::new(), "Quick Slow Broken".to_owned()));
+        // Nobody has looked yet. What takes long over everything does so once.
+        let nobody = String::new();
+        assert_eq!(pass(), (nobody.clone(), vec![], "Quick Slow Broken".to_owned()));
         assert_eq!(rules.failed(), ["Broken: nobody knows"]);
-        assert_eq!(alerts.seen().owed, BTreeSet::from(["Broken".to_owned()]));
-        assert!(!rules.are_owed(&alerts.seen()), "not yet");
-        // What comes in is asked of one only.
-        assert_eq!(pass(), ("Quick".to_owned(), String::new()));
-        assert_eq!(alerts.seen().owed.len(), 2);
-        // Later, both look at everything.
+        let behind = || alerts.seen().behind.into_keys().collect::<Vec<String>>();
+        assert_eq!(behind(), ["Broken"]);
+        assert!(!rules.can_catch_up(&alerts.seen()), "not yet");
+        assert_eq!(pass(), ("Quick Slow".to_owned(), vec![1], nobody.clone()));
+        // It rests, and what comes in is asked of one only.
+        assert_eq!(pass(), ("Quick".to_owned(), vec![2], nobody.clone()));
+        assert_eq!(pass(), ("Quick".to_owned(), vec![3], nobody));
+        assert_eq!(behind(), ["Broken", "Slow"]);
+        // Later, one looks at what it left out, and the other at everything.
         for rest in rules.resting().values_mut() {
             rest.until = Instant::now();
         }
-        assert!(rules.are_owed(&alerts.seen()));
-        assert_eq!(pass(), ("Quick".to_owned(), "Slow Broken".to_owned()));
+        assert!(rules.can_catch_up(&alerts.seen()));
+        assert_eq!(pass(), ("Quick Slow".to_owned(), vec![2, 4], "Broken".to_owned()));
+        assert_eq!(behind(), ["Broken"]);
     }
 }

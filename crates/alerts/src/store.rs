@@ -34,6 +34,8 @@ struct State {
     file: AlertsFile,
     log: String,
     entries: BTreeMap<String, Entry>,
+    /// The ids of each rule's alerts, by what it is known by.
+    of_rules: BTreeMap<String, BTreeSet<String>>,
     /// Bytes of memory that they take, about.
     bytes: usize,
     changes: VecDeque<Change>,
@@ -112,8 +114,7 @@ impl Alerts {
     /// The decisions of a rule that stand.
     pub(crate) fn standing(&self, key: &str) -> Vec<Standing> {
         let state = self.state();
-        let of_rule = state.entries.values().filter(|entry| entry.rule == key);
-        let standing = of_rule.filter(|entry| entry.alert.withdrawn.is_none());
+        let standing = state.of_rule(key).filter(|entry| entry.alert.withdrawn.is_none());
         standing.map(|entry| Standing { group: entry.group.clone(), at: entry.at }).collect()
     }
 
@@ -249,6 +250,7 @@ impl State {
             file,
             log: String::new(),
             entries: BTreeMap::new(),
+            of_rules: BTreeMap::new(),
             bytes: 0,
             changes: VecDeque::new(),
             next_number: 1,
@@ -276,13 +278,17 @@ impl State {
         let rule = self.shared(of.rule);
         let dropped_to = self.seen.horizons.get(of.key).copied().unwrap_or(i64::MIN);
         let kept_from = self.kept_from.max(dropped_to.saturating_add(1));
-        let mut found = HashSet::new();
+        let mut found: HashSet<String> = HashSet::new();
+        let mut raised = Vec::new();
         for decision in decided.decisions {
             let id = id_of(of.key, of.kind, &decision);
             found.insert(id.clone());
             let before = self.entries.get(&id);
             if before.is_none() && decision.last < kept_from {
                 continue;
+            }
+            if before.is_none() {
+                raised.push((decision.last, changes.len()));
             }
             let entry = entry(&of, &rule, id, decision, before, now);
             let change = match before {
@@ -293,20 +299,55 @@ impl State {
             };
             changes.push((change, entry));
         }
+        self.leave_out(of.key, raised, changes);
         if !may_withdraw {
             return;
         }
-        for (id, entry) in &self.entries {
-            let is_meant = entry.rule == of.key
-                && entry.alert.withdrawn.is_none()
+        for entry in self.of_rule(of.key) {
+            let is_meant = entry.alert.withdrawn.is_none()
                 && decided.scope.has(&entry.group, entry.at)
-                && !found.contains(id);
+                && !found.contains(&entry.alert.id);
             if is_meant {
                 let (withdrawn, changed) = (Some(now.to_owned()), now.to_owned());
                 let alert = Alert { withdrawn, changed, ..entry.alert.clone() };
                 changes.push((AlertChangeKind::Withdrawn, Entry { alert, ..entry.clone() }));
             }
         }
+    }
+
+    /// Leaves out the oldest of a rule's new alerts where they are more than it can have: nobody is told of
+    /// what is dropped at once. They are given with the times of their last events and their places.
+    fn leave_out(
+        &mut self,
+        key: &str,
+        mut raised: Vec<(i64, usize)>,
+        changes: &mut Vec<(AlertChangeKind, Entry)>,
+    ) {
+        if raised.len() <= RULE_ALERTS_MAX {
+            return;
+        }
+        raised.sort_unstable();
+        let surplus = raised.len() - RULE_ALERTS_MAX / 10 * 9;
+        let last = raised[surplus - 1].0;
+        let left_out: HashSet<usize> = raised.drain(..surplus).map(|(_, place)| place).collect();
+        let mut place = 0;
+        changes.retain(|_| {
+            place += 1;
+            !left_out.contains(&(place - 1))
+        });
+        self.drop_to(key, last, surplus as u64);
+    }
+
+    /// Notes that alerts of a rule were dropped, and the time up to which none is raised any more.
+    fn drop_to(&mut self, key: &str, last: i64, count: u64) {
+        let horizon = self.seen.horizons.entry(key.to_owned()).or_insert(last);
+        *horizon = last.max(*horizon);
+        self.seen.dropped += count;
+    }
+
+    fn of_rule(&self, key: &str) -> impl Iterator<Item = &Entry> {
+        let ids = self.of_rules.get(key).into_iter().flatten();
+        ids.filter_map(|id| self.entries.get(id))
     }
 
     fn shared(&mut self, rule: &AlertRule) -> Arc<AlertRule> {
@@ -375,6 +416,7 @@ impl State {
     fn insert(&mut self, mut entry: Entry) {
         entry.alert.rule = self.shared(&Arc::clone(&entry.alert.rule));
         let id = entry.alert.id.clone();
+        self.of_rules.entry(entry.rule.clone()).or_default().insert(id.clone());
         self.bytes += bytes_of(&entry);
         if let Some(before) = self.entries.insert(id, entry) {
             self.bytes -= bytes_of(&before);
@@ -382,8 +424,10 @@ impl State {
     }
 
     fn remove(&mut self, id: &str) {
-        if let Some(entry) = self.entries.remove(id) {
-            self.bytes -= bytes_of(&entry);
+        let Some(entry) = self.entries.remove(id) else { return };
+        self.bytes -= bytes_of(&entry);
+        if let Some(ids) = self.of_rules.get_mut(&entry.rule) {
+            ids.remove(id);
         }
     }
 
@@ -398,25 +442,19 @@ impl State {
     /// Drops alerts where there are too many: the oldest, of the rules that have the most. Returns whether
     /// there were.
     fn make_room(&mut self) -> bool {
-        let mut of_rules: HashMap<&str, usize> = HashMap::new();
-        for entry in self.entries.values() {
-            *of_rules.entry(&entry.rule).or_default() += 1;
-        }
-        let counts: Vec<usize> = of_rules.values().copied().collect();
+        let counts: Vec<usize> = self.of_rules.values().map(BTreeSet::len).collect();
         let share = share_of(&counts, self.bytes);
-        let too_many = of_rules.into_iter().filter(|(_, count)| *count > share);
+        let too_many = self.of_rules.iter().filter(|(_, ids)| ids.len() > share);
         let too_many: Vec<(String, usize)> =
-            too_many.map(|(rule, count)| (rule.to_owned(), count - share)).collect();
+            too_many.map(|(rule, ids)| (rule.clone(), ids.len() - share)).collect();
         for (rule, surplus) in &too_many {
-            let of_rule = self.entries.iter().filter(|(_, entry)| entry.rule == *rule);
+            let of_rule = self.of_rule(rule);
             let mut oldest: Vec<(i64, String)> =
-                of_rule.map(|(id, entry)| (entry.last, id.clone())).collect();
+                of_rule.map(|entry| (entry.last, entry.alert.id.clone())).collect();
             oldest.sort_unstable();
             for (last, id) in oldest.into_iter().take(*surplus) {
                 self.remove(&id);
-                let horizon = self.seen.horizons.entry(rule.clone()).or_insert(last);
-                *horizon = last.max(*horizon);
-                self.seen.dropped += 1;
+                self.drop_to(rule, last, 1);
             }
         }
         !too_many.is_empty()

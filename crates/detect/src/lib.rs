@@ -9,7 +9,7 @@
 //! `condition` and `values` turn their detections into conditions, `extension` and `exception` are
 //! what only ours say; `window` decides correlations,
 //! `firsts` what was seen first, `absent` what did not follow; `hunt` asks, and `live` asks again where
-//! something came in.
+//! something came in; `newly` and `sightings` spare it that for what is seen first.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -28,8 +28,10 @@ mod hunt;
 pub mod limits;
 mod live;
 mod load;
+mod newly;
 mod pack;
 mod rule;
+mod sightings;
 mod sigma;
 mod values;
 mod window;
@@ -38,7 +40,8 @@ pub use self::ask::{Ask, AskError};
 pub use self::check::{Doubt, check};
 pub use self::decision::Decision;
 pub use self::hunt::{Finding, Hunt, Hunted, Told, hunt};
-pub use self::live::{Decided, Known, Scope, Standing, decide, touched};
+pub use self::live::{Decided, Known, Scope, Standing, decide};
 pub use self::load::{Loaded, Problem, Source, load};
+pub use self::newly::Memory;
 pub use self::pack::pack;
 pub use self::rule::{Kind, Level, Meta, Rule};

@@ -31,6 +31,9 @@ pub(crate) const EVENTS_MAX: usize = 1_000_000;
 /// The same while the daemon runs, in whose memory they are.
 pub const LIVE_EVENTS_MAX: usize = 250_000;
 
+/// Times that rules of what is seen first keep in memory, some 35 bytes each: of one rule, and of all.
+pub const SIGHTINGS_MAX: usize = 1_000_000;
+
 /// Different lines that answers told, of each kind.
 pub(crate) const TOLD_MAX: usize = 200;
 

@@ -11,10 +11,10 @@ use crate::absent;
 use crate::ask::{Ask, AskError, Asker, Group, Span, too_many_events};
 use crate::decision::{Decision, between, is};
 use crate::fields::{Key, values_of};
-use crate::firsts;
 use crate::hunt::{Hunter, occurrence, occurrences_of, of_key};
 use crate::limits::LIVE_EVENTS_MAX;
-use crate::rule::{Absence, Correlation, FirstSeen, Kind, Rule, Suppress};
+use crate::newly::{self, Memory, OfNew};
+use crate::rule::{Absence, Correlation, Kind, Rule, Suppress};
 use crate::window;
 use crate::window::{Found, Occurrence};
 
@@ -38,12 +38,12 @@ pub struct Known {
 }
 
 impl Known {
-    fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         Span { start: self.start, end: self.end.saturating_add(1) }
     }
 
     /// The part of a span in which events can be.
-    fn within(&self, start: i64, end: i64) -> Span {
+    pub(crate) fn within(&self, start: i64, end: i64) -> Span {
         let all = self.span();
         Span { start: start.clamp(all.start, all.end), end: end.clamp(all.start, all.end) }
     }
@@ -53,9 +53,9 @@ impl Known {
 /// means all groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    from: i64,
-    to: i64,
-    groups: Option<BTreeSet<Vec<String>>>,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    pub(crate) groups: Option<BTreeSet<Vec<String>>>,
 }
 
 impl Scope {
@@ -70,13 +70,13 @@ impl Scope {
         is_of_group && at >= self.from && at <= self.to
     }
 
-    fn of(touched: Touched) -> Option<Self> {
+    pub(crate) fn of(touched: Touched) -> Option<Self> {
         let Touched { groups, first, last, are_known: _ } = touched;
         (!groups.is_empty()).then_some(Self { from: first, to: last, groups: Some(groups) })
     }
 
     /// One that has both.
-    fn and(self, other: Option<Self>) -> Self {
+    pub(crate) fn and(self, other: Option<Self>) -> Self {
         let Some(other) = other else { return self };
         let groups = self.groups.zip(other.groups);
         Self {
@@ -107,8 +107,8 @@ pub struct Decided {
     pub events_without_group: u64,
 }
 
-/// Which decisions of a rule are touched by what came in. `new` answers for events that came in only.
-pub fn touched(
+/// Which decisions of a rule are touched by what came in.
+fn touched(
     new: &dyn Ask,
     rules: &[Rule],
     place: usize,
@@ -153,24 +153,8 @@ pub fn touched(
             let scope = Scope::of(all);
             Ok(scope.map(|scope| Scope { groups: scope.groups.filter(|_| are_known), ..scope }))
         }
-        Kind::FirstSeen(rule) => {
-            let scope = Scope::of(found(&rule.condition, &rule.keys)?);
-            let scope =
-                scope.map(|scope| Scope { to: scope.to.saturating_add(rule.history), ..scope });
-            // An archive that begins earlier has learned earlier.
-            let learned = match known.before {
-                Some((start, _)) if start > known.start => Some(Scope {
-                    from: known.start,
-                    to: start.saturating_add(rule.learning),
-                    groups: None,
-                }),
-                _ => None,
-            };
-            Ok(match learned {
-                Some(learned) => Some(learned.and(scope)),
-                None => scope,
-            })
-        }
+        // Its memory says more; without it, all is right.
+        Kind::FirstSeen(_) => Ok(Some(Scope::all())),
         Kind::Absence(absence) => {
             let other = rules.get(absence.of).and_then(|rule| rule.kind.condition());
             let other = other.ok_or("it refers to no rule")?;
@@ -191,17 +175,30 @@ pub fn touched(
     }
 }
 
-/// Decides anew. `standing` are the rule's decisions that stand.
+/// Decides anew what came in touches; None where it touches nothing.
+///
+/// `new` answers for events that came in only; without it, all is decided anew. `all` answers for all
+/// events. `standing` are the rule's decisions that stand. `memory` is what it kept when it decided last.
 pub fn decide(
-    archive: &dyn Ask,
+    (new, all): (Option<&dyn Ask>, &dyn Ask),
     rules: &[Rule],
     place: usize,
-    scope: Scope,
     standing: &[Standing],
     known: &Known,
-) -> Result<Decided, AskError> {
-    let mut asker = Asker::small(archive);
-    match &rules[place].kind {
+    memory: &mut Memory,
+) -> Result<Option<Decided>, AskError> {
+    let kind = &rules[place].kind;
+    let scope = match (new, kind) {
+        (None, _) => Some(Scope::all()),
+        (Some(new), Kind::FirstSeen(rule)) => match newly::of_new(new, rule, known, memory)? {
+            OfNew::Decided(decided) => return Ok(Some(decided)),
+            OfNew::Open(scope) => scope,
+        },
+        (Some(new), _) => touched(new, rules, place, known)?,
+    };
+    let Some(scope) = scope else { return Ok(None) };
+    let mut asker = Asker::small(all);
+    let decided = match kind {
         Kind::Events(condition) => {
             of_events(&mut asker, condition, &rules[place].suppress, scope, known)
         }
@@ -214,9 +211,10 @@ pub fn decide(
         Kind::Correlation(correlation) => {
             of_correlation(&mut asker, rules, correlation, scope, standing, known)
         }
-        Kind::FirstSeen(rule) => of_first_seen(&mut asker, rule, scope, known),
+        Kind::FirstSeen(rule) => newly::by_archive(&mut asker, rule, scope, known, memory),
         Kind::Absence(absence) => of_absence(&mut asker, rules, absence, scope, known),
-    }
+    };
+    decided.map(Some)
 }
 
 /// One decision for each period of those who are told apart: each principal and day, as a rule.
@@ -357,26 +355,6 @@ fn of_found(correlation: &Correlation, scope: Scope, found: Vec<Found>, without:
     Decided { decisions, scope, events_without_group: without }
 }
 
-fn of_first_seen(
-    asker: &mut Asker<'_>,
-    rule: &FirstSeen,
-    scope: Scope,
-    known: &Known,
-) -> Result<Decided, AskError> {
-    let keys = &rule.keys;
-    let learned = known.start.saturating_add(rule.learning);
-    let scope = Scope { from: scope.from.max(learned), ..scope };
-    let back = scope.from.saturating_sub(rule.history).saturating_sub(1);
-    let span = known.within(back, scope.to.saturating_add(1));
-    let filter = Expr::all_of([rule.condition.clone(), of_groups(keys, scope.groups.as_ref())]);
-    let groups =
-        if span.start < span.end { asker.groups(&filter, keys, true, span)? } else { Vec::new() };
-    let (firsts, without) = firsts::find(rule, &groups, known.span());
-    let firsts = firsts.into_iter().filter(|first| scope.has(&first.values, first.time));
-    let decisions = firsts.map(|first| Decision::of_first(rule, first)).collect();
-    Ok(Decided { decisions, scope, events_without_group: without })
-}
-
 fn of_absence(
     asker: &mut Asker<'_>,
     rules: &[Rule],
@@ -400,11 +378,11 @@ fn of_absence(
 }
 
 /// The groups of events, and their times.
-struct Touched {
+pub(crate) struct Touched {
     groups: BTreeSet<Vec<String>>,
     /// Whether these are the groups that windows have: a table cuts long values.
     are_known: bool,
-    first: i64,
+    pub(crate) first: i64,
     last: i64,
 }
 
@@ -416,7 +394,7 @@ impl Default for Touched {
 
 impl Touched {
     /// Of single events, those without a value are a group of their own.
-    fn of(groups: &[Group], keys: &[Key], of_events: bool) -> Self {
+    pub(crate) fn of(groups: &[Group], keys: &[Key], of_events: bool) -> Self {
         let mut touched = Self::default();
         for group in groups.iter().filter(|group| group.count > 0) {
             let values = if of_events {
@@ -450,7 +428,7 @@ fn told_apart(keys: &[Key], values: &[Vec<serde_json::Value>]) -> Vec<String> {
 }
 
 /// The condition that events are of some groups; of few, that is worth asking.
-fn of_groups(keys: &[Key], groups: Option<&BTreeSet<Vec<String>>>) -> Expr {
+pub(crate) fn of_groups(keys: &[Key], groups: Option<&BTreeSet<Vec<String>>>) -> Expr {
     let Some(groups) = groups.filter(|groups| groups.len() <= GROUPS_MAX) else { return Expr::All };
     let has_none = groups.iter().flatten().any(|value| value == NONE);
     if keys.is_empty() || has_none || keys.iter().any(|key| key.is_network) {
