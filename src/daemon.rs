@@ -28,7 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-pub use self::alerts::{LiveRules, RULE_GROUP_BYTES, RuleOptions};
+pub use self::alerts::{LiveRules, RULE_GROUP_BYTES, RULE_ROWS_MAX, RuleOptions};
 use self::engine::Daemon;
 use self::manager::Manager;
 use self::reload::{Reloader, Source};

@@ -62,7 +62,8 @@ const COVERAGE_BYTES: u64 = 2 * (18 << 20) + (10 << 20);
 
 /// The changes of alerts that are kept; the events that a rule looks at, and the groups of its search.
 const CHANGES_BYTES: u64 = CHANGES_MAX as u64 * 160;
-const EVENTS_BYTES: u64 = detect::limits::LIVE_EVENTS_MAX as u64 * 400;
+const EVENTS_BYTES: u64 =
+    (detect::limits::LIVE_EVENTS_MAX + crate::daemon::RULE_ROWS_MAX) as u64 * 400;
 const GROUP_BYTES: u64 = crate::daemon::RULE_GROUP_BYTES as u64;
 
 /// The program, its threads' stacks, the runtime, the open segments' metadata. A segment's paths take

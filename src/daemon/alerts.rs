@@ -48,8 +48,8 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// What one search of a rule may take.
 const SEARCH_MAX: Duration = Duration::from_secs(60);
 
-/// Rows of an answer to a rule: some 20 MB.
-const ROWS_MAX: usize = 50_000;
+/// Rows of an answer to a rule, some 400 bytes each.
+pub const RULE_ROWS_MAX: usize = 100_000;
 
 /// Bytes that the groups of one of a rule's searches may take.
 pub const RULE_GROUP_BYTES: usize = 32 << 20;
@@ -413,7 +413,7 @@ impl Ask for OfArrived<'_> {
     }
 
     fn rows_max(&self) -> usize {
-        ROWS_MAX
+        RULE_ROWS_MAX
     }
 }
 
@@ -430,7 +430,7 @@ impl Ask for OfSnapshot<'_> {
     }
 
     fn rows_max(&self) -> usize {
-        ROWS_MAX
+        RULE_ROWS_MAX
     }
 }
 

@@ -278,18 +278,20 @@ impl State {
         let rule = self.shared(of.rule);
         let dropped_to = self.seen.horizons.get(of.key).copied().unwrap_or(i64::MIN);
         let kept_from = self.kept_from.max(dropped_to.saturating_add(1));
-        let mut found: HashSet<String> = HashSet::new();
-        let mut raised = Vec::new();
+        let mut found = HashSet::new();
+        let (mut raised, mut stood) = (Vec::new(), Vec::new());
         for decision in decided.decisions {
             let id = id_of(of.key, of.kind, &decision);
             found.insert(id.clone());
+            match self.entries.get(&id) {
+                Some(_) => stood.push((id, decision)),
+                None if decision.last < kept_from => {}
+                None => raised.push((id, decision)),
+            }
+        }
+        self.leave_out(of.key, &mut raised);
+        for (id, decision) in raised.into_iter().chain(stood) {
             let before = self.entries.get(&id);
-            if before.is_none() && decision.last < kept_from {
-                continue;
-            }
-            if before.is_none() {
-                raised.push((decision.last, changes.len()));
-            }
             let entry = entry(&of, &rule, id, decision, before, now);
             let change = match before {
                 None => AlertChangeKind::Raised,
@@ -299,7 +301,6 @@ impl State {
             };
             changes.push((change, entry));
         }
-        self.leave_out(of.key, raised, changes);
         if !may_withdraw {
             return;
         }
@@ -316,26 +317,17 @@ impl State {
     }
 
     /// Leaves out the oldest of a rule's new alerts where they are more than it can have: nobody is told of
-    /// what is dropped at once. They are given with the times of their last events and their places.
-    fn leave_out(
-        &mut self,
-        key: &str,
-        mut raised: Vec<(i64, usize)>,
-        changes: &mut Vec<(AlertChangeKind, Entry)>,
-    ) {
+    /// what would be dropped at once.
+    fn leave_out(&mut self, key: &str, raised: &mut Vec<(String, Decision)>) {
         if raised.len() <= RULE_ALERTS_MAX {
             return;
         }
-        raised.sort_unstable();
+        raised.sort_by_key(|(_, decision)| decision.last);
         let surplus = raised.len() - RULE_ALERTS_MAX / 10 * 9;
-        let last = raised[surplus - 1].0;
-        let left_out: HashSet<usize> = raised.drain(..surplus).map(|(_, place)| place).collect();
-        let mut place = 0;
-        changes.retain(|_| {
-            place += 1;
-            !left_out.contains(&(place - 1))
-        });
-        self.drop_to(key, last, surplus as u64);
+        let left_out = raised.drain(..surplus).next_back();
+        if let Some((_, decision)) = left_out {
+            self.drop_to(key, decision.last, surplus as u64);
+        }
     }
 
     /// Notes that alerts of a rule were dropped, and the time up to which none is raised any more.
@@ -523,7 +515,7 @@ fn entry(
         last: written(last),
         events,
         ids: ids.into_iter().take(IDS_MAX).collect(),
-        query: query.filter(|query| query.len() <= TEXT_BYTES_MAX),
+        query: query.map(|query| query.to_string()).filter(|query| query.len() <= TEXT_BYTES_MAX),
         state: stood.map_or(AlertState::Open, |before| before.alert.state),
         note: before.and_then(|before| before.alert.note.clone()),
         by: before.and_then(|before| before.alert.by),

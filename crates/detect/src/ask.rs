@@ -54,6 +54,9 @@ pub(crate) struct Group {
     pub(crate) values: Vec<Vec<Json>>,
 }
 
+/// Parts of a time whose groups are more than one answer has.
+const PARTS_MAX: u64 = 64;
+
 /// Asks an archive on behalf of one hunt.
 pub(crate) struct Asker<'a> {
     archive: &'a dyn Ask,
@@ -217,11 +220,15 @@ impl<'a> Asker<'a> {
         let mut groups = Vec::new();
         let mut spans = vec![span];
         while let Some(span) = spans.pop() {
-            let limit = Some(self.archive.rows_max());
+            let rows_max = self.archive.rows_max();
+            let limit = Some(rows_max);
             let request = SearchRequest { limit, ..between(query.clone(), span) };
             let table = self.table(&request)?;
             if table.rows_total > table.rows.len() as u64 {
-                spans.extend(halves(span).ok_or_else(too_many_at_once)?);
+                let parts = (table.rows_total * 5 / 4 / rows_max as u64 + 1).clamp(2, PARTS_MAX);
+                let parts = parts_of(span, parts as i64)
+                    .ok_or_else(|| format!("more than {rows_max} groups of events of one time"))?;
+                spans.extend(parts);
                 continue;
             }
             if groups.len() + table.rows.len() > self.events_max {
@@ -277,18 +284,17 @@ fn between(query: Query, span: Span) -> SearchRequest {
     }
 }
 
-/// The later half first: a stack gives the earlier one back first.
-fn halves(Span { start, end }: Span) -> Option<[Span; 2]> {
-    let middle = start + (end - start) / 2;
-    (middle > start).then_some([Span { start: middle, end }, Span { start, end: middle }])
+/// The latest part first: a stack gives the earliest one back first.
+fn parts_of(Span { start, end }: Span, parts: i64) -> Option<Vec<Span>> {
+    let parts = parts.min(end - start);
+    let cut =
+        |part: i64| start + (i128::from(end - start) * i128::from(part) / i128::from(parts)) as i64;
+    let of = |part| Span { start: cut(part), end: cut(part + 1) };
+    (parts > 1).then(|| (0..parts).rev().map(of).collect())
 }
 
 pub(crate) fn too_many_events(events_max: usize) -> AskError {
     format!("more than {events_max} events, which is as many as one rule can look at").into()
-}
-
-fn too_many_at_once() -> AskError {
-    format!("more than {ROWS_MAX} events have one time").into()
 }
 
 /// A time as a request has it.

@@ -28,8 +28,8 @@ pub struct Decision {
     pub events: u64,
     /// The ids of the first.
     pub ids: Vec<String>,
-    /// The query that finds them.
-    pub query: Option<String>,
+    /// The condition that finds them.
+    pub query: Option<Expr>,
 }
 
 impl Decision {
@@ -60,7 +60,7 @@ impl Decision {
             last: first.time,
             events: 1,
             ids: Vec::new(),
-            query: Some(query.to_string()),
+            query: Some(query),
             group: first.values,
         }
     }
@@ -99,9 +99,9 @@ pub(crate) fn between(first: i64, last: i64) -> Expr {
 }
 
 /// The query for some events.
-fn by_ids(ids: &[String]) -> Option<String> {
+fn by_ids(ids: &[String]) -> Option<Expr> {
     let tests = ids.iter().take(IDS_MAX).map(|id| Test::Is(Value::of(id.as_str())));
     let tests: Vec<Test> = tests.collect();
     let field = FieldRef::at_path("eventID");
-    (!tests.is_empty()).then(|| Expr::Field { field, test: Test::one_of(tests) }.to_string())
+    (!tests.is_empty()).then(|| Expr::Field { field, test: Test::one_of(tests) })
 }

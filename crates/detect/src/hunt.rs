@@ -85,7 +85,14 @@ impl From<Decision> for Finding {
     fn from(decision: Decision) -> Self {
         let Decision { names, group, first, last, events, ids, query, .. } = decision;
         let group = names.into_iter().zip(group).collect();
-        Self { group, first: written(first), last: written(last), events, ids, query }
+        Self {
+            group,
+            first: written(first),
+            last: written(last),
+            events,
+            ids,
+            query: query.map(|query| query.to_string()),
+        }
     }
 }
 

@@ -266,7 +266,7 @@ fn of_events(
     let decisions = merged.into_values().map(|(decision, of_who)| {
         let times = between(decision.first, decision.last);
         let query = Expr::all_of([condition.clone(), Expr::any_of(of_who), times]);
-        Decision { query: Some(query.to_string()), ..decision }
+        Decision { query: Some(query), ..decision }
     });
     Ok(Decided { decisions: decisions.collect(), scope, events_without_group: 0 })
 }

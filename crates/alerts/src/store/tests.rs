@@ -61,6 +61,19 @@ fn a_rule_that_finds_without_end_hides_nothing_of_another() {
 }
 
 #[test]
+fn nobody_is_told_of_what_is_dropped_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let alerts = open(&folder);
+    let max = RULE_ALERTS_MAX as i64;
+    let many: Vec<Decision> = (0..=max).rev().map(|at| decision("noise", at)).collect();
+    let told = keep(&alerts, "noisy", many, None) as u64;
+    assert_eq!((count(&alerts, "noisy"), alerts.seen().dropped), (told, max as u64 + 1 - told));
+    let changes = alerts.changes(&AlertChangesRequest::default());
+    assert_eq!((changes.last, changes.missed), (told, 0));
+    assert!(alerts.standing("noisy").iter().any(|standing| standing.at == max), "the latest");
+}
+
+#[test]
 fn all_rules_together_keep_what_fits_and_each_its_latest() {
     let counts = |rules: usize, each: usize| vec![each; rules];
     assert_eq!(share_of(&counts(10, 100), 1), RULE_ALERTS_MAX);
