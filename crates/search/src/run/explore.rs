@@ -180,6 +180,7 @@ pub fn values(
         }
     }
     let field = search.full_path(&field)?;
+    search.notes.extend(search.lookups.damage());
     Ok(ValuesResponse { field, values, warnings: search.notes.take() })
 }
 
@@ -193,6 +194,7 @@ impl Search<'_> {
             Target::Integrity(_) => INTEGRITY.to_owned(),
             Target::Flag(_) => FLAG.to_owned(),
             Target::Service => SERVICE.to_owned(),
+            Target::LookedUp(of) => of.field.name().to_owned(),
             Target::Places(places) => match <[String; 1]>::try_from(places.values) {
                 Ok([path]) => path,
                 Err(_) => field.name.clone(),

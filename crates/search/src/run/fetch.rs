@@ -168,6 +168,11 @@ impl Chosen {
             fields.iter().map(|field| finder.resolve_any(field)).collect::<Result<_, _>>()?;
         let mut paths: HashMap<String, Vec<usize>> = HashMap::new();
         let services = service_paths();
+        let base = |target: &Target| match target {
+            Target::LookedUp(of) => of.paths(),
+            _ => Vec::new(),
+        };
+        let bases: Vec<Vec<String>> = fields.iter().map(base).collect();
         for (at, target) in fields.iter().enumerate() {
             let of_target: Vec<&str> = match target {
                 Target::Ip => vec![columns::SOURCE_IP.column().path],
@@ -175,6 +180,7 @@ impl Chosen {
                     vec![id.column().path]
                 }
                 Target::Service => services.iter().map(String::as_str).collect(),
+                Target::LookedUp(_) => bases[at].iter().map(String::as_str).collect(),
                 Target::Places(places) => places.values.iter().map(String::as_str).collect(),
                 Target::Column(_) | Target::Time | Target::Integrity(_) | Target::Flag(_) => {
                     Vec::new()
@@ -284,6 +290,16 @@ impl Fetcher<'_> {
                     let flags = flags_of(self.snapshot, found, key);
                     values.extend(flags.names().into_iter().map(Json::from));
                 }
+                Target::LookedUp(of) => {
+                    let mut cells: Vec<Cell> = Vec::new();
+                    for value in values.drain(..).filter_map(|value| text_of(&value)) {
+                        cells.extend(of.cells(&value));
+                    }
+                    cells.sort();
+                    cells.dedup();
+                    let cells = cells.into_iter();
+                    values.extend(cells.map(|cell| serde_json::to_value(cell).unwrap_or_default()));
+                }
                 Target::Ip | Target::Column(_) | Target::Service => {}
             }
         }
@@ -293,6 +309,15 @@ impl Fetcher<'_> {
             _ => Json::Array(values),
         };
         Ok(values.into_iter().map(one_or_all).collect())
+    }
+}
+
+/// A value as text; none of a null.
+fn text_of(value: &Json) -> Option<String> {
+    match value {
+        Json::Null => None,
+        Json::String(text) => Some(text.clone()),
+        value => Some(value.to_string()),
     }
 }
 
