@@ -1,7 +1,6 @@
 //! All that is looked up, of the files that a configuration names.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use trail::flat::parse_ip;
@@ -28,6 +27,11 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// Whether there is any.
+    pub fn are_any(&self) -> bool {
+        [Kind::Geo, Kind::Ranges, Kind::Lists].into_iter().any(|kind| self.has(kind))
+    }
+
     fn has(&self, kind: Kind) -> bool {
         match kind {
             Kind::Geo => !self.geo.is_empty(),
@@ -164,18 +168,9 @@ impl Enrichment {
     pub fn notes(&self, field: Field) -> Vec<String> {
         let name = field.name();
         let mut notes = Vec::new();
-        match field.kind() {
-            Kind::Geo => {
-                let of = self.databases().filter(|database| database.may_have(field));
-                let told: Vec<String> = of.map(Database::told).collect();
-                notes.push(format!("'{name}' is looked up in {}", told.join(", ")));
-            }
-            Kind::Ranges => {
-                notes.extend(
-                    self.ranges().map(|of| format!("'{name}' is looked up in {}", of.told())),
-                );
-            }
-            Kind::Lists => {}
+        // Lists have no date.
+        if field.kind() != Kind::Lists {
+            notes.push(format!("'{name}' is looked up in {}", self.told(field).join(", ")));
         }
         let problems = self.problems_of(field.kind());
         notes.extend(problems.first().map(|first| {
@@ -186,6 +181,21 @@ impl Enrichment {
             format!("'{name}' lacks some: {first}{more}")
         }));
         notes
+    }
+
+    /// What a field is looked up in, each with when it was made, or with how much it has.
+    pub fn told(&self, field: Field) -> Vec<String> {
+        match field.kind() {
+            Kind::Geo => {
+                let of = self.databases().filter(|database| database.may_have(field));
+                of.map(Database::told).collect()
+            }
+            Kind::Ranges => self.ranges().map(Ranges::told).into_iter().collect(),
+            Kind::Lists => {
+                let told = |list: &List| format!("{} with {} indicators", list.name, list.count());
+                self.of_lists().map(told).collect()
+            }
+        }
     }
 
     /// What is found damaged of a field's databases while addresses are looked up.
@@ -233,15 +243,15 @@ impl Enrichment {
         }
     }
 
-    /// Whether AWS's ranges have an address; false where there are none.
-    pub fn is_of_aws(&self, address: Ipv6Addr) -> bool {
-        self.ranges().is_some_and(|ranges| ranges.has(address))
-    }
-
     /// The lists that have a value, each with what it says of it.
     pub fn indicators(&self, value: &str) -> Vec<(&str, Option<String>)> {
         let of = |list: &List| list.find(value).map(|label| label.map(String::from));
         self.of_lists().filter_map(|list| Some((list.name.as_str(), of(list)?))).collect()
+    }
+
+    /// The databases, and AWS's ranges, each with when it was made.
+    pub fn databases_told(&self) -> Vec<String> {
+        self.databases().map(Database::told).chain(self.ranges().map(Ranges::told)).collect()
     }
 
     /// The lists, each with how many indicators it has.

@@ -4,7 +4,7 @@
 //! of a segment once, and what passes is kept, as of any other test.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -12,9 +12,11 @@ use enrich::{Enrichment, Field};
 
 use crate::meaning::{EventField, EventTest, ValueMeaning};
 use crate::value_clauses::ValueTest;
+use segment::view::separated;
 use trail::cell::Cell;
 use trail::columns;
 use trail::columns::ColumnId;
+use wire::Indicator;
 
 /// Where an event has what a list of indicators could name: columns, and paths.
 const INDICATED: [ColumnId; 6] = [
@@ -58,6 +60,47 @@ impl Lookups {
     pub(crate) fn damage(&self) -> Vec<String> {
         self.asked.borrow().iter().filter_map(|field| self.of.damage(*field)).collect()
     }
+}
+
+/// What is looked up by an event's values, given with their paths, as the event's answer has it.
+pub(crate) fn of_event(of: &Enrichment, values: &[(&str, &str)]) -> Told {
+    let mut told = Told::default();
+    for (field, name, _) in Field::ALL {
+        if of.check(field).is_err() {
+            continue;
+        }
+        let mut found = Vec::new();
+        let is_of_address =
+            |path: &str| field == Field::Indicators || path == columns::SOURCE_IP.column().path;
+        for (_, value) in values.iter().filter(|(path, _)| is_of_address(path)) {
+            of.each(field, value, &mut |text| found.push(text.to_owned()));
+        }
+        found.sort_unstable();
+        found.dedup();
+        if !found.is_empty() {
+            told.lookups.insert(name.to_owned(), found);
+        }
+    }
+    for (path, value) in values {
+        for (list, label) in of.indicators(value) {
+            let (list, path) = (list.to_owned(), (*path).to_owned());
+            told.indicators.push(Indicator { list, path, value: (*value).to_owned(), label });
+        }
+    }
+    told
+}
+
+/// See [`of_event`].
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) lookups: BTreeMap<String, Vec<String>>,
+    pub(crate) indicators: Vec<Indicator>,
+}
+
+/// The paths of all values that something is looked up by, as records are walked, and as they are called.
+pub(crate) fn all_paths() -> Vec<(String, &'static str)> {
+    let columns = INDICATED.iter().map(|id| id.column().path);
+    columns.chain(INDICATED_PATHS).map(|path| (separated(path), path)).collect()
 }
 
 /// A field that is looked up.
