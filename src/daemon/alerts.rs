@@ -399,7 +399,9 @@ impl Editions {
     /// Those that a rule depends on, by what it is; rather one too many than one too few.
     fn of_rule(&self, definition: &str) -> String {
         let asked = self.0.iter().filter(|(name, _)| definition.contains(name));
-        asked.map(|(name, edition)| format!(" {name}={edition:x}")).collect()
+        let asked: Vec<String> =
+            asked.map(|(name, edition)| format!(" {name}={edition:x}")).collect();
+        asked.concat()
     }
 }
 

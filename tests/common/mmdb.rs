@@ -128,7 +128,9 @@ fn write(value: &Json, bytes: &mut Vec<u8>) {
         }
         Json::Array(items) => {
             control(11, items.len(), bytes);
-            items.iter().for_each(|item| write(item, bytes));
+            for item in items {
+                write(item, bytes);
+            }
         }
         Json::Bool(truth) => control(14, usize::from(*truth), bytes),
         Json::Null => panic!("there is no null"),

@@ -304,29 +304,33 @@ fn world() -> (Daemon, Place, Vec<(String, Looked)>) {
 
 type Condition = (&'static str, fn(&Looked) -> bool);
 
-fn is(of: &Option<String>, wanted: &str) -> bool {
-    of.as_deref() == Some(wanted)
+fn is(of: Option<&String>, wanted: &str) -> bool {
+    of.is_some_and(|of| of == wanted)
 }
 
 const CONDITIONS: &[Condition] = &[
-    ("geo.country:DE", |it| is(&it.country, "DE")),
+    ("geo.country:DE", |it| is(it.country.as_ref(), "DE")),
     ("geo.country:*", |it| it.country.is_some()),
     ("-geo.country:*", |it| it.country.is_none()),
-    ("NOT geo.country:FR", |it| !is(&it.country, "FR")),
-    ("geo.country != FR", |it| !is(&it.country, "FR")),
-    ("geo.country IN [JP, US, XX]", |it| is(&it.country, "JP") || is(&it.country, "US")),
-    ("geo.country:~de", |it| is(&it.country, "DE")),
-    ("source.geo.country_iso_code:DE", |it| is(&it.country, "DE")),
-    ("geo.city:P*", |it| is(&it.city, "Paris") || is(&it.city, "Portland")),
-    ("geo.city:\"São Paulo\"", |it| is(&it.city, "São Paulo")),
-    ("geo.city:/B.*n/", |it| is(&it.city, "Berlin") || is(&it.city, "Bonn")),
-    ("geo.city LIKE ort", |it| is(&it.city, "Portland")),
+    ("NOT geo.country:FR", |it| !is(it.country.as_ref(), "FR")),
+    ("geo.country != FR", |it| !is(it.country.as_ref(), "FR")),
+    ("geo.country IN [JP, US, XX]", |it| {
+        is(it.country.as_ref(), "JP") || is(it.country.as_ref(), "US")
+    }),
+    ("geo.country:~de", |it| is(it.country.as_ref(), "DE")),
+    ("source.geo.country_iso_code:DE", |it| is(it.country.as_ref(), "DE")),
+    ("geo.city:P*", |it| is(it.city.as_ref(), "Paris") || is(it.city.as_ref(), "Portland")),
+    ("geo.city:\"São Paulo\"", |it| is(it.city.as_ref(), "São Paulo")),
+    ("geo.city:/B.*n/", |it| is(it.city.as_ref(), "Berlin") || is(it.city.as_ref(), "Bonn")),
+    ("geo.city LIKE ort", |it| is(it.city.as_ref(), "Portland")),
     ("geo.asn:64503", |it| it.asn == Some(64_503)),
     ("geo.asn:AS64503", |it| it.asn == Some(64_503)),
     ("geo.asn IN [AS64503, 64504]", |it| matches!(it.asn, Some(64_503 | 64_504))),
     ("geo.asn > 64504", |it| it.asn.is_some_and(|asn| asn > 64_504)),
     ("geo.asn:[64501 TO 64503]", |it| it.asn.is_some_and(|asn| (64_501..=64_503).contains(&asn))),
-    ("geo.org:\"example net\" -geo.org:*3", |it| it.org.is_some() && !is(&it.org, "Example Net 3")),
+    ("geo.org:\"example net\" -geo.org:*3", |it| {
+        it.org.is_some() && !is(it.org.as_ref(), "Example Net 3")
+    }),
     ("ioc:*", |it| !it.lists.is_empty()),
     ("-ioc:*", |it| it.lists.is_empty()),
     ("ioc:exits", |it| it.lists.contains("exits")),
@@ -339,10 +343,12 @@ const CONDITIONS: &[Condition] = &[
     ("ip:aws", |it| it.is_of_service || !it.services.is_empty()),
     ("-ip:aws", |it| !it.is_of_service && it.services.is_empty()),
     ("ioc:* (geo.country:DE OR geo.asn < 64503) -aws.service:*", |it| {
-        let is_there = is(&it.country, "DE") || it.asn.is_some_and(|asn| asn < 64_503);
+        let is_there = is(it.country.as_ref(), "DE") || it.asn.is_some_and(|asn| asn < 64_503);
         !it.lists.is_empty() && is_there && it.services.is_empty()
     }),
-    ("geo.country IN (ioc:exits geo.country:B* | values geo.country)", |it| is(&it.country, "BR")),
+    ("geo.country IN (ioc:exits geo.country:B* | values geo.country)", |it| {
+        is(it.country.as_ref(), "BR")
+    }),
 ];
 
 /// `AWS Internal` is AWS's, too, which no network tells.

@@ -124,7 +124,7 @@ impl Enrichment {
             paths.get(FILES_MAX).map(|path| Problem {
                 path: path.clone(),
                 line: None,
-                reason: format!("{} files are read at most, and it is behind them", FILES_MAX),
+                reason: format!("{FILES_MAX} files are read at most, and it is behind them"),
             })
         };
         match kind {

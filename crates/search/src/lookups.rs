@@ -11,6 +11,7 @@ use std::sync::Arc;
 use enrich::{Enrichment, Field};
 
 use crate::meaning::{EventField, EventTest, ValueMeaning};
+use crate::parsers::SharedParser;
 use crate::value_clauses::ValueTest;
 use segment::view::separated;
 use trail::cell::Cell;
@@ -33,6 +34,9 @@ const INDICATED_PATHS: [&str; 4] = [
     "responseElements.accessKey.accessKeyId",
     "responseElements.credentials.accessKeyId",
 ];
+
+/// Indicators told of one event, which can have any number of values.
+const INDICATORS_TOLD_MAX: usize = 100;
 
 /// What one look-up may take, in steps a byte of the value: a walk through 128 nodes, and a record.
 const STEPS: usize = 64;
@@ -62,45 +66,60 @@ impl Lookups {
     }
 }
 
-/// What is looked up by an event's values, given with their paths, as the event's answer has it.
-pub(crate) fn of_event(of: &Enrichment, values: &[(&str, &str)]) -> Told {
-    let mut told = Told::default();
-    for (field, name, _) in Field::ALL {
-        if of.check(field).is_err() {
-            continue;
-        }
-        let mut found = Vec::new();
-        let is_of_address =
-            |path: &str| field == Field::Indicators || path == columns::SOURCE_IP.column().path;
-        for (_, value) in values.iter().filter(|(path, _)| is_of_address(path)) {
-            of.each(field, value, &mut |text| found.push(text.to_owned()));
-        }
-        found.sort_unstable();
-        found.dedup();
-        if !found.is_empty() {
-            told.lookups.insert(name.to_owned(), found);
-        }
-    }
-    for (path, value) in values {
-        for (list, label) in of.indicators(value) {
-            let (list, path) = (list.to_owned(), (*path).to_owned());
-            told.indicators.push(Indicator { list, path, value: (*value).to_owned(), label });
-        }
-    }
-    told
+/// What is looked up of single events.
+pub(crate) struct EventLookups {
+    of: Arc<Enrichment>,
+    /// The paths of the values, as records are walked, and as they are called.
+    paths: Vec<(String, &'static str)>,
 }
 
-/// See [`of_event`].
+/// What is looked up by an event's values, as its answer has it.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) lookups: BTreeMap<String, Vec<String>>,
     pub(crate) indicators: Vec<Indicator>,
 }
 
-/// The paths of all values that something is looked up by, as records are walked, and as they are called.
-pub(crate) fn all_paths() -> Vec<(String, &'static str)> {
-    let columns = INDICATED.iter().map(|id| id.column().path);
-    columns.chain(INDICATED_PATHS).map(|path| (separated(path), path)).collect()
+impl EventLookups {
+    /// None where nothing can be looked up.
+    pub(crate) fn new(of: Arc<Enrichment>) -> Option<Self> {
+        let columns = INDICATED.iter().map(|id| id.column().path);
+        let paths = columns.chain(INDICATED_PATHS).map(|path| (separated(path), path));
+        of.sources().are_any().then(|| Self { paths: paths.collect(), of })
+    }
+
+    /// What is looked up by the values of a record.
+    pub(crate) fn of(&self, raw: &[u8], parser: &mut SharedParser) -> Told {
+        let mut values: Vec<(&str, String)> = Vec::new();
+        parser.each_scalar(raw, |path, scalar| {
+            let known = self.paths.iter().find(|(known, _)| known == path);
+            values.extend(known.map(|(_, path)| (*path, scalar.written().into_owned())));
+        });
+        let mut told = Told::default();
+        for (field, name, _) in Field::ALL {
+            let by_address = field != Field::Indicators;
+            let is_asked = |path| !by_address || path == columns::SOURCE_IP.column().path;
+            let mut found = Vec::new();
+            for (_, value) in values.iter().filter(|(path, _)| is_asked(*path)) {
+                self.of.each(field, value, &mut |text| found.push(text.to_owned()));
+            }
+            found.sort_unstable();
+            found.dedup();
+            if !found.is_empty() {
+                told.lookups.insert(name.to_owned(), found);
+            }
+        }
+        for (path, value) in &values {
+            for (list, label) in self.of.indicators(value) {
+                if told.indicators.len() == INDICATORS_TOLD_MAX {
+                    return told;
+                }
+                let (list, path) = (list.to_owned(), (*path).to_owned());
+                told.indicators.push(Indicator { list, path, value: value.clone(), label });
+            }
+        }
+        told
+    }
 }
 
 /// A field that is looked up.

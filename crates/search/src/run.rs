@@ -274,8 +274,8 @@ impl Search<'_> {
     }
 
     fn fields(&self) -> Finder<'_> {
-        let Self { snapshot, notes, odd, cancel, lookups, .. } = self;
-        Finder { snapshot, notes, odd, cancel, lookups }
+        let Self { snapshot, notes, odd, lookups, cancel, .. } = self;
+        Finder { snapshot, notes, odd, lookups, cancel }
     }
 
     /// The events of a filter that means this, between the search's bounds.

@@ -1,16 +1,14 @@
 //! Turns matches into results: fetches and parses their records, whole or for chosen fields.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use enrich::Enrichment;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use crate::collect::Match;
 use crate::fields::{Finder, Target, service_paths};
 use crate::integrity::state_of;
-use crate::lookups::{Told, all_paths, of_event};
+use crate::lookups::{EventLookups, Told};
 use crate::parsers::SharedParser;
 use crate::pieces::{in_parallel, threads};
 use crate::run::highlight::Highlighter;
@@ -42,13 +40,12 @@ pub(crate) struct Fetcher<'a> {
     parser: SharedParser,
     highlighter: Option<&'a Highlighter>,
     /// What is looked up, where something is.
-    lookups: Option<(Arc<Enrichment>, Vec<(String, &'static str)>)>,
+    lookups: Option<EventLookups>,
 }
 
 impl<'a> Fetcher<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
-        let enrichment = snapshot.enrichment.load_full();
-        let lookups = enrichment.sources().are_any().then(|| (enrichment, all_paths()));
+        let lookups = EventLookups::new(snapshot.enrichment.load_full());
         Self { snapshot, parser: SharedParser::take(), highlighter: None, lookups }
     }
 
@@ -58,7 +55,7 @@ impl<'a> Fetcher<'a> {
         let integrity = state_of(segment, &self.snapshot.verdicts.load(), *doc)?;
         let path = self.snapshot.files.path_of(*file)?;
         let path = path.map_or_else(String::new, |path| path.to_string());
-        let told = self.looked_up(&raw);
+        let told = self.lookups.as_ref().map(|lookups| lookups.of(&raw, &mut self.parser));
         let (event, text) = self.parser.parse_record(&raw).ok_or_else(|| {
             let message = format!("the stored record of {path}, byte {offset}, cannot be parsed");
             ApiError::new(ErrorKind::Internal, message)
@@ -71,7 +68,7 @@ impl<'a> Fetcher<'a> {
         let account = event.column(columns::RECIPIENT_ACCOUNT);
         let flags = flags_of(self.snapshot, found, id_hash(account, &id));
         let place = flags.contains(Flags::TABLE).then(|| RowPlace::of(*offset));
-        let Told { lookups, indicators } = told;
+        let Told { lookups, indicators } = told.unwrap_or_default();
         let first = |id| event.column(id).to_owned();
         let targets = event.columns().filter(|(id, _)| *id == columns::TARGET);
         let meta = Meta {
@@ -102,21 +99,6 @@ impl<'a> Fetcher<'a> {
             cancel.check()?;
         }
         Ok(Hit { event, meta, highlights })
-    }
-}
-
-impl Fetcher<'_> {
-    /// What is looked up by the values of a record.
-    fn looked_up(&mut self, raw: &[u8]) -> Told {
-        let Some((enrichment, paths)) = &self.lookups else { return Told::default() };
-        let mut values: Vec<(&str, String)> = Vec::new();
-        self.parser.each_scalar(raw, |path, scalar| {
-            let known = paths.iter().find(|(known, _)| known == path);
-            values.extend(known.map(|(_, path)| (*path, scalar.written().into_owned())));
-        });
-        let values: Vec<(&str, &str)> =
-            values.iter().map(|(path, value)| (*path, value.as_str())).collect();
-        of_event(enrichment, &values)
     }
 }
 
