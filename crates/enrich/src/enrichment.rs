@@ -4,10 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use trail::flat::parse_ip;
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::field::{Field, Kind};
-use crate::file::{Problem, Read};
+use crate::file::{Problem, Read, hash};
 use crate::geo::Database;
 use crate::limits::{FILES_MAX, LINES_MAX, LISTS_BYTES_MAX, RANGES_BYTES_MAX};
 use crate::lists::List;
@@ -212,12 +211,12 @@ impl Enrichment {
             Kind::Ranges => self.ranges.iter().map(hash_of).collect(),
             Kind::Lists => {
                 // A list is known by its name, too.
-                let names = self.of_lists().map(|list| xxh3_128(list.name.as_bytes()));
+                let names = self.of_lists().map(|list| hash(list.name.as_bytes()));
                 self.lists.iter().map(hash_of).chain(names).collect()
             }
         };
         let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
-        xxh3_128(&bytes)
+        hash(&bytes)
     }
 
     /// Gives what a field has for a value, each perhaps more than once.
