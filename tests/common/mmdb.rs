@@ -18,6 +18,16 @@ enum Record {
 /// A database of IPv6, with IPv4 below `::/96`, of networks and their records. Of two networks, the smaller
 /// stands behind the larger that holds it. Records of the tree have 24, 28 or 32 bits.
 pub fn database(kind: &str, record_bits: usize, networks: &[(&str, Json)]) -> Vec<u8> {
+    database_of(6, kind, record_bits, networks)
+}
+
+/// The same of IPv4 alone, or of IPv6.
+pub fn database_of(
+    version: u64,
+    kind: &str,
+    record_bits: usize,
+    networks: &[(&str, Json)],
+) -> Vec<u8> {
     let (mut nodes, mut data) = (vec![[Record::Nothing; 2]], Vec::new());
     for (network, record) in networks {
         let place = data.len();
@@ -25,6 +35,7 @@ pub fn database(kind: &str, record_bits: usize, networks: &[(&str, Json)]) -> Ve
         let (address, length) = network.split_once('/').expect("a network");
         let length: usize = length.parse().expect("a length");
         let (bits, length) = match address.parse().expect("an address") {
+            IpAddr::V4(v4) if version == 4 => (u128::from(v4.to_bits()) << 96, length),
             IpAddr::V4(v4) => (u128::from(v4.to_bits()), length + 96),
             IpAddr::V6(v6) => (v6.to_bits(), length),
         };
@@ -55,7 +66,7 @@ pub fn database(kind: &str, record_bits: usize, networks: &[(&str, Json)]) -> Ve
         ("binary_format_major_version", U16, 2),
         ("binary_format_minor_version", U16, 0),
         ("build_epoch", U64, BUILT),
-        ("ip_version", U16, 6),
+        ("ip_version", U16, version),
         ("node_count", U32, count as u64),
         ("record_size", U16, record_bits as u64),
     ];

@@ -222,6 +222,7 @@ fn a_file_that_goes_bad_ends_no_search_and_is_told() {
 
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _end = End(&is_over);
         scope.spawn(|| {
             let client = Client::new(&daemon.socket);
             while !is_over.load(Ordering::Relaxed) {
@@ -247,10 +248,18 @@ fn a_file_that_goes_bad_ends_no_search_and_is_told() {
         problem(true);
         put(&place, "geo.mmdb", cities("AT"));
         wait_until(PATIENCE, "the new one is read", || found(&daemon, "geo.country:AT").len() == 3);
-        is_over.store(true, Ordering::Relaxed);
     });
     assert_eq!(found(&daemon, "geo.country:DE"), BTreeSet::new());
     daemon.stop();
+}
+
+/// Ends a thread, also where the test fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// An index that is made anew looks values up, too.
