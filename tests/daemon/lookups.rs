@@ -84,6 +84,19 @@ title: any
 logsource: { product: aws, service: cloudtrail }
 detection: { selection: { userIdentity.arn|endswith: u5 }, condition: selection }
 ---
+title: got
+name: got
+logsource: { product: aws, service: cloudtrail }
+detection: { selection: { eventName: GetObject }, condition: selection }
+---
+title: two of one country
+correlation:
+    type: event_count
+    rules: [got]
+    group-by: [geo.country]
+    timespan: 1h
+    condition: { gte: 2 }
+---
 title: new country
 logsource: { product: aws, service: cloudtrail }
 detection: { selection: { eventName: GetObject }, condition: selection }
@@ -114,13 +127,16 @@ fn rules_look_at_everything_again_where_what_they_look_up_changes() {
         wait_current(daemon, 6);
         assert_eq!(of_alerts(&alerts(daemon)), of_hunt(&daemon.socket, &place.path("rules")));
     };
-    check(&daemon, &["listed u1", "any u5", "new country DE"]);
+    check(&daemon, &["listed u1", "any u5", "new country DE", "two of one country DE"]);
     let any = |daemon: &Daemon| {
         alerts(daemon).into_iter().find(|it| it.rule.title == "any").expect("it stands")
     };
     let before = any(&daemon);
     put(&place, "exits.txt", "203.0.113.2\n2001:db8::/64\n");
-    check(&daemon, &["listed u2", "listed u4", "any u5", "new country DE"]);
+    check(
+        &daemon,
+        &["listed u2", "listed u4", "any u5", "new country DE", "two of one country DE"],
+    );
     put(&place, "geo.mmdb", cities("FR"));
     let of_fr = [
         "abroad u1",
@@ -130,6 +146,7 @@ fn rules_look_at_everything_again_where_what_they_look_up_changes() {
         "listed u4",
         "any u5",
         "new country FR",
+        "two of one country FR",
     ];
     check(&daemon, &of_fr);
     // The same after a crash, and where the files changed meanwhile.
@@ -138,13 +155,21 @@ fn rules_look_at_everything_again_where_what_they_look_up_changes() {
     let daemon = place.start();
     check(
         &daemon,
-        &["abroad u1", "abroad u2", "abroad u4", "listed u5", "any u5", "new country FR"],
+        &[
+            "abroad u1",
+            "abroad u2",
+            "abroad u4",
+            "listed u5",
+            "any u5",
+            "new country FR",
+            "two of one country FR",
+        ],
     );
     assert_eq!(any(&daemon), before);
     let client = Client::new(&daemon.socket);
     let withdrawn = AlertsRequest { withdrawn: Some(true), ..AlertsRequest::default() };
     // listed of u1, u2 and u4, and the country that it was.
-    assert_eq!(client.alerts(&withdrawn).unwrap().total, 4);
+    assert_eq!(client.alerts(&withdrawn).unwrap().total, 5);
 }
 
 #[test]
@@ -158,7 +183,7 @@ fn a_rule_whose_files_are_not_there_is_told_and_costs_no_other() {
     deliver(&place.archive(), "a", &records());
     let client = Client::new(&daemon.socket);
     let failed = || client.alerts(&AlertsRequest::default()).unwrap().rules.failed;
-    wait_until(PATIENCE, "what cannot be asked is told", || failed().len() == 3);
+    wait_until(PATIENCE, "what cannot be asked is told", || failed().len() == 4);
     assert!(failed().iter().any(|why| why.contains("ioc.files names none")), "{:?}", failed());
     assert_eq!(standing(&daemon), BTreeSet::from(["any u5".to_owned()]));
     let ran = run(&[
@@ -184,7 +209,8 @@ fn a_rule_whose_files_are_not_there_is_told_and_costs_no_other() {
     let log = reload(&daemon, "done");
     assert!(log.contains("ioc.files") && log.contains("geo.databases"), "{log}");
     wait_until(PATIENCE, "nothing fails any more", || failed().is_empty());
-    let expected = ["any u5", "listed u1", "new country DE"].map(str::to_owned);
+    let expected =
+        ["any u5", "listed u1", "new country DE", "two of one country DE"].map(str::to_owned);
     wait_until(PATIENCE, "all alerts are there", || {
         standing(&daemon) == BTreeSet::from(expected.clone())
     });

@@ -534,6 +534,26 @@ fn events(daemon: &Daemon, place: &Place, looked: &[(String, Looked)]) {
         assert_eq!(lists, it.lists.iter().copied().collect());
     }
     let hit = daemon.find("geo.city:Paris geo.asn:* ioc:exits | limit 1").hits.remove(0);
+    // What is highlighted is the value that it is looked up by.
+    for (query, path) in
+        [("geo.city:Paris", "sourceIPAddress"), ("ioc:* -ip:0.0.0.0/0 -ip:::/0", "")]
+    {
+        let request =
+            SearchRequest { query: query.into(), highlights: true, ..SearchRequest::default() };
+        let hits = daemon.search(&request).hits;
+        assert!(!hits.is_empty(), "{query}");
+        for hit in hits {
+            let fields: BTreeSet<&str> =
+                hit.highlights.iter().map(|it| it.field.as_str()).collect();
+            let indicated = hit.meta.indicators.iter().map(|it| it.path.as_str()).collect();
+            let expected = if path.is_empty() { indicated } else { BTreeSet::from([path]) };
+            assert_eq!(fields, expected, "{query}");
+        }
+    }
+    let query = "geo.country = awsRegion".into();
+    let request = SearchRequest { query, ..SearchRequest::default() };
+    let error = daemon.client.search(&request).unwrap_err().to_string();
+    assert!(error.contains("compared with values and not with fields"), "{error}");
     let answer = daemon.find("geo.city:Paris");
     let told = "'geo.city' is looked up in GeoLite2-City of 2026-11-24";
     assert!(answer.warnings.contains(&told.to_owned()), "{:?}", answer.warnings);
