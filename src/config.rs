@@ -28,6 +28,8 @@ pub struct Config {
     pub retention: Retention,
     pub ingest: Ingest,
     pub evidence: Evidence,
+    pub geo: Geo,
+    pub ioc: Ioc,
     pub rules: Rules,
     pub alerts: Alerts,
     pub socket: Socket,
@@ -94,6 +96,24 @@ pub struct Evidence {
     pub public_keys: Vec<PathBuf>,
     /// Folders whose bucket is known. Absolute.
     pub roots: Vec<evidence::Root>,
+}
+
+/// Where addresses are, and whose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Geo {
+    /// In MaxMind's format. Absolute; none in a watched directory.
+    pub databases: Vec<PathBuf>,
+    /// Bytes that all of them may have.
+    pub bytes_max: usize,
+    /// AWS's `ip-ranges.json`. Absolute; in no watched directory.
+    pub ip_ranges: Option<PathBuf>,
+}
+
+/// Lists of what is bad.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ioc {
+    /// Absolute; none in a watched directory.
+    pub files: Vec<PathBuf>,
 }
 
 /// What looks for attacks while the daemon runs.
@@ -250,6 +270,8 @@ impl Default for Config {
                 inflate_ratio_max: 200,
             },
             evidence: Evidence::default(),
+            geo: Geo { databases: Vec::new(), bytes_max: 256 << 20, ip_ranges: None },
+            ioc: Ioc::default(),
             rules: Rules::default(),
             alerts: Alerts::default(),
             socket: Socket {
@@ -325,6 +347,8 @@ impl Config {
     #[must_use]
     pub fn reloaded(&self, other: &Self) -> Self {
         let mut config = self.clone();
+        config.geo.clone_from(&other.geo);
+        config.ioc.clone_from(&other.ioc);
         config.rules.clone_from(&other.rules);
         config.alerts.clone_from(&other.alerts);
         config.socket.allowed_users.clone_from(&other.socket.allowed_users);
@@ -335,6 +359,16 @@ impl Config {
         config.web.hosts.clone_from(&other.web.hosts);
         config.log.level = other.log.level;
         config
+    }
+
+    /// The files in which values are looked up.
+    pub fn sources(&self) -> enrich::Sources {
+        enrich::Sources {
+            geo: self.geo.databases.clone(),
+            geo_bytes_max: self.geo.bytes_max,
+            ip_ranges: self.geo.ip_ranges.clone(),
+            lists: self.ioc.files.clone(),
+        }
     }
 
     /// What the settings let the daemon use at most on a machine with `cores` cores.
@@ -431,6 +465,7 @@ mod tests {
             "watch.dirs" => "/a:/b \"quoted\"",
             "index.data_dir" | "socket.path" | "aws.keys_file" => "/elsewhere",
             "evidence.public_keys" => "/keys",
+            "geo.databases" | "geo.ip_ranges" | "ioc.files" => "/looked/up",
             "evidence.roots" => "/a b=s3://bucket:/c=s3://other/pre/fix",
             "aws.listen" => "[::1]:8123",
             "aws.auth" => "none",

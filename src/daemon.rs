@@ -7,6 +7,7 @@ mod files;
 mod gaps;
 mod integrity;
 mod keeper;
+mod lookups;
 mod manager;
 pub mod offline;
 pub mod pipeline;
@@ -30,6 +31,7 @@ use tokio::task::JoinSet;
 
 pub use self::alerts::{LiveRules, RULE_GROUP_BYTES, RULE_ROWS_MAX, RuleOptions};
 use self::engine::Daemon;
+pub use self::lookups::{LiveLookups, LookupOptions};
 use self::manager::Manager;
 use self::reload::{Reloader, Source};
 use crate::config::{Auth, Config, Region};
@@ -141,7 +143,12 @@ pub fn serve(config: &Config, source: Source) -> anyhow::Result<()> {
         let aws = aws_listener(config)?;
         let socket = inherited.map_or_else(|| bind(config), Ok)?;
         let rules = live_rules(config);
-        let live = Live { server: Arc::clone(&options), rules: Arc::clone(&rules) };
+        let lookups = live_lookups(config);
+        let live = Live {
+            server: Arc::clone(&options),
+            rules: Arc::clone(&rules),
+            lookups: Arc::clone(&lookups),
+        };
         let mut reloader = Reloader::new(config, source, live);
         let mut tasks = JoinSet::new();
         let told = Arc::clone(&manager);
@@ -160,7 +167,7 @@ pub fn serve(config: &Config, source: Source) -> anyhow::Result<()> {
         run(
             config,
             Listeners { socket, aws },
-            Live { server: options, rules },
+            Live { server: options, rules, lookups },
             metrics,
             stop,
             ready,
@@ -190,7 +197,11 @@ pub async fn serve_until(
 ) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
     let listeners = Listeners { socket: bind(config)?, aws: None };
-    let live = Live { server: live_options(config)?, rules: live_rules(config) };
+    let live = Live {
+        server: live_options(config)?,
+        rules: live_rules(config),
+        lookups: live_lookups(config),
+    };
     run(config, listeners, live, metrics, stop, |_| {}).await
 }
 
@@ -234,7 +245,7 @@ async fn run(
     }
     let started = store
         .map_err(anyhow::Error::from)
-        .and_then(|store| Daemon::start(config, store, live.rules, metrics));
+        .and_then(|store| Daemon::start(config, store, (live.rules, live.lookups), metrics));
     let engine = match started {
         Ok(engine) => Arc::new(engine),
         Err(error) => {
@@ -260,10 +271,15 @@ async fn run(
 struct Live {
     server: LiveOptions,
     rules: LiveRules,
+    lookups: LiveLookups,
 }
 
 fn live_rules(config: &Config) -> LiveRules {
     Arc::new(ArcSwap::from_pointee(RuleOptions::of(config, 0)))
+}
+
+fn live_lookups(config: &Config) -> LiveLookups {
+    Arc::new(ArcSwap::from_pointee(LookupOptions::of(config)))
 }
 
 /// Where clients ask.

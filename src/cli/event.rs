@@ -22,7 +22,7 @@ use client::Client;
 use formats::record::Record;
 use formats::sentence::{sentence, targets};
 use language::time::{Clock, parse_time};
-use wire::{Hit, Meta, Order, SearchRequest, SearchResponse};
+use wire::{Hit, Indicator, Meta, Order, SearchRequest, SearchResponse};
 
 /// Events that are shown on each side of one.
 const AROUND_EACH: usize = 25;
@@ -187,6 +187,8 @@ fn described(hit: &Hit, times: &Times) -> String {
         ("flags", meta.flags.join(", ")),
     ];
     lines.extend(meta.integrity.map(|state| ("integrity", state.to_string())));
+    lines.extend(place_of_address(meta).map(|place| ("address", place)));
+    lines.extend(meta.indicators.iter().map(|found| ("ioc", indicated(found))));
     let sentence = sentence(hit, &record, &time);
     format!(
         "{}\n\n{}\n{}\n",
@@ -194,6 +196,25 @@ fn described(hit: &Hit, times: &Times) -> String {
         labelled(&lines),
         json_for_terminal(&indent(hit.event.get()))
     )
+}
+
+/// What is looked up of the address: `Berlin, DE, AS3320 Deutsche Telekom AG; AWS: EC2, eu-central-1`.
+fn place_of_address(meta: &Meta) -> Option<String> {
+    let of = |field: &str| meta.lookups.get(field).map(|values| values.join(" "));
+    let asn = of("geo.asn").map(|asn| format!("AS{asn}"));
+    let system = [asn, of("geo.org")].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let place = joined(&[of("geo.city"), of("geo.country"), Some(system)]);
+    let aws = joined(&[of("aws.service"), of("aws.ip_region")]);
+    let aws = if aws.is_empty() { aws } else { format!("AWS: {aws}") };
+    let parts = [place, aws].into_iter().filter(|part| !part.is_empty());
+    Some(parts.collect::<Vec<_>>().join("; ")).filter(|told| !told.is_empty())
+}
+
+/// `exits: 203.0.113.7 (exit node), sourceIPAddress`.
+fn indicated(found: &Indicator) -> String {
+    let Indicator { list, path, value, label } = found;
+    let label = label.as_ref().map_or_else(String::new, |label| format!(" ({label})"));
+    format!("{list}: {value}{label}, {path}")
 }
 
 /// Where in its file the record is.

@@ -18,9 +18,9 @@ use crate::config::{Config, Format, Level};
 
 /// The crates that the level of the log is meant for, and this package; of others, warnings are logged.
 const OURS: &[&str] = &[
-    "traildex", "trail", "tables", "language", "wire", "evidence", "coverage", "trace", "detect",
-    "alerts", "segment", "store", "search", "ingest", "formats", "bundle", "server", "lookup",
-    "web", "client", "bench",
+    "traildex", "trail", "tables", "language", "wire", "evidence", "enrich", "coverage", "trace",
+    "detect", "alerts", "segment", "store", "search", "ingest", "formats", "bundle", "server",
+    "lookup", "web", "client", "bench",
 ];
 
 /// Starts the log. Returns what changes its level.

@@ -7,7 +7,9 @@ use crate::cli::list::write_json;
 use crate::cli::output::Look;
 use crate::cli::table::Format;
 use crate::cli::text::{bytes, counted, labelled, seconds, thousands};
-use wire::{EventCounts, FileCounts, IndexStatus, Lag, RebuildState, RulesStatus, Status};
+use wire::{
+    EventCounts, FileCounts, IndexStatus, Lag, LookupStatus, RebuildState, RulesStatus, Status,
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -47,6 +49,9 @@ fn describe(status: &Status) -> String {
         let wrong = rules.problems.iter().chain(&rules.failed);
         lines.extend(wrong.map(|line| ("warning", line.clone())));
     }
+    let looked_up =
+        |of: &LookupStatus| ("looked up", format!("{}, in {}", of.field, of.sources.join(", ")));
+    lines.extend(status.lookups.iter().map(looked_up));
     lines.extend(status.warnings.iter().map(|warning| ("warning", warning.clone())));
     labelled(&lines)
 }
@@ -202,6 +207,7 @@ mod tests {
             fault: None,
             rebuild: None,
             rules: None,
+            lookups: Vec::new(),
             warnings: Vec::new(),
         }
     }

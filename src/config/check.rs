@@ -28,6 +28,15 @@ pub(super) fn check(config: &mut Config, origins: &Origins) -> Result<(), Config
     for path in &mut config.evidence.public_keys {
         *path = absolute("evidence.public_keys", path)?;
     }
+    for path in &mut config.geo.databases {
+        *path = absolute("geo.databases", path)?;
+    }
+    if let Some(path) = &mut config.geo.ip_ranges {
+        *path = absolute("geo.ip_ranges", path)?;
+    }
+    for path in &mut config.ioc.files {
+        *path = absolute("ioc.files", path)?;
+    }
     for path in &mut config.rules.dirs {
         *path = absolute("rules.dirs", path)?;
     }
@@ -129,13 +138,23 @@ fn check_dirs(config: &Config, origins: &Origins) -> Result<(), ConfigError> {
 
 /// Whoever can write into an archive has no say in what is looked for.
 fn check_rules(config: &Config, origins: &Origins) -> Result<(), ConfigError> {
-    for path in config.rules.dirs.iter().map(|path| fold(path)) {
-        if let Some(dir) = config.watch.dirs.iter().find(|dir| path.starts_with(fold(dir))) {
-            let reason = format!(
-                "it lies inside {}, which is watched: rules belong where no trail is delivered",
-                shown(dir)
-            );
-            return Err(origins.refuse("rules.dirs", shown(&path), reason));
+    let Config { geo, ioc, rules, .. } = config;
+    let ranges: Vec<PathBuf> = geo.ip_ranges.iter().cloned().collect();
+    let of_keys = [
+        ("geo.databases", &geo.databases, "databases"),
+        ("geo.ip_ranges", &ranges, "ranges"),
+        ("ioc.files", &ioc.files, "lists"),
+        ("rules.dirs", &rules.dirs, "rules"),
+    ];
+    for (key, paths, noun) in of_keys {
+        for path in paths.iter().map(|path| fold(path)) {
+            if let Some(dir) = config.watch.dirs.iter().find(|dir| path.starts_with(fold(dir))) {
+                let reason = format!(
+                    "it lies inside {}, which is watched: {noun} belong where no trail is delivered",
+                    shown(dir)
+                );
+                return Err(origins.refuse(key, shown(&path), reason));
+            }
         }
     }
     Ok(())
@@ -228,6 +247,26 @@ mod tests {
         for dir in ["/", "/srv", "/srv/../srv"] {
             let error = load(&[dir], "/srv/data", &[]).unwrap_err();
             assert!(error.contains("it holds `index.data_dir = \"/srv/data\"`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_looked_for_lies_in_no_watched_directory() {
+        for (variable, key, noun) in [
+            ("TRAILDEX_RULES_DIRS", "rules.dirs", "rules"),
+            ("TRAILDEX_GEO_DATABASES", "geo.databases", "databases"),
+            ("TRAILDEX_GEO_IP_RANGES", "geo.ip_ranges", "ranges"),
+            ("TRAILDEX_IOC_FILES", "ioc.files", "lists"),
+        ] {
+            let error = load(&["/a"], "/data", &[(variable, "/b/../a/x")]).unwrap_err();
+            assert_eq!(
+                error,
+                format!(
+                    "environment variable {variable}: `{key} = \"/a/x\"` is refused: it lies inside \
+                     \"/a\", which is watched: {noun} belong where no trail is delivered"
+                )
+            );
+            assert!(load(&["/a"], "/data", &[(variable, "/ab/x")]).is_ok());
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Setting {
 }
 
 /// In the order of `config/traildex.toml`.
-pub(super) static KEYS: [Setting; 38] = [
+pub(super) static KEYS: [Setting; 42] = [
     Setting { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
     Setting { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
     Setting { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },
@@ -65,6 +65,10 @@ pub(super) static KEYS: [Setting; 38] = [
     },
     Setting { path: "evidence.public_keys", field: |c| Field::Dirs(&mut c.evidence.public_keys) },
     Setting { path: "evidence.roots", field: |c| Field::Roots(&mut c.evidence.roots) },
+    Setting { path: "geo.databases", field: |c| Field::Dirs(&mut c.geo.databases) },
+    Setting { path: "geo.bytes_max", field: |c| Field::Bytes(&mut c.geo.bytes_max, GEO_BYTES) },
+    Setting { path: "geo.ip_ranges", field: |c| Field::File(&mut c.geo.ip_ranges) },
+    Setting { path: "ioc.files", field: |c| Field::Dirs(&mut c.ioc.files) },
     Setting { path: "rules.dirs", field: |c| Field::Dirs(&mut c.rules.dirs) },
     Setting { path: "rules.pack", field: |c| Field::Bool(&mut c.rules.pack) },
     Setting {
@@ -107,7 +111,11 @@ pub(super) static KEYS: [Setting; 38] = [
 ];
 
 /// What SIGHUP changes in a daemon that runs; anything else waits for a restart.
-pub(super) const RELOADED: [&str; 10] = [
+pub(super) const RELOADED: [&str; 14] = [
+    "geo.databases",
+    "geo.bytes_max",
+    "geo.ip_ranges",
+    "ioc.files",
     "rules.dirs",
     "rules.pack",
     "alerts.age_days_max",
@@ -170,6 +178,9 @@ const FILE_BYTES: Range = MIB..=2 * GIB;
 /// does not.
 const INFLATE_RATIO: Range = 50..=10_000;
 
+/// A country's database has some MB, and the largest of cities a GB.
+const GEO_BYTES: Range = MIB..=4 * GIB;
+
 /// Each is a file descriptor, and beside them the index's segments need theirs.
 const CONNECTIONS: Range = 1..=10_000;
 
@@ -209,6 +220,8 @@ pub(super) enum Field<'a> {
     Bytes(&'a mut usize, Range),
     Path(&'a mut PathBuf),
     Dirs(&'a mut Vec<PathBuf>),
+    /// A file; none where it is empty.
+    File(&'a mut Option<PathBuf>),
     /// Folders and what they are copies of.
     Roots(&'a mut Vec<evidence::Root>),
     /// A group; empty where none is named.
@@ -234,6 +247,12 @@ impl Field<'_> {
             Self::Bytes(field, range) => *field = within(given.bytes()?, &range)? as usize,
             Self::Path(field) => *field = path(given)?,
             Self::Dirs(field) => *field = given.items(path)?,
+            Self::File(field) => {
+                *field = match given.text()? {
+                    "" => None,
+                    text => Some(PathBuf::from(text)),
+                }
+            }
             Self::Roots(field) => *field = given.joined_items(root)?,
             Self::Group(field) => *field = name(given).or_else(|| nothing(given))?,
             Self::Names(field) => *field = given.items(name)?,
@@ -265,6 +284,7 @@ impl Field<'_> {
             }
             Self::Path(_) => "a path".to_owned(),
             Self::Dirs(_) => "a list of paths".to_owned(),
+            Self::File(_) => "a path, or \"\" for none".to_owned(),
             Self::Roots(_) => "a list of FOLDER=s3://BUCKET/PREFIX".to_owned(),
             Self::Group(_) => "a name or a number, or \"\" for none".to_owned(),
             Self::Names(_) => "a list of names and numbers".to_owned(),
@@ -290,6 +310,9 @@ impl Field<'_> {
             },
             Self::Path(path) => quote(&path.to_string_lossy()),
             Self::Dirs(dirs) => list(dirs.iter().map(|dir| quote(&dir.to_string_lossy()))),
+            Self::File(path) => quote(
+                &path.as_ref().map_or_else(String::new, |it| it.to_string_lossy().into_owned()),
+            ),
             Self::Roots(roots) => list(roots.iter().map(|root| quote(&root.to_string()))),
             Self::Group(group) => quote(group),
             Self::Names(names) | Self::Hosts(names) => list(names.iter().map(|name| quote(name))),

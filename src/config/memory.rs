@@ -7,6 +7,9 @@ use std::fmt;
 use super::{Config, Evidence};
 use alerts::limits::{ALERTS_BYTES_MAX, CHANGES_MAX};
 use detect::limits::SIGHTINGS_MAX;
+use enrich::limits::{
+    INDICATOR_BYTES, LINES_MAX, LISTS_BYTES_MAX, RANGE_BYTES, RANGES_BYTES_MAX, RANGES_MAX,
+};
 use evidence::Bounds;
 use wire::limits::{
     EXPORTS_KEPT_BYTES_MAX, EXPORTS_MAX, GROUP_BYTES_MAX, HEAD_BYTES_MAX, PAGE_BYTES_MAX,
@@ -203,7 +206,28 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
         },
     ];
     let alerts = (!config.rules.are_off()).then(alerts);
-    MemorySum { parts: parts.into_iter().chain(alerts).collect() }
+    MemorySum { parts: parts.into_iter().chain(alerts).chain(looked_up(config)).collect() }
+}
+
+/// What files take in which values are looked up, twice: a new one is read before the old one goes.
+fn looked_up(config: &Config) -> Option<MemoryPart> {
+    let Config { geo, ioc, .. } = config;
+    let mut parts = Vec::new();
+    let mut add = |is_there: bool, bytes: usize, noun: &str| {
+        if is_there {
+            parts.push((bytes as u64, format!("{} MiB of {noun}", mib(bytes as u64))));
+        }
+    };
+    add(!geo.databases.is_empty(), geo.bytes_max, "databases");
+    add(geo.ip_ranges.is_some(), RANGES_BYTES_MAX + RANGES_MAX * RANGE_BYTES, "AWS's ranges");
+    add(!ioc.files.is_empty(), LISTS_BYTES_MAX + LINES_MAX * INDICATOR_BYTES, "indicators");
+    let formulas: Vec<String> = parts.iter().map(|(_, formula)| formula.clone()).collect();
+    (!parts.is_empty()).then(|| MemoryPart {
+        name: "looked up",
+        bytes: 2 * parts.iter().map(|(bytes, _)| bytes).sum::<u64>(),
+        formula: format!("{}, twice while they change", formulas.join(", ")),
+        keys: &["geo.databases", "geo.bytes_max", "geo.ip_ranges", "ioc.files"],
+    })
 }
 
 /// A time that something was seen, in a tree of them.
@@ -314,6 +338,25 @@ total                      1914 MiB";
         let expected = (64 << 20) + 50_000 * 160 + 250_000 * 400 + (32 << 20);
         assert_eq!(with.total() - without, expected, "{with}");
         assert!(with.keys().contains(&"rules.pack"));
+    }
+
+    #[test]
+    fn files_that_are_looked_up_take_what_they_take_where_there_are_some() {
+        let mut config = Config::default();
+        let without = config.memory(2).total();
+        config.geo.bytes_max = 100 << 20;
+        assert_eq!(config.memory(2).total(), without);
+        config.geo.databases = vec!["/x.mmdb".into()];
+        let with = config.memory(2);
+        assert_eq!(with.total() - without, 2 * (100 << 20), "{with}");
+        assert!(
+            with.to_string().contains("100 MiB of databases, twice while they change"),
+            "{with}"
+        );
+        assert!(with.keys().contains(&"geo.bytes_max"));
+        config.ioc.files = vec!["/x.txt".into()];
+        let more = config.memory(2).total() - with.total();
+        assert_eq!(more, 2 * ((32 << 20) + 500_000 * 96));
     }
 
     #[test]

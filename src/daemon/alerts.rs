@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use crate::config::{self, Config};
 use alerts::{Alerts, Pass, Rules};
 use detect::{Ask, AskError, Known, Loaded, load, pack};
+use enrich::Field;
 use search::pieces::on_long_threads;
 use search::run;
 use search::run::{Arrived, clock_of, next_file, parse_bound};
@@ -197,6 +198,7 @@ struct Running<'w> {
     watch: &'w Watch,
     rules: Rules,
     options: RuleOptions,
+    editions: Editions,
     files: Vec<FileSeen>,
     files_at: Option<Instant>,
     /// When they say something else, though nothing changed.
@@ -214,6 +216,7 @@ impl<'w> Running<'w> {
             watch,
             rules: Rules::default(),
             options: RuleOptions::default(),
+            editions: Editions::default(),
             files: Vec::new(),
             files_at: None,
             changes_at: None,
@@ -263,7 +266,11 @@ impl<'w> Running<'w> {
     fn look_at_rules(&mut self) {
         let options = RuleOptions::clone(&self.watch.options.load());
         let is_over = self.changes_at.is_some_and(|at| Micros::now().0 >= at);
-        let is_reloaded = options != self.options || self.files_at.is_none() || is_over;
+        let editions = Editions::of(&self.watch.snapshots.load());
+        let is_reloaded = options != self.options
+            || self.files_at.is_none()
+            || is_over
+            || editions != self.editions;
         let is_early = self.files_at.is_some_and(|at| at.elapsed() < FILES_LOOK);
         if !is_reloaded && (is_early || options.rules.dirs.is_empty()) {
             return;
@@ -274,6 +281,7 @@ impl<'w> Running<'w> {
             return;
         }
         (self.files, self.options) = (files, options);
+        self.editions = editions.clone();
         let config::Rules { dirs, pack: has_pack } = &self.options.rules;
         let sources = if *has_pack { pack() } else { Vec::new() };
         let loaded = catch_unwind(AssertUnwindSafe(|| load(dirs, sources)));
@@ -295,7 +303,8 @@ impl<'w> Running<'w> {
             problems.truncate(PROBLEMS_MAX);
             problems.push(format!("and {more} more"));
         }
-        (self.rules, self.changes_at) = (Rules::of(rules), changes_at);
+        (self.rules, self.changes_at) =
+            (Rules::of(rules, &|rule| editions.of_rule(rule)), changes_at);
         let rules = self.rules.count();
         if rules > 0 || !self.options.rules.are_off() {
             tracing::info!(rules, problems = problems.len(), "rules were read");
@@ -375,6 +384,26 @@ impl<'w> Running<'w> {
         let mut told = self.watch.told();
         told.failed = failed;
         told.is_current = self.rules.are_those_of(&self.watch.alerts.seen());
+    }
+}
+
+/// Of which editions the files are in which rules look values up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Editions(Vec<(&'static str, u128)>);
+
+impl Editions {
+    fn of(snapshot: &Snapshot) -> Self {
+        let enrichment = snapshot.enrichment.load();
+        let of = |(field, name, _): &(Field, &'static str, _)| (*name, enrichment.edition(*field));
+        Self(Field::ALL.iter().map(of).collect())
+    }
+
+    /// Those that a rule depends on, by what it is; rather one too many than one too few.
+    fn of_rule(&self, definition: &str) -> String {
+        let asked = self.0.iter().filter(|(name, _)| definition.contains(name));
+        let asked: Vec<String> =
+            asked.map(|(name, edition)| format!(" {name}={edition:x}")).collect();
+        asked.concat()
     }
 }
 

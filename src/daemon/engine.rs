@@ -15,6 +15,8 @@ use super::coverage::{Coverage, WAIT};
 use super::files;
 use super::gaps::{lost, underived, unlisted};
 use super::integrity::Integrity;
+use super::lookups;
+use super::lookups::{LiveLookups, Lookups};
 use super::saved;
 use crate::config::Config;
 use crate::daemon::pipeline::Pipeline;
@@ -59,6 +61,7 @@ pub(super) struct Daemon {
     saved: Saved,
     coverage: Arc<Coverage>,
     alerts: Arc<Watch>,
+    lookups: Arc<Lookups>,
     /// What was found damaged at the start.
     set_aside: Vec<String>,
     /// The index was made anew at the start, and everything that the archive had then is not read yet.
@@ -72,7 +75,7 @@ impl Daemon {
     pub(super) fn start(
         config: &Config,
         store: Store,
-        rules: LiveRules,
+        (rules, lookups): (LiveRules, LiveLookups),
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
         let snapshots = store.snapshots();
@@ -84,6 +87,8 @@ impl Daemon {
         let coverage = Coverage::new(WAIT);
         coverage.watch(Arc::clone(&snapshots));
         let integrity = Integrity::start(config, &snapshots)?;
+        // Before rules ask.
+        let lookups = Lookups::start(&snapshots.load(), lookups)?;
         let pipeline = Pipeline::start(config, store)?;
         // An alert is not wrong because the index lacks its events.
         let (is_anew, reading) = (store_is_anew, Arc::clone(&pipeline));
@@ -100,6 +105,7 @@ impl Daemon {
             snapshots,
             pipeline,
             alerts,
+            lookups,
             integrity,
             saved,
             coverage,
@@ -114,6 +120,7 @@ impl Daemon {
     pub(super) fn stop(&self) {
         self.coverage.stop();
         self.alerts.stop();
+        self.lookups.stop();
         self.integrity.stop();
         self.pipeline.stop();
     }
@@ -230,6 +237,7 @@ impl Daemon {
             snapshot.segments.iter().filter(|s| s.is_damaged()).map(|s| s.damage().to_string()),
         );
         warnings.extend(self.set_aside.iter().cloned());
+        warnings.extend(self.lookups.problems());
         for folder in set_aside_folders(&self.config.index.data_dir) {
             let folder = folder.display().to_string();
             warnings.push(format!(
@@ -288,35 +296,17 @@ trait Warned {
     fn warn(&mut self, warnings: Vec<String>);
 }
 
-impl Warned for SearchResponse {
-    fn warn(&mut self, warnings: Vec<String>) {
-        self.warnings.extend(warnings);
-    }
+macro_rules! warned {
+    ($($answer:ty),*) => {
+        $(impl Warned for $answer {
+            fn warn(&mut self, warnings: Vec<String>) {
+                self.warnings.extend(warnings);
+            }
+        })*
+    };
 }
 
-impl Warned for CoverageResponse {
-    fn warn(&mut self, warnings: Vec<String>) {
-        self.warnings.extend(warnings);
-    }
-}
-
-impl Warned for FieldsResponse {
-    fn warn(&mut self, warnings: Vec<String>) {
-        self.warnings.extend(warnings);
-    }
-}
-
-impl Warned for ValuesResponse {
-    fn warn(&mut self, warnings: Vec<String>) {
-        self.warnings.extend(warnings);
-    }
-}
-
-impl Warned for TailPage {
-    fn warn(&mut self, warnings: Vec<String>) {
-        self.warnings.extend(warnings);
-    }
-}
+warned!(SearchResponse, CoverageResponse, FieldsResponse, ValuesResponse, TailPage);
 
 impl Engine for Daemon {
     fn search(&self, request: &SearchRequest, cancel: &Cancel) -> Result<SearchResponse, ApiError> {
@@ -477,6 +467,7 @@ impl Engine for Daemon {
             is_ingesting: glance.fault.is_none() && glance.root_faults.is_empty(),
             is_paused: glance.fault.as_ref().map_or(!glance.root_faults.is_empty(), |f| f.may_pass),
             rebuild: self.pipeline.rebuild_status(),
+            lookups: lookups::status(&snapshot),
             rules: Some(self.alerts.status())
                 .filter(|rules| rules.rules > 0 || !rules.problems.is_empty()),
             warnings: self.warnings(&snapshot, &glance),

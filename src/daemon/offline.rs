@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::coverage::{Coverage, WAIT_OFFLINE};
 use super::gaps::{lost, underived, unlisted};
-use super::{alerts, files, live_options, saved};
+use super::{alerts, files, live_options, lookups, saved};
 use crate::config::Config;
 use ::alerts::Alerts;
 use ingest::progress::Progress;
@@ -55,6 +55,7 @@ impl Offline {
     pub fn start(data_dir: &Path, config: &Config) -> anyhow::Result<Self> {
         let snapshot = open_to_read(data_dir, config.search.record_cache_bytes)?
             .with_context(|| format!("there is no index in {}", data_dir.display()))?;
+        lookups::read(&snapshot.enrichment, config.sources());
         let saved = Saved::read(data_dir)?;
         let alerts = Alerts::read(data_dir)?;
         let coverage = Coverage::new(WAIT_OFFLINE);
@@ -263,6 +264,7 @@ impl Engine for Reader {
                 damaged: 0,
                 format_version: FORMAT_VERSION,
             },
+            lookups: lookups::status(&self.snapshot),
             ..Status::default()
         }
     }

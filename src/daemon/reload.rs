@@ -49,6 +49,7 @@ impl Reloader {
         let level_before = self.config.log.level;
         self.config = self.config.reloaded(&found);
         self.live.rules.rcu(|rules| rules.reloaded(&self.config));
+        self.live.lookups.rcu(|lookups| lookups.reloaded(&self.config));
         self.live.server.store(Arc::new(ServerOptions {
             access,
             hosts: hosts(&self.config),
@@ -99,7 +100,8 @@ mod tests {
             set_level: Box::new(move |level| set.lock().unwrap().push(level)),
         };
         let rules = crate::daemon::live_rules(&Config::default());
-        let live = Live { server: Arc::clone(&options), rules };
+        let lookups = crate::daemon::live_lookups(&Config::default());
+        let live = Live { server: Arc::clone(&options), rules, lookups };
         Reloader::new(&Config::default(), source, live).reload();
         let levels = levels.lock().unwrap().clone();
         (options.load_full(), levels)

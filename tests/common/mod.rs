@@ -6,6 +6,7 @@
 // Each test program compiles this file for itself and uses a part of it.
 #![allow(dead_code)]
 
+pub mod mmdb;
 mod records;
 
 pub use records::*;

@@ -16,6 +16,7 @@ mod files_pages;
 mod hostile;
 mod identity;
 mod life;
+mod lookups;
 mod manager;
 mod names;
 mod operators;

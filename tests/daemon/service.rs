@@ -323,7 +323,7 @@ fn systemds_own_activation_starts_it_with_the_first_client() {
 }
 
 /// A configuration file for the place, with these lines of its `[socket]` section, and others.
-fn configure(place: &Place, socket: &str, others: &str) {
+pub(super) fn configure(place: &Place, socket: &str, others: &str) {
     let text = format!(
         "[watch]\ndirs = ['{}']\n[index]\ndata_dir = '{}'\n[socket]\npath = '{}'\n{socket}\n{others}\n",
         place.archive().display(),
@@ -333,7 +333,7 @@ fn configure(place: &Place, socket: &str, others: &str) {
     fs::write(place.path("traildex.toml"), text).unwrap();
 }
 
-fn reload(daemon: &Daemon, outcome: &str) -> String {
+pub(super) fn reload(daemon: &Daemon, outcome: &str) -> String {
     let name = format!("traildex_reloads_total{{outcome=\"{outcome}\"}}");
     let (before, log_before) = (metric(daemon, &name).unwrap_or_default(), daemon.log().len());
     daemon.signal(Signal::HUP);

@@ -22,6 +22,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("libdeflate-sys", &["ingest"]),
     ("libdeflater", &["bench"]),
     ("lru", &["segment"]),
+    ("maxminddb", &["enrich"]),
     ("md-5", &["evidence"]),
     ("memmap2", &["ingest"]),
     ("notify", &["ingest"]),

@@ -12,6 +12,7 @@ mod explore;
 mod flags;
 mod habits;
 mod language;
+mod lookups;
 mod made_up;
 mod names;
 mod oracle;

@@ -62,8 +62,9 @@ struct Asked {
 }
 
 impl Rules {
-    /// Rules as they were loaded.
-    pub fn of(rules: Vec<Rule>) -> Self {
+    /// Rules as they were loaded. `depends` says of a rule's definition what else decides what the rule
+    /// finds: where that is another, the rule looks at everything again.
+    pub fn of(rules: Vec<Rule>, depends: &dyn Fn(&str) -> String) -> Self {
         let mut seen: HashMap<String, usize> = HashMap::new();
         let mut asked = Vec::new();
         for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.is_asked) {
@@ -73,7 +74,8 @@ impl Rules {
             // Two rules that are known by one name are two.
             let key = if *count == 1 { key } else { format!("{key} ({count})") };
             let told = told(rule);
-            let version = format!("{}{told:?}", rule.definition(&rules));
+            let definition = rule.definition(&rules);
+            let version = format!("{definition}{told:?}{}", depends(&definition));
             let version = hex::encode(&Sha256::digest(version)[..16]);
             asked.push(Asked { place, key, version, told });
         }
@@ -356,7 +358,7 @@ mod tests {
     fn a_rule_that_takes_long_or_fails_holds_up_no_other_and_looks_at_what_it_left_out_later() {
         let loaded = load(&[], vec![rule("Slow"), rule("Broken"), rule("Quick")]);
         assert_eq!(loaded.problems, []);
-        let rules = Rules::of(loaded.rules);
+        let rules = Rules::of(loaded.rules, &|_| String::new());
         let folder = tempfile::tempdir().unwrap();
         let (alerts, _) = Alerts::open(folder.path(), Arc::new(RealDisk)).unwrap();
         let (new, all) = (Odd::default(), Odd::default());

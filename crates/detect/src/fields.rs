@@ -8,15 +8,22 @@ use trail::names::is_documented;
 /// The field that a rule's condition names.
 ///
 /// A name is a path of the record, whether any event has it or not: a field that an event lacks is never
-/// met. Only where CloudTrail has no such field can it be one that traildex derives, such as `outcome`.
+/// met. Only where CloudTrail has no such field can it be one that traildex derives, such as `outcome`, or
+/// looks up, such as `geo.country`.
 pub(crate) fn field(name: &str) -> FieldRef {
     if is_derived(name) { FieldRef::named(name) } else { FieldRef::at_path(name) }
 }
 
 /// Whether a name is that of a field that is in no record.
 pub(crate) fn is_derived(name: &str) -> bool {
-    !is_documented(name)
-        && ColumnId::named(name).is_some_and(|id| id.column().words == Words::Derived)
+    let is_derived =
+        |name| ColumnId::named(name).is_some_and(|id| id.column().words == Words::Derived);
+    !is_documented(name) && (is_derived(name) || is_looked_up(name))
+}
+
+/// Whether a name is that of a field that is looked up in files of the user's: `geo.country`, `ioc`.
+fn is_looked_up(name: &str) -> bool {
+    enrich::Field::ALL.iter().any(|(_, own, _)| *own == name)
 }
 
 /// What groups of events have in common, or what is counted of them.
@@ -101,6 +108,7 @@ mod tests {
     #[test]
     fn a_name_is_a_path_of_records_unless_it_is_derived() {
         assert!(is_derived("outcome") && is_derived("actor"));
+        assert!(is_derived("geo.country") && is_derived("ioc"));
         // A record has none of these by this name, or has its own.
         for name in
             ["status", "user", "principal", "eventName", "errorCode", "requestParameters.outcome"]

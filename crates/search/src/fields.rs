@@ -17,6 +17,7 @@ use unicode_normalization::UnicodeNormalization;
 pub(crate) use self::told::at;
 use crate::flags::{FLAG, Odd};
 use crate::integrity::INTEGRITY;
+use crate::lookups::{LookedUp, Lookups};
 use crate::notes::Notes;
 use crate::run::stop_of;
 use crate::unicode::forms;
@@ -49,6 +50,8 @@ pub(crate) enum Target {
     /// `service`, of events among which are Insight events: the source of the event, or of the calls that
     /// it is about.
     Service,
+    /// What is looked up by values.
+    LookedUp(LookedUp),
     /// Places in records.
     Places(Places),
 }
@@ -91,6 +94,7 @@ pub(crate) struct Finder<'s> {
     pub(crate) notes: &'s Notes,
     /// What `flag` stands for, once it is asked for.
     pub(crate) odd: &'s OnceCell<Arc<Odd>>,
+    pub(crate) lookups: &'s Lookups,
     pub(crate) cancel: &'s Cancel,
 }
 
@@ -129,6 +133,7 @@ impl Finder<'_> {
             Target::Integrity(_) => ValueSource::Integrity(self.snapshot.verdicts.load_full()),
             Target::Flag(odd) => ValueSource::Flag(odd),
             Target::Service => ValueSource::Paths(service_paths()),
+            Target::LookedUp(of) => ValueSource::LookedUp(of),
             Target::Places(places) => ValueSource::Paths(places.values),
         })
     }
@@ -138,6 +143,7 @@ impl Finder<'_> {
         let name = field.name.as_str();
         let silent = Notes::default();
         Finder { notes: &silent, ..self }.short(name).is_some()
+            || enrich::Field::named(name).is_some()
             || self.places_at(name).is_some()
             || other_name(field, true).is_some()
             || !self.places_ending_in(name).is_empty()
@@ -201,6 +207,8 @@ impl Finder<'_> {
             }
         } else if let Some(target) = self.short(name) {
             return Ok(target);
+        } else if let Some(looked_up) = enrich::Field::named(name) {
+            return self.looked_up(looked_up, field).map(Target::LookedUp);
         }
         if let Some(places) = self.places_at(name) {
             return Ok(Target::Places(places));
@@ -269,6 +277,22 @@ impl Finder<'_> {
         Some(Target::Places(Places { values, has_arns: short.has_arns, ..Places::default() }))
     }
 
+    /// A field that is looked up, where it can be. It is told in what, or why it cannot be.
+    fn looked_up(self, looked_up: enrich::Field, field: &FieldRef) -> Result<LookedUp, ApiError> {
+        if let Err(missing) = self.lookups.of.check(looked_up) {
+            let message = format!("{missing}{}", at(field.offset));
+            let error = ApiError::new(ErrorKind::BadQuery, message);
+            return Err(ApiError { offset: field.offset, ..error });
+        }
+        self.notes.extend(self.lookups.of.notes(looked_up));
+        Ok(self.lookups.field(looked_up))
+    }
+
+    /// AWS's service of an address, where its ranges are there; it is told of them.
+    pub(crate) fn aws_service(self) -> Option<LookedUp> {
+        self.looked_up(enrich::Field::AwsService, &FieldRef::named("ip")).ok()
+    }
+
     fn odd_events(self) -> Arc<Odd> {
         Odd::of(self.snapshot, stop_of(self.cancel))
     }
@@ -324,6 +348,7 @@ impl Finder<'_> {
     /// Whether some event has a value of that name.
     fn has_values_as(self, name: &str) -> bool {
         Finder { notes: &Notes::default(), ..self }.short(name).is_some()
+            || enrich::Field::named(name).is_some()
             || self.places_at(name).is_some_and(|places| !places.values.is_empty())
             || other_name(&FieldRef::named(name), true).is_some()
             || !self.places_ending_in(name).values.is_empty()
@@ -382,6 +407,7 @@ fn named<'n>() -> impl Iterator<Item = &'n str> {
     columns
         .chain(SHORT_NAMES.iter().map(|short| short.name))
         .chain(["time", "ip", INTEGRITY, FLAG, EVENT_TIME_PATH])
+        .chain(enrich::Field::ALL.iter().map(|(_, name, _)| *name))
         .map(|name| name as &'n str)
 }
 

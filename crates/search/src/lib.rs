@@ -24,6 +24,7 @@ mod groups;
 mod id_clauses;
 mod integrity;
 mod lazily;
+mod lookups;
 mod lower;
 mod meaning;
 mod named;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::addresses::{Addresses, AwsSource, Network, NetworkWords};
 use crate::flags::Odd;
 use crate::form::{AnyCase, AnyOf, Between, Form, Match, SameNumber, SameText};
+use crate::lookups::LookedUpTest;
 use crate::named::Named;
 use crate::phrase::{Phrase, Row, RowFinder};
 use crate::value_clauses::{ValueTest, is_large};
@@ -133,6 +134,8 @@ pub(crate) enum ValueMeaning {
     Named(Named),
     /// The value names an AWS service, which AWS writes in place of an address.
     AwsSource,
+    /// Something that is looked up by the value passes a test.
+    LookedUp(LookedUpTest),
 }
 
 impl<T> Meaning<T> {
@@ -303,6 +306,7 @@ impl ValueMeaning {
             | Self::Address(_)
             | Self::Network(_)
             | Self::AwsSource => 1,
+            Self::LookedUp(test) => test.steps(),
             Self::Named(named) => named.steps(),
             Self::AnyCase(form) => form.steps(),
             Self::Wildcard(form) => form.steps(),
@@ -334,6 +338,7 @@ impl ValueMeaning {
             Self::Network(network) => network.is_met_by(&text),
             Self::Named(named) => named.is_met_by(&text),
             Self::AwsSource => AwsSource.is_met_by(&text),
+            Self::LookedUp(test) => test.is_met_by(&text),
         }
     }
 }

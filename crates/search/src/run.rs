@@ -46,6 +46,7 @@ use crate::clauses::Stop;
 use crate::fields::Finder;
 use crate::flags::Odd;
 use crate::groups::Measure;
+use crate::lookups::Lookups;
 use crate::lower::{ColumnKind, EventNames, FieldKind, RowNames, column_kind, is_too_fine, lower};
 use crate::meaning::{EventMeaning, RowMeaning};
 use crate::notes::Notes;
@@ -111,6 +112,7 @@ fn search_among(
     if let (Some(text), Some(filter)) = (text, conditions) {
         response.explain = Some(search.explain(text, &filter)?);
     }
+    search.notes.extend(search.lookups.damage());
     response.warnings.splice(0..0, search.notes.take());
     Ok(response)
 }
@@ -171,6 +173,7 @@ fn events_query(
         steps: Steps::default(),
         notes: Notes::default(),
         odd: OnceCell::new(),
+        lookups: Lookups::new(snapshot.enrichment.load_full()),
     };
     // An inner query that was stopped has no error of its own.
     let meaning = search.meaning(&query.filter).map_err(|error| why_ended(error, cancel))?;
@@ -228,6 +231,8 @@ struct Search<'s> {
     notes: Notes,
     /// What `flag` stands for.
     odd: OnceCell<Arc<Odd>>,
+    /// What is looked up.
+    lookups: Lookups,
 }
 
 impl<'s> Search<'s> {
@@ -245,7 +250,21 @@ impl<'s> Search<'s> {
         notes.extend(check_order(start, end)?.into_iter().collect());
         let (cursor, among) = (None, None);
         let (order, odd) = (Order::default(), OnceCell::new());
-        Ok(Self { snapshot, clock, start, end, cursor, among, cancel, order, steps, notes, odd })
+        let lookups = Lookups::new(snapshot.enrichment.load_full());
+        Ok(Self {
+            snapshot,
+            clock,
+            start,
+            end,
+            cursor,
+            among,
+            cancel,
+            order,
+            steps,
+            notes,
+            odd,
+            lookups,
+        })
     }
 }
 
@@ -255,7 +274,8 @@ impl Search<'_> {
     }
 
     fn fields(&self) -> Finder<'_> {
-        Finder { snapshot: self.snapshot, notes: &self.notes, odd: &self.odd, cancel: self.cancel }
+        let Self { snapshot, notes, odd, lookups, cancel, .. } = self;
+        Finder { snapshot, notes, odd, lookups, cancel }
     }
 
     /// The events of a filter that means this, between the search's bounds.
@@ -329,8 +349,13 @@ impl Search<'_> {
         let of_kind = |kind: FieldKind| rows.of_kind(kind);
         let numbers =
             Numbers { holds: &|field| rows.holds(field), clock: self.clock, notes: &self.notes };
-        let names =
-            RowNames { column: &column, of_kind: &of_kind, clock: self.clock, answer: &answer };
+        let names = RowNames {
+            column: &column,
+            of_kind: &of_kind,
+            aws_service: &|| self.fields().aws_service(),
+            clock: self.clock,
+            answer: &answer,
+        };
         lower(&numbers.plain(filter)?, &names)
     }
 

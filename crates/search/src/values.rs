@@ -6,6 +6,7 @@
 //! Some values are read from the record: those of columns that are not kept by event, those without a
 //! column, and large numbers beside fractions, whose column has not all of their digits.
 
+mod looked_up;
 mod records;
 
 use std::cmp::Ordering;
@@ -15,9 +16,11 @@ use std::sync::Arc;
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64};
 use tantivy::{DateTime, DocId};
 
+use self::looked_up::FromLookup;
 use self::records::{FromPath, FromRecord, Numbered, Unkept, text_bytes};
 use crate::flags::{FlagReader, Odd, name_at};
 use crate::integrity::{BY_NAME, state_of};
+use crate::lookups::LookedUp;
 use crate::value_clauses::is_large;
 use language::ast::Net;
 use segment::IndexError;
@@ -50,6 +53,8 @@ pub(crate) enum ValueSource {
     Integrity(Arc<Verdicts>),
     /// `flag`.
     Flag(Arc<Odd>),
+    /// What is looked up by other values.
+    LookedUp(LookedUp),
     /// Paths, columns among them; their values count as those of one field.
     Paths(Vec<String>),
     /// The networks of a field's addresses, as keys of groups have them.
@@ -125,6 +130,7 @@ enum ValueKind {
     Integrity(Arc<SegmentView>, Arc<Verdicts>),
     /// Bits are places in the order of the flags' names.
     Flag(FlagReader),
+    LookedUp(Box<FromLookup>),
     /// Values at a path that no column has, or not to the last digit.
     Path(Box<FromPath>),
 }
@@ -153,6 +159,10 @@ impl Values {
             }
             ValueSource::Flag(odd) => {
                 let kind = ValueKind::Flag(FlagReader::new(segment, odd)?);
+                parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });
+            }
+            ValueSource::LookedUp(of) => {
+                let kind = ValueKind::LookedUp(Box::new(FromLookup::open(segment, of, read)?));
                 parts.push(ValuePart { kind, index: ColumnIndex::Full, values: None });
             }
             ValueSource::Paths(paths) => {
@@ -191,11 +201,7 @@ impl Values {
 
     /// Whether numbers are in the order of their values.
     pub(crate) fn are_ordered(&self) -> bool {
-        !self.has_several_columns()
-            && !self
-                .parts
-                .iter()
-                .any(|part| matches!(part.kind, ValueKind::Record(_) | ValueKind::Path(_)))
+        !self.has_several_columns() && !self.parts.iter().any(|part| part.kind.is_numbered_as_met())
     }
 
     /// Steps that reading an event's values takes, about, where there are few.
@@ -203,6 +209,7 @@ impl Values {
         let of_part = |part: &ValuePart| match part.kind {
             ValueKind::Record(_) | ValueKind::Path(_) => RECORD_STEPS,
             ValueKind::Flag(ref reader) if reader.is_slow() => RECORD_STEPS,
+            ValueKind::LookedUp(ref from) => from.steps(),
             _ => VALUE_STEPS,
         };
         self.parts.iter().map(of_part).sum()
@@ -219,6 +226,7 @@ impl Values {
         let of_part = |part: &ValuePart| match &part.kind {
             ValueKind::Record(from) => from.met.bytes,
             ValueKind::Path(from) => from.met.bytes,
+            ValueKind::LookedUp(from) => from.bytes(),
             _ => 0,
         };
         self.same.bytes + self.parts.iter().map(of_part).sum::<usize>()
@@ -232,6 +240,7 @@ impl Values {
             match &mut part.kind {
                 ValueKind::Record(from) => from.met = Numbered::default(),
                 ValueKind::Path(from) => from.met = Numbered::default(),
+                ValueKind::LookedUp(from) => from.forget(),
                 _ => {}
             }
         }
@@ -280,6 +289,9 @@ impl Values {
             ValueKind::Path(from) => {
                 from.met.values[a.bits as usize].cmp(&from.met.values[b.bits as usize])
             }
+            ValueKind::LookedUp(from) => {
+                from.met.values[a.bits as usize].cmp(&from.met.values[b.bits as usize])
+            }
             _ => a.bits.cmp(&b.bits),
         }
     }
@@ -287,8 +299,13 @@ impl Values {
     /// Returns a value if it is a number; otherwise None.
     pub(crate) fn number(&self, local: Local) -> Option<Cell> {
         let part = &self.parts[local.part as usize];
-        if let ValueKind::Path(from) = &part.kind {
-            let cell = &from.met.values[local.bits as usize];
+        let met = match &part.kind {
+            ValueKind::Path(from) => Some(&from.met),
+            ValueKind::LookedUp(from) => Some(&from.met),
+            _ => None,
+        };
+        if let Some(met) = met {
+            let cell = &met.values[local.bits as usize];
             return matches!(cell, Cell::Int(_) | Cell::Float(_)).then(|| cell.clone());
         }
         matches!(part.kind, ValueKind::I64 | ValueKind::U64 | ValueKind::F64)
@@ -299,9 +316,7 @@ impl Values {
     pub(crate) fn is_number(&self, local: Local) -> bool {
         match &self.parts[local.part as usize].kind {
             ValueKind::I64 | ValueKind::U64 | ValueKind::F64 => true,
-            ValueKind::Path(from) => {
-                matches!(from.met.values[local.bits as usize], Cell::Int(_) | Cell::Float(_))
-            }
+            ValueKind::Path(_) | ValueKind::LookedUp(_) => self.number(local).is_some(),
             _ => false,
         }
     }
@@ -317,6 +332,13 @@ impl Values {
 
     pub(crate) fn cell(&self, local: Local) -> Result<Cell, IndexError> {
         Ok(self.cells(&[local])?.remove(0))
+    }
+}
+
+impl ValueKind {
+    /// Whether numbers are those of the values in the order in which they were met.
+    fn is_numbered_as_met(&self) -> bool {
+        matches!(self, Self::Record(_) | Self::Path(_) | Self::LookedUp(_))
     }
 }
 
@@ -390,6 +412,9 @@ impl ValuePart {
         if let ValueKind::Path(from) = &mut self.kind {
             return from.collect(doc, part, found);
         }
+        if let ValueKind::LookedUp(from) = &mut self.kind {
+            return from.collect(doc, part, found);
+        }
         if let ValueKind::Integrity(segment, verdicts) = &self.kind {
             let state = state_of(segment, verdicts, doc)?;
             let place = BY_NAME.iter().position(|known| Some(*known) == state);
@@ -458,6 +483,7 @@ impl ValuePart {
             ValueKind::Bin { .. } => Cell::Time(Micros(i64::from_u64(bits))),
             ValueKind::Record(from) => Cell::Text(from.met.values[bits as usize].clone()),
             ValueKind::Path(from) => from.met.values[bits as usize].clone(),
+            ValueKind::LookedUp(from) => from.met.values[bits as usize].clone(),
             ValueKind::Integrity(..) => Cell::text(BY_NAME[bits as usize].name()),
             ValueKind::Flag(_) => Cell::text(name_at(bits)),
             ValueKind::Text(_) => Cell::Null,

@@ -87,10 +87,7 @@ pub fn open_to_read(
     let open = |entry| Ok(Arc::new(SegmentView::open(&index, &files, entry, &caches)?));
     let views = manifest.segments.iter().map(open).collect::<Result<_, IndexError>>()?;
     let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
-    let mut snapshot = Snapshot::new(fields, views, reader, extent);
-    snapshot.expired = manifest.expired;
-    snapshot.begun = manifest.begun;
-    snapshot.commit = manifest.commit;
+    let snapshot = Snapshot::new(fields, views, reader, extent).at(&manifest);
     snapshot.verdicts.store(Arc::new(Verdicts::read(data_dir, manifest.begun)));
     Ok(Some(Arc::new(snapshot)))
 }

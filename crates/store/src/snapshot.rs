@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use enrich::Enrichment;
 use tantivy::index::SegmentId;
 use tantivy::schema::Schema;
 
-use crate::ledger::LedgerReader;
-use crate::manifest::{Expired, LedgerExtent};
+use crate::ledger::{Ledger, LedgerReader};
+use crate::manifest::{Expired, LedgerExtent, Manifest};
 use crate::verdicts::VerdictCell;
 use segment::IndexError;
 use segment::overflow::Reach;
@@ -19,6 +20,9 @@ use trail::time::Micros;
 
 /// Holds the current snapshot. A search loads it once and keeps it until it ends.
 pub type SnapshotCell = Arc<ArcSwap<Snapshot>>;
+
+/// Holds what files of the user's say of values. A search loads it once.
+pub type EnrichmentCell = Arc<ArcSwap<Enrichment>>;
 
 /// The open segments of one commit, and the ledger.
 #[derive(Debug)]
@@ -40,6 +44,8 @@ pub struct Snapshot {
     pub commit: u64,
     /// What digests say of the files; it changes between commits.
     pub verdicts: VerdictCell,
+    /// What is looked up of values; it changes between commits. The store carries it, and never looks.
+    pub enrichment: EnrichmentCell,
 }
 
 /// The segments of a snapshot that an earlier version wrote, and that are whole.
@@ -70,7 +76,20 @@ impl Snapshot {
             begun: Micros::default(),
             commit: 0,
             verdicts: VerdictCell::default(),
+            enrichment: EnrichmentCell::default(),
         }
+    }
+
+    /// One without a segment.
+    pub(crate) fn nothing(fields: &Arc<Fields>, ledger: &Ledger) -> Self {
+        let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
+        Self::new(Arc::clone(fields), Vec::new(), reader, extent)
+    }
+
+    /// The same as that of a commit.
+    pub(crate) fn at(self, manifest: &Manifest) -> Self {
+        let Manifest { expired, begun, commit, .. } = manifest;
+        Self { expired: *expired, begun: *begun, commit: *commit, ..self }
     }
 
     /// Fails if a damaged segment may hold events from `start` (inclusive) to `end` (exclusive).
@@ -97,6 +116,7 @@ impl Snapshot {
             begun: self.begun,
             commit: self.commit,
             verdicts: Arc::clone(&self.verdicts),
+            enrichment: Arc::clone(&self.enrichment),
         }
     }
 

@@ -95,9 +95,7 @@ struct Generation {
 }
 
 impl Generation {
-    fn new(fields: &Arc<Fields>, manifest: Manifest, ledger: Ledger) -> Self {
-        let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
-        let nothing = Snapshot::new(Arc::clone(fields), Vec::new(), reader, extent);
+    fn new(nothing: Snapshot, manifest: Manifest, ledger: Ledger) -> Self {
         let snapshot = Arc::new(ArcSwap::from_pointee(nothing));
         let horizon = Arc::new(AtomicI64::new(manifest.expired.before.0));
         Self { manifest, ledger, snapshot, dedupe: Arc::default(), horizon }
@@ -138,7 +136,7 @@ impl Store {
             files,
             attempts: Attempts::read(data_dir, Arc::clone(&disk)),
             disk,
-            current: Generation::new(&fields, manifest, ledger),
+            current: Generation::new(Snapshot::nothing(&fields, &ledger), manifest, ledger),
             old: None,
             fields,
             index,
@@ -385,7 +383,10 @@ impl Store {
         let before = self.expired().before.min(kept_from);
         let expired = Expired { before, ..Expired::default() };
         let manifest = Manifest { commit, expired, ..Manifest::empty(&name) };
-        let new = Generation::new(&self.fields, manifest, ledger);
+        let mut nothing = Snapshot::nothing(&self.fields, &ledger);
+        // What is looked up is no part of an index.
+        nothing.enrichment = Arc::clone(&self.current.snapshot.load().enrichment);
+        let new = Generation::new(nothing, manifest, ledger);
         self.old = Some(std::mem::replace(&mut self.current, new));
         Ok(())
     }
@@ -479,11 +480,10 @@ impl Store {
         let segments: Vec<_> = kept.into_iter().chain(views).collect();
         dedupe.set_committed(segments.iter().map(|view| view.keys.clone()).collect());
         let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
-        let mut new = Snapshot::new(Arc::clone(&self.fields), segments, reader, extent);
-        new.expired = self.current.manifest.expired;
-        new.begun = self.current.manifest.begun;
-        new.commit = self.current.manifest.commit;
+        let new = Snapshot::new(Arc::clone(&self.fields), segments, reader, extent);
+        let mut new = new.at(&self.current.manifest);
         new.verdicts = Arc::clone(&snapshot.load().verdicts);
+        new.enrichment = Arc::clone(&snapshot.load().enrichment);
         snapshot.store(Arc::new(new));
         for view in gone {
             view.retire();

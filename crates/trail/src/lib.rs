@@ -19,6 +19,7 @@ mod known;
 pub mod layout;
 pub mod limits;
 pub mod names;
+pub mod network;
 pub mod outcome;
 pub mod parse;
 pub mod paths;

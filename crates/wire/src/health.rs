@@ -40,10 +40,23 @@ pub struct Status {
     /// What the rules do that are asked of what comes in; absent where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<RulesStatus>,
+    /// The fields that are looked up in files of the operator's, such as `geo.country` and `ioc`; absent
+    /// where none can be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lookups: Vec<LookupStatus>,
     /// What a person should know: damage, data that was set aside, directories that cannot be
     /// watched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// A field that is looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LookupStatus {
+    /// Its name in queries.
+    pub field: String,
+    /// What it is looked up in: `GeoLite2-City of 2026-11-24`.
+    pub sources: Vec<String>,
 }
 
 /// Files counted by state.

@@ -25,6 +25,7 @@ mod trace;
 mod validate;
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -53,8 +54,8 @@ pub use self::files::{
     Reject,
 };
 pub use self::health::{
-    EventCounts, FileCounts, IndexStatus, Lag, RebuildRequest, RebuildState, RebuildStatus, Status,
-    VerifyProblem, VerifyReport, VerifyStatus,
+    EventCounts, FileCounts, IndexStatus, Lag, LookupStatus, RebuildRequest, RebuildState,
+    RebuildStatus, Status, VerifyProblem, VerifyReport, VerifyStatus,
 };
 pub use self::saved::{Parameter, SavedRequest, SavedResponse, SavedSearch};
 pub use self::tail::{TailPage, TailRequest};
@@ -414,6 +415,13 @@ pub struct Meta {
     /// was judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrity: Option<Integrity>,
+    /// What is looked up by the event's values in files of the operator's, by field: `geo.country`, `ioc`.
+    /// Absent where nothing is found.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lookups: BTreeMap<String, Vec<String>>,
+    /// The event's values that are in a list of indicators. Absent where none is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indicators: Vec<Indicator>,
     /// The record as delivered, where that is not valid JSON; `event` is then its repaired form.
     /// Bytes that are not UTF-8 become U+FFFD. Absent for valid records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -422,6 +430,20 @@ pub struct Meta {
     /// sentence. `GET /v1/events/{id}` has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentence: Option<String>,
+}
+
+/// A value of an event that is in a list of indicators.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Indicator {
+    /// The list's name.
+    pub list: String,
+    /// The path of the value.
+    pub path: String,
+    /// The value.
+    pub value: String,
+    /// What the list says of it; absent where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
 }
 
 /// The body of every answer that is not a success.

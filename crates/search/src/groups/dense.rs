@@ -336,6 +336,7 @@ impl DenseKey {
             ValueSource::Column(_)
             | ValueSource::Integrity(_)
             | ValueSource::Flag(_)
+            | ValueSource::LookedUp(_)
             | ValueSource::Time
             | ValueSource::Net(..) => return Ok(None),
         };

@@ -4,6 +4,7 @@
 use super::{Asked, Names, Result, any_of, bad_query, exact, lower_test, one_of_texts};
 use crate::fields::{Finder, SERVICE, Target, service_paths};
 use crate::form::{AnyCase, Form};
+use crate::lookups::LookedUp;
 use crate::meaning::{
     EventField, EventTest, Meaning, Operand, RowTest, TimeBetween, ValueMeaning, WordMeaning,
 };
@@ -61,6 +62,11 @@ pub(crate) trait Find {
     /// Whether any event is of a service.
     fn has_service(&self, name: &str) -> bool;
 
+    /// AWS's service of an address, where its ranges are there.
+    fn aws_service(&self) -> Option<LookedUp> {
+        None
+    }
+
     /// Tells how a condition was taken.
     fn note(&self, note: String);
 
@@ -93,6 +99,10 @@ impl Find for Finder<'_> {
         Finder::has_service(*self, name)
     }
 
+    fn aws_service(&self) -> Option<LookedUp> {
+        Finder::aws_service(*self)
+    }
+
     fn note(&self, note: String) {
         self.notes.add(note);
     }
@@ -113,6 +123,7 @@ pub(crate) struct EventNames<'a> {
 enum Found {
     Time,
     Values(EventField, FieldKind),
+    LookedUp(LookedUp),
 }
 
 impl EventNames<'_> {
@@ -132,6 +143,7 @@ impl EventNames<'_> {
                 Found::Values(EventField::Integrity(edition), FieldKind::Any)
             }
             Target::Flag(odd) => Found::Values(EventField::Flag(odd), FieldKind::Any),
+            Target::LookedUp(of) => Found::LookedUp(of),
             Target::Service => {
                 Found::Values(EventField::Paths(service_paths()), FieldKind::Service)
             }
@@ -151,6 +163,11 @@ impl EventNames<'_> {
         Ok(match self.find(field)? {
             Found::Time => Operand::Time,
             Found::Values(field, _) => Operand::Field(field),
+            Found::LookedUp(_) => {
+                let message =
+                    format!("'{field}' is looked up, and compared with values and not with fields");
+                return Err(bad_query(field.offset, &message));
+            }
         })
     }
 
@@ -177,7 +194,7 @@ impl EventNames<'_> {
     fn service_field(&self) -> Result<EventField> {
         match self.find(&FieldRef::named(SERVICE))? {
             Found::Values(field, _) => Ok(field),
-            Found::Time => Ok(EventField::Column(columns::EVENT_SOURCE)),
+            Found::Time | Found::LookedUp(_) => Ok(EventField::Column(columns::EVENT_SOURCE)),
         }
     }
 }
@@ -208,6 +225,7 @@ impl Names for EventNames<'_> {
             Target::Integrity(edition) => EventField::Integrity(edition),
             Target::Flag(odd) => EventField::Flag(odd),
             Target::Service => EventField::Paths(service_paths()),
+            Target::LookedUp(of) => return Ok(of.test(ValueMeaning::Exists)),
             // Whatever has something below it is there.
             Target::Places(places) => EventField::Paths(places.all()),
         };
@@ -220,10 +238,24 @@ impl Names for EventNames<'_> {
             Found::Time => {
                 return Ok(Meaning::Test(EventTest::Time(asked.of_time(field, self.clock)?)));
             }
+            Found::LookedUp(of) => {
+                let plain = match asked {
+                    Asked::Is(Value { text, offset }) => {
+                        of.number(text).map(|text| Value { text: text.to_owned(), offset: *offset })
+                    }
+                    _ => None,
+                };
+                let asked = plain.as_ref().map_or(asked, Asked::Is);
+                let test = asked.of_value(FieldKind::Any, self.clock)?;
+                return Ok(Meaning::Test(of.test(test)));
+            }
             Found::Values(field, kind) => (field, kind),
         };
         let mut tests = vec![asked.of_value(kind, self.clock)?];
         tests.extend(asked.in_other_forms(kind));
+        if is_aws(kind, asked) {
+            tests.extend(self.fields.aws_service().map(in_ranges));
+        }
         if is_failure_elsewhere(name, asked) {
             self.fields.note("'event.outcome:failure' finds 'outcome:denied', too".to_owned());
             tests.push(exact(Outcome::Denied.name()));
@@ -294,6 +326,8 @@ impl Names for EventNames<'_> {
             Found::Values(_, FieldKind::Action) if texts.iter().any(|text| text.contains(':')) => {
                 None
             }
+            Found::LookedUp(of) if texts.iter().any(|text| of.number(text).is_some()) => None,
+            Found::LookedUp(of) => Some(of.test(one_of_texts(FieldKind::Any, texts))),
             // Each by itself: one of them is more than its text.
             Found::Values(..) if field.name == OUTCOME_ELSEWHERE => None,
             Found::Values(field, kind) => {
@@ -363,7 +397,7 @@ pub(crate) fn column_kind(field: &Target) -> ColumnKind {
         Target::Service => ColumnKind::Values(FieldKind::Service),
         Target::Column(id) => ColumnKind::Values(kind_of_column(*id)),
         Target::Places(places) if places.has_arns => ColumnKind::Values(FieldKind::Named),
-        Target::Places(_) | Target::Integrity(_) | Target::Flag(_) => {
+        Target::Places(_) | Target::Integrity(_) | Target::Flag(_) | Target::LookedUp(_) => {
             ColumnKind::Values(FieldKind::Any)
         }
     }
@@ -376,6 +410,16 @@ fn kind_of_column(id: ColumnId) -> FieldKind {
         columns::EVENT_NAME | columns::ACTION => FieldKind::Action,
         _ => FieldKind::Any,
     }
+}
+
+/// Whether an address is asked to be AWS's.
+fn is_aws(kind: FieldKind, asked: Asked<'_>) -> bool {
+    kind == FieldKind::Address && matches!(asked, Asked::Is(Value { text, .. }) if text == "aws")
+}
+
+/// An address that is in AWS's ranges.
+fn in_ranges(service: LookedUp) -> ValueMeaning {
+    ValueMeaning::LookedUp(service.with(ValueMeaning::Exists))
 }
 
 /// Elastic's name of the outcome, which knows no denial.
@@ -442,6 +486,8 @@ pub(crate) struct RowNames<'a> {
     pub(crate) column: &'a dyn Fn(&FieldRef) -> Result<(usize, ColumnKind)>,
     /// The first column whose values are of a kind.
     pub(crate) of_kind: &'a dyn Fn(FieldKind) -> Option<usize>,
+    /// AWS's service of an address, where its ranges are there.
+    pub(crate) aws_service: &'a dyn Fn() -> Option<LookedUp>,
     pub(crate) clock: &'a Clock,
     pub(crate) answer: &'a Answer<'a>,
 }
@@ -468,6 +514,9 @@ impl Names for RowNames<'_> {
         };
         let mut tests = vec![asked.of_value(kind, self.clock)?];
         tests.extend(asked.in_other_forms(kind));
+        if is_aws(kind, asked) {
+            tests.extend((self.aws_service)().map(in_ranges));
+        }
         let value = |column, test| Meaning::Test(RowTest::Value { column, test });
         let mut parts: Vec<_> = tests.into_iter().map(|test| value(column, test)).collect();
         if kind == FieldKind::Action

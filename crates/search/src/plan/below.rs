@@ -225,7 +225,8 @@ fn runs(test: &ValueMeaning) -> Vec<String> {
         | ValueMeaning::Address(_)
         | ValueMeaning::Network(_)
         | ValueMeaning::Named(_)
-        | ValueMeaning::AwsSource => return Vec::new(),
+        | ValueMeaning::AwsSource
+        | ValueMeaning::LookedUp(_) => return Vec::new(),
     };
     let runs = texts.into_iter().flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric()));
     let mut runs: Vec<String> = runs.map(str::to_ascii_lowercase).collect();

@@ -217,6 +217,7 @@ impl Planner<'_> {
             ValueMeaning::Network(network) => self.values(field, network.clone(), key),
             ValueMeaning::Named(named) => self.values(field, named.clone(), key),
             ValueMeaning::AwsSource => self.values(field, AwsSource, key),
+            ValueMeaning::LookedUp(test) => self.values(field, test.clone(), key),
         }
     }
 

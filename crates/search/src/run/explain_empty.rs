@@ -7,6 +7,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Search;
@@ -15,6 +16,7 @@ use super::fetch::fetch_up_to;
 use super::highlight::Highlighter;
 use super::looser::looser;
 use crate::collect::{Counting, Wanted, collect};
+use crate::lookups::Lookups;
 use crate::notes::Notes;
 use language::ast::{Expr, FieldRef, PatternPiece, Query, Test, Value};
 use language::check::{Checked, RowStage};
@@ -82,7 +84,8 @@ pub(super) fn explain_empty(
     let (steps, notes) = (Steps::default(), Notes::default());
     let (cursor, odd) = (None, OnceCell::new());
     let among = search.among.clone();
-    let search = Search { cancel: &cancel, cursor, among, steps, notes, odd, ..*search };
+    let lookups = Lookups::new(Arc::clone(&search.lookups.of));
+    let search = Search { cancel: &cancel, cursor, among, steps, notes, odd, lookups, ..*search };
     if answer.total.value > 0 {
         return rows_filtered(&search, filter, stages, answer);
     }

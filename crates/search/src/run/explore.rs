@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Search, clock_of, parse_query, why_ended};
+use super::{Search, clock_of, key, parse_query, why_ended};
+use crate::collect::{Counting, Wanted, collect};
 use crate::fields::{SERVICE, Target, at, is_above_a_column, is_taken};
 use crate::flags::FLAG;
 use crate::groups::{Asked, Grouping, Measure, group_in_passes, top_of_column};
@@ -26,8 +27,8 @@ use trail::time::Micros;
 use wire::engine::Cancel;
 use wire::limits::{FIELDS_LIMIT_DEFAULT, VALUES_LIMIT_DEFAULT};
 use wire::{
-    ApiError, ErrorKind, Field, FieldType, FieldsRequest, FieldsResponse, QueryForm, ValueCount,
-    ValuesRequest, ValuesResponse,
+    ApiError, ErrorKind, Field, FieldType, FieldsRequest, FieldsResponse, Order, QueryForm,
+    TotalMode, ValueCount, ValuesRequest, ValuesResponse,
 };
 
 /// Lists the fields that events have, with types and numbers of events.
@@ -42,11 +43,14 @@ pub fn fields(
         let prefix = prefix.to_lowercase();
         fields.retain(|field| is_called(field, &prefix));
     }
+    let prefix = request.prefix.as_deref().unwrap_or_default().to_lowercase();
+    fields.extend(looked_up(snapshot, &prefix, cancel)?);
     fields.sort_unstable_by(|a, b| b.events.cmp(&a.events).then_with(|| a.path.cmp(&b.path)));
     let total = fields.len() as u64;
     fields.truncate(request.limit.unwrap_or(FIELDS_LIMIT_DEFAULT));
     // A look into every segment for each: only for those that are given.
-    for field in fields.iter_mut().filter(|field| field.short.is_none()) {
+    let is_of_records = |field: &&mut Field| enrich::Field::named(&field.path).is_none();
+    for field in fields.iter_mut().filter(|field| field.short.is_none()).filter(is_of_records) {
         cancel.check()?;
         field.short = short(&field.path, &called, snapshot).map(FieldRef::written);
     }
@@ -106,6 +110,47 @@ fn all_fields<'s>(
     });
     fields.retain(|field| field.events > 0);
     Ok((fields, called))
+}
+
+/// The fields that are looked up, whose name begins so in lower case, and some event has.
+fn looked_up(
+    snapshot: &Arc<Snapshot>,
+    prefix: &str,
+    cancel: &Cancel,
+) -> Result<Vec<Field>, ApiError> {
+    let clock = Clock::utc(Timestamp::UNIX_EPOCH);
+    let search = Search::between(snapshot, (None, None), &clock, cancel)?;
+    let mut fields = Vec::new();
+    for (of, path, _) in enrich::Field::ALL {
+        let last = last_part(path);
+        let is_called = path.starts_with(prefix) || last.starts_with(prefix);
+        if !is_called || search.lookups.of.check(of).is_err() {
+            continue;
+        }
+        let has = Expr::Field { field: FieldRef::named(path), test: Test::Exists };
+        let meaning = search.meaning(&has)?;
+        let wanted = Wanted {
+            limit: 1,
+            order: Order::Newest,
+            after: None,
+            total: TotalMode::Exact,
+            counting: Counting::OneByOne(Some(key(&meaning, (None, None)))),
+        };
+        let sought = search.sought(&meaning);
+        let (_, total) = collect(snapshot, &sought, wanted, &|| cancel.check())?;
+        let events = total.value;
+        let kind = if of == enrich::Field::Asn { FieldType::Integer } else { FieldType::Text };
+        fields.push(Field {
+            path: path.to_owned(),
+            query: None,
+            short: None,
+            types: vec![kind],
+            events,
+            values: None,
+        });
+    }
+    fields.retain(|field| field.events > 0);
+    Ok(fields)
 }
 
 /// The last part of a path, where it means nothing else.
@@ -180,6 +225,7 @@ pub fn values(
         }
     }
     let field = search.full_path(&field)?;
+    search.notes.extend(search.lookups.damage());
     Ok(ValuesResponse { field, values, warnings: search.notes.take() })
 }
 
@@ -193,6 +239,7 @@ impl Search<'_> {
             Target::Integrity(_) => INTEGRITY.to_owned(),
             Target::Flag(_) => FLAG.to_owned(),
             Target::Service => SERVICE.to_owned(),
+            Target::LookedUp(of) => of.field.name().to_owned(),
             Target::Places(places) => match <[String; 1]>::try_from(places.values) {
                 Ok([path]) => path,
                 Err(_) => field.name.clone(),

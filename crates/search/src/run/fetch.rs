@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::collect::Match;
 use crate::fields::{Finder, Target, service_paths};
 use crate::integrity::state_of;
+use crate::lookups::{EventLookups, Told};
 use crate::parsers::SharedParser;
 use crate::pieces::{in_parallel, threads};
 use crate::run::highlight::Highlighter;
@@ -38,11 +39,14 @@ pub(crate) struct Fetcher<'a> {
     snapshot: &'a Snapshot,
     parser: SharedParser,
     highlighter: Option<&'a Highlighter>,
+    /// What is looked up, where something is.
+    lookups: Option<EventLookups>,
 }
 
 impl<'a> Fetcher<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
-        Self { snapshot, parser: SharedParser::take(), highlighter: None }
+        let lookups = EventLookups::new(snapshot.enrichment.load_full());
+        Self { snapshot, parser: SharedParser::take(), highlighter: None, lookups }
     }
 
     fn fetch(&mut self, found: &Match, cancel: &Cancel) -> Result<Hit, ApiError> {
@@ -51,6 +55,7 @@ impl<'a> Fetcher<'a> {
         let integrity = state_of(segment, &self.snapshot.verdicts.load(), *doc)?;
         let path = self.snapshot.files.path_of(*file)?;
         let path = path.map_or_else(String::new, |path| path.to_string());
+        let told = self.lookups.as_ref().map(|lookups| lookups.of(&raw, &mut self.parser));
         let (event, text) = self.parser.parse_record(&raw).ok_or_else(|| {
             let message = format!("the stored record of {path}, byte {offset}, cannot be parsed");
             ApiError::new(ErrorKind::Internal, message)
@@ -63,6 +68,7 @@ impl<'a> Fetcher<'a> {
         let account = event.column(columns::RECIPIENT_ACCOUNT);
         let flags = flags_of(self.snapshot, found, id_hash(account, &id));
         let place = flags.contains(Flags::TABLE).then(|| RowPlace::of(*offset));
+        let Told { lookups, indicators } = told.unwrap_or_default();
         let first = |id| event.column(id).to_owned();
         let targets = event.columns().filter(|(id, _)| *id == columns::TARGET);
         let meta = Meta {
@@ -81,6 +87,8 @@ impl<'a> Fetcher<'a> {
             column: place.map(|place| place.column).filter(|column| *column > 0),
             flags: flags.names(),
             integrity,
+            lookups,
+            indicators,
             raw: (!is_as_delivered).then(|| String::from_utf8_lossy(&raw).into_owned()),
             sentence: None,
         };
@@ -168,6 +176,11 @@ impl Chosen {
             fields.iter().map(|field| finder.resolve_any(field)).collect::<Result<_, _>>()?;
         let mut paths: HashMap<String, Vec<usize>> = HashMap::new();
         let services = service_paths();
+        let base = |target: &Target| match target {
+            Target::LookedUp(of) => of.paths(),
+            _ => Vec::new(),
+        };
+        let bases: Vec<Vec<String>> = fields.iter().map(base).collect();
         for (at, target) in fields.iter().enumerate() {
             let of_target: Vec<&str> = match target {
                 Target::Ip => vec![columns::SOURCE_IP.column().path],
@@ -175,6 +188,7 @@ impl Chosen {
                     vec![id.column().path]
                 }
                 Target::Service => services.iter().map(String::as_str).collect(),
+                Target::LookedUp(_) => bases[at].iter().map(String::as_str).collect(),
                 Target::Places(places) => places.values.iter().map(String::as_str).collect(),
                 Target::Column(_) | Target::Time | Target::Integrity(_) | Target::Flag(_) => {
                     Vec::new()
@@ -284,6 +298,16 @@ impl Fetcher<'_> {
                     let flags = flags_of(self.snapshot, found, key);
                     values.extend(flags.names().into_iter().map(Json::from));
                 }
+                Target::LookedUp(of) => {
+                    let mut cells: Vec<Cell> = Vec::new();
+                    for value in values.drain(..).filter_map(|value| text_of(&value)) {
+                        cells.extend(of.cells(&value));
+                    }
+                    cells.sort();
+                    cells.dedup();
+                    let cells = cells.into_iter();
+                    values.extend(cells.map(|cell| serde_json::to_value(cell).unwrap_or_default()));
+                }
                 Target::Ip | Target::Column(_) | Target::Service => {}
             }
         }
@@ -293,6 +317,15 @@ impl Fetcher<'_> {
             _ => Json::Array(values),
         };
         Ok(values.into_iter().map(one_or_all).collect())
+    }
+}
+
+/// A value as text; none of a null.
+fn text_of(value: &Json) -> Option<String> {
+    match value {
+        Json::Null => None,
+        Json::String(text) => Some(text.clone()),
+        value => Some(value.to_string()),
     }
 }
 

@@ -156,7 +156,8 @@ fn says_more(test: &ValueMeaning) -> bool {
         | ValueMeaning::Address(_)
         | ValueMeaning::Network(_)
         | ValueMeaning::Named(_)
-        | ValueMeaning::AwsSource => true,
+        | ValueMeaning::AwsSource
+        | ValueMeaning::LookedUp(_) => true,
     }
 }
 

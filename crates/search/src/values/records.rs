@@ -64,7 +64,7 @@ impl<T> Default for Numbered<T> {
 
 impl<T: Clone + Eq + Hash> Numbered<T> {
     /// The number of a value, whose text has so many bytes.
-    fn number<Q: Eq + Hash + ?Sized>(
+    pub(super) fn number<Q: Eq + Hash + ?Sized>(
         &mut self,
         value: &Q,
         text_bytes: usize,

@@ -87,6 +87,7 @@ function Event({ found, isOnly }) {
   return html`
     <p class="sentence"><${Text} text=${meta.sentence ?? ""} max=${3_000} /></p>
     ${zone !== "UTC" && html`<p class="hint">${shown(meta.time, zone)} in ${zone}.</p>`}
+    <${LookedUp} meta=${meta} />
     <${Leads} meta=${meta} text=${text} source=${isOnly ? "" : placeOf(found)} />
     <h3>Record</h3>
     <${Tree} record=${record} document=${document} />
@@ -123,6 +124,22 @@ function Leads({ meta, text, source }) {
     </tr>`)}</tbody></table>
     <${Pivot} to=${{ ...around, query: "" }}>All events 10 minutes around this one<//>
   </div>`;
+}
+
+/**
+ * What the daemon looked up by the event's values.
+ * @param {{meta: any}} props
+ */
+function LookedUp({ meta }) {
+  const lookups = /** @type {[string, string[]][]} */ (Object.entries(meta.lookups ?? {}));
+  const indicators = /** @type {{list: string, path: string, value: string, label?: string}[]} */ (meta.indicators ?? []);
+  if (lookups.length === 0) return null;
+  return html`<table class="facts"><tbody>
+    ${lookups.map(([field, values]) => html`<tr><th scope="row">${field}</th><td>
+      ${values.map((value) => html`<code><${Text} text=${value} max=${200} /></code> <${Actions} field=${field} value=${value} /> `)}
+      ${field === "ioc" && indicators.map(({ list, path, value, label }) => html`<br /><span class="hint"><${Text} text=${`${list}: ${value}${label ? ` (${label})` : ""}, ${path}`} max=${600} /></span>`)}
+    </td></tr>`)}
+  </tbody></table>`;
 }
 
 /** @param {{meta: any}} props */

@@ -3,6 +3,7 @@
 import { html, signal, useEffect, useState } from "../vendor/preact.js";
 import { labels, written } from "../core/json.js";
 import { answer, facets, wanted } from "../core/searches.js";
+import { status } from "../core/state.js";
 import { counted, share, thousands } from "../core/text.js";
 import { Actions, Text, filterFor, title } from "./parts.js";
 
@@ -19,6 +20,15 @@ const GROUPS = [
   ["Where", [["sourceIPAddress", "address"], ["region", "region"], ["account", "account"], ["client", "client"]]],
   ["On what", [["target", "target"]]],
 ];
+
+/**
+ * The fields that the daemon looks up, where it has files for them.
+ * @returns {[string, string][]}
+ */
+function lookedUp() {
+  const lookups = /** @type {{field: string}[]} */ (status.value?.lookups ?? []);
+  return lookups.map(({ field }) => [field, field]);
+}
 
 const OPEN_FIRST = ["actor", "credential", "action", "outcome", "error", "sourceIPAddress", "target"];
 
@@ -55,16 +65,19 @@ function want(open) {
  */
 export function addFacet(field) {
   const { open, added } = kept.value;
-  const isKnown = added.includes(field) || GROUPS.some(([, fields]) => fields.some(([name]) => name === field));
+  const groups = [...GROUPS.map(([, fields]) => fields), lookedUp()];
+  const isKnown = added.includes(field) || groups.some((fields) => fields.some(([name]) => name === field));
   keep({ added: isKnown ? added : [...added, field], open: open.includes(field) ? open : [...open, field] });
 }
 
 export function Facets() {
   useEffect(() => want(kept.value.open), []);
   const { added } = kept.value;
+  const found = lookedUp();
   return html`<nav class="facets" aria-label="Values of fields">
     <${Basis} />
     ${added.length > 0 && html`<${Group} title="Added" fields=${added.map((field) => [field, field])} />`}
+    ${found.length > 0 && html`<${Group} title="Looked up" fields=${found} />`}
     ${GROUPS.map(([title, fields]) => html`<${Group} key=${title} title=${title} fields=${fields} />`)}
   </nav>`;
 }
