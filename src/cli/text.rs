@@ -1,6 +1,6 @@
 //! Text for people: what a record says made harmless for a terminal, numbers made readable.
 
-pub(super) use formats::terminal::{escape, escape_cut, is_unsafe};
+pub(super) use formats::terminal::{escape, escape_cut};
 
 /// The same of a text of several lines, whose ends stay.
 pub(super) fn escape_lines(text: &str) -> String {
@@ -72,6 +72,7 @@ pub(super) fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use formats::terminal::is_unsafe;
 
     #[test]
     fn a_long_text_is_cut_and_says_so() {

@@ -15,7 +15,7 @@ use clap::Parser;
 
 use crate::error::SqlError;
 use crate::out::{Format, Rows};
-use crate::session::{Database, Options, STATEMENT_BYTES_MAX};
+use crate::session::{Database, Options, STACK_BYTES, STATEMENT_BYTES_MAX};
 use formats::terminal::escape;
 
 const AFTER: &str = "\
@@ -69,9 +69,6 @@ struct Cli {
 
 const TABLE_ROWS: usize = 1_000;
 const OTHER_ROWS: usize = 1_000_000;
-
-/// Bytes of stack of each thread: a statement can be nested.
-const STACK_BYTES: usize = 16 << 20;
 
 /// Does what the process was started for.
 pub fn run_process() -> ExitCode {

@@ -14,8 +14,7 @@ use datafusion::common::cast::as_string_array;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
-    Volatility,
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 /// Makes Trino's functions known, in place of others of the same name.
@@ -36,8 +35,21 @@ struct Plain {
     name: &'static str,
     aliases: Vec<String>,
     signature: Signature,
+    arguments: Vec<Vec<DataType>>,
     returns: DataType,
     evaluate: Evaluate,
+}
+
+/// Whether a value of a type is one of another without a loss.
+fn fits(from: &DataType, to: &DataType) -> bool {
+    match to {
+        _ if from == to || *from == DataType::Null => true,
+        DataType::Utf8 => matches!(from, DataType::Utf8View | DataType::LargeUtf8),
+        DataType::Int64 => from.is_integer(),
+        DataType::Float64 => from.is_numeric(),
+        DataType::Timestamp(..) => matches!(from, DataType::Timestamp(..) | DataType::Date32),
+        _ => false,
+    }
 }
 
 impl Plain {
@@ -58,12 +70,18 @@ impl Plain {
         returns: DataType,
         evaluate: Evaluate,
     ) -> ScalarUDF {
-        let exact = |types: &&[DataType]| TypeSignature::Exact(types.to_vec());
-        let signature =
-            Signature::one_of(arguments.iter().map(exact).collect(), Volatility::Immutable);
+        let signature = Signature::user_defined(Volatility::Immutable);
+        let arguments = arguments.iter().map(|types| types.to_vec()).collect();
         let (name, aliases) = names.split_first().expect("a name");
         let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
-        ScalarUDF::new_from_impl(Self { name, aliases, signature, returns, evaluate })
+        ScalarUDF::new_from_impl(Self {
+            name,
+            aliases,
+            signature,
+            arguments,
+            returns,
+            evaluate,
+        })
     }
 }
 
@@ -92,6 +110,21 @@ impl ScalarUDFImpl for Plain {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let fitting = self.arguments.iter().find(|known| {
+            known.len() == types.len() && types.iter().zip(*known).all(|(from, to)| fits(from, to))
+        });
+        fitting.cloned().ok_or_else(|| {
+            let list = |types: &[DataType]| {
+                types.iter().map(texts::name_of).collect::<Vec<_>>().join(", ")
+            };
+            let known = self.arguments.iter().map(|known| format!("{}({})", self.name, list(known)));
+            let known: Vec<String> = known.collect();
+            let asked = format!("{}({})", self.name, list(types));
+            wrong(format!("{asked} is not there; there is {}", known.join(" and ")))
+        })
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

@@ -20,7 +20,7 @@ mod values;
 
 pub use self::cli::run_process;
 pub use self::error::SqlError;
-pub use self::session::{Answer, Database, Options, STATEMENT_BYTES_MAX};
+pub use self::session::{Answer, Database, Options, STACK_BYTES, STATEMENT_BYTES_MAX};
 
 #[cfg(test)]
 mod tests;

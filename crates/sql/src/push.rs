@@ -316,12 +316,12 @@ mod tests {
     #[test]
     fn what_can_be_asked_is_asked() {
         let name = || col("eventname");
-        assert_eq!(shown(&name().eq(lit("GetObject"))), "> eventName=GetObject");
-        assert_eq!(shown(&lit("a").eq(name()).and(name().not_eq(lit("b")))), "> eventName=a");
+        assert_eq!(shown(&name().eq(lit("GetObject"))), "> eventName:GetObject");
+        assert_eq!(shown(&lit("a").eq(name()).and(name().not_eq(lit("b")))), "> eventName:a");
         assert_eq!(shown(&name().eq(lit("a")).or(col("errorcode").is_null())), "-");
         assert_eq!(shown(&name().like(lit("Get%_x"))), "> eventName:Get*?x");
-        assert_eq!(shown(&col("readonly")), "> readOnly=true");
-        assert_eq!(shown(&!col("readonly")), "> readOnly=false");
+        assert_eq!(shown(&col("readonly")), "> readOnly:true");
+        assert_eq!(shown(&!col("readonly")), "> readOnly:false");
         assert_eq!(shown(&!(name().eq(lit("a")))), "-");
         assert_eq!(shown(&name().is_null()), "-");
         assert_eq!(shown(&name().is_not_null()), "> eventName:*");

@@ -3,9 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, AccessExpr, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Ident, ObjectName, Query, SetExpr, Statement, Subscript, TableAlias, TableFactor, Value,
-    ValueWithSpan, VisitMut, VisitorMut,
+    self, AccessExpr, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    ObjectName, Statement, Subscript, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::parser::Parser;
@@ -44,28 +43,28 @@ impl Dialect for Trino {
     }
 }
 
-/// Rewrites a statement.
-pub(crate) fn rewrite(statement: &mut Statement) {
-    let _ = statement.visit(&mut Rewriter);
+/// How deeply expressions may be nested; each `OR` of a chain is a level.
+pub(crate) const DEPTH_MAX: usize = 4_000;
+
+/// Rewrites a statement; false where it is nested too deeply.
+pub(crate) fn rewrite(statement: &mut Statement) -> bool {
+    statement.visit(&mut Rewriter { depth: 0 }).is_continue()
 }
 
-struct Rewriter;
+struct Rewriter {
+    depth: usize,
+}
 
 impl VisitorMut for Rewriter {
     type Break = ();
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        each_select(&mut query.body, &mut |select| {
-            for table in &mut select.from {
-                for join in &mut table.joins {
-                    unnested(&mut join.relation);
-                }
-            }
-        });
-        ControlFlow::Continue(())
+    fn pre_visit_expr(&mut self, _: &mut Expr) -> ControlFlow<()> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        self.depth -= 1;
         if let Some(new) = rewritten(expr) {
             *expr = new;
         }
@@ -73,34 +72,15 @@ impl VisitorMut for Rewriter {
     }
 }
 
-fn each_select(body: &mut SetExpr, visit: &mut impl FnMut(&mut ast::Select)) {
-    match body {
-        SetExpr::Select(select) => visit(select),
-        SetExpr::SetOperation { left, right, .. } => {
-            each_select(left, visit);
-            each_select(right, visit);
-        }
-        _ => {}
-    }
-}
-
-/// `UNNEST(a) AS u(r)` names its column; DataFusion takes one name for the table.
-fn unnested(table: &mut TableFactor) {
-    let TableFactor::UNNEST { alias: Some(TableAlias { columns, .. }), with_ordinality, .. } =
-        table
-    else {
-        return;
-    };
-    let _ = (columns, with_ordinality);
-}
-
 fn rewritten(expr: &mut Expr) -> Option<Expr> {
     match expr {
         // `element_at(list, 1).field`
-        Expr::CompoundFieldAccess { root, access_chain }
-            if !matches!(**root, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) =>
-        {
-            for access in access_chain.iter_mut() {
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            // Behind a name, the first dots are those of names.
+            let is_name = matches!(**root, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+            let is_item = |access: &AccessExpr| matches!(access, AccessExpr::Subscript(_));
+            let first = if is_name { access_chain.iter().position(is_item)? } else { 0 };
+            for access in &mut access_chain[first..] {
                 if let AccessExpr::Dot(Expr::Identifier(Ident { value, quote_style, .. })) = access
                 {
                     let name =

@@ -12,7 +12,7 @@ use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, Statistics};
+use datafusion::common::{Result, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{
@@ -388,9 +388,4 @@ impl ExecutionPlan for EventsExec {
         let inner = Arc::new(Self { order: Some(order), properties, ..self.clone() });
         Ok(SortOrderPushdownResult::Exact { inner })
     }
-}
-
-/// A condition that cannot be looked at again.
-pub(crate) fn internal(message: &str) -> DataFusionError {
-    DataFusionError::Internal(message.to_owned())
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{SchemaProvider, TableProvider};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -23,7 +23,7 @@ use futures_util::StreamExt as _;
 use crate::error::{SqlError, TIMEOUT};
 use crate::functions;
 use crate::names::{is_store, quoted};
-use crate::rewrite::{Trino, rewrite};
+use crate::rewrite::{DEPTH_MAX, Trino, rewrite};
 use crate::scan::Source;
 use crate::table::CloudTrail;
 use crate::tables;
@@ -71,6 +71,9 @@ impl Default for Options {
 /// Bytes of a statement. Lake takes 10,000 characters.
 pub const STATEMENT_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes of stack of each thread that a statement is answered on: it can be nested.
+pub const STACK_BYTES: usize = 64 << 20;
+
 /// Merges that read from disk at once: each holds a batch of every file.
 const SPILL_READ_BYTES: usize = 10 << 20;
 
@@ -112,27 +115,30 @@ impl Database {
         })
     }
 
-    /// Begins to answer a statement. It must be run on a runtime of several threads.
+    /// Begins to answer a statement. It must be run on a runtime of several threads, each with a stack of
+    /// [`STACK_BYTES`].
     pub async fn query(&self, sql: &str) -> std::result::Result<Answer, SqlError> {
         let deadline = Instant::now() + self.options.timeout;
         let cancel = Cancel::at(deadline);
-        let statement = parsed(sql, &self.options.stores)?;
         let snapshot = self.newest()?;
-        let planned = async {
-            let context = self.context(&snapshot, &cancel)?;
-            let plan = context.state().statement_to_plan(statement).await?;
-            let reads_only = SQLOptions::new()
-                .with_allow_ddl(false)
-                .with_allow_dml(false)
-                .with_allow_statements(false);
-            reads_only.verify_plan(&plan)?;
-            context.execute_logical_plan(plan).await?.execute_stream().await
+        let context = self.context(&snapshot, &cancel).map_err(|error| SqlError::of(&error))?;
+        let (sql, stores) = (sql.to_owned(), self.options.stores.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let (done, planned) = tokio::sync::oneshot::channel();
+        // A statement can be nested, and plans with it.
+        let plan = move || {
+            let stream = parsed(&sql, &stores).and_then(|statement| {
+                runtime.block_on(plan(&context, statement)).map_err(|error| SqlError::of(&error))
+            });
+            let _ = done.send(stream);
         };
-        let stream = match tokio::time::timeout_at(deadline.into(), planned).await {
-            Ok(stream) => stream.map_err(|error: DataFusionError| SqlError::of(&error))?,
-            Err(_) => return Err(SqlError::Bound(TIMEOUT.to_owned())),
-        };
-        Ok(Answer { stream, cancel })
+        let spawned = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(plan);
+        spawned.map_err(|error| SqlError::Failed(format!("no thread can be started: {error}")))?;
+        match tokio::time::timeout_at(deadline.into(), planned).await {
+            Ok(Ok(stream)) => Ok(Answer { stream: stream?, cancel }),
+            Ok(Err(_)) => Err(SqlError::Failed("the statement could not be planned: a bug".to_owned())),
+            Err(_) => Err(SqlError::Bound(TIMEOUT.to_owned())),
+        }
     }
 
     fn context(&self, snapshot: &Arc<Snapshot>, cancel: &Cancel) -> Result<SessionContext> {
@@ -186,6 +192,16 @@ impl Database {
     }
 }
 
+async fn plan(context: &SessionContext, statement: Statement) -> Result<SendableRecordBatchStream> {
+    let plan = context.state().statement_to_plan(statement).await?;
+    let reads_only = SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false);
+    reads_only.verify_plan(&plan)?;
+    context.execute_logical_plan(plan).await?.execute_stream().await
+}
+
 /// The one statement of a text, if it only reads.
 fn parsed(sql: &str, stores: &[String]) -> std::result::Result<Statement, SqlError> {
     let refuse = |message: String| Err(SqlError::Statement(message));
@@ -205,33 +221,32 @@ fn parsed(sql: &str, stores: &[String]) -> std::result::Result<Statement, SqlErr
     if !statements.is_empty() {
         return refuse("one statement is asked at a time".to_owned());
     }
-    if !reads(&mut statement) {
-        return refuse("SQL only reads here: SELECT, EXPLAIN, SHOW and DESCRIBE".to_owned());
+    match reads(&mut statement) {
+        None => refuse("SQL only reads here: SELECT, EXPLAIN, SHOW and DESCRIBE".to_owned()),
+        Some(false) => refuse(format!(
+            "a condition is nested more than {DEPTH_MAX} deep; a list of values is shorter as x IN (…)"
+        )),
+        Some(true) => Ok(statement),
     }
-    Ok(statement)
 }
 
-/// Whether a statement only reads; those within are rewritten to DataFusion's forms.
-fn reads(statement: &mut Statement) -> bool {
+/// Whether what a statement asks is nested no deeper than it may be; None where it does more than read. What
+/// is within is rewritten to DataFusion's forms.
+fn reads(statement: &mut Statement) -> Option<bool> {
     match statement {
         Statement::Explain(explain) => reads(&mut explain.statement),
         Statement::Statement(statement) => match &mut **statement {
-            SqlStatement::Query(_) => {
-                rewrite(statement);
-                true
-            }
+            SqlStatement::Query(_) => Some(rewrite(statement)),
             SqlStatement::Explain { statement: inner, .. } => {
-                let is_query = matches!(**inner, SqlStatement::Query(_));
-                rewrite(inner);
-                is_query
+                matches!(**inner, SqlStatement::Query(_)).then(|| rewrite(inner))
             }
             SqlStatement::ExplainTable { .. }
             | SqlStatement::ShowTables { .. }
             | SqlStatement::ShowColumns { .. }
-            | SqlStatement::ShowFunctions { .. } => true,
-            _ => false,
+            | SqlStatement::ShowFunctions { .. } => Some(true),
+            _ => None,
         },
-        _ => false,
+        _ => None,
     }
 }
 

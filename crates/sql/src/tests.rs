@@ -10,19 +10,20 @@ use serde_json::Value;
 use self::index::Index;
 use crate::SqlError;
 use crate::out::{Format, Rows};
-use crate::session::{Database, Options};
+use crate::session::{Database, Options, STACK_BYTES};
 
 /// The rows of a statement, as JSON.
 fn rows_with(index: &Index, sql: &str, options: Options) -> Result<Vec<Value>, SqlError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .thread_stack_size(16 << 20)
+        .thread_stack_size(STACK_BYTES)
         .enable_time()
         .build()
         .unwrap();
-    runtime.block_on(async {
-        let database = Database::open(index.path(), options)?;
-        let mut answer = database.query(sql).await?;
+    let (path, sql) = (index.path().to_owned(), sql.to_owned());
+    let rows = runtime.spawn(async move {
+        let database = Database::open(&path, options)?;
+        let mut answer = database.query(&sql).await?;
         let mut out = Vec::new();
         let mut rows = Rows::new(&mut out, Format::Ndjson, false, &answer.schema()).unwrap();
         while let Some(batch) = answer.next().await? {
@@ -31,7 +32,8 @@ fn rows_with(index: &Index, sql: &str, options: Options) -> Result<Vec<Value>, S
         rows.end().unwrap();
         let lines = std::str::from_utf8(&out).unwrap().lines();
         Ok(lines.map(|line| serde_json::from_str(line).unwrap()).collect())
-    })
+    });
+    runtime.block_on(rows).unwrap()
 }
 
 fn options() -> Options {

@@ -358,7 +358,7 @@ fn plans_show_what_the_index_is_asked() {
         "SELECT eventid FROM cloudtrail WHERE useridentity.accesskeyid = 'AKIA2' AND errorcode <> 'x' \
          AND eventtime > '2023-01-01 00:00:00'",
     );
-    assert!(needle.contains("index=[userIdentity.accessKeyId=AKIA2]"), "{needle}");
+    assert!(needle.contains("index=[userIdentity.accessKeyId:AKIA2]"), "{needle}");
     assert!(!needle.contains("FilterExec"), "{needle}");
     let groups =
         plan("SELECT useridentity.arn, count(*) FROM cloudtrail GROUP BY useridentity.arn");
