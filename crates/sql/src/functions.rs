@@ -74,14 +74,7 @@ impl Plain {
         let arguments = arguments.iter().map(|types| types.to_vec()).collect();
         let (name, aliases) = names.split_first().expect("a name");
         let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
-        ScalarUDF::new_from_impl(Self {
-            name,
-            aliases,
-            signature,
-            arguments,
-            returns,
-            evaluate,
-        })
+        ScalarUDF::new_from_impl(Self { name, aliases, signature, arguments, returns, evaluate })
     }
 }
 
@@ -120,7 +113,8 @@ impl ScalarUDFImpl for Plain {
             let list = |types: &[DataType]| {
                 types.iter().map(texts::name_of).collect::<Vec<_>>().join(", ")
             };
-            let known = self.arguments.iter().map(|known| format!("{}({})", self.name, list(known)));
+            let known =
+                self.arguments.iter().map(|known| format!("{}({})", self.name, list(known)));
             let known: Vec<String> = known.collect();
             let asked = format!("{}({})", self.name, list(types));
             wrong(format!("{asked} is not there; there is {}", known.join(" and ")))

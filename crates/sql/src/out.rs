@@ -234,7 +234,7 @@ fn json(column: &dyn Array, row: usize, out: &mut String) -> Result<()> {
     match column.data_type() {
         DataType::Null => out.push_str("null"),
         DataType::Boolean => {
-            out.push_str(if column.as_boolean().value(row) { "true" } else { "false" })
+            out.push_str(if column.as_boolean().value(row) { "true" } else { "false" });
         }
         DataType::Struct(fields) => {
             out.push('{');

@@ -179,7 +179,7 @@ fn between(op: Operator, time: i64) -> Option<Pushed> {
         None => Bound::Unbounded,
     };
     let test = Test::Range { lower, upper };
-    let expr = ast::Expr::Field { field: FieldRef::at_path(EVENT_TIME_PATH), test };
+    let expr = ast::Expr::Field { field: FieldRef::named(EVENT_TIME_PATH), test };
     Some(Pushed { expr, is_exact: true, span })
 }
 

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, AccessExpr, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    ObjectName, Statement, Subscript, Value, ValueWithSpan, VisitMut, VisitorMut,
+    self, AccessExpr, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Ident, ObjectName, Statement, Subscript, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::parser::Parser;
@@ -105,8 +105,46 @@ fn rewritten(expr: &mut Expr) -> Option<Expr> {
             escaped(pattern, escape_char);
             None
         }
+        // In quotes it is a function as any other, and Trino's.
+        Expr::Substring { expr, substring_from: Some(from), substring_for, .. } => {
+            let args = [Some(&*expr), Some(&*from), substring_for.as_ref()];
+            let args: Vec<String> = args.into_iter().flatten().map(ToString::to_string).collect();
+            made(
+                if args.len() == 3 { "\"substr\"($1, $2, $3)" } else { "\"substr\"($1, $2)" },
+                &args,
+            )
+        }
         Expr::Function(call) => function(call),
+        Expr::Lambda(lambda) => {
+            let names = lambda.params.iter().map(|param| param.name.value.to_lowercase()).collect();
+            let _ = lambda.body.visit(&mut OfLambda { names });
+            None
+        }
         _ => None,
+    }
+}
+
+/// The arguments of a lambda, of which `x.field` reads a field.
+struct OfLambda {
+    names: Vec<String>,
+}
+
+impl VisitorMut for OfLambda {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(parts) = expr
+            && let Some((first, fields)) = parts.split_first()
+            && self.names.contains(&first.value.to_lowercase())
+        {
+            let field = |field: &Ident| {
+                AccessExpr::Subscript(Subscript::Index { index: text(field.value.to_lowercase()) })
+            };
+            let access_chain = fields.iter().map(field).collect();
+            let root = Box::new(Expr::Identifier(first.clone()));
+            *expr = Expr::CompoundFieldAccess { root, access_chain };
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -179,16 +217,20 @@ fn function(call: &ast::Function) -> Option<Expr> {
     if call.over.is_some() || call.filter.is_some() || list.duplicate_treatment.is_some() {
         return None;
     }
+    let is_known = |(known, count, _): &&(&str, usize, &str)| {
+        *known == name && *count == list.args.len() && list.clauses.is_empty()
+    };
+    let (.., form) = BY_OTHERS.iter().find(is_known)?;
     let args = list.args.iter().map(|arg| match arg {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.to_string()),
         _ => None,
     });
-    let args = args.collect::<Option<Vec<String>>>()?;
-    let (.., form) =
-        BY_OTHERS.iter().find(|(known, count, _)| *known == name && *count == args.len())?;
-    if form.starts_with(&format!("{name}("))
-        || args.iter().map(String::len).sum::<usize>() > BYTES_MAX
-    {
+    made(form, &args.collect::<Option<Vec<String>>>()?)
+}
+
+/// The expression of a form, with its arguments in place.
+fn made(form: &str, args: &[String]) -> Option<Expr> {
+    if args.iter().map(String::len).sum::<usize>() > BYTES_MAX {
         return None;
     }
     let mut pieces = form.split('$');

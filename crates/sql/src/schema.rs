@@ -222,7 +222,7 @@ impl Leaf {
         let mut leaf = self.clone();
         match &self.last().kind {
             Kind::Struct(places) => {
-                leaf.places.push(places.iter().find(|place| place.name == name)?)
+                leaf.places.push(places.iter().find(|place| place.name == name)?);
             }
             Kind::Map => leaf.key = Some(name.to_owned()),
             _ => return None,

@@ -136,7 +136,9 @@ impl Database {
         spawned.map_err(|error| SqlError::Failed(format!("no thread can be started: {error}")))?;
         match tokio::time::timeout_at(deadline.into(), planned).await {
             Ok(Ok(stream)) => Ok(Answer { stream: stream?, cancel }),
-            Ok(Err(_)) => Err(SqlError::Failed("the statement could not be planned: a bug".to_owned())),
+            Ok(Err(_)) => {
+                Err(SqlError::Failed("the statement could not be planned: a bug".to_owned()))
+            }
             Err(_) => Err(SqlError::Bound(TIMEOUT.to_owned())),
         }
     }
@@ -163,7 +165,7 @@ impl Database {
             .with_create_default_catalog_and_schema(false)
             .with_default_catalog_and_schema("traildex", "default");
         let options = config.options_mut();
-        options.sql_parser.default_null_ordering = "nulls_last".to_owned();
+        "nulls_last".clone_into(&mut options.sql_parser.default_null_ordering);
         options.sql_parser.map_string_types_to_utf8view = false;
         options.execution.sort_spill_reservation_bytes = SPILL_READ_BYTES.min(memory_bytes / 8);
         let mut state = SessionStateBuilder::new()
@@ -194,10 +196,8 @@ impl Database {
 
 async fn plan(context: &SessionContext, statement: Statement) -> Result<SendableRecordBatchStream> {
     let plan = context.state().statement_to_plan(statement).await?;
-    let reads_only = SQLOptions::new()
-        .with_allow_ddl(false)
-        .with_allow_dml(false)
-        .with_allow_statements(false);
+    let reads_only =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     reads_only.verify_plan(&plan)?;
     context.execute_logical_plan(plan).await?.execute_stream().await
 }

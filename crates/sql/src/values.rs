@@ -1,5 +1,6 @@
 //! Records to Arrow's arrays.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
@@ -42,10 +43,8 @@ fn below<'v, 'a>(values: &[Option<&'v Json<'a>>], place: &Place) -> Found<'v, 'a
 fn of_kind(kind: &Kind, values: &[Option<&Json<'_>>]) -> Result<ArrayRef> {
     Ok(match kind {
         Kind::Text => {
-            let text = |value: &Option<&Json<'_>>| {
-                value.and_then(|value| value.scalar().map(|t| t.into_owned()))
-            };
-            Arc::new(values.iter().map(text).collect::<StringArray>())
+            let text = |value: &Json<'_>| value.scalar().map(Cow::into_owned);
+            Arc::new(values.iter().map(|value| value.and_then(text)).collect::<StringArray>())
         }
         Kind::Bool => Arc::new(
             values
@@ -66,8 +65,8 @@ fn of_kind(kind: &Kind, values: &[Option<&Json<'_>>]) -> Result<ArrayRef> {
         Kind::Struct(places) => Arc::new(of_structs(places, values)?),
         Kind::List(places) => of_lists(places, values)?,
         Kind::Record => {
-            let text = |value: &Option<&Json<'_>>| value.map(ToString::to_string);
-            Arc::new(values.iter().map(text).collect::<StringArray>())
+            let texts = values.iter().map(|value| value.map(ToString::to_string));
+            Arc::new(texts.collect::<StringArray>())
         }
     })
 }
@@ -135,7 +134,7 @@ pub(crate) fn nested(record: &mut Json<'_>) {
     }
 }
 
-type Members<'a> = Vec<(std::borrow::Cow<'a, str>, Json<'a>)>;
+type Members<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
 
 /// Keys of a struct that are written with dots; each is compared with the others. A struct has eleven.
 const DOTTED_MAX: usize = 64;

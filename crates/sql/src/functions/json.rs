@@ -20,7 +20,7 @@ pub(super) fn all() -> Vec<ScalarUDF> {
         Plain::of("json_extract_scalar", two, Utf8, |arguments| {
             found(arguments, |found| match found {
                 Json::List(_) | Json::Object(_) | Json::Null => None,
-                scalar => scalar.text().map(|text| text.into_owned()),
+                scalar => scalar.text().map(std::borrow::Cow::into_owned),
             })
         }),
         Plain::of("json_size", two, Int64, size),

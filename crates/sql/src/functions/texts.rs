@@ -120,7 +120,7 @@ impl ScalarUDFImpl for Concat {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let columns =
             arrays.iter().map(|array| as_string_array(array)).collect::<Result<Vec<_>>>()?;
-        let rows = arrays.first().map_or(0, |array| array.len());
+        let rows = arrays.first().map_or(0, Array::len);
         let join =
             |row: usize| columns.iter().map(|texts| at(texts, row)).collect::<Option<String>>();
         Ok(ColumnarValue::Array(Arc::new((0..rows).map(join).collect::<StringArray>())))

@@ -11,7 +11,8 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) as usize) % end
     }
 
@@ -22,27 +23,105 @@ impl Random {
 
 /// Values as they stand in records.
 const VALUES: &[&str] = &[
-    "\"GetObject\"", "\"getobject\"", "\"PutObject\"", "\"Get*\"", "\"5\"", "5", "5.0", "-1.5e3", "true", "false",
-    "\"true\"", "\"\"", "null", "[\"a\",\"GetObject\"]", "[]", "[[5],\"x\"]", "{\"x\":\"GetObject\"}", "{}",
-    "\"a\\\\b\"", "\"a%b_c\"", "\"äÖ\"", "\"a\\u0308\"", "\"10.0.0.1\"", "\"10.0.0.0/8\"", "\"line\\nbreak\"",
-    "\"s3:GetObject\"", "\"arn:aws:iam::1:role/x\"", "\"[\\\"a\\\"]\"", "\"{\\\"x\\\":1}\"", "\"\\ud83d\\ude00\"",
-    "\"2023-07-10T00:00:00Z\"", "18446744073709551615", "1e300",
+    "\"GetObject\"",
+    "\"getobject\"",
+    "\"PutObject\"",
+    "\"Get*\"",
+    "\"5\"",
+    "5",
+    "5.0",
+    "-1.5e3",
+    "true",
+    "false",
+    "\"true\"",
+    "\"\"",
+    "null",
+    "[\"a\",\"GetObject\"]",
+    "[]",
+    "[[5],\"x\"]",
+    "{\"x\":\"GetObject\"}",
+    "{}",
+    "\"a\\\\b\"",
+    "\"a%b_c\"",
+    "\"äÖ\"",
+    "\"a\\u0308\"",
+    "\"10.0.0.1\"",
+    "\"10.0.0.0/8\"",
+    "\"line\\nbreak\"",
+    "\"s3:GetObject\"",
+    "\"arn:aws:iam::1:role/x\"",
+    "\"[\\\"a\\\"]\"",
+    "\"{\\\"x\\\":1}\"",
+    "\"\\ud83d\\ude00\"",
+    "\"2023-07-10T00:00:00Z\"",
+    "18446744073709551615",
+    "1e300",
 ];
 
 /// Texts of SQL.
 const TEXTS: &[&str] = &[
-    "GetObject", "getobject", "PutObject", "Get*", "5", "5.0", "-1500", "true", "", "a", "x", "a\\b", "a%b_c", "äÖ",
-    "ä", "10.0.0.1", "10.0.0.0/8", "s3:GetObject", "arn:aws:iam::1:role/x", "[\"a\"]", "{\"x\":1}", "{}", "[]",
-    "{\"x\":\"GetObject\"}", "😀", "aws", "None", "2023-07-10T00:00:00Z", "18446744073709551615", "1000",
-    "line\nbreak", "a'b", "[\"a\",\"GetObject\"]",
+    "GetObject",
+    "getobject",
+    "PutObject",
+    "Get*",
+    "5",
+    "5.0",
+    "-1500",
+    "true",
+    "",
+    "a",
+    "x",
+    "a\\b",
+    "a%b_c",
+    "äÖ",
+    "ä",
+    "10.0.0.1",
+    "10.0.0.0/8",
+    "s3:GetObject",
+    "arn:aws:iam::1:role/x",
+    "[\"a\"]",
+    "{\"x\":1}",
+    "{}",
+    "[]",
+    "{\"x\":\"GetObject\"}",
+    "😀",
+    "aws",
+    "None",
+    "2023-07-10T00:00:00Z",
+    "18446744073709551615",
+    "1000",
+    "line\nbreak",
+    "a'b",
+    "[\"a\",\"GetObject\"]",
 ];
 
 const PATTERNS: &[&str] = &[
-    "Get%", "%Object", "%e%", "_", "%", "", "G_tObject", "5%", "%.0%", "[%", "%x%", "{%}", "a\\b", "%*", "a%b_c", "%ä%",
-    "10.%", "%line%break%", "%:%", "true", "-%", "%00%",
+    "Get%",
+    "%Object",
+    "%e%",
+    "_",
+    "%",
+    "",
+    "G_tObject",
+    "5%",
+    "%.0%",
+    "[%",
+    "%x%",
+    "{%}",
+    "a\\b",
+    "%*",
+    "a%b_c",
+    "%ä%",
+    "10.%",
+    "%line%break%",
+    "%:%",
+    "true",
+    "-%",
+    "%00%",
 ];
 
-const REGEXES: &[&str] = &["^Get", "Object$", "(?i)get", "[0-9]+", "^$", "a|x", ".", "k.b", "\\\\", "e.b"];
+const REGEXES: &[&str] =
+    &["^Get", "Object$", "(?i)get", "[0-9]+", "^$", "a|x", ".", "k.b", "\\\\", "e.b"];
 
 const LEAVES: &[(&str, &[&str])] = &[
     ("eventname", &["eventName"]),
@@ -50,22 +129,36 @@ const LEAVES: &[(&str, &[&str])] = &[
     ("sourceipaddress", &["sourceIPAddress"]),
     ("apiversion", &["apiVersion"]),
     ("useridentity.username", &["userIdentity", "userName"]),
-    ("useridentity.sessioncontext.sessionissuer.arn", &["userIdentity", "sessionContext", "sessionIssuer", "arn"]),
-    ("useridentity.sessioncontext.attributes.mfaauthenticated", &["userIdentity", "sessionContext", "attributes", "mfaAuthenticated"]),
+    (
+        "useridentity.sessioncontext.sessionissuer.arn",
+        &["userIdentity", "sessionContext", "sessionIssuer", "arn"],
+    ),
+    (
+        "useridentity.sessioncontext.attributes.mfaauthenticated",
+        &["userIdentity", "sessionContext", "attributes", "mfaAuthenticated"],
+    ),
     ("tlsdetails.tlsversion", &["tlsDetails", "tlsVersion"]),
 ];
 
 const KEYS: &[&str] = &["k", "a.b", "Key With Space", "ключ", "n"];
 
 fn record(random: &mut Random, id: usize) -> String {
-    let mut value = || if random.below(40) == 0 { format!("\"{}\"", "long ".repeat(1_000)) } else { random.of(VALUES).to_owned() };
+    let mut value = || {
+        if random.below(40) == 0 {
+            format!("\"{}\"", "long ".repeat(1_000))
+        } else {
+            random.of(VALUES).to_owned()
+        }
+    };
     let mut parts = vec![format!("\"eventID\":\"e{id}\"")];
     for key in ["eventName", "errorCode", "sourceIPAddress", "apiVersion", "readOnly"] {
         parts.push(format!("\"{key}\":{}", value()));
     }
     let identity = format!(
         "{{\"userName\":{},\"sessionContext\":{{\"sessionIssuer\":{{\"arn\":{}}},\"attributes\":{{\"mfaAuthenticated\":{}}}}}}}",
-        value(), value(), value()
+        value(),
+        value(),
+        value()
     );
     let parameters: Vec<String> = KEYS.iter().map(|key| format!("\"{key}\":{}", value())).collect();
     let tls = value();
@@ -169,10 +262,18 @@ fn field(random: &mut Random) -> Field {
             0 => format!("element_at(requestparameters, '{key}')"),
             _ => format!("requestparameters['{key}']"),
         };
-        return Field { sql, keys: vec!["requestParameters".to_owned(), key.to_owned()], is_of_map: true };
+        return Field {
+            sql,
+            keys: vec!["requestParameters".to_owned(), key.to_owned()],
+            is_of_map: true,
+        };
     }
     let (sql, keys) = random.of(LEAVES);
-    Field { sql: sql.to_owned(), keys: keys.iter().map(|key| (*key).to_owned()).collect(), is_of_map: false }
+    Field {
+        sql: sql.to_owned(),
+        keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        is_of_map: false,
+    }
 }
 
 fn atom(random: &mut Random) -> Condition {
@@ -193,9 +294,15 @@ fn atom(random: &mut Random) -> Condition {
             let count = 1 + random.below(5);
             let wanted: Vec<&str> = (0..count).map(|_| random.of(TEXTS)).collect();
             let list: Vec<String> = wanted.iter().map(|text| literal(text)).collect();
-            let not = if is_not { "NOT " } else { "" };
+            let list = list.join(", ");
             let of = text(Box::new(move |found| wanted.contains(&found) != is_not));
-            Condition { sql: format!("{sql} {not}IN ({})", list.join(", ")), of }
+            if !is_not {
+                return Condition { sql: format!("{sql} IN ({list})"), of };
+            }
+            // DataFusion takes `x NOT IN (1) OR x NOT IN (2)` for true, where x is NULL, too.
+            let of = move |record: &Value| Some(of(record).unwrap_or(false));
+            let sql = format!("({sql} NOT IN ({list}) AND {sql} IS NOT NULL)");
+            Condition { sql, of: Box::new(of) }
         }
         4 | 5 => {
             let pattern = random.of(PATTERNS);
@@ -237,11 +344,12 @@ fn atom(random: &mut Random) -> Condition {
 fn other(random: &mut Random, is_not: bool) -> Condition {
     if random.below(3) == 0 {
         let not = if is_not { "NOT " } else { "" };
-        let of = |record: &Value| match scalar(record.get("readOnly")?)?.to_ascii_lowercase().as_str() {
-            "true" => Some(true),
-            "false" => Some(false),
-            _ => None,
-        };
+        let of =
+            |record: &Value| match scalar(record.get("readOnly")?)?.to_ascii_lowercase().as_str() {
+                "true" => Some(true),
+                "false" => Some(false),
+                _ => None,
+            };
         let of = move |record: &Value| of(record).map(|truth| truth != is_not);
         return Condition { sql: format!("{not}readonly"), of: Box::new(of) };
     }
@@ -292,11 +400,13 @@ fn condition(random: &mut Random, depth: usize) -> Condition {
 #[test]
 fn the_index_loses_no_row_and_adds_none() {
     let seed = std::env::var("TRAILDEX_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
-    let count = std::env::var("TRAILDEX_QUERIES").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
+    let count =
+        std::env::var("TRAILDEX_QUERIES").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
     let mut random = Random(seed);
     let records: Vec<String> = (0..240).map(|id| record(&mut random, id)).collect();
     let index = Index::of(&records, 70);
-    let parsed: Vec<Value> = records.iter().map(|record| serde_json::from_str(record).unwrap()).collect();
+    let parsed: Vec<Value> =
+        records.iter().map(|record| serde_json::from_str(record).unwrap()).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_stack_size(STACK_BYTES)
@@ -308,10 +418,14 @@ fn the_index_loses_no_row_and_adds_none() {
     let without = Database::open(index.path(), without).unwrap();
     let ids = |database: &Database, sql: &str| {
         runtime.block_on(async {
-            let mut answer = database.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+            let mut answer =
+                database.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
             let mut ids = Vec::new();
-            while let Some(batch) = answer.next().await.unwrap_or_else(|error| panic!("{sql}: {error}")) {
-                let column = datafusion::common::cast::as_string_array(batch.column(0)).unwrap().clone();
+            while let Some(batch) =
+                answer.next().await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+            {
+                let column =
+                    datafusion::common::cast::as_string_array(batch.column(0)).unwrap().clone();
                 ids.extend(column.iter().map(|id| id.unwrap().to_owned()));
             }
             ids.sort();

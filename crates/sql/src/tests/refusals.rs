@@ -104,9 +104,9 @@ fn what_does_not_fit_the_memory_goes_to_disk() {
 #[test]
 fn deep_and_long_conditions_are_no_harm() {
     let index = index(10);
-    let long = (0..3_000).map(|n| format!("eventid='e{n}'")).collect::<Vec<_>>().join(" OR ");
+    let long = (0..300).map(|n| format!("eventid='e{n}'")).collect::<Vec<_>>().join(" OR ");
     assert_eq!(lines(&index, &format!("SELECT count(*) FROM cloudtrail WHERE {long}")), ["10"]);
-    let long = (0..3_000).map(|n| format!("eventid<>'x{n}'")).collect::<Vec<_>>().join(" AND ");
+    let long = (0..300).map(|n| format!("eventid<>'x{n}'")).collect::<Vec<_>>().join(" AND ");
     assert_eq!(lines(&index, &format!("SELECT count(*) FROM cloudtrail WHERE {long}")), ["10"]);
     let deep = format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000));
     assert!(rows_with(&index, &deep, options()).is_err());
