@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::SqlError;
 use crate::out::{Format, Rows};
@@ -105,32 +106,33 @@ fn execute(cli: Cli) -> anyhow::Result<usize> {
         stores: cli.stores,
         ..defaults
     };
+    let rows_max =
+        cli.rows.unwrap_or(if cli.format == Format::Table { TABLE_ROWS } else { OTHER_ROWS });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(options.threads)
         .thread_stack_size(STACK_BYTES)
-        .enable_time()
+        .enable_all()
         .build()?;
-    let rows_max =
-        cli.rows.unwrap_or(if cli.format == Format::Table { TABLE_ROWS } else { OTHER_ROWS });
-    let (format, is_terminal) = (cli.format, io::stdout().is_terminal());
+    // What is spilled goes with it, however the program ends.
+    let spilled = match &options.spill_dir {
+        Some(dir) => tempfile::Builder::new().prefix("traildex-sql-").tempdir_in(dir),
+        None => tempfile::Builder::new().prefix("traildex-sql-").tempdir(),
+    };
+    let spilled = spilled.context("there is no folder to spill to; name one with --spill-dir")?;
+    let options = Options { spill_dir: Some(spilled.path().to_owned()), ..options };
+    let format = cli.format;
     let started = Instant::now();
-    // On a thread whose stack is known.
-    let answered = runtime.block_on(runtime.spawn(async move {
-        let database = Database::open(&data_dir, options)?;
-        let mut answer = database.query(&statement).await?;
-        let mut rows = Rows::new(io::stdout(), format, is_terminal, &answer.schema())?;
-        let mut has_more = false;
-        while let Some(batch) = answer.next().await? {
-            let wanted = rows_max - rows.count();
-            rows.add(&batch.slice(0, batch.num_rows().min(wanted)))?;
-            if batch.num_rows() > wanted {
-                has_more = true;
-                break;
+    let answered = runtime.block_on(async {
+        // On a thread whose stack is known.
+        let answered = runtime.spawn(answer(data_dir, options, statement, (format, rows_max)));
+        tokio::select! {
+            answered = answered => answered,
+            code = interrupted() => {
+                let _ = fs::remove_dir_all(spilled.path());
+                std::process::exit(code);
             }
         }
-        let count = rows.end()?;
-        anyhow::Ok((count, has_more))
-    }));
+    });
     runtime.shutdown_background();
     let (count, has_more) = match answered? {
         Err(error) if is_of_closed_pipe(&error) => return Ok(1),
@@ -151,6 +153,41 @@ fn execute(cli: Cli) -> anyhow::Result<usize> {
         );
     }
     Ok(count)
+}
+
+/// Writes the rows of a statement; says how many there were, and whether there are more.
+async fn answer(
+    data_dir: PathBuf,
+    options: Options,
+    statement: String,
+    (format, rows_max): (Format, usize),
+) -> anyhow::Result<(usize, bool)> {
+    let database = Database::open(&data_dir, options)?;
+    let mut answer = database.query(&statement).await?;
+    let is_terminal = io::stdout().is_terminal();
+    let mut rows = Rows::new(io::stdout(), format, is_terminal, &answer.schema())?;
+    let mut has_more = false;
+    while let Some(batch) = answer.next().await? {
+        let wanted = rows_max - rows.count();
+        rows.add(&batch.slice(0, batch.num_rows().min(wanted)))?;
+        if batch.num_rows() > wanted {
+            has_more = true;
+            break;
+        }
+    }
+    Ok((rows.end()?, has_more))
+}
+
+/// Waits for a signal that ends the process; the exit code that a shell knows it by.
+async fn interrupted() -> i32 {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => 128 + SignalKind::interrupt().as_raw_value(),
+        _ = terminate.recv() => 128 + SignalKind::terminate().as_raw_value(),
+    }
 }
 
 /// Whoever read the rows has seen enough.

@@ -1,6 +1,7 @@
 //! Rows as a table, CSV or JSON. A table holds all of its rows, and is for people; the others are written as
 //! rows come.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 
@@ -88,7 +89,7 @@ impl<W: Write> Rows<W> {
         is_terminal: bool,
         schema: &Schema,
     ) -> io::Result<Self> {
-        let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+        let names = names(schema);
         let json = || is_terminal.then(Shown::json);
         let out = match format {
             Format::Table => {
@@ -165,6 +166,26 @@ impl<W: Write> Rows<W> {
             Out::Ndjson(mut out) => out.flush()?,
         }
         Ok(self.count)
+    }
+}
+
+/// The columns' names, each once: a field of a struct has the field's, as in Trino.
+fn names(schema: &Schema) -> Vec<String> {
+    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut unique = |name: &str| {
+        let number = known.entry(name.to_owned()).or_default();
+        *number += 1;
+        if *number == 1 { name.to_owned() } else { format!("{name}_{number}") }
+    };
+    schema.fields().iter().map(|field| unique(plain_name(field.name()))).collect()
+}
+
+/// `arn` of `cloudtrail.useridentity[arn]`; any other name as it is.
+fn plain_name(name: &str) -> &str {
+    let is_path = |c: char| c.is_alphanumeric() || "_.[]-".contains(c);
+    match name.strip_suffix(']').and_then(|name| name.rsplit_once('[')) {
+        Some((_, last)) if !last.is_empty() && name.chars().all(is_path) => last,
+        _ => name,
     }
 }
 
@@ -296,4 +317,58 @@ fn number(column: &dyn Array, row: usize, data_type: &DataType) -> Option<Value>
         DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+
+    use super::*;
+
+    fn written(format: Format, is_terminal: bool) -> String {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("=a\u{1b}[2J\"x"), None]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        let times: ArrayRef =
+            Arc::new(TimestampMicrosecondArray::from(vec![Some(1_500_000), None]));
+        let batch = RecordBatch::try_from_iter([
+            ("cloudtrail.useridentity[arn]", texts),
+            ("n", numbers),
+            ("t.x[arn]", times),
+        ]);
+        let batch = batch.unwrap();
+        let mut out = Vec::new();
+        let mut rows = Rows::new(&mut out, format, is_terminal, &batch.schema()).unwrap();
+        rows.add(&batch).unwrap();
+        assert_eq!(rows.end().unwrap(), 2);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn rows_are_written_in_each_form() {
+        let json = "{\"arn\":\"=a\\u001b[2J\\\"x\",\"n\":1,\"arn_2\":\"1970-01-01T00:00:01.5Z\"}\n\
+                    {\"arn\":null,\"n\":2,\"arn_2\":null}\n";
+        assert_eq!(written(Format::Ndjson, false), json);
+        let list: serde_json::Value = serde_json::from_str(&written(Format::Json, true)).unwrap();
+        assert_eq!(list[1]["n"], 2);
+        let csv = written(Format::Csv, false);
+        assert!(csv.starts_with("arn,n,arn_2\n"), "{csv}");
+        assert!(csv.contains(",1,1970-01-01 00:00:01.500"), "{csv}");
+    }
+
+    #[test]
+    fn a_terminal_gets_nothing_that_it_obeys() {
+        for format in [Format::Table, Format::Csv, Format::Json, Format::Ndjson] {
+            assert!(!written(format, true).contains('\u{1b}'), "{format:?}");
+        }
+        assert!(!written(Format::Table, false).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn long_names_stay() {
+        assert_eq!(plain_name("element_at(a,Utf8(\"x[y]\"))"), "element_at(a,Utf8(\"x[y]\"))");
+        assert_eq!(plain_name("t.requestparameters[bucketName]"), "bucketName");
+        assert_eq!(plain_name("eventname"), "eventname");
+    }
 }
