@@ -1,61 +1,6 @@
 //! Text for people: what a record says made harmless for a terminal, numbers made readable.
 
-use std::borrow::Cow;
-
-/// Whether a terminal might obey a character instead of showing it, show nothing for it, or show its
-/// neighbours in another order: control and format characters, separators and spaces but the usual
-/// one, what Unicode has not assigned, and what is drawn as nothing. All that the command line writes
-/// to a terminal of names, values, paths and messages is judged by this.
-pub(super) fn is_unsafe(c: char) -> bool {
-    if c.is_ascii() {
-        return c.is_ascii_control();
-    }
-    is_drawn_as_nothing(c) || !is_printable(c)
-}
-
-/// As the standard library judges for debugging. It escapes a combining mark as well, but not one
-/// behind a letter, which is part of many names.
-fn is_printable(c: char) -> bool {
-    let mut text = [b'a', 0, 0, 0, 0];
-    let end = 1 + c.encode_utf8(&mut text[1..]).len();
-    std::str::from_utf8(&text[..end]).is_ok_and(|text| text.escape_debug().nth(2).is_none())
-}
-
-/// Unicode's Default_Ignorable_Code_Point, as far as it counts as printable, and the blank of Braille.
-fn is_drawn_as_nothing(c: char) -> bool {
-    matches!(c,
-        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{1d159}'
-        | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// The text on one line, with unsafe characters in Rust's notation (`\n`, `\u{1b}`).
-pub(super) fn escape(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let mut safe = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_unsafe(c) {
-            safe.extend(c.escape_default());
-        } else {
-            safe.push(c);
-        }
-    }
-    Cow::Owned(safe)
-}
-
-/// The escaped text, cut to so many characters with an ellipsis.
-pub(super) fn escape_cut(text: &str, chars_max: usize) -> String {
-    let text = escape(text);
-    match text.char_indices().nth(chars_max) {
-        None => text.into_owned(),
-        Some(_) => {
-            let kept = text.char_indices().nth(chars_max.saturating_sub(1)).map_or(0, |(at, _)| at);
-            format!("{}…", &text[..kept])
-        }
-    }
-}
+pub(super) use formats::terminal::{escape, escape_cut};
 
 /// The same of a text of several lines, whose ends stay.
 pub(super) fn escape_lines(text: &str) -> String {
@@ -127,6 +72,7 @@ pub(super) fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use formats::terminal::is_unsafe;
 
     #[test]
     fn a_long_text_is_cut_and_says_so() {

@@ -12,11 +12,13 @@ use toml::Table;
 
 /// Libraries that only these crates may use.
 const CONFINED: &[(&str, &[&str])] = &[
-    ("anyhow", &["server", "lookup", "bench", "traildex-notify", "traildex"]),
+    ("anyhow", &["server", "lookup", "bench", "traildex-notify", "traildex-sql", "traildex"]),
     ("axum", &["client", "server", "lookup", "web"]),
-    ("clap", &["traildex-notify", "traildex"]),
+    ("clap", &["traildex-notify", "traildex-sql", "traildex"]),
     ("csv", &["formats"]),
     ("csv-core", &["tables"]),
+    // It takes long to build, and only one program is to.
+    ("datafusion", &["traildex-sql"]),
     ("flate2", &["ingest", "tables"]),
     ("hyper", &["client", "server", "lookup", "web"]),
     ("libdeflate-sys", &["ingest"]),
@@ -38,8 +40,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tantivy", &["segment", "store", "search"]),
     ("tantivy-sstable", &["segment"]),
     // The demo stops the daemon that it started in its own process.
-    ("tokio", &["client", "server", "lookup", "web", "traildex"]),
-    ("toml", &["lookup", "traildex-notify", "traildex"]),
+    ("tokio", &["client", "server", "lookup", "web", "traildex-sql", "traildex"]),
+    ("toml", &["lookup", "traildex-notify", "traildex-sql", "traildex"]),
     ("unicode-normalization", &["search"]),
     ("yaml_serde", &["detect"]),
     ("ureq", &["traildex-notify"]),
@@ -47,7 +49,7 @@ const CONFINED: &[(&str, &[&str])] = &[
 ];
 
 /// Programs beside the daemon: each is asked for by its own name, and no crate knows it.
-const BESIDE: &[&str] = &["traildex-notify"];
+const BESIDE: &[&str] = &["traildex-notify", "traildex-sql"];
 
 /// The files with unsafe code.
 const UNSAFE: &[&str] =

@@ -28,10 +28,14 @@ type Banned = &'static [(&'static str, &'static str)];
 
 /// The programs of the workspace, a crate that each is known by, and those that must not come into each,
 /// with the reason.
-const PROGRAMS: &[(&str, &str, Banned)] =
-    &[("traildex", "tantivy", BANNED_IN_DAEMON), ("traildex-notify", "rustls", BANNED_IN_NOTIFY)];
+const PROGRAMS: &[(&str, &str, Banned)] = &[
+    ("traildex", "tantivy", BANNED_IN_DAEMON),
+    ("traildex-notify", "rustls", BANNED_IN_NOTIFY),
+    ("traildex-sql", "datafusion", BANNED_IN_SQL),
+];
 
 const BANNED_IN_DAEMON: &[(&str, &str)] = &[
+    ("datafusion", "SQL has a program of its own"),
     ("openssl", "there is nothing to encrypt on a local socket"),
     ("openssl-sys", "there is nothing to encrypt on a local socket"),
     ("native-tls", "there is nothing to encrypt on a local socket"),
@@ -39,6 +43,15 @@ const BANNED_IN_DAEMON: &[(&str, &str)] = &[
     ("reqwest", "the program opens no connection to anywhere"),
     ("rsa", "RUSTSEC-2023-0071"),
     ("serde_yaml", "not maintained"),
+];
+
+const BANNED_IN_SQL: &[(&str, &str)] = &[
+    ("openssl", "it opens no connection to anywhere"),
+    ("openssl-sys", "it opens no connection to anywhere"),
+    ("native-tls", "it opens no connection to anywhere"),
+    ("rustls", "it opens no connection to anywhere"),
+    ("reqwest", "it opens no connection to anywhere"),
+    ("datafusion-datasource-parquet", "it reads the index and no files"),
 ];
 
 const BANNED_IN_NOTIFY: &[(&str, &str)] = &[

@@ -14,6 +14,15 @@ pub(crate) struct Listing<'a> {
 }
 
 impl Alerts {
+    /// All alerts, withdrawn ones among them, in the order of their ids.
+    pub fn all(&self) -> Vec<Alert> {
+        self.listed(|Listing { alerts }| {
+            let mut all: Vec<Alert> = alerts.into_iter().map(|(_, alert)| alert.clone()).collect();
+            all.sort_by(|a, b| a.id.cmp(&b.id));
+            all
+        })
+    }
+
     /// Lists alerts. `span` is from when on (inclusive) and until when, in microseconds since 1970.
     pub fn list(
         &self,

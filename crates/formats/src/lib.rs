@@ -3,6 +3,7 @@
 //! The crate never knows where the events come from, or where the bytes go. Start at
 //! [`page::Exporter`], which turns pages of results into bytes; [`csv::CsvWriter`] and
 //! [`json::one_line`] are for the command line. [`sentence::sentence`] tells one event in words.
+//! [`terminal`] decides what a terminal may get.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -12,3 +13,4 @@ pub mod page;
 pub mod parquet;
 pub mod record;
 pub mod sentence;
+pub mod terminal;

@@ -13,6 +13,7 @@ mod looser;
 mod meaning;
 mod rest;
 mod rows;
+pub mod scan;
 mod span;
 mod spans;
 mod table;

@@ -10,7 +10,7 @@
 //! faults on the segment that was read.
 
 use std::cell::Cell;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use tantivy::query::{EnableScoring, Query, TermQuery, Weight};
@@ -114,6 +114,16 @@ impl<'a, E: From<IndexError> + Send> Matches<'a, E> {
     ) -> Result<T, E> {
         let piece = SegmentPiece { segment, docs: 0..segment.events() };
         self.believed(self.in_piece(piece, work))
+    }
+
+    /// Does the work on some documents of a segment, here.
+    pub(crate) fn in_docs<T>(
+        &self,
+        segment: &Arc<SegmentView>,
+        docs: Range<DocId>,
+        work: impl FnOnce(MatchWalk<'_, E>) -> Result<T, Ended<E>>,
+    ) -> Result<T, E> {
+        self.believed(self.in_piece(SegmentPiece { segment, docs }, work))
     }
 
     /// How many events of a segment match; the index may know without a look at them.

@@ -23,6 +23,7 @@ use segment::build::open_index;
 use segment::cache::Caches;
 use segment::directory::SegmentFiles;
 use segment::disk::RealDisk;
+use segment::parts::SegmentEntry;
 use segment::regular;
 use segment::schema::Fields;
 use segment::sigbus;
@@ -69,27 +70,108 @@ pub fn open_to_read(
     data_dir: &Path,
     cache_bytes: usize,
 ) -> Result<Option<Arc<Snapshot>>, IndexError> {
-    sigbus::install();
-    let segments_dir = data_dir.join(SEGMENTS);
-    fs::metadata(data_dir).map_err(IndexError::io(data_dir))?;
-    if !segments_dir.exists() {
-        return Ok(None);
+    Follower::new(data_dir, cache_bytes, Trust::Hashes).newest()
+}
+
+/// What is done before a file of the index is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// All of it is compared with its hash.
+    Hashes,
+    /// Its length and its head are looked at: whoever owns the index has compared the rest.
+    Owner,
+}
+
+/// How often a commit is read again, because its owner has replaced it meanwhile.
+const ATTEMPTS_MAX: u32 = 10;
+
+/// The index of a data directory, as its owner's commits leave it. It holds no lock, and changes nothing.
+pub struct Follower {
+    data_dir: PathBuf,
+    trust: Trust,
+    caches: Arc<Caches>,
+    fields: Arc<Fields>,
+    current: Option<(Manifest, Arc<Snapshot>)>,
+}
+
+impl Follower {
+    /// Follows the index of a directory; opens nothing yet. `cache_bytes` are kept of records that were
+    /// read.
+    pub fn new(data_dir: &Path, cache_bytes: usize, trust: Trust) -> Self {
+        sigbus::install();
+        Self {
+            data_dir: data_dir.to_owned(),
+            trust,
+            caches: Arc::new(Caches::new(cache_bytes)),
+            fields: Arc::new(Fields::new()),
+            current: None,
+        }
     }
-    let Some((manifest, ledger)) = opening::read_commit(data_dir)? else { return Ok(None) };
-    let damaged = opening::check_segments(&segments_dir, &manifest.segments)?;
-    if let Some((entry, reason)) = damaged.into_iter().next() {
-        return Err(IndexError::Damaged { path: segments_dir.join(&entry.id), reason });
+
+    /// The last commit; None where there is no index. Segments that stay are shared with the snapshot
+    /// before. Begins again where the owner replaces the commit while it is opened: a merge removes files.
+    pub fn newest(&mut self) -> Result<Option<Arc<Snapshot>>, IndexError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            fs::metadata(&self.data_dir).map_err(IndexError::io(&self.data_dir))?;
+            if !self.data_dir.join(SEGMENTS).exists() {
+                return Ok(None);
+            }
+            let before = Manifest::read(&self.data_dir)?;
+            if let (Some((known, snapshot)), Some(manifest)) = (&self.current, &before)
+                && known == manifest
+            {
+                return Ok(Some(Arc::clone(snapshot)));
+            }
+            match self.open() {
+                Err(error) if attempts < ATTEMPTS_MAX => {
+                    if Manifest::read(&self.data_dir)? == before {
+                        return Err(error);
+                    }
+                }
+                opened => return opened,
+            }
+        }
     }
-    let files = SegmentFiles::open(&segments_dir, Arc::new(RealDisk))?;
-    let fields = Arc::new(Fields::new());
-    let index = open_index(files.directory(), &fields)?;
-    let caches = Arc::new(Caches::new(cache_bytes));
-    let open = |entry| Ok(Arc::new(SegmentView::open(&index, &files, entry, &caches)?));
-    let views = manifest.segments.iter().map(open).collect::<Result<_, IndexError>>()?;
-    let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
-    let snapshot = Snapshot::new(fields, views, reader, extent).at(&manifest);
-    snapshot.verdicts.store(Arc::new(Verdicts::read(data_dir, manifest.begun)));
-    Ok(Some(Arc::new(snapshot)))
+
+    fn open(&mut self) -> Result<Option<Arc<Snapshot>>, IndexError> {
+        let Some((manifest, ledger)) = opening::read_commit(&self.data_dir)? else {
+            return Ok(None);
+        };
+        let known: Vec<Arc<SegmentView>> = match &self.current {
+            Some((_, snapshot)) => snapshot.segments.clone(),
+            None => Vec::new(),
+        };
+        let kept = |entry: &SegmentEntry| {
+            known.iter().find(|view| view.entry == *entry && !view.is_damaged())
+        };
+        let segments_dir = self.data_dir.join(SEGMENTS);
+        if self.trust == Trust::Hashes {
+            let new: Vec<SegmentEntry> =
+                manifest.segments.iter().filter(|entry| kept(entry).is_none()).cloned().collect();
+            let damaged = opening::check_segments(&segments_dir, &new)?;
+            if let Some((entry, reason)) = damaged.into_iter().next() {
+                return Err(IndexError::Damaged { path: segments_dir.join(&entry.id), reason });
+            }
+        }
+        let files = SegmentFiles::open(&segments_dir, Arc::new(RealDisk))?;
+        let index = open_index(files.directory(), &self.fields)?;
+        let open = |entry: &SegmentEntry| match kept(entry) {
+            Some(view) => Ok(Arc::clone(view)),
+            None => Ok(Arc::new(SegmentView::open(&index, &files, entry, &self.caches)?)),
+        };
+        let views = manifest.segments.iter().map(open).collect::<Result<Vec<_>, IndexError>>()?;
+        let is_gone = |view: &&Arc<SegmentView>| !views.iter().any(|new| Arc::ptr_eq(new, view));
+        known.iter().filter(is_gone).for_each(|view| view.retire());
+        let (reader, extent) = (ledger.reader().clone(), ledger.extent().clone());
+        let fields = Arc::clone(&self.fields);
+        let snapshot = Snapshot::new(fields, views, reader, extent).at(&manifest);
+        snapshot.verdicts.store(Arc::new(Verdicts::read(&self.data_dir, manifest.begun)));
+        let snapshot = Arc::new(snapshot);
+        self.current = Some((manifest, Arc::clone(&snapshot)));
+        Ok(Some(snapshot))
+    }
 }
 
 /// Whether the last commit of a data directory has events. False where it cannot be read.

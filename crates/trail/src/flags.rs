@@ -26,7 +26,7 @@ impl Flags {
 
     /// An object of the record, of a policy in it, or of what it is packed in has a key twice, or one with dots
     /// beside its nested form. What is derived follows what other readers read: the last, and the nested.
-    pub(crate) const DUPLICATE_KEYS: Self = Self(1 << 16);
+    pub const DUPLICATE_KEYS: Self = Self(1 << 16);
     /// Text that is no time stands before the record in its line.
     pub(crate) const LINE_PREFIX: Self = Self(1 << 17);
     /// The record was in a wrapper of another tool: `_source` (Elasticsearch).

@@ -1,0 +1,83 @@
+//! Errors as a person reads them: one sentence, and what helps.
+
+use datafusion::common::DataFusionError;
+use thiserror::Error;
+
+use wire::{ApiError, ErrorKind};
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum SqlError {
+    /// The statement cannot be understood, or may not be asked.
+    #[error("{0}")]
+    Statement(String),
+    /// A bound was reached: time, memory, disk or rows.
+    #[error("{0}")]
+    Bound(String),
+    /// The index, or something below it, failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// An error of the index within DataFusion.
+pub(crate) fn failed(error: ApiError) -> DataFusionError {
+    DataFusionError::External(Box::new(OfIndex(error)))
+}
+
+#[derive(Debug, Error)]
+#[error("{0}")]
+struct OfIndex(ApiError);
+
+impl SqlError {
+    /// Says what DataFusion says, without its wrapping.
+    pub(crate) fn of(error: &DataFusionError) -> Self {
+        let root = error.find_root();
+        if let DataFusionError::External(inner) = root {
+            let text = inner.to_string();
+            return match inner.downcast_ref::<OfIndex>() {
+                Some(OfIndex(error)) if error.kind == ErrorKind::Timeout => {
+                    Self::Bound(TIMEOUT.to_owned())
+                }
+                _ => Self::Failed(text),
+            };
+        }
+        let text = root.strip_backtrace();
+        match root {
+            DataFusionError::ResourcesExhausted(_) => Self::Bound(format!(
+                "the query needs more memory or disk than it may have ({}); add conditions, ask for fewer \
+                 columns, or give it more with --memory and --spill",
+                first_line(&text)
+            )),
+            DataFusionError::SQL(..)
+            | DataFusionError::Plan(_)
+            | DataFusionError::SchemaError(..)
+            | DataFusionError::NotImplemented(_)
+            | DataFusionError::Configuration(_)
+            | DataFusionError::Diagnostic(..)
+            | DataFusionError::Collection(_) => Self::Statement(first_lines(&text)),
+            DataFusionError::Execution(_) | DataFusionError::ArrowError(..) => {
+                Self::Statement(first_lines(&text))
+            }
+            _ => Self::Failed(first_lines(&text)),
+        }
+    }
+}
+
+/// The query took too long.
+pub(crate) const TIMEOUT: &str = "the query reached its deadline; ask for a shorter time range, or give it more time with --timeout";
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// Lines of an error that are told.
+const LINES_MAX: usize = 4;
+
+fn first_lines(text: &str) -> String {
+    let prefixes =
+        ["Error during planning: ", "SQL error: ", "Execution error: ", "Schema error: "];
+    let text = prefixes.iter().fold(text, |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
+    let lines: Vec<&str> =
+        text.lines().filter(|line| !line.trim().is_empty()).take(LINES_MAX).collect();
+    lines.join("; ")
+}

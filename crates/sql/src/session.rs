@@ -1,0 +1,313 @@
+//! A data directory that is asked in SQL. Each query takes the newest commit, and reads it to its end whatever
+//! is committed meanwhile.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{SchemaProvider, TableProvider};
+use datafusion::common::Result;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use futures_util::StreamExt as _;
+
+use crate::error::{SqlError, TIMEOUT};
+use crate::functions;
+use crate::names::{is_store, quoted};
+use crate::rewrite::{DEPTH_MAX, Trino, rewrite};
+use crate::scan::Source;
+use crate::table::CloudTrail;
+use crate::tables;
+use store::reading::{Follower, Trust, User, user};
+use store::snapshot::Snapshot;
+use wire::engine::Cancel;
+
+/// Bounds of a query, and what the tables are called.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes of memory that sorts, joins and groups may take; beyond, they write to disk.
+    pub memory_bytes: usize,
+    /// Bytes that they may write to disk.
+    pub spill_bytes: u64,
+    /// Where they write; None is the system's folder for such files.
+    pub spill_dir: Option<PathBuf>,
+    /// How long a query may take.
+    pub timeout: Duration,
+    /// Threads that read and compute.
+    pub threads: usize,
+    /// Names of event data stores, under which `cloudtrail` is found, too.
+    pub stores: Vec<String>,
+    /// Bytes of records that are kept between queries.
+    pub cache_bytes: usize,
+    /// Whether conditions and columns are asked of the index. Without, answers are the same, and slow: it is
+    /// there to test that.
+    pub uses_index: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 512 << 20,
+            spill_bytes: 4 << 30,
+            spill_dir: None,
+            timeout: Duration::from_secs(60),
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            stores: Vec::new(),
+            cache_bytes: 64 << 20,
+            uses_index: true,
+        }
+    }
+}
+
+/// Bytes of a statement. Lake takes 10,000 characters.
+pub const STATEMENT_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of stack of each thread that a statement is answered on: it can be nested.
+pub const STACK_BYTES: usize = 64 << 20;
+
+/// Merges that read from disk at once: each holds a batch of every file.
+const SPILL_READ_BYTES: usize = 10 << 20;
+
+/// See the module's documentation.
+pub struct Database {
+    data_dir: PathBuf,
+    follower: Mutex<Follower>,
+    options: Options,
+}
+
+/// The rows that a statement makes, as they come.
+pub struct Answer {
+    stream: SendableRecordBatchStream,
+    cancel: Cancel,
+}
+
+impl Database {
+    /// Opens the index of a data directory. Where a daemon or an import uses it, that one answers for its
+    /// files; where nobody does, all of them are compared with their hashes first.
+    pub fn open(data_dir: &Path, options: Options) -> std::result::Result<Self, SqlError> {
+        let failed = |error: segment::IndexError| SqlError::Failed(error.to_string());
+        let trust = match user(data_dir).map_err(failed)? {
+            User::Nobody => Trust::Hashes,
+            User::Daemon(_) | User::Writer => Trust::Owner,
+        };
+        let mut follower = Follower::new(data_dir, options.cache_bytes, trust);
+        if follower.newest().map_err(failed)?.is_none() {
+            return Err(SqlError::Failed(format!("there is no index in {}", data_dir.display())));
+        }
+        Ok(Self { data_dir: data_dir.to_owned(), follower: Mutex::new(follower), options })
+    }
+
+    /// The newest commit.
+    fn newest(&self) -> std::result::Result<Arc<Snapshot>, SqlError> {
+        let mut follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = follower.newest().map_err(|error| SqlError::Failed(error.to_string()))?;
+        newest.ok_or_else(|| {
+            SqlError::Failed(format!("there is no index in {}", self.data_dir.display()))
+        })
+    }
+
+    /// Begins to answer a statement. It must be run on a runtime of several threads, each with a stack of
+    /// [`STACK_BYTES`].
+    pub async fn query(&self, sql: &str) -> std::result::Result<Answer, SqlError> {
+        let deadline = Instant::now() + self.options.timeout;
+        let cancel = Cancel::at(deadline);
+        let snapshot = self.newest()?;
+        let context = self.context(&snapshot, &cancel).map_err(|error| SqlError::of(&error))?;
+        let (sql, stores) = (sql.to_owned(), self.options.stores.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let (done, planned) = tokio::sync::oneshot::channel();
+        // A statement can be nested, and plans with it.
+        let plan = move || {
+            let stream = parsed(&sql, &stores).and_then(|statement| {
+                runtime.block_on(plan(&context, statement)).map_err(|error| SqlError::of(&error))
+            });
+            let _ = done.send(stream);
+        };
+        let spawned = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(plan);
+        spawned.map_err(|error| SqlError::Failed(format!("no thread can be started: {error}")))?;
+        match tokio::time::timeout_at(deadline.into(), planned).await {
+            Ok(Ok(stream)) => Ok(Answer { stream: stream?, cancel }),
+            Ok(Err(_)) => {
+                Err(SqlError::Failed("the statement could not be planned: a bug".to_owned()))
+            }
+            Err(_) => Err(SqlError::Bound(TIMEOUT.to_owned())),
+        }
+    }
+
+    fn context(&self, snapshot: &Arc<Snapshot>, cancel: &Cancel) -> Result<SessionContext> {
+        let Options { memory_bytes, spill_bytes, spill_dir, threads, .. } = &self.options;
+        let mode = match spill_dir {
+            Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
+            None => DiskManagerMode::OsTmpDirectory,
+        };
+        let disk = DiskManagerBuilder::default()
+            .with_mode(mode)
+            .with_max_temp_directory_size(*spill_bytes);
+        let largest = std::num::NonZero::<usize>::MIN;
+        let pool = TrackConsumersPool::new(FairSpillPool::new(*memory_bytes), largest);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_disk_manager_builder(disk)
+            .build_arc()?;
+        let threads = (*threads).max(1);
+        let mut config = SessionConfig::new()
+            .with_target_partitions(threads)
+            .with_information_schema(true)
+            .with_create_default_catalog_and_schema(false)
+            .with_default_catalog_and_schema("traildex", "default");
+        let options = config.options_mut();
+        "nulls_last".clone_into(&mut options.sql_parser.default_null_ordering);
+        options.sql_parser.map_string_types_to_utf8view = false;
+        options.execution.sort_spill_reservation_bytes = SPILL_READ_BYTES.min(memory_bytes / 8);
+        let mut state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        functions::register(&mut state)?;
+        let context = SessionContext::new_with_state(state);
+        let source = Arc::new(Source {
+            snapshot: Arc::clone(snapshot),
+            cancel: cancel.clone(),
+            partitions: threads,
+            uses_index: self.options.uses_index,
+        });
+        let tables =
+            Tables { data_dir: self.data_dir.clone(), source, stores: self.options.stores.clone() };
+        let catalog = datafusion::catalog::MemoryCatalogProvider::new();
+        datafusion::catalog::CatalogProvider::register_schema(
+            &catalog,
+            "default",
+            Arc::new(tables),
+        )?;
+        context.register_catalog("traildex", Arc::new(catalog));
+        Ok(context)
+    }
+}
+
+async fn plan(context: &SessionContext, statement: Statement) -> Result<SendableRecordBatchStream> {
+    let plan = context.state().statement_to_plan(statement).await?;
+    let reads_only =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    reads_only.verify_plan(&plan)?;
+    context.execute_logical_plan(plan).await?.execute_stream().await
+}
+
+/// The one statement of a text, if it only reads.
+fn parsed(sql: &str, stores: &[String]) -> std::result::Result<Statement, SqlError> {
+    let refuse = |message: String| Err(SqlError::Statement(message));
+    if sql.len() > STATEMENT_BYTES_MAX {
+        return refuse(format!(
+            "the statement has {} bytes; {STATEMENT_BYTES_MAX} are the most",
+            sql.len()
+        ));
+    }
+    let sql = quoted(sql, stores);
+    let parser = DFParserBuilder::new(sql.as_ref()).with_dialect(&Trino).build();
+    let parsed = parser.and_then(|mut parser| parser.parse_statements());
+    let mut statements = parsed.map_err(|error| SqlError::of(&error))?;
+    let Some(mut statement) = statements.pop_front() else {
+        return refuse("there is no statement".to_owned());
+    };
+    if !statements.is_empty() {
+        return refuse("one statement is asked at a time".to_owned());
+    }
+    match reads(&mut statement) {
+        None => refuse("SQL only reads here: SELECT, EXPLAIN, SHOW and DESCRIBE".to_owned()),
+        Some(false) => refuse(format!(
+            "a condition is nested more than {DEPTH_MAX} deep; a list of values is shorter as x IN (…)"
+        )),
+        Some(true) => Ok(statement),
+    }
+}
+
+/// Whether what a statement asks is nested no deeper than it may be; None where it does more than read. What
+/// is within is rewritten to DataFusion's forms.
+fn reads(statement: &mut Statement) -> Option<bool> {
+    match statement {
+        Statement::Explain(explain) => reads(&mut explain.statement),
+        Statement::Statement(statement) => match &mut **statement {
+            SqlStatement::Query(_) => Some(rewrite(statement)),
+            SqlStatement::Explain { statement: inner, .. } => {
+                matches!(**inner, SqlStatement::Query(_)).then(|| rewrite(inner))
+            }
+            SqlStatement::ExplainTable { .. }
+            | SqlStatement::ShowTables { .. }
+            | SqlStatement::ShowColumns { .. }
+            | SqlStatement::ShowFunctions { .. } => Some(true),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+impl Answer {
+    /// The columns of the rows.
+    pub fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+
+    /// The next rows; None behind the last. Fails once the deadline is reached.
+    pub async fn next(&mut self) -> std::result::Result<Option<RecordBatch>, SqlError> {
+        let next = tokio::time::timeout_at(self.cancel.deadline().into(), self.stream.next());
+        match next.await {
+            Ok(Some(batch)) => batch.map(Some).map_err(|error| SqlError::of(&error)),
+            Ok(None) => Ok(None),
+            Err(_) => Err(SqlError::Bound(TIMEOUT.to_owned())),
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // Its scans end, too.
+        self.cancel.hang_up();
+    }
+}
+
+/// The tables that there are.
+#[derive(Debug)]
+struct Tables {
+    data_dir: PathBuf,
+    source: Arc<Source>,
+    stores: Vec<String>,
+}
+
+impl Tables {
+    fn is_cloudtrail(&self, name: &str) -> bool {
+        name == "cloudtrail" || is_store(name) || self.stores.iter().any(|store| store == name)
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for Tables {
+    fn table_names(&self) -> Vec<String> {
+        let mut names = vec!["alerts".to_owned(), "cloudtrail".to_owned(), "files".to_owned()];
+        names.extend(self.stores.iter().cloned());
+        names
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        Ok(match name {
+            "files" => Some(tables::files(&self.source)?),
+            "alerts" => Some(tables::alerts(&self.data_dir)?),
+            name if self.is_cloudtrail(name) => {
+                Some(Arc::new(CloudTrail { source: Arc::clone(&self.source) }))
+            }
+            _ => None,
+        })
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        matches!(name, "files" | "alerts") || self.is_cloudtrail(name)
+    }
+}
