@@ -43,11 +43,15 @@ impl SqlError {
         }
         let text = root.strip_backtrace();
         match root {
-            DataFusionError::ResourcesExhausted(_) => Self::Bound(format!(
-                "the query needs more memory or disk than it may have ({}); add conditions, ask for fewer \
-                 columns, or give it more with --memory and --spill",
-                first_line(&text)
-            )),
+            _ if text.contains(SPILLED) => Self::Bound(SPILLED_TOO_MUCH.to_owned()),
+            DataFusionError::ResourcesExhausted(_) => {
+                let whose = text.split_whitespace().skip_while(|word| *word != "for").nth(1);
+                Self::Bound(format!(
+                    "the query needs more memory or disk than it may have, for {}; add conditions, ask for \
+                     fewer columns, or give it more with --memory and --spill",
+                    whose.unwrap_or("its rows")
+                ))
+            }
             DataFusionError::SQL(..)
             | DataFusionError::Plan(_)
             | DataFusionError::SchemaError(..)
@@ -63,12 +67,13 @@ impl SqlError {
     }
 }
 
+/// How DataFusion says that the disk that a query may have is full.
+const SPILLED: &str = "The used disk space during the spilling process";
+const SPILLED_TOO_MUCH: &str = "the query writes more to disk than it may; add conditions, ask for fewer \
+                                columns, or give it more with --memory and --spill";
+
 /// The query took too long.
 pub(crate) const TIMEOUT: &str = "the query reached its deadline; ask for a shorter time range, or give it more time with --timeout";
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
-}
 
 /// Lines of an error that are told.
 const LINES_MAX: usize = 4;
@@ -79,5 +84,5 @@ fn first_lines(text: &str) -> String {
     let text = prefixes.iter().fold(text, |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
     let lines: Vec<&str> =
         text.lines().filter(|line| !line.trim().is_empty()).take(LINES_MAX).collect();
-    lines.join("; ")
+    lines.join(" ").trim_end_matches('.').replace(".; ", ". ")
 }

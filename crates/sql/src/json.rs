@@ -84,6 +84,57 @@ impl<'a> Json<'a> {
     }
 }
 
+/// A text that the index could read and [`Json::read`] may not, as one that it can: an escape that is half of
+/// a character becomes the sign for what cannot be shown, and a number that is too large a text.
+pub(crate) fn softened(text: &str) -> Cow<'_, str> {
+    if Json::read(text).is_some() {
+        return Cow::Borrowed(text);
+    }
+    let bytes = text.as_bytes();
+    let mut soft = String::with_capacity(text.len() + 16);
+    let (mut at, mut copied, mut is_text) = (0, 0, false);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' if is_text => match (unit(bytes, at), unit(bytes, at + 6)) {
+                (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => at += 12,
+                (Some(0xd800..=0xdfff), _) => {
+                    soft.push_str(&text[copied..at]);
+                    soft.push_str("\\ufffd");
+                    at += 6;
+                    copied = at;
+                }
+                _ => at += 2,
+            },
+            b'"' => {
+                is_text = !is_text;
+                at += 1;
+            }
+            b'-' | b'0'..=b'9' if !is_text => {
+                let is_digit = |byte: &&u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+                let end = at + bytes[at..].iter().take_while(is_digit).count();
+                let number = &text[at..end];
+                if number.parse::<f64>().is_ok_and(f64::is_infinite) {
+                    soft.push_str(&text[copied..at]);
+                    soft.push('"');
+                    soft.push_str(number);
+                    soft.push('"');
+                    copied = end;
+                }
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+    soft.push_str(&text[copied.min(text.len())..]);
+    Cow::Owned(soft)
+}
+
+/// The unit of UTF-16 that is written as an escape here.
+fn unit(bytes: &[u8], at: usize) -> Option<u32> {
+    let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
 /// Nesting that is read: as deep as that of a record.
 const DEPTH_MAX: usize = 256;
 
@@ -243,6 +294,21 @@ mod tests {
         assert!(Json::read("{\"a\":").is_none());
         assert!(Json::read("1 2").is_none());
         assert!(Json::read("\"[[\\\"[\"").is_some());
+    }
+
+    #[test]
+    fn what_only_the_index_reads_is_softened() {
+        for (hard, soft) in [
+            (
+                r#"{"a\ud800":"\udc00x\ud83d\ude00\\ud800"}"#,
+                r#"{"a\ufffd":"\ufffdx\ud83d\ude00\\ud800"}"#,
+            ),
+            (r#"[1e999,-1e999,1,"1e999"]"#, r#"["1e999","-1e999",1,"1e999"]"#),
+            (r#"{"a":[1]}"#, r#"{"a":[1]}"#),
+            ("{\"a\\", "{\"a\\"),
+        ] {
+            assert_eq!(softened(hard), soft);
+        }
     }
 
     #[test]

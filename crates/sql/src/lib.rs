@@ -8,6 +8,7 @@ mod json;
 mod leaves;
 mod names;
 mod out;
+mod pool;
 mod push;
 mod read;
 mod rewrite;

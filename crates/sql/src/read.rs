@@ -9,7 +9,7 @@ use datafusion::arrow::array::{ArrayRef, BooleanArray, StringArray, TimestampMic
 use datafusion::common::{DataFusionError, Result};
 
 use crate::error::failed;
-use crate::json::Json;
+use crate::json::{Json, softened};
 use crate::schema::{Kind, Leaf};
 use crate::values::{nested, of_leaf, truth};
 use search::run::scan::{Found, Texts};
@@ -77,7 +77,14 @@ impl Reader {
             texts.push(self.text(raw, row)?);
         }
         let is_parsed = self.columns.iter().any(|(_, how)| *how == How::Value);
-        let records = if is_parsed { parsed(&texts, rows)? } else { Vec::new() };
+        let softer: Vec<Cow<'_, str>>;
+        let records = match parsed(if is_parsed { &texts } else { &[] }, rows) {
+            Ok(records) => records,
+            Err(_) => {
+                softer = texts.iter().map(|text| softened(text)).collect();
+                parsed(&softer, rows)?
+            }
+        };
         let columns = std::mem::take(&mut self.columns);
         let arrays = columns.iter().map(|(leaf, how)| {
             Ok(match how {
@@ -141,7 +148,7 @@ impl Reader {
             let row = &rows[at];
             let raw = row.0.record(row.1).map_err(|error| failed(error.into()))?;
             let text = self.text(&raw, row)?;
-            let texts = [text];
+            let texts = [softened(&text)];
             let records = parsed(&texts, std::slice::from_ref(row))?;
             values[at] = scalar(leaf, &records[0]).map(Arc::from);
         }

@@ -12,7 +12,7 @@ use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
@@ -23,6 +23,7 @@ use futures_util::StreamExt as _;
 use crate::error::{SqlError, TIMEOUT};
 use crate::functions;
 use crate::names::{is_store, quoted};
+use crate::pool::{Pool, runs_at_once};
 use crate::rewrite::{DEPTH_MAX, Trino, rewrite};
 use crate::scan::Source;
 use crate::table::CloudTrail;
@@ -73,6 +74,9 @@ pub const STATEMENT_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of stack of each thread that a statement is answered on: it can be nested.
 pub const STACK_BYTES: usize = 64 << 20;
+
+/// Rows of a batch: a merge of what was spilled holds one of each file, and a row can hold a record.
+const BATCH_ROWS: usize = 2_048;
 
 /// Merges that read from disk at once: each holds a batch of every file.
 const SPILL_READ_BYTES: usize = 10 << 20;
@@ -153,13 +157,15 @@ impl Database {
             .with_mode(mode)
             .with_max_temp_directory_size(*spill_bytes);
         let largest = std::num::NonZero::<usize>::MIN;
-        let pool = TrackConsumersPool::new(FairSpillPool::new(*memory_bytes), largest);
+        let pool = TrackConsumersPool::new(Pool::new(*memory_bytes), largest);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))
             .with_disk_manager_builder(disk)
+            .with_max_spill_merge_fan_in(runs_at_once(*memory_bytes, *threads))
             .build_arc()?;
         let threads = (*threads).max(1);
         let mut config = SessionConfig::new()
+            .with_batch_size(BATCH_ROWS)
             .with_target_partitions(threads)
             .with_information_schema(true)
             .with_create_default_catalog_and_schema(false)
@@ -167,7 +173,7 @@ impl Database {
         let options = config.options_mut();
         "nulls_last".clone_into(&mut options.sql_parser.default_null_ordering);
         options.sql_parser.map_string_types_to_utf8view = false;
-        options.execution.sort_spill_reservation_bytes = SPILL_READ_BYTES.min(memory_bytes / 8);
+        options.execution.sort_spill_reservation_bytes = SPILL_READ_BYTES.min(memory_bytes / 32);
         let mut state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)

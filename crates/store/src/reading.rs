@@ -179,3 +179,42 @@ pub fn has_events(data_dir: &Path) -> bool {
     let manifest = Manifest::read(data_dir).ok().flatten();
     manifest.is_some_and(|manifest| manifest.segments.iter().any(|entry| entry.events() > 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use crate::testing::built;
+
+    #[test]
+    fn commits_are_followed_and_segments_that_stay_are_shared() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut follower = Follower::new(dir.path(), 1 << 20, Trust::Owner);
+        assert!(follower.newest().unwrap().is_none());
+        let mut store = Store::open(dir.path(), 1 << 20).unwrap();
+        let segment = built(&store, 0, &[1, 2]);
+        store.commit(vec![segment]).unwrap();
+        let first = follower.newest().unwrap().unwrap();
+        assert_eq!(first.events(), 2);
+        assert!(Arc::ptr_eq(&first, &follower.newest().unwrap().unwrap()));
+        let segment = built(&store, 1, &[3]);
+        store.commit(vec![segment]).unwrap();
+        let second = follower.newest().unwrap().unwrap();
+        assert_eq!((first.events(), second.events()), (2, 3));
+        let stays = |view: &&Arc<SegmentView>| second.segments.iter().any(|s| Arc::ptr_eq(s, view));
+        assert_eq!(first.segments.iter().filter(stays).count(), 1);
+    }
+
+    #[test]
+    fn a_segment_that_is_gone_is_an_error_where_the_commit_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), 1 << 20).unwrap();
+        let segment = built(&store, 0, &[1]);
+        store.commit(vec![segment]).unwrap();
+        for entry in fs::read_dir(dir.path().join(SEGMENTS)).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        let mut follower = Follower::new(dir.path(), 1 << 20, Trust::Owner);
+        assert!(follower.newest().is_err());
+    }
+}

@@ -161,3 +161,25 @@ fn damage_is_told() {
     let error = Database::open(nothing.path(), options()).err().unwrap();
     assert!(error.to_string().contains("there is no index in"), "{error}");
 }
+
+#[test]
+fn odd_records_are_rows() {
+    let nested = format!("{}1{}", "[".repeat(250), "]".repeat(250));
+    let records = [
+        r#"{"eventID":"e0","eventName":"\ud800x","requestParameters":{"k\udc00":"a\ud83d"}}"#.to_owned(),
+        format!(r#"{{"eventID":"e1","eventName":"B","requestParameters":{{"k":{nested}}}}}"#),
+        r#"{"eventID":"e2","eventName":"C","requestParameters":{"n":123456789012345678901234567890,"m":1e999}}"#
+            .to_owned(),
+        "{\"eventID\":\"e3\",\"eventName\":\"D\",\"x\":\"a\tb\"}".to_owned(),
+        r#"{"eventID":"e4","eventName":"E","userIdentity":{"type":"X",},"a":1,}"#.to_owned(),
+    ];
+    let index = Index::of(&records, 2);
+    let found = rows_with(&index, "SELECT * FROM cloudtrail ORDER BY eventid", options()).unwrap();
+    assert_eq!(found.len(), records.len());
+    let names: Vec<&str> = found.iter().map(|row| row["eventname"].as_str().unwrap()).collect();
+    assert_eq!(names[1..], ["B", "C", "D", "E"]);
+    assert_eq!(found[4]["useridentity"]["type"], "X");
+    let without = Options { uses_index: false, ..options() };
+    let same = rows_with(&index, "SELECT * FROM cloudtrail ORDER BY eventid", without).unwrap();
+    assert_eq!(found, same);
+}
