@@ -242,7 +242,7 @@ fn alerts() -> MemoryPart {
         name: "rules and alerts",
         bytes: kept + asked,
         formula: format!(
-            "{} MiB of alerts, and {} MiB for what a rule finds",
+            "{} MiB of alerts, and {} MiB for what a rule finds and rules have seen",
             mib(kept),
             mib(asked)
         ),
@@ -335,7 +335,8 @@ total                      1914 MiB";
         let without = config.memory(2).total();
         config.rules.pack = true;
         let with = config.memory(2);
-        let expected = (64 << 20) + 50_000 * 160 + 250_000 * 400 + (32 << 20);
+        let asked = 350_000 * 400 + (32 << 20) + 1_000_000 * 40;
+        let expected = (64 << 20) + 50_000 * 160 + asked;
         assert_eq!(with.total() - without, expected, "{with}");
         assert!(with.keys().contains(&"rules.pack"));
     }
