@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
+use flate2::{Decompress, FlushDecompress, Status};
 use ingest::read::{Content, FileReader, ReadError, ReadLimits};
 use trail::flags::Flags;
 
@@ -36,6 +37,29 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Whether the member that begins here copies nothing from before its first byte. flate2's streams, and
+/// gzip, take zeros from there; zlib and libdeflate refuse it.
+fn is_strict(member: &[u8]) -> bool {
+    let Some((head, mut rest)) = member.split_at_checked(10) else { return false };
+    let has = |flag: u8| head[3] & flag != 0;
+    if has(4) {
+        let length = member.get(10..12).map_or(0, |two| u16::from_le_bytes([two[0], two[1]]));
+        rest = rest.get(2 + usize::from(length)..).unwrap_or_default();
+    }
+    for flag in [8, 16] {
+        if has(flag) {
+            let name = memchr::memchr(0, rest).map_or(rest.len(), |end| end + 1);
+            rest = &rest[name..];
+        }
+    }
+    if has(2) {
+        rest = rest.get(2..).unwrap_or_default();
+    }
+    let mut out = vec![0; FILE_BYTES_MAX + 1];
+    let inflated = Decompress::new(false).decompress(rest, &mut out, FlushDecompress::Finish);
+    matches!(inflated, Ok(Status::StreamEnd))
+}
+
 /// What flate2 makes of a gzip file: what is in its members, where the second begins, and what is left
 /// from the first on that it cannot read. libdeflate reads some more, whose checksums are right.
 fn by_flate2(file: &[u8]) -> (Vec<u8>, Option<usize>, &[u8]) {
@@ -44,7 +68,7 @@ fn by_flate2(file: &[u8]) -> (Vec<u8>, Option<usize>, &[u8]) {
         let before = bytes.len();
         let mut decoder = GzDecoder::new(rest);
         let read = decoder.by_ref().take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
-        if read.is_err() || bytes.len() > FILE_BYTES_MAX {
+        if read.is_err() || bytes.len() > FILE_BYTES_MAX || !is_strict(rest) {
             bytes.truncate(before);
             break;
         }
@@ -123,4 +147,20 @@ fn files() {
             }
         }
     });
+}
+
+/// The fuzzer found it: gzip makes 40 bytes of it, and zlib none.
+#[test]
+fn a_member_that_copies_from_before_its_first_byte_is_refused_and_told() {
+    let file = "1f8b08000000000000ff2b49a9c84c2936e46264c01f0f000cc81b0728000000747261696c696e67 \
+        1f8b08000000000000ffab564a2d4bcd2bf14bcc4d55b2522a4e4dcecf4b51aa05004f7423da1600 \
+        0000";
+    let file = hex::decode(file).unwrap();
+    assert!(!is_strict(&file) && is_strict(&gzip(b"{}", 6)));
+    let folder = folder();
+    let path = folder.path().join("file");
+    fs::write(&path, &file).unwrap();
+    let limits = ReadLimits { file_bytes_max: FILE_BYTES_MAX, inflate_ratio_max: 200 };
+    let read = FileReader::new(limits).read(&File::open(&path).unwrap(), |_| ());
+    assert!(matches!(read, Err(ReadError::Damaged { at: 0, .. })), "{read:?}");
 }
