@@ -152,8 +152,8 @@ fn files() {
 /// The fuzzer found it: gzip makes 40 bytes of it, and zlib none.
 #[test]
 fn a_member_that_copies_from_before_its_first_byte_is_refused_and_told() {
-    let file = "1f8b08000000000000ff2b49a9c84c2936e46264c01f0f000cc81b0728000000747261696c696e67 \
-        1f8b08000000000000ffab564a2d4bcd2bf14bcc4d55b2522a4e4dcecf4b51aa05004f7423da1600 \
+    let file = "1f8b08000000000000ff2b49a9c84c2936e46264c01f0f000cc81b0728000000747261696c696e67\
+        1f8b08000000000000ffab564a2d4bcd2bf14bcc4d55b2522a4e4dcecf4b51aa05004f7423da1600\
         0000";
     let file = hex::decode(file).unwrap();
     assert!(!is_strict(&file) && is_strict(&gzip(b"{}", 6)));
