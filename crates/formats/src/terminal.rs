@@ -181,6 +181,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_terminal_would_obey_is_written_out() {
+        assert_eq!(escape("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
+        assert_eq!(escape("x\u{202e}y\u{200b}z\u{85}"), "x\\u{202e}y\\u{200b}z\\u{85}");
+        assert_eq!(escape("Zürich \u{65}\u{301} 東京"), "Zürich \u{65}\u{301} 東京");
+        assert_eq!(escape_cut("abcdef", 4), "abc…");
+        assert_eq!(escape_cut("abcd", 4), "abcd");
+    }
+
+    #[test]
     fn a_terminal_gets_json_with_the_same_values() {
         let record = "{\n\"a\":\"\u{9b}31m\u{7f}\u{202e}é\",\t\"ro\u{200b}ot\" :\r\n\"\u{e0041}\"}";
         let safe = json_for_terminal(record);

@@ -14,11 +14,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use formats::terminal::escape;
 use serde_json::Value;
 
 use crate::change::{CHANGES, Change};
 use crate::config::{Config, ConfigError, DEFAULT_FILE, TargetConfig};
-use crate::text::escape;
 use crate::{log, run, targets};
 
 /// Delivers traildex's alerts: to webhooks, files, syslog and commands

@@ -30,6 +30,5 @@ mod spool;
 mod status;
 mod targets;
 mod template;
-mod text;
 
 pub use self::cli::run_process;

@@ -3,14 +3,13 @@
 use std::fmt;
 use std::io::IsTerminal as _;
 
+use formats::terminal::escape;
 use tracing::field::Field;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt as lines};
-
-use crate::text::escape;
 
 /// The crates that the level of the log is meant for; of others, warnings are logged.
 const OURS: &[&str] = &[env!("CARGO_CRATE_NAME"), "client", "wire"];

@@ -242,7 +242,7 @@ impl<'a> Reader<'a> {
                 let said = String::from_utf8_lossy(&body);
                 anyhow::bail!(
                     "the daemon answered {status}: {}",
-                    crate::text::escape_cut(&said, 200)
+                    formats::terminal::escape_cut(&said, 200)
                 )
             }
         }

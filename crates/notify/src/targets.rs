@@ -72,6 +72,6 @@ pub(crate) fn deliver(
 ) -> Result<(), Failure> {
     target.deliver(change, &body(config, change)).map_err(|failure| {
         let reason = config.hidden.redact(&failure.reason);
-        Failure { reason: crate::text::escape_cut(&reason, REASON_CHARS_MAX), ..failure }
+        Failure { reason: formats::terminal::escape_cut(&reason, REASON_CHARS_MAX), ..failure }
     })
 }

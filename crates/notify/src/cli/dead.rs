@@ -1,13 +1,13 @@
 //! `dead`: alerts that could not be delivered. What is to be tried again is handed to the program that
 //! runs, or waits for it to start.
 
+use formats::terminal::escape_cut;
 use serde_json::json;
 
 use super::{Ended, say};
 use crate::config::Config;
 use crate::dead::{Dead, Letter};
 use crate::run;
-use crate::text::escape_cut;
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]

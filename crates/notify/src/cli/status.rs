@@ -1,6 +1,7 @@
 //! `status`: what waits, what was delivered, what fails. Reads files only, so it works whether the
 //! program runs or not.
 
+use formats::terminal::escape_cut;
 use serde::Serialize;
 
 use super::{Ended, say};
@@ -10,7 +11,6 @@ use crate::reader::Cursor;
 use crate::run;
 use crate::spool;
 use crate::status::TargetStatus;
-use crate::text::escape_cut;
 
 #[derive(Serialize)]
 struct Shown {

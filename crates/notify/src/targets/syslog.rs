@@ -9,13 +9,13 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
+use formats::terminal::is_unsafe;
 use serde_json::{Map, Value, json};
 
 use super::{Failure, Target};
 use crate::change::Change;
 use crate::config::{SyslogConfig, To};
 use crate::template::host;
-use crate::text::is_unsafe;
 
 /// The name of our structured data. The number is the one of RFC 5612, for documentation: there is
 /// none of ours.
@@ -221,7 +221,7 @@ fn fit(change: &Change, body: &Value, room: usize) -> String {
     if text.len() <= room {
         return text;
     }
-    let cut = |text: Option<&str>| crate::text::escape_cut(text.unwrap_or_default(), 40);
+    let cut = |text: Option<&str>| formats::terminal::escape_cut(text.unwrap_or_default(), 40);
     let rule = json!({
         "title": cut(change.text(&["rule", "title"])), "author": cut(change.text(&["rule", "author"])),
     });

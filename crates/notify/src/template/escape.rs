@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
+use formats::terminal::is_unsafe;
 use serde_json::Value;
-
-use crate::text::is_unsafe;
 
 /// How texts are made harmless for who shows them. JSON is always JSON; this is about what is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
