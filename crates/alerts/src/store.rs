@@ -332,6 +332,13 @@ impl State {
 
     /// Notes that alerts of a rule were dropped, and the time up to which none is raised any more.
     fn drop_to(&mut self, key: &str, last: i64, count: u64) {
+        let until = written(last);
+        tracing::warn!(
+            rule = key,
+            alerts = count,
+            until,
+            "too many alerts: the oldest are dropped"
+        );
         let horizon = self.seen.horizons.entry(key.to_owned()).or_insert(last);
         *horizon = last.max(*horizon);
         self.seen.dropped += count;
@@ -444,9 +451,10 @@ impl State {
             let mut oldest: Vec<(i64, String)> =
                 of_rule.map(|entry| (entry.last, entry.alert.id.clone())).collect();
             oldest.sort_unstable();
-            for (last, id) in oldest.into_iter().take(*surplus) {
-                self.remove(&id);
-                self.drop_to(rule, last, 1);
+            oldest.truncate(*surplus);
+            oldest.iter().for_each(|(_, id)| self.remove(id));
+            if let Some((last, _)) = oldest.last() {
+                self.drop_to(rule, *last, oldest.len() as u64);
             }
         }
         !too_many.is_empty()
