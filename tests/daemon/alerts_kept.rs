@@ -12,7 +12,7 @@ use wire::{AlertChangeKind, AlertChangesRequest, AlertState, AlertsChangeRequest
 use crate::alerts::{
     Findings, RULES, alarm, alerts, deliver, of_alerts, of_hunt, one, place, records, wait_current,
 };
-use crate::common::{Daemon, PATIENCE, run, wait_until};
+use crate::common::{Daemon, PATIENCE, Place, run, wait_until};
 use crate::crash::Random;
 
 #[test]
@@ -285,8 +285,8 @@ fn events_of_one_period_are_one_alert_that_counts_them() {
     }
 }
 
-#[test]
-fn what_retention_drops_from_the_index_is_no_reason_to_withdraw() {
+/// An index of which retention has dropped all but one event, and what alerts there were before.
+pub(crate) fn with_one_event_left() -> (Place, Daemon, Findings) {
     let place = place();
     let daemon = place.start();
     let mut random = Random(11);
@@ -295,19 +295,25 @@ fn what_retention_drops_from_the_index_is_no_reason_to_withdraw() {
     let before = of_alerts(&alerts(&daemon));
     assert!(before.len() > 20);
     daemon.stop();
-    // A year later, all but the last event is too old.
-    let now = jiff::Timestamp::now().to_string();
+    // All but the last event is too old.
     let place = place.with("RETENTION_AGE_DAYS_MAX", "3");
     let mut trusting = place.serve_command();
     trusting.env("FAILPOINTS", "clock-is-trusted=return");
     let daemon = place.spawn(trusting);
-    deliver(
-        &place.archive(),
-        "b",
-        &[alarm_with(1_000, 1, &json!({ "eventTime": now[..19].to_owned() + "Z" }))],
-    );
+    deliver(&place.archive(), "b", &[alarm_of_now(1_000)]);
     daemon.wait_for(PATIENCE, "retention has dropped them", |status| status.events.indexed == 1);
     wait_current(&daemon, 1);
+    (place, daemon, before)
+}
+
+fn alarm_of_now(id: u64) -> Value {
+    let now = jiff::Timestamp::now().to_string();
+    alarm_with(id, 1, &json!({ "eventTime": now[..19].to_owned() + "Z" }))
+}
+
+#[test]
+fn what_retention_drops_from_the_index_is_no_reason_to_withdraw() {
+    let (place, daemon, before) = with_one_event_left();
     let after = of_alerts(&alerts(&daemon));
     let new: Vec<_> = after.keys().filter(|key| !before.contains_key(*key)).collect();
     assert!(new.iter().all(|(title, _)| title == "alarm"), "{new:?}");
@@ -321,11 +327,7 @@ fn what_retention_drops_from_the_index_is_no_reason_to_withdraw() {
     daemon.stop();
     let place = place.with("ALERTS_AGE_DAYS_MAX", "30");
     let daemon = place.start();
-    deliver(
-        &place.archive(),
-        "c",
-        &[alarm_with(1_001, 1, &json!({ "eventTime": now[..19].to_owned() + "Z" }))],
-    );
+    deliver(&place.archive(), "c", &[alarm_of_now(1_001)]);
     wait_current(&daemon, 2);
     assert_eq!(one(&daemon, &AlertsRequest::default()).events, 2);
 }

@@ -7,11 +7,9 @@ use client::Client;
 use serde_json::{Value, json};
 use wire::AlertsRequest;
 
-use crate::alerts::{
-    RULES, alerts, deliver, list, of_alerts, of_hunt, place, records, wait_current,
-};
+use crate::alerts::{RULES, alerts, deliver, list, of_alerts, of_hunt, place, wait_current};
+use crate::alerts_kept::with_one_event_left;
 use crate::common::{Daemon, PATIENCE, Place, wait_until};
-use crate::crash::Random;
 
 /// One minute of a user, counted from the beginning of a March.
 fn event(id: u64, name: &str, minute: u64) -> Value {
@@ -56,6 +54,13 @@ impl Case {
         let hunted = of_hunt(&self.daemon.socket, &self.place.path("rules"));
         assert_eq!(of_alerts(&standing), hunted);
         (standing.len(), withdrawn(&self.daemon))
+    }
+
+    /// The same with another process, which remembers nothing.
+    fn restarted(self) -> Self {
+        self.daemon.stop();
+        let daemon = self.place.start();
+        Self { daemon, ..self }
     }
 
     /// When the events of the alerts were, in minutes and without those of hours ago.
@@ -103,21 +108,23 @@ correlation:
     case.add(&[event(103, "One", 30 * 35 + 1), event(104, "One", 7)]);
 }
 
-#[test]
-fn an_archive_that_begins_earlier_has_learned_earlier() {
-    let mut case = Case::of(
-        "title: new region
+const NEW_REGION: &str = "title: new region
 logsource: { product: aws, service: cloudtrail }
 detection: { s: { eventSource: x.amazonaws.com }, condition: s }
 traildex:
     first_seen: { fields: [principal, awsRegion], history: 3d, learning: 2d }
-",
-    );
-    let seen = |id: u64, day: u64, region: &str| {
-        let mut record = event(id, "One", (day - 1) * 1_440 + id);
-        record["awsRegion"] = region.into();
-        record
-    };
+";
+
+/// An event of a region, as many minutes into a day as its number says.
+fn seen(id: u64, day: u64, region: &str) -> Value {
+    let mut record = event(id, "One", (day - 1) * 1_440 + id);
+    record["awsRegion"] = region.into();
+    record
+}
+
+#[test]
+fn an_archive_that_begins_earlier_has_learned_earlier() {
+    let mut case = Case::of(NEW_REGION);
     // The archive begins on the tenth: what is seen before the twelfth is known.
     let (standing, _) = case.add(&[seen(1, 10, "a"), seen(2, 11, "b"), seen(3, 13, "c")]);
     assert_eq!(standing, 1);
@@ -135,6 +142,23 @@ traildex:
     // A span without it shows in the middle.
     case.add(&[seen(7, 8, "a"), seen(8, 17, "c")]);
     assert_eq!(case.times(), ["05T00:06", "08T00:07", "09T00:05", "13T00:03", "17T00:08"]);
+}
+
+/// Of many values at once, all are asked for, but not of all times: what is earlier is asked for later.
+#[test]
+fn events_from_before_what_a_rule_remembers_are_decided_by_the_archive() {
+    let mut case = Case::of(NEW_REGION);
+    let many = |first: u64, day: u64| {
+        (first..first + 60).map(|n| seen(n, day, &format!("region-{n}"))).collect::<Vec<_>>()
+    };
+    assert_eq!(case.add(&[seen(1, 1, "a")]), (0, 0));
+    assert_eq!(case.add(&many(100, 10)), (60, 0));
+    let mut case = case.restarted();
+    assert_eq!(case.add(&many(200, 20)), (120, 0));
+    assert_eq!(case.add(&[seen(2, 17, "late")]), (121, 0));
+    assert_eq!(case.add(&[seen(3, 15, "late")]), (121, 1));
+    // What it remembers.
+    assert_eq!(case.add(&[seen(210, 21, "region-210"), seen(4, 22, "new")]), (122, 1));
 }
 
 #[test]
@@ -168,24 +192,7 @@ traildex:
 
 #[test]
 fn rules_that_look_again_withdraw_nothing_that_retention_has_dropped() {
-    let place = place();
-    let daemon = place.start();
-    let mut random = Random(11);
-    deliver(&place.archive(), "a", &records(&mut random, 300));
-    wait_current(&daemon, 300);
-    let before = of_alerts(&alerts(&daemon));
-    daemon.stop();
-    // None of the two weeks stays.
-    let place = place.with("RETENTION_AGE_DAYS_MAX", "3");
-    let now = jiff::Timestamp::now();
-    let mut trusting = place.serve_command();
-    trusting.env("FAILPOINTS", "clock-is-trusted=return");
-    let daemon = place.spawn(trusting);
-    let mut last = event(1_000, "Alarm", 1);
-    last["eventTime"] = (now.to_string()[..19].to_owned() + "Z").into();
-    deliver(&place.archive(), "b", &[last]);
-    daemon.wait_for(PATIENCE, "retention has dropped them", |status| status.events.indexed == 1);
-    wait_current(&daemon, 1);
+    let (place, daemon, before) = with_one_event_left();
     // Every rule is another one, and looks at everything that there is.
     let others = RULES.replace("logsource:", "description: another\nlogsource:");
     let others = others.replace("correlation:\n", "description: another\ncorrelation:\n");

@@ -355,6 +355,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_rule_remembers_is_of_one_place_in_one_index() {
+        let rules = Rules::of(Vec::new(), &|_| String::new());
+        let place = |begun, next_file, kept_from| Place { begun, next_file, kept_from };
+        let has_memory = |of: Place| {
+            rules.keep_memory("a rule", place(1, 5, 0), Memory::of_nothing());
+            format!("{:?}", rules.take_memory("a rule", &of)) != format!("{:?}", Memory::default())
+        };
+        assert!(has_memory(place(1, 5, 0)));
+        for other in [place(2, 5, 0), place(1, 6, 0), place(1, 5, 7)] {
+            assert!(!has_memory(other));
+        }
+    }
+
+    #[test]
     fn a_rule_that_takes_long_or_fails_holds_up_no_other_and_looks_at_what_it_left_out_later() {
         let loaded = load(&[], vec![rule("Slow"), rule("Broken"), rule("Quick")]);
         assert_eq!(loaded.problems, []);
