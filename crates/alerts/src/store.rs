@@ -452,7 +452,9 @@ impl State {
                 of_rule.map(|entry| (entry.last, entry.alert.id.clone())).collect();
             oldest.sort_unstable();
             oldest.truncate(*surplus);
-            oldest.iter().for_each(|(_, id)| self.remove(id));
+            for (_, id) in &oldest {
+                self.remove(id);
+            }
             if let Some((last, _)) = oldest.last() {
                 self.drop_to(rule, *last, oldest.len() as u64);
             }

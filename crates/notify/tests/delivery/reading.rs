@@ -168,10 +168,11 @@ fn a_full_spool_stops_reading_for_its_target_alone() {
     }
     assert_eq!(principals(&program, 400), names);
     program.wait_for_log("the spool is full");
+    let reading = || program.status_of("down")["reading"].as_str().unwrap().to_owned();
+    program.wait_until("a state", || reading().contains("the spool is full"));
     let down = program.status_of("down");
     let (read_to, waiting) = (down["read_to"].as_u64().unwrap(), down["waiting"].as_u64().unwrap());
     assert!(read_to < 400 && waiting == read_to, "{down}");
-    assert!(down["reading"].as_str().unwrap().contains("the spool is full"), "{down}");
     let server = Server::start(address, &[], None);
     program.wait_until("all requests", || server.count() >= 400);
     let numbers: Vec<u64> =
