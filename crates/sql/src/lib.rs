@@ -9,6 +9,7 @@ mod leaves;
 mod names;
 mod out;
 mod pool;
+mod postgres;
 mod push;
 mod read;
 mod rewrite;

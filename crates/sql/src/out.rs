@@ -170,7 +170,7 @@ impl<W: Write> Rows<W> {
 }
 
 /// The columns' names, each once: a field of a struct has the field's, as in Trino.
-fn names(schema: &Schema) -> Vec<String> {
+pub(crate) fn names(schema: &Schema) -> Vec<String> {
     let mut known: HashMap<String, usize> = HashMap::new();
     let mut unique = |name: &str| {
         let number = known.entry(name.to_owned()).or_default();
@@ -201,7 +201,7 @@ fn object(batch: &RecordBatch, row: usize, names: &[String]) -> Result<String> {
 }
 
 /// A value as a text of its own, what is nested as JSON; None for NULL.
-fn text(column: &dyn Array, row: usize) -> Result<Option<String>> {
+pub(crate) fn text(column: &dyn Array, row: usize) -> Result<Option<String>> {
     if column.is_null(row) || *column.data_type() == DataType::Null {
         return Ok(None);
     }

@@ -1,6 +1,7 @@
 //! A data directory that is asked in SQL. Each query takes the newest commit, and reads it to its end whatever
 //! is committed meanwhile.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,16 +9,19 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::catalog::{SchemaProvider, TableProvider};
-use datafusion::common::Result;
+use datafusion::catalog::{
+    CatalogProvider as _, MemoryCatalogProvider, SchemaProvider, TableProvider,
+};
+use datafusion::common::{ParamValues, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::{Statement as SqlStatement, visit_relations};
 use futures_util::StreamExt as _;
 
 use crate::error::{SqlError, TIMEOUT};
@@ -75,6 +79,10 @@ pub const STATEMENT_BYTES_MAX: usize = 64 << 10;
 /// Bytes of stack of each thread that a statement is answered on: it can be nested.
 pub const STACK_BYTES: usize = 64 << 20;
 
+/// Where the tables are: PostgreSQL's clients look for them in `public`.
+pub(crate) const CATALOG: &str = "traildex";
+pub(crate) const SCHEMA: &str = "public";
+
 /// Rows of a batch: a merge of what was spilled holds one of each file, and a row can hold a record.
 const BATCH_ROWS: usize = 2_048;
 
@@ -122,32 +130,56 @@ impl Database {
     /// Begins to answer a statement. It must be run on a runtime of several threads, each with a stack of
     /// [`STACK_BYTES`].
     pub async fn query(&self, sql: &str) -> std::result::Result<Answer, SqlError> {
-        let deadline = Instant::now() + self.options.timeout;
-        let cancel = Cancel::at(deadline);
+        self.plan(sql, self.options.timeout).await?.run(None).await
+    }
+
+    /// Understands a statement over the newest commit. Planning and answering may take so long together.
+    pub(crate) async fn plan(
+        &self,
+        sql: &str,
+        timeout: Duration,
+    ) -> std::result::Result<Planned, SqlError> {
+        let cancel = Cancel::at(Instant::now() + timeout.min(self.options.timeout));
         let snapshot = self.newest()?;
         let context = self.context(&snapshot, &cancel).map_err(|error| SqlError::of(&error))?;
         let (sql, stores) = (sql.to_owned(), self.options.stores.clone());
-        let runtime = tokio::runtime::Handle::current();
-        let (done, planned) = tokio::sync::oneshot::channel();
-        // A statement can be nested, and plans with it.
+        let (of_thread, runtime) = (context.clone(), tokio::runtime::Handle::current());
         let plan = move || {
-            let stream = parsed(&sql, &stores).and_then(|statement| {
-                runtime.block_on(plan(&context, statement)).map_err(|error| SqlError::of(&error))
-            });
-            let _ = done.send(stream);
+            let statement = parsed(&sql, &stores)?;
+            let planned = runtime.block_on(plan(&of_thread, statement));
+            planned.map_err(|error| SqlError::of(&error))
         };
-        let spawned = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(plan);
-        spawned.map_err(|error| SqlError::Failed(format!("no thread can be started: {error}")))?;
-        match tokio::time::timeout_at(deadline.into(), planned).await {
-            Ok(Ok(stream)) => Ok(Answer { stream: stream?, cancel }),
-            Ok(Err(_)) => {
-                Err(SqlError::Failed("the statement could not be planned: a bug".to_owned()))
-            }
-            Err(_) => Err(SqlError::Bound(TIMEOUT.to_owned())),
-        }
+        let plan = deep(cancel.deadline(), plan).await?;
+        Ok(Planned { plan, context, cancel })
     }
 
-    fn context(&self, snapshot: &Arc<Snapshot>, cancel: &Cancel) -> Result<SessionContext> {
+    /// The names of the tables, and their columns.
+    pub(crate) async fn tables(&self) -> std::result::Result<Vec<(String, SchemaRef)>, SqlError> {
+        let tables = Tables {
+            data_dir: self.data_dir.clone(),
+            source: Arc::new(Source {
+                snapshot: self.newest()?,
+                cancel: Cancel::at(Instant::now() + self.options.timeout),
+                partitions: 1,
+                uses_index: true,
+            }),
+            stores: self.options.stores.clone(),
+        };
+        let mut described = Vec::new();
+        for name in tables.table_names() {
+            let table = tables.table(&name).await.map_err(|error| SqlError::of(&error))?;
+            described.extend(table.map(|table| (name, table.schema())));
+        }
+        Ok(described)
+    }
+
+    /// What the database is bounded by.
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// A context with Trino's functions and no tables.
+    pub(crate) fn bare(&self) -> Result<SessionContext> {
         let Options { memory_bytes, spill_bytes, spill_dir, threads, .. } = &self.options;
         let mode = match spill_dir {
             Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
@@ -169,7 +201,7 @@ impl Database {
             .with_target_partitions(threads)
             .with_information_schema(true)
             .with_create_default_catalog_and_schema(false)
-            .with_default_catalog_and_schema("traildex", "default");
+            .with_default_catalog_and_schema(CATALOG, SCHEMA);
         let options = config.options_mut();
         "nulls_last".clone_into(&mut options.sql_parser.default_null_ordering);
         options.sql_parser.map_string_types_to_utf8view = false;
@@ -180,32 +212,90 @@ impl Database {
             .with_default_features()
             .build();
         functions::register(&mut state)?;
-        let context = SessionContext::new_with_state(state);
+        Ok(SessionContext::new_with_state(state))
+    }
+
+    fn context(&self, snapshot: &Arc<Snapshot>, cancel: &Cancel) -> Result<SessionContext> {
         let source = Arc::new(Source {
             snapshot: Arc::clone(snapshot),
             cancel: cancel.clone(),
-            partitions: threads,
+            partitions: self.options.threads.max(1),
             uses_index: self.options.uses_index,
         });
         let tables =
             Tables { data_dir: self.data_dir.clone(), source, stores: self.options.stores.clone() };
-        let catalog = datafusion::catalog::MemoryCatalogProvider::new();
-        datafusion::catalog::CatalogProvider::register_schema(
-            &catalog,
-            "default",
-            Arc::new(tables),
-        )?;
-        context.register_catalog("traildex", Arc::new(catalog));
+        let context = self.bare()?;
+        register(&context, Arc::new(tables))?;
         Ok(context)
     }
 }
 
-async fn plan(context: &SessionContext, statement: Statement) -> Result<SendableRecordBatchStream> {
+/// Puts the tables where statements look for them.
+pub(crate) fn register(context: &SessionContext, tables: Arc<dyn SchemaProvider>) -> Result<()> {
+    let catalog = MemoryCatalogProvider::new();
+    catalog.register_schema(SCHEMA, tables)?;
+    context.register_catalog(CATALOG, Arc::new(catalog));
+    Ok(())
+}
+
+async fn plan(context: &SessionContext, statement: Statement) -> Result<LogicalPlan> {
     let plan = context.state().statement_to_plan(statement).await?;
     let reads_only =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     reads_only.verify_plan(&plan)?;
-    context.execute_logical_plan(plan).await?.execute_stream().await
+    Ok(plan)
+}
+
+/// Works on a thread of its own: a statement can be nested, and plans with it.
+async fn deep<T: Send + 'static>(
+    deadline: Instant,
+    work: impl FnOnce() -> std::result::Result<T, SqlError> + Send + 'static,
+) -> std::result::Result<T, SqlError> {
+    let (done, worked) = tokio::sync::oneshot::channel();
+    let work = move || {
+        let _ = done.send(work());
+    };
+    let spawned = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work);
+    spawned.map_err(|error| SqlError::Failed(format!("no thread can be started: {error}")))?;
+    match tokio::time::timeout_at(deadline.into(), worked).await {
+        Ok(Ok(worked)) => worked,
+        Ok(Err(_)) => Err(SqlError::Failed("the statement could not be planned: a bug".to_owned())),
+        Err(_) => Err(SqlError::Bound(TIMEOUT.to_owned())),
+    }
+}
+
+/// A statement that is understood: its columns and parameters are known, and nothing was read.
+pub(crate) struct Planned {
+    plan: LogicalPlan,
+    context: SessionContext,
+    cancel: Cancel,
+}
+
+impl Planned {
+    pub(crate) fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    /// Begins to answer, with values in place of `$1` and so on.
+    pub(crate) async fn run(
+        self,
+        parameters: Option<ParamValues>,
+    ) -> std::result::Result<Answer, SqlError> {
+        let Self { plan, context, cancel } = self;
+        let runtime = tokio::runtime::Handle::current();
+        let work = move || {
+            let stream = runtime.block_on(async {
+                let plan = match parameters {
+                    Some(parameters) => plan.replace_params_with_values(&parameters)?,
+                    None => plan,
+                };
+                context.execute_logical_plan(plan).await?.execute_stream().await
+            });
+            stream.map_err(|error| SqlError::of(&error))
+        };
+        let stream = deep(cancel.deadline(), work).await?;
+        Ok(Answer { stream, cancel })
+    }
 }
 
 /// The one statement of a text, if it only reads.
@@ -234,6 +324,25 @@ fn parsed(sql: &str, stores: &[String]) -> std::result::Result<Statement, SqlErr
         )),
         Some(true) => Ok(statement),
     }
+}
+
+/// The statement of a text that reads the tables or describes them, of an `EXPLAIN` what it explains; None where
+/// it cannot be understood, or asks for PostgreSQL's catalog.
+pub(crate) fn of_tables(sql: &str, stores: &[String]) -> Option<SqlStatement> {
+    let mut statement = parsed(sql, stores).ok()?;
+    while let Statement::Explain(explain) = statement {
+        statement = *explain.statement;
+    }
+    let Statement::Statement(statement) = statement else { return None };
+    let mut is_of_tables = !matches!(*statement, SqlStatement::Query(_));
+    let _ = visit_relations(&*statement, |name| {
+        is_of_tables = !name.0.iter().any(|part| {
+            let part = part.to_string().to_lowercase();
+            part.starts_with("pg_") || part == "information_schema"
+        });
+        if is_of_tables { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    is_of_tables.then_some(*statement)
 }
 
 /// Whether what a statement asks is nested no deeper than it may be; None where it does more than read. What

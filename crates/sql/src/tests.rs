@@ -2,6 +2,7 @@
 
 mod index;
 mod lake;
+mod postgres;
 mod random;
 mod refusals;
 

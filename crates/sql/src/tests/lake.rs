@@ -18,9 +18,12 @@ const RECORDS: &[&str] = &[
     r#"{"eventVersion":"1.08","eventTime":"2023-07-16T00:00:00Z","eventSource":"iam.amazonaws.com","eventName":"PutRolePolicy","awsRegion":"us-east-1","sourceIPAddress":"cloudformation.amazonaws.com","readOnly":false,"managementEvent":true,"eventCategory":"Management","recipientAccountId":"111111111111","eventID":"e5","userIdentity":{"type":"AWSService","invokedBy":"cloudformation.amazonaws.com"},"requestParameters":{"roleName":"r","policyDocument":"{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":[\"s3:*\",\"ec2:*\"]}]}"},"responseElements":null}"#,
 ];
 
+pub(super) fn records() -> Vec<String> {
+    RECORDS.iter().map(|record| (*record).to_owned()).collect()
+}
+
 fn index() -> Index {
-    let records: Vec<String> = RECORDS.iter().map(|record| (*record).to_owned()).collect();
-    Index::of(&records, 2)
+    Index::of(&records(), 2)
 }
 
 #[test]

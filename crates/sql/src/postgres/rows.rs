@@ -1,0 +1,73 @@
+//! Rows as PostgreSQL's clients read them. What is nested goes as JSON in a text: structs and maps have no type
+//! there that every driver reads.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::Result;
+use datafusion_postgres::arrow_pg::datatypes::arrow_schema_to_pg_fields;
+use datafusion_postgres::arrow_pg::encode_recordbatch;
+use datafusion_postgres::pgwire::api::portal::Format;
+use datafusion_postgres::pgwire::api::results::{FieldInfo, QueryResponse};
+use datafusion_postgres::pgwire::error::PgWireResult;
+use datafusion_postgres::pgwire::messages::data::DataRow;
+use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+
+use super::service::told;
+use crate::out::{names, text};
+use crate::session::Answer;
+
+/// The columns that a client sees of these.
+pub(super) fn shown(schema: &Schema) -> SchemaRef {
+    let fields = names(schema).into_iter().zip(schema.fields()).map(|(name, field)| {
+        let data_type = match field.data_type() {
+            data_type if data_type.is_nested() => DataType::Utf8,
+            DataType::Null => DataType::Utf8,
+            data_type => data_type.clone(),
+        };
+        Field::new(name, data_type, true)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The columns as a client reads them in one of its formats.
+pub(super) fn fields(schema: &Schema, format: &Format) -> PgWireResult<Vec<FieldInfo>> {
+    arrow_schema_to_pg_fields(&shown(schema), format, None)
+}
+
+/// The rows of an answer, as they come.
+pub(super) fn response(answer: Answer, format: &Format) -> PgWireResult<QueryResponse> {
+    let fields = Arc::new(fields(&answer.schema(), format)?);
+    let schema = shown(&answer.schema());
+    let of_rows = Arc::clone(&fields);
+    let batches = stream::unfold(Some(answer), |answer| async move {
+        let mut answer = answer?;
+        match answer.next().await {
+            Ok(batch) => batch.map(|batch| (Ok(batch), Some(answer))),
+            Err(error) => Some((Err(told(&error)), None)),
+        }
+    });
+    let rows = batches
+        .map(move |batch| {
+            let rows =
+                plain(&batch?, &schema).map(|batch| encode_recordbatch(of_rows.clone(), batch));
+            rows.map(stream::iter).map_err(|error| told(&crate::SqlError::of(&error)))
+        })
+        .try_flatten();
+    let rows: BoxStream<'static, PgWireResult<DataRow>> = Box::pin(rows);
+    Ok(QueryResponse::new(fields, rows))
+}
+
+/// The batch with what is nested as texts.
+fn plain(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = batch.columns().iter().map(|column| {
+        if !column.data_type().is_nested() && *column.data_type() != DataType::Null {
+            return Ok(Arc::clone(column));
+        }
+        let texts = (0..batch.num_rows()).map(|row| text(column, row));
+        Ok(Arc::new(texts.collect::<Result<StringArray>>()?) as ArrayRef)
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
