@@ -6,6 +6,7 @@
 //! bounded by the library.
 
 mod catalog;
+mod copy;
 mod functions;
 mod hooks;
 mod nothing;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility,
 };
 use datafusion::prelude::SessionContext;
 
@@ -24,6 +25,7 @@ pub(super) fn register(context: &SessionContext) {
         ("version", text(&version)),
         ("pg_is_in_recovery", is_false),
         ("current_setting", Says::Setting),
+        ("to_regtype", Says::Always(ScalarValue::Int32(None))),
     ];
     for name in ["pg_function_is_visible", "pg_type_is_visible", "pg_opclass_is_visible"] {
         functions.push((name, is_true.clone()));
@@ -47,10 +49,7 @@ pub(super) fn register(context: &SessionContext) {
         let signature = Signature::variadic_any(Volatility::Stable);
         let signature = match &says {
             Says::Always(_) => Signature::one_of(
-                vec![
-                    datafusion::logical_expr::TypeSignature::Nullary,
-                    datafusion::logical_expr::TypeSignature::VariadicAny,
-                ],
+                vec![TypeSignature::Nullary, TypeSignature::VariadicAny],
                 Volatility::Stable,
             ),
             Says::Setting => signature,

@@ -21,6 +21,12 @@ fn refuse<T>() -> Option<PgWireResult<T>> {
     Some(Err(refused("25006", TEXT)))
 }
 
+/// The plan of a statement that has no rows.
+pub(super) fn nothing() -> LogicalPlan {
+    let schema = DFSchemaRef::new(DFSchema::empty());
+    LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema })
+}
+
 fn is_read_only(plan: &LogicalPlan) -> bool {
     let reads_only =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
@@ -129,9 +135,7 @@ impl QueryHook for Sessions {
         _: &SessionContext,
         _: &(dyn ClientInfo + Send + Sync),
     ) -> Option<PgWireResult<LogicalPlan>> {
-        Self::told(statement)?;
-        let schema = DFSchemaRef::new(DFSchema::empty());
-        Some(Ok(LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema })))
+        Self::told(statement).map(|_| Ok(nothing()))
     }
 
     async fn handle_extended_query(

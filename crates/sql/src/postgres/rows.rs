@@ -15,6 +15,7 @@ use datafusion_postgres::pgwire::messages::data::DataRow;
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::service::told;
+use crate::SqlError;
 use crate::out::{names, text};
 use crate::session::Answer;
 
@@ -39,8 +40,17 @@ pub(super) fn fields(schema: &Schema, format: &Format) -> PgWireResult<Vec<Field
 /// The rows of an answer, as they come.
 pub(super) fn response(answer: Answer, format: &Format) -> PgWireResult<QueryResponse> {
     let fields = Arc::new(fields(&answer.schema(), format)?);
-    let schema = shown(&answer.schema());
     let of_rows = Arc::clone(&fields);
+    let rows = batches(answer)
+        .map_ok(move |batch| stream::iter(encode_recordbatch(Arc::clone(&of_rows), batch)))
+        .try_flatten();
+    let rows: BoxStream<'static, PgWireResult<DataRow>> = Box::pin(rows);
+    Ok(QueryResponse::new(fields, rows))
+}
+
+/// The batches of an answer in the columns that a client sees.
+pub(super) fn batches(answer: Answer) -> BoxStream<'static, PgWireResult<RecordBatch>> {
+    let schema = shown(&answer.schema());
     let batches = stream::unfold(Some(answer), |answer| async move {
         let mut answer = answer?;
         match answer.next().await {
@@ -48,15 +58,10 @@ pub(super) fn response(answer: Answer, format: &Format) -> PgWireResult<QueryRes
             Err(error) => Some((Err(told(&error)), None)),
         }
     });
-    let rows = batches
-        .map(move |batch| {
-            let rows =
-                plain(&batch?, &schema).map(|batch| encode_recordbatch(of_rows.clone(), batch));
-            rows.map(stream::iter).map_err(|error| told(&crate::SqlError::of(&error)))
-        })
-        .try_flatten();
-    let rows: BoxStream<'static, PgWireResult<DataRow>> = Box::pin(rows);
-    Ok(QueryResponse::new(fields, rows))
+    let shown = move |batch: PgWireResult<RecordBatch>| {
+        plain(&batch?, &schema).map_err(|error| told(&SqlError::of(&error)))
+    };
+    Box::pin(batches.map(shown))
 }
 
 /// The batch with what is nested as texts.

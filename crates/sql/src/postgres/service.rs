@@ -24,11 +24,12 @@ use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use datafusion_postgres::pgwire::messages::PgWireBackendMessage;
 use datafusion_postgres::pgwire::messages::response::TransactionStatus;
 use datafusion_postgres::{DfSessionService, QueryHook};
-use futures_util::Sink;
 use futures_util::stream::{self, StreamExt as _};
+use futures_util::{Sink, Stream};
 use tokio::sync::watch;
 
-use super::hooks::{NothingElse, ReadsOnly, Sessions};
+use super::copy::Copy;
+use super::hooks::{NothingElse, ReadsOnly, Sessions, nothing};
 use super::nothing::Nothing;
 use super::{catalog, parameters, rows};
 use crate::SqlError;
@@ -147,18 +148,34 @@ impl Bounds {
 
     /// The response, whose rows end with an error where a bound is reached.
     fn bound(&self, response: Response) -> Response {
-        let Response::Query(response) = response else { return response };
-        let (fields, tag) = (response.row_schema(), response.command_tag().to_owned());
-        let rows = stream::unfold(Some((response, self.clone())), |left| async move {
-            let (mut response, mut bounds) = left?;
-            match bounds.within(response.data_rows().next()).await {
-                Ok(row) => row.map(|row| (row, Some((response, bounds)))),
+        match response {
+            Response::Query(mut response) => {
+                let (fields, tag) = (response.row_schema(), response.command_tag().to_owned());
+                let rows = std::mem::replace(response.data_rows(), Box::pin(stream::empty()));
+                let mut response = QueryResponse::new(fields, self.bounded(rows));
+                response.set_command_tag(&tag);
+                Response::Query(response)
+            }
+            Response::CopyOut(mut response) => {
+                let rows = std::mem::replace(response.data_stream(), Box::pin(stream::empty()));
+                *response.data_stream() = Box::pin(self.bounded(rows));
+                Response::CopyOut(response)
+            }
+            response => response,
+        }
+    }
+
+    fn bounded<T: Send + 'static>(
+        &self,
+        rows: impl Stream<Item = PgWireResult<T>> + Send + Unpin + 'static,
+    ) -> impl Stream<Item = PgWireResult<T>> + Send + 'static {
+        stream::unfold(Some((rows, self.clone())), |left| async move {
+            let (mut rows, mut bounds) = left?;
+            match bounds.within(rows.next()).await {
+                Ok(row) => row.map(|row| (row, Some((rows, bounds)))),
                 Err(error) => Some((Err(error), None)),
             }
-        });
-        let mut response = QueryResponse::new(fields, rows);
-        response.set_command_tag(&tag);
-        Response::Query(response)
+        })
     }
 }
 
@@ -328,6 +345,27 @@ impl Index {
         Some(self.open(&name.value, (sql, statement), values, client).await)
     }
 
+    /// Copies rows out; None where a statement is no `COPY` of the tables.
+    async fn copy(
+        &self,
+        statement: &Statement,
+        client: &mut dyn HookClient,
+    ) -> Option<PgWireResult<Response>> {
+        let copy = match Copy::of(statement)? {
+            Ok(copy) => copy,
+            Err(error) => return Some(Err(error)),
+        };
+        self.statement(&copy.sql)?;
+        let answer = match self.plan(client, &copy.sql).await {
+            Ok(planned) => planned.run(None).await.map_err(|error| told(&error)),
+            Err(error) => Err(error),
+        };
+        Some(match answer {
+            Ok(answer) => copy.response(answer).await,
+            Err(error) => Err(error),
+        })
+    }
+
     async fn open(
         &self,
         cursor: &str,
@@ -360,6 +398,9 @@ impl QueryHook for Index {
         if let Some(declared) = self.declare(statement, None, client).await {
             return Some(declared);
         }
+        if let Some(copied) = self.copy(statement, client).await {
+            return Some(copied);
+        }
         let sql = statement.to_string();
         self.statement(&sql)?;
         Some(self.respond(client, &sql, None, &Format::UnifiedText).await)
@@ -367,11 +408,11 @@ impl QueryHook for Index {
 
     async fn handle_extended_parse_query(
         &self,
-        _: &Statement,
+        statement: &Statement,
         _: &SessionContext,
         _: &(dyn ClientInfo + Send + Sync),
     ) -> Option<PgWireResult<LogicalPlan>> {
-        None
+        Copy::of(statement).map(|copy| copy.map(|_| nothing()))
     }
 
     async fn handle_extended_query(
@@ -382,6 +423,9 @@ impl QueryHook for Index {
         _: &SessionContext,
         client: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
-        self.declare(statement, Some(values), client).await
+        if let Some(declared) = self.declare(statement, Some(values), client).await {
+            return Some(declared);
+        }
+        self.copy(statement, client).await
     }
 }

@@ -2,9 +2,12 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -15,18 +18,25 @@ use crate::postgres::{Passwords, serve};
 use crate::session::{Database, Options, STACK_BYTES};
 
 const USER: &str = "ana";
-const PASSWORD: &str = "a pass:word";
+const PASSWORD: &str = "pass:word";
 
 /// A server over an index, until it is dropped.
 struct Server {
     address: SocketAddr,
     _runtime: Runtime,
-    _index: Index,
+    index: Index,
+}
+
+/// What a client said.
+struct Said {
+    is_ok: bool,
+    out: String,
+    error: String,
 }
 
 impl Server {
-    fn over(records: &[String], options: Options) -> Self {
-        let index = Index::of(records, 7);
+    fn new(options: Options) -> Self {
+        let index = Index::of(&records(), 2);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_stack_size(STACK_BYTES)
@@ -38,38 +48,254 @@ impl Server {
         let database = Arc::new(Database::open(index.path(), options).unwrap());
         let passwords = Passwords::of(&format!("{USER}:{PASSWORD}\nben:other\n")).unwrap();
         runtime.spawn(serve(listener, database, passwords));
-        Self { address, _runtime: runtime, _index: index }
+        Self { address, _runtime: runtime, index }
     }
 
-    fn psql(&self, user: &str, password: &str, sql: &str) -> (bool, String, String) {
-        let mut psql = Command::new("psql")
-            .args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-d", "traildex"])
-            .args(["-U", user, "-p", &self.address.port().to_string()])
-            .env("PGPASSWORD", password)
+    fn run(&self, client: &mut Command, input: &str) -> Said {
+        let mut client = client
+            .env("PGDATABASE", "traildex")
+            .env("TRAILDEX_CLIENTS", clients())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        psql.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
-        let out = psql.wait_with_output().unwrap();
+            .unwrap_or_else(|error| panic!("{client:?}: {error}; run .ci/clients"));
+        client.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let out = client.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        (out.status.success(), text(out.stdout), text(out.stderr))
+        Said { is_ok: out.status.success(), out: text(out.stdout), error: text(out.stderr) }
+    }
+
+    fn psql(&self, (user, password): (&str, &str), sql: &str) -> Said {
+        let mut psql = Command::new("psql");
+        psql.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1"])
+            .args(["-U", user, "-p", &self.port()])
+            .env("PGPASSWORD", password);
+        self.run(&mut psql, sql)
+    }
+
+    fn port(&self) -> String {
+        self.address.port().to_string()
     }
 
     fn asked(&self, sql: &str) -> String {
-        let (is_ok, out, error) = self.psql(USER, PASSWORD, sql);
-        assert!(is_ok, "{sql}: {error}");
-        out
+        let said = self.psql((USER, PASSWORD), sql);
+        assert!(said.is_ok, "{sql}: {}", said.error);
+        said.out
+    }
+
+    fn refused(&self, sql: &str) -> String {
+        let said = self.psql((USER, PASSWORD), sql);
+        assert!(!said.is_ok, "{sql}: {}", said.out);
+        said.error
+    }
+
+    /// What a script of the tests' clients shows: a name and a value a line.
+    fn script(&self, mut client: Command, name: &str) -> Vec<Value> {
+        client
+            .args([repository().join("tests/clients").join(name)])
+            .arg(self.port())
+            .env("PGUSER", USER)
+            .env("PGPASSWORD", PASSWORD);
+        let said = self.run(&mut client, "");
+        assert!(said.is_ok, "{name}: {}\n{}", said.out, said.error);
+        said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
+
+/// Where `.ci/clients` puts the clients.
+fn clients() -> PathBuf {
+    repository().join("target/clients")
+}
+
+#[test]
+fn psql_asks_and_describes() {
+    let mut server = Server::new(options());
+    assert_eq!(server.asked("SELECT count(*) FROM cloudtrail"), "5\n");
+    assert_eq!(server.asked("select count(*) from public.cloudtrail; select 1;"), "5\n1\n");
+    let sql = "BEGIN; SELECT eventid FROM cloudtrail WHERE any_match(resources, x -> x.type = \
+               'AWS::S3::Object'); COMMIT;";
+    assert_eq!(server.asked(sql), "BEGIN\ne1\nCOMMIT\n", "in Trino's dialect, one by one");
+    assert_eq!(server.asked("SELECT count(*) FROM 3a5f0e21-7c9b-4d2e-9f10-1b2c3d4e5f60"), "5\n");
+    assert!(server.asked("\\d").contains("public|cloudtrail|table"));
+    let described = server.asked("\\d cloudtrail");
+    assert!(described.contains("eventtime|timestamp without time zone"), "{described}");
+    assert!(described.contains("readonly|boolean"), "{described}");
+    assert!(server.asked("\\d files").contains("path|text"));
+    assert!(server.asked("\\dn").contains("public"));
+    assert!(server.asked("\\l").contains("traildex"));
+    assert_eq!(server.asked("\\df"), "");
+    assert!(server.asked("SELECT version()").starts_with("PostgreSQL 16.6, traildex"));
+    let version = "SELECT current_setting('server_version_num')::int / 100";
+    assert_eq!(server.asked(version), "1600\n");
+    // Grafana's pickers, and its macros for time.
+    let tables = "SELECT quote_ident(table_name) FROM information_schema.tables WHERE \
+                  quote_ident(table_schema) NOT IN ('information_schema', 'pg_catalog') AND \
+                  table_type = 'BASE TABLE' ORDER BY 1";
+    assert_eq!(server.asked(tables), "alerts\ncloudtrail\nfiles\n");
+    let columns = "SELECT quote_ident(column_name) FROM information_schema.columns WHERE \
+                   quote_ident(table_name) = 'cloudtrail' AND column_name LIKE 'event%'";
+    assert!(server.asked(columns).contains("eventname\n"));
+    let series = "SELECT floor(extract(epoch from eventtime)/86400)*86400 AS time, count(*) FROM \
+                  cloudtrail WHERE eventtime BETWEEN '2023-07-10T00:00:00Z' AND \
+                  '2023-07-11T00:00:00Z' GROUP BY 1 ORDER BY 1";
+    assert_eq!(server.asked(series), "1688947200.0|2\n");
+    // What is indexed later is found by the same server.
+    server.index.commit(&records()[..1]);
+    assert_eq!(server.asked("SELECT count(*) FROM cloudtrail"), "6\n");
+}
+
+#[test]
+fn who_does_not_know_a_password_learns_nothing() {
+    let server = Server::new(options());
+    let refused = |who| {
+        let said = server.psql(who, "SELECT 1");
+        assert!(!said.is_ok, "{}", said.out);
+        said.error.replace(&server.port(), "PORT")
+    };
+    let wrong = refused((USER, "wrong"));
+    assert!(wrong.contains("assword authentication failed"), "{wrong}");
+    assert_eq!(refused((USER, "other")), wrong);
+    assert_eq!(refused(("nobody", PASSWORD)), wrong, "nor who there is");
+    assert!(server.psql(("ben", "other"), "SELECT count(*) FROM cloudtrail").is_ok);
+}
+
+#[test]
+fn clients_only_read() {
+    let server = Server::new(options());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    for sql in [
+        format!("COPY cloudtrail TO '{path}'"),
+        format!("COPY (SELECT 1) TO '{path}'"),
+        "COPY cloudtrail TO PROGRAM 'cat'".to_owned(),
+        format!("COPY cloudtrail FROM '{path}'"),
+        format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{path}'"),
+        format!("SELECT * FROM '{path}'"),
+        "CREATE TABLE t AS SELECT 1".to_owned(),
+        "CREATE VIEW v AS SELECT 1".to_owned(),
+        "SELECT 1 AS a INTO t".to_owned(),
+        "SELECT * INTO t FROM cloudtrail".to_owned(),
+        "INSERT INTO cloudtrail (eventid) VALUES ('x')".to_owned(),
+        "DELETE FROM cloudtrail".to_owned(),
+        "UPDATE cloudtrail SET eventid = 'x'".to_owned(),
+        "DROP TABLE cloudtrail".to_owned(),
+        "EXPLAIN ANALYZE INSERT INTO cloudtrail (eventid) VALUES ('x')".to_owned(),
+        "BEGIN; DECLARE c CURSOR FOR SELECT 1 AS a INTO t".to_owned(),
+        "PREPARE p AS DELETE FROM cloudtrail; EXECUTE p".to_owned(),
+        "SELECT 1; DROP TABLE cloudtrail".to_owned(),
+        "SELECT * FROM pg_class, cloudtrail".to_owned(),
+    ] {
+        let error = server.refused(&sql);
+        assert!(error.contains("ERROR"), "{sql}: {error}");
+    }
+    assert_eq!(file.as_file().metadata().unwrap().len(), 0);
+    assert_eq!(server.asked("SELECT count(*) FROM cloudtrail"), "5\n");
+    let tables = server.asked("\\dt");
+    assert_eq!(tables.lines().count(), 3, "{tables}");
+}
+
+#[test]
+fn rows_are_copied_out() {
+    let server = Server::new(options());
+    let sql = "\\copy (SELECT eventid, errorcode FROM cloudtrail ORDER BY eventtime LIMIT 2) TO STDOUT CSV HEADER";
+    assert_eq!(server.asked(sql), "\"eventid\",\"errorcode\"\ne1,\ne2,AccessDenied\n");
+    let sql =
+        "COPY cloudtrail (eventid, errorcode) TO STDOUT WITH (FORMAT csv, DELIMITER ';', NULL '-')";
+    let mut lines: Vec<String> = server.asked(sql).lines().map(str::to_owned).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["e1;-", "e2;AccessDenied", "e3;-", "e4;-", "e5;-"]);
+    for sql in
+        ["COPY cloudtrail TO STDOUT (FORMAT csv, QUOTE 'x')", "COPY cloudtrail TO STDOUT (HEADER)"]
+    {
+        assert!(server.refused(sql).contains("COPY"), "{sql}");
     }
 }
 
 #[test]
-fn by_hand() {
-    let server = Server::over(&records(), options());
-    println!("PORT {}", server.address.port());
-    std::thread::sleep(std::time::Duration::from_secs(
-        std::env::var("BY_HAND").ok().and_then(|it| it.parse().ok()).unwrap_or(0),
-    ));
-    println!("{}", server.asked("select count(*) from cloudtrail"));
+fn bounds_hold_for_every_statement() {
+    let server = Server::new(Options { timeout: Duration::from_secs(1), ..options() });
+    let endless = "generate_series(1, 1000000000000)";
+    for sql in [
+        format!("SELECT count(*) FROM {endless}"),
+        format!("SELECT count(*) FROM cloudtrail, {endless}"),
+        format!("SELECT count(*) FROM cloudtrail, {endless}; SELECT 1"),
+        format!("COPY (SELECT count(*) FROM cloudtrail, {endless}) TO STDOUT"),
+        format!("BEGIN; DECLARE c CURSOR FOR SELECT count(*) FROM {endless}; FETCH ALL FROM c"),
+    ] {
+        let started = Instant::now();
+        let error = server.refused(&sql);
+        assert!(error.contains("deadline"), "{sql}: {error}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{sql}");
+    }
+    let server = Server::new(options());
+    let sql = format!("SET statement_timeout = 100; SELECT count(*) FROM cloudtrail, {endless}");
+    assert!(server.refused(&sql).contains("deadline"));
+}
+
+#[test]
+fn psycopg_and_adbc_ask_in_their_ways() {
+    let server = Server::new(options());
+    let said = server.script(Command::new(clients().join("bin/python")), "postgres.py");
+    let times = ["2023-07-10 10:00:00", "2023-07-10 11:00:00"];
+    let expected = [
+        json!(["count", [[5]]]),
+        json!(["text", ["e1"]]),
+        json!(["time", ["e4", "e5"]]),
+        json!(["time with a zone", ["e4", "e5"]]),
+        json!(["time as a text", ["e4", "e5"]]),
+        json!(["list", ["e1", "e2"]]),
+        json!(["truth", ["e1"]]),
+        json!(["limit", ["e2", "e3"]]),
+        json!(["binary", [["e1", times[0], true]]]),
+        json!(["cursor", ["e1", "e2", "e3"]]),
+        json!(["nested", "dev"]),
+        json!(["prepared", ["e2"]]),
+        json!(["copy", [["e1", "t"], ["e2", "f"]]]),
+        json!(["error", ["42601", "No field named nothing"]]),
+        json!(["after an error", [[1]]]),
+        json!(["refused", "25006"]),
+        json!(["refused", "25006"]),
+        json!(["arrow", [
+            { "eventid": "e1", "eventtime": times[0], "readonly": true },
+            { "eventid": "e2", "eventtime": times[1], "readonly": false },
+        ]]),
+        json!(["arrow of nothing", []]),
+    ];
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn nodes_pg_asks_in_its_ways() {
+    let server = Server::new(options());
+    let said = server.script(Command::new("node"), "postgres.mjs");
+    let expected = [
+        json!(["count", [{ "n": "5" }]]),
+        json!(["text", ["e1"]]),
+        json!(["time", ["e4", "e5"]]),
+        json!(["list", ["e1", "e2"]]),
+        json!(["error", "42601"]),
+        json!(["after an error", [{ "one": "1" }]]),
+    ];
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn jdbc_asks_describes_and_stops() {
+    let server = Server::new(options());
+    let mut java = Command::new("java");
+    java.args(["-cp", "/usr/share/java/postgresql.jar"])
+        .arg(repository().join("tests/clients/Postgres.java"))
+        .args([&server.port(), USER, PASSWORD]);
+    let said = server.run(&mut java, "");
+    assert!(said.is_ok, "{}{}", said.out, said.error);
+    let expected = "\
+        text: [e1]\ntime: [e4, e5]\nin parts: [e1, e2, e3, e4, e5]\nschemas: true\ntables: true\n\
+        columns: 34\nkeys: []\nreferences: []\nindexes: []\ntypes: true\nprocedures: []\n\
+        stopped: 57014\nstopped, of the tables: 57014\nvalid: true\n";
+    assert_eq!(said.out, expected, "{}", said.error);
 }
