@@ -2,10 +2,11 @@
 //! to the index as any other statement; what clients ask of PostgreSQL's catalog, and of their session, is
 //! answered by `datafusion-postgres`.
 //!
-//! Whoever connects proves a password by SCRAM first. Bounds: connections; each of a client's messages is
-//! bounded by the library.
+//! Whoever connects proves a password by SCRAM first. Bounds: connections, bytes of a message, time to say who
+//! one is; and of each statement as of any other.
 
 mod catalog;
+mod connection;
 mod copy;
 mod functions;
 mod hooks;
@@ -19,7 +20,6 @@ mod startup;
 use std::sync::Arc;
 
 use datafusion_postgres::pgwire::api::ConnectionManager;
-use datafusion_postgres::pgwire::tokio::process_socket;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -59,7 +59,7 @@ pub(crate) async fn serve(listener: TcpListener, database: Arc<Database>, passwo
             let _place = place;
             match handlers.connection().await {
                 Ok(connection) => {
-                    if let Err(error) = process_socket(socket, None, connection).await {
+                    if let Err(error) = connection::answer(socket, connection).await {
                         tracing::debug!(%from, %error, "a PostgreSQL client is gone");
                     }
                 }

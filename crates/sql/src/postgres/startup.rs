@@ -38,13 +38,20 @@ pub(super) struct Connection {
     shared: Handlers,
 }
 
+impl Connection {
+    /// What answers statements of both kinds.
+    pub(super) fn service(&self) -> Arc<Service> {
+        Arc::clone(&self.service)
+    }
+}
+
 impl PgWireServerHandlers for Connection {
     fn simple_query_handler(&self) -> Arc<impl SimpleQueryHandler> {
-        Arc::clone(&self.service)
+        self.service()
     }
 
     fn extended_query_handler(&self) -> Arc<impl ExtendedQueryHandler> {
-        Arc::clone(&self.service)
+        self.service()
     }
 
     fn startup_handler(&self) -> Arc<impl StartupHandler> {
