@@ -40,6 +40,7 @@ pub(super) fn check(config: &mut Config, origins: &Origins) -> Result<(), Config
     for path in &mut config.rules.dirs {
         *path = absolute("rules.dirs", path)?;
     }
+    config.sql.state_dir = absolute("sql.state_dir", &config.sql.state_dir)?;
     for root in &mut config.evidence.roots {
         let folder = absolute("evidence.roots", Path::new(&root.folder))?;
         // It was text.
@@ -49,7 +50,8 @@ pub(super) fn check(config: &mut Config, origins: &Origins) -> Result<(), Config
     check_retention(config, origins)?;
     check_dirs(config, origins)?;
     check_rules(config, origins)?;
-    check_socket(&config.socket.path, origins)
+    check_sql(config, origins)?;
+    check_socket("socket.path", &config.socket.path, origins)
 }
 
 /// What to do about the address of something that is no file here.
@@ -160,7 +162,24 @@ fn check_rules(config: &Config, origins: &Origins) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn check_socket(path: &Path, origins: &Origins) -> Result<(), ConfigError> {
+/// The SQL program writes beside the index and the archive, and answers at a socket of its own.
+fn check_sql(config: &Config, origins: &Origins) -> Result<(), ConfigError> {
+    let state_dir = fold(&config.sql.state_dir);
+    let data_dir = fold(&config.index.data_dir);
+    let dirs = config.watch.dirs.iter().map(|dir| fold(dir)).chain([data_dir]);
+    if let Some(dir) = dirs.into_iter().find(|dir| state_dir.starts_with(dir)) {
+        let reason = format!("it lies inside {}, which others write to", shown(&dir));
+        return Err(origins.refuse("sql.state_dir", shown(&state_dir), reason));
+    }
+    let Some(socket) = &config.sql.socket else { return Ok(()) };
+    if *socket == config.socket.path {
+        let reason = "it is the daemon's own, socket.path".to_owned();
+        return Err(origins.refuse("sql.socket", shown(socket), reason));
+    }
+    check_socket("sql.socket", socket, origins)
+}
+
+fn check_socket(key: &'static str, path: &Path, origins: &Origins) -> Result<(), ConfigError> {
     let length = path.as_os_str().as_bytes().len();
     if (1..=SOCKET_PATH_BYTES_MAX).contains(&length) {
         return Ok(());
@@ -169,7 +188,7 @@ fn check_socket(path: &Path, origins: &Origins) -> Result<(), ConfigError> {
         "it is {length} bytes long; allowed is 1 to {SOCKET_PATH_BYTES_MAX}, \
          the kernel's bound on socket paths"
     );
-    Err(origins.refuse("socket.path", shown(path), reason))
+    Err(origins.refuse(key, shown(path), reason))
 }
 
 /// Without `..`, as if no part of it were a symbolic link.
@@ -287,6 +306,21 @@ mod tests {
         let error = load(&[], "/data", &[("TRAILDEX_SOCKET", &path(108))]).unwrap_err();
         assert!(error.starts_with("environment variable TRAILDEX_SOCKET: "), "{error}");
         assert!(error.contains("it is 108 bytes long; allowed is 1 to 107"), "{error}");
+    }
+
+    #[test]
+    fn the_sql_program_writes_and_answers_at_places_of_its_own() {
+        for dir in ["/data/sql", "/data", "/a/sql"] {
+            let error = load(&["/a"], "/data", &[("TRAILDEX_SQL_STATE_DIR", dir)]).unwrap_err();
+            assert!(error.contains("which others write to"), "{error}");
+        }
+        let same =
+            [("TRAILDEX_SOCKET_PATH", "/run/x.sock"), ("TRAILDEX_SQL_SOCKET", "/run/x.sock")];
+        let error = load(&[], "/data", &same).unwrap_err();
+        assert!(error.contains("it is the daemon's own, socket.path"), "{error}");
+        let long = "/".to_owned() + &"s".repeat(107);
+        let error = load(&[], "/data", &[("TRAILDEX_SQL_SOCKET", &long)]).unwrap_err();
+        assert!(error.contains("it is 108 bytes long"), "{error}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use toml::Table;
 /// Libraries that only these crates may use.
 const CONFINED: &[(&str, &[&str])] = &[
     ("anyhow", &["server", "lookup", "bench", "traildex-notify", "traildex-sql", "traildex"]),
-    ("axum", &["client", "server", "lookup", "web"]),
+    ("axum", &["client", "server", "lookup", "web", "traildex-sql"]),
     ("clap", &["traildex-notify", "traildex-sql", "traildex"]),
     ("csv", &["formats"]),
     ("csv-core", &["tables"]),

@@ -47,7 +47,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use hyper_util::service::TowerToHyperService;
+use rustix::process::geteuid;
 use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
 use tracing::warn;
@@ -135,6 +137,40 @@ pub async fn serve(socket: Socket, app: App, shutdown: impl Future<Output = ()>)
         () = shutdown => Ok(()),
     };
     // Removed before the listener closes: a client finds no socket rather than a dead one.
+    listener.remove();
+    drop(listener);
+    connections.end().await;
+    outcome
+}
+
+/// Answers on a socket that is for processes of our own user and of root alone, with a router of somebody
+/// else's, as [`serve`] does. The router's handlers bound bodies themselves.
+pub async fn serve_own(
+    socket: Socket,
+    router: Router,
+    options: LiveOptions,
+    ended: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let listener = KeptListener::new(socket)?;
+    let mut connections = Connections::new(options);
+    let service = TowerToHyperService::new(router.layer(DefaultBodyLimit::disable()));
+    let own = geteuid().as_raw();
+    let client = |stream: UnixStream, place: ConnectionSlot| {
+        let service = service.clone();
+        async move {
+            match stream.peer_cred() {
+                Ok(peer) if [0, own].contains(&peer.uid()) => {
+                    place.serve(stream, service, Client::of_user(peer.uid())).await;
+                }
+                Ok(peer) => warn!(user = peer.uid(), "closed a connection of another user"),
+                Err(error) => warn!(%error, "cannot tell who connected; the connection is closed"),
+            }
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = connections.accept(&listener, client) => outcome,
+        () = ended => Ok(()),
+    };
     listener.remove();
     drop(listener);
     connections.end().await;

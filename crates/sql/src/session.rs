@@ -122,7 +122,16 @@ impl Database {
     /// Begins to answer a statement. It must be run on a runtime of several threads, each with a stack of
     /// [`STACK_BYTES`].
     pub async fn query(&self, sql: &str) -> std::result::Result<Answer, SqlError> {
-        let deadline = Instant::now() + self.options.timeout;
+        self.query_within(sql, self.options.timeout).await
+    }
+
+    /// As [`Database::query`], with another time that it may take.
+    pub async fn query_within(
+        &self,
+        sql: &str,
+        timeout: Duration,
+    ) -> std::result::Result<Answer, SqlError> {
+        let deadline = Instant::now() + timeout;
         let cancel = Cancel::at(deadline);
         let snapshot = self.newest()?;
         let context = self.context(&snapshot, &cancel).map_err(|error| SqlError::of(&error))?;

@@ -1,0 +1,165 @@
+//! Where statements are asked, whoever brings them: one open index, and turns.
+//!
+//! So many queries run at once, and so many more wait; the next one is refused. A query that fails for the
+//! index's sake has it opened anew, as where the data directory was replaced.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::error::SqlError;
+use crate::session::{Answer, Database};
+use wire::{ApiError, ErrorKind};
+
+/// Queries that wait, for each that may run.
+const WAITING: usize = 4;
+
+/// Between two looks for an index.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// See the module's documentation.
+pub(crate) struct Desk {
+    config: Config,
+    /// For queries that run or wait.
+    places: Arc<Semaphore>,
+    /// For those that run.
+    turns: Arc<Semaphore>,
+    /// Or why there is none.
+    database: Mutex<Result<Arc<Database>, String>>,
+    lost: Notify,
+}
+
+/// A query's right to run, until it is dropped.
+pub(crate) struct Turn {
+    _turn: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
+}
+
+/// A query that runs.
+pub(crate) struct Running {
+    pub(crate) answer: Answer,
+    _turn: Turn,
+}
+
+impl Desk {
+    /// Opens nothing yet.
+    pub(crate) fn new(config: Config) -> Self {
+        let queries = config.sql.queries_max;
+        Self {
+            config,
+            places: Arc::new(Semaphore::new(queries * (1 + WAITING))),
+            turns: Arc::new(Semaphore::new(queries)),
+            database: Mutex::new(Err("the index is being opened".to_owned())),
+            lost: Notify::new(),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Opens the index, and again where it is lost. Never ends.
+    pub(crate) async fn keep_open(self: Arc<Self>) {
+        loop {
+            let (data_dir, options) = (self.config.data_dir.clone(), self.config.options());
+            let opened = tokio::task::spawn_blocking(move || Database::open(&data_dir, options));
+            match opened.await {
+                Ok(Ok(database)) => {
+                    info!(data_dir = %self.config.data_dir.display(), "the index is open");
+                    *self.slot() = Ok(Arc::new(database));
+                    self.lost.notified().await;
+                    continue;
+                }
+                Ok(Err(error)) => {
+                    let reason = error.to_string();
+                    let before = std::mem::replace(&mut *self.slot(), Err(reason.clone()));
+                    if before.err().as_ref() != Some(&reason) {
+                        warn!(reason, "there is no index to ask yet; waiting for it");
+                    }
+                }
+                Err(error) => warn!(%error, "the index could not be opened"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// The index, as it is open.
+    pub(crate) fn database(&self) -> Result<Arc<Database>, ApiError> {
+        let database = self.slot().as_ref().map(Arc::clone).map_err(Clone::clone);
+        database.map_err(|reason| ApiError::new(ErrorKind::Unavailable, reason))
+    }
+
+    /// Has the index opened anew.
+    fn lose(&self, database: &Arc<Database>, reason: &str) {
+        let mut slot = self.slot();
+        if slot.as_ref().is_ok_and(|open| Arc::ptr_eq(open, database)) {
+            warn!(reason, "the index is opened again");
+            *slot = Err("the index is being opened again".to_owned());
+            self.lost.notify_one();
+        }
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Result<Arc<Database>, String>> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A turn, by then. Busy where too many wait, or none comes in time.
+    pub(crate) async fn turn(&self, until: Instant) -> Result<Turn, ApiError> {
+        let queries = self.config.sql.queries_max;
+        let busy = |what: String| ApiError::new(ErrorKind::Busy, what);
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let waiting = queries * WAITING;
+            busy(format!("{queries} queries run and {waiting} wait; try again in a while"))
+        })?;
+        let turn = tokio::time::timeout_at(until.into(), Arc::clone(&self.turns).acquire_owned());
+        let late = || busy("the query waited for its turn until its deadline".to_owned());
+        let turn = turn.await.map_err(|_| late())?.map_err(|_| late())?;
+        Ok(Turn { _turn: turn, _place: place })
+    }
+
+    /// Begins to answer a statement: waits for its turn, and plans it. Its time counts from now. None asks
+    /// for the usual time; more than the longest is refused.
+    pub(crate) async fn query(
+        &self,
+        statement: &str,
+        timeout: Option<Duration>,
+    ) -> Result<Running, ApiError> {
+        let max = self.config.timeout_max();
+        let timeout = timeout.unwrap_or(self.config.timeout());
+        if timeout > max {
+            let message =
+                format!("a query may take {} seconds at most (`sql.timeout_s_max`)", max.as_secs());
+            return Err(ApiError::new(ErrorKind::BadRequest, message));
+        }
+        let until = Instant::now() + timeout;
+        let database = self.database()?;
+        let turn = self.turn(until).await?;
+        let left = until.saturating_duration_since(Instant::now());
+        match database.query_within(statement, left).await {
+            Ok(answer) => Ok(Running { answer, _turn: turn }),
+            Err(error) => {
+                if let SqlError::Failed(reason) = &error {
+                    self.lose(&database, reason);
+                }
+                Err(told(&error))
+            }
+        }
+    }
+}
+
+/// An error as a client is told it: its bounds have the configuration's names.
+pub(crate) fn told(error: &SqlError) -> ApiError {
+    let text = error.to_string();
+    let text = text
+        .replace("--memory and --spill", "sql.memory_bytes_max and sql.disk_bytes_max")
+        .replace("with --timeout", "with timeout_s (in Lake's API, sql.timeout_s_max)");
+    let kind = match error {
+        SqlError::Statement(_) => ErrorKind::BadQuery,
+        SqlError::Bound(_) => ErrorKind::Timeout,
+        SqlError::Failed(_) => ErrorKind::Io,
+    };
+    ApiError::new(kind, text)
+}
