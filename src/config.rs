@@ -36,6 +36,7 @@ pub struct Config {
     pub search: Search,
     pub web: Web,
     pub aws: Aws,
+    pub sql: Sql,
     pub log: Log,
 }
 
@@ -208,6 +209,27 @@ pub enum Region {
     Client,
 }
 
+/// SQL, which is another program's: `traildex-sql serve` reads the same file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sql {
+    /// Where it keeps what it writes.
+    pub state_dir: PathBuf,
+    /// Names of event data stores under which `cloudtrail` is found, too.
+    pub stores: Vec<String>,
+    /// Queries that run at once.
+    pub queries_max: usize,
+    /// Memory of all of them, shared out evenly.
+    pub memory_bytes_max: usize,
+    /// What all of them may write to disk.
+    pub disk_bytes_max: usize,
+    /// The longest that a query may take.
+    pub timeout_s_max: u64,
+    /// A loopback address for PostgreSQL's wire protocol; none where nothing listens.
+    pub postgres_address: Option<SocketAddr>,
+    /// The passwords of its users.
+    pub postgres_passwords: PathBuf,
+}
+
 /// What the daemon says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
@@ -295,6 +317,16 @@ impl Default for Config {
                 keys_file: PathBuf::from("/etc/traildex.keys.toml"),
                 region: Region::All,
                 data_events: true,
+            },
+            sql: Sql {
+                state_dir: PathBuf::from("/var/lib/traildex-sql"),
+                stores: Vec::new(),
+                queries_max: 4,
+                memory_bytes_max: 1 << 30,
+                disk_bytes_max: 8 << 30,
+                timeout_s_max: 600,
+                postgres_address: None,
+                postgres_passwords: PathBuf::from("/etc/traildex.postgres"),
             },
             log: Log { level: Level::Info, format: Format::Text },
         }
@@ -463,11 +495,16 @@ mod tests {
     fn other_value(key: &keys::Setting) -> &'static str {
         match key.path {
             "watch.dirs" => "/a:/b \"quoted\"",
-            "index.data_dir" | "socket.path" | "aws.keys_file" => "/elsewhere",
+            "index.data_dir"
+            | "socket.path"
+            | "aws.keys_file"
+            | "sql.state_dir"
+            | "sql.postgres_passwords" => "/elsewhere",
             "evidence.public_keys" => "/keys",
             "geo.databases" | "geo.ip_ranges" | "ioc.files" => "/looked/up",
             "evidence.roots" => "/a b=s3://bucket:/c=s3://other/pre/fix",
-            "aws.listen" => "[::1]:8123",
+            "aws.listen" | "sql.postgres_address" => "[::1]:8123",
+            "sql.queries_max" => "3",
             "aws.auth" => "none",
             "aws.region" => "client",
             "aws.data_events" => "false",

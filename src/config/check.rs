@@ -40,6 +40,7 @@ pub(super) fn check(config: &mut Config, origins: &Origins) -> Result<(), Config
     for path in &mut config.rules.dirs {
         *path = absolute("rules.dirs", path)?;
     }
+    config.sql.state_dir = absolute("sql.state_dir", &config.sql.state_dir)?;
     for root in &mut config.evidence.roots {
         let folder = absolute("evidence.roots", Path::new(&root.folder))?;
         // It was text.
@@ -49,6 +50,7 @@ pub(super) fn check(config: &mut Config, origins: &Origins) -> Result<(), Config
     check_retention(config, origins)?;
     check_dirs(config, origins)?;
     check_rules(config, origins)?;
+    check_sql(config, origins)?;
     check_socket(&config.socket.path, origins)
 }
 
@@ -156,6 +158,18 @@ fn check_rules(config: &Config, origins: &Origins) -> Result<(), ConfigError> {
                 return Err(origins.refuse(key, shown(&path), reason));
             }
         }
+    }
+    Ok(())
+}
+
+/// The SQL program writes beside the index and the archive.
+fn check_sql(config: &Config, origins: &Origins) -> Result<(), ConfigError> {
+    let state_dir = fold(&config.sql.state_dir);
+    let data_dir = fold(&config.index.data_dir);
+    let dirs = config.watch.dirs.iter().map(|dir| fold(dir)).chain([data_dir]);
+    if let Some(dir) = dirs.into_iter().find(|dir| state_dir.starts_with(dir)) {
+        let reason = format!("it lies inside {}, which others write to", shown(&dir));
+        return Err(origins.refuse("sql.state_dir", shown(&state_dir), reason));
     }
     Ok(())
 }
@@ -287,6 +301,14 @@ mod tests {
         let error = load(&[], "/data", &[("TRAILDEX_SOCKET", &path(108))]).unwrap_err();
         assert!(error.starts_with("environment variable TRAILDEX_SOCKET: "), "{error}");
         assert!(error.contains("it is 108 bytes long; allowed is 1 to 107"), "{error}");
+    }
+
+    #[test]
+    fn the_sql_program_writes_at_a_place_of_its_own() {
+        for dir in ["/data/sql", "/data", "/a/sql"] {
+            let error = load(&["/a"], "/data", &[("TRAILDEX_SQL_STATE_DIR", dir)]).unwrap_err();
+            assert!(error.contains("which others write to"), "{error}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) struct Setting {
 }
 
 /// In the order of `config/traildex.toml`.
-pub(super) static KEYS: [Setting; 42] = [
+pub(super) static KEYS: [Setting; 51] = [
     Setting { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
     Setting { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
     Setting { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },
@@ -106,6 +106,26 @@ pub(super) static KEYS: [Setting; 42] = [
     Setting { path: "aws.keys_file", field: |c| Field::Path(&mut c.aws.keys_file) },
     Setting { path: "aws.region", field: |c| Field::Region(&mut c.aws.region) },
     Setting { path: "aws.data_events", field: |c| Field::Bool(&mut c.aws.data_events) },
+    Setting { path: "sql.postgres_address", field: |c| Field::Listen(&mut c.sql.postgres_address) },
+    Setting {
+        path: "sql.postgres_passwords",
+        field: |c| Field::Path(&mut c.sql.postgres_passwords),
+    },
+    Setting { path: "sql.state_dir", field: |c| Field::Path(&mut c.sql.state_dir) },
+    Setting { path: "sql.stores", field: |c| Field::Names(&mut c.sql.stores) },
+    Setting { path: "sql.queries_max", field: |c| Field::Count(&mut c.sql.queries_max, QUERIES) },
+    Setting {
+        path: "sql.memory_bytes_max",
+        field: |c| Field::Bytes(&mut c.sql.memory_bytes_max, SQL_BYTES),
+    },
+    Setting {
+        path: "sql.disk_bytes_max",
+        field: |c| Field::Bytes(&mut c.sql.disk_bytes_max, DISK_BYTES),
+    },
+    Setting {
+        path: "sql.timeout_s_max",
+        field: |c| Field::Time(&mut c.sql.timeout_s_max, TIMEOUT_S),
+    },
     Setting { path: "log.level", field: |c| Field::Level(&mut c.log.level) },
     Setting { path: "log.format", field: |c| Field::Format(&mut c.log.format) },
 ];
@@ -193,6 +213,18 @@ const DEADLINE_MS: Range = 100..=600_000;
 
 /// A few blocks for each segment, or caching is only work.
 const RECORD_CACHE_BYTES: Range = MIB..=64 * GIB;
+
+/// Each has its share of the memory, and a thread of each core: a hundred at once only share it out.
+const QUERIES: Range = 1..=64;
+
+/// Below, a sort does not find the room to be written to disk.
+const SQL_BYTES: Range = 64 * MIB..=1024 * GIB;
+
+/// None has what does not fit the memory end with an error.
+const DISK_BYTES: Range = 0..=1 << 50;
+
+/// A day is as long as AWS keeps a query's rows.
+const TIMEOUT_S: Range = 1..=86_400;
 
 impl Setting {
     pub(super) fn section(&self) -> &'static str {

@@ -380,7 +380,7 @@ mod tests {
             (
                 "\n[tls]",
                 "t.toml, line 2: unknown section `tls`; \
-                 the sections are watch, index, retention, ingest, evidence, geo, ioc, rules, alerts, socket, search, web, aws, log",
+                 the sections are watch, index, retention, ingest, evidence, geo, ioc, rules, alerts, socket, search, web, aws, sql, log",
             ),
         ] {
             check_error(text, &[], expected);
@@ -399,7 +399,7 @@ mod tests {
             "",
             &[("TRAILDEX_TLS", "9")],
             "unknown environment variable TRAILDEX_TLS; the names are TRAILDEX_SECTION_KEY; \
-             the sections are watch, index, retention, ingest, evidence, geo, ioc, rules, alerts, socket, search, web, aws, log",
+             the sections are watch, index, retention, ingest, evidence, geo, ioc, rules, alerts, socket, search, web, aws, sql, log",
         );
     }
 

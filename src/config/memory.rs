@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::{Config, Evidence};
+use super::{Config, Evidence, Sql};
 use alerts::limits::{ALERTS_BYTES_MAX, CHANGES_MAX};
 use detect::limits::SIGHTINGS_MAX;
 use enrich::limits::{
@@ -206,7 +206,32 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
         },
     ];
     let alerts = (!config.rules.are_off()).then(alerts);
-    MemorySum { parts: parts.into_iter().chain(alerts).chain(looked_up(config)).collect() }
+    let more = alerts.into_iter().chain(looked_up(config)).chain(sql(&config.sql, cores));
+    MemorySum { parts: parts.into_iter().chain(more).collect() }
+}
+
+/// What the program of SQL holds beside its queries' memory: itself, with stacks and buffers of each
+/// thread, and the records that it keeps.
+const SQL_BASE_BYTES: u64 = 64 << 20;
+const SQL_THREAD_BYTES: u64 = 8 << 20;
+const SQL_CACHE_BYTES: u64 = 64 << 20;
+
+/// What the program of SQL takes where there is one.
+fn sql(sql: &Sql, cores: usize) -> Option<MemoryPart> {
+    let is_asked = sql.postgres_address.is_some();
+    let queries = sql.memory_bytes_max as u64;
+    let base = SQL_BASE_BYTES + SQL_CACHE_BYTES + cores as u64 * SQL_THREAD_BYTES;
+    is_asked.then(|| MemoryPart {
+        name: "SQL",
+        bytes: queries + base,
+        formula: format!(
+            "another program: {} queries x {} MiB, and {} MiB of its own",
+            sql.queries_max,
+            mib(queries / sql.queries_max as u64),
+            mib(base)
+        ),
+        keys: &["sql.memory_bytes_max"],
+    })
 }
 
 /// What files take in which values are looked up, twice: a new one is read before the old one goes.
@@ -358,6 +383,16 @@ total                      1914 MiB";
         config.ioc.files = vec!["/x.txt".into()];
         let more = config.memory(2).total() - with.total();
         assert_eq!(more, 2 * ((32 << 20) + 500_000 * 96));
+    }
+
+    #[test]
+    fn sql_takes_what_it_takes_where_it_is_asked() {
+        let mut config = Config::default();
+        let without = config.memory(2).total();
+        config.sql.postgres_address = Some(([127, 0, 0, 1], 5432).into());
+        let with = config.memory(2);
+        assert_eq!(with.total() - without, (1024 + 144) << 20, "{with}");
+        assert!(with.to_string().contains("4 queries x 256 MiB, and 144 MiB of its own"), "{with}");
     }
 
     #[test]

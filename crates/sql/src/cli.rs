@@ -11,11 +11,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::config::ConfigError;
 use crate::error::SqlError;
 use crate::out::{Format, Rows};
+use crate::serve::{self, Serve};
 use crate::session::{Database, Options, STACK_BYTES, STATEMENT_BYTES_MAX};
 use formats::terminal::escape;
 
@@ -31,8 +33,27 @@ The table cloudtrail has CloudTrail Lake's columns; files and alerts are two mor
 
 /// Answers SQL over traildex's index, beside a daemon or without one
 #[derive(Debug, Parser)]
-#[command(name = "traildex-sql", version, after_help = AFTER)]
+#[command(
+    name = "traildex-sql",
+    version,
+    after_help = AFTER,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    ask: Option<Ask>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Serve),
+}
+
+#[derive(Debug, clap::Args)]
+struct Ask {
     /// The statement: SELECT, EXPLAIN, SHOW or DESCRIBE; '-' reads it from standard input
     #[arg(value_name = "SQL")]
     statement: String,
@@ -73,13 +94,21 @@ const OTHER_ROWS: usize = 1_000_000;
 
 /// Does what the process was started for.
 pub fn run_process() -> ExitCode {
-    match execute(Cli::parse()) {
+    let cli = Cli::parse();
+    let done = match (cli.command, cli.ask) {
+        // Rows are not counted.
+        (Some(Command::Serve(args)), _) => serve::run(&args).map(|()| 1),
+        (None, Some(ask)) => execute(ask),
+        (None, None) => Err(Usage("there is no statement".to_owned()).into()),
+    };
+    match done {
         Ok(0) => ExitCode::from(1),
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {}", escape(&format!("{error:#}")));
             let is_of_statement = matches!(error.downcast_ref(), Some(SqlError::Statement(_)));
-            ExitCode::from(if is_of_statement || error.is::<Usage>() { 2 } else { 4 })
+            let is_of_usage = error.is::<Usage>() || error.is::<ConfigError>();
+            ExitCode::from(if is_of_statement || is_of_usage { 2 } else { 4 })
         }
     }
 }
@@ -89,7 +118,7 @@ pub fn run_process() -> ExitCode {
 #[error("{0}")]
 struct Usage(String);
 
-fn execute(cli: Cli) -> anyhow::Result<usize> {
+fn execute(cli: Ask) -> anyhow::Result<usize> {
     let data_dir = match (&cli.data_dir, &cli.config) {
         (Some(dir), _) => dir.clone(),
         (None, Some(file)) => data_dir_of(file)?,

@@ -48,7 +48,8 @@ impl SqlError {
                 let whose = text.split_whitespace().skip_while(|word| *word != "for").nth(1);
                 Self::Bound(format!(
                     "the query needs more memory or disk than it may have, for {}; add conditions, ask for \
-                     fewer columns, or give it more with --memory and --spill",
+                     fewer columns, or give it more (--memory and --spill; served, sql.memory_bytes_max and \
+                     sql.disk_bytes_max)",
                     whose.unwrap_or("its rows")
                 ))
             }
@@ -70,10 +71,12 @@ impl SqlError {
 /// How DataFusion says that the disk that a query may have is full.
 const SPILLED: &str = "The used disk space during the spilling process";
 const SPILLED_TOO_MUCH: &str = "the query writes more to disk than it may; add conditions, ask for fewer \
-                                columns, or give it more with --memory and --spill";
+                                columns, or give it more (--memory and --spill; served, \
+                                sql.memory_bytes_max and sql.disk_bytes_max)";
 
 /// The query took too long.
-pub(crate) const TIMEOUT: &str = "the query reached its deadline; ask for a shorter time range, or give it more time with --timeout";
+pub(crate) const TIMEOUT: &str = "the query reached its deadline; ask for a shorter time range, or give it more \
+                                  time (--timeout; served, sql.timeout_s_max)";
 
 /// Lines of an error that are told.
 const LINES_MAX: usize = 4;

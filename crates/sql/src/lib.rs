@@ -2,10 +2,12 @@
 #![warn(missing_docs, unreachable_pub)]
 
 mod cli;
+mod config;
 mod error;
 mod functions;
 mod json;
 mod leaves;
+mod log;
 mod names;
 mod out;
 mod pool;
@@ -15,6 +17,7 @@ mod read;
 mod rewrite;
 mod scan;
 mod schema;
+mod serve;
 mod session;
 mod table;
 mod tables;

@@ -26,13 +26,13 @@ use tokio::sync::Semaphore;
 pub(crate) use self::passwords::Passwords;
 use self::service::Running;
 use self::startup::Handlers;
-use crate::session::Database;
+use crate::serve::desk::Desk;
 
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 64;
 
 /// Answers clients of PostgreSQL until the task is dropped.
-pub(crate) async fn serve(listener: TcpListener, database: Arc<Database>, passwords: Passwords) {
+pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>, passwords: Passwords) {
     let passwords = Arc::new(passwords);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (manager, running) = (Arc::new(ConnectionManager::new()), Arc::new(Running::default()));
@@ -50,7 +50,7 @@ pub(crate) async fn serve(listener: TcpListener, database: Arc<Database>, passwo
             continue;
         };
         let handlers = Handlers {
-            database: Arc::clone(&database),
+            desk: Arc::clone(&desk),
             passwords: Arc::clone(&passwords),
             manager: Arc::clone(&manager),
             running: Arc::clone(&running),

@@ -173,11 +173,6 @@ impl Database {
         Ok(described)
     }
 
-    /// What the database is bounded by.
-    pub(crate) fn options(&self) -> &Options {
-        &self.options
-    }
-
     /// A context with Trino's functions and no tables.
     pub(crate) fn bare(&self) -> Result<SessionContext> {
         let Options { memory_bytes, spill_bytes, spill_dir, threads, .. } = &self.options;

@@ -18,7 +18,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::rows::{batches, fields};
 use super::service::refused;
-use crate::session::Answer;
+use crate::serve::desk::Running;
 
 /// What a `COPY` asks for.
 pub(super) struct Copy {
@@ -69,10 +69,10 @@ impl Copy {
     }
 
     /// The rows of an answer in the form that is asked for.
-    pub(super) async fn response(self, answer: Answer) -> PgWireResult<Response> {
+    pub(super) async fn response(self, running: Running) -> PgWireResult<Response> {
         let Form { kind, delimiter, null, has_header } = self.form;
         let format = if kind == Kind::Binary { Format::UnifiedBinary } else { Format::default() };
-        let fields = Arc::new(fields(&answer.schema(), &format)?);
+        let fields = Arc::new(fields(&running.answer.schema(), &format)?);
         let mut encoder = match kind {
             Kind::Binary => CopyEncoder::new_binary(Arc::clone(&fields)),
             Kind::Text => {
@@ -90,7 +90,7 @@ impl Copy {
         };
         let header = has_header.then(|| header(&fields, delimiter.unwrap_or(',')));
         let columns = fields.len();
-        let rows = batches(answer)
+        let rows = batches(running)
             .map_ok(move |batch| stream::iter(encoded(&mut encoder, &batch, &fields)))
             .try_flatten();
         let mut rows = Box::pin(rows.peekable());

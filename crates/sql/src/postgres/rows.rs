@@ -17,7 +17,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use super::service::told;
 use crate::SqlError;
 use crate::out::{names, text};
-use crate::session::Answer;
+use crate::serve::desk::Running;
 
 /// The columns that a client sees of these.
 pub(super) fn shown(schema: &Schema) -> SchemaRef {
@@ -38,10 +38,10 @@ pub(super) fn fields(schema: &Schema, format: &Format) -> PgWireResult<Vec<Field
 }
 
 /// The rows of an answer, as they come.
-pub(super) fn response(answer: Answer, format: &Format) -> PgWireResult<QueryResponse> {
-    let fields = Arc::new(fields(&answer.schema(), format)?);
+pub(super) fn response(running: Running, format: &Format) -> PgWireResult<QueryResponse> {
+    let fields = Arc::new(fields(&running.answer.schema(), format)?);
     let of_rows = Arc::clone(&fields);
-    let rows = batches(answer)
+    let rows = batches(running)
         .map_ok(move |batch| stream::iter(encode_recordbatch(Arc::clone(&of_rows), batch)))
         .try_flatten();
     let rows: BoxStream<'static, PgWireResult<DataRow>> = Box::pin(rows);
@@ -49,12 +49,12 @@ pub(super) fn response(answer: Answer, format: &Format) -> PgWireResult<QueryRes
 }
 
 /// The batches of an answer in the columns that a client sees.
-pub(super) fn batches(answer: Answer) -> BoxStream<'static, PgWireResult<RecordBatch>> {
-    let schema = shown(&answer.schema());
-    let batches = stream::unfold(Some(answer), |answer| async move {
-        let mut answer = answer?;
-        match answer.next().await {
-            Ok(batch) => batch.map(|batch| (Ok(batch), Some(answer))),
+pub(super) fn batches(running: Running) -> BoxStream<'static, PgWireResult<RecordBatch>> {
+    let schema = shown(&running.answer.schema());
+    let batches = stream::unfold(Some(running), |running| async move {
+        let mut running = running?;
+        match running.answer.next().await {
+            Ok(batch) => batch.map(|batch| (Ok(batch), Some(running))),
             Err(error) => Some((Err(told(&error)), None)),
         }
     });

@@ -34,7 +34,8 @@ use super::nothing::Nothing;
 use super::{catalog, parameters, rows};
 use crate::SqlError;
 use crate::error::TIMEOUT;
-use crate::session::{Database, Planned, of_tables};
+use crate::serve::desk::{Desk, Running as Query};
+use crate::session::{Planned, of_tables};
 
 /// What the library keeps of a statement: its text, its tree, its plan.
 pub(super) type Kept = (String, Option<(Statement, LogicalPlan)>);
@@ -91,12 +92,9 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) async fn new(
-        database: Arc<Database>,
-        running: Arc<Running>,
-    ) -> Result<Self, SqlError> {
-        let context = Arc::new(catalog::context(&database).await?);
-        let index = Arc::new(Index(database));
+    pub(super) async fn new(desk: Arc<Desk>, running: Arc<Running>) -> Result<Self, SqlError> {
+        let context = Arc::new(catalog::context(&*desk.database()?).await?);
+        let index = Arc::new(Index(desk));
         let hooks: Vec<Arc<dyn QueryHook>> = vec![
             Arc::new(ReadsOnly),
             Arc::clone(&index) as _,
@@ -115,7 +113,7 @@ impl Service {
     fn begin<C: ClientInfo>(&self, client: &C) -> Bounds {
         let (number, _) = client.pid_and_secret_key();
         *self.number.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
-        let timeout = timeout(client).min(self.index.0.options().timeout);
+        let timeout = timeout(client).min(self.index.0.config().timeout_max());
         Bounds { deadline: Instant::now() + timeout, stopped: self.running.begin(number) }
     }
 }
@@ -297,21 +295,30 @@ impl QueryParser for Parser {
 }
 
 /// Answers statements of the tables, among others of one text, and in cursors.
-struct Index(Arc<Database>);
+struct Index(Arc<Desk>);
 
 impl Index {
     /// The statement, if it is of the tables.
     fn statement(&self, sql: &str) -> Option<Statement> {
-        of_tables(sql, &self.0.options().stores)
+        of_tables(sql, &self.0.config().sql.stores)
     }
 
     async fn plan<C: ClientInfo + ?Sized>(&self, client: &C, sql: &str) -> PgWireResult<Planned> {
+        self.0.plan(sql, timeout(client)).await.map_err(|error| told(&error))
+    }
+
+    async fn query<C: ClientInfo + ?Sized>(
+        &self,
+        client: &C,
+        sql: &str,
+        values: Option<ParamValues>,
+    ) -> PgWireResult<Query> {
         if client.transaction_status() == TransactionStatus::Error {
             let text = "current transaction is aborted, commands ignored until end of transaction \
                         block";
             return Err(refused("25P02", text));
         }
-        self.0.plan(sql, timeout(client)).await.map_err(|error| told(&error))
+        self.0.query(sql, timeout(client), values).await.map_err(|error| told(&error))
     }
 
     async fn respond<C: ClientInfo + ?Sized>(
@@ -321,9 +328,8 @@ impl Index {
         values: Option<ParamValues>,
         format: &Format,
     ) -> PgWireResult<Response> {
-        let planned = self.plan(client, sql).await?;
-        let answer = planned.run(values).await.map_err(|error| told(&error))?;
-        rows::response(answer, format).map(Response::Query)
+        let running = self.query(client, sql, values).await?;
+        rows::response(running, format).map(Response::Query)
     }
 
     /// Opens the cursors of a `DECLARE`; None where it reads none of the tables.
@@ -356,12 +362,8 @@ impl Index {
             Err(error) => return Some(Err(error)),
         };
         self.statement(&copy.sql)?;
-        let answer = match self.plan(client, &copy.sql).await {
-            Ok(planned) => planned.run(None).await.map_err(|error| told(&error)),
-            Err(error) => Err(error),
-        };
-        Some(match answer {
-            Ok(answer) => copy.response(answer).await,
+        Some(match self.query(client, &copy.sql, None).await {
+            Ok(running) => copy.response(running).await,
             Err(error) => Err(error),
         })
     }
@@ -373,10 +375,9 @@ impl Index {
         values: Option<&ParamValues>,
         client: &mut dyn HookClient,
     ) -> PgWireResult<Response> {
-        let planned = self.plan(client, &sql).await?;
-        let plan = planned.plan().clone();
-        let answer = planned.run(values.cloned()).await.map_err(|error| told(&error))?;
-        let response = rows::response(answer, &Format::UnifiedText)?;
+        let plan = self.plan(client, &sql).await?.plan().clone();
+        let running = self.query(client, &sql, values.cloned()).await?;
+        let response = rows::response(running, &Format::UnifiedText)?;
         // Clients ask which columns it has.
         let kept = (sql, Some((statement, plan)));
         let statement = StoredStatement::new(cursor.to_owned(), kept, Vec::new());

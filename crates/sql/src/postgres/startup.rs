@@ -14,11 +14,11 @@ use datafusion_postgres::pgwire::messages::cancel::CancelRequest;
 use super::passwords::{ITERATIONS, Passwords};
 use super::service::{Running, Service};
 use crate::SqlError;
-use crate::session::Database;
+use crate::serve::desk::Desk;
 
 /// What connections share.
 pub(super) struct Handlers {
-    pub(super) database: Arc<Database>,
+    pub(super) desk: Arc<Desk>,
     pub(super) passwords: Arc<Passwords>,
     pub(super) manager: Arc<ConnectionManager>,
     pub(super) running: Arc<Running>,
@@ -27,7 +27,7 @@ pub(super) struct Handlers {
 impl Handlers {
     /// The handlers of one connection.
     pub(super) async fn connection(self) -> Result<Connection, SqlError> {
-        let service = Service::new(Arc::clone(&self.database), Arc::clone(&self.running)).await?;
+        let service = Service::new(Arc::clone(&self.desk), Arc::clone(&self.running)).await?;
         Ok(Connection { service: Arc::new(service), shared: self })
     }
 }

@@ -8,14 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use super::index::Index;
 use super::lake::records;
-use super::options;
+use crate::config::Config;
 use crate::postgres::{Passwords, serve};
-use crate::session::{Database, Options, STACK_BYTES};
+use crate::serve::desk::Desk;
+use crate::serve::make_empty;
+use crate::session::STACK_BYTES;
 
 const USER: &str = "ana";
 const PASSWORD: &str = "pass:word";
@@ -24,6 +27,7 @@ const PASSWORD: &str = "pass:word";
 struct Server {
     address: SocketAddr,
     _runtime: Runtime,
+    _state: TempDir,
     index: Index,
 }
 
@@ -35,8 +39,20 @@ struct Said {
 }
 
 impl Server {
-    fn new(options: Options) -> Self {
+    fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With these keys of the section `sql`.
+    fn with(keys: &str) -> Self {
         let index = Index::of(&records(), 2);
+        let state = tempfile::tempdir().unwrap();
+        let file = state.path().join("traildex.toml");
+        let (data, dir) = (index.path().display(), state.path().display());
+        let text = format!("[index]\ndata_dir = '{data}'\n[sql]\nstate_dir = '{dir}'\n{keys}\n");
+        std::fs::write(&file, text).unwrap();
+        let config = Config::load(Some(&file), []).unwrap();
+        make_empty(&config.spill_dir()).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_stack_size(STACK_BYTES)
@@ -45,10 +61,14 @@ impl Server {
             .unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let database = Arc::new(Database::open(index.path(), options).unwrap());
+        let desk = Arc::new(Desk::new(config));
+        runtime.spawn(Arc::clone(&desk).keep_open());
+        while desk.database().is_err() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let passwords = Passwords::of(&format!("{USER}:{PASSWORD}\nben:other\n")).unwrap();
-        runtime.spawn(serve(listener, database, passwords));
-        Self { address, _runtime: runtime, index }
+        runtime.spawn(serve(listener, desk, passwords));
+        Self { address, _runtime: runtime, _state: state, index }
     }
 
     fn run(&self, client: &mut Command, input: &str) -> Said {
@@ -114,7 +134,7 @@ fn clients() -> PathBuf {
 
 #[test]
 fn psql_asks_and_describes() {
-    let mut server = Server::new(options());
+    let mut server = Server::new();
     assert_eq!(server.asked("SELECT count(*) FROM cloudtrail"), "5\n");
     assert_eq!(server.asked("select count(*) from public.cloudtrail; select 1;"), "5\n1\n");
     let sql = "BEGIN; SELECT eventid FROM cloudtrail WHERE any_match(resources, x -> x.type = \
@@ -151,7 +171,7 @@ fn psql_asks_and_describes() {
 
 #[test]
 fn who_does_not_know_a_password_learns_nothing() {
-    let server = Server::new(options());
+    let server = Server::new();
     let refused = |who| {
         let said = server.psql(who, "SELECT 1");
         assert!(!said.is_ok, "{}", said.out);
@@ -166,7 +186,7 @@ fn who_does_not_know_a_password_learns_nothing() {
 
 #[test]
 fn clients_only_read() {
-    let server = Server::new(options());
+    let server = Server::new();
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
     for sql in [
@@ -201,7 +221,7 @@ fn clients_only_read() {
 
 #[test]
 fn rows_are_copied_out() {
-    let server = Server::new(options());
+    let server = Server::new();
     let sql = "\\copy (SELECT eventid, errorcode FROM cloudtrail ORDER BY eventtime LIMIT 2) TO STDOUT CSV HEADER";
     assert_eq!(server.asked(sql), "\"eventid\",\"errorcode\"\ne1,\ne2,AccessDenied\n");
     let sql =
@@ -218,7 +238,7 @@ fn rows_are_copied_out() {
 
 #[test]
 fn bounds_hold_for_every_statement() {
-    let server = Server::new(Options { timeout: Duration::from_secs(1), ..options() });
+    let server = Server::with("timeout_s_max = 1");
     let endless = "generate_series(1, 1000000000000)";
     for sql in [
         format!("SELECT count(*) FROM {endless}"),
@@ -232,14 +252,14 @@ fn bounds_hold_for_every_statement() {
         assert!(error.contains("deadline"), "{sql}: {error}");
         assert!(started.elapsed() < Duration::from_secs(20), "{sql}");
     }
-    let server = Server::new(options());
+    let server = Server::new();
     let sql = format!("SET statement_timeout = 100; SELECT count(*) FROM cloudtrail, {endless}");
     assert!(server.refused(&sql).contains("deadline"));
 }
 
 #[test]
 fn psycopg_and_adbc_ask_in_their_ways() {
-    let server = Server::new(options());
+    let server = Server::new();
     let said = server.script(Command::new(clients().join("bin/python")), "postgres.py");
     let times = ["2023-07-10 10:00:00", "2023-07-10 11:00:00"];
     let expected = [
@@ -271,7 +291,7 @@ fn psycopg_and_adbc_ask_in_their_ways() {
 
 #[test]
 fn nodes_pg_asks_in_its_ways() {
-    let server = Server::new(options());
+    let server = Server::new();
     let said = server.script(Command::new("node"), "postgres.mjs");
     let expected = [
         json!(["count", [{ "n": "5" }]]),
@@ -286,7 +306,7 @@ fn nodes_pg_asks_in_its_ways() {
 
 #[test]
 fn jdbc_asks_describes_and_stops() {
-    let server = Server::new(options());
+    let server = Server::new();
     let mut java = Command::new("java");
     java.args(["-cp", "/usr/share/java/postgresql.jar"])
         .arg(repository().join("tests/clients/Postgres.java"))
