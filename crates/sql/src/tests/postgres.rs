@@ -258,6 +258,20 @@ fn bounds_hold_for_every_statement() {
 }
 
 #[test]
+fn statements_take_turns_and_too_many_are_refused() {
+    let server = Server::with("queries_max = 1\ntimeout_s_max = 3");
+    let sql = "SELECT count(*) FROM cloudtrail, generate_series(1, 1000000000000)";
+    let errors: Vec<String> = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| server.refused(sql))).collect();
+        asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    let count = |text: &str| errors.iter().filter(|error| error.contains(text)).count();
+    assert_eq!(count("1 queries run and 4 wait; try again in a while"), 3, "{errors:#?}");
+    assert_eq!(count("deadline"), 5, "{errors:#?}");
+    assert_eq!(server.asked("SELECT count(*) FROM cloudtrail"), "5\n", "places are free again");
+}
+
+#[test]
 fn psycopg_and_adbc_ask_in_their_ways() {
     let server = Server::new();
     let said = server.script(Command::new(clients().join("bin/python")), "postgres.py");
