@@ -17,7 +17,7 @@ pub(super) struct Setting {
 }
 
 /// In the order of `config/traildex.toml`.
-pub(super) static KEYS: [Setting; 51] = [
+pub(super) static KEYS: [Setting; 50] = [
     Setting { path: "watch.dirs", field: |c| Field::Dirs(&mut c.watch.dirs) },
     Setting { path: "watch.rescan_s", field: |c| Field::Time(&mut c.watch.rescan_s, RESCAN_S) },
     Setting { path: "watch.settle_ms", field: |c| Field::Time(&mut c.watch.settle_ms, SETTLE_MS) },

@@ -51,9 +51,10 @@ pub(super) async fn answer(socket: TcpStream, connection: Connection) -> io::Res
                 | PgWireConnectionState::AuthenticationInProgress
         );
         let next = framed.next();
-        let message = match is_starting {
-            true => tokio::time::timeout_at(begun + STARTUP, next).await.map_err(|_| late())?,
-            false => next.await,
+        let message = if is_starting {
+            tokio::time::timeout_at(begun + STARTUP, next).await.map_err(|_| late())?
+        } else {
+            next.await
         };
         let message = match message {
             None | Some(Ok(PgWireFrontendMessage::Terminate(_))) => return Ok(()),

@@ -17,8 +17,8 @@ use super::service::refused;
 
 const TEXT: &str = "SQL only reads here: SELECT, EXPLAIN, SHOW and DESCRIBE";
 
-fn refuse<T>() -> Option<PgWireResult<T>> {
-    Some(Err(refused("25006", TEXT)))
+fn refuse<T>() -> PgWireResult<T> {
+    Err(refused("25006", TEXT))
 }
 
 /// The plan of a statement that has no rows.
@@ -71,7 +71,7 @@ impl QueryHook for ReadsOnly {
         context: &SessionContext,
         _: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
-        if Self::allows(statement, context).await { None } else { refuse() }
+        if Self::allows(statement, context).await { None } else { Some(refuse()) }
     }
 
     async fn handle_extended_parse_query(
@@ -80,7 +80,7 @@ impl QueryHook for ReadsOnly {
         context: &SessionContext,
         _: &(dyn ClientInfo + Send + Sync),
     ) -> Option<PgWireResult<LogicalPlan>> {
-        if Self::allows(statement, context).await { None } else { refuse() }
+        if Self::allows(statement, context).await { None } else { Some(refuse()) }
     }
 
     async fn handle_extended_query(
@@ -165,7 +165,7 @@ impl QueryHook for NothingElse {
         _: &SessionContext,
         _: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
-        if is_query(statement) { None } else { refuse() }
+        if is_query(statement) { None } else { Some(refuse()) }
     }
 
     async fn handle_extended_parse_query(
@@ -174,7 +174,7 @@ impl QueryHook for NothingElse {
         _: &SessionContext,
         _: &(dyn ClientInfo + Send + Sync),
     ) -> Option<PgWireResult<LogicalPlan>> {
-        if is_query(statement) { None } else { refuse() }
+        if is_query(statement) { None } else { Some(refuse()) }
     }
 
     async fn handle_extended_query(
@@ -185,6 +185,6 @@ impl QueryHook for NothingElse {
         _: &SessionContext,
         _: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
-        if is_query(statement) { None } else { refuse() }
+        if is_query(statement) { None } else { Some(refuse()) }
     }
 }

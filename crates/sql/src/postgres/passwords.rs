@@ -43,7 +43,7 @@ impl Passwords {
         let file = File::open(path).with_context(|| format!("{shown} cannot be read"))?;
         let mode = file.metadata().with_context(|| format!("{shown} cannot be read"))?.mode();
         ensure!(
-            mode & 0o077 == 0,
+            [0o070, 0o007].iter().all(|others| mode & others == 0),
             "{shown} holds passwords, and others than its owner may read it: chmod 600 {shown}"
         );
         let mut text = String::new();

@@ -71,7 +71,7 @@ impl Server {
         Self { address, _runtime: runtime, _state: state, index }
     }
 
-    fn run(&self, client: &mut Command, input: &str) -> Said {
+    fn run(client: &mut Command, input: &str) -> Said {
         let mut client = client
             .env("PGDATABASE", "traildex")
             .env("TRAILDEX_CLIENTS", clients())
@@ -91,7 +91,7 @@ impl Server {
         psql.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1"])
             .args(["-U", user, "-p", &self.port()])
             .env("PGPASSWORD", password);
-        self.run(&mut psql, sql)
+        Self::run(&mut psql, sql)
     }
 
     fn port(&self) -> String {
@@ -117,7 +117,7 @@ impl Server {
             .arg(self.port())
             .env("PGUSER", USER)
             .env("PGPASSWORD", PASSWORD);
-        let said = self.run(&mut client, "");
+        let said = Self::run(&mut client, "");
         assert!(said.is_ok, "{name}: {}\n{}", said.out, said.error);
         said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -325,7 +325,7 @@ fn jdbc_asks_describes_and_stops() {
     java.args(["-cp", "/usr/share/java/postgresql.jar"])
         .arg(repository().join("tests/clients/Postgres.java"))
         .args([&server.port(), USER, PASSWORD]);
-    let said = server.run(&mut java, "");
+    let said = Server::run(&mut java, "");
     assert!(said.is_ok, "{}{}", said.out, said.error);
     let expected = "\
         text: [e1]\ntime: [e4, e5]\nin parts: [e1, e2, e3, e4, e5]\nschemas: true\ntables: true\n\
