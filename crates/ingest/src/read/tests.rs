@@ -182,8 +182,8 @@ fn a_file_that_ends_too_early_is_told_from_a_damaged_one() {
         assert!(error.contains("ends too early"), "{length}: {error}");
     }
     let mut damaged = whole.clone();
-    let middle = damaged.len() / 2;
-    damaged[middle] ^= 0xFF;
+    // A kind of block that there is none of, whatever compressed it.
+    damaged[10] |= 0b110;
     assert!(read(&damaged).contains("damaged"), "{}", read(&damaged));
     let zstd = zstd::encode_all(&b"some text, ".repeat(1_000)[..], 3).unwrap();
     assert!(read(&zstd[..zstd.len() - 3]).contains("ends too early"));
