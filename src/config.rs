@@ -11,6 +11,7 @@ mod error;
 mod keys;
 mod load;
 mod memory;
+mod sql;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 pub use self::check::advice_on_address;
 pub use self::error::{ConfigError, Origin};
 pub use self::memory::{MemoryPart, MemorySum};
+pub use self::sql::Sql;
 
 /// Checked settings. A field has its key's name, and with it its unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,27 +211,6 @@ pub enum Region {
     Client,
 }
 
-/// SQL, which is another program's: `traildex-sql serve` reads the same file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sql {
-    /// Where it keeps what it writes.
-    pub state_dir: PathBuf,
-    /// Names of event data stores under which `cloudtrail` is found, too.
-    pub stores: Vec<String>,
-    /// Queries that run at once.
-    pub queries_max: usize,
-    /// Memory of all of them, shared out evenly.
-    pub memory_bytes_max: usize,
-    /// What all of them may write to disk.
-    pub disk_bytes_max: usize,
-    /// The longest that a query may take.
-    pub timeout_s_max: u64,
-    /// A loopback address for PostgreSQL's wire protocol; none where nothing listens.
-    pub postgres_address: Option<SocketAddr>,
-    /// The passwords of its users.
-    pub postgres_passwords: PathBuf,
-}
-
 /// What the daemon says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
@@ -318,16 +299,7 @@ impl Default for Config {
                 region: Region::All,
                 data_events: true,
             },
-            sql: Sql {
-                state_dir: PathBuf::from("/var/lib/traildex-sql"),
-                stores: Vec::new(),
-                queries_max: 4,
-                memory_bytes_max: 1 << 30,
-                disk_bytes_max: 8 << 30,
-                timeout_s_max: 600,
-                postgres_address: None,
-                postgres_passwords: PathBuf::from("/etc/traildex.postgres"),
-            },
+            sql: Sql::default(),
             log: Log { level: Level::Info, format: Format::Text },
         }
     }
