@@ -23,6 +23,7 @@ use datafusion_postgres::pgwire::api::{ClientInfo, ClientPortalStore, Type};
 use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use datafusion_postgres::pgwire::messages::PgWireBackendMessage;
 use datafusion_postgres::pgwire::messages::response::TransactionStatus;
+use datafusion_postgres::pgwire::messages::startup::SecretKey;
 use datafusion_postgres::{DfSessionService, QueryHook};
 use futures_util::stream::{self, StreamExt as _};
 use futures_util::{Sink, Stream};
@@ -43,26 +44,38 @@ pub(super) type Kept = (String, Option<(Statement, LogicalPlan)>);
 /// How the library keeps what `SET statement_timeout` says, in milliseconds.
 const STATEMENT_TIMEOUT: &str = "statement_timeout_ms";
 
-/// What runs, by the number that a client cancels it by.
+/// What a client cancels by: a number, which all connections of a process share, and a secret.
+type Key = (i32, Vec<u8>);
+
+/// The key of a connection, or of a request to stop one.
+pub(super) fn key(number: i32, secret: &SecretKey) -> Key {
+    let secret = match secret {
+        SecretKey::I32(secret) => secret.to_be_bytes().to_vec(),
+        SecretKey::Bytes(secret) => secret.to_vec(),
+    };
+    (number, secret)
+}
+
+/// What runs, by the key that a client cancels it by.
 #[derive(Debug, Default)]
-pub(super) struct Running(Mutex<HashMap<i32, watch::Sender<()>>>);
+pub(super) struct Running(Mutex<HashMap<Key, watch::Sender<()>>>);
 
 impl Running {
-    /// Stops what runs under a number.
-    pub(super) fn stop(&self, number: i32) {
+    /// Stops what runs under a key.
+    pub(super) fn stop(&self, key: &Key) {
         let running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = running.get(&number) {
+        if let Some(running) = running.get(key) {
             running.send_replace(());
         }
     }
 
-    fn begin(&self, number: i32) -> watch::Receiver<()> {
+    fn begin(&self, key: Key) -> watch::Receiver<()> {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        running.entry(number).or_insert_with(|| watch::Sender::new(())).subscribe()
+        running.entry(key).or_insert_with(|| watch::Sender::new(())).subscribe()
     }
 
-    fn end(&self, number: i32) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+    fn end(&self, key: &Key) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
 
@@ -87,8 +100,8 @@ pub(super) struct Service {
     index: Arc<Index>,
     catalog: DfSessionService,
     running: Arc<Running>,
-    /// Under which number what it runs is stopped.
-    number: Mutex<Option<i32>>,
+    /// Under which key what it runs is stopped.
+    key: Mutex<Option<Key>>,
 }
 
 impl Service {
@@ -106,22 +119,23 @@ impl Service {
             Arc::new(Nothing),
         ];
         let catalog = DfSessionService::new_with_hooks(context, hooks);
-        Ok(Self { index, catalog, running, number: Mutex::new(None) })
+        Ok(Self { index, catalog, running, key: Mutex::new(None) })
     }
 
     /// Until when a statement may take, and what tells that it is stopped.
     fn begin<C: ClientInfo>(&self, client: &C) -> Bounds {
-        let (number, _) = client.pid_and_secret_key();
-        *self.number.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
+        let (number, secret) = client.pid_and_secret_key();
+        let key = key(number, &secret);
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
         let timeout = timeout(client).min(self.index.0.config().timeout_max());
-        Bounds { deadline: Instant::now() + timeout, stopped: self.running.begin(number) }
+        Bounds { deadline: Instant::now() + timeout, stopped: self.running.begin(key) }
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        if let Some(number) = *self.number.lock().unwrap_or_else(PoisonError::into_inner) {
-            self.running.end(number);
+        if let Some(key) = &*self.key.lock().unwrap_or_else(PoisonError::into_inner) {
+            self.running.end(key);
         }
     }
 }

@@ -12,7 +12,7 @@ use datafusion_postgres::pgwire::api::{ConnectionManager, PgWireServerHandlers};
 use datafusion_postgres::pgwire::messages::cancel::CancelRequest;
 
 use super::passwords::{ITERATIONS, Passwords};
-use super::service::{Running, Service};
+use super::service::{Running, Service, key};
 use crate::SqlError;
 use crate::serve::desk::Desk;
 
@@ -84,7 +84,7 @@ struct Stop {
 impl CancelHandler for Stop {
     async fn on_cancel_request(&self, request: CancelRequest) {
         if self.manager.cancel(request.pid, &request.secret_key).await {
-            self.running.stop(request.pid);
+            self.running.stop(&key(request.pid, &request.secret_key));
         }
     }
 }

@@ -330,7 +330,7 @@ fn every_column_is_there() {
     assert_eq!(described.len(), 34);
     let tables = lines(
         &index,
-        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'default' ORDER BY 1",
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1",
     );
     assert_eq!(tables, ["alerts", "cloudtrail", "files"]);
 }
