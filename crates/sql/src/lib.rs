@@ -3,6 +3,7 @@
 
 mod cli;
 mod config;
+mod described;
 mod error;
 mod functions;
 mod json;

@@ -4,6 +4,31 @@
 
 use std::borrow::Cow;
 
+/// The names of the tables.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    /// Further names of `cloudtrail`.
+    pub(crate) stores: Vec<String>,
+}
+
+impl Names {
+    /// Those that are listed; ids of event data stores are found besides.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let names = ["alerts", "cloudtrail", "files"].map(str::to_owned);
+        names.into_iter().chain(self.stores.iter().cloned()).collect()
+    }
+
+    /// Whether a table of this name is `cloudtrail`.
+    pub(crate) fn is_cloudtrail(&self, name: &str) -> bool {
+        name == "cloudtrail" || is_store(name) || self.stores.iter().any(|store| store == name)
+    }
+
+    /// Whether there is a table of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        matches!(name, "files" | "alerts") || self.is_cloudtrail(name)
+    }
+}
+
 /// The statement with such names in quotes.
 pub(crate) fn quoted<'s>(sql: &'s str, stores: &[String]) -> Cow<'s, str> {
     let bytes = sql.as_bytes();

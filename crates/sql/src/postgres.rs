@@ -5,12 +5,15 @@
 //! Whoever connects proves a password by SCRAM first. Bounds: connections, bytes of a message, time to say who
 //! one is; and of each statement as of any other.
 
+mod bounds;
+mod cancel;
 mod catalog;
 mod connection;
 mod copy;
+mod errors;
+mod fallback;
 mod functions;
-mod hooks;
-mod nothing;
+mod gate;
 mod parameters;
 mod passwords;
 mod rows;
@@ -18,53 +21,69 @@ mod service;
 mod startup;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion_postgres::pgwire::api::ConnectionManager;
-use tokio::net::TcpListener;
+use datafusion_postgres::pgwire::error::ErrorInfo;
+use datafusion_postgres::pgwire::messages::PgWireBackendMessage;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_util::bytes::BytesMut;
+use tracing::{debug, warn};
 
+use self::cancel::Cancels;
 pub(crate) use self::passwords::Passwords;
-use self::service::Running;
-use self::startup::Handlers;
-use crate::serve::desk::Desk;
+use self::startup::{Connection, Server};
+use crate::SqlError;
+use crate::serve::queries::Queries;
 
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 64;
 
 /// Answers clients of PostgreSQL until the task is dropped.
-pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>, passwords: Passwords) {
-    let passwords = Arc::new(passwords);
+pub(crate) async fn serve(
+    listener: TcpListener,
+    queries: Arc<Queries>,
+    passwords: Passwords,
+) -> Result<(), SqlError> {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let (manager, running) = (Arc::new(ConnectionManager::new()), Arc::new(Running::default()));
+    let server = Arc::new(Server {
+        catalog: catalog::Shared::new(queries.config().options())?,
+        queries,
+        passwords: Arc::new(passwords),
+        manager: Arc::new(ConnectionManager::new()),
+        cancels: Cancels::default(),
+    });
     loop {
         let (socket, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection of a PostgreSQL client was not accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                warn!(%error, "a connection of a PostgreSQL client was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::warn!(%from, "a PostgreSQL client was turned away: {CONNECTIONS_MAX} are connected");
+            debug!(%from, "a PostgreSQL client is turned away: {CONNECTIONS_MAX} are connected");
+            turn_away(&socket);
             continue;
         };
-        let handlers = Handlers {
-            desk: Arc::clone(&desk),
-            passwords: Arc::clone(&passwords),
-            manager: Arc::clone(&manager),
-            running: Arc::clone(&running),
-        };
+        let connection = Connection::new(Arc::clone(&server));
         tokio::spawn(async move {
             let _place = place;
-            match handlers.connection().await {
-                Ok(connection) => {
-                    if let Err(error) = connection::answer(socket, connection).await {
-                        tracing::debug!(%from, %error, "a PostgreSQL client is gone");
-                    }
-                }
-                Err(error) => tracing::warn!(%from, %error, "a PostgreSQL client is not answered"),
+            if let Err(error) = connection::answer(socket, connection).await {
+                debug!(%from, %error, "a PostgreSQL client is gone");
             }
         });
+    }
+}
+
+/// Says that there is no place, where the socket takes it at once.
+fn turn_away(socket: &TcpStream) {
+    let text = format!("{CONNECTIONS_MAX} clients are connected; try again in a while");
+    let error = ErrorInfo::new("FATAL".to_owned(), "53300".to_owned(), text);
+    let mut bytes = BytesMut::new();
+    if PgWireBackendMessage::ErrorResponse(error.into()).encode(&mut bytes).is_ok() {
+        let _ = socket.try_write(&bytes);
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, AccessExpr, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Ident, ObjectName, Statement, Subscript, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Ident, ObjectName, Statement, Subscript, Value, ValueWithSpan, VisitMut, Visitor, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::parser::Parser;
@@ -49,6 +49,30 @@ pub(crate) const DEPTH_MAX: usize = 4_000;
 /// Rewrites a statement; false where it is nested too deeply.
 pub(crate) fn rewrite(statement: &mut Statement) -> bool {
     statement.visit(&mut Rewriter { depth: 0 }).is_continue()
+}
+
+/// Whether the expressions of a statement are nested no deeper.
+pub(crate) fn is_nested_within(statement: &Statement, max: usize) -> bool {
+    ast::Visit::visit(statement, &mut Depth { depth: 0, max }).is_continue()
+}
+
+struct Depth {
+    depth: usize,
+    max: usize,
+}
+
+impl Visitor for Depth {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+        self.depth += 1;
+        if self.depth > self.max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
 }
 
 struct Rewriter {

@@ -1,9 +1,9 @@
 //! `traildex-sql serve`: answers PostgreSQL's clients until a signal.
 //!
-//! Whoever asks shares one [`Desk`](desk::Desk): the index as it is opened once, and turns for queries. It
+//! Whoever asks shares one [`Queries`]: the index as it is opened once, and turns for queries. It
 //! waits for an index where there is none yet. A stop ends what runs; what queries have spilled goes with it.
 
-pub(crate) mod desk;
+pub(crate) mod queries;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-use self::desk::Desk;
+use self::queries::Queries;
 use crate::config::{Config, ConfigError};
 use crate::log;
 use crate::postgres::{self, Passwords};
@@ -71,16 +71,16 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen at {address} (sql.postgres_address)"))?;
     let address = listener.local_addr()?;
-    let desk = Arc::new(Desk::new(config));
-    let opening = tokio::spawn(Arc::clone(&desk).keep_open());
-    info!(%address, data_dir = %desk.config().data_dir.display(), "answering PostgreSQL's clients");
+    let queries = Arc::new(Queries::new(config));
+    let opening = tokio::spawn(Arc::clone(&queries).keep_open());
+    info!(%address, data_dir = %queries.config().data_dir.display(), "answering PostgreSQL's clients");
     tokio::select! {
-        () = postgres::serve(listener, Arc::clone(&desk), passwords) => {}
+        served = postgres::serve(listener, Arc::clone(&queries), passwords) => served?,
         _ = terminate.recv() => info!("SIGTERM: stopping"),
         _ = interrupt.recv() => info!("SIGINT: stopping"),
     }
     opening.abort();
-    let _ = fs::remove_dir_all(desk.config().spill_dir());
+    let _ = fs::remove_dir_all(queries.config().spill_dir());
     Ok(())
 }
 

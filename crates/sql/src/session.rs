@@ -16,19 +16,22 @@ use datafusion::common::{ParamValues, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::TrackConsumersPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{Statement as SqlStatement, visit_relations};
+use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect};
+use datafusion::sql::sqlparser::parser::Parser;
 use futures_util::StreamExt as _;
 
+use crate::described::DescribedTables;
 use crate::error::{SqlError, TIMEOUT};
 use crate::functions;
-use crate::names::{is_store, quoted};
+use crate::names::{Names, quoted};
 use crate::pool::{Pool, runs_at_once};
-use crate::rewrite::{DEPTH_MAX, Trino, rewrite};
+use crate::rewrite::{DEPTH_MAX, Trino, is_nested_within, rewrite};
 use crate::scan::Source;
 use crate::table::CloudTrail;
 use crate::tables;
@@ -70,6 +73,13 @@ impl Default for Options {
             cache_bytes: 64 << 20,
             uses_index: true,
         }
+    }
+}
+
+impl Options {
+    /// The names of the tables.
+    pub(crate) fn names(&self) -> Names {
+        Names { stores: self.stores.clone() }
     }
 }
 
@@ -153,63 +163,6 @@ impl Database {
         Ok(Planned { plan, context, cancel })
     }
 
-    /// The names of the tables, and their columns.
-    pub(crate) async fn tables(&self) -> std::result::Result<Vec<(String, SchemaRef)>, SqlError> {
-        let tables = Tables {
-            data_dir: self.data_dir.clone(),
-            source: Arc::new(Source {
-                snapshot: self.newest()?,
-                cancel: Cancel::at(Instant::now() + self.options.timeout),
-                partitions: 1,
-                uses_index: true,
-            }),
-            stores: self.options.stores.clone(),
-        };
-        let mut described = Vec::new();
-        for name in tables.table_names() {
-            let table = tables.table(&name).await.map_err(|error| SqlError::of(&error))?;
-            described.extend(table.map(|table| (name, table.schema())));
-        }
-        Ok(described)
-    }
-
-    /// A context with Trino's functions and no tables.
-    pub(crate) fn bare(&self) -> Result<SessionContext> {
-        let Options { memory_bytes, spill_bytes, spill_dir, threads, .. } = &self.options;
-        let mode = match spill_dir {
-            Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
-            None => DiskManagerMode::OsTmpDirectory,
-        };
-        let disk = DiskManagerBuilder::default()
-            .with_mode(mode)
-            .with_max_temp_directory_size(*spill_bytes);
-        let largest = std::num::NonZero::<usize>::MIN;
-        let pool = TrackConsumersPool::new(Pool::new(*memory_bytes), largest);
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(pool))
-            .with_disk_manager_builder(disk)
-            .with_max_spill_merge_fan_in(runs_at_once(*memory_bytes, *threads))
-            .build_arc()?;
-        let threads = (*threads).max(1);
-        let mut config = SessionConfig::new()
-            .with_batch_size(BATCH_ROWS)
-            .with_target_partitions(threads)
-            .with_information_schema(true)
-            .with_create_default_catalog_and_schema(false)
-            .with_default_catalog_and_schema(CATALOG, SCHEMA);
-        let options = config.options_mut();
-        "nulls_last".clone_into(&mut options.sql_parser.default_null_ordering);
-        options.sql_parser.map_string_types_to_utf8view = false;
-        options.execution.sort_spill_reservation_bytes = SPILL_READ_BYTES.min(memory_bytes / 32);
-        let mut state = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(runtime)
-            .with_default_features()
-            .build();
-        functions::register(&mut state)?;
-        Ok(SessionContext::new_with_state(state))
-    }
-
     fn context(&self, snapshot: &Arc<Snapshot>, cancel: &Cancel) -> Result<SessionContext> {
         let source = Arc::new(Source {
             snapshot: Arc::clone(snapshot),
@@ -218,11 +171,70 @@ impl Database {
             uses_index: self.options.uses_index,
         });
         let tables =
-            Tables { data_dir: self.data_dir.clone(), source, stores: self.options.stores.clone() };
-        let context = self.bare()?;
+            Tables { data_dir: self.data_dir.clone(), source, names: self.options.names() };
+        let context = bare(&self.options, runtime(&self.options)?)?;
         register(&context, Arc::new(tables))?;
         Ok(context)
     }
+}
+
+/// The memory and the disk of one query.
+fn runtime(options: &Options) -> Result<Arc<RuntimeEnv>> {
+    let Options { memory_bytes, spill_bytes, spill_dir, threads, .. } = options;
+    let mode = match spill_dir {
+        Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    let disk =
+        DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(*spill_bytes);
+    let largest = std::num::NonZero::<usize>::MIN;
+    let pool = TrackConsumersPool::new(Pool::new(*memory_bytes), largest);
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(disk)
+        .with_max_spill_merge_fan_in(runs_at_once(*memory_bytes, *threads))
+        .build_arc()
+}
+
+/// A context with Trino's functions and no tables.
+pub(crate) fn bare(options: &Options, runtime: Arc<RuntimeEnv>) -> Result<SessionContext> {
+    let mut config = SessionConfig::new()
+        .with_batch_size(BATCH_ROWS)
+        .with_target_partitions(options.threads.max(1))
+        .with_information_schema(true)
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOG, SCHEMA);
+    let settings = config.options_mut();
+    "nulls_last".clone_into(&mut settings.sql_parser.default_null_ordering);
+    settings.sql_parser.map_string_types_to_utf8view = false;
+    settings.execution.sort_spill_reservation_bytes =
+        SPILL_READ_BYTES.min(options.memory_bytes / 32);
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .build();
+    functions::register(&mut state)?;
+    Ok(SessionContext::new_with_state(state))
+}
+
+/// Understands a statement: its columns and its parameters are known then, and nothing of the index is held.
+pub(crate) async fn describe(
+    sql: &str,
+    options: &Options,
+    timeout: Duration,
+) -> std::result::Result<LogicalPlan, SqlError> {
+    let (sql, options) = (sql.to_owned(), options.clone());
+    let handle = tokio::runtime::Handle::current();
+    let work = move || {
+        let context = bare(&options, runtime(&options).map_err(|error| SqlError::of(&error))?);
+        let context = context.map_err(|error| SqlError::of(&error))?;
+        let tables = Arc::new(DescribedTables(options.names()));
+        register(&context, tables).map_err(|error| SqlError::of(&error))?;
+        let statement = parsed(&sql, &options.stores)?;
+        handle.block_on(plan(&context, statement)).map_err(|error| SqlError::of(&error))
+    };
+    deep(Instant::now() + timeout, work).await
 }
 
 /// Puts the tables where statements look for them.
@@ -259,7 +271,7 @@ async fn deep<T: Send + 'static>(
     }
 }
 
-/// A statement that is understood: its columns and parameters are known, and nothing was read.
+/// A statement that can be answered.
 pub(crate) struct Planned {
     plan: LogicalPlan,
     context: SessionContext,
@@ -267,10 +279,6 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
-    pub(crate) fn plan(&self) -> &LogicalPlan {
-        &self.plan
-    }
-
     /// Begins to answer, with values in place of `$1` and so on.
     pub(crate) async fn run(
         self,
@@ -321,23 +329,64 @@ fn parsed(sql: &str, stores: &[String]) -> std::result::Result<Statement, SqlErr
     }
 }
 
-/// The statement of a text that reads the tables or describes them, of an `EXPLAIN` what it explains; None where
-/// it cannot be understood, or asks for PostgreSQL's catalog.
-pub(crate) fn of_tables(sql: &str, stores: &[String]) -> Option<SqlStatement> {
-    let mut statement = parsed(sql, stores).ok()?;
+/// Bytes of a text that is not of the tables: what clients ask PostgreSQL's catalog has a few thousand.
+const OTHER_BYTES_MAX: usize = 16 << 10;
+
+/// How deeply conditions of such a text may be nested: it is planned by those who have no bound.
+const OTHER_DEPTH_MAX: usize = 200;
+
+/// The statement of a text that reads the tables or describes them, of an `EXPLAIN` what it explains. None where
+/// it asks for PostgreSQL's catalog, is more than one statement, or cannot be understood; an error where it is
+/// so long, or nested so deeply, that nobody should look at it.
+pub(crate) fn of_tables(
+    sql: &str,
+    stores: &[String],
+) -> std::result::Result<Option<SqlStatement>, SqlError> {
+    if let Ok(statement) = parsed(sql, stores) {
+        let statement = innermost(statement);
+        if statement.as_ref().is_some_and(is_of_tables) {
+            return Ok(statement);
+        }
+    }
+    let refuse = |message: String| Err(SqlError::Statement(message));
+    if sql.len() > OTHER_BYTES_MAX {
+        let bytes = sql.len();
+        return refuse(format!(
+            "a text of {bytes} bytes that is not one statement of the tables; {OTHER_BYTES_MAX} are the most"
+        ));
+    }
+    let dialects: [&dyn Dialect; 2] = [&PostgreSqlDialect {}, &Trino];
+    let parsed = dialects.iter().find_map(|dialect| Parser::parse_sql(*dialect, sql).ok());
+    let is_within = |statement: &SqlStatement| is_nested_within(statement, OTHER_DEPTH_MAX);
+    if parsed.is_some_and(|statements| !statements.iter().all(is_within)) {
+        return refuse(format!(
+            "a condition is nested more than {OTHER_DEPTH_MAX} deep in what is not one statement of the tables"
+        ));
+    }
+    Ok(None)
+}
+
+fn innermost(mut statement: Statement) -> Option<SqlStatement> {
     while let Statement::Explain(explain) = statement {
         statement = *explain.statement;
     }
-    let Statement::Statement(statement) = statement else { return None };
-    let mut is_of_tables = !matches!(*statement, SqlStatement::Query(_));
-    let _ = visit_relations(&*statement, |name| {
+    match statement {
+        Statement::Statement(statement) => Some(*statement),
+        _ => None,
+    }
+}
+
+/// Whether a statement reads tables and none of the catalog, or describes them.
+fn is_of_tables(statement: &SqlStatement) -> bool {
+    let mut is_of_tables = !matches!(statement, SqlStatement::Query(_));
+    let _ = visit_relations(statement, |name| {
         is_of_tables = !name.0.iter().any(|part| {
             let part = part.to_string().to_lowercase();
             part.starts_with("pg_") || part == "information_schema"
         });
         if is_of_tables { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
-    is_of_tables.then_some(*statement)
+    is_of_tables
 }
 
 /// Whether what a statement asks is nested no deeper than it may be; None where it does more than read. What
@@ -361,6 +410,11 @@ fn reads(statement: &mut Statement) -> Option<bool> {
 }
 
 impl Answer {
+    /// Until when it may take.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.cancel.deadline()
+    }
+
     /// The columns of the rows.
     pub fn schema(&self) -> SchemaRef {
         self.stream.schema()
@@ -389,28 +443,20 @@ impl Drop for Answer {
 struct Tables {
     data_dir: PathBuf,
     source: Arc<Source>,
-    stores: Vec<String>,
-}
-
-impl Tables {
-    fn is_cloudtrail(&self, name: &str) -> bool {
-        name == "cloudtrail" || is_store(name) || self.stores.iter().any(|store| store == name)
-    }
+    names: Names,
 }
 
 #[async_trait]
 impl SchemaProvider for Tables {
     fn table_names(&self) -> Vec<String> {
-        let mut names = vec!["alerts".to_owned(), "cloudtrail".to_owned(), "files".to_owned()];
-        names.extend(self.stores.iter().cloned());
-        names
+        self.names.all()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         Ok(match name {
             "files" => Some(tables::files(&self.source)?),
             "alerts" => Some(tables::alerts(&self.data_dir)?),
-            name if self.is_cloudtrail(name) => {
+            name if self.names.is_cloudtrail(name) => {
                 Some(Arc::new(CloudTrail { source: Arc::clone(&self.source) }))
             }
             _ => None,
@@ -418,6 +464,6 @@ impl SchemaProvider for Tables {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        matches!(name, "files" | "alerts") || self.is_cloudtrail(name)
+        self.names.has(name)
     }
 }

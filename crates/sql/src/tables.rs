@@ -35,7 +35,7 @@ fn schema(columns: &[(&str, DataType)]) -> SchemaRef {
 
 /// The table `files`: a row a file, in the order in which they were read.
 pub(crate) fn files(source: &Arc<Source>) -> Result<Arc<dyn TableProvider>> {
-    let partition = Files { source: Arc::clone(source), schema: schema(&files_columns()) };
+    let partition = Files { source: Arc::clone(source), schema: files_schema() };
     let schema = Arc::clone(&partition.schema);
     Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(partition)])?))
 }
@@ -54,11 +54,12 @@ const FILE_NUMBERS: [&str; 9] = [
 ];
 const FILE_TIMES: [&str; 4] = ["modified", "read_at", "first", "last"];
 
-fn files_columns() -> Vec<(&'static str, DataType)> {
+/// The columns of the table `files`.
+pub(crate) fn files_schema() -> SchemaRef {
     let texts = FILE_TEXTS.map(|name| (name, DataType::Utf8));
     let numbers = FILE_NUMBERS.map(|name| (name, DataType::Int64));
     let times = FILE_TIMES.map(|name| (name, TIME));
-    texts.into_iter().chain(numbers).chain(times).collect()
+    schema(&texts.into_iter().chain(numbers).chain(times).collect::<Vec<_>>())
 }
 
 #[derive(Debug)]
@@ -172,13 +173,17 @@ const ALERT_TIMES: [&str; 5] = ["first", "last", "raised", "changed", "withdrawn
 /// The table `alerts`: a row an alert, withdrawn ones among them.
 pub(crate) fn alerts(data_dir: &Path) -> Result<Arc<dyn TableProvider>> {
     let (alerts, _) = Alerts::read(data_dir).map_err(|error| failed(error.into()))?;
-    let texts = ALERT_TEXTS.map(|name| (name, DataType::Utf8)).into_iter();
-    let times = ALERT_TIMES.map(|name| (name, TIME));
-    let columns: Vec<(&str, DataType)> =
-        texts.chain(times).chain([("events", DataType::Int64), ("group", map_type())]).collect();
-    let schema = schema(&columns);
+    let schema = alerts_schema();
     let batch = batch_of_alerts(&schema, &alerts.all())?;
     Ok(Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))
+}
+
+/// The columns of the table `alerts`.
+pub(crate) fn alerts_schema() -> SchemaRef {
+    let texts = ALERT_TEXTS.map(|name| (name, DataType::Utf8)).into_iter();
+    let times = ALERT_TIMES.map(|name| (name, TIME));
+    let more = [("events", DataType::Int64), ("group", map_type())];
+    schema(&texts.chain(times).chain(more).collect::<Vec<_>>())
 }
 
 fn batch_of_alerts(schema: &SchemaRef, alerts: &[Alert]) -> Result<RecordBatch> {

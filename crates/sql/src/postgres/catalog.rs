@@ -1,61 +1,71 @@
-//! PostgreSQL's catalog of the tables, and what clients ask of their session. It knows the tables' columns and
-//! none of their rows.
+//! PostgreSQL's catalog of the tables, and what clients ask of their session: answered by
+//! `datafusion-postgres`, which knows the tables' columns and none of their rows.
+//!
+//! All connections share its memory and its turns: what is asked here is small, and beside the queries' share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_trait::async_trait;
-use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::catalog::{MemorySchemaProvider, SchemaProvider as _, Session, TableProvider};
-use datafusion::common::{Result, plan_err};
-use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider as _};
+use datafusion::common::Result;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::SessionContext;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_postgres::datafusion_pg_catalog::setup_pg_catalog;
+use tokio::sync::Semaphore;
 
 use super::functions;
 use super::rows::shown;
 use crate::SqlError;
-use crate::session::{CATALOG, Database, register};
+use crate::described::{Described, columns};
+use crate::session::{CATALOG, Options, bare, register};
 
-/// A context of a connection's own: what a client sets there is its own, too.
-pub(super) async fn context(database: &Database) -> std::result::Result<SessionContext, SqlError> {
-    let tables = database.tables().await?;
-    let made = || {
-        let context = database.bare()?;
-        let described = MemorySchemaProvider::new();
-        for (name, schema) in tables {
-            described.register_table(name, Arc::new(Described(shown(&schema))))?;
+/// Memory of all that is asked here.
+pub(crate) const MEMORY_BYTES: usize = 64 << 20;
+
+/// Statements at once.
+const TURNS: usize = 4;
+
+/// How long one may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the connections share.
+pub(super) struct Shared {
+    options: Options,
+    runtime: Arc<RuntimeEnv>,
+    pub(super) turns: Arc<Semaphore>,
+}
+
+impl Shared {
+    pub(super) fn new(options: Options) -> std::result::Result<Self, SqlError> {
+        let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY_BYTES)))
+            .with_disk_manager_builder(disk)
+            .build_arc()
+            .map_err(|error| SqlError::of(&error))?;
+        let options = Options { memory_bytes: MEMORY_BYTES, threads: 1, ..options };
+        Ok(Self { options, runtime, turns: Arc::new(Semaphore::new(TURNS)) })
+    }
+
+    /// A context of a connection's own: what a client sets there is its own, too.
+    pub(super) fn context(&self) -> std::result::Result<SessionContext, SqlError> {
+        self.made().map_err(|error| SqlError::of(&error))
+    }
+
+    fn made(&self) -> Result<SessionContext> {
+        let context = bare(&self.options, Arc::clone(&self.runtime))?;
+        let (described, names) = (MemorySchemaProvider::new(), self.options.names());
+        for name in names.all() {
+            if let Some(columns) = columns(&name, &names) {
+                described.register_table(name, Arc::new(Described(shown(&columns))))?;
+            }
         }
         register(&context, Arc::new(described))?;
         setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(|error| *error)?;
         functions::register(&context);
         Ok(context)
-    };
-    made().map_err(|error| SqlError::of(&error))
-}
-
-/// A table of which only the columns are known.
-#[derive(Debug)]
-struct Described(SchemaRef);
-
-#[async_trait]
-impl TableProvider for Described {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.0)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    async fn scan(
-        &self,
-        _: &dyn Session,
-        _: Option<&Vec<usize>>,
-        _: &[Expr],
-        _: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan_err!("PostgreSQL's catalog and the tables cannot be asked in one statement")
     }
 }

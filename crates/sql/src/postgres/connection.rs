@@ -17,6 +17,7 @@ use datafusion_postgres::pgwire::tokio::server::{
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::codec::{Framed, FramedParts};
 
 use super::service::Kept;
@@ -30,7 +31,7 @@ const STARTUP: Duration = Duration::from_secs(20);
 
 /// Answers a client until it is gone.
 pub(super) async fn answer(socket: TcpStream, connection: Connection) -> io::Result<()> {
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let negotiated = tokio::time::timeout(STARTUP, negotiate_tls::<Kept>(socket, None)).await;
     let Some(negotiated) = negotiated.map_err(|_| late())?? else { return Ok(()) };
     let parts = negotiated.into_parts();
@@ -41,9 +42,18 @@ pub(super) async fn answer(socket: TcpStream, connection: Connection) -> io::Res
     limited.write_buf = parts.write_buf;
     let mut framed: Framed<Limited, PgWireMessageServerCodec<Kept>> = Framed::from_parts(limited);
 
+    let done = converse(&mut framed, &connection, begun + STARTUP).await;
+    connection.end(framed.pid_and_secret_key());
+    done
+}
+
+async fn converse(
+    framed: &mut Framed<Limited, PgWireMessageServerCodec<Kept>>,
+    connection: &Connection,
+    started: Instant,
+) -> io::Result<()> {
     let (startup, cancel) = (connection.startup_handler(), connection.cancel_handler());
-    let service = connection.service();
-    let copy = connection.copy_handler();
+    let (service, copy) = (connection.service(), connection.copy_handler());
     loop {
         let is_starting = matches!(
             framed.state(),
@@ -52,7 +62,7 @@ pub(super) async fn answer(socket: TcpStream, connection: Connection) -> io::Res
         );
         let next = framed.next();
         let message = if is_starting {
-            tokio::time::timeout_at(begun + STARTUP, next).await.map_err(|_| late())?
+            tokio::time::timeout_at(started, next).await.map_err(|_| late())?
         } else {
             next.await
         };
@@ -63,7 +73,7 @@ pub(super) async fn answer(socket: TcpStream, connection: Connection) -> io::Res
         let is_extended = message.is_extended_query();
         let done = process_message(
             message,
-            &mut framed,
+            framed,
             Arc::clone(&startup),
             Arc::clone(&service),
             Arc::clone(&service),
@@ -71,7 +81,7 @@ pub(super) async fn answer(socket: TcpStream, connection: Connection) -> io::Res
             Arc::clone(&cancel),
         );
         if let Err(error) = done.await {
-            process_error(&mut framed, error, is_extended).await?;
+            process_error(framed, error, is_extended).await?;
         }
     }
 }

@@ -16,9 +16,10 @@ use datafusion_postgres::pgwire::error::PgWireResult;
 use datafusion_postgres::pgwire::messages::copy::CopyData;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use super::errors::refused;
 use super::rows::{batches, fields};
-use super::service::refused;
-use crate::serve::desk::Running;
+
+use crate::serve::queries::Running;
 
 /// What a `COPY` asks for.
 pub(super) struct Copy {

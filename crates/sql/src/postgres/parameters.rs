@@ -17,7 +17,8 @@ use datafusion_postgres::pgwire::api::portal::Portal;
 use datafusion_postgres::pgwire::api::results::FieldFormat;
 use datafusion_postgres::pgwire::error::PgWireResult;
 
-use super::service::{Kept, told};
+use super::errors::told;
+use super::service::Kept;
 use crate::SqlError;
 
 /// The types that a client is told.

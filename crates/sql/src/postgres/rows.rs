@@ -14,10 +14,10 @@ use datafusion_postgres::pgwire::error::PgWireResult;
 use datafusion_postgres::pgwire::messages::data::DataRow;
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
-use super::service::told;
+use super::errors::told;
 use crate::SqlError;
 use crate::out::{names, text};
-use crate::serve::desk::Running;
+use crate::serve::queries::Running;
 
 /// The columns that a client sees of these.
 pub(super) fn shown(schema: &Schema) -> SchemaRef {

@@ -1,8 +1,7 @@
 //! Answers the statements of one connection: those of the tables by the index, and any other by
 //! `datafusion-postgres`.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -16,27 +15,27 @@ use datafusion_postgres::hooks::set_show::SetShowHook;
 use datafusion_postgres::hooks::transactions::TransactionStatementHook;
 use datafusion_postgres::pgwire::api::portal::{Format, Portal};
 use datafusion_postgres::pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
-use datafusion_postgres::pgwire::api::results::{FieldInfo, QueryResponse, Response, Tag};
+use datafusion_postgres::pgwire::api::results::{FieldInfo, Response, Tag};
 use datafusion_postgres::pgwire::api::stmt::{QueryParser, StoredStatement};
 use datafusion_postgres::pgwire::api::store::PortalStore;
 use datafusion_postgres::pgwire::api::{ClientInfo, ClientPortalStore, Type};
-use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
+use datafusion_postgres::pgwire::error::{PgWireError, PgWireResult};
 use datafusion_postgres::pgwire::messages::PgWireBackendMessage;
 use datafusion_postgres::pgwire::messages::response::TransactionStatus;
-use datafusion_postgres::pgwire::messages::startup::SecretKey;
 use datafusion_postgres::{DfSessionService, QueryHook};
-use futures_util::stream::{self, StreamExt as _};
-use futures_util::{Sink, Stream};
-use tokio::sync::watch;
+use futures_util::Sink;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 
+use super::bounds::Bounds;
+use super::cancel::key;
 use super::copy::Copy;
-use super::hooks::{NothingElse, ReadsOnly, Sessions, nothing};
-use super::nothing::Nothing;
-use super::{catalog, parameters, rows};
-use crate::SqlError;
-use crate::error::TIMEOUT;
-use crate::serve::desk::{Desk, Running as Query};
-use crate::session::{Planned, of_tables};
+use super::errors::{refused, told};
+use super::fallback::Fallback;
+use super::gate::{Gate, nothing};
+use super::startup::Server;
+use super::{parameters, rows};
+use crate::serve::queries::Running;
+use crate::session::of_tables;
 
 /// What the library keeps of a statement: its text, its tree, its plan.
 pub(super) type Kept = (String, Option<(Statement, LogicalPlan)>);
@@ -44,150 +43,48 @@ pub(super) type Kept = (String, Option<(Statement, LogicalPlan)>);
 /// How the library keeps what `SET statement_timeout` says, in milliseconds.
 const STATEMENT_TIMEOUT: &str = "statement_timeout_ms";
 
-/// What a client cancels by: a number, which all connections of a process share, and a secret.
-type Key = (i32, Vec<u8>);
-
-/// The key of a connection, or of a request to stop one.
-pub(super) fn key(number: i32, secret: &SecretKey) -> Key {
-    let secret = match secret {
-        SecretKey::I32(secret) => secret.to_be_bytes().to_vec(),
-        SecretKey::Bytes(secret) => secret.to_vec(),
-    };
-    (number, secret)
-}
-
-/// What runs, by the key that a client cancels it by.
-#[derive(Debug, Default)]
-pub(super) struct Running(Mutex<HashMap<Key, watch::Sender<()>>>);
-
-impl Running {
-    /// Stops what runs under a key.
-    pub(super) fn stop(&self, key: &Key) {
-        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = running.get(key) {
-            running.send_replace(());
-        }
-    }
-
-    fn begin(&self, key: Key) -> watch::Receiver<()> {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        running.entry(key).or_insert_with(|| watch::Sender::new(())).subscribe()
-    }
-
-    fn end(&self, key: &Key) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-    }
-}
-
-/// An error as PostgreSQL's clients know it, by its class.
-pub(super) fn told(error: &SqlError) -> PgWireError {
-    let code = match error {
-        SqlError::Statement(_) => "42601",
-        SqlError::Bound(text) if text == TIMEOUT => "57014",
-        SqlError::Bound(_) => "53400",
-        SqlError::Failed(_) => "XX000",
-    };
-    refused(code, &error.to_string())
-}
-
-pub(super) fn refused(code: &str, text: &str) -> PgWireError {
-    let info = ErrorInfo::new("ERROR".to_owned(), code.to_owned(), text.to_owned());
-    PgWireError::UserError(Box::new(info))
-}
-
 /// See the module's documentation.
 pub(super) struct Service {
     index: Arc<Index>,
-    catalog: DfSessionService,
-    running: Arc<Running>,
-    /// Under which key what it runs is stopped.
-    key: Mutex<Option<Key>>,
+    catalog: Arc<Catalog>,
+}
+
+/// The library's service, made when it is first asked: who has not said who it is costs less.
+struct Catalog {
+    index: Arc<Index>,
+    made: OnceCell<DfSessionService>,
+}
+
+impl Catalog {
+    async fn get(&self) -> PgWireResult<&DfSessionService> {
+        let make = async || {
+            let context = self.index.0.catalog.context().map_err(|error| told(&error))?;
+            let hooks: Vec<Arc<dyn QueryHook>> = vec![
+                Arc::clone(&self.index) as _,
+                Arc::new(Gate),
+                Arc::new(CursorStatementHook),
+                Arc::new(SetShowHook),
+                Arc::new(TransactionStatementHook),
+                Arc::new(Fallback),
+            ];
+            Ok(DfSessionService::new_with_hooks(Arc::new(context), hooks))
+        };
+        self.made.get_or_try_init(make).await
+    }
 }
 
 impl Service {
-    pub(super) async fn new(desk: Arc<Desk>, running: Arc<Running>) -> Result<Self, SqlError> {
-        let context = Arc::new(catalog::context(&*desk.database()?).await?);
-        let index = Arc::new(Index(desk));
-        let hooks: Vec<Arc<dyn QueryHook>> = vec![
-            Arc::new(ReadsOnly),
-            Arc::clone(&index) as _,
-            Arc::new(CursorStatementHook),
-            Arc::new(Sessions),
-            Arc::new(SetShowHook),
-            Arc::new(TransactionStatementHook),
-            Arc::new(NothingElse),
-            Arc::new(Nothing),
-        ];
-        let catalog = DfSessionService::new_with_hooks(context, hooks);
-        Ok(Self { index, catalog, running, key: Mutex::new(None) })
+    pub(super) fn new(server: Arc<Server>) -> Self {
+        let index = Arc::new(Index(server));
+        let catalog = Arc::new(Catalog { index: Arc::clone(&index), made: OnceCell::new() });
+        Self { index, catalog }
     }
 
-    /// Until when a statement may take, and what tells that it is stopped.
-    fn begin<C: ClientInfo>(&self, client: &C) -> Bounds {
-        let (number, secret) = client.pid_and_secret_key();
-        let key = key(number, &secret);
-        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
-        let timeout = timeout(client).min(self.index.0.config().timeout_max());
-        Bounds { deadline: Instant::now() + timeout, stopped: self.running.begin(key) }
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        if let Some(key) = &*self.key.lock().unwrap_or_else(PoisonError::into_inner) {
-            self.running.end(key);
-        }
-    }
-}
-
-/// Bounds of a statement.
-#[derive(Clone)]
-struct Bounds {
-    deadline: Instant,
-    stopped: watch::Receiver<()>,
-}
-
-impl Bounds {
-    async fn within<T>(&mut self, work: impl Future<Output = T>) -> PgWireResult<T> {
-        tokio::select! {
-            biased;
-            _ = self.stopped.changed() => Err(PgWireError::QueryCanceled),
-            worked = tokio::time::timeout_at(self.deadline.into(), work) => {
-                worked.map_err(|_| told(&SqlError::Bound(TIMEOUT.to_owned())))
-            }
-        }
-    }
-
-    /// The response, whose rows end with an error where a bound is reached.
-    fn bound(&self, response: Response) -> Response {
-        match response {
-            Response::Query(mut response) => {
-                let (fields, tag) = (response.row_schema(), response.command_tag().to_owned());
-                let rows = std::mem::replace(response.data_rows(), Box::pin(stream::empty()));
-                let mut response = QueryResponse::new(fields, self.bounded(rows));
-                response.set_command_tag(&tag);
-                Response::Query(response)
-            }
-            Response::CopyOut(mut response) => {
-                let rows = std::mem::replace(response.data_stream(), Box::pin(stream::empty()));
-                *response.data_stream() = Box::pin(self.bounded(rows));
-                Response::CopyOut(response)
-            }
-            response => response,
-        }
-    }
-
-    fn bounded<T: Send + 'static>(
-        &self,
-        rows: impl Stream<Item = PgWireResult<T>> + Send + Unpin + 'static,
-    ) -> impl Stream<Item = PgWireResult<T>> + Send + 'static {
-        stream::unfold(Some((rows, self.clone())), |left| async move {
-            let (mut rows, mut bounds) = left?;
-            match bounds.within(rows.next()).await {
-                Ok(row) => row.map(|row| (row, Some((rows, bounds)))),
-                Err(error) => Some((Err(error), None)),
-            }
-        })
+    /// A turn for what is not of the tables.
+    async fn turn(&self, bounds: &mut Bounds) -> PgWireResult<OwnedSemaphorePermit> {
+        let turns = Arc::clone(&self.index.0.catalog.turns);
+        let turn = bounds.within(turns.acquire_owned()).await?;
+        turn.map_err(|error| refused("XX000", &error.to_string()))
     }
 }
 
@@ -206,16 +103,18 @@ impl SimpleQueryHandler for Service {
         C::Error: std::fmt::Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let mut bounds = self.begin(client);
+        let mut bounds = self.index.bounds(client);
         // In its own dialect, which has more than the library's.
-        if self.index.statement(query).is_some() {
+        if self.index.statement(query)?.is_some() {
             let response = self.index.respond(client, query, None, &Format::UnifiedText);
             let response = bounds.within(response).await??;
-            return Ok(vec![bounds.bound(response)]);
+            return Ok(vec![bounds.bound(response, ())]);
         }
-        let theirs = SimpleQueryHandler::do_query(&self.catalog, client, query);
+        let turn = Arc::new(self.turn(&mut bounds).await?);
+        let theirs = SimpleQueryHandler::do_query(self.catalog.get().await?, client, query);
         let responses = bounds.within(theirs).await??;
-        Ok(responses.into_iter().map(|response| bounds.bound(response)).collect())
+        let bound = |response| bounds.bound(response, Arc::clone(&turn));
+        Ok(responses.into_iter().map(bound).collect())
     }
 }
 
@@ -225,8 +124,7 @@ impl ExtendedQueryHandler for Service {
     type QueryParser = Parser;
 
     fn query_parser(&self) -> Arc<Parser> {
-        let catalog = ExtendedQueryHandler::query_parser(&self.catalog);
-        Arc::new(Parser { index: Arc::clone(&self.index), catalog })
+        Arc::new(Parser { index: Arc::clone(&self.index), catalog: Arc::clone(&self.catalog) })
     }
 
     async fn do_query<C>(
@@ -241,28 +139,41 @@ impl ExtendedQueryHandler for Service {
         C::Error: std::fmt::Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let mut bounds = self.begin(client);
+        let mut bounds = self.index.bounds(client);
         let (sql, kept) = &portal.statement.statement;
-        let response = match kept {
-            Some((statement, plan)) if self.index.statement(sql).is_some() => {
-                let values = parameters::values(portal, statement, plan)?;
-                let format = &portal.result_column_format;
-                bounds.within(self.index.respond(client, sql, Some(values), format)).await??
-            }
-            _ => {
-                let theirs =
-                    ExtendedQueryHandler::do_query(&self.catalog, client, portal, max_rows);
-                bounds.within(theirs).await??
-            }
-        };
-        Ok(bounds.bound(response))
+        if let Some((statement, plan)) = kept
+            && self.index.statement(sql)?.is_some()
+        {
+            let values = parameters::values(portal, statement, plan)?;
+            let format = &portal.result_column_format;
+            let response = self.index.respond(client, sql, Some(values), format);
+            let response = bounds.within(response).await??;
+            return Ok(bounds.bound(response, ()));
+        }
+        let turn = self.turn(&mut bounds).await?;
+        let catalog = self.catalog.get().await?;
+        let theirs = ExtendedQueryHandler::do_query(catalog, client, portal, max_rows);
+        let response = bounds.within(theirs).await??;
+        Ok(bounds.bound(response, turn))
     }
 }
 
 /// Understands statements that are run later, with values.
 pub(super) struct Parser {
     index: Arc<Index>,
-    catalog: Arc<datafusion_postgres::Parser>,
+    catalog: Arc<Catalog>,
+}
+
+impl Parser {
+    /// The library's parser, once it has parsed a statement.
+    fn of_catalog(&self) -> Option<Arc<datafusion_postgres::Parser>> {
+        self.catalog.made.get().map(ExtendedQueryHandler::query_parser)
+    }
+
+    /// Whether a statement is of the tables.
+    fn is_ours(&self, sql: &str) -> bool {
+        matches!(self.index.statement(sql), Ok(Some(_)))
+    }
 }
 
 #[async_trait]
@@ -278,47 +189,67 @@ impl QueryParser for Parser {
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
-        let Some(statement) = self.index.statement(sql) else {
-            return self.catalog.parse_sql(client, sql, types).await;
+        let Some(statement) = self.index.statement(sql)? else {
+            let catalog = ExtendedQueryHandler::query_parser(self.catalog.get().await?);
+            return catalog.parse_sql(client, sql, types).await;
         };
-        let planned = self.index.plan(client, sql).await?;
-        Ok(Some((sql.to_owned(), Some((statement, planned.plan().clone())))))
+        let plan = self.index.describe(client, sql).await?;
+        Ok(Some((sql.to_owned(), Some((statement, plan)))))
     }
 
-    fn get_parameter_types(&self, statement: &Kept) -> PgWireResult<Vec<Type>> {
-        match statement {
-            (sql, Some((statement, plan))) if self.index.statement(sql).is_some() => {
+    fn get_parameter_types(&self, kept: &Kept) -> PgWireResult<Vec<Type>> {
+        match (kept, self.of_catalog()) {
+            ((sql, Some((statement, plan))), _) if self.is_ours(sql) => {
                 parameters::types(statement, plan)
             }
-            theirs => self.catalog.get_parameter_types(theirs),
+            (_, Some(catalog)) => catalog.get_parameter_types(kept),
+            (_, None) => Ok(Vec::new()),
         }
     }
 
     fn get_result_schema(
         &self,
-        statement: &Kept,
+        kept: &Kept,
         format: Option<&Format>,
     ) -> PgWireResult<Vec<FieldInfo>> {
-        match statement {
-            (sql, Some((_, plan))) if self.index.statement(sql).is_some() => {
+        match (kept, self.of_catalog()) {
+            ((sql, Some((_, plan))), _) if self.is_ours(sql) => {
                 rows::fields(plan.schema().as_arrow(), format.unwrap_or(&Format::UnifiedText))
             }
-            theirs => self.catalog.get_result_schema(theirs, format),
+            (_, Some(catalog)) => catalog.get_result_schema(kept, format),
+            (_, None) => Ok(Vec::new()),
         }
     }
 }
 
 /// Answers statements of the tables, among others of one text, and in cursors.
-struct Index(Arc<Desk>);
+struct Index(Arc<Server>);
 
 impl Index {
     /// The statement, if it is of the tables.
-    fn statement(&self, sql: &str) -> Option<Statement> {
-        of_tables(sql, &self.0.config().sql.stores)
+    fn statement(&self, sql: &str) -> PgWireResult<Option<Statement>> {
+        of_tables(sql, &self.0.queries.config().sql.stores).map_err(|error| told(&error))
     }
 
-    async fn plan<C: ClientInfo + ?Sized>(&self, client: &C, sql: &str) -> PgWireResult<Planned> {
-        self.0.plan(sql, timeout(client)).await.map_err(|error| told(&error))
+    /// The same of what stands in another statement, which was looked at.
+    fn part(&self, sql: &str) -> Option<Statement> {
+        self.statement(sql).ok().flatten()
+    }
+
+    /// What a statement of a client may take.
+    fn bounds<C: ClientInfo + ?Sized>(&self, client: &C) -> Bounds {
+        let timeout = timeout(client).min(self.0.queries.config().timeout_max());
+        let stopped = self.0.cancels.begin(key(client.pid_and_secret_key()));
+        Bounds { deadline: Instant::now() + timeout, stopped }
+    }
+
+    async fn describe<C: ClientInfo + ?Sized>(
+        &self,
+        client: &C,
+        sql: &str,
+    ) -> PgWireResult<LogicalPlan> {
+        let described = self.0.queries.describe(sql, timeout(client)).await;
+        described.map_err(|error| told(&error))
     }
 
     async fn query<C: ClientInfo + ?Sized>(
@@ -326,13 +257,13 @@ impl Index {
         client: &C,
         sql: &str,
         values: Option<ParamValues>,
-    ) -> PgWireResult<Query> {
+    ) -> PgWireResult<Running> {
         if client.transaction_status() == TransactionStatus::Error {
             let text = "current transaction is aborted, commands ignored until end of transaction \
                         block";
             return Err(refused("25P02", text));
         }
-        self.0.query(sql, timeout(client), values).await.map_err(|error| told(&error))
+        self.0.queries.query(sql, timeout(client), values).await.map_err(|error| told(&error))
     }
 
     async fn respond<C: ClientInfo + ?Sized>(
@@ -361,7 +292,7 @@ impl Index {
             return None;
         };
         let sql = query.to_string();
-        let statement = self.statement(&sql)?;
+        let statement = self.part(&sql)?;
         Some(self.open(&name.value, (sql, statement), values, client).await)
     }
 
@@ -375,7 +306,7 @@ impl Index {
             Ok(copy) => copy,
             Err(error) => return Some(Err(error)),
         };
-        self.statement(&copy.sql)?;
+        self.part(&copy.sql)?;
         Some(match self.query(client, &copy.sql, None).await {
             Ok(running) => copy.response(running).await,
             Err(error) => Err(error),
@@ -389,9 +320,12 @@ impl Index {
         values: Option<&ParamValues>,
         client: &mut dyn HookClient,
     ) -> PgWireResult<Response> {
-        let plan = self.plan(client, &sql).await?.plan().clone();
+        let plan = self.describe(client, &sql).await?;
         let running = self.query(client, &sql, values.cloned()).await?;
-        let response = rows::response(running, &Format::UnifiedText)?;
+        let response = Response::Query(rows::response(running, &Format::UnifiedText)?);
+        let Response::Query(response) = self.bounds(client).bound(response, ()) else {
+            return Err(refused("XX000", "a cursor has no rows: a bug"));
+        };
         // Clients ask which columns it has.
         let kept = (sql, Some((statement, plan)));
         let statement = StoredStatement::new(cursor.to_owned(), kept, Vec::new());
@@ -417,7 +351,7 @@ impl QueryHook for Index {
             return Some(copied);
         }
         let sql = statement.to_string();
-        self.statement(&sql)?;
+        self.part(&sql)?;
         Some(self.respond(client, &sql, None, &Format::UnifiedText).await)
     }
 

@@ -10,35 +10,39 @@ use datafusion_postgres::pgwire::api::cancel::CancelHandler;
 use datafusion_postgres::pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
 use datafusion_postgres::pgwire::api::{ConnectionManager, PgWireServerHandlers};
 use datafusion_postgres::pgwire::messages::cancel::CancelRequest;
+use datafusion_postgres::pgwire::messages::startup::SecretKey;
 
+use super::cancel::{Cancels, key};
+use super::catalog;
 use super::passwords::{ITERATIONS, Passwords};
-use super::service::{Running, Service, key};
-use crate::SqlError;
-use crate::serve::desk::Desk;
+use super::service::Service;
+use crate::serve::queries::Queries;
 
 /// What connections share.
-pub(super) struct Handlers {
-    pub(super) desk: Arc<Desk>,
+pub(super) struct Server {
+    pub(super) queries: Arc<Queries>,
+    pub(super) catalog: catalog::Shared,
     pub(super) passwords: Arc<Passwords>,
     pub(super) manager: Arc<ConnectionManager>,
-    pub(super) running: Arc<Running>,
+    pub(super) cancels: Cancels,
 }
 
-impl Handlers {
-    /// The handlers of one connection.
-    pub(super) async fn connection(self) -> Result<Connection, SqlError> {
-        let service = Service::new(Arc::clone(&self.desk), Arc::clone(&self.running)).await?;
-        Ok(Connection { service: Arc::new(service), shared: self })
-    }
-}
-
-/// See the module's documentation.
+/// The handlers of one connection.
 pub(super) struct Connection {
     service: Arc<Service>,
-    shared: Handlers,
+    server: Arc<Server>,
 }
 
 impl Connection {
+    pub(super) fn new(server: Arc<Server>) -> Self {
+        Self { service: Arc::new(Service::new(Arc::clone(&server))), server }
+    }
+
+    /// Forgets what the connection could be stopped by.
+    pub(super) fn end(&self, stopped_by: (i32, SecretKey)) {
+        self.server.cancels.end(&key(stopped_by));
+    }
+
     /// What answers statements of both kinds.
     pub(super) fn service(&self) -> Arc<Service> {
         Arc::clone(&self.service)
@@ -55,36 +59,29 @@ impl PgWireServerHandlers for Connection {
     }
 
     fn startup_handler(&self) -> Arc<impl StartupHandler> {
-        let mut scram = ScramAuth::new(Arc::clone(&self.shared.passwords) as _);
+        let mut scram = ScramAuth::new(Arc::clone(&self.server.passwords) as _);
         scram.set_iterations(ITERATIONS);
         let mut parameters = DefaultServerParameterProvider::default();
         parameters.is_superuser = false;
         parameters.default_transaction_read_only = true;
         let startup = SASLAuthStartupHandler::new(Arc::new(parameters))
             .with_scram(scram)
-            .with_connection_manager(Arc::clone(&self.shared.manager));
+            .with_connection_manager(Arc::clone(&self.server.manager));
         Arc::new(startup)
     }
 
     fn cancel_handler(&self) -> Arc<impl CancelHandler> {
-        Arc::new(Stop {
-            manager: Arc::clone(&self.shared.manager),
-            running: Arc::clone(&self.shared.running),
-        })
+        Arc::new(Stop(Arc::clone(&self.server)))
     }
 }
 
 /// Stops what another connection runs, if its key is known.
-struct Stop {
-    manager: Arc<ConnectionManager>,
-    running: Arc<Running>,
-}
+struct Stop(Arc<Server>);
 
 #[async_trait]
 impl CancelHandler for Stop {
     async fn on_cancel_request(&self, request: CancelRequest) {
-        if self.manager.cancel(request.pid, &request.secret_key).await {
-            self.running.stop(&key(request.pid, &request.secret_key));
-        }
+        self.0.manager.cancel(request.pid, &request.secret_key).await;
+        self.0.cancels.stop(&key((request.pid, request.secret_key)));
     }
 }

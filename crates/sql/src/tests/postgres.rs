@@ -16,8 +16,8 @@ use super::index::Index;
 use super::lake::records;
 use crate::config::Config;
 use crate::postgres::{Passwords, serve};
-use crate::serve::desk::Desk;
 use crate::serve::make_empty;
+use crate::serve::queries::Queries;
 use crate::session::STACK_BYTES;
 
 const USER: &str = "ana";
@@ -61,13 +61,13 @@ impl Server {
             .unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let desk = Arc::new(Desk::new(config));
-        runtime.spawn(Arc::clone(&desk).keep_open());
-        while desk.database().is_err() {
+        let queries = Arc::new(Queries::new(config));
+        runtime.spawn(Arc::clone(&queries).keep_open());
+        while queries.database().is_err() {
             std::thread::sleep(Duration::from_millis(10));
         }
         let passwords = Passwords::of(&format!("{USER}:{PASSWORD}\nben:other\n")).unwrap();
-        runtime.spawn(serve(listener, desk, passwords));
+        runtime.spawn(serve(listener, queries, passwords));
         Self { address, _runtime: runtime, _state: state, index }
     }
 

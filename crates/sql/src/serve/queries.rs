@@ -1,4 +1,4 @@
-//! Where statements are asked, whoever brings them: one open index, and turns.
+//! Runs queries, whoever asks: over one open index, in turns.
 //!
 //! So many queries run at once, and so many more wait; the next one is refused. A query that fails for the
 //! index's sake has it opened anew, as where the data directory was replaced.
@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use datafusion::common::ParamValues;
+use datafusion::logical_expr::LogicalPlan;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::error::{SqlError, TIMEOUT};
-use crate::session::{Answer, Database, Planned};
+use crate::session::{self, Answer, Database};
 
 /// Queries that wait, for each that may run.
 const WAITING: usize = 4;
@@ -21,7 +22,7 @@ const WAITING: usize = 4;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module's documentation.
-pub(crate) struct Desk {
+pub(crate) struct Queries {
     config: Config,
     /// For queries that run or wait.
     places: Arc<Semaphore>,
@@ -44,7 +45,7 @@ pub(crate) struct Running {
     _turn: Turn,
 }
 
-impl Desk {
+impl Queries {
     /// Opens nothing yet.
     pub(crate) fn new(config: Config) -> Self {
         let queries = config.sql.queries_max;
@@ -119,15 +120,14 @@ impl Desk {
         Ok(Turn { _turn: turn, _place: place })
     }
 
-    /// Understands a statement, without a turn.
-    pub(crate) async fn plan(
+    /// Understands a statement, without the index and without a turn.
+    pub(crate) async fn describe(
         &self,
         statement: &str,
         timeout: Duration,
-    ) -> Result<Planned, SqlError> {
-        let database = self.database()?;
-        let planned = database.plan(statement, timeout.min(self.config.timeout_max())).await;
-        planned.inspect_err(|error| self.look(&database, error))
+    ) -> Result<LogicalPlan, SqlError> {
+        let timeout = timeout.min(self.config.timeout_max());
+        session::describe(statement, &self.config.options(), timeout).await
     }
 
     /// Begins to answer a statement: waits for its turn, and plans it. Its time counts from now.
@@ -145,13 +145,9 @@ impl Desk {
             Ok(planned) => planned.run(values).await,
             Err(error) => Err(error),
         };
-        let answer = answered.inspect_err(|error| self.look(&database, error))?;
-        Ok(Running { answer, _turn: turn })
-    }
-
-    fn look(&self, database: &Arc<Database>, error: &SqlError) {
-        if let SqlError::Failed(reason) = error {
-            self.lose(database, reason);
+        if let Err(SqlError::Failed(reason)) = &answered {
+            self.lose(&database, reason);
         }
+        Ok(Running { answer: answered?, _turn: turn })
     }
 }

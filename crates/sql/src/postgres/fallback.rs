@@ -1,6 +1,6 @@
 //! What clients ask PostgreSQL's catalog that is not planned as it stands: what has a form that can be is
-//! rewritten, and what looks for keys, indexes, functions and the like is answered with no rows, since there
-//! are none.
+//! rewritten, and what looks for keys, indexes and the like is answered with no rows, since our tables have
+//! none.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -26,7 +26,7 @@ use datafusion_postgres::pgwire::api::portal::Format;
 use datafusion_postgres::pgwire::api::results::Response;
 use datafusion_postgres::pgwire::error::PgWireResult;
 
-/// Tables of the catalog that tell of things of which there are none.
+/// Tables of the catalog that tell of things of which our tables have none. Of functions, there are PostgreSQL's.
 const EMPTY: [&str; 8] = [
     "pg_constraint",
     "pg_depend",
@@ -39,9 +39,9 @@ const EMPTY: [&str; 8] = [
 ];
 
 /// See the module's documentation.
-pub(super) struct Nothing;
+pub(super) struct Fallback;
 
-impl Nothing {
+impl Fallback {
     async fn plan(statement: &Statement, context: &SessionContext) -> Option<LogicalPlan> {
         let Statement::Query(query) = statement else { return None };
         let mut rewriter = Rewriter { has_rewritten: false };
@@ -58,7 +58,7 @@ impl Nothing {
     }
 }
 
-/// Whether each row of a query has one of a table of which there are none.
+/// Whether each row of a query has one of those.
 fn has_no_rows(query: &Query) -> bool {
     let SetExpr::Select(select) = &*query.body else { return false };
     select.from.iter().any(joined)
@@ -186,7 +186,7 @@ fn is_function(expr: &Expr) -> bool {
 }
 
 #[async_trait]
-impl QueryHook for Nothing {
+impl QueryHook for Fallback {
     async fn handle_simple_query(
         &self,
         statement: &Statement,
