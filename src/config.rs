@@ -5,7 +5,6 @@
 //! touches nothing else: whether a directory exists is for its user to find out. It runs once, on
 //! the starting thread; any error is the caller's mistake and ends the start.
 
-mod bytes;
 mod check;
 mod error;
 mod keys;

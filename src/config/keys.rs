@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use toml::de::DeValue;
 
-use super::{Auth, Config, Format, Level, Region, bytes};
+use super::{Auth, Config, Format, Level, Region};
+use formats::bytes;
 
 /// One setting that a person can make.
 pub(super) struct Setting {
@@ -220,10 +221,10 @@ const QUERIES: Range = 1..=64;
 /// Below, a sort does not find the room to be written to disk.
 const SQL_BYTES: Range = 64 * MIB..=1024 * GIB;
 
-/// None has what does not fit the memory end with an error.
+/// With none, what does not fit the memory ends with an error.
 const DISK_BYTES: Range = 0..=1 << 50;
 
-/// A day is as long as AWS keeps a query's rows.
+/// Nobody waits for longer than a day.
 const TIMEOUT_S: Range = 1..=86_400;
 
 impl Setting {

@@ -211,8 +211,10 @@ pub(super) fn sum(config: &Config, cores: usize) -> MemorySum {
 }
 
 /// What the program of SQL holds beside its queries' memory: itself, with stacks and buffers of each
-/// thread, and the records that it keeps.
+/// thread, the records that it keeps, what clients ask of PostgreSQL's catalog, and a message of each client.
 const SQL_BASE_BYTES: u64 = 64 << 20;
+const SQL_CATALOG_BYTES: u64 = 64 << 20;
+const SQL_CLIENTS_BYTES: u64 = 64 << 20;
 const SQL_THREAD_BYTES: u64 = 8 << 20;
 const SQL_CACHE_BYTES: u64 = 64 << 20;
 
@@ -220,7 +222,8 @@ const SQL_CACHE_BYTES: u64 = 64 << 20;
 fn sql(sql: &Sql, cores: usize) -> Option<MemoryPart> {
     let is_asked = sql.postgres_address.is_some();
     let queries = sql.memory_bytes_max as u64;
-    let base = SQL_BASE_BYTES + SQL_CACHE_BYTES + cores as u64 * SQL_THREAD_BYTES;
+    let shared = SQL_BASE_BYTES + SQL_CACHE_BYTES + SQL_CATALOG_BYTES + SQL_CLIENTS_BYTES;
+    let base = shared + cores as u64 * SQL_THREAD_BYTES;
     is_asked.then(|| MemoryPart {
         name: "SQL",
         bytes: queries + base,
@@ -391,8 +394,8 @@ total                      1914 MiB";
         let without = config.memory(2).total();
         config.sql.postgres_address = Some(([127, 0, 0, 1], 5432).into());
         let with = config.memory(2);
-        assert_eq!(with.total() - without, (1024 + 144) << 20, "{with}");
-        assert!(with.to_string().contains("4 queries x 256 MiB, and 144 MiB of its own"), "{with}");
+        assert_eq!(with.total() - without, (1024 + 272) << 20, "{with}");
+        assert!(with.to_string().contains("4 queries x 256 MiB, and 272 MiB of its own"), "{with}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use thiserror::Error;
 use toml::{Table, Value};
 
 use crate::session::Options;
+use formats::bytes;
 
 /// Bytes of a configuration.
 const BYTES_MAX: u64 = 1 << 20;
@@ -46,9 +47,9 @@ pub(crate) struct Sql {
     pub(crate) state_dir: PathBuf,
     pub(crate) stores: Vec<String>,
     pub(crate) queries_max: usize,
-    #[serde(deserialize_with = "bytes")]
+    #[serde(deserialize_with = "size")]
     pub(crate) memory_bytes_max: u64,
-    #[serde(deserialize_with = "bytes")]
+    #[serde(deserialize_with = "size")]
     pub(crate) disk_bytes_max: u64,
     pub(crate) timeout_s_max: u64,
     #[serde(deserialize_with = "address")]
@@ -213,30 +214,14 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAd
 }
 
 /// Bytes as a number, or as a text such as `128 MiB`.
-fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    const UNITS: [(&str, u64); 7] = [
-        ("gib", 1 << 30),
-        ("mib", 1 << 20),
-        ("kib", 1 << 10),
-        ("gb", 1_000_000_000),
-        ("mb", 1_000_000),
-        ("kb", 1_000),
-        ("b", 1),
-    ];
-    let of_text = |text: &str| {
-        let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-        let unit = unit.trim().to_ascii_lowercase();
-        let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
-        number.parse::<u64>().ok()?.checked_mul(*factor)
-    };
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let value = Value::deserialize(deserializer)?;
-    let bytes = match &value {
+    let size = match &value {
         Value::Integer(number) => u64::try_from(*number).ok(),
-        Value::String(text) => of_text(text),
+        Value::String(text) => bytes::parse(text),
         _ => None,
     };
-    bytes
-        .ok_or_else(|| serde::de::Error::custom(format!("{value} is no size, such as \"128 MiB\"")))
+    size.ok_or_else(|| serde::de::Error::custom(format!("{value} is no size, such as \"128 MiB\"")))
 }
 
 #[cfg(test)]

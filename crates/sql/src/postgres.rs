@@ -24,11 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion_postgres::pgwire::api::ConnectionManager;
-use datafusion_postgres::pgwire::error::ErrorInfo;
-use datafusion_postgres::pgwire::messages::PgWireBackendMessage;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_util::bytes::BytesMut;
 use tracing::{debug, warn};
 
 use self::cancel::Cancels;
@@ -40,6 +37,9 @@ use crate::serve::queries::Queries;
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 64;
 
+/// Clients at once that are told why they are not answered.
+const FAREWELLS_MAX: usize = 8;
+
 /// Answers clients of PostgreSQL until the task is dropped.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -47,6 +47,7 @@ pub(crate) async fn serve(
     passwords: Passwords,
 ) -> Result<(), SqlError> {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let farewells = Arc::new(Semaphore::new(FAREWELLS_MAX));
     let server = Arc::new(Server {
         catalog: catalog::Shared::new(queries.config().options())?,
         queries,
@@ -65,7 +66,12 @@ pub(crate) async fn serve(
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             debug!(%from, "a PostgreSQL client is turned away: {CONNECTIONS_MAX} are connected");
-            turn_away(&socket);
+            if let Ok(place) = Arc::clone(&farewells).try_acquire_owned() {
+                tokio::spawn(async move {
+                    let _place = place;
+                    connection::turn_away(socket, CONNECTIONS_MAX).await;
+                });
+            }
             continue;
         };
         let connection = Connection::new(Arc::clone(&server));
@@ -75,15 +81,5 @@ pub(crate) async fn serve(
                 debug!(%from, %error, "a PostgreSQL client is gone");
             }
         });
-    }
-}
-
-/// Says that there is no place, where the socket takes it at once.
-fn turn_away(socket: &TcpStream) {
-    let text = format!("{CONNECTIONS_MAX} clients are connected; try again in a while");
-    let error = ErrorInfo::new("FATAL".to_owned(), "53300".to_owned(), text);
-    let mut bytes = BytesMut::new();
-    if PgWireBackendMessage::ErrorResponse(error.into()).encode(&mut bytes).is_ok() {
-        let _ = socket.try_write(&bytes);
     }
 }

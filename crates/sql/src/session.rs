@@ -410,11 +410,6 @@ fn reads(statement: &mut Statement) -> Option<bool> {
 }
 
 impl Answer {
-    /// Until when it may take.
-    pub(crate) fn deadline(&self) -> Instant {
-        self.cancel.deadline()
-    }
-
     /// The columns of the rows.
     pub fn schema(&self) -> SchemaRef {
         self.stream.schema()

@@ -9,23 +9,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Origin};
+use formats::bytes;
 
 /// Characters of a value that an error repeats: enough to recognise it on one line.
 const SHOWN_CHARS_MAX: usize = 80;
 
 /// Two names with this similarity or more (1 is equal) are one name and a slip.
 const SLIP_SIMILARITY: f64 = 0.6;
-
-/// Powers of two and of ten, as in traildex.toml.
-const UNITS: [(&str, u64); 7] = [
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("KB", 1_000),
-    ("B", 1),
-];
 
 /// The file, for what an error says about it.
 pub(super) struct File<'a> {
@@ -135,7 +125,7 @@ impl<'a> Keys<'a> {
             format!("{} to {} bytes, as a number or as \"128 MiB\"", range.start(), range.end());
         let taken = self.take(key, &allowed, |value| {
             let bytes = integer(value).or_else(|| match value {
-                DeValue::String(text) => bytes_of(text),
+                DeValue::String(text) => bytes::parse(text),
                 _ => None,
             });
             bytes.filter(|bytes| range.contains(bytes))
@@ -343,13 +333,6 @@ fn integer(value: &DeValue) -> Option<u64> {
         DeValue::Integer(digits) => u64::from_str_radix(digits.as_str(), digits.radix()).ok(),
         _ => None,
     }
-}
-
-fn bytes_of(text: &str) -> Option<u64> {
-    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(unit_at);
-    let (_, factor) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()))?;
-    number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
 fn to_json(value: &DeValue) -> Option<Value> {

@@ -4,7 +4,6 @@
 //! All connections share its memory and its turns: what is asked here is small, and beside the queries' share.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider as _};
 use datafusion::common::Result;
@@ -22,14 +21,11 @@ use crate::SqlError;
 use crate::described::{Described, columns};
 use crate::session::{CATALOG, Options, bare, register};
 
-/// Memory of all that is asked here.
-pub(crate) const MEMORY_BYTES: usize = 64 << 20;
+/// Memory of all that is asked here; it is in the printed sum (`src/config/memory.rs`).
+const MEMORY_BYTES: usize = 64 << 20;
 
 /// Statements at once.
 const TURNS: usize = 4;
-
-/// How long one may take.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the connections share.
 pub(super) struct Shared {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use datafusion_postgres::pgwire::api::{
     ClientInfo as _, PgWireConnectionState, PgWireServerHandlers as _,
 };
+use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError};
 use datafusion_postgres::pgwire::messages::PgWireFrontendMessage;
 use datafusion_postgres::pgwire::tokio::server::{
     MaybeTls, PgWireMessageServerCodec, negotiate_tls, process_error, process_message,
@@ -28,6 +29,9 @@ const MESSAGE_BYTES_MAX: u32 = 1 << 20;
 
 /// Time for a client to say who it is.
 const STARTUP: Duration = Duration::from_secs(20);
+
+/// Time to tell a client that it is not answered.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Answers a client until it is gone.
 pub(super) async fn answer(socket: TcpStream, connection: Connection) -> io::Result<()> {
@@ -84,6 +88,19 @@ async fn converse(
             process_error(framed, error, is_extended).await?;
         }
     }
+}
+
+/// Tells a client that all places are taken.
+pub(super) async fn turn_away(socket: TcpStream, places: usize) {
+    let text = format!("{places} clients are connected; try again in a while");
+    let error = ErrorInfo::new("FATAL".to_owned(), "53300".to_owned(), text);
+    let told = async {
+        if let Some(mut framed) = negotiate_tls::<Kept>(socket, None).await? {
+            process_error(&mut framed, PgWireError::UserError(Box::new(error)), false).await?;
+        }
+        io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(FAREWELL, told).await;
 }
 
 fn late() -> io::Error {

@@ -12,7 +12,7 @@ const UNITS: [(&str, u64); 7] = [
 ];
 
 /// A whole number and a unit in any case; `None` for anything else, or past 64 bits.
-pub(super) fn parse(text: &str) -> Option<u64> {
+pub fn parse(text: &str) -> Option<u64> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit_at);
     let (_, factor) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()))?;
@@ -20,7 +20,7 @@ pub(super) fn parse(text: &str) -> Option<u64> {
 }
 
 /// In the largest unit that loses nothing; bytes alone have none.
-pub(super) fn text(bytes: u64) -> String {
+pub fn text(bytes: u64) -> String {
     let fits = |(_, factor): &&(&str, u64)| bytes > 0 && bytes.is_multiple_of(*factor);
     match UNITS.iter().find(fits) {
         Some((unit, factor)) if *factor > 1 => format!("{} {unit}", bytes / factor),
